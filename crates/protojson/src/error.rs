@@ -1,0 +1,178 @@
+//! The errors of the crate: each opaque, with a kind to match on and a text that names what failed.
+
+use std::fmt;
+
+/// Why a payload could not be transcoded. Displayed as `malformed protobuf at byte 113 in shop.v1.Order.items: …`,
+/// as far as offset and path are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    offset: Option<usize>,
+    path: String,
+    message: String,
+}
+
+/// What sort of failure an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bytes are not the wire format: truncated, an over-long varint, a stray end-group, field number 0.
+    Malformed,
+    /// A string field holds bytes that are not UTF-8.
+    InvalidUtf8,
+    /// Messages are nested deeper than 100 levels.
+    TooDeep,
+    /// A required field (proto2, `LEGACY_REQUIRED`) is absent.
+    MissingRequired,
+    /// Well-formed, but ProtoJSON has no form for the value: a Timestamp out of range, an Any of unknown type, …
+    Unrenderable,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, offset: None, path: path.into(), message: message.into() }
+    }
+
+    /// What sort of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Where in the payload reading stopped, in bytes from its start, if that is known.
+    pub fn offset(&self) -> Option<usize> {
+        self.offset
+    }
+
+    /// Full name of the message, and the field path inside it as far as it is known.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the payload itself is broken, as opposed to holding a value that JSON has no form for.
+    pub fn is_malformed(&self) -> bool {
+        matches!(self.kind, ErrorKind::Malformed | ErrorKind::InvalidUtf8 | ErrorKind::TooDeep)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            ErrorKind::Malformed => "malformed protobuf",
+            ErrorKind::InvalidUtf8 => "invalid UTF-8",
+            ErrorKind::TooDeep => "nested too deeply",
+            ErrorKind::MissingRequired => "required field missing",
+            ErrorKind::Unrenderable => "no JSON form",
+        })?;
+        if let Some(offset) = self.offset {
+            write!(f, " at byte {offset}")?;
+        }
+        write!(f, " in {}: {}", self.path, self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Why descriptor sets could not be loaded. Names the set, and the file or element inside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaError {
+    kind: SchemaErrorKind,
+    set: String,
+    message: String,
+}
+
+/// What sort of failure a [`SchemaError`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SchemaErrorKind {
+    /// Not a FileDescriptorSet: empty, cut off, or something else altogether.
+    Unreadable,
+    /// A FileDescriptorSet that does not link: an import or a type is missing, a name is defined twice.
+    Unlinkable,
+    /// It uses a feature of the language that this version does not know.
+    Unsupported,
+    /// Two sets define the same full name differently.
+    Conflict,
+}
+
+impl SchemaError {
+    pub(crate) fn new(kind: SchemaErrorKind, set: &str, message: impl Into<String>) -> Self {
+        Self { kind, set: set.to_owned(), message: message.into() }
+    }
+
+    /// What sort of failure this is.
+    pub fn kind(&self) -> SchemaErrorKind {
+        self.kind
+    }
+
+    /// The set's name, as given to [`SchemaBuilder::set`](crate::SchemaBuilder::set).
+    pub fn set(&self) -> &str {
+        &self.set
+    }
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "descriptor set {}: {}", self.set, self.message)
+    }
+}
+
+impl std::error::Error for SchemaError {}
+
+/// Why a message type has no plan: no set defines its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanError {
+    pub(crate) full_name: String,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown message type {}: no descriptor set defines it", self.full_name)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// Why a tap could not be compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapError {
+    pub(crate) kind: TapErrorKind,
+    pub(crate) message_type: String,
+    pub(crate) path: String,
+    pub(crate) segment: String,
+}
+
+/// What sort of failure a [`TapError`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TapErrorKind {
+    /// The message has no such field.
+    UnknownField,
+    /// The path crosses or ends in a repeated or map field, which has no single value.
+    Repeated,
+    /// The path goes on behind a field that is not a message.
+    NotMessage,
+    /// The path ends in a message, and it is not a `google.protobuf.Timestamp` or a wrapper.
+    NotScalar,
+}
+
+impl TapError {
+    /// What sort of failure this is.
+    pub fn kind(&self) -> TapErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for TapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message_type, path, segment, .. } = self;
+        write!(f, "field path {path} in {message_type}: ")?;
+        match self.kind {
+            TapErrorKind::UnknownField => write!(f, "there is no field {segment}"),
+            TapErrorKind::Repeated => write!(f, "{segment} is repeated, so it has no single value"),
+            TapErrorKind::NotMessage => write!(f, "{segment} is not a message, so the path cannot go on behind it"),
+            TapErrorKind::NotScalar => write!(f, "{segment} is a message; name one of its fields"),
+        }
+    }
+}
+
+impl std::error::Error for TapError {}

@@ -1,0 +1,38 @@
+//! Dynamic Protobuf → canonical [ProtoJSON]: compiled descriptor sets in, wire bytes → JSON bytes out.
+//!
+//! ```
+//! use protojson::{Options, Schema};
+//!
+//! # let set = protox::compile(["timestamped.proto"], [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto")])?;
+//! # let descriptor_set = prost::Message::encode_to_vec(&set);
+//! // `descriptor_set` holds what `protoc --include_imports --descriptor_set_out` or `buf build` wrote.
+//! let schema = Schema::builder().set("example.binpb", &descriptor_set)?.build()?;
+//! let plan = schema.plan("example.v1.Timestamped", &Options::default())?;
+//!
+//! let mut json = Vec::new();
+//! plan.transcode(&[0x0a, 0x02, b'h', b'i', 0x12, 0x02, 0x08, 0x3c], &mut json)?;
+//! assert_eq!(json, br#"{"note":"hi","at":"1970-01-01T00:01:00Z"}"#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Slow things happen once: [`Schema`] links descriptor sets, [`Schema::plan`] compiles one message type with its
+//! [`Options`]. A [`Plan`] is immutable, cheap to clone and shared between threads. There is no I/O here and nothing
+//! global.
+//!
+//! [ProtoJSON]: https://protobuf.dev/programming-guides/json/
+
+#![warn(missing_docs)]
+
+mod error;
+mod number;
+mod options;
+mod plan;
+mod schema;
+mod serialize;
+mod taps;
+
+pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
+pub use options::{Enums, FieldNames, Int64, Options};
+pub use plan::Plan;
+pub use schema::{Schema, SchemaBuilder};
+pub use taps::Taps;

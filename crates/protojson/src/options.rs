@@ -1,0 +1,50 @@
+//! How the JSON is spelled. The defaults are canonical ProtoJSON.
+
+/// How the JSON is spelled; [`Options::default`] is canonical ProtoJSON.
+///
+/// Options are compiled into a [`Plan`](crate::Plan), so choosing them costs nothing per payload.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Options {
+    /// Spelling of field names.
+    pub field_names: FieldNames,
+    /// Spelling of 64-bit integers.
+    pub int64: Int64,
+    /// Spelling of enum values.
+    pub enums: Enums,
+    /// Write fields without presence even where they hold their default; repeated and map fields as `[]` and `{}`.
+    pub emit_defaults: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { field_names: FieldNames::Json, int64: Int64::String, enums: Enums::Name, emit_defaults: false }
+    }
+}
+
+/// Spelling of field names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FieldNames {
+    /// The JSON name: lowerCamelCase, unless the schema sets `json_name`.
+    Json,
+    /// The name as declared in the schema.
+    Proto,
+}
+
+/// Spelling of 64-bit integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Int64 {
+    /// As JSON strings, exact in every reader.
+    String,
+    /// As JSON numbers; readers that use doubles round beyond 2^53.
+    Number,
+}
+
+/// Spelling of enum values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Enums {
+    /// By name; a number that has no name stays a number.
+    Name,
+    /// By number.
+    Number,
+}

@@ -1,0 +1,96 @@
+use prost::Message as _;
+use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
+use prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+
+use super::*;
+
+/// A set of one file with one message `a.B` that has the string fields named.
+fn set(file: &str, fields: &[&str]) -> FileDescriptorSet {
+    let field = |(index, name): (usize, &&str)| FieldDescriptorProto {
+        name: Some((*name).into()),
+        number: Some(index as i32 + 1),
+        label: Some(Label::Optional.into()),
+        r#type: Some(Type::String.into()),
+        ..Default::default()
+    };
+    let message = DescriptorProto {
+        name: Some("B".into()),
+        field: fields.iter().enumerate().map(field).collect(),
+        ..Default::default()
+    };
+    let file = FileDescriptorProto {
+        name: Some(file.into()),
+        package: Some("a".into()),
+        syntax: Some("proto3".into()),
+        message_type: vec![message],
+        ..Default::default()
+    };
+    FileDescriptorSet { file: vec![file] }
+}
+
+fn error_of(bytes: &[u8]) -> SchemaError {
+    Schema::builder().set("x.binpb", bytes).expect_err("the set must be refused")
+}
+
+#[test]
+fn a_message_is_found_by_full_name_and_names_its_set() {
+    let bytes = set("a.proto", &["c"]).encode_to_vec();
+    let schema = Schema::builder().set("x.binpb", &bytes).unwrap().build().unwrap();
+    assert!(schema.contains("a.B"));
+    assert!(schema.messages().any(|(name, set)| name == "a.B" && set == "x.binpb"));
+    assert_eq!(
+        schema.plan("a.C", &Options::default()).unwrap_err().to_string(),
+        "unknown message type a.C: no descriptor set defines it"
+    );
+}
+
+#[test]
+fn well_known_types_are_built_in_whether_imported_or_not() {
+    let mut without_import = set("a.proto", &[]);
+    without_import.file[0].dependency.push("google/protobuf/timestamp.proto".into());
+    let schema = Schema::builder().set("x.binpb", &without_import.encode_to_vec()).unwrap().build().unwrap();
+    assert!(schema.contains("google.protobuf.Timestamp"));
+    assert!(schema.contains("google.protobuf.Struct"));
+}
+
+#[test]
+fn what_is_no_descriptor_set_is_refused_by_name() {
+    let error = error_of(b"syntax = \"proto3\";");
+    assert_eq!(error.kind(), SchemaErrorKind::Unreadable);
+    assert!(error.to_string().starts_with("descriptor set x.binpb: not a compiled FileDescriptorSet"), "{error}");
+    assert_eq!(error_of(b"").to_string(), "descriptor set x.binpb: it holds no file; is it empty, or half written?");
+}
+
+#[test]
+fn a_missing_import_is_named_with_the_way_out() {
+    let mut incomplete = set("a.proto", &[]);
+    incomplete.file[0].dependency.push("common/money.proto".into());
+    let error = error_of(&incomplete.encode_to_vec());
+    assert_eq!(error.kind(), SchemaErrorKind::Unlinkable);
+    assert_eq!(
+        error.to_string(),
+        "descriptor set x.binpb: import common/money.proto is missing; compile with `--include_imports`"
+    );
+}
+
+#[test]
+fn an_editions_file_is_refused_instead_of_misread() {
+    let mut editions = set("a.proto", &[]);
+    editions.file[0].syntax = Some("editions".into());
+    assert_eq!(error_of(&editions.encode_to_vec()).kind(), SchemaErrorKind::Unsupported);
+}
+
+#[test]
+fn sets_that_agree_join_and_sets_that_contradict_name_both_and_the_field() {
+    let one = set("a.proto", &["c", "d"]).encode_to_vec();
+    let elsewhere = set("copy/of/a.proto", &["c", "d"]).encode_to_vec();
+    let renamed = set("a.proto", &["c", "e"]).encode_to_vec();
+    let first = || Schema::builder().set("one.binpb", &one).unwrap();
+    assert!(first().set("two.binpb", &elsewhere).unwrap().build().unwrap().contains("a.B"));
+    let error = first().set("two.binpb", &renamed).unwrap().build().unwrap_err();
+    assert_eq!(error.kind(), SchemaErrorKind::Conflict);
+    assert_eq!(
+        error.to_string(),
+        "descriptor set two.binpb: a.B is defined differently in one.binpb (look at field d); compile both from the same source, or remove one of them"
+    );
+}

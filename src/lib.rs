@@ -1,0 +1,1 @@
+//! protobridge: Protobuf events from SQS, republished as canonical JSON to per-customer SNS topics.

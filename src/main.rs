@@ -1,0 +1,3 @@
+//! The `protobridge` command.
+
+fn main() {}
