@@ -1,1 +1,5 @@
 //! Integration tests, one binary.
+
+#[path = "../support/descriptors.rs"]
+mod descriptor_sets;
+mod descriptors;
