@@ -1,1 +1,2 @@
 //! protobridge: Protobuf events from SQS, republished as canonical JSON to per-customer SNS topics.
+pub mod config;

@@ -1,0 +1,304 @@
+//! Holds a document against the shape of its type, and reports everything that does not fit at once.
+//!
+//! What does not fit is left out of the result, so that the rest can still be deserialized and judged by the rules
+//! that need typed values. A key without a value counts as absent: it keeps its default.
+
+use std::net::SocketAddr;
+
+use serde_json::Value as Json;
+
+use super::problem::{Problem, Source};
+use super::shape::{Field, Shape};
+use super::tree::{Entry, Node, Value, contains, index_of, key_of};
+
+/// What a document comes to.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// What fits the shape.
+    pub(super) value: Json,
+    /// What does not.
+    pub(super) problems: Vec<Problem>,
+    rejected: Vec<String>,
+}
+
+/// Holds `tree` against `shape`.
+pub(super) fn check(shape: &Shape, tree: &Node) -> Checked {
+    let mut check = Check { root: shape, problems: Vec::new(), rejected: Vec::new() };
+    let value = match tree.value {
+        Value::Null => Some(Json::Object(check.fields("", tree, shape.fields(), &[]))),
+        _ => check.value("", shape, tree),
+    };
+    Checked { value: value.unwrap_or(Json::Null), problems: check.problems, rejected: check.rejected }
+}
+
+impl Checked {
+    /// Whether a rule about `key` can be judged: neither it nor anything above or in it was left out.
+    pub(super) fn judges(&self, key: &str) -> bool {
+        !self.rejected.iter().any(|rejected| contains(rejected, key) || contains(key, rejected))
+    }
+}
+
+struct Check<'a> {
+    root: &'a Shape,
+    problems: Vec<Problem>,
+    rejected: Vec<String>,
+}
+
+impl Check<'_> {
+    fn reject(&mut self, source: &Source, key: &str, message: impl Into<String>) {
+        self.problems.push(Problem::at(source, key, message));
+        self.rejected.push(key.to_owned());
+    }
+
+    /// What of `node` fits, or nothing where it is of the wrong kind.
+    fn value(&mut self, key: &str, shape: &Shape, node: &Node) -> Option<Json> {
+        match (shape, &node.value) {
+            (Shape::Struct(fields), Value::Map(entries)) => Some(Json::Object(self.fields(key, node, fields, entries))),
+            (Shape::Map(values), Value::Map(entries)) => Some(self.map(key, values, entries)),
+            (Shape::List(items), Value::List(nodes)) => self.list(key, items, nodes),
+            (Shape::Any, _) => Some(json(node)),
+            _ => match scalar(shape, &node.value) {
+                Ok(value) => Some(value),
+                Err(expected) => {
+                    let hint = hint(shape, &node.value);
+                    let found = found(&node.value);
+                    self.reject(&node.source, key, format!("expected {expected}, found {found}{hint}"));
+                    None
+                }
+            },
+        }
+    }
+
+    fn fields(&mut self, key: &str, node: &Node, fields: &[Field], entries: &[Entry]) -> serde_json::Map<String, Json> {
+        let mut object = serde_json::Map::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let child = key_of(key, &entry.key);
+            if self.is_repeated(&child, entry, &entries[..index]) {
+                continue;
+            }
+            let Some(field) = fields.iter().find(|field| field.name == entry.key) else {
+                self.unknown(key, entry, fields);
+                continue;
+            };
+            if matches!(entry.node.value, Value::Null) {
+                continue;
+            }
+            if let Some(value) = self.value(&child, &field.shape, &entry.node) {
+                object.insert(entry.key.clone(), value);
+            }
+        }
+        for field in fields.iter().filter(|field| field.required && !object.contains_key(&field.name)) {
+            let child = key_of(key, &field.name);
+            if !self.is_rejected(&child) {
+                let whole_document = Source::File(None);
+                self.reject(if key.is_empty() { &whole_document } else { &node.source }, &child, "missing");
+            }
+        }
+        object
+    }
+
+    fn map(&mut self, key: &str, values: &Shape, entries: &[Entry]) -> Json {
+        let mut object = serde_json::Map::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let child = key_of(key, &entry.key);
+            if self.is_repeated(&child, entry, &entries[..index]) {
+                continue;
+            }
+            let value = match (values, &entry.node.value) {
+                (Shape::Struct(fields), Value::Null) => {
+                    Some(Json::Object(self.fields(&child, &entry.node, fields, &[])))
+                }
+                _ => self.value(&child, values, &entry.node),
+            };
+            if let Some(value) = value {
+                object.insert(entry.key.clone(), value);
+            }
+        }
+        Json::Object(object)
+    }
+
+    /// A list without one of its items would be another list, so it is all or nothing.
+    fn list(&mut self, key: &str, items: &Shape, nodes: &[Node]) -> Option<Json> {
+        let values: Vec<_> =
+            nodes.iter().enumerate().map(|(index, node)| self.value(&index_of(key, index), items, node)).collect();
+        let whole = values.into_iter().collect::<Option<Vec<_>>>();
+        if whole.is_none() {
+            self.rejected.push(key.to_owned());
+        }
+        whole.map(Json::Array)
+    }
+
+    fn is_repeated(&mut self, key: &str, entry: &Entry, before: &[Entry]) -> bool {
+        let Some(first) = before.iter().find(|other| other.key == entry.key) else { return false };
+        let message = match first.source {
+            Source::File(Some(position)) => format!("given twice; first on line {}", position.line),
+            _ => "given twice".to_owned(),
+        };
+        self.reject(&entry.source, key, message);
+        true
+    }
+
+    fn unknown(&mut self, key: &str, entry: &Entry, fields: &[Field]) {
+        let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
+        let elsewhere = self.root.paths_to(&entry.key);
+        let message = if let Some(near) = nearest(&entry.key, names.iter().copied()) {
+            // The key that was meant has been answered for.
+            self.rejected.push(key_of(key, near));
+            format!("unknown key; did you mean `{near}`?")
+        } else if let [elsewhere] = elsewhere.as_slice() {
+            format!("unknown key; did you mean `{elsewhere}`?")
+        } else {
+            format!("unknown key; known here: {}", names.join(", "))
+        };
+        self.reject(&entry.source, &key_of(key, &entry.key), message);
+    }
+
+    /// Whether `key`, or something in it, was reported already.
+    fn is_rejected(&self, key: &str) -> bool {
+        self.rejected.iter().any(|rejected| contains(key, rejected))
+    }
+}
+
+impl Shape {
+    fn fields(&self) -> &[Field] {
+        match self {
+            Self::Struct(fields) => fields,
+            _ => &[],
+        }
+    }
+}
+
+/// The value where it is of the kind that `shape` asks for, otherwise what was expected.
+fn scalar(shape: &Shape, value: &Value) -> Result<Json, String> {
+    match shape {
+        Shape::Text { choices, format } => {
+            let text = match value {
+                Value::Text(text) | Value::Boolean(_, text) | Value::Number(_, text) => text,
+                _ if choices.is_empty() => return Err("text".into()),
+                _ => return Err(one_of(choices)),
+            };
+            if !choices.is_empty() && !choices.contains(text) {
+                return Err(one_of(choices));
+            }
+            if format.as_deref() == Some("socket-address") && text.parse::<SocketAddr>().is_err() {
+                return Err("an address with a port, such as 0.0.0.0:8080".into());
+            }
+            Ok(text.as_str().into())
+        }
+        Shape::Integer { min, max } => {
+            let fits = |number: &serde_json::Number| {
+                let number = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))?;
+                let inside = min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max);
+                inside.then_some(number)
+            };
+            match value {
+                Value::Number(number, _) if fits(number).is_some() => Ok(number.clone().into()),
+                _ => Err(integer(*min, *max)),
+            }
+        }
+        Shape::Number => match value {
+            Value::Number(number, _) => Ok(number.clone().into()),
+            _ => Err("a number".into()),
+        },
+        Shape::Boolean => match value {
+            Value::Boolean(boolean, _) => Ok((*boolean).into()),
+            _ => Err("true or false".into()),
+        },
+        Shape::List(_) => Err("a list".into()),
+        Shape::Struct(_) | Shape::Map(_) => Err("a mapping of keys to values".into()),
+        Shape::Any => Err("another value".into()),
+    }
+}
+
+fn integer(min: Option<i128>, max: Option<i128>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("an integer from {min} to {max}"),
+        (Some(min), None) => format!("an integer of at least {min}"),
+        (None, Some(max)) => format!("an integer of at most {max}"),
+        (None, None) => "an integer".into(),
+    }
+}
+
+fn one_of(choices: &[String]) -> String {
+    let quoted: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
+    match quoted.as_slice() {
+        [] => "nothing".into(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
+
+/// The nearest of several allowed texts.
+fn hint(shape: &Shape, value: &Value) -> String {
+    let (Shape::Text { choices, .. }, Value::Text(text)) = (shape, value) else { return String::new() };
+    match nearest(text, choices.iter().map(String::as_str)) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    }
+}
+
+fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Boolean(_, spelling) | Value::Number(_, spelling) => spelling.clone(),
+        Value::Text(text) if text.chars().count() > 60 => {
+            format!("{:?}…", text.chars().take(60).collect::<String>())
+        }
+        Value::Text(text) => format!("{text:?}"),
+        Value::List(_) => "a list".into(),
+        Value::Map(_) => "a mapping".into(),
+    }
+}
+
+fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Boolean(boolean, _) => (*boolean).into(),
+        Value::Number(number, _) => number.clone().into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(json).collect(),
+        Value::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect(),
+    }
+}
+
+/// The name that was probably meant: one that is spelled alike, or that only lacks a part such as its unit.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Below this, suggestions for the names of this configuration are guesses.
+    const ALIKE: f64 = 0.85;
+    let name = name.to_lowercase();
+    let mut best = None;
+    for candidate in known {
+        let lower = candidate.to_lowercase();
+        let extends = name.len() > 2 && (lower.contains(&name) || (lower.len() > 2 && name.contains(&lower)));
+        let alike = strsim::jaro_winkler(&name, &lower);
+        let score = if extends { alike.max(ALIKE) } else { alike };
+        if score >= ALIKE && best.is_none_or(|(most, _)| score > most) {
+            best = Some((score, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_the_one_that_was_meant() {
+        let known = ["linger_ms", "max_batch_bytes", "max_concurrent_calls", "max_attempts", "url", "region"];
+        for (given, meant) in [
+            ("lingr_ms", Some("linger_ms")),
+            ("lingerMs", Some("linger_ms")),
+            ("linger", Some("linger_ms")),
+            ("linger_millis", Some("linger_ms")),
+            ("attempts", Some("max_attempts")),
+            ("queue_url", Some("url")),
+            ("regoin", Some("region")),
+            ("URL", Some("url")),
+            ("topic", None),
+            ("flavour", None),
+        ] {
+            assert_eq!(nearest(given, known), meant, "{given}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The shapes of URLs, ARNs and names, as far as they can be judged without asking anybody.
+
+pub(super) const EXAMPLE_QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/events";
+pub(super) const EXAMPLE_TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:events";
+
+/// Whether `text` is the ARN of an SNS topic.
+///
+/// # Errors
+///
+/// What is wrong with it, for the message of a [`Problem`](super::Problem).
+pub fn topic_arn(text: &str) -> Result<(), String> {
+    let parts: Vec<_> = text.split(':').collect();
+    let ["arn", partition, "sns", region, account, name] = parts.as_slice() else {
+        return Err(format!("is not the ARN of an SNS topic such as `{EXAMPLE_TOPIC}`"));
+    };
+    if !is_name(partition) || !is_name(region) {
+        return Err(format!("lacks the partition or the region; a topic's ARN looks like `{EXAMPLE_TOPIC}`"));
+    }
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("has no account number of 12 digits; a topic's ARN looks like `{EXAMPLE_TOPIC}`"));
+    }
+    // https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
+    let stem = name.strip_suffix(".fifo").unwrap_or(name);
+    if stem.is_empty() || name.len() > 256 || !stem.bytes().all(|byte| is_word(byte) || byte == b'-') {
+        return Err("ends in a name that no topic can have: letters, digits, `-` and `_`, at most 256".into());
+    }
+    Ok(())
+}
+
+/// Whether `text` is a glob of message types: a full name in which `*` stands for any part of it.
+///
+/// # Errors
+///
+/// What is wrong with it, for the message of a [`Problem`](super::Problem).
+pub fn type_glob(text: &str) -> Result<(), String> {
+    let is_segment = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| is_word(byte) || byte == b'*');
+    if text.split('.').all(is_segment) {
+        return Ok(());
+    }
+    Err(format!("{text:?} is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`"))
+}
+
+pub(super) fn topic_template(template: &str) -> Result<(), String> {
+    match template.matches("{customer}").count() {
+        0 => return Err(format!("lacks `{{customer}}`, as in `{EXAMPLE_TOPIC}-{{customer}}`")),
+        1 => {}
+        _ => return Err("has `{customer}` more than once".into()),
+    }
+    let (arn, name) = template.rsplit_once(':').unwrap_or_default();
+    if !name.contains("{customer}") {
+        return Err(format!("has `{{customer}}` outside the topic's name; expected `{EXAMPLE_TOPIC}-{{customer}}`"));
+    }
+    topic_arn(&format!("{arn}:{}", name.replace("{customer}", "x")))
+}
+
+pub(super) fn queue_url(url: &str) -> Result<(), String> {
+    if let Some(arn) = url.strip_prefix("arn:") {
+        let parts: Vec<_> = arn.split(':').collect();
+        let ["aws", "sqs", region, account, name] = parts.as_slice() else {
+            return Err(format!("is an ARN; expected the queue's URL, such as `{EXAMPLE_QUEUE}`"));
+        };
+        return Err(format!("is an ARN; the queue's URL is `https://sqs.{region}.amazonaws.com/{account}/{name}`"));
+    }
+    let name = host_and_path(url).and_then(|(_, path)| path.rsplit_once('/')).map(|(_, name)| name);
+    if name.is_some_and(|name| !name.is_empty()) {
+        return Ok(());
+    }
+    Err(format!("is not a queue's URL such as `{EXAMPLE_QUEUE}`"))
+}
+
+/// The host, with its port, and the path of an `http` or `https` URL; the path starts with `/` unless it is empty.
+pub(super) fn host_and_path(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"))?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_clean = !url.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#'));
+    (is_clean && !host.is_empty()).then_some((host, path))
+}
+
+pub(super) fn is_dotted(name: &str) -> bool {
+    name.split('.').all(|part| {
+        part.bytes().all(is_word) && !part.is_empty() && !part.starts_with(|first: char| first.is_ascii_digit())
+    })
+}
+
+/// A region or a partition.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
+pub(super) fn is_attribute(name: &str) -> bool {
+    let is_allowed = name.bytes().all(|byte| is_word(byte) || matches!(byte, b'-' | b'.'));
+    is_allowed && !name.is_empty() && name.len() <= 256
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}

@@ -1,0 +1,325 @@
+//! What a configuration may look like: its JSON Schema, and the schema boiled down to what [`super::check`] and
+//! [`super::variables`] walk by.
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value};
+
+use super::Config;
+
+/// The annotated example: every key with its default, its unit and its reason. It loads as it is.
+pub const EXAMPLE: &str = include_str!("../../config/protobridge.yaml");
+
+/// The JSON Schema (2020-12) of the configuration file, with a description and a default for each key.
+pub fn json_schema() -> Value {
+    let Value::Object(generated) = SchemaGenerator::default().into_root_schema_for::<Config>().to_value() else {
+        return Value::Bool(true);
+    };
+    let mut schema = Map::new();
+    for key in ["$schema", "title", "description"] {
+        schema.extend(generated.get(key).map(|value| (key.to_owned(), value.clone())));
+    }
+    schema.insert("title".into(), "protobridge configuration".into());
+    schema.extend(generated.into_iter().filter(|(key, _)| key != "title"));
+    let mut schema = Value::Object(schema);
+
+    tidy(&mut schema);
+    // A queue's URL has no default, whatever `Queue::default()` needs to put there.
+    if let Some(Value::Object(queue)) = schema.pointer_mut("/$defs/Queue") {
+        queue.insert("required".into(), vec!["url"].into());
+    }
+    if let Some(Value::Object(url)) = schema.pointer_mut("/$defs/Queue/properties/url") {
+        url.remove("default");
+    }
+    schema
+}
+
+/// Descriptions lose the line breaks of their source. Sections lose their defaults: each key has its own where it is
+/// described.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.contains_key("$ref") && object.get("default").is_some_and(Value::is_object) {
+                object.remove("default");
+            }
+            if let Some(Value::String(text)) = object.get_mut("description") {
+                let paragraphs: Vec<_> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+                *text = paragraphs.join("\n\n");
+            }
+            object.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+/// A schema, as far as values are checked and variables are named by it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Shape {
+    /// A mapping with these keys and no others.
+    Struct(Vec<Field>),
+    /// A mapping with keys of the user's choice.
+    Map(Box<Shape>),
+    List(Box<Shape>),
+    Text {
+        /// The allowed texts; none means any.
+        choices: Vec<String>,
+        /// `format` of JSON Schema.
+        format: Option<String>,
+    },
+    Integer {
+        min: Option<i128>,
+        max: Option<i128>,
+    },
+    Number,
+    Boolean,
+    /// Beyond what this walk understands: whatever deserializes.
+    Any,
+}
+
+/// A key of a [`Shape::Struct`].
+#[derive(Debug, PartialEq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) shape: Shape,
+    /// Absence is an error.
+    pub(super) required: bool,
+    /// Absence differs from every value that could be written.
+    pub(super) nullable: bool,
+}
+
+impl Shape {
+    /// The shape of a type whose definition does not contain itself.
+    pub(super) fn of<T: JsonSchema>() -> Self {
+        let root = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+        Self::compile(&root, &root)
+    }
+
+    fn compile(root: &Value, schema: &Value) -> Self {
+        if let Some(reference) = schema["$ref"].as_str() {
+            let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+            return target.map_or(Self::Any, |target| Self::compile(root, target));
+        }
+        if let Some(alternatives) = ["oneOf", "anyOf"].iter().find_map(|key| schema[key].as_array()) {
+            return Self::compile_alternatives(root, alternatives);
+        }
+        if let Some(choice) = schema["const"].as_str() {
+            return Self::Text { choices: vec![choice.into()], format: None };
+        }
+        let choices = strings(&schema["enum"]);
+        match type_name(schema) {
+            Some("object") => Self::compile_object(root, schema),
+            Some("array") => Self::List(Box::new(Self::compile(root, &schema["items"]))),
+            Some("string") => Self::Text { choices, format: schema["format"].as_str().map(Into::into) },
+            Some("integer") => Self::Integer {
+                min: integer(&schema["minimum"]),
+                max: integer(&schema["maximum"]).or_else(|| widest(schema["format"].as_str())),
+            },
+            Some("number") => Self::Number,
+            Some("boolean") => Self::Boolean,
+            _ => Self::Any,
+        }
+    }
+
+    /// An optional value, or an enum whose variants are described one by one.
+    fn compile_alternatives(root: &Value, alternatives: &[Value]) -> Self {
+        let mut shapes: Vec<Self> = alternatives
+            .iter()
+            .filter(|alternative| alternative["type"] != "null")
+            .map(|alternative| Self::compile(root, alternative))
+            .collect();
+        if shapes.len() == 1 {
+            return shapes.remove(0);
+        }
+        let mut all = Vec::new();
+        for shape in shapes {
+            match shape {
+                Self::Text { choices, format: None } if !choices.is_empty() => all.extend(choices),
+                _ => return Self::Any,
+            }
+        }
+        Self::Text { choices: all, format: None }
+    }
+
+    fn compile_object(root: &Value, schema: &Value) -> Self {
+        let Some(properties) = schema["properties"].as_object() else {
+            return match &schema["additionalProperties"] {
+                values @ Value::Object(_) => Self::Map(Box::new(Self::compile(root, values))),
+                _ => Self::Any,
+            };
+        };
+        let required = strings(&schema["required"]);
+        let field = |(name, property): (&String, &Value)| Field {
+            name: name.clone(),
+            shape: Self::compile(root, property),
+            required: required.contains(name),
+            nullable: is_nullable(property),
+        };
+        Self::Struct(properties.iter().map(field).collect())
+    }
+
+    /// Every path that ends in a key called `name`, for a key that was written in the wrong section.
+    pub(super) fn paths_to(&self, name: &str) -> Vec<String> {
+        let Self::Struct(fields) = self else { return Vec::new() };
+        let mut paths = Vec::new();
+        for field in fields {
+            if field.name == name {
+                paths.push(name.to_owned());
+            }
+            paths.extend(field.shape.paths_to(name).iter().map(|path| format!("{}.{path}", field.name)));
+        }
+        paths
+    }
+}
+
+/// The one type besides `null`.
+fn type_name(schema: &Value) -> Option<&str> {
+    match &schema["type"] {
+        Value::String(name) => Some(name),
+        Value::Array(names) => {
+            let mut others = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            others.next().filter(|_| others.next().is_none())
+        }
+        _ => None,
+    }
+}
+
+fn is_nullable(schema: &Value) -> bool {
+    let types = schema["type"].as_array().into_iter().flatten();
+    let alternatives = schema["anyOf"].as_array().into_iter().flatten().map(|alternative| &alternative["type"]);
+    types.chain(alternatives).any(|name| name == "null")
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
+}
+
+/// A bound, which a schema may spell as a float.
+fn integer(bound: &Value) -> Option<i128> {
+    bound.as_i64().map(Into::into).or_else(|| bound.as_u64().map(Into::into)).or(bound.as_f64().map(|f| f as i128))
+}
+
+/// The largest value of the integer types that schemars names in `format` without stating their bounds.
+fn widest(format: Option<&str>) -> Option<i128> {
+    match format? {
+        "int32" => Some(i32::MAX.into()),
+        "uint32" => Some(u32::MAX.into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::load;
+    use super::*;
+
+    /// Each key of the schema at its path, with its schema; list items stand at `[0]`, map values at `*`.
+    fn leaves(root: &Value, schema: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+        let target = match schema["$ref"].as_str() {
+            Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
+            None => schema,
+        };
+        let inner = if target["items"].is_object() { &target["items"] } else { &target["additionalProperties"] };
+        if let Some(properties) = target["properties"].as_object() {
+            for (name, property) in properties {
+                leaves(root, property, &format!("{path}/{name}"), found);
+            }
+        } else if inner["$ref"].is_string() {
+            let step = if target["items"].is_object() { "0" } else { "*" };
+            leaves(root, inner, &format!("{path}/{step}"), found);
+        } else {
+            found.insert(path.into(), schema.clone());
+        }
+    }
+
+    fn keys() -> BTreeMap<String, Value> {
+        let schema = json_schema();
+        let mut found = BTreeMap::new();
+        leaves(&schema, &schema, "", &mut found);
+        found
+    }
+
+    #[test]
+    fn every_key_has_a_description_and_a_default() {
+        let keys = keys();
+        assert!(keys.contains_key("/publish/linger_ms") && keys.contains_key("/queues/0/url"), "{keys:#?}");
+        for (key, schema) in &keys {
+            let description = schema["description"].as_str().unwrap_or_else(|| panic!("{key} has no description"));
+            assert!(!description.replace("\n\n", "").contains('\n'), "{key} is described in broken lines");
+            assert!(schema.get("default").is_some() || key == "/queues/0/url", "{key} has no default");
+        }
+        assert_eq!(keys["/publish/linger_ms"]["default"], 10);
+        assert_eq!(keys["/profiles/*/int64"]["default"], "string");
+    }
+
+    #[test]
+    fn the_schema_says_what_it_is() {
+        let schema = json_schema();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["title"], "protobridge configuration");
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema.pointer("/$defs/Queue/required"), Some(&serde_json::json!(["url"])));
+    }
+
+    #[test]
+    fn types_become_shapes() {
+        let Shape::Struct(sections) = Shape::of::<Config>() else { panic!("not a struct") };
+        let inside = |name: &str| match &sections.iter().find(|field| field.name == name).unwrap().shape {
+            Shape::Struct(fields) => fields.iter().map(|field| format!("{field:?}\n")).collect(),
+            other => format!("{other:?}\n"),
+        };
+        insta::assert_snapshot!(["log", "queues", "metrics", "admin", "shutdown"].map(inside).concat(), @r#"
+        Field { name: "format", shape: Text { choices: ["auto", "human", "json"], format: None }, required: false, nullable: false }
+        Field { name: "level", shape: Text { choices: [], format: None }, required: false, nullable: false }
+        List(Struct([Field { name: "url", shape: Text { choices: [], format: None }, required: false, nullable: false }, Field { name: "name", shape: Text { choices: [], format: None }, required: false, nullable: true }, Field { name: "default_type", shape: Text { choices: [], format: None }, required: false, nullable: true }, Field { name: "quarantine_url", shape: Text { choices: [], format: None }, required: false, nullable: true }]))
+        Field { name: "customer_label", shape: Boolean, required: false, nullable: false }
+        Field { name: "listen", shape: Text { choices: [], format: Some("socket-address") }, required: false, nullable: false }
+        Field { name: "drain_timeout_seconds", shape: Integer { min: Some(0), max: Some(3600) }, required: false, nullable: false }
+        "#);
+        assert!(inside("profiles").starts_with("Map(Struct("));
+        assert!(inside("taps").contains("List(Text"));
+    }
+
+    /// The example with what is commented out put in: a key follows its `#` at once, prose after a space.
+    fn whole_example() -> String {
+        let uncomment = |line: &str| match line.trim_start().strip_prefix('#') {
+            Some(key) if key.starts_with(|first: char| !first.is_whitespace()) => line.replacen('#', "", 1),
+            _ => line.to_owned(),
+        };
+        EXAMPLE.lines().map(uncomment).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_example_loads_as_it_is_and_with_everything_in() {
+        for text in [EXAMPLE.to_owned(), whole_example()] {
+            let config: Config = load::document("protobridge.yaml".as_ref(), &text).unwrap();
+            assert_eq!(config.problems(), []);
+        }
+    }
+
+    #[test]
+    fn the_example_names_every_key_and_states_the_defaults() {
+        // What has no default, or one that cannot be written down.
+        const OWN: [&str; 10] = [
+            "/aws/region",
+            "/aws/endpoint_url",
+            "/queues/0/url",
+            "/queues/0/name",
+            "/queues/0/default_type",
+            "/queues/0/quarantine_url",
+            "/route/topic_template",
+            "/taps/customer",
+            "/taps/event_time",
+            "/taps/ordering",
+        ];
+        let example: Value = serde_saphyr::from_str(&whole_example()).unwrap();
+        for (key, schema) in keys() {
+            let value = example.pointer(&key.replace('*', "default"));
+            let value = value.unwrap_or_else(|| panic!("config/protobridge.yaml does not name {key}"));
+            if !OWN.contains(&key.as_str()) {
+                assert_eq!(value, &schema["default"], "{key}");
+            }
+        }
+    }
+}
