@@ -1,2 +1,23 @@
-//! protobridge: Protobuf events from SQS, republished as canonical JSON to per-customer SNS topics.
+//! protobridge pulls Protobuf events from SQS, decodes them with descriptor sets that are loaded at run time, renders
+//! canonical ProtoJSON and republishes each event to the JSON topics (SNS) of the customers it belongs to.
+//!
+//! The modules stand in the order in which an event meets them; [`pipeline`] is that way on one page, and [`app`]
+//! puts everything together.
+
+pub mod admin;
+pub mod app;
+pub mod aws;
+pub mod batch;
 pub mod config;
+pub mod delete;
+pub mod envelope;
+pub mod outcome;
+pub mod pipeline;
+pub mod publish;
+pub mod receive;
+pub mod registry;
+pub mod route;
+pub mod shutdown;
+pub mod telemetry;
+pub mod transcode;
+pub mod visibility;

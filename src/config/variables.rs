@@ -174,11 +174,12 @@ fn set(node: &mut Node, path: &str, steps: &[Step], leaf: Node) -> Option<Proble
 
 /// Whether a variable after [`PREFIX`] is somebody else's: what Kubernetes sets for the Services of the namespace
 /// whose name starts with `protobridge` (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>),
-/// or the test-suite's.
+/// the test-suite's, or the one that stands for `--config`.
 fn is_foreign(path: &str, text: &str) -> bool {
     let ends_in = |part: &str| path == part || path.strip_suffix(part).is_some_and(|name| name.ends_with('_'));
     let holds = |part: &str| path.starts_with(part) || path.contains(&format!("_{part}"));
-    path.starts_with("TEST_")
+    path == "CONFIG"
+        || path.starts_with("TEST_")
         || ends_in("SERVICE_HOST")
         || ends_in("SERVICE_PORT")
         || holds("SERVICE_PORT_")

@@ -1,0 +1,92 @@
+//! What `/status` says.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
+use serde::Serialize;
+
+use super::State;
+use crate::receive::Source;
+use crate::telemetry::{Family, Metrics};
+
+/// The service at one moment. Counts are since the start of the process.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    version: &'static str,
+    phase: &'static str,
+    started_at: String,
+    uptime_seconds: u64,
+    in_flight: usize,
+    queues: Vec<Queue>,
+    descriptor_sets: Vec<Set>,
+    customers: Customers,
+    /// Calls of AWS APIs, by operation.
+    calls: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Queue {
+    name: String,
+    url: String,
+    received: u64,
+    /// Messages by outcome.
+    outcomes: BTreeMap<String, u64>,
+    /// Messages in quarantine, by reason.
+    quarantined: BTreeMap<String, u64>,
+    /// Polls by result.
+    polls: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Set {
+    name: String,
+    hash: String,
+    bytes: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Customers {
+    configured: usize,
+    enabled: usize,
+}
+
+pub(super) fn report(state: &State) -> Report {
+    let sets = state.registry.current();
+    let sets =
+        sets.sets().iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        phase: state.phase().name(),
+        started_at: DateTime::from(state.started).fmt(DateTimeFormat::DateTime).unwrap_or_default(),
+        uptime_seconds: state.started.elapsed().unwrap_or_default().as_secs(),
+        in_flight: state.visibility.in_flight(),
+        queues: state.sources.iter().map(|source| queue(source, &state.metrics)).collect(),
+        descriptor_sets: sets.collect(),
+        customers: Customers {
+            configured: state.router.customers().count(),
+            enabled: state.router.customers().filter(|customer| customer.enabled).count(),
+        },
+        calls: by(&state.metrics.calls, 1, |_| true),
+    }
+}
+
+fn queue(source: &Source, metrics: &Metrics) -> Queue {
+    let own = |values: &[String]| values[0] == source.label;
+    Queue {
+        name: source.label.clone(),
+        url: source.url.to_string(),
+        received: metrics.received.sum_where("queue", &source.label),
+        outcomes: by(&metrics.settled, 2, own),
+        quarantined: by(&metrics.quarantined, 1, own),
+        polls: by(&metrics.polls, 1, own),
+    }
+}
+
+/// The counts of a family, summed by its label with this index.
+fn by(family: &Family, label: usize, wanted: impl Fn(&[String]) -> bool) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (values, count) in family.totals().into_iter().filter(|(values, _)| wanted(values)) {
+        *sums.entry(values[label].clone()).or_default() += count;
+    }
+    sums
+}

@@ -1,0 +1,265 @@
+//! The service put together: configuration in, running tasks out. All wiring is here, and nothing else.
+
+mod preflight;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+pub use preflight::{QueueError, probe};
+
+use crate::admin;
+use crate::aws::Clients;
+use crate::config::Config;
+use crate::delete::Deleter;
+use crate::outcome::quarantine::Quarantine;
+use crate::pipeline::{Ends, Pipeline};
+use crate::publish::Publisher;
+use crate::receive::{Budget, Poller, Source};
+use crate::registry::{self, Profiles, Registry, Snapshot};
+use crate::route::{self, Router};
+use crate::telemetry::Metrics;
+use crate::visibility::{Releaser, Visibility};
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The descriptor sets do not load.
+    #[error(transparent)]
+    Descriptors(#[from] registry::Error),
+    /// The customers file does not load.
+    #[error(transparent)]
+    Customers(#[from] route::Error),
+    /// A queue cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The admin endpoint cannot listen.
+    #[error("cannot listen on {address}: {error}; set `admin.listen` to a free address and port")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// Why it failed.
+        error: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the configuration or a file that it names is to blame, rather than the world outside.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Descriptors(_) | Self::Customers(_))
+    }
+}
+
+/// What a configuration means, before anything runs: descriptor sets and customers, loaded and checked.
+#[derive(Debug)]
+pub struct Parts {
+    /// The descriptor sets.
+    pub registry: Arc<Registry>,
+    /// The customers.
+    pub router: Arc<Router>,
+    /// Suspicious things, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Parts {
+    /// Loads what the configuration names. Makes no call to AWS.
+    ///
+    /// # Errors
+    /// When a descriptor set or the customers file does not load.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        let profiles = Arc::new(Profiles::new(&config.profiles));
+        let registry = Registry::load(&config.descriptors.path, &config.taps, Arc::clone(&profiles))?;
+        let snapshot = registry.current();
+        let types = snapshot.type_names();
+        let router = Router::load(&config.route, &profiles, types.iter().copied())?;
+        let warnings = warnings(config, &snapshot, &router, &types);
+        Ok(Self { registry: Arc::new(registry), router: Arc::new(router), warnings })
+    }
+}
+
+fn warnings(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str]) -> Vec<String> {
+    // Types that are sent as events: the defaults of the queues. Of the others nobody says which are events and which
+    // are parts of events.
+    let defaults: Vec<&str> = config.queues.iter().filter_map(|queue| queue.default_type.as_deref()).collect();
+    let mut warnings = route::warnings(router, types, &defaults);
+    for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
+        warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
+    }
+    for path in snapshot.unused_taps(&config.taps) {
+        warnings.push(format!("taps: no message type has the field path {path}"));
+    }
+    warnings
+}
+
+/// The running service.
+#[derive(Debug)]
+pub struct App {
+    stop: CancellationToken,
+    abort: CancellationToken,
+    pollers: JoinSet<()>,
+    /// Messages on their way.
+    messages: TaskTracker,
+    /// Tasks that end when the last of their handles is gone.
+    ends: JoinSet<()>,
+    /// Tasks that never end.
+    background: JoinSet<()>,
+    pipeline: Arc<Pipeline>,
+    visibility: Visibility,
+    metrics: Arc<Metrics>,
+    state: Arc<admin::State>,
+    address: SocketAddr,
+    drain_timeout: Duration,
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Messages that did not finish in time and were made visible again.
+    pub given_back: usize,
+}
+
+impl App {
+    /// Checks the queues, and starts everything.
+    ///
+    /// # Errors
+    /// When the admin endpoint cannot listen, or a queue cannot be used.
+    pub async fn start(config: &Config, parts: Parts) -> Result<Self, Error> {
+        let address = config.admin.listen;
+        let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
+        let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
+        let clients = Clients::new(&config.aws, Duration::from_secs(config.receive.wait_seconds.into())).await;
+        preflight::queues(&clients, config).await?;
+        for warning in &parts.warnings {
+            warn!("{warning}");
+        }
+
+        let metrics = Arc::new(Metrics::new(config.metrics.customer_label));
+        let mut ends = JoinSet::new();
+        let (publisher, run) = Publisher::new(clients.sns.clone(), &config.publish, Arc::clone(&metrics));
+        ends.spawn(run);
+        let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
+        ends.spawn(run);
+        let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(&metrics));
+        ends.spawn(run);
+        let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
+        ends.spawn(run);
+        let Parts { registry, router, .. } = parts;
+        let handles = Ends { publisher, quarantine, releaser, deleter };
+        let pipeline =
+            Arc::new(Pipeline::new(config, Arc::clone(&registry), Arc::clone(&router), handles, Arc::clone(&metrics)));
+
+        let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), config.visibility.timeout());
+        let state = Arc::new(admin::State::new(config, registry, router, visibility.clone(), Arc::clone(&metrics)));
+        let mut background = JoinSet::new();
+        background.spawn(visibility.clone().keep());
+        background.spawn(upkeep(Arc::clone(&metrics)));
+        background.spawn(admin::serve(listener, Arc::clone(&state)));
+
+        let mut app = Self {
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            pollers: JoinSet::new(),
+            messages: TaskTracker::new(),
+            ends,
+            background,
+            pipeline,
+            visibility,
+            metrics,
+            state,
+            address,
+            drain_timeout: config.shutdown.drain_timeout(),
+        };
+        app.poll(config, &clients);
+        app.state.set_phase(admin::Phase::Running);
+        info!(admin = %format_args!("http://{address}"), queues = config.queues.len(), "running");
+        Ok(app)
+    }
+
+    fn poll(&mut self, config: &Config, clients: &Clients) {
+        let receive = &config.receive;
+        let budget =
+            Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, Arc::clone(&self.metrics));
+        for queue in &config.queues {
+            let (clients, budget, visibility) = (clients.clone(), budget.clone(), self.visibility.clone());
+            let source = Arc::new(Source::from(queue));
+            let poller = Poller::new(source, config, clients, budget, visibility, Arc::clone(&self.metrics));
+            for _ in 0..receive.pollers {
+                let (pipeline, messages) = (Arc::clone(&self.pipeline), self.messages.clone());
+                let abort = self.abort.clone();
+                let deliver = move |received| pipeline.accept(&messages, &abort, received);
+                self.pollers.spawn(poller.clone().run(self.stop.clone(), deliver));
+            }
+        }
+    }
+
+    /// Where the admin endpoint listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The service's metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Returns when a task that should run for as long as the service does has ended: a defect, which it names.
+    pub async fn failed(&mut self) -> String {
+        let (task, ended) = tokio::select! {
+            Some(ended) = self.pollers.join_next() => ("a poller", ended),
+            Some(ended) = self.ends.join_next() => ("a publisher, deleter, releaser or quarantine", ended),
+            Some(ended) = self.background.join_next() => ("the visibility, metrics or admin task", ended),
+            else => return "no task is left".to_owned(),
+        };
+        match ended {
+            Ok(()) => format!("{task} ended by itself"),
+            Err(error) => format!("{task} failed: {error}"),
+        }
+    }
+
+    /// Stops: no more receives, readiness withdrawn, what is in flight finishes within the drain timeout, and what does
+    /// not is made visible again.
+    pub async fn stop(self) -> Drained {
+        let Self { stop, abort, mut pollers, messages, mut ends, mut background, pipeline, visibility, .. } = self;
+        self.state.set_phase(admin::Phase::Draining);
+        info!(in_flight = visibility.in_flight(), timeout = ?self.drain_timeout, "draining");
+        stop.cancel();
+        while pollers.join_next().await.is_some() {}
+        messages.close();
+        let finish = async {
+            messages.wait().await;
+            // With the pipeline goes the last handle of each end: it sends what it still has, and ends.
+            drop(pipeline);
+            while ends.join_next().await.is_some() {}
+        };
+        let finished = timeout(self.drain_timeout, finish).await.is_ok();
+        let given_back = if finished {
+            0
+        } else {
+            let unfinished = visibility.unfinished();
+            abort.cancel();
+            ends.shutdown().await;
+            visibility.give_back(unfinished).await
+        };
+        background.shutdown().await;
+        if given_back > 0 {
+            warn!(given_back, "drain timeout: messages in flight were made visible again");
+        }
+        info!("stopped");
+        Drained { given_back }
+    }
+}
+
+async fn upkeep(metrics: Arc<Metrics>) {
+    let mut tick = interval(Duration::from_secs(5));
+    loop {
+        tick.tick().await;
+        metrics.upkeep();
+    }
+}

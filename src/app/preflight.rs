@@ -1,0 +1,79 @@
+//! Whether the queues are there, before the service says that it runs.
+
+use std::sync::Arc;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use tracing::warn;
+
+use crate::aws::{Clients, Failure, Kind};
+use crate::config::Config;
+
+/// A queue that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("queue {label} ({url}): {failure}; {way_out}")]
+pub struct QueueError {
+    label: String,
+    url: String,
+    failure: Failure,
+    way_out: &'static str,
+}
+
+/// Asks for one attribute of every queue that the configuration names.
+///
+/// # Errors
+/// For the first queue that cannot be used. A queue that merely may not be asked about (`sqs:GetQueueAttributes`
+/// denied) is only warned about: receiving may be allowed all the same.
+pub(super) async fn queues(clients: &Clients, config: &Config) -> Result<(), QueueError> {
+    for queue in &config.queues {
+        check(clients, queue.label(), &queue.url, "queues[].url").await?;
+        if let Some(url) = &queue.quarantine_url {
+            check(clients, &format!("{} quarantine", queue.label()), url, "queues[].quarantine_url").await?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks for every queue and topic, each by itself: what it is, and whether it is there.
+pub async fn probe(clients: &Clients, config: &Config, topics: &[Arc<str>]) -> Vec<(String, Result<(), String>)> {
+    let mut results = Vec::new();
+    for queue in &config.queues {
+        let result = check(clients, queue.label(), &queue.url, "queues[].url").await;
+        results.push((format!("queue {}", queue.url), result.map_err(|error| error.cause())));
+        if let Some(url) = &queue.quarantine_url {
+            let result = check(clients, queue.label(), url, "queues[].quarantine_url").await;
+            results.push((format!("quarantine queue {url}"), result.map_err(|error| error.cause())));
+        }
+    }
+    for topic in topics {
+        let answer = clients.sns.get_topic_attributes().topic_arn(&**topic).send().await;
+        let result = answer.map(|_| ()).map_err(|error| Failure::of_call(&error).to_string());
+        results.push((format!("topic {topic}"), result));
+    }
+    results
+}
+
+impl QueueError {
+    fn cause(&self) -> String {
+        format!("{}; {}", self.failure, self.way_out)
+    }
+}
+
+async fn check(clients: &Clients, label: &str, url: &str, key: &'static str) -> Result<(), QueueError> {
+    let request = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+    let Err(error) = request.send().await else { return Ok(()) };
+    let failure = Failure::of_call(&error);
+    let way_out = match (failure.kind, &failure.code) {
+        (Kind::Denied, Some(code)) if code.starts_with("AccessDenied") => {
+            warn!(%failure, queue = label, url, "may not read the queue's attributes; going on without");
+            return Ok(());
+        }
+        (Kind::Denied, _) => {
+            "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the pod a role"
+        }
+        (Kind::NotFound, _) if key == "queues[].url" => "create the queue, or correct `queues[].url`",
+        (Kind::NotFound, _) => "create the queue, or correct `queues[].quarantine_url`",
+        (Kind::Transient | Kind::Throttled, _) => "check the network, `aws.region` and `aws.endpoint_url`",
+        (Kind::Refused, _) => "check the queue's URL and region",
+    };
+    Err(QueueError { label: label.to_owned(), url: url.to_owned(), failure, way_out })
+}

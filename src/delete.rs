@@ -1,0 +1,114 @@
+//! Deleting: in batches, and only with proof that the message's outcome was reached.
+//!
+//! A delete that fails is tried again for as long as the receipt is good: a message that stays on its queue is
+//! published a second time. The hold on the message lives until then, so it stays hidden meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry as RequestEntry;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use crate::aws::Failure;
+use crate::batch::{self, Item, Limits, MAX_ENTRIES};
+use crate::outcome::Reached;
+use crate::receive::{Receipt, Source};
+use crate::telemetry::Metrics;
+
+/// How long a batch of deletes that is not full waits: calls saved, against the time in which a crash means a second
+/// publish.
+const LINGER: Duration = Duration::from_millis(20);
+const CONCURRENT_CALLS: usize = 16;
+const MAX_ATTEMPTS: u32 = 8;
+
+/// The handle by which messages are deleted. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Deleter {
+    items: mpsc::Sender<Item<Arc<str>, Receipt>>,
+}
+
+impl Deleter {
+    /// The deleter, and the task that does its work until the last handle is gone and every delete was answered.
+    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let limits = Limits { entries: MAX_ENTRIES, bytes: usize::MAX, linger: LINGER };
+        let (items, arrived) = mpsc::channel(256);
+        let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
+            delete(sqs.clone(), Arc::clone(&metrics), receipts)
+        });
+        (Self { items }, run)
+    }
+
+    /// Deletes a message whose outcome was reached.
+    pub async fn delete(&self, receipt: Receipt, _proof: Reached) {
+        let item = Item { key: Arc::clone(&receipt.source.url), bytes: 0, entry: receipt };
+        // The task ends after every handle; if it was aborted, the message comes back and is a duplicate.
+        let _closed = self.items.send(item).await;
+    }
+}
+
+/// Deletes one batch, again and again what fails in passing.
+async fn delete(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
+    for attempt in 1..=MAX_ATTEMPTS {
+        receipts.retain(|receipt| !receipt.hold.is_stale());
+        let Some(first) = receipts.first() else { return };
+        let source = Arc::clone(&first.source);
+        match call(&sqs, &metrics, &source, &receipts).await {
+            Ok(failed) => {
+                let mut index = 0;
+                receipts.retain(|_| {
+                    let failure = failed.iter().find(|(at, _)| *at == index).map(|(_, failure)| failure);
+                    index += 1;
+                    failure.is_some_and(|failure| is_worth_another(failure, &source))
+                });
+            }
+            Err(failure) => {
+                warn!(%failure, queue = source.label, messages = receipts.len(), attempt, "failed to delete")
+            }
+        }
+        if receipts.is_empty() {
+            return;
+        }
+        let full = (100u64 << attempt.min(6)).min(5_000);
+        sleep(Duration::from_millis(fastrand::u64(full / 2..=full))).await;
+    }
+    if let Some(first) = receipts.first() {
+        warn!(
+            queue = first.source.label,
+            messages = receipts.len(),
+            "gave up deleting; the messages will be published again"
+        );
+    }
+}
+
+fn is_worth_another(failure: &Failure, source: &Source) -> bool {
+    if !failure.is_passing() {
+        debug!(%failure, queue = source.label, "receipt went stale before the delete");
+    }
+    failure.is_passing()
+}
+
+async fn call(
+    sqs: &aws_sdk_sqs::Client,
+    metrics: &Metrics,
+    source: &Source,
+    receipts: &[Receipt],
+) -> Result<Vec<(usize, Failure)>, Failure> {
+    let mut request = sqs.delete_message_batch().queue_url(&*source.url);
+    for (index, receipt) in receipts.iter().enumerate() {
+        let entry = RequestEntry::builder().id(index.to_string()).receipt_handle(&*receipt.handle).build();
+        request = request.entries(entry.map_err(|e| Failure::of_entry("InvalidEntry", Some(&e.to_string()), true))?);
+    }
+    let answer = request.send().await;
+    metrics.call("sqs", "DeleteMessageBatch", answer.is_ok());
+    let answer = answer.map_err(|error| Failure::of_call(&error))?;
+    let failed = answer.failed().iter().filter_map(|entry| {
+        let failure = Failure::of_entry(entry.code(), entry.message(), entry.sender_fault());
+        entry.id().parse().ok().map(|index| (index, failure))
+    });
+    Ok(failed.collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! The way of an event, on one page: envelope → registry → transcode → route → publish → outcome → delete.
+//!
+//! Everything up to the publish is plain computation on one message; it ends in entries or in an outcome. What holds
+//! whatever happens: a message is deleted only through [`Deleter::delete`], which wants the proof; it is given back
+//! with a delay that is never zero; and whatever is dropped on the way, by a panic or at the end of a drain, returns to
+//! its queue when its visibility lapses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::config::{self, Config};
+use crate::delete::Deleter;
+use crate::envelope::Envelope;
+use crate::outcome::quarantine::Quarantine;
+use crate::outcome::{Outcome, Reached, Reason, Verdict};
+use crate::publish::{Attributes, Entry, EventId, Publisher};
+use crate::receive::{Message, Receipt, Received};
+use crate::registry::{EventType, Registry, Snapshot};
+use crate::route::{Decision, Destination, Router};
+use crate::telemetry::{Metrics, Seldom};
+use crate::transcode::Transcoder;
+use crate::visibility::Releaser;
+
+/// Carries messages from receive to delete. The fields are its collaborators, in the order of their use.
+#[derive(Debug)]
+pub struct Pipeline {
+    envelope: config::Envelope,
+    customer_attribute: String,
+    retry: config::Retry,
+    registry: Arc<Registry>,
+    router: Arc<Router>,
+    publisher: Publisher,
+    quarantine: Quarantine,
+    releaser: Releaser,
+    deleter: Deleter,
+    metrics: Arc<Metrics>,
+    logs: Logs,
+}
+
+/// Repeated lines of the log.
+#[derive(Debug)]
+struct Logs {
+    quarantined: Seldom,
+    retried: Seldom,
+}
+
+/// Where the pipeline's work ends up.
+#[derive(Debug)]
+pub struct Ends {
+    /// Takes what is ready for the topics.
+    pub publisher: Publisher,
+    /// Takes what can never be published.
+    pub quarantine: Quarantine,
+    /// Takes what is given back.
+    pub releaser: Releaser,
+    /// Takes what is done.
+    pub deleter: Deleter,
+}
+
+/// What is known of an event when its outcome is decided.
+struct Decided {
+    /// Full name of its type if that is a known one.
+    event_type: Option<Arc<str>>,
+    schema_hash: Option<Arc<str>>,
+    outcome: Outcome,
+}
+
+/// Metric label of events whose type is not known.
+const UNKNOWN: &str = "unknown";
+
+impl Pipeline {
+    /// A pipeline of these parts.
+    pub fn new(
+        config: &Config,
+        registry: Arc<Registry>,
+        router: Arc<Router>,
+        ends: Ends,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let period = Duration::from_secs(1);
+        Self {
+            envelope: config.envelope.clone(),
+            customer_attribute: config.route.customer_attribute.clone(),
+            retry: config.retry.clone(),
+            registry,
+            router,
+            publisher: ends.publisher,
+            quarantine: ends.quarantine,
+            releaser: ends.releaser,
+            deleter: ends.deleter,
+            metrics,
+            logs: Logs { quarantined: Seldom::new(period), retried: Seldom::new(period) },
+        }
+    }
+
+    /// Starts on what one poll returned: every message by itself, but those of one message group of a FIFO queue one
+    /// after the other, in order. Cancelling `abort` drops what is under way.
+    pub fn accept(self: &Arc<Self>, tasks: &TaskTracker, abort: &CancellationToken, received: Vec<Received>) {
+        let mut groups: HashMap<String, Vec<Received>> = HashMap::new();
+        for received in received {
+            match &received.message.group {
+                Some(group) if received.message.source.fifo => groups.entry(group.clone()).or_default().push(received),
+                _ => {
+                    let this = Arc::clone(self);
+                    tasks.spawn(abort.clone().run_until_cancelled_owned(async move { this.carry(received).await }));
+                }
+            }
+        }
+        for (_, group) in groups {
+            let this = Arc::clone(self);
+            tasks.spawn(abort.clone().run_until_cancelled_owned(async move { this.carry_group(group).await }));
+        }
+    }
+
+    /// Messages of one group, in order. Where one has to be tried again, those behind it go back with it, unpublished:
+    /// SQS hands a group's messages out in order again once all of them are visible.
+    async fn carry_group(&self, group: Vec<Received>) {
+        let mut group = group.into_iter();
+        while let Some(received) = group.next() {
+            let Some(delay) = self.carry(received).await else { continue };
+            for Received { message, receipt } in group {
+                self.count(&message, None, "retried");
+                self.releaser.release(receipt, delay).await;
+            }
+            return;
+        }
+    }
+
+    /// One message, from receive to delete. Returns the delay if it was given back.
+    async fn carry(&self, received: Received) -> Option<Duration> {
+        let Received { message, receipt } = received;
+        let decided = self.decide(&message, &receipt).await;
+        self.settle(message, receipt, decided).await
+    }
+
+    async fn decide(&self, message: &Message, receipt: &Receipt) -> Decided {
+        let snapshot = self.registry.current();
+        let mut decided = Decided { event_type: None, schema_hash: None, outcome: Outcome::Retry(String::new()) };
+        decided.outcome = match self.prepare(&snapshot, message, &mut decided) {
+            Ok(_) if receipt.hold.is_stale() => Outcome::Retry("its receipt went stale before the publish".to_owned()),
+            Ok(entries) => match self.publisher.publish(entries).await {
+                Ok(confirmed) => Outcome::Published(confirmed),
+                Err(error) => error.into(),
+            },
+            Err(outcome) => outcome,
+        };
+        decided
+    }
+
+    /// From the message to its entries, or to the outcome that there are none.
+    fn prepare(&self, snapshot: &Snapshot, message: &Message, decided: &mut Decided) -> Result<Vec<Entry>, Outcome> {
+        let envelope = Envelope::open(&message.body, &message.attributes, &self.envelope)
+            .map_err(|error| Reason::BadEnvelope.because(error))?;
+        let event_type = self.event_type(snapshot, message, &envelope)?;
+        decided.event_type = Some(Arc::clone(&event_type.name));
+        decided.schema_hash = Some(Arc::clone(&event_type.schema_hash));
+
+        let named = envelope.attribute(&self.customer_attribute);
+        let mut transcoder = Transcoder::new(event_type, &envelope.payload, self.router.profile(named))?;
+        let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
+        let destinations = match self.router.route(&event_type.name, customer) {
+            Decision::To(destinations) => destinations,
+            Decision::Out(filtered) => return Err(Outcome::Filtered(filtered)),
+            Decision::Nobody(verdict) => return Err(verdict.into()),
+        };
+        let event = Event::new(message, &envelope, event_type, &transcoder, &self.envelope);
+        let mut entries = Vec::with_capacity(destinations.len());
+        for destination in destinations {
+            let body = transcoder.json(destination.profile)?;
+            entries.push(self.entry(&event, destination, body)?);
+        }
+        Ok(entries)
+    }
+
+    /// The event's type. An unknown one is often a schema that is not there yet, so the message is retried for a while.
+    fn event_type<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        message: &Message,
+        envelope: &Envelope<'_>,
+    ) -> Result<&'s Arc<EventType>, Outcome> {
+        let attribute = &self.envelope.type_attribute;
+        let Some(name) = envelope.attribute(attribute).or(message.source.default_type.as_deref()) else {
+            let detail = format!("the message has no attribute `{attribute}`, and its queue has no `default_type`");
+            return Err(Reason::UnknownType.because(detail).into());
+        };
+        if let Some(event_type) = snapshot.find(name) {
+            return Ok(event_type);
+        }
+        let detail = format!("no descriptor set defines {name}");
+        let grace = Duration::from_secs(self.retry.unknown_type_grace_seconds);
+        let waited = message.first_received.elapsed().unwrap_or_default();
+        if waited < grace { Err(Outcome::Retry(detail)) } else { Err(Reason::UnknownType.because(detail).into()) }
+    }
+
+    fn entry(&self, event: &Event<'_>, destination: Destination, body: Arc<str>) -> Result<Entry, Verdict> {
+        let fifo = destination.topic.ends_with(".fifo");
+        let entry = Entry {
+            attributes: event.attributes(destination.customer.as_deref()),
+            topic: destination.topic,
+            customer: destination.customer,
+            event_type: Arc::clone(&event.event_type.name),
+            body,
+            group: fifo.then(|| event.group.clone()),
+            deduplication_id: fifo.then(|| event.id.as_str().to_owned()),
+        };
+        let (size, most) = (entry.size(), self.publisher.max_bytes());
+        if size > most {
+            let detail = format!("{size} bytes of JSON and attributes, and {} takes {most}", entry.topic);
+            return Err(Reason::TooLarge.because(detail));
+        }
+        Ok(entry)
+    }
+
+    /// Acts on the outcome. Returns the delay if the message was given back.
+    async fn settle(&self, message: Message, receipt: Receipt, decided: Decided) -> Option<Duration> {
+        let Decided { event_type, schema_hash, outcome } = decided;
+        let event_type = event_type.as_deref();
+        let proof: Reached = match outcome {
+            Outcome::Published(confirmed) => {
+                self.metrics.event_latency(message.sent.elapsed().unwrap_or_default());
+                self.count(&message, event_type, "published");
+                confirmed.into()
+            }
+            Outcome::Filtered(filtered) => {
+                debug!(message_id = message.message_id, event_type, rule = filtered.rule, "filtered");
+                self.count(&message, event_type, "filtered");
+                filtered.into()
+            }
+            Outcome::Retry(cause) => return Some(self.give_back(&message, receipt, event_type, &cause).await),
+            Outcome::Quarantine(verdict) => {
+                if receipt.hold.is_stale() {
+                    let cause = "its receipt went stale before it was quarantined";
+                    return Some(self.give_back(&message, receipt, event_type, cause).await);
+                }
+                match self.store(&message, &verdict, schema_hash.as_deref()).await {
+                    Ok(proof) => {
+                        self.count(&message, event_type, "quarantined");
+                        proof
+                    }
+                    Err(cause) => return Some(self.give_back(&message, receipt, event_type, &cause).await),
+                }
+            }
+        };
+        self.deleter.delete(receipt, proof).await;
+        None
+    }
+
+    /// Into the quarantine queue; where there is none, the message stays for the source's redrive policy to take.
+    async fn store(&self, message: &Message, verdict: &Verdict, schema_hash: Option<&str>) -> Result<Reached, String> {
+        let Verdict { reason, detail } = verdict;
+        let queue = &message.source.label;
+        if let Some(kept_back) = self.logs.quarantined.turn() {
+            let message_id = &message.message_id;
+            warn!(%reason, detail, message_id, queue, kept_back, "message cannot be published");
+        }
+        let Some(url) = &message.source.quarantine else {
+            return Err(format!("{reason}, and the queue has no quarantine_url: {detail}"));
+        };
+        match self.quarantine.store(url, message, verdict, schema_hash).await {
+            Ok(stored) => {
+                self.metrics.quarantined.with(&[queue, reason.code()]).add(1);
+                Ok(stored.into())
+            }
+            Err(failure) => Err(format!("{reason}, and the quarantine queue {url} did not take it: {failure}")),
+        }
+    }
+
+    async fn give_back(&self, message: &Message, receipt: Receipt, event_type: Option<&str>, cause: &str) -> Duration {
+        let delay = delay(&self.retry, message.receive_count);
+        if let Some(kept_back) = self.logs.retried.turn() {
+            let (message_id, queue, delay_seconds) = (&message.message_id, &message.source.label, delay.as_secs());
+            warn!(cause, message_id, queue, delay_seconds, kept_back, "message will be tried again");
+        }
+        self.count(message, event_type, "retried");
+        self.releaser.release(receipt, delay).await;
+        delay
+    }
+
+    fn count(&self, message: &Message, event_type: Option<&str>, outcome: &str) {
+        self.metrics.settled.with(&[&message.source.label, event_type.unwrap_or(UNKNOWN), outcome]).add(1);
+    }
+}
+
+/// The delay before the next receive: doubling with each, with jitter, in whole seconds and never zero.
+fn delay(retry: &config::Retry, receive_count: u32) -> Duration {
+    let doublings = receive_count.saturating_sub(1).min(31);
+    let full = (u64::from(retry.min_seconds) << doublings).min(u64::from(retry.max_seconds)).max(1);
+    Duration::from_secs(fastrand::u64(full.div_ceil(2)..=full))
+}
+
+/// What every entry of an event has in common.
+struct Event<'e> {
+    event_type: &'e EventType,
+    id: EventId,
+    time: String,
+    group: String,
+    traceparent: Option<&'e str>,
+}
+
+impl<'e> Event<'e> {
+    fn new(
+        message: &'e Message,
+        envelope: &'e Envelope<'_>,
+        event_type: &'e EventType,
+        transcoder: &Transcoder<'_>,
+        settings: &config::Envelope,
+    ) -> Self {
+        let id = envelope
+            .attribute(&settings.event_id_attribute)
+            .or_else(|| transcoder.tap(&event_type.taps.event_id))
+            .or(envelope.notification_id())
+            .unwrap_or(&message.message_id);
+        let id = EventId::new(id);
+        let time = transcoder.tap(&event_type.taps.event_time).map_or_else(|| rfc3339(message.sent), str::to_owned);
+        // A group id has the same alphabet as a deduplication id.
+        let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
+        let group = message.group.clone().or_else(ordering).unwrap_or_else(|| id.as_str().to_owned());
+        Self { event_type, id, time, group, traceparent: envelope.attribute("traceparent") }
+    }
+
+    fn attributes(&self, customer: Option<&str>) -> Attributes {
+        let mut attributes = Attributes::default();
+        attributes.add("event-id", self.id.as_str());
+        attributes.add("event-type", &*self.event_type.name);
+        attributes.add("customer-id", customer.unwrap_or_default());
+        attributes.add("event-time", &self.time);
+        attributes.add("content-type", "application/json");
+        attributes.add("schema-hash", &*self.event_type.schema_hash);
+        attributes.add("traceparent", self.traceparent.unwrap_or_default());
+        attributes
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    // A time that SQS gave is always within the years that have four digits.
+    DateTime::from(time).fmt(DateTimeFormat::DateTime).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

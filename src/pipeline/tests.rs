@@ -1,0 +1,204 @@
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::aws::scripted::{Call, Calls, clients, published, sns_error, sqs_batch};
+use crate::receive::{Budget, Source};
+use crate::registry::Profiles;
+use crate::visibility::Visibility;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A pipeline with the sample descriptors and the customer acme, and what surrounds it.
+struct Stage {
+    pipeline: Arc<Pipeline>,
+    visibility: Visibility,
+    metrics: Arc<Metrics>,
+    budget: Budget,
+    calls: Calls,
+}
+
+fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static) -> Stage {
+    let (clients, calls) = clients(move |call, _| answer(call));
+    let mut config = Config::default();
+    config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:{customer}".into());
+    config.retry.unknown_type_grace_seconds = grace;
+    config.publish.max_attempts = 1;
+    let metrics = Arc::new(Metrics::new(false));
+    let profiles = Arc::new(Profiles::new(&config.profiles));
+    let registry =
+        Registry::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors")), &config.taps, profiles);
+    let registry = Arc::new(registry.unwrap());
+    let acme = crate::route::Customer {
+        id: "acme".into(),
+        topic: "arn:aws:sns:eu-west-1:123456789012:acme".into(),
+        events: vec![crate::route::Glob::new("*")],
+        profile: Default::default(),
+        enabled: true,
+    };
+    let router = Arc::new(Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names()));
+    let (publisher, run) = Publisher::new(clients.sns.clone(), &config.publish, Arc::clone(&metrics));
+    tokio::spawn(run);
+    let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
+    tokio::spawn(run);
+    let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(&metrics));
+    tokio::spawn(run);
+    let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
+    tokio::spawn(run);
+    let ends = Ends { publisher, quarantine, releaser, deleter };
+    Stage {
+        pipeline: Arc::new(Pipeline::new(&config, registry, router, ends, Arc::clone(&metrics))),
+        visibility: Visibility::new(clients.sqs, Arc::clone(&metrics), TIMEOUT),
+        budget: Budget::new(10, 1 << 20, Arc::clone(&metrics)),
+        metrics,
+        calls,
+    }
+}
+
+impl Stage {
+    /// Lets the pipeline carry these messages, until nothing is in flight.
+    async fn carry(&self, messages: Vec<Message>) {
+        let mut reserved = self.budget.reserve().await;
+        let receipt = |index| {
+            Receipt::for_tests(&format!("receipt-{index}"), &self.visibility, reserved.split(1), Instant::now())
+        };
+        let receipts: Vec<Receipt> = (0..messages.len()).map(receipt).collect();
+        let received = messages.into_iter().zip(receipts).map(|(message, receipt)| Received { message, receipt });
+        self.accept(received.collect()).await;
+    }
+
+    async fn accept(&self, received: Vec<Received>) {
+        let tasks = TaskTracker::new();
+        self.pipeline.accept(&tasks, &CancellationToken::new(), received);
+        tasks.close();
+        tasks.wait().await;
+        let empty = async {
+            while self.visibility.in_flight() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(TIMEOUT, empty).await.expect("every message is settled");
+    }
+
+    /// The operations called, in order.
+    fn operations(&self) -> Vec<String> {
+        self.calls.lock().unwrap().iter().map(|call| call.operation.clone()).collect()
+    }
+
+    /// How many messages had this outcome.
+    fn outcome(&self, outcome: &str) -> u64 {
+        self.metrics.settled.sum_where("outcome", outcome)
+    }
+}
+
+fn source(fifo: bool, quarantine: bool) -> Source {
+    let quarantine = quarantine.then(|| "https://sqs.eu-west-1.amazonaws.com/1/quarantine".into());
+    Source { fifo, quarantine, ..Source::for_tests() }
+}
+
+/// A heartbeat of acme's, which is a broadcast.
+fn heartbeat(source: Source, group: Option<&str>) -> Message {
+    Message::for_tests(source, "CgFh", &[("message-type", "protobridge.v1.Heartbeat")], group)
+}
+
+/// SNS and SQS as they should be.
+fn all_good(call: &Call) -> (u16, String) {
+    match call.operation.as_str() {
+        "PublishBatch" => published(&(0..call.count(".Message=")).collect::<Vec<_>>(), &[]),
+        _ => sqs_batch(call, &[]),
+    }
+}
+
+/// SNS does not know the topic.
+fn no_topic(call: &Call) -> (u16, String) {
+    if call.operation == "PublishBatch" { sns_error(404, "NotFound") } else { all_good(call) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_deleted_after_its_publish_was_confirmed() {
+    let stage = stage(0, all_good);
+    stage.carry(vec![heartbeat(source(false, true), None)]).await;
+    assert_eq!(stage.operations(), ["PublishBatch", "DeleteMessageBatch"]);
+    assert_eq!(stage.outcome("published"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_publish_failed_is_given_back_later_and_not_deleted() {
+    let stage = stage(0, no_topic);
+    stage.carry(vec![heartbeat(source(false, true), None)]).await;
+    assert_eq!(stage.operations(), ["PublishBatch", "ChangeMessageVisibilityBatch"]);
+    assert_eq!(stage.calls.lock().unwrap()[1].count("\"VisibilityTimeout\":0"), 0);
+    assert_eq!(stage.outcome("retried"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_goes_into_quarantine_before_it_is_deleted() {
+    let stage = stage(0, all_good);
+    stage.carry(vec![Message::for_tests(source(false, true), "not base64!", &[], None)]).await;
+    assert_eq!(stage.operations(), ["SendMessageBatch", "DeleteMessageBatch"]);
+    assert_eq!(stage.metrics.quarantined.sum_where("reason", "bad_envelope"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_quarantine_or_when_it_fails_the_message_stays_on_its_queue() {
+    let broken = |call: &Call| if call.operation == "SendMessageBatch" { (500, "{}".into()) } else { all_good(call) };
+    for (has_quarantine, answer) in [(false, all_good as fn(&Call) -> _), (true, broken)] {
+        let stage = stage(0, answer);
+        stage.carry(vec![Message::for_tests(source(false, has_quarantine), "not base64!", &[], None)]).await;
+        assert_eq!(stage.operations().last().unwrap(), "ChangeMessageVisibilityBatch");
+        assert_eq!((stage.outcome("retried"), stage.outcome("quarantined")), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_type_waits_for_its_schema_until_the_grace_is_over() {
+    for (grace, outcome) in [(600, "retried"), (0, "quarantined")] {
+        let stage = stage(grace, all_good);
+        stage.carry(vec![Message::for_tests(source(false, true), "CAE=", &[("message-type", "a.B")], None)]).await;
+        assert_eq!(stage.outcome(outcome), 1, "{:?}", stage.metrics.settled.totals());
+        assert_eq!(stage.metrics.settled.sum_where("event_type", "unknown"), 1, "labels stay bounded");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_message_that_has_to_wait_its_group_waits_and_other_groups_do_not() {
+    let stage = stage(0, |call| {
+        if call.operation != "PublishBatch" {
+            return all_good(call);
+        }
+        let failing = |(_, entry): &(usize, &str)| entry.contains("first");
+        let (bad, good): (Vec<_>, Vec<_>) = call.body.split(".Message=").skip(1).enumerate().partition(failing);
+        let bad: Vec<_> = bad.iter().map(|(index, _)| (*index, "InternalError", false)).collect();
+        published(&good.iter().map(|(index, _)| *index).collect::<Vec<_>>(), &bad)
+    });
+    // The source of the heartbeat is its only field: "first", "then" and "other".
+    let message = |body: &str, group| Message { body: body.to_owned(), ..heartbeat(source(true, true), Some(group)) };
+    stage.carry(vec![message("CgVmaXJzdA==", "a"), message("CgR0aGVu", "a"), message("CgVvdGhlcg==", "b")]).await;
+    assert_eq!((stage.outcome("published"), stage.outcome("retried")), (1, 2));
+    let calls = stage.calls.lock().unwrap();
+    assert!(calls.iter().all(|call| call.operation != "PublishBatch" || !call.body.contains("then")));
+    assert_eq!(calls.iter().filter(|call| call.operation == "DeleteMessageBatch").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_with_a_new_owner_is_neither_published_nor_deleted_nor_given_back() {
+    let stage = stage(0, all_good);
+    let receipt =
+        Receipt::for_tests("receipt", &stage.visibility, stage.budget.reserve().await.split(1), Instant::now());
+    receipt.hold.mark_stale();
+    stage.accept(vec![Received { message: heartbeat(source(false, true), None), receipt }]).await;
+    assert_eq!(stage.operations(), [""; 0]);
+    assert_eq!(stage.outcome("retried"), 1);
+}
+
+#[test]
+fn the_delay_doubles_with_each_receive_and_is_never_zero() {
+    let retry = config::Retry { min_seconds: 2, max_seconds: 60, unknown_type_grace_seconds: 0 };
+    for (count, range) in [(0, 1..=2), (1, 1..=2), (2, 2..=4), (4, 8..=16), (50, 30..=60)] {
+        for _ in 0..100 {
+            let delay = delay(&retry, count).as_secs();
+            assert!(range.contains(&delay), "receive {count}: {delay} s");
+        }
+    }
+}

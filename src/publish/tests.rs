@@ -1,0 +1,147 @@
+use std::time::Duration;
+
+use super::*;
+use crate::aws::scripted::{Calls, clients, published, sns_error};
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:acme";
+
+fn entry(body: &str) -> Entry {
+    Entry {
+        topic: TOPIC.into(),
+        customer: None,
+        event_type: "a.B".into(),
+        body: body.into(),
+        attributes: Attributes::default(),
+        group: None,
+        deduplication_id: None,
+    }
+}
+
+/// Publishes these bodies at the same time, with these answers to the calls; the outcome of each.
+async fn publish(
+    bodies: &[&str],
+    answer: impl Fn(usize, usize) -> (u16, String) + Send + Sync + 'static,
+) -> (Vec<String>, Calls) {
+    let (clients, calls) = clients(move |call, number| answer(number, call.count(".Message=")));
+    let metrics = Arc::new(Metrics::new(false));
+    let (publisher, run) = Publisher::new(clients.sns, &config::Publish::default(), Arc::clone(&metrics));
+    let running = tokio::spawn(run);
+    let mut tasks = Vec::new();
+    for body in bodies {
+        let (publisher, entries) = (publisher.clone(), vec![entry(body)]);
+        tasks.push(tokio::spawn(async move { publisher.publish(entries).await }));
+    }
+    let mut outcomes = Vec::new();
+    for task in tasks {
+        outcomes.push(match task.await.unwrap() {
+            Ok(_) => "confirmed".to_owned(),
+            Err(error) if error.is_retryable() => format!("retry: {}", error.failure),
+            Err(error) => format!("refused: {}", error.failure),
+        });
+    }
+    drop(publisher);
+    running.await.unwrap();
+    let confirmed = outcomes.iter().filter(|outcome| *outcome == "confirmed").count() as u64;
+    assert_eq!(metrics.published.sum(), confirmed, "what is counted as published was confirmed");
+    (outcomes, calls)
+}
+
+fn all(count: usize) -> (u16, String) {
+    published(&(0..count).collect::<Vec<_>>(), &[])
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_of_one_topic_travel_in_one_call() {
+    let (outcomes, calls) = publish(&["1", "2", "3"], |_, count| all(count)).await;
+    assert_eq!(outcomes, ["confirmed"; 3]);
+    assert_eq!(calls.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_entry_is_sent_again_alone_even_if_it_is_called_the_senders_fault() {
+    let (outcomes, calls) = publish(&["1", "2", "3"], |number, count| match number {
+        0 => published(&[0, 2], &[(1, "Throttled", true)]),
+        _ => all(count),
+    })
+    .await;
+    assert_eq!(outcomes, ["confirmed"; 3]);
+    let calls = calls.lock().unwrap();
+    assert_eq!((calls.len(), calls[1].count(".Message=")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_the_answer_leaves_out_is_not_taken_for_published() {
+    let (outcomes, calls) = publish(&["1", "2"], |number, count| match number {
+        0 => published(&[1], &[]),
+        _ => all(count),
+    })
+    .await;
+    assert_eq!(outcomes, ["confirmed"; 2]);
+    assert_eq!(calls.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_entry_harms_only_itself() {
+    let (outcomes, calls) = publish(&["1", "2"], |_, _| published(&[0], &[(1, "InvalidParameter", true)])).await;
+    assert_eq!(outcomes, ["confirmed", "refused: InvalidParameter: scripted"]);
+    assert_eq!(calls.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
+    let (clients, calls) = clients(|call, _| {
+        let count = call.count(".Message=");
+        if call.body.contains("poison") { sns_error(400, "InvalidParameter") } else { all(count) }
+    });
+    let settings = config::Publish { linger_ms: 1_000, ..Default::default() };
+    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
+        let publisher = publisher.clone();
+        tokio::spawn(async move { publisher.publish(vec![entry(body)]).await.map_err(|error| error.is_retryable()) })
+    });
+    let mut outcomes = Vec::new();
+    for body in bodies {
+        outcomes.push(body.await.unwrap().err());
+    }
+    assert_eq!(outcomes, [None, None, None, Some(false), None]);
+    assert!(calls.lock().unwrap().len() <= 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_topic_is_not_the_messages_fault() {
+    let (outcomes, calls) = publish(&["1", "2"], |_, _| sns_error(404, "NotFound")).await;
+    assert_eq!(outcomes, ["retry: NotFound: scripted (request r-1)"; 2]);
+    assert_eq!(calls.lock().unwrap().len(), 1, "asking again at once would not help");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_failing_in_passing_goes_back_after_the_configured_attempts() {
+    let (outcomes, calls) = publish(&["1"], |_, _| sns_error(503, "ServiceUnavailable")).await;
+    assert_eq!(outcomes, ["retry: ServiceUnavailable: scripted (request r-1)"]);
+    assert_eq!(calls.lock().unwrap().len(), config::Publish::default().max_attempts as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_for_two_topics_is_confirmed_only_when_both_are() {
+    let (clients, _) =
+        clients(
+            |call, _| {
+                if call.body.contains("globex") { sns_error(404, "NotFound") } else { all(call.count(".Message=")) }
+            },
+        );
+    let (publisher, run) = Publisher::new(clients.sns, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let other = Entry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
+    let error = publisher.publish(vec![entry("1"), other]).await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("globex"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_whose_task_is_gone_confirms_nothing() {
+    let (clients, _) = clients(|_, _| all(1));
+    let (publisher, run) = Publisher::new(clients.sns, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    drop(run);
+    let publish = tokio::time::timeout(Duration::from_secs(1), publisher.publish(vec![entry("1")]));
+    assert!(publish.await.unwrap().unwrap_err().is_retryable());
+}

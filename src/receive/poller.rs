@@ -1,0 +1,138 @@
+//! One poller: reserve, long poll, hand over, again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::types::MessageSystemAttributeName as System;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::aws::{Clients, Failure, Kind};
+use crate::batch::MAX_ENTRIES;
+use crate::config;
+use crate::receive::{Budget, Received, Source};
+use crate::telemetry::Metrics;
+use crate::visibility::Visibility;
+
+/// A long-polling loop over one queue; run as many of them as the configuration says.
+#[derive(Debug, Clone)]
+pub struct Poller {
+    source: Arc<Source>,
+    clients: Clients,
+    budget: Budget,
+    visibility: Visibility,
+    metrics: Arc<Metrics>,
+    wait: i32,
+    visibility_timeout: i32,
+}
+
+impl Poller {
+    /// A poller of one queue.
+    pub fn new(
+        source: Arc<Source>,
+        config: &config::Config,
+        clients: Clients,
+        budget: Budget,
+        visibility: Visibility,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            source,
+            clients,
+            budget,
+            visibility,
+            metrics,
+            wait: config.receive.wait_seconds.cast_signed(),
+            visibility_timeout: config.visibility.timeout_seconds.cast_signed(),
+        }
+    }
+
+    /// Polls until `stop` is cancelled, and gives what each poll returns to `deliver`.
+    ///
+    /// A poll under way when `stop` is cancelled is dropped at once; what SQS had already chosen for its answer becomes
+    /// visible again when its visibility timeout lapses.
+    pub async fn run(self, stop: CancellationToken, deliver: impl Fn(Vec<Received>)) {
+        let mut failures = 0;
+        loop {
+            let poll = async {
+                let reserved = self.budget.reserve().await;
+                (self.poll().await, reserved)
+            };
+            let (result, reserved) = tokio::select! {
+                () = stop.cancelled() => return,
+                polled = poll => polled,
+            };
+            match result {
+                Ok((messages, asked)) => {
+                    if failures > 0 {
+                        info!(queue = self.source.label, "receiving again");
+                        failures = 0;
+                    }
+                    let result = if messages.is_empty() { "empty" } else { "messages" };
+                    self.metrics.polls.with(&[&self.source.label, result]).add(1);
+                    self.metrics.received.with(&[&self.source.label]).add(messages.len() as u64);
+                    if !messages.is_empty() {
+                        deliver(Received::take(&self.source, messages, &self.visibility, reserved, asked));
+                    }
+                }
+                Err(failure) => {
+                    drop(reserved);
+                    self.metrics.polls.with(&[&self.source.label, "error"]).add(1);
+                    self.report(&failure, failures);
+                    failures += 1;
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = sleep(backoff(&failure, failures)) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// One long poll: the messages, and the time from which their visibility counts.
+    async fn poll(&self) -> Result<(Vec<aws_sdk_sqs::types::Message>, Instant), Failure> {
+        let system = [
+            System::SentTimestamp,
+            System::ApproximateFirstReceiveTimestamp,
+            System::ApproximateReceiveCount,
+            System::MessageGroupId,
+        ];
+        let request = self
+            .clients
+            .long_poll
+            .receive_message()
+            .queue_url(&*self.source.url)
+            .max_number_of_messages(MAX_ENTRIES as i32)
+            .wait_time_seconds(self.wait)
+            .visibility_timeout(self.visibility_timeout)
+            .set_message_system_attribute_names(Some(system.into()))
+            .message_attribute_names("All");
+        let answer = request.send().await;
+        self.metrics.call("sqs", "ReceiveMessage", answer.is_ok());
+        let answer = answer.map_err(|error| Failure::of_call(&error))?;
+        Ok((answer.messages.unwrap_or_default(), Instant::now()))
+    }
+
+    /// The first failure in a row is news, and so is every tenth.
+    fn report(&self, failure: &Failure, failures_before: u32) {
+        if failures_before % 10 != 0 {
+            return;
+        }
+        let queue = &self.source.label;
+        match failure.kind {
+            Kind::Denied | Kind::NotFound | Kind::Refused => {
+                error!(%failure, queue, url = &*self.source.url, failures_before, "cannot receive from the queue");
+            }
+            Kind::Throttled | Kind::Transient => warn!(%failure, queue, failures_before, "poll failed, backing off"),
+        }
+    }
+}
+
+/// How long to wait after so many failures in a row: doubling from 200 ms, with jitter, up to 10 s; up to a minute
+/// where a person has to act first.
+fn backoff(failure: &Failure, failures: u32) -> Duration {
+    let longest = if failure.is_passing() { 10_000 } else { 60_000 };
+    let full = (200u64 << failures.min(10)).min(longest);
+    Duration::from_millis(fastrand::u64(full / 2..=full))
+}

@@ -1,0 +1,169 @@
+//! Whose event it is: from customer and type to topics.
+//!
+//! Every lookup is in a hash map, so ten thousand customers cost what ten do. What a router does not know is profiles'
+//! content or descriptor sets: it is built from the customers file and the names of known types, and never changes.
+
+mod customers;
+mod glob;
+mod lint;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use customers::{Customer, CustomersFile, Error};
+pub use glob::Glob;
+pub use lint::warnings;
+
+use crate::config::{self, Nobody};
+use crate::outcome::{Reason, Verdict};
+use crate::registry::{ProfileId, Profiles};
+
+/// From customer and event type to destinations.
+#[derive(Debug)]
+pub struct Router {
+    customers: HashMap<String, Arc<Customer>>,
+    /// Who gets each broadcast type that is known.
+    broadcasts: HashMap<String, Vec<Destination>>,
+    broadcast_globs: Vec<Glob>,
+    without_customer: Nobody,
+    unknown_customer: Nobody,
+}
+
+/// Where an event goes, and how it is rendered there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// ARN of the topic.
+    pub topic: Arc<str>,
+    /// The customer's id; none for a topic that takes what is nobody's.
+    pub customer: Option<Arc<str>>,
+    /// How the customer wants the JSON.
+    pub profile: ProfileId,
+}
+
+/// What the router says of an event.
+#[derive(Debug)]
+pub enum Decision {
+    /// It goes to these topics; at least one.
+    To(Vec<Destination>),
+    /// A rule leaves it out.
+    Out(Filtered),
+    /// It is nobody's, and that is not foreseen.
+    Nobody(Verdict),
+}
+
+/// Proof that a rule which someone wrote leaves an event out.
+#[derive(Debug)]
+pub struct Filtered {
+    /// The rule, for people.
+    pub rule: &'static str,
+    _private: (),
+}
+
+fn out(rule: &'static str) -> Decision {
+    Decision::Out(Filtered { rule, _private: () })
+}
+
+impl Router {
+    /// Reads the customers file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says something impossible; all of it is reported at once.
+    pub fn load<'t>(
+        settings: &config::Route,
+        profiles: &Profiles,
+        known_types: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Self, Error> {
+        let customers = customers::read(&settings.customers_file, settings.topic_template.as_deref(), profiles)?;
+        Ok(Self::new(settings, customers, known_types))
+    }
+
+    /// A router of these customers.
+    pub fn new<'t>(
+        settings: &config::Route,
+        customers: Vec<Arc<Customer>>,
+        known_types: impl IntoIterator<Item = &'t str>,
+    ) -> Self {
+        let broadcast_globs: Vec<Glob> = settings.broadcast.iter().map(|glob| Glob::new(glob)).collect();
+        let mut broadcasts = HashMap::new();
+        for known in known_types.into_iter().filter(|known| broadcast_globs.iter().any(|glob| glob.matches(known))) {
+            let receivers = customers.iter().filter(|customer| customer.enabled && customer.wants(known));
+            broadcasts.insert(known.to_owned(), receivers.map(|customer| Destination::of(customer)).collect());
+        }
+        Self {
+            customers: customers.into_iter().map(|customer| (customer.id.to_string(), customer)).collect(),
+            broadcasts,
+            broadcast_globs,
+            without_customer: settings.without_customer.clone(),
+            unknown_customer: settings.unknown_customer.clone(),
+        }
+    }
+
+    /// Where an event of this type and customer goes.
+    pub fn route(&self, event_type: &str, customer: Option<&str>) -> Decision {
+        if let Some(receivers) = self.broadcasts.get(event_type) {
+            return match receivers.as_slice() {
+                [] => out("no customer asks for this broadcast type"),
+                receivers => Decision::To(receivers.to_vec()),
+            };
+        }
+        let Some(id) = customer else {
+            return nobodys(&self.without_customer, "events without a customer are dropped", || {
+                "the event names no customer: neither the attribute nor a tap has a value".to_owned()
+            });
+        };
+        match self.customers.get(id) {
+            None => nobodys(&self.unknown_customer, "events of unknown customers are dropped", || {
+                format!("customer {id} is not in the customers file")
+            }),
+            Some(customer) if !customer.enabled => out("the customer is disabled"),
+            Some(customer) if !customer.wants(event_type) => out("the customer does not ask for this type"),
+            Some(customer) => Decision::To(vec![Destination::of(customer)]),
+        }
+    }
+
+    /// The profile of a customer; the default one where the customer is not known.
+    pub fn profile(&self, customer: Option<&str>) -> ProfileId {
+        customer.and_then(|id| self.customers.get(id)).map_or_else(ProfileId::default, |customer| customer.profile)
+    }
+
+    /// All customers, in no particular order.
+    pub fn customers(&self) -> impl Iterator<Item = &Arc<Customer>> {
+        self.customers.values()
+    }
+
+    /// Every topic that an event may go to, each once, sorted.
+    pub fn topics(&self) -> Vec<Arc<str>> {
+        let customers = self.customers.values().filter(|customer| customer.enabled);
+        let fallbacks =
+            [&self.without_customer, &self.unknown_customer].into_iter().filter_map(|nobody| match nobody {
+                Nobody::Topic(arn) => Some(arn.as_str().into()),
+                Nobody::Quarantine | Nobody::Drop => None,
+            });
+        let mut topics: Vec<Arc<str>> =
+            customers.map(|customer| Arc::clone(&customer.topic)).chain(fallbacks).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+}
+
+impl Destination {
+    fn of(customer: &Customer) -> Self {
+        Self { topic: Arc::clone(&customer.topic), customer: Some(Arc::clone(&customer.id)), profile: customer.profile }
+    }
+}
+
+fn nobodys(policy: &Nobody, rule: &'static str, detail: impl FnOnce() -> String) -> Decision {
+    match policy {
+        Nobody::Quarantine => Decision::Nobody(Reason::NoCustomer.because(detail())),
+        Nobody::Drop => out(rule),
+        Nobody::Topic(arn) => {
+            let topic = arn.as_str().into();
+            Decision::To(vec![Destination { topic, customer: None, profile: ProfileId::default() }])
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "route/tests.rs"]
+mod tests;

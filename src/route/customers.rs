@@ -1,0 +1,165 @@
+//! The customers file.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::{Problem, load, names};
+use crate::registry::{ProfileId, Profiles};
+use crate::route::Glob;
+
+/// The customers file: who receives which events, where, and how rendered.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CustomersFile {
+    /// The customers.
+    #[serde(default)]
+    pub customers: Vec<Entry>,
+}
+
+/// One customer, as written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The customer's id, as events carry it.
+    pub id: String,
+    /// ARN of the customer's topic. Default: `route.topic_template` with the id in it.
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// Message types that the customer receives; `*` stands for any run of characters.
+    #[serde(default = "all_events")]
+    pub events: Vec<String>,
+    /// Name of the profile that renders the customer's JSON.
+    #[serde(default = "default_profile")]
+    pub profile: String,
+    /// Whether the customer receives anything at all.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+}
+
+fn all_events() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn default_profile() -> String {
+    "default".to_owned()
+}
+
+fn enabled() -> bool {
+    true
+}
+
+/// One customer, ready for routing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// The customer's id.
+    pub id: Arc<str>,
+    /// ARN of the customer's topic.
+    pub topic: Arc<str>,
+    /// The types that the customer receives.
+    pub events: Vec<Glob>,
+    /// How the customer wants the JSON.
+    pub profile: ProfileId,
+    /// Whether the customer receives anything at all.
+    pub enabled: bool,
+}
+
+impl Customer {
+    /// Whether the customer asks for events of this type.
+    pub fn wants(&self, event_type: &str) -> bool {
+        self.events.iter().any(|glob| glob.matches(event_type))
+    }
+}
+
+/// Why the customers could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read customers file {}: {error}; set `route.customers_file` to it", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// The file is not what it should be, or the customers contradict each other.
+    #[error(transparent)]
+    Document(#[from] crate::config::Error),
+}
+
+/// Reads the customers from their file.
+pub(super) fn read(path: &Path, template: Option<&str>, profiles: &Profiles) -> Result<Vec<Arc<Customer>>, Error> {
+    let text = fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
+    parse(path, &text, template, profiles)
+}
+
+/// Reads the customers from the text of their file.
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    template: Option<&str>,
+    profiles: &Profiles,
+) -> Result<Vec<Arc<Customer>>, Error> {
+    let rules = |file: &CustomersFile| problems(file, template, profiles);
+    let file = load::document_with(path, text, rules)?;
+    let customer = |entry: &Entry| {
+        Some(Arc::new(Customer {
+            id: entry.id.as_str().into(),
+            topic: topic(entry, template)?.into(),
+            events: entry.events.iter().map(|glob| Glob::new(glob)).collect(),
+            profile: profiles.find(&entry.profile)?,
+            enabled: entry.enabled,
+        }))
+    };
+    // The rules have seen to it that every customer has a topic and a profile.
+    Ok(file.customers.iter().filter_map(customer).collect())
+}
+
+fn topic(entry: &Entry, template: Option<&str>) -> Option<String> {
+    entry.topic.clone().or_else(|| Some(template?.replace("{customer}", &entry.id)))
+}
+
+/// What cannot be meant.
+fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut ids: HashSet<&str> = HashSet::new();
+    let mut topics: HashMap<String, &str> = HashMap::new();
+    for (index, entry) in file.customers.iter().enumerate() {
+        let id = entry.id.as_str();
+        let mut report = |key: &str, message: String| {
+            problems.push(Problem::new(format!("customers[{index}].{key}"), message));
+        };
+        if id.is_empty() {
+            report("id", "is empty".to_owned());
+        }
+        if !ids.insert(id) {
+            report("id", format!("{id} is listed twice"));
+        }
+        for (position, glob) in entry.events.iter().enumerate() {
+            if let Err(message) = names::type_glob(glob) {
+                report(&format!("events[{position}]"), message);
+            }
+        }
+        if profiles.find(&entry.profile).is_none() {
+            let known = profiles.names().join(", ");
+            report("profile", format!("there is no profile {}; the configuration has: {known}", entry.profile));
+        }
+        let Some(topic) = topic(entry, template) else {
+            report("topic", format!("{id} has no topic; give it one, or set `route.topic_template`"));
+            continue;
+        };
+        if let Err(message) = names::topic_arn(&topic) {
+            report("topic", format!("{topic} {message}"));
+        }
+        if let Some(other) = topics.insert(topic.clone(), id)
+            && other != id
+        {
+            report("topic", format!("{other} has the same topic {topic}, so each would get the other's events"));
+        }
+    }
+    problems
+}

@@ -1,0 +1,13 @@
+//! What the service says about itself: logs and metrics.
+//!
+//! Metrics are kept by a recorder of the service's own, not by a global one, so that several services live in one
+//! process (the tests start many) without mixing their counts. Counters can be read back, for `/status` and the
+//! demo's table.
+
+mod log;
+mod metrics;
+mod seldom;
+
+pub use log::init as init_log;
+pub use metrics::{Family, Metrics, Tally};
+pub use seldom::Seldom;

@@ -1,0 +1,70 @@
+use tokio::time::{advance, sleep};
+
+use super::*;
+use crate::aws::scripted::{Call, Calls, clients, sqs_batch};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A visibility whose extensions are answered by `answer`, with its task running.
+fn visibility(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'static) -> (Visibility, Calls) {
+    let (clients, calls) = clients(answer);
+    let visibility = Visibility::new(clients.sqs, Arc::new(Metrics::new(false)), TIMEOUT);
+    tokio::spawn(visibility.clone().keep());
+    (visibility, calls)
+}
+
+fn hold(visibility: &Visibility, name: &str) -> Hold {
+    visibility.hold(&Arc::new(Source::for_tests()), &name.into(), Instant::now())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_extended_before_it_lapses_again_and_again_in_batches() {
+    let (visibility, calls) = visibility(|call, _| sqs_batch(call, &[]));
+    let holds: Vec<Hold> = (0..12).map(|n| hold(&visibility, &format!("receipt-{n}"))).collect();
+    sleep(Duration::from_secs(29)).await;
+    assert_eq!(calls.lock().unwrap().len(), 2, "twelve messages are two batches");
+    assert_eq!(calls.lock().unwrap().iter().map(|call| call.count("\"VisibilityTimeout\":30")).sum::<usize>(), 12);
+    sleep(Duration::from_secs(60)).await;
+    assert!(calls.lock().unwrap().len() >= 8);
+    assert!(holds.iter().all(|hold| !hold.is_stale()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_hold_stops_the_extension() {
+    let (visibility, calls) = visibility(|call, _| sqs_batch(call, &[]));
+    drop(hold(&visibility, "receipt"));
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!((calls.lock().unwrap().len(), visibility.in_flight()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_sqs_does_not_know_goes_stale_and_its_neighbours_do_not() {
+    let (visibility, _) = visibility(|call, _| {
+        // Batches are in no particular order, so the receipt tells which entry is refused.
+        let body: serde_json::Value = serde_json::from_str(&call.body).unwrap();
+        let refused = body["Entries"].as_array().unwrap().iter().position(|entry| entry["ReceiptHandle"] == "gone");
+        sqs_batch(call, &refused.map(|at| (at, "ReceiptHandleIsInvalid", true)).into_iter().collect::<Vec<_>>())
+    });
+    let (gone, kept) = (hold(&visibility, "gone"), hold(&visibility, "kept"));
+    sleep(Duration::from_secs(25)).await;
+    assert!(gone.is_stale() && !kept.is_stale());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_could_not_be_extended_in_time_is_not_ours_any_more() {
+    let (visibility, calls) = visibility(|_, _| (500, "{}".to_owned()));
+    let hold = hold(&visibility, "receipt");
+    sleep(Duration::from_secs(25)).await;
+    assert!(!hold.is_stale() && calls.lock().unwrap().len() >= 2, "tried again while there is time");
+    sleep(Duration::from_secs(10)).await;
+    assert!(hold.is_stale());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_did_not_finish_is_given_back_visible_at_once() {
+    let (visibility, calls) = visibility(|call, _| sqs_batch(call, &[]));
+    let _hold = hold(&visibility, "receipt");
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(visibility.give_back(visibility.unfinished()).await, 1);
+    assert_eq!(calls.lock().unwrap()[0].count("\"VisibilityTimeout\":0"), 1);
+}
