@@ -1,3 +1,7 @@
 //! The `protobridge` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    protobridge::cli::main()
+}

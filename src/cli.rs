@@ -1,0 +1,83 @@
+//! The command line. Exit codes: 0 done, 1 something asked for failed, 2 usage, 64 bad configuration.
+
+mod check;
+mod config;
+mod run;
+mod transcode;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app;
+
+/// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
+/// to each customer's SNS topic.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Start here:
+  protobridge config example > protobridge.yaml    an annotated configuration to start from
+  protobridge check --config protobridge.yaml      is everything in place?
+  protobridge run --config protobridge.yaml        the service
+
+Every key of the configuration can be set by a variable, such as PROTOBRIDGE_PUBLISH_LINGER_MS=5.
+
+Exit codes: 0 done, 1 something asked for failed, 2 usage, 64 bad configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Run(run::Args),
+    /// Check the configuration, the descriptor sets and the customers, and with --online the queues and topics
+    Check(check::Args),
+    /// Turn Protobuf on standard input into JSON on standard output
+    Transcode(transcode::Args),
+    /// About the configuration file
+    Config(config::Args),
+}
+
+/// Runs the command that the arguments name, and returns its exit code.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Transcode(args) => transcode::run(&args),
+        Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
+    };
+    match result {
+        Ok(code) => code,
+        // Whoever reads our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("{ERROR}error:{ERROR:#} {error:#}");
+            if is_configuration(&error) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// `EX_USAGE` of sysexits.h, which the service's exit codes borrow for a bad configuration.
+const BAD_CONFIGURATION: u8 = 64;
+
+const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn is_configuration(error: &anyhow::Error) -> bool {
+    error.is::<crate::config::Error>()
+        || error.is::<tracing_subscriber::filter::ParseError>()
+        || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration)
+}
+
+/// A runtime for the commands that need one.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

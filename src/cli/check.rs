@@ -1,0 +1,64 @@
+//! `protobridge check`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::app::{self, Parts};
+use crate::aws::Clients;
+use crate::config::{Config, load};
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Configuration file (YAML)
+    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
+    config: PathBuf,
+    /// Also ask AWS whether the queues and topics exist
+    #[arg(long)]
+    online: bool,
+}
+
+/// Says what is loaded, what is suspicious and what is wrong. Fails on the latter only.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = load::file(&args.config, load::environment())?;
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "configuration  {}: {} queue(s)", args.config.display(), config.queues.len())?;
+    let parts = Parts::load(&config)?;
+    let snapshot = parts.registry.current();
+    let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
+    writeln!(out, "descriptors    {}: {sets} set(s), {types} message type(s)", config.descriptors.path.display())?;
+    let customers = parts.router.customers().count();
+    let enabled = parts.router.customers().filter(|customer| customer.enabled).count();
+    writeln!(out, "customers      {}: {customers}, {enabled} enabled", config.route.customers_file.display())?;
+    for warning in &parts.warnings {
+        writeln!(out, "warning        {warning}")?;
+    }
+    if args.online {
+        let problems = super::runtime()?.block_on(online(&config, &parts, &mut out))?;
+        if problems > 0 {
+            bail!("{problems} of the queues and topics cannot be used");
+        }
+    }
+    writeln!(out, "ok")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for every queue and topic; returns how many cannot be used.
+async fn online(config: &Config, parts: &Parts, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
+    let clients = Clients::new(&config.aws, Duration::from_secs(config.receive.wait_seconds.into())).await;
+    let mut problems = 0;
+    for (what, result) in app::probe(&clients, config, &parts.router.topics()).await {
+        match result {
+            Ok(()) => writeln!(out, "online         {what}: there")?,
+            Err(error) => {
+                problems += 1;
+                writeln!(out, "online         {what}: {error}")?;
+            }
+        }
+    }
+    Ok(problems)
+}

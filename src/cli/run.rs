@@ -1,0 +1,47 @@
+//! `protobridge run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use tracing::{error, info};
+
+use crate::app::{App, Parts};
+use crate::config::load;
+use crate::{shutdown, telemetry};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Configuration file (YAML); `protobridge config example` prints one
+    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
+    config: PathBuf,
+}
+
+/// Runs until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = load::file(&args.config, load::environment())?;
+    telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
+    let parts = Parts::load(&config)?;
+    super::runtime()?.block_on(async {
+        let mut app = tokio::select! {
+            app = App::start(&config, parts) => app?,
+            signal = shutdown::signal() => {
+                info!(signal = signal?, "stopped before it was running");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        let signal = tokio::select! {
+            signal = shutdown::signal() => signal?,
+            defect = app.failed() => bail!("{defect}; this is a defect of protobridge"),
+        };
+        info!(signal, "stopping");
+        tokio::select! {
+            _drained = app.stop() => Ok(ExitCode::SUCCESS),
+            signal = shutdown::signal() => {
+                error!(signal = signal?, "second signal: ending at once; what was in flight comes back when its visibility lapses");
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    })
+}

@@ -1,0 +1,168 @@
+//! `protobridge transcode`: Protobuf on standard input, JSON on standard output.
+
+use std::io::{self, BufRead, BufWriter, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::ValueEnum;
+
+use crate::config::{Enums, FieldNames, Int64, Profile, Taps};
+use crate::envelope;
+use crate::outcome::{Reason, Verdict};
+use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
+use crate::{app, transcode};
+
+/// Arguments of `transcode`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Compiled descriptor sets: a folder, or one file
+    #[arg(long, value_name = "PATH")]
+    descriptors: PathBuf,
+    /// Full name of the message type, such as shop.v1.OrderPlaced
+    #[arg(long = "type", value_name = "NAME")]
+    message_type: Option<String>,
+    /// Spelling of the JSON: field-names=json|proto, int64=string|number, enums=name|number, emit-defaults=true|false,
+    /// separated by commas
+    #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
+    profile: ProfileArg,
+    /// What standard input holds
+    #[arg(long, value_enum, default_value_t = Input::Raw)]
+    input: Input,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  protobridge transcode --descriptors descriptors --type shop.v1.OrderPlaced < order.bin
+  echo 'shop.v1.OrderPlaced<TAB>CgIIAQ==' | protobridge transcode --descriptors descriptors --input base64-lines
+
+With --input base64-lines every line gives one line, in order. A line that fails gives `error: CODE: message`, and the
+exit status is 1 at the end.";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Input {
+    /// One message in its wire format, up to the end of the input
+    Raw,
+    /// One message a line in base64; `TYPE<TAB>BASE64` where --type is not given
+    Base64Lines,
+}
+
+/// A profile on the command line.
+#[derive(Debug, Clone, Default)]
+struct ProfileArg(Profile);
+
+impl FromStr for ProfileArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut profile = Profile::default();
+        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+            match pair {
+                "field-names=json" => profile.field_names = FieldNames::Json,
+                "field-names=proto" => profile.field_names = FieldNames::Proto,
+                "int64=string" => profile.int64 = Int64::String,
+                "int64=number" => profile.int64 = Int64::Number,
+                "enums=name" => profile.enums = Enums::Name,
+                "enums=number" => profile.enums = Enums::Number,
+                "emit-defaults=true" => profile.emit_defaults = true,
+                "emit-defaults=false" => profile.emit_defaults = false,
+                _ => {
+                    return Err(format!(
+                        "`{pair}` is none of field-names=json|proto, int64=string|number, enums=name|number, emit-defaults=true|false"
+                    ));
+                }
+            }
+        }
+        Ok(Self(profile))
+    }
+}
+
+/// Transcodes standard input. Exit status 1 if a message failed.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let snapshot = load(&args.descriptors, &args.profile.0)?;
+    let fixed = args.message_type.as_deref();
+    if let Some(name) = fixed
+        && snapshot.find(name).is_none()
+    {
+        bail!(
+            "no descriptor set in {} defines the message type {name}{}",
+            args.descriptors.display(),
+            nearest(&snapshot, name)
+        );
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    let all_good = match (args.input, fixed) {
+        (Input::Base64Lines, fixed) => lines(io::stdin().lock(), &mut out, &snapshot, fixed)?,
+        (Input::Raw, Some(name)) => {
+            let mut payload = Vec::new();
+            io::stdin().lock().read_to_end(&mut payload)?;
+            match json(&snapshot, name, &payload) {
+                Ok(json) => writeln!(out, "{json}")?,
+                Err(Verdict { reason, detail }) => bail!("{reason}: {detail}"),
+            }
+            true
+        }
+        (Input::Raw, None) => bail!("--input raw needs --type, because the wire format does not name its type"),
+    };
+    out.flush()?;
+    Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load(path: &Path, profile: &Profile) -> Result<Arc<Snapshot>, app::Error> {
+    let profiles = Profiles::new(&[("default".to_owned(), profile.clone())].into());
+    Ok(Registry::load(path, &Taps::default(), Arc::new(profiles))?.current())
+}
+
+/// One line out for each line in. Whether all of them were transcoded.
+fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fixed: Option<&str>) -> io::Result<bool> {
+    let mut all_good = true;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            return Ok(all_good);
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        match transcode_line(text.strip_suffix(b"\r").unwrap_or(text), snapshot, fixed) {
+            Ok(json) => writeln!(out, "{json}")?,
+            Err(Verdict { reason, detail }) => {
+                all_good = false;
+                // One line out for one line in, whatever a detail may hold.
+                writeln!(out, "error: {reason}: {}", detail.replace(['\n', '\r'], " "))?;
+            }
+        }
+    }
+}
+
+fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Result<Arc<str>, Verdict> {
+    let line = std::str::from_utf8(line).map_err(|_| Reason::BadEnvelope.because("the line is not text"))?;
+    let (name, text) = match fixed {
+        Some(name) => (name, line),
+        None => line
+            .split_once('\t')
+            .ok_or_else(|| Reason::BadEnvelope.because("the line has no tab; write TYPE<TAB>BASE64, or give --type"))?,
+    };
+    let payload = envelope::decode_base64(text)
+        .map_err(|error| Reason::BadEnvelope.because(format_args!("the line is not base64: {error}")))?;
+    json(snapshot, name, &payload)
+}
+
+fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<str>, Verdict> {
+    let unknown =
+        || Reason::UnknownType.because(format_args!("no descriptor set defines {name}{}", nearest(snapshot, name)));
+    let event_type = snapshot.find(name.trim()).ok_or_else(unknown)?;
+    transcode::Transcoder::new(event_type, payload, ProfileId::default())?.json(ProfileId::default())
+}
+
+/// A known type whose name is much like this one, as a question.
+fn nearest(snapshot: &Snapshot, name: &str) -> String {
+    let likeness = |known: &&str| strsim::jaro_winkler(known, name);
+    let near = snapshot.type_names().into_iter().filter(|known| likeness(known) > 0.85);
+    match near.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        Some(known) => format!("; did you mean {known}?"),
+        None => "; `protobridge check` says what is loaded".to_owned(),
+    }
+}
