@@ -8,7 +8,8 @@ use tracing::{error, info};
 
 use crate::app::{App, Parts};
 use crate::config::load;
-use crate::{shutdown, telemetry};
+use crate::shutdown::Signals;
+use crate::telemetry;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -24,22 +25,23 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
     let parts = Parts::load(&config)?;
     super::runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
         let mut app = tokio::select! {
             app = App::start(&config, parts) => app?,
-            signal = shutdown::signal() => {
-                info!(signal = signal?, "stopped before it was running");
+            signal = signals.next() => {
+                info!(signal, "stopped before it was running");
                 return Ok(ExitCode::SUCCESS);
             }
         };
         let signal = tokio::select! {
-            signal = shutdown::signal() => signal?,
+            signal = signals.next() => signal,
             defect = app.failed() => bail!("{defect}; this is a defect of protobridge"),
         };
         info!(signal, "stopping");
         tokio::select! {
             _drained = app.stop() => Ok(ExitCode::SUCCESS),
-            signal = shutdown::signal() => {
-                error!(signal = signal?, "second signal: ending at once; what was in flight comes back when its visibility lapses");
+            signal = signals.next() => {
+                error!(signal, "second signal: ending at once; what was in flight comes back when its visibility lapses");
                 Ok(ExitCode::FAILURE)
             }
         }

@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
+use super::Usage;
 use crate::config::{Enums, FieldNames, Int64, Profile, Taps};
 use crate::envelope;
 use crate::outcome::{Reason, Verdict};
 use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
-use crate::{app, transcode};
+use crate::transcode;
 
 /// Arguments of `transcode`.
 #[derive(Debug, clap::Args)]
@@ -82,6 +83,9 @@ impl FromStr for ProfileArg {
 
 /// Transcodes standard input. Exit status 1 if a message failed.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.message_type.is_none() && matches!(args.input, Input::Raw) {
+        return Err(Usage("--input raw needs --type, because the wire format does not name its type").into());
+    }
     let snapshot = load(&args.descriptors, &args.profile.0)?;
     let fixed = args.message_type.as_deref();
     if let Some(name) = fixed
@@ -95,7 +99,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let all_good = match (args.input, fixed) {
-        (Input::Base64Lines, fixed) => lines(io::stdin().lock(), &mut out, &snapshot, fixed)?,
         (Input::Raw, Some(name)) => {
             let mut payload = Vec::new();
             io::stdin().lock().read_to_end(&mut payload)?;
@@ -105,15 +108,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
             true
         }
-        (Input::Raw, None) => bail!("--input raw needs --type, because the wire format does not name its type"),
+        (_, fixed) => lines(io::stdin().lock(), &mut out, &snapshot, fixed)?,
     };
     out.flush()?;
     Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn load(path: &Path, profile: &Profile) -> Result<Arc<Snapshot>, app::Error> {
+fn load(path: &Path, profile: &Profile) -> anyhow::Result<Arc<Snapshot>> {
     let profiles = Profiles::new(&[("default".to_owned(), profile.clone())].into());
-    Ok(Registry::load(path, &Taps::default(), Arc::new(profiles))?.current())
+    Ok(Registry::load(path, &Taps::default(), Arc::new(profiles)).context("--descriptors")?.current())
 }
 
 /// One line out for each line in. Whether all of them were transcoded.

@@ -15,7 +15,7 @@ pub(super) struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The path cannot be read.
-    #[error("cannot read descriptors at {}: {error}; set `descriptors.path` to the folder of the compiled sets", path.display())]
+    #[error("cannot read descriptors at {}: {error}; it has to be a folder of compiled sets, or one of them", path.display())]
     Unreadable {
         /// What was read.
         path: PathBuf,

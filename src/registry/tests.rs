@@ -76,7 +76,7 @@ fn what_cannot_be_loaded_names_itself_and_the_way_out() {
     for (result, expected) in [
         (
             load(Path::new("/nowhere/at/all"), &Default::default()),
-            "cannot read descriptors at /nowhere/at/all: No such file or directory (os error 2); set `descriptors.path` to the folder of the compiled sets",
+            "cannot read descriptors at /nowhere/at/all: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them",
         ),
         (
             load(empty.path(), &Default::default()),
