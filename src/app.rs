@@ -32,14 +32,14 @@ use crate::visibility::{Releaser, Visibility};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The descriptor sets do not load.
-    #[error(transparent)]
+    #[error("descriptors.path: {0}")]
     Descriptors(#[from] registry::Error),
     /// The customers file does not load.
     #[error(transparent)]
     Customers(#[from] route::Error),
     /// A queue cannot be used.
     #[error(transparent)]
-    Queue(#[from] QueueError),
+    Queue(#[from] Box<QueueError>),
     /// The admin endpoint cannot listen.
     #[error("cannot listen on {address}: {error}; set `admin.listen` to a free address and port")]
     Listen {
@@ -92,8 +92,11 @@ fn warnings(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str
     for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
         warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
     }
-    for path in snapshot.unused_taps(&config.taps) {
-        warnings.push(format!("taps: no message type has the field path {path}"));
+    for (path, why) in snapshot.unused_taps(&config.taps) {
+        warnings.push(match why {
+            Some(why) => format!("taps: no message type has a value at {path}: {why}"),
+            None => format!("taps: no message type has the field path {path}"),
+        });
     }
     warnings
 }
@@ -131,10 +134,18 @@ impl App {
     /// # Errors
     /// When the admin endpoint cannot listen, or a queue cannot be used.
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, Error> {
+        let wait = Duration::from_secs(config.receive.wait_seconds.into());
+        Self::start_with(config, parts, Clients::new(&config.aws, wait).await).await
+    }
+
+    /// As [`App::start`], with clients that are there already.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(config: &Config, parts: Parts, clients: Clients) -> Result<Self, Error> {
         let address = config.admin.listen;
         let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
         let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
-        let clients = Clients::new(&config.aws, Duration::from_secs(config.receive.wait_seconds.into())).await;
         preflight::queues(&clients, config).await?;
         for warning in &parts.warnings {
             warn!("{warning}");
@@ -244,6 +255,8 @@ impl App {
         } else {
             let unfinished = visibility.unfinished();
             abort.cancel();
+            // First the messages, then what they wait for: none takes the end of a publisher for its outcome.
+            messages.wait().await;
             ends.shutdown().await;
             visibility.give_back(unfinished).await
         };

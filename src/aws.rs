@@ -12,7 +12,8 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_sqs::config::SharedCredentialsProvider;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId;
@@ -34,21 +35,33 @@ pub struct Clients {
 impl Clients {
     /// Clients as configured. `wait` is how long a poll waits for a message. No call is made yet.
     pub async fn new(settings: &config::Aws, wait: Duration) -> Self {
-        let shared = load(settings).await;
+        Self::of(&loader(settings).load().await, settings, wait)
+    }
+
+    /// As [`Clients::new`], but with these credentials instead of those that the SDK would find by itself.
+    pub async fn with_credentials(
+        settings: &config::Aws,
+        wait: Duration,
+        credentials: SharedCredentialsProvider,
+    ) -> Self {
+        Self::of(&loader(settings).credentials_provider(credentials).load().await, settings, wait)
+    }
+
+    fn of(shared: &SdkConfig, settings: &config::Aws, wait: Duration) -> Self {
         let attempt = Duration::from_millis(settings.attempt_timeout_ms);
-        let long_poll = aws_sdk_sqs::config::Builder::from(&shared)
+        let long_poll = aws_sdk_sqs::config::Builder::from(shared)
             .timeout_config(timeouts(settings, attempt + wait))
             .retry_config(RetryConfig::disabled())
             .build();
         Self {
-            sqs: aws_sdk_sqs::Client::new(&shared),
+            sqs: aws_sdk_sqs::Client::new(shared),
             long_poll: aws_sdk_sqs::Client::from_conf(long_poll),
-            sns: aws_sdk_sns::Client::new(&shared),
+            sns: aws_sdk_sns::Client::new(shared),
         }
     }
 }
 
-async fn load(settings: &config::Aws) -> SdkConfig {
+fn loader(settings: &config::Aws) -> ConfigLoader {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
@@ -64,7 +77,7 @@ async fn load(settings: &config::Aws) -> SdkConfig {
     if let Some(endpoint) = &settings.endpoint_url {
         loader = loader.endpoint_url(endpoint);
     }
-    loader.load().await
+    loader
 }
 
 fn timeouts(settings: &config::Aws, attempt: Duration) -> TimeoutConfig {
@@ -109,7 +122,8 @@ impl Failure {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let Some(service) = error.as_service_error() else {
-            let message = chain(error);
+            // Of a chain of credential providers without success, the first line is the message.
+            let message = chain(error).lines().next().unwrap_or_default().trim_end_matches(". Attempted:").to_owned();
             let kind = if message.contains("credential") { Kind::Denied } else { Kind::Transient };
             return Self { kind, code: None, message, request_id: None };
         };

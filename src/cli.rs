@@ -2,6 +2,8 @@
 
 mod check;
 mod config;
+#[cfg(feature = "demo")]
+mod demo;
 mod run;
 mod transcode;
 
@@ -23,9 +25,10 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  protobridge config example > protobridge.yaml    an annotated configuration to start from
-  protobridge check --config protobridge.yaml      is everything in place?
-  protobridge run --config protobridge.yaml        the service
+  protobridge demo                               the whole way of an event, without an AWS account
+  protobridge config example > protobridge.yaml  an annotated configuration
+  protobridge check --config protobridge.yaml    is everything in place?
+  protobridge run --config protobridge.yaml      the service
 
 Every key of the configuration can be set by a variable, such as PROTOBRIDGE_PUBLISH_LINGER_MS=5.
 
@@ -33,6 +36,9 @@ Exit codes: 0 done, 1 something asked for failed, 2 usage, 64 bad configuration.
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the whole pipeline against SQS and SNS embedded in this process, with sample events
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Run the service
     Run(run::Args),
     /// Check the configuration, the descriptor sets and the customers, and with --online the queues and topics
@@ -46,6 +52,8 @@ enum Command {
 /// Runs the command that the arguments name, and returns its exit code.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
@@ -56,25 +64,49 @@ pub fn main() -> ExitCode {
         // Whoever reads our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("{ERROR}error:{ERROR:#} {error:#}");
-            if is_configuration(&error) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+            anstream::eprintln!("{ERROR}error:{ERROR:#} {}", with_causes(&error));
+            exit_code(&error)
         }
     }
 }
 
-/// `EX_USAGE` of sysexits.h, which the service's exit codes borrow for a bad configuration.
-const BAD_CONFIGURATION: u8 = 64;
-
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+
+/// The error and its causes. Many errors quote their cause, so what has been said is not said again.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn is_configuration(error: &anyhow::Error) -> bool {
-    error.is::<crate::config::Error>()
+/// Arguments that do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; see --help")]
+struct Usage(&'static str);
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    const USAGE: u8 = 2;
+    // `EX_USAGE` of sysexits.h.
+    const BAD_CONFIGURATION: u8 = 64;
+    let is_configuration = error.is::<crate::config::Error>()
         || error.is::<tracing_subscriber::filter::ParseError>()
-        || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration)
+        || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
+    if is_configuration {
+        ExitCode::from(BAD_CONFIGURATION)
+    } else if error.is::<Usage>() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A runtime for the commands that need one.

@@ -64,7 +64,7 @@ async fn delete(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: V
                 });
             }
             Err(failure) => {
-                warn!(%failure, queue = source.label, messages = receipts.len(), attempt, "failed to delete")
+                warn!(%failure, queue = source.label, messages = receipts.len(), attempt, "failed to delete");
             }
         }
         if receipts.is_empty() {

@@ -11,6 +11,8 @@ pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod delete;
+#[cfg(feature = "demo")]
+pub mod embedded;
 pub mod envelope;
 pub mod outcome;
 pub mod pipeline;

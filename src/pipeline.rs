@@ -229,7 +229,7 @@ impl Pipeline {
                 confirmed.into()
             }
             Outcome::Filtered(filtered) => {
-                debug!(message_id = message.message_id, event_type, rule = filtered.rule, "filtered");
+                debug!(message_id = message.message_id, event_type, rule = filtered.rule(), "filtered");
                 self.count(&message, event_type, "filtered");
                 filtered.into()
             }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use protojson::{Options, Plan, Schema, TapErrorKind};
+use protojson::{Options, Plan, Schema, TapError, TapErrorKind};
 use sha2::{Digest as _, Sha256};
 
 pub use files::Error;
@@ -27,6 +27,8 @@ pub struct Registry {
 pub struct Snapshot {
     sets: Vec<Set>,
     types: HashMap<String, Arc<EventType>>,
+    /// Tap paths that lead somewhere in a type, but not to a single value.
+    refused_taps: Vec<(String, TapError)>,
 }
 
 /// One descriptor set.
@@ -125,8 +127,7 @@ impl Registry {
     /// Loads every descriptor set at `path`, a folder or one file.
     ///
     /// # Errors
-    /// When the path does not exist or holds no set, when a set does not load, or two contradict each other, or when a
-    /// tap's path cannot have a single value.
+    /// When the path does not exist or holds no set, when a set does not load, or two contradict each other.
     pub fn load(path: &Path, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
         let files = files::read(path)?;
         Ok(Self { current: Arc::new(Snapshot::new(&files, taps, &profiles)?) })
@@ -151,8 +152,9 @@ impl Snapshot {
         let hashes: HashMap<&str, &Arc<str>> = sets.iter().map(|set| (set.name.as_str(), &set.hash)).collect();
         let built_in: Arc<str> = "builtin".into();
         let mut types = HashMap::new();
+        let mut refused_taps = Vec::new();
         for (name, set) in schema.messages() {
-            let (index, paths) = compile_taps(&schema, name, taps)?;
+            let (index, paths) = compile_taps(&schema, name, taps, &mut refused_taps);
             let event_type = EventType {
                 name: name.into(),
                 schema_hash: Arc::clone(hashes.get(set).copied().unwrap_or(&built_in)),
@@ -164,7 +166,7 @@ impl Snapshot {
             };
             types.insert(name.to_owned(), Arc::new(event_type));
         }
-        Ok(Self { sets, types })
+        Ok(Self { sets, types, refused_taps })
     }
 
     /// The event type with this full name. A leading dot and the prefix of an Any URL do not count.
@@ -186,10 +188,12 @@ impl Snapshot {
         &self.sets
     }
 
-    /// Tap paths that no type has: most likely a typo.
-    pub fn unused_taps<'t>(&self, taps: &'t config::Taps) -> Vec<&'t str> {
+    /// Tap paths that fit no type, most likely a typo, with why they do not where some type comes close.
+    pub fn unused_taps<'t>(&self, taps: &'t config::Taps) -> Vec<(&'t str, Option<&TapError>)> {
         let used = |path: &str| self.types.values().any(|known| known.paths.iter().any(|p| p == path));
-        all_paths(taps).filter(|path| !used(path)).collect()
+        let refused = |path: &str| self.refused_taps.iter().find(|(refused, _)| refused == path);
+        let unused = all_paths(taps).filter(|path| !used(path));
+        unused.map(|path| (path, refused(path).map(|(_, error)| error))).collect()
     }
 }
 
@@ -212,8 +216,15 @@ fn all_paths(taps: &config::Taps) -> impl Iterator<Item = &str> {
     lists.into_iter().flatten().map(String::as_str)
 }
 
-/// The taps that a type has: every path of the configuration that exists in it, each once.
-fn compile_taps(schema: &Schema, name: &str, taps: &config::Taps) -> Result<(TapIndex, Vec<String>), Error> {
+/// The taps that a type has: every path of the configuration that leads to a single value in it, each once. One that
+/// leads elsewhere is noted in `refused`; a path is written for some types, and another may have the name for something
+/// else.
+fn compile_taps(
+    schema: &Schema,
+    name: &str,
+    taps: &config::Taps,
+    refused: &mut Vec<(String, TapError)>,
+) -> (TapIndex, Vec<String>) {
     let mut paths: Vec<String> = Vec::new();
     let mut list = |wanted: &[String]| {
         let mut indices = Vec::new();
@@ -229,18 +240,19 @@ fn compile_taps(schema: &Schema, name: &str, taps: &config::Taps) -> Result<(Tap
                     paths.push(path.clone());
                 }
                 Err(error) if error.kind() == TapErrorKind::UnknownField => {}
-                Err(error) => return Err(Error::Tap(error)),
+                Err(error) if refused.iter().any(|(known, _)| known == path) => drop(error),
+                Err(error) => refused.push((path.clone(), error)),
             }
         }
-        Ok(indices)
+        indices
     };
     let index = TapIndex {
-        customer: list(&taps.customer)?,
-        event_id: list(&taps.event_id)?,
-        event_time: list(&taps.event_time)?,
-        ordering: list(&taps.ordering)?,
+        customer: list(&taps.customer),
+        event_id: list(&taps.event_id),
+        event_time: list(&taps.event_time),
+        ordering: list(&taps.ordering),
     };
-    Ok((index, paths))
+    (index, paths)
 }
 
 #[cfg(test)]

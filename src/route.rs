@@ -54,13 +54,18 @@ pub enum Decision {
 /// Proof that a rule which someone wrote leaves an event out.
 #[derive(Debug)]
 pub struct Filtered {
+    rule: &'static str,
+}
+
+impl Filtered {
     /// The rule, for people.
-    pub rule: &'static str,
-    _private: (),
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
 }
 
 fn out(rule: &'static str) -> Decision {
-    Decision::Out(Filtered { rule, _private: () })
+    Decision::Out(Filtered { rule })
 }
 
 impl Router {

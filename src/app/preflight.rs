@@ -23,7 +23,7 @@ pub struct QueueError {
 /// # Errors
 /// For the first queue that cannot be used. A queue that merely may not be asked about (`sqs:GetQueueAttributes`
 /// denied) is only warned about: receiving may be allowed all the same.
-pub(super) async fn queues(clients: &Clients, config: &Config) -> Result<(), QueueError> {
+pub(super) async fn queues(clients: &Clients, config: &Config) -> Result<(), Box<QueueError>> {
     for queue in &config.queues {
         check(clients, queue.label(), &queue.url, "queues[].url").await?;
         if let Some(url) = &queue.quarantine_url {
@@ -58,7 +58,7 @@ impl QueueError {
     }
 }
 
-async fn check(clients: &Clients, label: &str, url: &str, key: &'static str) -> Result<(), QueueError> {
+async fn check(clients: &Clients, label: &str, url: &str, key: &'static str) -> Result<(), Box<QueueError>> {
     let request = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
     let Err(error) = request.send().await else { return Ok(()) };
     let failure = Failure::of_call(&error);
@@ -75,5 +75,5 @@ async fn check(clients: &Clients, label: &str, url: &str, key: &'static str) -> 
         (Kind::Transient | Kind::Throttled, _) => "check the network, `aws.region` and `aws.endpoint_url`",
         (Kind::Refused, _) => "check the queue's URL and region",
     };
-    Err(QueueError { label: label.to_owned(), url: url.to_owned(), failure, way_out })
+    Err(Box::new(QueueError { label: label.to_owned(), url: url.to_owned(), failure, way_out }))
 }

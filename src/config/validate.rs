@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::check::nearest;
 use super::names::{
     EXAMPLE_QUEUE, EXAMPLE_TOPIC, host_and_path, is_attribute, is_dotted, is_name, queue_url, topic_arn,
     topic_template, type_glob,
@@ -21,6 +22,7 @@ impl Config {
         rules.taps(self);
         rules.route(self);
         rules.retry(self);
+        rules.log(self);
         if self.descriptors.path.as_os_str().is_empty() {
             rules.refuse("descriptors.path", "must not be empty");
         }
@@ -175,6 +177,18 @@ impl Rules {
             self.refuse("retry", message);
         }
     }
+
+    /// Tracing takes any lone word for the name of a crate, so a misspelt level would turn the log off.
+    fn log(&mut self, config: &Config) {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        let is_lone_word = |directive: &&str| directive.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let words = config.log.level.split(',').map(str::trim).filter(is_lone_word);
+        for word in words.filter(|word| !word.is_empty() && !is_level(word)) {
+            let near = nearest(word, LEVELS).map(|level| format!("; did you mean `{level}`?")).unwrap_or_default();
+            self.refuse("log.level", format!("`{word}` is none of the levels {}{near}", LEVELS.join(", ")));
+        }
+    }
 }
 
 fn queue_in_region(config: &Config, url: &str) -> Result<(), String> {
@@ -316,6 +330,15 @@ mod tests {
         route.without_customer: expected `quarantine`, `drop` or a topic ARN such as `arn:aws:sns:eu-west-1:123456789012:events`, found "quarentine"
         route.unknown_customer: expected `quarantine`, `drop` or a topic ARN such as `arn:aws:sns:eu-west-1:123456789012:events`, found "arn:aws:sns:x"
         "#);
+    }
+
+    #[test]
+    fn a_misspelt_log_level_is_not_taken_for_the_name_of_a_crate() {
+        let levels = ["inof", "warn,loud", "INFO", "info,protobridge::publish=debug,hyper_util=warn"];
+        insta::assert_snapshot!(levels.map(|level| problems(&format!("log: {{level: '{level}'}}"))).concat(), @"
+        log.level: `inof` is none of the levels off, error, warn, info, debug, trace; did you mean `info`?
+        log.level: `loud` is none of the levels off, error, warn, info, debug, trace
+        ");
     }
 
     #[test]

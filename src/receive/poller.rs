@@ -116,7 +116,7 @@ impl Poller {
 
     /// The first failure in a row is news, and so is every tenth.
     fn report(&self, failure: &Failure, failures_before: u32) {
-        if failures_before % 10 != 0 {
+        if !failures_before.is_multiple_of(10) {
             return;
         }
         let queue = &self.source.label;

@@ -33,9 +33,6 @@ pub enum Error {
     /// A set does not load, or contradicts another.
     #[error(transparent)]
     Schema(#[from] protojson::SchemaError),
-    /// A configured field path has no single value in a type.
-    #[error("taps: {0}")]
-    Tap(protojson::TapError),
 }
 
 /// Reads the sets at `path`, a folder with its sub-folders or one file, in the order of their names. Hidden files and

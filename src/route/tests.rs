@@ -28,7 +28,7 @@ customers:
 fn check(event_type: &str, customer: Option<&str>, expected: &str) {
     let decision = match router(&settings(), TWO).unwrap().route(event_type, customer) {
         Decision::To(to) => to.iter().map(|d| d.topic.rsplit(':').next().unwrap_or("")).collect::<Vec<_>>().join(" "),
-        Decision::Out(filtered) => format!("out: {}", filtered.rule),
+        Decision::Out(filtered) => format!("out: {}", filtered.rule()),
         Decision::Nobody(verdict) => format!("{}: {}", verdict.reason, verdict.detail),
     };
     assert_eq!(decision, expected, "{event_type} {customer:?}");

@@ -1,0 +1,217 @@
+//! The scene: queues and topics, and a folder with the configuration that the demo runs with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::Args;
+use crate::aws::Clients;
+use crate::config::{Config, load};
+use crate::embedded::Embedded;
+use crate::embedded::samples::{SETS, Samples};
+use crate::embedded::setup::{self, Subscribed};
+use crate::route::Glob;
+
+/// A customer of the demo.
+#[derive(Debug)]
+pub(super) struct Customer {
+    pub(super) id: &'static str,
+    /// Message types that the customer asks for.
+    events: &'static [&'static str],
+    profile: &'static str,
+    color: AnsiColor,
+}
+
+/// One who takes everything, one who takes little, and one who wants it in another spelling.
+pub(super) const CUSTOMERS: [Customer; 3] = [
+    Customer { id: "acme", events: &["*"], profile: "default", color: AnsiColor::Cyan },
+    Customer { id: "globex", events: &["shop.v1.Order*"], profile: "default", color: AnsiColor::Magenta },
+    Customer {
+        id: "initech",
+        events: &["shop.v1.*", "protobridge.v1.Heartbeat"],
+        profile: "compact",
+        color: AnsiColor::Yellow,
+    },
+];
+
+impl Customer {
+    pub(super) fn wants(&self, message_type: &str) -> bool {
+        self.events.iter().any(|glob| Glob::new(glob).matches(message_type))
+    }
+
+    pub(super) fn style(&self) -> Style {
+        self.color.on_default().dimmed()
+    }
+}
+
+/// Everything that the demo plays with.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) embedded: Embedded,
+    pub(super) clients: Clients,
+    pub(super) config: Config,
+    pub(super) queue: String,
+    pub(super) quarantine: String,
+    /// ARN of the topic that feeds the queue, for the events that come as notifications.
+    pub(super) input_topic: String,
+    /// Topic and queue of each customer, in the order of [`CUSTOMERS`].
+    pub(super) inboxes: Vec<Subscribed>,
+    folder: TempDir,
+}
+
+/// A sample order as a SendMessage request, for `curl -d @FILE`.
+const REQUEST_FILE: &str = "send-order.json";
+
+impl Stage {
+    pub(super) async fn build(args: &Args) -> anyhow::Result<Self> {
+        let embedded = Embedded::start().await.context("cannot listen on 127.0.0.1")?;
+        let clients = embedded.clients(Duration::from_secs(20)).await;
+        let input = setup::topic_with_queue(&clients, "events", "events").await?;
+        let quarantine = setup::queue(&clients.sqs, "events-quarantine").await?;
+        let mut inboxes = Vec::with_capacity(CUSTOMERS.len());
+        for Customer { id, .. } in &CUSTOMERS {
+            let (topic, queue) = (format!("json-events-{id}"), format!("{id}-inbox"));
+            inboxes.push(setup::topic_with_queue(&clients, &topic, &queue).await?);
+        }
+
+        let folder = tempfile::Builder::new().prefix("protobridge-demo-").tempdir();
+        let folder = folder.context("cannot create a temporary folder")?;
+        let write = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        let descriptors = match &args.descriptors {
+            Some(path) => fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))?,
+            None => {
+                fs::create_dir(folder.path().join("descriptors")).context("cannot create a temporary folder")?;
+                for (name, set) in SETS {
+                    write(&format!("descriptors/{name}"), set)?;
+                }
+                PathBuf::from("descriptors")
+            }
+        };
+        write("customers.yaml", customers_file(&inboxes).as_bytes())?;
+        write("protobridge.yaml", config_file(args, &embedded, &input, &quarantine, &descriptors)?.as_bytes())?;
+        write(REQUEST_FILE, send_order(args.seed, &input.queue_url).to_string().as_bytes())?;
+
+        let config = load::file(&folder.path().join("protobridge.yaml"), [])?;
+        let Subscribed { topic_arn, queue_url } = input;
+        Ok(Self { embedded, clients, config, queue: queue_url, quarantine, input_topic: topic_arn, inboxes, folder })
+    }
+
+    /// What there is to see, and the commands that show it.
+    pub(super) fn introduction(&self, admin: &str) -> String {
+        let Self { queue, quarantine, folder, .. } = self;
+        let (endpoint, region, key) = (self.embedded.endpoint_url(), Embedded::REGION, Embedded::ACCESS_KEY);
+        let folder = folder.path().display();
+        let acme = &self.inboxes[0].topic_arn;
+        let mine = format!("arn:aws:sqs:{region}:{}:mine", Embedded::ACCOUNT);
+        let mine_url = format!("{endpoint}/{}/mine", Embedded::ACCOUNT);
+        format!(
+            "\
+SQS and SNS     {endpoint}
+admin endpoint  {admin}
+configuration   {folder}  (protobridge.yaml, customers.yaml, descriptors; removed at the end)
+
+Look around while it runs, from another terminal:
+  curl -s {admin}/status
+  curl -s {admin}/metrics
+Send an order of acme's by hand:
+  curl -s -H 'X-Amz-Target: AmazonSQS.SendMessage' -d @{folder}/{REQUEST_FILE} {endpoint}
+With the AWS CLI, any credentials will do:
+  export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={key} AWS_DEFAULT_REGION={region}
+What is in quarantine, and why:
+  aws --endpoint-url {endpoint} sqs receive-message --queue-url {quarantine} --message-attribute-names All --visibility-timeout 0
+How long the queue is:
+  aws --endpoint-url {endpoint} sqs get-queue-attributes --queue-url {queue} --attribute-names All
+Subscribe a queue of your own to acme's events, and read it:
+  aws --endpoint-url {endpoint} sqs create-queue --queue-name mine
+  aws --endpoint-url {endpoint} sns subscribe --topic-arn {acme} --protocol sqs --notification-endpoint {mine}
+  aws --endpoint-url {endpoint} sqs receive-message --queue-url {mine_url} --wait-time-seconds 5
+"
+        )
+    }
+}
+
+fn customers_file(inboxes: &[Subscribed]) -> String {
+    let mut text = "customers:\n".to_owned();
+    for (customer, inbox) in CUSTOMERS.iter().zip(inboxes) {
+        let Customer { id, events, profile, .. } = customer;
+        let topic = &inbox.topic_arn;
+        text.push_str(&format!("  - id: {id}\n    topic: {topic}\n    events: {events:?}\n    profile: {profile}\n"));
+    }
+    text
+}
+
+fn config_file(
+    args: &Args,
+    embedded: &Embedded,
+    input: &Subscribed,
+    quarantine: &str,
+    descriptors: &Path,
+) -> anyhow::Result<String> {
+    let descriptors = descriptors.to_str().with_context(|| format!("{} is not Unicode", descriptors.display()))?;
+    Ok(format!(
+        "\
+# The configuration that the demo runs with. `protobridge config example` explains every key.
+aws:
+  region: {region}
+  endpoint_url: {endpoint}
+queues:
+  - url: {queue}
+    quarantine_url: {quarantine}
+descriptors:
+  path: {descriptors}
+taps:
+  customer: [meta.tenant_id, tenant_id]
+  event_id: [meta.event_id, event_id]
+  event_time: [meta.occurred_at, commit_time, sent_at]
+  ordering: [order_id, row_key]
+profiles:
+  # Field names as in the schema, 64-bit integers as JSON numbers.
+  compact:
+    field_names: proto
+    int64: number
+route:
+  customers_file: customers.yaml
+retry:
+  min_seconds: 1
+  max_seconds: 5
+  unknown_type_grace_seconds: {grace}
+admin:
+  listen: 127.0.0.1:0
+log:
+  format: human
+  level: {level}
+metrics:
+  customer_label: true
+",
+        region = Embedded::REGION,
+        endpoint = embedded.endpoint_url(),
+        queue = input.queue_url,
+        // A JSON string is a YAML string, whatever is in it.
+        descriptors = json!(descriptors),
+        grace = args.unknown_grace_seconds,
+        level = json!(args.log),
+    ))
+}
+
+/// The request by which the first order of the samples would be sent.
+fn send_order(seed: u64, queue_url: &str) -> serde_json::Value {
+    // Not the ids of the events that the demo sends itself.
+    let mut samples = Samples::new(!seed);
+    let mut events = std::iter::repeat_with(|| samples.next_event(&[CUSTOMERS[0].id]));
+    let order = events.find(|sample| sample.message_type == "shop.v1.OrderPlaced");
+    let payload = order.map(|order| BASE64_STANDARD.encode(order.payload)).unwrap_or_default();
+    json!({
+        "QueueUrl": queue_url,
+        "MessageBody": payload,
+        "MessageAttributes": { "message-type": { "DataType": "String", "StringValue": "shop.v1.OrderPlaced" } },
+    })
+}

@@ -1,0 +1,283 @@
+//! The sum at the end, and whether it adds up.
+//!
+//! Two sides are held against each other: what the demo sent and what it found at the customers and in quarantine, and
+//! what the service says of itself.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{Cell, CellAlignment, Row, Table, presets};
+use hdrhistogram::Histogram;
+
+use super::ledger::{Delivery, Tally, Totals};
+use super::stage::CUSTOMERS;
+use crate::telemetry::{Family, Metrics};
+
+/// Both sides.
+#[derive(Debug)]
+pub(super) struct Summary {
+    demo: Totals,
+    service: Service,
+    /// Messages that are still on the input queue.
+    left: u64,
+    /// Whether the demo was stopped before it was through, so that something may be left.
+    interrupted: bool,
+}
+
+/// What the service says of itself.
+#[derive(Debug, Default)]
+pub(super) struct Service {
+    received: u64,
+    published: u64,
+    filtered: u64,
+    quarantined: u64,
+    retried: u64,
+    /// Messages in quarantine, by reason.
+    reasons: BTreeMap<String, u64>,
+    /// Entries that SNS confirmed, for each customer.
+    entries: [u64; CUSTOMERS.len()],
+    /// Calls of AWS APIs: service, operation, how many, and how many of them failed.
+    calls: Vec<(String, String, u64, u64)>,
+}
+
+impl Service {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let settled = |outcome| metrics.settled.sum_where("outcome", outcome);
+        Self {
+            received: metrics.received.sum(),
+            published: settled("published"),
+            filtered: settled("filtered"),
+            quarantined: settled("quarantined"),
+            retried: settled("retried"),
+            reasons: metrics
+                .quarantined
+                .totals()
+                .into_iter()
+                .map(|(labels, count)| (labels[1].clone(), count))
+                .collect(),
+            entries: CUSTOMERS.each_ref().map(|customer| metrics.published.sum_where("customer", customer.id)),
+            calls: calls(&metrics.calls),
+        }
+    }
+}
+
+fn calls(family: &Family) -> Vec<(String, String, u64, u64)> {
+    let mut calls: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+    for (labels, count) in family.totals() {
+        let [service, operation, result] = labels.as_slice() else { continue };
+        let (made, failed) = calls.entry((service.clone(), operation.clone())).or_default();
+        *made += count;
+        *failed += if result == "ok" { 0 } else { count };
+    }
+    calls.into_iter().map(|((service, operation), (made, failed))| (service, operation, made, failed)).collect()
+}
+
+impl Tally {
+    /// Events whose outcome was reached.
+    fn received(&self) -> u64 {
+        self.sent - self.left - self.missing
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            published: self.published + other.published,
+            filtered: self.filtered + other.filtered,
+            quarantined: self.quarantined + other.quarantined,
+            left: self.left + other.left,
+            missing: self.missing + other.missing,
+        }
+    }
+}
+
+impl Summary {
+    pub(super) fn new(demo: Totals, service: Service, left: u64, interrupted: bool) -> Self {
+        Self { demo, service, left, interrupted }
+    }
+
+    fn total(&self) -> Tally {
+        self.demo.tallies.iter().copied().fold(Tally::default(), Tally::plus)
+    }
+
+    /// Everything that does not add up.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        self.check_events(&mut problems);
+        self.check_service(&mut problems);
+        problems
+    }
+
+    /// Whether every event has come to one end.
+    fn check_events(&self, problems: &mut Vec<String>) {
+        for (name, tally) in owners().zip(&self.demo.tallies) {
+            let (received, Tally { published, filtered, quarantined, .. }) = (tally.received(), *tally);
+            if received != published + filtered + quarantined {
+                problems.push(format!(
+                    "{name}: {received} received, but {published} published, {filtered} filtered and {quarantined} quarantined"
+                ));
+            }
+        }
+        let (total, left) = (self.total(), self.left);
+        if total.missing > 0 {
+            problems.push(format!("{} events are nowhere to be found, or in two places", total.missing));
+        }
+        if left != total.left {
+            problems.push(format!("{left} messages are on the queue, but {} of them were found", total.left));
+        }
+        if left > 0 && !self.interrupted {
+            problems.push(format!("{left} messages are still on the queue"));
+        }
+    }
+
+    /// Whether the service says the same as the demo has seen.
+    fn check_service(&self, problems: &mut Vec<String>) {
+        let Self { demo, service, .. } = self;
+        let Service { received, published, filtered, quarantined, retried, .. } = *service;
+        let total = self.total();
+        if filtered != total.filtered {
+            problems.push(format!("the service filtered {filtered}, but {} were to be filtered", total.filtered));
+        }
+        let (said, found) = (&service.reasons, &demo.quarantine);
+        if said != found {
+            problems.push(format!("the service quarantined {said:?}, but the quarantine queue has {found:?}"));
+        }
+        for (index, delivery) in demo.deliveries.iter().enumerate() {
+            let (confirmed, arrived) = (service.entries[index], delivery.arrived + delivery.again);
+            if confirmed != arrived {
+                let name = CUSTOMERS[index].id;
+                problems.push(format!("{name}: SNS confirmed {confirmed} entries, but {arrived} arrived"));
+            }
+        }
+        let settled = published + filtered + quarantined;
+        if received != settled + retried {
+            problems.push(format!("the service received {received}, but settled {settled} and gave {retried} back"));
+        }
+        let expected = total.received() + demo.strangers;
+        // What was published twice was settled twice.
+        if settled != expected && demo.deliveries.iter().all(|delivery| delivery.again == 0) {
+            problems.push(format!("the service settled {settled} messages, but {expected} were to be settled"));
+        }
+    }
+
+    /// All of it, for people.
+    pub(super) fn render(&self, on_terminal: bool) -> String {
+        let preset = if on_terminal { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING };
+        let tables = [self.events(preset), self.deliveries(preset), self.calls(preset)];
+        let mut text = String::new();
+        for (title, table) in ["Events", "Deliveries", "Calls"].iter().zip(tables) {
+            text.push_str(&format!("\n{title}\n{}\n", table.trim_fmt()));
+        }
+        let reasons = self.demo.quarantine.iter().map(|(reason, count)| format!("{reason} {count}"));
+        let reasons = reasons.collect::<Vec<_>>().join(", ");
+        if !reasons.is_empty() {
+            text.push_str(&format!("\nQuarantined: {reasons}\n"));
+        }
+        for remark in self.remarks() {
+            text.push_str(&format!("{remark}\n"));
+        }
+        text
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let Service { received, retried, .. } = self.service;
+        let mut remarks = Vec::new();
+        if retried > 0 {
+            remarks.push(format!("{received} messages received, {retried} of them given back to be tried again"));
+        }
+        if self.demo.strangers > 0 {
+            remarks.push(format!("{} events were sent by somebody else", self.demo.strangers));
+        }
+        if self.left > 0 {
+            remarks.push(format!("{} messages were left on the queue", self.left));
+        }
+        let (total, seconds) = (self.total(), self.demo.took.as_secs_f64());
+        if seconds > 0.0 {
+            // Those that go into quarantine take the time that they are given there.
+            let events = total.published + total.filtered;
+            let rate = events as f64 / seconds;
+            remarks.push(format!("{events} events published or filtered in {seconds:.1} s: {rate:.0} a second"));
+        }
+        remarks
+    }
+
+    fn events(&self, preset: &str) -> Table {
+        let mut table = table(preset, &["customer", "received", "published", "filtered", "quarantined"]);
+        let row = |name: &str, tally: &Tally| {
+            let counts = [tally.received(), tally.published, tally.filtered, tally.quarantined];
+            row(name, counts.map(|count| count.to_string()))
+        };
+        for (name, tally) in owners().zip(&self.demo.tallies) {
+            table.add_row(row(name, tally));
+        }
+        table.add_row(row("all", &self.total()));
+        table
+    }
+
+    fn deliveries(&self, preset: &str) -> Table {
+        let header = ["customer", "published", "arrived", "twice", "p50 ms", "p95 ms", "p99 ms", "max ms"];
+        let mut table = table(preset, &header);
+        let mut all: Option<Delivery> = None;
+        for (index, delivery) in self.demo.deliveries.iter().enumerate() {
+            table.add_row(delivery_row(CUSTOMERS[index].id, self.service.entries[index], delivery));
+            match &mut all {
+                None => all = Some(delivery.clone()),
+                Some(all) => {
+                    all.arrived += delivery.arrived;
+                    all.again += delivery.again;
+                    // Both have the same bounds, so all of it fits.
+                    let _fits = all.latency.add(&delivery.latency);
+                }
+            }
+        }
+        if let Some(all) = all {
+            table.add_row(delivery_row("all", self.service.entries.iter().sum(), &all));
+        }
+        table
+    }
+
+    fn calls(&self, preset: &str) -> Table {
+        let mut table = table(preset, &["operation", "calls", "failed"]);
+        for (service, operation, made, failed) in &self.service.calls {
+            table.add_row(row(&format!("{service} {operation}"), [made.to_string(), failed.to_string()]));
+        }
+        table
+    }
+}
+
+fn owners() -> impl Iterator<Item = &'static str> {
+    CUSTOMERS.iter().map(|customer| customer.id).chain(["heartbeats"])
+}
+
+fn delivery_row(name: &str, confirmed: u64, delivery: &Delivery) -> Row {
+    let Delivery { arrived, again, latency } = delivery;
+    let quantile = |q| millis(latency, latency.value_at_quantile(q));
+    let cells = [
+        confirmed.to_string(),
+        arrived.to_string(),
+        again.to_string(),
+        quantile(0.50),
+        quantile(0.95),
+        quantile(0.99),
+        millis(latency, latency.max()),
+    ];
+    row(name, cells)
+}
+
+fn millis(latency: &Histogram<u64>, micros: u64) -> String {
+    if latency.is_empty() { "-".to_owned() } else { format!("{:.1}", micros as f64 / 1000.0) }
+}
+
+fn table(preset: &str, header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(preset).set_header(header.iter().map(Cell::new));
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn row<const N: usize>(name: &str, cells: [String; N]) -> Row {
+    std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>().into()
+}
+
+#[cfg(test)]
+mod tests;
