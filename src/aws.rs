@@ -122,8 +122,12 @@ impl Failure {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let Some(service) = error.as_service_error() else {
-            // Of a chain of credential providers without success, the first line is the message.
-            let message = chain(error).lines().next().unwrap_or_default().trim_end_matches(". Attempted:").to_owned();
+            // The SDK lists every provider that it tried, a line each; what matters is what it found nowhere.
+            let text = chain(error);
+            let message = match text.contains("no credentials found") {
+                true => "no AWS credentials found".to_owned(),
+                false => text.lines().next().unwrap_or_default().to_owned(),
+            };
             let kind = if message.contains("credential") { Kind::Denied } else { Kind::Transient };
             return Self { kind, code: None, message, request_id: None };
         };

@@ -68,7 +68,7 @@ async fn check(clients: &Clients, label: &str, url: &str, key: &'static str) -> 
             return Ok(());
         }
         (Kind::Denied, _) => {
-            "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the pod a role"
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the pod or instance a role"
         }
         (Kind::NotFound, _) if key == "queues[].url" => "create the queue, or correct `queues[].url`",
         (Kind::NotFound, _) => "create the queue, or correct `queues[].quarantine_url`",

@@ -162,8 +162,8 @@ fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<str>, Ver
 
 /// A known type whose name is much like this one, as a question.
 fn nearest(snapshot: &Snapshot, name: &str) -> String {
-    let likeness = |known: &&str| strsim::jaro_winkler(known, name);
-    let near = snapshot.type_names().into_iter().filter(|known| likeness(known) > 0.92);
+    let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(known, name);
+    let near = snapshot.type_names().into_iter().filter(|known| likeness(known) > 0.8);
     match near.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
         Some(known) => format!("; did you mean {known}?"),
         None => "; `protobridge check` says what is loaded".to_owned(),

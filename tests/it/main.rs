@@ -1,5 +1,41 @@
 //! Integration tests, one binary.
+//!
+//! Scenarios of the whole pipeline are written once and run against each emulator: `embedded` is the one of this
+//! crate, `ministack` is somebody else's. `tests/support` has the stage that they play on.
 
+#[path = "../support/command.rs"]
+mod command;
 #[path = "../support/descriptors.rs"]
 mod descriptor_sets;
+#[path = "../support/emulator.rs"]
+mod emulator;
+#[path = "../support/gate.rs"]
+mod gate;
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/ministack.rs"]
+mod ministack;
+#[path = "../support/oracle.rs"]
+mod oracle;
+#[path = "../support/python.rs"]
+mod python;
+#[path = "../support/queue.rs"]
+mod queue;
+#[path = "../support/service.rs"]
+mod service;
+#[path = "../support/stage.rs"]
+mod stage;
+#[path = "../support/wait.rs"]
+mod wait;
+
+mod admin;
+mod boto3;
+mod cli;
+mod cli_transcode;
+mod delivery;
 mod descriptors;
+mod fifo;
+mod quarantine;
+mod redelivery;
+mod routing;
+mod shutdown;

@@ -1,0 +1,56 @@
+//! What the admin endpoint says of a service that has done something.
+
+use std::net::SocketAddr;
+
+use crate::emulator::{Emulator, scenarios};
+use crate::queue::Input;
+use crate::stage::Stage;
+use crate::{http, wait};
+
+scenarios! {
+    both: [status_and_metrics_say_what_became_of_each_message];
+    embedded: [];
+    ministack: [];
+}
+
+async fn page(address: SocketAddr, path: &str) -> http::Answer {
+    http::get(address, path).await.expect("the service runs")
+}
+
+async fn status_and_metrics_say_what_became_of_each_message(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "events: [shop.v1.OrderPlaced]").await;
+    let published = Input::body(&stage.event_of_type("acme", "shop.v1.OrderPlaced"));
+    let filtered = Input::body(&stage.event_of_type("acme", "shop.v1.ChangeEvent"));
+    let quarantined = Input::body(&stage.samples.malformed(&["acme"]));
+    stage.config.queues[0].name = Some("events".to_owned());
+    let running = stage.start().await;
+    stage.source.send([published.clone(), published, filtered, quarantined]).await;
+    running.has_received(4).await;
+    stage.source.is_empty().await;
+
+    let address = running.app.admin_address();
+    assert_eq!((page(address, "/livez").await.status, page(address, "/readyz").await.status), (200, 200));
+    let status = page(address, "/status").await.json();
+    let queue = &status["queues"][0];
+    assert_eq!(queue["received"], 4);
+    assert_eq!(queue["outcomes"], serde_json::json!({"filtered": 1, "published": 2, "quarantined": 1}));
+    assert_eq!(queue["quarantined"], serde_json::json!({"malformed_protobuf": 1}));
+    assert_eq!(status["descriptor_sets"].as_array().map(Vec::len), Some(2));
+    // The last message is in flight until the answer to its delete has arrived.
+    let settled = |page: &http::Answer| page.body.lines().any(|line| line == "protobridge_in_flight_bytes 0");
+    let metrics = wait::until("nothing is in flight", async || Some(page(address, "/metrics").await).filter(settled));
+    let metrics = metrics.await.body;
+    for line in [
+        r#"protobridge_messages_received_total{queue="events"} 4"#,
+        r#"protobridge_messages_settled_total{queue="events",event_type="shop.v1.OrderPlaced",outcome="published"} 2"#,
+        r#"protobridge_messages_settled_total{queue="events",event_type="shop.v1.ChangeEvent",outcome="filtered"} 1"#,
+        r#"protobridge_messages_quarantined_total{queue="events",reason="malformed_protobuf"} 1"#,
+        r#"protobridge_entries_published_total{event_type="shop.v1.OrderPlaced"} 2"#,
+        "protobridge_event_latency_seconds_count 2",
+        "protobridge_messages_in_flight 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+    assert_eq!(page(address, "/nowhere").await.status, 404);
+    running.stop().await;
+}

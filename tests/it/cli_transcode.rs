@@ -1,0 +1,155 @@
+//! `protobridge transcode`: wire format in, JSON out.
+
+use insta::assert_snapshot;
+use protobridge::embedded::samples::{Sample, Samples};
+
+use crate::command::{self, protobridge};
+use crate::oracle;
+
+const DESCRIPTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors");
+
+/// `shop.v1.Money {currency: "EUR", amount_minor: 1999}`
+const MONEY: &[u8] = b"\x0a\x03EUR\x10\xcf\x0f";
+
+/// The codec has tests of its own for what it says of a malformed payload.
+const WHERE_AND_WHY: (&str, &str) = ("(error: malformed_protobuf: ).*", "${1}[where and why]");
+
+/// Runs it with these arguments and this input, and says how it ended.
+fn transcode(arguments: &[&str], input: &[u8]) -> String {
+    let ended = command::run(protobridge().args(["transcode", "--descriptors", DESCRIPTORS]).args(arguments), input);
+    let code = ended.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
+    format!("{}{}exit code {code}", ended.stdout, ended.stderr)
+}
+
+#[test]
+fn raw_input_is_one_message() {
+    assert_snapshot!(transcode(&["--type", "shop.v1.Money"], MONEY), @r#"
+    {"currency":"EUR","amountMinor":"1999"}
+    exit code 0
+    "#);
+    assert_snapshot!(transcode(&["--type", "shop.v1.Money"], b""), @"
+    {}
+    exit code 0
+    ");
+}
+
+#[test]
+fn raw_input_that_is_malformed_fails() {
+    insta::with_settings!({filters => [WHERE_AND_WHY]}, {
+        assert_snapshot!(transcode(&["--type", "shop.v1.Money"], &MONEY[..4]), @"
+        error: malformed_protobuf: [where and why]
+        exit code 1
+        ");
+    });
+}
+
+#[test]
+fn each_line_in_gives_one_line_out_and_a_bad_one_fails_at_the_end() {
+    let input = "\
+shop.v1.Money\tCgNFVVIQzw8=
+shop.v1.Money\tCgNFVVIQzw8
+.shop.v1.Money\tCgNFVVIQzw8=\r
+no tab here
+shop.v1.Mony\tCgNFVVIQzw8=
+shop.v1.Money\t???
+
+shop.v1.Money\tCgNF
+shop.v1.Money\t
+shop.v1.Money\tCgNKUFkQsQI=";
+    insta::with_settings!({filters => [WHERE_AND_WHY]}, {
+        assert_snapshot!(transcode(&["--input", "base64-lines"], input.as_bytes()), @r#"
+        {"currency":"EUR","amountMinor":"1999"}
+        {"currency":"EUR","amountMinor":"1999"}
+        {"currency":"EUR","amountMinor":"1999"}
+        error: bad_envelope: the line has no tab; write TYPE<TAB>BASE64, or give --type
+        error: unknown_type: no descriptor set defines shop.v1.Mony; did you mean shop.v1.Money?
+        error: bad_envelope: the line is not base64: Invalid symbol 63, offset 0.
+        error: bad_envelope: the line has no tab; write TYPE<TAB>BASE64, or give --type
+        error: malformed_protobuf: [where and why]
+        {}
+        {"currency":"JPY","amountMinor":"305"}
+        exit code 1
+        "#);
+    });
+}
+
+#[test]
+fn with_a_type_lines_are_base64_only() {
+    let arguments = ["--input", "base64-lines", "--type", "shop.v1.Money"];
+    assert_snapshot!(transcode(&arguments, b"CgNFVVIQzw8=\n\n"), @r#"
+    {"currency":"EUR","amountMinor":"1999"}
+    {}
+    exit code 0
+    "#);
+}
+
+#[test]
+fn lines_that_are_not_text_are_answered_too() {
+    assert_snapshot!(transcode(&["--input", "base64-lines"], b"\xff\xfe\nshop.v1.Money\tCgNFVVIQzw8=\n"), @r#"
+    error: bad_envelope: the line is not text
+    {"currency":"EUR","amountMinor":"1999"}
+    exit code 1
+    "#);
+}
+
+#[test]
+fn a_profile_changes_the_spelling() {
+    let arguments = ["--type", "shop.v1.Money", "--profile", "field-names=proto,int64=number,emit-defaults=true"];
+    assert_snapshot!(transcode(&arguments, &MONEY[5..]), @r#"
+    {"currency":"","amount_minor":1999}
+    exit code 0
+    "#);
+    assert_snapshot!(transcode(&["--type", "shop.v1.Money", "--profile", "int64=float"], MONEY), @"
+    error: invalid value 'int64=float' for '--profile <KEY=VALUE,…>': `int64=float` is none of field-names=json|proto, int64=string|number, enums=name|number, emit-defaults=true|false
+
+    For more information, try '--help'.
+    exit code 2
+    ");
+}
+
+#[test]
+fn an_unknown_type_is_answered_with_a_known_one() {
+    let end = transcode(&["--type", "shop.v1.OrderPlacd"], b"");
+    assert_snapshot!(end.replace(DESCRIPTORS, "descriptors"), @"
+    error: no descriptor set in descriptors defines the message type shop.v1.OrderPlacd; did you mean shop.v1.OrderPlaced?
+    exit code 1
+    ");
+}
+
+#[test]
+fn raw_input_without_a_type_is_wrong_usage() {
+    assert_snapshot!(transcode(&[], MONEY), @"
+    error: --input raw needs --type, because the wire format does not name its type; see --help
+    exit code 2
+    ");
+}
+
+#[test]
+fn descriptors_that_are_not_there_are_named() {
+    let ended = command::run(protobridge().args(["transcode", "--descriptors", "nowhere", "--type", "a.B"]), b"");
+    assert_snapshot!(ended.stderr, @"
+    error: --descriptors: cannot read descriptors at nowhere: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them
+    ");
+    assert_eq!(ended.code, Some(1));
+}
+
+#[test]
+fn every_sort_of_event_is_rendered_exactly() {
+    let mut samples = Samples::new(7);
+    let events: Vec<Sample> = (0..200).map(|_| samples.next_event(&["acme", "globex"])).collect();
+    let line = |event: &Sample| format!("{}\t{}\n", event.message_type, base64(&event.payload));
+    let input: String = events.iter().map(line).collect();
+    let arguments = ["transcode", "--descriptors", DESCRIPTORS, "--input", "base64-lines"];
+    let ended = command::run(protobridge().args(arguments), input.as_bytes());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!(lines.len(), events.len());
+    for (line, event) in lines.iter().zip(&events) {
+        assert_eq!(oracle::parse(line), oracle::json(event));
+    }
+}
+
+fn base64(payload: &[u8]) -> String {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    BASE64_STANDARD.encode(payload)
+}

@@ -1,0 +1,91 @@
+"""Reads the customers' queues with boto3 until every event of a producer has arrived, and compares.
+
+Prints a JSON object: how many messages came, how many of them were duplicates, and which events are missing or are
+something else than `json_format` makes of them.
+"""
+
+import argparse
+import json
+import time
+
+import boto3
+
+import shop_events
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--endpoint-url", required=True)
+parser.add_argument("--region", required=True)
+parser.add_argument("--descriptor-set", required=True)
+parser.add_argument("--count", type=int, required=True)
+parser.add_argument("--seed", required=True)
+parser.add_argument("--queue", action="append", required=True, help="CUSTOMER=URL")
+parser.add_argument("--deadline-seconds", type=float, required=True)
+args = parser.parse_args()
+
+
+def same(ours, theirs):
+    """Equality of JSON values. Python alone takes True for 1."""
+    number = (int, float)
+    if isinstance(ours, bool) or isinstance(theirs, bool):
+        return ours is theirs
+    if isinstance(ours, number) and isinstance(theirs, number):
+        return ours == theirs
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(same(ours[key], theirs[key]) for key in ours)
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    return type(ours) is type(theirs) and ours == theirs
+
+
+def is_right(event, customer, message):
+    """Whether a customer's message is what it should be."""
+    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    return (
+        event.customer == customer == attributes["customer-id"]
+        and event.type == attributes["event-type"]
+        and attributes["content-type"] == "application/json"
+        and same(json.loads(message["Body"]), event.json)
+    )
+
+
+def receive(sqs, url):
+    answer = sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"]
+    )
+    messages = answer.get("Messages", [])
+    if messages:
+        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+        answer = sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+        assert not answer.get("Failed"), answer["Failed"]
+    return messages
+
+
+queues = dict(queue.split("=", 1) for queue in args.queue)
+sent = shop_events.events(args.descriptor_set, args.seed, args.count, list(queues))
+missing = {event.id: event for event in sent}
+arrived, different, received = {}, [], 0
+sqs = boto3.client("sqs", endpoint_url=args.endpoint_url, region_name=args.region)
+deadline = time.monotonic() + args.deadline_seconds
+idle = False
+while (missing or not idle) and time.monotonic() < deadline:
+    idle = True
+    for customer, url in queues.items():
+        for message in receive(sqs, url):
+            idle = False
+            received += 1
+            event_id = message["MessageAttributes"]["event-id"]["StringValue"]
+            event = arrived.get(event_id) or missing.pop(event_id)
+            arrived[event_id] = event
+            if not is_right(event, customer, message):
+                different.append({"type": event.type, "ours": message["Body"], "theirs": event.json})
+print(
+    json.dumps(
+        {
+            "received": received,
+            "duplicates": received - len(arrived),
+            "missing": len(missing),
+            "different": len(different),
+            "first_different": different[:3],
+        }
+    )
+)
