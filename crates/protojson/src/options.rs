@@ -12,13 +12,21 @@ pub struct Options {
     pub int64: Int64,
     /// Spelling of enum values.
     pub enums: Enums,
+    /// Spelling of bytes.
+    pub bytes: Bytes,
     /// Write fields without presence even where they hold their default; repeated and map fields as `[]` and `{}`.
     pub emit_defaults: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { field_names: FieldNames::Json, int64: Int64::String, enums: Enums::Name, emit_defaults: false }
+        Self {
+            field_names: FieldNames::Json,
+            int64: Int64::String,
+            enums: Enums::Name,
+            bytes: Bytes::Base64,
+            emit_defaults: false,
+        }
     }
 }
 
@@ -47,4 +55,13 @@ pub enum Enums {
     Name,
     /// By number.
     Number,
+}
+
+/// Spelling of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bytes {
+    /// Standard base64 with padding.
+    Base64,
+    /// URL-safe base64 with padding.
+    Base64Url,
 }

@@ -1,0 +1,290 @@
+//! Descriptors → program.
+
+use std::collections::{HashMap, HashSet};
+
+use prost_reflect::{
+    Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind as Declared, MessageDescriptor,
+    OneofDescriptor,
+};
+
+use super::{Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
+use crate::schema::Features;
+use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
+
+/// Field numbers up to this one are looked up by index; a table for each message costs four bytes a number.
+const DENSE: u32 = 256;
+
+/// Compiles a message type and all that it can hold.
+pub(crate) fn compile(root: &MessageDescriptor, features: &Features, options: &Options) -> Program {
+    let mut compiler = Compiler {
+        features,
+        options,
+        program: Program {
+            messages: Vec::new(),
+            enums: Vec::new(),
+            maps: Vec::new(),
+            base64_url: options.bytes == Bytes::Base64Url,
+        },
+        messages: HashMap::new(),
+        enums: HashMap::new(),
+        waiting: Vec::new(),
+    };
+    compiler.message(root);
+    while let Some((index, descriptor)) = compiler.waiting.pop() {
+        compiler.program.messages[index as usize] = compiler.fill(&descriptor);
+    }
+    compiler.program
+}
+
+struct Compiler<'s> {
+    features: &'s Features,
+    options: &'s Options,
+    program: Program,
+    messages: HashMap<String, MessageIndex>,
+    enums: HashMap<String, u32>,
+    /// Messages that have an index and no table yet: a type can hold itself, so tables are filled one after the other.
+    waiting: Vec<(MessageIndex, MessageDescriptor)>,
+}
+
+/// A field or an extension: what both have in common.
+struct Source {
+    number: u32,
+    name: String,
+    full_name: String,
+    json_name: String,
+    kind: Declared,
+    cardinality: Cardinality,
+    is_map: bool,
+    is_group: bool,
+    has_presence: bool,
+    oneof: Option<OneofDescriptor>,
+}
+
+impl From<FieldDescriptor> for Source {
+    fn from(field: FieldDescriptor) -> Self {
+        Self {
+            number: field.number(),
+            name: field.name().to_owned(),
+            full_name: field.full_name().to_owned(),
+            json_name: field.json_name().to_owned(),
+            kind: field.kind(),
+            cardinality: field.cardinality(),
+            is_map: field.is_map(),
+            is_group: field.is_group(),
+            has_presence: field.supports_presence(),
+            // A synthetic oneof has one member, which nothing else clears.
+            oneof: field.containing_oneof().filter(|oneof| oneof.fields().len() > 1),
+        }
+    }
+}
+
+impl From<ExtensionDescriptor> for Source {
+    fn from(extension: ExtensionDescriptor) -> Self {
+        let name = format!("[{}]", extension.full_name());
+        Self {
+            number: extension.number(),
+            name: name.clone(),
+            full_name: extension.full_name().to_owned(),
+            json_name: name,
+            kind: extension.kind(),
+            cardinality: extension.cardinality(),
+            is_map: false,
+            is_group: extension.is_group(),
+            has_presence: true,
+            oneof: None,
+        }
+    }
+}
+
+impl Compiler<'_> {
+    fn message(&mut self, descriptor: &MessageDescriptor) -> MessageIndex {
+        if let Some(index) = self.messages.get(descriptor.full_name()) {
+            return *index;
+        }
+        let index = self.program.messages.len() as MessageIndex;
+        self.messages.insert(descriptor.full_name().to_owned(), index);
+        self.waiting.push((index, descriptor.clone()));
+        // Its place; the table follows.
+        self.program.messages.push(table(Shape::Plain, Vec::new(), false, false));
+        index
+    }
+
+    fn fill(&mut self, descriptor: &MessageDescriptor) -> Message {
+        let mut sources: Vec<Source> = descriptor.fields().map(Source::from).collect();
+        sources.extend(descriptor.extensions().map(Source::from));
+        sources.sort_by_key(|source| source.number);
+        let mut oneofs: Vec<String> = Vec::new();
+        let fields: Vec<Field> = sources.iter().map(|source| self.field(source, &mut oneofs)).collect();
+        let is_message_set =
+            descriptor.descriptor_proto().options.as_ref().is_some_and(|options| options.message_set_wire_format());
+        let always_ordered = is_message_set || oneofs.len() > u64::BITS as usize;
+        table(shape(descriptor), fields, is_message_set, always_ordered)
+    }
+
+    fn field(&mut self, source: &Source, oneofs: &mut Vec<String>) -> Field {
+        let features = self.features.of_field(&source.full_name);
+        let role = match (source.is_map, source.cardinality) {
+            (true, _) => Role::Map,
+            (false, Cardinality::Repeated) => Role::Repeated,
+            (false, _) => Role::Singular,
+        };
+        let kind = if source.is_map { self.map(&source.kind) } else { self.kind(&source.kind) };
+        let is_group = features.delimited.unwrap_or(source.is_group);
+        let oneof_number = source.oneof.as_ref().map_or(0, |oneof| {
+            let known = oneofs.iter().position(|name| name == oneof.full_name());
+            known.unwrap_or_else(|| {
+                oneofs.push(oneof.full_name().to_owned());
+                oneofs.len() - 1
+            }) as u32
+                + 1
+        });
+        let has_presence = features.has_presence.unwrap_or(source.has_presence) || source.oneof.is_some();
+        let is_implicit = role == Role::Singular && !has_presence && !matches!(kind, Kind::Message(_));
+        let key = match self.options.field_names {
+            FieldNames::Json => &source.json_name,
+            FieldNames::Proto => &source.name,
+        };
+        Field {
+            number: source.number,
+            wire_type: wire_type(&source.kind, is_group),
+            role,
+            kind,
+            is_implicit,
+            omits_zero: is_implicit && !self.options.emit_defaults,
+            is_required: features.is_required.unwrap_or(source.cardinality == Cardinality::Required),
+            emits_default: self.options.emit_defaults && (is_implicit || role != Role::Singular),
+            oneof: if oneof_number == 0 { 0 } else { 1u64.checked_shl(oneof_number - 1).unwrap_or(0) },
+            oneof_number,
+            key: key_bytes(key),
+            name: source.name.as_str().into(),
+        }
+    }
+
+    fn kind(&mut self, declared: &Declared) -> Kind {
+        let quoted = self.options.int64 == Int64::String;
+        match declared {
+            Declared::Bool => Kind::Bool,
+            Declared::Int32 => Kind::Int32,
+            Declared::Sint32 => Kind::Sint32,
+            Declared::Uint32 | Declared::Fixed32 => Kind::Uint32,
+            Declared::Sfixed32 => Kind::Sfixed32,
+            Declared::Int64 | Declared::Sfixed64 => Kind::Int64 { quoted },
+            Declared::Sint64 => Kind::Sint64 { quoted },
+            Declared::Uint64 | Declared::Fixed64 => Kind::Uint64 { quoted },
+            Declared::Float => Kind::Float,
+            Declared::Double => Kind::Double,
+            Declared::String => Kind::String,
+            Declared::Bytes => Kind::Bytes,
+            Declared::Enum(descriptor) if descriptor.full_name() == "google.protobuf.NullValue" => Kind::Null,
+            Declared::Enum(_) if self.options.enums == Enums::Number => Kind::EnumNumber,
+            Declared::Enum(descriptor) => Kind::Enum(self.enumeration(descriptor)),
+            Declared::Message(descriptor) => Kind::Message(self.message(descriptor)),
+        }
+    }
+
+    fn map(&mut self, declared: &Declared) -> Kind {
+        // Only a message can be a map entry.
+        let Declared::Message(entry) = declared else { return self.kind(declared) };
+        let mut part =
+            |field: FieldDescriptor| Field { omits_zero: false, ..self.field(&Source::from(field), &mut Vec::new()) };
+        let map = Map { key: part(entry.map_entry_key_field()), value: part(entry.map_entry_value_field()) };
+        self.program.maps.push(map);
+        Kind::Map(self.program.maps.len() as u32 - 1)
+    }
+
+    fn enumeration(&mut self, descriptor: &EnumDescriptor) -> u32 {
+        if let Some(index) = self.enums.get(descriptor.full_name()) {
+            return *index;
+        }
+        let mut names: Vec<(i32, Box<[u8]>)> = Vec::new();
+        let mut seen = HashSet::new();
+        for value in descriptor.values() {
+            // Of aliases the first declared one counts.
+            if seen.insert(value.number()) {
+                let mut name = Vec::new();
+                // Names in descriptors are UTF-8.
+                let _ = text::string(&mut name, value.name().as_bytes());
+                names.push((value.number(), name.into()));
+            }
+        }
+        names.sort_by_key(|(number, _)| *number);
+        let mut dense: Vec<Box<[u8]>> = Vec::new();
+        let mut sparse = Vec::new();
+        for (number, name) in names {
+            match usize::try_from(number) {
+                Ok(index) if index < dense.len() + 16 => {
+                    dense.resize(index + 1, Box::default());
+                    dense[index] = name;
+                }
+                _ => sparse.push((number, name)),
+            }
+        }
+        let default = descriptor.default_value().number();
+        self.program.enums.push(Enum { dense: dense.into(), sparse: sparse.into(), default });
+        let index = self.program.enums.len() as u32 - 1;
+        self.enums.insert(descriptor.full_name().to_owned(), index);
+        index
+    }
+}
+
+fn key_bytes(name: &str) -> Box<[u8]> {
+    let mut key = vec![b','];
+    // Names in descriptors are UTF-8.
+    let _ = text::string(&mut key, name.as_bytes());
+    key.push(b':');
+    key.into()
+}
+
+fn wire_type(kind: &Declared, is_group: bool) -> u8 {
+    match kind {
+        Declared::Double | Declared::Fixed64 | Declared::Sfixed64 => wire::FIXED64,
+        Declared::Float | Declared::Fixed32 | Declared::Sfixed32 => wire::FIXED32,
+        Declared::Message(_) if is_group => wire::START_GROUP,
+        Declared::String | Declared::Bytes | Declared::Message(_) => wire::LENGTH_DELIMITED,
+        _ => wire::VARINT,
+    }
+}
+
+fn shape(descriptor: &MessageDescriptor) -> Shape {
+    match descriptor.full_name() {
+        "google.protobuf.Timestamp" => Shape::Timestamp,
+        "google.protobuf.Duration" => Shape::Duration,
+        "google.protobuf.FieldMask" => Shape::FieldMask,
+        "google.protobuf.Struct" => Shape::Struct,
+        "google.protobuf.Value" => Shape::Value,
+        "google.protobuf.ListValue" => Shape::ListValue,
+        "google.protobuf.Any" => Shape::Any,
+        "google.protobuf.DoubleValue"
+        | "google.protobuf.FloatValue"
+        | "google.protobuf.Int64Value"
+        | "google.protobuf.UInt64Value"
+        | "google.protobuf.Int32Value"
+        | "google.protobuf.UInt32Value"
+        | "google.protobuf.BoolValue"
+        | "google.protobuf.StringValue"
+        | "google.protobuf.BytesValue" => Shape::Wrapper,
+        _ => Shape::Plain,
+    }
+}
+
+fn table(shape: Shape, fields: Vec<Field>, is_message_set: bool, always_ordered: bool) -> Message {
+    let highest = fields.iter().map(|field| field.number).filter(|number| *number < DENSE).max();
+    let mut dense = vec![0u32; highest.map_or(0, |number| number as usize + 1)];
+    let mut sparse = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
+        match dense.get_mut(field.number as usize) {
+            Some(entry) => *entry = index as u32 + 1,
+            None => sparse.push((field.number, index as u32)),
+        }
+    }
+    Message {
+        shape,
+        required: fields.iter().filter(|field| field.is_required).count() as u32,
+        has_defaults: fields.iter().any(|field| field.emits_default),
+        fields: fields.into(),
+        dense: dense.into(),
+        sparse: sparse.into(),
+        always_ordered,
+        is_message_set,
+    }
+}
