@@ -162,6 +162,7 @@ impl<'p> Engine<'p> {
                 Role::Singular => self.singular(index, field, cursor, frame, &mut first),
                 Role::Repeated => self.repeated(index, field, tag, cursor, &mut first),
                 Role::Map => self.map(field, tag, cursor, &mut first),
+                Role::Dropped | Role::Redacted => self.hidden(index, field, tag, cursor, frame, &mut first),
             }
             .map_err(|failure| failure.within(&field.name))?;
         }
@@ -240,6 +241,63 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
+    /// Steps over a run of records of a field that the options leave out or hide, the tag of the first read already.
+    #[cold]
+    fn hidden(
+        &mut self,
+        index: u32,
+        field: &'p Field,
+        tag: Tag,
+        cursor: &mut Cursor<'_>,
+        frame: Frame<'p>,
+        first: &mut bool,
+    ) -> Result<()> {
+        let mut is_set = false;
+        loop {
+            is_set |= self.peep(index, field, tag.wire_type(), *cursor, frame)?;
+            cursor.skip(tag, self.depth)?;
+            if !cursor.eat(tag) {
+                break;
+            }
+        }
+        if is_set {
+            self.redacted(field, first);
+        }
+        Ok(())
+    }
+
+    /// Notes the taps of a value that is not shown, and says whether it would be shown otherwise.
+    fn peep(
+        &mut self,
+        index: u32,
+        field: &'p Field,
+        wire_type: u8,
+        mut cursor: Cursor<'_>,
+        frame: Frame<'p>,
+    ) -> Result<bool> {
+        if field.is_packable && wire_type == LENGTH_DELIMITED {
+            return Ok(!cursor.delimited()?.is_at_end());
+        }
+        let is_tapped = frame.node.is_some_and(|node| node.touches(index));
+        if !is_tapped && !field.omits_zero {
+            return Ok(true);
+        }
+        let written = self.out.len();
+        self.singular(index, field, &mut cursor, frame, &mut false)?;
+        let is_set = self.out.len() > written;
+        self.out.truncate(written);
+        Ok(is_set)
+    }
+
+    /// Writes what stands for the value of a redacted field; nothing for one that is left out.
+    fn redacted(&mut self, field: &Field, first: &mut bool) {
+        if field.role == Role::Redacted {
+            self.key(field, first);
+            let is_text = field.kind == Kind::String && !field.is_list;
+            self.out.extend_from_slice(if is_text { b"\"[REDACTED]\"" } else { b"null" });
+        }
+    }
+
     /// Writes a message that is the value of a field.
     #[inline]
     fn child(&mut self, field: &'p Field, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
@@ -289,7 +347,7 @@ impl<'p> Engine<'p> {
         first: &mut bool,
         list: &mut List,
     ) -> Result<()> {
-        if wire_type == LENGTH_DELIMITED && field.kind.is_packable() {
+        if wire_type == LENGTH_DELIMITED && field.is_packable {
             let mut packed = cursor.delimited()?;
             if packed.is_at_end() {
                 return Ok(());
@@ -348,7 +406,7 @@ impl<'p> Engine<'p> {
                 (Role::Repeated, _) => self.out.extend_from_slice(b"[]"),
                 (Role::Map, _) => self.out.extend_from_slice(b"{}"),
                 (Role::Singular, Kind::String | Kind::Bytes) => self.out.extend_from_slice(b"\"\""),
-                (Role::Singular, kind) => self.number(kind, 0),
+                (_, kind) => self.number(kind, 0),
             }
         }
     }
@@ -380,8 +438,7 @@ fn accept(message: &Message, tag: Tag) -> Option<(u32, &Field)> {
     let index = message.find(tag.number())?;
     let field = &message.fields[index as usize];
     let wire_type = tag.wire_type();
-    let fits = wire_type == field.wire_type
-        || (wire_type == LENGTH_DELIMITED && field.role == Role::Repeated && field.kind.is_packable());
+    let fits = wire_type == field.wire_type || (wire_type == LENGTH_DELIMITED && field.is_packable);
     fits.then_some((index, field))
 }
 

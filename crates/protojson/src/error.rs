@@ -94,7 +94,7 @@ impl Failure {
     }
 
     /// The error for the caller.
-    pub(crate) fn into_error(self: Box<Self>, message_type: &str) -> Error {
+    pub(crate) fn into_error(self, message_type: &str) -> Error {
         let kind = match self.kind {
             FailureKind::Error(kind) => kind,
             // Careful mode takes nothing back.

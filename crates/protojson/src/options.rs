@@ -16,6 +16,17 @@ pub struct Options {
     pub bytes: Bytes,
     /// Write fields without presence even where they hold their default; repeated and map fields as `[]` and `{}`.
     pub emit_defaults: bool,
+    /// Field paths that are written, and nothing else; empty for all. A path is the names of fields as declared, joined
+    /// by dots, from the message that is transcoded: `order.items.sku`. It leads through repeated fields and the values
+    /// of maps; what an included field holds is included.
+    pub include: Vec<String>,
+    /// Field paths that are left out.
+    pub drop: Vec<String>,
+    /// Field paths whose value is hidden: `"[REDACTED]"` for a singular string, `null` for everything else, which every
+    /// ProtoJSON reader takes for a field that is not set.
+    pub redact: Vec<String>,
+    /// Hide the values of all fields that the schema marks with `debug_redact`, wherever they are.
+    pub redact_marked: bool,
 }
 
 impl Default for Options {
@@ -26,6 +37,10 @@ impl Default for Options {
             enums: Enums::Name,
             bytes: Bytes::Base64,
             emit_defaults: false,
+            include: Vec::new(),
+            drop: Vec::new(),
+            redact: Vec::new(),
+            redact_marked: false,
         }
     }
 }

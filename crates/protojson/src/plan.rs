@@ -76,6 +76,11 @@ impl Plan {
         self.message.full_name()
     }
 
+    /// Those of the options' paths (`include`, `drop`, `redact`) that this message type does not have.
+    pub fn unmatched_paths(&self) -> &[String] {
+        &self.program.unmatched
+    }
+
     /// Adds a tap: a path of field names as declared, joined by dots, such as `meta.tenant_id`. Its value is noted by
     /// [`Plan::transcode_tapped`] under the index that counts the taps added before it.
     ///

@@ -4,6 +4,7 @@
 //! here changes afterwards.
 
 mod compile;
+mod rules;
 
 pub(crate) use compile::compile;
 
@@ -19,6 +20,8 @@ pub(crate) struct Program {
     /// Key and value of map fields.
     pub(crate) maps: Vec<Map>,
     pub(crate) base64_url: bool,
+    /// Paths of the options that no field fits.
+    pub(crate) unmatched: Vec<String>,
 }
 
 /// A message type.
@@ -62,6 +65,10 @@ pub(crate) struct Field {
     pub(crate) number: u32,
     /// Wire type of one value.
     pub(crate) wire_type: u8,
+    /// Whether it is repeated, and its values may come packed.
+    pub(crate) is_packable: bool,
+    /// Whether it is repeated or a map.
+    pub(crate) is_list: bool,
     pub(crate) role: Role,
     pub(crate) kind: Kind,
     /// Whether it has no presence: a value that is zero or empty is the same as none.
@@ -81,12 +88,16 @@ pub(crate) struct Field {
     pub(crate) name: Box<str>,
 }
 
-/// How often a field may come.
+/// How a field is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Singular,
     Repeated,
     Map,
+    /// The options leave it out.
+    Dropped,
+    /// The options hide its value.
+    Redacted,
 }
 
 /// What a value is.

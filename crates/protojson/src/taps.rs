@@ -71,6 +71,11 @@ impl Node {
         self.inner.iter().find(|(known, _)| *known == field).map(|(_, node)| node)
     }
 
+    /// Whether there is a tap on this field or inside it.
+    pub(crate) fn touches(&self, field: u32) -> bool {
+        self.leaves.iter().any(|(known, _)| *known == field) || self.inside(field).is_some()
+    }
+
     /// Forgets what was noted here and inside.
     pub(crate) fn unset(&self, taps: &mut Taps) {
         for (_, tap) in &self.leaves {

@@ -174,6 +174,18 @@ impl<'p> Engine<'p> {
                 }
                 Ok(())
             }
+            Role::Dropped | Role::Redacted => {
+                let mut is_set = false;
+                for at in run {
+                    let record = self.scratch.records[at];
+                    is_set =
+                        self.peep(index, field, record.wire_type, cursor(record), frame)? || (is_set && field.is_list);
+                }
+                if is_set {
+                    self.redacted(field, first);
+                }
+                Ok(())
+            }
             Role::Singular => {
                 let last = self.scratch.records[run.end - 1];
                 self.singular(index, field, &mut cursor(last), frame, first)

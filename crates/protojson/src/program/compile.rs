@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{
     Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind as Declared, MessageDescriptor,
-    OneofDescriptor,
+    OneofDescriptor, prost_types,
 };
 
+use super::rules::{Fate, Rules};
 use super::{Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
 use crate::schema::Features;
 use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
@@ -14,8 +15,11 @@ use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
 /// Field numbers up to this one are looked up by index; a table for each message costs four bytes a number.
 const DENSE: u32 = 256;
 
-/// Compiles a message type and all that it can hold.
+/// Compiles a message type and all that it can hold. Paths of the options that the type does not have are noted in
+/// the program.
 pub(crate) fn compile(root: &MessageDescriptor, features: &Features, options: &Options) -> Program {
+    let rules = Rules::new(&options.include, &options.drop, &options.redact);
+    let paths = [&options.include, &options.drop, &options.redact].into_iter().flatten();
     let mut compiler = Compiler {
         features,
         options,
@@ -24,15 +28,19 @@ pub(crate) fn compile(root: &MessageDescriptor, features: &Features, options: &O
             enums: Vec::new(),
             maps: Vec::new(),
             base64_url: options.bytes == Bytes::Base64Url,
+            unmatched: Vec::new(),
         },
+        matched: vec![false; paths.clone().count()],
         messages: HashMap::new(),
         enums: HashMap::new(),
         waiting: Vec::new(),
     };
-    compiler.message(root);
-    while let Some((index, descriptor)) = compiler.waiting.pop() {
-        compiler.program.messages[index as usize] = compiler.fill(&descriptor);
+    compiler.message(root, Some(&rules).filter(|rules| !rules.is_empty()));
+    while let Some((index, descriptor, rules)) = compiler.waiting.pop() {
+        compiler.program.messages[index as usize] = compiler.fill(&descriptor, rules);
     }
+    let unmatched = paths.zip(&compiler.matched).filter(|(_, matched)| !**matched).map(|(path, _)| path.clone());
+    compiler.program.unmatched = unmatched.collect();
     compiler.program
 }
 
@@ -43,7 +51,9 @@ struct Compiler<'s> {
     messages: HashMap<String, MessageIndex>,
     enums: HashMap<String, u32>,
     /// Messages that have an index and no table yet: a type can hold itself, so tables are filled one after the other.
-    waiting: Vec<(MessageIndex, MessageDescriptor)>,
+    waiting: Vec<(MessageIndex, MessageDescriptor, Option<&'s Rules>)>,
+    /// Of each path of the options, whether some field fits it.
+    matched: Vec<bool>,
 }
 
 /// A field or an extension: what both have in common.
@@ -96,39 +106,46 @@ impl From<ExtensionDescriptor> for Source {
     }
 }
 
-impl Compiler<'_> {
-    fn message(&mut self, descriptor: &MessageDescriptor) -> MessageIndex {
-        if let Some(index) = self.messages.get(descriptor.full_name()) {
-            return *index;
-        }
+impl<'s> Compiler<'s> {
+    /// The table of a message type. With rules, a type has a table for each place that they make different.
+    fn message(&mut self, descriptor: &MessageDescriptor, rules: Option<&'s Rules>) -> MessageIndex {
         let index = self.program.messages.len() as MessageIndex;
-        self.messages.insert(descriptor.full_name().to_owned(), index);
-        self.waiting.push((index, descriptor.clone()));
+        if rules.is_none() {
+            if let Some(known) = self.messages.get(descriptor.full_name()) {
+                return *known;
+            }
+            self.messages.insert(descriptor.full_name().to_owned(), index);
+        }
+        self.waiting.push((index, descriptor.clone(), rules));
         // Its place; the table follows.
         self.program.messages.push(table(Shape::Plain, Vec::new(), false, false));
         index
     }
 
-    fn fill(&mut self, descriptor: &MessageDescriptor) -> Message {
+    fn fill(&mut self, descriptor: &MessageDescriptor, rules: Option<&'s Rules>) -> Message {
         let mut sources: Vec<Source> = descriptor.fields().map(Source::from).collect();
         sources.extend(descriptor.extensions().map(Source::from));
         sources.sort_by_key(|source| source.number);
         let mut oneofs: Vec<String> = Vec::new();
-        let fields: Vec<Field> = sources.iter().map(|source| self.field(source, &mut oneofs)).collect();
-        let is_message_set =
-            descriptor.descriptor_proto().options.as_ref().is_some_and(|options| options.message_set_wire_format());
+        let fields: Vec<Field> = sources.iter().map(|source| self.field(source, &mut oneofs, rules)).collect();
+        let is_message_set = descriptor
+            .descriptor_proto()
+            .options
+            .as_ref()
+            .is_some_and(prost_types::MessageOptions::message_set_wire_format);
         let always_ordered = is_message_set || oneofs.len() > u64::BITS as usize;
         table(shape(descriptor), fields, is_message_set, always_ordered)
     }
 
-    fn field(&mut self, source: &Source, oneofs: &mut Vec<String>) -> Field {
+    fn field(&mut self, source: &Source, oneofs: &mut Vec<String>, rules: Option<&'s Rules>) -> Field {
         let features = self.features.of_field(&source.full_name);
+        let (fate, inside) = self.fate(source, features.is_marked, rules);
         let role = match (source.is_map, source.cardinality) {
             (true, _) => Role::Map,
             (false, Cardinality::Repeated) => Role::Repeated,
             (false, _) => Role::Singular,
         };
-        let kind = if source.is_map { self.map(&source.kind) } else { self.kind(&source.kind) };
+        let kind = if source.is_map { self.map(&source.kind, inside) } else { self.kind(&source.kind, inside) };
         let is_group = features.delimited.unwrap_or(source.is_group);
         let oneof_number = source.oneof.as_ref().map_or(0, |oneof| {
             let known = oneofs.iter().position(|name| name == oneof.full_name());
@@ -147,12 +164,18 @@ impl Compiler<'_> {
         Field {
             number: source.number,
             wire_type: wire_type(&source.kind, is_group),
-            role,
+            is_packable: role == Role::Repeated && kind.is_packable(),
+            is_list: role != Role::Singular,
+            role: match fate {
+                Fate::Kept => role,
+                Fate::Dropped => Role::Dropped,
+                Fate::Redacted => Role::Redacted,
+            },
             kind,
             is_implicit,
             omits_zero: is_implicit && !self.options.emit_defaults,
             is_required: features.is_required.unwrap_or(source.cardinality == Cardinality::Required),
-            emits_default: self.options.emit_defaults && (is_implicit || role != Role::Singular),
+            emits_default: self.options.emit_defaults && fate == Fate::Kept && (is_implicit || role != Role::Singular),
             oneof: if oneof_number == 0 { 0 } else { 1u64.checked_shl(oneof_number - 1).unwrap_or(0) },
             oneof_number,
             key: key_bytes(key),
@@ -160,7 +183,17 @@ impl Compiler<'_> {
         }
     }
 
-    fn kind(&mut self, declared: &Declared) -> Kind {
+    /// What the options say of a field, and the rules for what is inside it.
+    fn fate(&mut self, source: &Source, is_marked: bool, rules: Option<&'s Rules>) -> (Fate, Option<&'s Rules>) {
+        let is_marked = self.options.redact_marked && is_marked;
+        let (fate, inside, ends) = rules.map_or((Fate::Kept, None, &[][..]), |rules| rules.of(&source.name));
+        for path in ends {
+            self.matched[*path] = true;
+        }
+        (if is_marked && fate == Fate::Kept { Fate::Redacted } else { fate }, inside)
+    }
+
+    fn kind(&mut self, declared: &Declared, rules: Option<&'s Rules>) -> Kind {
         let quoted = self.options.int64 == Int64::String;
         match declared {
             Declared::Bool => Kind::Bool,
@@ -178,16 +211,21 @@ impl Compiler<'_> {
             Declared::Enum(descriptor) if descriptor.full_name() == "google.protobuf.NullValue" => Kind::Null,
             Declared::Enum(_) if self.options.enums == Enums::Number => Kind::EnumNumber,
             Declared::Enum(descriptor) => Kind::Enum(self.enumeration(descriptor)),
-            Declared::Message(descriptor) => Kind::Message(self.message(descriptor)),
+            Declared::Message(descriptor) => Kind::Message(self.message(descriptor, rules)),
         }
     }
 
-    fn map(&mut self, declared: &Declared) -> Kind {
+    fn map(&mut self, declared: &Declared, rules: Option<&'s Rules>) -> Kind {
         // Only a message can be a map entry.
-        let Declared::Message(entry) = declared else { return self.kind(declared) };
-        let mut part =
-            |field: FieldDescriptor| Field { omits_zero: false, ..self.field(&Source::from(field), &mut Vec::new()) };
-        let map = Map { key: part(entry.map_entry_key_field()), value: part(entry.map_entry_value_field()) };
+        let Declared::Message(entry) = declared else { return self.kind(declared, rules) };
+        let mut part = |field: FieldDescriptor, rules| {
+            let source = Source::from(field);
+            // The rules of the map's field are those of what is inside its values.
+            let kind = self.kind(&source.kind, rules);
+            Field { omits_zero: false, kind, ..self.field(&source, &mut Vec::new(), None) }
+        };
+        let key = part(entry.map_entry_key_field(), None);
+        let map = Map { key, value: part(entry.map_entry_value_field(), rules) };
         self.program.maps.push(map);
         Kind::Map(self.program.maps.len() as u32 - 1)
     }

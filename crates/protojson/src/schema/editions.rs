@@ -1,6 +1,7 @@
 //! Editions files: what their features say of each field, and the same file in words that linking understands.
 //!
-//! prost-types knows neither `edition` nor `features`, and prost-reflect does not take an editions file at all. So the
+//! prost-types knows neither `edition` nor `features` (nor the option `debug_redact`, which is read here as well), and
+//! prost-reflect does not take an editions file at all. So the
 //! features are read here with messages of our own, resolved (file → message → oneof → field, the inner one counts), and
 //! kept beside the pool; the file itself is lowered to proto2, which has all that linking asks for. Of the features
 //! only presence and message encoding change what the wire or the JSON looks like: packed and unpacked are both read
@@ -11,7 +12,8 @@ use std::collections::HashMap;
 use prost::Message as _;
 use prost_reflect::prost_types;
 
-/// What editions files say of their fields, by full name. Fields of other files are not in here.
+/// What files say of their fields beyond what linking keeps, by full name. Fields of which there is nothing to say are
+/// not in here.
 #[derive(Debug, Default)]
 pub(crate) struct Features {
     fields: HashMap<String, FieldFeatures>,
@@ -24,6 +26,8 @@ pub(crate) struct FieldFeatures {
     pub(crate) is_required: Option<bool>,
     /// Whether messages are encoded as groups.
     pub(crate) delimited: Option<bool>,
+    /// Whether the field is marked with `debug_redact`.
+    pub(crate) is_marked: bool,
 }
 
 impl Features {
@@ -120,6 +124,8 @@ struct Field {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct FieldOptions {
+    #[prost(bool, tag = "16")]
+    debug_redact: bool,
     #[prost(message, optional, tag = "21")]
     features: Option<FeatureSet>,
 }
@@ -160,25 +166,26 @@ impl Resolved {
     }
 }
 
-/// Reads the features of a file and lowers it, if it is an editions file.
+/// Reads what a file says of its fields, and lowers it if it is an editions file.
 ///
 /// # Errors
 /// The text of the problem: an edition that is not known, or bytes that are no FileDescriptorProto.
 pub(super) fn lower(bytes: &[u8], features: &mut Features) -> Result<Option<Vec<u8>>, String> {
     let file = File::decode(bytes).map_err(|error| error.to_string())?;
-    if file.syntax != "editions" {
-        return Ok(None);
-    }
-    if file.edition != EDITION_2023 && file.edition != EDITION_2024 {
+    let is_editions = file.syntax == "editions";
+    if is_editions && file.edition != EDITION_2023 && file.edition != EDITION_2024 {
         let (name, edition) = (file.name, file.edition);
         return Err(format!("{name} is of edition number {edition}; known are 2023 (1000) and 2024 (1001)"));
     }
     let resolved = Resolved::default().with(file.options.and_then(|options| options.features));
-    let mut collector = Collector { features };
+    let mut collector = Collector { features, is_editions };
     for message in &file.messages {
         collector.message(message, &file.package, resolved);
     }
     collector.extensions(&file.extensions, &file.package, resolved);
+    if !is_editions {
+        return Ok(None);
+    }
     let mut lowered = prost_types::FileDescriptorProto::decode(bytes).map_err(|error| error.to_string())?;
     lowered.syntax = None;
     Ok(Some(lowered.encode_to_vec()))
@@ -186,6 +193,7 @@ pub(super) fn lower(bytes: &[u8], features: &mut Features) -> Result<Option<Vec<
 
 struct Collector<'f> {
     features: &'f mut Features,
+    is_editions: bool,
 }
 
 impl Collector<'_> {
@@ -223,13 +231,19 @@ impl Collector<'_> {
     }
 
     fn field(&mut self, field: &Field, scope: &str, around: Resolved, in_oneof: bool, is_map: bool) {
+        let is_marked = field.options.as_ref().is_some_and(|options| options.debug_redact);
         let resolved = around.with(field.options.as_ref().and_then(|options| options.features));
         let is_message = field.kind == TYPE_MESSAGE;
         let is_singular = field.label != LABEL_REPEATED;
-        let features = FieldFeatures {
-            has_presence: Some(is_singular && (is_message || in_oneof || !resolved.is_implicit)),
-            is_required: Some(is_singular && resolved.is_required && !in_oneof),
-            delimited: Some(is_message && !is_map && resolved.is_delimited),
+        let features = match self.is_editions {
+            true => FieldFeatures {
+                has_presence: Some(is_singular && (is_message || in_oneof || !resolved.is_implicit)),
+                is_required: Some(is_singular && resolved.is_required && !in_oneof),
+                delimited: Some(is_message && !is_map && resolved.is_delimited),
+                is_marked,
+            },
+            false if !is_marked => return,
+            false => FieldFeatures { is_marked, ..FieldFeatures::default() },
         };
         self.features.fields.insert(join(scope, &field.name), features);
     }
