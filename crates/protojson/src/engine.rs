@@ -8,6 +8,7 @@
 //! again in careful mode, in which every message is put in order before anything is written. So nested disorder costs
 //! a constant factor, not one for each level.
 
+mod check;
 mod map;
 mod ordered;
 mod value;
@@ -109,7 +110,7 @@ impl<'p> Engine<'p> {
         }
         if frame.group != 0 {
             // Two of the well-known types read their payload more than once, so they want its end.
-            let mut inner = cursor.group(frame.group, self.depth)?;
+            let mut inner = cursor.group(frame.group, self.depth - 1)?;
             return self.well_known(message, &mut inner, frame);
         }
         self.well_known(message, cursor, frame)
@@ -254,7 +255,7 @@ impl<'p> Engine<'p> {
     ) -> Result<()> {
         let mut is_set = false;
         loop {
-            is_set |= self.peep(index, field, tag.wire_type(), *cursor, frame)?;
+            is_set = self.peep(index, field, tag.wire_type(), *cursor, frame)? || (is_set && field.is_list);
             cursor.skip(tag, self.depth)?;
             if !cursor.eat(tag) {
                 break;

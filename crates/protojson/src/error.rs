@@ -34,6 +34,8 @@ pub(crate) struct Failure {
     kind: FailureKind,
     offset: usize,
     message: Cow<'static, str>,
+    /// Whether it happened in the payload of an Any, which is bytes as far as the wire format goes.
+    inside_any: bool,
     /// Fields around it, the innermost first.
     path: Vec<String>,
 }
@@ -47,7 +49,13 @@ enum FailureKind {
 impl Failure {
     #[cold]
     fn new(kind: ErrorKind, offset: usize, message: impl Into<Cow<'static, str>>) -> Box<Self> {
-        Box::new(Self { kind: FailureKind::Error(kind), offset, message: message.into(), path: Vec::new() })
+        Box::new(Self {
+            kind: FailureKind::Error(kind),
+            offset,
+            message: message.into(),
+            inside_any: false,
+            path: Vec::new(),
+        })
     }
 
     #[cold]
@@ -79,7 +87,7 @@ impl Failure {
     #[cold]
     pub(crate) fn start_again() -> Box<Self> {
         let message = Cow::Borrowed("");
-        Box::new(Self { kind: FailureKind::StartAgain, offset: 0, message, path: Vec::new() })
+        Box::new(Self { kind: FailureKind::StartAgain, offset: 0, message, inside_any: false, path: Vec::new() })
     }
 
     /// Notes a field that it happened in.
@@ -89,8 +97,18 @@ impl Failure {
         self
     }
 
-    pub(crate) fn is_start_again(&self) -> bool {
-        self.kind == FailureKind::StartAgain
+    /// Notes that it happened in the payload of an Any.
+    #[cold]
+    pub(crate) fn inside_any(mut self: Box<Self>) -> Box<Self> {
+        self.inside_any = true;
+        self
+    }
+
+    /// Whether careful mode decides: too much was taken back, or what failed may be replaced by what comes later, which
+    /// only careful mode knows beforehand.
+    pub(crate) fn wants_care(&self) -> bool {
+        let FailureKind::Error(kind) = self.kind else { return true };
+        self.inside_any || matches!(kind, ErrorKind::MissingRequired | ErrorKind::Unrenderable)
     }
 
     /// The error for the caller.

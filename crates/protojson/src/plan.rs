@@ -126,7 +126,7 @@ impl Plan {
             engine.message(0, &mut Cursor::new(wire), frame)
         };
         let mut result = attempt(Effort::new(wire.len()), taps.as_deref_mut());
-        if result.as_ref().is_err_and(|failure| failure.is_start_again()) {
+        if result.as_ref().is_err_and(|failure| failure.wants_care()) {
             if let Some(taps) = &mut taps {
                 taps.reset(self.tap_count);
             }

@@ -143,6 +143,8 @@ impl Kind {
 pub(crate) struct Map {
     pub(crate) key: Field,
     pub(crate) value: Field,
+    /// A value that is missing, if values are numbers, bools or enums.
+    pub(crate) default: u64,
 }
 
 /// An enum: number → name between quotes.
@@ -152,7 +154,6 @@ pub(crate) struct Enum {
     dense: Box<[Box<[u8]>]>,
     /// For all others, sorted by number.
     sparse: Box<[(i32, Box<[u8]>)]>,
-    pub(crate) default: i32,
 }
 
 impl Message {

@@ -166,10 +166,13 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    /// The group that starts here, its start tag read already, as a cursor of its own without the end tag; this one
-    /// goes on behind it.
+    /// The group that starts here, its start tag read already, in a message at this depth; as a cursor of its own
+    /// without the end tag. This one goes on behind it.
     pub(crate) fn group(&mut self, number: u32, depth: usize) -> Result<Cursor<'w>> {
         let start = self.at;
+        if depth >= MAX_DEPTH {
+            return Err(Failure::too_deep(start));
+        }
         let mut open = [0u32; MAX_DEPTH];
         let mut levels = 1;
         open[0] = number;

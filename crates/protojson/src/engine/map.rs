@@ -3,6 +3,9 @@
 //! Serialisers write maps in any order, so putting entries in order is part of the fast path. Entries are rendered as
 //! they come; where the keys turn out to ascend, as they do for every map of one entry and for serialisers that sort,
 //! that is the result. Otherwise the rendered pieces change places, and no value is rendered twice.
+//!
+//! In careful mode entries are put in order before anything is rendered, and what another entry replaces is only
+//! checked: it need not have a JSON form.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -18,7 +21,7 @@ use super::value;
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     key: Key,
-    /// Where its text stands in the output, without the comma.
+    /// Where its text stands in the output, without the comma; in careful mode, where the entry stands in the payload.
     text: Range<usize>,
 }
 
@@ -70,8 +73,7 @@ impl<'p> Engine<'p> {
                 break;
             }
         }
-        self.end_map(payload, &writing);
-        Ok(())
+        self.end_map(field, payload, &writing)
     }
 
     pub(super) fn begin_map(&mut self, field: &Field, first: &mut bool) -> Writing {
@@ -90,28 +92,77 @@ impl<'p> Engine<'p> {
     ) -> Result<()> {
         let Kind::Map(index) = field.kind else { return Ok(()) };
         let map = &self.program.maps[index as usize];
-        let found = Found::in_entry(map, entry, self.depth)?;
         let previous = self.scratch.entries[writing.entries..].last().map(|entry| entry.key);
-        if previous.is_some() {
-            self.out.push(b',');
-        }
-        let start = self.out.len();
-        let key = self.map_key(map, found.key)?;
-        self.out.push(b':');
-        self.map_value(map, &found)?;
+        let (key, text) = if self.effort.careful {
+            let place = entry.at..entry.bytes.len();
+            (self.listed_key(map, entry)?, place)
+        } else {
+            if previous.is_some() {
+                self.out.push(b',');
+            }
+            let start = self.out.len();
+            (self.render(map, entry)?, start..self.out.len())
+        };
         if previous.is_some_and(|previous| previous.cmp(key, payload) != Ordering::Less) {
             writing.is_sorted = false;
         }
-        self.scratch.entries.push(Entry { key, text: start..self.out.len() });
+        self.scratch.entries.push(Entry { key, text });
         Ok(())
     }
 
-    pub(super) fn end_map(&mut self, payload: &[u8], writing: &Writing) {
-        if !writing.is_sorted {
+    pub(super) fn end_map(&mut self, field: &'p Field, payload: &[u8], writing: &Writing) -> Result<()> {
+        if self.effort.careful {
+            self.render_in_order(field, payload, writing)?;
+        } else if !writing.is_sorted {
             self.put_in_order(payload, writing.entries);
         }
         self.scratch.entries.truncate(writing.entries);
         self.out.push(b'}');
+        Ok(())
+    }
+
+    /// Renders an entry, and steps over it.
+    fn render(&mut self, map: &'p Map, entry: &mut Cursor<'_>) -> Result<Key> {
+        let found = self.find(map, entry)?;
+        let key = self.map_key(map, found.key)?;
+        self.out.push(b':');
+        self.map_value(map, &found)?;
+        Ok(key)
+    }
+
+    /// The key of an entry that is rendered later.
+    fn listed_key(&mut self, map: &'p Map, entry: &mut Cursor<'_>) -> Result<Key> {
+        let key = self.find(map, entry)?.key;
+        let written = self.out.len();
+        let key = self.map_key(map, key)?;
+        self.out.truncate(written);
+        Ok(key)
+    }
+
+    /// Renders listed entries in the order of their keys; of equal keys the last.
+    fn render_in_order(&mut self, field: &'p Field, payload: &[u8], writing: &Writing) -> Result<()> {
+        let Kind::Map(index) = field.kind else { return Ok(()) };
+        let map = &self.program.maps[index as usize];
+        if !writing.is_sorted {
+            // Stable, so that of equal keys the last one comes last.
+            self.scratch.entries[writing.entries..].sort_by(|one, other| one.key.cmp(other.key, payload));
+        }
+        let mut first = true;
+        for at in writing.entries..self.scratch.entries.len() {
+            let Entry { key, text } = self.scratch.entries[at].clone();
+            let mut entry = Cursor { bytes: &payload[..text.end], at: text.start };
+            let next = self.scratch.entries.get(at + 1).map(|next| next.key);
+            if next.is_some_and(|next| key.cmp(next, payload) == Ordering::Equal) {
+                self.check_entry(map, &mut entry, self.depth).map_err(|failure| failure.within("value"))?;
+                continue;
+            }
+            if !first {
+                self.out.push(b',');
+            }
+            first = false;
+            self.render(map, &mut entry)?;
+        }
+        Ok(())
     }
 
     /// Puts the entries from `base` on in the order of their keys; of equal keys the last stays.
@@ -135,6 +186,30 @@ impl<'p> Engine<'p> {
             }
             self.out.extend_from_slice(&self.scratch.bytes[entry.text.start - start..entry.text.end - start]);
         }
+    }
+
+    /// Finds the last key and the last value of an entry, and steps over it.
+    fn find<'w>(&self, map: &Map, entry: &mut Cursor<'w>) -> Result<Found<'w>> {
+        let mut found = Found { entry: *entry, key: None, value: None, values: 0 };
+        while !entry.is_at_end() {
+            let tag = entry.tag()?;
+            if tag.number() == map.key.number && tag.wire_type() == map.key.wire_type {
+                if let Some(mut replaced) = found.key.replace(*entry) {
+                    self.check(&map.key, map.key.wire_type, &mut replaced, self.depth)?;
+                }
+            } else if tag.number() == map.value.number && tag.wire_type() == map.value.wire_type {
+                found.values += 1;
+                match found.value.replace(*entry) {
+                    // Messages are merged.
+                    Some(mut replaced) if !matches!(map.value.kind, Kind::Message(_)) => {
+                        self.check(&map.value, map.value.wire_type, &mut replaced, self.depth)?;
+                    }
+                    _ => {}
+                }
+            }
+            entry.skip(tag, self.depth)?;
+        }
+        Ok(found)
     }
 
     /// Writes the key, between quotes whatever its kind.
@@ -189,11 +264,7 @@ impl<'p> Engine<'p> {
                 Ok(())
             }
             (None, kind) => {
-                let default = match kind {
-                    Kind::Enum(index) => self.program.enums[index as usize].default,
-                    _ => 0,
-                };
-                self.number(kind, u64::from(default.cast_unsigned()));
+                self.number(kind, map.default);
                 Ok(())
             }
         }
@@ -208,22 +279,4 @@ struct Found<'w> {
     value: Option<Cursor<'w>>,
     /// How many records of the value there are.
     values: usize,
-}
-
-impl<'w> Found<'w> {
-    /// Finds the last key and the last value, and steps over the entry.
-    fn in_entry(map: &Map, entry: &mut Cursor<'w>, depth: usize) -> Result<Self> {
-        let mut found = Self { entry: *entry, key: None, value: None, values: 0 };
-        while !entry.is_at_end() {
-            let tag = entry.tag()?;
-            if tag.number() == map.key.number && tag.wire_type() == map.key.wire_type {
-                found.key = Some(*entry);
-            } else if tag.number() == map.value.number && tag.wire_type() == map.value.wire_type {
-                found.value = Some(*entry);
-                found.values += 1;
-            }
-            entry.skip(tag, depth)?;
-        }
-        Ok(found)
-    }
 }

@@ -80,7 +80,10 @@ impl<'p> Engine<'p> {
             if let Some((index, field)) = accept(message, tag) {
                 has_oneofs |= field.oneof_number != 0;
                 self.scratch.records.push(Record { field: index, wire_type: tag.wire_type(), at: cursor.at });
-            } else if message.is_message_set && tag.wire_type() == START_GROUP && tag.number() == 1 {
+                cursor.skip(tag, self.depth).map_err(|failure| failure.within(&field.name))?;
+                continue;
+            }
+            if message.is_message_set && tag.wire_type() == START_GROUP && tag.number() == 1 {
                 self.list_item(message, cursor)?;
                 continue;
             } else if tag.wire_type() == END_GROUP {
@@ -90,7 +93,7 @@ impl<'p> Engine<'p> {
             cursor.skip(tag, self.depth)?;
         }
         if has_oneofs {
-            self.settle_oneofs(message, base);
+            self.settle_oneofs(message, base, cursor.bytes)?;
         }
         Ok(())
     }
@@ -120,7 +123,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Leaves of each oneof the records of its last member, and of those the ones behind every other member's.
-    fn settle_oneofs(&mut self, message: &Message, base: usize) {
+    fn settle_oneofs(&mut self, message: &Message, base: usize, payload: &[u8]) -> Result<()> {
         // By number of the oneof: the member that came last, and where its last uninterrupted run of records begins.
         let mut last: Vec<(u32, usize)> = Vec::new();
         let records = &self.scratch.records[base..];
@@ -139,13 +142,19 @@ impl<'p> Engine<'p> {
         let mut kept = base;
         for at in base..self.scratch.records.len() {
             let record = self.scratch.records[at];
-            let oneof = message.fields[record.field as usize].oneof_number as usize;
+            let field = &message.fields[record.field as usize];
+            let oneof = field.oneof_number as usize;
             if oneof == 0 || (last[oneof - 1].0 == record.field && record.at >= last[oneof - 1].1) {
                 self.scratch.records[kept] = record;
                 kept += 1;
+            } else {
+                let mut replaced = Cursor { bytes: payload, at: record.at };
+                self.check(field, record.wire_type, &mut replaced, self.depth)
+                    .map_err(|failure| failure.within(&field.name))?;
             }
         }
         self.scratch.records.truncate(kept);
+        Ok(())
     }
 
     /// Writes all records of one field.
@@ -187,6 +196,12 @@ impl<'p> Engine<'p> {
                 Ok(())
             }
             Role::Singular => {
+                if run.len() > 1 {
+                    for at in run.start..run.end - 1 {
+                        let replaced = self.scratch.records[at];
+                        self.check(field, replaced.wire_type, &mut cursor(replaced), self.depth)?;
+                    }
+                }
                 let last = self.scratch.records[run.end - 1];
                 self.singular(index, field, &mut cursor(last), frame, first)
             }
@@ -205,8 +220,7 @@ impl<'p> Engine<'p> {
                     let mut entry = cursor(self.scratch.records[at]).delimited()?;
                     self.entry(field, &mut entry, payload, &mut writing)?;
                 }
-                self.end_map(payload, &writing);
-                Ok(())
+                self.end_map(field, payload, &writing)
             }
         }
     }

@@ -138,11 +138,15 @@ impl<'p> Engine<'p> {
 
     /// One path of a FieldMask. One that a reader could not turn back is refused.
     fn path(&mut self, path: Cursor<'_>) -> Result<()> {
-        let mut after_underscore = false;
+        if path.rest() == b"*" {
+            self.out.push(b'*');
+            return Ok(());
+        }
+        let (mut is_start, mut after_underscore) = (true, false);
         for (offset, byte) in path.rest().iter().enumerate() {
             let is_fine = match byte {
                 b'a'..=b'z' => true,
-                b'0'..=b'9' | b'.' => !after_underscore,
+                b'0'..=b'9' | b'.' => !after_underscore && !is_start,
                 b'_' => !after_underscore,
                 _ => false,
             };
@@ -150,6 +154,7 @@ impl<'p> Engine<'p> {
                 let message = "path of FieldMask has no lowerCamelCase form that leads back to it";
                 return Err(Failure::unrenderable(path.at + offset, message));
             }
+            is_start = *byte == b'.';
             if *byte == b'_' {
                 after_underscore = true;
                 continue;
@@ -157,8 +162,8 @@ impl<'p> Engine<'p> {
             self.out.push(if after_underscore { byte.to_ascii_uppercase() } else { *byte });
             after_underscore = false;
         }
-        if after_underscore {
-            return Err(Failure::unrenderable(path.bytes.len(), "path of FieldMask ends in an underscore"));
+        if is_start || after_underscore {
+            return Err(Failure::unrenderable(path.bytes.len(), "path of FieldMask does not end in a name"));
         }
         Ok(())
     }
@@ -178,8 +183,13 @@ impl<'p> Engine<'p> {
                 None => cursor.skip(tag, self.depth)?,
             }
         }
-        self.end_map(payload, &writing);
-        Ok(())
+        match message.fields.first() {
+            Some(field) => self.end_map(field, payload, &writing),
+            None => {
+                self.out.push(b'}');
+                Ok(())
+            }
+        }
     }
 
     fn list_value(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
@@ -206,10 +216,12 @@ impl<'p> Engine<'p> {
     fn value(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
         // The kind, where its last uninterrupted run of records begins, and how many records that has.
         let mut last: Option<(u32, Cursor<'_>, usize)> = None;
+        let (whole, mut is_replaced) = (*cursor, false);
         while !cursor.is_at_end() {
             let start = *cursor;
             let tag = cursor.tag()?;
             if let Some((index, _)) = super::accept(message, tag) {
+                is_replaced |= last.is_some();
                 last = match last {
                     Some((kind, since, count)) if kind == index => Some((kind, since, count + 1)),
                     _ => Some((index, start, 1)),
@@ -222,6 +234,11 @@ impl<'p> Engine<'p> {
             return Ok(());
         };
         let field = &message.fields[index as usize];
+        if is_replaced {
+            // Of a message, which is merged, only what stands before its run.
+            let end = if matches!(field.kind, Kind::Message(_)) { since.at } else { whole.bytes.len() };
+            self.check_known(message, whole, end)?;
+        }
         let (mut at, mut whole) = (since, Vec::new());
         while !since.is_at_end() {
             let tag = since.tag()?;
@@ -247,12 +264,17 @@ impl<'p> Engine<'p> {
 
     fn wrapper(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
         let mut last = None;
+        let (whole, mut is_replaced) = (*cursor, false);
         while !cursor.is_at_end() {
             let tag = cursor.tag()?;
             if super::accept(message, tag).is_some() {
+                is_replaced |= last.is_some();
                 last = Some(*cursor);
             }
             cursor.skip(tag, self.depth)?;
+        }
+        if is_replaced {
+            self.check_known(message, whole, whole.bytes.len())?;
         }
         let Some(field) = message.fields.first() else { return Ok(()) };
         match (last, field.kind) {
@@ -271,33 +293,34 @@ impl<'p> Engine<'p> {
     /// `{"@type": …}` with the fields of the message inside, or with its `value` if that has a form of its own.
     fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         let start = cursor.at;
-        let (mut url, mut value) = (Cursor::new(&[]), Cursor::new(&[]));
+        let (mut url, mut value) = ("", Cursor::new(&[]));
         while !cursor.is_at_end() {
             let tag = cursor.tag()?;
             match (tag.number(), tag.wire_type()) {
-                (1, LENGTH_DELIMITED) => url = cursor.delimited()?,
+                (1, LENGTH_DELIMITED) => {
+                    let text = cursor.delimited()?;
+                    url = std::str::from_utf8(text.rest())
+                        .map_err(|error| Failure::not_utf8(text.at + error.valid_up_to()))?;
+                }
                 (2, LENGTH_DELIMITED) => value = cursor.delimited()?,
                 _ => cursor.skip(tag, self.depth)?,
             }
         }
-        if url.is_at_end() && value.is_at_end() {
+        if url.is_empty() && value.is_at_end() {
             self.out.extend_from_slice(b"{}");
             return Ok(());
         }
-        let Ok(text) = std::str::from_utf8(url.rest()) else {
-            return Err(Failure::not_utf8(url.at));
-        };
-        let Some((_, full_name)) = text.rsplit_once('/') else {
+        let Some((_, full_name)) = url.rsplit_once('/') else {
             return Err(Failure::unrenderable(start, "Any has a type URL without a slash"));
         };
         let Some(program) = self.types.program(full_name) else {
             return Err(Failure::unrenderable(start, format!("Any holds the unknown message type {full_name}")));
         };
         if self.depth >= MAX_DEPTH {
-            return Err(Failure::too_deep(start));
+            return Err(Failure::too_deep(start).inside_any());
         }
         self.out.extend_from_slice(b"{\"@type\":");
-        text::string(self.out, url.rest()).map_err(|offset| Failure::not_utf8(url.at + offset))?;
+        text::string(self.out, url.as_bytes()).map_err(|offset| Failure::not_utf8(start + offset))?;
         let mut inside = Engine {
             program: &program,
             types: self.types,
@@ -309,10 +332,10 @@ impl<'p> Engine<'p> {
         };
         let message = &inside.program.messages[0];
         if message.shape == Shape::Plain {
-            inside.body(message, &mut value, Frame::PLAIN, false)?;
+            inside.body(message, &mut value, Frame::PLAIN, false).map_err(Failure::inside_any)?;
         } else {
             inside.out.extend_from_slice(b",\"value\":");
-            inside.well_known(message, &mut value, Frame::PLAIN)?;
+            inside.well_known(message, &mut value, Frame::PLAIN).map_err(Failure::inside_any)?;
         }
         self.effort = inside.effort;
         self.out.push(b'}');

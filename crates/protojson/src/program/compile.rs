@@ -173,7 +173,8 @@ impl<'s> Compiler<'s> {
             },
             kind,
             is_implicit,
-            omits_zero: is_implicit && !self.options.emit_defaults,
+            // One that is hidden tells zero and absent apart as little as one that is written.
+            omits_zero: is_implicit && (!self.options.emit_defaults || fate != Fate::Kept),
             is_required: features.is_required.unwrap_or(source.cardinality == Cardinality::Required),
             emits_default: self.options.emit_defaults && fate == Fate::Kept && (is_implicit || role != Role::Singular),
             oneof: if oneof_number == 0 { 0 } else { 1u64.checked_shl(oneof_number - 1).unwrap_or(0) },
@@ -225,7 +226,10 @@ impl<'s> Compiler<'s> {
             Field { omits_zero: false, kind, ..self.field(&source, &mut Vec::new(), None) }
         };
         let key = part(entry.map_entry_key_field(), None);
-        let map = Map { key, value: part(entry.map_entry_value_field(), rules) };
+        let value = entry.map_entry_value_field();
+        // A closed enum may have a default that is not zero.
+        let default = value.kind().as_enum().map_or(0, |descriptor| descriptor.default_value().number());
+        let map = Map { key, value: part(value, rules), default: u64::from(default.cast_unsigned()) };
         self.program.maps.push(map);
         Kind::Map(self.program.maps.len() as u32 - 1)
     }
@@ -236,8 +240,8 @@ impl<'s> Compiler<'s> {
         }
         let mut names: Vec<(i32, Box<[u8]>)> = Vec::new();
         let mut seen = HashSet::new();
-        for value in descriptor.values() {
-            // Of aliases the first declared one counts.
+        // In the order of declaration: of aliases the first one counts.
+        for value in &descriptor.enum_descriptor_proto().value {
             if seen.insert(value.number()) {
                 let mut name = Vec::new();
                 // Names in descriptors are UTF-8.
@@ -257,8 +261,7 @@ impl<'s> Compiler<'s> {
                 _ => sparse.push((number, name)),
             }
         }
-        let default = descriptor.default_value().number();
-        self.program.enums.push(Enum { dense: dense.into(), sparse: sparse.into(), default });
+        self.program.enums.push(Enum { dense: dense.into(), sparse: sparse.into() });
         let index = self.program.enums.len() as u32 - 1;
         self.enums.insert(descriptor.full_name().to_owned(), index);
         index
