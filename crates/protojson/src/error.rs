@@ -1,13 +1,13 @@
 //! The errors of the crate: each opaque, with a kind to match on and a text that names what failed.
 
+use std::borrow::Cow;
 use std::fmt;
 
-/// Why a payload could not be transcoded. Displayed as `malformed protobuf at byte 113 in shop.v1.Order.items: …`,
-/// as far as offset and path are known.
+/// Why a payload could not be transcoded. Displayed as `malformed protobuf at byte 113 in shop.v1.Order.items: …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
-    offset: Option<usize>,
+    offset: usize,
     path: String,
     message: String,
 }
@@ -28,22 +28,118 @@ pub enum ErrorKind {
     Unrenderable,
 }
 
-impl Error {
-    pub(crate) fn new(kind: ErrorKind, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, offset: None, path: path.into(), message: message.into() }
+/// An error on its way out of the messages that it happened in.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: FailureKind,
+    offset: usize,
+    message: Cow<'static, str>,
+    /// Whether it happened in the payload of an Any, which is bytes as far as the wire format goes.
+    inside_any: bool,
+    /// Fields around it, the innermost first.
+    path: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum FailureKind {
+    Error(ErrorKind),
+    StartAgain,
+}
+
+impl Failure {
+    #[cold]
+    fn new(kind: ErrorKind, offset: usize, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self {
+            kind: FailureKind::Error(kind),
+            offset,
+            message: message.into(),
+            inside_any: false,
+            path: Vec::new(),
+        })
     }
 
+    #[cold]
+    pub(crate) fn malformed(offset: usize, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Self::new(ErrorKind::Malformed, offset, message)
+    }
+
+    #[cold]
+    pub(crate) fn not_utf8(offset: usize) -> Box<Self> {
+        Self::new(ErrorKind::InvalidUtf8, offset, "string is not UTF-8")
+    }
+
+    #[cold]
+    pub(crate) fn too_deep(offset: usize) -> Box<Self> {
+        Self::new(ErrorKind::TooDeep, offset, "more than 100 levels of messages")
+    }
+
+    #[cold]
+    pub(crate) fn unrenderable(offset: usize, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Self::new(ErrorKind::Unrenderable, offset, message)
+    }
+
+    #[cold]
+    pub(crate) fn missing_required(offset: usize, field: &str) -> Box<Self> {
+        Self::new(ErrorKind::MissingRequired, offset, format!("{field} is not set"))
+    }
+
+    /// Not an error: too much was taken back, and the payload is better done in careful mode.
+    #[cold]
+    pub(crate) fn start_again() -> Box<Self> {
+        let message = Cow::Borrowed("");
+        Box::new(Self { kind: FailureKind::StartAgain, offset: 0, message, inside_any: false, path: Vec::new() })
+    }
+
+    /// Notes a field that it happened in.
+    #[cold]
+    pub(crate) fn within(mut self: Box<Self>, field: &str) -> Box<Self> {
+        self.path.push(field.to_owned());
+        self
+    }
+
+    /// Notes that it happened in the payload of an Any.
+    #[cold]
+    pub(crate) fn inside_any(mut self: Box<Self>) -> Box<Self> {
+        self.inside_any = true;
+        self
+    }
+
+    /// Whether careful mode decides: too much was taken back, or what failed may be replaced by what comes later, which
+    /// only careful mode knows beforehand.
+    pub(crate) fn wants_care(&self) -> bool {
+        let FailureKind::Error(kind) = self.kind else { return true };
+        self.inside_any || matches!(kind, ErrorKind::MissingRequired | ErrorKind::Unrenderable)
+    }
+
+    /// The error for the caller.
+    pub(crate) fn into_error(self, message_type: &str) -> Error {
+        let kind = match self.kind {
+            FailureKind::Error(kind) => kind,
+            // Careful mode takes nothing back.
+            FailureKind::StartAgain => ErrorKind::Malformed,
+        };
+        let mut path = message_type.to_owned();
+        for field in self.path.iter().rev() {
+            path.push('.');
+            path.push_str(field);
+        }
+        Error { kind, offset: self.offset, path, message: self.message.into_owned() }
+    }
+}
+
+impl Error {
     /// What sort of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Where in the payload reading stopped, in bytes from its start, if that is known.
-    pub fn offset(&self) -> Option<usize> {
+    /// Where in the payload it happened, in bytes from its start. Inside a message that came in several parts, from the
+    /// start of the joined parts.
+    pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Full name of the message, and the field path inside it as far as it is known.
+    /// Full name of the message type, and the field path inside it.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -63,10 +159,7 @@ impl fmt::Display for Error {
             ErrorKind::MissingRequired => "required field missing",
             ErrorKind::Unrenderable => "no JSON form",
         })?;
-        if let Some(offset) = self.offset {
-            write!(f, " at byte {offset}")?;
-        }
-        write!(f, " in {}: {}", self.path, self.message)
+        write!(f, " at byte {} in {}: {}", self.offset, self.path, self.message)
     }
 }
 

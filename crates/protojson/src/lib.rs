@@ -23,16 +23,18 @@
 
 #![warn(missing_docs)]
 
+mod engine;
 mod error;
-mod number;
 mod options;
 mod plan;
+mod program;
 mod schema;
-mod serialize;
 mod taps;
+mod text;
+mod wire;
 
 pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
-pub use options::{Enums, FieldNames, Int64, Options};
+pub use options::{Bytes, Enums, FieldNames, Int64, Options};
 pub use plan::Plan;
 pub use schema::{Schema, SchemaBuilder};
 pub use taps::Taps;

@@ -12,13 +12,36 @@ pub struct Options {
     pub int64: Int64,
     /// Spelling of enum values.
     pub enums: Enums,
+    /// Spelling of bytes.
+    pub bytes: Bytes,
     /// Write fields without presence even where they hold their default; repeated and map fields as `[]` and `{}`.
     pub emit_defaults: bool,
+    /// Field paths that are written, and nothing else; empty for all. A path is the names of fields as declared, joined
+    /// by dots, from the message that is transcoded: `order.items.sku`. It leads through repeated fields and the values
+    /// of maps; what an included field holds is included.
+    pub include: Vec<String>,
+    /// Field paths that are left out.
+    pub drop: Vec<String>,
+    /// Field paths whose value is hidden: `"[REDACTED]"` for a singular string, `null` for everything else, which every
+    /// ProtoJSON reader takes for a field that is not set.
+    pub redact: Vec<String>,
+    /// Hide the values of all fields that the schema marks with `debug_redact`, wherever they are.
+    pub redact_marked: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { field_names: FieldNames::Json, int64: Int64::String, enums: Enums::Name, emit_defaults: false }
+        Self {
+            field_names: FieldNames::Json,
+            int64: Int64::String,
+            enums: Enums::Name,
+            bytes: Bytes::Base64,
+            emit_defaults: false,
+            include: Vec::new(),
+            drop: Vec::new(),
+            redact: Vec::new(),
+            redact_marked: false,
+        }
     }
 }
 
@@ -47,4 +70,13 @@ pub enum Enums {
     Name,
     /// By number.
     Number,
+}
+
+/// Spelling of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bytes {
+    /// Standard base64 with padding.
+    Base64,
+    /// URL-safe base64 with padding.
+    Base64Url,
 }

@@ -1,26 +1,84 @@
 //! One message type with its options, compiled: wire bytes → JSON bytes.
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::{Error, ErrorKind, Options, TapError, TapErrorKind, Taps, number, serialize};
+use prost_reflect::{Cardinality, MessageDescriptor};
+
+use crate::engine::{Effort, Engine, Frame, Scratch};
+use crate::program::{self, Program};
+use crate::schema::Features;
+use crate::taps::Node;
+use crate::wire::Cursor;
+use crate::{Error, Options, Schema, TapError, TapErrorKind, Taps};
 
 /// A message type compiled for transcoding. Immutable, shared between threads, cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Plan {
     message: MessageDescriptor,
+    program: Arc<Program>,
+    types: Arc<Types>,
+    taps: Arc<Node>,
+    tap_count: usize,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("message", &self.full_name()).finish_non_exhaustive()
+    }
+}
+
+/// The types that an Any may hold, compiled when they are first met.
+struct Types {
+    schema: Schema,
     options: Options,
-    taps: Vec<Vec<FieldDescriptor>>,
+    programs: RwLock<HashMap<String, Arc<Program>>>,
+}
+
+/// Where an Any finds its type.
+pub(crate) trait AnyTypes {
+    /// The program of the message type with this full name, if there is such a type.
+    fn program(&self, full_name: &str) -> Option<Arc<Program>>;
+}
+
+impl AnyTypes for Types {
+    fn program(&self, full_name: &str) -> Option<Arc<Program>> {
+        if let Some(program) = self.programs.read().unwrap_or_else(PoisonError::into_inner).get(full_name) {
+            return Some(Arc::clone(program));
+        }
+        let program = Arc::new(self.schema.program(full_name, &self.options)?);
+        let mut programs = self.programs.write().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(programs.entry(full_name.to_owned()).or_insert(program)))
+    }
+}
+
+thread_local! {
+    /// What the transcoder needs besides the output; kept, so that the next payload on this thread needs no memory.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 impl Plan {
-    pub(crate) fn new(message: MessageDescriptor, options: Options) -> Self {
-        Self { message, options, taps: Vec::new() }
+    pub(crate) fn new(schema: &Schema, message: &MessageDescriptor, features: &Features, options: &Options) -> Self {
+        let types = Types { schema: schema.clone(), options: options.clone(), programs: RwLock::default() };
+        Self {
+            message: message.clone(),
+            program: Arc::new(program::compile(message, features, options)),
+            types: Arc::new(types),
+            taps: Arc::default(),
+            tap_count: 0,
+        }
     }
 
     /// Full name of the message type.
     pub fn full_name(&self) -> &str {
         self.message.full_name()
+    }
+
+    /// Those of the options' paths (`include`, `drop`, `redact`) that this message type does not have.
+    pub fn unmatched_paths(&self) -> &[String] {
+        &self.program.unmatched
     }
 
     /// Adds a tap: a path of field names as declared, joined by dots, such as `meta.tenant_id`. Its value is noted by
@@ -29,7 +87,9 @@ impl Plan {
     /// # Errors
     /// When the path does not lead through singular fields to a single value.
     pub fn with_tap(mut self, path: &str) -> Result<Self, TapError> {
-        self.taps.push(compile_tap(&self.message, path)?);
+        let path = compile_tap(&self.program, &self.message, path)?;
+        Arc::make_mut(&mut self.taps).add(&path, self.tap_count);
+        self.tap_count += 1;
         Ok(self)
     }
 
@@ -38,8 +98,7 @@ impl Plan {
     /// # Errors
     /// When the payload is malformed, or holds a value that ProtoJSON has no form for.
     pub fn transcode(&self, wire: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
-        let message = self.decode(wire)?;
-        self.serialize(&message, json)
+        self.run(wire, json, None)
     }
 
     /// As [`Plan::transcode`], and notes the values of the plan's taps. On an error they are empty.
@@ -47,115 +106,72 @@ impl Plan {
     /// # Errors
     /// As [`Plan::transcode`].
     pub fn transcode_tapped(&self, wire: &[u8], json: &mut Vec<u8>, taps: &mut Taps) -> Result<(), Error> {
-        taps.clear();
-        let message = self.decode(wire)?;
-        self.serialize(&message, json)?;
-        for path in &self.taps {
-            taps.push(find(&message, path));
+        taps.reset(self.tap_count);
+        let result = self.run(wire, json, Some(&mut *taps));
+        if result.is_err() {
+            taps.reset(self.tap_count);
         }
-        Ok(())
+        result
     }
 
-    fn decode(&self, wire: &[u8]) -> Result<DynamicMessage, Error> {
-        DynamicMessage::decode(self.message.clone(), wire).map_err(|error| {
-            // prost tells its errors apart by text only.
-            let text = error.to_string();
-            let kind = if text.contains("UTF-8") {
-                ErrorKind::InvalidUtf8
-            } else if text.contains("recursion limit") {
-                ErrorKind::TooDeep
-            } else {
-                ErrorKind::Malformed
-            };
-            let text = text.strip_prefix("failed to decode Protobuf message: ").unwrap_or(&text);
-            Error::new(kind, self.full_name(), text)
-        })
-    }
-
-    fn serialize(&self, message: &DynamicMessage, json: &mut Vec<u8>) -> Result<(), Error> {
+    fn run(&self, wire: &[u8], json: &mut Vec<u8>, mut taps: Option<&mut Taps>) -> Result<(), Error> {
         let start = json.len();
-        serialize::append(message, &self.options, json).map_err(|error| {
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let mut attempt = |effort, taps: Option<&mut Taps>| {
+            scratch.clear();
             json.truncate(start);
-            Error::new(ErrorKind::Unrenderable, self.full_name(), error.to_string())
+            let frame = if taps.is_some() { Frame::with_taps(&self.taps) } else { Frame::PLAIN };
+            let (program, types, out) = (&*self.program, &*self.types, &mut *json);
+            let mut engine = Engine { program, types, out, scratch: &mut scratch, taps, depth: 0, effort };
+            engine.message(0, &mut Cursor::new(wire), frame)
+        };
+        let mut result = attempt(Effort::new(wire.len()), taps.as_deref_mut());
+        if result.as_ref().is_err_and(|failure| failure.wants_care()) {
+            if let Some(taps) = &mut taps {
+                taps.reset(self.tap_count);
+            }
+            result = attempt(Effort::careful(), taps);
+        }
+        SCRATCH.set(Some(scratch));
+        result.map_err(|failure| {
+            json.truncate(start);
+            failure.into_error(self.full_name())
         })
     }
 }
 
-fn compile_tap(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor>, TapError> {
+/// From a path of names to one of field indices in the program's tables.
+fn compile_tap(program: &Program, message: &MessageDescriptor, path: &str) -> Result<Vec<u32>, TapError> {
     let fail = |kind, segment: &str| TapError {
         kind,
         message_type: message.full_name().to_owned(),
         path: path.to_owned(),
         segment: segment.to_owned(),
     };
-    let mut fields: Vec<FieldDescriptor> = Vec::new();
-    let mut within = Some(message.clone());
+    let mut indices = Vec::new();
+    let mut within = Some((message.clone(), &program.messages[0]));
+    let mut before = "";
     for segment in path.split('.') {
-        let Some(inside) = within else {
-            let before = fields.last().map_or("", |field| field.name()).to_owned();
-            return Err(fail(TapErrorKind::NotMessage, &before));
-        };
-        let field = inside.get_field_by_name(segment).ok_or_else(|| fail(TapErrorKind::UnknownField, segment))?;
+        let Some((descriptor, table)) = within else { return Err(fail(TapErrorKind::NotMessage, before)) };
+        let unknown = || fail(TapErrorKind::UnknownField, segment);
+        let field = descriptor.get_field_by_name(segment).ok_or_else(unknown)?;
         if field.cardinality() == Cardinality::Repeated {
             return Err(fail(TapErrorKind::Repeated, segment));
         }
-        within = field.kind().as_message().cloned();
-        fields.push(field);
+        let index = table.find(field.number()).ok_or_else(unknown)?;
+        indices.push(index);
+        within = match (field.kind().as_message(), table.fields[index as usize].kind) {
+            (Some(inner), program::Kind::Message(at)) => Some((inner.clone(), &program.messages[at as usize])),
+            _ => None,
+        };
+        before = segment;
     }
     match within {
-        Some(leaf) if leaf.full_name() == TIMESTAMP => Ok(fields),
-        Some(leaf) if is_wrapper(&leaf) => {
-            fields.extend(leaf.get_field_by_name("value"));
-            Ok(fields)
+        Some((_, table)) if !matches!(table.shape, program::Shape::Timestamp | program::Shape::Wrapper) => {
+            Err(fail(TapErrorKind::NotScalar, before))
         }
-        Some(_) => Err(fail(TapErrorKind::NotScalar, path.rsplit('.').next().unwrap_or(path))),
-        None => Ok(fields),
+        _ => Ok(indices),
     }
-}
-
-const TIMESTAMP: &str = "google.protobuf.Timestamp";
-
-fn is_wrapper(message: &MessageDescriptor) -> bool {
-    message.parent_file().name() == "google/protobuf/wrappers.proto"
-}
-
-fn find(message: &DynamicMessage, path: &[FieldDescriptor]) -> Option<String> {
-    let (field, rest) = path.split_first()?;
-    if !message.has_field(field) {
-        return None;
-    }
-    let value = message.get_field(field);
-    match value.as_message() {
-        Some(inner) if !rest.is_empty() => find(inner, rest),
-        Some(inner) => timestamp_text(inner),
-        None => scalar_text(&field.kind(), &value),
-    }
-}
-
-fn scalar_text(kind: &Kind, value: &Value) -> Option<String> {
-    Some(match value {
-        Value::Bool(value) => value.to_string(),
-        Value::I32(value) => value.to_string(),
-        Value::I64(value) => value.to_string(),
-        Value::U32(value) => value.to_string(),
-        Value::U64(value) => value.to_string(),
-        Value::F32(value) => number::f32_text(*value),
-        Value::F64(value) => number::f64_text(*value),
-        Value::String(value) => value.clone(),
-        Value::Bytes(value) => BASE64_STANDARD.encode(value),
-        Value::EnumNumber(value) => {
-            let name = kind.as_enum().and_then(|kind| kind.get_value(*value));
-            name.map_or_else(|| value.to_string(), |name| name.name().to_owned())
-        }
-        Value::Message(_) | Value::List(_) | Value::Map(_) => return None,
-    })
-}
-
-/// A Timestamp as its ProtoJSON text, without the quotes.
-fn timestamp_text(message: &DynamicMessage) -> Option<String> {
-    let mut json = Vec::new();
-    serialize::append(message, &Options::default(), &mut json).ok()?;
-    serde_json::from_slice(&json).ok()
 }
 
 #[cfg(test)]

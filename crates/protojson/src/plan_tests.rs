@@ -7,8 +7,9 @@ const TYPE: &str = "example.v1.Sample";
 
 fn schema() -> Schema {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto");
-    let set = protox::compile(["sample.proto"], [root]).unwrap();
-    Schema::builder().set("sample.binpb", &set.encode_to_vec()).unwrap().build().unwrap()
+    let mut compiler = protox::Compiler::new([root]).unwrap();
+    compiler.include_imports(true).open_file("sample.proto").unwrap();
+    Schema::builder().set("sample.binpb", &compiler.encode_file_descriptor_set()).unwrap().build().unwrap()
 }
 
 /// The wire form of a Sample given as ProtoJSON.
@@ -122,4 +123,114 @@ fn a_tap_that_has_no_single_value_is_refused_with_its_segment() {
         let error = schema.plan(TYPE, &Options::default()).unwrap().with_tap(path).unwrap_err();
         assert_eq!(error.to_string(), message);
     }
+}
+
+const ENVELOPE: &str = "example.v1.Envelope";
+
+/// Transcodes an Envelope given as ProtoJSON with options that are changed from the default.
+fn check_envelope(input: &str, change: impl FnOnce(&mut Options), expected: &str) {
+    let schema = schema();
+    let mut options = Options::default();
+    change(&mut options);
+    let plan = schema.plan(ENVELOPE, &options).unwrap();
+    let mut deserializer = serde_json::Deserializer::from_str(input);
+    let wire = DynamicMessage::deserialize(plan.message.clone(), &mut deserializer).unwrap().encode_to_vec();
+    let mut json = Vec::new();
+    plan.transcode(&wire, &mut json).unwrap();
+    assert_eq!(String::from_utf8(json).unwrap(), expected);
+}
+
+fn paths(paths: &[&str]) -> Vec<String> {
+    paths.iter().map(|path| (*path).to_owned()).collect()
+}
+
+const FULL: &str = r#"{"sample":{"meta":{"tenantId":"t"},"count":"1","tags":["x","y"],"note":"n"},"samples":[{"count":"2","note":"a"},{"count":"3"}],"byName":{"k":{"note":"m","count":"4"}},"card":{"holder":"h","number":"4111","cvc":7},"left":"l"}"#;
+
+#[test]
+fn dropped_paths_are_left_out_wherever_they_lead() {
+    check_envelope(
+        FULL,
+        |options| {
+            options.drop = paths(&["sample.meta", "sample.tags", "samples.count", "by_name.note", "card", "left"])
+        },
+        r#"{"sample":{"count":"1","note":"n"},"samples":[{"note":"a"},{}],"byName":{"k":{"count":"4"}}}"#,
+    );
+}
+
+#[test]
+fn only_included_paths_are_written() {
+    check_envelope(
+        FULL,
+        |options| options.include = paths(&["sample.meta.tenant_id", "samples.note", "card"]),
+        r#"{"sample":{"meta":{"tenantId":"t"}},"samples":[{"note":"a"},{}],"card":{"holder":"h","number":"4111","cvc":7}}"#,
+    );
+}
+
+#[test]
+fn redacted_values_are_hidden_and_absent_ones_stay_absent() {
+    check_envelope(
+        FULL,
+        |options| {
+            options.redact = paths(&[
+                "sample.note",
+                "sample.count",
+                "sample.tags",
+                "sample.digest",
+                "sample.comment",
+                "samples",
+                "left",
+                "right",
+            ])
+        },
+        r#"{"sample":{"meta":{"tenantId":"t"},"count":null,"tags":null,"note":"[REDACTED]"},"samples":null,"byName":{"k":{"count":"4","note":"m"}},"card":{"holder":"h","number":"4111","cvc":7},"left":"[REDACTED]"}"#,
+    );
+}
+
+#[test]
+fn fields_that_the_schema_marks_are_hidden_on_request() {
+    check_envelope(
+        r#"{"card":{"holder":"h","number":"4111","cvc":7}}"#,
+        |options| options.redact_marked = true,
+        r#"{"card":{"holder":"h","number":"[REDACTED]","cvc":null}}"#,
+    );
+}
+
+#[test]
+fn taps_see_what_the_options_leave_out_or_hide() {
+    let schema = schema();
+    let mut options = Options::default();
+    options.drop = paths(&["meta"]);
+    options.redact = paths(&["note", "count"]);
+    let plan = schema.plan(TYPE, &options).unwrap();
+    let plan = plan.with_tap("meta.tenant_id").unwrap().with_tap("note").unwrap().with_tap("count").unwrap();
+    let payload = wire(&schema, r#"{"meta":{"tenantId":"acme"},"note":"secret","ratio":2}"#);
+    let (mut json, mut taps) = (Vec::new(), Taps::new());
+    plan.transcode_tapped(&payload, &mut json, &mut taps).unwrap();
+    assert_eq!(String::from_utf8(json).unwrap(), r#"{"ratio":2,"note":"[REDACTED]"}"#);
+    assert_eq!([taps.get(0), taps.get(1), taps.get(2)], [Some("acme"), Some("secret"), None]);
+}
+
+#[test]
+fn hiding_holds_when_the_records_come_in_disorder() {
+    let schema = schema();
+    let mut options = Options::default();
+    options.drop = paths(&["meta", "tags"]);
+    options.redact = paths(&["note"]);
+    let plan = schema.plan(TYPE, &options).unwrap().with_tap("meta.tenant_id").unwrap();
+    // note, tags, meta, count, tags, note
+    let payload = b"\x4a\x01n\x32\x01t\x0a\x03\x0a\x01a\x10\x05\x32\x01u\x4a\x01m";
+    let (mut json, mut taps) = (Vec::new(), Taps::new());
+    plan.transcode_tapped(payload, &mut json, &mut taps).unwrap();
+    assert_eq!(String::from_utf8(json).unwrap(), r#"{"count":"5","note":"[REDACTED]"}"#);
+    assert_eq!(taps.get(0), Some("a"));
+}
+
+#[test]
+fn paths_that_the_type_does_not_have_are_reported() {
+    let schema = schema();
+    let mut options = Options::default();
+    options.include = paths(&["meta.tenant_id", "meta.nothing"]);
+    options.drop = paths(&["tenant"]);
+    let plan = schema.plan(TYPE, &options).unwrap();
+    assert_eq!(plan.unmatched_paths(), ["meta.nothing", "tenant"]);
 }

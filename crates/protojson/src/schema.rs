@@ -4,6 +4,8 @@
 //! shared imports. Only the types have to agree: a full name that several sets define has to mean the same in each,
 //! comments and source positions aside. The well-known types are built in; a set may carry its own copy of them.
 
+mod editions;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +13,10 @@ use prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, EnumDescriptor, MessageDescriptor};
 
+pub(crate) use editions::Features;
+use editions::RawSet;
+
+use crate::program::{self, Program};
 use crate::{Options, Plan, PlanError, SchemaError, SchemaErrorKind};
 
 /// Linked descriptor sets. Immutable; a clone shares the same data.
@@ -23,12 +29,13 @@ pub struct Schema {
 struct Entry {
     set: Arc<str>,
     descriptor: MessageDescriptor,
+    features: Arc<Features>,
 }
 
 /// Collects descriptor sets; see [`Schema::builder`].
 #[derive(Debug, Default)]
 pub struct SchemaBuilder {
-    sets: Vec<(Arc<str>, DescriptorPool)>,
+    sets: Vec<(Arc<str>, DescriptorPool, Arc<Features>)>,
 }
 
 impl Schema {
@@ -43,9 +50,15 @@ impl Schema {
     /// When no set defines `full_name` (without a leading dot).
     pub fn plan(&self, full_name: &str, options: &Options) -> Result<Plan, PlanError> {
         match self.messages.get(full_name) {
-            Some(entry) => Ok(Plan::new(entry.descriptor.clone(), options.clone())),
+            Some(entry) => Ok(Plan::new(self, &entry.descriptor, &entry.features, options)),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
+    }
+
+    /// The program of one message type, if a set defines it.
+    pub(crate) fn program(&self, full_name: &str, options: &Options) -> Option<Program> {
+        let entry = self.messages.get(full_name)?;
+        Some(program::compile(&entry.descriptor, &entry.features, options))
     }
 
     /// Whether a set defines this message type.
@@ -66,8 +79,8 @@ impl SchemaBuilder {
     /// # Errors
     /// When the bytes are no FileDescriptorSet, or one that does not link by itself.
     pub fn set(mut self, name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let pool = link(name, bytes)?;
-        self.sets.push((name.into(), pool));
+        let (pool, features) = link(name, bytes)?;
+        self.sets.push((name.into(), pool, Arc::new(features)));
         Ok(self)
     }
 
@@ -78,7 +91,7 @@ impl SchemaBuilder {
     pub fn build(self) -> Result<Schema, SchemaError> {
         let mut messages: HashMap<String, Entry> = HashMap::new();
         let mut enums: HashMap<String, (Arc<str>, EnumDescriptor)> = HashMap::new();
-        for (set, pool) in self.sets {
+        for (set, pool, features) in self.sets {
             for descriptor in pool.all_messages().filter(|message| !message.is_map_entry()) {
                 if let Some(first) = messages.get(descriptor.full_name()) {
                     agree(
@@ -90,7 +103,8 @@ impl SchemaBuilder {
                     )?;
                     continue;
                 }
-                messages.insert(descriptor.full_name().to_owned(), Entry { set: set.clone(), descriptor });
+                let (name, features) = (descriptor.full_name().to_owned(), Arc::clone(&features));
+                messages.insert(name, Entry { set: set.clone(), descriptor, features });
             }
             for descriptor in pool.all_enums() {
                 if let Some((first, known)) = enums.get(descriptor.full_name()) {
@@ -108,7 +122,7 @@ impl SchemaBuilder {
         }
         for descriptor in DescriptorPool::global().all_messages().filter(|message| !message.is_map_entry()) {
             let name = descriptor.full_name().to_owned();
-            messages.entry(name).or_insert(Entry { set: "built in".into(), descriptor });
+            messages.entry(name).or_insert(Entry { set: "built in".into(), descriptor, features: Arc::default() });
         }
         Ok(Schema { messages: Arc::new(messages) })
     }
@@ -148,17 +162,24 @@ impl Elements for prost_reflect::prost_types::EnumDescriptorProto {
     }
 }
 
-fn link(set: &str, bytes: &[u8]) -> Result<DescriptorPool, SchemaError> {
+fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaError> {
     let unreadable = |message: String| SchemaError::new(SchemaErrorKind::Unreadable, set, message);
-    let files = FileDescriptorSet::decode(bytes)
-        .map_err(|error| unreadable(format!("not a compiled FileDescriptorSet ({error}); write it with `protoc --include_imports --descriptor_set_out` or `buf build`")))?
-        .file;
+    let not_a_set = |error: prost::DecodeError| {
+        unreadable(format!(
+            "not a compiled FileDescriptorSet ({error}); write it with `protoc --include_imports --descriptor_set_out` or `buf build`"
+        ))
+    };
+    let files = FileDescriptorSet::decode(bytes).map_err(not_a_set)?.file;
     if files.is_empty() {
         return Err(unreadable("it holds no file; is it empty, or half written?".into()));
     }
-    if let Some(file) = files.iter().find(|file| file.syntax() == "editions") {
-        let message = format!("{} is an editions file, which this version does not read", file.name());
-        return Err(SchemaError::new(SchemaErrorKind::Unsupported, set, message));
+    let mut features = Features::default();
+    let mut raw = RawSet::decode(bytes).map_err(not_a_set)?;
+    for file in &mut raw.file {
+        let lowered = editions::lower(file, &mut features);
+        if let Some(lowered) = lowered.map_err(|e| SchemaError::new(SchemaErrorKind::Unsupported, set, e))? {
+            *file = lowered;
+        }
     }
     let unlinkable = |message: String| SchemaError::new(SchemaErrorKind::Unlinkable, set, message);
     let mut pool = DescriptorPool::new();
@@ -173,11 +194,11 @@ fn link(set: &str, bytes: &[u8]) -> Result<DescriptorPool, SchemaError> {
                 .map_err(|error| unlinkable(format!("import {import}: {error}")))?;
         }
     }
-    pool.decode_file_descriptor_set(bytes).map_err(|error| match error.file() {
+    pool.decode_file_descriptor_set(raw.encode_to_vec().as_slice()).map_err(|error| match error.file() {
         Some(file) => unlinkable(format!("{file}: {error}")),
         None => unlinkable(error.to_string()),
     })?;
-    Ok(pool)
+    Ok((pool, features))
 }
 
 #[cfg(test)]

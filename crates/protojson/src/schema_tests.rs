@@ -74,7 +74,7 @@ fn a_missing_import_is_named_with_the_way_out() {
 }
 
 #[test]
-fn an_editions_file_is_refused_instead_of_misread() {
+fn an_edition_that_is_not_known_is_refused() {
     let mut editions = set("a.proto", &[]);
     editions.file[0].syntax = Some("editions".into());
     assert_eq!(error_of(&editions.encode_to_vec()).kind(), SchemaErrorKind::Unsupported);

@@ -1,0 +1,244 @@
+//! The ordered path: a message whose fields do not come in the order of their numbers, or come again.
+//!
+//! Its records are listed first, then sorted by field (stable, so that the order of arrival stays within a field), then
+//! written. Listing steps over what lies inside, so it costs one look at each record of this message. What merging
+//! means on the wire: the payloads of a message that comes in parts are one payload when joined; of a singular scalar
+//! the last counts; of a oneof the last member counts, and a message member starts again after another one cleared it.
+
+use super::{Engine, Frame, List, accept, end_of_group};
+use crate::error::Failure;
+use crate::program::{Field, Kind, Message, Role};
+use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_GROUP, VARINT};
+
+/// One record of a known field.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record {
+    /// Index of the field.
+    field: u32,
+    wire_type: u8,
+    /// Where its value stands.
+    at: usize,
+}
+
+impl<'p> Engine<'p> {
+    /// Writes the fields of a message in the order of their numbers, whatever the order of its records.
+    pub(super) fn ordered(
+        &mut self,
+        message: &'p Message,
+        cursor: &mut Cursor<'_>,
+        frame: Frame<'p>,
+        mut first: bool,
+    ) -> Result<()> {
+        let base = self.scratch.records.len();
+        let start = *cursor;
+        self.list(message, cursor, frame.group)?;
+        let records = &mut self.scratch.records[base..];
+        if !records.is_sorted_by_key(|record| record.field) {
+            records.sort_by_key(|record| record.field);
+        }
+        let mut next = 0u32;
+        let mut required = 0;
+        let mut from = base;
+        let to = self.scratch.records.len();
+        while from < to {
+            let index = self.scratch.records[from].field;
+            let run = self.scratch.records[from..to].iter().take_while(|record| record.field == index).count();
+            let field = &message.fields[index as usize];
+            if message.has_defaults {
+                self.defaults(&message.fields[next as usize..index as usize], &mut first);
+            }
+            next = index + 1;
+            required += u32::from(field.is_required);
+            self.run(index, field, from..from + run, start.bytes, frame, &mut first)
+                .map_err(|failure| failure.within(&field.name))?;
+            from += run;
+        }
+        self.scratch.records.truncate(base);
+        if message.has_defaults {
+            self.defaults(&message.fields[next as usize..], &mut first);
+        }
+        if required < message.required {
+            return Err(super::missing(message, start, frame.group, self.depth));
+        }
+        Ok(())
+    }
+
+    /// Lists the records of a message that count.
+    fn list(&mut self, message: &Message, cursor: &mut Cursor<'_>, group: u32) -> Result<()> {
+        let base = self.scratch.records.len();
+        let start = cursor.at;
+        let mut has_oneofs = false;
+        loop {
+            if cursor.is_at_end() {
+                if group != 0 {
+                    return Err(Failure::malformed(start, "group has no end"));
+                }
+                break;
+            }
+            let at = cursor.at;
+            let tag = cursor.tag()?;
+            if let Some((index, field)) = accept(message, tag) {
+                has_oneofs |= field.oneof_number != 0;
+                self.scratch.records.push(Record { field: index, wire_type: tag.wire_type(), at: cursor.at });
+                cursor.skip(tag, self.depth).map_err(|failure| failure.within(&field.name))?;
+                continue;
+            }
+            if message.is_message_set && tag.wire_type() == START_GROUP && tag.number() == 1 {
+                self.list_item(message, cursor)?;
+                continue;
+            } else if tag.wire_type() == END_GROUP {
+                end_of_group(tag, group, at)?;
+                break;
+            }
+            cursor.skip(tag, self.depth)?;
+        }
+        if has_oneofs {
+            self.settle_oneofs(message, base, cursor.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Lists an item of a MessageSet: a group of a type id, which is the number of an extension, and its payload.
+    fn list_item(&mut self, message: &Message, cursor: &mut Cursor<'_>) -> Result<()> {
+        const TYPE_ID: u32 = 2;
+        const PAYLOAD: u32 = 3;
+        let mut item = cursor.group(1, self.depth)?;
+        let (mut type_id, mut payload) = (None, None);
+        while !item.is_at_end() {
+            let tag = item.tag()?;
+            match (tag.number(), tag.wire_type()) {
+                (TYPE_ID, VARINT) => type_id = Some(item.varint()?),
+                (PAYLOAD, LENGTH_DELIMITED) => {
+                    payload = Some(item.at);
+                    item.delimited()?;
+                }
+                _ => item.skip(tag, self.depth)?,
+            }
+        }
+        let field = type_id.and_then(|number| message.find(u32::try_from(number).ok()?));
+        if let (Some(field), Some(at)) = (field, payload) {
+            self.scratch.records.push(Record { field, wire_type: LENGTH_DELIMITED, at });
+        }
+        Ok(())
+    }
+
+    /// Leaves of each oneof the records of its last member, and of those the ones behind every other member's.
+    fn settle_oneofs(&mut self, message: &Message, base: usize, payload: &[u8]) -> Result<()> {
+        // By number of the oneof: the member that came last, and where its last uninterrupted run of records begins.
+        let mut last: Vec<(u32, usize)> = Vec::new();
+        let records = &self.scratch.records[base..];
+        for record in records {
+            let oneof = message.fields[record.field as usize].oneof_number as usize;
+            if oneof == 0 {
+                continue;
+            }
+            if last.len() < oneof {
+                last.resize(oneof, (u32::MAX, 0));
+            }
+            if last[oneof - 1].0 != record.field {
+                last[oneof - 1] = (record.field, record.at);
+            }
+        }
+        let mut kept = base;
+        for at in base..self.scratch.records.len() {
+            let record = self.scratch.records[at];
+            let field = &message.fields[record.field as usize];
+            let oneof = field.oneof_number as usize;
+            if oneof == 0 || (last[oneof - 1].0 == record.field && record.at >= last[oneof - 1].1) {
+                self.scratch.records[kept] = record;
+                kept += 1;
+            } else {
+                let mut replaced = Cursor { bytes: payload, at: record.at };
+                self.check(field, record.wire_type, &mut replaced, self.depth)
+                    .map_err(|failure| failure.within(&field.name))?;
+            }
+        }
+        self.scratch.records.truncate(kept);
+        Ok(())
+    }
+
+    /// Writes all records of one field.
+    fn run(
+        &mut self,
+        index: u32,
+        field: &'p Field,
+        run: std::ops::Range<usize>,
+        payload: &[u8],
+        frame: Frame<'p>,
+        first: &mut bool,
+    ) -> Result<()> {
+        let cursor = |record: Record| Cursor { bytes: payload, at: record.at };
+        match field.role {
+            Role::Singular if run.len() > 1 && matches!(field.kind, Kind::Message(_)) => {
+                let mut whole = Vec::new();
+                for at in run {
+                    let part = part(field, &mut cursor(self.scratch.records[at]), self.depth)?;
+                    whole.extend_from_slice(part.rest());
+                }
+                self.key(field, first);
+                let start = self.out.len();
+                self.whole_child(field, &whole, frame.inside(index, field))?;
+                if frame.node.is_some() {
+                    self.note(index, start, frame);
+                }
+                Ok(())
+            }
+            Role::Dropped | Role::Redacted => {
+                let mut is_set = false;
+                for at in run {
+                    let record = self.scratch.records[at];
+                    is_set =
+                        self.peep(index, field, record.wire_type, cursor(record), frame)? || (is_set && field.is_list);
+                }
+                if is_set {
+                    self.redacted(field, first);
+                }
+                Ok(())
+            }
+            Role::Singular => {
+                if run.len() > 1 {
+                    for at in run.start..run.end - 1 {
+                        let replaced = self.scratch.records[at];
+                        self.check(field, replaced.wire_type, &mut cursor(replaced), self.depth)?;
+                    }
+                }
+                let last = self.scratch.records[run.end - 1];
+                self.singular(index, field, &mut cursor(last), frame, first)
+            }
+            Role::Repeated => {
+                let mut list = List { is_open: false };
+                for at in run {
+                    let record = self.scratch.records[at];
+                    self.elements(index, field, record.wire_type, &mut cursor(record), first, &mut list)?;
+                }
+                self.close(field, first, &list);
+                Ok(())
+            }
+            Role::Map => {
+                let mut writing = self.begin_map(field, first);
+                for at in run {
+                    let mut entry = cursor(self.scratch.records[at]).delimited()?;
+                    self.entry(field, &mut entry, payload, &mut writing)?;
+                }
+                self.end_map(field, payload, &writing)
+            }
+        }
+    }
+
+    /// Writes a message from its whole payload.
+    pub(super) fn whole_child(&mut self, field: &'p Field, payload: &[u8], frame: Frame<'p>) -> Result<()> {
+        let Kind::Message(index) = field.kind else { return Ok(()) };
+        if self.depth >= MAX_DEPTH {
+            return Err(Failure::too_deep(0));
+        }
+        self.depth += 1;
+        self.message(index, &mut Cursor::new(payload), Frame { group: 0, ..frame })?;
+        self.depth -= 1;
+        Ok(())
+    }
+}
+
+/// The payload of one record of a message field, length-delimited or group.
+pub(super) fn part<'w>(field: &Field, cursor: &mut Cursor<'w>, depth: usize) -> Result<Cursor<'w>> {
+    if field.wire_type == START_GROUP { cursor.group(field.number, depth) } else { cursor.delimited() }
+}

@@ -1,0 +1,359 @@
+//! The well-known types that have a JSON form of their own
+//! (<https://protobuf.dev/programming-guides/json/#field-representation>).
+
+use super::map::Writing;
+use super::{Engine, Frame, ordered};
+use crate::error::Failure;
+use crate::program::{Kind, Message, Shape};
+use crate::text;
+use crate::wire::{Cursor, LENGTH_DELIMITED, MAX_DEPTH, Result, VARINT};
+
+/// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the range that timestamp.proto states.
+const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+/// About 10,000 years, as duration.proto states.
+const DURATION_SECONDS: std::ops::RangeInclusive<i64> = -315_576_000_000..=315_576_000_000;
+const MAX_NANOS: i32 = 999_999_999;
+
+impl<'p> Engine<'p> {
+    /// Writes a message of a well-known type, which ends where the cursor's slice does.
+    pub(super) fn well_known(&mut self, message: &'p Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
+        match message.shape {
+            Shape::Plain => {
+                self.out.push(b'{');
+                self.body(message, cursor, Frame { group: 0, ..frame }, true)?;
+                self.out.push(b'}');
+                Ok(())
+            }
+            Shape::Timestamp => self.timestamp(cursor),
+            Shape::Duration => self.duration(cursor),
+            Shape::FieldMask => self.field_mask(cursor),
+            Shape::Struct => self.structure(message, cursor),
+            Shape::Value => self.value(message, cursor),
+            Shape::ListValue => self.list_value(message, cursor),
+            Shape::Wrapper => self.wrapper(message, cursor),
+            Shape::Any => self.any(cursor),
+        }
+    }
+
+    /// Reads the two integers that Timestamp and Duration are; of each the last counts.
+    fn seconds_and_nanos(&self, cursor: &mut Cursor<'_>) -> Result<(i64, i32)> {
+        let (mut seconds, mut nanos) = (0, 0);
+        while !cursor.is_at_end() {
+            let tag = cursor.tag()?;
+            match (tag.number(), tag.wire_type()) {
+                (1, VARINT) => seconds = cursor.varint()?.cast_signed(),
+                (2, VARINT) => nanos = (cursor.varint()? as u32).cast_signed(),
+                _ => cursor.skip(tag, self.depth)?,
+            }
+        }
+        Ok((seconds, nanos))
+    }
+
+    fn timestamp(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        let start = cursor.at;
+        let (seconds, nanos) = self.seconds_and_nanos(cursor)?;
+        if !TIMESTAMP_SECONDS.contains(&seconds) {
+            return Err(Failure::unrenderable(start, "Timestamp is not within the years 1 to 9999"));
+        }
+        if !(0..=MAX_NANOS).contains(&nanos) {
+            return Err(Failure::unrenderable(start, "nanos of Timestamp are not within 0 to 999999999"));
+        }
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
+        let (year, month, day) = civil(days);
+        let mut text = *b"\"0000-00-00T00:00:00";
+        let mut put = |at: usize, value: u32| {
+            text[at] = b'0' + (value / 10) as u8;
+            text[at + 1] = b'0' + (value % 10) as u8;
+        };
+        put(1, year / 100);
+        put(3, year % 100);
+        put(6, month);
+        put(9, day);
+        put(12, second / 3_600);
+        put(15, second / 60 % 60);
+        put(18, second % 60);
+        self.out.extend_from_slice(&text);
+        self.fraction(nanos.unsigned_abs());
+        self.out.extend_from_slice(b"Z\"");
+        Ok(())
+    }
+
+    fn duration(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        let start = cursor.at;
+        let (seconds, nanos) = self.seconds_and_nanos(cursor)?;
+        if !DURATION_SECONDS.contains(&seconds) {
+            return Err(Failure::unrenderable(start, "seconds of Duration are not within ±315576000000"));
+        }
+        if !(-MAX_NANOS..=MAX_NANOS).contains(&nanos) {
+            return Err(Failure::unrenderable(start, "nanos of Duration are not within ±999999999"));
+        }
+        if (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0) {
+            return Err(Failure::unrenderable(start, "seconds and nanos of Duration differ in sign"));
+        }
+        self.out.extend_from_slice(if seconds < 0 || nanos < 0 { b"\"-" } else { b"\"" });
+        text::integer(self.out, seconds.unsigned_abs());
+        self.fraction(nanos.unsigned_abs());
+        self.out.extend_from_slice(b"s\"");
+        Ok(())
+    }
+
+    /// Nanoseconds with a point and 3, 6 or 9 digits; nothing for none.
+    fn fraction(&mut self, nanos: u32) {
+        if nanos == 0 {
+            return;
+        }
+        let (mut value, digits) = match nanos {
+            _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
+            _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
+            _ => (nanos, 9),
+        };
+        let mut text = *b".000000000";
+        for digit in text[1..=digits].iter_mut().rev() {
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+        self.out.extend_from_slice(&text[..=digits]);
+    }
+
+    /// Paths in lowerCamelCase, joined by commas.
+    fn field_mask(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        self.out.push(b'"');
+        let mut first = true;
+        while !cursor.is_at_end() {
+            let tag = cursor.tag()?;
+            if (tag.number(), tag.wire_type()) != (1, LENGTH_DELIMITED) {
+                cursor.skip(tag, self.depth)?;
+                continue;
+            }
+            let path = cursor.delimited()?;
+            if !first {
+                self.out.push(b',');
+            }
+            first = false;
+            self.path(path)?;
+        }
+        self.out.push(b'"');
+        Ok(())
+    }
+
+    /// One path of a FieldMask. One that a reader could not turn back is refused.
+    fn path(&mut self, path: Cursor<'_>) -> Result<()> {
+        if path.rest() == b"*" {
+            self.out.push(b'*');
+            return Ok(());
+        }
+        let (mut is_start, mut after_underscore) = (true, false);
+        for (offset, byte) in path.rest().iter().enumerate() {
+            let is_fine = match byte {
+                b'a'..=b'z' => true,
+                b'0'..=b'9' | b'.' => !after_underscore && !is_start,
+                b'_' => !after_underscore,
+                _ => false,
+            };
+            if !is_fine {
+                let message = "path of FieldMask has no lowerCamelCase form that leads back to it";
+                return Err(Failure::unrenderable(path.at + offset, message));
+            }
+            is_start = *byte == b'.';
+            if *byte == b'_' {
+                after_underscore = true;
+                continue;
+            }
+            self.out.push(if after_underscore { byte.to_ascii_uppercase() } else { *byte });
+            after_underscore = false;
+        }
+        if is_start || after_underscore {
+            return Err(Failure::unrenderable(path.bytes.len(), "path of FieldMask does not end in a name"));
+        }
+        Ok(())
+    }
+
+    fn structure(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
+        let payload = cursor.bytes;
+        self.out.push(b'{');
+        let mut writing = Writing::new(&self.scratch.entries);
+        while !cursor.is_at_end() {
+            let tag = cursor.tag()?;
+            match super::accept(message, tag) {
+                Some((_, field)) => {
+                    let mut entry = cursor.delimited()?;
+                    self.entry(field, &mut entry, payload, &mut writing)
+                        .map_err(|failure| failure.within(&field.name))?;
+                }
+                None => cursor.skip(tag, self.depth)?,
+            }
+        }
+        match message.fields.first() {
+            Some(field) => self.end_map(field, payload, &writing),
+            None => {
+                self.out.push(b'}');
+                Ok(())
+            }
+        }
+    }
+
+    fn list_value(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
+        self.out.push(b'[');
+        let mut first = true;
+        while !cursor.is_at_end() {
+            let tag = cursor.tag()?;
+            match super::accept(message, tag) {
+                Some((index, field)) => {
+                    if !first {
+                        self.out.push(b',');
+                    }
+                    first = false;
+                    self.element(index, field, cursor).map_err(|failure| failure.within(&field.name))?;
+                }
+                None => cursor.skip(tag, self.depth)?,
+            }
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// The last kind that is set; null if none is.
+    fn value(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
+        // The kind, where its last uninterrupted run of records begins, and how many records that has.
+        let mut last: Option<(u32, Cursor<'_>, usize)> = None;
+        let (whole, mut is_replaced) = (*cursor, false);
+        while !cursor.is_at_end() {
+            let start = *cursor;
+            let tag = cursor.tag()?;
+            if let Some((index, _)) = super::accept(message, tag) {
+                is_replaced |= last.is_some();
+                last = match last {
+                    Some((kind, since, count)) if kind == index => Some((kind, since, count + 1)),
+                    _ => Some((index, start, 1)),
+                };
+            }
+            cursor.skip(tag, self.depth)?;
+        }
+        let Some((index, mut since, count)) = last else {
+            self.out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        let field = &message.fields[index as usize];
+        if is_replaced {
+            // Of a message, which is merged, only what stands before its run.
+            let end = if matches!(field.kind, Kind::Message(_)) { since.at } else { whole.bytes.len() };
+            self.check_known(message, whole, end)?;
+        }
+        let (mut at, mut whole) = (since, Vec::new());
+        while !since.is_at_end() {
+            let tag = since.tag()?;
+            if super::accept(message, tag).is_some() {
+                at = since;
+                if count > 1 && matches!(field.kind, Kind::Message(_)) {
+                    whole.extend_from_slice(ordered::part(field, &mut since, self.depth)?.rest());
+                    continue;
+                }
+            }
+            since.skip(tag, self.depth)?;
+        }
+        match field.kind {
+            Kind::Message(_) if count > 1 => self.whole_child(field, &whole, Frame::PLAIN),
+            Kind::Double if !f64::from_bits(at.clone().fixed64()?).is_finite() => Err(Failure::unrenderable(
+                at.at,
+                "number_value of Value is NaN or infinite, for which JSON has no number",
+            )),
+            _ => self.element(index, field, &mut at),
+        }
+        .map_err(|failure| failure.within(&field.name))
+    }
+
+    fn wrapper(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
+        let mut last = None;
+        let (whole, mut is_replaced) = (*cursor, false);
+        while !cursor.is_at_end() {
+            let tag = cursor.tag()?;
+            if super::accept(message, tag).is_some() {
+                is_replaced |= last.is_some();
+                last = Some(*cursor);
+            }
+            cursor.skip(tag, self.depth)?;
+        }
+        if is_replaced {
+            self.check_known(message, whole, whole.bytes.len())?;
+        }
+        let Some(field) = message.fields.first() else { return Ok(()) };
+        match (last, field.kind) {
+            (Some(mut value), _) => self.element(0, field, &mut value),
+            (None, Kind::String | Kind::Bytes) => {
+                self.out.extend_from_slice(b"\"\"");
+                Ok(())
+            }
+            (None, kind) => {
+                self.number(kind, 0);
+                Ok(())
+            }
+        }
+    }
+
+    /// `{"@type": …}` with the fields of the message inside, or with its `value` if that has a form of its own.
+    fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        let start = cursor.at;
+        let (mut url, mut value) = ("", Cursor::new(&[]));
+        while !cursor.is_at_end() {
+            let tag = cursor.tag()?;
+            match (tag.number(), tag.wire_type()) {
+                (1, LENGTH_DELIMITED) => {
+                    let text = cursor.delimited()?;
+                    url = std::str::from_utf8(text.rest())
+                        .map_err(|error| Failure::not_utf8(text.at + error.valid_up_to()))?;
+                }
+                (2, LENGTH_DELIMITED) => value = cursor.delimited()?,
+                _ => cursor.skip(tag, self.depth)?,
+            }
+        }
+        if url.is_empty() && value.is_at_end() {
+            self.out.extend_from_slice(b"{}");
+            return Ok(());
+        }
+        let Some((_, full_name)) = url.rsplit_once('/') else {
+            return Err(Failure::unrenderable(start, "Any has a type URL without a slash"));
+        };
+        let Some(program) = self.types.program(full_name) else {
+            return Err(Failure::unrenderable(start, format!("Any holds the unknown message type {full_name}")));
+        };
+        if self.depth >= MAX_DEPTH {
+            return Err(Failure::too_deep(start).inside_any());
+        }
+        self.out.extend_from_slice(b"{\"@type\":");
+        text::string(self.out, url.as_bytes()).map_err(|offset| Failure::not_utf8(start + offset))?;
+        let mut inside = Engine {
+            program: &program,
+            types: self.types,
+            out: &mut *self.out,
+            scratch: &mut *self.scratch,
+            taps: None,
+            depth: self.depth + 1,
+            effort: self.effort,
+        };
+        let message = &inside.program.messages[0];
+        if message.shape == Shape::Plain {
+            inside.body(message, &mut value, Frame::PLAIN, false).map_err(Failure::inside_any)?;
+        } else {
+            inside.out.extend_from_slice(b",\"value\":");
+            inside.well_known(message, &mut value, Frame::PLAIN).map_err(Failure::inside_any)?;
+        }
+        self.effort = inside.effort;
+        self.out.push(b'}');
+        Ok(())
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. The years begin in March
+/// here, so that the leap day is the last of its year (<https://howardhinnant.github.io/date_algorithms.html>).
+fn civil(days: i64) -> (u32, u32, u32) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year as u32, month as u32, day as u32)
+}

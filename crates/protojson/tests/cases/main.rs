@@ -1,0 +1,56 @@
+//! Named cases: one payload, and the exact text that comes of it.
+
+#[path = "../support/wire.rs"]
+mod wire;
+
+mod any;
+mod deep;
+mod lists;
+mod malformed;
+mod maps;
+mod merging;
+mod options;
+mod presence;
+mod proto2;
+mod scalars;
+mod well_known;
+
+mod editions;
+
+use std::sync::LazyLock;
+
+use prost::Message as _;
+use protojson::{Options, Schema};
+
+use wire::Wire;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto");
+    let set = protox::compile(["cases.proto", "cases2.proto"], [root]).unwrap();
+    Schema::builder().set("cases.binpb", &set.encode_to_vec()).unwrap().build().unwrap()
+});
+
+/// What a payload of `cases.*` becomes: its JSON, or the text of the error.
+fn json_with(schema: &Schema, options: &Options, message_type: &str, wire: &Wire) -> Result<String, String> {
+    let plan = schema.plan(message_type, options).unwrap();
+    let mut json = Vec::new();
+    match plan.transcode(&wire.0, &mut json) {
+        Ok(()) => Ok(String::from_utf8(json).unwrap()),
+        Err(error) => {
+            assert!(json.is_empty(), "partial output of a payload that failed");
+            Err(error.to_string())
+        }
+    }
+}
+
+/// Asserts the JSON of a payload, whether its records come in order or not.
+#[track_caller]
+fn check(message_type: &str, wire: Wire, expected: &str) {
+    assert_eq!(json_with(&SCHEMA, &Options::default(), message_type, &wire).as_deref(), Ok(expected));
+}
+
+/// The error of a payload that must not be accepted.
+#[track_caller]
+fn error(message_type: &str, wire: Wire) -> String {
+    json_with(&SCHEMA, &Options::default(), message_type, &wire).expect_err("the payload must be refused")
+}

@@ -1,0 +1,46 @@
+//! Random schemas and payloads against a second implementation, and against themselves in another order.
+//!
+//! `PROTOJSON_SEED` chooses the first seed and `PROTOJSON_CASES` how many schemas; a failure names the seed of its own.
+//! The example `soak` runs the same without end in sight.
+
+#[path = "support/all.rs"]
+mod support;
+
+use support::random::Random;
+use support::trial;
+
+/// Seeds that once found something.
+const REGRESSIONS: &[u64] = &[];
+
+fn from_environment(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(value) => value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")),
+        Err(_) => default,
+    }
+}
+
+fn run(seed: u64) -> trial::Counts {
+    match trial::run(&mut Random::seeded(seed)) {
+        Ok(counts) => counts,
+        Err(finding) => panic!("PROTOJSON_SEED={seed} PROTOJSON_CASES=1: {finding}"),
+    }
+}
+
+#[test]
+fn random_payloads_mean_the_same_here_and_elsewhere_and_in_any_order() {
+    let first = from_environment("PROTOJSON_SEED", 1);
+    let cases = from_environment("PROTOJSON_CASES", 400);
+    let mut counts = trial::Counts::default();
+    for seed in first..first + cases {
+        counts.add(run(seed));
+    }
+    println!("{cases} schemas: {counts:?}");
+    assert!(counts.executions >= cases, "{counts:?}");
+}
+
+#[test]
+fn seeds_that_once_found_something_stay_quiet() {
+    for seed in REGRESSIONS {
+        run(*seed);
+    }
+}

@@ -1,0 +1,307 @@
+//! Payloads and schemas made to hurt: they cost time and memory in proportion to their size.
+//!
+//! Time is only compared with the time of a smaller payload of the same make: four times the size may not take much
+//! more than four times as long, and sixteen times would be quadratic.
+
+#![allow(unsafe_code, reason = "a global allocator that counts is unsafe to declare")]
+#![allow(clippy::disallowed_methods, reason = "what is measured is the time that passes")]
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use protojson::{ErrorKind, Options, Plan, Schema, SchemaErrorKind};
+
+#[path = "support/memory.rs"]
+mod memory;
+#[path = "support/wire.rs"]
+mod wire;
+
+use wire::Wire;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto");
+    let set = protox::compile(["cases.proto", "cases2.proto"], [root]).unwrap();
+    Schema::builder().set("cases.binpb", &set.encode_to_vec()).unwrap().build().unwrap()
+});
+
+const DEEP: &str = "cases.v1.Deep";
+const MIB: usize = 1 << 20;
+
+fn plan(message_type: &str) -> Plan {
+    SCHEMA.plan(message_type, &Options::default()).unwrap()
+}
+
+fn refusal(message_type: &str, wire: &[u8]) -> ErrorKind {
+    plan(message_type).transcode(wire, &mut Vec::new()).expect_err("the payload must be refused").kind()
+}
+
+fn time(plan: &Plan, wire: &Wire) -> Duration {
+    let mut json = Vec::new();
+    let run = |_| {
+        json.clear();
+        let start = Instant::now();
+        // Whether it is refused is not what counts here.
+        let _ = plan.transcode(&wire.0, &mut json);
+        start.elapsed()
+    };
+    (0..3).map(run).min().unwrap()
+}
+
+/// Asserts that payloads of this make, which is given a number that their size is in proportion to, cost time in
+/// proportion to their size and not much memory beyond it.
+#[track_caller]
+fn check_growth(message_type: &str, size: usize, make: impl Fn(usize) -> Wire) {
+    let plan = plan(message_type);
+    let (small, large) = (make(size), make(4 * size));
+    let growth = large.0.len() as f64 / small.0.len() as f64;
+    assert!((3.5..4.5).contains(&growth), "the payload grows by {growth}");
+    let ratio = || time(&plan, &large).as_secs_f64() / time(&plan, &small).as_secs_f64();
+    // Other programs may take the processor for a while.
+    let best = (0..4).map(|_| ratio()).find(|ratio| *ratio < 8.0);
+    assert!(best.is_some(), "four times the size takes {} times as long", ratio());
+    let (json, peak) = memory::peak_of(|| {
+        let mut json = Vec::new();
+        plan.transcode(&large.0, &mut json).map(|()| json.len())
+    });
+    let allowed = 64 * 1024 + 24 * (large.0.len() + json.unwrap_or(0));
+    assert!(peak < allowed, "{peak} bytes of memory for {} bytes of payload", large.0.len());
+}
+
+/// `inside` within so many levels of `wrap`.
+fn nest(levels: usize, inside: Wire, wrap: impl Fn(Wire) -> Wire) -> Wire {
+    (0..levels).fold(inside, |wire, _| wrap(wire))
+}
+
+fn repeat(count: usize, record: impl Fn(usize) -> Wire) -> Wire {
+    (0..count).fold(Wire::new(), |wire, index| wire.raw(&record(index).0))
+}
+
+/// An order that no field or key is in.
+fn shuffled(index: usize, count: usize) -> usize {
+    index * 7919 % count
+}
+
+#[test]
+fn sixty_four_mebibytes_of_groups_that_open_are_refused_at_once() {
+    assert_eq!(refusal(DEEP, &vec![99 << 3 & 0x7f | 3; 64 * MIB]), ErrorKind::TooDeep);
+    assert_eq!(refusal("cases.v2.Legacy", &vec![5 << 3 | 3; 64 * MIB]), ErrorKind::TooDeep);
+}
+
+#[test]
+fn many_small_groups() {
+    check_growth(DEEP, 64 * 1024, |size| repeat(size, |_| Wire::new().group(9, Wire::new())));
+    check_growth("cases.v2.Legacy", 32 * 1024, |size| repeat(size, |_| Wire::new().group(6, Wire::new())));
+}
+
+#[test]
+fn lengths_near_the_end_of_64_bits() {
+    for length in [u64::MAX, u64::MAX - 9, 1 << 63, u64::from(u32::MAX)] {
+        for number in [1, 3, 4, 5, 6, 7, 99] {
+            let mut wire = Wire::new().tag(number, 2);
+            wire::put_varint(&mut wire.0, length);
+            assert_eq!(refusal(DEEP, &wire.0), ErrorKind::Malformed);
+            assert_eq!(refusal(DEEP, &Wire::new().message(1, wire.clone()).0), ErrorKind::Malformed);
+            let (_, peak) = memory::peak_of(|| refusal(DEEP, &wire.0));
+            assert!(peak < MIB, "{peak} bytes");
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_entries_of_one_key() {
+    let entry = |index: usize| Wire::new().message(1, Wire::new().varint(1, 7).varint(2, index as u64));
+    let mut json = Vec::new();
+    plan("cases.v1.Maps").transcode(&repeat(10_000, entry).0, &mut json).unwrap();
+    assert_eq!(json, br#"{"int32s":{"7":9999}}"#);
+    check_growth("cases.v1.Maps", 10_000, |size| repeat(size, entry));
+}
+
+#[test]
+fn a_hundred_thousand_shuffled_keys() {
+    check_growth("cases.v1.Maps", 25_000, |size| {
+        repeat(size, |index| Wire::new().message(4, Wire::new().varint(1, 1 << 30 | shuffled(index, size) as u64)))
+    });
+    check_growth("cases.v1.Maps", 10_000, |size| {
+        repeat(size, |index| {
+            Wire::new().message(12, Wire::new().string(1, &format!("a common start {:08}", shuffled(index, size))))
+        })
+    });
+}
+
+#[test]
+fn entries_of_a_map_between_other_fields() {
+    check_growth("cases.v1.Maps", 10_000, |size| {
+        repeat(size, |index| {
+            Wire::new()
+                .message(4, Wire::new().varint(1, 1 << 30 | shuffled(index, size) as u64))
+                .message(1, Wire::new())
+        })
+    });
+}
+
+#[test]
+fn fields_that_take_turns() {
+    check_growth("cases.v1.Lists", 20_000, |size| {
+        repeat(size, |_| Wire::new().varint(1, 1).string(2, "x").message(3, Wire::new()))
+    });
+}
+
+#[test]
+fn members_of_a_oneof_that_take_turns() {
+    check_growth("cases.v1.Presence", 20_000, |size| {
+        repeat(size, |_| Wire::new().varint(8, 1).message(10, Wire::new().varint(1, 1)))
+    });
+}
+
+#[test]
+fn one_message_in_many_parts() {
+    check_growth(DEEP, 20_000, |size| repeat(size, |_| Wire::new().message(1, Wire::new().varint(2, 1))));
+    check_growth("cases.v2.Legacy", 20_000, |size| repeat(size, |_| Wire::new().group(5, Wire::new().varint(1, 1))));
+}
+
+/// Ninety levels, and at the bottom as much as asked for.
+fn bottom(size: usize) -> Wire {
+    repeat(size, |_| Wire::new().message(3, Wire::new().varint(2, 1)))
+}
+
+#[test]
+fn disorder_at_every_level() {
+    check_growth(DEEP, 4_000, |size| nest(90, bottom(size), |wire| Wire::new().message(3, wire).varint(2, 1)));
+    check_growth(DEEP, 4_000, |size| nest(90, bottom(size), |wire| Wire::new().varint(2, 1).message(1, wire)));
+}
+
+#[test]
+fn disorder_at_every_level_costs_a_constant_factor_not_one_for_each_level() {
+    let plan = plan(DEEP);
+    let tidy = nest(90, bottom(40_000), |wire| Wire::new().varint(2, 1).message(3, wire));
+    let untidy = nest(90, bottom(40_000), |wire| Wire::new().message(3, wire).varint(2, 1));
+    let ratio = || time(&plan, &untidy).as_secs_f64() / time(&plan, &tidy).as_secs_f64();
+    let best = (0..4).map(|_| ratio()).find(|ratio| *ratio < 12.0);
+    assert!(best.is_some(), "disorder takes {} times as long", ratio());
+}
+
+#[test]
+fn parts_at_every_level() {
+    check_growth(DEEP, 2_000, |size| {
+        nest(90, bottom(size), |wire| Wire::new().message(1, Wire::new()).message(1, wire))
+    });
+}
+
+#[test]
+fn groups_in_disorder_at_every_level() {
+    let bottom = |size| repeat(size, |_| Wire::new().varint(8, 1));
+    let wrap =
+        |wire| Wire::new().group(5, Wire::new().message(3, Wire::new().group(5, wire).varint(1, 1)).varint(1, 1));
+    check_growth("cases.v2.Legacy", 8_000, |size| nest(30, bottom(size), wrap));
+}
+
+#[test]
+fn maps_in_disorder_at_every_level() {
+    check_growth(DEEP, 4_000, |size| {
+        nest(90, bottom(size), |wire| {
+            let entry = |key, value| Wire::new().message(4, Wire::new().string(1, key).message(2, value));
+            entry("b", wire).raw(&entry("a", Wire::new()).0)
+        })
+    });
+}
+
+#[test]
+fn values_in_parts_at_every_level() {
+    let bottom = |size| repeat(size, |_| Wire::new().message(1, Wire::new().varint(4, 1)));
+    check_growth("google.protobuf.ListValue", 4_000, |size| {
+        nest(40, bottom(size), |wire| {
+            Wire::new().message(1, Wire::new().varint(4, 1).message(6, Wire::new()).message(6, wire))
+        })
+    });
+}
+
+#[test]
+fn replaced_values_at_every_level() {
+    let bottom = |size| repeat(size, |_| Wire::new().message(1, Wire::new().varint(4, 1)));
+    check_growth("google.protobuf.ListValue", 4_000, |size| {
+        nest(40, bottom(size), |wire| Wire::new().message(1, Wire::new().message(6, wire).varint(4, 1)))
+    });
+}
+
+#[test]
+fn an_any_in_an_any_in_an_any() {
+    let wrap = |wire| Wire::new().string(1, "t/google.protobuf.Any").message(2, wire);
+    assert_eq!(refusal("google.protobuf.Any", &nest(5_000, Wire::new(), wrap).0), ErrorKind::TooDeep);
+    let reversed = |wire| Wire::new().message(2, wire).string(1, "t/google.protobuf.Any");
+    assert_eq!(refusal("google.protobuf.Any", &nest(5_000, Wire::new(), reversed).0), ErrorKind::TooDeep);
+    let deep = |wire| Wire::new().message(6, Wire::new().message(2, wire).string(1, "t/cases.v1.Deep")).varint(2, 1);
+    check_growth(DEEP, 4_000, |size| nest(45, bottom(size), deep));
+}
+
+#[test]
+fn what_fails_late_is_not_tried_at_every_level_again() {
+    let late = || {
+        Wire::new().message(
+            8,
+            Wire::new().string(1, "t/google.protobuf.Timestamp").message(2, Wire::new().signed(1, -1 << 40)),
+        )
+    };
+    check_growth("cases.v1.WellKnown", 8_000, |size| {
+        repeat(size, |_| Wire::new().message(18, Wire::new())).raw(&late().0)
+    });
+}
+
+#[test]
+fn memory_is_given_back_after_a_large_payload() {
+    let plan = plan("cases.v1.Lists");
+    let wire = repeat(300_000, |_| Wire::new().varint(1, 1).string(2, "x"));
+    let before = memory::live();
+    plan.transcode(&wire.0, &mut Vec::new()).unwrap();
+    let kept = memory::live() - before;
+    assert!(kept < MIB as isize, "{kept} bytes are kept");
+}
+
+/// A FileDescriptorProto.
+fn file(name: &str, imports: &[&str]) -> Wire {
+    imports.iter().fold(Wire::new().string(1, name).string(12, "proto3"), |file, import| file.string(3, import))
+}
+
+fn link(files: &[Wire]) -> Result<Schema, protojson::SchemaError> {
+    let set = files.iter().fold(Wire::new(), |set, file| set.message(1, file.clone()));
+    Schema::builder().set("hostile.binpb", &set.0)?.build()
+}
+
+#[test]
+fn files_that_import_each_other_are_refused() {
+    for files in [
+        vec![file("a.proto", &["a.proto"])],
+        vec![file("a.proto", &["b.proto"]), file("b.proto", &["a.proto"])],
+        vec![file("a.proto", &["b.proto"]), file("b.proto", &["c.proto"]), file("c.proto", &["a.proto"])],
+    ] {
+        assert_eq!(link(&files).unwrap_err().kind(), SchemaErrorKind::Unlinkable);
+    }
+}
+
+#[test]
+fn types_that_hold_each_other_are_compiled_once() {
+    const TYPES: usize = 200;
+    let mut all = file("a.proto", &[]);
+    for index in 0..TYPES {
+        let mut message = Wire::new().string(1, &format!("T{index}"));
+        for (number, other) in (0..TYPES).step_by(7).enumerate() {
+            let field = Wire::new().string(1, &format!("f{number}")).varint(3, number as u64 + 1).varint(4, 1);
+            message = message.message(2, field.varint(5, 11).string(6, &format!(".T{other}")));
+        }
+        all = all.message(4, message);
+    }
+    let (plan, peak) = memory::peak_of(|| link(&[all]).unwrap().plan("T0", &Options::default()).unwrap());
+    assert!(peak < 64 * MIB, "{peak} bytes");
+    let mut json = Vec::new();
+    plan.transcode(&nest(100, Wire::new(), |wire| Wire::new().message(1, wire)).0, &mut json).unwrap();
+    assert!(json.starts_with(br#"{"f0":{"f0":"#));
+}
+
+#[test]
+fn types_nested_in_types_without_end_are_refused() {
+    let message = nest(20_000, Wire::new().string(1, "M"), |wire| Wire::new().string(1, "M").message(3, wire));
+    assert_eq!(link(&[file("a.proto", &[]).message(4, message)]).unwrap_err().kind(), SchemaErrorKind::Unreadable);
+}

@@ -1,0 +1,10 @@
+//! Random schemas, messages and payloads, and what must hold of them. Tests, fuzz targets and the soak example include
+
+pub(crate) mod encode;
+pub(crate) mod json;
+pub(crate) mod message;
+pub(crate) mod oracle;
+pub(crate) mod random;
+pub(crate) mod schema;
+pub(crate) mod trial;
+pub(crate) mod wire;

@@ -1,0 +1,448 @@
+//! Random schemas: messages of all kinds of fields, as a descriptor set and as a model that payloads are drawn from.
+
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+
+use super::random::Random;
+use super::wire::Wire;
+
+/// A schema: what is compiled, and what it means.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// A FileDescriptorSet that holds its imports.
+    pub(crate) set: Vec<u8>,
+    /// Random types first, the root the first of them; then the well-known ones.
+    pub(crate) types: Vec<Type>,
+    pub(crate) enums: Vec<Enum>,
+    /// How many types are random.
+    pub(crate) random: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Type {
+    pub(crate) full_name: String,
+    pub(crate) fields: Vec<Field>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) role: Role,
+    /// Index of its oneof among those of the message.
+    pub(crate) oneof: Option<usize>,
+    /// Whether it is declared `optional`, which only matters in proto3.
+    pub(crate) is_optional: bool,
+    pub(crate) is_required: bool,
+    pub(crate) is_packed: bool,
+    pub(crate) is_group: bool,
+    pub(crate) is_extension: bool,
+    pub(crate) is_implicit: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Singular,
+    Repeated,
+    /// With the kind of its keys.
+    Map(Kind),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Double,
+    Float,
+    Int64,
+    Uint64,
+    Int32,
+    Fixed64,
+    Fixed32,
+    Bool,
+    String,
+    Bytes,
+    Uint32,
+    Sfixed32,
+    Sfixed64,
+    Sint32,
+    Sint64,
+    Enum(usize),
+    Message(usize),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Enum {
+    name: String,
+    pub(crate) numbers: Vec<i32>,
+    pub(crate) is_closed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Syntax {
+    Proto2,
+    Proto3,
+    Edition2023,
+}
+
+const KEYS: [Kind; 12] = [
+    Kind::String,
+    Kind::Int32,
+    Kind::Int64,
+    Kind::Uint32,
+    Kind::Uint64,
+    Kind::Sint32,
+    Kind::Sint64,
+    Kind::Fixed32,
+    Kind::Fixed64,
+    Kind::Sfixed32,
+    Kind::Sfixed64,
+    Kind::Bool,
+];
+const OTHERS: [Kind; 3] = [Kind::Double, Kind::Float, Kind::Bytes];
+
+impl Kind {
+    /// Its wire type; of a message, the one that is length-delimited.
+    pub(crate) fn wire_type(self) -> u8 {
+        match self {
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
+            Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
+            Self::String | Self::Bytes | Self::Message(_) => 2,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn is_packable(self) -> bool {
+        !matches!(self, Self::String | Self::Bytes | Self::Message(_))
+    }
+
+    /// FieldDescriptorProto.Type.
+    fn number(self) -> u64 {
+        match self {
+            Self::Double => 1,
+            Self::Float => 2,
+            Self::Int64 => 3,
+            Self::Uint64 => 4,
+            Self::Int32 => 5,
+            Self::Fixed64 => 6,
+            Self::Fixed32 => 7,
+            Self::Bool => 8,
+            Self::String => 9,
+            Self::Message(_) => 11,
+            Self::Bytes => 12,
+            Self::Uint32 => 13,
+            Self::Enum(_) => 14,
+            Self::Sfixed32 => 15,
+            Self::Sfixed64 => 16,
+            Self::Sint32 => 17,
+            Self::Sint64 => 18,
+        }
+    }
+}
+
+impl Field {
+    pub(crate) fn wire_type(&self) -> u8 {
+        match self.role {
+            Role::Map(_) => 2,
+            _ if self.is_group => 3,
+            _ => self.kind.wire_type(),
+        }
+    }
+}
+
+impl Schema {
+    pub(crate) fn random(random: &mut Random<'_>) -> Self {
+        let syntax = random.pick(&[Syntax::Proto3, Syntax::Proto2, Syntax::Edition2023, Syntax::Proto3]);
+        let count = 1 + random.below(4);
+        let enums: Vec<Enum> = (0..=random.below(2)).map(|index| random_enum(index, syntax, random)).collect();
+        let well_known = well_known(count, enums.len());
+        let mut schema = Self { set: Vec::new(), types: Vec::new(), enums, random: count };
+        for index in 0..count {
+            let fields = schema.random_fields(index, count + well_known.len(), syntax, random);
+            schema.types.push(Type { full_name: format!("r.T{index}"), fields });
+        }
+        schema.types.extend(well_known);
+        // The well-known types have the one enum that is not random.
+        schema.enums.push(Enum { name: "google.protobuf.NullValue".into(), numbers: vec![0], is_closed: false });
+        schema.set = schema.descriptor_set(syntax);
+        schema
+    }
+
+    fn random_fields(&self, index: usize, types: usize, syntax: Syntax, random: &mut Random<'_>) -> Vec<Field> {
+        let mut fields: Vec<Field> = Vec::new();
+        let oneofs = random.below(3);
+        for _ in 0..=random.below(12) {
+            let number = match random.below(8) {
+                6 => 200 + random.below(100),
+                7 => random.pick(&[2047, 2048, 18_999, 20_000, 536_870_911]),
+                _ => 1 + random.below(30),
+            } as u32;
+            if fields.iter().any(|field| field.number == number) {
+                continue;
+            }
+            let kind = match random.below(8) {
+                0 => Kind::Enum(random.below(self.enums.len())),
+                1 | 2 => Kind::Message(random.below(types)),
+                3 => random.pick(&OTHERS),
+                _ => random.pick(&KEYS),
+            };
+            let is_extension = syntax == Syntax::Proto2 && random.one_in(6);
+            let role = match random.below(6) {
+                0 | 1 => Role::Repeated,
+                2 if !is_extension => Role::Map(random.pick(&KEYS)),
+                _ => Role::Singular,
+            };
+            let in_oneof = role == Role::Singular && !is_extension && oneofs > 0 && random.one_in(3);
+            let oneof = if in_oneof { Some(random.below(oneofs)) } else { None };
+            let is_message = matches!(kind, Kind::Message(_));
+            let is_plain = role == Role::Singular && !in_oneof && !is_message && !is_extension;
+            let is_packed = role == Role::Repeated && kind.is_packable() && random.one_in(2);
+            // Well-known types are messages like any other, and may be groups.
+            let is_group = is_message && !matches!(role, Role::Map(_)) && syntax != Syntax::Proto3 && random.one_in(3);
+            let is_open = !matches!(kind, Kind::Enum(at) if self.enums[at].is_closed);
+            fields.push(Field {
+                number,
+                name: if random.one_in(3) { format!("f{number}_ab_c{index}") } else { format!("f{number}") },
+                kind,
+                role,
+                oneof,
+                is_optional: syntax == Syntax::Proto3 && is_plain && random.one_in(3),
+                is_required: syntax != Syntax::Proto3 && is_plain && random.one_in(8),
+                is_packed,
+                is_group,
+                is_extension,
+                is_implicit: syntax == Syntax::Edition2023 && is_plain && is_open && random.one_in(2),
+            });
+        }
+        for field in &mut fields {
+            field.is_implicit &= !field.is_required;
+            if field.is_extension {
+                // Extensions share the scope of the file.
+                field.name = format!("x{index}_{}", field.number);
+            }
+        }
+        fields.sort_by_key(|field| field.number);
+        fields
+    }
+
+    fn descriptor_set(&self, syntax: Syntax) -> Vec<u8> {
+        let mut set = Wire::new();
+        let mut file = Wire::new().string(1, "random.proto").string(2, "r");
+        for import in ["any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"] {
+            let name = format!("google/protobuf/{import}.proto");
+            let import = DescriptorPool::global().get_file_by_name(&name).expect("the well-known types are built in");
+            set = set.bytes(1, &import.file_descriptor_proto().encode_to_vec());
+            file = file.string(3, &name);
+        }
+        for (index, message) in self.types[..self.random].iter().enumerate() {
+            file = file.message(4, self.message(index, message, syntax));
+        }
+        for declared in &self.enums[..self.enums.len() - 1] {
+            let mut wire = Wire::new().string(1, &declared.name[2..]);
+            for (index, number) in declared.numbers.iter().enumerate() {
+                let name = format!("{}_V{index}", &declared.name[2..]);
+                wire = wire.message(2, Wire::new().string(1, &name).signed(2, i64::from(*number)));
+            }
+            let closed = declared.is_closed && syntax == Syntax::Edition2023;
+            let options = Wire::new().varint(2, 1);
+            let options = if closed { options.message(7, Wire::new().varint(2, 2)) } else { options };
+            file = file.message(5, wire.message(3, options));
+        }
+        for message in &self.types[..self.random] {
+            for field in message.fields.iter().filter(|field| field.is_extension) {
+                file =
+                    file.message(7, self.field(message, field, syntax).string(2, &format!(".{}", message.full_name)));
+            }
+        }
+        // Around a payload: what makes the transcoder give up on order, and then the payload.
+        let one = |name: &str, number, kind| Wire::new().string(1, name).varint(3, number).varint(4, 1).varint(5, kind);
+        let disorder = Wire::new()
+            .string(1, "Disorder")
+            .message(2, one("first", 1, 5))
+            .message(2, one("inner", 2, 11).string(6, ".r.Disorder"))
+            .message(2, one("pad", 3, 12));
+        let around = Wire::new()
+            .string(1, "Around")
+            .message(2, one("disorder", 1, 11).string(6, ".r.Disorder"))
+            .message(2, one("root", 2, 11).string(6, ".r.T0"));
+        file = file.message(4, disorder).message(4, around);
+        file = match syntax {
+            Syntax::Proto2 => file,
+            Syntax::Proto3 => file.string(12, "proto3"),
+            Syntax::Edition2023 => file.string(12, "editions").varint(14, 1000),
+        };
+        set.message(1, file).0
+    }
+
+    /// A DescriptorProto.
+    fn message(&self, index: usize, message: &Type, syntax: Syntax) -> Wire {
+        let mut wire = Wire::new().string(1, &format!("T{index}"));
+        let declared = || message.fields.iter().filter(|field| !field.is_extension);
+        for field in declared() {
+            wire = wire.message(2, self.field(message, field, syntax));
+            if let Role::Map(key) = field.role {
+                let part = |name: &str, number, kind| {
+                    self.with_type(Wire::new().string(1, name).varint(3, number).varint(4, 1), kind, false)
+                };
+                let entry = Wire::new()
+                    .string(1, &entry_name(&field.name))
+                    .message(2, part("key", 1, key))
+                    .message(2, part("value", 2, field.kind))
+                    .message(7, Wire::new().varint(7, 1));
+                wire = wire.message(3, entry);
+            }
+        }
+        for extension in message.fields.iter().filter(|field| field.is_extension) {
+            let (start, end) = (u64::from(extension.number), u64::from(extension.number) + 1);
+            wire = wire.message(5, Wire::new().varint(1, start).varint(2, end));
+        }
+        for oneof in oneofs(message) {
+            wire = wire.message(8, Wire::new().string(1, &oneof));
+        }
+        wire
+    }
+
+    /// A FieldDescriptorProto.
+    fn field(&self, message: &Type, field: &Field, syntax: Syntax) -> Wire {
+        let label = match field.role {
+            Role::Singular if field.is_required && syntax == Syntax::Proto2 => 2,
+            Role::Singular => 1,
+            Role::Repeated | Role::Map(_) => 3,
+        };
+        let wire = Wire::new().string(1, &field.name).varint(3, u64::from(field.number)).varint(4, label);
+        let mut wire = match field.role {
+            Role::Map(_) => {
+                wire.varint(5, 11).string(6, &format!(".{}.{}", message.full_name, entry_name(&field.name)))
+            }
+            _ => self.with_type(wire, field.kind, field.is_group && syntax == Syntax::Proto2),
+        };
+        let name = if field.is_optional { format!("_{}", field.name) } else { oneof_name(field.oneof) };
+        if let Some(index) = oneofs(message).iter().position(|oneof| *oneof == name) {
+            wire = wire.varint(9, index as u64);
+        }
+        if field.is_optional {
+            wire = wire.varint(17, 1);
+        }
+        let mut options = Wire::new();
+        if syntax == Syntax::Edition2023 {
+            let mut features = Wire::new();
+            if field.is_implicit || field.is_required {
+                features = features.varint(1, if field.is_implicit { 2 } else { 3 });
+            }
+            if field.role == Role::Repeated && field.kind.is_packable() {
+                features = features.varint(3, if field.is_packed { 1 } else { 2 });
+            }
+            if field.is_group {
+                features = features.varint(5, 2);
+            }
+            options = options.message(21, features);
+        } else if field.role == Role::Repeated && field.kind.is_packable() {
+            options = options.varint(2, u64::from(field.is_packed));
+        }
+        wire.message(8, options)
+    }
+
+    fn with_type(&self, wire: Wire, kind: Kind, is_group: bool) -> Wire {
+        let wire = wire.varint(5, if is_group { 10 } else { kind.number() });
+        match kind {
+            Kind::Message(index) => wire.string(6, &format!(".{}", self.type_name(index))),
+            Kind::Enum(index) => wire.string(6, &format!(".{}", self.enums[index].name)),
+            _ => wire,
+        }
+    }
+
+    fn type_name(&self, index: usize) -> &str {
+        &self.types[index].full_name
+    }
+}
+
+/// Names of the oneofs of a message, in order: the synthetic ones of proto3 come last.
+fn oneofs(message: &Type) -> Vec<String> {
+    let mut indices: Vec<usize> = message.fields.iter().filter_map(|field| field.oneof).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    let synthetic = message.fields.iter().filter(|field| field.is_optional).map(|field| format!("_{}", field.name));
+    indices.into_iter().map(|index| oneof_name(Some(index))).chain(synthetic).collect()
+}
+
+fn oneof_name(index: Option<usize>) -> String {
+    index.map_or_else(String::new, |index| format!("choice{index}"))
+}
+
+/// The name that protoc gives the entries of a map field.
+fn entry_name(field: &str) -> String {
+    let mut name = String::new();
+    for part in field.split('_') {
+        let (first, rest) = part.split_at(part.len().min(1));
+        name.push_str(&first.to_uppercase());
+        name.push_str(rest);
+    }
+    name + "Entry"
+}
+
+fn random_enum(index: usize, syntax: Syntax, random: &mut Random<'_>) -> Enum {
+    let is_closed = match syntax {
+        Syntax::Proto2 => true,
+        Syntax::Proto3 => false,
+        Syntax::Edition2023 => random.one_in(3),
+    };
+    let mut numbers = vec![if is_closed { random.pick(&[0, 1, -1, 7]) } else { 0 }];
+    for _ in 0..random.below(6) {
+        let number = random.pick(&[0, 1, 2, 3, 5, 17, 100, 1 << 20, i32::MAX, -1, -2, i32::MIN]);
+        numbers.push(number);
+    }
+    Enum { name: format!("r.E{index}"), numbers, is_closed }
+}
+
+/// The well-known types, whose first index this is; NullValue is the enum of the index given.
+fn well_known(first: usize, null_value: usize) -> Vec<Type> {
+    let field = |number, name: &str, kind, role, oneof| Field {
+        number,
+        name: name.into(),
+        kind,
+        role,
+        oneof,
+        is_optional: false,
+        is_required: false,
+        is_packed: false,
+        is_group: false,
+        is_extension: false,
+        is_implicit: false,
+    };
+    let one = |number, name: &str, kind| field(number, name, kind, Role::Singular, None);
+    let message = |name: &str, fields| Type { full_name: format!("google.protobuf.{name}"), fields };
+    let [value, list, structure] = [first, first + 1, first + 2].map(Kind::Message);
+    let kinds = [
+        ("null_value", Kind::Enum(null_value)),
+        ("number_value", Kind::Double),
+        ("string_value", Kind::String),
+        ("bool_value", Kind::Bool),
+        ("struct_value", structure),
+        ("list_value", list),
+    ];
+    let member =
+        |(index, (name, kind)): (usize, (&str, Kind))| field(index as u32 + 1, name, kind, Role::Singular, Some(0));
+    let mut types = vec![
+        message("Value", kinds.into_iter().enumerate().map(member).collect()),
+        message("ListValue", vec![field(1, "values", value, Role::Repeated, None)]),
+        message("Struct", vec![field(1, "fields", value, Role::Map(Kind::String), None)]),
+        message("Timestamp", vec![one(1, "seconds", Kind::Int64), one(2, "nanos", Kind::Int32)]),
+        message("Duration", vec![one(1, "seconds", Kind::Int64), one(2, "nanos", Kind::Int32)]),
+        message("FieldMask", vec![field(1, "paths", Kind::String, Role::Repeated, None)]),
+        message("Empty", vec![]),
+        message("Any", vec![one(1, "type_url", Kind::String), one(2, "value", Kind::Bytes)]),
+    ];
+    for (name, kind) in [
+        ("DoubleValue", Kind::Double),
+        ("FloatValue", Kind::Float),
+        ("Int64Value", Kind::Int64),
+        ("UInt64Value", Kind::Uint64),
+        ("Int32Value", Kind::Int32),
+        ("UInt32Value", Kind::Uint32),
+        ("BoolValue", Kind::Bool),
+        ("StringValue", Kind::String),
+        ("BytesValue", Kind::Bytes),
+    ] {
+        types.push(message(name, vec![one(1, "value", kind)]));
+    }
+    types
+}

@@ -1,0 +1,246 @@
+//! One trial: a random schema, random messages of it, and everything that must hold of them.
+//!
+//! - The JSON says what the oracle's says, and a payload is refused where the oracle refuses it.
+//! - All payloads that mean the same give the same bytes, under every profile.
+//! - A payload gives the same bytes where the transcoder has given up on order.
+
+use protojson::{Bytes, Enums, ErrorKind, FieldNames, Int64, Options, Plan};
+
+use super::json::Json;
+use super::oracle::{Oracle, REQUIRED, known_difference};
+use super::random::Random;
+use super::schema::Schema;
+use super::wire::Wire;
+use super::{encode, message};
+
+/// How often what was tried.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    /// Payloads transcoded and compared.
+    pub(crate) executions: u64,
+    /// Payloads that were refused, by both.
+    pub(crate) refused: u64,
+    /// Payloads on which the two differ for a known reason.
+    pub(crate) known: u64,
+}
+
+impl Counts {
+    #[allow(dead_code, reason = "for those who run many trials")]
+    pub(crate) fn add(&mut self, other: Self) {
+        self.executions += other.executions;
+        self.refused += other.refused;
+        self.known += other.known;
+    }
+}
+
+const MESSAGES: usize = 6;
+const DISORDERS: usize = 2;
+const CORRUPTIONS: usize = 3;
+
+/// Runs a trial.
+///
+/// # Errors
+/// The text of a finding.
+pub(crate) fn run(random: &mut Random<'_>) -> Result<Counts, String> {
+    let schema = Schema::random(random);
+    let trial = Trial::new(&schema, random)?;
+    let mut counts = Counts::default();
+    for _ in 0..MESSAGES {
+        trial.message(random, &mut counts)?;
+    }
+    Ok(counts)
+}
+
+struct Trial<'s> {
+    schema: &'s Schema,
+    oracle: Oracle,
+    plan: Plan,
+    /// The same type in a spelling of its own.
+    profile: Plan,
+    /// The type around it that makes the transcoder give up on order.
+    around: Plan,
+}
+
+type Outcome = Result<Vec<u8>, protojson::Error>;
+
+impl<'s> Trial<'s> {
+    fn new(schema: &'s Schema, random: &mut Random<'_>) -> Result<Self, String> {
+        let ours = protojson::Schema::builder().set("random.binpb", &schema.set).map_err(|error| error.to_string())?;
+        let ours = ours.build().map_err(|error| error.to_string())?;
+        let plan = |name: &str, options: &Options| ours.plan(name, options).map_err(|error| error.to_string());
+        Ok(Self {
+            schema,
+            oracle: Oracle::new(&schema.set)?,
+            plan: plan("r.T0", &Options::default())?,
+            profile: plan("r.T0", &random_options(schema, random))?,
+            around: plan("r.Around", &Options::default())?,
+        })
+    }
+
+    fn message(&self, random: &mut Random<'_>, counts: &mut Counts) -> Result<(), String> {
+        let message = message::root(self.schema, random);
+        let canonical = encode::encode(self.schema, &message, None);
+        let expected = transcode(&self.plan, &canonical);
+        let in_profile = transcode(&self.profile, &canonical);
+        self.agrees(&canonical, &expected, counts)?;
+        self.survives_disorder_around_it(&canonical, &expected)?;
+        for _ in 0..DISORDERS {
+            let wire = encode::encode(self.schema, &message, Some(random));
+            let found = transcode(&self.plan, &wire);
+            if !is_same(&expected, &found) {
+                return Err(self.finding("payloads of one message differ", &wire, &show(&found), &show(&expected)));
+            }
+            let found_in_profile = transcode(&self.profile, &wire);
+            if !is_same(&in_profile, &found_in_profile) {
+                let (ours, theirs) = (show(&found_in_profile), show(&in_profile));
+                return Err(self.finding("payloads of one message differ in a profile", &wire, &ours, &theirs));
+            }
+            self.agrees(&wire, &found, counts)?;
+            self.survives_disorder_around_it(&wire, &found)?;
+            for _ in 0..CORRUPTIONS {
+                let mut corrupt = wire.clone();
+                corrupt_bytes(&mut corrupt, random);
+                let found = transcode(&self.plan, &corrupt);
+                self.agrees(&corrupt, &found, counts)?;
+                self.survives_disorder_around_it(&corrupt, &found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn agrees(&self, wire: &[u8], ours: &Outcome, counts: &mut Counts) -> Result<(), String> {
+        counts.executions += 1;
+        let theirs = self.oracle.json("r.T0", wire);
+        let agree = match (ours, &theirs) {
+            (Ok(ours), Ok(theirs)) => {
+                let parse = |text: &[u8]| {
+                    Json::parse(text).map_err(|error| self.finding(&error, wire, &show(&Ok(text.to_vec())), ""))
+                };
+                parse(ours)?.is_same(&parse(theirs.as_bytes())?)
+            }
+            (Err(_), Err(_)) => {
+                counts.refused += 1;
+                true
+            }
+            _ => false,
+        };
+        if agree {
+            return Ok(());
+        }
+        let known = match ours {
+            Err(error) if error.kind() == ErrorKind::MissingRequired => Some(REQUIRED),
+            _ => known_difference(self.schema, wire),
+        };
+        if known.is_some() {
+            counts.known += 1;
+            return Ok(());
+        }
+        Err(self.finding("the oracle differs", wire, &show(ours), &format!("{theirs:?}")))
+    }
+
+    /// Wraps a payload so that more is taken back before it than is allowed, and it is done in careful mode.
+    fn survives_disorder_around_it(&self, wire: &[u8], expected: &Outcome) -> Result<(), String> {
+        let mut disorder = Wire::new().varint(1, 1).bytes(3, &vec![0; wire.len() + 600]);
+        for _ in 0..3 {
+            disorder = Wire::new().message(2, disorder).varint(1, 1);
+        }
+        let before = Wire::new().message(1, disorder);
+        let (Ok(start), Ok(found)) =
+            (transcode(&self.around, &before.0), transcode(&self.around, &before.bytes(2, wire).0).or(Err(())))
+        else {
+            return match expected {
+                Err(_) => Ok(()),
+                Ok(_) => Err(self.finding("careful mode refuses it", wire, "", &show(expected))),
+            };
+        };
+        let is_same = expected.as_ref().is_ok_and(|root| {
+            let (start, inside) = (&start[..start.len() - 1], br#","root":"#);
+            found.len() == start.len() + inside.len() + root.len() + 1
+                && found.starts_with(start)
+                && found[start.len()..].starts_with(inside)
+                && found[start.len() + inside.len()..].starts_with(root)
+        });
+        if is_same {
+            return Ok(());
+        }
+        Err(self.finding("careful mode differs", wire, &show(&Ok(found)), &show(expected)))
+    }
+
+    fn finding(&self, what: &str, wire: &[u8], ours: &str, theirs: &str) -> String {
+        let wire: String = wire.iter().map(|byte| format!("{byte:02x}")).collect();
+        let types = &self.schema.types[..self.schema.random];
+        format!(
+            "{what}\nwire: {wire}\nours: {ours}\nexpected: {theirs}\ntypes: {types:?}\nenums: {:?}",
+            self.schema.enums
+        )
+    }
+}
+
+fn transcode(plan: &Plan, wire: &[u8]) -> Outcome {
+    let mut json = Vec::new();
+    plan.transcode(wire, &mut json).map(|()| json)
+}
+
+/// Whether both have the same bytes, or both are refused.
+fn is_same(one: &Outcome, other: &Outcome) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(one), Err(other)) => one.is_malformed() == other.is_malformed(),
+        _ => false,
+    }
+}
+
+fn show(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(json) => String::from_utf8_lossy(json).into_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Cuts off, flips, overwrites, doubles or moves bytes.
+fn corrupt_bytes(wire: &mut Vec<u8>, random: &mut Random<'_>) {
+    for _ in 0..=random.below(2) {
+        if wire.is_empty() {
+            return;
+        }
+        let at = random.below(wire.len());
+        match random.below(5) {
+            0 => wire.truncate(at),
+            1 => wire[at] ^= 1 << random.below(8),
+            2 => wire[at] = random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
+            3 => {
+                let until = at + random.below(wire.len() - at);
+                wire.extend_from_within(at..until);
+            }
+            _ => {
+                let byte = wire.remove(at);
+                wire.insert(random.below(wire.len() + 1), byte);
+            }
+        }
+    }
+}
+
+fn random_options(schema: &Schema, random: &mut Random<'_>) -> Options {
+    let mut options = Options::default();
+    if random.one_in(2) {
+        options.field_names = FieldNames::Proto;
+    }
+    if random.one_in(2) {
+        options.int64 = Int64::Number;
+    }
+    if random.one_in(2) {
+        options.enums = Enums::Number;
+    }
+    if random.one_in(2) {
+        options.bytes = Bytes::Base64Url;
+    }
+    options.emit_defaults = random.one_in(2);
+    let root: Vec<&str> = schema.types[0].fields.iter().map(|field| field.name.as_str()).collect();
+    if random.one_in(3) {
+        options.drop.push(random.pick(&root).to_owned());
+    }
+    if random.one_in(3) {
+        options.redact.push(random.pick(&root).to_owned());
+    }
+    options
+}
