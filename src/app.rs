@@ -92,6 +92,9 @@ fn warnings(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str
     for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
         warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
     }
+    for (profile, path) in snapshot.unused_profile_paths() {
+        warnings.push(format!("profiles.{profile}: no message type has the field path {path}"));
+    }
     for (path, why) in snapshot.unused_taps(&config.taps) {
         warnings.push(match why {
             Some(why) => format!("taps: no message type has a value at {path}: {why}"),

@@ -8,6 +8,7 @@ mod check;
 pub mod load;
 pub mod names;
 mod problem;
+mod profile;
 mod shape;
 mod tree;
 mod validate;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use problem::{Error, Position, Problem, Source};
+pub use profile::{Bytes, Enums, FieldNames, Int64, Profile};
 pub use shape::{EXAMPLE, json_schema};
 
 /// Configuration of protobridge.
@@ -200,53 +202,6 @@ pub struct Taps {
     pub event_time: Vec<String>,
     /// What has to stay in order on a FIFO topic, where the source has no message group.
     pub ordering: Vec<String>,
-}
-
-/// A way to render JSON. The defaults are canonical ProtoJSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Profile {
-    /// Spelling of field names: `json` (lowerCamelCase) or `proto` (as declared).
-    pub field_names: FieldNames,
-    /// 64-bit integers as JSON strings (exact everywhere) or numbers (JavaScript rounds beyond 2^53).
-    pub int64: Int64,
-    /// Enum values by name or by number.
-    pub enums: Enums,
-    /// Write fields without presence even where they hold their default.
-    pub emit_defaults: bool,
-}
-
-/// Spelling of field names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum FieldNames {
-    /// The JSON name, lowerCamelCase unless the schema says otherwise.
-    #[default]
-    Json,
-    /// The name as declared in the schema.
-    Proto,
-}
-
-/// Spelling of 64-bit integers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Int64 {
-    /// As JSON strings.
-    #[default]
-    String,
-    /// As JSON numbers.
-    Number,
-}
-
-/// Spelling of enum values.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Enums {
-    /// By name.
-    #[default]
-    Name,
-    /// By number.
-    Number,
 }
 
 /// Whose event it is, and what happens to events that are nobody's.

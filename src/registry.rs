@@ -119,7 +119,15 @@ pub fn options(profile: &config::Profile) -> Options {
         config::Enums::Name => protojson::Enums::Name,
         config::Enums::Number => protojson::Enums::Number,
     };
+    options.bytes = match profile.bytes {
+        config::Bytes::Base64 => protojson::Bytes::Base64,
+        config::Bytes::Base64Url => protojson::Bytes::Base64Url,
+    };
     options.emit_defaults = profile.emit_defaults;
+    options.include.clone_from(&profile.include);
+    options.drop.clone_from(&profile.drop);
+    options.redact.clone_from(&profile.redact);
+    options.redact_marked = profile.redact_marked;
     options
 }
 
@@ -186,6 +194,25 @@ impl Snapshot {
     /// The descriptor sets, by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
+    }
+
+    /// Field paths of profiles that no type has, most likely a typo, with the name of their profile.
+    pub fn unused_profile_paths(&self) -> Vec<(String, String)> {
+        let Some(profiles) = self.types.values().next().map(|known| &known.profiles) else { return Vec::new() };
+        let mut unused = Vec::new();
+        for (name, options) in profiles.names.iter().zip(&profiles.options) {
+            let paths = [&options.include, &options.drop, &options.redact];
+            let mut left: Vec<&String> = paths.into_iter().flatten().collect();
+            for known in self.types.values() {
+                if left.is_empty() {
+                    break;
+                }
+                let plan = known.schema.plan(&known.name, options).expect("the type comes from this schema");
+                left.retain(|path| plan.unmatched_paths().contains(path));
+            }
+            unused.extend(left.into_iter().map(|path| (name.clone(), path.clone())));
+        }
+        unused
     }
 
     /// Tap paths that fit no type, most likely a typo, with why they do not where some type comes close.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::Usage;
-use crate::config::{Enums, FieldNames, Int64, Profile, Taps};
+use crate::config::{Bytes, Enums, FieldNames, Int64, Profile, Taps};
 use crate::envelope;
 use crate::outcome::{Reason, Verdict};
 use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
@@ -26,8 +26,8 @@ pub(super) struct Args {
     /// Full name of the message type, such as shop.v1.OrderPlaced
     #[arg(long = "type", value_name = "NAME")]
     message_type: Option<String>,
-    /// Spelling of the JSON: field-names=json|proto, int64=string|number, enums=name|number, emit-defaults=true|false,
-    /// separated by commas
+    /// Spelling of the JSON: field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url,
+    /// emit-defaults=true|false, separated by commas
     #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
     profile: ProfileArg,
     /// What standard input holds
@@ -68,11 +68,13 @@ impl FromStr for ProfileArg {
                 "int64=number" => profile.int64 = Int64::Number,
                 "enums=name" => profile.enums = Enums::Name,
                 "enums=number" => profile.enums = Enums::Number,
+                "bytes=base64" => profile.bytes = Bytes::Base64,
+                "bytes=base64url" => profile.bytes = Bytes::Base64Url,
                 "emit-defaults=true" => profile.emit_defaults = true,
                 "emit-defaults=false" => profile.emit_defaults = false,
                 _ => {
                     return Err(format!(
-                        "`{pair}` is none of field-names=json|proto, int64=string|number, enums=name|number, emit-defaults=true|false"
+                        "`{pair}` is none of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false"
                     ));
                 }
             }

@@ -22,9 +22,9 @@ TYPES = [
 ]
 
 TEXTS = ["", "plain", "Zürich", "日本語", "😀", '"quoted"', "back\\slash", "a\nb\tc\x01\x7f", "\u2028", "<&>", "\ufffe"]
-DOUBLES = [0.0, 1.0, -1.5, 0.1, 1e21, 1e-7, 5e-324, 1.7976931348623157e308, float("inf"), float("nan")]
+DOUBLES = [0.0, -0.0, 1.0, -1.5, 0.1, 1e21, 1e-7, 5e-324, 1.7976931348623157e308, float("inf"), float("nan")]
 # The smallest is a normal one: to those below, Python gives more digits than they need.
-FLOATS = [0.0, 1.0, -1.5, 0.1, 1e21, 1e-7, 1.1754943508222875e-38, 3.4028234663852886e38, float("-inf"), float("nan")]
+FLOATS = [0.0, -0.0, 1.0, -1.5, 0.1, 1e21, 1e-7, 1.1754943508222875e-38, 3.4028234663852886e38, float("-inf"), float("nan")]
 PATHS = ["email", "display_name", "default_address.postal_code"]
 
 INTEGERS = {
