@@ -36,6 +36,24 @@ impl Scratch {
         self.records.clear();
         self.entries.clear();
     }
+
+    /// Gives back what an unusually large payload has needed; the next one will hardly be as large.
+    pub(crate) fn trim(&mut self) {
+        // Some hundred KiB each.
+        const ITEMS: usize = 1 << 13;
+        const BYTES: usize = 1 << 19;
+        self.clear();
+        if self.records.capacity() > ITEMS {
+            self.records.shrink_to(ITEMS);
+        }
+        if self.entries.capacity() > ITEMS {
+            self.entries.shrink_to(ITEMS);
+        }
+        if self.bytes.capacity() > BYTES {
+            self.bytes.clear();
+            self.bytes.shrink_to(BYTES);
+        }
+    }
 }
 
 /// Appends the JSON of one payload to `out`.

@@ -132,6 +132,7 @@ impl Plan {
             }
             result = attempt(Effort::careful(), taps);
         }
+        scratch.trim();
         SCRATCH.set(Some(scratch));
         result.map_err(|failure| {
             json.truncate(start);

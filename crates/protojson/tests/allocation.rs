@@ -1,5 +1,6 @@
 //! With a reused buffer, payloads in order are transcoded without asking for memory.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
 #![allow(unsafe_code, reason = "a global allocator that counts is unsafe to declare")]
 
 use prost::Message as _;

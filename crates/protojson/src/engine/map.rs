@@ -245,17 +245,18 @@ impl<'p> Engine<'p> {
         match (found.value, field.kind) {
             (Some(_), Kind::Message(_)) if found.values > 1 => {
                 // The parts of a message are one message; only an entry that no serialiser writes has them.
-                let mut whole = Vec::new();
+                let base = self.scratch.records.len();
                 let mut entry = found.entry;
                 while !entry.is_at_end() {
                     let tag = entry.tag()?;
                     if tag.number() == field.number && tag.wire_type() == field.wire_type {
-                        whole.extend_from_slice(super::ordered::part(field, &mut entry, self.depth)?.rest());
-                    } else {
-                        entry.skip(tag, self.depth)?;
+                        self.note_part(field, entry.at);
                     }
+                    entry.skip(tag, self.depth)?;
                 }
-                self.whole_child(field, &whole, Frame::PLAIN)
+                self.merged(field, base..base + found.values, entry.bytes, Frame::PLAIN)?;
+                self.scratch.records.truncate(base);
+                Ok(())
             }
             (Some(mut value), _) => self.element(0, field, &mut value),
             (None, Kind::Message(_)) => self.whole_child(field, &[], Frame::PLAIN),

@@ -2,12 +2,12 @@
 //!
 //! Its records are listed first, then sorted by field (stable, so that the order of arrival stays within a field), then
 //! written. Listing steps over what lies inside, so it costs one look at each record of this message. What merging
-//! means on the wire: the payloads of a message that comes in parts are one payload when joined; of a singular scalar
+//! means on the wire: the records of a message that comes in parts are records of one message; of a singular scalar
 //! the last counts; of a oneof the last member counts, and a message member starts again after another one cleared it.
 
 use super::{Engine, Frame, List, accept, end_of_group};
 use crate::error::Failure;
-use crate::program::{Field, Kind, Message, Role};
+use crate::program::{Field, Kind, Message, Role, Shape};
 use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_GROUP, VARINT};
 
 /// One record of a known field.
@@ -27,11 +27,77 @@ impl<'p> Engine<'p> {
         message: &'p Message,
         cursor: &mut Cursor<'_>,
         frame: Frame<'p>,
-        mut first: bool,
+        first: bool,
     ) -> Result<()> {
         let base = self.scratch.records.len();
         let start = *cursor;
-        self.list(message, cursor, frame.group)?;
+        if self.list(message, cursor, frame.group)? {
+            self.settle_oneofs(message, base, start.bytes)?;
+        }
+        self.listed(message, base, start, frame, first)
+    }
+
+    /// Writes a message that comes in several records of a field, which together are one message. They are the records
+    /// listed in this range.
+    pub(super) fn merged(
+        &mut self,
+        field: &'p Field,
+        run: std::ops::Range<usize>,
+        payload: &[u8],
+        frame: Frame<'p>,
+    ) -> Result<()> {
+        let Kind::Message(index) = field.kind else { return Ok(()) };
+        let message = &self.program.messages[index as usize];
+        if message.shape != Shape::Plain {
+            let mut whole = Vec::new();
+            for at in run {
+                whole.extend_from_slice(self.part(field, payload, at)?.rest());
+            }
+            return self.whole_child(field, &whole, frame);
+        }
+        let start = Cursor { bytes: payload, at: self.scratch.records[run.start].at };
+        if self.depth >= MAX_DEPTH {
+            return Err(Failure::too_deep(start.at));
+        }
+        let base = self.scratch.records.len();
+        let mut has_oneofs = false;
+        for at in run {
+            let mut part = self.part(field, payload, at)?;
+            self.depth += 1;
+            has_oneofs |= self.list(message, &mut part, 0)?;
+            self.depth -= 1;
+        }
+        self.depth += 1;
+        if has_oneofs {
+            self.settle_oneofs(message, base, payload)?;
+        }
+        self.out.push(b'{');
+        self.listed(message, base, start, frame, true)?;
+        self.out.push(b'}');
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// The payload of one listed record of a message field.
+    fn part<'w>(&self, field: &Field, payload: &'w [u8], record: usize) -> Result<Cursor<'w>> {
+        let mut cursor = Cursor { bytes: payload, at: self.scratch.records[record].at };
+        if field.wire_type == START_GROUP { cursor.group(field.number, self.depth) } else { cursor.delimited() }
+    }
+
+    /// Notes a record of a message field, to be merged.
+    pub(super) fn note_part(&mut self, field: &Field, at: usize) {
+        self.scratch.records.push(Record { field: 0, wire_type: field.wire_type, at });
+    }
+
+    /// Writes the listed records from `base` on, which are those of one message.
+    fn listed(
+        &mut self,
+        message: &'p Message,
+        base: usize,
+        start: Cursor<'_>,
+        frame: Frame<'p>,
+        mut first: bool,
+    ) -> Result<()> {
         let records = &mut self.scratch.records[base..];
         if !records.is_sorted_by_key(|record| record.field) {
             records.sort_by_key(|record| record.field);
@@ -53,19 +119,18 @@ impl<'p> Engine<'p> {
                 .map_err(|failure| failure.within(&field.name))?;
             from += run;
         }
+        if required < message.required {
+            return Err(missing(message, &self.scratch.records[base..], start.at));
+        }
         self.scratch.records.truncate(base);
         if message.has_defaults {
             self.defaults(&message.fields[next as usize..], &mut first);
         }
-        if required < message.required {
-            return Err(super::missing(message, start, frame.group, self.depth));
-        }
         Ok(())
     }
 
-    /// Lists the records of a message that count.
-    fn list(&mut self, message: &Message, cursor: &mut Cursor<'_>, group: u32) -> Result<()> {
-        let base = self.scratch.records.len();
+    /// Lists the records of a message, and says whether members of oneofs are among them.
+    fn list(&mut self, message: &Message, cursor: &mut Cursor<'_>, group: u32) -> Result<bool> {
         let start = cursor.at;
         let mut has_oneofs = false;
         loop {
@@ -86,16 +151,14 @@ impl<'p> Engine<'p> {
             if message.is_message_set && tag.wire_type() == START_GROUP && tag.number() == 1 {
                 self.list_item(message, cursor)?;
                 continue;
-            } else if tag.wire_type() == END_GROUP {
+            }
+            if tag.wire_type() == END_GROUP {
                 end_of_group(tag, group, at)?;
                 break;
             }
             cursor.skip(tag, self.depth)?;
         }
-        if has_oneofs {
-            self.settle_oneofs(message, base, cursor.bytes)?;
-        }
-        Ok(())
+        Ok(has_oneofs)
     }
 
     /// Lists an item of a MessageSet: a group of a type id, which is the number of an extension, and its payload.
@@ -170,14 +233,9 @@ impl<'p> Engine<'p> {
         let cursor = |record: Record| Cursor { bytes: payload, at: record.at };
         match field.role {
             Role::Singular if run.len() > 1 && matches!(field.kind, Kind::Message(_)) => {
-                let mut whole = Vec::new();
-                for at in run {
-                    let part = part(field, &mut cursor(self.scratch.records[at]), self.depth)?;
-                    whole.extend_from_slice(part.rest());
-                }
                 self.key(field, first);
                 let start = self.out.len();
-                self.whole_child(field, &whole, frame.inside(index, field))?;
+                self.merged(field, run, payload, frame.inside(index, field))?;
                 if frame.node.is_some() {
                     self.note(index, start, frame);
                 }
@@ -238,7 +296,13 @@ impl<'p> Engine<'p> {
     }
 }
 
-/// The payload of one record of a message field, length-delimited or group.
-pub(super) fn part<'w>(field: &Field, cursor: &mut Cursor<'w>, depth: usize) -> Result<Cursor<'w>> {
-    if field.wire_type == START_GROUP { cursor.group(field.number, depth) } else { cursor.delimited() }
+/// Which required field is missing among these records.
+#[cold]
+fn missing(message: &Message, records: &[Record], start: usize) -> Box<Failure> {
+    let mut is_there = vec![false; message.fields.len()];
+    for record in records {
+        is_there[record.field as usize] = true;
+    }
+    let missing = message.fields.iter().zip(is_there).find(|(field, is_there)| field.is_required && !is_there);
+    Failure::missing_required(start, missing.map_or("", |(field, _)| &field.name))
 }

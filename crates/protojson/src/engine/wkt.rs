@@ -2,7 +2,7 @@
 //! (<https://protobuf.dev/programming-guides/json/#field-representation>).
 
 use super::map::Writing;
-use super::{Engine, Frame, ordered};
+use super::{Engine, Frame};
 use crate::error::Failure;
 use crate::program::{Kind, Message, Shape};
 use crate::text;
@@ -239,20 +239,24 @@ impl<'p> Engine<'p> {
             let end = if matches!(field.kind, Kind::Message(_)) { since.at } else { whole.bytes.len() };
             self.check_known(message, whole, end)?;
         }
-        let (mut at, mut whole) = (since, Vec::new());
+        let base = self.scratch.records.len();
+        let mut at = since;
         while !since.is_at_end() {
             let tag = since.tag()?;
             if super::accept(message, tag).is_some() {
                 at = since;
                 if count > 1 && matches!(field.kind, Kind::Message(_)) {
-                    whole.extend_from_slice(ordered::part(field, &mut since, self.depth)?.rest());
-                    continue;
+                    self.note_part(field, at.at);
                 }
             }
             since.skip(tag, self.depth)?;
         }
         match field.kind {
-            Kind::Message(_) if count > 1 => self.whole_child(field, &whole, Frame::PLAIN),
+            Kind::Message(_) if count > 1 => {
+                let written = self.merged(field, base..base + count, since.bytes, Frame::PLAIN);
+                self.scratch.records.truncate(base);
+                written
+            }
             Kind::Double if !f64::from_bits(at.clone().fixed64()?).is_finite() => Err(Failure::unrenderable(
                 at.at,
                 "number_value of Value is NaN or infinite, for which JSON has no number",

@@ -1,5 +1,7 @@
 //! Named cases: one payload, and the exact text that comes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
+
 #[path = "../support/wire.rs"]
 mod wire;
 

@@ -1,5 +1,6 @@
 //! Random schemas, messages and payloads, and what must hold of them. Tests, fuzz targets and the soak example include
 
+pub(crate) mod descriptor;
 pub(crate) mod encode;
 pub(crate) mod json;
 pub(crate) mod message;

@@ -12,6 +12,7 @@ thread_local! {
 }
 
 /// How often memory was asked for.
+#[allow(dead_code, reason = "each test binary uses some of these")]
 pub(crate) fn requests() -> usize {
     REQUESTS.get()
 }

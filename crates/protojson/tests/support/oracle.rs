@@ -43,16 +43,21 @@ pub(crate) const REQUIRED: &str = "a required field is missing";
 
 /// Why the two may differ on a payload, if they may.
 pub(crate) fn known_difference(schema: &Schema, wire: &[u8]) -> Option<&'static str> {
-    let mut search = Search { schema, found: None, urls: Vec::new() };
-    search.message(Some(0), wire, &mut 0, None, 0);
+    let mut search = Search { schema, found: None, types: Vec::new() };
+    // An Any may name its type behind its value, so what is seen in one pass counts in the next.
+    let mut known = usize::MAX;
+    while search.found.is_none() && search.types.len() != known {
+        known = search.types.len();
+        search.message(Some(0), wire, &mut 0, None, 0);
+    }
     search.found
 }
 
 struct Search<'s> {
     schema: &'s Schema,
     found: Option<&'static str>,
-    /// Types that an Any may hold, by what has been seen so far.
-    urls: Vec<usize>,
+    /// Types that some Any names.
+    types: Vec<usize>,
 }
 
 /// What ends a search in one message: the wire format does.
@@ -133,10 +138,11 @@ impl Search<'_> {
                 self.found = Some(BARE_URL);
             }
             let name = url.rsplit('/').next().unwrap_or_default();
-            self.urls.extend(self.schema.types.iter().position(|known| known.full_name == name));
+            let named = self.schema.types.iter().position(|known| known.full_name == name);
+            self.types.extend(named.filter(|named| !self.types.contains(named)));
             return;
         }
-        for of in self.urls.clone() {
+        for of in self.types.clone() {
             if self.schema.types[of].fields.iter().any(|field| field.is_extension) {
                 self.found = Some(EXTENSION_IN_ANY);
             }
