@@ -17,11 +17,14 @@ mod generated {
     include!("generated/bench.serde.rs");
 }
 
+/// From wire bytes to JSON, appended.
+pub(crate) type Transcode = Box<dyn Fn(&[u8], &mut Vec<u8>)>;
+
 /// One way from wire bytes to ProtoJSON.
 pub(crate) struct Rival {
     pub(crate) name: &'static str,
     /// Appends the JSON of one payload.
-    pub(crate) transcode: Box<dyn Fn(&[u8], &mut Vec<u8>)>,
+    pub(crate) transcode: Transcode,
 }
 
 impl Rival {

@@ -151,7 +151,7 @@ fn dropped_paths_are_left_out_wherever_they_lead() {
     check_envelope(
         FULL,
         |options| {
-            options.drop = paths(&["sample.meta", "sample.tags", "samples.count", "by_name.note", "card", "left"])
+            options.drop = paths(&["sample.meta", "sample.tags", "samples.count", "by_name.note", "card", "left"]);
         },
         r#"{"sample":{"count":"1","note":"n"},"samples":[{"note":"a"},{}],"byName":{"k":{"count":"4"}}}"#,
     );
@@ -180,7 +180,7 @@ fn redacted_values_are_hidden_and_absent_ones_stay_absent() {
                 "samples",
                 "left",
                 "right",
-            ])
+            ]);
         },
         r#"{"sample":{"meta":{"tenantId":"t"},"count":null,"tags":null,"note":"[REDACTED]"},"samples":null,"byName":{"k":{"count":"4","note":"m"}},"card":{"holder":"h","number":"4111","cvc":7},"left":"[REDACTED]"}"#,
     );
@@ -198,9 +198,7 @@ fn fields_that_the_schema_marks_are_hidden_on_request() {
 #[test]
 fn taps_see_what_the_options_leave_out_or_hide() {
     let schema = schema();
-    let mut options = Options::default();
-    options.drop = paths(&["meta"]);
-    options.redact = paths(&["note", "count"]);
+    let options = Options { drop: paths(&["meta"]), redact: paths(&["note", "count"]), ..Options::default() };
     let plan = schema.plan(TYPE, &options).unwrap();
     let plan = plan.with_tap("meta.tenant_id").unwrap().with_tap("note").unwrap().with_tap("count").unwrap();
     let payload = wire(&schema, r#"{"meta":{"tenantId":"acme"},"note":"secret","ratio":2}"#);
@@ -213,9 +211,7 @@ fn taps_see_what_the_options_leave_out_or_hide() {
 #[test]
 fn hiding_holds_when_the_records_come_in_disorder() {
     let schema = schema();
-    let mut options = Options::default();
-    options.drop = paths(&["meta", "tags"]);
-    options.redact = paths(&["note"]);
+    let options = Options { drop: paths(&["meta", "tags"]), redact: paths(&["note"]), ..Options::default() };
     let plan = schema.plan(TYPE, &options).unwrap().with_tap("meta.tenant_id").unwrap();
     // note, tags, meta, count, tags, note
     let payload = b"\x4a\x01n\x32\x01t\x0a\x03\x0a\x01a\x10\x05\x32\x01u\x4a\x01m";
@@ -228,9 +224,8 @@ fn hiding_holds_when_the_records_come_in_disorder() {
 #[test]
 fn paths_that_the_type_does_not_have_are_reported() {
     let schema = schema();
-    let mut options = Options::default();
-    options.include = paths(&["meta.tenant_id", "meta.nothing"]);
-    options.drop = paths(&["tenant"]);
+    let include = paths(&["meta.tenant_id", "meta.nothing"]);
+    let options = Options { include, drop: paths(&["tenant"]), ..Options::default() };
     let plan = schema.plan(TYPE, &options).unwrap();
     assert_eq!(plan.unmatched_paths(), ["meta.nothing", "tenant"]);
 }
