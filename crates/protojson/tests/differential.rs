@@ -9,8 +9,13 @@ mod support;
 use support::random::Random;
 use support::trial;
 
-/// Seeds that once found something.
-const REGRESSIONS: &[u64] = &[];
+/// Seeds that once found something. What they found is also among the named cases, which stay when the generator changes
+/// and a seed comes to mean something else.
+const REGRESSIONS: &[u64] = &[
+    // A field that is hidden and comes twice, the second time with zero.
+    966, // A value in a map in two parts, the first cut off inside a record.
+    2_002_485,
+];
 
 fn from_environment(name: &str, default: u64) -> u64 {
     match std::env::var(name) {

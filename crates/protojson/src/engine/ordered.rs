@@ -51,7 +51,13 @@ impl<'p> Engine<'p> {
         if message.shape != Shape::Plain {
             let mut whole = Vec::new();
             for at in run {
-                whole.extend_from_slice(self.part(field, payload, at)?.rest());
+                let mut part = self.part(field, payload, at)?;
+                whole.extend_from_slice(part.rest());
+                // A record that is cut off must not be made whole by the next part.
+                while !part.is_at_end() {
+                    let tag = part.tag()?;
+                    part.skip(tag, self.depth)?;
+                }
             }
             return self.whole_child(field, &whole, frame);
         }

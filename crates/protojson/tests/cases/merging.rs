@@ -119,6 +119,15 @@ fn a_timestamp_in_parts_is_one_timestamp() {
 }
 
 #[test]
+fn a_record_that_is_cut_off_is_not_made_whole_by_the_next_part() {
+    let cut_off = Wire::new().raw(&[0x0a, 0x02, b'a']);
+    for (message_type, number) in [("cases.v1.WellKnown", 16), (DEEP, 1), ("cases.v1.WellKnown", 4)] {
+        let wire = Wire::new().message(number, cut_off.clone()).message(number, Wire::new().string(5, "b"));
+        assert!(error(message_type, wire).contains("length 2 runs past the end, 1 bytes are left"), "{number}");
+    }
+}
+
+#[test]
 fn a_wrapper_in_parts_keeps_the_last_value() {
     check(
         "cases.v1.WellKnown",

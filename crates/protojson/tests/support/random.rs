@@ -8,6 +8,7 @@ pub(crate) struct Random<'b> {
 }
 
 impl<'b> Random<'b> {
+    #[allow(dead_code, reason = "for tests")]
     pub(crate) fn seeded(seed: u64) -> Self {
         Self { state: seed, bytes: None }
     }
