@@ -38,3 +38,8 @@ pub use options::{Bytes, Enums, FieldNames, Int64, Options};
 pub use plan::Plan;
 pub use schema::{Schema, SchemaBuilder};
 pub use taps::Taps;
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,10 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
 #![allow(unsafe_code, reason = "a global allocator that counts is unsafe to declare")]
-#![allow(clippy::disallowed_methods, reason = "what is measured is the time that passes")]
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prost::Message as _;
 use protojson::{ErrorKind, Options, Plan, Schema, SchemaErrorKind};
@@ -44,12 +43,18 @@ fn time(plan: &Plan, wire: &Wire) -> Duration {
     let mut json = Vec::new();
     let run = |_| {
         json.clear();
-        let start = Instant::now();
+        let start = processor_time();
         // Whether it is refused is not what counts here.
         let _ = plan.transcode(&wire.0, &mut json);
-        start.elapsed()
+        processor_time() - start
     };
     (0..3).map(run).min().unwrap()
+}
+
+/// The time that this thread has had a processor: what else runs does not count.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap()
 }
 
 /// Asserts that payloads of this make, which is given a number that their size is in proportion to, cost time in
@@ -65,10 +70,16 @@ fn check_growth_of(plan: &Plan, size: usize, memory_factor: usize, make: impl Fn
     let (small, large) = (make(size), make(4 * size));
     let growth = large.0.len() as f64 / small.0.len() as f64;
     assert!((3.5..4.5).contains(&growth), "the payload grows by {growth}");
-    let ratio = || time(plan, &large).as_secs_f64() / time(plan, &small).as_secs_f64();
-    // Other programs may take the processor for a while.
-    let best = (0..4).map(|_| ratio()).find(|ratio| *ratio < 8.0);
-    assert!(best.is_some(), "four times the size takes {} times as long", ratio());
+    // What else runs has its share of the caches all the same, so what counts is the best of each.
+    let (mut best_small, mut best_large) = (Duration::MAX, Duration::MAX);
+    for _ in 0..40 {
+        best_small = best_small.min(time(plan, &small));
+        best_large = best_large.min(time(plan, &large));
+        if best_large < 8 * best_small {
+            break;
+        }
+    }
+    assert!(best_large < 8 * best_small, "four times the size takes {best_large:?} instead of {best_small:?}");
     let (json, peak) = memory::peak_of(|| {
         let mut json = Vec::new();
         plan.transcode(&large.0, &mut json).map(|()| json.len())
@@ -187,7 +198,7 @@ fn disorder_at_every_level_costs_a_constant_factor_not_one_for_each_level() {
     let tidy = nest(90, bottom(40_000), |wire| Wire::new().varint(2, 1).message(3, wire));
     let untidy = nest(90, bottom(40_000), |wire| Wire::new().message(3, wire).varint(2, 1));
     let ratio = || time(&plan, &untidy).as_secs_f64() / time(&plan, &tidy).as_secs_f64();
-    let best = (0..4).map(|_| ratio()).find(|ratio| *ratio < 12.0);
+    let best = (0..16).map(|_| ratio()).find(|ratio| *ratio < 12.0);
     assert!(best.is_some(), "disorder takes {} times as long", ratio());
 }
 
