@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod scripted;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use aws_sdk_sqs::config::SharedCredentialsProvider;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId;
+use aws_sdk_sqs::types::BatchResultErrorEntry;
 use aws_smithy_http_client::tls;
 
 use crate::config;
@@ -157,6 +159,20 @@ impl Failure {
         };
         let message = message.unwrap_or("no message").to_owned();
         Self { kind, code: Some(code.to_owned()), message, request_id: None }
+    }
+
+    /// The failed entries of an SQS batch, by their index in it, which is their id.
+    pub fn of_entries(failed: &[BatchResultErrorEntry]) -> HashMap<usize, Self> {
+        let entries = failed.iter().filter_map(|entry| {
+            let failure = Self::of_entry(entry.code(), entry.message(), entry.sender_fault());
+            Some((entry.id().parse().ok()?, failure))
+        });
+        entries.collect()
+    }
+
+    /// An entry that could not even be built.
+    pub fn invalid_entry(error: &dyn std::error::Error) -> Self {
+        Self::of_entry("InvalidEntry", Some(&error.to_string()), true)
     }
 
     /// An entry that the answer does not mention at all.

@@ -3,6 +3,7 @@
 //! A delete that fails is tried again for as long as the receipt is good: a message that stays on its queue is
 //! published a second time. The hold on the message lives until then, so it stays hidden meanwhile.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ async fn delete(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: V
             Ok(failed) => {
                 let mut index = 0;
                 receipts.retain(|_| {
-                    let failure = failed.iter().find(|(at, _)| *at == index).map(|(_, failure)| failure);
+                    let failure = failed.get(&index);
                     index += 1;
                     failure.is_some_and(|failure| is_worth_another(failure, &source))
                 });
@@ -94,20 +95,16 @@ async fn call(
     metrics: &Metrics,
     source: &Source,
     receipts: &[Receipt],
-) -> Result<Vec<(usize, Failure)>, Failure> {
+) -> Result<HashMap<usize, Failure>, Failure> {
     let mut request = sqs.delete_message_batch().queue_url(&*source.url);
     for (index, receipt) in receipts.iter().enumerate() {
         let entry = RequestEntry::builder().id(index.to_string()).receipt_handle(&*receipt.handle).build();
-        request = request.entries(entry.map_err(|e| Failure::of_entry("InvalidEntry", Some(&e.to_string()), true))?);
+        request = request.entries(entry.map_err(|error| Failure::invalid_entry(&error))?);
     }
     let answer = request.send().await;
     metrics.call("sqs", "DeleteMessageBatch", answer.is_ok());
     let answer = answer.map_err(|error| Failure::of_call(&error))?;
-    let failed = answer.failed().iter().filter_map(|entry| {
-        let failure = Failure::of_entry(entry.code(), entry.message(), entry.sender_fault());
-        entry.id().parse().ok().map(|index| (index, failure))
-    });
-    Ok(failed.collect())
+    Ok(Failure::of_entries(answer.failed()))
 }
 
 #[cfg(test)]

@@ -216,17 +216,13 @@ pub(crate) async fn change(
         match entry {
             Ok(entry) => request = request.entries(entry),
             // Id and receipt handle are set above, and nothing else is required.
-            Err(error) => return Err(Failure::of_entry("InvalidEntry", Some(&error.to_string()), true)),
+            Err(error) => return Err(Failure::invalid_entry(&error)),
         }
     }
     let answer = request.send().await;
     metrics.call("sqs", "ChangeMessageVisibilityBatch", answer.is_ok());
     let answer = answer.map_err(|error| Failure::of_call(&error))?;
-    let failed = answer.failed().iter().filter_map(|entry| {
-        let failure = Failure::of_entry(entry.code(), entry.message(), entry.sender_fault());
-        entry.id().parse().ok().map(|index| (index, failure))
-    });
-    Ok(failed.collect())
+    Ok(Failure::of_entries(answer.failed()))
 }
 
 #[cfg(test)]

@@ -134,10 +134,9 @@ fn with_note(
         quarantined_at: DateTime::from(std::time::SystemTime::now()).fmt(DateTimeFormat::DateTime).unwrap_or_default(),
         folded,
     };
-    let invalid = |error: &dyn std::error::Error| Failure::of_entry("InvalidEntry", Some(&error.to_string()), true);
-    let note = serde_json::to_string(&note).map_err(|error| invalid(&error))?;
+    let note = serde_json::to_string(&note).map_err(|error| Failure::invalid_entry(&error))?;
     let value = MessageAttributeValue::builder().data_type("String").string_value(note).build();
-    attributes.insert(ATTRIBUTE.to_owned(), value.map_err(|error| invalid(&error))?);
+    attributes.insert(ATTRIBUTE.to_owned(), value.map_err(|error| Failure::invalid_entry(&error))?);
     Ok(attributes)
 }
 
@@ -198,7 +197,7 @@ async fn call(
             .set_message_group_id(fifo.then(|| message.group.clone()))
             .set_message_deduplication_id(fifo.then(|| message.deduplication_id.clone()))
             .build();
-        request = request.entries(entry.map_err(|e| Failure::of_entry("InvalidEntry", Some(&e.to_string()), true))?);
+        request = request.entries(entry.map_err(|error| Failure::invalid_entry(&error))?);
     }
     let answer = request.send().await;
     metrics.call("sqs", "SendMessageBatch", answer.is_ok());
@@ -209,11 +208,7 @@ async fn call(
             failures.remove(&index);
         }
     }
-    for entry in answer.failed() {
-        if let Ok(index) = entry.id().parse() {
-            failures.insert(index, Failure::of_entry(entry.code(), entry.message(), entry.sender_fault()));
-        }
-    }
+    failures.extend(Failure::of_entries(answer.failed()));
     Ok(failures)
 }
 

@@ -125,17 +125,18 @@ impl Caller {
 }
 
 fn request_entry(index: usize, entry: &Entry) -> Result<PublishBatchRequestEntry, Failure> {
-    let invalid =
-        |error: aws_sdk_sns::error::BuildError| Failure::of_entry("InvalidEntry", Some(&error.to_string()), true);
     let mut request = PublishBatchRequestEntry::builder()
         .id(index.to_string())
         .message(&*entry.body)
         .set_message_group_id(entry.group.clone())
         .set_message_deduplication_id(entry.deduplication_id.clone());
     for (name, value) in entry.attributes.iter() {
-        let value =
-            MessageAttributeValue::builder().data_type("String").string_value(value).build().map_err(invalid)?;
+        let value = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(value)
+            .build()
+            .map_err(|error| Failure::invalid_entry(&error))?;
         request = request.message_attributes(name, value);
     }
-    request.build().map_err(invalid)
+    request.build().map_err(|error| Failure::invalid_entry(&error))
 }
