@@ -7,6 +7,7 @@
 mod editions;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use prost::Message as _;
@@ -194,11 +195,17 @@ fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaErr
                 .map_err(|error| unlinkable(format!("import {import}: {error}")))?;
         }
     }
-    pool.decode_file_descriptor_set(raw.encode_to_vec().as_slice()).map_err(|error| match error.file() {
-        Some(file) => unlinkable(format!("{file}: {error}")),
-        None => unlinkable(error.to_string()),
-    })?;
-    Ok((pool, features))
+    let raw = raw.encode_to_vec();
+    // Some sets that no compiler writes make prost-reflect panic. They must not end the process that loads them.
+    let linked = catch_unwind(AssertUnwindSafe(|| pool.decode_file_descriptor_set(raw.as_slice()).map(|()| pool)));
+    match linked {
+        Ok(Ok(pool)) => Ok((pool, features)),
+        Ok(Err(error)) => Err(match error.file() {
+            Some(file) => unlinkable(format!("{file}: {error}")),
+            None => unlinkable(error.to_string()),
+        }),
+        Err(_) => Err(unlinkable("it contradicts itself; was it written by a compiler?".to_owned())),
+    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,15 @@ fn a_missing_import_is_named_with_the_way_out() {
 }
 
 #[test]
+fn a_file_of_an_unknown_syntax_is_refused_by_name() {
+    let mut unknown = set("a.proto", &[]);
+    unknown.file[0].syntax = Some("proto9".into());
+    let error = error_of(&unknown.encode_to_vec());
+    assert_eq!(error.kind(), SchemaErrorKind::Unsupported);
+    assert_eq!(error.to_string(), "descriptor set x.binpb: a.proto is of the unknown syntax \"proto9\"");
+}
+
+#[test]
 fn an_edition_that_is_not_known_is_refused() {
     let mut editions = set("a.proto", &[]);
     editions.file[0].syntax = Some("editions".into());

@@ -169,10 +169,14 @@ impl Resolved {
 /// Reads what a file says of its fields, and lowers it if it is an editions file.
 ///
 /// # Errors
-/// The text of the problem: an edition that is not known, or bytes that are no FileDescriptorProto.
+/// The text of the problem: a syntax or an edition that is not known, or bytes that are no FileDescriptorProto.
 pub(super) fn lower(bytes: &[u8], features: &mut Features) -> Result<Option<Vec<u8>>, String> {
     let file = File::decode(bytes).map_err(|error| error.to_string())?;
-    let is_editions = file.syntax == "editions";
+    let is_editions = match file.syntax.as_str() {
+        "" | "proto2" | "proto3" => false,
+        "editions" => true,
+        syntax => return Err(format!("{} is of the unknown syntax {syntax:?}", file.name)),
+    };
     if is_editions && file.edition != EDITION_2023 && file.edition != EDITION_2024 {
         let (name, edition) = (file.name, file.edition);
         return Err(format!("{name} is of edition number {edition}; known are 2023 (1000) and 2024 (1001)"));

@@ -36,6 +36,8 @@ pub(crate) const ENUM_DEFAULT: &str = "a missing value in a map of a closed enum
 pub(crate) const ENCODING: &str = "a message in the encoding that is not declared";
 /// Takes a type URL that is nothing but a full name. Ours wants the slash that any.proto asks for.
 pub(crate) const BARE_URL: &str = "a type URL without a slash";
+/// Takes a full name that begins with a dot.
+pub(crate) const DOTTED_URL: &str = "a type URL with a dot before the full name";
 /// Leaves out the extensions of the message in an Any. Ours writes them.
 pub(crate) const EXTENSION_IN_ANY: &str = "an extension in an Any";
 /// Does not ask for required fields. Ours refuses a message that lacks one.
@@ -138,6 +140,9 @@ impl Search<'_> {
                 self.found = Some(BARE_URL);
             }
             let name = url.rsplit('/').next().unwrap_or_default();
+            if name.starts_with('.') {
+                self.found = Some(DOTTED_URL);
+            }
             let named = self.schema.types.iter().position(|known| known.full_name == name);
             self.types.extend(named.filter(|named| !self.types.contains(named)));
             return;
