@@ -10,12 +10,14 @@
 
 mod check;
 mod hidden;
+mod list;
 mod map;
 mod ordered;
 mod value;
 mod wkt;
 
 use crate::error::Failure;
+use crate::output::Output;
 use crate::plan::AnyTypes;
 use crate::program::{Field, Kind, Message, MessageIndex, Program, Role, Shape};
 use crate::taps::{Node, Taps};
@@ -61,7 +63,7 @@ impl Scratch {
 pub(crate) struct Engine<'p> {
     pub(crate) program: &'p Program,
     pub(crate) types: &'p dyn AnyTypes,
-    pub(crate) out: &'p mut Vec<u8>,
+    pub(crate) out: Output,
     pub(crate) scratch: &'p mut Scratch,
     pub(crate) taps: Option<&'p mut Taps>,
     /// Messages around the current one.
@@ -122,9 +124,9 @@ impl<'p> Engine<'p> {
     pub(crate) fn message(&mut self, index: MessageIndex, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let message = &self.program.messages[index as usize];
         if message.shape == Shape::Plain {
-            self.out.push(b'{');
-            self.body(message, cursor, frame, true)?;
-            self.out.push(b'}');
+            let open = self.out.len();
+            cursor.at = self.body(message, cursor.bytes, cursor.at, cursor.end, frame)?;
+            self.out.close(open, *b"{}");
             return Ok(());
         }
         if frame.group != 0 {
@@ -135,62 +137,120 @@ impl<'p> Engine<'p> {
         self.well_known(message, cursor, frame)
     }
 
-    /// Writes the fields of a message; `first` if nothing stands before them in the object.
+    /// Writes the fields of a message, a comma before each, and returns where it ends. The message stands in `bytes`
+    /// from `start` to `end`; those are not a [`Cursor`] because they fit in registers.
     pub(crate) fn body(
         &mut self,
         message: &'p Message,
-        cursor: &mut Cursor<'_>,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
         frame: Frame<'p>,
-        mut first: bool,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         if self.effort.careful || message.always_ordered {
-            return self.ordered(message, cursor, frame, first);
+            return self.in_order(message, bytes, start, end, frame);
         }
-        let (start, written, was_first) = (*cursor, self.out.len(), first);
+        let mut cursor = Cursor { bytes, at: start, end };
+        let written = self.out.len();
         let mut next = 0;
         let mut oneofs = 0;
         let mut required = 0;
-        loop {
-            if cursor.is_at_end() {
-                if frame.group != 0 {
-                    return Err(Failure::malformed(start.at, "group has no end"));
-                }
-                break;
-            }
+        while !cursor.is_at_end() {
             let at = cursor.at;
-            let tag = cursor.tag()?;
-            let Some((index, field)) = accept(message, tag) else {
-                if tag.wire_type() == END_GROUP {
-                    end_of_group(tag, frame.group, at)?;
-                    break;
+            let quick = cursor.short_tag().and_then(|(tag, at)| Some((tag, at, message.find_tag(tag)?)));
+            let (tag, index) = if let Some((tag, behind, index)) = quick {
+                cursor.at = behind;
+                (Tag(tag), index)
+            } else {
+                match self.unusual(message, &mut { cursor }, frame)? {
+                    Unusual::Field(tag, index, at) => {
+                        cursor.at = at;
+                        (tag, index)
+                    }
+                    Unusual::Unknown(at) => {
+                        cursor.at = at;
+                        continue;
+                    }
+                    Unusual::EndOfGroup(at) => {
+                        self.finish(message, next, required, Cursor { bytes, at: start, end }, frame)?;
+                        return Ok(at);
+                    }
                 }
-                cursor.skip(tag, self.depth)?;
-                continue;
             };
+            let field = &message.fields[index as usize];
             if index < next || oneofs & field.oneof != 0 {
-                self.take_back(written, at - start.at, frame)?;
-                *cursor = start;
-                return self.ordered(message, cursor, frame, was_first);
+                self.take_back(written, at - start, frame)?;
+                return self.in_order(message, bytes, start, end, frame);
             }
             if message.has_defaults {
-                self.defaults(&message.fields[next as usize..index as usize], &mut first);
+                self.defaults(&message.fields[next as usize..index as usize]);
             }
             next = index + 1;
             oneofs |= field.oneof;
             required += u32::from(field.is_required);
             match field.role {
-                Role::Singular => self.singular(index, field, cursor, frame, &mut first),
-                Role::Repeated => self.repeated(index, field, tag, cursor, &mut first),
-                Role::Map => self.map(field, tag, cursor, &mut first),
-                Role::Dropped | Role::Redacted => self.hidden(index, field, tag, cursor, frame, &mut first),
+                Role::Singular => self.singular(index, field, &mut cursor, frame),
+                Role::Repeated => step(&mut cursor, |cursor| self.repeated(index, field, tag, cursor)),
+                Role::Map => step(&mut cursor, |cursor| self.map(field, tag, cursor)),
+                Role::Dropped | Role::Redacted => {
+                    step(&mut cursor, |cursor| self.hidden(index, field, tag, cursor, frame))
+                }
             }
             .map_err(|failure| failure.within(&field.name))?;
         }
+        if frame.group != 0 {
+            return Err(Failure::malformed(start, "group has no end"));
+        }
+        self.finish(message, next, required, Cursor { bytes, at: start, end }, frame)?;
+        Ok(end)
+    }
+
+    #[inline(never)]
+    fn in_order(
+        &mut self,
+        message: &'p Message,
+        bytes: &[u8],
+        at: usize,
+        end: usize,
+        frame: Frame<'p>,
+    ) -> Result<usize> {
+        let mut cursor = Cursor { bytes, at, end };
+        self.ordered(message, &mut cursor, frame)?;
+        Ok(cursor.at)
+    }
+
+    /// Reads a tag that is long, or of no field, or broken.
+    #[cold]
+    #[inline(never)]
+    fn unusual(&mut self, message: &Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<Unusual> {
+        let at = cursor.at;
+        let tag = cursor.tag()?;
+        if let Some((index, _)) = accept(message, tag) {
+            return Ok(Unusual::Field(tag, index, cursor.at));
+        }
+        if tag.wire_type() == END_GROUP {
+            end_of_group(tag, frame.group, at)?;
+            return Ok(Unusual::EndOfGroup(cursor.at));
+        }
+        cursor.skip(tag, self.depth)?;
+        Ok(Unusual::Unknown(cursor.at))
+    }
+
+    /// What is left to do when all records of a message are written.
+    #[inline(always)]
+    fn finish(
+        &mut self,
+        message: &'p Message,
+        next: u32,
+        required: u32,
+        whole: Cursor<'_>,
+        frame: Frame<'p>,
+    ) -> Result<()> {
         if message.has_defaults {
-            self.defaults(&message.fields[next as usize..], &mut first);
+            self.defaults(&message.fields[next as usize..]);
         }
         if required < message.required {
-            return Err(missing(message, start, frame.group, self.depth));
+            return Err(missing(message, whole, frame.group, self.depth));
         }
         Ok(())
     }
@@ -209,26 +269,17 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Writes the key of a field, with a comma where something stands before it.
+    /// Writes a comma and the key of a field.
     #[inline(always)]
-    fn key(&mut self, field: &Field, first: &mut bool) {
-        let from = usize::from(*first);
-        *first = false;
-        self.out.extend_from_slice(&field.key[from..]);
+    fn key(&mut self, field: &Field) {
+        self.out.label(&field.key);
     }
 
     #[inline(always)]
-    fn singular(
-        &mut self,
-        index: u32,
-        field: &'p Field,
-        cursor: &mut Cursor<'_>,
-        frame: Frame<'p>,
-        first: &mut bool,
-    ) -> Result<()> {
+    fn singular(&mut self, index: u32, field: &'p Field, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let (start, is_zero) = match field.kind {
             Kind::Message(_) => {
-                self.key(field, first);
+                self.key(field);
                 let start = self.out.len();
                 self.child(field, cursor, frame.inside(index, field))?;
                 (start, false)
@@ -239,7 +290,7 @@ impl<'p> Engine<'p> {
                 if is_empty && field.omits_zero {
                     return Ok(());
                 }
-                self.key(field, first);
+                self.key(field);
                 let start = self.out.len();
                 self.text(field.kind, value)?;
                 (start, is_empty)
@@ -249,7 +300,7 @@ impl<'p> Engine<'p> {
                 if bits == 0 && field.omits_zero {
                     return Ok(());
                 }
-                self.key(field, first);
+                self.key(field);
                 let start = self.out.len();
                 self.number(field.kind, bits);
                 (start, bits == 0)
@@ -262,113 +313,38 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes a message that is the value of a field.
-    #[inline]
+    #[inline(always)]
     fn child(&mut self, field: &'p Field, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let Kind::Message(index) = field.kind else { return Ok(()) };
         if self.depth >= MAX_DEPTH {
             return Err(Failure::too_deep(cursor.at));
         }
         self.depth += 1;
-        if frame.group == 0 {
+        let message = &self.program.messages[index as usize];
+        if frame.group == 0 && message.shape == Shape::Plain {
+            let Cursor { bytes, at, end } = cursor.delimited()?;
+            let open = self.out.len();
+            self.body(message, bytes, at, end, frame)?;
+            self.out.close(open, *b"{}");
+        } else if frame.group == 0 {
             let mut inner = cursor.delimited()?;
-            self.message(index, &mut inner, frame)?;
+            self.well_known(message, &mut inner, frame)?;
         } else {
-            self.message(index, cursor, frame)?;
+            step(cursor, |cursor| self.message(index, cursor, frame))?;
         }
         self.depth -= 1;
         Ok(())
     }
 
-    /// Writes a run of records of a repeated field, the tag of the first read already.
-    fn repeated(
-        &mut self,
-        index: u32,
-        field: &'p Field,
-        tag: Tag,
-        cursor: &mut Cursor<'_>,
-        first: &mut bool,
-    ) -> Result<()> {
-        let mut list = List { is_open: false };
-        loop {
-            self.elements(index, field, tag.wire_type(), cursor, first, &mut list)?;
-            if !cursor.eat(tag) {
-                break;
-            }
-        }
-        self.close(field, first, &list);
-        Ok(())
-    }
-
-    /// Writes what one record of a repeated field holds: one value, or many packed ones.
-    #[inline(always)]
-    fn elements(
-        &mut self,
-        index: u32,
-        field: &'p Field,
-        wire_type: u8,
-        cursor: &mut Cursor<'_>,
-        first: &mut bool,
-        list: &mut List,
-    ) -> Result<()> {
-        if wire_type == LENGTH_DELIMITED && field.is_packable {
-            let mut packed = cursor.delimited()?;
-            if packed.is_at_end() {
-                return Ok(());
-            }
-            self.open(field, first, list);
-            return self.packed(field, &mut packed);
-        }
-        self.open(field, first, list);
-        self.element(index, field, cursor)
-    }
-
-    /// Writes one value of a repeated field or a map.
-    #[inline(always)]
-    fn element(&mut self, index: u32, field: &'p Field, cursor: &mut Cursor<'_>) -> Result<()> {
-        match field.kind {
-            Kind::Message(_) => self.child(field, cursor, Frame::PLAIN.inside(index, field)),
-            Kind::String | Kind::Bytes => {
-                let value = cursor.delimited()?;
-                self.text(field.kind, value)
-            }
-            _ => {
-                let bits = value::read(field, cursor)?;
-                self.number(field.kind, bits);
-                Ok(())
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn open(&mut self, field: &Field, first: &mut bool, list: &mut List) {
-        if list.is_open {
-            self.out.push(b',');
-        } else {
-            self.key(field, first);
-            self.out.push(b'[');
-            list.is_open = true;
-        }
-    }
-
-    #[inline(always)]
-    fn close(&mut self, field: &Field, first: &mut bool, list: &List) {
-        if list.is_open {
-            self.out.push(b']');
-        } else if field.emits_default {
-            self.key(field, first);
-            self.out.extend_from_slice(b"[]");
-        }
-    }
-
     /// Writes those of these fields that are written though they are absent.
     #[cold]
-    fn defaults(&mut self, absent: &[Field], first: &mut bool) {
+    fn defaults(&mut self, absent: &[Field]) {
         for field in absent.iter().filter(|field| field.emits_default) {
-            self.key(field, first);
+            self.key(field);
             match (field.role, field.kind) {
-                (Role::Repeated, _) => self.out.extend_from_slice(b"[]"),
-                (Role::Map, _) => self.out.extend_from_slice(b"{}"),
-                (Role::Singular, Kind::String | Kind::Bytes) => self.out.extend_from_slice(b"\"\""),
+                (Role::Repeated, _) => self.out.extend(b"[]"),
+                (Role::Map, _) => self.out.extend(b"{}"),
+                (Role::Singular, Kind::String | Kind::Bytes) => self.out.extend(b"\"\""),
                 (_, kind) => self.number(kind, 0),
             }
         }
@@ -378,7 +354,7 @@ impl<'p> Engine<'p> {
     #[cold]
     fn note(&mut self, index: u32, start: usize, frame: Frame<'p>) {
         let (Some(tap), Some(taps)) = (frame.leaf(index), self.taps.as_deref_mut()) else { return };
-        let rendered = &self.out[start..];
+        let rendered = self.out.since(start);
         if rendered.contains(&b'\\') {
             // What was written is JSON, and what is noted is never anything but a string or a number.
             if let Ok(text) = serde_json::from_slice::<String>(rendered) {
@@ -390,9 +366,20 @@ impl<'p> Engine<'p> {
     }
 }
 
-/// A list that is being written.
-struct List {
-    is_open: bool,
+/// Has something that is not inlined move a cursor, without forcing the cursor itself into memory.
+#[inline(always)]
+fn step<'w>(cursor: &mut Cursor<'w>, go: impl FnOnce(&mut Cursor<'w>) -> Result<()>) -> Result<()> {
+    let mut moved = *cursor;
+    go(&mut moved)?;
+    cursor.at = moved.at;
+    Ok(())
+}
+
+/// What [`Engine::unusual`] found, and where it ends.
+enum Unusual {
+    Field(Tag, u32, usize),
+    Unknown(usize),
+    EndOfGroup(usize),
 }
 
 /// The field that a record belongs to, if it has the wire type that the field allows.

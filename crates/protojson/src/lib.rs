@@ -26,6 +26,7 @@
 mod engine;
 mod error;
 mod options;
+mod output;
 mod plan;
 mod program;
 mod schema;

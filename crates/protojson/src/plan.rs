@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prost_reflect::{Cardinality, MessageDescriptor};
 
 use crate::engine::{Effort, Engine, Frame, Scratch};
+use crate::output::Output;
 use crate::program::{self, Program};
 use crate::schema::Features;
 use crate::taps::Node;
@@ -119,11 +120,16 @@ impl Plan {
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let mut attempt = |effort, taps: Option<&mut Taps>| {
             scratch.clear();
-            json.truncate(start);
+            let out = Output::new(std::mem::take(json), 2 * wire.len());
             let frame = if taps.is_some() { Frame::with_taps(&self.taps) } else { Frame::PLAIN };
-            let (program, types, out) = (&*self.program, &*self.types, &mut *json);
+            let (program, types) = (&*self.program, &*self.types);
             let mut engine = Engine { program, types, out, scratch: &mut scratch, taps, depth: 0, effort };
-            engine.message(0, &mut Cursor::new(wire), frame)
+            let result = engine.message(0, &mut Cursor::new(wire), frame);
+            *json = engine.out.into_bytes();
+            if result.is_err() {
+                json.truncate(start);
+            }
+            result
         };
         let mut result = attempt(Effort::new(wire.len()), taps.as_deref_mut());
         if result.as_ref().is_err_and(|failure| failure.wants_care()) {
@@ -134,10 +140,7 @@ impl Plan {
         }
         scratch.trim();
         SCRATCH.set(Some(scratch));
-        result.map_err(|failure| {
-            json.truncate(start);
-            failure.into_error(self.full_name())
-        })
+        result.map_err(|failure| failure.into_error(self.full_name()))
     }
 }
 

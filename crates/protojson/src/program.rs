@@ -8,6 +8,9 @@ mod rules;
 
 pub(crate) use compile::compile;
 
+use crate::output::Label;
+use crate::wire::Tag;
+
 /// Index of a message in [`Program::messages`].
 pub(crate) type MessageIndex = u32;
 
@@ -32,6 +35,8 @@ pub(crate) struct Message {
     pub(crate) fields: Box<[Field]>,
     /// From a field number to one more than its index; 0 is no field.
     dense: Box<[u32]>,
+    /// From a tag to the same, for those of the dense numbers' tags that a record may have.
+    by_tag: Box<[u16]>,
     /// The same for the numbers beyond, sorted.
     sparse: Box<[(u32, u32)]>,
     /// How many required fields there are.
@@ -82,8 +87,8 @@ pub(crate) struct Field {
     pub(crate) oneof: u64,
     /// Number of its oneof, counted from 1; 0 if it is in none.
     pub(crate) oneof_number: u32,
-    /// `,"jsonName":`, escaped; without the comma where it comes first.
-    pub(crate) key: Box<[u8]>,
+    /// `,"jsonName":`, escaped.
+    pub(crate) key: Label,
     /// Name as declared, for errors.
     pub(crate) name: Box<str>,
 }
@@ -131,6 +136,14 @@ pub(crate) enum Kind {
     Map(u32),
 }
 
+impl Field {
+    /// The tag of one value.
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> Tag {
+        Tag::new(self.number, self.wire_type)
+    }
+}
+
 impl Kind {
     /// Whether values of this kind may come packed.
     pub(crate) fn is_packable(self) -> bool {
@@ -151,9 +164,9 @@ pub(crate) struct Map {
 #[derive(Debug)]
 pub(crate) struct Enum {
     /// For the numbers from 0 on; empty where there is no name.
-    dense: Box<[Box<[u8]>]>,
+    dense: Box<[Option<Label>]>,
     /// For all others, sorted by number.
-    sparse: Box<[(i32, Box<[u8]>)]>,
+    sparse: Box<[(i32, Label)]>,
 }
 
 impl Message {
@@ -167,6 +180,15 @@ impl Message {
         }
     }
 
+    /// The index of the field that a record with this tag belongs to, if that is to be seen at once.
+    #[inline(always)]
+    pub(crate) fn find_tag(&self, tag: u32) -> Option<u32> {
+        match self.by_tag.get(tag as usize) {
+            None | Some(0) => None,
+            Some(index) => Some(u32::from(*index) - 1),
+        }
+    }
+
     fn find_sparse(&self, number: u32) -> Option<u32> {
         let at = self.sparse.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         Some(self.sparse[at].1)
@@ -176,9 +198,9 @@ impl Message {
 impl Enum {
     /// The name of a number, between quotes.
     #[inline(always)]
-    pub(crate) fn name(&self, number: i32) -> Option<&[u8]> {
+    pub(crate) fn name(&self, number: i32) -> Option<&Label> {
         match usize::try_from(number).ok().and_then(|number| self.dense.get(number)) {
-            Some(name) if !name.is_empty() => Some(name),
+            Some(Some(name)) => Some(name),
             _ => {
                 let at = self.sparse.binary_search_by_key(&number, |(number, _)| *number).ok()?;
                 Some(&self.sparse[at].1)

@@ -19,17 +19,25 @@ pub(crate) const MAX_DEPTH: usize = 100;
 /// A place in a payload, and where the message around it ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cursor<'w> {
+    /// The whole payload, so that what is copied in chunks may reach over the message's end.
     pub(crate) bytes: &'w [u8],
     pub(crate) at: usize,
+    /// Where the message ends.
+    pub(crate) end: usize,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Box<Failure>>;
 
 /// Field number and wire type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tag(u32);
+pub(crate) struct Tag(pub(crate) u32);
 
 impl Tag {
+    #[inline(always)]
+    pub(crate) fn new(number: u32, wire_type: u8) -> Self {
+        Self(number << 3 | u32::from(wire_type))
+    }
+
     #[inline(always)]
     pub(crate) fn number(self) -> u32 {
         self.0 >> 3
@@ -43,12 +51,17 @@ impl Tag {
 
 impl<'w> Cursor<'w> {
     pub(crate) fn new(bytes: &'w [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, end: bytes.len() }
+    }
+
+    /// Goes on at a place in a payload.
+    pub(crate) fn from(bytes: &'w [u8], at: usize) -> Self {
+        Self { bytes, at, end: bytes.len() }
     }
 
     #[inline(always)]
     pub(crate) fn is_at_end(&self) -> bool {
-        self.at == self.bytes.len()
+        self.at == self.end
     }
 
     #[inline(always)]
@@ -62,13 +75,44 @@ impl<'w> Cursor<'w> {
         Ok(Tag(value as u32))
     }
 
+    /// The next tag if it is one of one or two bytes; it still has to be checked, and the cursor set behind it.
+    #[inline(always)]
+    pub(crate) fn short_tag(&self) -> Option<(u32, usize)> {
+        match self.bytes.get(self.at..)? {
+            [first, ..] if *first < 0x80 => Some((u32::from(*first), self.at + 1)),
+            [first, second, ..] if *second < 0x80 && self.at + 1 < self.end => {
+                Some((u32::from(first & 0x7f) | u32::from(*second) << 7, self.at + 2))
+            }
+            _ => None,
+        }
+    }
+
+    /// Where the value stands, if this is the next tag.
+    #[inline(always)]
+    pub(crate) fn behind(mut self, tag: Tag) -> Option<Self> {
+        self.eat(tag).then_some(self)
+    }
+
+    /// Where a value of this wire type ends, unless it is a group or broken.
+    #[inline(always)]
+    pub(crate) fn behind_value(mut self, wire_type: u8) -> Option<Self> {
+        match wire_type {
+            VARINT => self.varint().ok().map(drop),
+            LENGTH_DELIMITED => self.delimited().ok().map(drop),
+            FIXED32 => self.fixed32().ok().map(drop),
+            FIXED64 => self.fixed64().ok().map(drop),
+            _ => None,
+        }?;
+        Some(self)
+    }
+
     /// Steps over the next tag if it is this one.
     #[inline(always)]
     pub(crate) fn eat(&mut self, tag: Tag) -> bool {
         let mut ahead = *self;
         // Tags of one and two bytes cover the field numbers up to 2047.
         if tag.0 < 0x80 {
-            if ahead.bytes.get(ahead.at).is_some_and(|byte| u32::from(*byte) == tag.0) {
+            if ahead.at < ahead.end && ahead.bytes.get(ahead.at).is_some_and(|byte| u32::from(*byte) == tag.0) {
                 self.at += 1;
                 return true;
             }
@@ -84,7 +128,7 @@ impl<'w> Cursor<'w> {
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64> {
         match self.bytes.get(self.at) {
-            Some(byte) if *byte < 0x80 => {
+            Some(byte) if *byte < 0x80 && self.at < self.end => {
                 self.at += 1;
                 Ok(u64::from(*byte))
             }
@@ -92,29 +136,26 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn long_varint(&mut self) -> Result<u64> {
-        const MAX_BYTES: usize = 10;
-        let rest = &self.bytes[self.at..];
-        let mut value = 0u64;
-        for (index, byte) in rest.iter().take(MAX_BYTES).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if *byte < 0x80 {
-                if index == MAX_BYTES - 1 && *byte > 1 {
-                    return Err(Failure::malformed(self.at, "varint is longer than 64 bits"));
-                }
-                self.at += index + 1;
-                return Ok(value);
+        if let Some(bytes) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let bytes = u64::from_le_bytes(*bytes);
+            // The first byte that ends a varint, as the highest bit of that byte.
+            let stop = !bytes & 0x8080_8080_8080_8080;
+            let length = stop.trailing_zeros() as usize / 8 + 1;
+            if stop != 0 && length <= self.end - self.at {
+                self.at += length;
+                return Ok(join(bytes & (stop ^ stop.wrapping_sub(1))));
             }
         }
-        let message =
-            if rest.len() >= MAX_BYTES { "varint is longer than 64 bits" } else { "varint runs past the end" };
-        Err(Failure::malformed(self.at, message))
+        let (value, at) = slow_varint(self.rest(), self.at)?;
+        self.at = at;
+        Ok(value)
     }
 
     #[inline(always)]
     pub(crate) fn fixed32(&mut self) -> Result<u32> {
-        match self.bytes[self.at..].first_chunk::<4>() {
+        match self.rest().first_chunk::<4>() {
             Some(bytes) => {
                 self.at += 4;
                 Ok(u32::from_le_bytes(*bytes))
@@ -125,7 +166,7 @@ impl<'w> Cursor<'w> {
 
     #[inline(always)]
     pub(crate) fn fixed64(&mut self) -> Result<u64> {
-        match self.bytes[self.at..].first_chunk::<8>() {
+        match self.rest().first_chunk::<8>() {
             Some(bytes) => {
                 self.at += 8;
                 Ok(u64::from_le_bytes(*bytes))
@@ -139,11 +180,11 @@ impl<'w> Cursor<'w> {
     pub(crate) fn delimited(&mut self) -> Result<Cursor<'w>> {
         let start = self.at;
         let length = self.varint()?;
-        let left = self.bytes.len() - self.at;
+        let left = self.end - self.at;
         if length > left as u64 {
             return Err(past_the_end(start, length, left));
         }
-        let inner = Cursor { bytes: &self.bytes[..self.at + length as usize], at: self.at };
+        let inner = Cursor { end: self.at + length as usize, ..*self };
         self.at += length as usize;
         Ok(inner)
     }
@@ -151,23 +192,30 @@ impl<'w> Cursor<'w> {
     /// What is left, as bytes.
     #[inline(always)]
     pub(crate) fn rest(&self) -> &'w [u8] {
-        &self.bytes[self.at..]
+        &self.bytes[self.at..self.end]
     }
 
     /// Steps over a value that follows a tag.
+    #[inline(always)]
     pub(crate) fn skip(&mut self, tag: Tag, depth: usize) -> Result<()> {
         match tag.wire_type() {
             VARINT => self.varint().map(drop),
             FIXED64 => self.fixed64().map(drop),
             FIXED32 => self.fixed32().map(drop),
             LENGTH_DELIMITED => self.delimited().map(drop),
-            START_GROUP => self.group(tag.number(), depth).map(drop),
+            START_GROUP => {
+                let mut moved = *self;
+                moved.group(tag.number(), depth)?;
+                self.at = moved.at;
+                Ok(())
+            }
             _ => Err(Failure::malformed(self.at, "end-group without a group")),
         }
     }
 
     /// The group that starts here, its start tag read already, in a message at this depth; as a cursor of its own
     /// without the end tag. This one goes on behind it.
+    #[inline(never)]
     pub(crate) fn group(&mut self, number: u32, depth: usize) -> Result<Cursor<'w>> {
         let start = self.at;
         if depth >= MAX_DEPTH {
@@ -196,13 +244,44 @@ impl<'w> Cursor<'w> {
                         return Err(Failure::malformed(end, "end-group of another group"));
                     }
                     if levels == 0 {
-                        return Ok(Cursor { bytes: &self.bytes[..end], at: start });
+                        return Ok(Cursor { at: start, end, ..*self });
                     }
                 }
-                _ => self.skip(tag, depth)?,
+                _ => {
+                    let mut moved = *self;
+                    moved.skip(tag, depth)?;
+                    self.at = moved.at;
+                }
             }
         }
     }
+}
+
+/// A varint near the end of a payload, or a long or broken one: its value, and where it ends.
+#[cold]
+#[inline(never)]
+fn slow_varint(rest: &[u8], at: usize) -> Result<(u64, usize)> {
+    const MAX_BYTES: usize = 10;
+    let mut value = 0u64;
+    for (index, byte) in rest.iter().take(MAX_BYTES).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if *byte < 0x80 {
+            if index == MAX_BYTES - 1 && *byte > 1 {
+                return Err(Failure::malformed(at, "varint is longer than 64 bits"));
+            }
+            return Ok((value, at + index + 1));
+        }
+    }
+    let message = if rest.len() >= MAX_BYTES { "varint is longer than 64 bits" } else { "varint runs past the end" };
+    Err(Failure::malformed(at, message))
+}
+
+/// Joins the lower seven bits of eight bytes.
+#[inline(always)]
+fn join(bytes: u64) -> u64 {
+    let pairs = (bytes & 0x007f_007f_007f_007f) | ((bytes & 0x7f00_7f00_7f00_7f00) >> 1);
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
+    (fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4)
 }
 
 #[cold]

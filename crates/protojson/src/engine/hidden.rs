@@ -15,7 +15,6 @@ impl<'p> Engine<'p> {
         tag: Tag,
         cursor: &mut Cursor<'_>,
         frame: Frame<'p>,
-        first: &mut bool,
     ) -> Result<()> {
         let mut is_set = false;
         loop {
@@ -26,7 +25,7 @@ impl<'p> Engine<'p> {
             }
         }
         if is_set {
-            self.redacted(field, first);
+            self.redacted(field);
         }
         Ok(())
     }
@@ -48,18 +47,22 @@ impl<'p> Engine<'p> {
             return Ok(true);
         }
         let written = self.out.len();
-        self.singular(index, field, &mut cursor, frame, &mut false)?;
+        self.singular(index, field, &mut cursor, frame)?;
         let is_set = self.out.len() > written;
         self.out.truncate(written);
         Ok(is_set)
     }
 
     /// Writes what stands for the value of a redacted field; nothing for one that is left out.
-    pub(super) fn redacted(&mut self, field: &Field, first: &mut bool) {
+    pub(super) fn redacted(&mut self, field: &Field) {
         if field.role == Role::Redacted {
-            self.key(field, first);
+            self.key(field);
             let is_text = field.kind == Kind::String && !field.is_list;
-            self.out.extend_from_slice(if is_text { b"\"[REDACTED]\"" } else { b"null" });
+            if is_text {
+                self.out.extend(b"\"[REDACTED]\"");
+            } else {
+                self.out.extend(b"null");
+            }
         }
     }
 }

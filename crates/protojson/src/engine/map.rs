@@ -12,7 +12,6 @@ use std::ops::Range;
 
 use super::{Engine, Frame};
 use crate::program::{Field, Kind, Map};
-use crate::text;
 use crate::wire::{Cursor, Result, Tag};
 
 use super::value;
@@ -63,9 +62,9 @@ impl Writing {
 
 impl<'p> Engine<'p> {
     /// Writes a run of records of a map field, the tag of the first read already.
-    pub(super) fn map(&mut self, field: &'p Field, tag: Tag, cursor: &mut Cursor<'_>, first: &mut bool) -> Result<()> {
+    pub(super) fn map(&mut self, field: &'p Field, tag: Tag, cursor: &mut Cursor<'_>) -> Result<()> {
         let payload = cursor.bytes;
-        let mut writing = self.begin_map(field, first);
+        let mut writing = self.begin_map(field);
         loop {
             let mut entry = cursor.delimited()?;
             self.entry(field, &mut entry, payload, &mut writing)?;
@@ -76,8 +75,8 @@ impl<'p> Engine<'p> {
         self.end_map(field, payload, &writing)
     }
 
-    pub(super) fn begin_map(&mut self, field: &Field, first: &mut bool) -> Writing {
-        self.key(field, first);
+    pub(super) fn begin_map(&mut self, field: &Field) -> Writing {
+        self.key(field);
         self.out.push(b'{');
         Writing::new(&self.scratch.entries)
     }
@@ -94,7 +93,7 @@ impl<'p> Engine<'p> {
         let map = &self.program.maps[index as usize];
         let previous = self.scratch.entries[writing.entries..].last().map(|entry| entry.key);
         let (key, text) = if self.effort.careful {
-            let place = entry.at..entry.bytes.len();
+            let place = entry.at..entry.end;
             (self.listed_key(map, entry)?, place)
         } else {
             if previous.is_some() {
@@ -150,7 +149,7 @@ impl<'p> Engine<'p> {
         let mut first = true;
         for at in writing.entries..self.scratch.entries.len() {
             let Entry { key, text } = self.scratch.entries[at].clone();
-            let mut entry = Cursor { bytes: &payload[..text.end], at: text.start };
+            let mut entry = Cursor { bytes: payload, at: text.start, end: text.end };
             let next = self.scratch.entries.get(at + 1).map(|next| next.key);
             if next.is_some_and(|next| key.cmp(next, payload) == Ordering::Equal) {
                 self.check_entry(map, &mut entry, self.depth).map_err(|failure| failure.within("value"))?;
@@ -173,7 +172,7 @@ impl<'p> Engine<'p> {
         entries.sort_by(|one, other| one.key.cmp(other.key, payload));
         let start = entries.iter().map(|entry| entry.text.start).min().unwrap_or(self.out.len());
         self.scratch.bytes.clear();
-        self.scratch.bytes.extend_from_slice(&self.out[start..]);
+        self.scratch.bytes.extend_from_slice(self.out.since(start));
         self.out.truncate(start);
         for (index, entry) in entries.iter().enumerate() {
             let is_replaced =
@@ -189,7 +188,19 @@ impl<'p> Engine<'p> {
     }
 
     /// Finds the last key and the last value of an entry, and steps over it.
+    #[inline(always)]
     fn find<'w>(&self, map: &Map, entry: &mut Cursor<'w>) -> Result<Found<'w>> {
+        match Found::as_usual(map, *entry) {
+            Some(found) => {
+                entry.at = entry.end;
+                Ok(found)
+            }
+            None => self.find_any(map, entry),
+        }
+    }
+
+    #[inline(never)]
+    fn find_any<'w>(&self, map: &Map, entry: &mut Cursor<'w>) -> Result<Found<'w>> {
         let mut found = Found { entry: *entry, key: None, value: None, values: 0 };
         while !entry.is_at_end() {
             let tag = entry.tag()?;
@@ -227,11 +238,12 @@ impl<'p> Engine<'p> {
             None => 0,
         };
         self.out.push(b'"');
-        match map.key.kind {
-            Kind::Int64 { .. } | Kind::Sint64 { .. } => text::integer(self.out, bits.cast_signed()),
-            Kind::Uint64 { .. } => text::integer(self.out, bits),
-            kind => self.number(kind, bits),
-        }
+        let kind = match map.key.kind {
+            Kind::Int64 { .. } | Kind::Sint64 { .. } => Kind::Int64 { quoted: false },
+            Kind::Uint64 { .. } => Kind::Uint64 { quoted: false },
+            kind => kind,
+        };
+        self.number(kind, bits);
         self.out.push(b'"');
         Ok(Key::Number(match map.key.kind {
             Kind::Int64 { .. } | Kind::Sint64 { .. } => bits ^ (1 << 63),
@@ -261,7 +273,7 @@ impl<'p> Engine<'p> {
             (Some(mut value), _) => self.element(0, field, &mut value),
             (None, Kind::Message(_)) => self.whole_child(field, &[], Frame::PLAIN),
             (None, Kind::String | Kind::Bytes) => {
-                self.out.extend_from_slice(b"\"\"");
+                self.out.extend(b"\"\"");
                 Ok(())
             }
             (None, kind) => {
@@ -280,4 +292,15 @@ struct Found<'w> {
     value: Option<Cursor<'w>>,
     /// How many records of the value there are.
     values: usize,
+}
+
+impl<'w> Found<'w> {
+    /// Key and value if there is one of each, in this order and nothing else, as serialisers write them.
+    #[inline(always)]
+    fn as_usual(map: &Map, entry: Cursor<'w>) -> Option<Self> {
+        let key = entry.behind(map.key.tag())?;
+        let value = key.behind_value(map.key.wire_type)?.behind(map.value.tag())?;
+        let end = value.behind_value(map.value.wire_type)?;
+        end.is_at_end().then_some(Self { entry, key: Some(key), value: Some(value), values: 1 })
+    }
 }

@@ -5,7 +5,8 @@
 //! means on the wire: the records of a message that comes in parts are records of one message; of a singular scalar
 //! the last counts; of a oneof the last member counts, and a message member starts again after another one cleared it.
 
-use super::{Engine, Frame, List, accept, end_of_group};
+use super::list::List;
+use super::{Engine, Frame, accept, end_of_group};
 use crate::error::Failure;
 use crate::program::{Field, Kind, Message, Role, Shape};
 use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_GROUP, VARINT};
@@ -22,19 +23,13 @@ pub(crate) struct Record {
 
 impl<'p> Engine<'p> {
     /// Writes the fields of a message in the order of their numbers, whatever the order of its records.
-    pub(super) fn ordered(
-        &mut self,
-        message: &'p Message,
-        cursor: &mut Cursor<'_>,
-        frame: Frame<'p>,
-        first: bool,
-    ) -> Result<()> {
+    pub(super) fn ordered(&mut self, message: &'p Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let base = self.scratch.records.len();
         let start = *cursor;
         if self.list(message, cursor, frame.group)? {
             self.settle_oneofs(message, base, start.bytes)?;
         }
-        self.listed(message, base, start, frame, first)
+        self.listed(message, base, start, frame)
     }
 
     /// Writes a message that comes in several records of a field, which together are one message. They are the records
@@ -61,7 +56,7 @@ impl<'p> Engine<'p> {
             }
             return self.whole_child(field, &whole, frame);
         }
-        let start = Cursor { bytes: payload, at: self.scratch.records[run.start].at };
+        let start = Cursor::from(payload, self.scratch.records[run.start].at);
         if self.depth >= MAX_DEPTH {
             return Err(Failure::too_deep(start.at));
         }
@@ -77,16 +72,16 @@ impl<'p> Engine<'p> {
         if has_oneofs {
             self.settle_oneofs(message, base, payload)?;
         }
-        self.out.push(b'{');
-        self.listed(message, base, start, frame, true)?;
-        self.out.push(b'}');
+        let open = self.out.len();
+        self.listed(message, base, start, frame)?;
+        self.out.close(open, *b"{}");
         self.depth -= 1;
         Ok(())
     }
 
     /// The payload of one listed record of a message field.
     fn part<'w>(&self, field: &Field, payload: &'w [u8], record: usize) -> Result<Cursor<'w>> {
-        let mut cursor = Cursor { bytes: payload, at: self.scratch.records[record].at };
+        let mut cursor = Cursor::from(payload, self.scratch.records[record].at);
         if field.wire_type == START_GROUP { cursor.group(field.number, self.depth) } else { cursor.delimited() }
     }
 
@@ -96,14 +91,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes the listed records from `base` on, which are those of one message.
-    fn listed(
-        &mut self,
-        message: &'p Message,
-        base: usize,
-        start: Cursor<'_>,
-        frame: Frame<'p>,
-        mut first: bool,
-    ) -> Result<()> {
+    fn listed(&mut self, message: &'p Message, base: usize, start: Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let records = &mut self.scratch.records[base..];
         if !records.is_sorted_by_key(|record| record.field) {
             records.sort_by_key(|record| record.field);
@@ -117,12 +105,11 @@ impl<'p> Engine<'p> {
             let run = self.scratch.records[from..to].iter().take_while(|record| record.field == index).count();
             let field = &message.fields[index as usize];
             if message.has_defaults {
-                self.defaults(&message.fields[next as usize..index as usize], &mut first);
+                self.defaults(&message.fields[next as usize..index as usize]);
             }
             next = index + 1;
             required += u32::from(field.is_required);
-            self.run(index, field, from..from + run, start.bytes, frame, &mut first)
-                .map_err(|failure| failure.within(&field.name))?;
+            self.run(index, field, from..from + run, start, frame).map_err(|failure| failure.within(&field.name))?;
             from += run;
         }
         if required < message.required {
@@ -130,7 +117,7 @@ impl<'p> Engine<'p> {
         }
         self.scratch.records.truncate(base);
         if message.has_defaults {
-            self.defaults(&message.fields[next as usize..], &mut first);
+            self.defaults(&message.fields[next as usize..]);
         }
         Ok(())
     }
@@ -217,7 +204,7 @@ impl<'p> Engine<'p> {
                 self.scratch.records[kept] = record;
                 kept += 1;
             } else {
-                let mut replaced = Cursor { bytes: payload, at: record.at };
+                let mut replaced = Cursor::from(payload, record.at);
                 self.check(field, record.wire_type, &mut replaced, self.depth)
                     .map_err(|failure| failure.within(&field.name))?;
             }
@@ -232,16 +219,15 @@ impl<'p> Engine<'p> {
         index: u32,
         field: &'p Field,
         run: std::ops::Range<usize>,
-        payload: &[u8],
+        message: Cursor<'_>,
         frame: Frame<'p>,
-        first: &mut bool,
     ) -> Result<()> {
-        let cursor = |record: Record| Cursor { bytes: payload, at: record.at };
+        let cursor = |record: Record| Cursor { at: record.at, ..message };
         match field.role {
             Role::Singular if run.len() > 1 && matches!(field.kind, Kind::Message(_)) => {
-                self.key(field, first);
+                self.key(field);
                 let start = self.out.len();
-                self.merged(field, run, payload, frame.inside(index, field))?;
+                self.merged(field, run, message.bytes, frame.inside(index, field))?;
                 if frame.node.is_some() {
                     self.note(index, start, frame);
                 }
@@ -255,7 +241,7 @@ impl<'p> Engine<'p> {
                         self.peep(index, field, record.wire_type, cursor(record), frame)? || (is_set && field.is_list);
                 }
                 if is_set {
-                    self.redacted(field, first);
+                    self.redacted(field);
                 }
                 Ok(())
             }
@@ -267,24 +253,24 @@ impl<'p> Engine<'p> {
                     }
                 }
                 let last = self.scratch.records[run.end - 1];
-                self.singular(index, field, &mut cursor(last), frame, first)
+                self.singular(index, field, &mut cursor(last), frame)
             }
             Role::Repeated => {
                 let mut list = List { is_open: false };
                 for at in run {
                     let record = self.scratch.records[at];
-                    self.elements(index, field, record.wire_type, &mut cursor(record), first, &mut list)?;
+                    self.elements(index, field, record.wire_type, &mut cursor(record), &mut list)?;
                 }
-                self.close(field, first, &list);
+                self.close(field, &list);
                 Ok(())
             }
             Role::Map => {
-                let mut writing = self.begin_map(field, first);
+                let mut writing = self.begin_map(field);
                 for at in run {
                     let mut entry = cursor(self.scratch.records[at]).delimited()?;
-                    self.entry(field, &mut entry, payload, &mut writing)?;
+                    self.entry(field, &mut entry, message.bytes, &mut writing)?;
                 }
-                self.end_map(field, payload, &writing)
+                self.end_map(field, message.bytes, &writing)
             }
         }
     }

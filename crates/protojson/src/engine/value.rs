@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::error::Failure;
+use crate::output::Pen;
 use crate::program::{Field, Kind};
 use crate::text;
 use crate::wire::{Cursor, FIXED32, FIXED64, Result};
@@ -35,32 +36,16 @@ impl Engine<'_> {
     /// Writes a number, bool or enum value as [`read`] returns it.
     #[inline(always)]
     pub(super) fn number(&mut self, kind: Kind, bits: u64) {
-        match kind {
-            Kind::Int64 { quoted: true } | Kind::Sint64 { quoted: true } => {
-                text::quoted_integer(self.out, bits.cast_signed());
-            }
-            Kind::Int64 { quoted: false } | Kind::Sint64 { quoted: false } => {
-                text::integer(self.out, bits.cast_signed());
-            }
-            Kind::Uint64 { quoted: true } => text::quoted_integer(self.out, bits),
-            Kind::Uint64 { quoted: false } => text::integer(self.out, bits),
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::EnumNumber => {
-                text::integer(self.out, (bits as u32).cast_signed());
-            }
-            Kind::Uint32 => text::integer(self.out, bits as u32),
-            Kind::Bool => self.out.extend_from_slice(if bits == 0 { b"false" } else { b"true" }),
-            Kind::Double => text::double(self.out, f64::from_bits(bits)),
-            Kind::Float => text::single(self.out, f32::from_bits(bits as u32)),
-            Kind::Null => self.out.extend_from_slice(b"null"),
-            Kind::Enum(index) => {
-                let number = (bits as u32).cast_signed();
-                match self.program.enums[index as usize].name(number) {
-                    Some(name) => self.out.extend_from_slice(name),
-                    None => text::integer(self.out, number),
-                }
-            }
-            // Not numbers; whoever matches on the kind before does not come here with them.
-            Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Map(_) => {}
+        let Kind::Enum(index) = kind else {
+            let mut pen = self.out.pen();
+            number(&mut pen, kind, bits);
+            let len = pen.len();
+            return self.out.advance(len);
+        };
+        let number = (bits as u32).cast_signed();
+        match self.program.enums[index as usize].name(number) {
+            Some(label) => self.out.label(label),
+            None => self.out.write(|pen| text::integer(pen, i64::from(number))),
         }
     }
 
@@ -68,21 +53,105 @@ impl Engine<'_> {
     #[inline(always)]
     pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>) -> Result<()> {
         if kind == Kind::Bytes {
-            text::base64(self.out, value.rest(), self.program.base64_url);
+            text::base64(&mut self.out, value.rest(), self.program.base64_url);
             return Ok(());
         }
-        text::string(self.out, value.rest()).map_err(|offset| Failure::not_utf8(value.at + offset))
+        text::string(&mut self.out, value.bytes, value.at, value.end)
+            .map_err(|offset| Failure::not_utf8(value.at + offset))
     }
 
     /// Writes packed values, at least one.
     pub(super) fn packed(&mut self, field: &Field, packed: &mut Cursor<'_>) -> Result<()> {
-        loop {
-            let bits = read(field, packed)?;
-            self.number(field.kind, bits);
-            if packed.is_at_end() {
-                return Ok(());
+        let is_fixed = matches!(field.wire_type, FIXED32 | FIXED64);
+        // A loop for each of the kinds that come in numbers.
+        match field.kind {
+            Kind::Double => self
+                .each(packed, super::super::wire::Cursor::fixed64, |pen, bits| text::double(pen, f64::from_bits(bits))),
+            Kind::Float => self
+                .each(packed, super::super::wire::Cursor::fixed32, |pen, bits| text::single(pen, f32::from_bits(bits))),
+            Kind::Int32 if !is_fixed => self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
+                text::integer(pen, i64::from(value as i32));
+            }),
+            Kind::Sint32 => self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
+                let value = value as u32;
+                let value = (value >> 1) ^ (value & 1).wrapping_neg();
+                text::integer(pen, i64::from(value.cast_signed()));
+            }),
+            Kind::Int64 { quoted: true } if !is_fixed => {
+                self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
+                    pen.put(b"\"");
+                    text::integer(pen, value.cast_signed());
+                    pen.put(b"\"");
+                })
             }
-            self.out.push(b',');
+            Kind::Uint64 { quoted: true } if !is_fixed => {
+                self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
+                    pen.put(b"\"");
+                    text::unsigned(pen, value);
+                    pen.put(b"\"");
+                })
+            }
+            kind => {
+                let mut rest = *packed;
+                loop {
+                    let bits = read(field, &mut rest)?;
+                    self.number(kind, bits);
+                    if rest.is_at_end() {
+                        return Ok(());
+                    }
+                    self.out.push(b',');
+                }
+            }
         }
+    }
+
+    #[inline(always)]
+    fn each<'w, T>(
+        &mut self,
+        packed: &Cursor<'w>,
+        read: impl Fn(&mut Cursor<'w>) -> Result<T>,
+        write: impl Fn(&mut Pen<'_>, T),
+    ) -> Result<()> {
+        let mut rest = *packed;
+        self.out.write_all(|pen| -> Result<bool> {
+            write(pen, read(&mut rest)?);
+            pen.put(b",");
+            Ok(!rest.is_at_end())
+        })?;
+        self.out.truncate(self.out.len() - 1);
+        Ok(())
+    }
+}
+
+/// Writes a number, bool or enum value as [`read`] returns it.
+#[inline(always)]
+fn number(pen: &mut Pen<'_>, kind: Kind, bits: u64) {
+    match kind {
+        Kind::Int64 { quoted } | Kind::Sint64 { quoted } => {
+            pen.chunk(b"\"", usize::from(quoted));
+            text::integer(pen, bits.cast_signed());
+            pen.chunk(b"\"", usize::from(quoted));
+        }
+        Kind::Uint64 { quoted } => {
+            pen.chunk(b"\"", usize::from(quoted));
+            text::unsigned(pen, bits);
+            pen.chunk(b"\"", usize::from(quoted));
+        }
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::EnumNumber => {
+            text::integer(pen, i64::from((bits as u32).cast_signed()));
+        }
+        Kind::Uint32 => text::unsigned(pen, bits),
+        Kind::Bool => {
+            if bits == 0 {
+                pen.put(b"false");
+            } else {
+                pen.put(b"true");
+            }
+        }
+        Kind::Double => text::double(pen, f64::from_bits(bits)),
+        Kind::Float => text::single(pen, f32::from_bits(bits as u32)),
+        Kind::Null => pen.put(b"null"),
+        // Not numbers; whoever matches on the kind before does not come here with them.
+        Kind::Enum(_) | Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Map(_) => {}
     }
 }

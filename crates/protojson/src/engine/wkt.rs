@@ -6,7 +6,7 @@ use super::{Engine, Frame};
 use crate::error::Failure;
 use crate::program::{Kind, Message, Shape};
 use crate::text;
-use crate::wire::{Cursor, LENGTH_DELIMITED, MAX_DEPTH, Result, VARINT};
+use crate::wire::{Cursor, LENGTH_DELIMITED, MAX_DEPTH, Result, Tag, VARINT};
 
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the range that timestamp.proto states.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -19,9 +19,9 @@ impl<'p> Engine<'p> {
     pub(super) fn well_known(&mut self, message: &'p Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         match message.shape {
             Shape::Plain => {
-                self.out.push(b'{');
-                self.body(message, cursor, Frame { group: 0, ..frame }, true)?;
-                self.out.push(b'}');
+                let open = self.out.len();
+                cursor.at = self.body(message, cursor.bytes, cursor.at, cursor.end, Frame { group: 0, ..frame })?;
+                self.out.close(open, *b"{}");
                 Ok(())
             }
             Shape::Timestamp => self.timestamp(cursor),
@@ -36,7 +36,14 @@ impl<'p> Engine<'p> {
     }
 
     /// Reads the two integers that Timestamp and Duration are; of each the last counts.
+    #[inline(always)]
     fn seconds_and_nanos(&self, cursor: &mut Cursor<'_>) -> Result<(i64, i32)> {
+        let mut usual = *cursor;
+        let seconds = if usual.eat(Tag::new(1, VARINT)) { usual.varint()?.cast_signed() } else { 0 };
+        let nanos = if usual.eat(Tag::new(2, VARINT)) { (usual.varint()? as u32).cast_signed() } else { 0 };
+        if usual.is_at_end() {
+            return Ok((seconds, nanos));
+        }
         let (mut seconds, mut nanos) = (0, 0);
         while !cursor.is_at_end() {
             let tag = cursor.tag()?;
@@ -58,23 +65,7 @@ impl<'p> Engine<'p> {
         if !(0..=MAX_NANOS).contains(&nanos) {
             return Err(Failure::unrenderable(start, "nanos of Timestamp are not within 0 to 999999999"));
         }
-        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
-        let (year, month, day) = civil(days);
-        let mut text = *b"\"0000-00-00T00:00:00";
-        let mut put = |at: usize, value: u32| {
-            text[at] = b'0' + (value / 10) as u8;
-            text[at + 1] = b'0' + (value % 10) as u8;
-        };
-        put(1, year / 100);
-        put(3, year % 100);
-        put(6, month);
-        put(9, day);
-        put(12, second / 3_600);
-        put(15, second / 60 % 60);
-        put(18, second % 60);
-        self.out.extend_from_slice(&text);
-        self.fraction(nanos.unsigned_abs());
-        self.out.extend_from_slice(b"Z\"");
+        self.out.write(|pen| text::timestamp(pen, seconds, nanos.unsigned_abs()));
         Ok(())
     }
 
@@ -91,28 +82,10 @@ impl<'p> Engine<'p> {
             return Err(Failure::unrenderable(start, "seconds and nanos of Duration differ in sign"));
         }
         self.out.extend_from_slice(if seconds < 0 || nanos < 0 { b"\"-" } else { b"\"" });
-        text::integer(self.out, seconds.unsigned_abs());
-        self.fraction(nanos.unsigned_abs());
-        self.out.extend_from_slice(b"s\"");
+        self.number(Kind::Uint64 { quoted: false }, seconds.unsigned_abs());
+        self.out.write(|pen| text::fraction(pen, nanos.unsigned_abs()));
+        self.out.extend(b"s\"");
         Ok(())
-    }
-
-    /// Nanoseconds with a point and 3, 6 or 9 digits; nothing for none.
-    fn fraction(&mut self, nanos: u32) {
-        if nanos == 0 {
-            return;
-        }
-        let (mut value, digits) = match nanos {
-            _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
-            _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
-            _ => (nanos, 9),
-        };
-        let mut text = *b".000000000";
-        for digit in text[1..=digits].iter_mut().rev() {
-            *digit = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-        self.out.extend_from_slice(&text[..=digits]);
     }
 
     /// Paths in lowerCamelCase, joined by commas.
@@ -163,7 +136,7 @@ impl<'p> Engine<'p> {
             after_underscore = false;
         }
         if is_start || after_underscore {
-            return Err(Failure::unrenderable(path.bytes.len(), "path of FieldMask does not end in a name"));
+            return Err(Failure::unrenderable(path.end, "path of FieldMask does not end in a name"));
         }
         Ok(())
     }
@@ -230,13 +203,13 @@ impl<'p> Engine<'p> {
             cursor.skip(tag, self.depth)?;
         }
         let Some((index, mut since, count)) = last else {
-            self.out.extend_from_slice(b"null");
+            self.out.extend(b"null");
             return Ok(());
         };
         let field = &message.fields[index as usize];
         if is_replaced {
             // Of a message, which is merged, only what stands before its run.
-            let end = if matches!(field.kind, Kind::Message(_)) { since.at } else { whole.bytes.len() };
+            let end = if matches!(field.kind, Kind::Message(_)) { since.at } else { whole.end };
             self.check_known(message, whole, end)?;
         }
         let base = self.scratch.records.len();
@@ -278,13 +251,13 @@ impl<'p> Engine<'p> {
             cursor.skip(tag, self.depth)?;
         }
         if is_replaced {
-            self.check_known(message, whole, whole.bytes.len())?;
+            self.check_known(message, whole, whole.end)?;
         }
         let Some(field) = message.fields.first() else { return Ok(()) };
         match (last, field.kind) {
             (Some(mut value), _) => self.element(0, field, &mut value),
             (None, Kind::String | Kind::Bytes) => {
-                self.out.extend_from_slice(b"\"\"");
+                self.out.extend(b"\"\"");
                 Ok(())
             }
             (None, kind) => {
@@ -311,7 +284,7 @@ impl<'p> Engine<'p> {
             }
         }
         if url.is_empty() && value.is_at_end() {
-            self.out.extend_from_slice(b"{}");
+            self.out.extend(b"{}");
             return Ok(());
         }
         let Some((_, full_name)) = url.rsplit_once('/') else {
@@ -323,41 +296,28 @@ impl<'p> Engine<'p> {
         if self.depth >= MAX_DEPTH {
             return Err(Failure::too_deep(start).inside_any());
         }
-        self.out.extend_from_slice(b"{\"@type\":");
-        text::string(self.out, url.as_bytes()).map_err(|offset| Failure::not_utf8(start + offset))?;
+        self.out.extend(b"{\"@type\":");
+        text::string(&mut self.out, url.as_bytes(), 0, url.len())
+            .map_err(|offset| Failure::not_utf8(start + offset))?;
         let mut inside = Engine {
             program: &program,
             types: self.types,
-            out: &mut *self.out,
+            out: std::mem::take(&mut self.out),
             scratch: &mut *self.scratch,
             taps: None,
             depth: self.depth + 1,
             effort: self.effort,
         };
         let message = &inside.program.messages[0];
-        if message.shape == Shape::Plain {
-            inside.body(message, &mut value, Frame::PLAIN, false).map_err(Failure::inside_any)?;
+        let result = if message.shape == Shape::Plain {
+            inside.body(message, value.bytes, value.at, value.end, Frame::PLAIN).map(drop)
         } else {
-            inside.out.extend_from_slice(b",\"value\":");
-            inside.well_known(message, &mut value, Frame::PLAIN).map_err(Failure::inside_any)?;
-        }
-        self.effort = inside.effort;
+            inside.out.extend(b",\"value\":");
+            inside.well_known(message, &mut value, Frame::PLAIN)
+        };
+        (self.out, self.effort) = (inside.out, inside.effort);
+        result.map_err(Failure::inside_any)?;
         self.out.push(b'}');
         Ok(())
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. The years begin in March
-/// here, so that the leap day is the last of its year (<https://howardhinnant.github.io/date_algorithms.html>).
-fn civil(days: i64) -> (u32, u32, u32) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year as u32, month as u32, day as u32)
 }

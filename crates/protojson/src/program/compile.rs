@@ -9,6 +9,7 @@ use prost_reflect::{
 
 use super::rules::{Fate, Rules};
 use super::{Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
+use crate::output::{Label, Output};
 use crate::schema::Features;
 use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
 
@@ -238,25 +239,25 @@ impl<'s> Compiler<'s> {
         if let Some(index) = self.enums.get(descriptor.full_name()) {
             return *index;
         }
-        let mut names: Vec<(i32, Box<[u8]>)> = Vec::new();
+        let mut names: Vec<(i32, Label)> = Vec::new();
         let mut seen = HashSet::new();
         // In the order of declaration: of aliases the first one counts.
         for value in &descriptor.enum_descriptor_proto().value {
             if seen.insert(value.number()) {
-                let mut name = Vec::new();
+                let mut name = Output::default();
                 // Names in descriptors are UTF-8.
-                let _ = text::string(&mut name, value.name().as_bytes());
-                names.push((value.number(), name.into()));
+                let _ = text::string(&mut name, value.name().as_bytes(), 0, value.name().len());
+                names.push((value.number(), Label::new(name.into_bytes())));
             }
         }
         names.sort_by_key(|(number, _)| *number);
-        let mut dense: Vec<Box<[u8]>> = Vec::new();
+        let mut dense: Vec<Option<Label>> = Vec::new();
         let mut sparse = Vec::new();
         for (number, name) in names {
             match usize::try_from(number) {
                 Ok(index) if index < dense.len() + 16 => {
-                    dense.resize(index + 1, Box::default());
-                    dense[index] = name;
+                    dense.resize_with(index + 1, || None);
+                    dense[index] = Some(name);
                 }
                 _ => sparse.push((number, name)),
             }
@@ -268,12 +269,13 @@ impl<'s> Compiler<'s> {
     }
 }
 
-fn key_bytes(name: &str) -> Box<[u8]> {
-    let mut key = vec![b','];
+fn key_bytes(name: &str) -> Label {
+    let mut key = Output::default();
+    key.push(b',');
     // Names in descriptors are UTF-8.
-    let _ = text::string(&mut key, name.as_bytes());
+    let _ = text::string(&mut key, name.as_bytes(), 0, name.len());
     key.push(b':');
-    key.into()
+    Label::new(key.into_bytes())
 }
 
 fn wire_type(kind: &Declared, is_group: bool) -> u8 {
@@ -311,8 +313,16 @@ fn shape(descriptor: &MessageDescriptor) -> Shape {
 fn table(shape: Shape, fields: Vec<Field>, is_message_set: bool, always_ordered: bool) -> Message {
     let highest = fields.iter().map(|field| field.number).filter(|number| *number < DENSE).max();
     let mut dense = vec![0u32; highest.map_or(0, |number| number as usize + 1)];
+    let mut by_tag = vec![0u16; 8 * dense.len()];
     let mut sparse = Vec::new();
     for (index, field) in fields.iter().enumerate() {
+        for wire_type in [Some(field.wire_type), field.is_packable.then_some(wire::LENGTH_DELIMITED)] {
+            let entry =
+                wire_type.and_then(|wire_type| by_tag.get_mut(8 * field.number as usize + usize::from(wire_type)));
+            if let Some(entry) = entry {
+                *entry = u16::try_from(index + 1).unwrap_or(0);
+            }
+        }
         match dense.get_mut(field.number as usize) {
             Some(entry) => *entry = index as u32 + 1,
             None => sparse.push((field.number, index as u32)),
@@ -324,6 +334,7 @@ fn table(shape: Shape, fields: Vec<Field>, is_message_set: bool, always_ordered:
         has_defaults: fields.iter().any(|field| field.emits_default),
         fields: fields.into(),
         dense: dense.into(),
+        by_tag: by_tag.into(),
         sparse: sparse.into(),
         always_ordered,
         is_message_set,

@@ -1,0 +1,85 @@
+//! Repeated fields: elements one by one or packed, even mixed.
+
+use super::{Engine, Frame, value};
+use crate::program::{Field, Kind};
+use crate::wire::{Cursor, LENGTH_DELIMITED, Result, Tag};
+
+/// A list that is being written.
+pub(super) struct List {
+    pub(super) is_open: bool,
+}
+
+impl<'p> Engine<'p> {
+    /// Writes a run of records of a repeated field, the tag of the first read already.
+    pub(super) fn repeated(&mut self, index: u32, field: &'p Field, tag: Tag, cursor: &mut Cursor<'_>) -> Result<()> {
+        let mut list = List { is_open: false };
+        loop {
+            self.elements(index, field, tag.wire_type(), cursor, &mut list)?;
+            if !cursor.eat(tag) {
+                break;
+            }
+        }
+        self.close(field, &list);
+        Ok(())
+    }
+
+    /// Writes what one record of a repeated field holds: one value, or many packed ones.
+    #[inline(always)]
+    pub(super) fn elements(
+        &mut self,
+        index: u32,
+        field: &'p Field,
+        wire_type: u8,
+        cursor: &mut Cursor<'_>,
+        list: &mut List,
+    ) -> Result<()> {
+        if wire_type == LENGTH_DELIMITED && field.is_packable {
+            let mut packed = cursor.delimited()?;
+            if packed.is_at_end() {
+                return Ok(());
+            }
+            self.open(field, list);
+            return self.packed(field, &mut packed);
+        }
+        self.open(field, list);
+        self.element(index, field, cursor)
+    }
+
+    /// Writes one value of a repeated field or a map.
+    #[inline(always)]
+    pub(super) fn element(&mut self, index: u32, field: &'p Field, cursor: &mut Cursor<'_>) -> Result<()> {
+        match field.kind {
+            Kind::Message(_) => self.child(field, cursor, Frame::PLAIN.inside(index, field)),
+            Kind::String | Kind::Bytes => {
+                let value = cursor.delimited()?;
+                self.text(field.kind, value)
+            }
+            _ => {
+                let bits = value::read(field, cursor)?;
+                self.number(field.kind, bits);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn open(&mut self, field: &Field, list: &mut List) {
+        if list.is_open {
+            self.out.push(b',');
+        } else {
+            self.key(field);
+            self.out.push(b'[');
+            list.is_open = true;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn close(&mut self, field: &Field, list: &List) {
+        if list.is_open {
+            self.out.push(b']');
+        } else if field.emits_default {
+            self.key(field);
+            self.out.extend(b"[]");
+        }
+    }
+}

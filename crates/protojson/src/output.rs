@@ -1,0 +1,258 @@
+//! The JSON while it is written.
+//!
+//! Most of what is appended is a few bytes: a key, a quote, a number. Copying just as many bytes as there are costs a
+//! call, and asking whether there is room costs more than the copy. So bytes stand ready behind the end, and short
+//! pieces are copied in chunks of fixed size that may reach over theirs; what comes next covers that.
+
+/// Room is made ready in steps of this many bytes, so that little of it is made in vain.
+const STEP: usize = 1024;
+
+/// Bytes written so far, and room behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    /// As long as there is room; what is behind `len` means nothing.
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Output {
+    /// Goes on behind what `bytes` holds, with room for about `expected` more.
+    pub(crate) fn new(mut bytes: Vec<u8>, expected: usize) -> Self {
+        let len = bytes.len();
+        bytes.resize(len + expected.min(STEP) + 192, 0);
+        Self { bytes, len }
+    }
+
+    /// What was written.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.len);
+        self.bytes
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Forgets what stands behind the first `len` bytes.
+    #[inline(always)]
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// What stands from `start` on.
+    pub(crate) fn since(&self, start: usize) -> &[u8] {
+        &self.bytes[start..self.len]
+    }
+
+    /// The next `N` bytes, to be written; those that stay are made part of the output with [`Output::advance`].
+    #[inline(always)]
+    pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
+        if self.bytes.len() - self.len < N {
+            self.grow(N);
+        }
+        let room = &mut self.bytes[self.len..];
+        room.first_chunk_mut().expect("grown")
+    }
+
+    /// Has a short text written, at most [`Pen::ROOM`] bytes of it. The pen's count has to be given to
+    /// [`Output::advance`].
+    #[inline(always)]
+    pub(crate) fn pen(&mut self) -> Pen<'_> {
+        Pen { window: self.room(), at: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Pen<'_>)) {
+        let mut pen = self.pen();
+        write(&mut pen);
+        self.len += pen.at;
+    }
+
+    /// Has short texts written one after the other, as long as `write` says that there are more.
+    #[inline(always)]
+    pub(crate) fn write_all<E>(&mut self, mut write: impl FnMut(&mut Pen<'_>) -> Result<bool, E>) -> Result<(), E> {
+        loop {
+            let room = &mut self.bytes[self.len..];
+            let mut written = 0;
+            while let Some(window) = room.get_mut(written..).and_then(|room| room.first_chunk_mut()) {
+                let mut pen = Pen { window, at: 0 };
+                let goes_on = write(&mut pen)?;
+                written += pen.at;
+                if !goes_on {
+                    self.len += written;
+                    return Ok(());
+                }
+            }
+            self.len += written;
+            self.grow(Pen::WINDOW);
+        }
+    }
+
+    /// All the room behind the end, `len` bytes at least.
+    #[inline(always)]
+    pub(crate) fn at_least(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() - self.len < len {
+            self.grow(len);
+        }
+        &mut self.bytes[self.len..]
+    }
+
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.len += len;
+    }
+
+    /// Writes the bracket that opens an object or a list, over the comma before its first element, and the one that
+    /// closes it.
+    #[inline(always)]
+    pub(crate) fn close(&mut self, open: usize, brackets: [u8; 2]) {
+        let [first, last] = brackets;
+        if self.len == open {
+            return self.extend(&brackets);
+        }
+        self.bytes[open] = first;
+        self.push(last);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, more: usize) {
+        self.bytes.resize(self.len + more + STEP, 0);
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, byte: u8) {
+        *self.room::<1>() = [byte];
+        self.len += 1;
+    }
+
+    /// Appends a constant.
+    #[inline(always)]
+    pub(crate) fn extend<const N: usize>(&mut self, bytes: &[u8; N]) {
+        *self.room::<N>() = *bytes;
+        self.len += N;
+    }
+
+    /// Appends the first `len` bytes of a chunk.
+    #[inline(always)]
+    pub(crate) fn chunk<const N: usize>(&mut self, chunk: &[u8; N], len: usize) {
+        *self.room::<N>() = *chunk;
+        self.len += len;
+    }
+
+    /// Appends a label.
+    #[inline(always)]
+    pub(crate) fn label(&mut self, label: &Label) {
+        match label {
+            Label::Short { chunk, len } => self.chunk(chunk, usize::from(*len)),
+            Label::Long(bytes) => self.extend_from_slice(bytes),
+        }
+    }
+
+    /// Appends bytes of any number.
+    #[inline]
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if end > self.bytes.len() {
+            self.grow(bytes.len());
+        }
+        self.bytes[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+
+    /// Has something append to the bytes themselves.
+    pub(crate) fn with_vec<T>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.bytes.truncate(self.len);
+        let result = append(&mut self.bytes);
+        self.len = self.bytes.len();
+        result
+    }
+}
+
+/// Text that is appended often: the key of a field, the name of an enum value.
+#[derive(Debug)]
+pub(crate) enum Label {
+    Short { chunk: [u8; Self::SHORT], len: u8 },
+    Long(Box<[u8]>),
+}
+
+impl Label {
+    const SHORT: usize = 32;
+
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        if bytes.len() > Self::SHORT {
+            return Self::Long(bytes.into());
+        }
+        let mut chunk = [0; Self::SHORT];
+        chunk[..bytes.len()].copy_from_slice(&bytes);
+        Self::Short { chunk, len: bytes.len() as u8 }
+    }
+}
+
+/// Writes one short text, where there is room for certain.
+#[derive(Debug)]
+pub(crate) struct Pen<'o> {
+    window: &'o mut [u8; Pen::WINDOW],
+    at: usize,
+}
+
+impl<'o> Pen<'o> {
+    /// How many bytes a text may have.
+    pub(crate) const ROOM: usize = 32;
+    pub(crate) const WINDOW: usize = 2 * Self::ROOM;
+
+    pub(crate) fn new(window: &'o mut [u8; Pen::WINDOW]) -> Self {
+        Self { window, at: 0 }
+    }
+
+    /// How much was written.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.at
+    }
+
+    /// Writes the first `len` bytes of a chunk.
+    #[inline(always)]
+    pub(crate) fn chunk<const N: usize>(&mut self, chunk: &[u8; N], len: usize) {
+        const { assert!(N <= Self::ROOM) };
+        // Says to the compiler what holds anyhow, and spares a check.
+        let at = self.at % Self::ROOM;
+        self.window[at..at + N].copy_from_slice(chunk);
+        self.at += len;
+    }
+
+    #[inline(always)]
+    pub(crate) fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.chunk(bytes, N);
+    }
+
+    /// Writes a few bytes, one by one.
+    pub(crate) fn slice(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.put(&[*byte]);
+        }
+    }
+
+    /// Writes 2 to 32 bytes.
+    #[inline(always)]
+    pub(crate) fn short(&mut self, bytes: &[u8]) {
+        // Two chunks that overlap.
+        let len = bytes.len();
+        let start = self.at;
+        if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+            self.chunk(first, len - 16);
+            self.put(last);
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            self.chunk(first, len - 8);
+            self.put(last);
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            self.chunk(first, len - 4);
+            self.put(last);
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+            self.chunk(first, len - 2);
+            self.put(last);
+        }
+        self.at = start + len;
+    }
+}

@@ -1,0 +1,60 @@
+//! Integers, many digits at once.
+
+use crate::output::Pen;
+
+/// Writes an integer.
+#[inline(always)]
+pub(crate) fn integer(pen: &mut Pen<'_>, value: i64) {
+    // The sign is written in any case, and kept where there is one.
+    pen.chunk(b"-", usize::from(value < 0));
+    unsigned(pen, value.unsigned_abs());
+}
+
+/// Writes an integer without sign.
+#[inline(always)]
+pub(crate) fn unsigned(pen: &mut Pen<'_>, value: u64) {
+    const EIGHT: u64 = 100_000_000;
+    if value < EIGHT {
+        return leading(pen, value);
+    }
+    let (high, low) = (value / EIGHT, value % EIGHT);
+    if high < EIGHT {
+        leading(pen, high);
+    } else {
+        leading(pen, high / EIGHT);
+        pen.put(&(digits(high % EIGHT) | ZEROS).to_le_bytes());
+    }
+    pen.put(&(digits(low) | ZEROS).to_le_bytes());
+}
+
+/// Eight digits `0`.
+pub(super) const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// Writes a number of at most eight digits.
+#[inline(always)]
+fn leading(pen: &mut Pen<'_>, value: u64) {
+    if value < 10_000 {
+        let value = value as u32;
+        let high = (value * 5_243) >> 19;
+        let pairs = high | (value - 100 * high) << 16;
+        let high = ((pairs * 103) >> 10) & 0x000f_000f;
+        let digits = high | (pairs - 10 * high) << 8;
+        let zeros = (digits | 1 << 31).trailing_zeros() / 8;
+        return pen.chunk(&((digits | 0x3030_3030) >> (8 * zeros)).to_le_bytes(), 4 - zeros as usize);
+    }
+    let digits = digits(value);
+    // The last digit stays even if it is zero.
+    let zeros = (digits | 1 << 63).trailing_zeros() / 8;
+    pen.chunk(&((digits | ZEROS) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
+}
+
+/// The eight digits of a number below 10^8, the first in the lowest byte. All are worked out at once, in fields of 32,
+/// then 16, then 8 bits, with multiplications in place of divisions.
+#[inline(always)]
+pub(super) fn digits(value: u64) -> u64 {
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let high = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = high | ((fours - 100 * high) << 16);
+    let high = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    high | ((pairs - 10 * high) << 8)
+}
