@@ -102,8 +102,11 @@ impl<K: Clone + Eq + Hash, T> Packer<K, T> {
 
     /// Moves all open batches to `ready`.
     pub fn take_all(&mut self, ready: &mut Vec<(K, Vec<T>)>) {
-        self.by_age.clear();
-        ready.extend(self.open.drain().map(|(key, batch)| (key, batch.entries)));
+        for (_, key, number) in std::mem::take(&mut self.by_age) {
+            if self.open.get(&key).is_some_and(|batch| batch.number == number) {
+                self.close(&key, ready);
+            }
+        }
     }
 
     fn close(&mut self, key: &K, ready: &mut Vec<(K, Vec<T>)>) {
@@ -137,6 +140,7 @@ where
             }
         };
         let open = tokio::select! {
+            biased;
             count = items.recv_many(&mut arrived, TAKE_AT_ONCE) => count > 0,
             () = due_or_never => true,
         };

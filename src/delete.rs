@@ -22,7 +22,6 @@ use crate::telemetry::Metrics;
 /// publish.
 const LINGER: Duration = Duration::from_millis(20);
 const CONCURRENT_CALLS: usize = 16;
-const MAX_ATTEMPTS: u32 = 8;
 
 /// The handle by which messages are deleted. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -49,9 +48,10 @@ impl Deleter {
     }
 }
 
-/// Deletes one batch, again and again what fails in passing.
+/// Deletes one batch, again and again what fails, for as long as the receipts are good: giving up would mean that the
+/// messages are published again. Meanwhile they count as in flight, so what cannot be deleted slows the receives down.
 async fn delete(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
-    for attempt in 1..=MAX_ATTEMPTS {
+    for attempt in 1u32.. {
         receipts.retain(|receipt| !receipt.hold.is_stale());
         let Some(first) = receipts.first() else { return };
         let source = Arc::clone(&first.source);
@@ -64,22 +64,17 @@ async fn delete(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: V
                     failure.is_some_and(|failure| is_worth_another(failure, &source))
                 });
             }
-            Err(failure) => {
-                warn!(%failure, queue = source.label, messages = receipts.len(), attempt, "failed to delete");
+            // The first one is news, and then every few minutes.
+            Err(failure) if attempt == 1 || attempt.is_multiple_of(64) => {
+                warn!(%failure, queue = source.label, messages = receipts.len(), attempt, "failed to delete, trying again");
             }
+            Err(failure) => debug!(%failure, queue = source.label, attempt, "failed to delete, trying again"),
         }
         if receipts.is_empty() {
             return;
         }
         let full = (100u64 << attempt.min(6)).min(5_000);
         sleep(Duration::from_millis(fastrand::u64(full / 2..=full))).await;
-    }
-    if let Some(first) = receipts.first() {
-        warn!(
-            queue = first.source.label,
-            messages = receipts.len(),
-            "gave up deleting; the messages will be published again"
-        );
     }
 }
 

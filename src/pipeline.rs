@@ -5,7 +5,7 @@
 //! with a delay that is never zero; and whatever is dropped on the way, by a panic or at the end of a drain, returns to
 //! its queue when its visibility lapses.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -102,7 +102,7 @@ impl Pipeline {
     /// Starts on what one poll returned: every message by itself, but those of one message group of a FIFO queue one
     /// after the other, in order. Cancelling `abort` drops what is under way.
     pub fn accept(self: &Arc<Self>, tasks: &TaskTracker, abort: &CancellationToken, received: Vec<Received>) {
-        let mut groups: HashMap<String, Vec<Received>> = HashMap::new();
+        let mut groups: BTreeMap<String, Vec<Received>> = BTreeMap::new();
         for received in received {
             match &received.message.group {
                 Some(group) if received.message.source.fifo => groups.entry(group.clone()).or_default().push(received),
@@ -112,7 +112,7 @@ impl Pipeline {
                 }
             }
         }
-        for (_, group) in groups {
+        for group in groups.into_values() {
             let this = Arc::clone(self);
             tasks.spawn(abort.clone().run_until_cancelled_owned(async move { this.carry_group(group).await }));
         }

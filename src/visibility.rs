@@ -7,7 +7,7 @@
 
 mod release;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,54 +35,82 @@ pub struct Visibility {
 
 #[derive(Debug, Default)]
 struct Table {
-    held: Mutex<HashMap<u64, Held>>,
+    /// In the order of their receipt.
+    held: Mutex<BTreeMap<u64, Arc<Held>>>,
     next: AtomicU64,
 }
 
 impl Table {
-    fn held(&self) -> MutexGuard<'_, HashMap<u64, Held>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Held>>> {
         // Nothing in here panics while it holds the lock, so a poisoned table is still whole.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug, Clone)]
+/// One message in flight.
+#[derive(Debug)]
 struct Held {
+    id: u64,
     source: Arc<Source>,
     receipt_handle: Arc<str>,
-    lapses: Instant,
-    stale: Arc<AtomicBool>,
+    received: Instant,
+    /// When it becomes visible unless it is extended, in milliseconds from `received`.
+    lapses: AtomicU64,
+    /// Whether SQS has said that the receipt is not good any more, or too much time went by to be sure that it is.
+    stale: AtomicBool,
+    /// Whether a call that changes its visibility is under way.
+    is_changing: AtomicBool,
+}
+
+impl Held {
+    fn lapses(&self) -> Instant {
+        self.received + Duration::from_millis(self.lapses.load(Ordering::Acquire))
+    }
+
+    /// Counts from `at` on, which is before SQS does.
+    fn hide_until(&self, at: Instant) {
+        let millis = at.saturating_duration_since(self.received).as_millis();
+        self.lapses.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire) || self.lapses() <= Instant::now()
+    }
+
+    /// Notes that the message has, or may have, a new owner. Says whether that is news.
+    fn go_stale(&self) -> bool {
+        !self.stale.swap(true, Ordering::AcqRel)
+    }
 }
 
 /// Messages that were in flight at one moment.
 #[derive(Debug)]
-pub struct Unfinished(Vec<(u64, Held)>);
+pub struct Unfinished(Vec<Arc<Held>>);
 
 /// Keeps one message hidden for as long as it lives.
 #[derive(Debug)]
 pub struct Hold {
-    id: u64,
-    stale: Arc<AtomicBool>,
+    held: Arc<Held>,
     table: Arc<Table>,
 }
 
 impl Hold {
-    /// Whether the message has, or may have, a new owner.
+    /// Whether the message has, or may have, a new owner: SQS said so, or its visibility has lapsed.
     pub fn is_stale(&self) -> bool {
-        self.stale.load(Ordering::Acquire)
+        self.held.is_stale()
     }
 }
 
 #[cfg(test)]
 impl Hold {
     pub(crate) fn mark_stale(&self) {
-        self.stale.store(true, Ordering::Release);
+        self.held.go_stale();
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.table.held().remove(&self.id);
+        self.table.held().remove(&self.held.id);
     }
 }
 
@@ -92,18 +120,20 @@ impl Visibility {
         Self { table: Arc::default(), sqs, metrics, timeout }
     }
 
-    /// Takes a message that was received at `received`.
+    /// Takes a message whose visibility timeout counts from `received` on.
     pub fn hold(&self, source: &Arc<Source>, receipt_handle: &Arc<str>, received: Instant) -> Hold {
         let id = self.table.next.fetch_add(1, Ordering::Relaxed);
-        let stale = Arc::new(AtomicBool::new(false));
-        let held = Held {
+        let held = Arc::new(Held {
+            id,
             source: Arc::clone(source),
             receipt_handle: Arc::clone(receipt_handle),
-            lapses: received + self.timeout,
-            stale: Arc::clone(&stale),
-        };
-        self.table.held().insert(id, held);
-        Hold { id, stale, table: Arc::clone(&self.table) }
+            received,
+            lapses: AtomicU64::new(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX)),
+            stale: AtomicBool::new(false),
+            is_changing: AtomicBool::new(false),
+        });
+        self.table.held().insert(id, Arc::clone(&held));
+        Hold { held, table: Arc::clone(&self.table) }
     }
 
     /// How many messages are in flight.
@@ -113,15 +143,20 @@ impl Visibility {
 
     /// Extends what is in flight for as long as the future is polled.
     ///
-    /// A message is extended when half of its timeout is left, so an extension that fails has time for another.
+    /// A message is extended when half of its timeout is left, so an extension that fails has time for another; a call
+    /// that is slow keeps no other message waiting.
     pub async fn keep(self) {
         let mut tick = interval((self.timeout / 6).max(Duration::from_millis(500)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut calls = JoinSet::new();
         loop {
             tick.tick().await;
+            while calls.try_join_next().is_some() {}
             let now = Instant::now();
-            let due = self.take(|held| held.lapses <= now + self.timeout / 2);
-            self.change(due, self.timeout, now).await;
+            self.note_lapsed(now);
+            let due = self
+                .take(|held| held.lapses() <= now + self.timeout / 2 && !held.is_changing.swap(true, Ordering::AcqRel));
+            self.change(due, self.timeout, &mut calls);
         }
     }
 
@@ -134,67 +169,67 @@ impl Visibility {
     /// many there were.
     pub async fn give_back(&self, unfinished: Unfinished) -> usize {
         let count = unfinished.0.len();
-        self.change(unfinished.0, Duration::ZERO, Instant::now()).await;
+        let mut calls = JoinSet::new();
+        self.change(unfinished.0, Duration::ZERO, &mut calls);
+        calls.join_all().await;
         count
     }
 
-    fn take(&self, wanted: impl Fn(&Held) -> bool) -> Vec<(u64, Held)> {
-        let held = self.table.held();
-        let live = |held: &Held| !held.stale.load(Ordering::Acquire);
-        held.iter().filter(|(_, held)| live(held) && wanted(held)).map(|(id, held)| (*id, held.clone())).collect()
+    fn take(&self, wanted: impl Fn(&Held) -> bool) -> Vec<Arc<Held>> {
+        self.table.held().values().filter(|held| !held.is_stale() && wanted(held)).cloned().collect()
+    }
+
+    /// Messages that were not extended in time may have a new owner.
+    fn note_lapsed(&self, now: Instant) {
+        for held in self.table.held().values().filter(|held| held.lapses() <= now) {
+            self.note_stale(held);
+        }
+    }
+
+    fn note_stale(&self, held: &Held) {
+        if held.go_stale() {
+            self.metrics.stale_receipts.with(&[&held.source.label]).add(1);
+        }
     }
 
     /// Sets the visibility of these messages, in batches a queue.
-    async fn change(&self, messages: Vec<(u64, Held)>, to: Duration, now: Instant) {
-        let mut by_queue: HashMap<Arc<str>, Vec<(u64, Held)>> = HashMap::new();
-        for (id, held) in messages {
-            by_queue.entry(Arc::clone(&held.source.url)).or_default().push((id, held));
+    fn change(&self, messages: Vec<Arc<Held>>, to: Duration, calls: &mut JoinSet<()>) {
+        let mut by_queue: BTreeMap<Arc<str>, Vec<Arc<Held>>> = BTreeMap::new();
+        for held in messages {
+            by_queue.entry(Arc::clone(&held.source.url)).or_default().push(held);
         }
-        let mut calls = JoinSet::new();
-        for (_, messages) in by_queue {
+        for messages in by_queue.values() {
             for batch in messages.chunks(MAX_ENTRIES) {
                 let (this, batch) = (self.clone(), batch.to_vec());
-                calls.spawn(async move { this.change_batch(batch, to, now).await });
+                calls.spawn(async move { this.change_batch(&batch, to).await });
             }
         }
-        calls.join_all().await;
     }
 
-    async fn change_batch(&self, batch: Vec<(u64, Held)>, to: Duration, now: Instant) {
-        let Some((_, first)) = batch.first() else { return };
-        let source = Arc::clone(&first.source);
-        let changes = batch.iter().map(|(_, held)| (&*held.receipt_handle, to));
-        let refused = match change(&self.sqs, &self.metrics, &source, changes).await {
-            Ok(refused) => refused,
-            Err(error) => {
-                warn!(%error, queue = source.label, messages = batch.len(), "failed to change visibility");
-                self.mark_lapsed(&batch, now);
-                return;
-            }
-        };
-        let mut table = self.table.held();
-        for (index, (id, held)) in batch.iter().enumerate() {
-            match refused.get(&index) {
-                Some(failure) if !failure.is_passing() => {
-                    debug!(%failure, queue = source.label, "receipt went stale");
-                    self.metrics.stale_receipts.with(&[&source.label]).add(1);
-                    held.stale.store(true, Ordering::Release);
-                }
-                Some(failure) => debug!(%failure, queue = source.label, "visibility not extended, trying again"),
-                None => {
-                    if let Some(held) = table.get_mut(id) {
-                        held.lapses = now + to;
+    async fn change_batch(&self, batch: &[Arc<Held>], to: Duration) {
+        let Some(first) = batch.first() else { return };
+        let source = &first.source;
+        let asked = Instant::now();
+        let changes = batch.iter().map(|held| (&*held.receipt_handle, to));
+        match change(&self.sqs, &self.metrics, source, changes).await {
+            Ok(refused) => {
+                for (index, held) in batch.iter().enumerate() {
+                    match refused.get(&index) {
+                        Some(failure) if !failure.is_passing() => {
+                            debug!(%failure, queue = source.label, "receipt went stale");
+                            self.note_stale(held);
+                        }
+                        Some(failure) => {
+                            debug!(%failure, queue = source.label, "visibility not extended, trying again")
+                        }
+                        None => held.hide_until(asked + to),
                     }
                 }
             }
+            Err(error) => warn!(%error, queue = source.label, messages = batch.len(), "failed to change visibility"),
         }
-    }
-
-    /// Messages that could not be extended in time may have a new owner.
-    fn mark_lapsed(&self, batch: &[(u64, Held)], now: Instant) {
-        for (_, held) in batch.iter().filter(|(_, held)| held.lapses <= now) {
-            self.metrics.stale_receipts.with(&[&held.source.label]).add(1);
-            held.stale.store(true, Ordering::Release);
+        for held in batch {
+            held.is_changing.store(false, Ordering::Release);
         }
     }
 }

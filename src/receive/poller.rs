@@ -60,6 +60,7 @@ impl Poller {
                 (self.poll().await, reserved)
             };
             let (result, reserved) = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 polled = poll => polled,
             };
@@ -82,9 +83,10 @@ impl Poller {
                     self.report(&failure, failures);
                     failures += 1;
                     tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = sleep(backoff(&failure, failures)) => {}
-                    }
+                    biased;
+                            () = stop.cancelled() => return,
+                            () = sleep(backoff(&failure, failures)) => {}
+                        }
                 }
             }
         }
