@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tracing::error;
 
 use crate::config::Config;
+use crate::rate::Rate;
 use crate::receive::Source;
 use crate::registry::Registry;
 use crate::route::Router;
@@ -29,10 +30,22 @@ pub struct State {
     phase: AtomicU8,
     started: SystemTime,
     sources: Vec<Source>,
-    registry: Arc<Registry>,
-    router: Arc<Router>,
-    visibility: Visibility,
-    metrics: Arc<Metrics>,
+    parts: Parts,
+}
+
+/// The parts of the service that the endpoint looks into.
+#[derive(Debug)]
+pub struct Parts {
+    /// The descriptor sets.
+    pub registry: Arc<Registry>,
+    /// The customers.
+    pub router: Arc<Router>,
+    /// What is in flight.
+    pub visibility: Visibility,
+    /// The publish rate.
+    pub rate: Arc<Rate>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Where the service is in its life.
@@ -58,16 +71,10 @@ impl Phase {
 
 impl State {
     /// The state of a service that is starting.
-    pub fn new(
-        config: &Config,
-        registry: Arc<Registry>,
-        router: Arc<Router>,
-        visibility: Visibility,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(config: &Config, parts: Parts) -> Self {
         let sources = config.queues.iter().map(Source::from).collect();
         let phase = AtomicU8::new(Phase::Starting as u8);
-        Self { phase, started: SystemTime::now(), sources, registry, router, visibility, metrics }
+        Self { phase, started: SystemTime::now(), sources, parts }
     }
 
     /// Says where the service is.
@@ -108,5 +115,5 @@ fn readiness(state: &State) -> impl IntoResponse + use<> {
 }
 
 fn exposition(state: &State) -> impl IntoResponse + use<> {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.parts.metrics.render())
 }

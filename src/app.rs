@@ -22,6 +22,7 @@ use crate::delete::Deleter;
 use crate::outcome::quarantine::Quarantine;
 use crate::pipeline::{Ends, Pipeline};
 use crate::publish::Publisher;
+use crate::rate::Rate;
 use crate::receive::{Budget, Poller, Source};
 use crate::registry::{self, Profiles, Registry, Snapshot};
 use crate::route::{self, Router};
@@ -156,7 +157,9 @@ impl App {
 
         let metrics = Arc::new(Metrics::new(config.metrics.customer_label));
         let mut ends = JoinSet::new();
-        let (publisher, run) = Publisher::new(clients.sns.clone(), &config.publish, Arc::clone(&metrics));
+        let rate = Arc::new(Rate::default());
+        let (publisher, run) =
+            Publisher::new(clients.sns.clone(), &config.publish, Arc::clone(&rate), Arc::clone(&metrics));
         ends.spawn(run);
         let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
@@ -170,7 +173,9 @@ impl App {
             Arc::new(Pipeline::new(config, Arc::clone(&registry), Arc::clone(&router), handles, Arc::clone(&metrics)));
 
         let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), config.visibility.timeout());
-        let state = Arc::new(admin::State::new(config, registry, router, visibility.clone(), Arc::clone(&metrics)));
+        let views =
+            admin::Parts { registry, router, visibility: visibility.clone(), rate, metrics: Arc::clone(&metrics) };
+        let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep());
         background.spawn(upkeep(Arc::clone(&metrics)));

@@ -30,7 +30,7 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// SQS for long polls: waits for as long as a poll does, and leaves retries to the poller, which knows when to stop.
     pub long_poll: aws_sdk_sqs::Client,
-    /// SNS.
+    /// SNS, without retries of the SDK's own: the publisher knows the rate, and what else waits.
     pub sns: aws_sdk_sns::Client,
 }
 
@@ -55,10 +55,11 @@ impl Clients {
             .timeout_config(timeouts(settings, attempt + wait))
             .retry_config(RetryConfig::disabled())
             .build();
+        let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
         Self {
             sqs: aws_sdk_sqs::Client::new(shared),
             long_poll: aws_sdk_sqs::Client::from_conf(long_poll),
-            sns: aws_sdk_sns::Client::new(shared),
+            sns: aws_sdk_sns::Client::from_conf(sns),
         }
     }
 }

@@ -264,6 +264,9 @@ pub struct Publish {
     /// Most PublishBatch calls at a time, over all topics.
     #[schemars(range(min = 1, max = 4_096))]
     pub max_concurrent_calls: usize,
+    /// Most PublishBatch calls at a time for one topic, so that a topic that answers slowly does not hold up the others.
+    #[schemars(range(min = 1, max = 4_096))]
+    pub max_concurrent_calls_per_topic: usize,
     /// How often an entry is sent before the message goes back to its queue to be tried again later.
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: u32,
@@ -271,7 +274,13 @@ pub struct Publish {
 
 impl Default for Publish {
     fn default() -> Self {
-        Self { linger_ms: 10, max_batch_bytes: 256 * 1024, max_concurrent_calls: 32, max_attempts: 4 }
+        Self {
+            linger_ms: 10,
+            max_batch_bytes: 256 * 1024,
+            max_concurrent_calls: 32,
+            max_concurrent_calls_per_topic: 8,
+            max_attempts: 4,
+        }
     }
 }
 

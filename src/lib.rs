@@ -17,6 +17,7 @@ pub mod envelope;
 pub mod outcome;
 pub mod pipeline;
 pub mod publish;
+pub mod rate;
 pub mod receive;
 pub mod registry;
 pub mod route;

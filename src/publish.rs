@@ -1,12 +1,15 @@
 //! Publishing: entries into PublishBatch calls, and a confirmation an event.
 //!
-//! Entries of one topic travel together, by count, bytes and age. Every entry gets a verdict of its own, so that nine
-//! good ones never suffer from a bad tenth: passing failures are tried again here, with jittered backoff, and what
-//! still fails goes back to the caller with what it means for the message. An event counts as published when SNS has
-//! confirmed the last of its entries, and only then is there a [`Confirmed`].
+//! Entries of one topic travel together, by count, bytes and age; topics take turns, and all of them share the rate that
+//! SNS holds. Every entry gets a verdict of its own, so that nine good ones never suffer from a bad tenth: passing
+//! failures are tried again here, with jittered backoff, and what still fails goes back to the caller with what it
+//! means for the message. On a FIFO topic the next entry of a group waits for the verdict of the one before. An event
+//! counts as published when SNS has confirmed the last of its entries, and only then is there a [`Confirmed`].
 
 mod attributes;
 mod call;
+mod dispatch;
+mod lanes;
 
 use std::sync::Arc;
 
@@ -15,9 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 pub use attributes::{Attributes, EventId};
 
 use crate::aws::{Failure, Kind};
-use crate::batch::{self, Item, Limits, MAX_ENTRIES};
 use crate::config;
 use crate::outcome::{Outcome, Reason};
+use crate::rate::Rate;
 use crate::telemetry::Metrics;
 
 /// One event for one topic.
@@ -75,7 +78,7 @@ impl From<Error> for Outcome {
 /// The handle by which entries are published. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    items: mpsc::Sender<Item<Arc<str>, Pending>>,
+    items: mpsc::Sender<Pending>,
     max_bytes: usize,
 }
 
@@ -91,15 +94,12 @@ impl Publisher {
     pub fn new(
         sns: aws_sdk_sns::Client,
         settings: &config::Publish,
+        rate: Arc<Rate>,
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let limits = Limits { entries: MAX_ENTRIES, bytes: settings.max_batch_bytes, linger: settings.linger() };
-        // Entries wait in the packer rather than here; the in-flight budget bounds both.
+        // Entries wait in their lanes rather than here; the in-flight budget bounds both.
         let (items, arrived) = mpsc::channel(256);
-        let caller = Arc::new(call::Caller { sns, metrics, max_attempts: settings.max_attempts });
-        let run = batch::run(limits, settings.max_concurrent_calls, arrived, move |topic, entries| {
-            Arc::clone(&caller).publish(topic, entries)
-        });
+        let run = dispatch::Dispatch::new(sns, settings, rate, metrics).run(arrived);
         (Self { items, max_bytes: settings.max_batch_bytes }, run)
     }
 
@@ -117,9 +117,8 @@ impl Publisher {
         for entry in entries {
             let (verdict, answer) = oneshot::channel();
             let topic = Arc::clone(&entry.topic);
-            let item = Item { key: Arc::clone(&topic), bytes: entry.size(), entry: Pending { entry, verdict } };
-            // A closed channel drops the item and with it the sender of the verdict, which is noticed below.
-            let _closed = self.items.send(item).await;
+            // A closed channel drops the entry and with it the sender of the verdict, which is noticed below.
+            let _closed = self.items.send(Pending { entry, verdict }).await;
             waiting.push((topic, answer));
         }
         let mut worst: Option<Error> = None;

@@ -6,6 +6,7 @@ use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use serde::Serialize;
 
 use super::State;
+use crate::rate;
 use crate::receive::Source;
 use crate::telemetry::{Family, Metrics};
 
@@ -20,8 +21,36 @@ pub(super) struct Report {
     queues: Vec<Queue>,
     descriptor_sets: Vec<Set>,
     customers: Customers,
+    publish_rate: PublishRate,
     /// Calls of AWS APIs, by operation.
     calls: BTreeMap<String, u64>,
+}
+
+/// The rate over all topics, in messages a second: what a support case about throttling wants to know.
+#[derive(Debug, Serialize)]
+struct PublishRate {
+    /// What SNS accepted in the last second.
+    current: f64,
+    /// The most that it accepted in any second.
+    highest: f64,
+    /// What it is held to since the last throttle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<f64>,
+    throttled: u64,
+    /// The last throttles, oldest first.
+    throttles: Vec<Throttled>,
+}
+
+#[derive(Debug, Serialize)]
+struct Throttled {
+    at: String,
+    rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<f64>,
+    topic: String,
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,7 +80,7 @@ struct Customers {
 }
 
 pub(super) fn report(state: &State) -> Report {
-    let sets = state.registry.current();
+    let sets = state.parts.registry.current();
     let sets =
         sets.sets().iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
     Report {
@@ -59,14 +88,34 @@ pub(super) fn report(state: &State) -> Report {
         phase: state.phase().name(),
         started_at: DateTime::from(state.started).fmt(DateTimeFormat::DateTime).unwrap_or_default(),
         uptime_seconds: state.started.elapsed().unwrap_or_default().as_secs(),
-        in_flight: state.visibility.in_flight(),
-        queues: state.sources.iter().map(|source| queue(source, &state.metrics)).collect(),
+        in_flight: state.parts.visibility.in_flight(),
+        queues: state.sources.iter().map(|source| queue(source, &state.parts.metrics)).collect(),
         descriptor_sets: sets.collect(),
         customers: Customers {
-            configured: state.router.customers().count(),
-            enabled: state.router.customers().filter(|customer| customer.enabled).count(),
+            configured: state.parts.router.customers().count(),
+            enabled: state.parts.router.customers().filter(|customer| customer.enabled).count(),
         },
-        calls: by(&state.metrics.calls, 1, |_| true),
+        publish_rate: publish_rate(state.parts.rate.report()),
+        calls: by(&state.parts.metrics.calls, 1, |_| true),
+    }
+}
+
+fn publish_rate(report: rate::Report) -> PublishRate {
+    let rounded = |rate: f64| (rate * 10.0).round() / 10.0;
+    let throttled = |throttle: rate::Throttle| Throttled {
+        at: DateTime::from(throttle.at).fmt(DateTimeFormat::DateTime).unwrap_or_default(),
+        rate: rounded(throttle.rate),
+        limit: throttle.limit.map(rounded),
+        topic: throttle.topic,
+        code: throttle.code,
+        request_id: throttle.request_id,
+    };
+    PublishRate {
+        current: rounded(report.rate),
+        highest: rounded(report.highest),
+        limit: report.limit.map(rounded),
+        throttled: report.throttled,
+        throttles: report.throttles.into_iter().map(throttled).collect(),
     }
 }
 

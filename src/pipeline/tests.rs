@@ -38,7 +38,7 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
         enabled: true,
     };
     let router = Arc::new(Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names()));
-    let (publisher, run) = Publisher::new(clients.sns.clone(), &config.publish, Arc::clone(&metrics));
+    let (publisher, run) = Publisher::new(clients.sns.clone(), &config.publish, Arc::default(), Arc::clone(&metrics));
     tokio::spawn(run);
     let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
     tokio::spawn(run);

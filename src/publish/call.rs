@@ -1,73 +1,53 @@
-//! PublishBatch calls, and what each answer means for each entry.
+//! PublishBatch calls.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use tokio::time::sleep;
-use tracing::{debug, warn};
+use tokio::time::Instant;
 
-use super::{Entry, Pending};
-use crate::aws::{Failure, Kind};
+use super::Entry;
+use super::lanes::Waiting;
+use crate::aws::Failure;
 use crate::telemetry::Metrics;
 
 /// Makes the calls of one publisher.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) sns: aws_sdk_sns::Client,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) max_attempts: u32,
+}
+
+/// What came of one call.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) topic: Arc<str>,
+    pub(super) batch: Vec<Waiting>,
+    /// When the call was made.
+    pub(super) called: Instant,
+    /// Of a call that was answered the entries that failed, by index.
+    pub(super) result: Result<HashMap<usize, Failure>, Failure>,
 }
 
 impl Caller {
-    /// Publishes one batch and answers every entry of it.
-    ///
-    /// Entries that fail in passing are sent again, the others go on without them. A call that is refused as a whole
-    /// is split in halves until the entry that is to blame stands alone.
-    pub(super) async fn publish(self: Arc<Self>, topic: Arc<str>, entries: Vec<Pending>) {
-        let mut waiting = vec![(entries, 1)];
-        while let Some((entries, attempt)) = waiting.pop() {
-            match self.call(&topic, &entries).await {
-                Ok(failures) => {
-                    let (again, failure) = self.answer(entries, failures, attempt);
-                    if let Some(failure) = failure {
-                        self.pause(&topic, &failure, attempt).await;
-                        waiting.push((again, attempt + 1));
-                    }
-                }
-                Err(failure) if failure.is_passing() && attempt < self.max_attempts => {
-                    self.pause(&topic, &failure, attempt).await;
-                    waiting.push((entries, attempt + 1));
-                }
-                Err(failure) if failure.kind == Kind::Refused && entries.len() > 1 => {
-                    warn!(%failure, topic = &*topic, entries = entries.len(), "batch refused, splitting it");
-                    let mut first = entries;
-                    let second = first.split_off(first.len() / 2);
-                    waiting.push((second, attempt));
-                    waiting.push((first, attempt));
-                }
-                Err(failure) => {
-                    warn!(%failure, topic = &*topic, entries = entries.len(), attempt, "failed to publish batch");
-                    for pending in entries {
-                        self.verdict(pending, Err(failure.clone()));
-                    }
-                }
-            }
-        }
+    /// Publishes one batch, once.
+    pub(super) async fn publish(self, topic: Arc<str>, batch: Vec<Waiting>) -> Answer {
+        let called = Instant::now();
+        let result = self.call(&topic, &batch).await;
+        Answer { topic, batch, called, result }
     }
 
-    /// One call. Failures by index of the entry; an entry that the answer leaves out has failed, too.
-    async fn call(&self, topic: &str, entries: &[Pending]) -> Result<HashMap<usize, Failure>, Failure> {
+    /// One call. An entry that the answer leaves out has failed, too.
+    async fn call(&self, topic: &str, batch: &[Waiting]) -> Result<HashMap<usize, Failure>, Failure> {
         let mut request = self.sns.publish_batch().topic_arn(topic);
-        for (index, pending) in entries.iter().enumerate() {
-            request = request.publish_batch_request_entries(request_entry(index, &pending.entry)?);
+        for (index, waiting) in batch.iter().enumerate() {
+            request = request.publish_batch_request_entries(request_entry(index, &waiting.pending.entry)?);
         }
         let answer = request.send().await;
         self.metrics.call("sns", "PublishBatch", answer.is_ok());
-        self.metrics.batch_entries.record(entries.len() as f64);
+        self.metrics.batch_entries.record(batch.len() as f64);
         let answer = answer.map_err(|error| Failure::of_call(&error))?;
-        let mut failures: HashMap<usize, Failure> = (0..entries.len()).map(|i| (i, Failure::unanswered())).collect();
+        let mut failures: HashMap<usize, Failure> = (0..batch.len()).map(|i| (i, Failure::unanswered())).collect();
         for entry in answer.successful() {
             if let Some(index) = entry.id().and_then(|id| id.parse().ok()) {
                 failures.remove(&index);
@@ -79,48 +59,6 @@ impl Caller {
             }
         }
         Ok(failures)
-    }
-
-    /// Answers what is decided. Returns the entries to send again, and with them a failure that says why.
-    fn answer(
-        &self,
-        entries: Vec<Pending>,
-        mut failures: HashMap<usize, Failure>,
-        attempt: u32,
-    ) -> (Vec<Pending>, Option<Failure>) {
-        let mut again = Vec::new();
-        let mut reason = None;
-        for (index, pending) in entries.into_iter().enumerate() {
-            match failures.remove(&index) {
-                None => self.verdict(pending, Ok(())),
-                Some(failure) => {
-                    self.metrics.publish_failures.with(&[failure.label()]).add(1);
-                    if failure.is_passing() && attempt < self.max_attempts {
-                        again.push(pending);
-                        reason = Some(failure);
-                    } else {
-                        warn!(%failure, topic = &*pending.entry.topic, attempt, "failed to publish entry");
-                        self.verdict(pending, Err(failure));
-                    }
-                }
-            }
-        }
-        (again, reason)
-    }
-
-    fn verdict(&self, pending: Pending, verdict: Result<(), Failure>) {
-        if verdict.is_ok() {
-            self.metrics.entry_published(&pending.entry.event_type, pending.entry.customer.as_deref());
-        }
-        // Nobody waits for it any more: the drain timed out, and the message is on its way back to the queue.
-        let _gone = pending.verdict.send(verdict);
-    }
-
-    /// Waits before the next attempt: doubling from 100 ms, with jitter, up to 5 s.
-    async fn pause(&self, topic: &str, failure: &Failure, attempt: u32) {
-        debug!(%failure, topic, attempt, "publishing again");
-        let full = (100u64 << attempt.min(6)).min(5_000);
-        sleep(Duration::from_millis(fastrand::u64(full / 2..=full))).await;
     }
 }
 

@@ -24,7 +24,8 @@ async fn publish(
 ) -> (Vec<String>, Calls) {
     let (clients, calls) = clients(move |call, number| answer(number, call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(false));
-    let (publisher, run) = Publisher::new(clients.sns, &config::Publish::default(), Arc::clone(&metrics));
+    let (publisher, run) =
+        Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::clone(&metrics));
     let running = tokio::spawn(run);
     let mut tasks = Vec::new();
     for body in bodies {
@@ -94,7 +95,7 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
         if call.body.contains("poison") { sns_error(400, "InvalidParameter") } else { all(count) }
     });
     let settings = config::Publish { linger_ms: 1_000, ..Default::default() };
-    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::new(Metrics::new(false)));
+    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
@@ -130,7 +131,8 @@ async fn an_event_for_two_topics_is_confirmed_only_when_both_are() {
                 if call.body.contains("globex") { sns_error(404, "NotFound") } else { all(call.count(".Message=")) }
             },
         );
-    let (publisher, run) = Publisher::new(clients.sns, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run) =
+        Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = Entry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
     let error = publisher.publish(vec![entry("1"), other]).await.unwrap_err();
@@ -140,7 +142,8 @@ async fn an_event_for_two_topics_is_confirmed_only_when_both_are() {
 #[tokio::test(start_paused = true)]
 async fn a_publisher_whose_task_is_gone_confirms_nothing() {
     let (clients, _) = clients(|_, _| all(1));
-    let (publisher, run) = Publisher::new(clients.sns, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run) =
+        Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     drop(run);
     let publish = tokio::time::timeout(Duration::from_secs(1), publisher.publish(vec![entry("1")]));
     assert!(publish.await.unwrap().unwrap_err().is_retryable());

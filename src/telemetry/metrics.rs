@@ -30,6 +30,8 @@ pub struct Metrics {
     pub published: Family,
     /// Entries that SNS refused or that failed, by error code.
     pub publish_failures: Family,
+    /// Calls that SNS throttled, as a whole or in part, by error code.
+    pub throttles: Family,
     /// Calls of AWS APIs, by service, operation and result (`ok`, `error`).
     pub calls: Family,
     /// From the message's arrival in the source queue to the confirmation of its last entry, in seconds.
@@ -86,6 +88,7 @@ impl Metrics {
                 "Attempts to publish an entry that failed, by error code",
                 &["code"],
             ),
+            throttles: family("protobridge_publish_throttles_total", "Calls that SNS throttled", &["code"]),
             calls: family("protobridge_aws_calls_total", "Calls of AWS APIs", &["service", "operation", "result"]),
             latency: histogram(
                 &recorder,
