@@ -18,12 +18,13 @@ pub use preflight::{QueueError, probe};
 use crate::admin;
 use crate::aws::Clients;
 use crate::config::Config;
+use crate::dedupe::{StoreError, Window};
 use crate::delete::Deleter;
 use crate::outcome::quarantine::Quarantine;
 use crate::pipeline::{Ends, Pipeline};
 use crate::publish::Publisher;
 use crate::rate::Rate;
-use crate::receive::{Budget, Poller, Source};
+use crate::receive::{Budget, Depth, Poller, Source, crew};
 use crate::registry::{self, Profiles, Registry, Snapshot};
 use crate::route::{self, Router};
 use crate::telemetry::Metrics;
@@ -41,6 +42,9 @@ pub enum Error {
     /// A queue cannot be used.
     #[error(transparent)]
     Queue(#[from] Box<QueueError>),
+    /// The store of the duplicate window cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The admin endpoint cannot listen.
     #[error("cannot listen on {address}: {error}; set `admin.listen` to a free address and port")]
     Listen {
@@ -54,7 +58,7 @@ pub enum Error {
 impl Error {
     /// Whether the configuration or a file that it names is to blame, rather than the world outside.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Descriptors(_) | Self::Customers(_))
+        matches!(self, Self::Descriptors(_) | Self::Customers(_) | Self::Store(_))
     }
 }
 
@@ -168,7 +172,8 @@ impl App {
         let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
         let Parts { registry, router, .. } = parts;
-        let handles = Ends { publisher, quarantine, releaser, deleter };
+        let window = Window::new(&config.dedupe, Arc::clone(&metrics))?;
+        let handles = Ends { window, publisher, quarantine, releaser, deleter };
         let pipeline =
             Arc::new(Pipeline::new(config, Arc::clone(&registry), Arc::clone(&router), handles, Arc::clone(&metrics)));
 
@@ -205,16 +210,19 @@ impl App {
         let receive = &config.receive;
         let budget =
             Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, Arc::clone(&self.metrics));
-        for queue in &config.queues {
+        let sources: Vec<Arc<Source>> = config.queues.iter().map(|queue| Arc::new(Source::from(queue))).collect();
+        for source in &sources {
             let (clients, budget, visibility) = (clients.clone(), budget.clone(), self.visibility.clone());
-            let source = Arc::new(Source::from(queue));
+            let source = Arc::clone(source);
             let poller = Poller::new(source, config, clients, budget, visibility, Arc::clone(&self.metrics));
-            for _ in 0..receive.pollers {
-                let (pipeline, messages) = (Arc::clone(&self.pipeline), self.messages.clone());
-                let abort = self.abort.clone();
-                let deliver = move |received| pipeline.accept(&messages, &abort, received);
-                self.pollers.spawn(poller.clone().run(self.stop.clone(), deliver));
-            }
+            let (pipeline, messages, abort) = (Arc::clone(&self.pipeline), self.messages.clone(), self.abort.clone());
+            let deliver = move |received| pipeline.accept(&messages, &abort, received);
+            let count = receive.min_pollers..=receive.max_pollers;
+            self.pollers.spawn(crew::run(poller, count, self.stop.clone(), deliver));
+        }
+        if receive.depth_seconds > 0 {
+            let depth = Depth::new(clients.sqs.clone(), Arc::clone(&self.metrics), sources);
+            self.background.spawn(depth.watch(Duration::from_secs(receive.depth_seconds)));
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Config {
     pub route: Route,
     /// Publishing to the customers' topics.
     pub publish: Publish,
+    /// Duplicates: what was published lately is not published again.
+    pub dedupe: Dedupe,
     /// When a message that could not be finished is tried again.
     pub retry: Retry,
     /// Stopping.
@@ -114,9 +116,13 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Receive {
-    /// Concurrent long polls of each queue.
+    /// Long polls of each queue that are always under way.
     #[schemars(range(min = 1, max = 256))]
-    pub pollers: usize,
+    pub min_pollers: usize,
+    /// Most long polls of each queue at a time. A poll that comes back full starts another, one that comes back empty
+    /// ends.
+    #[schemars(range(min = 1, max = 256))]
+    pub max_pollers: usize,
     /// How long one poll waits for a message, in seconds. SQS allows 20 at most; 0 is a short poll and costs more.
     #[schemars(range(min = 0, max = 20))]
     pub wait_seconds: u32,
@@ -128,11 +134,21 @@ pub struct Receive {
     /// poller, pollers wait for each other.
     #[schemars(range(min = 1_048_576))]
     pub max_in_flight_bytes: usize,
+    /// How often SQS is asked how much is on each queue, in seconds; 0 is never.
+    #[schemars(range(max = 3_600))]
+    pub depth_seconds: u64,
 }
 
 impl Default for Receive {
     fn default() -> Self {
-        Self { pollers: 4, wait_seconds: 20, max_in_flight_messages: 2_000, max_in_flight_bytes: 64 * 1024 * 1024 }
+        Self {
+            min_pollers: 1,
+            max_pollers: 8,
+            wait_seconds: 20,
+            max_in_flight_messages: 2_000,
+            max_in_flight_bytes: 64 * 1024 * 1024,
+            depth_seconds: 30,
+        }
     }
 }
 
@@ -280,6 +296,42 @@ impl Default for Publish {
             max_concurrent_calls: 32,
             max_concurrent_calls_per_topic: 8,
             max_attempts: 4,
+        }
+    }
+}
+
+/// Duplicates. What SNS has confirmed for a customer is not published to that customer again when the event comes once
+/// more, by the same SQS message or by another with the same event id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dedupe {
+    /// Whether duplicates are suppressed at all.
+    pub enabled: bool,
+    /// How long a published event is remembered, in seconds.
+    #[schemars(range(min = 1, max = 1_209_600))]
+    pub window_seconds: u64,
+    /// How many published events this process remembers at most, each customer counted by itself; about 100 bytes each.
+    #[schemars(range(min = 1))]
+    pub max_entries: usize,
+    /// URL of a Redis in which several replicas share what they remember, such as `rediss://host:6379`. Default: each
+    /// replica knows only what it has published itself. While Redis cannot be reached, events are delivered all the same.
+    pub redis_url: Option<String>,
+    /// Beginning of the names of all keys in Redis, so that several installations can share one.
+    pub redis_prefix: String,
+    /// How long an answer of Redis is waited for, in milliseconds; an event waits at most twice as long.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub redis_timeout_ms: u64,
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            window_seconds: 900,
+            max_entries: 200_000,
+            redis_url: None,
+            redis_prefix: "protobridge".into(),
+            redis_timeout_ms: 250,
         }
     }
 }

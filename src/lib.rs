@@ -10,6 +10,7 @@ pub mod aws;
 pub mod batch;
 pub mod cli;
 pub mod config;
+pub mod dedupe;
 pub mod delete;
 #[cfg(feature = "demo")]
 pub mod embedded;

@@ -5,23 +5,55 @@
 //! quarantine queue has it ([`quarantine::Stored`]), or a rule that someone wrote leaves it out ([`route::Filtered`]).
 //! [`Reached`] is made from those and from nothing else, and [`delete`](crate::delete) wants one.
 
+mod account;
 pub mod quarantine;
 
 use std::fmt;
 
-use crate::{publish, route};
+pub use account::{Account, Settled};
+
+use crate::{dedupe, publish, route};
 
 /// What becomes of one message.
 #[derive(Debug)]
 pub enum Outcome {
     /// Every topic that the event routes to has it.
-    Published(publish::Confirmed),
+    Published(Everywhere),
+    /// Every topic that the event routes to had it before.
+    Duplicate(Everywhere),
     /// A rule that someone wrote leaves it out.
     Filtered(route::Filtered),
     /// It can never be published as it is; the reason is for people.
     Quarantine(Verdict),
     /// Not now; it stays on its queue and comes back after a while.
     Retry(String),
+}
+
+/// Proof that one topic has an event: SNS confirmed it, now or within the window of duplicates.
+#[derive(Debug)]
+pub struct Delivered(());
+
+impl From<publish::Confirmed> for Delivered {
+    fn from(_: publish::Confirmed) -> Self {
+        Self(())
+    }
+}
+
+impl From<dedupe::Seen> for Delivered {
+    fn from(_: dedupe::Seen) -> Self {
+        Self(())
+    }
+}
+
+/// Proof that every topic of an event has it.
+#[derive(Debug)]
+pub struct Everywhere(());
+
+impl Everywhere {
+    /// The proof for an event with one topic for each of these; there is none for an event without topics.
+    pub fn of(deliveries: &[Delivered]) -> Option<Self> {
+        (!deliveries.is_empty()).then_some(Self(()))
+    }
 }
 
 /// Why a message goes into quarantine.
@@ -101,8 +133,8 @@ impl From<Verdict> for Outcome {
 #[derive(Debug)]
 pub struct Reached(());
 
-impl From<publish::Confirmed> for Reached {
-    fn from(_: publish::Confirmed) -> Self {
+impl From<Everywhere> for Reached {
+    fn from(_: Everywhere) -> Self {
         Self(())
     }
 }

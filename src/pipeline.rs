@@ -1,4 +1,4 @@
-//! The way of an event, on one page: envelope → registry → transcode → route → publish → outcome → delete.
+//! The way of an event, on one page: envelope → registry → transcode → route → dedupe → publish → outcome → delete.
 //!
 //! Everything up to the publish is plain computation on one message; it ends in entries or in an outcome. What holds
 //! whatever happens: a message is deleted only through [`Deleter::delete`], which wants the proof; it is given back
@@ -12,14 +12,15 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::config::{self, Config};
+use crate::dedupe::{MessageId, Pair, Seen, Window};
 use crate::delete::Deleter;
 use crate::envelope::Envelope;
 use crate::outcome::quarantine::Quarantine;
-use crate::outcome::{Outcome, Reached, Reason, Verdict};
-use crate::publish::{Attributes, Entry, EventId, Publisher};
+use crate::outcome::{Delivered, Everywhere, Outcome, Reached, Reason, Settled, Verdict};
+use crate::publish::{self, Attributes, Entry, EventId, Publisher};
 use crate::receive::{Message, Receipt, Received};
 use crate::registry::{EventType, Registry, Snapshot};
 use crate::route::{Decision, Destination, Router};
@@ -35,6 +36,7 @@ pub struct Pipeline {
     retry: config::Retry,
     registry: Arc<Registry>,
     router: Arc<Router>,
+    window: Arc<Window>,
     publisher: Publisher,
     quarantine: Quarantine,
     releaser: Releaser,
@@ -46,6 +48,7 @@ pub struct Pipeline {
 /// Repeated lines of the log.
 #[derive(Debug)]
 struct Logs {
+    duplicates: Seldom,
     quarantined: Seldom,
     retried: Seldom,
 }
@@ -53,6 +56,8 @@ struct Logs {
 /// Where the pipeline's work ends up.
 #[derive(Debug)]
 pub struct Ends {
+    /// Knows what was published lately.
+    pub window: Arc<Window>,
     /// Takes what is ready for the topics.
     pub publisher: Publisher,
     /// Takes what can never be published.
@@ -62,17 +67,6 @@ pub struct Ends {
     /// Takes what is done.
     pub deleter: Deleter,
 }
-
-/// What is known of an event when its outcome is decided.
-struct Decided {
-    /// Full name of its type if that is a known one.
-    event_type: Option<Arc<str>>,
-    schema_hash: Option<Arc<str>>,
-    outcome: Outcome,
-}
-
-/// Metric label of events whose type is not known.
-const UNKNOWN: &str = "unknown";
 
 impl Pipeline {
     /// A pipeline of these parts.
@@ -90,12 +84,17 @@ impl Pipeline {
             retry: config.retry.clone(),
             registry,
             router,
+            window: ends.window,
             publisher: ends.publisher,
             quarantine: ends.quarantine,
             releaser: ends.releaser,
             deleter: ends.deleter,
             metrics,
-            logs: Logs { quarantined: Seldom::new(period), retried: Seldom::new(period) },
+            logs: Logs {
+                duplicates: Seldom::new(period),
+                quarantined: Seldom::new(period),
+                retried: Seldom::new(period),
+            },
         }
     }
 
@@ -124,8 +123,9 @@ impl Pipeline {
         let mut group = group.into_iter();
         while let Some(received) = group.next() {
             let Some(delay) = self.carry(received).await else { continue };
-            for Received { message, receipt } in group {
-                self.count(&message, None, "retried");
+            for Received { message, mut receipt } in group {
+                receipt.account.open(self.known_type(&message).as_ref());
+                receipt.account.close(Settled::Retried);
                 self.releaser.release(receipt, delay).await;
             }
             return;
@@ -134,32 +134,91 @@ impl Pipeline {
 
     /// One message, from receive to delete. Returns the delay if it was given back.
     async fn carry(&self, received: Received) -> Option<Duration> {
-        let Received { message, receipt } = received;
-        let decided = self.decide(&message, &receipt).await;
-        self.settle(message, receipt, decided).await
-    }
-
-    async fn decide(&self, message: &Message, receipt: &Receipt) -> Decided {
+        let Received { message, mut receipt } = received;
         let snapshot = self.registry.current();
-        let mut decided = Decided { event_type: None, schema_hash: None, outcome: Outcome::Retry(String::new()) };
-        decided.outcome = match self.prepare(&snapshot, message, &mut decided) {
-            Ok(_) if receipt.hold.is_stale() => Outcome::Retry("its receipt went stale before the publish".to_owned()),
-            Ok(entries) => match self.publisher.publish(entries).await {
-                Ok(confirmed) => Outcome::Published(confirmed),
-                Err(error) => error.into(),
-            },
+        let mut event = None;
+        let prepared = self.prepare(&snapshot, &message, &mut event);
+        receipt.account.open(event.map(|event: &Arc<EventType>| &event.name));
+        let outcome = match prepared {
+            Ok(entries) => self.publish(&message, &receipt, entries).await,
             Err(outcome) => outcome,
         };
-        decided
+        self.settle(message, receipt, event.map(|event| &*event.schema_hash), outcome).await
     }
 
-    /// From the message to its entries, or to the outcome that there are none.
-    fn prepare(&self, snapshot: &Snapshot, message: &Message, decided: &mut Decided) -> Result<Vec<Entry>, Outcome> {
+    /// Publishes an event to each of its topics that has not had it yet.
+    async fn publish(&self, message: &Message, receipt: &Receipt, entries: Vec<Entry>) -> Outcome {
+        let pairs: Vec<Pair> = entries.iter().map(|entry| entry.pair).collect();
+        let found = self.window.claim(&pairs, MessageId::new(&message.message_id)).await;
+        if receipt.hold.is_stale() {
+            return Outcome::Retry("its receipt went stale before the publish".to_owned());
+        }
+        let (mut claims, mut open, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
+        for (entry, found) in entries.into_iter().zip(found) {
+            match found {
+                Ok(claim) => {
+                    claims.push(claim);
+                    open.push(entry);
+                }
+                Err(seen) => {
+                    self.note_duplicate(message, &entry, &seen);
+                    delivered.push(Delivered::from(seen));
+                }
+            }
+        }
+        let is_duplicate = open.is_empty();
+        let (mut confirmed, mut error) = (Vec::new(), None::<publish::Error>);
+        for (claim, verdict) in claims.into_iter().zip(self.publisher.publish(open).await) {
+            match verdict {
+                Ok(proof) => {
+                    confirmed.push(claim);
+                    delivered.push(proof.into());
+                }
+                Err(failed) => {
+                    error = Some(match error {
+                        None => failed,
+                        Some(known) => known.or_worse(failed),
+                    });
+                }
+            }
+        }
+        self.window.confirm(confirmed).await;
+        match (error, Everywhere::of(&delivered)) {
+            (Some(error), _) => error.into(),
+            (None, Some(everywhere)) if is_duplicate => Outcome::Duplicate(everywhere),
+            (None, Some(everywhere)) => Outcome::Published(everywhere),
+            (None, None) => Outcome::Retry("it was routed to no topic; this is a defect of protobridge".to_owned()),
+        }
+    }
+
+    fn note_duplicate(&self, message: &Message, entry: &Entry, seen: &Seen) {
+        let (queue, cause) = (&message.source.label, seen.cause.code());
+        self.metrics.duplicates.with(&[queue, &entry.event_type, cause]).add(1);
+        if let Some(kept_back) = self.logs.duplicates.turn() {
+            let (message_id, first_message_id, topic) = (&message.message_id, &seen.first, &*entry.topic);
+            let event_type = &*entry.event_type;
+            info!(cause, event_type, topic, message_id, %first_message_id, queue, kept_back, "duplicate suppressed");
+        }
+    }
+
+    /// Name of the event's type, if it is a known one.
+    fn known_type(&self, message: &Message) -> Option<Arc<str>> {
+        let envelope = Envelope::open(&message.body, &message.attributes, &self.envelope).ok()?;
+        let snapshot = self.registry.current();
+        self.event_type(&snapshot, message, &envelope).ok().map(|event_type| Arc::clone(&event_type.name))
+    }
+
+    /// From the message to its entries, or to the outcome that there are none. Notes the event's type on the way.
+    fn prepare<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        message: &Message,
+        known: &mut Option<&'s Arc<EventType>>,
+    ) -> Result<Vec<Entry>, Outcome> {
         let envelope = Envelope::open(&message.body, &message.attributes, &self.envelope)
             .map_err(|error| Reason::BadEnvelope.because(error))?;
         let event_type = self.event_type(snapshot, message, &envelope)?;
-        decided.event_type = Some(Arc::clone(&event_type.name));
-        decided.schema_hash = Some(Arc::clone(&event_type.schema_hash));
+        *known = Some(event_type);
 
         let named = envelope.attribute(&self.customer_attribute);
         let mut transcoder = Transcoder::new(event_type, &envelope.payload, self.router.profile(named))?;
@@ -201,7 +260,9 @@ impl Pipeline {
 
     fn entry(&self, event: &Event<'_>, destination: Destination, body: Arc<str>) -> Result<Entry, Verdict> {
         let fifo = destination.topic.ends_with(".fifo");
+        let whose = destination.customer.as_ref().unwrap_or(&destination.topic);
         let entry = Entry {
+            pair: Pair::new(&event.event_type.name, event.id.as_str(), whose),
             attributes: event.attributes(destination.customer.as_deref()),
             topic: destination.topic,
             customer: destination.customer,
@@ -219,35 +280,34 @@ impl Pipeline {
     }
 
     /// Acts on the outcome. Returns the delay if the message was given back.
-    async fn settle(&self, message: Message, receipt: Receipt, decided: Decided) -> Option<Duration> {
-        let Decided { event_type, schema_hash, outcome } = decided;
-        let event_type = event_type.as_deref();
-        let proof: Reached = match outcome {
-            Outcome::Published(confirmed) => {
+    async fn settle(
+        &self,
+        message: Message,
+        mut receipt: Receipt,
+        schema_hash: Option<&str>,
+        outcome: Outcome,
+    ) -> Option<Duration> {
+        let (proof, settled): (Reached, Settled) = match outcome {
+            Outcome::Published(everywhere) => {
                 self.metrics.event_latency(message.sent.elapsed().unwrap_or_default());
-                self.count(&message, event_type, "published");
-                confirmed.into()
+                (everywhere.into(), Settled::Published)
             }
+            Outcome::Duplicate(everywhere) => (everywhere.into(), Settled::Duplicate),
             Outcome::Filtered(filtered) => {
-                debug!(message_id = message.message_id, event_type, rule = filtered.rule(), "filtered");
-                self.count(&message, event_type, "filtered");
-                filtered.into()
+                debug!(message_id = message.message_id, rule = filtered.rule(), "filtered");
+                (filtered.into(), Settled::Filtered)
             }
-            Outcome::Retry(cause) => return Some(self.give_back(&message, receipt, event_type, &cause).await),
-            Outcome::Quarantine(verdict) => {
-                if receipt.hold.is_stale() {
-                    let cause = "its receipt went stale before it was quarantined";
-                    return Some(self.give_back(&message, receipt, event_type, cause).await);
-                }
-                match self.store(&message, &verdict, schema_hash.as_deref()).await {
-                    Ok(proof) => {
-                        self.count(&message, event_type, "quarantined");
-                        proof
-                    }
-                    Err(cause) => return Some(self.give_back(&message, receipt, event_type, &cause).await),
-                }
+            Outcome::Retry(cause) => return Some(self.give_back(&message, receipt, &cause).await),
+            Outcome::Quarantine(_) if receipt.hold.is_stale() => {
+                let cause = "its receipt went stale before it was quarantined";
+                return Some(self.give_back(&message, receipt, cause).await);
             }
+            Outcome::Quarantine(verdict) => match self.store(&message, &verdict, schema_hash).await {
+                Ok(proof) => (proof, Settled::Quarantined),
+                Err(cause) => return Some(self.give_back(&message, receipt, &cause).await),
+            },
         };
+        receipt.account.close(settled);
         self.deleter.delete(receipt, proof).await;
         None
     }
@@ -272,19 +332,15 @@ impl Pipeline {
         }
     }
 
-    async fn give_back(&self, message: &Message, receipt: Receipt, event_type: Option<&str>, cause: &str) -> Duration {
+    async fn give_back(&self, message: &Message, mut receipt: Receipt, cause: &str) -> Duration {
         let delay = delay(&self.retry, message.receive_count);
         if let Some(kept_back) = self.logs.retried.turn() {
             let (message_id, queue, delay_seconds) = (&message.message_id, &message.source.label, delay.as_secs());
             warn!(cause, message_id, queue, delay_seconds, kept_back, "message will be tried again");
         }
-        self.count(message, event_type, "retried");
+        receipt.account.close(Settled::Retried);
         self.releaser.release(receipt, delay).await;
         delay
-    }
-
-    fn count(&self, message: &Message, event_type: Option<&str>, outcome: &str) {
-        self.metrics.settled.with(&[&message.source.label, event_type.unwrap_or(UNKNOWN), outcome]).add(1);
     }
 }
 

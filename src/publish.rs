@@ -3,8 +3,8 @@
 //! Entries of one topic travel together, by count, bytes and age; topics take turns, and all of them share the rate that
 //! SNS holds. Every entry gets a verdict of its own, so that nine good ones never suffer from a bad tenth: passing
 //! failures are tried again here, with jittered backoff, and what still fails goes back to the caller with what it
-//! means for the message. On a FIFO topic the next entry of a group waits for the verdict of the one before. An event
-//! counts as published when SNS has confirmed the last of its entries, and only then is there a [`Confirmed`].
+//! means for the message. On a FIFO topic the next entry of a group waits for the verdict of the one before. Only when
+//! SNS has confirmed an entry is there a [`Confirmed`].
 
 mod attributes;
 mod call;
@@ -19,6 +19,7 @@ pub use attributes::{Attributes, EventId};
 
 use crate::aws::{Failure, Kind};
 use crate::config;
+use crate::dedupe::Pair;
 use crate::outcome::{Outcome, Reason};
 use crate::rate::Rate;
 use crate::telemetry::Metrics;
@@ -40,6 +41,8 @@ pub struct Entry {
     pub group: Option<String>,
     /// Deduplication id, for FIFO topics.
     pub deduplication_id: Option<String>,
+    /// Event and customer, by which a duplicate is known.
+    pub pair: Pair,
 }
 
 impl Entry {
@@ -49,7 +52,7 @@ impl Entry {
     }
 }
 
-/// Proof that SNS has confirmed every entry of an event.
+/// Proof that SNS has confirmed an entry.
 #[derive(Debug)]
 pub struct Confirmed(());
 
@@ -66,6 +69,11 @@ impl Error {
     /// is; a missing topic or permission is somebody's to mend, and the message waits for that.
     pub fn is_retryable(&self) -> bool {
         self.failure.kind != Kind::Refused
+    }
+
+    /// Of two errors of one event the one that decides: one that may pass, because then the whole event is tried again.
+    pub fn or_worse(self, other: Self) -> Self {
+        if !self.is_retryable() && other.is_retryable() { other } else { self }
     }
 }
 
@@ -108,11 +116,9 @@ impl Publisher {
         self.max_bytes
     }
 
-    /// Publishes all entries of one event, and waits until each is confirmed or has failed for good.
-    ///
-    /// # Errors
-    /// The first failure; one that may pass is preferred, because then the whole event is tried again.
-    pub async fn publish(&self, entries: Vec<Entry>) -> Result<Confirmed, Error> {
+    /// Publishes the entries of one event, and waits until each is confirmed or has failed for good. The verdicts are in
+    /// the order of the entries.
+    pub async fn publish(&self, entries: Vec<Entry>) -> Vec<Result<Confirmed, Error>> {
         let mut waiting = Vec::with_capacity(entries.len());
         for entry in entries {
             let (verdict, answer) = oneshot::channel();
@@ -121,20 +127,12 @@ impl Publisher {
             let _closed = self.items.send(Pending { entry, verdict }).await;
             waiting.push((topic, answer));
         }
-        let mut worst: Option<Error> = None;
+        let mut verdicts = Vec::with_capacity(waiting.len());
         for (topic, answer) in waiting {
             let verdict = answer.await.unwrap_or_else(|_| Err(stopped()));
-            if let Err(failure) = verdict {
-                let error = Error { topic, failure };
-                if worst.as_ref().is_none_or(|known| !known.is_retryable() && error.is_retryable()) {
-                    worst = Some(error);
-                }
-            }
+            verdicts.push(verdict.map(|()| Confirmed(())).map_err(|failure| Error { topic, failure }));
         }
-        match worst {
-            Some(error) => Err(error),
-            None => Ok(Confirmed(())),
-        }
+        verdicts
     }
 }
 

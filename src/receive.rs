@@ -1,10 +1,12 @@
 //! Long polls: messages from SQS, as many as the in-flight budget allows.
 //!
-//! A poll reserves room for the most that it can return before it asks, so what is in flight never exceeds the budget.
+//! Each queue has a [crew] of pollers. A poll reserves room for the most that it can return before it asks, so what is in flight never exceeds the budget.
 //! What a poller does not do is decide anything about a message: it hands every one to the pipeline with a [`Receipt`],
 //! and whoever lets go of a receipt without a decision leaves the message to come back when its visibility lapses.
 
 mod budget;
+pub mod crew;
+mod depth;
 mod poller;
 
 use std::collections::HashMap;
@@ -15,9 +17,12 @@ use aws_sdk_sqs::types::{self as sqs, MessageAttributeValue, MessageSystemAttrib
 use tokio::time::Instant;
 
 pub use budget::{Budget, Permit};
+pub use depth::Depth;
 pub use poller::Poller;
 
 use crate::config;
+use crate::outcome::Account;
+use crate::telemetry::Metrics;
 use crate::visibility::{Hold, Visibility};
 
 /// A queue that messages are received from.
@@ -77,6 +82,8 @@ pub struct Receipt {
     pub handle: Arc<str>,
     /// Keeps the message hidden.
     pub hold: Hold,
+    /// What is counted of the message.
+    pub account: Account,
     /// The message's share of the in-flight budget.
     _permit: Permit,
 }
@@ -131,6 +138,7 @@ impl Received {
         messages: Vec<sqs::Message>,
         visibility: &Visibility,
         mut reserved: Permit,
+        metrics: &Arc<Metrics>,
         at: Instant,
     ) -> Vec<Self> {
         let messages = messages.into_iter().filter_map(|message| Message::new(source, message));
@@ -138,7 +146,8 @@ impl Received {
             .map(|(message, handle)| {
                 let permit = reserved.split(message.size());
                 let hold = visibility.hold(source, &handle, at);
-                let receipt = Receipt { source: Arc::clone(source), handle, hold, _permit: permit };
+                let account = Account::new(source, metrics);
+                let receipt = Receipt { source: Arc::clone(source), handle, hold, account, _permit: permit };
                 Self { message, receipt }
             })
             .collect()
@@ -158,7 +167,8 @@ impl Receipt {
     pub(crate) fn for_tests(handle: &str, visibility: &Visibility, permit: Permit, received: Instant) -> Self {
         let (source, handle) = (Arc::new(Source::for_tests()), handle.into());
         let hold = visibility.hold(&source, &handle, received);
-        Self { source, handle, hold, _permit: permit }
+        let account = Account::new(&source, visibility.metrics());
+        Self { source, handle, hold, account, _permit: permit }
     }
 }
 

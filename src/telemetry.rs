@@ -4,10 +4,12 @@
 //! process (the tests start many) without mixing their counts. Counters can be read back, for `/status` and the
 //! demo's table.
 
+mod family;
 mod log;
 mod metrics;
 mod seldom;
 
+pub use family::{Family, Level, Member, Tally};
 pub use log::init as init_log;
-pub use metrics::{Family, Metrics, Tally};
+pub use metrics::Metrics;
 pub use seldom::Seldom;

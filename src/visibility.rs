@@ -136,6 +136,11 @@ impl Visibility {
         Hold { held, table: Arc::clone(&self.table) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// How many messages are in flight.
     pub fn in_flight(&self) -> usize {
         self.table.held().len()

@@ -7,6 +7,8 @@ use tracing::warn;
 
 use crate::aws::{Clients, Failure, Kind};
 use crate::config::Config;
+use crate::dedupe::Store;
+use crate::telemetry::Metrics;
 
 /// A queue that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +35,8 @@ pub(super) async fn queues(clients: &Clients, config: &Config) -> Result<(), Box
     Ok(())
 }
 
-/// Asks for every queue and topic, each by itself: what it is, and whether it is there.
+/// Asks for every queue and topic, and for the store of the duplicate window, each by itself: what it is, and whether it
+/// is there.
 pub async fn probe(clients: &Clients, config: &Config, topics: &[Arc<str>]) -> Vec<(String, Result<(), String>)> {
     let mut results = Vec::new();
     for queue in &config.queues {
@@ -48,6 +51,14 @@ pub async fn probe(clients: &Clients, config: &Config, topics: &[Arc<str>]) -> V
         let answer = clients.sns.get_topic_attributes().topic_arn(&**topic).send().await;
         let result = answer.map(|_| ()).map_err(|error| Failure::of_call(&error).to_string());
         results.push((format!("topic {topic}"), result));
+    }
+    if let Some(url) = &config.dedupe.redis_url {
+        let store = Store::new(url, &config.dedupe, Arc::new(Metrics::new(false)));
+        let result = match store {
+            Ok(store) => store.ping().await,
+            Err(error) => Err(error.to_string()),
+        };
+        results.push(("the store of dedupe.redis_url".to_owned(), result));
     }
     results
 }

@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Configuration file (YAML)
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: PathBuf,
-    /// Also ask AWS whether the queues and topics exist
+    /// Also ask AWS whether the queues and topics exist, and Redis, where it is configured, whether it answers
     #[arg(long)]
     online: bool,
 }
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.online {
         let problems = super::runtime()?.block_on(online(&config, &parts, &mut out))?;
         if problems > 0 {
-            bail!("{problems} of the queues and topics cannot be used");
+            bail!("{problems} of what the configuration names cannot be used");
         }
     }
     writeln!(out, "ok")?;

@@ -153,7 +153,7 @@ flavour: sweet
 taps: [a]
 retry: {min_seconds: 400}
 ";
-        insta::assert_snapshot!(problems(yaml, &["PROTOBRIDGE_RECEIVE_POLLERS=many", "PROTOBRIDGE_PUBLISH_LINGER=3"]), @r#"
+        insta::assert_snapshot!(problems(yaml, &["PROTOBRIDGE_RECEIVE_MAX_POLLERS=many", "PROTOBRIDGE_PUBLISH_LINGER=3"]), @r#"
         14 problems in protobridge.yaml:
           line 3: aws.regoin: unknown key; did you mean `region`?
           line 4: aws.connect_timeout_ms: expected an integer of at least 1, found "3s"
@@ -164,11 +164,11 @@ retry: {min_seconds: 400}
           line 11: log.format: expected `auto`, `human` or `json`, found "humna"; did you mean `human`?
           line 12: log.format: given twice; first on line 11
           line 13: linger_ms: unknown key; did you mean `publish.linger_ms`?
-          line 14: flavour: unknown key; known here: aws, queues, receive, visibility, envelope, descriptors, taps, profiles, route, publish, retry, shutdown, admin, log, metrics
+          line 14: flavour: unknown key; known here: aws, queues, receive, visibility, envelope, descriptors, taps, profiles, route, publish, dedupe, retry, shutdown, admin, log, metrics
           line 15: taps: expected a mapping of keys to values, found a list
           line 16: retry: min_seconds (400) is more than max_seconds (300)
           PROTOBRIDGE_PUBLISH_LINGER: unknown variable; did you mean `PROTOBRIDGE_PUBLISH_LINGER_MS`?
-          PROTOBRIDGE_RECEIVE_POLLERS: receive.pollers: expected an integer from 1 to 256, found "many"
+          PROTOBRIDGE_RECEIVE_MAX_POLLERS: receive.max_pollers: expected an integer from 1 to 256, found "many"
         "#);
     }
 

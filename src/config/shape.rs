@@ -301,7 +301,8 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // What has no default, or one that cannot be written down.
-        const OWN: [&str; 10] = [
+        const OWN: [&str; 11] = [
+            "/dedupe/redis_url",
             "/aws/region",
             "/aws/endpoint_url",
             "/queues/0/url",

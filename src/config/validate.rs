@@ -22,6 +22,7 @@ impl Config {
         rules.taps(self);
         rules.route(self);
         rules.retry(self);
+        rules.receive(self);
         rules.log(self);
         if self.descriptors.path.as_os_str().is_empty() {
             rules.refuse("descriptors.path", "must not be empty");
@@ -55,6 +56,13 @@ impl Rules {
         }
         if config.aws.endpoint_url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
             self.refuse("aws.endpoint_url", "is not a URL such as `http://localhost:4566`");
+        }
+    }
+
+    fn receive(&mut self, config: &Config) {
+        let (fewest, most) = (config.receive.min_pollers, config.receive.max_pollers);
+        if fewest > most {
+            self.refuse("receive", format!("min_pollers ({fewest}) is more than max_pollers ({most})"));
         }
     }
 

@@ -46,7 +46,8 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     tokio::spawn(run);
     let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
-    let ends = Ends { publisher, quarantine, releaser, deleter };
+    let window = Window::new(&config.dedupe, Arc::clone(&metrics)).unwrap();
+    let ends = Ends { window, publisher, quarantine, releaser, deleter };
     Stage {
         pipeline: Arc::new(Pipeline::new(&config, registry, router, ends, Arc::clone(&metrics))),
         visibility: Visibility::new(clients.sqs, Arc::clone(&metrics), TIMEOUT),
@@ -190,6 +191,41 @@ async fn a_message_with_a_new_owner_is_neither_published_nor_deleted_nor_given_b
     stage.accept(vec![Received { message: heartbeat(source(false, true), None), receipt }]).await;
     assert_eq!(stage.operations(), [""; 0]);
     assert_eq!(stage.outcome("retried"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_published_is_not_published_again_but_deleted() {
+    let stage = stage(0, all_good);
+    let again = Message { message_id: "m-2".into(), ..heartbeat(source(false, true), None) };
+    let with_id = |mut message: Message| {
+        let attributes = Message::for_tests(source(false, true), "", &[("event-id", "e-1")], None).attributes;
+        message.attributes.extend(attributes);
+        message
+    };
+    stage.carry(vec![with_id(heartbeat(source(false, true), None)), with_id(again)]).await;
+    stage.carry(vec![with_id(heartbeat(source(false, true), None))]).await;
+    assert_eq!((stage.outcome("published"), stage.outcome("duplicate")), (1, 2));
+    let entries: usize = stage.calls.lock().unwrap().iter().map(|call| call.count(".Message=")).sum();
+    assert_eq!(entries, 1, "the second waited for the first, though both came at once");
+    assert_eq!(stage.metrics.duplicates.sum_where("cause", "producer"), 1);
+    assert_eq!(stage.metrics.duplicates.sum_where("cause", "redelivery"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_failed_is_not_taken_for_a_duplicate() {
+    let failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_failing = Arc::clone(&failing);
+    let stage =
+        stage(
+            0,
+            move |call| {
+                if is_failing.load(std::sync::atomic::Ordering::Relaxed) { no_topic(call) } else { all_good(call) }
+            },
+        );
+    stage.carry(vec![heartbeat(source(false, true), None)]).await;
+    failing.store(false, std::sync::atomic::Ordering::Relaxed);
+    stage.carry(vec![heartbeat(source(false, true), None)]).await;
+    assert_eq!((stage.outcome("retried"), stage.outcome("published"), stage.outcome("duplicate")), (1, 1, 0));
 }
 
 #[test]

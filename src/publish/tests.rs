@@ -14,6 +14,7 @@ fn entry(body: &str) -> Entry {
         attributes: Attributes::default(),
         group: None,
         deduplication_id: None,
+        pair: Pair::new("a.B", body, "acme"),
     }
 }
 
@@ -30,7 +31,7 @@ async fn publish(
     let mut tasks = Vec::new();
     for body in bodies {
         let (publisher, entries) = (publisher.clone(), vec![entry(body)]);
-        tasks.push(tokio::spawn(async move { publisher.publish(entries).await }));
+        tasks.push(tokio::spawn(async move { publisher.publish(entries).await.remove(0) }));
     }
     let mut outcomes = Vec::new();
     for task in tasks {
@@ -99,7 +100,9 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
     tokio::spawn(run);
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
-        tokio::spawn(async move { publisher.publish(vec![entry(body)]).await.map_err(|error| error.is_retryable()) })
+        tokio::spawn(async move {
+            publisher.publish(vec![entry(body)]).await.remove(0).map_err(|error| error.is_retryable())
+        })
     });
     let mut outcomes = Vec::new();
     for body in bodies {
@@ -124,7 +127,7 @@ async fn what_keeps_failing_in_passing_goes_back_after_the_configured_attempts()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_for_two_topics_is_confirmed_only_when_both_are() {
+async fn an_event_for_two_topics_has_a_verdict_for_each() {
     let (clients, _) =
         clients(
             |call, _| {
@@ -135,7 +138,9 @@ async fn an_event_for_two_topics_is_confirmed_only_when_both_are() {
         Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = Entry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
-    let error = publisher.publish(vec![entry("1"), other]).await.unwrap_err();
+    let mut verdicts = publisher.publish(vec![entry("1"), other]).await;
+    let error = verdicts.remove(1).unwrap_err();
+    assert!(verdicts[0].is_ok(), "each topic for itself");
     assert!(error.is_retryable() && error.to_string().contains("globex"), "{error}");
 }
 
@@ -146,5 +151,5 @@ async fn a_publisher_whose_task_is_gone_confirms_nothing() {
         Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     drop(run);
     let publish = tokio::time::timeout(Duration::from_secs(1), publisher.publish(vec![entry("1")]));
-    assert!(publish.await.unwrap().unwrap_err().is_retryable());
+    assert!(publish.await.unwrap().remove(0).unwrap_err().is_retryable());
 }

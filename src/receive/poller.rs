@@ -11,11 +11,12 @@ use tracing::{error, info, warn};
 use crate::aws::{Clients, Failure, Kind};
 use crate::batch::MAX_ENTRIES;
 use crate::config;
+use crate::receive::crew::Demand;
 use crate::receive::{Budget, Received, Source};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Level, Metrics};
 use crate::visibility::Visibility;
 
-/// A long-polling loop over one queue; run as many of them as the configuration says.
+/// A long-polling loop over one queue; a crew runs as many of them as there is demand for.
 #[derive(Debug, Clone)]
 pub struct Poller {
     source: Arc<Source>,
@@ -48,11 +49,17 @@ impl Poller {
         }
     }
 
-    /// Polls until `stop` is cancelled, and gives what each poll returns to `deliver`.
+    /// The gauge of this queue's pollers.
+    pub(super) fn shown(&self) -> Arc<Level> {
+        self.metrics.pollers.with(&[&self.source.label])
+    }
+
+    /// Polls until `stop` is cancelled, or the demand is too low for this poller; gives what each poll returns to
+    /// `deliver`.
     ///
     /// A poll under way when `stop` is cancelled is dropped at once; what SQS had already chosen for its answer becomes
     /// visible again when its visibility timeout lapses.
-    pub async fn run(self, stop: CancellationToken, deliver: impl Fn(Vec<Received>)) {
+    pub(super) async fn run(self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
         let mut failures = 0;
         loop {
             let poll = async {
@@ -73,14 +80,32 @@ impl Poller {
                     let result = if messages.is_empty() { "empty" } else { "messages" };
                     self.metrics.polls.with(&[&self.source.label, result]).add(1);
                     self.metrics.received.with(&[&self.source.label]).add(messages.len() as u64);
-                    if !messages.is_empty() {
-                        deliver(Received::take(&self.source, messages, &self.visibility, reserved, asked));
+                    if messages.len() == MAX_ENTRIES {
+                        demand.is_high();
+                    }
+                    if messages.is_empty() {
+                        drop(reserved);
+                        if demand.is_low() {
+                            return;
+                        }
+                    } else {
+                        deliver(Received::take(
+                            &self.source,
+                            messages,
+                            &self.visibility,
+                            reserved,
+                            &self.metrics,
+                            asked,
+                        ));
                     }
                 }
                 Err(failure) => {
                     drop(reserved);
                     self.metrics.polls.with(&[&self.source.label, "error"]).add(1);
                     self.report(&failure, failures);
+                    if demand.is_low() {
+                        return;
+                    }
                     failures += 1;
                     tokio::select! {
                     biased;

@@ -1,12 +1,12 @@
 //! The metrics, by name. Prefix `protobridge_`, base units, every label bounded.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder as _, Unit};
+use metrics::{Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use super::family::{Family, Level};
 
 /// Bounds of the latency histograms, in seconds: fine around the usual few milliseconds, coarse up to the minutes
 /// that a backlog takes.
@@ -18,6 +18,11 @@ pub struct Metrics {
     handle: PrometheusHandle,
     /// Messages received, by queue.
     pub received: Family,
+    /// Messages whose event type was looked up, known or not, by queue and event type. They are settled or in flight:
+    /// `accounted = settled + in_flight`.
+    pub accounted: Family,
+    /// Of these the ones that are not settled yet, by queue and event type.
+    pub in_flight: Family<Level>,
     /// Messages whose outcome was reached or that were given back, by queue, event type and outcome.
     pub settled: Family,
     /// Messages stored in quarantine, by queue and reason.
@@ -26,12 +31,27 @@ pub struct Metrics {
     pub stale_receipts: Family,
     /// Long polls, by queue and result (`messages`, `empty`, `error`).
     pub polls: Family,
+    /// Pollers that run, by queue.
+    pub pollers: Family<Level>,
+    /// Messages on a queue as SQS counts them, by queue and state (`visible`, `in_flight`, `delayed`).
+    pub queue_messages: Family<Level>,
+    /// Whether a queue has as many messages in flight as SQS allows, by queue.
+    pub queue_full: Family<Level>,
     /// Entries that SNS confirmed, by event type, and by customer where the configuration asks for it.
     pub published: Family,
     /// Entries that SNS refused or that failed, by error code.
     pub publish_failures: Family,
     /// Calls that SNS throttled, as a whole or in part, by error code.
     pub throttles: Family,
+    /// Entries that were not published because they had been before, by queue, event type and cause (`redelivery`,
+    /// `producer`).
+    pub duplicates: Family,
+    /// Questions that the shared window of duplicates did not answer, by operation.
+    pub dedupe_store_errors: Family,
+    /// Whether the shared window of duplicates answers.
+    pub dedupe_store_up: Gauge,
+    /// Pairs of event and customer in the window of this process.
+    pub dedupe_entries: Gauge,
     /// Calls of AWS APIs, by service, operation and result (`ok`, `error`).
     pub calls: Family,
     /// From the message's arrival in the source queue to the confirmation of its last entry, in seconds.
@@ -66,9 +86,20 @@ impl Metrics {
         let metrics = Self {
             handle: recorder.handle(),
             received: family("protobridge_messages_received_total", "Messages received", &["queue"]),
+            accounted: family(
+                "protobridge_events_received_total",
+                "Messages by the type of their event: those settled and those in flight",
+                &["queue", "event_type"],
+            ),
+            in_flight: Family::new(
+                &recorder,
+                "protobridge_events_in_flight",
+                "Messages by the type of their event that are not settled yet",
+                &["queue", "event_type"],
+            ),
             settled: family(
                 "protobridge_messages_settled_total",
-                "Messages by what became of them: published, filtered, quarantined, retried",
+                "Messages by what became of them: published, filtered, duplicate, quarantined, retried, abandoned",
                 &["queue", "event_type", "outcome"],
             ),
             quarantined: family(
@@ -82,6 +113,19 @@ impl Metrics {
                 &["queue"],
             ),
             polls: family("protobridge_polls_total", "Long polls by result", &["queue", "result"]),
+            pollers: Family::new(&recorder, "protobridge_pollers", "Pollers that run", &["queue"]),
+            queue_messages: Family::new(
+                &recorder,
+                "protobridge_queue_messages",
+                "Messages on a queue, about, as SQS counts them",
+                &["queue", "state"],
+            ),
+            queue_full: Family::new(
+                &recorder,
+                "protobridge_queue_in_flight_limit_reached",
+                "Whether a queue has as many messages in flight as SQS allows; polls come back empty then",
+                &["queue"],
+            ),
             published: family("protobridge_entries_published_total", "Entries that SNS confirmed", published),
             publish_failures: family(
                 "protobridge_entries_failed_total",
@@ -89,6 +133,28 @@ impl Metrics {
                 &["code"],
             ),
             throttles: family("protobridge_publish_throttles_total", "Calls that SNS throttled", &["code"]),
+            duplicates: family(
+                "protobridge_duplicates_suppressed_total",
+                "Entries that were not published because they had been before",
+                &["queue", "event_type", "cause"],
+            ),
+            dedupe_store_errors: family(
+                "protobridge_dedupe_store_errors_total",
+                "Questions that the shared window of duplicates did not answer",
+                &["operation"],
+            ),
+            dedupe_store_up: gauge(
+                &recorder,
+                "protobridge_dedupe_store_up",
+                Unit::Count,
+                "Whether the shared window of duplicates answers",
+            ),
+            dedupe_entries: gauge(
+                &recorder,
+                "protobridge_dedupe_entries",
+                Unit::Count,
+                "Published events that this process remembers",
+            ),
             calls: family("protobridge_aws_calls_total", "Calls of AWS APIs", &["service", "operation", "result"]),
             latency: histogram(
                 &recorder,
@@ -150,7 +216,7 @@ impl Metrics {
     }
 }
 
-const METADATA: Metadata<'static> = Metadata::new("protobridge", Level::INFO, None);
+pub(super) const METADATA: Metadata<'static> = Metadata::new("protobridge", metrics::Level::INFO, None);
 
 fn histogram(recorder: &PrometheusRecorder, name: &'static str, unit: Unit, help: &'static str) -> Histogram {
     recorder.describe_histogram(KeyName::from(name), Some(unit), help.into());
@@ -160,93 +226,6 @@ fn histogram(recorder: &PrometheusRecorder, name: &'static str, unit: Unit, help
 fn gauge(recorder: &PrometheusRecorder, name: &'static str, unit: Unit, help: &'static str) -> Gauge {
     recorder.describe_gauge(KeyName::from(name), Some(unit), help.into());
     recorder.register_gauge(&Key::from_name(name), &METADATA)
-}
-
-/// A counter that the process can read back.
-#[derive(Debug)]
-pub struct Tally {
-    count: AtomicU64,
-    metric: Counter,
-}
-
-impl Tally {
-    /// Counts `n` more.
-    pub fn add(&self, n: u64) {
-        self.count.fetch_add(n, Ordering::Relaxed);
-        self.metric.increment(n);
-    }
-
-    /// The count so far.
-    pub fn get(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-}
-
-/// Counters of one name, told apart by the values of their labels.
-pub struct Family {
-    name: &'static str,
-    labels: &'static [&'static str],
-    recorder: Arc<PrometheusRecorder>,
-    members: RwLock<HashMap<String, Arc<Tally>>>,
-}
-
-impl std::fmt::Debug for Family {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Family").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Joins label values into the key of a member; no label value holds this character.
-const SEPARATOR: char = '\u{1f}';
-
-impl Family {
-    fn new(
-        recorder: &Arc<PrometheusRecorder>,
-        name: &'static str,
-        help: &'static str,
-        labels: &'static [&'static str],
-    ) -> Self {
-        recorder.describe_counter(KeyName::from(name), Some(Unit::Count), help.into());
-        Self { name, labels, recorder: Arc::clone(recorder), members: RwLock::default() }
-    }
-
-    /// The counter with these label values, in the order of the family's labels.
-    pub fn with(&self, values: &[&str]) -> Arc<Tally> {
-        debug_assert_eq!(values.len(), self.labels.len(), "{} has the labels {:?}", self.name, self.labels);
-        let mut key = String::with_capacity(values.iter().map(|value| value.len() + 1).sum());
-        for value in values {
-            key.push_str(value);
-            key.push(SEPARATOR);
-        }
-        if let Some(tally) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Arc::clone(tally);
-        }
-        let labels = self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned()));
-        let metric = self.recorder.register_counter(&Key::from_parts(self.name, labels.collect::<Vec<_>>()), &METADATA);
-        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(members.entry(key).or_insert_with(|| Arc::new(Tally { count: AtomicU64::new(0), metric })))
-    }
-
-    /// All counters: label values and count, sorted by label values.
-    pub fn totals(&self) -> Vec<(Vec<String>, u64)> {
-        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
-        let values = |key: &str| key.split_terminator(SEPARATOR).map(str::to_owned).collect();
-        let mut totals: Vec<(Vec<String>, u64)> =
-            members.iter().map(|(key, tally)| (values(key), tally.get())).collect();
-        totals.sort();
-        totals
-    }
-
-    /// The sum of the counters whose label of this name has this value.
-    pub fn sum_where(&self, label: &str, value: &str) -> u64 {
-        let Some(index) = self.labels.iter().position(|name| *name == label) else { return 0 };
-        self.totals().iter().filter(|(values, _)| values[index] == value).map(|(_, count)| count).sum()
-    }
-
-    /// The sum of all counters.
-    pub fn sum(&self) -> u64 {
-        self.totals().iter().map(|(_, count)| count).sum()
-    }
 }
 
 #[cfg(test)]

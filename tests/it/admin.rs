@@ -33,7 +33,7 @@ async fn status_and_metrics_say_what_became_of_each_message(emulator: &Emulator)
     let status = page(address, "/status").await.json();
     let queue = &status["queues"][0];
     assert_eq!(queue["received"], 4);
-    assert_eq!(queue["outcomes"], serde_json::json!({"filtered": 1, "published": 2, "quarantined": 1}));
+    assert_eq!(queue["outcomes"], serde_json::json!({"duplicate": 1, "filtered": 1, "published": 1, "quarantined": 1}));
     assert_eq!(queue["quarantined"], serde_json::json!({"malformed_protobuf": 1}));
     assert_eq!(status["descriptor_sets"].as_array().map(Vec::len), Some(2));
     // The last message is in flight until the answer to its delete has arrived.
@@ -42,11 +42,15 @@ async fn status_and_metrics_say_what_became_of_each_message(emulator: &Emulator)
     let metrics = metrics.await.body;
     for line in [
         r#"protobridge_messages_received_total{queue="events"} 4"#,
-        r#"protobridge_messages_settled_total{queue="events",event_type="shop.v1.OrderPlaced",outcome="published"} 2"#,
+        r#"protobridge_messages_settled_total{queue="events",event_type="shop.v1.OrderPlaced",outcome="published"} 1"#,
+        r#"protobridge_messages_settled_total{queue="events",event_type="shop.v1.OrderPlaced",outcome="duplicate"} 1"#,
+        r#"protobridge_duplicates_suppressed_total{queue="events",event_type="shop.v1.OrderPlaced",cause="producer"} 1"#,
+        r#"protobridge_events_received_total{queue="events",event_type="shop.v1.OrderPlaced"} 2"#,
+        r#"protobridge_events_in_flight{queue="events",event_type="shop.v1.OrderPlaced"} 0"#,
         r#"protobridge_messages_settled_total{queue="events",event_type="shop.v1.ChangeEvent",outcome="filtered"} 1"#,
         r#"protobridge_messages_quarantined_total{queue="events",reason="malformed_protobuf"} 1"#,
-        r#"protobridge_entries_published_total{event_type="shop.v1.OrderPlaced"} 2"#,
-        "protobridge_event_latency_seconds_count 2",
+        r#"protobridge_entries_published_total{event_type="shop.v1.OrderPlaced"} 1"#,
+        "protobridge_event_latency_seconds_count 1",
         "protobridge_messages_in_flight 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");

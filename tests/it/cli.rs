@@ -333,7 +333,7 @@ async fn check_online_says_of_each_queue_and_topic_whether_it_is_there(emulator:
             online         queue http://[address]/000000000000/there: there
             online         topic arn:aws:sns:eu-west-1:000000000000:acme: there
             online         topic arn:aws:sns:eu-west-1:000000000000:acme-b: [code and message]
-            error: 2 of the queues and topics cannot be used
+            error: 2 of what the configuration names cannot be used
             exit code 1
             ");
         }

@@ -234,7 +234,7 @@ fn config(emulator: &Emulator, folder: &Path, source: &Queue, quarantine: &Queue
         quarantine_url: Some(quarantine.url.clone()),
         ..ConfiguredQueue::default()
     }];
-    config.receive.pollers = 2;
+    config.receive.max_pollers = 2;
     // An emulator goes on with a poll whose client is gone, and what it finds is hidden from everyone else.
     config.receive.wait_seconds = 1;
     config.descriptors.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors");
@@ -267,15 +267,23 @@ impl Running {
         wait::until(&what, async || (self.metrics.received.sum() >= count).then_some(())).await;
     }
 
-    /// Stops the service, and asserts that every message it has received came to exactly one outcome.
+    /// Stops the service, and asserts that every message it has received came to exactly one outcome, by the type of its
+    /// event, too.
     pub(crate) async fn stop(self) -> Drained {
         let drained = self.app.stop().await;
-        let outcomes = self.metrics.settled.totals();
+        let metrics = &self.metrics;
+        let outcomes = metrics.settled.totals();
+        assert_eq!(metrics.received.sum(), metrics.settled.sum(), "received = settled: {outcomes:?}");
+        assert_eq!(metrics.in_flight.sum(), 0, "nothing is in flight: {:?}", metrics.in_flight.totals());
         assert_eq!(
-            self.metrics.received.sum(),
-            self.metrics.settled.sum() + drained.given_back as u64,
-            "received = published + filtered + quarantined + retried: {outcomes:?}"
+            metrics.settled.sum_where("outcome", "abandoned"),
+            drained.given_back as u64,
+            "given back = abandoned: {outcomes:?}"
         );
+        for (labels, received) in metrics.accounted.totals() {
+            let of_type = outcomes.iter().filter(|(outcome, _)| outcome[..2] == labels);
+            assert_eq!(received, of_type.map(|(_, count)| count).sum::<u64>(), "{labels:?} of {outcomes:?}");
+        }
         drained
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Service {
     published: u64,
     filtered: u64,
     quarantined: u64,
+    /// Messages whose event every customer had already.
+    duplicates: u64,
     retried: u64,
     /// Messages in quarantine, by reason.
     reasons: BTreeMap<String, u64>,
@@ -47,7 +49,8 @@ impl Service {
             published: settled("published"),
             filtered: settled("filtered"),
             quarantined: settled("quarantined"),
-            retried: settled("retried"),
+            duplicates: settled("duplicate"),
+            retried: settled("retried") + settled("abandoned"),
             reasons: metrics
                 .quarantined
                 .totals()
@@ -131,7 +134,7 @@ impl Summary {
     /// Whether the service says the same as the demo has seen.
     fn check_service(&self, problems: &mut Vec<String>) {
         let Self { demo, service, .. } = self;
-        let Service { received, published, filtered, quarantined, retried, .. } = *service;
+        let Service { received, published, filtered, quarantined, duplicates, retried, .. } = *service;
         let total = self.total();
         if filtered != total.filtered {
             problems.push(format!("the service filtered {filtered}, but {} were to be filtered", total.filtered));
@@ -147,11 +150,11 @@ impl Summary {
                 problems.push(format!("{name}: SNS confirmed {confirmed} entries, but {arrived} arrived"));
             }
         }
-        let settled = published + filtered + quarantined;
+        let settled = published + filtered + quarantined + duplicates;
         if received != settled + retried {
             problems.push(format!("the service received {received}, but settled {settled} and gave {retried} back"));
         }
-        let expected = total.received() + demo.strangers;
+        let expected = total.received() + demo.strangers + duplicates;
         // What was published twice was settled twice.
         if settled != expected && demo.deliveries.iter().all(|delivery| delivery.again == 0) {
             problems.push(format!("the service settled {settled} messages, but {expected} were to be settled"));

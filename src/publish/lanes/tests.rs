@@ -2,6 +2,7 @@ use tokio::sync::oneshot;
 use tokio::time::advance;
 
 use super::*;
+use crate::dedupe::Pair;
 use crate::publish::{Attributes, Entry};
 
 const LIMITS: Limits = Limits { bytes: 1_000, linger: Duration::from_millis(10), calls: 4, calls_per_topic: 2 };
@@ -15,6 +16,7 @@ fn pending(topic: &str, body: &str, group: Option<&str>) -> Pending {
         attributes: Attributes::default(),
         group: group.map(str::to_owned),
         deduplication_id: None,
+        pair: Pair::new("a.B", body, topic),
     };
     Pending { entry, verdict: oneshot::channel().0 }
 }

@@ -25,6 +25,7 @@ fn summary() -> Summary {
         published: 9,
         filtered: 1,
         quarantined: 2,
+        duplicates: 0,
         retried: 1,
         reasons: quarantine,
         entries: [9, 0, 2],

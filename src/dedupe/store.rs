@@ -1,0 +1,162 @@
+//! The window that replicas share: a key in Redis for each pair, which expires with the window.
+//!
+//! The store is asked before a publish and told after it. It must never be in the way of an event: every question has
+//! a short timeout, and after a failure the store is left alone for a moment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisError};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::{MessageId, Pair};
+use crate::config;
+use crate::telemetry::{Metrics, Seldom};
+
+/// How long the store is left alone after a failure.
+const REST: Duration = Duration::from_secs(1);
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("dedupe.redis_url: {0}; it looks like `redis://host:6379` or, with TLS, `rediss://host:6379`")]
+pub struct StoreError(RedisError);
+
+/// A Redis, or what speaks its protocol.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    prefix: String,
+    span: Duration,
+    timeout: Duration,
+    /// Until when it is left alone.
+    resting: Mutex<Option<Instant>>,
+    log: Seldom,
+    metrics: Arc<Metrics>,
+}
+
+/// The connection connects by itself, again and again.
+#[derive(Clone)]
+struct Connection(ConnectionManager);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl Store {
+    /// The store behind a URL. Connects on the first use.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn new(url: &str, settings: &config::Dedupe, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+        let timeout = Duration::from_millis(settings.redis_timeout_ms);
+        let options = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(Some(timeout));
+        let client = Client::open(url).map_err(StoreError)?;
+        let manager = ConnectionManager::new_lazy_with_config(client, options).map_err(StoreError)?;
+        metrics.dedupe_store_up.set(1.0);
+        Ok(Self {
+            connection: Connection(manager),
+            prefix: settings.redis_prefix.clone(),
+            span: Duration::from_secs(settings.window_seconds),
+            timeout,
+            resting: Mutex::new(None),
+            log: Seldom::new(Duration::from_secs(10)),
+            metrics,
+        })
+    }
+
+    /// By which message each pair was published, as far as the store knows and can say.
+    pub(super) async fn find(&self, pairs: &[Pair]) -> Vec<Option<MessageId>> {
+        let mut command = redis::cmd("MGET");
+        for pair in pairs {
+            command.arg(self.key(pair));
+        }
+        let mut connection = self.connection.0.clone();
+        let found = self.ask("find", pairs, command.query_async::<Vec<Option<String>>>(&mut connection)).await;
+        let mut found = found.unwrap_or_default().into_iter().map(|id| id.map(|id| MessageId::new(&id)));
+        pairs.iter().map(|_| found.next().flatten()).collect()
+    }
+
+    /// Notes by which message these pairs were published.
+    pub(super) async fn note(&self, pairs: &[Pair], message: MessageId) {
+        let mut pipeline = redis::pipe();
+        let (message, millis) = (message.to_string(), self.span.as_millis() as u64);
+        for pair in pairs {
+            pipeline.cmd("SET").arg(self.key(pair)).arg(&message).arg("PX").arg(millis).ignore();
+        }
+        let mut connection = self.connection.0.clone();
+        self.ask("note", pairs, pipeline.query_async::<()>(&mut connection)).await;
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// What it, or the way to it, says otherwise.
+    pub async fn ping(&self) -> Result<(), String> {
+        let mut connection = self.connection.0.clone();
+        let ping = redis::cmd("PING");
+        match timeout(self.timeout * 4, ping.query_async::<String>(&mut connection)).await {
+            Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {:?}", self.timeout * 4)),
+        }
+    }
+
+    fn key(&self, pair: &Pair) -> String {
+        let mut key = format!("{}:published:", self.prefix);
+        for byte in pair.0 {
+            key.push_str(&format!("{byte:02x}"));
+        }
+        key
+    }
+
+    /// Asks, unless there is nothing to ask for, or the store is left alone.
+    async fn ask<T>(
+        &self,
+        what: &str,
+        pairs: &[Pair],
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Option<T> {
+        if pairs.is_empty() {
+            return None;
+        }
+        if self.is_resting() {
+            self.metrics.dedupe_store_errors.with(&[what]).add(1);
+            return None;
+        }
+        let failure = match timeout(self.timeout, answer).await {
+            Ok(Ok(answer)) => {
+                self.is_up();
+                return Some(answer);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {:?}", self.timeout),
+        };
+        self.metrics.dedupe_store_errors.with(&[what]).add(1);
+        self.metrics.dedupe_store_up.set(0.0);
+        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
+        if let Some(kept_back) = self.log.turn() {
+            warn!(
+                failure,
+                kept_back, "the store of the duplicate window fails; events are delivered on what this process knows"
+            );
+        }
+        None
+    }
+
+    fn is_resting(&self) -> bool {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+
+    fn is_up(&self) {
+        if self.resting.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            self.metrics.dedupe_store_up.set(1.0);
+            info!("the store of the duplicate window answers again");
+        }
+    }
+}

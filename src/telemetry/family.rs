@@ -1,0 +1,164 @@
+//! Counters and gauges that are told apart by labels, and that the process can read back.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use metrics::{Counter, Gauge, Key, KeyName, Label, Recorder as _, Unit};
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+use super::metrics::METADATA;
+
+/// A counter that the process can read back.
+#[derive(Debug)]
+pub struct Tally {
+    count: AtomicU64,
+    metric: Counter,
+}
+
+impl Tally {
+    /// Counts `n` more.
+    pub fn add(&self, n: u64) {
+        self.count.fetch_add(n, Ordering::Relaxed);
+        self.metric.increment(n);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+/// A gauge of whole numbers that the process can read back.
+#[derive(Debug)]
+pub struct Level {
+    level: AtomicU64,
+    metric: Gauge,
+}
+
+impl Level {
+    /// So many.
+    pub fn set(&self, level: u64) {
+        self.level.store(level, Ordering::Relaxed);
+        self.metric.set(level as f64);
+    }
+
+    /// One more.
+    pub fn rise(&self) {
+        self.level.fetch_add(1, Ordering::Relaxed);
+        self.metric.increment(1.0);
+    }
+
+    /// One less, of those that there are.
+    pub fn fall(&self) {
+        self.level.fetch_sub(1, Ordering::Relaxed);
+        self.metric.decrement(1.0);
+    }
+}
+
+/// What a [`Family`] is made of.
+pub trait Member {
+    /// A member that the recorder shows under this key.
+    fn register(recorder: &PrometheusRecorder, key: &Key) -> Self;
+
+    /// Tells the recorder what the name means.
+    fn describe(recorder: &PrometheusRecorder, name: &'static str, help: &'static str);
+
+    /// The value now.
+    fn value(&self) -> u64;
+}
+
+impl Member for Tally {
+    fn register(recorder: &PrometheusRecorder, key: &Key) -> Self {
+        Self { count: AtomicU64::new(0), metric: recorder.register_counter(key, &METADATA) }
+    }
+
+    fn describe(recorder: &PrometheusRecorder, name: &'static str, help: &'static str) {
+        recorder.describe_counter(KeyName::from(name), Some(Unit::Count), help.into());
+    }
+
+    fn value(&self) -> u64 {
+        self.get()
+    }
+}
+
+impl Member for Level {
+    fn register(recorder: &PrometheusRecorder, key: &Key) -> Self {
+        Self { level: AtomicU64::new(0), metric: recorder.register_gauge(key, &METADATA) }
+    }
+
+    fn describe(recorder: &PrometheusRecorder, name: &'static str, help: &'static str) {
+        recorder.describe_gauge(KeyName::from(name), Some(Unit::Count), help.into());
+    }
+
+    fn value(&self) -> u64 {
+        self.level.load(Ordering::Relaxed)
+    }
+}
+
+/// Counters, or gauges, of one name, told apart by the values of their labels.
+pub struct Family<M = Tally> {
+    name: &'static str,
+    labels: &'static [&'static str],
+    recorder: Arc<PrometheusRecorder>,
+    members: RwLock<HashMap<String, Arc<M>>>,
+}
+
+impl<M> std::fmt::Debug for Family<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Family").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Joins label values into the key of a member; no label value holds this character.
+const SEPARATOR: char = '\u{1f}';
+
+impl<M: Member> Family<M> {
+    pub(super) fn new(
+        recorder: &Arc<PrometheusRecorder>,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Self {
+        M::describe(recorder, name, help);
+        Self { name, labels, recorder: Arc::clone(recorder), members: RwLock::default() }
+    }
+
+    /// The member with these label values, in the order of the family's labels.
+    pub fn with(&self, values: &[&str]) -> Arc<M> {
+        debug_assert_eq!(values.len(), self.labels.len(), "{} has the labels {:?}", self.name, self.labels);
+        let mut key = String::with_capacity(values.iter().map(|value| value.len() + 1).sum());
+        for value in values {
+            key.push_str(value);
+            key.push(SEPARATOR);
+        }
+        if let Some(member) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(member);
+        }
+        let labels = self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned()));
+        let shown = Key::from_parts(self.name, labels.collect::<Vec<_>>());
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(members.entry(key).or_insert_with(|| Arc::new(M::register(&self.recorder, &shown))))
+    }
+
+    /// All members: label values and value, sorted by label values.
+    pub fn totals(&self) -> Vec<(Vec<String>, u64)> {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        let values = |key: &str| key.split_terminator(SEPARATOR).map(str::to_owned).collect();
+        let mut totals: Vec<(Vec<String>, u64)> =
+            members.iter().map(|(key, member)| (values(key), member.value())).collect();
+        totals.sort();
+        totals
+    }
+
+    /// The sum of the members whose label of this name has this value.
+    pub fn sum_where(&self, label: &str, value: &str) -> u64 {
+        let Some(index) = self.labels.iter().position(|name| *name == label) else { return 0 };
+        self.totals().iter().filter(|(values, _)| values[index] == value).map(|(_, count)| count).sum()
+    }
+
+    /// The sum of all members.
+    pub fn sum(&self) -> u64 {
+        self.totals().iter().map(|(_, count)| count).sum()
+    }
+}
