@@ -21,6 +21,8 @@ mod oracle;
 mod python;
 #[path = "../support/queue.rs"]
 mod queue;
+#[path = "../support/redis.rs"]
+mod redis;
 #[path = "../support/service.rs"]
 mod service;
 #[path = "../support/stage.rs"]
@@ -33,7 +35,9 @@ mod boto3;
 mod cli;
 mod cli_transcode;
 mod delivery;
+
 mod descriptors;
+mod duplicates;
 mod fifo;
 mod quarantine;
 mod redelivery;
