@@ -34,6 +34,7 @@ mod admin;
 mod boto3;
 mod cli;
 mod cli_transcode;
+mod crash;
 mod delivery;
 
 mod descriptors;

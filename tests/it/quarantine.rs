@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::{Input, Message};
 use crate::stage::Stage;
+use crate::wait;
 
 scenarios! {
     both: [
@@ -25,7 +26,8 @@ scenarios! {
         a_bad_message_harms_only_itself,
         a_topic_that_does_not_exist_holds_up_its_own_events_only,
     ];
-    embedded: [];
+    // The other one becomes slow with thousands of messages in a queue.
+    embedded: [ten_thousand_poison_messages_neither_stop_nor_slow_the_good_ones];
     ministack: [];
 }
 
@@ -170,4 +172,30 @@ async fn a_topic_that_does_not_exist_holds_up_its_own_events_only(emulator: &Emu
     running.has_settled("retried", 5).await;
     running.stop().await;
     assert_eq!((stage.source.depth().await, stage.quarantine.depth().await), (5, 0));
+}
+
+async fn ten_thousand_poison_messages_neither_stop_nor_slow_the_good_ones(emulator: &Emulator) {
+    const POISON: usize = 10_000;
+    const GOOD: usize = 500;
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let poison = Input::body(&stage.samples.malformed(&["acme"]));
+    let good: Vec<Input> = (0..GOOD).map(|_| Input::body(&stage.samples.next_event(&["acme"]))).collect();
+    for good in good.chunks(10) {
+        stage.source.send(std::iter::repeat_n(poison.clone(), POISON / GOOD * good.len())).await;
+        stage.source.send(good.iter().cloned()).await;
+    }
+    let running = stage.start().await;
+    let half = async || (running.settled("published") >= GOOD as u64 / 2).then(|| running.settled("quarantined"));
+    let quarantined = wait::until("half of the good ones are published", half).await;
+    assert!(quarantined < POISON as u64 * 3 / 4, "the good ones wait for the poison: {quarantined} are through");
+    running.has_settled("quarantined", POISON as u64).await;
+    running.has_settled("published", GOOD as u64).await;
+    stage.source.is_empty().await;
+    stage.delivered("acme", GOOD).await;
+    stage.nothing_more_for("acme").await;
+    assert_eq!(stage.quarantine.depth().await as usize, POISON);
+    // Each was received once: none was given back, none lapsed, none took a turn of another.
+    assert_eq!(running.metrics.received.sum(), (POISON + GOOD) as u64);
+    assert_eq!(running.metrics.quarantined.sum_where("reason", "malformed_protobuf"), POISON as u64);
+    running.stop().await;
 }
