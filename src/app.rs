@@ -172,7 +172,7 @@ impl App {
         let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
         let Parts { registry, router, .. } = parts;
-        let window = Window::new(&config.dedupe, Arc::clone(&metrics))?;
+        let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(&metrics))?;
         let handles = Ends { window, publisher, quarantine, releaser, deleter };
         let pipeline =
             Arc::new(Pipeline::new(config, Arc::clone(&registry), Arc::clone(&router), handles, Arc::clone(&metrics)));

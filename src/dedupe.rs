@@ -24,6 +24,7 @@ pub use store::{Store, StoreError};
 use crate::config;
 use crate::telemetry::Metrics;
 use memory::{Found, Memory};
+use store::Standing;
 
 /// An event and one of its customers. A hash: 128 bits of SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +104,15 @@ impl Seen {
     }
 }
 
+/// Why a pair is not to be published.
+#[derive(Debug)]
+pub enum Taken {
+    /// It was, before.
+    Published(Seen),
+    /// Another replica is publishing it at the moment.
+    Elsewhere,
+}
+
 /// What the process, or all replicas, have published lately.
 #[derive(Debug)]
 pub struct Window {
@@ -111,7 +121,8 @@ pub struct Window {
     metrics: Arc<Metrics>,
 }
 
-/// The right to publish a pair, and to say that it was published. Dropped without that, the pair is free again.
+/// The right to publish a pair, and to say that it was published. Dropped without that, the pair is free again for this
+/// process; other replicas want it [released](Window::release).
 #[derive(Debug)]
 pub struct Claim {
     pair: Pair,
@@ -128,15 +139,19 @@ impl Drop for Claim {
 }
 
 impl Window {
-    /// A window as configured.
+    /// A window as configured. A claim in the shared store, of a replica that crashed, ends after `claim_span`.
     ///
     /// # Errors
     /// When the store's URL cannot be used. Whether the store can be reached is another matter, and no error.
-    pub fn new(settings: &config::Dedupe, metrics: Arc<Metrics>) -> Result<Arc<Self>, StoreError> {
+    pub fn new(
+        settings: &config::Dedupe,
+        claim_span: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, StoreError> {
         let span = Duration::from_secs(settings.window_seconds);
         let memory = settings.enabled.then(|| Mutex::new(Memory::new(span, settings.max_entries)));
         let store = match &settings.redis_url {
-            Some(url) if settings.enabled => Some(Store::new(url, settings, Arc::clone(&metrics))?),
+            Some(url) if settings.enabled => Some(Store::new(url, settings, claim_span, Arc::clone(&metrics))?),
             _ => None,
         };
         Ok(Arc::new(Self { memory, store, metrics }))
@@ -147,24 +162,28 @@ impl Window {
         Some(self.memory.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Claims the pairs of one event, which came in this message, and says which of them were published before; in the
-    /// order of the pairs. Waits for pairs that are being published at the moment.
-    pub async fn claim(self: &Arc<Self>, pairs: &[Pair], message: MessageId) -> Vec<Result<Claim, Seen>> {
-        let mut claims: Vec<Option<Result<Claim, Seen>>> = pairs.iter().map(|_| None).collect();
+    /// Claims the pairs of one event, which came in this message, and says which of them are taken; in the order of the
+    /// pairs. Waits for pairs that this process is publishing at the moment.
+    pub async fn claim(self: &Arc<Self>, pairs: &[Pair], message: MessageId) -> Vec<Result<Claim, Taken>> {
+        let mut claims: Vec<Option<Result<Claim, Taken>>> = pairs.iter().map(|_| None).collect();
         // In one order for everybody, so that two events with several pairs in common do not wait for each other.
         let mut order: Vec<usize> = (0..pairs.len()).collect();
         order.sort_by_key(|index| pairs[*index]);
         for index in order {
-            claims[index] = Some(self.claim_one(pairs[index], message).await);
+            claims[index] = Some(self.claim_one(pairs[index], message).await.map_err(Taken::Published));
         }
-        let mut claims: Vec<Result<Claim, Seen>> = claims.into_iter().flatten().collect();
+        let mut claims: Vec<Result<Claim, Taken>> = claims.into_iter().flatten().collect();
         if let Some(store) = &self.store {
             let open: Vec<usize> = (0..claims.len()).filter(|index| claims[*index].is_ok()).collect();
             let wanted: Vec<Pair> = open.iter().map(|index| pairs[*index]).collect();
-            for (index, first) in open.into_iter().zip(store.find(&wanted).await) {
-                if let Some(first) = first {
-                    self.note(pairs[index], first);
-                    claims[index] = Err(Seen::new(first, message));
+            for (index, standing) in open.into_iter().zip(store.claim(&wanted).await) {
+                match standing {
+                    Standing::Free => {}
+                    Standing::Claimed => claims[index] = Err(Taken::Elsewhere),
+                    Standing::Published(first) => {
+                        self.note(pairs[index], first);
+                        claims[index] = Err(Taken::Published(Seen::new(first, message)));
+                    }
                 }
             }
         }
@@ -183,6 +202,14 @@ impl Window {
                 // It ends without a word when the claim does.
                 Found::Busy(released) => drop(released.await),
             }
+        }
+    }
+
+    /// Gives up what was claimed and not published. Returns when every replica can know.
+    pub async fn release(&self, claims: Vec<Claim>) {
+        if let Some(store) = &self.store {
+            let pairs: Vec<Pair> = claims.iter().map(|claim| claim.pair).collect();
+            store.release(&pairs).await;
         }
     }
 

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::config::{self, Config};
-use crate::dedupe::{MessageId, Pair, Seen, Window};
+use crate::dedupe::{MessageId, Pair, Seen, Taken, Window};
 use crate::delete::Deleter;
 use crate::envelope::Envelope;
 use crate::outcome::quarantine::Quarantine;
@@ -150,40 +150,50 @@ impl Pipeline {
     async fn publish(&self, message: &Message, receipt: &Receipt, entries: Vec<Entry>) -> Outcome {
         let pairs: Vec<Pair> = entries.iter().map(|entry| entry.pair).collect();
         let found = self.window.claim(&pairs, MessageId::new(&message.message_id)).await;
-        if receipt.hold.is_stale() {
-            return Outcome::Retry("its receipt went stale before the publish".to_owned());
-        }
         let (mut claims, mut open, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
+        let mut is_elsewhere = false;
         for (entry, found) in entries.into_iter().zip(found) {
             match found {
                 Ok(claim) => {
                     claims.push(claim);
                     open.push(entry);
                 }
-                Err(seen) => {
+                Err(Taken::Published(seen)) => {
                     self.note_duplicate(message, &entry, &seen);
                     delivered.push(Delivered::from(seen));
                 }
+                Err(Taken::Elsewhere) => is_elsewhere = true,
             }
         }
+        let why_not = match (receipt.hold.is_stale(), is_elsewhere) {
+            (true, _) => Some("its receipt went stale before the publish"),
+            (_, true) => Some("another replica is publishing the same event"),
+            _ => None,
+        };
+        if let Some(why_not) = why_not {
+            self.window.release(claims).await;
+            return Outcome::Retry(why_not.to_owned());
+        }
         let is_duplicate = open.is_empty();
-        let (mut confirmed, mut error) = (Vec::new(), None::<publish::Error>);
+        let (mut confirmed, mut failed, mut worst) = (Vec::new(), Vec::new(), None::<publish::Error>);
         for (claim, verdict) in claims.into_iter().zip(self.publisher.publish(open).await) {
             match verdict {
                 Ok(proof) => {
                     confirmed.push(claim);
                     delivered.push(proof.into());
                 }
-                Err(failed) => {
-                    error = Some(match error {
-                        None => failed,
-                        Some(known) => known.or_worse(failed),
+                Err(error) => {
+                    failed.push(claim);
+                    worst = Some(match worst {
+                        None => error,
+                        Some(known) => known.or_worse(error),
                     });
                 }
             }
         }
         self.window.confirm(confirmed).await;
-        match (error, Everywhere::of(&delivered)) {
+        self.window.release(failed).await;
+        match (worst, Everywhere::of(&delivered)) {
             (Some(error), _) => error.into(),
             (None, Some(everywhere)) if is_duplicate => Outcome::Duplicate(everywhere),
             (None, Some(everywhere)) => Outcome::Published(everywhere),

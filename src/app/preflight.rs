@@ -53,7 +53,7 @@ pub async fn probe(clients: &Clients, config: &Config, topics: &[Arc<str>]) -> V
         results.push((format!("topic {topic}"), result));
     }
     if let Some(url) = &config.dedupe.redis_url {
-        let store = Store::new(url, &config.dedupe, Arc::new(Metrics::new(false)));
+        let store = Store::new(url, &config.dedupe, config.visibility.timeout(), Arc::new(Metrics::new(false)));
         let result = match store {
             Ok(store) => store.ping().await,
             Err(error) => Err(error.to_string()),

@@ -1,7 +1,8 @@
 //! The window that replicas share: a key in Redis for each pair, which expires with the window.
 //!
-//! The store is asked before a publish and told after it. It must never be in the way of an event: every question has
-//! a short timeout, and after a failure the store is left alone for a moment.
+//! Before a publish the key is claimed, for a time, so that two replicas with two messages of one event do not publish
+//! it both; after it the key says by which message it was published. The store must never be in the way of an event:
+//! every question has a short timeout, and after a failure the store is left alone for a moment.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,11 +24,28 @@ const REST: Duration = Duration::from_secs(1);
 #[error("dedupe.redis_url: {0}; it looks like `redis://host:6379` or, with TLS, `rediss://host:6379`")]
 pub struct StoreError(RedisError);
 
+const CLAIMED: &str = "claimed by ";
+const PUBLISHED: &str = "published by ";
+
+/// How a pair stands with the other replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is ours to publish; or the store could not say.
+    Free,
+    /// Another replica is publishing it.
+    Claimed,
+    /// It was published, by this message.
+    Published(MessageId),
+}
+
 /// A Redis, or what speaks its protocol.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     prefix: String,
+    /// What stands in a key that this replica has claimed.
+    claimed: String,
+    claim_span: Duration,
     span: Duration,
     timeout: Duration,
     /// Until when it is left alone.
@@ -47,11 +65,17 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Store {
-    /// The store behind a URL. Connects on the first use.
+    /// The store behind a URL. Connects on the first use. A claim that its replica does not come back to ends after
+    /// `claim_span`.
     ///
     /// # Errors
     /// When the URL cannot be used.
-    pub fn new(url: &str, settings: &config::Dedupe, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+    pub fn new(
+        url: &str,
+        settings: &config::Dedupe,
+        claim_span: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
         let timeout = Duration::from_millis(settings.redis_timeout_ms);
         let options = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -63,6 +87,8 @@ impl Store {
         Ok(Self {
             connection: Connection(manager),
             prefix: settings.redis_prefix.clone(),
+            claimed: format!("{CLAIMED}{:016x}", fastrand::u64(..)),
+            claim_span,
             span: Duration::from_secs(settings.window_seconds),
             timeout,
             resting: Mutex::new(None),
@@ -71,27 +97,51 @@ impl Store {
         })
     }
 
-    /// By which message each pair was published, as far as the store knows and can say.
-    pub(super) async fn find(&self, pairs: &[Pair]) -> Vec<Option<MessageId>> {
-        let mut command = redis::cmd("MGET");
+    /// Claims these pairs, as far as they are free, and says how they stand.
+    pub(super) async fn claim(&self, pairs: &[Pair]) -> Vec<Standing> {
+        let mut pipeline = redis::pipe();
         for pair in pairs {
-            command.arg(self.key(pair));
+            let key = self.key(pair);
+            let claim = pipeline.cmd("SET").arg(&key).arg(&self.claimed).arg("NX");
+            claim.arg("PX").arg(self.claim_span.as_millis() as u64).ignore();
+            pipeline.cmd("GET").arg(&key);
         }
         let mut connection = self.connection.0.clone();
-        let found = self.ask("find", pairs, command.query_async::<Vec<Option<String>>>(&mut connection)).await;
-        let mut found = found.unwrap_or_default().into_iter().map(|id| id.map(|id| MessageId::new(&id)));
-        pairs.iter().map(|_| found.next().flatten()).collect()
+        let found = self.ask("claim", pairs, pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
+        let mut found = found.unwrap_or_default().into_iter();
+        pairs.iter().map(|_| self.standing(found.next().flatten().as_deref())).collect()
+    }
+
+    fn standing(&self, value: Option<&str>) -> Standing {
+        match value {
+            Some(value) if value.starts_with(CLAIMED) && value != self.claimed => Standing::Claimed,
+            Some(value) => {
+                value.strip_prefix(PUBLISHED).map_or(Standing::Free, |id| Standing::Published(MessageId::new(id)))
+            }
+            None => Standing::Free,
+        }
     }
 
     /// Notes by which message these pairs were published.
     pub(super) async fn note(&self, pairs: &[Pair], message: MessageId) {
         let mut pipeline = redis::pipe();
-        let (message, millis) = (message.to_string(), self.span.as_millis() as u64);
+        let (value, millis) = (format!("{PUBLISHED}{message}"), self.span.as_millis() as u64);
         for pair in pairs {
-            pipeline.cmd("SET").arg(self.key(pair)).arg(&message).arg("PX").arg(millis).ignore();
+            pipeline.cmd("SET").arg(self.key(pair)).arg(&value).arg("PX").arg(millis).ignore();
         }
         let mut connection = self.connection.0.clone();
         self.ask("note", pairs, pipeline.query_async::<()>(&mut connection)).await;
+    }
+
+    /// Gives up claims, unless they have ended and are another's by now.
+    pub(super) async fn release(&self, pairs: &[Pair]) {
+        const IF_OURS: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+        let mut pipeline = redis::pipe();
+        for pair in pairs {
+            pipeline.cmd("EVAL").arg(IF_OURS).arg(1).arg(self.key(pair)).arg(&self.claimed).ignore();
+        }
+        let mut connection = self.connection.0.clone();
+        self.ask("release", pairs, pipeline.query_async::<()>(&mut connection)).await;
     }
 
     /// Whether the store answers.
@@ -108,7 +158,7 @@ impl Store {
     }
 
     fn key(&self, pair: &Pair) -> String {
-        let mut key = format!("{}:published:", self.prefix);
+        let mut key = format!("{}:event:", self.prefix);
         for byte in pair.0 {
             key.push_str(&format!("{byte:02x}"));
         }

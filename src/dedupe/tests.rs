@@ -4,7 +4,7 @@ use super::*;
 
 fn window(max_entries: usize) -> Arc<Window> {
     let settings = config::Dedupe { window_seconds: 60, max_entries, ..Default::default() };
-    Window::new(&settings, Arc::new(Metrics::new(false))).unwrap()
+    Window::new(&settings, Duration::from_secs(60), Arc::new(Metrics::new(false))).unwrap()
 }
 
 fn pair(event: &str, customer: &str) -> Pair {
@@ -16,7 +16,10 @@ const OTHER: MessageId = MessageId(2);
 
 async fn claim(window: &Arc<Window>, event: &str, message: MessageId) -> Result<Claim, Cause> {
     let mut claims = window.claim(&[pair(event, "acme")], message).await;
-    claims.remove(0).map_err(|seen| seen.cause)
+    claims.remove(0).map_err(|taken| match taken {
+        Taken::Published(seen) => seen.cause,
+        Taken::Elsewhere => panic!("there is no other replica"),
+    })
 }
 
 #[test]
@@ -113,7 +116,7 @@ async fn the_window_is_bounded_by_time_and_by_count() {
 #[tokio::test(start_paused = true)]
 async fn without_a_window_nothing_is_a_duplicate() {
     let settings = config::Dedupe { enabled: false, ..Default::default() };
-    let window = Window::new(&settings, Arc::new(Metrics::new(false))).unwrap();
+    let window = Window::new(&settings, Duration::from_secs(60), Arc::new(Metrics::new(false))).unwrap();
     window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
     assert!(claim(&window, "1", FIRST).await.is_ok());
 }
@@ -124,7 +127,7 @@ async fn a_store_that_cannot_be_reached_is_in_nobodys_way_and_is_counted() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = config::Dedupe { redis_url: Some(format!("redis://127.0.0.1:{port}")), ..Default::default() };
     let metrics = Arc::new(Metrics::new(false));
-    let window = Window::new(&settings, Arc::clone(&metrics)).unwrap();
+    let window = Window::new(&settings, Duration::from_secs(60), Arc::clone(&metrics)).unwrap();
     window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
     assert_eq!(claim(&window, "1", FIRST).await.unwrap_err(), Cause::Redelivery, "known to the process");
     assert!(claim(&window, "2", FIRST).await.is_ok());

@@ -46,7 +46,7 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     tokio::spawn(run);
     let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
-    let window = Window::new(&config.dedupe, Arc::clone(&metrics)).unwrap();
+    let window = Window::new(&config.dedupe, TIMEOUT, Arc::clone(&metrics)).unwrap();
     let ends = Ends { window, publisher, quarantine, releaser, deleter };
     Stage {
         pipeline: Arc::new(Pipeline::new(&config, registry, router, ends, Arc::clone(&metrics))),

@@ -10,10 +10,17 @@ scenarios! {
     both: [
         an_event_that_two_messages_carry_is_published_once,
         replicas_share_what_they_have_published,
+        what_one_replica_is_publishing_waits_at_the_other,
         while_the_store_is_down_events_are_delivered,
     ];
     embedded: [];
     ministack: [];
+}
+
+/// Lets replicas share what they have published. On a machine that is busy with other things an answer takes its time.
+fn share(stage: &mut Stage, redis: &Redis) {
+    stage.config.dedupe.redis_url = Some(redis.url());
+    stage.config.dedupe.redis_timeout_ms = 10_000;
 }
 
 async fn an_event_that_two_messages_carry_is_published_once(emulator: &Emulator) {
@@ -34,7 +41,9 @@ async fn an_event_that_two_messages_carry_is_published_once(emulator: &Emulator)
 async fn replicas_share_what_they_have_published(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let Some(redis) = Redis::start().await else { return };
-    stage.config.dedupe.redis_url = Some(redis.url());
+    share(&mut stage, &redis);
+    // What an emulator had chosen for a poll that the first replica dropped at its end comes back soon.
+    stage.config.visibility.timeout_seconds = 5;
     let event = stage.samples.next_event(&["acme"]);
     let first = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
@@ -58,10 +67,39 @@ async fn replicas_share_what_they_have_published(emulator: &Emulator) {
     stranger.stop().await;
 }
 
+async fn what_one_replica_is_publishing_waits_at_the_other(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let Some(redis) = Redis::start().await else { return };
+    share(&mut stage, &redis);
+    let event = stage.samples.next_event(&["acme"]);
+    let gate = stage.gate().await;
+    gate.shut();
+    let slow = stage.start().await;
+    stage.source.send([Input::body(&event)]).await;
+    gate.someone_waits().await;
+
+    stage.without_gate();
+    let other = stage.start().await;
+    stage.source.send([Input::body(&event)]).await;
+    wait::until("the other gives it back", async || {
+        // Either may receive the second message; at the first it waits without a word.
+        let retried = other.settled("retried") > 0;
+        (retried || slow.metrics.received.sum() == 2).then_some(())
+    })
+    .await;
+    assert_eq!((slow.settled("published"), other.settled("published")), (0, 0));
+    gate.open();
+    stage.source.is_empty().await;
+    stage.delivered_one("acme").await;
+    stage.nothing_more_for("acme").await;
+    slow.stop().await;
+    other.stop().await;
+}
+
 async fn while_the_store_is_down_events_are_delivered(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let Some(mut redis) = Redis::start().await else { return };
-    stage.config.dedupe.redis_url = Some(redis.url());
+    share(&mut stage, &redis);
     let [before, meanwhile, after] = [(); 3].map(|()| stage.samples.next_event(&["acme"]));
     let is_up = |running: &Running, up| {
         let line = format!("protobridge_dedupe_store_up {up}");
