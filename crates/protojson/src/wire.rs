@@ -136,8 +136,9 @@ impl<'w> Cursor<'w> {
         }
     }
 
+    /// As [`Cursor::varint`], and best where most are longer than one byte.
     #[inline(always)]
-    fn long_varint(&mut self) -> Result<u64> {
+    pub(crate) fn long_varint(&mut self) -> Result<u64> {
         if let Some(bytes) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
             let bytes = u64::from_le_bytes(*bytes);
             // The first byte that ends a varint, as the highest bit of that byte.
