@@ -7,6 +7,10 @@
 //! What is taken back is bounded: once it adds up to more than a multiple of the payload, the whole payload is done
 //! again in careful mode, in which every message is put in order before anything is written. So nested disorder costs
 //! a constant factor, not one for each level.
+//!
+//! What is small or called in one place is inlined by order. In unoptimised builds that would make the frames too large
+//! for a hundred levels on the stack of a thread, because there every inlined variable has a place of its own; so what
+//! is called for each level is inlined only where there are no debug assertions.
 
 mod check;
 mod hidden;
@@ -237,7 +241,7 @@ impl<'p> Engine<'p> {
     }
 
     /// What is left to do when all records of a message are written.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn finish(
         &mut self,
         message: &'p Message,
@@ -270,12 +274,12 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes a comma and the key of a field.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn key(&mut self, field: &Field) {
         self.out.label(&field.key);
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn singular(&mut self, index: u32, field: &'p Field, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let (start, is_zero) = match field.kind {
             Kind::Message(_) => {
@@ -313,7 +317,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes a message that is the value of a field.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn child(&mut self, field: &'p Field, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let Kind::Message(index) = field.kind else { return Ok(()) };
         if self.depth >= MAX_DEPTH {

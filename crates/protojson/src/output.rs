@@ -148,7 +148,7 @@ impl Output {
     }
 
     /// Appends a label.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn label(&mut self, label: &Label) {
         match label {
             Label::Short { chunk, len } => self.chunk(chunk, usize::from(*len)),

@@ -9,7 +9,7 @@ use crate::wire::{Cursor, FIXED32, FIXED64, Result};
 
 /// Reads one number, bool or enum value, in its own width: 32-bit kinds are cut to 32 bits before anything else looks at
 /// them, so that what is zero is decided on the value that counts.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn read(field: &Field, cursor: &mut Cursor<'_>) -> Result<u64> {
     Ok(match field.wire_type {
         FIXED64 => cursor.fixed64()?,
@@ -34,7 +34,7 @@ fn from_varint(kind: Kind, value: u64) -> u64 {
 
 impl Engine<'_> {
     /// Writes a number, bool or enum value as [`read`] returns it.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn number(&mut self, kind: Kind, bits: u64) {
         let Kind::Enum(index) = kind else {
             let mut pen = self.out.pen();
@@ -50,7 +50,7 @@ impl Engine<'_> {
     }
 
     /// Writes a string or bytes.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>) -> Result<()> {
         if kind == Kind::Bytes {
             text::base64(&mut self.out, value.rest(), self.program.base64_url);
