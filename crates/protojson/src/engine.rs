@@ -17,8 +17,11 @@ mod hidden;
 mod list;
 mod map;
 mod ordered;
+mod scratch;
 mod value;
 mod wkt;
+
+pub(crate) use scratch::Scratch;
 
 use crate::error::Failure;
 use crate::output::Output;
@@ -26,42 +29,6 @@ use crate::plan::AnyTypes;
 use crate::program::{Field, Kind, Message, MessageIndex, Program, Role, Shape};
 use crate::taps::{Node, Taps};
 use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_GROUP, Tag};
-
-/// Memory that outlives a payload, so that the next one needs none.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    /// Records of the messages that are being put in order; a stack.
-    records: Vec<ordered::Record>,
-    /// Entries of the maps that are being written; a stack.
-    entries: Vec<map::Entry>,
-    /// Rendered entries while they are put in order.
-    bytes: Vec<u8>,
-}
-
-impl Scratch {
-    pub(crate) fn clear(&mut self) {
-        self.records.clear();
-        self.entries.clear();
-    }
-
-    /// Gives back what an unusually large payload has needed; the next one will hardly be as large.
-    pub(crate) fn trim(&mut self) {
-        // Some hundred KiB each.
-        const ITEMS: usize = 1 << 13;
-        const BYTES: usize = 1 << 19;
-        self.clear();
-        if self.records.capacity() > ITEMS {
-            self.records.shrink_to(ITEMS);
-        }
-        if self.entries.capacity() > ITEMS {
-            self.entries.shrink_to(ITEMS);
-        }
-        if self.bytes.capacity() > BYTES {
-            self.bytes.clear();
-            self.bytes.shrink_to(BYTES);
-        }
-    }
-}
 
 /// Appends the JSON of one payload to `out`.
 pub(crate) struct Engine<'p> {
