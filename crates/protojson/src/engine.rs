@@ -7,14 +7,21 @@
 //! What is taken back is bounded: once it adds up to more than a multiple of the payload, the whole payload is done
 //! again in careful mode, in which every message is put in order before anything is written. So nested disorder costs
 //! a constant factor, not one for each level.
+//!
+//! What is small or called in one place is inlined by order. In unoptimised builds that would make the frames too large
+//! for a hundred levels on the stack of a thread, because there every inlined variable has a place of its own; so what
+//! is called for each level is inlined only where there are no debug assertions.
 
 mod check;
 mod hidden;
 mod list;
 mod map;
 mod ordered;
+mod scratch;
 mod value;
 mod wkt;
+
+pub(crate) use scratch::Scratch;
 
 use crate::error::Failure;
 use crate::output::Output;
@@ -22,42 +29,6 @@ use crate::plan::AnyTypes;
 use crate::program::{Field, Kind, Message, MessageIndex, Program, Role, Shape};
 use crate::taps::{Node, Taps};
 use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_GROUP, Tag};
-
-/// Memory that outlives a payload, so that the next one needs none.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    /// Records of the messages that are being put in order; a stack.
-    records: Vec<ordered::Record>,
-    /// Entries of the maps that are being written; a stack.
-    entries: Vec<map::Entry>,
-    /// Rendered entries while they are put in order.
-    bytes: Vec<u8>,
-}
-
-impl Scratch {
-    pub(crate) fn clear(&mut self) {
-        self.records.clear();
-        self.entries.clear();
-    }
-
-    /// Gives back what an unusually large payload has needed; the next one will hardly be as large.
-    pub(crate) fn trim(&mut self) {
-        // Some hundred KiB each.
-        const ITEMS: usize = 1 << 13;
-        const BYTES: usize = 1 << 19;
-        self.clear();
-        if self.records.capacity() > ITEMS {
-            self.records.shrink_to(ITEMS);
-        }
-        if self.entries.capacity() > ITEMS {
-            self.entries.shrink_to(ITEMS);
-        }
-        if self.bytes.capacity() > BYTES {
-            self.bytes.clear();
-            self.bytes.shrink_to(BYTES);
-        }
-    }
-}
 
 /// Appends the JSON of one payload to `out`.
 pub(crate) struct Engine<'p> {
@@ -237,7 +208,7 @@ impl<'p> Engine<'p> {
     }
 
     /// What is left to do when all records of a message are written.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn finish(
         &mut self,
         message: &'p Message,
@@ -270,12 +241,12 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes a comma and the key of a field.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn key(&mut self, field: &Field) {
         self.out.label(&field.key);
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn singular(&mut self, index: u32, field: &'p Field, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let (start, is_zero) = match field.kind {
             Kind::Message(_) => {
@@ -313,7 +284,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes a message that is the value of a field.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn child(&mut self, field: &'p Field, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let Kind::Message(index) = field.kind else { return Ok(()) };
         if self.depth >= MAX_DEPTH {

@@ -89,6 +89,12 @@ impl Output {
         }
     }
 
+    /// All the room behind the end.
+    #[inline(always)]
+    pub(crate) fn all_room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.len..]
+    }
+
     /// All the room behind the end, `len` bytes at least.
     #[inline(always)]
     pub(crate) fn at_least(&mut self, len: usize) -> &mut [u8] {
@@ -142,7 +148,7 @@ impl Output {
     }
 
     /// Appends a label.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn label(&mut self, label: &Label) {
         match label {
             Label::Short { chunk, len } => self.chunk(chunk, usize::from(*len)),

@@ -5,10 +5,10 @@ mod integer;
 mod string;
 mod time;
 
-use base64_simd::{STANDARD, URL_SAFE};
+use base64_simd::{AsOut as _, STANDARD, URL_SAFE};
 
 pub(crate) use float::{double, single};
-pub(crate) use integer::{integer, unsigned};
+pub(crate) use integer::{integer, quoted_integer, quoted_unsigned, unsigned};
 pub(crate) use string::string;
 pub(crate) use time::{fraction, timestamp};
 
@@ -17,11 +17,15 @@ use crate::output::Output;
 /// Appends bytes in base64 with padding, with quotes.
 #[inline]
 pub(crate) fn base64(out: &mut Output, bytes: &[u8], url_safe: bool) {
-    out.push(b'"');
-    if url_safe {
-        out.with_vec(|out| URL_SAFE.encode_append(bytes, out));
-    } else {
-        out.with_vec(|out| STANDARD.encode_append(bytes, out));
+    let encoding = if url_safe { &URL_SAFE } else { &STANDARD };
+    let len = encoding.encoded_length(bytes.len()) + 2;
+    if let Some([first, inner @ .., last]) = out.all_room().get_mut(..len) {
+        (*first, *last) = (b'"', b'"');
+        let _ = encoding.encode(bytes, inner.as_out());
+        return out.advance(len);
     }
+    // To make room would be to write it twice.
+    out.push(b'"');
+    out.with_vec(|out| encoding.encode_append(bytes, out));
     out.push(b'"');
 }

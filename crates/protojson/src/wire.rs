@@ -125,7 +125,7 @@ impl<'w> Cursor<'w> {
         false
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn varint(&mut self) -> Result<u64> {
         match self.bytes.get(self.at) {
             Some(byte) if *byte < 0x80 && self.at < self.end => {
@@ -136,8 +136,9 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    #[inline(always)]
-    fn long_varint(&mut self) -> Result<u64> {
+    /// As [`Cursor::varint`], and best where most are longer than one byte.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(crate) fn long_varint(&mut self) -> Result<u64> {
         if let Some(bytes) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
             let bytes = u64::from_le_bytes(*bytes);
             // The first byte that ends a varint, as the highest bit of that byte.

@@ -24,7 +24,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes what one record of a repeated field holds: one value, or many packed ones.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn elements(
         &mut self,
         index: u32,
@@ -46,7 +46,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Writes one value of a repeated field or a map.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn element(&mut self, index: u32, field: &'p Field, cursor: &mut Cursor<'_>) -> Result<()> {
         match field.kind {
             Kind::Message(_) => self.child(field, cursor, Frame::PLAIN.inside(index, field)),

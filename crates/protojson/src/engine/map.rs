@@ -188,7 +188,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Finds the last key and the last value of an entry, and steps over it.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn find<'w>(&self, map: &Map, entry: &mut Cursor<'w>) -> Result<Found<'w>> {
         match Found::as_usual(map, *entry) {
             Some(found) => {

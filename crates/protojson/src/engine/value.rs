@@ -9,7 +9,7 @@ use crate::wire::{Cursor, FIXED32, FIXED64, Result};
 
 /// Reads one number, bool or enum value, in its own width: 32-bit kinds are cut to 32 bits before anything else looks at
 /// them, so that what is zero is decided on the value that counts.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn read(field: &Field, cursor: &mut Cursor<'_>) -> Result<u64> {
     Ok(match field.wire_type {
         FIXED64 => cursor.fixed64()?,
@@ -34,7 +34,7 @@ fn from_varint(kind: Kind, value: u64) -> u64 {
 
 impl Engine<'_> {
     /// Writes a number, bool or enum value as [`read`] returns it.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn number(&mut self, kind: Kind, bits: u64) {
         let Kind::Enum(index) = kind else {
             let mut pen = self.out.pen();
@@ -50,7 +50,7 @@ impl Engine<'_> {
     }
 
     /// Writes a string or bytes.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>) -> Result<()> {
         if kind == Kind::Bytes {
             text::base64(&mut self.out, value.rest(), self.program.base64_url);
@@ -62,35 +62,21 @@ impl Engine<'_> {
 
     /// Writes packed values, at least one.
     pub(super) fn packed(&mut self, field: &Field, packed: &mut Cursor<'_>) -> Result<()> {
-        let is_fixed = matches!(field.wire_type, FIXED32 | FIXED64);
+        let is_varint = !matches!(field.wire_type, FIXED32 | FIXED64);
         // A loop for each of the kinds that come in numbers.
         match field.kind {
-            Kind::Double => self
-                .each(packed, super::super::wire::Cursor::fixed64, |pen, bits| text::double(pen, f64::from_bits(bits))),
-            Kind::Float => self
-                .each(packed, super::super::wire::Cursor::fixed32, |pen, bits| text::single(pen, f32::from_bits(bits))),
-            Kind::Int32 if !is_fixed => self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
+            Kind::Double => self.each(packed, Cursor::fixed64, |pen, bits| text::double(pen, f64::from_bits(bits))),
+            Kind::Float => self.each(packed, Cursor::fixed32, |pen, bits| text::single(pen, f32::from_bits(bits))),
+            Kind::Int32 if is_varint => self.each_varint(packed, |pen, value| {
                 text::integer(pen, i64::from(value as i32));
             }),
-            Kind::Sint32 => self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
-                let value = value as u32;
-                let value = (value >> 1) ^ (value & 1).wrapping_neg();
-                text::integer(pen, i64::from(value.cast_signed()));
+            Kind::Sint32 => self.each_varint(packed, |pen, value| {
+                text::integer(pen, i64::from((from_varint(Kind::Sint32, value) as u32).cast_signed()));
             }),
-            Kind::Int64 { quoted: true } if !is_fixed => {
-                self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
-                    pen.put(b"\"");
-                    text::integer(pen, value.cast_signed());
-                    pen.put(b"\"");
-                })
-            }
-            Kind::Uint64 { quoted: true } if !is_fixed => {
-                self.each(packed, super::super::wire::Cursor::varint, |pen, value| {
-                    pen.put(b"\"");
-                    text::unsigned(pen, value);
-                    pen.put(b"\"");
-                })
-            }
+            Kind::Int64 { quoted: true } if is_varint => self.each_varint(packed, |pen, value| {
+                text::quoted_integer(pen, value.cast_signed());
+            }),
+            Kind::Uint64 { quoted: true } if is_varint => self.each_varint(packed, text::quoted_unsigned),
             kind => {
                 let mut rest = *packed;
                 loop {
@@ -103,6 +89,11 @@ impl Engine<'_> {
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    fn each_varint(&mut self, packed: &Cursor<'_>, write: impl Fn(&mut Pen<'_>, u64)) -> Result<()> {
+        self.each(packed, Cursor::long_varint, write)
     }
 
     #[inline(always)]

@@ -10,6 +10,22 @@ pub(crate) fn integer(pen: &mut Pen<'_>, value: i64) {
     unsigned(pen, value.unsigned_abs());
 }
 
+/// Writes an integer between quotes.
+#[inline(always)]
+pub(crate) fn quoted_integer(pen: &mut Pen<'_>, value: i64) {
+    pen.chunk(b"\"-", 1 + usize::from(value < 0));
+    unsigned(pen, value.unsigned_abs());
+    pen.put(b"\"");
+}
+
+/// Writes an integer without sign between quotes.
+#[inline(always)]
+pub(crate) fn quoted_unsigned(pen: &mut Pen<'_>, value: u64) {
+    pen.put(b"\"");
+    unsigned(pen, value);
+    pen.put(b"\"");
+}
+
 /// Writes an integer without sign.
 #[inline(always)]
 pub(crate) fn unsigned(pen: &mut Pen<'_>, value: u64) {
@@ -35,10 +51,8 @@ pub(super) const ZEROS: u64 = 0x3030_3030_3030_3030;
 fn leading(pen: &mut Pen<'_>, value: u64) {
     if value < 10_000 {
         let value = value as u32;
-        let high = (value * 5_243) >> 19;
-        let pairs = high | (value - 100 * high) << 16;
-        let high = ((pairs * 103) >> 10) & 0x000f_000f;
-        let digits = high | (pairs - 10 * high) << 8;
+        let pairs = (value << 16) - ((value * 5_243) >> 19) * ((100 << 16) - 1);
+        let digits = (pairs << 8) - (((pairs * 103) >> 10) & 0x000f_000f) * ((10 << 8) - 1);
         let zeros = (digits | 1 << 31).trailing_zeros() / 8;
         return pen.chunk(&((digits | 0x3030_3030) >> (8 * zeros)).to_le_bytes(), 4 - zeros as usize);
     }
@@ -52,9 +66,13 @@ fn leading(pen: &mut Pen<'_>, value: u64) {
 /// then 16, then 8 bits, with multiplications in place of divisions.
 #[inline(always)]
 pub(super) fn digits(value: u64) -> u64 {
-    let fours = (value / 10_000) | ((value % 10_000) << 32);
-    let high = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let pairs = high | ((fours - 100 * high) << 16);
-    let high = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    high | ((pairs - 10 * high) << 8)
+    let fours = (value << 32) - value / 10_000 * ((10_000 << 32) - 1);
+    let pairs = (fours << 16) - (((fours * 10_486) >> 20) & 0x0000_007f_0000_007f) * ((100 << 16) - 1);
+    digits_of_pairs(pairs)
+}
+
+/// The same of four numbers below 100, the first in the lowest 16 bits.
+#[inline(always)]
+pub(super) fn digits_of_pairs(pairs: u64) -> u64 {
+    (pairs << 8) - (((pairs * 103) >> 10) & 0x000f_000f_000f_000f) * ((10 << 8) - 1)
 }

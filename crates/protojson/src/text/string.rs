@@ -124,53 +124,67 @@ fn escape(out: &mut Output, bytes: &[u8]) -> usize {
 #[inline(always)]
 fn plain<const VALID: bool>(out: &mut Output, bytes: &[u8]) -> usize {
     let room = &mut out.at_least(bytes.len())[..bytes.len()];
+    let copied = match bytes.last_chunk() {
+        Some(last) => plain_blocks::<VALID>(bytes, last, room),
+        None => plain_chunks::<VALID>(bytes, room),
+    };
+    out.advance(copied);
+    copied
+}
+
+/// Copies at least one block. The last one reaches back over what is known to be plain.
+#[inline(always)]
+fn plain_blocks<const VALID: bool>(bytes: &[u8], last: &[u8; BLOCK], room: &mut [u8]) -> usize {
     let mut done = 0;
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let (rooms, _) = room.as_chunks_mut::<BLOCK>();
+    let (blocks, rest) = bytes.as_chunks();
+    let (rooms, _) = room.as_chunks_mut();
     for (block, room) in blocks.iter().zip(rooms) {
         *room = *block;
         if let Some(at) = first_special::<VALID>(block) {
-            out.advance(done + at);
             return done + at;
         }
         done += BLOCK;
     }
-    let left = bytes.len() - done;
-    if left == 0 {
-    } else if let (Some(block), Some(room)) = (bytes.last_chunk(), room.last_chunk_mut()) {
-        // The last block reaches back over what is known to be plain.
-        *room = *block;
-        done += special_bits::<VALID>(block).unbounded_shr((BLOCK - left) as u32).trailing_zeros().min(left as u32)
-            as usize;
-    } else {
-        let (chunks, _) = bytes.as_chunks();
-        let (rooms, _) = room.as_chunks_mut();
-        for (chunk, room) in chunks.iter().zip(rooms) {
-            *room = *chunk;
-            let special = specials::<VALID>(chunk).to_bitmask();
-            if special != 0 {
-                done += special.trailing_zeros() as usize;
-                out.advance(done);
-                return done;
-            }
-            done += LANES;
-        }
-        let left = bytes.len() - done;
-        let special = if let (Some(chunk), Some(room)) = (bytes.last_chunk(), room.last_chunk_mut()) {
-            // The last chunk reaches back over what is known to be plain.
-            *room = *chunk;
-            specials::<VALID>(chunk).to_bitmask() >> (LANES - left)
-        } else {
-            let mut chunk = [0; LANES];
-            for ((byte, room), copy) in bytes.iter().zip(room).zip(&mut chunk) {
-                (*room, *copy) = (*byte, *byte);
-            }
-            specials::<VALID>(&chunk).to_bitmask()
-        };
-        done += left.min(special.trailing_zeros() as usize);
+    if let (Some(room), false) = (room.last_chunk_mut(), rest.is_empty()) {
+        *room = *last;
+        let special = special_bits::<VALID>(last).unbounded_shr((BLOCK - rest.len()) as u32);
+        done += rest.len().min(special.trailing_zeros() as usize);
     }
-    out.advance(done);
     done
+}
+
+/// The same for less than a block.
+#[inline(always)]
+fn plain_chunks<const VALID: bool>(bytes: &[u8], room: &mut [u8]) -> usize {
+    let Some(last) = bytes.last_chunk() else { return plain_bytes::<VALID>(bytes, room) };
+    let mut done = 0;
+    let (chunks, rest) = bytes.as_chunks();
+    let (rooms, _) = room.as_chunks_mut();
+    for (chunk, room) in chunks.iter().zip(rooms) {
+        *room = *chunk;
+        let special = specials::<VALID>(chunk).to_bitmask();
+        if special != 0 {
+            return done + special.trailing_zeros() as usize;
+        }
+        done += LANES;
+    }
+    if let Some(room) = room.last_chunk_mut() {
+        *room = *last;
+        let special = specials::<VALID>(last).to_bitmask() >> (LANES - rest.len());
+        done += rest.len().min(special.trailing_zeros() as usize);
+    }
+    done
+}
+
+/// The same for less than a chunk.
+#[inline(always)]
+fn plain_bytes<const VALID: bool>(bytes: &[u8], room: &mut [u8]) -> usize {
+    let mut chunk = [0; LANES];
+    for ((byte, room), copy) in bytes.iter().zip(room).zip(&mut chunk) {
+        (*room, *copy) = (*byte, *byte);
+    }
+    let special = specials::<VALID>(&chunk).to_bitmask();
+    bytes.len().min(special.trailing_zeros() as usize)
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Moments, as RFC 3339 has them.
 
-use super::integer::{ZEROS, digits};
+use super::integer::{ZEROS, digits, digits_of_pairs};
 use crate::output::Pen;
 
 /// Writes a moment in the years 0 to 9999, in seconds from 1970-01-01, as RFC 3339 has it, between quotes.
@@ -12,8 +12,8 @@ pub(crate) fn timestamp(pen: &mut Pen<'_>, seconds: i64, nanos: u32) {
     let seconds = (seconds + EPOCH).cast_unsigned();
     let (days, second) = ((seconds / DAY as u64) as u32, (seconds % DAY as u64) as u32);
     let (year, month, day) = civil(days);
-    let date = digits(u64::from(10_000 * year + 100 * month + day)) | ZEROS;
-    let time = digits(u64::from(10_000 * (second / 3_600) + 100 * (second / 60 % 60) + second % 60)) | ZEROS;
+    let date = four([year / 100, year % 100, month, day]);
+    let time = four([0, second / 3_600, second / 60 % 60, second % 60]);
     pen.put(b"\"");
     // YYYYMMDD becomes YYYY-MM-DD, and 00HHMMSS becomes HH:MM:SS.
     let dashes = u64::from(b'-') << 32 | u64::from(b'-') << 56;
@@ -24,6 +24,12 @@ pub(crate) fn timestamp(pen: &mut Pen<'_>, seconds: i64, nanos: u32) {
     pen.put(&((time >> 16 & 0xffff) | ((time >> 32 & 0xffff) << 24) | (time >> 48 << 48) | colons).to_le_bytes());
     fraction(pen, nanos);
     pen.put(b"Z\"");
+}
+
+/// The digits of four numbers below 100.
+#[inline(always)]
+fn four([first, second, third, fourth]: [u32; 4]) -> u64 {
+    digits_of_pairs(u64::from(first | second << 16) | u64::from(third | fourth << 16) << 32) | ZEROS
 }
 
 /// Writes nanoseconds below one second with a point and 3, 6 or 9 digits; nothing for none.

@@ -1,4 +1,8 @@
-use crate::{Wire, check, error};
+use std::sync::LazyLock;
+
+use protojson::Options;
+
+use crate::{SCHEMA, Wire, check, error, json_with};
 
 const DEEP: &str = "cases.v1.Deep";
 
@@ -70,6 +74,30 @@ fn levels_inside_an_any_count_on() {
     assert!(error(DEEP, nest(51, Wire::new(), any)).starts_with("nested too deeply"));
     let any_of_any = |wire| Wire::new().string(1, "t/google.protobuf.Any").message(2, wire);
     assert!(error("google.protobuf.Any", nest(1000, Wire::new(), any_of_any)).starts_with("nested too deeply"));
+}
+
+#[test]
+fn a_hundred_levels_fit_into_half_a_threads_stack_without_optimisation() {
+    // Threads have 2 MiB unless someone asks for another size, and the caller wants some of them.
+    const STACK: usize = 1 << 20;
+    let levels = || {
+        let in_disorder = |wire: Wire| wire.varint(2, 1);
+        check_nested(100, "child", |wire| in_disorder(Wire::new().message(1, wire)));
+        check_nested(100, "child", |wire| Wire::new().message(1, Wire::new()).message(1, wire));
+        check_nested(100, "children", |wire| in_disorder(Wire::new().message(3, wire)));
+        check_nested(100, "named", |wire| in_disorder(Wire::new().message(4, Wire::new().message(2, wire))));
+        check_nested(50, "any", |wire| {
+            in_disorder(Wire::new().message(6, Wire::new().message(2, wire).string(1, "t/cases.v1.Deep")))
+        });
+    };
+    LazyLock::force(&SCHEMA);
+    std::thread::Builder::new().stack_size(STACK).spawn(levels).unwrap().join().unwrap();
+}
+
+/// Checks that as many levels are written.
+fn check_nested(levels: usize, field: &str, wrap: impl Fn(Wire) -> Wire) {
+    let json = json_with(&SCHEMA, &Options::default(), DEEP, &nest(levels, Wire::new(), wrap)).unwrap();
+    assert_eq!(json.matches(&format!("\"{field}\"")).count(), levels, "{json}");
 }
 
 #[test]
