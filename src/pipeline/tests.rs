@@ -47,9 +47,13 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
     let window = Window::new(&config.dedupe, TIMEOUT, Arc::clone(&metrics)).unwrap();
+    let outside = Outside {
+        objects: crate::objects::Objects::new(&config, &clients.shared).unwrap(),
+        schemas: crate::confluent::Schemas::new(&config.confluent, None).unwrap(),
+    };
     let ends = Ends { window, publisher, quarantine, releaser, deleter };
     Stage {
-        pipeline: Arc::new(Pipeline::new(&config, registry, router, ends, Arc::clone(&metrics))),
+        pipeline: Arc::new(Pipeline::new(&config, outside, registry, router, ends, Arc::clone(&metrics))),
         visibility: Visibility::new(clients.sqs, Arc::clone(&metrics), TIMEOUT),
         budget: Budget::new(10, 1 << 20, Arc::clone(&metrics)),
         metrics,
