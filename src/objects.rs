@@ -226,3 +226,6 @@ impl CredentialProvider for Credentials {
         Ok(credential)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ mod command;
 mod descriptor_sets;
 #[path = "../support/emulator.rs"]
 mod emulator;
+#[path = "../support/encoder.rs"]
+mod encoder;
 #[path = "../support/gate.rs"]
 mod gate;
 #[path = "../support/http.rs"]
@@ -36,9 +38,9 @@ mod cli;
 mod cli_transcode;
 mod crash;
 mod delivery;
-
 mod descriptors;
 mod duplicates;
+mod envelope;
 mod fifo;
 mod quarantine;
 mod redelivery;
