@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Pipeline;
 use crate::confluent::Schemas;
-use crate::envelope::{Envelope, Outer};
+use crate::envelope::{Envelope, Outer, Pointer};
 use crate::objects::{self, Object, Objects};
 use crate::outcome::{Outcome, Reason};
 use crate::publish::Entry;
@@ -47,8 +47,13 @@ impl Pipeline {
         self.prepare(snapshot, message, &envelope, known)
     }
 
-    async fn fetch(&self, message: &Message, pointer: crate::envelope::Pointer) -> Result<Object<'_>, Outcome> {
-        self.outside.objects.fetch(pointer).await.map_err(|error| match error {
+    async fn fetch(&self, message: &Message, pointer: Pointer) -> Result<Object<'_>, Outcome> {
+        let fetched = self.outside.objects.fetch(pointer).await;
+        match &fetched {
+            Err(objects::Error::Forbidden(_) | objects::Error::Impossible { .. }) => {}
+            _ => self.metrics.call("s3", "GetObject", fetched.is_ok()),
+        }
+        fetched.map_err(|error| match error {
             objects::Error::Failed { .. } => Outcome::Retry(error.to_string()),
             objects::Error::Missing(_) => self.perhaps_later(message, Reason::BadEnvelope, error.to_string()),
             _ => Reason::BadEnvelope.because(error).into(),
