@@ -7,6 +7,7 @@
 mod editions;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -21,12 +22,13 @@ use crate::program::{self, Program};
 use crate::{Options, Plan, PlanError, SchemaError, SchemaErrorKind};
 
 /// Linked descriptor sets. Immutable; a clone shares the same data.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Schema {
     messages: Arc<HashMap<String, Entry>>,
+    /// How many sets were joined.
+    sets: usize,
 }
 
-#[derive(Debug)]
 struct Entry {
     set: Arc<str>,
     descriptor: MessageDescriptor,
@@ -34,9 +36,23 @@ struct Entry {
 }
 
 /// Collects descriptor sets; see [`Schema::builder`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct SchemaBuilder {
     sets: Vec<(Arc<str>, DescriptorPool, Arc<Features>)>,
+}
+
+// Short, for a descriptor pool prints everything that it was linked from.
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").field("sets", &self.sets).field("messages", &self.messages.len()).finish()
+    }
+}
+
+impl fmt::Debug for SchemaBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sets: Vec<&str> = self.sets.iter().map(|(set, ..)| &**set).collect();
+        f.debug_struct("SchemaBuilder").field("sets", &sets).finish()
+    }
 }
 
 impl Schema {
@@ -90,6 +106,7 @@ impl SchemaBuilder {
     /// # Errors
     /// When two sets define the same full name differently.
     pub fn build(self) -> Result<Schema, SchemaError> {
+        let sets = self.sets.len();
         let mut messages: HashMap<String, Entry> = HashMap::new();
         let mut enums: HashMap<String, (Arc<str>, EnumDescriptor)> = HashMap::new();
         for (set, pool, features) in self.sets {
@@ -125,7 +142,7 @@ impl SchemaBuilder {
             let name = descriptor.full_name().to_owned();
             messages.entry(name).or_insert(Entry { set: "built in".into(), descriptor, features: Arc::default() });
         }
-        Ok(Schema { messages: Arc::new(messages) })
+        Ok(Schema { messages: Arc::new(messages), sets })
     }
 }
 

@@ -103,3 +103,15 @@ fn sets_that_agree_join_and_sets_that_contradict_name_both_and_the_field() {
         "descriptor set two.binpb: a.B is defined differently in one.binpb (look at field d); compile both from the same source, or remove one of them"
     );
 }
+
+#[test]
+fn debug_output_is_short() {
+    let set = |file: &str| set(file, &["c", "d"]).encode_to_vec();
+    let builder =
+        Schema::builder().set("one.binpb", &set("a.proto")).unwrap().set("two.binpb", &set("b.proto")).unwrap();
+    assert_eq!(format!("{builder:?}"), r#"SchemaBuilder { sets: ["one.binpb", "two.binpb"] }"#);
+    let schema = builder.build().unwrap();
+    assert_eq!(format!("{schema:?}"), format!("Schema {{ sets: 2, messages: {} }}", schema.messages().count()));
+    let plan = schema.plan("a.B", &Options::default()).unwrap();
+    assert_eq!(format!("{plan:?}"), r#"Plan { message: "a.B", .. }"#);
+}
