@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
-use prost_reflect::{DescriptorPool, EnumDescriptor, MessageDescriptor};
+use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
 
 pub(crate) use editions::Features;
 use editions::RawSet;
@@ -216,13 +216,26 @@ fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaErr
     // Some sets that no compiler writes make prost-reflect panic. They must not end the process that loads them.
     let linked = catch_unwind(AssertUnwindSafe(|| pool.decode_file_descriptor_set(raw.as_slice()).map(|()| pool)));
     match linked {
-        Ok(Ok(pool)) => Ok((pool, features)),
+        Ok(Ok(pool)) => {
+            let broken = pool.all_messages().find(|message| message.is_map_entry() && !has_key_and_value(message));
+            match broken.map(|entry| entry.full_name().to_owned()) {
+                Some(name) => Err(unlinkable(format!("{name} is the entry of a map and lacks a proper key or value"))),
+                None => Ok((pool, features)),
+            }
+        }
         Ok(Err(error)) => Err(match error.file() {
             Some(file) => unlinkable(format!("{file}: {error}")),
             None => unlinkable(error.to_string()),
         }),
         Err(_) => Err(unlinkable("it contradicts itself; was it written by a compiler?".to_owned())),
     }
+}
+
+/// Whether a map entry is as compilers write it. Linking does not ask, and plans rely on it.
+fn has_key_and_value(entry: &MessageDescriptor) -> bool {
+    let one = |number| entry.get_field(number).filter(|field| field.cardinality() != Cardinality::Repeated);
+    let is_key = |kind| !matches!(kind, Kind::Double | Kind::Float | Kind::Bytes | Kind::Message(_) | Kind::Enum(_));
+    one(1).is_some_and(|key| is_key(key.kind())) && one(2).is_some()
 }
 
 #[cfg(test)]
