@@ -7,12 +7,13 @@
 mod editions;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
-use prost_reflect::{DescriptorPool, EnumDescriptor, MessageDescriptor};
+use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
 
 pub(crate) use editions::Features;
 use editions::RawSet;
@@ -21,12 +22,13 @@ use crate::program::{self, Program};
 use crate::{Options, Plan, PlanError, SchemaError, SchemaErrorKind};
 
 /// Linked descriptor sets. Immutable; a clone shares the same data.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Schema {
     messages: Arc<HashMap<String, Entry>>,
+    /// How many sets were joined.
+    sets: usize,
 }
 
-#[derive(Debug)]
 struct Entry {
     set: Arc<str>,
     descriptor: MessageDescriptor,
@@ -34,9 +36,23 @@ struct Entry {
 }
 
 /// Collects descriptor sets; see [`Schema::builder`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct SchemaBuilder {
     sets: Vec<(Arc<str>, DescriptorPool, Arc<Features>)>,
+}
+
+// Short, for a descriptor pool prints everything that it was linked from.
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").field("sets", &self.sets).field("messages", &self.messages.len()).finish()
+    }
+}
+
+impl fmt::Debug for SchemaBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sets: Vec<&str> = self.sets.iter().map(|(set, ..)| &**set).collect();
+        f.debug_struct("SchemaBuilder").field("sets", &sets).finish()
+    }
 }
 
 impl Schema {
@@ -90,6 +106,7 @@ impl SchemaBuilder {
     /// # Errors
     /// When two sets define the same full name differently.
     pub fn build(self) -> Result<Schema, SchemaError> {
+        let sets = self.sets.len();
         let mut messages: HashMap<String, Entry> = HashMap::new();
         let mut enums: HashMap<String, (Arc<str>, EnumDescriptor)> = HashMap::new();
         for (set, pool, features) in self.sets {
@@ -125,7 +142,7 @@ impl SchemaBuilder {
             let name = descriptor.full_name().to_owned();
             messages.entry(name).or_insert(Entry { set: "built in".into(), descriptor, features: Arc::default() });
         }
-        Ok(Schema { messages: Arc::new(messages) })
+        Ok(Schema { messages: Arc::new(messages), sets })
     }
 }
 
@@ -199,13 +216,26 @@ fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaErr
     // Some sets that no compiler writes make prost-reflect panic. They must not end the process that loads them.
     let linked = catch_unwind(AssertUnwindSafe(|| pool.decode_file_descriptor_set(raw.as_slice()).map(|()| pool)));
     match linked {
-        Ok(Ok(pool)) => Ok((pool, features)),
+        Ok(Ok(pool)) => {
+            let broken = pool.all_messages().find(|message| message.is_map_entry() && !has_key_and_value(message));
+            match broken.map(|entry| entry.full_name().to_owned()) {
+                Some(name) => Err(unlinkable(format!("{name} is the entry of a map and lacks a proper key or value"))),
+                None => Ok((pool, features)),
+            }
+        }
         Ok(Err(error)) => Err(match error.file() {
             Some(file) => unlinkable(format!("{file}: {error}")),
             None => unlinkable(error.to_string()),
         }),
         Err(_) => Err(unlinkable("it contradicts itself; was it written by a compiler?".to_owned())),
     }
+}
+
+/// Whether a map entry is as compilers write it. Linking does not ask, and plans rely on it.
+fn has_key_and_value(entry: &MessageDescriptor) -> bool {
+    let one = |number| entry.get_field(number).filter(|field| field.cardinality() != Cardinality::Repeated);
+    let is_key = |kind| !matches!(kind, Kind::Double | Kind::Float | Kind::Bytes | Kind::Message(_) | Kind::Enum(_));
+    one(1).is_some_and(|key| is_key(key.kind())) && one(2).is_some()
 }
 
 #[cfg(test)]
