@@ -1,9 +1,12 @@
 //! Descriptor sets, linked: full name → message descriptor.
 //!
 //! Every set is linked by itself, because teams compile on their own and their sets carry different versions of
-//! shared imports. Only the types have to agree: a full name that several sets define has to mean the same in each,
-//! comments and source positions aside. The well-known types are built in; a set may carry its own copy of them.
+//! shared imports. Only the types have to agree: of a full name that several sets define, comments and source positions
+//! aside, either the definitions are the same, or one only adds to the other, and then the larger serves. The well-known
+//! types are built in; a set may carry its own copy of them.
 
+mod changes;
+mod definition;
 mod editions;
 
 use std::collections::HashMap;
@@ -15,6 +18,8 @@ use prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
 
+pub use changes::{Change, Rule};
+use definition::Definition;
 pub(crate) use editions::Features;
 use editions::RawSet;
 
@@ -27,6 +32,7 @@ pub struct Schema {
     messages: Arc<HashMap<String, Entry>>,
     /// How many sets were joined.
     sets: usize,
+    outgrown: Arc<[Outgrown]>,
 }
 
 struct Entry {
@@ -35,10 +41,29 @@ struct Entry {
     features: Arc<Features>,
 }
 
+/// One FileDescriptorSet, linked by itself. A clone shares the same data.
+#[derive(Clone)]
+pub struct DescriptorSet {
+    name: Arc<str>,
+    pool: DescriptorPool,
+    features: Arc<Features>,
+}
+
+/// A definition that another set's outgrows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgrown {
+    /// Full name of the message or enum.
+    pub full_name: String,
+    /// The set with the smaller definition.
+    pub set: String,
+    /// The set with the larger one, which serves.
+    pub by: String,
+}
+
 /// Collects descriptor sets; see [`Schema::builder`].
 #[derive(Default)]
 pub struct SchemaBuilder {
-    sets: Vec<(Arc<str>, DescriptorPool, Arc<Features>)>,
+    sets: Vec<DescriptorSet>,
 }
 
 // Short, for a descriptor pool prints everything that it was linked from.
@@ -50,12 +75,56 @@ impl fmt::Debug for Schema {
 
 impl fmt::Debug for SchemaBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sets: Vec<&str> = self.sets.iter().map(|(set, ..)| &**set).collect();
+        let sets: Vec<&str> = self.sets.iter().map(DescriptorSet::name).collect();
         f.debug_struct("SchemaBuilder").field("sets", &sets).finish()
     }
 }
 
+impl fmt::Debug for DescriptorSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DescriptorSet").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl DescriptorSet {
+    /// Links a FileDescriptorSet; `name` stands for it in errors and in [`Schema::messages`].
+    ///
+    /// # Errors
+    /// When the bytes are no FileDescriptorSet, or one that does not link by itself.
+    pub fn link(name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
+        let (pool, features) = link(name, bytes)?;
+        Ok(Self { name: name.into(), pool, features: Arc::new(features) })
+    }
+
+    /// The name that it was linked with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many files it holds, imports included.
+    pub fn files(&self) -> usize {
+        self.pool.files().len()
+    }
+}
+
 impl Schema {
+    /// Joins sets that are linked already.
+    ///
+    /// # Errors
+    /// When two sets define the same full name, and neither definition only adds to the other.
+    pub fn join<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Result<Self, SchemaError> {
+        let mut join = Join::default();
+        for set in sets {
+            join.add(set)?;
+        }
+        Ok(join.finish())
+    }
+
+    /// Definitions that another set's outgrows, by name.
+    pub fn outgrown(&self) -> &[Outgrown] {
+        &self.outgrown
+    }
+
     /// Starts an empty schema, to which sets are added one by one.
     pub fn builder() -> SchemaBuilder {
         SchemaBuilder::default()
@@ -96,88 +165,103 @@ impl SchemaBuilder {
     /// # Errors
     /// When the bytes are no FileDescriptorSet, or one that does not link by itself.
     pub fn set(mut self, name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let (pool, features) = link(name, bytes)?;
-        self.sets.push((name.into(), pool, Arc::new(features)));
+        self.sets.push(DescriptorSet::link(name, bytes)?);
         Ok(self)
     }
 
     /// Joins the sets.
     ///
     /// # Errors
-    /// When two sets define the same full name differently.
+    /// As [`Schema::join`].
     pub fn build(self) -> Result<Schema, SchemaError> {
-        let sets = self.sets.len();
-        let mut messages: HashMap<String, Entry> = HashMap::new();
-        let mut enums: HashMap<String, (Arc<str>, EnumDescriptor)> = HashMap::new();
-        for (set, pool, features) in self.sets {
-            for descriptor in pool.all_messages().filter(|message| !message.is_map_entry()) {
-                if let Some(first) = messages.get(descriptor.full_name()) {
-                    agree(
-                        &first.set,
-                        &set,
-                        descriptor.full_name(),
-                        first.descriptor.descriptor_proto(),
-                        descriptor.descriptor_proto(),
-                    )?;
-                    continue;
+        Schema::join(&self.sets)
+    }
+}
+
+/// Sets on their way to a schema.
+#[derive(Default)]
+struct Join {
+    messages: HashMap<String, Entry>,
+    enums: HashMap<String, (Arc<str>, EnumDescriptor)>,
+    outgrown: Vec<Outgrown>,
+    sets: usize,
+}
+
+impl Join {
+    fn add(&mut self, set: &DescriptorSet) -> Result<(), SchemaError> {
+        self.sets += 1;
+        for descriptor in set.pool.all_messages().filter(|message| !message.is_map_entry()) {
+            let entry = Entry { set: Arc::clone(&set.name), features: Arc::clone(&set.features), descriptor };
+            let name = entry.descriptor.full_name();
+            let serves = match self.messages.get(name) {
+                None => true,
+                // Every protoc brings its own.
+                Some(_) if name.starts_with("google.protobuf.") => false,
+                Some(first) => {
+                    let (one, other) = (Definition::of_message(first), Definition::of_message(&entry));
+                    self.outgrown.extend(choose(name, &first.set, &one, &set.name, &other)?);
+                    other.only_adds_to(&one) && one != other
                 }
-                let (name, features) = (descriptor.full_name().to_owned(), Arc::clone(&features));
-                messages.insert(name, Entry { set: set.clone(), descriptor, features });
-            }
-            for descriptor in pool.all_enums() {
-                if let Some((first, known)) = enums.get(descriptor.full_name()) {
-                    agree(
-                        first,
-                        &set,
-                        descriptor.full_name(),
-                        known.enum_descriptor_proto(),
-                        descriptor.enum_descriptor_proto(),
-                    )?;
-                    continue;
-                }
-                enums.insert(descriptor.full_name().to_owned(), (set.clone(), descriptor));
+            };
+            if serves {
+                self.messages.insert(name.to_owned(), entry);
             }
         }
+        for descriptor in set.pool.all_enums() {
+            let name = descriptor.full_name();
+            let serves = match self.enums.get(name) {
+                None => true,
+                Some(_) if name.starts_with("google.protobuf.") => false,
+                Some((first, known)) => {
+                    let (one, other) = (Definition::of_enum(known), Definition::of_enum(&descriptor));
+                    self.outgrown.extend(choose(name, first, &one, &set.name, &other)?);
+                    other.only_adds_to(&one) && one != other
+                }
+            };
+            if serves {
+                self.enums.insert(name.to_owned(), (Arc::clone(&set.name), descriptor));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Schema {
         for descriptor in DescriptorPool::global().all_messages().filter(|message| !message.is_map_entry()) {
             let name = descriptor.full_name().to_owned();
-            messages.entry(name).or_insert(Entry { set: "built in".into(), descriptor, features: Arc::default() });
+            let built_in = Entry { set: "built in".into(), descriptor, features: Arc::default() };
+            self.messages.entry(name).or_insert(built_in);
         }
-        Ok(Schema { messages: Arc::new(messages), sets })
+        self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
+        Schema { messages: Arc::new(self.messages), sets: self.sets, outgrown: self.outgrown.into() }
     }
 }
 
-/// Refuses two definitions of one name that differ. `google.protobuf` is left out: every protoc brings its own.
-fn agree<T: PartialEq + Elements>(first: &str, second: &str, name: &str, a: &T, b: &T) -> Result<(), SchemaError> {
-    if a == b || name.starts_with("google.protobuf.") {
-        return Ok(());
+/// Which of two definitions of one name serves; says so where one outgrows the other.
+fn choose(
+    full_name: &str,
+    first: &str,
+    one: &Definition,
+    second: &str,
+    other: &Definition,
+) -> Result<Option<Outgrown>, SchemaError> {
+    if one == other {
+        return Ok(None);
     }
-    let (ours, theirs) = (a.elements(), b.elements());
-    let element = ours
-        .iter()
-        .find(|(name, definition)| theirs.iter().all(|(n, d)| n != name || d != definition))
-        .or_else(|| theirs.iter().find(|(name, _)| ours.iter().all(|(n, _)| n != name)))
-        .map_or_else(String::new, |(element, _)| format!(" (look at {element})"));
+    let outgrown = |set: &str, by: &str| {
+        let (full_name, set, by) = (full_name.to_owned(), set.to_owned(), by.to_owned());
+        Some(Outgrown { full_name, set, by })
+    };
+    if one.only_adds_to(other) {
+        return Ok(outgrown(second, first));
+    }
+    if other.only_adds_to(one) {
+        return Ok(outgrown(first, second));
+    }
+    let element = one.difference(other).map_or_else(String::new, |element| format!(" (look at {element})"));
     let message = format!(
-        "{name} is defined differently in {first}{element}; compile both from the same source, or remove one of them"
+        "{full_name} is defined differently in {first}{element}; compile both from the same source, or remove one of them"
     );
-    Err(SchemaError::new(SchemaErrorKind::Conflict, second, message))
-}
-
-/// What a definition consists of, by name, to say where two of them differ.
-trait Elements {
-    fn elements(&self) -> Vec<(String, String)>;
-}
-
-impl Elements for prost_reflect::prost_types::DescriptorProto {
-    fn elements(&self) -> Vec<(String, String)> {
-        self.field.iter().map(|field| (format!("field {}", field.name()), format!("{field:?}"))).collect()
-    }
-}
-
-impl Elements for prost_reflect::prost_types::EnumDescriptorProto {
-    fn elements(&self) -> Vec<(String, String)> {
-        self.value.iter().map(|value| (format!("value {}", value.name()), format!("{value:?}"))).collect()
-    }
+    Err(SchemaError::conflict(second, first, message))
 }
 
 fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaError> {
