@@ -42,5 +42,6 @@ mod duplicates;
 mod fifo;
 mod quarantine;
 mod redelivery;
+mod reload;
 mod routing;
 mod shutdown;

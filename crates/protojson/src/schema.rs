@@ -152,6 +152,11 @@ impl Schema {
         self.messages.contains_key(full_name)
     }
 
+    /// Whether a message type has a field of this name, as declared. Costs no more than a look.
+    pub fn has_field(&self, full_name: &str, name: &str) -> bool {
+        self.messages.get(full_name).is_some_and(|entry| entry.descriptor.get_field_by_name(name).is_some())
+    }
+
     /// Full names of all message types with the name of the set that serves each, in no particular order. Map entries,
     /// which are messages only on the wire, are left out.
     pub fn messages(&self) -> impl Iterator<Item = (&str, &str)> {
