@@ -225,7 +225,7 @@ impl Visibility {
                             self.note_stale(held);
                         }
                         Some(failure) => {
-                            debug!(%failure, queue = source.label, "visibility not extended, trying again")
+                            debug!(%failure, queue = source.label, "visibility not extended, trying again");
                         }
                         None => held.hide_until(asked + to),
                     }

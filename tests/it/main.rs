@@ -15,6 +15,8 @@ mod gate;
 mod http;
 #[path = "../support/ministack.rs"]
 mod ministack;
+#[path = "../support/model.rs"]
+mod model;
 #[path = "../support/oracle.rs"]
 mod oracle;
 #[path = "../support/python.rs"]
@@ -35,11 +37,12 @@ mod boto3;
 mod cli;
 mod cli_descriptors;
 mod cli_transcode;
+mod contract;
 mod crash;
 mod delivery;
-
 mod descriptors;
 mod duplicates;
+mod faults;
 mod fifo;
 mod quarantine;
 mod redelivery;
