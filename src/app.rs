@@ -188,7 +188,9 @@ impl App {
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep());
-        background.spawn(reload.run());
+        if config.descriptors.reload {
+            background.spawn(reload.run());
+        }
         background.spawn(upkeep(Arc::clone(&metrics)));
         background.spawn(admin::serve(listener, Arc::clone(&state)));
 

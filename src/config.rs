@@ -200,6 +200,8 @@ pub struct Descriptors {
     /// What happens to a new version of a set that breaks those who read the JSON: a field, a message type or an enum
     /// value that is gone, renamed, or of another type.
     pub on_break: OnBreak,
+    /// Whether the folder and the customers file are watched, and what changes in them comes into force without a restart.
+    pub reload: bool,
     /// How often the folder and the customers file are read again to see whether they have changed, in seconds. Where the
     /// file system tells of changes, they are seen at once; 0 relies on that alone.
     #[schemars(range(max = 3_600))]
@@ -208,7 +210,7 @@ pub struct Descriptors {
 
 impl Default for Descriptors {
     fn default() -> Self {
-        Self { path: "descriptors".into(), on_break: OnBreak::Warn, poll_seconds: 30 }
+        Self { path: "descriptors".into(), on_break: OnBreak::Warn, reload: true, poll_seconds: 30 }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use protobridge::app::{App, Parts};
 use protobridge::config::{Config, Queue};
 use protobridge::registry::Registry;
-use protobridge::route::Router;
+use protobridge::route::Routes;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -230,20 +230,22 @@ fn base() -> Config {
     config.retry.max_seconds = LONGEST_DELAY as u32;
     config.retry.unknown_type_grace_seconds = 15;
     config.shutdown.drain_timeout_seconds = 15;
+    // Files are read in real time.
+    config.descriptors.reload = false;
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     config
 }
 
 /// Descriptor sets and customers, loaded once for all lives that have the same.
 fn parts(setup: Setup) -> Parts {
-    type Loaded = (Arc<Registry>, Arc<Router>);
+    type Loaded = (Arc<Registry>, Arc<Routes>);
     static LOADED: OnceLock<std::sync::Mutex<BTreeMap<Setup, Loaded>>> = OnceLock::new();
     let mut loaded = LOADED.get_or_init(Default::default).lock().expect("the customers are good");
-    let (registry, router) = loaded.entry(setup).or_insert_with(|| {
+    let (registry, routes) = loaded.entry(setup).or_insert_with(|| {
         let parts = load(setup);
-        (parts.registry, parts.router)
+        (parts.registry, parts.routes)
     });
-    Parts { registry: Arc::clone(registry), router: Arc::clone(router), warnings: Vec::new() }
+    Parts { registry: Arc::clone(registry), routes: Arc::clone(routes), warnings: Vec::new() }
 }
 
 fn load(setup: Setup) -> Parts {
