@@ -75,7 +75,7 @@ impl Watch {
             match watcher.watch(&folder, mode) {
                 Ok(()) => self.watched.push(folder),
                 Err(error) => {
-                    debug!(%error, folder = %folder.display(), "cannot be watched; reading it every now and then")
+                    debug!(%error, folder = %folder.display(), "cannot be watched; reading it every now and then");
                 }
             }
         }

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use tempfile::TempDir;
 
 use crate::command::protobridge;
-use crate::descriptor_sets::compile_source;
+use crate::source;
 
 /// A folder with the sets that these texts compile to.
 fn folder(sets: &[(&str, &str)]) -> TempDir {
@@ -14,7 +14,7 @@ fn folder(sets: &[(&str, &str)]) -> TempDir {
     for (name, text) in sets {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().expect("it is in the folder")).expect("it can be made");
-        let set = compile_source(&format!("syntax = \"proto3\"; package shop; {text}"));
+        let set = source::compile(&format!("syntax = \"proto3\"; package shop; {text}"));
         fs::write(path, set).expect("it can be written");
     }
     folder

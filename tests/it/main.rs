@@ -27,6 +27,8 @@ mod queue;
 mod redis;
 #[path = "../support/service.rs"]
 mod service;
+#[path = "../support/source.rs"]
+mod source;
 #[path = "../support/stage.rs"]
 mod stage;
 #[path = "../support/wait.rs"]

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use protobridge::embedded::samples::UNKNOWN_TYPE;
 
-use crate::descriptor_sets::compile_source;
 use crate::emulator::{Emulator, scenarios};
 use crate::http;
 use crate::queue::Input;
+use crate::source;
 use crate::stage::{Running, Stage};
 use crate::wait;
 
@@ -32,7 +32,7 @@ scenarios! {
 
 /// A set with a message `fresh.v1.<name>` of one field.
 fn set(name: &str, field: &str) -> Vec<u8> {
-    compile_source(&format!("syntax = \"proto3\"; package fresh.v1; message {name} {{ {field} }}"))
+    source::compile(&format!("syntax = \"proto3\"; package fresh.v1; message {name} {{ {field} }}"))
 }
 
 /// A stage with a folder of descriptor sets of its own, which holds those of the samples.
@@ -84,7 +84,7 @@ async fn a_type_that_was_not_known_goes_through_once_its_set_is_dropped(emulator
     stage.source.send([Input::body(&event).attribute("customer-id", "acme")]).await;
     running.has_settled("retried", 1).await;
     let (package, name) = UNKNOWN_TYPE.rsplit_once('.').expect("it is in a package");
-    let set = compile_source(&format!("syntax = \"proto3\"; package {package}; message {name} {{}}"));
+    let set = source::compile(&format!("syntax = \"proto3\"; package {package}; message {name} {{}}"));
     fs::write(folder.join("late.binpb"), set).expect("it can be written");
     knows(&running, UNKNOWN_TYPE).await;
     let message = stage.delivered_one("acme").await;

@@ -96,20 +96,3 @@ fn count_messages(pool: &DescriptorPool, own_files: &[&str]) -> usize {
         .filter(|message| own_files.contains(&message.parent_file().name()))
         .count()
 }
-
-/// The set of one file with this text.
-pub(crate) fn compile_source(text: &str) -> Vec<u8> {
-    use protox::file::{File, FileResolver};
-
-    struct Source(String);
-
-    impl FileResolver for Source {
-        fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-            File::from_source(name, &self.0)
-        }
-    }
-
-    let mut compiler = Compiler::with_file_resolver(Source(text.to_owned()));
-    compiler.open_file("source.proto").expect("it compiles");
-    compiler.encode_file_descriptor_set()
-}

@@ -13,7 +13,7 @@ impl FileResolver for Source {
 }
 
 /// The set of one file of the package `t`, in proto3.
-pub fn proto3(body: &str) -> Vec<u8> {
+pub(crate) fn proto3(body: &str) -> Vec<u8> {
     let source = Source(format!("syntax = \"proto3\"; package t; {body}"));
     let mut resolver = ChainFileResolver::new();
     resolver.add(source);
