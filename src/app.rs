@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use preflight::{QueueError, probe};
 
@@ -28,7 +28,8 @@ use crate::publish::Publisher;
 use crate::rate::Rate;
 use crate::receive::{Budget, Depth, Poller, Source, crew};
 use crate::registry::{self, Profiles, Registry, Snapshot};
-use crate::route::{self, Router};
+use crate::reload::Reload;
+use crate::route::{self, Router, Routes};
 use crate::telemetry::Metrics;
 use crate::visibility::{Releaser, Visibility};
 
@@ -69,7 +70,12 @@ pub enum Error {
 impl Error {
     /// Whether the configuration or a file that it names is to blame, rather than the world outside.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Descriptors(_) | Self::Customers(_) | Self::Schemas(_) | Self::Store(_))
+        match self {
+            Self::Descriptors(_) | Self::Customers(_) | Self::Schemas(_) | Self::Store(_) => true,
+            Self::SchemaRegistry(error) => matches!(error, confluent::SetUpError::Url),
+            Self::Objects(error) => matches!(error, objects::SetUpError::Settings(_)),
+            Self::Queue(_) | Self::Listen { .. } => false,
+        }
     }
 }
 
@@ -79,7 +85,7 @@ pub struct Parts {
     /// The descriptor sets.
     pub registry: Arc<Registry>,
     /// The customers.
-    pub router: Arc<Router>,
+    pub routes: Arc<Routes>,
     /// The schemas of `confluent.schemas_file`, where there is one.
     pub schemas: Option<confluent::File>,
     /// Suspicious things, one sentence each.
@@ -93,16 +99,16 @@ impl Parts {
     /// When a descriptor set, the customers file or the file of Confluent schemas does not load.
     pub fn load(config: &Config) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
-        let registry = Registry::load(&config.descriptors.path, &config.taps, Arc::clone(&profiles))?;
+        let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
         let snapshot = registry.current();
         let types = snapshot.type_names();
-        let router = Router::load(&config.route, &profiles, types.iter().copied())?;
+        let routes = Routes::load(&config.route, Arc::clone(&profiles), types.iter().copied())?;
         let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
-        let mut warnings = warnings(config, &snapshot, &router, &types);
+        let mut warnings = warnings(config, &snapshot, &routes.current(), &types);
         for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {
             warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
         }
-        Ok(Self { registry: Arc::new(registry), router: Arc::new(router), schemas, warnings })
+        Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
     }
 }
 
@@ -172,6 +178,9 @@ impl App {
         let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
         let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
         preflight::queues(&clients, config).await?;
+        for refused in parts.registry.current().refused() {
+            error!(set = refused.name, "{refused}");
+        }
         for warning in &parts.warnings {
             warn!("{warning}");
         }
@@ -188,7 +197,7 @@ impl App {
         ends.spawn(run);
         let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
-        let Parts { registry, router, schemas, .. } = parts;
+        let Parts { registry, routes, schemas, .. } = parts;
         let outside = Outside {
             objects: Objects::new(config, &clients.shared)?,
             schemas: Schemas::new(&config.confluent, schemas)?,
@@ -199,17 +208,21 @@ impl App {
             config,
             outside,
             Arc::clone(&registry),
-            Arc::clone(&router),
+            Arc::clone(&routes),
             handles,
             Arc::clone(&metrics),
         ));
 
         let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), config.visibility.timeout());
+        let reload = Reload::new(config, Arc::clone(&registry), Arc::clone(&routes), Arc::clone(&metrics));
         let views =
-            admin::Parts { registry, router, visibility: visibility.clone(), rate, metrics: Arc::clone(&metrics) };
+            admin::Parts { registry, routes, visibility: visibility.clone(), rate, metrics: Arc::clone(&metrics) };
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep());
+        if config.descriptors.reload {
+            background.spawn(reload.run());
+        }
         background.spawn(upkeep(Arc::clone(&metrics)));
         background.spawn(admin::serve(listener, Arc::clone(&state)));
 

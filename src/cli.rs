@@ -4,6 +4,7 @@ mod check;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod descriptors;
 mod run;
 mod transcode;
 
@@ -45,6 +46,8 @@ enum Command {
     Check(check::Args),
     /// Turn Protobuf on standard input into JSON on standard output
     Transcode(transcode::Args),
+    /// What is in descriptor sets, whether they load, and what a new version breaks
+    Descriptors(descriptors::Args),
     /// About the configuration file
     Config(config::Args),
 }
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
+        Command::Descriptors(args) => descriptors::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -182,12 +182,32 @@ pub struct Descriptors {
     /// Folder of FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`), searched with its sub-folders, or one such file.
     /// A relative path starts at the configuration file.
     pub path: PathBuf,
+    /// What happens to a new version of a set that breaks those who read the JSON: a field, a message type or an enum
+    /// value that is gone, renamed, or of another type.
+    pub on_break: OnBreak,
+    /// Whether the folder and the customers file are watched, and what changes in them comes into force without a restart.
+    pub reload: bool,
+    /// How often the folder and the customers file are read again to see whether they have changed, in seconds. Where the
+    /// file system tells of changes, they are seen at once; 0 relies on that alone.
+    #[schemars(range(max = 3_600))]
+    pub poll_seconds: u64,
 }
 
 impl Default for Descriptors {
     fn default() -> Self {
-        Self { path: "descriptors".into() }
+        Self { path: "descriptors".into(), on_break: OnBreak::Warn, reload: true, poll_seconds: 30 }
     }
+}
+
+/// What happens to a change that breaks those who read the JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBreak {
+    /// It comes into force, and the log names it with the customers who receive the type.
+    #[default]
+    Warn,
+    /// The set is refused, and what was in force stays so.
+    Refuse,
 }
 
 /// Field paths whose values are noted while an event is transcoded, such as `meta.tenant_id`. Of each list the
@@ -333,7 +353,7 @@ pub struct Retry {
     #[schemars(range(min = 1, max = 43_200))]
     pub max_seconds: u32,
     /// How long an event of unknown type is retried, in seconds from its first receive, before it is quarantined:
-    /// often its schema is only late. The queue's redrive policy has to allow for these receives.
+    /// often its schema is only late. The same holds for an S3 object that is not there. The queue's redrive policy has to allow for these receives.
     #[schemars(range(max = 345_600))]
     pub unknown_type_grace_seconds: u64,
 }

@@ -98,6 +98,11 @@ impl Schemas {
         }
     }
 
+    /// Asks the registry, if there is one, for what each has: why it does not answer, for people.
+    pub async fn probe(&self) -> Option<Result<(), String>> {
+        Some(self.registry.as_ref()?.probe().await)
+    }
+
     /// The full name of a message type.
     ///
     /// # Errors

@@ -154,6 +154,27 @@ impl Objects {
         Ok(Object { bytes, _permit: permit })
     }
 
+    /// Asks each bucket for something: its name, and whether it is there. One that says that we may not have it is: without
+    /// `s3:ListBucket`, S3 says so of every object that is not there.
+    pub async fn probe(&self) -> Vec<(&str, Result<(), String>)> {
+        let mut results = Vec::new();
+        for (name, bucket) in &self.buckets {
+            let result = match timeout(self.deadline, self.get(bucket, &Path::from("protobridge-check"))).await {
+                Ok(Err(GetError::Store(error))) if error.to_string().contains("NoSuchBucket") => {
+                    Err("there is no such bucket; create it, or take it out of `envelope.s3_buckets`".to_owned())
+                }
+                Ok(Ok(_) | Err(GetError::TooLarge(_))) => Ok(()),
+                Ok(Err(GetError::Store(error))) => match error {
+                    object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. } => Ok(()),
+                    error => Err(explain(&error)),
+                },
+                Err(_) => Err(format!("no answer within {:?}", self.deadline)),
+            };
+            results.push((name.as_str(), result));
+        }
+        results
+    }
+
     async fn get(&self, bucket: &AmazonS3, path: &Path) -> Result<Bytes, GetError> {
         let found = bucket.get(path).await?;
         // What follows has exactly this length, or is an error.

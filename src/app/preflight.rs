@@ -7,7 +7,9 @@ use tracing::warn;
 
 use crate::aws::{Clients, Failure, Kind};
 use crate::config::Config;
+use crate::confluent::Schemas;
 use crate::dedupe::Store;
+use crate::objects::Objects;
 use crate::telemetry::Metrics;
 
 /// A queue that cannot be used.
@@ -35,8 +37,8 @@ pub(super) async fn queues(clients: &Clients, config: &Config) -> Result<(), Box
     Ok(())
 }
 
-/// Asks for every queue and topic, and for the store of the duplicate window, each by itself: what it is, and whether it
-/// is there.
+/// Asks for every queue, topic and bucket, for the store of the duplicate window and for the schema registry, each by
+/// itself: what it is, and whether it is there.
 pub async fn probe(clients: &Clients, config: &Config, topics: &[Arc<str>]) -> Vec<(String, Result<(), String>)> {
     let mut results = Vec::new();
     for queue in &config.queues {
@@ -60,6 +62,18 @@ pub async fn probe(clients: &Clients, config: &Config, topics: &[Arc<str>]) -> V
         };
         results.push(("the store of dedupe.redis_url".to_owned(), result));
     }
+    match Objects::new(config, &clients.shared) {
+        Ok(objects) => {
+            let buckets = objects.probe().await.into_iter();
+            results.extend(buckets.map(|(name, result)| (format!("bucket {name}"), result)));
+        }
+        Err(error) => results.push(("the buckets of envelope.s3_buckets".to_owned(), Err(error.to_string()))),
+    }
+    let registry = match Schemas::new(&config.confluent, None) {
+        Ok(schemas) => schemas.probe().await,
+        Err(error) => Some(Err(error.to_string())),
+    };
+    results.extend(registry.map(|result| ("the registry of confluent.registry_url".to_owned(), result)));
     results
 }
 

@@ -92,6 +92,15 @@ impl Registry {
         }
     }
 
+    pub(super) async fn probe(&self) -> Result<(), String> {
+        let uri = format!("{}/schemas/types", self.url).parse::<Uri>().map_err(|error| error.to_string())?;
+        match self.http.get(uri, self.headers.clone(), MAX_ANSWER).await?.0 {
+            // Some have schemas and not this page.
+            status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
+            status => Err(format!("it answers {status}; check `confluent.registry_url`")),
+        }
+    }
+
     /// The answer; nothing if the registry does not have the schema.
     async fn answer(&self, id: u32) -> Result<Option<Answer>, String> {
         let uri = format!("{}/schemas/ids/{id}?format=serialized", self.url);

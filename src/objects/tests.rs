@@ -93,3 +93,20 @@ async fn only_so_many_objects_are_held_at_a_time() {
     held.pop();
     objects.fetch(pointer("large", "k")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_bucket_is_there_unless_s3_says_otherwise() {
+    for (status, body, expected) in [
+        (200, "CAE=", Ok(())),
+        (404, "<Error><Code>NoSuchKey</Code></Error>", Ok(())),
+        (403, "", Ok(())),
+        (
+            404,
+            "<Error><Code>NoSuchBucket</Code></Error>",
+            Err("there is no such bucket; create it, or take it out of `envelope.s3_buckets`".to_owned()),
+        ),
+    ] {
+        let (objects, _) = objects(vec![(status, body)]).await;
+        assert_eq!(objects.probe().await, [("large", expected)]);
+    }
+}

@@ -15,6 +15,7 @@ mod options;
 mod presence;
 mod proto2;
 mod scalars;
+mod sets;
 mod well_known;
 
 mod editions;
