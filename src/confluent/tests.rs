@@ -35,7 +35,8 @@ async fn registry(status: u16, answer: String) -> (String, Arc<AtomicUsize>) {
     let answer = move |request: axum::extract::Request| {
         count.fetch_add(1, Ordering::Relaxed);
         let uri = request.uri().to_string();
-        assert!(uri.starts_with("/base/schemas/ids/") && uri.ends_with("?format=serialized"), "{uri}");
+        let is_schema = uri.starts_with("/base/schemas/ids/") && uri.ends_with("?format=serialized");
+        assert!(is_schema || uri == "/base/schemas/types", "{uri}");
         let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
         assert_eq!(authorization, Some("Basic dTpwOkA="), "of u:p:@");
         std::future::ready((http::StatusCode::from_u16(status).unwrap(), answer.clone()))
@@ -134,6 +135,20 @@ async fn what_the_registry_says_instead_is_told() {
         assert_eq!(type_name(&schemas, 9, &[0]), name);
         assert_eq!(asked.load(Ordering::Relaxed), 1, "nobody asks again at once");
     }
+}
+
+#[tokio::test]
+async fn a_registry_is_there_if_it_lets_us_in() {
+    for (status, expected) in [
+        (200, Ok(())),
+        (404, Ok(())),
+        (401, Err("it answers 401 Unauthorized; check `confluent.registry_url`".to_owned())),
+    ] {
+        let (url, _) = registry(status, "[]".to_owned()).await;
+        let schemas = Schemas::new(&settings(Some(url)), None).unwrap();
+        assert_eq!(schemas.probe().await, Some(expected));
+    }
+    assert_eq!(Schemas::new(&settings(None), None).unwrap().probe().await, None);
 }
 
 #[tokio::test]
