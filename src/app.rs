@@ -18,10 +18,12 @@ pub use preflight::{QueueError, probe};
 use crate::admin;
 use crate::aws::Clients;
 use crate::config::Config;
+use crate::confluent::{self, Schemas};
 use crate::dedupe::{StoreError, Window};
 use crate::delete::Deleter;
+use crate::objects::{self, Objects};
 use crate::outcome::quarantine::Quarantine;
-use crate::pipeline::{Ends, Pipeline};
+use crate::pipeline::{Ends, Outside, Pipeline};
 use crate::publish::Publisher;
 use crate::rate::Rate;
 use crate::receive::{Budget, Depth, Poller, Source, crew};
@@ -43,6 +45,15 @@ pub enum Error {
     /// A queue cannot be used.
     #[error(transparent)]
     Queue(#[from] Box<QueueError>),
+    /// The file of Confluent schemas does not load.
+    #[error(transparent)]
+    Schemas(#[from] confluent::Error),
+    /// The schema registry cannot be used.
+    #[error(transparent)]
+    SchemaRegistry(#[from] confluent::SetUpError),
+    /// The S3 buckets cannot be used.
+    #[error(transparent)]
+    Objects(#[from] objects::SetUpError),
     /// The store of the duplicate window cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -59,7 +70,7 @@ pub enum Error {
 impl Error {
     /// Whether the configuration or a file that it names is to blame, rather than the world outside.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Descriptors(_) | Self::Customers(_) | Self::Store(_))
+        matches!(self, Self::Descriptors(_) | Self::Customers(_) | Self::Schemas(_) | Self::Store(_))
     }
 }
 
@@ -70,6 +81,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// The customers.
     pub routes: Arc<Routes>,
+    /// The schemas of `confluent.schemas_file`, where there is one.
+    pub schemas: Option<confluent::File>,
     /// Suspicious things, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -78,15 +91,19 @@ impl Parts {
     /// Loads what the configuration names. Makes no call to AWS.
     ///
     /// # Errors
-    /// When a descriptor set or the customers file does not load.
+    /// When a descriptor set, the customers file or the file of Confluent schemas does not load.
     pub fn load(config: &Config) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
         let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
         let snapshot = registry.current();
         let types = snapshot.type_names();
         let routes = Routes::load(&config.route, Arc::clone(&profiles), types.iter().copied())?;
-        let warnings = warnings(config, &snapshot, &routes.current(), &types);
-        Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), warnings })
+        let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
+        let mut warnings = warnings(config, &snapshot, &routes.current(), &types);
+        for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {
+            warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
+        }
+        Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
     }
 }
 
@@ -177,11 +194,21 @@ impl App {
         ends.spawn(run);
         let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
-        let Parts { registry, routes, .. } = parts;
+        let Parts { registry, routes, schemas, .. } = parts;
+        let outside = Outside {
+            objects: Objects::new(config, &clients.shared)?,
+            schemas: Schemas::new(&config.confluent, schemas)?,
+        };
         let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(&metrics))?;
         let handles = Ends { window, publisher, quarantine, releaser, deleter };
-        let pipeline =
-            Arc::new(Pipeline::new(config, Arc::clone(&registry), Arc::clone(&routes), handles, Arc::clone(&metrics)));
+        let pipeline = Arc::new(Pipeline::new(
+            config,
+            outside,
+            Arc::clone(&registry),
+            Arc::clone(&routes),
+            handles,
+            Arc::clone(&metrics),
+        ));
 
         let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), config.visibility.timeout());
         let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));

@@ -32,6 +32,8 @@ pub struct Clients {
     pub long_poll: aws_sdk_sqs::Client,
     /// SNS, without retries of the SDK's own: the publisher knows the rate, and what else waits.
     pub sns: aws_sdk_sns::Client,
+    /// Region and credentials, for what is reached without the SDK.
+    pub shared: SdkConfig,
 }
 
 impl Clients {
@@ -60,6 +62,7 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(shared),
             long_poll: aws_sdk_sqs::Client::from_conf(long_poll),
             sns: aws_sdk_sns::Client::from_conf(sns),
+            shared: shared.clone(),
         }
     }
 }
@@ -249,7 +252,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The texts of an error and its causes, each once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

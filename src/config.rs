@@ -5,6 +5,7 @@
 //! the business of [`load`]; what a value may be beyond its type is the business of [`Config::problems`].
 
 mod check;
+mod envelope;
 pub mod load;
 pub mod names;
 mod problem;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use envelope::{Confluent, Envelope, Framing};
 pub use problem::{Error, Position, Problem, Source};
 pub use profile::{Bytes, Enums, FieldNames, Int64, Profile};
 pub use shape::{EXAMPLE, json_schema};
@@ -40,6 +42,8 @@ pub struct Config {
     pub visibility: Visibility,
     /// Where the payload, the message type and the event's id stand in a message.
     pub envelope: Envelope,
+    /// Where the schema ids of Confluent's wire format are looked up.
+    pub confluent: Confluent,
     /// The compiled descriptor sets.
     pub descriptors: Descriptors,
     /// Field paths whose values are noted while an event is transcoded.
@@ -71,7 +75,7 @@ pub struct Config {
 pub struct Aws {
     /// AWS region, for example `eu-west-1`. Default: from the environment or the shared profile.
     pub region: Option<String>,
-    /// Base URL of SQS and SNS, for an emulator or a VPC endpoint. Default: the region's public endpoints.
+    /// Base URL of SQS, SNS and S3, for an emulator or a VPC endpoint. Default: the region's public endpoints.
     pub endpoint_url: Option<String>,
     /// Longest time to establish a connection, in milliseconds.
     #[schemars(range(min = 1))]
@@ -107,6 +111,9 @@ pub struct Queue {
     /// Full name of the message type of events that name none, for example `shop.v1.OrderPlaced`. Default: such
     /// events are quarantined as `unknown_type`.
     pub default_type: Option<String>,
+    /// What the payloads of this queue are wrapped in: `none`, `any` (`google.protobuf.Any`), `cloudevents` (CloudEvents
+    /// in the Protobuf format) or `confluent` (Confluent's wire format, see `confluent`).
+    pub framing: Framing,
     /// URL of the queue that takes messages which cannot be published, unchanged and with the reason. Default:
     /// they stay on the source, for its redrive policy to take.
     pub quarantine_url: Option<String>,
@@ -165,28 +172,6 @@ pub struct Visibility {
 impl Default for Visibility {
     fn default() -> Self {
         Self { timeout_seconds: 30 }
-    }
-}
-
-/// Where the payload, the message type and the event's id stand in a message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Envelope {
-    /// Binary message attribute that carries the payload; where it is absent, the body is base64.
-    pub payload_attribute: String,
-    /// Message attribute that carries the full name of the message type.
-    pub type_attribute: String,
-    /// Message attribute that carries the event's id.
-    pub event_id_attribute: String,
-}
-
-impl Default for Envelope {
-    fn default() -> Self {
-        Self {
-            payload_attribute: "payload".into(),
-            type_attribute: "message-type".into(),
-            event_id_attribute: "event-id".into(),
-        }
     }
 }
 

@@ -10,11 +10,14 @@ pub mod aws;
 pub mod batch;
 pub mod cli;
 pub mod config;
+pub mod confluent;
 pub mod dedupe;
 pub mod delete;
 #[cfg(feature = "demo")]
 pub mod embedded;
 pub mod envelope;
+pub mod http;
+pub mod objects;
 pub mod outcome;
 pub mod pipeline;
 pub mod publish;

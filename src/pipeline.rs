@@ -1,9 +1,12 @@
 //! The way of an event, on one page: envelope → registry → transcode → route → dedupe → publish → outcome → delete.
 //!
-//! Everything up to the publish is plain computation on one message; it ends in entries or in an outcome. What holds
+//! Everything up to the publish is plain computation on one message, except where the payload or its type has to be asked
+//! for elsewhere ([`Outside`]); it ends in entries or in an outcome. What holds
 //! whatever happens: a message is deleted only through [`Deleter::delete`], which wants the proof; it is given back
 //! with a delay that is never zero; and whatever is dropped on the way, by a panic or at the end of a drain, returns to
 //! its queue when its visibility lapses.
+
+mod open;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +16,8 @@ use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
+
+pub use open::Outside;
 
 use crate::config::{self, Config};
 use crate::dedupe::{MessageId, Pair, Seen, Taken, Window};
@@ -31,6 +36,7 @@ use crate::visibility::Releaser;
 /// Carries messages from receive to delete. The fields are its collaborators, in the order of their use.
 #[derive(Debug)]
 pub struct Pipeline {
+    outside: Outside,
     envelope: config::Envelope,
     customer_attribute: String,
     retry: config::Retry,
@@ -72,6 +78,7 @@ impl Pipeline {
     /// A pipeline of these parts.
     pub fn new(
         config: &Config,
+        outside: Outside,
         registry: Arc<Registry>,
         routes: Arc<Routes>,
         ends: Ends,
@@ -79,6 +86,7 @@ impl Pipeline {
     ) -> Self {
         let period = Duration::from_secs(1);
         Self {
+            outside,
             envelope: config.envelope.clone(),
             customer_attribute: config.route.customer_attribute.clone(),
             retry: config.retry.clone(),
@@ -137,7 +145,7 @@ impl Pipeline {
         let Received { message, mut receipt } = received;
         let snapshot = self.registry.current();
         let mut event = None;
-        let prepared = self.prepare(&snapshot, &message, &mut event);
+        let prepared = self.open(&snapshot, &message, &mut event).await;
         receipt.account.open(event.map(|event: &Arc<EventType>| &event.name));
         let outcome = match prepared {
             Ok(entries) => self.publish(&message, &receipt, entries).await,
@@ -213,21 +221,21 @@ impl Pipeline {
 
     /// Name of the event's type, if it is a known one.
     fn known_type(&self, message: &Message) -> Option<Arc<str>> {
-        let envelope = Envelope::open(&message.body, &message.attributes, &self.envelope).ok()?;
+        let framing = message.source.framing;
+        let envelope = Envelope::open(&message.body, &message.attributes, &self.envelope, framing).ok()?;
         let snapshot = self.registry.current();
         self.event_type(&snapshot, message, &envelope).ok().map(|event_type| Arc::clone(&event_type.name))
     }
 
-    /// From the message to its entries, or to the outcome that there are none. Notes the event's type on the way.
+    /// From the open envelope to the entries, or to the outcome that there are none. Notes the event's type on the way.
     fn prepare<'s>(
         &self,
         snapshot: &'s Snapshot,
         message: &Message,
+        envelope: &Envelope<'_>,
         known: &mut Option<&'s Arc<EventType>>,
     ) -> Result<Vec<Entry>, Outcome> {
-        let envelope = Envelope::open(&message.body, &message.attributes, &self.envelope)
-            .map_err(|error| Reason::BadEnvelope.because(error))?;
-        let event_type = self.event_type(snapshot, message, &envelope)?;
+        let event_type = self.event_type(snapshot, message, envelope)?;
         *known = Some(event_type);
 
         let router = self.routes.current();
@@ -239,34 +247,13 @@ impl Pipeline {
             Decision::Out(filtered) => return Err(Outcome::Filtered(filtered)),
             Decision::Nobody(verdict) => return Err(verdict.into()),
         };
-        let event = Event::new(message, &envelope, event_type, &transcoder, &self.envelope);
+        let event = Event::new(message, envelope, event_type, &transcoder, &self.envelope);
         let mut entries = Vec::with_capacity(destinations.len());
         for destination in destinations {
             let body = transcoder.json(destination.profile)?;
             entries.push(self.entry(&event, destination, body)?);
         }
         Ok(entries)
-    }
-
-    /// The event's type. An unknown one is often a schema that is not there yet, so the message is retried for a while.
-    fn event_type<'s>(
-        &self,
-        snapshot: &'s Snapshot,
-        message: &Message,
-        envelope: &Envelope<'_>,
-    ) -> Result<&'s Arc<EventType>, Outcome> {
-        let attribute = &self.envelope.type_attribute;
-        let Some(name) = envelope.attribute(attribute).or(message.source.default_type.as_deref()) else {
-            let detail = format!("the message has no attribute `{attribute}`, and its queue has no `default_type`");
-            return Err(Reason::UnknownType.because(detail).into());
-        };
-        if let Some(event_type) = snapshot.find(name) {
-            return Ok(event_type);
-        }
-        let detail = format!("no descriptor set defines {name}");
-        let grace = Duration::from_secs(self.retry.unknown_type_grace_seconds);
-        let waited = message.first_received.elapsed().unwrap_or_default();
-        if waited < grace { Err(Outcome::Retry(detail)) } else { Err(Reason::UnknownType.because(detail).into()) }
     }
 
     fn entry(&self, event: &Event<'_>, destination: Destination, body: Arc<str>) -> Result<Entry, Verdict> {
@@ -379,13 +366,18 @@ impl<'e> Event<'e> {
         transcoder: &Transcoder<'_>,
         settings: &config::Envelope,
     ) -> Self {
-        let id = envelope
-            .attribute(&settings.event_id_attribute)
-            .or_else(|| transcoder.tap(&event_type.taps.event_id))
-            .or(envelope.notification_id())
-            .unwrap_or(&message.message_id);
-        let id = EventId::new(id);
-        let time = transcoder.tap(&event_type.taps.event_time).map_or_else(|| rfc3339(message.sent), str::to_owned);
+        let cloud_event = envelope.cloud_event();
+        let in_event = || {
+            let id = envelope.attribute(&settings.event_id_attribute);
+            id.or_else(|| transcoder.tap(&event_type.taps.event_id))
+        };
+        let id = match (in_event(), cloud_event) {
+            (Some(id), _) => EventId::new(id),
+            (None, Some(event)) => EventId::new(&event.event_id()),
+            (None, None) => EventId::new(envelope.notification_id().unwrap_or(&message.message_id)),
+        };
+        let time = transcoder.tap(&event_type.taps.event_time).or_else(|| cloud_event?.time());
+        let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);
         // A group id has the same alphabet as a deduplication id.
         let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
         let group = message.group.clone().or_else(ordering).unwrap_or_else(|| id.as_str().to_owned());

@@ -36,6 +36,8 @@ pub struct Source {
     pub fifo: bool,
     /// The message type of events that name none.
     pub default_type: Option<String>,
+    /// What the payloads are wrapped in.
+    pub framing: config::Framing,
     /// URL of the queue that takes what cannot be published.
     pub quarantine: Option<Arc<str>>,
 }
@@ -47,6 +49,7 @@ impl From<&config::Queue> for Source {
             label: queue.label().to_owned(),
             fifo: queue.url.ends_with(".fifo"),
             default_type: queue.default_type.clone(),
+            framing: queue.framing,
             quarantine: queue.quarantine_url.as_deref().map(Into::into),
         }
     }

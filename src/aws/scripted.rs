@@ -59,6 +59,7 @@ pub(crate) fn clients(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sy
         sqs: aws_sdk_sqs::Client::new(&shared),
         long_poll: aws_sdk_sqs::Client::new(&shared),
         sns: aws_sdk_sns::Client::new(&shared),
+        shared,
     };
     (clients, calls)
 }

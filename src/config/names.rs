@@ -76,7 +76,8 @@ pub(super) fn host_and_path(url: &str) -> Option<(&str, &str)> {
     (is_clean && !host.is_empty()).then_some((host, path))
 }
 
-pub(super) fn is_dotted(name: &str) -> bool {
+/// Whether `name` is a full name: words with dots between them.
+pub fn is_dotted(name: &str) -> bool {
     name.split('.').all(|part| {
         part.bytes().all(is_word) && !part.is_empty() && !part.starts_with(|first: char| first.is_ascii_digit())
     })
@@ -91,6 +92,12 @@ pub(super) fn is_name(text: &str) -> bool {
 pub(super) fn is_attribute(name: &str) -> bool {
     let is_allowed = name.bytes().all(|byte| is_word(byte) || matches!(byte, b'-' | b'.'));
     is_allowed && !name.is_empty() && name.len() <= 256
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+pub(super) fn is_bucket(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    (3..=63).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 fn is_word(byte: u8) -> bool {

@@ -272,7 +272,7 @@ mod tests {
         insta::assert_snapshot!(["log", "queues", "metrics", "admin", "shutdown"].map(inside).concat(), @r#"
         Field { name: "format", shape: Text { choices: ["auto", "human", "json"], format: None }, required: false, nullable: false }
         Field { name: "level", shape: Text { choices: [], format: None }, required: false, nullable: false }
-        List(Struct([Field { name: "url", shape: Text { choices: [], format: None }, required: false, nullable: false }, Field { name: "name", shape: Text { choices: [], format: None }, required: false, nullable: true }, Field { name: "default_type", shape: Text { choices: [], format: None }, required: false, nullable: true }, Field { name: "quarantine_url", shape: Text { choices: [], format: None }, required: false, nullable: true }]))
+        List(Struct([Field { name: "url", shape: Text { choices: [], format: None }, required: false, nullable: false }, Field { name: "name", shape: Text { choices: [], format: None }, required: false, nullable: true }, Field { name: "default_type", shape: Text { choices: [], format: None }, required: false, nullable: true }, Field { name: "framing", shape: Text { choices: ["none", "any", "cloudevents", "confluent"], format: None }, required: false, nullable: false }, Field { name: "quarantine_url", shape: Text { choices: [], format: None }, required: false, nullable: true }]))
         Field { name: "customer_label", shape: Boolean, required: false, nullable: false }
         Field { name: "listen", shape: Text { choices: [], format: Some("socket-address") }, required: false, nullable: false }
         Field { name: "drain_timeout_seconds", shape: Integer { min: Some(0), max: Some(3600) }, required: false, nullable: false }
@@ -301,7 +301,9 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // What has no default, or one that cannot be written down.
-        const OWN: [&str; 11] = [
+        const OWN: [&str; 13] = [
+            "/confluent/schemas_file",
+            "/confluent/registry_url",
             "/dedupe/redis_url",
             "/aws/region",
             "/aws/endpoint_url",

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::check::nearest;
 use super::names::{
-    EXAMPLE_QUEUE, EXAMPLE_TOPIC, host_and_path, is_attribute, is_dotted, is_name, queue_url, topic_arn,
+    EXAMPLE_QUEUE, EXAMPLE_TOPIC, host_and_path, is_attribute, is_bucket, is_dotted, is_name, queue_url, topic_arn,
     topic_template, type_glob,
 };
 use super::problem::Problem;
@@ -19,6 +19,7 @@ impl Config {
         rules.aws(self);
         rules.queues(self);
         rules.envelope(self);
+        rules.confluent(self);
         rules.taps(self);
         rules.route(self);
         rules.retry(self);
@@ -132,6 +133,20 @@ impl Rules {
             } else if let Some((other, _)) = attributes[..index].iter().find(|(_, other)| other == name) {
                 self.refuse(*key, format!("is the attribute of `{other}` as well"));
             }
+        }
+        for (index, bucket) in envelope.s3_buckets.iter().enumerate().filter(|(_, bucket)| !is_bucket(bucket)) {
+            let message = format!("{bucket:?} is not a bucket's name: lower-case letters, digits, `-` and `.`, no ARN");
+            self.refuse(format!("envelope.s3_buckets[{index}]"), message);
+        }
+    }
+
+    fn confluent(&mut self, config: &Config) {
+        let confluent = &config.confluent;
+        if confluent.schemas_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+            self.refuse("confluent.schemas_file", "must not be empty; leave it out to have no file");
+        }
+        if confluent.registry_url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
+            self.refuse("confluent.registry_url", "is not a URL such as `https://schema-registry:8081`");
         }
     }
 
@@ -356,6 +371,8 @@ mod tests {
             "taps: {customer: [a.b, a..b, '1a'], ordering: ['', a/b]}",
             "route: {broadcast: [a b, 'a..b', '']}",
             "envelope: {payload_attribute: '', type_attribute: x y, event_id_attribute: customer-id}",
+            "envelope: {s3_buckets: [large-events, 'arn:aws:s3:::events', '']}",
+            "confluent: {schemas_file: '', registry_url: 'registry:8081'}",
             "descriptors: {path: ''}\nroute: {customers_file: ''}\nprofiles: {'': {}}",
             "retry: {min_seconds: 400}",
         ];
@@ -372,6 +389,10 @@ mod tests {
         envelope.payload_attribute: is not a message attribute's name: letters, digits, `-`, `_` and `.`
         envelope.type_attribute: is not a message attribute's name: letters, digits, `-`, `_` and `.`
         route.customer_attribute: is the attribute of `envelope.event_id_attribute` as well
+        envelope.s3_buckets[1]: "arn:aws:s3:::events" is not a bucket's name: lower-case letters, digits, `-` and `.`, no ARN
+        envelope.s3_buckets[2]: "" is not a bucket's name: lower-case letters, digits, `-` and `.`, no ARN
+        confluent.schemas_file: must not be empty; leave it out to have no file
+        confluent.registry_url: is not a URL such as `https://schema-registry:8081`
         route.customers_file: must not be empty
         descriptors.path: must not be empty
         profiles.: a profile needs a name

@@ -47,9 +47,13 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
     let window = Window::new(&config.dedupe, TIMEOUT, Arc::clone(&metrics)).unwrap();
+    let outside = Outside {
+        objects: crate::objects::Objects::new(&config, &clients.shared).unwrap(),
+        schemas: crate::confluent::Schemas::new(&config.confluent, None).unwrap(),
+    };
     let ends = Ends { window, publisher, quarantine, releaser, deleter };
     Stage {
-        pipeline: Arc::new(Pipeline::new(&config, registry, routes, ends, Arc::clone(&metrics))),
+        pipeline: Arc::new(Pipeline::new(&config, outside, registry, routes, ends, Arc::clone(&metrics))),
         visibility: Visibility::new(clients.sqs, Arc::clone(&metrics), TIMEOUT),
         budget: Budget::new(10, 1 << 20, Arc::clone(&metrics)),
         metrics,
@@ -159,6 +163,48 @@ async fn an_unknown_type_waits_for_its_schema_until_the_grace_is_over() {
         stage.carry(vec![Message::for_tests(source(false, true), "CAE=", &[("message-type", "a.B")], None)]).await;
         assert_eq!(stage.outcome(outcome), 1, "{:?}", stage.metrics.settled.totals());
         assert_eq!(stage.metrics.settled.sum_where("event_type", "unknown"), 1, "labels stay bounded");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_type_is_that_of_the_first_that_names_one() {
+    use config::Framing::{Any, CloudEvents, Confluent, None as Bare};
+    const HEARTBEAT: &str = "protobridge.v1.Heartbeat";
+    let text = |number: u8, text: &[u8]| [&[number << 3 | 2, text.len() as u8], text].concat();
+    let any = |url: &str| [text(1, url.as_bytes()), text(2, b"\x0a\x01a")].concat();
+    let event = |kind: &str, data: Vec<u8>| {
+        [text(1, b"7"), text(2, b"/a"), text(3, b"1.0"), text(4, kind.as_bytes()), data].concat()
+    };
+    let (url, other) = (format!("type.googleapis.com/{HEARTBEAT}"), "type.googleapis.com/a.B");
+    let bare = b"\x0a\x01a".to_vec();
+    let confluent = b"\0\0\0\0\x07\0\x0a\x01a".to_vec();
+    let (stated, in_content_type) = (Some(("message-type", ".protobridge.v1.Heartbeat")), "x/y; proto=a.B");
+    let content_type = Some(("content-type", "x/y; proto=protobridge.v1.Heartbeat"));
+    for (framing, payload, attribute, default, expected) in [
+        (Bare, bare.clone(), stated, Some("a.B"), "published"),
+        (Bare, bare.clone(), content_type, Some("a.B"), "published"),
+        (Bare, bare.clone(), Some(("content-type", in_content_type)), Some(HEARTBEAT), "quarantined"),
+        (Bare, bare.clone(), None, Some(HEARTBEAT), "published"),
+        (Bare, bare.clone(), None, None, "quarantined"),
+        (Any, any(other), stated, None, "published"),
+        (Any, any(&url), None, Some("a.B"), "published"),
+        (Any, any(other), None, Some(HEARTBEAT), "quarantined"),
+        // The URL beside the data knows better than the event around it, and a `type` is often none of ours.
+        (CloudEvents, event("shop.v1.OrderPlaced", text(8, &any(&url))), None, None, "published"),
+        (CloudEvents, event(HEARTBEAT, text(6, &bare)), None, Some("a.B"), "published"),
+        (CloudEvents, event("com.example.beat", text(6, &bare)), None, Some(HEARTBEAT), "published"),
+        (CloudEvents, event("com.example.beat", text(6, &bare)), None, None, "quarantined"),
+        // There is neither a file of schemas nor a registry, so nobody asks for the id.
+        (Confluent, confluent.clone(), None, Some(HEARTBEAT), "published"),
+        (Confluent, confluent, None, None, "quarantined"),
+    ] {
+        let stage = stage(0, all_good);
+        let default_type = default.map(str::to_owned);
+        let source = Source { framing, default_type, ..source(false, true) };
+        let body = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &payload);
+        let attributes: Vec<_> = attribute.into_iter().collect();
+        stage.carry(vec![Message::for_tests(source, &body, &attributes, None)]).await;
+        assert_eq!(stage.outcome(expected), 1, "{framing:?} {payload:?} {attribute:?} {default:?}");
     }
 }
 

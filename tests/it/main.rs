@@ -9,6 +9,8 @@ mod command;
 mod descriptor_sets;
 #[path = "../support/emulator.rs"]
 mod emulator;
+#[path = "../support/encoder.rs"]
+mod encoder;
 #[path = "../support/gate.rs"]
 mod gate;
 #[path = "../support/http.rs"]
@@ -44,6 +46,7 @@ mod crash;
 mod delivery;
 mod descriptors;
 mod duplicates;
+mod envelope;
 mod faults;
 mod fifo;
 mod quarantine;

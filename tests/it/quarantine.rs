@@ -33,7 +33,7 @@ scenarios! {
 
 /// Starts a service that tries nothing again, sends one message, and checks that it goes into quarantine for this
 /// reason and is otherwise what it was. Returns what is in quarantine.
-async fn check(mut stage: Stage, input: Input, reason: &str) -> Message {
+pub(crate) async fn check(mut stage: Stage, input: Input, reason: &str) -> Message {
     stage.config.retry.unknown_type_grace_seconds = 0;
     let running = stage.start().await;
     let id = stage.source.send([input.clone()]).await.remove(0);

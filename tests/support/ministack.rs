@@ -16,7 +16,7 @@ use crate::wait;
 /// A ministack that answers.
 #[derive(Debug)]
 pub(crate) struct Ministack {
-    /// Base URL of its SQS and SNS.
+    /// Base URL of its SQS, SNS and S3.
     pub(crate) endpoint_url: String,
     /// Its standard input is what it lives on; it ends with this process.
     _child: Child,
@@ -67,7 +67,7 @@ fn spawn(python: &Python, port: u16, name: &str, log: &Path) -> std::io::Result<
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
         .env("IOT_MTLS_ENABLED", "0")
-        .env("SERVICES", "sqs,sns")
+        .env("SERVICES", "sqs,sns,s3")
         .env("LOG_LEVEL", "WARNING")
         // Shown by its health check, and tells it from another one that took the same port.
         .env("MINISTACK_VERSION", name)

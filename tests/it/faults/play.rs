@@ -246,7 +246,7 @@ fn parts(setup: Setup) -> Parts {
         let parts = load(setup);
         (parts.registry, parts.routes)
     });
-    Parts { registry: Arc::clone(registry), routes: Arc::clone(routes), warnings: Vec::new() }
+    Parts { registry: Arc::clone(registry), routes: Arc::clone(routes), schemas: None, warnings: Vec::new() }
 }
 
 fn load(setup: Setup) -> Parts {

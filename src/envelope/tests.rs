@@ -1,0 +1,349 @@
+use aws_sdk_sqs::primitives::Blob;
+
+use super::*;
+use crate::config::Framing;
+
+const PAYLOAD: &[u8] = b"\xfb\xff\x00";
+
+fn attribute(kind: &str, text: Option<&str>, binary: Option<&[u8]>) -> MessageAttributeValue {
+    let builder = MessageAttributeValue::builder().data_type(kind);
+    builder.set_string_value(text.map(str::to_owned)).set_binary_value(binary.map(Blob::new)).build().unwrap()
+}
+
+fn check(body: &str, attributes: &[(&str, MessageAttributeValue)], expected: Result<&[u8], &str>) {
+    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let opened = Envelope::open(body, &attributes, &config::Envelope::default(), Framing::None);
+    match (&opened, expected) {
+        (Ok(envelope), Ok(payload)) => assert_eq!(&*envelope.payload, payload, "{body}"),
+        (Err(error), Err(text)) => assert_eq!(error.to_string(), text, "{body}"),
+        _ => panic!("{body}: {opened:?}"),
+    }
+}
+
+#[test]
+fn base64_is_read_in_either_alphabet_with_or_without_padding() {
+    for body in ["+/8A", "-_8A", " +/8A\n"] {
+        check(body, &[], Ok(PAYLOAD));
+    }
+    check("CAE=", &[], Ok(b"\x08\x01"));
+    check("CAE", &[], Ok(b"\x08\x01"));
+}
+
+#[test]
+fn a_binary_attribute_counts_before_the_body() {
+    check("see attribute", &[("payload", attribute("Binary", None, Some(PAYLOAD)))], Ok(PAYLOAD));
+}
+
+#[test]
+fn a_notification_is_unwrapped() {
+    let body = r#"{"Type":"Notification","MessageId":"n-1","Message":"+\/8A","MessageAttributes":{"message-type":{"Type":"String","Value":"a.B"}}}"#;
+    check(body, &[], Ok(PAYLOAD));
+    let attributes = HashMap::from([("message-type".to_owned(), attribute("String", Some("outer"), None))]);
+    let envelope = Envelope::open(body, &attributes, &config::Envelope::default(), Framing::None).unwrap();
+    assert_eq!(envelope.attribute("message-type"), Some("a.B"), "the notification's own attribute counts first");
+    assert_eq!(envelope.notification_id(), Some("n-1"));
+}
+
+#[test]
+fn a_binary_attribute_of_a_notification_is_base64() {
+    check(
+        r#"{"Type":"Notification","Message":"-","MessageAttributes":{"payload":{"Type":"Binary","Value":"+/8A"}}}"#,
+        &[],
+        Ok(PAYLOAD),
+    );
+    check(
+        r#"{"Type":"Notification","Message":"-","MessageAttributes":{"payload":{"Type":"Binary","Value":"?"}}}"#,
+        &[],
+        Err("attribute `payload` of the SNS notification is not base64 (Invalid symbol 63, offset 0.)"),
+    );
+}
+
+#[test]
+fn what_holds_no_payload_says_what_was_tried() {
+    check(
+        "hello, world",
+        &[],
+        Err(
+            "the body is not base64 (Invalid symbol 44, offset 5.), and there is no Binary attribute `payload`; send the payload as one or the other",
+        ),
+    );
+    check(
+        r#"{"Type":"SubscriptionConfirmation","Message":"+/8A"}"#,
+        &[],
+        Err(
+            "the body is not base64 (Invalid symbol 123, offset 0.), and there is no Binary attribute `payload`; send the payload as one or the other",
+        ),
+    );
+}
+
+/// A CloudEvent on the wire: a field's number and its bytes, one after the other. All are length-delimited.
+fn fields(fields: &[(u8, &[u8])]) -> Vec<u8> {
+    fields.iter().flat_map(|(number, value)| [&[number << 3 | 2, value.len() as u8], *value].concat()).collect()
+}
+
+fn open(payload: &[u8], attributes: &[(&str, &str)], framing: Framing) -> Result<(Vec<u8>, Opened), String> {
+    let attributes = attributes.iter().map(|(name, text)| ((*name).to_owned(), attribute("String", Some(text), None)));
+    let attributes = attributes.collect();
+    let body = STANDARD.encode(payload);
+    let settings = config::Envelope { max_payload_bytes: 100_000, ..Default::default() };
+    let envelope = Envelope::open(&body, &attributes, &settings, framing).map_err(|error| error.to_string())?;
+    let event = envelope.cloud_event();
+    let opened = Opened {
+        type_url: envelope.type_url().map(str::to_owned),
+        schema: envelope.schema().cloned(),
+        event: event.map(|event| (event.event_id(), event.time().map(str::to_owned))),
+        names: event.into_iter().flat_map(CloudEvent::type_names).map(str::to_owned).collect(),
+        customer: envelope.attribute("customer-id").map(str::to_owned),
+        stated: envelope.stated_type("message-type").map(Cow::into_owned),
+    };
+    Ok((envelope.payload.into_owned(), opened))
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Opened {
+    type_url: Option<String>,
+    schema: Option<SchemaReference>,
+    event: Option<(String, Option<String>)>,
+    names: Vec<String>,
+    customer: Option<String>,
+    stated: Option<String>,
+}
+
+fn refused(payload: &[u8], attributes: &[(&str, &str)], framing: Framing) -> String {
+    open(payload, attributes, framing).unwrap_err() + "\n"
+}
+
+fn gzip(payload: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(payload).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(payload: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(payload, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+#[test]
+fn a_content_encoding_is_undone() {
+    let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7][..], &zstd(PAYLOAD)].concat();
+    for (name, payload) in [
+        ("gzip", gzip(PAYLOAD)),
+        ("X-GZIP", gzip(PAYLOAD)),
+        ("gzip", [gzip(&PAYLOAD[..1]), gzip(&PAYLOAD[1..])].concat()),
+        ("zstd", zstd(PAYLOAD)),
+        ("zstd", [zstd(&PAYLOAD[..1]), zstd(&PAYLOAD[1..])].concat()),
+        ("zstd", skippable),
+        ("identity", PAYLOAD.to_vec()),
+        ("base64", PAYLOAD.to_vec()),
+    ] {
+        let opened = open(&payload, &[("content-encoding", name)], Framing::None);
+        assert_eq!(opened.unwrap().0, PAYLOAD, "{name}");
+    }
+    let any = fields(&[(1, b"x/a.B"), (2, PAYLOAD)]);
+    assert_eq!(open(&gzip(&any), &[("content-encoding", "gzip")], Framing::Any).unwrap().0, PAYLOAD);
+}
+
+#[test]
+fn a_payload_inflates_as_far_as_it_may_and_no_farther() {
+    for (name, encode) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
+        let most = vec![0; 100_000];
+        assert_eq!(open(&encode(&most), &[("content-encoding", name)], Framing::None).unwrap().0, most);
+        let bomb = encode(&vec![0; 50_000_000]);
+        assert!(bomb.len() < 100_000, "{} bytes of {name}", bomb.len());
+        for bomb in [bomb, encode(&vec![0; 100_001]), encode(&most).repeat(2)] {
+            let error = refused(&bomb, &[("content-encoding", name)], Framing::None);
+            assert_eq!(
+                error,
+                format!(
+                    "the payload is more than 100000 bytes once its {name} is undone; if it is meant to be, raise `envelope.max_payload_bytes`\n"
+                )
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_encoded_as_it_says_is_refused() {
+    let (mut cut, mut flipped) = (gzip(PAYLOAD), zstd(PAYLOAD));
+    cut.pop();
+    if let Some(last) = flipped.last_mut() {
+        *last ^= 1;
+    }
+    // A window of 2 GiB.
+    let window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
+    let with = |encoding, payload: &[u8]| refused(payload, &[("content-encoding", encoding)], Framing::None);
+    insta::assert_snapshot!(
+        [
+            with("br", PAYLOAD),
+            with("gzip", PAYLOAD),
+            with("gzip", &cut),
+            with("zstd", PAYLOAD),
+            with("zstd", &gzip(PAYLOAD)),
+            with("zstd", &flipped),
+            with("zstd", &window),
+        ]
+        .concat(),
+        @"
+    `content-encoding` is `br`; only gzip and zstd can be undone, so send one of them or none
+    the payload is not the gzip that its `content-encoding` says it is (unexpected end of file); send it as that, or without the attribute
+    the payload is not the gzip that its `content-encoding` says it is (unexpected end of file); send it as that, or without the attribute
+    the payload is not the zstd that its `content-encoding` says it is (there is no frame of zstd); send it as that, or without the attribute
+    the payload is not the zstd that its `content-encoding` says it is (there is no frame of zstd); send it as that, or without the attribute
+    the payload is not the zstd that its `content-encoding` says it is (its checksum is wrong); send it as that, or without the attribute
+    the payload is not the zstd that its `content-encoding` says it is (Specified window_size is too big; Requested: 2147483648, Max: 8388608); send it as that, or without the attribute
+    "
+    );
+}
+
+#[test]
+fn an_any_names_its_type() {
+    let payload = fields(&[(1, b"type.googleapis.com/a.B"), (2, PAYLOAD)]);
+    let expected = Opened { type_url: Some("type.googleapis.com/a.B".into()), ..Opened::default() };
+    assert_eq!(open(&payload, &[], Framing::Any), Ok((PAYLOAD.to_vec(), expected)));
+    assert_eq!(open(&fields(&[(1, b"/a.B")]), &[], Framing::Any).unwrap().0, b"", "an empty message");
+    insta::assert_snapshot!(
+        [refused(&fields(&[(2, PAYLOAD)]), &[], Framing::Any), refused(PAYLOAD, &[], Framing::Any)].concat(),
+        @"
+    the payload is not a google.protobuf.Any, though the queue's `framing` says so: it has no `type_url`; send it as that, or change `framing`
+    the payload is not a google.protobuf.Any, though the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it as that, or change `framing`
+    "
+    );
+}
+
+#[test]
+fn a_cloud_event_says_what_its_data_is_and_what_it_is_about() {
+    let attribute = |name: &[u8], kind, value: &[u8]| fields(&[(1, name), (2, &fields(&[(kind, value)]))]);
+    let schema = attribute(b"dataschema", 5, b"https://a.example/schemas#a.B");
+    let customer = attribute(b"customerid", 3, b"acme");
+    let time = attribute(b"time", 7, &[0x08, 0xe8, 0x07]);
+    let content_type = attribute(b"datacontenttype", 3, b"application/protobuf; proto=a.C");
+    let mandatory: [(u8, &[u8]); 4] = [(1, b"7"), (2, b"/shop|1"), (3, b"1.0"), (4, b"a.Placed")];
+    let with = |more: &[(u8, &[u8])]| fields(&[&mandatory, more].concat());
+
+    let opened = open(&with(&[(5, &schema), (5, &customer), (5, &time), (6, PAYLOAD)]), &[], Framing::CloudEvents);
+    let expected = Opened {
+        event: Some(("/shop%7C1|7".into(), Some("1970-01-01T00:16:40Z".into()))),
+        names: vec!["a.B".into(), "a.Placed".into()],
+        customer: Some("acme".into()),
+        ..Opened::default()
+    };
+    assert_eq!(opened, Ok((PAYLOAD.to_vec(), expected)));
+
+    let (payload, opened) = open(
+        &with(&[(5, &customer), (5, &content_type), (8, &fields(&[(1, b"x/a.D"), (2, PAYLOAD)]))]),
+        &[("customer-id", "globex")],
+        Framing::CloudEvents,
+    )
+    .unwrap();
+    let found = (payload.as_slice(), opened.type_url.as_deref(), opened.stated.as_deref(), opened.customer.as_deref());
+    assert_eq!(found, (PAYLOAD, Some("x/a.D"), Some("a.C"), Some("globex")));
+
+    insta::assert_snapshot!(
+        [
+            with(&[]),
+            with(&[(7, b"{}")]),
+            with(&[(8, &fields(&[(2, PAYLOAD)]))]),
+            with(&[(3, b"0.3"), (6, PAYLOAD)]),
+            fields(&[(1, b"7"), (3, b"1.0"), (4, b"a"), (6, PAYLOAD)]),
+            PAYLOAD.to_vec(),
+        ]
+        .map(|payload| refused(&payload, &[], Framing::CloudEvents))
+        .concat(),
+        @r#"
+    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: it has no data; send it as that, or change `framing`
+    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: it has `text_data`, which is no Protobuf; send it as that, or change `framing`
+    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: its `proto_data` has no `type_url`; send it as that, or change `framing`
+    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: its `spec_version` is "0.3", not 1.0; send it as that, or change `framing`
+    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: it has no `source`; send it as that, or change `framing`
+    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it as that, or change `framing`
+    "#
+    );
+}
+
+#[test]
+fn confluents_header_is_taken_off() {
+    let reference = |id, indexes: &[u32]| Some(SchemaReference { id, indexes: indexes.to_vec() });
+    for (header, schema) in [
+        (&[0, 0, 0, 0, 7, 0][..], reference(7, &[0])),
+        (&[0, 0, 0, 0, 7, 2, 0], reference(7, &[0])),
+        (&[0, 0, 0, 1, 0, 2, 6], reference(256, &[3])),
+        (&[0, 255, 255, 255, 255, 4, 2, 0x80, 0x02], reference(u32::MAX, &[1, 128])),
+    ] {
+        let (payload, opened) = open(&[header, PAYLOAD].concat(), &[], Framing::Confluent).unwrap();
+        assert_eq!((payload.as_slice(), opened.schema), (PAYLOAD, schema), "{header:?}");
+    }
+    insta::assert_snapshot!(
+        [
+            &[0, 0, 0][..],
+            &[1, 0, 0, 0, 7, 0],
+            &[0, 0, 0, 0, 7],
+            &[0, 0, 0, 0, 7, 4, 0],
+            &[0, 0, 0, 0, 7, 2, 1],
+            &[0, 0, 0, 0, 7, 0xfe, 0xff, 0xff, 0xff, 0x0f],
+        ]
+        .map(|payload| refused(payload, &[], Framing::Confluent))
+        .concat(),
+        @"
+    the payload is not in Confluent's wire format, though the queue's `framing` says so: it has less than 5 bytes; send it as that, or change `framing`
+    the payload is not in Confluent's wire format, though the queue's `framing` says so: it starts with the byte 0x01, not with 0x00; send it as that, or change `framing`
+    the payload is not in Confluent's wire format, though the queue's `framing` says so: the number of its message indexes is cut off; send it as that, or change `framing`
+    the payload is not in Confluent's wire format, though the queue's `framing` says so: a message index is cut off; send it as that, or change `framing`
+    the payload is not in Confluent's wire format, though the queue's `framing` says so: a message index is -1; send it as that, or change `framing`
+    the payload is not in Confluent's wire format, though the queue's `framing` says so: it has 2147483647 message indexes; send it as that, or change `framing`
+    "
+    );
+}
+
+#[test]
+fn a_type_is_stated_by_its_attribute_before_the_content_type() {
+    for (content_type, expected) in [
+        ("application/protobuf; messageType=a.B", Some("a.B")),
+        ("application/x-protobuf;MESSAGETYPE=\"a.B\"", Some("a.B")),
+        ("application/x-protobuf; charset=utf-8; proto = a.B ; x=y", Some("a.B")),
+        ("application/x-protobuf; q=\";proto=a.C\"; proto=\"a.\\B\"", Some("a.B")),
+        ("application/x-protobuf; flag; proto=a.B", Some("a.B")),
+        ("application/x-protobuf; proto=; messageType=a.B", Some("a.B")),
+        ("application/x-protobuf", None),
+        ("application/x-protobuf;", None),
+        ("application/x-protobuf; proto=\"a.B", None),
+        ("application/x-protobuf; prototype=a.B", None),
+    ] {
+        let opened = open(PAYLOAD, &[("content-type", content_type)], Framing::None).unwrap().1;
+        assert_eq!(opened.stated.as_deref(), expected, "{content_type}");
+    }
+    let both = [("content-type", "application/x-protobuf; proto=a.B"), ("message-type", "a.C")];
+    assert_eq!(open(PAYLOAD, &both, Framing::None).unwrap().1.stated.as_deref(), Some("a.C"));
+}
+
+#[test]
+fn a_body_may_point_to_an_object() {
+    fn pointer(body: &str) -> Result<Option<String>, String> {
+        let attributes = HashMap::new();
+        let outer = Outer::read(body, &attributes);
+        let pointer = outer.pointer(&config::Envelope::default()).map_err(|error| error.to_string())?;
+        Ok(pointer.map(|pointer| pointer.to_string()))
+    }
+    let target = r#"{"s3BucketName":"large","s3Key":"a/b"}"#;
+    for class in ["software.amazon.payloadoffloading.PayloadS3Pointer", "com.amazon.sqs.javamessaging.MessageS3Pointer"]
+    {
+        let body = format!(r#"["{class}",{target}]"#);
+        assert_eq!(pointer(&body), Ok(Some("s3://large/a/b".into())));
+        let notification = serde_json::json!({"Type": "Notification", "Message": body});
+        assert_eq!(pointer(&notification.to_string()), Ok(Some("s3://large/a/b".into())));
+        let lacking = pointer(&format!(r#"["{class}",{{"s3BucketName":"large"}}]"#));
+        assert_eq!(
+            lacking,
+            Err("the body is an S3 pointer of the extended client without s3Key; it should have `s3BucketName` and `s3Key`".into())
+        );
+    }
+    for other in ["CAE=", "[", "[]", r#"["a.B",{}]"#, r#"[1,2]"#] {
+        assert_eq!(pointer(other), Ok(None), "{other}");
+    }
+    let attributes = HashMap::from([("payload".to_owned(), attribute("Binary", None, Some(PAYLOAD)))]);
+    let body = format!(r#"["com.amazon.sqs.javamessaging.MessageS3Pointer",{target}]"#);
+    assert_eq!(Outer::read(&body, &attributes).pointer(&config::Envelope::default()).unwrap(), None);
+    let attributes = HashMap::new();
+    let opened = Outer::read(&body, &attributes).open(Some(b"+/8A\n"), &config::Envelope::default(), Framing::None);
+    assert_eq!(&*opened.unwrap().payload, PAYLOAD);
+}
