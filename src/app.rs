@@ -29,7 +29,7 @@ use crate::rate::Rate;
 use crate::receive::{Budget, Depth, Poller, Source, crew};
 use crate::registry::{self, Profiles, Registry, Snapshot};
 use crate::reload::Reload;
-use crate::route::{self, Router, Routes};
+use crate::route::{self, Router, Routes, TopicWatch};
 use crate::telemetry::Metrics;
 use crate::visibility::{Releaser, Visibility};
 
@@ -144,6 +144,8 @@ pub struct App {
     ends: JoinSet<()>,
     /// Tasks that never end.
     background: JoinSet<()>,
+    /// Tasks that may end by themselves; they are aborted with the service.
+    _optional: JoinSet<()>,
     pipeline: Arc<Pipeline>,
     visibility: Visibility,
     metrics: Arc<Metrics>,
@@ -214,12 +216,18 @@ impl App {
         ));
 
         let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), config.visibility.timeout());
+        let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
         let reload = Reload::new(config, Arc::clone(&registry), Arc::clone(&routes), Arc::clone(&metrics));
         let views =
             admin::Parts { registry, routes, visibility: visibility.clone(), rate, metrics: Arc::clone(&metrics) };
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep());
+        let mut optional = JoinSet::new();
+        if config.route.check_topics {
+            // It ends by itself where asking is not allowed.
+            optional.spawn(topics.run());
+        }
         if config.descriptors.reload {
             background.spawn(reload.run());
         }
@@ -233,6 +241,7 @@ impl App {
             messages: TaskTracker::new(),
             ends,
             background,
+            _optional: optional,
             pipeline,
             visibility,
             metrics,

@@ -243,6 +243,8 @@ pub struct Route {
     pub unknown_customer: Nobody,
     /// Message types, globs allowed, that go to every customer whose `events` ask for them.
     pub broadcast: Vec<String>,
+    /// Whether SNS is asked in the background if each topic exists (`sns:GetTopicAttributes`), ten topics a second.
+    pub check_topics: bool,
 }
 
 impl Default for Route {
@@ -254,6 +256,7 @@ impl Default for Route {
             without_customer: Nobody::Quarantine,
             unknown_customer: Nobody::Quarantine,
             broadcast: vec!["protobridge.v1.Heartbeat".into()],
+            check_topics: true,
         }
     }
 }

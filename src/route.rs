@@ -6,6 +6,7 @@
 mod customers;
 mod glob;
 mod lint;
+mod topics;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub use customers::{Customer, CustomersFile, Error};
 pub use glob::Glob;
 pub use lint::warnings;
+pub use topics::TopicWatch;
 
 use crate::config::{self, Nobody};
 use crate::outcome::{Reason, Verdict};

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub dedupe_entries: Gauge,
     /// Descriptor sets, by state (`in_force`, `refused`).
     pub descriptor_sets: Family<Level>,
+    /// Topics of customers that do not exist.
+    pub topics_missing: Gauge,
     /// Looks at descriptor sets or customers that found a change, by what changed and result (`admitted`, `refused`,
     /// `unreadable`, `unsettled`).
     pub reloads: Family,
@@ -167,6 +169,12 @@ impl Metrics {
                 "protobridge_descriptor_sets",
                 "Descriptor sets that are in force, and those that were refused",
                 &["state"],
+            ),
+            topics_missing: gauge(
+                &recorder,
+                "protobridge_topics_missing",
+                Unit::Count,
+                "Topics of customers that do not exist",
             ),
             reloads: family(
                 "protobridge_reloads_total",

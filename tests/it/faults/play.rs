@@ -232,6 +232,7 @@ fn base() -> Config {
     config.shutdown.drain_timeout_seconds = 15;
     // Files are read in real time.
     config.descriptors.reload = false;
+    config.route.check_topics = false;
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     config
 }

@@ -1,5 +1,6 @@
 //! What stands in the place of a connection.
 
+use aws_config::SdkConfig;
 use std::future::pending;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ pub(super) fn clients(world: &World, instance: u32, wait: Duration) -> Clients {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
         .allow_no_auth()
-        .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
+        .retry_config(RetryConfig::disabled())
         .retry_partition(sns)
         .timeout_config(timeout(attempt))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -53,8 +54,8 @@ pub(super) fn clients(world: &World, instance: u32, wait: Duration) -> Clients {
         sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
         long_poll: aws_sdk_sqs::Client::from_conf(long_poll.build()),
         sns: aws_sdk_sns::Client::from_conf(sns.build()),
-        // There is no S3 in this world.
-        shared: aws_config::SdkConfig::builder().build(),
+        // For S3, which this world does not have.
+        shared: SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build(),
     }
 }
 
