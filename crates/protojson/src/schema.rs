@@ -6,19 +6,20 @@
 
 mod editions;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
-use prost_reflect::{DescriptorPool, EnumDescriptor, MessageDescriptor};
+use prost_reflect::{DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
 
 pub(crate) use editions::Features;
 use editions::RawSet;
 
 use crate::program::{self, Program};
 use crate::{Options, Plan, PlanError, SchemaError, SchemaErrorKind};
+use crate::{json_schema, sample};
 
 /// Linked descriptor sets. Immutable; a clone shares the same data.
 #[derive(Debug, Clone)]
@@ -54,6 +55,55 @@ impl Schema {
             Some(entry) => Ok(Plan::new(self, &entry.descriptor, &entry.features, options)),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
+    }
+
+    /// The JSON Schema (2020-12) of what the plan of one message type writes with these options. The message stands in
+    /// `$defs` under its full name, as every message and enum does that it can hold; where `include`, `drop` or `redact`
+    /// make a message different in one place, it stands there under its name and that place. Comments of the set's
+    /// source are its descriptions. The same descriptor set and options always give the same schema.
+    ///
+    /// # Errors
+    /// When no set defines `full_name` (without a leading dot).
+    pub fn json_schema(&self, full_name: &str, options: &Options) -> Result<serde_json::Value, PlanError> {
+        match self.messages.get(full_name) {
+            Some(Entry { descriptor, features, .. }) => {
+                Ok(json_schema::document(descriptor, &program::compile(descriptor, features, options)))
+            }
+            None => Err(PlanError { full_name: full_name.to_owned() }),
+        }
+    }
+
+    /// A payload of one message type with a plausible value in every field, one in each oneof: the same every time. A
+    /// type that holds itself is followed once.
+    ///
+    /// # Errors
+    /// When no set defines `full_name` (without a leading dot).
+    pub fn sample(&self, full_name: &str) -> Result<Vec<u8>, PlanError> {
+        match self.program(full_name, &Options::default()) {
+            Some(program) => Ok(sample::payload(&program)),
+            None => Err(PlanError { full_name: full_name.to_owned() }),
+        }
+    }
+
+    /// Full names of the message types that another type has a field of, sorted.
+    pub fn held(&self) -> BTreeSet<String> {
+        let mut held = BTreeSet::new();
+        for Entry { descriptor, .. } in self.messages.values() {
+            let extensions = descriptor.extensions().map(|extension| extension.kind());
+            for kind in descriptor.fields().map(|field| field.kind()).chain(extensions) {
+                let Kind::Message(inner) = kind else { continue };
+                let entry = inner.is_map_entry().then(|| inner.map_entry_value_field().kind());
+                let inner = match &entry {
+                    Some(Kind::Message(value)) => value,
+                    Some(_) => continue,
+                    None => &inner,
+                };
+                if inner.full_name() != descriptor.full_name() {
+                    held.insert(inner.full_name().to_owned());
+                }
+            }
+        }
+        held
     }
 
     /// The program of one message type, if a set defines it.
