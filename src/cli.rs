@@ -4,7 +4,9 @@ mod check;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod nearest;
 mod run;
+mod schema;
 mod transcode;
 
 use std::io;
@@ -45,6 +47,8 @@ enum Command {
     Check(check::Args),
     /// Turn Protobuf on standard input into JSON on standard output
     Transcode(transcode::Args),
+    /// Say what consumers see: the JSON Schema of a message type, the AsyncAPI document of the customers' topics
+    Schema(schema::Args),
     /// About the configuration file
     Config(config::Args),
 }
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
+        Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -33,6 +33,7 @@ mod wait;
 mod admin;
 mod boto3;
 mod cli;
+mod cli_schema;
 mod cli_transcode;
 mod crash;
 mod delivery;

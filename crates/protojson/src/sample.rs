@@ -113,8 +113,8 @@ impl Sampler<'_> {
     /// A number, bool or enum value, as it is on the wire.
     fn bits(&self, kind: Kind, name: &str) -> u64 {
         match kind {
-            Kind::Double => 12.5f64.to_bits(),
-            Kind::Float => u64::from(12.5f32.to_bits()),
+            Kind::Double => fraction(name).to_bits(),
+            Kind::Float => u64::from((fraction(name) as f32).to_bits()),
             Kind::Sint32 | Kind::Sint64 { .. } => 2 * number(name),
             Kind::Bool => 1,
             Kind::Enum(index) => chosen(&self.program.enums[index as usize]),
@@ -144,6 +144,14 @@ fn number(name: &str) -> u64 {
     }
 }
 
+fn fraction(name: &str) -> f64 {
+    match name {
+        "latitude" | "lat" => 52.52,
+        "longitude" | "lng" | "lon" => 13.405,
+        _ => 12.5,
+    }
+}
+
 /// What a string of this name may hold.
 fn words(name: &str) -> String {
     let name = name.trim_matches(['[', ']']);
@@ -151,7 +159,8 @@ fn words(name: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     let example = match name.as_str() {
         "tenant" | "tenant_id" | "customer_id" | "account_id" => "acme",
-        "name" | "full_name" | "display_name" => "Ada Lovelace",
+        "name" | "title" | "label" => "Example",
+        "full_name" | "display_name" | "recipient" => "Ada Lovelace",
         "id" | "uuid" | "guid" => "0b7e3d52-6a1f-4c7e-9d8a-2f4b6c8e1a35",
         "city" | "locality" => "Berlin",
         "source" => "checkout-1",

@@ -42,10 +42,10 @@ fn a_sample_holds_every_field_and_one_member_of_each_oneof() {
     assert_eq!(
         of("cases.v2.Legacy"),
         concat!(
-            r#"{"number":2,"text":"text","size":"SIZE_SMALL","sizes":["SIZE_SMALL"],"part":{"id":2,"name":"Ada Lovelace"},"#,
+            r#"{"number":2,"text":"text","size":"SIZE_SMALL","sizes":["SIZE_SMALL"],"part":{"id":2,"name":"Example"},"#,
             r#""many":[{"id":2}],"byName":{"key":"SIZE_SMALL"},"unpacked":[2],"either":"SIZE_SMALL","#,
-            r#""strict":{"id":2,"name":"Ada Lovelace"},"time":"2026-01-15T09:30:00Z","[cases.v2.label]":"label","#,
-            r#""[cases.v2.counts]":[2],"[cases.v2.strict_extension]":{"id":2,"name":"Ada Lovelace"},"#,
+            r#""strict":{"id":2,"name":"Example"},"time":"2026-01-15T09:30:00Z","[cases.v2.label]":"Example","#,
+            r#""[cases.v2.counts]":[2],"[cases.v2.strict_extension]":{"id":2,"name":"Example"},"#,
             r#""[cases.v2.Scope.scoped_size]":"SIZE_SMALL"}"#
         )
     );
