@@ -2,10 +2,10 @@
 
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::Value;
 
 use super::Usage;
@@ -13,7 +13,7 @@ use super::nearest::nearest;
 use super::transcode::ProfileArg;
 use crate::app::Parts;
 use crate::asyncapi::{self, Subject};
-use crate::config::{Config, Taps, load};
+use crate::config::{Config, Profile, Taps, load};
 use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
 use crate::route::{Customer, Glob, Router};
 
@@ -61,13 +61,31 @@ struct JsonSchemaArgs {
     message_type: String,
     /// A profile of the configuration, or spelled out as for `transcode`, such as field-names=proto,int64=number
     #[arg(long, value_name = "PROFILE", default_value = "default")]
-    profile: String,
+    profile: ProfileChoice,
     /// Configuration file (YAML); its descriptor sets and its profiles count
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: Option<PathBuf>,
     /// Compiled descriptor sets in place of the configuration's: a folder, or one file
     #[arg(long, value_name = "PATH")]
     descriptors: Option<PathBuf>,
+}
+
+/// A profile by its name, or spelled out.
+#[derive(Debug, Clone)]
+enum ProfileChoice {
+    Named(String),
+    Spelled(Profile),
+}
+
+impl FromStr for ProfileChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('=') {
+            return Ok(Self::Spelled(ProfileArg::from_str(text)?.0));
+        }
+        Ok(Self::Named(text.to_owned()))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,12 +119,13 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
         (None, None) => return Err(Usage("give --config FILE or --descriptors PATH").into()),
     };
     let mut configured = config.as_ref().map(|config| config.profiles.clone()).unwrap_or_default();
-    let mut name = args.profile.as_str();
-    if name.contains('=') {
-        let spelled = ProfileArg::from_str(name).map_err(anyhow::Error::msg).context("--profile")?;
-        name = "default";
-        configured.insert(name.to_owned(), spelled.0);
-    }
+    let name = match &args.profile {
+        ProfileChoice::Named(name) => name,
+        ProfileChoice::Spelled(profile) => {
+            configured.insert("default".to_owned(), profile.clone());
+            "default"
+        }
+    };
     let profiles = Profiles::new(&configured);
     let profile = find_profile(&profiles, name, config.is_some())?;
     let path: &Path = match (&args.descriptors, &config) {
