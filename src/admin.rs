@@ -3,13 +3,14 @@
 //! `/livez` answers while the process does; `/readyz` only while it receives; `/metrics` in the Prometheus text
 //! format; `/status` as JSON. Nothing here changes anything, and nothing shows a payload.
 
+mod schemas;
 mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
-use axum::Router as Routes;
+use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
 use axum::routing::get;
@@ -20,7 +21,7 @@ use crate::config::Config;
 use crate::rate::Rate;
 use crate::receive::Source;
 use crate::registry::Registry;
-use crate::route::Router;
+use crate::route::Routes;
 use crate::telemetry::Metrics;
 use crate::visibility::Visibility;
 
@@ -39,7 +40,7 @@ pub struct Parts {
     /// The descriptor sets.
     pub registry: Arc<Registry>,
     /// The customers.
-    pub router: Arc<Router>,
+    pub routes: Arc<Routes>,
     /// What is in flight.
     pub visibility: Visibility,
     /// The publish rate.
@@ -98,14 +99,15 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-fn routes(state: Arc<State>) -> Routes {
-    let (ready, metrics, status) = (Arc::clone(&state), Arc::clone(&state), state);
-    Routes::new()
+fn routes(state: Arc<State>) -> Router {
+    let (ready, metrics, status, schemas) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state), state);
+    Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async move { readiness(&ready) }))
         .route("/metrics", get(|| async move { exposition(&metrics) }))
         .route("/status", get(|| async move { Json(status::report(&status)) }))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics or /status\n") })
+        .route("/schemas", get(|| async move { Json(schemas::report(&schemas.parts.registry.current())) }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status or /schemas\n") })
 }
 
 fn readiness(state: &State) -> impl IntoResponse + use<> {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use preflight::{QueueError, probe};
 
@@ -26,7 +26,8 @@ use crate::publish::Publisher;
 use crate::rate::Rate;
 use crate::receive::{Budget, Depth, Poller, Source, crew};
 use crate::registry::{self, Profiles, Registry, Snapshot};
-use crate::route::{self, Router};
+use crate::reload::Reload;
+use crate::route::{self, Router, Routes, TopicWatch};
 use crate::telemetry::Metrics;
 use crate::visibility::{Releaser, Visibility};
 
@@ -68,7 +69,7 @@ pub struct Parts {
     /// The descriptor sets.
     pub registry: Arc<Registry>,
     /// The customers.
-    pub router: Arc<Router>,
+    pub routes: Arc<Routes>,
     /// Suspicious things, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -80,12 +81,12 @@ impl Parts {
     /// When a descriptor set or the customers file does not load.
     pub fn load(config: &Config) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
-        let registry = Registry::load(&config.descriptors.path, &config.taps, Arc::clone(&profiles))?;
+        let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
         let snapshot = registry.current();
         let types = snapshot.type_names();
-        let router = Router::load(&config.route, &profiles, types.iter().copied())?;
-        let warnings = warnings(config, &snapshot, &router, &types);
-        Ok(Self { registry: Arc::new(registry), router: Arc::new(router), warnings })
+        let routes = Routes::load(&config.route, Arc::clone(&profiles), types.iter().copied())?;
+        let warnings = warnings(config, &snapshot, &routes.current(), &types);
+        Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), warnings })
     }
 }
 
@@ -121,6 +122,8 @@ pub struct App {
     ends: JoinSet<()>,
     /// Tasks that never end.
     background: JoinSet<()>,
+    /// Tasks that may end by themselves; they are aborted with the service.
+    _optional: JoinSet<()>,
     pipeline: Arc<Pipeline>,
     visibility: Visibility,
     metrics: Arc<Metrics>,
@@ -155,6 +158,9 @@ impl App {
         let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
         let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
         preflight::queues(&clients, config).await?;
+        for refused in parts.registry.current().refused() {
+            error!(set = refused.name, "{refused}");
+        }
         for warning in &parts.warnings {
             warn!("{warning}");
         }
@@ -171,18 +177,28 @@ impl App {
         ends.spawn(run);
         let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
-        let Parts { registry, router, .. } = parts;
+        let Parts { registry, routes, .. } = parts;
         let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(&metrics))?;
         let handles = Ends { window, publisher, quarantine, releaser, deleter };
         let pipeline =
-            Arc::new(Pipeline::new(config, Arc::clone(&registry), Arc::clone(&router), handles, Arc::clone(&metrics)));
+            Arc::new(Pipeline::new(config, Arc::clone(&registry), Arc::clone(&routes), handles, Arc::clone(&metrics)));
 
         let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), config.visibility.timeout());
+        let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
+        let reload = Reload::new(config, Arc::clone(&registry), Arc::clone(&routes), Arc::clone(&metrics));
         let views =
-            admin::Parts { registry, router, visibility: visibility.clone(), rate, metrics: Arc::clone(&metrics) };
+            admin::Parts { registry, routes, visibility: visibility.clone(), rate, metrics: Arc::clone(&metrics) };
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep());
+        let mut optional = JoinSet::new();
+        if config.route.check_topics {
+            // It ends by itself where asking is not allowed.
+            optional.spawn(topics.run());
+        }
+        if config.descriptors.reload {
+            background.spawn(reload.run());
+        }
         background.spawn(upkeep(Arc::clone(&metrics)));
         background.spawn(admin::serve(listener, Arc::clone(&state)));
 
@@ -193,6 +209,7 @@ impl App {
             messages: TaskTracker::new(),
             ends,
             background,
+            _optional: optional,
             pipeline,
             visibility,
             metrics,

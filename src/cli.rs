@@ -4,6 +4,7 @@ mod check;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod descriptors;
 mod nearest;
 mod run;
 mod schema;
@@ -47,6 +48,8 @@ enum Command {
     Check(check::Args),
     /// Turn Protobuf on standard input into JSON on standard output
     Transcode(transcode::Args),
+    /// What is in descriptor sets, whether they load, and what a new version breaks
+    Descriptors(descriptors::Args),
     /// Say what consumers see: the JSON Schema of a message type, the AsyncAPI document of the customers' topics
     Schema(schema::Args),
     /// About the configuration file
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
+        Command::Descriptors(args) => descriptors::run(&args),
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
     };

@@ -197,12 +197,32 @@ pub struct Descriptors {
     /// Folder of FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`), searched with its sub-folders, or one such file.
     /// A relative path starts at the configuration file.
     pub path: PathBuf,
+    /// What happens to a new version of a set that breaks those who read the JSON: a field, a message type or an enum
+    /// value that is gone, renamed, or of another type.
+    pub on_break: OnBreak,
+    /// Whether the folder and the customers file are watched, and what changes in them comes into force without a restart.
+    pub reload: bool,
+    /// How often the folder and the customers file are read again to see whether they have changed, in seconds. Where the
+    /// file system tells of changes, they are seen at once; 0 relies on that alone.
+    #[schemars(range(max = 3_600))]
+    pub poll_seconds: u64,
 }
 
 impl Default for Descriptors {
     fn default() -> Self {
-        Self { path: "descriptors".into() }
+        Self { path: "descriptors".into(), on_break: OnBreak::Warn, reload: true, poll_seconds: 30 }
     }
+}
+
+/// What happens to a change that breaks those who read the JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBreak {
+    /// It comes into force, and the log names it with the customers who receive the type.
+    #[default]
+    Warn,
+    /// The set is refused, and what was in force stays so.
+    Refuse,
 }
 
 /// Field paths whose values are noted while an event is transcoded, such as `meta.tenant_id`. Of each list the
@@ -238,6 +258,8 @@ pub struct Route {
     pub unknown_customer: Nobody,
     /// Message types, globs allowed, that go to every customer whose `events` ask for them.
     pub broadcast: Vec<String>,
+    /// Whether SNS is asked in the background if each topic exists (`sns:GetTopicAttributes`), ten topics a second.
+    pub check_topics: bool,
 }
 
 impl Default for Route {
@@ -249,6 +271,7 @@ impl Default for Route {
             without_customer: Nobody::Quarantine,
             unknown_customer: Nobody::Quarantine,
             broadcast: vec!["protobridge.v1.Heartbeat".into()],
+            check_topics: true,
         }
     }
 }

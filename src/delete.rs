@@ -42,6 +42,7 @@ impl Deleter {
 
     /// Deletes a message whose outcome was reached.
     pub async fn delete(&self, receipt: Receipt, _proof: Reached) {
+        receipt.hold.settle();
         let item = Item { key: Arc::clone(&receipt.source.url), bytes: 0, entry: receipt };
         // The task ends after every handle; if it was aborted, the message comes back and is a duplicate.
         let _closed = self.items.send(item).await;

@@ -22,6 +22,7 @@ pub mod publish;
 pub mod rate;
 pub mod receive;
 pub mod registry;
+pub mod reload;
 pub mod route;
 pub mod shutdown;
 pub mod telemetry;

@@ -23,7 +23,7 @@ use crate::outcome::{Delivered, Everywhere, Outcome, Reached, Reason, Settled, V
 use crate::publish::{self, Attributes, Entry, EventId, Publisher};
 use crate::receive::{Message, Receipt, Received};
 use crate::registry::{EventType, Registry, Snapshot};
-use crate::route::{Decision, Destination, Router};
+use crate::route::{Decision, Destination, Routes};
 use crate::telemetry::{Metrics, Seldom};
 use crate::transcode::Transcoder;
 use crate::visibility::Releaser;
@@ -35,7 +35,7 @@ pub struct Pipeline {
     customer_attribute: String,
     retry: config::Retry,
     registry: Arc<Registry>,
-    router: Arc<Router>,
+    routes: Arc<Routes>,
     window: Arc<Window>,
     publisher: Publisher,
     quarantine: Quarantine,
@@ -73,7 +73,7 @@ impl Pipeline {
     pub fn new(
         config: &Config,
         registry: Arc<Registry>,
-        router: Arc<Router>,
+        routes: Arc<Routes>,
         ends: Ends,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -83,7 +83,7 @@ impl Pipeline {
             customer_attribute: config.route.customer_attribute.clone(),
             retry: config.retry.clone(),
             registry,
-            router,
+            routes,
             window: ends.window,
             publisher: ends.publisher,
             quarantine: ends.quarantine,
@@ -230,10 +230,11 @@ impl Pipeline {
         let event_type = self.event_type(snapshot, message, &envelope)?;
         *known = Some(event_type);
 
+        let router = self.routes.current();
         let named = envelope.attribute(&self.customer_attribute);
-        let mut transcoder = Transcoder::new(event_type, &envelope.payload, self.router.profile(named))?;
+        let mut transcoder = Transcoder::new(event_type, &envelope.payload, router.profile(named))?;
         let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
-        let destinations = match self.router.route(&event_type.name, customer) {
+        let destinations = match router.route(&event_type.name, customer) {
             Decision::To(destinations) => destinations,
             Decision::Out(filtered) => return Err(Outcome::Filtered(filtered)),
             Decision::Nobody(verdict) => return Err(verdict.into()),

@@ -1,45 +1,65 @@
 //! Descriptor sets as data: full name → compiled event type.
 //!
-//! A [`Snapshot`] is immutable; a message keeps the one that it started with. Plans are compiled on first use, one for
-//! each profile that a customer of the type has chosen, so a folder of thousands of types costs only what is used.
+//! A [`Snapshot`] is immutable and swapped as a whole; a message keeps the one that it started with. Plans are compiled
+//! on first use, one for each profile that a customer of the type has chosen, so a folder of thousands of types costs
+//! only what is used.
 
+mod admission;
 mod files;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use protojson::{Options, Plan, Schema, TapError, TapErrorKind};
-use sha2::{Digest as _, Sha256};
+use protojson::{Change, Options, Outgrown, Plan, Schema, TapError, TapErrorKind};
 
-pub use files::Error;
+use admission::{Admitted, InForce};
+pub use admission::{Refused, Set};
+pub use files::{Error, File};
 
-use crate::config;
+use crate::config::{self, OnBreak};
 
-/// The descriptor sets in force.
+/// The descriptor sets in force, and the folder that they come from.
 #[derive(Debug)]
 pub struct Registry {
-    current: Arc<Snapshot>,
+    path: PathBuf,
+    taps: config::Taps,
+    profiles: Arc<Profiles>,
+    on_break: OnBreak,
+    current: RwLock<Arc<Snapshot>>,
+    /// What the folder held when it was looked at last; held while it is looked at.
+    seen: Mutex<Seen>,
+}
+
+/// What was found in the folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen(Vec<(String, Arc<str>)>);
+
+impl Seen {
+    /// The names of these files, and the hash of what is in each.
+    pub fn of(files: &[File]) -> Self {
+        Self(files.iter().map(|file| (file.name.clone(), admission::hash(&file.bytes))).collect())
+    }
+}
+
+/// What a look at the folder has changed.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The snapshot in force from now on.
+    pub snapshot: Arc<Snapshot>,
+    /// What was admitted and breaks those who read the JSON.
+    pub changes: Vec<Change>,
 }
 
 /// Everything that is known of message types at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
     sets: Vec<Set>,
+    refused: Vec<Refused>,
+    in_force: InForce,
     types: HashMap<String, Arc<EventType>>,
     /// Tap paths that lead somewhere in a type, but not to a single value.
     refused_taps: Vec<(String, TapError)>,
-}
-
-/// One descriptor set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Set {
-    /// Its file, relative to the folder.
-    pub name: String,
-    /// SHA-256 of its bytes; the first 16 hexadecimal digits.
-    pub hash: Arc<str>,
-    /// How many bytes it has.
-    pub bytes: usize,
 }
 
 /// A message type that events may have.
@@ -132,37 +152,78 @@ pub fn options(profile: &config::Profile) -> Options {
 }
 
 impl Registry {
-    /// Loads every descriptor set at `path`, a folder or one file.
+    /// Loads every descriptor set of the configured path, a folder or one file. A set that is not admitted is left out,
+    /// and [`Snapshot::refused`] says why.
     ///
     /// # Errors
-    /// When the path does not exist or holds no set, when a set does not load, or two contradict each other.
-    pub fn load(path: &Path, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
-        let files = files::read(path)?;
-        Ok(Self { current: Arc::new(Snapshot::new(&files, taps, &profiles)?) })
+    /// When the path does not exist or holds no set, or no set is admitted.
+    pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
+        let files = files::read(&settings.path)?;
+        let seen = Seen::of(&files);
+        let admitted = admission::admit(&files, None, settings.on_break)?;
+        let snapshot = Arc::new(Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles));
+        Ok(Self {
+            path: settings.path.clone(),
+            taps: taps.clone(),
+            profiles,
+            on_break: settings.on_break,
+            current: RwLock::new(snapshot),
+            seen: Mutex::new(seen),
+        })
     }
 
     /// The snapshot in force.
     pub fn current(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current)
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where the sets come from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is in the folder now.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds no set.
+    pub fn look(&self) -> Result<Vec<File>, Error> {
+        files::read(&self.path)
+    }
+
+    /// Whether these files are what was seen last.
+    pub fn has_seen(&self, files: &[File]) -> bool {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == Seen::of(files)
+    }
+
+    /// Admits these files, unless they are what was seen last. What was in force stays so as far as something is
+    /// refused; messages in flight keep the snapshot that they started with.
+    pub fn admit(&self, files: &[File]) -> Option<Reloaded> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Seen::of(files);
+        if *seen == now {
+            return None;
+        }
+        *seen = now;
+        let before = self.current();
+        // With something in force before, there is always something to go back to.
+        let admitted = admission::admit(files, Some(&before.in_force), self.on_break);
+        let Admitted { in_force, refused, changes } = admitted.ok()?;
+        let snapshot = Arc::new(Snapshot::new(in_force, refused, &self.taps, &self.profiles));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&snapshot);
+        Some(Reloaded { snapshot, changes })
     }
 }
 
 impl Snapshot {
-    fn new(files: &[files::File], taps: &config::Taps, profiles: &Arc<Profiles>) -> Result<Self, Error> {
-        let mut builder = Schema::builder();
-        let mut sets = Vec::with_capacity(files.len());
-        for file in files {
-            builder = builder.set(&file.name, &file.bytes)?;
-            let hash: String = Sha256::digest(&file.bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-            sets.push(Set { name: file.name.clone(), hash: hash.into(), bytes: file.bytes.len() });
-        }
-        let schema = builder.build()?;
+    fn new(in_force: InForce, refused: Vec<Refused>, taps: &config::Taps, profiles: &Arc<Profiles>) -> Self {
+        let sets: Vec<Set> = in_force.sets.values().cloned().collect();
+        let schema = &in_force.schema;
         let hashes: HashMap<&str, &Arc<str>> = sets.iter().map(|set| (set.name.as_str(), &set.hash)).collect();
         let built_in: Arc<str> = "builtin".into();
         let mut types = HashMap::new();
         let mut refused_taps = Vec::new();
         for (name, set) in schema.messages() {
-            let (index, paths) = compile_taps(&schema, name, taps, &mut refused_taps);
+            let (index, paths) = compile_taps(schema, name, taps, &mut refused_taps);
             let event_type = EventType {
                 name: name.into(),
                 schema_hash: Arc::clone(hashes.get(set).copied().unwrap_or(&built_in)),
@@ -174,7 +235,30 @@ impl Snapshot {
             };
             types.insert(name.to_owned(), Arc::new(event_type));
         }
-        Ok(Self { sets, types, refused_taps })
+        Self { sets, refused, in_force, types, refused_taps }
+    }
+
+    /// Sets that were not admitted, by name.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
+    /// Definitions that another set's outgrows, by full name.
+    pub fn outgrown(&self) -> &[Outgrown] {
+        self.in_force.schema.outgrown()
+    }
+
+    /// The set that serves each message type, the built-in ones left out, by full name.
+    pub fn types(&self) -> Vec<(&str, &str)> {
+        let own = self.in_force.schema.messages().filter(|(name, _)| !name.starts_with("google.protobuf."));
+        let mut types: Vec<(&str, &str)> = own.collect();
+        types.sort_unstable();
+        types
+    }
+
+    /// What of an older snapshot this one breaks for those who read the JSON.
+    pub fn breaking_changes(&self, older: &Self) -> Vec<Change> {
+        self.in_force.schema.breaking_changes(&older.in_force.schema)
     }
 
     /// The event type with this full name. A leading dot and the prefix of an Any URL do not count.
@@ -193,7 +277,7 @@ impl Snapshot {
 
     /// Full names of the types that another type has a field of.
     pub fn held(&self) -> BTreeSet<String> {
-        self.types.values().next().map(|known| known.schema.held()).unwrap_or_default()
+        self.in_force.schema.held()
     }
 
     /// The descriptor sets, by name.
@@ -278,12 +362,17 @@ fn compile_taps(
                 indices.push(index);
                 continue;
             }
+            let first = path.split('.').next().unwrap_or(path);
+            if !schema.has_field(name, first) {
+                continue;
+            }
             let plan = schema.plan(name, &Options::default()).expect("the type comes from this schema");
             match plan.with_tap(path) {
                 Ok(_) => {
                     indices.push(paths.len());
                     paths.push(path.clone());
                 }
+                // The first segment is there, and a later one is not.
                 Err(error) if error.kind() == TapErrorKind::UnknownField => {}
                 Err(error) if refused.iter().any(|(known, _)| known == path) => drop(error),
                 Err(error) => refused.push((path.clone(), error)),

@@ -6,13 +6,16 @@
 mod customers;
 mod glob;
 mod lint;
+mod topics;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use customers::{Customer, CustomersFile, Error};
 pub use glob::Glob;
 pub use lint::warnings;
+pub use topics::TopicWatch;
 
 use crate::config::{self, Nobody};
 use crate::outcome::{Reason, Verdict};
@@ -38,6 +41,95 @@ pub struct Destination {
     pub customer: Option<Arc<str>>,
     /// How the customer wants the JSON.
     pub profile: ProfileId,
+}
+
+/// The router in force, and the customers file that it comes from.
+#[derive(Debug)]
+pub struct Routes {
+    settings: config::Route,
+    profiles: Arc<Profiles>,
+    current: RwLock<Arc<Router>>,
+    /// What the file held when it was looked at last.
+    seen: Mutex<String>,
+}
+
+impl Routes {
+    /// Reads the customers file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says something impossible; all of it is reported at once.
+    pub fn load<'t>(
+        settings: &config::Route,
+        profiles: Arc<Profiles>,
+        known_types: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Self, Error> {
+        let text = customers::read(&settings.customers_file)?;
+        let customers =
+            customers::parse(&settings.customers_file, &text, settings.topic_template.as_deref(), &profiles)?;
+        let current = RwLock::new(Arc::new(Router::new(settings, customers, known_types)));
+        Ok(Self { settings: settings.clone(), profiles, current, seen: Mutex::new(text) })
+    }
+
+    /// Routes of these customers, from no file.
+    #[cfg(test)]
+    pub(crate) fn of(settings: &config::Route, router: Router) -> Self {
+        let profiles = Arc::new(Profiles::new(&Default::default()));
+        Self { settings: settings.clone(), profiles, current: RwLock::new(Arc::new(router)), seen: Mutex::default() }
+    }
+
+    /// The router in force.
+    pub fn current(&self) -> Arc<Router> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The customers file.
+    pub fn path(&self) -> &Path {
+        &self.settings.customers_file
+    }
+
+    /// What is in the customers file now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look(&self) -> Result<String, Error> {
+        customers::read(&self.settings.customers_file)
+    }
+
+    /// Whether this text is what was seen last.
+    pub fn has_seen(&self, text: &str) -> bool {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == text
+    }
+
+    /// Admits this text of the customers file, unless it is what was seen last.
+    ///
+    /// # Errors
+    /// When it says something impossible; what was in force stays so.
+    pub fn admit<'t>(
+        &self,
+        text: &str,
+        known_types: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Option<Arc<Router>>, Error> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == text {
+            return Ok(None);
+        }
+        text.clone_into(&mut seen);
+        let (file, template) = (&self.settings.customers_file, self.settings.topic_template.as_deref());
+        let customers = customers::parse(file, text, template, &self.profiles)?;
+        Ok(Some(self.put_in_force(Router::new(&self.settings, customers, known_types))))
+    }
+
+    /// Takes note of the message types that are known by now.
+    pub fn know<'t>(&self, known_types: impl IntoIterator<Item = &'t str>) -> Arc<Router> {
+        let customers = self.current().customers().cloned().collect();
+        self.put_in_force(Router::new(&self.settings, customers, known_types))
+    }
+
+    fn put_in_force(&self, router: Router) -> Arc<Router> {
+        let router = Arc::new(router);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&router);
+        router
+    }
 }
 
 /// What the router says of an event.
@@ -69,19 +161,6 @@ fn out(rule: &'static str) -> Decision {
 }
 
 impl Router {
-    /// Reads the customers file.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or says something impossible; all of it is reported at once.
-    pub fn load<'t>(
-        settings: &config::Route,
-        profiles: &Profiles,
-        known_types: impl IntoIterator<Item = &'t str>,
-    ) -> Result<Self, Error> {
-        let customers = customers::read(&settings.customers_file, settings.topic_template.as_deref(), profiles)?;
-        Ok(Self::new(settings, customers, known_types))
-    }
-
     /// A router of these customers.
     pub fn new<'t>(
         settings: &config::Route,
@@ -134,6 +213,14 @@ impl Router {
     /// All customers, in no particular order.
     pub fn customers(&self) -> impl Iterator<Item = &Arc<Customer>> {
         self.customers.values()
+    }
+
+    /// The enabled customers who receive this type, by id.
+    pub fn receivers(&self, event_type: &str) -> Vec<&str> {
+        let receivers = self.customers.values().filter(|customer| customer.enabled && customer.wants(event_type));
+        let mut ids: Vec<&str> = receivers.map(|customer| &*customer.id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Every topic that an event may go to, each once, sorted.

@@ -60,6 +60,8 @@ struct Held {
     stale: AtomicBool,
     /// Whether a call that changes its visibility is under way.
     is_changing: AtomicBool,
+    /// Whether its outcome was reached, and all that is left is its delete.
+    is_settled: AtomicBool,
 }
 
 impl Held {
@@ -99,6 +101,12 @@ impl Hold {
     pub fn is_stale(&self) -> bool {
         self.held.is_stale()
     }
+
+    /// Notes that the message's outcome was reached. It stays hidden, but it is not given back any more: whoever got it
+    /// would publish it a second time.
+    pub fn settle(&self) {
+        self.held.is_settled.store(true, Ordering::Release);
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +139,7 @@ impl Visibility {
             lapses: AtomicU64::new(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX)),
             stale: AtomicBool::new(false),
             is_changing: AtomicBool::new(false),
+            is_settled: AtomicBool::new(false),
         });
         self.table.held().insert(id, Arc::clone(&held));
         Hold { held, table: Arc::clone(&self.table) }
@@ -165,9 +174,9 @@ impl Visibility {
         }
     }
 
-    /// The messages in flight, for [`Visibility::give_back`].
+    /// The messages in flight whose outcome was not reached, for [`Visibility::give_back`].
     pub fn unfinished(&self) -> Unfinished {
-        Unfinished(self.take(|_| true))
+        Unfinished(self.take(|held| !held.is_settled.load(Ordering::Acquire)))
     }
 
     /// Gives messages back to their queues, visible at once: for the end of a drain that took too long. Returns how
@@ -225,7 +234,7 @@ impl Visibility {
                             self.note_stale(held);
                         }
                         Some(failure) => {
-                            debug!(%failure, queue = source.label, "visibility not extended, trying again")
+                            debug!(%failure, queue = source.label, "visibility not extended, trying again");
                         }
                         None => held.hide_until(asked + to),
                     }

@@ -5,7 +5,9 @@
 use libfuzzer_sys::fuzz_target;
 use protojson::{Options, Schema};
 
-fuzz_target!(|data: &[u8]| {
+// The fuzzer's own hook ends the process at any panic, and those of linking are caught. A panic that leaves the target
+// ends it still.
+fuzz_target!(init: std::panic::set_hook(Box::new(|panic| eprintln!("{panic}"))), |data: &[u8]| {
     let Ok(schema) = Schema::builder().set("fuzz.binpb", data).and_then(protojson::SchemaBuilder::build) else {
         return;
     };

@@ -80,7 +80,7 @@ struct Customers {
 }
 
 pub(super) fn report(state: &State) -> Report {
-    let sets = state.parts.registry.current();
+    let (sets, router) = (state.parts.registry.current(), state.parts.routes.current());
     let sets =
         sets.sets().iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
     Report {
@@ -92,8 +92,8 @@ pub(super) fn report(state: &State) -> Report {
         queues: state.sources.iter().map(|source| queue(source, &state.parts.metrics)).collect(),
         descriptor_sets: sets.collect(),
         customers: Customers {
-            configured: state.parts.router.customers().count(),
-            enabled: state.parts.router.customers().filter(|customer| customer.enabled).count(),
+            configured: router.customers().count(),
+            enabled: router.customers().filter(|customer| customer.enabled).count(),
         },
         publish_rate: publish_rate(state.parts.rate.report()),
         calls: by(&state.parts.metrics.calls, 1, |_| true),

@@ -1,7 +1,5 @@
-use std::path::Path;
-
 use super::*;
-use crate::config::{Int64, Profile, Queue, Taps};
+use crate::config::{Descriptors, Int64, Profile, Queue, Taps};
 use crate::registry::Registry;
 
 struct Stage {
@@ -14,9 +12,10 @@ struct Stage {
 fn stage() -> Stage {
     let web = Profile { int64: Int64::Number, ..Profile::default() };
     let profiles = Arc::new(Profiles::new(&[("web".to_owned(), web)].into()));
-    let sets = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors"));
+    let sets =
+        Descriptors { path: concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into(), ..Descriptors::default() };
     let taps = Taps { event_id: vec!["meta.event_id".into()], ..Taps::default() };
-    let snapshot = Registry::load(sets, &taps, Arc::clone(&profiles)).unwrap().current();
+    let snapshot = Registry::load(&sets, &taps, Arc::clone(&profiles)).unwrap().current();
     Stage { snapshot, profiles, customers: Vec::new() }
 }
 

@@ -31,8 +31,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let snapshot = parts.registry.current();
     let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
     writeln!(out, "descriptors    {}: {sets} set(s), {types} message type(s)", config.descriptors.path.display())?;
-    let customers = parts.router.customers().count();
-    let enabled = parts.router.customers().filter(|customer| customer.enabled).count();
+    let router = parts.routes.current();
+    let customers = router.customers().count();
+    let enabled = router.customers().filter(|customer| customer.enabled).count();
     writeln!(out, "customers      {}: {customers}, {enabled} enabled", config.route.customers_file.display())?;
     for warning in &parts.warnings {
         writeln!(out, "warning        {warning}")?;
@@ -43,6 +44,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             bail!("{problems} of what the configuration names cannot be used");
         }
     }
+    if !snapshot.refused().is_empty() {
+        for refused in snapshot.refused() {
+            writeln!(out, "refused        {refused}")?;
+        }
+        bail!("{} of the descriptor sets cannot be used", snapshot.refused().len());
+    }
     writeln!(out, "ok")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -51,7 +58,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn online(config: &Config, parts: &Parts, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
     let clients = Clients::new(&config.aws, Duration::from_secs(config.receive.wait_seconds.into())).await;
     let mut problems = 0;
-    for (what, result) in app::probe(&clients, config, &parts.router.topics()).await {
+    for (what, result) in app::probe(&clients, config, &parts.routes.current().topics()).await {
         match result {
             Ok(()) => writeln!(out, "online         {what}: there")?,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! `protobridge schema`: what consumers see, for people and for their tools.
 
 use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -128,17 +128,16 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
     };
     let profiles = Profiles::new(&configured);
     let profile = find_profile(&profiles, name, config.is_some())?;
-    let path: &Path = match (&args.descriptors, &config) {
-        (Some(path), _) => path,
-        (None, Some(config)) => &config.descriptors.path,
-        (None, None) => Path::new("descriptors"),
-    };
-    let snapshot = Registry::load(path, &Taps::default(), Arc::new(profiles))?.current();
+    let mut sets = config.map(|config| config.descriptors).unwrap_or_default();
+    if let Some(path) = &args.descriptors {
+        sets.path.clone_from(path);
+    }
+    let snapshot = Registry::load(&sets, &Taps::default(), Arc::new(profiles))?.current();
     match snapshot.find(&args.message_type) {
         Some(known) => Ok(known.json_schema(profile)),
         None => bail!(
             "no descriptor set in {} defines the message type {}{}",
-            path.display(),
+            sets.path.display(),
             args.message_type,
             or_else(nearest(&args.message_type, snapshot.type_names()), "`protobridge check` says what is loaded")
         ),
@@ -161,11 +160,12 @@ fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
     let config = load::file(&args.config, load::environment())?;
     let parts = Parts::load(&config)?;
     let snapshot = parts.registry.current();
+    let router = parts.routes.current();
     let subject = Subject {
         snapshot: &snapshot,
         profiles: &Profiles::new(&config.profiles),
-        customers: customers(&parts.router, args.customer.as_deref(), &config)?,
-        event_types: event_types(&snapshot, &parts.router, &config, &args.events)?,
+        customers: customers(&router, args.customer.as_deref(), &config)?,
+        event_types: event_types(&snapshot, &router, &config, &args.events)?,
         endpoint: config.aws.endpoint_url.as_deref(),
     };
     Ok(asyncapi::document(&subject))

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::Usage;
-use crate::config::{Bytes, Enums, FieldNames, Int64, Profile, Taps};
+use crate::config::{Bytes, Descriptors, Enums, FieldNames, Int64, Profile, Taps};
 use crate::envelope;
 use crate::outcome::{Reason, Verdict};
 use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
@@ -118,7 +118,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn load(path: &Path, profile: &Profile) -> anyhow::Result<Arc<Snapshot>> {
     let profiles = Profiles::new(&[("default".to_owned(), profile.clone())].into());
-    Ok(Registry::load(path, &Taps::default(), Arc::new(profiles)).context("--descriptors")?.current())
+    let settings = Descriptors { path: path.to_owned(), ..Descriptors::default() };
+    Ok(Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?.current())
 }
 
 /// One line out for each line in. Whether all of them were transcoded.

@@ -1,11 +1,10 @@
-use std::path::Path;
-
 use tokio::time::Instant;
 
 use super::*;
 use crate::aws::scripted::{Call, Calls, clients, published, sns_error, sqs_batch};
 use crate::receive::{Budget, Source};
 use crate::registry::Profiles;
+use crate::route::Router;
 use crate::visibility::Visibility;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,9 +25,9 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     config.retry.unknown_type_grace_seconds = grace;
     config.publish.max_attempts = 1;
     let metrics = Arc::new(Metrics::new(false));
+    config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
     let profiles = Arc::new(Profiles::new(&config.profiles));
-    let registry =
-        Registry::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors")), &config.taps, profiles);
+    let registry = Registry::load(&config.descriptors, &config.taps, profiles);
     let registry = Arc::new(registry.unwrap());
     let acme = crate::route::Customer {
         id: "acme".into(),
@@ -37,7 +36,8 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
         profile: Default::default(),
         enabled: true,
     };
-    let router = Arc::new(Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names()));
+    let router = Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names());
+    let routes = Arc::new(Routes::of(&config.route, router));
     let (publisher, run) = Publisher::new(clients.sns.clone(), &config.publish, Arc::default(), Arc::clone(&metrics));
     tokio::spawn(run);
     let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
@@ -49,7 +49,7 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     let window = Window::new(&config.dedupe, TIMEOUT, Arc::clone(&metrics)).unwrap();
     let ends = Ends { window, publisher, quarantine, releaser, deleter };
     Stage {
-        pipeline: Arc::new(Pipeline::new(&config, registry, router, ends, Arc::clone(&metrics))),
+        pipeline: Arc::new(Pipeline::new(&config, registry, routes, ends, Arc::clone(&metrics))),
         visibility: Visibility::new(clients.sqs, Arc::clone(&metrics), TIMEOUT),
         budget: Budget::new(10, 1 << 20, Arc::clone(&metrics)),
         metrics,

@@ -5,10 +5,11 @@ use std::{fs, io};
 
 /// A descriptor set's file.
 #[derive(Debug)]
-pub(super) struct File {
+pub struct File {
     /// Path relative to the folder, with `/` between its parts.
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
 }
 
 /// Why the descriptor sets could not be loaded.

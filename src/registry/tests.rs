@@ -7,7 +7,8 @@ const OURS: &[u8] = include_bytes!("../../descriptors/protobridge.binpb");
 
 fn load(path: &Path, taps: &config::Taps) -> Result<Arc<Snapshot>, Error> {
     let profiles = Arc::new(Profiles::new(&Default::default()));
-    Ok(Registry::load(path, taps, profiles)?.current())
+    let settings = config::Descriptors { path: path.to_owned(), ..Default::default() };
+    Ok(Registry::load(&settings, taps, profiles)?.current())
 }
 
 /// A folder with these files.

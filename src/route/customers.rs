@@ -91,10 +91,9 @@ pub enum Error {
     Document(#[from] crate::config::Error),
 }
 
-/// Reads the customers from their file.
-pub(super) fn read(path: &Path, template: Option<&str>, profiles: &Profiles) -> Result<Vec<Arc<Customer>>, Error> {
-    let text = fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
-    parse(path, &text, template, profiles)
+/// Reads the text of the customers file.
+pub(super) fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })
 }
 
 /// Reads the customers from the text of their file.

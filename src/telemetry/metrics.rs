@@ -52,6 +52,15 @@ pub struct Metrics {
     pub dedupe_store_up: Gauge,
     /// Pairs of event and customer in the window of this process.
     pub dedupe_entries: Gauge,
+    /// Descriptor sets, by state (`in_force`, `refused`).
+    pub descriptor_sets: Family<Level>,
+    /// Topics of customers that do not exist.
+    pub topics_missing: Gauge,
+    /// Looks at descriptor sets or customers that found a change, by what changed and result (`admitted`, `refused`,
+    /// `unreadable`, `unsettled`).
+    pub reloads: Family,
+    /// Admitted changes that break those who read the JSON, by rule.
+    pub breaking_changes: Family,
     /// Calls of AWS APIs, by service, operation and result (`ok`, `error`).
     pub calls: Family,
     /// From the message's arrival in the source queue to the confirmation of its last entry, in seconds.
@@ -154,6 +163,28 @@ impl Metrics {
                 "protobridge_dedupe_entries",
                 Unit::Count,
                 "Published events that this process remembers",
+            ),
+            descriptor_sets: Family::new(
+                &recorder,
+                "protobridge_descriptor_sets",
+                "Descriptor sets that are in force, and those that were refused",
+                &["state"],
+            ),
+            topics_missing: gauge(
+                &recorder,
+                "protobridge_topics_missing",
+                Unit::Count,
+                "Topics of customers that do not exist",
+            ),
+            reloads: family(
+                "protobridge_reloads_total",
+                "Changes of descriptor sets and customers that were found",
+                &["what", "result"],
+            ),
+            breaking_changes: family(
+                "protobridge_descriptor_breaking_changes_total",
+                "Admitted changes that break those who read the JSON",
+                &["rule"],
             ),
             calls: family("protobridge_aws_calls_total", "Calls of AWS APIs", &["service", "operation", "result"]),
             latency: histogram(

@@ -128,9 +128,13 @@ fn a_folder_without_descriptor_sets_is_named() {
 
 #[test]
 fn an_unreadable_descriptor_set_is_named() {
-    assert_snapshot!(Folder::new().write("descriptors/orders.binpb", "syntax = \"proto3\";").run(), @"
-    error: descriptors.path: descriptor set orders.binpb: not a compiled FileDescriptorSet (failed to decode Protobuf message: invalid wire type value: 7); write it with `protoc --include_imports --descriptor_set_out` or `buf build`
-    exit code 64
+    assert_snapshot!(Folder::new().write("descriptors/orders.binpb", "syntax = \"proto3\";").check(), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    descriptors    descriptors: 2 set(s), 27 message type(s)
+    customers      customers.yaml: 1, 1 enabled
+    refused        descriptor set orders.binpb: not a compiled FileDescriptorSet (failed to decode Protobuf message: invalid wire type value: 7); write it with `protoc --include_imports --descriptor_set_out` or `buf build`; its types are not known
+    error: 1 of the descriptor sets cannot be used
+    exit code 1
     ");
 }
 
@@ -138,9 +142,13 @@ fn an_unreadable_descriptor_set_is_named() {
 fn a_descriptor_set_without_its_imports_is_named() {
     // FileDescriptorSet {file: {name: "a.proto", dependency: "b.proto"}}
     let set = b"\x0a\x12\x0a\x07a.proto\x1a\x07b.proto";
-    assert_snapshot!(Folder::new().write("descriptors/a.binpb", set).run(), @"
-    error: descriptors.path: descriptor set a.binpb: import b.proto is missing; compile with `--include_imports`
-    exit code 64
+    assert_snapshot!(Folder::new().write("descriptors/a.binpb", set).check(), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    descriptors    descriptors: 2 set(s), 27 message type(s)
+    customers      customers.yaml: 1, 1 enabled
+    refused        descriptor set a.binpb: import b.proto is missing; compile with `--include_imports`; its types are not known
+    error: 1 of the descriptor sets cannot be used
+    exit code 1
     ");
 }
 

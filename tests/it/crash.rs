@@ -24,7 +24,8 @@ async fn two_replicas_of_which_one_is_killed_again_and_again_lose_nothing(emulat
     let redis = Redis::start().await;
     stage.config.dedupe.redis_url = redis.as_ref().map(Redis::url);
     stage.config.dedupe.redis_timeout_ms = 10_000;
-    let seed = std::env::var("PROTOBRIDGE_TEST_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    let seed = std::env::var("PROTOBRIDGE_TEST_SEED")
+        .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"));
     eprintln!("PROTOBRIDGE_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
 

@@ -15,6 +15,8 @@ mod gate;
 mod http;
 #[path = "../support/ministack.rs"]
 mod ministack;
+#[path = "../support/model.rs"]
+mod model;
 #[path = "../support/oracle.rs"]
 mod oracle;
 #[path = "../support/python.rs"]
@@ -25,6 +27,8 @@ mod queue;
 mod redis;
 #[path = "../support/service.rs"]
 mod service;
+#[path = "../support/source.rs"]
+mod source;
 #[path = "../support/stage.rs"]
 mod stage;
 #[path = "../support/wait.rs"]
@@ -33,15 +37,18 @@ mod wait;
 mod admin;
 mod boto3;
 mod cli;
+mod cli_descriptors;
 mod cli_schema;
 mod cli_transcode;
+mod contract;
 mod crash;
 mod delivery;
-
 mod descriptors;
 mod duplicates;
+mod faults;
 mod fifo;
 mod quarantine;
 mod redelivery;
+mod reload;
 mod routing;
 mod shutdown;

@@ -1,12 +1,15 @@
 //! Something that speaks SQS and SNS. Scenarios are written against this, and run on each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_sns::config::Region;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials};
+use protobridge::aws::Clients;
 use protobridge::embedded::Embedded;
 
 use crate::ministack::Ministack;
+use crate::model::World;
 
 /// The region of everything that tests make.
 pub(crate) const REGION: &str = Embedded::REGION;
@@ -40,6 +43,12 @@ impl Emulator {
     pub(crate) async fn ministack() -> Option<Self> {
         let ministack = Ministack::get().await?;
         Some(Self::at(&ministack.endpoint_url, true))
+    }
+
+    /// A world of the model.
+    pub(crate) fn of_model(world: &World) -> Self {
+        let Clients { sqs, sns, .. } = world.clients(0, Duration::from_secs(20));
+        Self { endpoint_url: "nowhere".to_owned(), sqs, sns, delivers_raw: true, _embedded: None }
     }
 
     fn at(endpoint_url: &str, delivers_raw: bool) -> Self {

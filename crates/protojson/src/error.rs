@@ -170,6 +170,7 @@ impl std::error::Error for Error {}
 pub struct SchemaError {
     kind: SchemaErrorKind,
     set: String,
+    other: Option<String>,
     message: String,
 }
 
@@ -183,13 +184,17 @@ pub enum SchemaErrorKind {
     Unlinkable,
     /// It uses a feature of the language that this version does not know.
     Unsupported,
-    /// Two sets define the same full name differently.
+    /// Two sets define the same full name, and contradict each other.
     Conflict,
 }
 
 impl SchemaError {
     pub(crate) fn new(kind: SchemaErrorKind, set: &str, message: impl Into<String>) -> Self {
-        Self { kind, set: set.to_owned(), message: message.into() }
+        Self { kind, set: set.to_owned(), other: None, message: message.into() }
+    }
+
+    pub(crate) fn conflict(set: &str, other: &str, message: String) -> Self {
+        Self { kind: SchemaErrorKind::Conflict, set: set.to_owned(), other: Some(other.to_owned()), message }
     }
 
     /// What sort of failure this is.
@@ -200,6 +205,11 @@ impl SchemaError {
     /// The set's name, as given to [`SchemaBuilder::set`](crate::SchemaBuilder::set).
     pub fn set(&self) -> &str {
         &self.set
+    }
+
+    /// The set that it contradicts, in a conflict.
+    pub fn other(&self) -> Option<&str> {
+        self.other.as_deref()
     }
 }
 

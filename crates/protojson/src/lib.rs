@@ -39,7 +39,7 @@ mod wire;
 pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
 pub use options::{Bytes, Enums, FieldNames, Int64, Options};
 pub use plan::Plan;
-pub use schema::{Schema, SchemaBuilder};
+pub use schema::{Change, DescriptorSet, Outgrown, Rule, Schema, SchemaBuilder};
 pub use taps::Taps;
 
 /// Runs the README's example.

@@ -1,46 +1,131 @@
 //! Descriptor sets, linked: full name → message descriptor.
 //!
 //! Every set is linked by itself, because teams compile on their own and their sets carry different versions of
-//! shared imports. Only the types have to agree: a full name that several sets define has to mean the same in each,
-//! comments and source positions aside. The well-known types are built in; a set may carry its own copy of them.
+//! shared imports. Only the types have to agree: of a full name that several sets define, comments and source positions
+//! aside, either the definitions are the same, or one only adds to the other, and then the larger serves. The well-known
+//! types are built in; a set may carry its own copy of them.
 
+mod changes;
+mod definition;
 mod editions;
+mod readers;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
-use prost_reflect::{DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
 
+pub use changes::{Change, Rule};
+use definition::Definition;
 pub(crate) use editions::Features;
 use editions::RawSet;
 
 use crate::program::{self, Program};
 use crate::{Options, Plan, PlanError, SchemaError, SchemaErrorKind};
-use crate::{json_schema, sample};
 
 /// Linked descriptor sets. Immutable; a clone shares the same data.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Schema {
     messages: Arc<HashMap<String, Entry>>,
+    /// How many sets were joined.
+    sets: usize,
+    outgrown: Arc<[Outgrown]>,
 }
 
-#[derive(Debug)]
 struct Entry {
     set: Arc<str>,
     descriptor: MessageDescriptor,
     features: Arc<Features>,
 }
 
+/// One FileDescriptorSet, linked by itself. A clone shares the same data.
+#[derive(Clone)]
+pub struct DescriptorSet {
+    name: Arc<str>,
+    pool: DescriptorPool,
+    features: Arc<Features>,
+}
+
+/// A definition that another set's outgrows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgrown {
+    /// Full name of the message or enum.
+    pub full_name: String,
+    /// The set with the smaller definition.
+    pub set: String,
+    /// The set with the larger one, which serves.
+    pub by: String,
+}
+
 /// Collects descriptor sets; see [`Schema::builder`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct SchemaBuilder {
-    sets: Vec<(Arc<str>, DescriptorPool, Arc<Features>)>,
+    sets: Vec<DescriptorSet>,
+}
+
+// Short, for a descriptor pool prints everything that it was linked from.
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").field("sets", &self.sets).field("messages", &self.messages.len()).finish()
+    }
+}
+
+impl fmt::Debug for SchemaBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sets: Vec<&str> = self.sets.iter().map(DescriptorSet::name).collect();
+        f.debug_struct("SchemaBuilder").field("sets", &sets).finish()
+    }
+}
+
+impl fmt::Debug for DescriptorSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DescriptorSet").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl DescriptorSet {
+    /// Links a FileDescriptorSet; `name` stands for it in errors and in [`Schema::messages`].
+    ///
+    /// # Errors
+    /// When the bytes are no FileDescriptorSet, or one that does not link by itself.
+    pub fn link(name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
+        let (pool, features) = link(name, bytes)?;
+        Ok(Self { name: name.into(), pool, features: Arc::new(features) })
+    }
+
+    /// The name that it was linked with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many files it holds, imports included.
+    pub fn files(&self) -> usize {
+        self.pool.files().len()
+    }
 }
 
 impl Schema {
+    /// Joins sets that are linked already.
+    ///
+    /// # Errors
+    /// When two sets define the same full name, and neither definition only adds to the other.
+    pub fn join<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Result<Self, SchemaError> {
+        let mut join = Join::default();
+        for set in sets {
+            join.add(set)?;
+        }
+        Ok(join.finish())
+    }
+
+    /// Definitions that another set's outgrows, by name.
+    pub fn outgrown(&self) -> &[Outgrown] {
+        &self.outgrown
+    }
+
     /// Starts an empty schema, to which sets are added one by one.
     pub fn builder() -> SchemaBuilder {
         SchemaBuilder::default()
@@ -57,55 +142,6 @@ impl Schema {
         }
     }
 
-    /// The JSON Schema (2020-12) of what the plan of one message type writes with these options. The message stands in
-    /// `$defs` under its full name, as every message and enum does that it can hold; where `include`, `drop` or `redact`
-    /// make a message different in one place, it stands there under its name and that place. Comments of the set's
-    /// source are its descriptions. The same descriptor set and options always give the same schema.
-    ///
-    /// # Errors
-    /// When no set defines `full_name` (without a leading dot).
-    pub fn json_schema(&self, full_name: &str, options: &Options) -> Result<serde_json::Value, PlanError> {
-        match self.messages.get(full_name) {
-            Some(Entry { descriptor, features, .. }) => {
-                Ok(json_schema::document(descriptor, &program::compile(descriptor, features, options)))
-            }
-            None => Err(PlanError { full_name: full_name.to_owned() }),
-        }
-    }
-
-    /// A payload of one message type with a plausible value in every field, one in each oneof: the same every time. A
-    /// type that holds itself is followed once.
-    ///
-    /// # Errors
-    /// When no set defines `full_name` (without a leading dot).
-    pub fn sample(&self, full_name: &str) -> Result<Vec<u8>, PlanError> {
-        match self.program(full_name, &Options::default()) {
-            Some(program) => Ok(sample::payload(&program)),
-            None => Err(PlanError { full_name: full_name.to_owned() }),
-        }
-    }
-
-    /// Full names of the message types that another type has a field of, sorted.
-    pub fn held(&self) -> BTreeSet<String> {
-        let mut held = BTreeSet::new();
-        for Entry { descriptor, .. } in self.messages.values() {
-            let extensions = descriptor.extensions().map(|extension| extension.kind());
-            for kind in descriptor.fields().map(|field| field.kind()).chain(extensions) {
-                let Kind::Message(inner) = kind else { continue };
-                let entry = inner.is_map_entry().then(|| inner.map_entry_value_field().kind());
-                let inner = match &entry {
-                    Some(Kind::Message(value)) => value,
-                    Some(_) => continue,
-                    None => &inner,
-                };
-                if inner.full_name() != descriptor.full_name() {
-                    held.insert(inner.full_name().to_owned());
-                }
-            }
-        }
-        held
-    }
-
     /// The program of one message type, if a set defines it.
     pub(crate) fn program(&self, full_name: &str, options: &Options) -> Option<Program> {
         let entry = self.messages.get(full_name)?;
@@ -115,6 +151,11 @@ impl Schema {
     /// Whether a set defines this message type.
     pub fn contains(&self, full_name: &str) -> bool {
         self.messages.contains_key(full_name)
+    }
+
+    /// Whether a message type has a field of this name, as declared. Costs no more than a look.
+    pub fn has_field(&self, full_name: &str, name: &str) -> bool {
+        self.messages.get(full_name).is_some_and(|entry| entry.descriptor.get_field_by_name(name).is_some())
     }
 
     /// Full names of all message types with the name of the set that serves each, in no particular order. Map entries,
@@ -130,87 +171,103 @@ impl SchemaBuilder {
     /// # Errors
     /// When the bytes are no FileDescriptorSet, or one that does not link by itself.
     pub fn set(mut self, name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let (pool, features) = link(name, bytes)?;
-        self.sets.push((name.into(), pool, Arc::new(features)));
+        self.sets.push(DescriptorSet::link(name, bytes)?);
         Ok(self)
     }
 
     /// Joins the sets.
     ///
     /// # Errors
-    /// When two sets define the same full name differently.
+    /// As [`Schema::join`].
     pub fn build(self) -> Result<Schema, SchemaError> {
-        let mut messages: HashMap<String, Entry> = HashMap::new();
-        let mut enums: HashMap<String, (Arc<str>, EnumDescriptor)> = HashMap::new();
-        for (set, pool, features) in self.sets {
-            for descriptor in pool.all_messages().filter(|message| !message.is_map_entry()) {
-                if let Some(first) = messages.get(descriptor.full_name()) {
-                    agree(
-                        &first.set,
-                        &set,
-                        descriptor.full_name(),
-                        first.descriptor.descriptor_proto(),
-                        descriptor.descriptor_proto(),
-                    )?;
-                    continue;
+        Schema::join(&self.sets)
+    }
+}
+
+/// Sets on their way to a schema.
+#[derive(Default)]
+struct Join {
+    messages: HashMap<String, Entry>,
+    enums: HashMap<String, (Arc<str>, EnumDescriptor)>,
+    outgrown: Vec<Outgrown>,
+    sets: usize,
+}
+
+impl Join {
+    fn add(&mut self, set: &DescriptorSet) -> Result<(), SchemaError> {
+        self.sets += 1;
+        for descriptor in set.pool.all_messages().filter(|message| !message.is_map_entry()) {
+            let entry = Entry { set: Arc::clone(&set.name), features: Arc::clone(&set.features), descriptor };
+            let name = entry.descriptor.full_name();
+            let serves = match self.messages.get(name) {
+                None => true,
+                // Every protoc brings its own.
+                Some(_) if name.starts_with("google.protobuf.") => false,
+                Some(first) => {
+                    let (one, other) = (Definition::of_message(first), Definition::of_message(&entry));
+                    self.outgrown.extend(choose(name, &first.set, &one, &set.name, &other)?);
+                    other.only_adds_to(&one) && one != other
                 }
-                let (name, features) = (descriptor.full_name().to_owned(), Arc::clone(&features));
-                messages.insert(name, Entry { set: set.clone(), descriptor, features });
-            }
-            for descriptor in pool.all_enums() {
-                if let Some((first, known)) = enums.get(descriptor.full_name()) {
-                    agree(
-                        first,
-                        &set,
-                        descriptor.full_name(),
-                        known.enum_descriptor_proto(),
-                        descriptor.enum_descriptor_proto(),
-                    )?;
-                    continue;
-                }
-                enums.insert(descriptor.full_name().to_owned(), (set.clone(), descriptor));
+            };
+            if serves {
+                self.messages.insert(name.to_owned(), entry);
             }
         }
+        for descriptor in set.pool.all_enums() {
+            let name = descriptor.full_name();
+            let serves = match self.enums.get(name) {
+                None => true,
+                Some(_) if name.starts_with("google.protobuf.") => false,
+                Some((first, known)) => {
+                    let (one, other) = (Definition::of_enum(known), Definition::of_enum(&descriptor));
+                    self.outgrown.extend(choose(name, first, &one, &set.name, &other)?);
+                    other.only_adds_to(&one) && one != other
+                }
+            };
+            if serves {
+                self.enums.insert(name.to_owned(), (Arc::clone(&set.name), descriptor));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Schema {
         for descriptor in DescriptorPool::global().all_messages().filter(|message| !message.is_map_entry()) {
             let name = descriptor.full_name().to_owned();
-            messages.entry(name).or_insert(Entry { set: "built in".into(), descriptor, features: Arc::default() });
+            let built_in = Entry { set: "built in".into(), descriptor, features: Arc::default() };
+            self.messages.entry(name).or_insert(built_in);
         }
-        Ok(Schema { messages: Arc::new(messages) })
+        self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
+        Schema { messages: Arc::new(self.messages), sets: self.sets, outgrown: self.outgrown.into() }
     }
 }
 
-/// Refuses two definitions of one name that differ. `google.protobuf` is left out: every protoc brings its own.
-fn agree<T: PartialEq + Elements>(first: &str, second: &str, name: &str, a: &T, b: &T) -> Result<(), SchemaError> {
-    if a == b || name.starts_with("google.protobuf.") {
-        return Ok(());
+/// Which of two definitions of one name serves; says so where one outgrows the other.
+fn choose(
+    full_name: &str,
+    first: &str,
+    one: &Definition,
+    second: &str,
+    other: &Definition,
+) -> Result<Option<Outgrown>, SchemaError> {
+    if one == other {
+        return Ok(None);
     }
-    let (ours, theirs) = (a.elements(), b.elements());
-    let element = ours
-        .iter()
-        .find(|(name, definition)| theirs.iter().all(|(n, d)| n != name || d != definition))
-        .or_else(|| theirs.iter().find(|(name, _)| ours.iter().all(|(n, _)| n != name)))
-        .map_or_else(String::new, |(element, _)| format!(" (look at {element})"));
+    let outgrown = |set: &str, by: &str| {
+        let (full_name, set, by) = (full_name.to_owned(), set.to_owned(), by.to_owned());
+        Some(Outgrown { full_name, set, by })
+    };
+    if one.only_adds_to(other) {
+        return Ok(outgrown(second, first));
+    }
+    if other.only_adds_to(one) {
+        return Ok(outgrown(first, second));
+    }
+    let element = one.difference(other).map_or_else(String::new, |element| format!(" (look at {element})"));
     let message = format!(
-        "{name} is defined differently in {first}{element}; compile both from the same source, or remove one of them"
+        "{full_name} is defined differently in {first}{element}; compile both from the same source, or remove one of them"
     );
-    Err(SchemaError::new(SchemaErrorKind::Conflict, second, message))
-}
-
-/// What a definition consists of, by name, to say where two of them differ.
-trait Elements {
-    fn elements(&self) -> Vec<(String, String)>;
-}
-
-impl Elements for prost_reflect::prost_types::DescriptorProto {
-    fn elements(&self) -> Vec<(String, String)> {
-        self.field.iter().map(|field| (format!("field {}", field.name()), format!("{field:?}"))).collect()
-    }
-}
-
-impl Elements for prost_reflect::prost_types::EnumDescriptorProto {
-    fn elements(&self) -> Vec<(String, String)> {
-        self.value.iter().map(|value| (format!("value {}", value.name()), format!("{value:?}"))).collect()
-    }
+    Err(SchemaError::conflict(second, first, message))
 }
 
 fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaError> {
@@ -249,13 +306,26 @@ fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaErr
     // Some sets that no compiler writes make prost-reflect panic. They must not end the process that loads them.
     let linked = catch_unwind(AssertUnwindSafe(|| pool.decode_file_descriptor_set(raw.as_slice()).map(|()| pool)));
     match linked {
-        Ok(Ok(pool)) => Ok((pool, features)),
+        Ok(Ok(pool)) => {
+            let broken = pool.all_messages().find(|message| message.is_map_entry() && !has_key_and_value(message));
+            match broken.map(|entry| entry.full_name().to_owned()) {
+                Some(name) => Err(unlinkable(format!("{name} is the entry of a map and lacks a proper key or value"))),
+                None => Ok((pool, features)),
+            }
+        }
         Ok(Err(error)) => Err(match error.file() {
             Some(file) => unlinkable(format!("{file}: {error}")),
             None => unlinkable(error.to_string()),
         }),
         Err(_) => Err(unlinkable("it contradicts itself; was it written by a compiler?".to_owned())),
     }
+}
+
+/// Whether a map entry is as compilers write it. Linking does not ask, and plans rely on it.
+fn has_key_and_value(entry: &MessageDescriptor) -> bool {
+    let one = |number| entry.get_field(number).filter(|field| field.cardinality() != Cardinality::Repeated);
+    let is_key = |kind| !matches!(kind, Kind::Double | Kind::Float | Kind::Bytes | Kind::Message(_) | Kind::Enum(_));
+    one(1).is_some_and(|key| is_key(key.kind())) && one(2).is_some()
 }
 
 #[cfg(test)]

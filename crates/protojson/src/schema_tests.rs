@@ -1,6 +1,8 @@
 use prost::Message as _;
 use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
-use prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_reflect::prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MessageOptions,
+};
 
 use super::*;
 
@@ -102,4 +104,54 @@ fn sets_that_agree_join_and_sets_that_contradict_name_both_and_the_field() {
         error.to_string(),
         "descriptor set two.binpb: a.B is defined differently in one.binpb (look at field d); compile both from the same source, or remove one of them"
     );
+}
+
+#[test]
+fn a_map_without_a_proper_key_and_value_is_refused() {
+    let of = |number, r#type: Type, label: Label| FieldDescriptorProto {
+        name: Some(format!("f{number}")),
+        number: Some(number),
+        label: Some(label.into()),
+        r#type: Some(r#type.into()),
+        ..Default::default()
+    };
+    let error = |field: Vec<FieldDescriptorProto>| {
+        let mut set = set("a.proto", &["c"]);
+        let message = &mut set.file[0].message_type[0];
+        let options = MessageOptions { map_entry: Some(true), ..Default::default() };
+        message.nested_type =
+            vec![DescriptorProto { name: Some("CEntry".into()), field, options: Some(options), ..Default::default() }];
+        message.field[0] = of(1, Type::Message, Label::Repeated);
+        message.field[0].type_name = Some(".a.B.CEntry".into());
+        let error = Schema::builder().set("x.binpb", &set.encode_to_vec()).err()?;
+        assert_eq!(error.kind(), SchemaErrorKind::Unlinkable);
+        Some(error.to_string())
+    };
+    let (key, value) = (of(1, Type::String, Label::Optional), of(2, Type::Int32, Label::Optional));
+    assert_eq!(error(vec![key.clone(), value.clone()]), None);
+    for fields in [
+        vec![],
+        vec![key.clone()],
+        vec![value.clone()],
+        vec![of(1, Type::Double, Label::Optional), value.clone()],
+        vec![of(1, Type::Int32, Label::Repeated), value],
+        vec![key, of(2, Type::Int32, Label::Repeated)],
+    ] {
+        assert_eq!(
+            error(fields).as_deref(),
+            Some("descriptor set x.binpb: a.B.CEntry is the entry of a map and lacks a proper key or value")
+        );
+    }
+}
+
+#[test]
+fn debug_output_is_short() {
+    let set = |file: &str| set(file, &["c", "d"]).encode_to_vec();
+    let builder =
+        Schema::builder().set("one.binpb", &set("a.proto")).unwrap().set("two.binpb", &set("b.proto")).unwrap();
+    assert_eq!(format!("{builder:?}"), r#"SchemaBuilder { sets: ["one.binpb", "two.binpb"] }"#);
+    let schema = builder.build().unwrap();
+    assert_eq!(format!("{schema:?}"), format!("Schema {{ sets: 2, messages: {} }}", schema.messages().count()));
+    let plan = schema.plan("a.B", &Options::default()).unwrap();
+    assert_eq!(format!("{plan:?}"), r#"Plan { message: "a.B", .. }"#);
 }

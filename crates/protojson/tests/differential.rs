@@ -13,7 +13,8 @@ use std::cell::Cell;
 
 use judge::Judge;
 use support::random::Random;
-use support::trial;
+use support::schema::{Field, Kind, Role, Schema, Type};
+use support::{encode, message, trial};
 
 /// Seeds that once found something. What they found is also among the named cases, which stay when the generator changes
 /// and a seed comes to mean something else.
@@ -63,5 +64,44 @@ fn random_payloads_mean_the_same_here_and_elsewhere_and_in_any_order() {
 fn seeds_that_once_found_something_stay_quiet() {
     for seed in REGRESSIONS {
         run(*seed);
+    }
+}
+
+/// `T0 { required T0 f1 = 1; … map<int32, T0> f11 = 11; … oneof { T0 f21 = 21; … } repeated T0 f31 = 31; … }`, with so many
+/// required fields.
+fn schema_of_itself(required: u32) -> Schema {
+    let field = |number, role, oneof| Field {
+        number,
+        name: format!("f{number}"),
+        kind: Kind::Message(0),
+        role,
+        oneof,
+        is_optional: false,
+        is_required: role == Role::Singular && oneof.is_none(),
+        is_packed: false,
+        is_group: false,
+        is_extension: false,
+        is_implicit: false,
+    };
+    let required = (1..=required).map(|number| field(number, Role::Singular, None));
+    let maps = (11..=18).map(|number| field(number, Role::Map(Kind::Int32), None));
+    let members = (21..=24).map(|number| field(number, Role::Singular, Some(0)));
+    let lists = (31..=32).map(|number| field(number, Role::Repeated, None));
+    let fields = required.chain(maps).chain(members).chain(lists).collect();
+    let types = vec![Type { full_name: "r.T0".into(), fields }];
+    Schema { set: Vec::new(), types, enums: Vec::new(), random: 1 }
+}
+
+#[test]
+fn drawing_messages_that_hold_or_need_themselves_comes_to_an_end() {
+    for (required, seed) in [0, 1, 4].into_iter().flat_map(|required| (0..100).map(move |seed| (required, seed))) {
+        let schema = schema_of_itself(required);
+        let mut random = Random::seeded(seed);
+        let message = message::root(&schema, &mut random);
+        assert_eq!(message.lacks_required(&schema), required > 0);
+        for _ in 0..4 {
+            let length = encode::encode(&schema, &message, Some(&mut random)).len();
+            assert!(length < 1 << 20, "seed {seed}, {required} required fields: {length} bytes");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod presence;
 mod proto2;
 mod samples;
 mod scalars;
+mod sets;
 mod well_known;
 
 mod editions;

@@ -9,7 +9,7 @@ use super::wire::{Wire, put_varint};
 pub(crate) fn encode(schema: &Schema, message: &Message, random: Option<&mut Random<'_>>) -> Vec<u8> {
     match random {
         None => ordered(schema, message),
-        Some(random) => Disorder { schema, random }.records(message).concat(),
+        Some(random) => Disorder { schema, random, replacing: 0 }.records(message).concat(),
     }
 }
 
@@ -84,7 +84,12 @@ fn tagged(number: u32, kind: Kind, value: &[u8]) -> Vec<u8> {
 struct Disorder<'d, 'b> {
     schema: &'d Schema,
     random: &'d mut Random<'b>,
+    /// Levels of values that are replaced, each in the one before. Bounded, for a message that is replaced may hold more
+    /// such values than one.
+    replacing: usize,
 }
+
+const REPLACING: usize = 2;
 
 impl Disorder<'_, '_> {
     /// The records of a message in disorder: each is whole, and any cut between two of them is one between parts.
@@ -131,14 +136,16 @@ impl Disorder<'_, '_> {
     fn singular(&mut self, declared: &[Field], field: &Field, value: &Value) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
         let is_message = matches!(value, Value::Message(_));
+        if self.replacing == REPLACING {
+            return self.parts(field, value);
+        }
         if let Some(oneof) = field.oneof
             && self.random.one_in(3)
         {
             let members: Vec<&Field> = declared.iter().filter(|other| other.oneof == Some(oneof)).collect();
             for _ in 0..self.random.below(3) {
                 let member = self.random.pick(&members);
-                let value = replaced(self.schema, member.kind, self.random);
-                records.extend(self.parts(member, &value));
+                records.extend(self.replaced(member));
             }
             let others: Vec<&Field> = members.into_iter().filter(|other| other.number != field.number).collect();
             if is_message && !records.is_empty() {
@@ -147,15 +154,22 @@ impl Disorder<'_, '_> {
                     records.clear();
                 } else {
                     let other = self.random.pick(&others);
-                    let value = replaced(self.schema, other.kind, self.random);
-                    records.extend(self.parts(other, &value));
+                    records.extend(self.replaced(other));
                 }
             }
         } else if !is_message && self.random.one_in(4) {
-            let value = replaced(self.schema, field.kind, self.random);
-            records.extend(self.parts(field, &value));
+            records.extend(self.replaced(field));
         }
         records.extend(self.parts(field, value));
+        records
+    }
+
+    /// The records of a value that others replace.
+    fn replaced(&mut self, field: &Field) -> Vec<Vec<u8>> {
+        let value = replaced(self.schema, field.kind, self.random);
+        self.replacing += 1;
+        let records = self.parts(field, &value);
+        self.replacing -= 1;
         records
     }
 
@@ -202,9 +216,11 @@ impl Disorder<'_, '_> {
             records.push(self.record(field.number, 2, &entry));
         }
         for (key, _) in &entries {
-            if self.random.one_in(6) {
+            if self.replacing < REPLACING && self.random.one_in(6) {
                 let value = replaced(self.schema, field.kind, self.random);
+                self.replacing += 1;
                 let entry = self.entry(field, key_kind, key, &value);
+                self.replacing -= 1;
                 let record = self.record(field.number, 2, &entry);
                 records.insert(0, record);
             }

@@ -13,6 +13,22 @@ pub(crate) struct Message {
     pub(crate) fields: Vec<(usize, Content)>,
 }
 
+impl Message {
+    /// Whether a required field is missing, in the message or in one that it holds; what an Any holds is not looked at.
+    pub(crate) fn lacks_required(&self, schema: &Schema) -> bool {
+        let declared = &schema.types[self.of].fields;
+        let has = |index: usize| self.fields.iter().any(|(present, _)| *present == index);
+        let lacks = |value: &Value| matches!(value, Value::Message(inner) if inner.lacks_required(schema));
+        let lacks_inside = |content: &Content| match content {
+            Content::One(value) => lacks(value),
+            Content::Many(values) => values.iter().any(lacks),
+            Content::Entries(entries) => entries.iter().any(|(_, value)| lacks(value)),
+        };
+        declared.iter().enumerate().any(|(index, field)| field.is_required && !has(index))
+            || self.fields.iter().any(|(_, content)| lacks_inside(content))
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     One(Value),
@@ -41,13 +57,13 @@ impl Value {
 
 /// Draws a message of the root type.
 pub(crate) fn root(schema: &Schema, random: &mut Random<'_>) -> Message {
-    let mut drawing = Drawing { schema, random, left: 60 };
+    let mut drawing = Drawing { schema, random, left: 60, is_replaced: false };
     drawing.message(0, 0)
 }
 
 /// Draws a value that is replaced later: it need not have a JSON form.
 pub(crate) fn replaced(schema: &Schema, kind: Kind, random: &mut Random<'_>) -> Value {
-    let mut drawing = Drawing { schema, random, left: 4 };
+    let mut drawing = Drawing { schema, random, left: 4, is_replaced: true };
     if let Kind::Message(of) = kind
         && matches!(schema.types[of].full_name.as_str(), "google.protobuf.Timestamp" | "google.protobuf.Duration")
     {
@@ -60,9 +76,15 @@ pub(crate) fn replaced(schema: &Schema, kind: Kind, random: &mut Random<'_>) -> 
 struct Drawing<'d, 'b> {
     schema: &'d Schema,
     random: &'d mut Random<'b>,
-    /// Values that may still be drawn.
+    /// Values that may still be drawn. Beyond it there are no messages, not even those that are required: a schema may
+    /// need itself.
     left: usize,
+    /// Whether this is a value that is replaced later.
+    is_replaced: bool,
 }
+
+/// Levels of messages.
+const DEPTH: usize = 6;
 
 impl Drawing<'_, '_> {
     fn message(&mut self, of: usize, depth: usize) -> Message {
@@ -82,14 +104,15 @@ impl Drawing<'_, '_> {
         let mut fields: Vec<(usize, Content)> = Vec::new();
         for (index, field) in declared.iter().enumerate() {
             let is_message = matches!(field.kind, Kind::Message(_));
-            let is_wanted = self.left > 0 && self.random.one_in(2) && !(is_message && depth > 6);
+            let is_wanted = self.left > 0 && self.random.one_in(2) && !(is_message && depth > DEPTH);
+            let is_needed = field.is_required && (!is_message || self.left > 0 && depth <= DEPTH);
             // The last member of a oneof that is drawn takes the place of the others.
             if let Some(oneof) = field.oneof
                 && is_wanted
             {
                 fields.retain(|(other, _)| declared[*other].oneof != Some(oneof));
             }
-            if is_wanted || field.is_required {
+            if is_wanted || is_needed {
                 fields.push((index, self.content(field, depth)));
             }
         }
@@ -223,7 +246,8 @@ impl Drawing<'_, '_> {
         let of = self.random.below(self.schema.types.len());
         let of = if is_fine(of) { of } else { self.schema.random };
         let message = self.message(of, depth + 1);
-        let is_in_disorder = self.random.one_in(2);
+        // Disorder replaces values itself, so in one that is replaced there would be no end to it.
+        let is_in_disorder = !self.is_replaced && self.random.one_in(2);
         let payload = encode::encode(self.schema, &message, is_in_disorder.then_some(&mut *self.random));
         let full_name = &self.schema.types[of].full_name;
         let url = match self.random.below(40) {
@@ -240,7 +264,7 @@ impl Drawing<'_, '_> {
         const STRUCT: usize = 4;
         let kinds = &self.schema.types[of].fields;
         let index =
-            if depth > 6 || self.left == 0 { self.random.below(STRUCT) } else { self.random.below(kinds.len()) };
+            if depth > DEPTH || self.left == 0 { self.random.below(STRUCT) } else { self.random.below(kinds.len()) };
         if self.random.one_in(20) {
             return Vec::new();
         }

@@ -190,7 +190,8 @@ impl Schema {
             let in_oneof = role == Role::Singular && !is_extension && oneofs > 0 && random.one_in(3);
             let oneof = if in_oneof { Some(random.below(oneofs)) } else { None };
             let is_message = matches!(kind, Kind::Message(_));
-            let is_plain = role == Role::Singular && !in_oneof && !is_message && !is_extension;
+            let is_alone = role == Role::Singular && !in_oneof && !is_extension;
+            let is_plain = is_alone && !is_message;
             let is_packed = role == Role::Repeated && kind.is_packable() && random.one_in(2);
             // Well-known types are messages like any other, and may be groups.
             let is_group = is_message && !matches!(role, Role::Map(_)) && syntax != Syntax::Proto3 && random.one_in(3);
@@ -202,7 +203,7 @@ impl Schema {
                 role,
                 oneof,
                 is_optional: syntax == Syntax::Proto3 && is_plain && random.one_in(3),
-                is_required: syntax != Syntax::Proto3 && is_plain && random.one_in(8),
+                is_required: syntax != Syntax::Proto3 && is_alone && random.one_in(8),
                 is_packed,
                 is_group,
                 is_extension,

@@ -1,6 +1,7 @@
 //! One trial: a random schema, random messages of it, and everything that must hold of them.
 //!
 //! - The JSON says what the oracle's says, and a payload is refused where the oracle refuses it.
+//! - A payload that lacks a required field is refused, which the oracle does not do.
 //! - All payloads that mean the same give the same bytes, under every profile.
 //! - A payload gives the same bytes where the transcoder has given up on order.
 //! - Where a judge is asked, it has nothing to say against any JSON.
@@ -109,6 +110,9 @@ impl<'s> Trial<'s> {
         let canonical = encode::encode(self.schema, &message, None);
         let expected = transcode(&self.plan, &canonical);
         let in_profile = transcode(&self.profile, &canonical);
+        if message.lacks_required(self.schema) && expected.is_ok() {
+            return Err(self.finding("a required field is missing", &canonical, &show(&expected), "an error"));
+        }
         self.agrees(&canonical, &expected, counts)?;
         self.survives_disorder_around_it(&canonical, &expected)?;
         self.judged(&self.judge_of_profile, &canonical, &in_profile)?;

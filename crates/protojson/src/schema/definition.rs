@@ -1,0 +1,55 @@
+//! What a definition says, to tell whether two of one name are the same, or one only adds to the other.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::EnumDescriptor;
+use prost_reflect::prost_types::FieldDescriptorProto;
+
+use super::Entry;
+
+/// The elements of a message or an enum by name, each with all that is said of it. Reserved ranges and names, which say
+/// nothing about what there is, are left out.
+#[derive(Debug, PartialEq)]
+pub(super) struct Definition {
+    elements: BTreeMap<String, String>,
+}
+
+impl Definition {
+    pub(super) fn of_message(entry: &Entry) -> Self {
+        let message = entry.descriptor.descriptor_proto();
+        let oneof = |field: &FieldDescriptorProto| {
+            let index = usize::try_from(field.oneof_index?).ok()?;
+            message.oneof_decl.get(index).map(|oneof| oneof.name().to_owned())
+        };
+        let field = |field: &FieldDescriptorProto| {
+            // A oneof counts by its name; its index changes with those before it.
+            let plain = FieldDescriptorProto { oneof_index: None, ..field.clone() };
+            (format!("field {}", field.name()), format!("{:?} {plain:?}", oneof(field)))
+        };
+        let mut elements: BTreeMap<String, String> = message.field.iter().map(field).collect();
+        if let Some(options) = &message.options {
+            elements.insert("its options".to_owned(), format!("{options:?}"));
+        }
+        Self { elements }
+    }
+
+    pub(super) fn of_enum(descriptor: &EnumDescriptor) -> Self {
+        let values = &descriptor.enum_descriptor_proto().value;
+        Self { elements: values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect() }
+    }
+
+    /// Whether it says all that the other one says, and perhaps more.
+    pub(super) fn only_adds_to(&self, other: &Self) -> bool {
+        other.elements.iter().all(|(name, what)| self.elements.get(name) == Some(what))
+    }
+
+    /// An element that the two do not agree on.
+    pub(super) fn difference(&self, other: &Self) -> Option<&str> {
+        let lacks = |one: &Self, name: &str, what: &str| one.elements.get(name).is_none_or(|known| known != what);
+        // What both define comes first: there lies the contradiction.
+        let in_both =
+            self.elements.iter().find(|(name, what)| other.elements.contains_key(*name) && lacks(other, name, what));
+        let found = in_both.or_else(|| self.elements.iter().find(|(name, what)| lacks(other, name, what)));
+        found.map(|(name, _)| name.as_str())
+    }
+}

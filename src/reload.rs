@@ -1,0 +1,177 @@
+//! Reload: descriptor sets and customers are data, and change while the service runs.
+//!
+//! The folders are watched, and read again every now and then where watching tells nothing (a network file system). A
+//! Kubernetes ConfigMap changes by a swap of its symbolic link `..data`, and an editor by a rename, so it is folders that
+//! are watched, and content that decides: what is in a file is looked at when two looks in a row have found the same.
+//! Nothing that is refused ever takes the place of what was in force.
+
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::registry::{self, File, Registry, Reloaded, Seen};
+use crate::route::{self, Router, Routes};
+use crate::telemetry::{Metrics, Seldom};
+use watch::Watch;
+
+/// How long files have to stay as they are before they are admitted: somebody may be writing them.
+const SETTLED: Duration = Duration::from_millis(200);
+/// After so many looks that each found something else, the last one counts.
+const LOOKS: usize = 50;
+/// How many customers a warning names.
+const NAMED: usize = 5;
+
+/// Keeps descriptor sets and customers up to date.
+#[derive(Debug)]
+pub struct Reload {
+    registry: Arc<Registry>,
+    routes: Arc<Routes>,
+    metrics: Arc<Metrics>,
+    default_types: Vec<String>,
+    poll: Option<Duration>,
+    unreadable: Seldom,
+}
+
+impl Reload {
+    /// Watches what the registry and the routes were loaded from.
+    pub fn new(config: &Config, registry: Arc<Registry>, routes: Arc<Routes>, metrics: Arc<Metrics>) -> Self {
+        let default_types = config.queues.iter().filter_map(|queue| queue.default_type.clone()).collect();
+        let poll = Some(config.descriptors.poll_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let unreadable = Seldom::new(Duration::from_secs(60));
+        let this = Self { registry, routes, metrics, default_types, poll, unreadable };
+        this.show();
+        this
+    }
+
+    /// Reloads whatever changes, for as long as the future is polled.
+    pub async fn run(self) {
+        let customers = self.routes.path().to_owned();
+        let mut watch = Watch::new([self.registry.path().to_owned(), customers]);
+        loop {
+            // Also before the first change: something may have changed between loading and watching.
+            self.descriptors().await;
+            self.customers().await;
+            watch.changed(self.poll).await;
+        }
+    }
+
+    async fn descriptors(&self) {
+        let files = match self.settled().await {
+            Ok(files) => files,
+            Err(error) => {
+                self.metrics.reloads.with(&["descriptors", "unreadable"]).add(1);
+                if let Some(kept_back) = self.unreadable.turn() {
+                    error!(%error, kept_back, "descriptor sets cannot be read; those in force stay so");
+                }
+                return;
+            }
+        };
+        let registry = Arc::clone(&self.registry);
+        let Ok(Some(Reloaded { snapshot, changes })) = spawn_blocking(move || registry.admit(&files)).await else {
+            return;
+        };
+        let router = self.routes.know(snapshot.type_names());
+        for refused in snapshot.refused() {
+            error!(set = refused.name, "{refused}");
+        }
+        for change in &changes {
+            self.metrics.breaking_changes.with(&[change.rule.code()]).add(1);
+            warn!("{change}; received by {}", names(&router.receivers(&change.message_type)));
+        }
+        let result = if snapshot.refused().is_empty() { "admitted" } else { "refused" };
+        self.metrics.reloads.with(&["descriptors", result]).add(1);
+        self.show();
+        let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
+        info!(sets, types, refused = snapshot.refused().len(), breaking = changes.len(), "descriptor sets reloaded");
+        self.lint(&router);
+    }
+
+    /// What is in the folder once nobody is writing to it.
+    async fn settled(&self) -> Result<Vec<File>, registry::Error> {
+        let mut files = self.look().await?;
+        for _ in 0..LOOKS {
+            if self.registry.has_seen(&files) {
+                break;
+            }
+            sleep(SETTLED).await;
+            let again = self.look().await?;
+            if Seen::of(&again) == Seen::of(&files) {
+                break;
+            }
+            files = again;
+        }
+        Ok(files)
+    }
+
+    async fn look(&self) -> Result<Vec<File>, registry::Error> {
+        let registry = Arc::clone(&self.registry);
+        spawn_blocking(move || registry.look())
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn customers(&self) {
+        let admitted = match self.routes.look() {
+            // Half a file of customers is a file of fewer customers, so this one has to have settled, too.
+            Ok(text) if !self.routes.has_seen(&text) => {
+                sleep(SETTLED).await;
+                match self.routes.look() {
+                    Ok(again) if again == text => self.routes.admit(&text, self.registry.current().type_names()),
+                    // It is being written; another look will come.
+                    Ok(_) => return self.metrics.reloads.with(&["customers", "unsettled"]).add(1),
+                    Err(error) => Err(error),
+                }
+            }
+            Ok(_) => return,
+            Err(error) => Err(error),
+        };
+        let result = match admitted {
+            Ok(None) => return,
+            Ok(Some(router)) => {
+                info!(customers = router.customers().count(), "customers reloaded");
+                self.lint(&router);
+                "admitted"
+            }
+            Err(error @ route::Error::Unreadable { .. }) => {
+                if let Some(kept_back) = self.unreadable.turn() {
+                    error!(%error, kept_back, "the customers in force stay so");
+                }
+                "unreadable"
+            }
+            Err(error) => {
+                error!("{error}; the customers in force stay so");
+                "refused"
+            }
+        };
+        self.metrics.reloads.with(&["customers", result]).add(1);
+    }
+
+    fn lint(&self, router: &Router) {
+        let snapshot = self.registry.current();
+        let defaults: Vec<&str> = self.default_types.iter().map(String::as_str).collect();
+        for warning in route::warnings(router, &snapshot.type_names(), &defaults) {
+            warn!("{warning}");
+        }
+    }
+
+    fn show(&self) {
+        let snapshot = self.registry.current();
+        self.metrics.descriptor_sets.with(&["in_force"]).set(snapshot.sets().len() as u64);
+        self.metrics.descriptor_sets.with(&["refused"]).set(snapshot.refused().len() as u64);
+    }
+}
+
+/// The first of these names, and how many more there are.
+fn names(ids: &[&str]) -> String {
+    match ids.len() {
+        0 => "nobody".to_owned(),
+        count if count > NAMED => format!("{} and {} more", ids[..NAMED].join(", "), count - NAMED),
+        _ => ids.join(", "),
+    }
+}

@@ -1,0 +1,113 @@
+//! `protobridge descriptors`, as those who own a schema run it.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use crate::command::protobridge;
+use crate::source;
+
+/// A folder with the sets that these texts compile to.
+fn folder(sets: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().expect("there is a place for temporary files");
+    for (name, text) in sets {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("it is in the folder")).expect("it can be made");
+        let set = source::compile(&format!("syntax = \"proto3\"; package shop; {text}"));
+        fs::write(path, set).expect("it can be written");
+    }
+    folder
+}
+
+fn descriptors(folder: &TempDir, args: &[&str]) -> String {
+    let output = protobridge().arg("descriptors").args(args).current_dir(folder.path()).output();
+    let output = output.expect("the command was built with the tests");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}{}exit code {}", text(&output.stdout), text(&output.stderr), output.status.code().unwrap_or(-1))
+}
+
+#[test]
+fn list_shows_each_set_with_its_types() {
+    let folder =
+        folder(&[("team/a.binpb", "message A { B b = 1; } message B {}"), ("b.binpb", "message B { int32 n = 1; }")]);
+    assert_snapshot!(descriptors(&folder, &["list", "."]), @r#"
+    b.binpb (ae0239ed94ad195a, 49 bytes, 1 file(s))
+      shop.B
+    team/a.binpb (c36727d621f585de, 63 bytes, 1 file(s))
+      shop.A
+    note: shop.B of team/a.binpb has less than that of b.binpb, which serves
+    exit code 0
+    "#);
+}
+
+#[test]
+fn check_names_what_cannot_be_used() {
+    let folder = folder(&[("a.binpb", "message A { string a = 1; }"), ("b.binpb", "message A { int32 a = 1; }")]);
+    assert_snapshot!(descriptors(&folder, &["check", "."]), @r#"
+    refused: descriptor set b.binpb: shop.A is defined differently in a.binpb (look at field a); compile both from the same source, or remove one of them
+    1 set(s) with 1 message type(s) can be used
+    error: 1 set(s) cannot be used
+    exit code 1
+    "#);
+    assert_snapshot!(descriptors(&folder, &["check", "a.binpb"]), @r#"
+    1 set(s) with 1 message type(s) can be used
+    exit code 0
+    "#);
+}
+
+#[test]
+fn diff_names_what_breaks_and_fails() {
+    let folder = folder(&[
+        ("old.binpb", "message A { string a = 1; E e = 2; } enum E { X = 0; Y = 1; }"),
+        ("new.binpb", "message A { int32 a = 1; E e = 2; int32 more = 3; } enum E { X = 0; Z = 1; }"),
+        ("larger.binpb", "message A { string a = 1; E e = 2; int32 more = 3; } enum E { X = 0; Y = 1; }"),
+    ]);
+    assert_snapshot!(descriptors(&folder, &["diff", "old.binpb", "new.binpb"]), @r#"
+    shop.A.a: string is now int32 (type_changed)
+    shop.A.e: value 1 of shop.E was Y and is Z (enum_value_renamed)
+    error: 2 change(s) break those who read the JSON
+    exit code 1
+    "#);
+    assert_snapshot!(descriptors(&folder, &["diff", "old.binpb", "larger.binpb"]), @r#"
+    nothing breaks
+    exit code 0
+    "#);
+    fs::write(
+        folder.path().join("customers.yaml"),
+        "customers: [{id: acme, topic: 'arn:aws:sns:eu-west-1:123456789012:acme'}]",
+    )
+    .expect("it can be written");
+    fs::write(
+        folder.path().join("protobridge.yaml"),
+        "queues: [{url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'}]",
+    )
+    .expect("it can be written");
+    let args = ["diff", "old.binpb", "new.binpb", "--config", "protobridge.yaml", "--json"];
+    assert_snapshot!(descriptors(&folder, &args), @r#"
+    {
+      "breaking": [
+        {
+          "message_type": "shop.A",
+          "element": "a",
+          "rule": "type_changed",
+          "text": "string is now int32",
+          "customers": [
+            "acme"
+          ]
+        },
+        {
+          "message_type": "shop.A",
+          "element": "e",
+          "rule": "enum_value_renamed",
+          "text": "value 1 of shop.E was Y and is Z",
+          "customers": [
+            "acme"
+          ]
+        }
+      ]
+    }
+    error: 2 change(s) break those who read the JSON
+    exit code 1
+    "#);
+}

@@ -1,0 +1,255 @@
+//! One life: who is there, what is sent, what goes wrong, and what has to come of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use crate::model::{Faults, Incoming};
+
+/// One life, as its seed has it.
+#[derive(Debug)]
+pub(super) struct Scenario {
+    pub(super) seed: u64,
+    pub(super) fifo: bool,
+    pub(super) setup: Setup,
+    pub(super) quarantine: bool,
+    /// A budget that is always full.
+    pub(super) small_budget: bool,
+    pub(super) visibility_seconds: u32,
+    pub(super) faults: Faults,
+    /// When things go wrong.
+    pub(super) troubled: Duration,
+    pub(super) messages: Vec<Planned>,
+    /// What each replica lives through before it may live on.
+    pub(super) replicas: Vec<Vec<Life>>,
+    /// When another consumer takes messages, and for how long.
+    pub(super) competitors: Vec<(Duration, Duration)>,
+}
+
+/// The customers: how many there are, and whose topics are FIFO topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Setup {
+    pub(super) customers: usize,
+    pub(super) fifo: [bool; 3],
+}
+
+/// A message that is sent.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) at: Duration,
+    pub(super) message: Incoming,
+    pub(super) expect: Expect,
+}
+
+/// What has to become of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expect {
+    /// On each of these topics, with this body.
+    Published {
+        customers: Vec<usize>,
+        body: String,
+    },
+    Filtered,
+    /// In quarantine, for this reason.
+    Quarantined(&'static str),
+}
+
+/// One run of the service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    pub(super) runs: Duration,
+    pub(super) end: End,
+    /// Until the next begins.
+    pub(super) pause: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    Crash,
+    Stop,
+    /// Told to stop, and killed if it takes longer than this.
+    Kill(Duration),
+}
+
+pub(super) const CUSTOMERS: [&str; 3] = ["acme", "bolt", "corp"];
+
+impl Setup {
+    /// The topics of the customers, by name.
+    pub(super) fn topic(&self, customer: usize) -> String {
+        format!("{}{}", CUSTOMERS[customer], if self.fifo[customer] { ".fifo" } else { "" })
+    }
+}
+
+impl Scenario {
+    /// The life that a seed has.
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed ^ 0x5e_ed0f_1ffe);
+        let random = &mut random;
+        let fifo = random.bool();
+        let kind = random.u8(..3);
+        let setup = Setup { customers: random.usize(1..=3), fifo: [kind > 0, kind > 1, kind > 1] };
+        let troubled = seconds(random, 20..150);
+        let quarantine = random.u8(..5) > 0;
+        let replicas = (0..random.usize(1..=2)).map(|_| lives(random)).collect();
+        let competitors = match random.u8(..5) {
+            0 => (0..random.usize(1..8)).map(|_| (seconds(random, 1..100), seconds(random, 1..40))).collect(),
+            _ => Vec::new(),
+        };
+        let count = random.usize(10..=60);
+        let spread = *random.choice(&[1, 1_000, 30_000]).expect("a choice");
+        Self {
+            seed,
+            fifo,
+            setup,
+            quarantine,
+            small_budget: random.u8(..4) == 0,
+            visibility_seconds: *random.choice(&[5, 10, 30, 30, 60]).expect("a choice"),
+            faults: Faults::draw(random),
+            troubled,
+            messages: messages(random, setup, count, fifo, quarantine, spread),
+            replicas,
+            competitors,
+        }
+    }
+
+    /// What it is like, for whoever reads of its failure.
+    pub(super) fn summary(&self) -> String {
+        let lives: usize = self.replicas.iter().map(Vec::len).sum();
+        format!(
+            "{} source, {:?}, {} messages, {} replicas, {lives} of their lives end early, quarantine {}, {:?}",
+            if self.fifo { "FIFO" } else { "standard" },
+            self.setup,
+            self.messages.len(),
+            self.replicas.len(),
+            self.quarantine,
+            self.faults,
+        )
+    }
+}
+
+fn seconds(random: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(random.u64(range.start * 1_000..range.end * 1_000))
+}
+
+fn lives(random: &mut Rng) -> Vec<Life> {
+    let count = *random.choice(&[0, 0, 1, 1, 2, 4]).expect("a choice");
+    let life = |random: &mut Rng| Life {
+        runs: seconds(random, 0..40),
+        end: match random.u8(..3) {
+            0 => End::Crash,
+            1 => End::Stop,
+            _ => End::Kill(seconds(random, 0..20)),
+        },
+        pause: seconds(random, 0..10),
+    };
+    (0..count).map(|_| life(random)).collect()
+}
+
+fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine: bool, spread: u64) -> Vec<Planned> {
+    let groups = random.usize(1..=5);
+    let mut messages: Vec<Planned> = Vec::with_capacity(count);
+    let mut times: Vec<u64> = (0..count).map(|_| random.u64(..spread)).collect();
+    times.sort_unstable();
+    for (number, at) in times.into_iter().enumerate() {
+        let at = Duration::from_millis(at);
+        if number > 0 && random.u8(..25) == 0 {
+            let Planned { message, expect, .. } = random.choice(&messages).expect("a choice");
+            let (mut message, expect) = (message.clone(), expect.clone());
+            // The producer sends it again, and SQS does not notice; where that would change the order of a group, in
+            // one of its own.
+            message.deduplication_id = fifo.then(|| format!("again-{number}"));
+            message.group = fifo.then(|| format!("again-{number}"));
+            messages.push(Planned { at, message, expect });
+            continue;
+        }
+        let (mut message, expect) = event(random, setup, number);
+        let own_group = !quarantine && matches!(expect, Expect::Quarantined(_));
+        if fifo {
+            // What never leaves the queue holds up its group for ever.
+            let group = if own_group { format!("own-{number}") } else { format!("group-{}", random.usize(..groups)) };
+            message.group = Some(group);
+            message.deduplication_id = Some(format!("sent-{number}"));
+        }
+        messages.push(Planned { at, message, expect });
+    }
+    messages
+}
+
+/// The event with this number, and what has to become of it.
+fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
+    let customer = random.usize(..setup.customers);
+    let order = format!("order-{number}");
+    match random.u8(..20) {
+        0 => {
+            let name = format!("heartbeat-{number}");
+            let body = format!("{{\"source\":\"{name}\"}}");
+            let expect = Expect::Published { customers: (0..setup.customers).collect(), body };
+            (message(&name, "protobridge.v1.Heartbeat", &field(1, name.as_bytes()), &[("event-id", &name)]), expect)
+        }
+        1 => of_order(&format!("disabled-{number}"), "dora", &order, Expect::Filtered),
+        2 => of_order(&format!("unwanted-{number}"), "ella", &order, Expect::Filtered),
+        3 => of_order(&format!("nobodys-{number}"), "nobody", &order, Expect::Quarantined("no_customer")),
+        4 => {
+            let name = format!("unknown-{number}");
+            let sent = message(&name, "shop.v1.GiftCardIssued", b"", &[("event-id", &name)]);
+            (sent, Expect::Quarantined("unknown_type"))
+        }
+        5 => {
+            let name = format!("malformed-{number}");
+            let sent = message(&name, ORDER, &[0x0a, 0x20, 0x0a], &[("event-id", &name), ("customer-id", "acme")]);
+            (sent, Expect::Quarantined("malformed_protobuf"))
+        }
+        6 => {
+            let name = format!("text-{number}");
+            let mut sent = message(&name, ORDER, b"", &[("event-id", &name)]);
+            sent.body = "this is no base64!".to_owned();
+            (sent, Expect::Quarantined("bad_envelope"))
+        }
+        kind => {
+            let (name, id) = (format!("event-{number}"), CUSTOMERS[customer]);
+            let body = json_of(&name, id, &order);
+            let expect = Expect::Published { customers: vec![customer], body };
+            let (mut sent, expect) = of_order(&name, id, &order, expect);
+            if kind % 2 == 0 {
+                // Then the id and the customer are in the payload only.
+                sent.attributes = attributes(&[("message-type", ORDER)]);
+            }
+            (sent, expect)
+        }
+    }
+}
+
+const ORDER: &str = "shop.v1.OrderStatusChanged";
+
+fn of_order(name: &str, customer: &str, order: &str, expect: Expect) -> (Incoming, Expect) {
+    let meta = [field(1, name.as_bytes()), field(2, customer.as_bytes())].concat();
+    let payload = [field(1, &meta), field(2, order.as_bytes())].concat();
+    (message(name, ORDER, &payload, &[("event-id", name), ("customer-id", customer)]), expect)
+}
+
+/// A `shop.v1.OrderStatusChanged` as ProtoJSON.
+fn json_of(name: &str, customer: &str, order: &str) -> String {
+    format!("{{\"meta\":{{\"eventId\":\"{name}\",\"tenantId\":\"{customer}\"}},\"orderId\":\"{order}\"}}")
+}
+
+/// A length-delimited field on the wire, shorter than 128 bytes.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(value.len()).expect("it is short");
+    [&[number << 3 | 2, length], value].concat()
+}
+
+fn message(name: &str, message_type: &str, payload: &[u8], more: &[(&str, &str)]) -> Incoming {
+    let attributes = attributes(&[&[("message-type", message_type)], more].concat());
+    // SQS takes no empty body.
+    let payload = if payload.is_empty() { b"\x0a\x00" } else { payload };
+    Incoming { body: BASE64_STANDARD.encode(payload), attributes, name: name.to_owned(), ..Incoming::default() }
+}
+
+fn attributes(texts: &[(&str, &str)]) -> Value {
+    let value = |text: &str| json!({"DataType": "String", "StringValue": text});
+    let attributes: BTreeMap<&str, Value> = texts.iter().map(|(name, text)| (*name, value(text))).collect();
+    json!(attributes)
+}

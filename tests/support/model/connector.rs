@@ -1,0 +1,98 @@
+//! What stands in the place of a connection.
+
+use std::future::pending;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_sqs::config::RuntimeComponents;
+use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
+use aws_smithy_runtime::client::retries::RetryPartition;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use protobridge::aws::Clients;
+use protobridge::config;
+use tokio::sync::oneshot;
+
+use super::calls::{self, Reply};
+use super::wire::Call;
+use super::world::World;
+
+/// Clients as the service makes them from its default configuration, without signatures.
+pub(super) fn clients(world: &World, instance: u32, wait: Duration) -> Clients {
+    let settings = config::Aws::default();
+    let attempt = Duration::from_millis(settings.attempt_timeout_ms);
+    let timeout = |attempt| TimeoutConfig::builder().operation_attempt_timeout(attempt).build();
+    let connection = Connection { world: world.clone(), instance };
+    // The SDK's budget of retries would otherwise be one for the whole process.
+    let (sqs, sns) = (RetryPartition::custom("sqs").build(), RetryPartition::custom("sns").build());
+    let sqs = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .allow_no_auth()
+        .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
+        .retry_partition(sqs)
+        .timeout_config(timeout(attempt))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(connection.clone());
+    let sns = aws_sdk_sns::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .allow_no_auth()
+        .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
+        .retry_partition(sns)
+        .timeout_config(timeout(attempt))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(connection);
+    let long_poll = sqs.clone().timeout_config(timeout(attempt + wait)).retry_config(RetryConfig::disabled());
+    Clients {
+        sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+        long_poll: aws_sdk_sqs::Client::from_conf(long_poll.build()),
+        sns: aws_sdk_sns::Client::from_conf(sns.build()),
+    }
+}
+
+/// The way of one run of the service into the world.
+#[derive(Debug, Clone)]
+struct Connection {
+    world: World,
+    instance: u32,
+}
+
+impl HttpClient for Connection {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Connection {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (this, call) = (self.clone(), Call::of(&request));
+        HttpConnectorFuture::new(async move { this.answer(call).await })
+    }
+}
+
+impl Connection {
+    async fn answer(self, call: Call) -> Result<HttpResponse, ConnectorError> {
+        if self.world.is_crashed(self.instance) {
+            return pending().await;
+        }
+        let (reply, answered) = oneshot::channel();
+        // It goes on whatever becomes of this future.
+        tokio::spawn(calls::serve(self.world.clone(), self.instance, call, reply));
+        match answered.await {
+            Ok(_) if self.world.is_crashed(self.instance) => pending().await,
+            Ok(Reply::Answer(answer, news)) => {
+                news.arrived();
+                let request = self.world.lock().next_request();
+                Ok(answer.into_response(request))
+            }
+            Ok(Reply::Reset) => Err(ConnectorError::io("connection reset by peer".into())),
+            Err(_) => pending().await,
+        }
+    }
+}

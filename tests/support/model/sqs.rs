@@ -1,0 +1,350 @@
+//! The operations of SQS.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::calls::Reply;
+use super::log::What;
+use super::queue::{Handle, Incoming, Stored};
+use super::wire::{Answer, Failed, batch_error, is_allowed, sqs_batch};
+use super::world::{State, World, queue_arn, queue_url};
+
+const MAX_BYTES: usize = 1024 * 1024;
+
+impl State {
+    /// Every operation but ReceiveMessage: the answer, and what it tells.
+    pub(super) fn sqs(&mut self, instance: u32, operation: &str, input: &Value) -> (Answer, Vec<What>) {
+        let text = |name: &str| input[name].as_str().unwrap_or_default();
+        if operation == "CreateQueue" {
+            return (self.create(text("QueueName"), &input["Attributes"]), Vec::new());
+        }
+        let url = match operation {
+            "GetQueueUrl" => queue_url(text("QueueName")),
+            _ => text("QueueUrl").to_owned(),
+        };
+        if !self.queues.contains_key(&url) {
+            return (no_such_queue(), Vec::new());
+        }
+        let answer = match operation {
+            "GetQueueUrl" => Answer::sqs(&json!({"QueueUrl": url})),
+            "GetQueueAttributes" => self.attributes(&url),
+            "SendMessage" => single(self.send_entry(instance, &url, input)),
+            "DeleteMessage" => single(self.delete(instance, &url, text("ReceiptHandle"))),
+            "ChangeMessageVisibility" => single(self.change(instance, &url, input)),
+            "SendMessageBatch" | "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => {
+                self.batch(instance, operation, &url, &input["Entries"])
+            }
+            other => Answer::sqs_error(400, "InvalidAction", other),
+        };
+        (answer, Vec::new())
+    }
+
+    fn create(&mut self, name: &str, attributes: &Value) -> Answer {
+        let queue = self.queues.entry(queue_url(name)).or_insert_with(|| super::queue::Queue::new(name));
+        queue.by_content = attributes["ContentBasedDeduplication"] == "true";
+        if let Some(seconds) = attributes["VisibilityTimeout"].as_str().and_then(|seconds| seconds.parse().ok()) {
+            queue.visibility = Duration::from_secs(seconds);
+        }
+        Answer::sqs(&json!({"QueueUrl": queue_url(name)}))
+    }
+
+    fn attributes(&mut self, url: &str) -> Answer {
+        let (queue, now) = (self.queue(url), Instant::now());
+        let (all, in_flight) = (queue.messages().count(), queue.in_flight(now).len());
+        let hidden = queue.messages().filter(|message| message.visible_at > now).count();
+        Answer::sqs(&json!({"Attributes": {
+            "QueueArn": queue_arn(&queue.name),
+            "VisibilityTimeout": queue.visibility.as_secs().to_string(),
+            "ApproximateNumberOfMessages": (all - hidden).to_string(),
+            "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(),
+            "ApproximateNumberOfMessagesDelayed": (hidden - in_flight).to_string(),
+        }}))
+    }
+
+    fn batch(&mut self, instance: u32, operation: &str, url: &str, entries: &Value) -> Answer {
+        let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
+        let ids = entries.iter().map(|entry| entry["Id"].as_str().unwrap_or_default());
+        let bytes = entries.iter().map(|entry| size(&entry["MessageBody"], &entry["MessageAttributes"])).sum();
+        if let Some(code) = batch_error(ids.clone(), bytes, MAX_BYTES) {
+            return Answer::sqs_error(400, code, "the batch as a whole");
+        }
+        let ids: Vec<String> = ids.map(str::to_owned).collect();
+        let mut results = Vec::with_capacity(entries.len());
+        for (id, entry) in ids.into_iter().zip(entries) {
+            let handle = entry["ReceiptHandle"].as_str().unwrap_or_default();
+            let result = match operation {
+                "SendMessageBatch" => self.send_entry(instance, url, entry),
+                "DeleteMessageBatch" => self.delete(instance, url, handle),
+                _ => self.change(instance, url, entry),
+            };
+            results.push((id, result));
+        }
+        sqs_batch(results)
+    }
+
+    fn send_entry(&mut self, instance: u32, url: &str, entry: &Value) -> Result<Value, Failed> {
+        let text = |name: &str| entry[name].as_str().map(str::to_owned);
+        let body = text("MessageBody").unwrap_or_default();
+        let (fifo, by_content) = (self.queue(url).fifo, self.queue(url).by_content);
+        let (group, deduplication_id) = (text("MessageGroupId"), text("MessageDeduplicationId"));
+        if !is_allowed(&body) {
+            return Err(Failed { code: "InvalidMessageContents", sender_fault: true });
+        }
+        if fifo && group.is_none() {
+            return Err(Failed { code: "MissingParameter", sender_fault: true });
+        }
+        if fifo && deduplication_id.is_none() && !by_content || !fifo && deduplication_id.is_some() {
+            return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
+        }
+        if size(&entry["MessageBody"], &entry["MessageAttributes"]) > MAX_BYTES {
+            return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
+        }
+        let noted = quarantined(entry);
+        let name = noted.as_ref().map_or_else(|| "a message".to_owned(), |(message, _)| self.name_of(message));
+        if self.happens(|faults| faults.send_fails) {
+            self.onward_fault(&name, "SQS did not take it");
+            return Err(self.passing());
+        }
+        let attributes = entry["MessageAttributes"].clone();
+        let (id, known) =
+            self.queue_send(url, Incoming { body, attributes, group, deduplication_id, name: name.clone() });
+        if let (Some((message, reason)), false) = (noted, known) {
+            self.note(Some(instance), What::Quarantined { event: name, message, reason });
+        }
+        Ok(json!({"MessageId": id, "MD5OfMessageBody": ""}))
+    }
+
+    /// As [`State::send`], but what arrives is the service's own, and no event.
+    fn queue_send(&mut self, url: &str, message: Incoming) -> (String, bool) {
+        let now = Instant::now();
+        self.queue(url).send(message, now, now)
+    }
+
+    fn delete(&mut self, instance: u32, url: &str, handle: &str) -> Result<Value, Failed> {
+        let (now, fifo) = (Instant::now(), self.queue(url).fifo);
+        let number = match self.queue(url).find(handle, now) {
+            Handle::InFlight(number) => number,
+            Handle::Lapsed(number) if !fifo => number,
+            Handle::Lapsed(_) | Handle::Stale(_) if fifo => {
+                return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
+            }
+            // "The request succeeds, but the message will not be deleted", API reference, DeleteMessage.
+            Handle::Lapsed(_) | Handle::Stale(_) | Handle::Gone => return Ok(json!({})),
+            Handle::Malformed => return Err(Failed { code: "ReceiptHandleIsInvalid", sender_fault: true }),
+        };
+        let Stored { id, name, ghost, .. } = self.queue(url).get(number).clone();
+        if self.happens(|faults| faults.delete_fails) {
+            self.onward_fault(&name, "not deleted");
+            return Err(self.passing());
+        }
+        self.note(Some(instance), What::Deleted { event: name.clone(), message: id });
+        if !fifo && !ghost && self.happens(|faults| faults.ghost) {
+            let again = now + Duration::from_millis(self.random.u64(100..20_000));
+            let message = self.queue(url).get_mut(number);
+            (message.ghost, message.visible_at) = (true, again);
+            self.fault(&name, "handed out once more after its delete");
+        } else {
+            self.queue(url).remove(number);
+        }
+        if self.happens(|faults| faults.delete_fails_late) {
+            self.onward_fault(&name, "deleted, and reported as failed");
+            return Err(self.passing());
+        }
+        Ok(json!({}))
+    }
+
+    fn change(&mut self, instance: u32, url: &str, entry: &Value) -> Result<Value, Failed> {
+        let (now, handle) = (Instant::now(), entry["ReceiptHandle"].as_str().unwrap_or_default());
+        let Handle::InFlight(number) = self.queue(url).find(handle, now) else {
+            let codes = ["InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"];
+            let code = match self.queue(url).find(handle, now) {
+                Handle::Malformed => "ReceiptHandleIsInvalid",
+                _ => self.random.choice(codes).expect("a choice"),
+            };
+            return Err(Failed { code, sender_fault: true });
+        };
+        let name = self.queue(url).get(number).name.clone();
+        if self.happens(|faults| faults.visibility_fails) {
+            self.fault(&name, "its visibility was not changed");
+            return Err(self.passing());
+        }
+        let seconds = entry["VisibilityTimeout"].as_u64().unwrap_or_default();
+        let visible_at = now + self.lapse(&name, Duration::from_secs(seconds));
+        self.queue(url).get_mut(number).visible_at = visible_at;
+        self.note(Some(instance), What::Hidden { event: name, seconds });
+        Ok(json!({}))
+    }
+
+    /// How long a timeout really is.
+    fn lapse(&mut self, name: &str, timeout: Duration) -> Duration {
+        if self.happens(|faults| faults.lapses_early) {
+            self.fault(name, "its visibility lapses early");
+            return timeout.mul_f64(self.random.f64());
+        }
+        timeout
+    }
+
+    /// A failure of an entry that passes, under whatever name.
+    fn passing(&mut self) -> Failed {
+        let known = [
+            ("InternalError", false),
+            ("ServiceUnavailable", false),
+            ("RequestThrottled", true),
+            ("ThrottlingException", true),
+            ("OverLimit", true),
+            ("SomethingNew", false),
+        ];
+        let (code, sender_fault) = self.random.choice(known).expect("a choice");
+        Failed { code, sender_fault }
+    }
+
+    /// What a receive returns at this moment.
+    fn receive_now(&mut self, url: &str, most: usize, visibility: Option<Duration>) -> Vec<(String, Stored)> {
+        let now = Instant::now();
+        let visibility = visibility.unwrap_or(self.queue(url).visibility);
+        let mut numbers = self.queue(url).receivable(now);
+        if !self.queue(url).fifo {
+            // Order is best effort, and so is completeness, once anything goes wrong at all.
+            if self.faults != super::Faults::none() {
+                self.random.shuffle(&mut numbers);
+                let found = numbers.len();
+                numbers.truncate(if self.random.bool() { most } else { self.random.usize(1..=found.max(1)) });
+            }
+            if self.happens(|faults| faults.twice)
+                && let Some(number) = {
+                    let held = self.queue(url).in_flight(now);
+                    self.random.choice(held)
+                }
+            {
+                let name = self.queue(url).get(number).name.clone();
+                self.fault(&name, "handed out a second time while in flight");
+                numbers.insert(0, number);
+            }
+        }
+        numbers.truncate(most);
+        let mut received = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let name = self.queue(url).get(number).name.clone();
+            let visible_at = now + self.lapse(&name, visibility);
+            received.push(self.queue(url).receive(number, now, visible_at));
+        }
+        received
+    }
+}
+
+/// ReceiveMessage: waits, and answers with messages or without.
+pub(super) async fn receive(world: &World, input: &Value, reply: &mut oneshot::Sender<Reply>) -> (Answer, Vec<What>) {
+    let url = input["QueueUrl"].as_str().unwrap_or_default();
+    if !world.lock().queues.contains_key(url) {
+        return (no_such_queue(), Vec::new());
+    }
+    let most = input["MaxNumberOfMessages"].as_u64().unwrap_or(1) as usize;
+    if !(1..=10).contains(&most) {
+        return (Answer::sqs_error(400, "InvalidParameterValue", "MaxNumberOfMessages is from 1 to 10"), Vec::new());
+    }
+    let visibility = input["VisibilityTimeout"].as_u64().map(Duration::from_secs);
+    let deadline = Instant::now() + Duration::from_secs(input["WaitTimeSeconds"].as_u64().unwrap_or_default());
+    loop {
+        let mut changed = std::pin::pin!(world.changed().notified());
+        changed.as_mut().enable();
+        let next = {
+            let mut state = world.lock();
+            // Sometimes it takes messages for a client that is gone.
+            if reply.is_closed() && !(state.faults.lost_answer > 0.0 && state.random.bool()) {
+                return (Answer::sqs(&json!({})), Vec::new());
+            }
+            let received = state.receive_now(url, most, visibility);
+            if !received.is_empty() {
+                return handed(&received);
+            }
+            state.queue(url).next_visible(Instant::now())
+        };
+        if Instant::now() >= deadline {
+            return (Answer::sqs(&json!({})), Vec::new());
+        }
+        tokio::select! {
+            biased;
+            () = changed => {}
+            () = reply.closed() => {}
+            () = sleep_until(next.map_or(deadline, |next| next.min(deadline))) => {}
+        }
+    }
+}
+
+fn handed(received: &[(String, Stored)]) -> (Answer, Vec<What>) {
+    let fact = |(_, message): &(String, Stored)| What::Handed {
+        event: message.name.clone(),
+        message: message.id.clone(),
+        bytes: size(&message.body.as_str().into(), &message.attributes),
+    };
+    let messages: Vec<Value> = received.iter().map(|(handle, message)| to_json(handle, message)).collect();
+    (Answer::sqs(&json!({"Messages": messages})), received.iter().map(fact).collect())
+}
+
+fn to_json(handle: &str, message: &Stored) -> Value {
+    let mut system = json!({
+        "SentTimestamp": wall_clock(message.sent),
+        "ApproximateFirstReceiveTimestamp": wall_clock(message.first_received.unwrap_or(message.sent)),
+        "ApproximateReceiveCount": message.receives.to_string(),
+    });
+    if let Some(group) = &message.group {
+        system["MessageGroupId"] = group.as_str().into();
+    }
+    if let Some(id) = &message.deduplication_id {
+        system["MessageDeduplicationId"] = id.as_str().into();
+    }
+    let attributes = message.attributes.as_object().cloned().unwrap_or_else(Map::new);
+    json!({
+        "MessageId": message.id,
+        "ReceiptHandle": handle,
+        "Body": message.body,
+        "Attributes": system,
+        "MessageAttributes": attributes,
+    })
+}
+
+/// A moment of tokio's time on the clock that the service reads: as far back as it is here, to the half of a second,
+/// so that what follows from it does not hang on how fast the machine is.
+fn wall_clock(moment: Instant) -> String {
+    let ago = Duration::from_secs(moment.elapsed().as_secs()) + Duration::from_millis(500);
+    let since_epoch = (SystemTime::now() - ago).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since_epoch.as_millis().to_string()
+}
+
+fn no_such_queue() -> Answer {
+    Answer::sqs_error(400, "QueueDoesNotExist", "The specified queue does not exist.")
+}
+
+/// The answer to a call with one entry.
+fn single(result: Result<Value, Failed>) -> Answer {
+    match result {
+        Ok(value) => Answer::sqs(&value),
+        Err(Failed { code, sender_fault }) => {
+            Answer::sqs_error(if sender_fault { 400 } else { 500 }, code, "it failed")
+        }
+    }
+}
+
+/// The id of the original of a message for quarantine, and the reason.
+pub(super) fn quarantined(entry: &Value) -> Option<(String, String)> {
+    let note = entry["MessageAttributes"]["protobridge-quarantine"]["StringValue"].as_str()?;
+    let note: Value = serde_json::from_str(note).ok()?;
+    Some((note["message_id"].as_str()?.to_owned(), note["reason"].as_str()?.to_owned()))
+}
+
+/// Size of a message as SQS counts it.
+fn size(body: &Value, attributes: &Value) -> usize {
+    let length = |value: &Value| value.as_str().map_or(0, str::len);
+    let attributes = attributes.as_object().into_iter().flatten();
+    let attributes = attributes.map(|(name, value)| {
+        // Four characters of base64 are three bytes.
+        let binary = value["BinaryValue"]
+            .as_str()
+            .map_or(0, |text| text.len() / 4 * 3 - text.bytes().rev().take_while(|byte| *byte == b'=').count());
+        name.len() + length(&value["DataType"]) + length(&value["StringValue"]) + binary
+    });
+    length(body) + attributes.sum::<usize>()
+}

@@ -1,0 +1,35 @@
+//! One topic: what it has taken, and whom it delivers to.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::queue::DEDUPLICATION;
+
+/// A topic.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) fifo: bool,
+    pub(super) by_content: bool,
+    /// URLs of the queues that are subscribed with raw delivery.
+    pub(super) queues: Vec<String>,
+    known: BTreeMap<String, (Instant, String)>,
+}
+
+impl Topic {
+    pub(super) fn new(name: &str) -> Self {
+        Self { fifo: name.ends_with(".fifo"), by_content: false, queues: Vec::new(), known: BTreeMap::new() }
+    }
+
+    /// Notes a message that is published as `id`. Returns the id of the one that it is taken for, if it is.
+    pub(super) fn take(&mut self, deduplication_id: Option<&str>, id: &str, now: Instant) -> Option<String> {
+        let deduplication_id = deduplication_id.filter(|_| self.fifo)?;
+        match self.known.get(deduplication_id) {
+            Some((at, known)) if now - *at < DEDUPLICATION => Some(known.clone()),
+            _ => {
+                self.known.insert(deduplication_id.to_owned(), (now, id.to_owned()));
+                None
+            }
+        }
+    }
+}

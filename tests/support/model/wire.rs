@@ -1,0 +1,237 @@
+//! What goes over the wire: JSON to SQS, form fields to SNS and XML back.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// Such as `DeleteMessageBatch`.
+    pub(super) operation: String,
+    pub(super) input: Input,
+}
+
+#[derive(Debug)]
+pub(super) enum Input {
+    Sqs(Value),
+    Sns(Form),
+}
+
+/// Fields of a form: `Name`, `List.member.1.Name`, `Map.entry.1.Name`.
+#[derive(Debug, Default)]
+pub(super) struct Form(BTreeMap<String, String>);
+
+/// The answer to one call.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    status: u16,
+    /// What SQS adds for clients that know its codes from the time before JSON.
+    query_error: Option<String>,
+    pub(super) body: String,
+}
+
+impl Call {
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        match request.headers().get("x-amz-target") {
+            Some(target) => Self {
+                operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
+                input: Input::Sqs(serde_json::from_str(&body).expect("the SDK sends JSON")),
+            },
+            None => {
+                let form = Form::parse(&body);
+                Self { operation: form.text("Action").to_owned(), input: Input::Sns(form) }
+            }
+        }
+    }
+
+    pub(super) fn is_sqs(&self) -> bool {
+        matches!(self.input, Input::Sqs(_))
+    }
+}
+
+impl Form {
+    fn parse(body: &str) -> Self {
+        let field = |pair: &str| {
+            let (name, value) = pair.split_once('=')?;
+            Some((unescape(name), unescape(value)))
+        };
+        Self(body.split('&').filter_map(field).collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The field's text, empty if it is missing.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
+    /// The elements of a list: `prefix` is `List.member` or `Map.entry`.
+    pub(super) fn list(&self, prefix: &str) -> Vec<Self> {
+        let element = |number: usize| {
+            let start = format!("{prefix}.{number}.");
+            let fields = self.0.range(start.clone()..).take_while(|(name, _)| name.starts_with(&start));
+            let fields: BTreeMap<String, String> =
+                fields.map(|(name, value)| (name[start.len()..].to_owned(), value.clone())).collect();
+            (!fields.is_empty()).then_some(Self(fields))
+        };
+        (1..).map_while(element).collect()
+    }
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;
+                bytes.push(digit(*high) << 4 | digit(*low));
+                rest = after;
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8(bytes).expect("the SDK sends UTF-8")
+}
+
+/// Text as XML has it.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+impl Answer {
+    /// SQS has done it.
+    pub(super) fn sqs(value: &Value) -> Self {
+        Self { status: 200, query_error: None, body: value.to_string() }
+    }
+
+    /// SQS has not.
+    pub(super) fn sqs_error(status: u16, code: &str, message: &str) -> Self {
+        let fault = if status < 500 { "Sender" } else { "Receiver" };
+        let old_code = match code {
+            "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
+            "EmptyBatchRequest"
+            | "TooManyEntriesInBatchRequest"
+            | "BatchEntryIdsNotDistinct"
+            | "BatchRequestTooLong"
+            | "InvalidBatchEntryId" => format!("AWS.SimpleQueueService.{code}"),
+            _ => code.to_owned(),
+        };
+        let body = json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": message}).to_string();
+        Self { status, query_error: Some(format!("{old_code};{fault}")), body }
+    }
+
+    /// SNS has done it; `result` is XML.
+    pub(super) fn sns(operation: &str, result: &str) -> Self {
+        let result = format!("<{operation}Result>{result}</{operation}Result>");
+        Self { status: 200, query_error: None, body: format!("<{operation}Response>{result}</{operation}Response>") }
+    }
+
+    /// SNS has not.
+    pub(super) fn sns_error(status: u16, code: &str, message: &str) -> Self {
+        let fault = if status < 500 { "Sender" } else { "Receiver" };
+        let error = format!("<Type>{fault}</Type><Code>{code}</Code><Message>{message}</Message>");
+        Self { status, query_error: None, body: format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>") }
+    }
+
+    /// Something between us and the service has answered, and says nothing that the SDK could parse.
+    pub(super) fn gateway(status: u16) -> Self {
+        Self { status, query_error: None, body: String::new() }
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.status >= 300
+    }
+
+    pub(super) fn into_response(self, request_id: u64) -> HttpResponse {
+        let status = self.status.try_into().expect("a status code");
+        let mut response = HttpResponse::new(status, self.body.into());
+        response.headers_mut().insert("x-amzn-requestid", format!("request-{request_id}"));
+        if let Some(code) = self.query_error {
+            response.headers_mut().insert("x-amzn-query-error", code);
+        }
+        response
+    }
+}
+
+/// An entry of a batch that failed.
+#[derive(Debug, Clone)]
+pub(super) struct Failed {
+    pub(super) code: &'static str,
+    pub(super) sender_fault: bool,
+}
+
+/// The answer to a batch, entry by entry: the entry's id, and what its success looks like or how it failed.
+pub(super) fn sqs_batch(entries: Vec<(String, Result<Value, Failed>)>) -> Answer {
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (id, result) in entries {
+        match result {
+            Ok(mut value) => {
+                value["Id"] = id.into();
+                successful.push(value);
+            }
+            Err(Failed { code, sender_fault }) => {
+                failed.push(json!({"Id": id, "Code": code, "SenderFault": sender_fault, "Message": "by the model"}));
+            }
+        }
+    }
+    Answer::sqs(&json!({"Successful": successful, "Failed": failed}))
+}
+
+/// As [`sqs_batch`], for PublishBatch; a success is a message id.
+pub(super) fn sns_batch(entries: Vec<(String, Result<String, Failed>)>) -> Answer {
+    let (mut successful, mut failed) = (String::new(), String::new());
+    for (id, result) in entries {
+        let id = escape(&id);
+        match result {
+            Ok(message_id) => {
+                successful += &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
+            }
+            Err(Failed { code, sender_fault }) => {
+                failed += &format!(
+                    "<member><Id>{id}</Id><Code>{code}</Code><Message>by the model</Message>\
+                     <SenderFault>{sender_fault}</SenderFault></member>"
+                );
+            }
+        }
+    }
+    Answer::sns("PublishBatch", &format!("<Successful>{successful}</Successful><Failed>{failed}</Failed>"))
+}
+
+/// Whether SQS and SNS take this text as the body of a message.
+pub(super) fn is_allowed(body: &str) -> bool {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
+    !body.is_empty() && body.chars().all(allowed)
+}
+
+/// What is wrong with a batch as a whole, by the ids of its entries and their size together.
+pub(super) fn batch_error<'i>(
+    ids: impl Iterator<Item = &'i str>,
+    bytes: usize,
+    max_bytes: usize,
+) -> Option<&'static str> {
+    let mut ids: Vec<&str> = ids.collect();
+    let count = ids.len();
+    let is_id = |id: &&str| {
+        (1..=80).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let all_are_ids = ids.iter().all(is_id);
+    ids.sort_unstable();
+    ids.dedup();
+    match () {
+        () if count == 0 => Some("EmptyBatchRequest"),
+        () if count > 10 => Some("TooManyEntriesInBatchRequest"),
+        () if !all_are_ids => Some("InvalidBatchEntryId"),
+        () if ids.len() < count => Some("BatchEntryIdsNotDistinct"),
+        () if bytes > max_bytes => Some("BatchRequestTooLong"),
+        () => None,
+    }
+}
