@@ -5,7 +5,9 @@ mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod nearest;
 mod run;
+mod schema;
 mod transcode;
 
 use std::io;
@@ -48,6 +50,8 @@ enum Command {
     Transcode(transcode::Args),
     /// What is in descriptor sets, whether they load, and what a new version breaks
     Descriptors(descriptors::Args),
+    /// Say what consumers see: the JSON Schema of a message type, the AsyncAPI document of the customers' topics
+    Schema(schema::Args),
     /// About the configuration file
     Config(config::Args),
 }
@@ -61,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
         Command::Descriptors(args) => descriptors::run(&args),
+        Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match result {

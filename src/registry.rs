@@ -7,7 +7,7 @@
 mod admission;
 mod files;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -275,6 +275,11 @@ impl Snapshot {
         names
     }
 
+    /// Full names of the types that another type has a field of.
+    pub fn held(&self) -> BTreeSet<String> {
+        self.in_force.schema.held()
+    }
+
     /// The descriptor sets, by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
@@ -319,6 +324,19 @@ impl EventType {
             }
             plan
         })
+    }
+}
+
+impl EventType {
+    /// The JSON Schema of what the type's plan for a profile writes.
+    pub fn json_schema(&self, profile: ProfileId) -> serde_json::Value {
+        let options = &self.profiles.options[profile.0];
+        self.schema.json_schema(&self.name, options).expect("the type comes from this schema")
+    }
+
+    /// A payload with a plausible value in every field.
+    pub fn sample(&self) -> Vec<u8> {
+        self.schema.sample(&self.name).expect("the type comes from this schema")
     }
 }
 

@@ -53,7 +53,7 @@ enum Input {
 
 /// A profile on the command line.
 #[derive(Debug, Clone, Default)]
-struct ProfileArg(Profile);
+pub(super) struct ProfileArg(pub(super) Profile);
 
 impl FromStr for ProfileArg {
     type Err = String;
@@ -165,9 +165,7 @@ fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<str>, Ver
 
 /// A known type whose name is much like this one, as a question.
 fn nearest(snapshot: &Snapshot, name: &str) -> String {
-    let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(known, name);
-    let near = snapshot.type_names().into_iter().filter(|known| likeness(known) > 0.8);
-    match near.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+    match super::nearest::nearest(name, snapshot.type_names()) {
         Some(known) => format!("; did you mean {known}?"),
         None => "; `protobridge check` says what is loaded".to_owned(),
     }

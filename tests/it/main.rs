@@ -40,6 +40,7 @@ mod admin;
 mod boto3;
 mod cli;
 mod cli_descriptors;
+mod cli_schema;
 mod cli_transcode;
 mod contract;
 mod crash;

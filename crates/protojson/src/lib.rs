@@ -25,10 +25,12 @@
 
 mod engine;
 mod error;
+mod json_schema;
 mod options;
 mod output;
 mod plan;
 mod program;
+mod sample;
 mod schema;
 mod taps;
 mod text;

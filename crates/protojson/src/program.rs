@@ -46,6 +46,8 @@ pub(crate) struct Message {
     /// Whether the fast path cannot do it: a MessageSet, or more oneofs than fit in a word.
     pub(crate) always_ordered: bool,
     pub(crate) is_message_set: bool,
+    /// Whether the options treat it in its place unlike the same type elsewhere.
+    pub(crate) has_rules: bool,
 }
 
 /// How a message is rendered.
@@ -196,6 +198,12 @@ impl Message {
 }
 
 impl Enum {
+    /// The numbers that have a name, those from 0 on first.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = i32> {
+        let dense = self.dense.iter().zip(0..).filter_map(|(name, number)| name.as_ref().map(|_| number));
+        dense.chain(self.sparse.iter().map(|(number, _)| *number))
+    }
+
     /// The name of a number, between quotes.
     #[inline(always)]
     pub(crate) fn name(&self, number: i32) -> Option<&Label> {

@@ -8,6 +8,7 @@
 mod changes;
 mod definition;
 mod editions;
+mod readers;
 
 use std::collections::HashMap;
 use std::fmt;

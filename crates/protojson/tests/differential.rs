@@ -1,11 +1,17 @@
-//! Random schemas and payloads against a second implementation, and against themselves in another order.
+//! Random schemas and payloads against a second implementation, against themselves in another order, and against the JSON
+//! Schema of their type.
 //!
 //! `PROTOJSON_SEED` chooses the first seed and `PROTOJSON_CASES` how many schemas; a failure names the seed of its own.
 //! The example `soak` runs the same without end in sight.
 
+#[path = "support/judge.rs"]
+mod judge;
 #[path = "support/all.rs"]
 mod support;
 
+use std::cell::Cell;
+
+use judge::Judge;
 use support::random::Random;
 use support::schema::{Field, Kind, Role, Schema, Type};
 use support::{encode, message, trial};
@@ -26,7 +32,17 @@ fn from_environment(name: &str, default: u64) -> u64 {
 }
 
 fn run(seed: u64) -> trial::Counts {
-    match trial::run(&mut Random::seeded(seed)) {
+    let judges = |schema: &protojson::Schema, message_type: &str, options: &protojson::Options| -> trial::Judge {
+        let judge = Judge::new(schema, message_type, options);
+        // Mutants are many, and two payloads have about all that there is to mutate.
+        let tried = Cell::new(0);
+        Box::new(move |json| {
+            judge.accepts(json)?;
+            tried.set(tried.get() + 1);
+            if tried.get() <= 2 { judge.refuses_mutants(json).map(drop) } else { Ok(()) }
+        })
+    };
+    match trial::judged(&mut Random::seeded(seed), &judges) {
         Ok(counts) => counts,
         Err(finding) => panic!("PROTOJSON_SEED={seed} PROTOJSON_CASES=1: {finding}"),
     }

@@ -135,7 +135,7 @@ impl<'s> Compiler<'s> {
             .as_ref()
             .is_some_and(prost_types::MessageOptions::message_set_wire_format);
         let always_ordered = is_message_set || oneofs.len() > u64::BITS as usize;
-        table(shape(descriptor), fields, is_message_set, always_ordered)
+        Message { has_rules: rules.is_some(), ..table(shape(descriptor), fields, is_message_set, always_ordered) }
     }
 
     fn field(&mut self, source: &Source, oneofs: &mut Vec<String>, rules: Option<&'s Rules>) -> Field {
@@ -338,5 +338,6 @@ fn table(shape: Shape, fields: Vec<Field>, is_message_set: bool, always_ordered:
         sparse: sparse.into(),
         always_ordered,
         is_message_set,
+        has_rules: false,
     }
 }

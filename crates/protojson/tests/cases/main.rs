@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+#[path = "../support/judge.rs"]
+mod judge;
 #[path = "../support/wire.rs"]
 mod wire;
 
@@ -14,6 +16,7 @@ mod merging;
 mod options;
 mod presence;
 mod proto2;
+mod samples;
 mod scalars;
 mod sets;
 mod well_known;
@@ -25,6 +28,7 @@ use std::sync::LazyLock;
 use prost::Message as _;
 use protojson::{Options, Schema};
 
+use judge::Judge;
 use wire::Wire;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -33,12 +37,19 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::builder().set("cases.binpb", &set.encode_to_vec()).unwrap().build().unwrap()
 });
 
-/// What a payload of `cases.*` becomes: its JSON, or the text of the error.
+/// What a payload of `cases.*` becomes: its JSON, or the text of the error. JSON fits the schema of its type, and does not
+/// where something is put into it that does not belong there.
+#[track_caller]
 fn json_with(schema: &Schema, options: &Options, message_type: &str, wire: &Wire) -> Result<String, String> {
     let plan = schema.plan(message_type, options).unwrap();
     let mut json = Vec::new();
     match plan.transcode(&wire.0, &mut json) {
-        Ok(()) => Ok(String::from_utf8(json).unwrap()),
+        Ok(()) => {
+            let judge = Judge::new(schema, message_type, options);
+            judge.accepts(&json).unwrap();
+            judge.refuses_mutants(&json).unwrap();
+            Ok(String::from_utf8(json).unwrap())
+        }
         Err(error) => {
             assert!(json.is_empty(), "partial output of a payload that failed");
             Err(error.to_string())

@@ -4,13 +4,14 @@
 //! - A payload that lacks a required field is refused, which the oracle does not do.
 //! - All payloads that mean the same give the same bytes, under every profile.
 //! - A payload gives the same bytes where the transcoder has given up on order.
+//! - Where a judge is asked, it has nothing to say against any JSON.
 
 use protojson::{Bytes, Enums, ErrorKind, FieldNames, Int64, Options, Plan};
 
 use super::json::Json;
 use super::oracle::{Oracle, REQUIRED, known_difference};
 use super::random::Random;
-use super::schema::Schema;
+use super::schema::{Kind, Schema};
 use super::wire::Wire;
 use super::{encode, message};
 
@@ -38,13 +39,29 @@ const MESSAGES: usize = 6;
 const DISORDERS: usize = 2;
 const CORRUPTIONS: usize = 3;
 
+/// Looks at what was written.
+pub(crate) type Judge = Box<dyn Fn(&[u8]) -> Result<(), String>>;
+
+/// The judge of a message type with its options.
+pub(crate) type Judges<'j> = &'j dyn Fn(&protojson::Schema, &str, &Options) -> Judge;
+
 /// Runs a trial.
 ///
 /// # Errors
 /// The text of a finding.
+#[allow(dead_code, reason = "for those who have no judge")]
 pub(crate) fn run(random: &mut Random<'_>) -> Result<Counts, String> {
+    judged(random, &|_, _, _| Box::new(|_| Ok(())))
+}
+
+/// Runs a trial with judges.
+///
+/// # Errors
+/// The text of a finding.
+#[allow(dead_code, reason = "for those who have judges")]
+pub(crate) fn judged(random: &mut Random<'_>, judges: Judges<'_>) -> Result<Counts, String> {
     let schema = Schema::random(random);
-    let trial = Trial::new(&schema, random)?;
+    let trial = Trial::new(&schema, random, judges)?;
     let mut counts = Counts::default();
     for _ in 0..MESSAGES {
         trial.message(random, &mut counts)?;
@@ -58,6 +75,11 @@ struct Trial<'s> {
     plan: Plan,
     /// The same type in a spelling of its own.
     profile: Plan,
+    /// The same type with rules for some of its fields.
+    rules: Plan,
+    judge: Judge,
+    judge_of_profile: Judge,
+    judge_of_rules: Judge,
     /// The type around it that makes the transcoder give up on order.
     around: Plan,
 }
@@ -65,15 +87,20 @@ struct Trial<'s> {
 type Outcome = Result<Vec<u8>, protojson::Error>;
 
 impl<'s> Trial<'s> {
-    fn new(schema: &'s Schema, random: &mut Random<'_>) -> Result<Self, String> {
+    fn new(schema: &'s Schema, random: &mut Random<'_>, judges: Judges<'_>) -> Result<Self, String> {
         let ours = protojson::Schema::builder().set("random.binpb", &schema.set).map_err(|error| error.to_string())?;
         let ours = ours.build().map_err(|error| error.to_string())?;
         let plan = |name: &str, options: &Options| ours.plan(name, options).map_err(|error| error.to_string());
+        let (canonical, options, rules) = (Options::default(), random_options(schema, random), rules(schema));
         Ok(Self {
             schema,
             oracle: Oracle::new(&schema.set)?,
-            plan: plan("r.T0", &Options::default())?,
-            profile: plan("r.T0", &random_options(schema, random))?,
+            plan: plan("r.T0", &canonical)?,
+            profile: plan("r.T0", &options)?,
+            rules: plan("r.T0", &rules)?,
+            judge: judges(&ours, "r.T0", &canonical),
+            judge_of_profile: judges(&ours, "r.T0", &options),
+            judge_of_rules: judges(&ours, "r.T0", &rules),
             around: plan("r.Around", &Options::default())?,
         })
     }
@@ -88,6 +115,8 @@ impl<'s> Trial<'s> {
         }
         self.agrees(&canonical, &expected, counts)?;
         self.survives_disorder_around_it(&canonical, &expected)?;
+        self.judged(&self.judge_of_profile, &canonical, &in_profile)?;
+        self.judged(&self.judge_of_rules, &canonical, &transcode(&self.rules, &canonical))?;
         for _ in 0..DISORDERS {
             let wire = encode::encode(self.schema, &message, Some(random));
             let found = transcode(&self.plan, &wire);
@@ -114,6 +143,7 @@ impl<'s> Trial<'s> {
 
     fn agrees(&self, wire: &[u8], ours: &Outcome, counts: &mut Counts) -> Result<(), String> {
         counts.executions += 1;
+        self.judged(&self.judge, wire, ours)?;
         let theirs = self.oracle.json("r.T0", wire);
         let agree = match (ours, &theirs) {
             (Ok(ours), Ok(theirs)) => {
@@ -140,6 +170,11 @@ impl<'s> Trial<'s> {
             return Ok(());
         }
         Err(self.finding("the oracle differs", wire, &show(ours), &format!("{theirs:?}")))
+    }
+
+    fn judged(&self, judge: &Judge, wire: &[u8], outcome: &Outcome) -> Result<(), String> {
+        let Ok(json) = outcome else { return Ok(()) };
+        judge(json).map_err(|objection| self.finding(&objection, wire, &show(outcome), "no objection"))
     }
 
     /// Wraps a payload so that more is taken back before it than is allowed, and it is done in careful mode.
@@ -245,6 +280,24 @@ fn random_options(schema: &Schema, random: &mut Random<'_>) -> Options {
     }
     if random.one_in(3) {
         options.redact.push(random.pick(&root).to_owned());
+    }
+    options
+}
+
+/// Rules for fields of the root and of what it holds: all but one field are included, and something inside is hidden.
+fn rules(schema: &Schema) -> Options {
+    let mut options = Options::default();
+    let root = &schema.types[0].fields;
+    options.include.extend(root.iter().skip(1).map(|field| field.name.clone()));
+    options.emit_defaults = root.len().is_multiple_of(2);
+    for (index, field) in root.iter().enumerate() {
+        let Kind::Message(inner) = field.kind else { continue };
+        if let Some(hidden) = schema.types[inner].fields.get(index % 3) {
+            options.redact.push(format!("{}.{}", field.name, hidden.name));
+        }
+        if let Some(dropped) = schema.types[inner].fields.get(1 + index % 2) {
+            options.drop.push(format!("{}.{}", field.name, dropped.name));
+        }
     }
     options
 }

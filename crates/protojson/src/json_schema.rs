@@ -1,0 +1,235 @@
+//! JSON Schema (2020-12) of what a plan writes.
+//!
+//! A schema is read off the compiled program, so what options do to a field is decided in one place only; descriptors add
+//! what programs do not need: names of enum values, comments, deprecation. A schema accepts what the codec writes and is
+//! as narrow as JSON Schema can reasonably say it. It has nothing of Any's contents, which are of any type there is.
+//!
+//! Only keywords that draft 7 has as well are used, `$defs` and `deprecated` aside, because AsyncAPI builds on that.
+
+mod comments;
+mod value;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use prost_reflect::prost_types::{FieldDescriptorProto, FieldOptions, MessageOptions};
+use prost_reflect::{Kind as Declared, MessageDescriptor, OneofDescriptor};
+use serde_json::{Map, Value, json};
+
+use self::comments::Comments;
+use crate::output::Label;
+use crate::program::{Field, Kind, MessageIndex, Program, Role, Shape};
+
+/// The dialect that schemas are written in.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The schema of a program that was compiled from this message type.
+pub(crate) fn document(root: &MessageDescriptor, program: &Program) -> Value {
+    let mut writer = Writer {
+        program,
+        root: root.full_name(),
+        comments: Comments::default(),
+        definitions: BTreeMap::new(),
+        names: HashMap::new(),
+        waiting: VecDeque::new(),
+    };
+    let reference = writer.message(0, root, "");
+    while let Some((index, descriptor, path)) = writer.waiting.pop_front() {
+        let name = writer.names[&index].clone();
+        let definition = writer.definition(index, &descriptor, &path);
+        writer.definitions.insert(name, definition);
+    }
+    let mut document = object(json!({"$schema": DIALECT, "title": root.full_name()}));
+    document.extend(object(reference));
+    document.insert("$defs".to_owned(), writer.definitions.into_iter().collect());
+    Value::Object(document)
+}
+
+struct Writer<'p> {
+    program: &'p Program,
+    /// Full name of the root.
+    root: &'p str,
+    comments: Comments,
+    definitions: BTreeMap<String, Value>,
+    /// Names of the definitions of messages.
+    names: HashMap<MessageIndex, String>,
+    /// Messages that have a name and no definition yet, with their path from the root.
+    waiting: VecDeque<(MessageIndex, MessageDescriptor, String)>,
+}
+
+/// What a field was compiled from.
+struct Source {
+    declared: Declared,
+    description: Option<String>,
+    is_deprecated: bool,
+    oneof: Option<OneofDescriptor>,
+}
+
+impl Writer<'_> {
+    /// A reference to the definition of a message.
+    fn message(&mut self, index: MessageIndex, descriptor: &MessageDescriptor, path: &str) -> Value {
+        let known = self.names.entry(index).or_insert_with(|| {
+            let table = &self.program.messages[index as usize];
+            self.waiting.push_back((index, descriptor.clone(), path.to_owned()));
+            let full_name = token(descriptor.full_name());
+            match path {
+                // Rules have no say inside the well-known types.
+                _ if !table.has_rules || table.shape != Shape::Plain => full_name,
+                "" => format!("{full_name}-root"),
+                path => format!("{full_name}-{}.{}", token(self.root), token(path)),
+            }
+        });
+        reference(known)
+    }
+
+    fn definition(&mut self, index: MessageIndex, descriptor: &MessageDescriptor, path: &str) -> Value {
+        let table = &self.program.messages[index as usize];
+        if table.shape != Shape::Plain {
+            let inside = table.fields.first().map(|field| value::scalar(field.kind, self.program));
+            return value::well_known(table.shape, inside);
+        }
+        let (mut properties, mut required) = (Map::new(), Vec::new());
+        let mut oneofs: BTreeMap<u32, (Option<OneofDescriptor>, Vec<String>)> = BTreeMap::new();
+        for field in table.fields.iter().filter(|field| field.role != Role::Dropped) {
+            let (key, source) = (key(field), self.source(descriptor, field));
+            properties.insert(key.clone(), self.property(field, &source, &join(path, &field.name)));
+            if field.is_required || field.emits_default {
+                required.push(key.clone());
+            }
+            if field.oneof_number != 0 {
+                let (oneof, members) = oneofs.entry(field.oneof_number).or_default();
+                *oneof = source.oneof;
+                members.push(key);
+            }
+        }
+        let mut schema = Map::new();
+        let options = descriptor.descriptor_proto().options.as_ref();
+        let comment = self.comments.of(&descriptor.parent_file(), descriptor.path());
+        annotate(&mut schema, comment, options.is_some_and(MessageOptions::deprecated));
+        schema.insert("type".to_owned(), "object".into());
+        schema.insert("properties".to_owned(), properties.into());
+        if !required.is_empty() {
+            schema.insert("required".to_owned(), required.into());
+        }
+        let exclusive = oneofs.into_values().filter(|(_, members)| members.len() > 1);
+        let exclusive: Vec<Value> = exclusive.map(|(oneof, members)| self.at_most_one(oneof, &members)).collect();
+        if !exclusive.is_empty() {
+            schema.insert("allOf".to_owned(), exclusive.into());
+        }
+        schema.insert("additionalProperties".to_owned(), false.into());
+        schema.into()
+    }
+
+    fn source(&mut self, descriptor: &MessageDescriptor, field: &Field) -> Source {
+        let is_deprecated = |proto: &FieldDescriptorProto| proto.options.as_ref().is_some_and(FieldOptions::deprecated);
+        if let Some(known) = descriptor.get_field(field.number) {
+            return Source {
+                declared: known.kind(),
+                description: self.comments.of(&known.parent_message().parent_file(), known.path()),
+                is_deprecated: is_deprecated(known.field_descriptor_proto()),
+                oneof: known.containing_oneof(),
+            };
+        }
+        let extension = descriptor.get_extension(field.number).expect("the program has only what the descriptor has");
+        Source {
+            declared: extension.kind(),
+            description: self.comments.of(&extension.parent_file(), extension.path()),
+            is_deprecated: is_deprecated(extension.field_descriptor_proto()),
+            oneof: None,
+        }
+    }
+
+    fn property(&mut self, field: &Field, source: &Source, path: &str) -> Value {
+        let mut schema = Map::new();
+        annotate(&mut schema, source.description.clone(), source.is_deprecated);
+        schema.extend(object(match (field.role, field.kind) {
+            (Role::Redacted, Kind::String) if !field.is_list => json!({"const": "[REDACTED]"}),
+            (Role::Redacted, _) => json!({"type": "null"}),
+            (Role::Repeated, kind) => {
+                json!({"type": "array", "items": self.value(kind, &source.declared, path)})
+            }
+            (_, Kind::Map(index)) => self.map(index, &source.declared, path),
+            (_, kind) => self.value(kind, &source.declared, path),
+        }));
+        schema.into()
+    }
+
+    fn map(&mut self, index: u32, declared: &Declared, path: &str) -> Value {
+        let map = &self.program.maps[index as usize];
+        let Declared::Message(entry) = declared else { return json!({"type": "object"}) };
+        let value = self.value(map.value.kind, &entry.map_entry_value_field().kind(), path);
+        let mut schema = object(json!({"type": "object"}));
+        if let Some(names) = value::key(map.key.kind) {
+            schema.insert("propertyNames".to_owned(), names);
+        }
+        schema.insert("additionalProperties".to_owned(), value);
+        schema.into()
+    }
+
+    fn value(&mut self, kind: Kind, declared: &Declared, path: &str) -> Value {
+        match (kind, declared) {
+            (Kind::Message(index), Declared::Message(descriptor)) => self.message(index, descriptor, path),
+            (Kind::Enum(_) | Kind::EnumNumber, Declared::Enum(descriptor)) => {
+                let name = token(descriptor.full_name());
+                if !self.definitions.contains_key(&name) {
+                    let schema = value::enumeration(descriptor, kind == Kind::EnumNumber, &mut self.comments);
+                    self.definitions.insert(name.clone(), schema);
+                }
+                reference(&name)
+            }
+            _ => value::scalar(kind, self.program),
+        }
+    }
+
+    /// At most one of these properties is there.
+    fn at_most_one(&mut self, oneof: Option<OneofDescriptor>, members: &[String]) -> Value {
+        let mut schema = Map::new();
+        if let Some(oneof) = oneof {
+            annotate(&mut schema, self.comments.of(&oneof.parent_file(), oneof.path()), false);
+        }
+        let mut choices: Vec<Value> = members.iter().map(|member| json!({"required": [member]})).collect();
+        choices.push(json!({"not": {"anyOf": choices.clone()}}));
+        schema.insert("oneOf".to_owned(), choices.into());
+        schema.into()
+    }
+}
+
+/// The key of a field, as it is written.
+fn key(field: &Field) -> String {
+    let label = match &field.key {
+        Label::Short { chunk, len } => &chunk[..usize::from(*len)],
+        Label::Long(bytes) => bytes,
+    };
+    // `,"jsonName":`
+    serde_json::from_slice(&label[1..label.len() - 1]).expect("the key was written as a JSON string")
+}
+
+fn reference(definition: &str) -> Value {
+    json!({"$ref": format!("#/$defs/{definition}")})
+}
+
+/// A name as it can stand in references and as the key of an AsyncAPI component. Names that a compiler has let through
+/// stay as they are.
+fn token(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn annotate(schema: &mut Map<String, Value>, description: Option<String>, is_deprecated: bool) {
+    if let Some(description) = description {
+        schema.insert("description".to_owned(), description.into());
+    }
+    if is_deprecated {
+        schema.insert("deprecated".to_owned(), true.into());
+    }
+}
+
+fn object(schema: Value) -> Map<String, Value> {
+    match schema {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,144 @@
+//! Schemas of single values, of map keys, and of the well-known types.
+
+use std::collections::HashSet;
+
+use prost_reflect::EnumDescriptor;
+use prost_reflect::prost_types::{EnumOptions, EnumValueOptions};
+use serde_json::{Map, Value, json};
+
+use super::annotate;
+use super::comments::Comments;
+use crate::program::{Kind, Program, Shape};
+
+/// Decimal digits, as many as a 64-bit number may have.
+const SIGNED: &str = "^(0|-?[1-9][0-9]{0,18})$";
+const UNSIGNED: &str = "^(0|[1-9][0-9]{0,19})$";
+/// The same of 32 bits.
+const SIGNED_32: &str = "^(0|-?[1-9][0-9]{0,9})$";
+const UNSIGNED_32: &str = "^(0|[1-9][0-9]{0,9})$";
+
+const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
+const BASE64_URL: &str = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$";
+
+/// No digits behind the second, or 3, 6 or 9 of them.
+const TIMESTAMP: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?Z$";
+const DURATION: &str = "^-?(0|[1-9][0-9]{0,11})([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?s$";
+/// Paths of lowerCamelCase names, or `*`, joined by commas.
+const FIELD_MASK: &str =
+    "^(([*]|[A-Za-z][A-Za-z0-9]*([.][A-Za-z][A-Za-z0-9]*)*)(,([*]|[A-Za-z][A-Za-z0-9]*([.][A-Za-z][A-Za-z0-9]*)*))*)?$";
+
+/// The largest float, by the shortest digits that read back as it.
+const MAX_FLOAT: f64 = 3.402_823_5e38;
+
+/// A value that is no message and no enum.
+pub(super) fn scalar(kind: Kind, program: &Program) -> Value {
+    match kind {
+        Kind::Bool => json!({"type": "boolean"}),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => integer(i32::MIN, i32::MAX),
+        Kind::Uint32 => integer(u32::MIN, u32::MAX),
+        Kind::Int64 { quoted: true } | Kind::Sint64 { quoted: true } => json!({"type": "string", "pattern": SIGNED}),
+        Kind::Int64 { quoted: false } | Kind::Sint64 { quoted: false } => integer(i64::MIN, i64::MAX),
+        Kind::Uint64 { quoted: true } => json!({"type": "string", "pattern": UNSIGNED}),
+        Kind::Uint64 { quoted: false } => integer(u64::MIN, u64::MAX),
+        Kind::Float => float(json!({"type": "number", "minimum": -MAX_FLOAT, "maximum": MAX_FLOAT})),
+        Kind::Double => float(json!({"type": "number"})),
+        Kind::String => json!({"type": "string"}),
+        Kind::Bytes if program.base64_url => {
+            json!({"type": "string", "contentEncoding": "base64url", "pattern": BASE64_URL})
+        }
+        Kind::Bytes => json!({"type": "string", "contentEncoding": "base64", "pattern": BASE64}),
+        Kind::Null => json!({"type": "null"}),
+        // None of these comes here: whoever asks has dealt with them.
+        Kind::Enum(_) | Kind::EnumNumber | Kind::Message(_) | Kind::Map(_) => json!({}),
+    }
+}
+
+fn integer(minimum: impl Into<Value>, maximum: impl Into<Value>) -> Value {
+    json!({"type": "integer", "minimum": minimum.into(), "maximum": maximum.into()})
+}
+
+fn float(number: Value) -> Value {
+    json!({"anyOf": [number, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]})
+}
+
+/// What keys of a map look like; nothing where every string will do.
+pub(super) fn key(kind: Kind) -> Option<Value> {
+    Some(match kind {
+        Kind::Bool => json!({"enum": ["false", "true"]}),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => json!({"pattern": SIGNED_32}),
+        Kind::Uint32 => json!({"pattern": UNSIGNED_32}),
+        Kind::Int64 { .. } | Kind::Sint64 { .. } => json!({"pattern": SIGNED}),
+        Kind::Uint64 { .. } => json!({"pattern": UNSIGNED}),
+        _ => return None,
+    })
+}
+
+/// A well-known type; of a wrapper, with what it wraps.
+pub(super) fn well_known(shape: Shape, inside: Option<Value>) -> Value {
+    match shape {
+        Shape::Timestamp => json!({
+            "description": "A moment in UTC, as RFC 3339 has it.",
+            "type": "string", "format": "date-time", "pattern": TIMESTAMP
+        }),
+        Shape::Duration => json!({
+            "description": "Seconds, with 0, 3, 6 or 9 digits of a fraction.",
+            "type": "string", "pattern": DURATION
+        }),
+        Shape::FieldMask => json!({
+            "description": "Field paths in lowerCamelCase, joined by commas.",
+            "type": "string", "pattern": FIELD_MASK
+        }),
+        Shape::Struct => json!({"description": "Any JSON object.", "type": "object"}),
+        Shape::ListValue => json!({"description": "Any JSON array.", "type": "array"}),
+        Shape::Value => json!({"description": "Any JSON value."}),
+        Shape::Any => json!({
+            "description": "A message of the type that `@type` names: its fields beside `@type`, or, if it is a \
+                well-known type with a form of its own, that form under `value`.",
+            "type": "object",
+            "properties": {"@type": {"type": "string", "pattern": "/"}},
+            "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}]
+        }),
+        // A plain message has no form of its own.
+        Shape::Wrapper | Shape::Plain => inside.unwrap_or_default(),
+    }
+}
+
+/// An enum, by name or by number. Comments of its values stand in its description.
+pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments: &mut Comments) -> Value {
+    let file = descriptor.parent_file();
+    let (mut names, mut lines) = (Vec::new(), Vec::new());
+    let mut seen = HashSet::new();
+    let mut has_more_than_names = as_number;
+    // In the order of declaration: of aliases the first one counts.
+    for (index, value) in descriptor.enum_descriptor_proto().value.iter().enumerate() {
+        if !seen.insert(value.number()) {
+            continue;
+        }
+        let (name, number) = (value.name(), value.number());
+        let mut line = if as_number { format!("- {number}: `{name}`") } else { format!("- `{name}`") };
+        if value.options.as_ref().is_some_and(EnumValueOptions::deprecated) {
+            has_more_than_names = true;
+            line.push_str(", deprecated");
+        }
+        // `value` of EnumDescriptorProto is field 2.
+        let path: Vec<i32> = descriptor.path().iter().copied().chain([2, index as i32]).collect();
+        if let Some(comment) = comments.of(&file, &path) {
+            has_more_than_names = true;
+            line.push_str(": ");
+            line.push_str(&comment.replace('\n', "\n  "));
+        }
+        names.push(name);
+        lines.push(line);
+    }
+    let mut description: Vec<String> = comments.of(&file, descriptor.path()).into_iter().collect();
+    if has_more_than_names {
+        description.push(lines.join("\n"));
+    }
+    let is_deprecated = descriptor.enum_descriptor_proto().options.as_ref().is_some_and(EnumOptions::deprecated);
+    let mut schema = Map::new();
+    annotate(&mut schema, Some(description.join("\n\n")).filter(|text| !text.is_empty()), is_deprecated);
+    let number = integer(i32::MIN, i32::MAX);
+    let values = if as_number { number } else { json!({"anyOf": [{"type": "string", "enum": names}, number]}) };
+    schema.extend(super::object(values));
+    schema.into()
+}

@@ -1,0 +1,229 @@
+//! JSON Schemas: the corpus fits them, and what they say is what a reader of them needs.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+#[path = "../corpus/corpus.rs"]
+mod corpus;
+#[path = "support/judge.rs"]
+mod judge;
+
+use judge::Judge;
+use protojson::{Bytes, Enums, FieldNames, Int64, Options, Schema};
+use serde_json::{Value, json};
+
+fn shop() -> Schema {
+    let mut compiler = protox::Compiler::new([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto")]).unwrap();
+    compiler.include_imports(true).include_source_info(true).open_file("order.proto").unwrap();
+    Schema::builder().set("order.binpb", &compiler.encode_file_descriptor_set()).unwrap().build().unwrap()
+}
+
+fn options(set: impl FnOnce(&mut Options)) -> Options {
+    let mut options = Options::default();
+    set(&mut options);
+    options
+}
+
+/// One property of OrderPlaced.
+fn property(options: &Options, name: &str) -> Value {
+    shop().json_schema("shop.v1.OrderPlaced", options).unwrap()["$defs"]["shop.v1.OrderPlaced"]["properties"][name]
+        .take()
+}
+
+#[test]
+fn the_corpus_fits_in_every_spelling_and_nothing_else_does() {
+    let schema = Schema::builder().set("corpus", corpus::DESCRIPTOR_SET).unwrap().build().unwrap();
+    let spellings = [
+        Options::default(),
+        options(|options| {
+            options.field_names = FieldNames::Proto;
+            options.int64 = Int64::Number;
+            options.enums = Enums::Number;
+            options.bytes = Bytes::Base64Url;
+            options.emit_defaults = true;
+        }),
+    ];
+    for set in corpus::sets() {
+        for options in &spellings {
+            let judge = Judge::new(&schema, set.message_type, options);
+            let plan = schema.plan(set.message_type, options).unwrap();
+            // Payloads of a set are alike, and some have a thousand numbers.
+            for (index, payload) in set.payloads.iter().enumerate().take(40) {
+                let mut json = Vec::new();
+                plan.transcode(payload, &mut json).unwrap();
+                judge.accepts(&json).unwrap_or_else(|error| panic!("{} {index}: {error}", set.name));
+                if index == 0 && json.len() < 4_000 {
+                    assert_ne!(judge.refuses_mutants(&json).unwrap(), 0, "{}", set.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_schema_says_what_its_source_says() {
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap();
+    assert_eq!(
+        schema,
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "shop.v1.OrderPlaced",
+            "$ref": "#/$defs/shop.v1.OrderPlaced",
+            "$defs": {
+                "google.protobuf.Timestamp": {
+                    "description": "A moment in UTC, as RFC 3339 has it.",
+                    "type": "string",
+                    "format": "date-time",
+                    "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?Z$"
+                },
+                "shop.v1.Line": {
+                    "type": "object",
+                    "properties": {
+                        "sku": {"type": "string"},
+                        "quantity": {"type": "integer", "minimum": 0, "maximum": 4_294_967_295u32}
+                    },
+                    "additionalProperties": false
+                },
+                "shop.v1.OrderPlaced": {
+                    "description": "A customer has\nplaced an order.",
+                    "type": "object",
+                    "properties": {
+                        "orderId": {"description": "Unique over all shops.", "type": "string"},
+                        "status": {"$ref": "#/$defs/shop.v1.Status"},
+                        "totalMinor": {
+                            "description": "In cents.", "type": "string", "pattern": "^(0|-?[1-9][0-9]{0,18})$"
+                        },
+                        "lines": {
+                            "type": "object",
+                            "propertyNames": {"pattern": "^(0|-?[1-9][0-9]{0,9})$"},
+                            "additionalProperties": {"$ref": "#/$defs/shop.v1.Line"}
+                        },
+                        "card": {"type": "string"},
+                        "voucher": {"type": "string"},
+                        "note": {"deprecated": true, "type": "string"},
+                        "placedAt": {"$ref": "#/$defs/google.protobuf.Timestamp"},
+                        "replaces": {"$ref": "#/$defs/shop.v1.OrderPlaced"},
+                        "digest": {
+                            "type": "string",
+                            "contentEncoding": "base64",
+                            "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+                        }
+                    },
+                    "allOf": [{
+                        "description": "How it is paid.",
+                        "oneOf": [
+                            {"required": ["card"]},
+                            {"required": ["voucher"]},
+                            {"not": {"anyOf": [{"required": ["card"]}, {"required": ["voucher"]}]}}
+                        ]
+                    }],
+                    "additionalProperties": false
+                },
+                "shop.v1.Status": {
+                    "description": "Where it stands.\n\n- `STATUS_UNSPECIFIED`\n- `STATUS_PAID`: Money is there.",
+                    "anyOf": [
+                        {"type": "string", "enum": ["STATUS_UNSPECIFIED", "STATUS_PAID"]},
+                        {"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX}
+                    ]
+                }
+            }
+        })
+    );
+}
+
+#[test]
+fn properties_stand_in_the_order_of_the_json() {
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap();
+    let properties = schema["$defs"]["shop.v1.OrderPlaced"]["properties"].as_object().unwrap();
+    let names: Vec<&String> = properties.keys().collect();
+    assert_eq!(names[..4], ["orderId", "status", "totalMinor", "lines"]);
+    assert_eq!(schema.to_string(), shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap().to_string());
+}
+
+#[test]
+fn spelling_is_that_of_the_options() {
+    let spelled = options(|options| {
+        options.field_names = FieldNames::Proto;
+        options.int64 = Int64::Number;
+        options.bytes = Bytes::Base64Url;
+        options.enums = Enums::Number;
+    });
+    assert_eq!(
+        property(&spelled, "total_minor"),
+        json!({"description": "In cents.", "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX})
+    );
+    assert_eq!(property(&spelled, "digest")["contentEncoding"], "base64url");
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &spelled).unwrap();
+    assert_eq!(
+        schema["$defs"]["shop.v1.Status"],
+        json!({
+            "description": "Where it stands.\n\n- 0: `STATUS_UNSPECIFIED`\n- 1: `STATUS_PAID`: Money is there.",
+            "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX
+        })
+    );
+}
+
+#[test]
+fn what_is_written_always_is_required() {
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &options(|options| options.emit_defaults = true)).unwrap();
+    let required = &schema["$defs"]["shop.v1.OrderPlaced"]["required"];
+    assert_eq!(*required, json!(["orderId", "status", "totalMinor", "lines", "note", "digest"]));
+}
+
+#[test]
+fn what_is_hidden_is_hidden_where_the_rule_says_and_nowhere_else() {
+    let hiding = options(|options| {
+        options.drop = vec!["note".into(), "replaces.note".into()];
+        options.redact = vec!["lines.sku".into(), "total_minor".into(), "replaces.lines".into()];
+        options.redact_marked = true;
+    });
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &hiding).unwrap();
+    assert_eq!(schema["$ref"], "#/$defs/shop.v1.OrderPlaced-root");
+    let root = &schema["$defs"]["shop.v1.OrderPlaced-root"]["properties"];
+    assert_eq!(root["totalMinor"], json!({"description": "In cents.", "type": "null"}));
+    assert_eq!(root["card"], json!({"const": "[REDACTED]"}));
+    assert_eq!(root.get("note"), None);
+    let line = &schema["$defs"]["shop.v1.Line-shop.v1.OrderPlaced.lines"]["properties"];
+    assert_eq!(line["sku"], json!({"const": "[REDACTED]"}));
+    assert_eq!(root["replaces"]["$ref"], "#/$defs/shop.v1.OrderPlaced-shop.v1.OrderPlaced.replaces");
+    let replaced = &schema["$defs"]["shop.v1.OrderPlaced-shop.v1.OrderPlaced.replaces"]["properties"];
+    assert_eq!(replaced["lines"], json!({"type": "null"}));
+    assert_eq!(replaced["replaces"]["$ref"], "#/$defs/shop.v1.OrderPlaced");
+    let elsewhere = &schema["$defs"]["shop.v1.OrderPlaced"]["properties"];
+    assert_eq!(elsewhere["note"], json!({"deprecated": true, "type": "string"}));
+    assert_eq!(elsewhere["lines"]["additionalProperties"]["$ref"], "#/$defs/shop.v1.Line");
+}
+
+#[test]
+fn mutants_are_many_and_none_of_them_fits() {
+    let schema = shop();
+    let judge = Judge::new(&schema, "shop.v1.OrderPlaced", &Options::default());
+    let json =
+        br#"{"orderId":"7","status":"STATUS_PAID","lines":{"1":{"quantity":2}},"placedAt":"2026-01-15T09:30:00Z"}"#;
+    judge.accepts(json).unwrap();
+    assert_eq!(judge.refuses_mutants(json).unwrap(), 11);
+    for wrong in [
+        r#"{"status":"STATUS_PAYED"}"#,
+        r#"{"card":"1","voucher":"2"}"#,
+        r#"{"lines":{"01":{}}}"#,
+        r#"{"totalMinor":"9.5"}"#,
+        r#"{"placedAt":"2026-02-30T09:30:00Z"}"#,
+        r#"{"digest":"-_8="}"#,
+        r#"{"order_id":"7"}"#,
+        r#"{"orderId":null}"#,
+    ] {
+        assert!(judge.accepts(wrong.as_bytes()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_type_that_nothing_holds_is_not_among_the_held() {
+    let held = shop().held();
+    assert!(held.contains("shop.v1.Line") && held.contains("google.protobuf.Timestamp"), "{held:?}");
+    assert!(!held.contains("shop.v1.OrderPlaced"), "a type that only itself holds: {held:?}");
+}
+
+#[test]
+fn an_unknown_type_has_no_schema_and_no_sample() {
+    assert!(shop().json_schema("shop.v1.Order", &Options::default()).is_err());
+    assert!(shop().sample("shop.v1.Order").is_err());
+}

@@ -1,0 +1,121 @@
+//! JSON Schemas as components: definitions of many documents in one place, each once.
+//!
+//! AsyncAPI's schema object builds on draft 7, in which nothing counts beside a `$ref`, so what stands beside one here
+//! moves around it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// Components that were collected.
+#[derive(Debug, Default)]
+pub(super) struct Schemas(BTreeMap<String, Value>);
+
+/// The payload of a message.
+#[derive(Debug)]
+pub(super) struct Reference {
+    /// A reference to the component.
+    pub(super) schema: Value,
+    /// What the component's description says.
+    pub(super) description: Option<Value>,
+}
+
+const DEFINITIONS: &str = "#/$defs/";
+const COMPONENTS: &str = "#/components/schemas/";
+
+impl Schemas {
+    /// Adds the definitions of a schema document, below a prefix.
+    pub(super) fn add(&mut self, prefix: &str, mut document: Value) -> Reference {
+        let root = document["$ref"].take();
+        let root = root.as_str().and_then(|root| root.strip_prefix(DEFINITIONS)).unwrap_or_default();
+        let definitions = match document["$defs"].take() {
+            Value::Object(definitions) => definitions,
+            _ => Map::new(),
+        };
+        let description = definitions.get(root).and_then(|root| root.get("description")).cloned();
+        // Descriptor sets are linked by themselves, so a name may stand for a newer type in one and an older in another.
+        // Whoever comes second then has names of its own for all it holds.
+        let mut prefix = format!("{prefix}-");
+        loop {
+            let components =
+                || definitions.iter().map(|(name, it)| (format!("{prefix}{name}"), relocated(it, &prefix)));
+            if components().all(|(name, it)| self.0.get(&name).is_none_or(|known| *known == it)) {
+                self.0.extend(components());
+                let reference = format!("{COMPONENTS}{prefix}{root}");
+                return Reference { schema: json!({"$ref": reference}), description };
+            }
+            prefix.push('-');
+        }
+    }
+
+    /// All of them, sorted by name.
+    pub(super) fn into_components(self) -> Map<String, Value> {
+        self.0.into_iter().collect()
+    }
+}
+
+/// A schema with its references leading to components.
+fn relocated(schema: &Value, prefix: &str) -> Value {
+    match schema {
+        Value::Array(items) => items.iter().map(|item| relocated(item, prefix)).collect(),
+        Value::Object(members) => {
+            let definition = members.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix(DEFINITIONS));
+            let others = members.iter().filter(|(key, _)| definition.is_none() || *key != "$ref");
+            let mut moved: Map<String, Value> =
+                others.map(|(key, value)| (key.clone(), relocated(value, prefix))).collect();
+            if let Some(definition) = definition {
+                let reference = json!({"$ref": format!("{COMPONENTS}{prefix}{definition}")});
+                if moved.is_empty() {
+                    return reference;
+                }
+                moved.insert("allOf".to_owned(), json!([reference]));
+            }
+            moved.into()
+        }
+        _ => schema.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> Value {
+        json!({
+            "$ref": "#/$defs/a.Root",
+            "$defs": {
+                "a.Root": {"properties": {
+                    "plain": {"$ref": "#/$defs/a.Inner"},
+                    "said": {"description": "says", "$ref": "#/$defs/a.Inner"},
+                    "$ref": {"type": "string"}
+                }},
+                "a.Inner": {"const": text}
+            }
+        })
+    }
+
+    #[test]
+    fn references_lead_to_components_and_nothing_stands_beside_them() {
+        let mut schemas = Schemas::default();
+        assert_eq!(schemas.add("web", document("x")).schema, json!({"$ref": "#/components/schemas/web-a.Root"}));
+        let components = schemas.into_components();
+        assert_eq!(
+            components["web-a.Root"],
+            json!({"properties": {
+                "plain": {"$ref": "#/components/schemas/web-a.Inner"},
+                "said": {"description": "says", "allOf": [{"$ref": "#/components/schemas/web-a.Inner"}]},
+                "$ref": {"type": "string"}
+            }})
+        );
+    }
+
+    #[test]
+    fn what_is_the_same_is_shared_and_what_differs_is_not() {
+        let mut schemas = Schemas::default();
+        let first = schemas.add("web", document("x")).schema;
+        assert_eq!(schemas.add("web", document("x")).schema, first);
+        assert_eq!(schemas.add("web", document("y")).schema, json!({"$ref": "#/components/schemas/web--a.Root"}));
+        let names: Vec<String> = schemas.into_components().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["web--a.Inner", "web--a.Root", "web-a.Inner", "web-a.Root"]);
+    }
+}

@@ -1,0 +1,228 @@
+//! `protobridge schema`: what consumers see, for people and for their tools.
+
+use std::io::{self, BufWriter, Write as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::bail;
+use serde_json::Value;
+
+use super::Usage;
+use super::nearest::nearest;
+use super::transcode::ProfileArg;
+use crate::app::Parts;
+use crate::asyncapi::{self, Subject};
+use crate::config::{Config, Profile, Taps, load};
+use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
+use crate::route::{Customer, Glob, Router};
+
+/// Arguments of `protobridge schema`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print the JSON Schema (2020-12) of a message type, as a profile writes it
+    ///
+    /// Every JSON that protobridge publishes of this type in this profile fits the schema. Comments of the .proto files
+    /// become descriptions where the descriptor sets were compiled with source info.
+    #[command(after_help = JSON_SCHEMA_EXAMPLES)]
+    JsonSchema(JsonSchemaArgs),
+    /// Print the AsyncAPI 3.0 document of the customers' topics
+    ///
+    /// A channel for each enabled customer's topic, with the events that the customer gets, their JSON Schema in the
+    /// customer's profile, the message attributes, and an example of each. Events are the message types that no other
+    /// message type holds, and those that the configuration or the customers file names without a star.
+    #[command(after_help = ASYNCAPI_EXAMPLES)]
+    Asyncapi(AsyncapiArgs),
+}
+
+const JSON_SCHEMA_EXAMPLES: &str = "\
+Examples:
+  protobridge schema json-schema --config protobridge.yaml --type shop.v1.OrderPlaced --profile web
+  protobridge schema json-schema --descriptors descriptors --type shop.v1.OrderPlaced --profile int64=number";
+
+const ASYNCAPI_EXAMPLES: &str = "\
+Examples:
+  protobridge schema asyncapi --config protobridge.yaml > asyncapi.yaml
+  protobridge schema asyncapi --config protobridge.yaml --customer acme --json > acme.json
+
+All operations are `send`: the document is written from protobridge's point of view, and who subscribes to a topic
+receives what it sends.";
+
+#[derive(Debug, clap::Args)]
+struct JsonSchemaArgs {
+    /// Full name of the message type, such as shop.v1.OrderPlaced
+    #[arg(long = "type", value_name = "NAME")]
+    message_type: String,
+    /// A profile of the configuration, or spelled out as for `transcode`, such as field-names=proto,int64=number
+    #[arg(long, value_name = "PROFILE", default_value = "default")]
+    profile: ProfileChoice,
+    /// Configuration file (YAML); its descriptor sets and its profiles count
+    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Compiled descriptor sets in place of the configuration's: a folder, or one file
+    #[arg(long, value_name = "PATH")]
+    descriptors: Option<PathBuf>,
+}
+
+/// A profile by its name, or spelled out.
+#[derive(Debug, Clone)]
+enum ProfileChoice {
+    Named(String),
+    Spelled(Profile),
+}
+
+impl FromStr for ProfileChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('=') {
+            return Ok(Self::Spelled(ProfileArg::from_str(text)?.0));
+        }
+        Ok(Self::Named(text.to_owned()))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct AsyncapiArgs {
+    /// Configuration file (YAML)
+    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
+    config: PathBuf,
+    /// Describe this customer's topic only
+    #[arg(long, value_name = "ID")]
+    customer: Option<String>,
+    /// Which message types are events, globs allowed; can be given more than once
+    #[arg(long, value_name = "GLOB")]
+    events: Vec<String>,
+    /// Print JSON in place of YAML
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what was asked for.
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::JsonSchema(args) => print(&json_schema(args)?, true),
+        Command::Asyncapi(args) => print(&asyncapi(args)?, args.json),
+    }
+}
+
+fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
+    let config = match (&args.config, &args.descriptors) {
+        (Some(config), _) => Some(load::file(config, load::environment())?),
+        (None, Some(_)) => None,
+        (None, None) => return Err(Usage("give --config FILE or --descriptors PATH").into()),
+    };
+    let mut configured = config.as_ref().map(|config| config.profiles.clone()).unwrap_or_default();
+    let name = match &args.profile {
+        ProfileChoice::Named(name) => name,
+        ProfileChoice::Spelled(profile) => {
+            configured.insert("default".to_owned(), profile.clone());
+            "default"
+        }
+    };
+    let profiles = Profiles::new(&configured);
+    let profile = find_profile(&profiles, name, config.is_some())?;
+    let mut sets = config.map(|config| config.descriptors).unwrap_or_default();
+    if let Some(path) = &args.descriptors {
+        sets.path.clone_from(path);
+    }
+    let snapshot = Registry::load(&sets, &Taps::default(), Arc::new(profiles))?.current();
+    match snapshot.find(&args.message_type) {
+        Some(known) => Ok(known.json_schema(profile)),
+        None => bail!(
+            "no descriptor set in {} defines the message type {}{}",
+            sets.path.display(),
+            args.message_type,
+            or_else(nearest(&args.message_type, snapshot.type_names()), "`protobridge check` says what is loaded")
+        ),
+    }
+}
+
+fn find_profile(profiles: &Profiles, name: &str, is_configured: bool) -> anyhow::Result<ProfileId> {
+    if let Some(known) = profiles.find(name) {
+        return Ok(known);
+    }
+    if !is_configured {
+        bail!("there is no profile {name} without a configuration; give --config FILE, or spell it as KEY=VALUE,…");
+    }
+    let known = || profiles.names().iter().map(String::as_str);
+    let all = format!("the configuration has: {}", known().collect::<Vec<_>>().join(", "));
+    bail!("there is no profile {name}{}", or_else(nearest(name, known()), &all))
+}
+
+fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
+    let config = load::file(&args.config, load::environment())?;
+    let parts = Parts::load(&config)?;
+    let snapshot = parts.registry.current();
+    let router = parts.routes.current();
+    let subject = Subject {
+        snapshot: &snapshot,
+        profiles: &Profiles::new(&config.profiles),
+        customers: customers(&router, args.customer.as_deref(), &config)?,
+        event_types: event_types(&snapshot, &router, &config, &args.events)?,
+        endpoint: config.aws.endpoint_url.as_deref(),
+    };
+    Ok(asyncapi::document(&subject))
+}
+
+/// The enabled customers by their ids, or the one that is named.
+fn customers(router: &Router, named: Option<&str>, config: &Config) -> anyhow::Result<Vec<Arc<Customer>>> {
+    let all = || router.customers().filter(|customer| customer.enabled);
+    let Some(id) = named else {
+        let mut customers: Vec<Arc<Customer>> = all().cloned().collect();
+        customers.sort_by(|a, b| a.id.cmp(&b.id));
+        return Ok(customers);
+    };
+    match router.customers().find(|customer| &*customer.id == id) {
+        Some(customer) if customer.enabled => Ok(vec![Arc::clone(customer)]),
+        Some(_) => bail!("customer {id} is disabled, so nothing is published for them"),
+        None => bail!(
+            "{} has no customer {id}{}",
+            config.route.customers_file.display(),
+            or_else(nearest(id, all().map(|customer| &*customer.id)), "ids are those of its `id:` lines")
+        ),
+    }
+}
+
+fn event_types<'s>(
+    snapshot: &'s Snapshot,
+    router: &Router,
+    config: &Config,
+    globs: &[String],
+) -> anyhow::Result<Vec<&'s str>> {
+    if globs.is_empty() {
+        return Ok(asyncapi::event_types(snapshot, router, config));
+    }
+    let types = snapshot.type_names();
+    for glob in globs {
+        if !types.iter().any(|name| Glob::new(glob).matches(name)) {
+            let hint = or_else(nearest(glob, types.iter().copied()), "`protobridge check` says what is loaded");
+            bail!("--events {glob} fits no known message type{hint}");
+        }
+    }
+    let globs: Vec<Glob> = globs.iter().map(|glob| Glob::new(glob)).collect();
+    Ok(types.into_iter().filter(|name| globs.iter().any(|glob| glob.matches(name))).collect())
+}
+
+fn or_else(nearest: Option<&str>, otherwise: &str) -> String {
+    match nearest {
+        Some(known) => format!("; did you mean {known}?"),
+        None => format!("; {otherwise}"),
+    }
+}
+
+fn print(value: &Value, as_json: bool) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    if as_json {
+        writeln!(out, "{value:#}")?;
+    } else {
+        out.write_all(serde_saphyr::to_string(value)?.as_bytes())?;
+    }
+    Ok(out.flush()?)
+}

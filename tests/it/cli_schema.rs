@@ -1,0 +1,197 @@
+//! `protobridge schema`: what consumers see.
+
+use std::fs;
+use std::path::Path;
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use crate::command::{self, protobridge};
+
+const DESCRIPTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors");
+
+const CONFIG: &str = "\
+aws: {region: eu-west-1}
+queues: [{url: 'http://127.0.0.1:1/000000000000/events'}]
+profiles: {web: {int64: number, field_names: proto}, private: {redact: [amount_minor]}}
+route: {topic_template: 'arn:aws:sns:eu-west-1:000000000000:json-{customer}'}
+";
+
+const CUSTOMERS: &str = "\
+customers:
+  - {id: acme, events: ['shop.v1.Order*'], profile: web}
+  - {id: globex, events: [protobridge.v1.Heartbeat]}
+  - {id: gone, enabled: false}
+";
+
+/// Runs it in a folder with a configuration, and says how it ended.
+fn schema(arguments: &[&str]) -> String {
+    let folder = TempDir::new().expect("there is a place for temporary files");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it can be written");
+    let descriptors = serde_json::Value::from(DESCRIPTORS);
+    write("protobridge.yaml", &format!("{CONFIG}descriptors: {{path: {descriptors}}}\n"));
+    write("customers.yaml", CUSTOMERS);
+    run(folder.path(), arguments)
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> String {
+    let ended = command::run(protobridge().current_dir(folder).arg("schema").args(arguments), b"");
+    let code = ended.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
+    format!("{}{}exit code {code}", ended.stdout, ended.stderr).replace(DESCRIPTORS, "descriptors")
+}
+
+/// The JSON of a command that succeeds.
+fn json(arguments: &[&str]) -> serde_json::Value {
+    let end = schema(arguments);
+    let text = end.strip_suffix("exit code 0").unwrap_or_else(|| panic!("{end}"));
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+const IN_CONFIG: [&str; 3] = ["json-schema", "--config", "protobridge.yaml"];
+const ASYNCAPI: [&str; 3] = ["asyncapi", "--config", "protobridge.yaml"];
+
+#[test]
+fn the_schema_of_a_type_is_that_of_its_canonical_json() {
+    assert_snapshot!(schema(&["json-schema", "--descriptors", DESCRIPTORS, "--type", "shop.v1.Money"]), @r##"
+    {
+      "$schema": "https://json-schema.org/draft/2020-12/schema",
+      "title": "shop.v1.Money",
+      "$ref": "#/$defs/shop.v1.Money",
+      "$defs": {
+        "shop.v1.Money": {
+          "description": "An amount of money. Never a floating-point number: amounts have to add up.",
+          "type": "object",
+          "properties": {
+            "currency": {
+              "description": "The ISO 4217 code, in capitals: \"EUR\".",
+              "type": "string"
+            },
+            "amountMinor": {
+              "description": "The amount in the currency's smallest unit: 1999 is 19.99 EUR, and 1999 JPY. Negative for money that goes back.",
+              "type": "string",
+              "pattern": "^(0|-?[1-9][0-9]{0,18})$"
+            }
+          },
+          "additionalProperties": false
+        }
+      }
+    }
+    exit code 0
+    "##);
+}
+
+#[test]
+fn a_profile_comes_from_the_configuration_or_is_spelled_out() {
+    let properties = |arguments: &[&str]| {
+        let mut schema = json(&[arguments, &["--type", "shop.v1.Money"]].concat());
+        let root = schema["$ref"].as_str().expect("there is a root").trim_start_matches('#').to_owned();
+        schema.pointer_mut(&root).expect("the root is defined")["properties"].take()
+    };
+    let web = properties(&[&IN_CONFIG[..], &["--profile", "web"]].concat());
+    assert_eq!(web["amount_minor"]["type"], "integer");
+    let private = properties(&[&IN_CONFIG[..], &["--profile", "private"]].concat());
+    assert_eq!(private["amountMinor"]["type"], "null");
+    let spelled = ["--profile", "field-names=proto,int64=number"];
+    assert_eq!(properties(&[&IN_CONFIG[..], &spelled].concat()), web);
+    assert_eq!(properties(&[&["json-schema", "--descriptors", DESCRIPTORS][..], &spelled].concat()), web);
+}
+
+#[test]
+fn what_is_not_known_is_answered_with_what_is() {
+    assert_snapshot!(schema(&[&IN_CONFIG[..], &["--type", "shop.v1.OrderPlacd"]].concat()), @"
+    error: no descriptor set in descriptors defines the message type shop.v1.OrderPlacd; did you mean shop.v1.OrderPlaced?
+    exit code 1
+    ");
+    assert_snapshot!(schema(&[&IN_CONFIG[..], &["--type", "shop.v1.Money", "--profile", "wbe"]].concat()), @"
+    error: there is no profile wbe; did you mean web?
+    exit code 1
+    ");
+    assert_snapshot!(schema(&[&IN_CONFIG[..], &["--type", "shop.v1.Money", "--profile", "mobile"]].concat()), @"
+    error: there is no profile mobile; the configuration has: default, private, web
+    exit code 1
+    ");
+    assert_snapshot!(schema(&["json-schema", "--descriptors", DESCRIPTORS, "--type", "shop.v1.Money", "--profile", "web"]), @"
+    error: there is no profile web without a configuration; give --config FILE, or spell it as KEY=VALUE,…
+    exit code 1
+    ");
+    assert_snapshot!(schema(&[&IN_CONFIG[..], &["--type", "shop.v1.Money", "--profile", "int64=float"]].concat()), @"
+    error: invalid value 'int64=float' for '--profile <PROFILE>': `int64=float` is none of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false
+
+    For more information, try '--help'.
+    exit code 2
+    ");
+    assert_snapshot!(schema(&[&ASYNCAPI[..], &["--customer", "acmee"]].concat()), @"
+    error: customers.yaml has no customer acmee; did you mean acme?
+    exit code 1
+    ");
+    assert_snapshot!(schema(&[&ASYNCAPI[..], &["--customer", "gone"]].concat()), @"
+    error: customer gone is disabled, so nothing is published for them
+    exit code 1
+    ");
+    assert_snapshot!(schema(&[&ASYNCAPI[..], &["--events", "shop.v2.*"]].concat()), @"
+    error: --events shop.v2.* fits no known message type; `protobridge check` says what is loaded
+    exit code 1
+    ");
+    assert_snapshot!(schema(&["json-schema", "--type", "shop.v1.Money"]), @"
+    error: give --config FILE or --descriptors PATH; see --help
+    exit code 2
+    ");
+    assert_snapshot!(schema(&["asyncapi", "--config", "protobrigde.yaml"]), @"
+    error: protobrigde.yaml: no such file; an annotated example: `protobridge config example`
+    exit code 64
+    ");
+}
+
+#[test]
+fn the_document_has_the_topics_of_enabled_customers() {
+    let document = json(&[&ASYNCAPI[..], &["--json"]].concat());
+    let channels: Vec<&String> = document["channels"].as_object().expect("it is an object").keys().collect();
+    assert_eq!(channels, ["acme", "globex"]);
+    assert_eq!(document["channels"]["acme"]["address"], "arn:aws:sns:eu-west-1:000000000000:json-acme");
+    let messages: Vec<&String> =
+        document["components"]["messages"].as_object().expect("it is an object").keys().collect();
+    let expected = [
+        "default-protobridge.v1.Heartbeat",
+        "web-shop.v1.OrderPlaced",
+        "web-shop.v1.OrderShipped",
+        "web-shop.v1.OrderStatusChanged",
+    ];
+    assert_eq!(messages, expected);
+}
+
+#[test]
+fn one_customer_gets_a_document_of_their_own_in_yaml() {
+    let end = schema(&[&ASYNCAPI[..], &["--customer", "globex"]].concat());
+    let start = end.find("channels:").expect("there are channels");
+    let channels = &end[start..end.find("components:").expect("there are components")];
+    assert_snapshot!(channels, @r##"
+    channels:
+      globex:
+        address: arn:aws:sns:eu-west-1:000000000000:json-globex
+        title: globex
+        servers:
+        - $ref: "#/servers/sns-eu-west-1"
+        messages:
+          protobridge.v1.Heartbeat:
+            $ref: "#/components/messages/default-protobridge.v1.Heartbeat"
+        bindings:
+          sns:
+            name: json-globex
+    operations:
+      globex:
+        action: send
+        channel:
+          $ref: "#/channels/globex"
+        summary: protobridge publishes the events of globex; its consumers receive them.
+    "##);
+}
+
+#[test]
+fn only_the_events_that_are_asked_for_are_described() {
+    let document = json(
+        &[&ASYNCAPI[..], &["--json", "--events", "shop.v1.OrderShipped", "--events", "shop.v1.*Changed"]].concat(),
+    );
+    let messages: Vec<&String> =
+        document["components"]["messages"].as_object().expect("it is an object").keys().collect();
+    assert_eq!(messages, ["web-shop.v1.OrderShipped", "web-shop.v1.OrderStatusChanged"]);
+}
