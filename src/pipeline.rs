@@ -1,22 +1,22 @@
 //! The way of an event, on one page: envelope → registry → transcode → route → dedupe → publish → outcome → delete.
 //!
 //! Everything up to the publish is plain computation on one message, except where the payload or its type has to be asked
-//! for elsewhere ([`Outside`]); it ends in entries or in an outcome. What holds
-//! whatever happens: a message is deleted only through [`Deleter::delete`], which wants the proof; it is given back
-//! with a delay that is never zero; and whatever is dropped on the way, by a panic or at the end of a drain, returns to
-//! its queue when its visibility lapses.
+//! for elsewhere ([`Outside`]); it ends in entries or in an outcome. What holds whatever happens: a message is deleted only
+//! through [`Deleter::delete`], which wants the proof; it is given back with a delay that is never zero; and whatever is
+//! dropped on the way, by a panic or at the end of a drain, returns to its queue when its visibility lapses.
 
+mod event;
 mod open;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use event::Event;
 pub use open::Outside;
 
 use crate::config::{self, Config};
@@ -25,7 +25,7 @@ use crate::delete::Deleter;
 use crate::envelope::Envelope;
 use crate::outcome::quarantine::Quarantine;
 use crate::outcome::{Delivered, Everywhere, Outcome, Reached, Reason, Settled, Verdict};
-use crate::publish::{self, Attributes, Entry, EventId, Publisher};
+use crate::publish::{self, Entry, Publisher};
 use crate::receive::{Message, Receipt, Received};
 use crate::registry::{EventType, Registry, Snapshot};
 use crate::route::{Decision, Destination, Routes};
@@ -347,59 +347,6 @@ fn delay(retry: &config::Retry, receive_count: u32) -> Duration {
     let doublings = receive_count.saturating_sub(1).min(31);
     let full = (u64::from(retry.min_seconds) << doublings).min(u64::from(retry.max_seconds)).max(1);
     Duration::from_secs(fastrand::u64(full.div_ceil(2)..=full))
-}
-
-/// What every entry of an event has in common.
-struct Event<'e> {
-    event_type: &'e EventType,
-    id: EventId,
-    time: String,
-    group: String,
-    traceparent: Option<&'e str>,
-}
-
-impl<'e> Event<'e> {
-    fn new(
-        message: &'e Message,
-        envelope: &'e Envelope<'_>,
-        event_type: &'e EventType,
-        transcoder: &Transcoder<'_>,
-        settings: &config::Envelope,
-    ) -> Self {
-        let cloud_event = envelope.cloud_event();
-        let in_event = || {
-            let id = envelope.attribute(&settings.event_id_attribute);
-            id.or_else(|| transcoder.tap(&event_type.taps.event_id))
-        };
-        let id = match (in_event(), cloud_event) {
-            (Some(id), _) => EventId::new(id),
-            (None, Some(event)) => EventId::new(&event.event_id()),
-            (None, None) => EventId::new(envelope.notification_id().unwrap_or(&message.message_id)),
-        };
-        let time = transcoder.tap(&event_type.taps.event_time).or_else(|| cloud_event?.time());
-        let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);
-        // A group id has the same alphabet as a deduplication id.
-        let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
-        let group = message.group.clone().or_else(ordering).unwrap_or_else(|| id.as_str().to_owned());
-        Self { event_type, id, time, group, traceparent: envelope.attribute("traceparent") }
-    }
-
-    fn attributes(&self, customer: Option<&str>) -> Attributes {
-        let mut attributes = Attributes::default();
-        attributes.add("event-id", self.id.as_str());
-        attributes.add("event-type", &*self.event_type.name);
-        attributes.add("customer-id", customer.unwrap_or_default());
-        attributes.add("event-time", &self.time);
-        attributes.add("content-type", "application/json");
-        attributes.add("schema-hash", &*self.event_type.schema_hash);
-        attributes.add("traceparent", self.traceparent.unwrap_or_default());
-        attributes
-    }
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    // A time that SQS gave is always within the years that have four digits.
-    DateTime::from(time).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
 #[cfg(test)]
