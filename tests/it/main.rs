@@ -40,6 +40,8 @@ mod admin;
 mod boto3;
 mod cli;
 mod cli_descriptors;
+mod cli_healthcheck;
+mod cli_iam_policy;
 mod cli_schema;
 mod cli_transcode;
 mod contract;
