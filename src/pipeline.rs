@@ -184,7 +184,7 @@ impl Pipeline {
         }
         let is_duplicate = open.is_empty();
         let (mut confirmed, mut failed, mut worst) = (Vec::new(), Vec::new(), None::<publish::Error>);
-        for (claim, verdict) in claims.into_iter().zip(self.publisher.publish(open).await) {
+        for (claim, verdict) in claims.into_iter().zip(self.publisher.publish(open, &receipt.hold.ownership()).await) {
             match verdict {
                 Ok(proof) => {
                     confirmed.push(claim);

@@ -23,6 +23,7 @@ use crate::dedupe::Pair;
 use crate::outcome::{Outcome, Reason};
 use crate::rate::Rate;
 use crate::telemetry::Metrics;
+use crate::visibility::Ownership;
 
 /// One event for one topic.
 #[derive(Debug)]
@@ -95,6 +96,16 @@ pub struct Publisher {
 struct Pending {
     entry: Entry,
     verdict: oneshot::Sender<Result<(), Failure>>,
+    /// Of the message that the entry came with.
+    ownership: Ownership,
+}
+
+impl Pending {
+    /// Whether the entry is not ours to publish any more: its message has a new owner, who will, or was given back at
+    /// the end of a drain.
+    fn is_lost(&self) -> bool {
+        self.ownership.is_lost() || self.verdict.is_closed()
+    }
 }
 
 impl Publisher {
@@ -117,14 +128,14 @@ impl Publisher {
     }
 
     /// Publishes the entries of one event, and waits until each is confirmed or has failed for good. The verdicts are in
-    /// the order of the entries.
-    pub async fn publish(&self, entries: Vec<Entry>) -> Vec<Result<Confirmed, Error>> {
+    /// the order of the entries. What still waits for its turn when the message is not ours any more is not published.
+    pub async fn publish(&self, entries: Vec<Entry>, ownership: &Ownership) -> Vec<Result<Confirmed, Error>> {
         let mut waiting = Vec::with_capacity(entries.len());
         for entry in entries {
             let (verdict, answer) = oneshot::channel();
             let topic = Arc::clone(&entry.topic);
             // A closed channel drops the entry and with it the sender of the verdict, which is noticed below.
-            let _closed = self.items.send(Pending { entry, verdict }).await;
+            let _closed = self.items.send(Pending { entry, verdict, ownership: ownership.clone() }).await;
             waiting.push((topic, answer));
         }
         let mut verdicts = Vec::with_capacity(waiting.len());
@@ -137,8 +148,11 @@ impl Publisher {
 }
 
 fn stopped() -> Failure {
-    let message = "the publisher stopped before SNS answered".to_owned();
-    Failure { kind: Kind::Transient, code: None, message, request_id: None }
+    not_sent("the publisher stopped before SNS answered")
+}
+
+fn not_sent(why: &str) -> Failure {
+    Failure { kind: Kind::Transient, code: None, message: why.to_owned(), request_id: None }
 }
 
 #[cfg(test)]

@@ -190,9 +190,9 @@ impl Registry {
         files::read(&self.path)
     }
 
-    /// Whether these files are what was seen last.
-    pub fn has_seen(&self, files: &[File]) -> bool {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == Seen::of(files)
+    /// Whether this is what was seen last.
+    pub fn has_seen(&self, seen: &Seen) -> bool {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == *seen
     }
 
     /// Admits these files, unless they are what was seen last. What was in force stays so as far as something is

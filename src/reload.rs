@@ -53,29 +53,54 @@ impl Reload {
     pub async fn run(self) {
         let customers = self.routes.path().to_owned();
         let mut watch = Watch::new([self.registry.path().to_owned(), customers]);
+        let this = Arc::new(self);
         loop {
             // Also before the first change: something may have changed between loading and watching.
-            self.descriptors().await;
-            self.customers().await;
-            watch.changed(self.poll).await;
+            this.descriptors().await;
+            this.customers().await;
+            watch.changed(this.poll).await;
         }
     }
 
-    async fn descriptors(&self) {
-        let files = match self.settled().await {
-            Ok(files) => files,
+    /// Takes a step where it holds up no event: ten thousand types, or as many customers, take their time.
+    async fn blocking<T: Send + 'static>(self: &Arc<Self>, step: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let this = Arc::clone(self);
+        let step = spawn_blocking(move || step(&this));
+        step.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn descriptors(self: &Arc<Self>) {
+        match self.settled().await {
+            Ok(files) => self.blocking(move |this| this.admit_descriptors(&files)).await,
             Err(error) => {
                 self.metrics.reloads.with(&["descriptors", "unreadable"]).add(1);
                 if let Some(kept_back) = self.unreadable.turn() {
                     error!(%error, kept_back, "descriptor sets cannot be read; those in force stay so");
                 }
-                return;
             }
-        };
-        let registry = Arc::clone(&self.registry);
-        let Ok(Some(Reloaded { snapshot, changes })) = spawn_blocking(move || registry.admit(&files)).await else {
-            return;
-        };
+        }
+    }
+
+    /// What is in the folder once nobody is writing to it.
+    async fn settled(self: &Arc<Self>) -> Result<Vec<File>, registry::Error> {
+        let look = |this: &Self| this.registry.look().map(|files| (Seen::of(&files), files));
+        let (mut seen, mut files) = self.blocking(look).await?;
+        for _ in 0..LOOKS {
+            if self.registry.has_seen(&seen) {
+                break;
+            }
+            sleep(SETTLED).await;
+            let before = seen;
+            (seen, files) = self.blocking(look).await?;
+            if seen == before {
+                break;
+            }
+        }
+        Ok(files)
+    }
+
+    fn admit_descriptors(&self, files: &[File]) {
+        let Some(Reloaded { snapshot, changes }) = self.registry.admit(files) else { return };
         let router = self.routes.know(snapshot.type_names());
         for refused in snapshot.refused() {
             error!(set = refused.name, "{refused}");
@@ -92,46 +117,27 @@ impl Reload {
         self.lint(&router);
     }
 
-    /// What is in the folder once nobody is writing to it.
-    async fn settled(&self) -> Result<Vec<File>, registry::Error> {
-        let mut files = self.look().await?;
-        for _ in 0..LOOKS {
-            if self.registry.has_seen(&files) {
-                break;
-            }
-            sleep(SETTLED).await;
-            let again = self.look().await?;
-            if Seen::of(&again) == Seen::of(&files) {
-                break;
-            }
-            files = again;
-        }
-        Ok(files)
-    }
-
-    async fn look(&self) -> Result<Vec<File>, registry::Error> {
-        let registry = Arc::clone(&self.registry);
-        spawn_blocking(move || registry.look())
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-    }
-
-    async fn customers(&self) {
-        let admitted = match self.routes.look() {
+    async fn customers(self: &Arc<Self>) {
+        let look = |this: &Self| this.routes.look().map(|text| (this.routes.has_seen(&text), text));
+        let looked = match self.blocking(look).await {
+            Ok((true, _)) => return,
             // Half a file of customers is a file of fewer customers, so this one has to have settled, too.
-            Ok(text) if !self.routes.has_seen(&text) => {
+            Ok((false, text)) => {
                 sleep(SETTLED).await;
-                match self.routes.look() {
-                    Ok(again) if again == text => self.routes.admit(&text, self.registry.current().type_names()),
+                match self.blocking(look).await {
+                    Ok((_, again)) if again == text => Ok(text),
                     // It is being written; another look will come.
                     Ok(_) => return self.metrics.reloads.with(&["customers", "unsettled"]).add(1),
                     Err(error) => Err(error),
                 }
             }
-            Ok(_) => return,
             Err(error) => Err(error),
         };
-        let result = match admitted {
+        self.blocking(move |this| this.admit_customers(looked)).await;
+    }
+
+    fn admit_customers(&self, looked: Result<String, route::Error>) {
+        let result = match looked.and_then(|text| self.routes.admit(&text, self.registry.current().type_names())) {
             Ok(None) => return,
             Ok(Some(router)) => {
                 info!(customers = router.customers().count(), "customers reloaded");

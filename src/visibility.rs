@@ -65,6 +65,19 @@ struct Held {
 }
 
 impl Held {
+    fn new(id: u64, source: &Arc<Source>, receipt_handle: &Arc<str>, received: Instant, timeout: Duration) -> Self {
+        Self {
+            id,
+            source: Arc::clone(source),
+            receipt_handle: Arc::clone(receipt_handle),
+            received,
+            lapses: AtomicU64::new(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            stale: AtomicBool::new(false),
+            is_changing: AtomicBool::new(false),
+            is_settled: AtomicBool::new(false),
+        }
+    }
+
     fn lapses(&self) -> Instant {
         self.received + Duration::from_millis(self.lapses.load(Ordering::Acquire))
     }
@@ -102,10 +115,35 @@ impl Hold {
         self.held.is_stale()
     }
 
+    /// For whoever acts for the message without holding it.
+    pub fn ownership(&self) -> Ownership {
+        Ownership(Arc::clone(&self.held))
+    }
+
     /// Notes that the message's outcome was reached. It stays hidden, but it is not given back any more: whoever got it
     /// would publish it a second time.
     pub fn settle(&self) {
         self.held.is_settled.store(true, Ordering::Release);
+    }
+}
+
+/// Knows whether a message is still ours, and keeps nothing hidden.
+#[derive(Debug, Clone)]
+pub struct Ownership(Arc<Held>);
+
+impl Ownership {
+    /// Whether the message has, or may have, a new owner, as [`Hold::is_stale`] says.
+    pub fn is_lost(&self) -> bool {
+        self.0.is_stale()
+    }
+}
+
+#[cfg(test)]
+impl Ownership {
+    /// Of a message that stays ours for so long.
+    pub(crate) fn for_tests(timeout: Duration) -> Self {
+        let source = Arc::new(Source::for_tests());
+        Self(Arc::new(Held::new(0, &source, &"receipt".into(), Instant::now(), timeout)))
     }
 }
 
@@ -131,16 +169,7 @@ impl Visibility {
     /// Takes a message whose visibility timeout counts from `received` on.
     pub fn hold(&self, source: &Arc<Source>, receipt_handle: &Arc<str>, received: Instant) -> Hold {
         let id = self.table.next.fetch_add(1, Ordering::Relaxed);
-        let held = Arc::new(Held {
-            id,
-            source: Arc::clone(source),
-            receipt_handle: Arc::clone(receipt_handle),
-            received,
-            lapses: AtomicU64::new(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX)),
-            stale: AtomicBool::new(false),
-            is_changing: AtomicBool::new(false),
-            is_settled: AtomicBool::new(false),
-        });
+        let held = Arc::new(Held::new(id, source, receipt_handle, received, self.timeout));
         self.table.held().insert(id, Arc::clone(&held));
         Hold { held, table: Arc::clone(&self.table) }
     }

@@ -24,6 +24,7 @@ impl Config {
         rules.route(self);
         rules.retry(self);
         rules.receive(self);
+        rules.dedupe(self);
         rules.log(self);
         if self.descriptors.path.as_os_str().is_empty() {
             rules.refuse("descriptors.path", "must not be empty");
@@ -57,6 +58,16 @@ impl Rules {
         }
         if config.aws.endpoint_url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
             self.refuse("aws.endpoint_url", "is not a URL such as `http://localhost:4566`");
+        }
+    }
+
+    fn dedupe(&mut self, config: &Config) {
+        // The URL may hold a password, so it is not repeated.
+        if config.dedupe.redis_url.as_ref().is_some_and(|url| redis::parse_redis_url(url).is_none()) {
+            self.refuse(
+                "dedupe.redis_url",
+                "is not a URL such as `redis://host:6379` or, with TLS, `rediss://host:6379`",
+            );
         }
     }
 
@@ -268,6 +279,7 @@ mod tests {
             "route: {broadcast: ['*', 'shop.*.Heartbeat', 'a_1.v1.X*']}",
             "taps: {customer: [tenant_id, meta.account_id, _a.b]}",
             "retry: {min_seconds: 5, max_seconds: 5}",
+            "dedupe: {redis_url: 'rediss://user:secret@cache.example.internal:6380/1'}",
         ] {
             assert_eq!(problems(yaml), "", "{yaml}");
         }
@@ -375,6 +387,8 @@ mod tests {
             "confluent: {schemas_file: '', registry_url: 'registry:8081'}",
             "descriptors: {path: ''}\nroute: {customers_file: ''}\nprofiles: {'': {}}",
             "retry: {min_seconds: 400}",
+            "receive: {min_pollers: 9, max_pollers: 8}",
+            "dedupe: {redis_url: 'http://secret@cache:6379'}",
         ];
         insta::assert_snapshot!(yamls.map(problems).concat(), @r#"
         aws.region: is not a region such as `eu-west-1`
@@ -397,6 +411,8 @@ mod tests {
         descriptors.path: must not be empty
         profiles.: a profile needs a name
         retry: min_seconds (400) is more than max_seconds (300)
+        receive: min_pollers (9) is more than max_pollers (8)
+        dedupe.redis_url: is not a URL such as `redis://host:6379` or, with TLS, `rediss://host:6379`
         "#);
     }
 }

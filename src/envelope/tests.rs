@@ -125,6 +125,14 @@ fn zstd(payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_hundred_thousand_empty_frames_cost_no_more_than_their_bytes() {
+    // Each asks for a window of 8 MiB, and has one empty block.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68, 0x01, 0x00, 0x00];
+    let opened = open(&frame.repeat(100_000), &[("content-encoding", "zstd")], Framing::None);
+    assert_eq!(opened.unwrap().0, b"");
+}
+
+#[test]
 fn a_content_encoding_is_undone() {
     let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7][..], &zstd(PAYLOAD)].concat();
     for (name, payload) in [

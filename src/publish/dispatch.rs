@@ -9,9 +9,9 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
-use super::Pending;
 use super::call::{Answer, Caller};
 use super::lanes::{Lanes, Limits, Waiting};
+use super::{Pending, not_sent};
 use crate::aws::{Failure, Kind};
 use crate::config;
 use crate::rate::Rate;
@@ -102,6 +102,14 @@ impl Dispatch {
                 return Some(at);
             }
             let Some((topic, batch)) = self.lanes.next_batch(now) else { break };
+            let (lost, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.pending.is_lost());
+            for waiting in lost {
+                self.verdict(&topic, waiting, Err(not_sent("its message's receipt went stale while it waited")), now);
+            }
+            if batch.is_empty() {
+                self.lanes.call_is_over(&topic, now);
+                continue;
+            }
             let groups = batch.iter().filter_map(|waiting| waiting.pending.entry.group.clone()).collect();
             let call = self.caller.clone().publish(Arc::clone(&topic), batch);
             let id = self.calls.spawn(call).id();
@@ -195,7 +203,7 @@ impl Dispatch {
     }
 
     fn verdict(&mut self, topic: &Arc<str>, waiting: Waiting, verdict: Result<(), Failure>, now: Instant) {
-        let Pending { entry, verdict: answer } = waiting.pending;
+        let Pending { entry, verdict: answer, .. } = waiting.pending;
         if verdict.is_ok() {
             self.metrics.entry_published(&entry.event_type, entry.customer.as_deref());
         }

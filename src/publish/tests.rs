@@ -18,6 +18,11 @@ fn entry(body: &str) -> Entry {
     }
 }
 
+/// A message that stays ours for the length of a test.
+fn ours() -> Ownership {
+    Ownership::for_tests(Duration::from_secs(3_600))
+}
+
 /// Publishes these bodies at the same time, with these answers to the calls; the outcome of each.
 async fn publish(
     bodies: &[&str],
@@ -31,7 +36,7 @@ async fn publish(
     let mut tasks = Vec::new();
     for body in bodies {
         let (publisher, entries) = (publisher.clone(), vec![entry(body)]);
-        tasks.push(tokio::spawn(async move { publisher.publish(entries).await.remove(0) }));
+        tasks.push(tokio::spawn(async move { publisher.publish(entries, &ours()).await.remove(0) }));
     }
     let mut outcomes = Vec::new();
     for task in tasks {
@@ -101,7 +106,7 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
         tokio::spawn(async move {
-            publisher.publish(vec![entry(body)]).await.remove(0).map_err(|error| error.is_retryable())
+            publisher.publish(vec![entry(body)], &ours()).await.remove(0).map_err(|error| error.is_retryable())
         })
     });
     let mut outcomes = Vec::new();
@@ -138,7 +143,7 @@ async fn an_event_for_two_topics_has_a_verdict_for_each() {
         Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = Entry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
-    let mut verdicts = publisher.publish(vec![entry("1"), other]).await;
+    let mut verdicts = publisher.publish(vec![entry("1"), other], &ours()).await;
     let error = verdicts.remove(1).unwrap_err();
     assert!(verdicts[0].is_ok(), "each topic for itself");
     assert!(error.is_retryable() && error.to_string().contains("globex"), "{error}");
@@ -150,6 +155,27 @@ async fn a_publisher_whose_task_is_gone_confirms_nothing() {
     let (publisher, run) =
         Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     drop(run);
-    let publish = tokio::time::timeout(Duration::from_secs(1), publisher.publish(vec![entry("1")]));
+    let ours = ours();
+    let publish = tokio::time::timeout(Duration::from_secs(1), publisher.publish(vec![entry("1")], &ours));
     assert!(publish.await.unwrap().remove(0).unwrap_err().is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_whose_message_got_a_new_owner_while_it_waited_is_not_published() {
+    let (clients, calls) = clients(|call, _| all(call.count(".Message=")));
+    let settings = config::Publish { linger_ms: 5_000, ..Default::default() };
+    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let (brief, ours) = (Ownership::for_tests(Duration::from_secs(1)), ours());
+    let given_up = publisher.publish(vec![entry("nobody waits")], &ours);
+    let (lost, kept, _) = tokio::join!(
+        publisher.publish(vec![entry("lost")], &brief),
+        publisher.publish(vec![entry("kept")], &ours),
+        tokio::time::timeout(Duration::from_secs(1), given_up),
+    );
+    assert!(lost[0].as_ref().unwrap_err().is_retryable());
+    assert!(kept[0].is_ok());
+    let calls = calls.lock().unwrap();
+    assert_eq!((calls.len(), calls[0].count(".Message=")), (1, 1));
+    assert!(calls[0].body.contains("kept"), "{}", calls[0].body);
 }

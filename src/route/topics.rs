@@ -43,33 +43,44 @@ impl TopicWatch {
         }
     }
 
-    /// Asks for every topic that is not known to be there. Says whether asking is allowed.
+    /// Asks for every topic that is not known to be there. Says whether asking is allowed, of some topic at least: one
+    /// in another account may keep that to itself.
     async fn round(&mut self) -> bool {
         let topics = self.routes.current().topics();
-        self.missing.retain(|topic, _| topics.contains(topic));
+        self.missing.retain(|topic, _| topics.binary_search(topic).is_ok());
+        let (mut denied, mut answered) = (None, !self.there.is_empty());
         for topic in topics {
+            self.metrics.topics_missing.set(self.missing.len() as f64);
             if self.there.contains(&topic) {
                 continue;
             }
             match self.ask(&topic).await {
                 Ok(()) => {
+                    answered = true;
                     if self.missing.remove(&topic).is_some() {
                         info!(topic = &*topic, "the topic is there now");
                     }
                     self.there.insert(topic);
                 }
-                Err(failure) if failure.kind == Kind::Denied => {
-                    warn!(%failure, "may not ask whether topics are there (sns:GetTopicAttributes); going on without");
-                    return false;
+                Err(failure) if failure.kind == Kind::Denied => denied = Some(failure),
+                Err(failure) => {
+                    answered = true;
+                    // Of any other failure nothing follows; the next round asks again.
+                    if failure.kind == Kind::NotFound {
+                        self.note_missing(topic, &failure);
+                    }
                 }
-                Err(failure) if failure.kind == Kind::NotFound => self.note_missing(topic, &failure),
-                // Nothing is known then; the next round asks again.
-                Err(_) => {}
             }
-            self.metrics.topics_missing.set(self.missing.len() as f64);
             sleep(PACE).await;
         }
-        true
+        self.metrics.topics_missing.set(self.missing.len() as f64);
+        match denied {
+            Some(failure) if !answered => {
+                warn!(%failure, "may not ask whether topics are there (sns:GetTopicAttributes); going on without");
+                false
+            }
+            _ => true,
+        }
     }
 
     async fn ask(&self, topic: &str) -> Result<(), Failure> {
@@ -141,6 +152,29 @@ mod tests {
     async fn where_asking_is_not_allowed_it_is_left() {
         let (mut watch, metrics) = watch(|_, _| sns_error(403, "AuthorizationError"));
         assert!(!watch.round().await);
-        assert_eq!(metrics.calls.sum(), 1);
+        assert_eq!(metrics.calls.sum(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_topic_that_may_not_be_asked_about_hides_no_other() {
+        let (mut watch, metrics) = watch(|body, _| match body.contains("acme") {
+            true => sns_error(403, "AuthorizationError"),
+            false => sns_error(404, "NotFound"),
+        });
+        assert!(watch.round().await);
+        assert!(metrics.render().contains("protobridge_topics_missing 1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_topic_that_nobody_has_any_more_is_not_missing() {
+        let (mut watch, metrics) = watch(|body, _| match body.contains("globex") {
+            true => sns_error(404, "NotFound"),
+            false => (200, THERE.to_owned()),
+        });
+        assert!(watch.round().await);
+        let text = "customers: [{id: acme, topic: 'arn:aws:sns:eu-west-1:123456789012:acme'}]";
+        watch.routes.admit(text, ["a.B"]).unwrap().unwrap();
+        assert!(watch.round().await);
+        assert!(metrics.render().contains("protobridge_topics_missing 0"));
     }
 }

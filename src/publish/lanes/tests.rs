@@ -4,6 +4,7 @@ use tokio::time::advance;
 use super::*;
 use crate::dedupe::Pair;
 use crate::publish::{Attributes, Entry};
+use crate::visibility::Ownership;
 
 const LIMITS: Limits = Limits { bytes: 1_000, linger: Duration::from_millis(10), calls: 4, calls_per_topic: 2 };
 
@@ -18,7 +19,8 @@ fn pending(topic: &str, body: &str, group: Option<&str>) -> Pending {
         deduplication_id: None,
         pair: Pair::new("a.B", body, topic),
     };
-    Pending { entry, verdict: oneshot::channel().0 }
+    let ownership = Ownership::for_tests(Duration::from_secs(3_600));
+    Pending { entry, verdict: oneshot::channel().0, ownership }
 }
 
 fn push(lanes: &mut Lanes, topic: &str, bodies: &[&str]) {
