@@ -44,7 +44,8 @@ pub enum Settled {
 }
 
 impl Settled {
-    fn label(self) -> &'static str {
+    /// Its label in metrics and traces.
+    pub fn label(self) -> &'static str {
         match self {
             Self::Published => "published",
             Self::Filtered => "filtered",

@@ -124,6 +124,7 @@ impl Poller {
             System::ApproximateFirstReceiveTimestamp,
             System::ApproximateReceiveCount,
             System::MessageGroupId,
+            System::AwsTraceHeader,
         ];
         let request = self
             .clients
