@@ -1,0 +1,202 @@
+{{/*
+What the schema cannot say. Each sentence names the key, the value and the way out; all of them come at once.
+*/}}
+{{- define "protobridge.validate" -}}
+{{- $root := . }}
+{{- $v := .Values }}
+{{- $mebibyte := 1048576 }}
+{{- $problems := list }}
+
+{{- $name := include "protobridge.fullname" . }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
+{{- $problems = append $problems (printf "the full name is %q, and a Service's name is of lower-case letters, digits and -, with a letter first: set fullnameOverride to such a name" $name) }}
+{{- end }}
+{{- if not $v.image.repository }}
+{{- $problems = append $problems "image.repository is empty: there is no public image; build one with the Dockerfile, push it to your registry and name it here" }}
+{{- end }}
+
+{{- /* The configuration. */}}
+{{- if not $v.config.queues }}
+{{- $problems = append $problems "config.queues is empty: name at least one queue to receive from, such as [{url: https://sqs.eu-west-1.amazonaws.com/123456789012/events}]" }}
+{{- end }}
+{{- $path := dig "descriptors" "path" "" $v.config }}
+{{- if and $path (ne $path (include "protobridge.path.descriptors" .)) }}
+{{- $problems = append $problems (printf "config.descriptors.path is %q, but the chart mounts the sets at %q: leave the key out, and say under `descriptors` where they come from" $path (include "protobridge.path.descriptors" .)) }}
+{{- end }}
+{{- $file := dig "route" "customers_file" "" $v.config }}
+{{- $mounted := printf "%s/customers.yaml" (include "protobridge.path.customers" .) }}
+{{- if and $file (ne $file $mounted) }}
+{{- $problems = append $problems (printf "config.route.customers_file is %q, but the chart mounts the customers at %q: leave the key out, and say under `customers` where they come from" $file $mounted) }}
+{{- end }}
+{{- $listen := include "protobridge.listen" . }}
+{{- $port := include "protobridge.adminPort" . | int64 }}
+{{- if regexMatch "^(127\\.|\\[::1\\]|localhost)" $listen }}
+{{- $problems = append $problems (printf "config.admin.listen is %q, which the kubelet cannot reach: listen on 0.0.0.0 or [::]" $listen) }}
+{{- end }}
+{{- if or (lt $port 1024) (gt $port 65535) }}
+{{- $problems = append $problems (printf "config.admin.listen is %q: probes need a port that is fixed, and a user without rights one from 1024 to 65535, such as 0.0.0.0:8080" $listen) }}
+{{- end }}
+{{- range $key, $url := dict "dedupe.redis_url" (dig "dedupe" "redis_url" "" $v.config) "confluent.registry_url" (dig "confluent" "registry_url" "" $v.config) }}
+{{- if and $url (regexMatch "^[a-z]+://[^/@]*:[^/@]+@" $url) }}
+{{- $problems = append $problems (printf "config.%s holds a password, and everyone who may read ConfigMaps would see it: put the URL into a Secret, and name that in extraEnv: {name: PROTOBRIDGE_%s, valueFrom: {secretKeyRef: …}}" $key ($key | replace "." "_" | upper)) }}
+{{- end }}
+{{- end }}
+{{- if hasKey $v.configFiles "protobridge.yaml" }}
+{{- $problems = append $problems "configFiles has protobridge.yaml, which is the name of the configuration file: write its keys under `config`" }}
+{{- end }}
+{{- range $name, $_ := $v.configFiles }}
+{{- if not (regexMatch "^[-._a-zA-Z0-9]+$" $name) }}
+{{- $problems = append $problems (printf "configFiles has the name %q: a file in a ConfigMap has a name of letters, digits, -, _ and ., and no folder" $name) }}
+{{- end }}
+{{- end }}
+{{- $bytes := len (include "protobridge.config" .) }}
+{{- range $v.configFiles }}{{ $bytes = add $bytes (len .) }}{{ end }}
+{{- if gt (int64 $bytes) (int64 $mebibyte) }}
+{{- $problems = append $problems (printf "config and configFiles have %d bytes together, and a ConfigMap holds %d: mount the larger files with extraVolumes and extraVolumeMounts" (int64 $bytes) $mebibyte) }}
+{{- end }}
+{{- range $owned, $key := dict "PROTOBRIDGE_DESCRIPTORS_PATH" "descriptors" "PROTOBRIDGE_ROUTE_CUSTOMERS_FILE" "customers" "PROTOBRIDGE_ADMIN_LISTEN" "config.admin.listen" "PROTOBRIDGE_SHUTDOWN_DRAIN_TIMEOUT_SECONDS" "config.shutdown.drain_timeout_seconds" }}
+{{- if include "protobridge.hasVariable" (list $root $owned) }}
+{{- $problems = append $problems (printf "extraEnv has %s, which would win over what the chart counts on: set `%s` instead" $owned $key) }}
+{{- end }}
+{{- end }}
+
+{{- /* Customers. */}}
+{{- $sources := include "protobridge.customerSources" . | splitList " " | compact }}
+{{- if gt (len $sources) 1 }}
+{{- $problems = append $problems (printf "customers has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
+{{- end }}
+{{- $nobody := list (dig "route" "without_customer" "quarantine" $v.config) (dig "route" "unknown_customer" "quarantine" $v.config) | uniq | join " " }}
+{{- if and (not $sources) (eq $nobody "quarantine") }}
+{{- $problems = append $problems "customers has no source, so every event would go to quarantine: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, or another policy in config.route.unknown_customer" }}
+{{- end }}
+{{- $template := dig "route" "topic_template" "" $v.config }}
+{{- $profiles := append (keys (dig "profiles" (dict) $v.config)) "default" }}
+{{- $ids := dict }}
+{{- range $index, $customer := $v.customers.inline }}
+{{- if hasKey $ids $customer.id }}
+{{- $problems = append $problems (printf "customers.inline[%d].id %q is there twice: remove one of them" $index $customer.id) }}
+{{- end }}
+{{- $_ := set $ids $customer.id true }}
+{{- if not (or $customer.topic $template) }}
+{{- $problems = append $problems (printf "customers.inline[%d] (%s) has no topic: give it one, or set config.route.topic_template" $index $customer.id) }}
+{{- end }}
+{{- if and $customer.profile (not (has $customer.profile $profiles)) }}
+{{- $problems = append $problems (printf "customers.inline[%d] (%s) has the profile %q, which config.profiles does not have: add it there, or choose from %s" $index $customer.id $customer.profile (join ", " (uniq $profiles | sortAlpha))) }}
+{{- end }}
+{{- end }}
+{{- $bytes = len (include "protobridge.customers" .) }}
+{{- if gt $bytes $mebibyte }}
+{{- $problems = append $problems (printf "customers.inline has %d bytes, and a ConfigMap holds %d: shorten it with config.route.topic_template, or put the file on a volume and set customers.persistentVolumeClaim.claimName" $bytes $mebibyte) }}
+{{- end }}
+
+{{- /* Descriptor sets. */}}
+{{- $sources = include "protobridge.descriptorSources" . | splitList " " | compact }}
+{{- if not $sources }}
+{{- $problems = append $problems "descriptors has no source: set one of descriptors.inline, descriptors.existingConfigMap, descriptors.persistentVolumeClaim.claimName, descriptors.image.reference, descriptors.s3.uri" }}
+{{- end }}
+{{- if gt (len $sources) 1 }}
+{{- $problems = append $problems (printf "descriptors has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
+{{- end }}
+{{- range $name, $set := $v.descriptors.inline }}
+{{- if not (regexMatch "^[-_a-zA-Z0-9][-._a-zA-Z0-9]*\\.(desc|binpb|pb)$" $name) }}
+{{- $problems = append $problems (printf "descriptors.inline has the name %q: the service reads files whose names end in .desc, .binpb or .pb, and a ConfigMap takes letters, digits, -, _ and ." $name) }}
+{{- end }}
+{{- $text := include "protobridge.base64" $set }}
+{{- if or (not $text) (ne (b64enc (b64dec $text)) $text) }}
+{{- $problems = append $problems (printf "descriptors.inline.%s is not base64: pass `--set-file` the output of `base64 %s`, not the set itself" $name $name) }}
+{{- end }}
+{{- end }}
+{{- $bytes = include "protobridge.inlineBytes" . | int64 }}
+{{- if gt $bytes (int64 $mebibyte) }}
+{{- $problems = append $problems (printf "descriptors.inline has %d bytes, and a ConfigMap holds %d: use descriptors.s3, descriptors.image or descriptors.persistentVolumeClaim, or compile without --include_source_info" $bytes $mebibyte) }}
+{{- end }}
+{{- if and $v.descriptors.image.reference (semverCompare "<1.31.0-0" .Capabilities.KubeVersion.Version) }}
+{{- $problems = append $problems (printf "descriptors.image needs Kubernetes 1.31 or newer, and this is %s: use descriptors.s3 or descriptors.persistentVolumeClaim" .Capabilities.KubeVersion.Version) }}
+{{- end }}
+
+{{- /* Identity. */}}
+{{- if and $v.aws.irsa.roleArn $v.aws.podIdentity.enabled }}
+{{- $problems = append $problems "aws.irsa.roleArn and aws.podIdentity.enabled are both set: IRSA would win in the SDK; keep one" }}
+{{- end }}
+{{- if and $v.aws.irsa.roleArn (not $v.serviceAccount.create) }}
+{{- $problems = append $problems "aws.irsa.roleArn is set, but serviceAccount.create is false, so the chart cannot annotate it: annotate that ServiceAccount with eks.amazonaws.com/role-arn yourself, and leave aws.irsa.roleArn empty" }}
+{{- end }}
+
+{{- /* Pods. */}}
+{{- $drain := include "protobridge.drainTimeout" . | int64 }}
+{{- if lt (include "protobridge.gracePeriod" . | int64) (add $drain 5) }}
+{{- $problems = append $problems (printf "terminationGracePeriodSeconds is %s, and config.shutdown.drain_timeout_seconds %d: the kubelet would kill a pod that is still draining; leave it out, set it to %d or more, or shorten the drain" (include "protobridge.gracePeriod" .) $drain (add $drain 5)) }}
+{{- end }}
+{{- $surge := toString $v.strategy.rollingUpdate.maxSurge }}
+{{- if and (eq $v.strategy.type "RollingUpdate") (has $surge (list "0" "0%")) (has (toString $v.strategy.rollingUpdate.maxUnavailable) (list "0" "0%")) }}
+{{- $problems = append $problems "strategy.rollingUpdate.maxSurge and maxUnavailable are both 0, so no pod could ever be replaced: set one of them to 1" }}
+{{- end }}
+{{- $budget := $v.podDisruptionBudget }}
+{{- if and $budget.enabled (not (kindIs "invalid" $budget.minAvailable)) (not (kindIs "invalid" $budget.maxUnavailable)) }}
+{{- $problems = append $problems (printf "podDisruptionBudget.minAvailable is %v and maxUnavailable %v: Kubernetes takes one of them; set the other to null" $budget.minAvailable $budget.maxUnavailable) }}
+{{- end }}
+
+{{- /* Scaling. */}}
+{{- $hpa := $v.autoscaling.hpa }}
+{{- $keda := $v.autoscaling.keda }}
+{{- if and $hpa.enabled $keda.enabled }}
+{{- $problems = append $problems "autoscaling.hpa.enabled and autoscaling.keda.enabled are both true: KEDA makes an HPA of its own, and the two would fight; keep one" }}
+{{- end }}
+{{- if $hpa.enabled }}
+{{- if gt (int64 $hpa.minReplicas) (int64 $hpa.maxReplicas) }}
+{{- $problems = append $problems (printf "autoscaling.hpa.minReplicas is %d, and maxReplicas %d: raise maxReplicas" (int64 $hpa.minReplicas) (int64 $hpa.maxReplicas)) }}
+{{- end }}
+{{- if and (not $hpa.targetCPUUtilizationPercentage) (not $hpa.metrics) }}
+{{- $problems = append $problems "autoscaling.hpa.enabled is true, but it has nothing to go by: set targetCPUUtilizationPercentage or metrics" }}
+{{- end }}
+{{- if and $hpa.targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" $v.resources)) }}
+{{- $problems = append $problems "autoscaling.hpa.targetCPUUtilizationPercentage is a share of resources.requests.cpu, which is not set: set it, or targetCPUUtilizationPercentage to null and metrics to others" }}
+{{- end }}
+{{- end }}
+{{- if $keda.enabled }}
+{{- if gt (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount) }}
+{{- $problems = append $problems (printf "autoscaling.keda.minReplicaCount is %d, and maxReplicaCount %d: raise maxReplicaCount" (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount)) }}
+{{- end }}
+{{- if gt (int64 $keda.fallback.replicas) (int64 $keda.maxReplicaCount) }}
+{{- $problems = append $problems (printf "autoscaling.keda.fallback.replicas is %d, and maxReplicaCount %d: lower the one or raise the other" (int64 $keda.fallback.replicas) (int64 $keda.maxReplicaCount)) }}
+{{- end }}
+{{- range $index, $queue := $v.config.queues }}
+{{- if not (include "protobridge.region" (list $root $queue.url)) }}
+{{- $problems = append $problems (printf "config.aws.region is not set, and config.queues[%d].url %q does not tell it: KEDA has to know the region" $index $queue.url) }}
+{{- end }}
+{{- end }}
+{{- range $v.extraEnv }}
+{{- if regexMatch "^PROTOBRIDGE_QUEUES_[0-9]+_URL$" .name }}
+{{- $problems = append $problems (printf "extraEnv has %s, which KEDA's triggers would not follow: write the URL into config.queues" .name) }}
+{{- end }}
+{{- end }}
+{{- $auth := $keda.authentication }}
+{{- if and (not $auth.existing) $auth.roleArn (eq $auth.identityOwner "workload") }}
+{{- $problems = append $problems "autoscaling.keda.authentication has roleArn and identityOwner: workload, and KEDA takes one of them: remove one" }}
+{{- end }}
+{{- if and (not $auth.existing) (not $auth.roleArn) (eq $auth.identityOwner "workload") (not $v.aws.irsa.roleArn) $v.serviceAccount.create (not (hasKey $v.serviceAccount.annotations "eks.amazonaws.com/role-arn")) }}
+{{- $problems = append $problems "autoscaling.keda.authentication.identityOwner is workload, but our ServiceAccount has no role for KEDA to read: set aws.irsa.roleArn, or identityOwner to keda and give KEDA's operator sqs:GetQueueAttributes" }}
+{{- end }}
+{{- end }}
+
+{{- /* Network and monitoring. */}}
+{{- if and $v.networkPolicy.enabled (not (include "protobridge.redisPort" .)) (include "protobridge.hasVariable" (list . "PROTOBRIDGE_DEDUPE_REDIS_URL")) }}
+{{- $problems = append $problems "networkPolicy.enabled is true, and the URL of Redis comes from a variable: set networkPolicy.redisPort, or Redis would be out of reach" }}
+{{- end }}
+{{- if and $v.serviceMonitor.enabled $v.podMonitor.enabled }}
+{{- $problems = append $problems "serviceMonitor.enabled and podMonitor.enabled are both true: each pod would be scraped twice and counted twice; keep one" }}
+{{- end }}
+{{- if $v.prometheusRule.enabled }}
+{{- $alerts := list }}
+{{- range (.Files.Get "files/rules.yaml" | fromYaml).groups }}{{ range .rules }}{{ if .alert }}{{ $alerts = append $alerts .alert }}{{ end }}{{ end }}{{ end }}
+{{- range $v.prometheusRule.disabled }}
+{{- if not (has . $alerts) }}
+{{- $problems = append $problems (printf "prometheusRule.disabled has %q, which is no alert: there are %s" . ($alerts | uniq | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- if $problems }}
+{{- fail (printf "\n\n%d problem(s) in the values:\n  - %s\n" (len $problems) (join "\n  - " $problems)) }}
+{{- end }}
+{{- end }}

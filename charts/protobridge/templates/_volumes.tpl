@@ -1,0 +1,94 @@
+{{/* Where customers and descriptor sets come from, as volumes; and the containers that fetch sets from S3. */}}
+
+{{- define "protobridge.customersVolume" -}}
+{{- $c := .Values.customers }}
+{{- if $c.persistentVolumeClaim.claimName -}}
+persistentVolumeClaim:
+  claimName: {{ $c.persistentVolumeClaim.claimName | quote }}
+  readOnly: true
+{{- else if $c.existingConfigMap.name -}}
+configMap:
+  name: {{ $c.existingConfigMap.name | quote }}
+  items:
+    - key: {{ $c.existingConfigMap.key | quote }}
+      path: "customers.yaml"
+{{- else -}}
+configMap:
+  name: {{ printf "%s-customers" (include "protobridge.fullname" .) | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "protobridge.descriptorsVolume" -}}
+{{- $d := .Values.descriptors }}
+{{- if $d.s3.uri -}}
+emptyDir:
+  sizeLimit: {{ $d.s3.sizeLimit | quote }}
+{{- else if $d.image.reference -}}
+image:
+  reference: {{ $d.image.reference | quote }}
+  pullPolicy: {{ $d.image.pullPolicy | quote }}
+{{- else if $d.persistentVolumeClaim.claimName -}}
+persistentVolumeClaim:
+  claimName: {{ $d.persistentVolumeClaim.claimName | quote }}
+  readOnly: true
+{{- else if $d.existingConfigMap -}}
+configMap:
+  name: {{ $d.existingConfigMap | quote }}
+{{- else -}}
+configMap:
+  name: {{ printf "%s-descriptors" (include "protobridge.fullname" .) | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Once before the service starts, and then, beside it, every so often. The CLI writes under another name and renames. */}}
+{{- define "protobridge.s3Containers" -}}
+{{- $s3 := .Values.descriptors.s3 -}}
+- name: "fetch-descriptors"
+  args: {{ toJson (concat (list "s3" "sync" $s3.uri "/descriptors") $s3.args) }}
+  {{- include "protobridge.s3Container" . | nindent 2 }}
+{{- if $s3.refreshSeconds }}
+- name: "refresh-descriptors"
+  {{- /* With this it is a sidecar: it starts before the service and does not hold it up. */}}
+  restartPolicy: "Always"
+  {{- /* A shell that is process 1 ignores SIGTERM unless told otherwise, and does not run traps while a child runs in
+  the foreground. A copy that fails is tried again the next time; the sets that are there stay. */}}
+  command:
+    - "/bin/sh"
+    - "-c"
+    - "trap 'exit 0' TERM; seconds=$1; shift; while :; do sleep \"$seconds\" & wait $!; aws \"$@\" & wait $! || echo 'failed; the sets that are there stay' >&2; done"
+    - "refresh-descriptors"
+    - {{ int64 $s3.refreshSeconds | quote }}
+  args: {{ toJson (concat (list "s3" "sync" $s3.uri "/descriptors") $s3.args) }}
+  {{- include "protobridge.s3Container" . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "protobridge.s3Container" -}}
+{{- $s3 := .Values.descriptors.s3 -}}
+image: {{ include "protobridge.reference" (list $s3.image "latest") | quote }}
+imagePullPolicy: {{ $s3.image.pullPolicy | quote }}
+env:
+  {{- /* The CLI keeps its caches at home, and the root is read-only. */}}
+  - name: "HOME"
+    value: "/tmp"
+  {{- with dig "aws" "region" "" .Values.config }}
+  - name: "AWS_REGION"
+    value: {{ . | quote }}
+  {{- end }}
+  {{- with $s3.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $s3.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.containerSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  - name: "descriptors"
+    mountPath: "/descriptors"
+  - name: "tmp"
+    mountPath: "/tmp"
+{{- end }}
