@@ -30,7 +30,7 @@ use crate::receive::{Budget, Depth, Poller, Source, crew};
 use crate::registry::{self, Profiles, Registry, Snapshot};
 use crate::reload::Reload;
 use crate::route::{self, Router, Routes, TopicWatch};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces, TracesError};
 use crate::visibility::{Releaser, Visibility};
 
 /// Why the service does not start.
@@ -57,6 +57,9 @@ pub enum Error {
     /// The store of the duplicate window cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The admin endpoint cannot listen.
     #[error("cannot listen on {address}: {error}; set `admin.listen` to a free address and port")]
     Listen {
@@ -71,7 +74,7 @@ impl Error {
     /// Whether the configuration or a file that it names is to blame, rather than the world outside.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Descriptors(_) | Self::Customers(_) | Self::Schemas(_) | Self::Store(_) => true,
+            Self::Descriptors(_) | Self::Customers(_) | Self::Schemas(_) | Self::Store(_) | Self::Traces(_) => true,
             Self::SchemaRegistry(error) => matches!(error, confluent::SetUpError::Url),
             Self::Objects(error) => matches!(error, objects::SetUpError::Settings(_)),
             Self::Queue(_) | Self::Listen { .. } => false,
@@ -151,6 +154,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     state: Arc<admin::State>,
     address: SocketAddr,
+    traces: Traces,
     drain_timeout: Duration,
 }
 
@@ -206,7 +210,8 @@ impl App {
             schemas: Schemas::new(&config.confluent, schemas)?,
         };
         let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(&metrics))?;
-        let handles = Ends { window, publisher, quarantine, releaser, deleter };
+        let traces = Traces::new(&config.traces)?;
+        let handles = Ends { window, publisher, quarantine, releaser, deleter, traces: traces.clone() };
         let pipeline = Arc::new(Pipeline::new(
             config,
             outside,
@@ -248,6 +253,7 @@ impl App {
             metrics,
             state,
             address,
+            traces,
             drain_timeout: config.shutdown.drain_timeout(),
         };
         app.poll(config, &clients);
@@ -327,6 +333,9 @@ impl App {
             visibility.give_back(unfinished).await
         };
         background.shutdown().await;
+        let traces = self.traces;
+        // It only fails if it panics, and then there is nothing left to export.
+        let _exported = tokio::task::spawn_blocking(move || traces.shut_down()).await;
         if given_back > 0 {
             warn!(given_back, "drain timeout: messages in flight were made visible again");
         }

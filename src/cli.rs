@@ -5,6 +5,8 @@ mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod healthcheck;
+mod iam_policy;
 mod nearest;
 mod run;
 mod schema;
@@ -52,6 +54,10 @@ enum Command {
     Descriptors(descriptors::Args),
     /// Say what consumers see: the JSON Schema of a message type, the AsyncAPI document of the customers' topics
     Schema(schema::Args),
+    /// Print the least IAM policy that the service needs with a configuration
+    IamPolicy(iam_policy::Args),
+    /// Ask the admin endpoint of a running service whether it is well; exit 0 if it is
+    Healthcheck(healthcheck::Args),
     /// About the configuration file
     Config(config::Args),
 }
@@ -66,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Transcode(args) => transcode::run(&args),
         Command::Descriptors(args) => descriptors::run(&args),
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match result {

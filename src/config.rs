@@ -13,6 +13,7 @@ mod problem;
 mod profile;
 mod route;
 mod shape;
+mod telemetry;
 mod tree;
 mod validate;
 mod variables;
@@ -30,6 +31,7 @@ pub use problem::{Error, Position, Problem, Source};
 pub use profile::{Bytes, Enums, FieldNames, Int64, Profile};
 pub use route::{Nobody, Route};
 pub use shape::{EXAMPLE, json_schema};
+pub use telemetry::{Log, LogFormat, Metrics, Traces};
 
 /// Configuration of protobridge.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +71,8 @@ pub struct Config {
     pub log: Log,
     /// Metrics.
     pub metrics: Metrics,
+    /// Traces.
+    pub traces: Traces,
 }
 
 /// How AWS is reached. Credentials come from the SDK's default chain: environment, shared profile, web identity
@@ -185,43 +189,6 @@ impl Default for Admin {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)) }
     }
-}
-
-/// Logging.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// `auto` is `human` on a terminal and `json` otherwise.
-    pub format: LogFormat,
-    /// Level, or tracing directives such as `info,protobridge::publish=debug`.
-    pub level: String,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: LogFormat::Auto, level: "info".into() }
-    }
-}
-
-/// Format of the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// `human` on a terminal, `json` otherwise.
-    #[default]
-    Auto,
-    /// One readable line an event.
-    Human,
-    /// One JSON object an event.
-    Json,
-}
-
-/// Metrics.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Metrics {
-    /// Label published entries with the customer's id. Off by default: ten thousand customers are ten thousand series.
-    pub customer_label: bool,
 }
 
 impl Queue {

@@ -1,4 +1,5 @@
-//! An HTTP client for what the AWS SDK does not speak: S3 through `object_store`, and schema registries.
+//! An HTTP client for what the AWS SDK does not speak: S3 through `object_store`, schema registries, and collectors of
+//! traces.
 //!
 //! One attempt a call, with a deadline; whoever calls decides about another.
 
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
@@ -55,11 +56,25 @@ impl Http {
         let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
+        let (head, body) = self.page(request, most).await?.into_parts();
+        Ok((head.status, body))
+    }
+
+    /// Sends a request whose body is at hand, and takes at most that many bytes of the answer's, within the time for an
+    /// attempt.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    pub async fn send(&self, request: Request<Bytes>, most: usize) -> Result<Response<Bytes>, String> {
+        self.page(request.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync()), most).await
+    }
+
+    async fn page(&self, request: Request<Body>, most: usize) -> Result<Response<Bytes>, String> {
         let page = async {
             let answer = self.client.request(request).await.map_err(|error| chain(&error))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), most).collect().await.map_err(|error| chain(&*error))?;
-            Ok((status, body.to_bytes()))
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, most).collect().await.map_err(|error| chain(&*error))?;
+            Ok(Response::from_parts(head, body.to_bytes()))
         };
         timeout(self.attempt, page).await.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.attempt)))
     }

@@ -18,6 +18,7 @@ pub mod delete;
 pub mod embedded;
 pub mod envelope;
 pub mod http;
+pub mod iam;
 pub mod objects;
 pub mod outcome;
 pub mod pipeline;

@@ -29,7 +29,7 @@ use crate::publish::{self, Entry, Publisher};
 use crate::receive::{Message, Receipt, Received, Source};
 use crate::registry::{EventType, Registry, Snapshot};
 use crate::route::{Decision, Destination, Routes};
-use crate::telemetry::{Metrics, Seldom};
+use crate::telemetry::{Metrics, Seldom, Trace, Traces};
 use crate::transcode::Transcoder;
 use crate::visibility::Releaser;
 
@@ -47,8 +47,15 @@ pub struct Pipeline {
     quarantine: Quarantine,
     releaser: Releaser,
     deleter: Deleter,
+    traces: Traces,
     metrics: Arc<Metrics>,
     logs: Logs,
+}
+
+/// What is found out about a message on its way.
+struct Known<'s> {
+    event_type: Option<&'s Arc<EventType>>,
+    trace: Trace,
 }
 
 /// Repeated lines of the log.
@@ -72,6 +79,8 @@ pub struct Ends {
     pub releaser: Releaser,
     /// Takes what is done.
     pub deleter: Deleter,
+    /// Takes the spans.
+    pub traces: Traces,
 }
 
 impl Pipeline {
@@ -97,6 +106,7 @@ impl Pipeline {
             quarantine: ends.quarantine,
             releaser: ends.releaser,
             deleter: ends.deleter,
+            traces: ends.traces,
             metrics,
             logs: Logs {
                 duplicates: Seldom::new(period),
@@ -145,14 +155,14 @@ impl Pipeline {
     async fn carry(&self, received: Received) -> Option<Duration> {
         let Received { message, mut receipt } = received;
         let snapshot = self.registry.current();
-        let mut event = None;
-        let prepared = self.open(&snapshot, &message, &mut event).await;
-        receipt.account.open(event.map(|event: &Arc<EventType>| &event.name));
+        let mut known = Known { event_type: None, trace: self.traces.begin(&message) };
+        let prepared = self.open(&snapshot, &message, &mut known).await;
+        receipt.account.open(known.event_type.map(|event_type| &event_type.name));
         let outcome = match prepared {
             Ok(entries) => self.publish(&message, &receipt, entries).await,
             Err(outcome) => outcome,
         };
-        self.settle(message, receipt, event.map(|event| &*event.schema_hash), outcome).await
+        self.settle(message, receipt, known, outcome).await
     }
 
     /// Publishes an event to each of its topics that has not had it yet.
@@ -234,10 +244,11 @@ impl Pipeline {
         snapshot: &'s Snapshot,
         message: &Message,
         envelope: &Envelope<'_>,
-        known: &mut Option<&'s Arc<EventType>>,
+        known: &mut Known<'s>,
     ) -> Result<Vec<Entry>, Outcome> {
+        known.trace.follow(|name| envelope.attribute(name));
         let event_type = self.event_type(snapshot, message, envelope)?;
-        *known = Some(event_type);
+        known.event_type = Some(event_type);
 
         let router = self.routes.current();
         let named = envelope.attribute(&self.customer_attribute);
@@ -248,7 +259,8 @@ impl Pipeline {
             Decision::Out(filtered) => return Err(Outcome::Filtered(filtered)),
             Decision::Nobody(verdict) => return Err(verdict.into()),
         };
-        let event = Event::new(message, envelope, event_type, &transcoder, &self.envelope);
+        let event = Event::new(message, envelope, event_type, &transcoder, &self.envelope, &known.trace);
+        known.trace.event(&event_type.name, event.id.as_str(), destinations.len());
         let mut entries = Vec::with_capacity(destinations.len());
         for destination in destinations {
             let body = transcoder.json(destination.profile)?;
@@ -260,7 +272,7 @@ impl Pipeline {
     fn entry(&self, event: &Event<'_>, destination: Destination, body: Arc<str>) -> Result<Entry, Verdict> {
         let fifo = destination.topic.ends_with(".fifo");
         let whose = destination.customer.as_ref().unwrap_or(&destination.topic);
-        let entry = Entry {
+        let mut entry = Entry {
             pair: Pair::new(&event.event_type.name, event.id.as_str(), whose),
             attributes: event.attributes(destination.customer.as_deref()),
             topic: destination.topic,
@@ -270,7 +282,11 @@ impl Pipeline {
             group: fifo.then(|| event.group.clone()),
             deduplication_id: fifo.then(|| event.id.as_str().to_owned()),
         };
-        let (size, most) = (entry.size(), self.publisher.max_bytes());
+        let most = self.publisher.max_bytes();
+        if entry.size() > most {
+            entry.attributes.make_room();
+        }
+        let size = entry.size();
         if size > most {
             let detail = format!("{size} bytes of JSON and attributes, and {} takes {most}", entry.topic);
             return Err(Reason::TooLarge.because(detail));
@@ -283,9 +299,10 @@ impl Pipeline {
         &self,
         message: Message,
         mut receipt: Receipt,
-        schema_hash: Option<&str>,
+        mut known: Known<'_>,
         outcome: Outcome,
     ) -> Option<Duration> {
+        let mut why = None;
         let (proof, settled): (Reached, Settled) = match outcome {
             Outcome::Published(everywhere) => {
                 let latency = self.metrics.latency.with(&[&message.source.label]);
@@ -297,17 +314,24 @@ impl Pipeline {
                 debug!(message_id = message.message_id, rule = filtered.rule(), "filtered");
                 (filtered.into(), Settled::Filtered)
             }
-            Outcome::Retry(why) => return Some(self.give_back(&message, receipt, &why).await),
+            Outcome::Retry(why) => return Some(self.give_back(&message, receipt, known, &why).await),
             Outcome::Quarantine(_) if receipt.hold.is_stale() => {
                 let why = Cause::StaleReceipt.because("its receipt went stale before it was quarantined");
-                return Some(self.give_back(&message, receipt, &why).await);
+                return Some(self.give_back(&message, receipt, known, &why).await);
             }
-            Outcome::Quarantine(verdict) => match self.store(&message, &verdict, schema_hash).await {
-                Ok(proof) => (proof, Settled::Quarantined),
-                Err(why) => return Some(self.give_back(&message, receipt, &why).await),
-            },
+            Outcome::Quarantine(verdict) => {
+                let schema_hash = known.event_type.map(|event_type| &*event_type.schema_hash);
+                match self.store(&message, &verdict, schema_hash).await {
+                    Ok(proof) => {
+                        why = Some(format!("{}: {}", verdict.reason, verdict.detail));
+                        (proof, Settled::Quarantined)
+                    }
+                    Err(why) => return Some(self.give_back(&message, receipt, known, &why).await),
+                }
+            }
         };
         receipt.account.close(settled);
+        known.trace.settled(settled.label(), why.as_deref());
         self.deleter.delete(receipt, proof).await;
         None
     }
@@ -340,7 +364,7 @@ impl Pipeline {
         self.metrics.retried.with(&[&source.label, cause.code()]).add(1);
     }
 
-    async fn give_back(&self, message: &Message, mut receipt: Receipt, why: &Retry) -> Duration {
+    async fn give_back(&self, message: &Message, mut receipt: Receipt, mut known: Known<'_>, why: &Retry) -> Duration {
         let delay = delay(&self.retry, message.receive_count);
         if let Some(kept_back) = self.logs.retried.turn() {
             let (message_id, queue, delay_seconds) = (&message.message_id, &message.source.label, delay.as_secs());
@@ -349,6 +373,7 @@ impl Pipeline {
         }
         self.note_retried(&message.source, why.cause);
         receipt.account.close(Settled::Retried);
+        known.trace.settled(Settled::Retried.label(), Some(&why.detail));
         self.releaser.release(receipt, delay).await;
         delay
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use attributes::{Attributes, EventId};
+pub use attributes::{Attributes, EventId, TRACEPARENT, TRACESTATE};
 
 use crate::aws::{Failure, Kind};
 use crate::config;

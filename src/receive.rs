@@ -74,6 +74,8 @@ pub struct Message {
     pub receive_count: u32,
     /// Its message group, if it has one.
     pub group: Option<String>,
+    /// Its `AWSTraceHeader`, if its sender is traced by X-Ray.
+    pub trace_header: Option<String>,
 }
 
 /// The right to settle one message: to delete it, or to give it back.
@@ -118,6 +120,7 @@ impl Message {
             first_received: time(System::ApproximateFirstReceiveTimestamp).unwrap_or_else(SystemTime::now),
             receive_count: count.unwrap_or(1),
             group: system.get(&System::MessageGroupId).cloned(),
+            trace_header: system.get(&System::AwsTraceHeader).cloned(),
         };
         Some((received, message.receipt_handle?.into()))
     }
@@ -200,6 +203,7 @@ impl Message {
             first_received: SystemTime::now(),
             receive_count: 1,
             group: group.map(str::to_owned),
+            trace_header: None,
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn queue_url(url: &str) -> Result<(), String> {
 }
 
 /// The host, with its port, and the path of an `http` or `https` URL; the path starts with `/` unless it is empty.
-pub(super) fn host_and_path(url: &str) -> Option<(&str, &str)> {
+pub(crate) fn host_and_path(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"))?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let is_clean = !url.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#'));

@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // What has no default, or one that cannot be written down.
-        const OWN: [&str; 13] = [
+        const OWN: [&str; 14] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/dedupe/redis_url",
@@ -315,6 +315,7 @@ mod tests {
             "/taps/customer",
             "/taps/event_time",
             "/taps/ordering",
+            "/traces/otlp_endpoint",
         ];
         let example: Value = serde_saphyr::from_str(&whole_example()).unwrap();
         for (key, schema) in keys() {

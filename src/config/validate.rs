@@ -26,6 +26,7 @@ impl Config {
         rules.receive(self);
         rules.dedupe(self);
         rules.log(self);
+        rules.traces(self);
         if self.descriptors.path.as_os_str().is_empty() {
             rules.refuse("descriptors.path", "must not be empty");
         }
@@ -68,6 +69,16 @@ impl Rules {
                 "dedupe.redis_url",
                 "is not a URL such as `redis://host:6379` or, with TLS, `rediss://host:6379`",
             );
+        }
+    }
+
+    fn traces(&mut self, config: &Config) {
+        let traces = &config.traces;
+        if let Some(url) = traces.otlp_endpoint.as_ref().filter(|url| host_and_path(url).is_none()) {
+            self.refuse("traces.otlp_endpoint", format!("{url:?} is not a URL such as `http://localhost:4318`"));
+        }
+        if !(0.0..=1.0).contains(&traces.sample_ratio) {
+            self.refuse("traces.sample_ratio", format!("{} is not a share from 0 to 1", traces.sample_ratio));
         }
     }
 
@@ -279,6 +290,7 @@ mod tests {
             "route: {broadcast: ['*', 'shop.*.Heartbeat', 'a_1.v1.X*']}",
             "taps: {customer: [tenant_id, meta.account_id, _a.b]}",
             "retry: {min_seconds: 5, max_seconds: 5}",
+            "traces: {otlp_endpoint: 'https://collector.example.internal/otlp', sample_ratio: 0.001}",
             "dedupe: {redis_url: 'rediss://user:secret@cache.example.internal:6380/1'}",
         ] {
             assert_eq!(problems(yaml), "", "{yaml}");
@@ -389,6 +401,7 @@ mod tests {
             "retry: {min_seconds: 400}",
             "receive: {min_pollers: 9, max_pollers: 8}",
             "dedupe: {redis_url: 'http://secret@cache:6379'}",
+            "traces: {otlp_endpoint: 'collector:4318', sample_ratio: 10}",
         ];
         insta::assert_snapshot!(yamls.map(problems).concat(), @r#"
         aws.region: is not a region such as `eu-west-1`
@@ -413,6 +426,8 @@ mod tests {
         retry: min_seconds (400) is more than max_seconds (300)
         receive: min_pollers (9) is more than max_pollers (8)
         dedupe.redis_url: is not a URL such as `redis://host:6379` or, with TLS, `rediss://host:6379`
+        traces.otlp_endpoint: "collector:4318" is not a URL such as `http://localhost:4318`
+        traces.sample_ratio: 10 is not a share from 0 to 1
         "#);
     }
 }

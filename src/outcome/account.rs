@@ -48,7 +48,7 @@ impl Settled {
     pub const ALL: [Self; 6] =
         [Self::Published, Self::Filtered, Self::Duplicate, Self::Quarantined, Self::Retried, Self::Abandoned];
 
-    /// The metric label.
+    /// Its label in metrics and traces.
     pub fn label(self) -> &'static str {
         match self {
             Self::Published => "published",

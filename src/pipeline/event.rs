@@ -6,9 +6,10 @@ use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 
 use crate::config;
 use crate::envelope::Envelope;
-use crate::publish::{Attributes, EventId};
+use crate::publish::{Attributes, EventId, TRACEPARENT, TRACESTATE};
 use crate::receive::Message;
 use crate::registry::EventType;
+use crate::telemetry::Trace;
 use crate::transcode::Transcoder;
 
 /// What every entry of an event has in common.
@@ -17,7 +18,8 @@ pub(super) struct Event<'e> {
     pub(super) id: EventId,
     time: String,
     pub(super) group: String,
-    traceparent: Option<&'e str>,
+    traceparent: String,
+    tracestate: String,
 }
 
 impl<'e> Event<'e> {
@@ -27,6 +29,7 @@ impl<'e> Event<'e> {
         event_type: &'e EventType,
         transcoder: &Transcoder<'_>,
         settings: &config::Envelope,
+        trace: &Trace,
     ) -> Self {
         let cloud_event = envelope.cloud_event();
         let in_event = || {
@@ -43,7 +46,8 @@ impl<'e> Event<'e> {
         // A group id has the same alphabet as a deduplication id.
         let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
         let group = message.group.clone().or_else(ordering).unwrap_or_else(|| id.as_str().to_owned());
-        Self { event_type, id, time, group, traceparent: envelope.attribute("traceparent") }
+        let (traceparent, tracestate) = trace.passed_on();
+        Self { event_type, id, time, group, traceparent, tracestate }
     }
 
     pub(super) fn attributes(&self, customer: Option<&str>) -> Attributes {
@@ -54,7 +58,8 @@ impl<'e> Event<'e> {
         attributes.add("event-time", &self.time);
         attributes.add("content-type", "application/json");
         attributes.add("schema-hash", &*self.event_type.schema_hash);
-        attributes.add("traceparent", self.traceparent.unwrap_or_default());
+        attributes.add(TRACEPARENT, &*self.traceparent);
+        attributes.add(TRACESTATE, &*self.tracestate);
         attributes
     }
 }

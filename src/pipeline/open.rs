@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Pipeline;
+use super::{Known, Pipeline};
 use crate::confluent::Schemas;
 use crate::envelope::{Envelope, Outer, Pointer};
 use crate::objects::{self, Object, Objects};
@@ -28,7 +28,7 @@ impl Pipeline {
         &self,
         snapshot: &'s Snapshot,
         message: &Message,
-        known: &mut Option<&'s Arc<EventType>>,
+        known: &mut Known<'s>,
     ) -> Result<Vec<Entry>, Outcome> {
         let bad_envelope = |error| Reason::BadEnvelope.because(error);
         let outer = Outer::read(&message.body, &message.attributes);

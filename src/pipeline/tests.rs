@@ -51,7 +51,7 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
         objects: crate::objects::Objects::new(&config, &clients.shared).unwrap(),
         schemas: crate::confluent::Schemas::new(&config.confluent, None).unwrap(),
     };
-    let ends = Ends { window, publisher, quarantine, releaser, deleter };
+    let ends = Ends { window, publisher, quarantine, releaser, deleter, traces: Traces::default() };
     Stage {
         pipeline: Arc::new(Pipeline::new(&config, outside, registry, routes, ends, Arc::clone(&metrics))),
         visibility: Visibility::new(clients.sqs, Arc::clone(&metrics), TIMEOUT),

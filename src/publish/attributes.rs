@@ -7,6 +7,11 @@ use sha2::{Digest as _, Sha256};
 /// Raw delivery to SQS discards a message with more attributes than this, without an error.
 const MAX_ATTRIBUTES: usize = 10;
 
+/// The attribute that names the trace (<https://www.w3.org/TR/trace-context/>).
+pub const TRACEPARENT: &str = "traceparent";
+/// What vendors add to [`TRACEPARENT`].
+pub const TRACESTATE: &str = "tracestate";
+
 /// String attributes, in order, at most ten.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes(Vec<(&'static str, String)>);
@@ -18,6 +23,11 @@ impl Attributes {
         if !value.is_empty() && self.0.len() < MAX_ATTRIBUTES {
             self.0.push((name, value));
         }
+    }
+
+    /// Takes the trace out, for an entry that would be too large with it.
+    pub fn make_room(&mut self) {
+        self.0.retain(|(name, _)| ![TRACEPARENT, TRACESTATE].contains(name));
     }
 
     /// Names and values.
@@ -72,6 +82,16 @@ mod tests {
         }
         assert_eq!(attributes.iter().count(), 10);
         assert_eq!(attributes.size(), 10 * ("name".len() + "String".len() + "value".len()));
+    }
+
+    #[test]
+    fn what_would_be_too_large_goes_without_its_trace() {
+        let mut attributes = Attributes::default();
+        for name in ["event-id", TRACEPARENT, TRACESTATE] {
+            attributes.add(name, "value");
+        }
+        attributes.make_room();
+        assert_eq!(attributes.iter().collect::<Vec<_>>(), [("event-id", "value")]);
     }
 
     #[test]

@@ -125,6 +125,7 @@ impl Poller {
             System::ApproximateFirstReceiveTimestamp,
             System::ApproximateReceiveCount,
             System::MessageGroupId,
+            System::AwsTraceHeader,
         ];
         let request = self
             .clients

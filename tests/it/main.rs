@@ -3,6 +3,8 @@
 //! Scenarios of the whole pipeline are written once and run against each emulator: `embedded` is the one of this
 //! crate, `ministack` is somebody else's. `tests/support` has the stage that they play on.
 
+#[path = "../support/collector.rs"]
+mod collector;
 #[path = "../support/command.rs"]
 mod command;
 #[path = "../support/descriptors.rs"]
@@ -40,6 +42,8 @@ mod admin;
 mod boto3;
 mod cli;
 mod cli_descriptors;
+mod cli_healthcheck;
+mod cli_iam_policy;
 mod cli_schema;
 mod cli_transcode;
 mod contract;
@@ -55,3 +59,4 @@ mod redelivery;
 mod reload;
 mod routing;
 mod shutdown;
+mod traces;

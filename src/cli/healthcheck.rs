@@ -1,0 +1,110 @@
+//! `protobridge healthcheck`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
+
+use super::Usage;
+use crate::aws::chain;
+use crate::config::{Admin, load};
+
+/// More of an answer than this is not shown.
+const MOST: usize = 4096;
+
+/// Arguments of `healthcheck`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+For images without a shell or curl, such as ours:
+  HEALTHCHECK CMD [\"protobridge\", \"healthcheck\"]
+
+Exit codes: 0 the service answered well, 1 it did not, 2 usage, 64 bad configuration.")]
+pub(super) struct Args {
+    /// Configuration file (YAML) whose `admin.listen` is asked [default: port 8080 of this machine]
+    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Ask this URL instead, such as http://protobridge:8080/readyz
+    #[arg(long, conflicts_with = "ready")]
+    url: Option<Uri>,
+    /// Ask whether the service receives (/readyz) rather than whether it lives (/livez)
+    #[arg(long)]
+    ready: bool,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    timeout: u64,
+}
+
+/// Asks the admin endpoint of a service that runs. Its answer goes to standard output.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let uri = uri(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(async { timeout(Duration::from_secs(args.timeout), ask(uri.clone())).await });
+    let answer = answer.unwrap_or_else(|_| bail!("no answer within {} s", args.timeout));
+    let (is_success, text) = answer.with_context(|| uri.to_string())?;
+    if !is_success {
+        bail!("{uri}: {text}");
+    }
+    println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn uri(args: &Args) -> anyhow::Result<Uri> {
+    if let Some(uri) = &args.url {
+        return match (uri.scheme_str(), uri.host()) {
+            (Some("http"), Some(_)) => Ok(uri.clone()),
+            _ => Err(Usage("--url has to be an http URL, such as http://127.0.0.1:8080/livez").into()),
+        };
+    }
+    let listen = match &args.config {
+        Some(file) => load::file(file, load::environment())?.admin.listen,
+        None => Admin::default().listen,
+    };
+    if listen.port() == 0 {
+        return Err(Usage("the port of `admin.listen` is 0, which takes a free one; name it by --url").into());
+    }
+    let path = if args.ready { "/readyz" } else { "/livez" };
+    Ok(format!("http://{}{path}", reachable(listen)).parse()?)
+}
+
+/// An address by which this machine reaches what listens there.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Whether the answer is a good one, and what it says.
+async fn ask(uri: Uri) -> anyhow::Result<(bool, String)> {
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.get(uri).await.map_err(|error| anyhow::anyhow!(chain(&error)))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MOST).collect().await.map(http_body_util::Collected::to_bytes);
+    let body = body.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    let text = text.trim();
+    Ok((status.is_success(), if text.is_empty() { status.to_string() } else { text.to_owned() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_asked_on_loopback() {
+        let reachable = |listen: &str| reachable(listen.parse().unwrap()).to_string();
+        assert_eq!(reachable("0.0.0.0:8080"), "127.0.0.1:8080");
+        assert_eq!(reachable("[::]:81"), "[::1]:81");
+        assert_eq!(reachable("10.0.0.7:9000"), "10.0.0.7:9000");
+    }
+}

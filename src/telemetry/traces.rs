@@ -1,0 +1,309 @@
+//! Traces: a span for the way of each event, and the trace that its customers go on with.
+//!
+//! A message belongs to the trace that its attributes `traceparent` and `tracestate` name (<https://www.w3.org/TR/trace-context/>),
+//! or its `AWSTraceHeader`. Our span is a child of the producer's and is linked to it, as the conventions for messaging ask
+//! (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>). Without a collector there is no span of ours, and
+//! the trace is passed on as it came.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::{
+    Link, Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
+use tokio::runtime::Handle;
+use tracing::warn;
+
+use super::Seldom;
+use crate::config;
+use crate::http::Http;
+use crate::receive::Message;
+
+/// How long a batch of spans may take, and at the end of the service the last one.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// More of a collector's answer than this is not read.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Why there can be no traces.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The certificates of the system cannot be read.
+    #[error("traces.otlp_endpoint: cannot read the system's certificates: {0}")]
+    Certificates(#[from] std::io::Error),
+    /// The exporter does not take the endpoint, or one of OpenTelemetry's variables.
+    #[error("traces.otlp_endpoint: {0}; see also the OTEL_EXPORTER_OTLP_… variables")]
+    Exporter(#[from] ExporterBuildError),
+}
+
+/// Makes the spans, where a collector is configured. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Traces(Option<Export>);
+
+#[derive(Debug, Clone)]
+struct Export {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
+
+impl Traces {
+    /// Traces as configured. Has to be called inside a runtime, which makes the exporter's calls.
+    ///
+    /// # Errors
+    /// When the exporter cannot be set up; whether the collector answers is not asked.
+    pub fn new(settings: &config::Traces) -> Result<Self, SetUpError> {
+        let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Self(None)) };
+        let client = Client {
+            http: Http::new(EXPORT_TIMEOUT, EXPORT_TIMEOUT)?,
+            runtime: Handle::current(),
+            log: Arc::new(Seldom::new(Duration::from_secs(60))),
+        };
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+            .with_timeout(EXPORT_TIMEOUT)
+            .build()?;
+        let resource = Resource::builder();
+        let is_named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
+        let resource = if is_named { resource } else { resource.with_service_name("protobridge") };
+        let resource = resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
+        let sampler = Sampler::parent_based(Sampler::TraceIdRatioBased(settings.sample_ratio));
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_sampler(sampler)
+            .with_resource(resource)
+            .build();
+        let tracer = provider.tracer("protobridge");
+        Ok(Self(Some(Export { provider, tracer })))
+    }
+
+    /// The trace of a message whose way begins now.
+    pub fn begin(&self, message: &Message) -> Trace {
+        let way = self.0.as_ref().map(|export| Way {
+            tracer: export.tracer.clone(),
+            name: format!("process {}", message.source.label),
+            began: SystemTime::now(),
+            about: vec![
+                KeyValue::new("messaging.system", "aws_sqs"),
+                KeyValue::new("messaging.operation.type", "process"),
+                KeyValue::new("messaging.operation.name", "process"),
+                KeyValue::new("messaging.destination.name", message.source.label.clone()),
+                KeyValue::new("messaging.message.id", message.message_id.clone()),
+                KeyValue::new("messaging.message.body.size", i64::try_from(message.body.len()).unwrap_or(i64::MAX)),
+                KeyValue::new("protobridge.receive_count", i64::from(message.receive_count)),
+            ],
+        });
+        let context = message.trace_header.as_deref().and_then(of_aws);
+        Trace { context: context.unwrap_or(SpanContext::NONE), way, span: None }
+    }
+
+    /// Exports what is left. Blocks for as long as [`EXPORT_TIMEOUT`] at most, and needs the runtime to go on meanwhile.
+    pub fn shut_down(&self) {
+        if let Some(Export { provider, .. }) = &self.0
+            && let Err(error) = provider.shutdown_with_timeout(EXPORT_TIMEOUT)
+        {
+            warn!(%error, "the last spans were not exported");
+        }
+    }
+}
+
+/// The trace of one message. Its span ends when it is dropped.
+#[derive(Debug)]
+pub struct Trace {
+    /// What the next one goes on with: the producer's span, then ours.
+    context: SpanContext,
+    way: Option<Way>,
+    span: Option<Span>,
+}
+
+/// What a span is made of.
+#[derive(Debug)]
+struct Way {
+    tracer: SdkTracer,
+    name: String,
+    began: SystemTime,
+    about: Vec<KeyValue>,
+}
+
+impl Trace {
+    /// Notes what the envelope says of the trace, and begins the span.
+    pub fn follow<'a>(&mut self, attribute: impl Fn(&str) -> Option<&'a str>) {
+        if let Some(parent) = attribute("traceparent") {
+            let carrier = Carrier { parent, state: attribute("tracestate") };
+            let found = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+            let found = found.span().span_context().clone();
+            // A header that is none is no reason to forget the other one.
+            if found.is_valid() {
+                self.context = found;
+            }
+        }
+        self.start();
+    }
+
+    fn start(&mut self) {
+        let Some(Way { tracer, name, began, about }) = self.way.take() else { return };
+        let mut builder =
+            tracer.span_builder(name).with_kind(SpanKind::Consumer).with_start_time(began).with_attributes(about);
+        let mut parent = Context::new();
+        if self.context.is_valid() {
+            builder = builder.with_links(vec![Link::with_context(self.context.clone())]);
+            parent = parent.with_remote_span_context(self.context.clone());
+        }
+        let span = tracer.build_with_context(builder, &parent);
+        self.context = span.span_context().clone();
+        self.span = Some(span);
+    }
+
+    /// Notes which event it is, and for how many topics.
+    pub fn event(&mut self, event_type: &str, event_id: &str, topics: usize) {
+        if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
+            span.set_attribute(KeyValue::new("protobridge.event_type", event_type.to_owned()));
+            span.set_attribute(KeyValue::new("protobridge.event_id", event_id.to_owned()));
+            span.set_attribute(KeyValue::new("protobridge.topics", i64::try_from(topics).unwrap_or(i64::MAX)));
+        }
+    }
+
+    /// Notes what became of the message; `cause` is why, where it was not what its sender wished.
+    pub fn settled(&mut self, outcome: &'static str, cause: Option<&str>) {
+        self.start();
+        if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
+            span.set_attribute(KeyValue::new("protobridge.outcome", outcome));
+            if let Some(cause) = cause {
+                span.set_status(Status::error(cause.to_owned()));
+            }
+        }
+    }
+
+    /// `traceparent` and `tracestate` for whoever comes next; empty where there is none.
+    pub fn passed_on(&self) -> (String, String) {
+        if !self.context.is_valid() {
+            return Default::default();
+        }
+        let (trace, span) = (self.context.trace_id(), self.context.span_id());
+        let parent = format!("00-{trace}-{span}-{:02x}", self.context.trace_flags().to_u8());
+        (parent, self.context.trace_state().header())
+    }
+}
+
+struct Carrier<'a> {
+    parent: &'a str,
+    state: Option<&'a str>,
+}
+
+impl Extractor for Carrier<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            "traceparent" => Some(self.parent),
+            "tracestate" => self.state,
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent", "tracestate"]
+    }
+}
+
+/// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`
+/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>).
+fn of_aws(header: &str) -> Option<SpanContext> {
+    let field = |name: &str| {
+        let fields = header.split(';').filter_map(|field| field.trim().split_once('='));
+        fields.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (time, random) = field("Root")?.strip_prefix("1-")?.split_once('-')?;
+    let parent = field("Parent")?;
+    if !hex(time, 8) || !hex(random, 24) || !hex(parent, 16) {
+        return None;
+    }
+    let flags = if field("Sampled") == Some("1") { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+    let trace = TraceId::from_hex(&format!("{time}{random}")).ok()?;
+    let context = SpanContext::new(trace, SpanId::from_hex(parent).ok()?, flags, true, TraceState::NONE);
+    context.is_valid().then_some(context)
+}
+
+/// Sends batches of spans from the exporter's thread through the service's runtime.
+#[derive(Debug)]
+struct Client {
+    http: Http,
+    runtime: Handle,
+    log: Arc<Seldom>,
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let http = self.http.clone();
+        let uri = request.uri().clone();
+        let answer = self.runtime.spawn(async move { http.send(request, MAX_ANSWER).await }).await?;
+        let why = match &answer {
+            Ok(answer) if answer.status().is_success() => return Ok(answer.clone()),
+            Ok(answer) => format!("HTTP {}", answer.status()),
+            Err(error) => error.clone(),
+        };
+        if let Some(kept_back) = self.log.turn() {
+            warn!(%uri, why, kept_back, "spans could not be exported");
+        }
+        Ok(answer?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receive::Source;
+
+    const ROOT: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
+
+    fn trace(header: Option<&str>, attributes: &[(&str, &str)]) -> (String, String) {
+        let mut message = Message::for_tests(Source::for_tests(), "", &[], None);
+        message.trace_header = header.map(str::to_owned);
+        let mut trace = Traces::default().begin(&message);
+        let find = |name: &str| attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        trace.follow(find);
+        trace.passed_on()
+    }
+
+    #[test]
+    fn a_header_of_x_ray_is_a_traceparent() {
+        let parent = |header: &str| trace(Some(header), &[]).0;
+        let sampled = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
+        assert_eq!(parent(&format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1")), sampled);
+        assert_eq!(parent(&format!("Sampled=1; {ROOT};Lineage=a:0;Parent=53995c3f42cd8ad8")), sampled);
+        let not_sampled = sampled.replace("-01", "-00");
+        for undecided in ["Sampled=0", "Sampled=?", ""] {
+            assert_eq!(parent(&format!("{ROOT};Parent=53995c3f42cd8ad8;{undecided}")), not_sampled);
+        }
+        for none in [
+            ROOT,
+            "",
+            "Root=1-5759e988;Parent=53995c3f42cd8ad8",
+            "Root=2-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8",
+            "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f",
+            "Root=1-00000000-000000000000000000000000;Parent=53995c3f42cd8ad8",
+            "Root=1-ü759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8",
+        ] {
+            assert_eq!(parent(none), "", "{none}");
+        }
+    }
+
+    #[test]
+    fn a_traceparent_comes_before_the_header_unless_it_is_none() {
+        let header = format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1");
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let attributes = [("traceparent", parent), ("tracestate", "a=1,b=2")];
+        assert_eq!(trace(Some(&header), &attributes), (parent.to_owned(), "a=1,b=2".to_owned()));
+        assert!(trace(Some(&header), &[("traceparent", "00-zz")]).0.starts_with("00-5759e988"));
+        assert_eq!(trace(None, &[("tracestate", "a=1")]), Default::default());
+    }
+}

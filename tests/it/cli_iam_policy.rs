@@ -1,0 +1,153 @@
+//! `protobridge iam-policy`: what the service's role has to be allowed, and nothing more.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use crate::command::{self, bare};
+
+const DESCRIPTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors");
+
+const PLAIN: &str = "queues: [{url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'}]\n";
+const CUSTOMERS: &str = "\
+customers:
+  - {id: acme, topic: 'arn:aws:sns:eu-west-1:123456789012:json-acme'}
+  - {id: gone, topic: 'arn:aws:sns:eu-west-1:123456789012:json-gone', enabled: false}
+";
+
+/// Runs it in a folder with this configuration and these customers, and says how it ended.
+fn iam_policy(config: &str, customers: &str, arguments: &[&str]) -> String {
+    let folder = TempDir::new().expect("there is a place for temporary files");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it can be written");
+    let descriptors = serde_json::Value::from(DESCRIPTORS);
+    write("protobridge.yaml", &format!("{config}descriptors: {{path: {descriptors}}}\n"));
+    write("customers.yaml", customers);
+    let arguments = ["iam-policy", "--config", "protobridge.yaml"].iter().chain(arguments);
+    let ended = command::run(bare().current_dir(folder.path()).args(arguments), b"");
+    format!("{}{}exit code {}", ended.stdout, ended.stderr, ended.code.expect("nobody kills it"))
+}
+
+/// A policy that was printed, two lines a statement.
+fn statements(end: &str) -> String {
+    let text = end.strip_suffix("exit code 0").unwrap_or_else(|| panic!("{end}"));
+    let policy: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
+    let statements = policy["Statement"].as_array().expect("there are some").iter();
+    let line = |statement: &serde_json::Value| {
+        assert_eq!(statement["Effect"], "Allow");
+        let sid = statement["Sid"].as_str().expect("each has one");
+        format!("{sid}: {}\n  on {}\n", statement["Action"], statement["Resource"])
+    };
+    statements.map(line).collect()
+}
+
+#[test]
+fn a_queue_and_a_topic_need_this_much() {
+    assert_snapshot!(iam_policy(PLAIN, CUSTOMERS, &[]), @r#"
+    {
+      "Version": "2012-10-17",
+      "Statement": [
+        {
+          "Sid": "Receive",
+          "Effect": "Allow",
+          "Action": [
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:ChangeMessageVisibility",
+            "sqs:GetQueueAttributes"
+          ],
+          "Resource": [
+            "arn:aws:sqs:eu-west-1:123456789012:events"
+          ]
+        },
+        {
+          "Sid": "Publish",
+          "Effect": "Allow",
+          "Action": [
+            "sns:Publish",
+            "sns:GetTopicAttributes"
+          ],
+          "Resource": [
+            "arn:aws:sns:eu-west-1:123456789012:json-acme"
+          ]
+        }
+      ]
+    }
+    exit code 0
+    "#);
+}
+
+#[test]
+fn whatever_the_configuration_uses_is_allowed() {
+    let config = "\
+aws: {region: cn-north-1}
+queues:
+  - {url: 'https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders.fifo', quarantine_url: 'https://sqs.cn-north-1.amazonaws.com.cn/123456789012/bad.fifo'}
+  - {url: 'http://queues.internal:9324/123456789012/events'}
+envelope: {s3_buckets: [large-events]}
+route: {check_topics: false, topic_template: 'arn:aws-cn:sns:cn-north-1:123456789012:json-{customer}', unknown_customer: 'arn:aws-cn:sns:cn-north-1:123456789012:unknown'}
+";
+    let customers = "customers: [{id: acme}, {id: globex}]";
+    let key = |name: &str| format!("arn:aws-cn:kms:cn-north-1:123456789012:key/{name}");
+    let (q, d, t, b) = (key("q"), key("d"), key("t"), key("b"));
+    let arguments =
+        ["--topic-pattern", "--queue-key", &q, "--quarantine-key", &d, "--topic-key", &t, "--bucket-key", &b];
+    assert_snapshot!(statements(&iam_policy(config, customers, &arguments)), @r#"
+    Receive: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"]
+      on ["arn:aws-cn:sqs:cn-north-1:123456789012:events","arn:aws-cn:sqs:cn-north-1:123456789012:orders.fifo"]
+    Quarantine: ["sqs:SendMessage","sqs:GetQueueAttributes"]
+      on ["arn:aws-cn:sqs:cn-north-1:123456789012:bad.fifo"]
+    Publish: ["sns:Publish"]
+      on ["arn:aws-cn:sns:cn-north-1:123456789012:json-*","arn:aws-cn:sns:cn-north-1:123456789012:unknown"]
+    FetchLargeEvents: ["s3:GetObject"]
+      on ["arn:aws-cn:s3:::large-events/*"]
+    DecryptQueues: ["kms:Decrypt"]
+      on ["arn:aws-cn:kms:cn-north-1:123456789012:key/q"]
+    EncryptQuarantine: ["kms:GenerateDataKey","kms:Decrypt"]
+      on ["arn:aws-cn:kms:cn-north-1:123456789012:key/d"]
+    EncryptTopics: ["kms:GenerateDataKey*","kms:Decrypt"]
+      on ["arn:aws-cn:kms:cn-north-1:123456789012:key/t"]
+    DecryptLargeEvents: ["kms:Decrypt"]
+      on ["arn:aws-cn:kms:cn-north-1:123456789012:key/b"]
+    "#);
+}
+
+#[test]
+fn what_cannot_be_told_is_said() {
+    let local = "queues: [{url: 'http://127.0.0.1:4566/000000000000/events'}]\n";
+    let wrong = ["--queue-key", "arn:aws:kms:eu-west-1:123456789012:alias/events"];
+    let ends = [
+        iam_policy(local, CUSTOMERS, &[]),
+        iam_policy(PLAIN, CUSTOMERS, &["--topic-pattern"]),
+        iam_policy(PLAIN, CUSTOMERS, &wrong),
+        iam_policy("queues: []\n", CUSTOMERS, &[]),
+    ];
+    assert_snapshot!(ends.join("\n\n"), @"
+    error: cannot tell the ARN of queue http://127.0.0.1:4566/000000000000/events: neither its URL nor the configuration names a region; set `aws.region`
+    exit code 1
+
+    error: --topic-pattern needs `route.topic_template` in the configuration; see --help
+    exit code 2
+
+    error: invalid value 'arn:aws:kms:eu-west-1:123456789012:alias/events' for '--queue-key <ARN>': is not the ARN of a key such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd
+
+    For more information, try '--help'.
+    exit code 2
+
+    error: protobridge.yaml:1:1: queues: at least one queue to receive from is needed, such as `queues: [{url: https://sqs.eu-west-1.amazonaws.com/123456789012/events}]`
+    exit code 64
+    ");
+}
+
+#[test]
+fn a_policy_that_is_too_long_for_iam_comes_with_the_way_out() {
+    let customer =
+        |n: u32| format!("  - {{id: c{n}, topic: 'arn:aws:sns:eu-west-1:123456789012:json-customer-{n}'}}\n");
+    let customers: String = (0..200).map(customer).collect();
+    let end = iam_policy(PLAIN, &format!("customers:\n{customers}"), &[]);
+    let (_, said) = end.rsplit_once("}\n").expect("there is a policy");
+    assert_snapshot!(said, @"
+    warning: 11225 characters, and a managed policy takes 6144; use --topic-pattern, or spread the topics over several policies
+    exit code 0
+    ");
+}

@@ -1,0 +1,126 @@
+//! Traces: where an event comes from, what became of it, and what its customers go on with.
+
+use std::fmt::Write as _;
+
+use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
+
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+
+use crate::collector::{Collector, attribute};
+use crate::emulator::{Emulator, scenarios};
+use crate::queue::Input;
+use crate::stage::Stage;
+
+scenarios! {
+    both: [
+        a_span_tells_of_each_event_and_the_customer_goes_on_with_it,
+        without_a_collector_a_trace_is_passed_on_as_it_came,
+        a_collector_that_is_down_holds_up_nothing,
+    ];
+    embedded: [];
+    ministack: [the_trace_of_x_ray_is_gone_on_with];
+}
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PRODUCER: &str = "b7ad6b7169203331";
+
+fn traceparent(flags: &str) -> String {
+    format!("00-{TRACE}-{PRODUCER}-{flags}")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+async fn a_span_tells_of_each_event_and_the_customer_goes_on_with_it(emulator: &Emulator) {
+    let collector = Collector::start().await;
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    stage.config.traces.otlp_endpoint = Some(collector.url.clone());
+    stage.config.queues[0].name = Some("events".to_owned());
+    stage.config.retry.unknown_type_grace_seconds = 0;
+    let event = stage.samples.next_event(&["acme"]);
+    let traced = Input::body(&event).attribute("traceparent", &traceparent("01")).attribute("tracestate", "shop=7");
+    // Its producer decided that it is not kept.
+    let untraced = stage.samples.next_event(&["acme"]);
+    let untraced = Input::body(&untraced).attribute("traceparent", &traceparent("00"));
+    let running = stage.start().await;
+    stage.source.send([traced, untraced, Input::text("CgA=").attribute("message-type", "a.B")]).await;
+    let published = stage.delivered("acme", 2).await;
+    running.has_settled("quarantined", 1).await;
+    running.stop().await;
+
+    assert_eq!(collector.service("service.name").as_deref(), Some("protobridge"));
+    let spans = collector.spans();
+    assert_eq!(spans.len(), 2, "the trace that is not kept has no span: {spans:#?}");
+    let with = |outcome: &str| {
+        let is = |span: &&Span| attribute(&span.attributes, "protobridge.outcome").as_deref() == Some(outcome);
+        spans.iter().find(is).unwrap_or_else(|| panic!("none is {outcome}: {spans:#?}"))
+    };
+    let why = with("quarantined").status.as_ref().expect("it has one");
+    assert!(why.code() == StatusCode::Error && why.message.contains("a.B"), "{why:?}");
+    let span = with("published");
+    assert_eq!(span.name, "process events");
+    assert_eq!((hex(&span.trace_id), hex(&span.parent_span_id)), (TRACE.to_owned(), PRODUCER.to_owned()));
+    assert_eq!((hex(&span.links[0].trace_id), hex(&span.links[0].span_id)), (TRACE.to_owned(), PRODUCER.to_owned()));
+    assert!(span.end_time_unix_nano > span.start_time_unix_nano);
+    let said = |key: &str| attribute(&span.attributes, key);
+    assert_eq!(said("messaging.system").as_deref(), Some("aws_sqs"));
+    assert_eq!(said("protobridge.event_type"), Some(event.message_type));
+    assert_eq!(said("protobridge.topics").as_deref(), Some("1"));
+
+    let ours = format!("00-{TRACE}-{}-01", hex(&span.span_id));
+    let kept = published.iter().find(|message| message.attribute("traceparent") == Some(&ours));
+    let kept = kept.unwrap_or_else(|| panic!("nobody goes on with {ours}: {published:#?}"));
+    assert_eq!(kept.attribute("tracestate"), Some("shop=7"));
+    let other = published.iter().find(|message| message.attribute("traceparent") != Some(&ours));
+    let other = other.and_then(|message| message.attribute("traceparent")).expect("it is traced, too");
+    assert!(other.starts_with(&format!("00-{TRACE}-")) && other.ends_with("-00"), "{other}");
+}
+
+async fn without_a_collector_a_trace_is_passed_on_as_it_came(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let good = Input::body(&stage.samples.next_event(&["acme"])).attribute("traceparent", &traceparent("01"));
+    let bad = Input::body(&stage.samples.next_event(&["acme"])).attribute("traceparent", "00-0-0-01");
+    let running = stage.start().await;
+    stage.source.send([good, bad]).await;
+    let published = stage.delivered("acme", 2).await;
+    let mut traces: Vec<_> = published.iter().map(|message| message.attribute("traceparent")).collect();
+    traces.sort_unstable();
+    assert_eq!(traces, [None, Some(&*traceparent("01"))]);
+    running.stop().await;
+}
+
+async fn the_trace_of_x_ray_is_gone_on_with(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let event = Input::body(&stage.samples.next_event(&["acme"]));
+    let running = stage.start().await;
+    let header = format!("Root=1-{}-{};Parent={PRODUCER};Sampled=1", &TRACE[..8], &TRACE[8..]);
+    let header = MessageSystemAttributeValue::builder().data_type("String").string_value(header).build();
+    let mut request =
+        emulator.sqs.send_message().queue_url(&stage.source.url).message_body(event.body).message_system_attributes(
+            MessageSystemAttributeNameForSends::AwsTraceHeader,
+            header.expect("the data type is given"),
+        );
+    for (name, value) in event.attributes {
+        request = request.message_attributes(name, value);
+    }
+    request.send().await.expect("it is sent");
+    let published = stage.delivered("acme", 1).await;
+    assert_eq!(published[0].attribute("traceparent"), Some(&*traceparent("01")));
+    running.stop().await;
+}
+
+async fn a_collector_that_is_down_holds_up_nothing(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    stage.config.traces.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
+    let event = Input::body(&stage.samples.next_event(&["acme"]));
+    let running = stage.start().await;
+    stage.source.send([event]).await;
+    let published = stage.delivered("acme", 1).await;
+    assert!(published[0].attribute("traceparent").is_some_and(|parent| parent.ends_with("-01")), "{published:?}");
+    running.stop().await;
+}
