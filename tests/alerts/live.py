@@ -82,7 +82,8 @@ def ask(url):
     for who, expression, _ in asked:
         yield f"{who}: {problems[who, expression]}: {expression}"
     if not asked:
-        print(f"{len(rules)} rules and {len(targets)} queries of {len({panel["title"] for panel, _ in targets})} panels have an answer")
+        panels = len({panel["title"] for panel, _ in targets})
+        print(f"{len(rules)} rules and {len(targets)} queries of {panels} panels have an answer")
 
 
 def note(problems, one, problem):

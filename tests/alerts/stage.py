@@ -152,6 +152,6 @@ def prometheus(work, rules, targets):
     (work / "prometheus.yaml").write_text(json.dumps(config))
     command = ["prometheus", f"--config.file={work}/prometheus.yaml", f"--storage.tsdb.path={work}/data"]
     process = Process(work, "prometheus", [*command, "--web.listen-address=127.0.0.1:0"])
-    url = "http://" + process.says(r'msg="Listening on" address=(\S+)')
+    url = "http://" + process.says(r'msg="Listening on".* address=(\S+)')
     process.says(r"(Server is ready to receive web requests)")
     return process, url
