@@ -72,8 +72,9 @@ RUN find . -name '*.rs' -exec touch {} + \
     && cp target/*/"$PROFILE"/protobridge /protobridge
 
 
-# hadolint ignore=DL3006
-FROM ${RUNTIME}
+# The platform is what it would be anyway, but older versions of buildah stay with that of the first stage.
+# hadolint ignore=DL3006,DL3065
+FROM --platform=$TARGETPLATFORM ${RUNTIME}
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="protobridge" \
