@@ -7,10 +7,12 @@ tests/chart/refused/*.yaml   is refused with the message in its first line, `# r
 
 import base64
 import difflib
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 import tomllib
 
 import yaml
@@ -249,6 +251,31 @@ def the_readme_is_right():
     expect(said in result.stderr, "the README shows a message that is not the chart's")
 
 
+def the_test_pod_asks_the_right_question():
+    """Its arguments, against something that answers as the service does while it receives, and while it does not."""
+    (container,) = one(rendered(HERE / "values/minimal.yaml"), "Pod", "-test")["spec"]["containers"]
+    for status, wanted in ((200, 0), (503, 1)):
+        asked = []
+
+        class Admin(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Admin) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            address = f"127.0.0.1:{server.server_port}"
+            arguments = [part.replace("events-protobridge.data.svc:8080", address) for part in container["args"]]
+            result = subprocess.run([PROTOBRIDGE, *arguments], capture_output=True, text=True)
+            server.shutdown()
+        expect(result.returncode == wanted, f"the test pod ends with {result.returncode} on {status}: {result.stderr}")
+        expect(asked == ["/readyz"], f"the test pod asks for {asked}")
+
+
 def versions_agree():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
@@ -315,6 +342,7 @@ zero_is_a_value()
 nothing_refreshes_where_nobody_asks()
 the_loop_of_the_sidecar_works()
 the_readme_is_right()
+the_test_pod_asks_the_right_question()
 versions_agree()
 defaults_agree()
 notes_say_what_is_next_and_what_is_amiss()
