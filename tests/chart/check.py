@@ -10,6 +10,7 @@ import difflib
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -92,6 +93,9 @@ def is_well_made(name, objects):
             expect(mount["name"] in volumes, f"{name}: nothing to mount at {mount['mountPath']}")
     expect("limits" not in service["resources"] or "cpu" not in service["resources"]["limits"], f"{name}: a CPU limit")
 
+    asked = {part["httpGet"]["path"] for name, part in service.items() if name in ("startupProbe", "livenessProbe")}
+    expect(asked == {"/livez"}, f"{name}: a pod is started again for what {asked} says")
+    expect(service["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "admin"}, f"{name}: readiness is not asked for")
     config = configuration(objects)
     drain = config.get("shutdown", {})["drain_timeout_seconds"]
     expect(spec["terminationGracePeriodSeconds"] >= drain + 5, f"{name}: killed while it drains")
@@ -251,6 +255,23 @@ def the_readme_is_right():
     expect(said in result.stderr, "the README shows a message that is not the chart's")
 
 
+def it_is_a_good_dependency():
+    """Of a chart that switches it on by a condition, hands down `global`, and has named it otherwise."""
+    parent = SCRATCH / "parent"
+    shutil.copytree(CHART, parent / "charts/protobridge")
+    dependency = {"name": "protobridge", "version": "*", "alias": "bridge", "condition": "bridge.enabled"}
+    (parent / "Chart.yaml").write_text(
+        yaml.safe_dump({"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]})
+    )
+    base = yaml.safe_load((HERE / "refused/base.yaml").read_text())
+    values = parent / "values.yaml"
+    values.write_text(yaml.safe_dump({"global": {"cluster": "eu"}, "bridge": base | {"enabled": True}}))
+    objects = rendered(values, chart=parent)
+    is_well_made("as a dependency", objects)
+    expect(one(objects, "Deployment")["metadata"]["name"] == "events-bridge", "a dependency is not called by its alias")
+    expect(not rendered(values, "--set", "bridge.enabled=false", chart=parent), "a dependency that is off makes objects")
+
+
 def the_test_pod_asks_the_right_question():
     """Its arguments, against something that answers as the service does while it receives, and while it does not."""
     (container,) = one(rendered(HERE / "values/minimal.yaml"), "Pod", "-test")["spec"]["containers"]
@@ -342,6 +363,7 @@ zero_is_a_value()
 nothing_refreshes_where_nobody_asks()
 the_loop_of_the_sidecar_works()
 the_readme_is_right()
+it_is_a_good_dependency()
 the_test_pod_asks_the_right_question()
 versions_agree()
 defaults_agree()
