@@ -117,5 +117,10 @@ fn readiness(state: &State) -> impl IntoResponse + use<> {
 }
 
 fn exposition(state: &State) -> impl IntoResponse + use<> {
+    // What only a look can tell is looked at now.
+    state.parts.visibility.show_ages();
+    if let Some(limit) = state.parts.rate.limit() {
+        state.parts.metrics.publish_limit.with(&[]).set(limit.round() as u64);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.parts.metrics.render())
 }

@@ -17,7 +17,7 @@ pub use preflight::{QueueError, probe};
 
 use crate::admin;
 use crate::aws::Clients;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::confluent::{self, Schemas};
 use crate::dedupe::{StoreError, Window};
 use crate::delete::Deleter;
@@ -192,6 +192,7 @@ impl App {
         }
 
         let metrics = Arc::new(Metrics::new(config.metrics.customer_label));
+        metrics.start_at_zero(config.queues.iter().map(config::Queue::label));
         let mut ends = JoinSet::new();
         let rate = Arc::new(Rate::default());
         let (publisher, run) =

@@ -10,7 +10,7 @@ pub mod quarantine;
 
 use std::fmt;
 
-pub use account::{Account, Settled};
+pub use account::{Account, Settled, UNKNOWN};
 
 use crate::{dedupe, publish, route};
 
@@ -26,7 +26,85 @@ pub enum Outcome {
     /// It can never be published as it is; the reason is for people.
     Quarantine(Verdict),
     /// Not now; it stays on its queue and comes back after a while.
-    Retry(String),
+    Retry(Retry),
+}
+
+/// Why a message is given back to be tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The cause, of a closed list.
+    pub cause: Cause,
+    /// What exactly, for people.
+    pub detail: String,
+}
+
+/// Why a message is given back: a closed list, so that alerts can tell what has to be mended from what only takes its
+/// time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// No descriptor set defines its type yet.
+    UnknownType,
+    /// The S3 object that it points to is not there yet.
+    MissingObject,
+    /// What has to be asked about it, S3 or the schema registry, does not answer.
+    Outside,
+    /// SNS did not take it, or not everywhere.
+    Publish,
+    /// Another replica is publishing the same event.
+    ClaimedElsewhere,
+    /// Its receipt went stale: it has, or may have, a new owner.
+    StaleReceipt,
+    /// It belongs into quarantine, and the quarantine queue did not take it.
+    QuarantineFailed,
+    /// It belongs into quarantine, and its queue has none.
+    NoQuarantineQueue,
+    /// One before it in its message group is tried again.
+    GroupOrder,
+    /// A defect of protobridge.
+    Defect,
+}
+
+impl Cause {
+    /// All causes.
+    pub const ALL: [Self; 10] = [
+        Self::UnknownType,
+        Self::MissingObject,
+        Self::Outside,
+        Self::Publish,
+        Self::ClaimedElsewhere,
+        Self::StaleReceipt,
+        Self::QuarantineFailed,
+        Self::NoQuarantineQueue,
+        Self::GroupOrder,
+        Self::Defect,
+    ];
+
+    /// The cause's code, as in metrics and logs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownType => "unknown_type",
+            Self::MissingObject => "missing_object",
+            Self::Outside => "outside",
+            Self::Publish => "publish",
+            Self::ClaimedElsewhere => "claimed_elsewhere",
+            Self::StaleReceipt => "stale_receipt",
+            Self::QuarantineFailed => "quarantine_failed",
+            Self::NoQuarantineQueue => "no_quarantine_queue",
+            Self::GroupOrder => "group_order",
+            Self::Defect => "defect",
+        }
+    }
+
+    /// A retry for this cause.
+    pub fn because(self, detail: impl fmt::Display) -> Retry {
+        Retry { cause: self, detail: detail.to_string() }
+    }
+}
+
+impl From<Retry> for Outcome {
+    fn from(retry: Retry) -> Self {
+        Self::Retry(retry)
+    }
 }
 
 /// Proof that one topic has an event: SNS confirmed it, now or within the window of duplicates.

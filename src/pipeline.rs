@@ -24,9 +24,9 @@ use crate::dedupe::{MessageId, Pair, Seen, Taken, Window};
 use crate::delete::Deleter;
 use crate::envelope::Envelope;
 use crate::outcome::quarantine::Quarantine;
-use crate::outcome::{Delivered, Everywhere, Outcome, Reached, Reason, Settled, Verdict};
+use crate::outcome::{Cause, Delivered, Everywhere, Outcome, Reached, Reason, Retry, Settled, Verdict};
 use crate::publish::{self, Entry, Publisher};
-use crate::receive::{Message, Receipt, Received};
+use crate::receive::{Message, Receipt, Received, Source};
 use crate::registry::{EventType, Registry, Snapshot};
 use crate::route::{Decision, Destination, Routes};
 use crate::telemetry::{Metrics, Seldom, Trace, Traces};
@@ -143,6 +143,7 @@ impl Pipeline {
             let Some(delay) = self.carry(received).await else { continue };
             for Received { message, mut receipt } in group {
                 receipt.account.open(self.known_type(&message).as_ref());
+                self.note_retried(&message.source, Cause::GroupOrder);
                 receipt.account.close(Settled::Retried);
                 self.releaser.release(receipt, delay).await;
             }
@@ -184,13 +185,13 @@ impl Pipeline {
             }
         }
         let why_not = match (receipt.hold.is_stale(), is_elsewhere) {
-            (true, _) => Some("its receipt went stale before the publish"),
-            (_, true) => Some("another replica is publishing the same event"),
+            (true, _) => Some(Cause::StaleReceipt.because("its receipt went stale before the publish")),
+            (_, true) => Some(Cause::ClaimedElsewhere.because("another replica is publishing the same event")),
             _ => None,
         };
         if let Some(why_not) = why_not {
             self.window.release(claims).await;
-            return Outcome::Retry(why_not.to_owned());
+            return why_not.into();
         }
         let is_duplicate = open.is_empty();
         let (mut confirmed, mut failed, mut worst) = (Vec::new(), Vec::new(), None::<publish::Error>);
@@ -215,7 +216,7 @@ impl Pipeline {
             (Some(error), _) => error.into(),
             (None, Some(everywhere)) if is_duplicate => Outcome::Duplicate(everywhere),
             (None, Some(everywhere)) => Outcome::Published(everywhere),
-            (None, None) => Outcome::Retry("it was routed to no topic; this is a defect of protobridge".to_owned()),
+            (None, None) => Cause::Defect.because("it was routed to no topic; this is a defect of protobridge").into(),
         }
     }
 
@@ -301,10 +302,11 @@ impl Pipeline {
         mut known: Known<'_>,
         outcome: Outcome,
     ) -> Option<Duration> {
-        let mut why = None;
+        let mut quarantined = None;
         let (proof, settled): (Reached, Settled) = match outcome {
             Outcome::Published(everywhere) => {
-                self.metrics.event_latency(message.sent.elapsed().unwrap_or_default());
+                let latency = self.metrics.latency.with(&[&message.source.label]);
+                latency.note(message.sent.elapsed().unwrap_or_default());
                 (everywhere.into(), Settled::Published)
             }
             Outcome::Duplicate(everywhere) => (everywhere.into(), Settled::Duplicate),
@@ -312,30 +314,30 @@ impl Pipeline {
                 debug!(message_id = message.message_id, rule = filtered.rule(), "filtered");
                 (filtered.into(), Settled::Filtered)
             }
-            Outcome::Retry(cause) => return Some(self.give_back(&message, receipt, known, &cause).await),
+            Outcome::Retry(why) => return Some(self.give_back(&message, receipt, known, &why).await),
             Outcome::Quarantine(_) if receipt.hold.is_stale() => {
-                let cause = "its receipt went stale before it was quarantined";
-                return Some(self.give_back(&message, receipt, known, cause).await);
+                let why = Cause::StaleReceipt.because("its receipt went stale before it was quarantined");
+                return Some(self.give_back(&message, receipt, known, &why).await);
             }
             Outcome::Quarantine(verdict) => {
                 let schema_hash = known.event_type.map(|event_type| &*event_type.schema_hash);
                 match self.store(&message, &verdict, schema_hash).await {
                     Ok(proof) => {
-                        why = Some(format!("{}: {}", verdict.reason, verdict.detail));
+                        quarantined = Some(format!("{}: {}", verdict.reason, verdict.detail));
                         (proof, Settled::Quarantined)
                     }
-                    Err(cause) => return Some(self.give_back(&message, receipt, known, &cause).await),
+                    Err(why) => return Some(self.give_back(&message, receipt, known, &why).await),
                 }
             }
         };
         receipt.account.close(settled);
-        known.trace.settled(settled.label(), why.as_deref());
+        known.trace.settled(settled.label(), quarantined.as_deref());
         self.deleter.delete(receipt, proof).await;
         None
     }
 
     /// Into the quarantine queue; where there is none, the message stays for the source's redrive policy to take.
-    async fn store(&self, message: &Message, verdict: &Verdict, schema_hash: Option<&str>) -> Result<Reached, String> {
+    async fn store(&self, message: &Message, verdict: &Verdict, schema_hash: Option<&str>) -> Result<Reached, Retry> {
         let Verdict { reason, detail } = verdict;
         let queue = &message.source.label;
         if let Some(kept_back) = self.logs.quarantined.turn() {
@@ -343,25 +345,35 @@ impl Pipeline {
             warn!(%reason, detail, message_id, queue, kept_back, "message cannot be published");
         }
         let Some(url) = &message.source.quarantine else {
-            return Err(format!("{reason}, and the queue has no quarantine_url: {detail}"));
+            let detail = format!("{reason}, and the queue has no quarantine_url: {detail}");
+            return Err(Cause::NoQuarantineQueue.because(detail));
         };
         match self.quarantine.store(url, message, verdict, schema_hash).await {
             Ok(stored) => {
                 self.metrics.quarantined.with(&[queue, reason.code()]).add(1);
                 Ok(stored.into())
             }
-            Err(failure) => Err(format!("{reason}, and the quarantine queue {url} did not take it: {failure}")),
+            Err(failure) => {
+                let detail = format!("{reason}, and the quarantine queue {url} did not take it: {failure}");
+                Err(Cause::QuarantineFailed.because(detail))
+            }
         }
     }
 
-    async fn give_back(&self, message: &Message, mut receipt: Receipt, mut known: Known<'_>, cause: &str) -> Duration {
+    fn note_retried(&self, source: &Source, cause: Cause) {
+        self.metrics.retried.with(&[&source.label, cause.code()]).add(1);
+    }
+
+    async fn give_back(&self, message: &Message, mut receipt: Receipt, mut known: Known<'_>, why: &Retry) -> Duration {
         let delay = delay(&self.retry, message.receive_count);
         if let Some(kept_back) = self.logs.retried.turn() {
             let (message_id, queue, delay_seconds) = (&message.message_id, &message.source.label, delay.as_secs());
-            warn!(cause, message_id, queue, delay_seconds, kept_back, "message will be tried again");
+            let (cause, detail) = (why.cause.code(), &why.detail);
+            warn!(cause, detail, message_id, queue, delay_seconds, kept_back, "message will be tried again");
         }
+        self.note_retried(&message.source, why.cause);
         receipt.account.close(Settled::Retried);
-        known.trace.settled(Settled::Retried.label(), Some(cause));
+        known.trace.settled(Settled::Retried.label(), Some(&why.detail));
         self.releaser.release(receipt, delay).await;
         delay
     }

@@ -20,7 +20,7 @@ pub use attributes::{Attributes, EventId, TRACEPARENT, TRACESTATE};
 use crate::aws::{Failure, Kind};
 use crate::config;
 use crate::dedupe::Pair;
-use crate::outcome::{Outcome, Reason};
+use crate::outcome::{Cause, Outcome, Reason};
 use crate::rate::Rate;
 use crate::telemetry::Metrics;
 use crate::visibility::Ownership;
@@ -80,7 +80,11 @@ impl Error {
 
 impl From<Error> for Outcome {
     fn from(error: Error) -> Self {
-        if error.is_retryable() { Self::Retry(error.to_string()) } else { Reason::PublishRefused.because(error).into() }
+        if error.is_retryable() {
+            Cause::Publish.because(error).into()
+        } else {
+            Reason::PublishRefused.because(error).into()
+        }
     }
 }
 

@@ -164,6 +164,11 @@ impl Rate {
         state.decreased = Some(now);
     }
 
+    /// The limit in force, in messages a second; none before the first throttle.
+    pub fn limit(&self) -> Option<f64> {
+        self.state().refill(Instant::now())
+    }
+
     /// The rate now.
     pub fn report(&self) -> Report {
         let now = Instant::now();

@@ -127,13 +127,18 @@ impl Message {
 
     /// Size of the message as SQS counts it: body, and name, type and value of each attribute; in bytes.
     pub fn size(&self) -> usize {
-        let attribute = |(name, value): (&String, &MessageAttributeValue)| {
-            let text = value.string_value().map_or(0, str::len);
-            let binary = value.binary_value().map_or(0, |blob| blob.as_ref().len());
-            name.len() + value.data_type().len() + text + binary
-        };
-        self.body.len() + self.attributes.iter().map(attribute).sum::<usize>()
+        size(&self.body, &self.attributes)
     }
+}
+
+/// As SQS counts it, in bytes.
+pub fn size(body: &str, attributes: &HashMap<String, MessageAttributeValue>) -> usize {
+    let attribute = |(name, value): (&String, &MessageAttributeValue)| {
+        let text = value.string_value().map_or(0, str::len);
+        let binary = value.binary_value().map_or(0, |blob| blob.as_ref().len());
+        name.len() + value.data_type().len() + text + binary
+    };
+    body.len() + attributes.iter().map(attribute).sum::<usize>()
 }
 
 impl Received {
@@ -151,7 +156,7 @@ impl Received {
         messages
             .map(|(message, handle)| {
                 let permit = reserved.split(message.size());
-                let hold = visibility.hold(source, &handle, at);
+                let hold = visibility.hold(source, (&handle, message.sent), at);
                 let account = Account::new(source, metrics);
                 let receipt = Receipt { source: Arc::clone(source), handle, hold, account, _permit: permit };
                 Self { message, receipt }
@@ -172,7 +177,7 @@ impl Source {
 impl Receipt {
     pub(crate) fn for_tests(handle: &str, visibility: &Visibility, permit: Permit, received: Instant) -> Self {
         let (source, handle) = (Arc::new(Source::for_tests()), handle.into());
-        let hold = visibility.hold(&source, &handle, received);
+        let hold = visibility.hold(&source, (&handle, SystemTime::now()), received);
         let account = Account::new(&source, visibility.metrics());
         Self { source, handle, hold, account, _permit: permit }
     }

@@ -8,6 +8,7 @@
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -36,6 +37,8 @@ pub struct Reload {
     default_types: Vec<String>,
     poll: Option<Duration>,
     unreadable: Seldom,
+    /// Whether the customers that were looked at last were refused.
+    customers_refused: AtomicBool,
 }
 
 impl Reload {
@@ -44,8 +47,11 @@ impl Reload {
         let default_types = config.queues.iter().filter_map(|queue| queue.default_type.clone()).collect();
         let poll = Some(config.descriptors.poll_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
         let unreadable = Seldom::new(Duration::from_secs(60));
-        let this = Self { registry, routes, metrics, default_types, poll, unreadable };
+        let customers_refused = AtomicBool::new(false);
+        let this = Self { registry, routes, metrics, default_types, poll, unreadable, customers_refused };
         this.show();
+        this.show_descriptors();
+        this.show_customers(true);
         this
     }
 
@@ -71,8 +77,12 @@ impl Reload {
 
     async fn descriptors(self: &Arc<Self>) {
         match self.settled().await {
-            Ok(files) => self.blocking(move |this| this.admit_descriptors(&files)).await,
+            Ok(files) => {
+                self.blocking(move |this| this.admit_descriptors(&files)).await;
+                self.show_descriptors();
+            }
             Err(error) => {
+                self.metrics.last_reload.with(&["descriptors"]).set(0);
                 self.metrics.reloads.with(&["descriptors", "unreadable"]).add(1);
                 if let Some(kept_back) = self.unreadable.turn() {
                     error!(%error, kept_back, "descriptor sets cannot be read; those in force stay so");
@@ -120,7 +130,7 @@ impl Reload {
     async fn customers(self: &Arc<Self>) {
         let look = |this: &Self| this.routes.look().map(|text| (this.routes.has_seen(&text), text));
         let looked = match self.blocking(look).await {
-            Ok((true, _)) => return,
+            Ok((true, _)) => return self.show_customers(true),
             // Half a file of customers is a file of fewer customers, so this one has to have settled, too.
             Ok((false, text)) => {
                 sleep(SETTLED).await;
@@ -138,8 +148,9 @@ impl Reload {
 
     fn admit_customers(&self, looked: Result<String, route::Error>) {
         let result = match looked.and_then(|text| self.routes.admit(&text, self.registry.current().type_names())) {
-            Ok(None) => return,
+            Ok(None) => return self.show_customers(true),
             Ok(Some(router)) => {
+                self.customers_refused.store(false, Ordering::Release);
                 info!(customers = router.customers().count(), "customers reloaded");
                 self.lint(&router);
                 "admitted"
@@ -151,10 +162,12 @@ impl Reload {
                 "unreadable"
             }
             Err(error) => {
+                self.customers_refused.store(true, Ordering::Release);
                 error!("{error}; the customers in force stay so");
                 "refused"
             }
         };
+        self.show_customers(result != "unreadable");
         self.metrics.reloads.with(&["customers", result]).add(1);
     }
 
@@ -164,6 +177,18 @@ impl Reload {
         for warning in route::warnings(router, &snapshot.type_names(), &defaults) {
             warn!("{warning}");
         }
+    }
+
+    /// Says whether all descriptor sets that are there now are in force.
+    fn show_descriptors(&self) {
+        let nothing_refused = self.registry.current().refused().is_empty();
+        self.metrics.last_reload.with(&["descriptors"]).set(nothing_refused.into());
+    }
+
+    /// Says whether the file of customers that is there now is in force.
+    fn show_customers(&self, is_readable: bool) {
+        let in_force = is_readable && !self.customers_refused.load(Ordering::Acquire);
+        self.metrics.last_reload.with(&["customers"]).set(in_force.into());
     }
 
     fn show(&self) {

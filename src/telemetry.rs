@@ -4,13 +4,16 @@
 //! process (the tests start many) without mixing their counts. Counters can be read back, for `/status` and the
 //! demo's table.
 
+mod exposition;
 mod family;
 mod log;
 mod metrics;
 mod seldom;
 mod traces;
+mod zero;
 
-pub use family::{Family, Level, Member, Tally};
+pub use exposition::Declared;
+pub use family::{Family, Level, Member, Tally, Times};
 pub use log::init as init_log;
 pub use metrics::Metrics;
 pub use seldom::Seldom;

@@ -5,12 +5,13 @@
 //! hold stale: the message has a new owner, and we neither publish nor delete it any more. What the hold does not do is
 //! give a message back early; that is for the [`Releaser`].
 
+mod age;
 mod release;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry as Entry;
 use tokio::task::JoinSet;
@@ -21,6 +22,7 @@ use crate::aws::Failure;
 use crate::batch::MAX_ENTRIES;
 use crate::receive::Source;
 use crate::telemetry::Metrics;
+use age::Ages;
 
 pub use release::Releaser;
 
@@ -37,6 +39,7 @@ pub struct Visibility {
 struct Table {
     /// In the order of their receipt.
     held: Mutex<BTreeMap<u64, Arc<Held>>>,
+    ages: Ages,
     next: AtomicU64,
 }
 
@@ -53,6 +56,7 @@ struct Held {
     id: u64,
     source: Arc<Source>,
     receipt_handle: Arc<str>,
+    sent: SystemTime,
     received: Instant,
     /// When it becomes visible unless it is extended, in milliseconds from `received`.
     lapses: AtomicU64,
@@ -65,17 +69,30 @@ struct Held {
 }
 
 impl Held {
-    fn new(id: u64, source: &Arc<Source>, receipt_handle: &Arc<str>, received: Instant, timeout: Duration) -> Self {
+    fn new(
+        id: u64,
+        source: &Arc<Source>,
+        message: (&Arc<str>, SystemTime),
+        received: Instant,
+        timeout: Duration,
+    ) -> Self {
+        let (receipt_handle, sent) = message;
         Self {
             id,
             source: Arc::clone(source),
             receipt_handle: Arc::clone(receipt_handle),
+            sent,
             received,
             lapses: AtomicU64::new(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             stale: AtomicBool::new(false),
             is_changing: AtomicBool::new(false),
             is_settled: AtomicBool::new(false),
         }
+    }
+
+    /// Since it was sent to its queue.
+    fn age(&self) -> Duration {
+        self.sent.elapsed().unwrap_or_default()
     }
 
     fn lapses(&self) -> Instant {
@@ -143,7 +160,7 @@ impl Ownership {
     /// Of a message that stays ours for so long.
     pub(crate) fn for_tests(timeout: Duration) -> Self {
         let source = Arc::new(Source::for_tests());
-        Self(Arc::new(Held::new(0, &source, &"receipt".into(), Instant::now(), timeout)))
+        Self(Arc::new(Held::new(0, &source, (&"receipt".into(), SystemTime::now()), Instant::now(), timeout)))
     }
 }
 
@@ -166,10 +183,11 @@ impl Visibility {
         Self { table: Arc::default(), sqs, metrics, timeout }
     }
 
-    /// Takes a message whose visibility timeout counts from `received` on.
-    pub fn hold(&self, source: &Arc<Source>, receipt_handle: &Arc<str>, received: Instant) -> Hold {
+    /// Takes a message, by its receipt handle and when it was sent, whose visibility timeout counts from `received` on.
+    pub fn hold(&self, source: &Arc<Source>, message: (&Arc<str>, SystemTime), received: Instant) -> Hold {
         let id = self.table.next.fetch_add(1, Ordering::Relaxed);
-        let held = Arc::new(Held::new(id, source, receipt_handle, received, self.timeout));
+        let held = Arc::new(Held::new(id, source, message, received, self.timeout));
+        self.table.ages.note(&source.label, held.age(), received);
         self.table.held().insert(id, Arc::clone(&held));
         Hold { held, table: Arc::clone(&self.table) }
     }
@@ -182,6 +200,19 @@ impl Visibility {
     /// How many messages are in flight.
     pub fn in_flight(&self) -> usize {
         self.table.held().len()
+    }
+
+    /// Shows how old the oldest message of each queue is, of those in flight and those received lately.
+    pub fn show_ages(&self) {
+        let mut oldest = self.table.ages.oldest(Instant::now());
+        for held in self.table.held().values() {
+            if let Some(oldest) = oldest.get_mut(&held.source.label) {
+                *oldest = held.age().max(*oldest);
+            }
+        }
+        for (queue, age) in oldest {
+            self.metrics.oldest_message.with(&[&queue]).set(age.as_secs());
+        }
     }
 
     /// Extends what is in flight for as long as the future is polled.

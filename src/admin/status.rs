@@ -131,10 +131,10 @@ fn queue(source: &Source, metrics: &Metrics) -> Queue {
     }
 }
 
-/// The counts of a family, summed by its label with this index.
+/// The counts of a family, summed by its label with this index, without those that are 0.
 fn by(family: &Family, label: usize, wanted: impl Fn(&[String]) -> bool) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
-    for (values, count) in family.totals().into_iter().filter(|(values, _)| wanted(values)) {
+    for (values, count) in family.totals().into_iter().filter(|(values, count)| *count > 0 && wanted(values)) {
         *sums.entry(values[label].clone()).or_default() += count;
     }
     sums

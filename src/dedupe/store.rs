@@ -83,7 +83,10 @@ impl Store {
             .set_response_timeout(Some(timeout));
         let client = Client::open(url).map_err(StoreError)?;
         let manager = ConnectionManager::new_lazy_with_config(client, options).map_err(StoreError)?;
-        metrics.dedupe_store_up.set(1.0);
+        metrics.dedupe_store_up.with(&[]).set(1);
+        for what in ["claim", "note", "release"] {
+            metrics.dedupe_store_errors.with(&[what]);
+        }
         Ok(Self {
             connection: Connection(manager),
             prefix: settings.redis_prefix.clone(),
@@ -188,7 +191,7 @@ impl Store {
             Err(_) => format!("no answer within {:?}", self.timeout),
         };
         self.metrics.dedupe_store_errors.with(&[what]).add(1);
-        self.metrics.dedupe_store_up.set(0.0);
+        self.metrics.dedupe_store_up.with(&[]).set(0);
         *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
         if let Some(kept_back) = self.log.turn() {
             warn!(
@@ -205,7 +208,7 @@ impl Store {
 
     fn is_up(&self) {
         if self.resting.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            self.metrics.dedupe_store_up.set(1.0);
+            self.metrics.dedupe_store_up.with(&[]).set(1);
             info!("the store of the duplicate window answers again");
         }
     }

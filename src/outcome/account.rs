@@ -9,7 +9,7 @@ use crate::receive::Source;
 use crate::telemetry::{Level, Metrics};
 
 /// Metric label of events whose type is not known.
-const UNKNOWN: &str = "unknown";
+pub const UNKNOWN: &str = "unknown";
 
 /// What is counted of one message.
 #[derive(Debug)]
@@ -44,6 +44,10 @@ pub enum Settled {
 }
 
 impl Settled {
+    /// All ways.
+    pub const ALL: [Self; 6] =
+        [Self::Published, Self::Filtered, Self::Duplicate, Self::Quarantined, Self::Retried, Self::Abandoned];
+
     /// Its label in metrics and traces.
     pub fn label(self) -> &'static str {
         match self {

@@ -200,7 +200,8 @@ async fn call(
         request = request.entries(entry.map_err(|error| Failure::invalid_entry(&error))?);
     }
     let answer = request.send().await;
-    metrics.call("sqs", "SendMessageBatch", answer.is_ok());
+    let bytes = pending.iter().map(|message| crate::receive::size(&message.body, &message.attributes)).sum();
+    metrics.transfer("sqs", "SendMessageBatch", answer.is_ok().then_some(bytes), None);
     let answer = answer.map_err(|error| Failure::of_call(&error))?;
     let mut failures: HashMap<usize, Failure> = (0..pending.len()).map(|i| (i, Failure::unanswered())).collect();
     for entry in answer.successful() {

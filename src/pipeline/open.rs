@@ -8,7 +8,7 @@ use super::{Known, Pipeline};
 use crate::confluent::Schemas;
 use crate::envelope::{Envelope, Outer, Pointer};
 use crate::objects::{self, Object, Objects};
-use crate::outcome::{Outcome, Reason};
+use crate::outcome::{Cause, Outcome, Reason};
 use crate::publish::Entry;
 use crate::receive::Message;
 use crate::registry::{EventType, Snapshot};
@@ -42,7 +42,8 @@ impl Pipeline {
         if let Some(schema) = envelope.schema()
             && envelope.stated_type(&self.envelope.type_attribute).is_none()
         {
-            self.outside.schemas.learn(schema.id).await.map_err(Outcome::Retry)?;
+            let learned = self.outside.schemas.learn(schema.id).await;
+            learned.map_err(|detail| Cause::Outside.because(detail))?;
         }
         self.prepare(snapshot, message, &envelope, known)
     }
@@ -54,8 +55,10 @@ impl Pipeline {
             _ => self.metrics.call("s3", "GetObject", fetched.is_ok()),
         }
         fetched.map_err(|error| match error {
-            objects::Error::Failed { .. } => Outcome::Retry(error.to_string()),
-            objects::Error::Missing(_) => self.perhaps_later(message, Reason::BadEnvelope, error.to_string()),
+            objects::Error::Failed { .. } => Cause::Outside.because(error).into(),
+            objects::Error::Missing(_) => {
+                self.perhaps_later(message, Cause::MissingObject, Reason::BadEnvelope, error.to_string())
+            }
             _ => Reason::BadEnvelope.because(error).into(),
         })
     }
@@ -70,7 +73,7 @@ impl Pipeline {
         envelope: &Envelope<'_>,
     ) -> Result<&'s Arc<EventType>, Outcome> {
         let attribute = &self.envelope.type_attribute;
-        let later = |detail| self.perhaps_later(message, Reason::UnknownType, detail);
+        let later = |detail| self.perhaps_later(message, Cause::UnknownType, Reason::UnknownType, detail);
         let by_event = || envelope.cloud_event()?.type_names().find_map(|name| snapshot.find(name));
         let schema = envelope.schema().filter(|_| self.outside.schemas.is_configured());
         let stated = envelope.stated_type(attribute).or_else(|| envelope.type_url().map(Cow::Borrowed));
@@ -95,9 +98,9 @@ impl Pipeline {
     }
 
     /// Again, as long as what is missing may still come; then into quarantine.
-    fn perhaps_later(&self, message: &Message, reason: Reason, detail: String) -> Outcome {
+    fn perhaps_later(&self, message: &Message, cause: Cause, reason: Reason, detail: String) -> Outcome {
         let grace = Duration::from_secs(self.retry.unknown_type_grace_seconds);
         let waited = message.first_received.elapsed().unwrap_or_default();
-        if waited < grace { Outcome::Retry(detail) } else { reason.because(detail).into() }
+        if waited < grace { cause.because(detail).into() } else { reason.because(detail).into() }
     }
 }

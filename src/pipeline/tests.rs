@@ -148,21 +148,24 @@ async fn a_message_goes_into_quarantine_before_it_is_deleted() {
 #[tokio::test(start_paused = true)]
 async fn without_a_quarantine_or_when_it_fails_the_message_stays_on_its_queue() {
     let broken = |call: &Call| if call.operation == "SendMessageBatch" { (500, "{}".into()) } else { all_good(call) };
-    for (has_quarantine, answer) in [(false, all_good as fn(&Call) -> _), (true, broken)] {
+    let without = (false, all_good as fn(&Call) -> _, "no_quarantine_queue");
+    for (has_quarantine, answer, cause) in [without, (true, broken, "quarantine_failed")] {
         let stage = stage(0, answer);
         stage.carry(vec![Message::for_tests(source(false, has_quarantine), "not base64!", &[], None)]).await;
         assert_eq!(stage.operations().last().unwrap(), "ChangeMessageVisibilityBatch");
         assert_eq!((stage.outcome("retried"), stage.outcome("quarantined")), (1, 0));
+        assert_eq!(stage.metrics.retried.totals(), [(vec!["orders".to_owned(), cause.to_owned()], 1)]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_type_waits_for_its_schema_until_the_grace_is_over() {
-    for (grace, outcome) in [(600, "retried"), (0, "quarantined")] {
+    for (grace, outcome, waiting) in [(600, "retried", 1), (0, "quarantined", 0)] {
         let stage = stage(grace, all_good);
         stage.carry(vec![Message::for_tests(source(false, true), "CAE=", &[("message-type", "a.B")], None)]).await;
         assert_eq!(stage.outcome(outcome), 1, "{:?}", stage.metrics.settled.totals());
         assert_eq!(stage.metrics.settled.sum_where("event_type", "unknown"), 1, "labels stay bounded");
+        assert_eq!(stage.metrics.retried.sum_where("cause", "unknown_type"), waiting);
     }
 }
 
@@ -223,6 +226,8 @@ async fn behind_a_message_that_has_to_wait_its_group_waits_and_other_groups_do_n
     let message = |body: &str, group| Message { body: body.to_owned(), ..heartbeat(source(true, true), Some(group)) };
     stage.carry(vec![message("CgVmaXJzdA==", "a"), message("CgR0aGVu", "a"), message("CgVvdGhlcg==", "b")]).await;
     assert_eq!((stage.outcome("published"), stage.outcome("retried")), (1, 2));
+    let retried = |cause| stage.metrics.retried.sum_where("cause", cause);
+    assert_eq!((retried("publish"), retried("group_order")), (1, 1));
     let calls = stage.calls.lock().unwrap();
     assert!(calls.iter().all(|call| call.operation != "PublishBatch" || !call.body.contains("then")));
     assert_eq!(calls.iter().filter(|call| call.operation == "DeleteMessageBatch").count(), 1);

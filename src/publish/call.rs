@@ -44,7 +44,9 @@ impl Caller {
             request = request.publish_batch_request_entries(request_entry(index, &waiting.pending.entry)?);
         }
         let answer = request.send().await;
-        self.metrics.call("sns", "PublishBatch", answer.is_ok());
+        let bytes = batch.iter().map(|waiting| waiting.pending.entry.size()).sum();
+        let customer = batch.first().and_then(|waiting| waiting.pending.entry.customer.as_deref());
+        self.metrics.transfer("sns", "PublishBatch", answer.is_ok().then_some(bytes), customer);
         self.metrics.batch_entries.record(batch.len() as f64);
         let answer = answer.map_err(|error| Failure::of_call(&error))?;
         let mut failures: HashMap<usize, Failure> = (0..batch.len()).map(|i| (i, Failure::unanswered())).collect();

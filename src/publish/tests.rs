@@ -65,6 +65,19 @@ async fn entries_of_one_topic_travel_in_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_is_billed_by_the_bytes_of_its_entries() {
+    let (clients, _) = clients(|call, _| all(call.count(".Message=")));
+    let metrics = Arc::new(Metrics::new(true));
+    let settings = config::Publish::default();
+    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::default(), Arc::clone(&metrics));
+    tokio::spawn(run);
+    let body = "x".repeat(65 * 1024);
+    let entry = Entry { customer: Some("acme".into()), ..entry(&body) };
+    assert!(publisher.publish(vec![entry], &ours()).await[0].is_ok());
+    assert_eq!(metrics.billable.sum_where("customer", "acme"), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_throttled_entry_is_sent_again_alone_even_if_it_is_called_the_senders_fault() {
     let (outcomes, calls) = publish(&["1", "2", "3"], |number, count| match number {
         0 => published(&[0, 2], &[(1, "Throttled", true)]),

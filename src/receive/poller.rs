@@ -1,5 +1,6 @@
 //! One poller: reserve, long poll, hand over, again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,9 +138,10 @@ impl Poller {
             .set_message_system_attribute_names(Some(system.into()))
             .message_attribute_names("All");
         let answer = request.send().await;
-        self.metrics.call("sqs", "ReceiveMessage", answer.is_ok());
-        let answer = answer.map_err(|error| Failure::of_call(&error))?;
-        Ok((answer.messages.unwrap_or_default(), Instant::now()))
+        let answer = answer.map(|answer| answer.messages.unwrap_or_default());
+        let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
+        self.metrics.transfer("sqs", "ReceiveMessage", bytes, None);
+        Ok((answer.map_err(|error| Failure::of_call(&error))?, Instant::now()))
     }
 
     /// The first failure in a row is news, and so is every tenth.
@@ -155,6 +157,11 @@ impl Poller {
             Kind::Throttled | Kind::Transient => warn!(%failure, queue, failures_before, "poll failed, backing off"),
         }
     }
+}
+
+fn size(message: &aws_sdk_sqs::types::Message) -> usize {
+    let no_attributes = HashMap::new();
+    super::size(message.body().unwrap_or_default(), message.message_attributes().unwrap_or(&no_attributes))
 }
 
 /// How long to wait after so many failures in a row: doubling from 200 ms, with jitter, up to 10 s; up to a minute

@@ -49,6 +49,7 @@ async fn a_poller_backs_off_while_polls_fail_and_hands_over_what_comes_then() {
     assert_eq!((message.receive_count, message.group.as_deref(), message.size()), (3, Some("g"), 4));
     assert_eq!(message.sent, SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
     assert_eq!(metrics.polls.sum_where("result", "error"), 3);
+    assert_eq!(metrics.billable.sum(), metrics.calls.sum_where("result", "ok"), "what failed is not billed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,14 @@
-//! Counters and gauges that are told apart by labels, and that the process can read back.
+//! Metrics that are told apart by labels, and that the process can read back.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use metrics::{Counter, Gauge, Key, KeyName, Label, Recorder as _, Unit};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Recorder as _, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-use super::metrics::METADATA;
+use super::exposition::METADATA;
 
 /// A counter that the process can read back.
 #[derive(Debug)]
@@ -56,8 +57,26 @@ impl Level {
     }
 }
 
+/// A distribution of times, in seconds; of it the process can read back how many there were.
+#[derive(Debug)]
+pub struct Times {
+    count: AtomicU64,
+    metric: Histogram,
+}
+
+impl Times {
+    /// Notes one more.
+    pub fn note(&self, time: Duration) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.metric.record(time.as_secs_f64());
+    }
+}
+
 /// What a [`Family`] is made of.
 pub trait Member {
+    /// The Prometheus type.
+    const KIND: &'static str;
+
     /// A member that the recorder shows under this key.
     fn register(recorder: &PrometheusRecorder, key: &Key) -> Self;
 
@@ -69,6 +88,8 @@ pub trait Member {
 }
 
 impl Member for Tally {
+    const KIND: &'static str = "counter";
+
     fn register(recorder: &PrometheusRecorder, key: &Key) -> Self {
         Self { count: AtomicU64::new(0), metric: recorder.register_counter(key, &METADATA) }
     }
@@ -83,6 +104,8 @@ impl Member for Tally {
 }
 
 impl Member for Level {
+    const KIND: &'static str = "gauge";
+
     fn register(recorder: &PrometheusRecorder, key: &Key) -> Self {
         Self { level: AtomicU64::new(0), metric: recorder.register_gauge(key, &METADATA) }
     }
@@ -96,7 +119,23 @@ impl Member for Level {
     }
 }
 
-/// Counters, or gauges, of one name, told apart by the values of their labels.
+impl Member for Times {
+    const KIND: &'static str = "histogram";
+
+    fn register(recorder: &PrometheusRecorder, key: &Key) -> Self {
+        Self { count: AtomicU64::new(0), metric: recorder.register_histogram(key, &METADATA) }
+    }
+
+    fn describe(recorder: &PrometheusRecorder, name: &'static str, help: &'static str) {
+        recorder.describe_histogram(KeyName::from(name), Some(Unit::Seconds), help.into());
+    }
+
+    fn value(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+/// Metrics of one name, told apart by the values of their labels.
 pub struct Family<M = Tally> {
     name: &'static str,
     labels: &'static [&'static str],

@@ -1,21 +1,15 @@
 //! The metrics, by name. Prefix `protobridge_`, base units, every label bounded.
 
-use std::sync::Arc;
-use std::time::Duration;
+use metrics::{Gauge, Histogram, Unit};
+use metrics_exporter_prometheus::PrometheusHandle;
 
-use metrics::{Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder as _, Unit};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-
-use super::family::{Family, Level};
-
-/// Bounds of the latency histograms, in seconds: fine around the usual few milliseconds, coarse up to the minutes
-/// that a backlog takes.
-const SECONDS: [f64; 16] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+use super::exposition::{Declared, Exposition};
+use super::family::{Family, Level, Times};
 
 /// Every metric of the service.
 pub struct Metrics {
     handle: PrometheusHandle,
+    declared: Vec<Declared>,
     /// Messages received, by queue.
     pub received: Family,
     /// Messages whose event type was looked up, known or not, by queue and event type. They are settled or in flight:
@@ -27,6 +21,8 @@ pub struct Metrics {
     pub settled: Family,
     /// Messages stored in quarantine, by queue and reason.
     pub quarantined: Family,
+    /// Messages that were given back to be tried again, by queue and cause.
+    pub retried: Family,
     /// Messages whose receipt went stale while they were in flight, by queue.
     pub stale_receipts: Family,
     /// Long polls, by queue and result (`messages`, `empty`, `error`).
@@ -37,19 +33,23 @@ pub struct Metrics {
     pub queue_messages: Family<Level>,
     /// Whether a queue has as many messages in flight as SQS allows, by queue.
     pub queue_full: Family<Level>,
+    /// Age of the oldest message of a queue, of those received lately and those in flight, in seconds.
+    pub oldest_message: Family<Level>,
     /// Entries that SNS confirmed, by event type, and by customer where the configuration asks for it.
     pub published: Family,
     /// Entries that SNS refused or that failed, by error code.
     pub publish_failures: Family,
     /// Calls that SNS throttled, as a whole or in part, by error code.
     pub throttles: Family,
+    /// The most messages a second that are published; none before the first throttle.
+    pub publish_limit: Family<Level>,
     /// Entries that were not published because they had been before, by queue, event type and cause (`redelivery`,
     /// `producer`).
     pub duplicates: Family,
     /// Questions that the shared window of duplicates did not answer, by operation.
     pub dedupe_store_errors: Family,
-    /// Whether the shared window of duplicates answers.
-    pub dedupe_store_up: Gauge,
+    /// Whether the shared window of duplicates answers; none where there is no such window.
+    pub dedupe_store_up: Family<Level>,
     /// Pairs of event and customer in the window of this process.
     pub dedupe_entries: Gauge,
     /// Descriptor sets, by state (`in_force`, `refused`).
@@ -59,12 +59,16 @@ pub struct Metrics {
     /// Looks at descriptor sets or customers that found a change, by what changed and result (`admitted`, `refused`,
     /// `unreadable`, `unsettled`).
     pub reloads: Family,
+    /// Whether what is in the files of descriptors or customers is in force, by what.
+    pub last_reload: Family<Level>,
     /// Admitted changes that break those who read the JSON, by rule.
     pub breaking_changes: Family,
     /// Calls of AWS APIs, by service, operation and result (`ok`, `error`).
     pub calls: Family,
-    /// From the message's arrival in the source queue to the confirmation of its last entry, in seconds.
-    pub latency: Histogram,
+    /// Requests as AWS bills them, by service and operation, and by customer where the configuration asks for it.
+    pub billable: Family,
+    /// From the message's arrival in its queue to the confirmation of its last entry, by queue.
+    pub latency: Family<Times>,
     /// Entries of each PublishBatch call.
     pub batch_entries: Histogram,
     /// Messages received and not yet finished.
@@ -84,140 +88,155 @@ impl std::fmt::Debug for Metrics {
 impl Metrics {
     /// Fresh metrics, all zero. `customer_label` counts published entries by customer.
     pub fn new(customer_label: bool) -> Self {
-        let batch = Matcher::Full("protobridge_publish_batch_entries".into());
-        let builder = PrometheusBuilder::new().set_buckets(&SECONDS);
-        let builder = builder.and_then(|b| b.set_buckets_for_metric(batch, &[1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0]));
-        // Both calls refuse an empty list of buckets only.
-        let recorder = Arc::new(builder.unwrap_or_default().build_recorder());
-        let family = |name, help, labels| Family::new(&recorder, name, help, labels);
+        let mut all = Exposition::new();
         let published: &'static [&'static str] =
             if customer_label { &["event_type", "customer"] } else { &["event_type"] };
-        let metrics = Self {
-            handle: recorder.handle(),
-            received: family("protobridge_messages_received_total", "Messages received", &["queue"]),
-            accounted: family(
+        let billable: &'static [&'static str] =
+            if customer_label { &["service", "operation", "customer"] } else { &["service", "operation"] };
+        let mut metrics = Self {
+            handle: all.handle(),
+            declared: Vec::new(),
+            received: all.family("protobridge_messages_received_total", "Messages received", &["queue"]),
+            accounted: all.family(
                 "protobridge_events_received_total",
                 "Messages by the type of their event: those settled and those in flight",
                 &["queue", "event_type"],
             ),
-            in_flight: Family::new(
-                &recorder,
+            in_flight: all.family(
                 "protobridge_events_in_flight",
                 "Messages by the type of their event that are not settled yet",
                 &["queue", "event_type"],
             ),
-            settled: family(
+            settled: all.family(
                 "protobridge_messages_settled_total",
                 "Messages by what became of them: published, filtered, duplicate, quarantined, retried, abandoned",
                 &["queue", "event_type", "outcome"],
             ),
-            quarantined: family(
+            quarantined: all.family(
                 "protobridge_messages_quarantined_total",
                 "Messages stored in quarantine",
                 &["queue", "reason"],
             ),
-            stale_receipts: family(
+            retried: all.family(
+                "protobridge_messages_retried_total",
+                "Messages that were given back to be tried again, by cause",
+                &["queue", "cause"],
+            ),
+            stale_receipts: all.family(
                 "protobridge_stale_receipts_total",
                 "Messages whose receipt went stale while they were in flight",
                 &["queue"],
             ),
-            polls: family("protobridge_polls_total", "Long polls by result", &["queue", "result"]),
-            pollers: Family::new(&recorder, "protobridge_pollers", "Pollers that run", &["queue"]),
-            queue_messages: Family::new(
-                &recorder,
+            polls: all.family("protobridge_polls_total", "Long polls by result", &["queue", "result"]),
+            pollers: all.family("protobridge_pollers", "Pollers that run", &["queue"]),
+            queue_messages: all.family(
                 "protobridge_queue_messages",
                 "Messages on a queue, about, as SQS counts them",
                 &["queue", "state"],
             ),
-            queue_full: Family::new(
-                &recorder,
+            queue_full: all.family(
                 "protobridge_queue_in_flight_limit_reached",
                 "Whether a queue has as many messages in flight as SQS allows; polls come back empty then",
                 &["queue"],
             ),
-            published: family("protobridge_entries_published_total", "Entries that SNS confirmed", published),
-            publish_failures: family(
+            oldest_message: all.family(
+                "protobridge_oldest_message_age_seconds",
+                "Age of the oldest message, of those received lately and those in flight",
+                &["queue"],
+            ),
+            published: all.family("protobridge_entries_published_total", "Entries that SNS confirmed", published),
+            publish_failures: all.family(
                 "protobridge_entries_failed_total",
                 "Attempts to publish an entry that failed, by error code",
                 &["code"],
             ),
-            throttles: family("protobridge_publish_throttles_total", "Calls that SNS throttled", &["code"]),
-            duplicates: family(
+            throttles: all.family("protobridge_publish_throttles_total", "Calls that SNS throttled", &["code"]),
+            publish_limit: all.family(
+                "protobridge_publish_limit_messages_per_second",
+                "The most that is published, over all topics, since SNS throttled",
+                &[],
+            ),
+            duplicates: all.family(
                 "protobridge_duplicates_suppressed_total",
                 "Entries that were not published because they had been before",
                 &["queue", "event_type", "cause"],
             ),
-            dedupe_store_errors: family(
+            dedupe_store_errors: all.family(
                 "protobridge_dedupe_store_errors_total",
                 "Questions that the shared window of duplicates did not answer",
                 &["operation"],
             ),
-            dedupe_store_up: gauge(
-                &recorder,
+            dedupe_store_up: all.family(
                 "protobridge_dedupe_store_up",
-                Unit::Count,
                 "Whether the shared window of duplicates answers",
+                &[],
             ),
-            dedupe_entries: gauge(
-                &recorder,
+            dedupe_entries: all.gauge(
                 "protobridge_dedupe_entries",
                 Unit::Count,
                 "Published events that this process remembers",
             ),
-            descriptor_sets: Family::new(
-                &recorder,
+            descriptor_sets: all.family(
                 "protobridge_descriptor_sets",
                 "Descriptor sets that are in force, and those that were refused",
                 &["state"],
             ),
-            topics_missing: gauge(
-                &recorder,
+            topics_missing: all.gauge(
                 "protobridge_topics_missing",
                 Unit::Count,
                 "Topics of customers that do not exist",
             ),
-            reloads: family(
+            reloads: all.family(
                 "protobridge_reloads_total",
                 "Changes of descriptor sets and customers that were found",
                 &["what", "result"],
             ),
-            breaking_changes: family(
+            last_reload: all.family(
+                "protobridge_last_reload_successful",
+                "Whether the descriptor sets, or the customers, that are there now are in force",
+                &["what"],
+            ),
+            breaking_changes: all.family(
                 "protobridge_descriptor_breaking_changes_total",
                 "Admitted changes that break those who read the JSON",
                 &["rule"],
             ),
-            calls: family("protobridge_aws_calls_total", "Calls of AWS APIs", &["service", "operation", "result"]),
-            latency: histogram(
-                &recorder,
-                "protobridge_event_latency_seconds",
-                Unit::Seconds,
-                "From a message's arrival in its queue to the confirmation of its last entry",
+            calls: all.family("protobridge_aws_calls_total", "Calls of AWS APIs", &["service", "operation", "result"]),
+            billable: all.family(
+                "protobridge_billable_requests_total",
+                "Requests as AWS bills them: a call counts once for each 64 KiB",
+                billable,
             ),
-            batch_entries: histogram(
-                &recorder,
+            latency: all.family(
+                "protobridge_event_latency_seconds",
+                "From a message's arrival in its queue to the confirmation of its last entry",
+                &["queue"],
+            ),
+            batch_entries: all.histogram(
                 "protobridge_publish_batch_entries",
                 Unit::Count,
                 "Entries of each PublishBatch call",
             ),
-            in_flight_messages: gauge(
-                &recorder,
+            in_flight_messages: all.gauge(
                 "protobridge_messages_in_flight",
                 Unit::Count,
                 "Messages received and not yet finished",
             ),
-            in_flight_bytes: gauge(
-                &recorder,
+            in_flight_bytes: all.gauge(
                 "protobridge_in_flight_bytes",
                 Unit::Bytes,
                 "Bytes of messages received and not yet finished",
             ),
             customer_label,
         };
-        let version = vec![Label::new("version", env!("CARGO_PKG_VERSION"))];
-        let info = Key::from_parts("protobridge_build_info", version);
-        recorder.describe_gauge(KeyName::from("protobridge_build_info"), None, "The running version; always 1".into());
-        recorder.register_gauge(&info, &METADATA).set(1.0);
+        all.info("protobridge_build_info", "The running version; always 1", "version", env!("CARGO_PKG_VERSION"));
+        metrics.declared = all.declared();
         metrics
+    }
+
+    /// Every metric, whether it is shown by now or not.
+    pub fn declared(&self) -> &[Declared] {
+        &self.declared
     }
 
     /// The metrics in the Prometheus text format.
@@ -230,9 +249,19 @@ impl Metrics {
         self.handle.run_upkeep();
     }
 
-    /// Counts one call of an AWS API.
+    /// Counts one call of an AWS API that carries nothing of size.
     pub fn call(&self, service: &str, operation: &str, ok: bool) {
-        self.calls.with(&[service, operation, if ok { "ok" } else { "error" }]).add(1);
+        self.transfer(service, operation, ok.then_some(0), None);
+    }
+
+    /// Counts one call of an AWS API that carried so many bytes, for a customer if it is one's; None if it failed.
+    pub fn transfer(&self, service: &str, operation: &str, bytes: Option<usize>, customer: Option<&str>) {
+        self.calls.with(&[service, operation, if bytes.is_some() { "ok" } else { "error" }]).add(1);
+        if let Some(bytes) = bytes {
+            let labels = [service, operation, customer.unwrap_or("none")];
+            let requests = bytes.div_ceil(BILLED_BYTES).max(1) as u64;
+            self.billable.with(if self.customer_label { &labels } else { &labels[..2] }).add(requests);
+        }
     }
 
     /// Counts one entry that SNS confirmed.
@@ -240,27 +269,16 @@ impl Metrics {
         let labels = [event_type, customer.unwrap_or("none")];
         self.published.with(if self.customer_label { &labels } else { &labels[..1] }).add(1);
     }
-
-    /// Notes how long an event took.
-    pub fn event_latency(&self, latency: Duration) {
-        self.latency.record(latency.as_secs_f64());
-    }
 }
 
-pub(super) const METADATA: Metadata<'static> = Metadata::new("protobridge", metrics::Level::INFO, None);
-
-fn histogram(recorder: &PrometheusRecorder, name: &'static str, unit: Unit, help: &'static str) -> Histogram {
-    recorder.describe_histogram(KeyName::from(name), Some(unit), help.into());
-    recorder.register_histogram(&Key::from_name(name), &METADATA)
-}
-
-fn gauge(recorder: &PrometheusRecorder, name: &'static str, unit: Unit, help: &'static str) -> Gauge {
-    recorder.describe_gauge(KeyName::from(name), Some(unit), help.into());
-    recorder.register_gauge(&Key::from_name(name), &METADATA)
-}
+/// What counts as one request: of SQS (Amazon SQS pricing, "every 64 KB chunk of a payload is billed as 1 request") and of
+/// SNS (Amazon SNS pricing, likewise of published data).
+const BILLED_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -277,13 +295,29 @@ mod tests {
     }
 
     #[test]
-    fn latency_has_buckets_and_two_services_do_not_mix() {
+    fn latency_has_a_bucket_at_the_objective_and_two_services_do_not_mix() {
         let (one, other) = (Metrics::new(false), Metrics::new(true));
-        one.event_latency(Duration::from_millis(3));
+        one.latency.with(&["orders"]).note(Duration::from_millis(2_900));
+        one.latency.with(&["orders"]).note(Duration::from_millis(3_100));
         one.entry_published("a.B", Some("acme"));
         other.entry_published("a.B", Some("acme"));
-        assert!(one.render().contains(r#"protobridge_event_latency_seconds_bucket{le="0.005"} 1"#), "{}", one.render());
+        let within = r#"protobridge_event_latency_seconds_bucket{queue="orders",le="3"} 1"#;
+        assert!(one.render().contains(within), "{}", one.render());
+        assert_eq!(one.latency.sum(), 2);
         assert!(one.render().contains(r#"protobridge_entries_published_total{event_type="a.B"} 1"#));
         assert!(other.render().contains(r#"{event_type="a.B",customer="acme"} 1"#));
+    }
+
+    #[test]
+    fn a_call_is_billed_for_each_64_kib_and_one_that_failed_not_at_all() {
+        let metrics = Metrics::new(true);
+        metrics.call("sqs", "DeleteMessageBatch", true);
+        metrics.call("sqs", "DeleteMessageBatch", false);
+        metrics.transfer("sns", "PublishBatch", Some(64 * 1024), Some("acme"));
+        metrics.transfer("sns", "PublishBatch", Some(64 * 1024 + 1), Some("acme"));
+        let totals = metrics.billable.totals();
+        let shown: Vec<String> = totals.iter().map(|(labels, n)| format!("{} {n}", labels.join(" "))).collect();
+        assert_eq!(shown, ["sns PublishBatch acme 3", "sqs DeleteMessageBatch none 1"]);
+        assert_eq!(Metrics::new(false).declared().iter().filter(|m| m.labels.contains(&"customer")).count(), 0);
     }
 }

@@ -14,7 +14,7 @@ fn visibility(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'st
 }
 
 fn hold(visibility: &Visibility, name: &str) -> Hold {
-    visibility.hold(&Arc::new(Source::for_tests()), &name.into(), Instant::now())
+    visibility.hold(&Arc::new(Source::for_tests()), (&name.into(), SystemTime::now()), Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,4 +67,25 @@ async fn what_did_not_finish_is_given_back_visible_at_once() {
     advance(Duration::from_secs(1)).await;
     assert_eq!(visibility.give_back(visibility.unfinished()).await, 1);
     assert_eq!(calls.lock().unwrap()[0].count("\"VisibilityTimeout\":0"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_the_oldest_message_counts_from_when_it_was_sent() {
+    let (visibility, _) = visibility(|call, _| sqs_batch(call, &[]));
+    let source = Arc::new(Source::for_tests());
+    let hold = |seconds| {
+        let sent = SystemTime::now() - Duration::from_secs(seconds);
+        visibility.hold(&source, (&"receipt".into(), sent), Instant::now())
+    };
+    let shown = || {
+        visibility.show_ages();
+        visibility.metrics.oldest_message.sum()
+    };
+    let (stuck, young) = (hold(900), hold(2));
+    assert_eq!(shown(), 900);
+    drop(young);
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(shown(), 900, "it is in flight");
+    drop(stuck);
+    assert_eq!(shown(), 0, "nothing is in flight, and nothing was received lately");
 }

@@ -54,7 +54,7 @@ async fn status_and_metrics_say_what_became_of_each_message(emulator: &Emulator)
         r#"protobridge_messages_settled_total{queue="events",event_type="shop.v1.ChangeEvent",outcome="filtered"} 1"#,
         r#"protobridge_messages_quarantined_total{queue="events",reason="malformed_protobuf"} 1"#,
         r#"protobridge_entries_published_total{event_type="shop.v1.OrderPlaced"} 1"#,
-        "protobridge_event_latency_seconds_count 1",
+        r#"protobridge_event_latency_seconds_count{queue="events"} 1"#,
         "protobridge_messages_in_flight 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");

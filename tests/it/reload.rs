@@ -160,12 +160,15 @@ async fn a_folder_that_is_deleted_comes_back(emulator: &Emulator) {
     fs::rename(&folder, &aside).expect("it can be renamed");
     let unreadable = running.metrics.reloads.with(&["descriptors", "unreadable"]);
     wait::until("it is noticed that the folder is gone", async || (unreadable.get() > 0).then_some(())).await;
+    let in_force = || running.metrics.last_reload.sum_where("what", "descriptors") == 1;
+    assert!(!in_force());
     let event = stage.samples.next_event(&["acme"]);
     stage.source.send([Input::body(&event)]).await;
     stage.delivered_one("acme").await;
     fs::write(aside.join("fresh.binpb"), set("One", "")).expect("it can be written");
     fs::rename(&aside, &folder).expect("it can be renamed");
     knows(&running, "fresh.v1.One").await;
+    wait::until("what is there is in force", async || in_force().then_some(())).await;
     running.stop().await;
 }
 
@@ -205,6 +208,7 @@ async fn one_bad_set_does_not_hold_up_the_others(emulator: &Emulator) {
     change(&[("a.binpb", set("Shared", "string a = 1; string more = 2;")), ("b.binpb", set("Other", ""))]);
     knows(&running, "fresh.v1.Other").await;
     assert_eq!(running.metrics.descriptor_sets.sum_where("state", "refused"), 1);
+    assert_eq!(running.metrics.last_reload.sum_where("what", "descriptors"), 0);
     running.stop().await;
 }
 
@@ -241,6 +245,8 @@ async fn customers_change_and_a_mistake_changes_nothing(emulator: &Emulator) {
     let is = |result| running.metrics.reloads.with(&["customers", result]);
     rewrite(&path, &good.replace("acme", "ACME, events: [shop v1]"));
     wait::until("the mistake is refused", async || (is("refused").get() > 0).then_some(())).await;
+    let in_force = || running.metrics.last_reload.sum_where("what", "customers");
+    assert_eq!(in_force(), 0);
     let event = stage.samples.next_event(&["acme"]);
     stage.source.send([Input::body(&event)]).await;
     stage.delivered_one("acme").await;
@@ -252,6 +258,7 @@ async fn customers_change_and_a_mistake_changes_nothing(emulator: &Emulator) {
         ),
     );
     wait::until("the newcomer is there", async || (is("admitted").get() > 0).then_some(())).await;
+    assert_eq!(in_force(), 1);
     let event = stage.samples.next_event(&["newcomer"]);
     stage.source.send([Input::body(&event)]).await;
     running.has_settled("filtered", 1).await;

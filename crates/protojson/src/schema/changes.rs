@@ -43,6 +43,18 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All rules.
+    pub const ALL: &[Self] = &[
+        Self::MessageRemoved,
+        Self::FieldRemoved,
+        Self::FieldRenamed,
+        Self::FieldRenumbered,
+        Self::TypeChanged,
+        Self::CardinalityChanged,
+        Self::EnumValueRenamed,
+        Self::EnumValueRemoved,
+    ];
+
     /// The rule's code, as in reports and metrics.
     pub fn code(self) -> &'static str {
         match self {

@@ -1,0 +1,114 @@
+//! The recorder that metrics are declared to, and what was declared.
+
+use std::sync::Arc;
+
+use metrics::{Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder as _, Unit};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use super::family::{Family, Member};
+
+/// Bounds of the latency histograms, in seconds: fine around the usual few milliseconds, coarse up to the minutes
+/// that a backlog takes. The objective is stated at 3.
+const SECONDS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// A metric, as it was declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: Vec<&'static str>,
+}
+
+/// Where metrics are declared, and shown.
+pub(super) struct Exposition {
+    recorder: Arc<PrometheusRecorder>,
+    declared: Vec<Declared>,
+}
+
+impl Exposition {
+    pub(super) fn new() -> Self {
+        let batch = Matcher::Full("protobridge_publish_batch_entries".into());
+        let builder = PrometheusBuilder::new().set_buckets(&SECONDS);
+        let builder = builder.and_then(|b| b.set_buckets_for_metric(batch, &[1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0]));
+        // Both calls refuse an empty list of buckets only.
+        let recorder = Arc::new(builder.unwrap_or_default().build_recorder());
+        Self { recorder, declared: Vec::new() }
+    }
+
+    pub(super) fn handle(&self) -> PrometheusHandle {
+        self.recorder.handle()
+    }
+
+    pub(super) fn declared(self) -> Vec<Declared> {
+        self.declared
+    }
+
+    /// Counters, gauges or histograms of one name, told apart by labels. None is shown before its first use.
+    pub(super) fn family<M: Member>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Family<M> {
+        self.declared.push(Declared { name, kind: M::KIND, labels: labels.to_vec() });
+        Family::new(&self.recorder, name, help, labels)
+    }
+
+    /// A gauge that is shown from the start.
+    pub(super) fn gauge(&mut self, name: &'static str, unit: Unit, help: &'static str) -> Gauge {
+        self.declared.push(Declared { name, kind: "gauge", labels: Vec::new() });
+        self.recorder.describe_gauge(KeyName::from(name), Some(unit), help.into());
+        self.recorder.register_gauge(&Key::from_name(name), &METADATA)
+    }
+
+    /// A histogram that is shown from the start.
+    pub(super) fn histogram(&mut self, name: &'static str, unit: Unit, help: &'static str) -> Histogram {
+        self.declared.push(Declared { name, kind: "histogram", labels: Vec::new() });
+        self.recorder.describe_histogram(KeyName::from(name), Some(unit), help.into());
+        self.recorder.register_histogram(&Key::from_name(name), &METADATA)
+    }
+
+    /// A gauge that is always 1: what it says is in its label.
+    pub(super) fn info(&mut self, name: &'static str, help: &'static str, label: &'static str, value: &'static str) {
+        self.declared.push(Declared { name, kind: "gauge", labels: vec![label] });
+        let key = Key::from_parts(name, vec![Label::new(label, value)]);
+        self.recorder.describe_gauge(KeyName::from(name), None, help.into());
+        self.recorder.register_gauge(&key, &METADATA).set(1.0);
+    }
+}
+
+pub(super) const METADATA: Metadata<'static> = Metadata::new("protobridge", metrics::Level::INFO, None);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::Metrics;
+
+    /// Rows of the tables whose first cell is the name of a metric: name, type, labels.
+    fn documented() -> BTreeSet<(String, String, String)> {
+        let rows = include_str!("../../docs/metrics.md").lines().filter(|line| line.starts_with("| `protobridge_"));
+        let cells = |row: &str| row.split('|').map(|cell| cell.trim().replace('`', "")).collect::<Vec<_>>();
+        rows.map(cells).map(|cells| (cells[1].clone(), cells[2].clone(), cells[3].clone())).collect()
+    }
+
+    #[test]
+    fn docs_metrics_md_has_every_metric_with_its_type_and_labels_and_no_other() {
+        let metrics = Metrics::new(true);
+        let declared = metrics.declared().iter();
+        let declared: BTreeSet<_> =
+            declared.map(|m| (m.name.to_owned(), m.kind.to_owned(), m.labels.join(", "))).collect();
+        assert!(declared.len() > 20);
+        let documented = documented();
+        let missing: Vec<_> = declared.difference(&documented).collect();
+        let surplus: Vec<_> = documented.difference(&declared).collect();
+        assert!(
+            missing.is_empty() && surplus.is_empty(),
+            "docs/metrics.md differs from the code\nmissing in the page: {missing:#?}\nonly in the page: {surplus:#?}"
+        );
+    }
+}

@@ -1,0 +1,387 @@
+"""Looks into the image, and runs it as the chart does, against ministack. Ends with an error at the first thing that is not
+as it should be.
+
+    check.py --image NAME --base NAME --arch amd64|arm64 --revision COMMIT --work FOLDER [--through QEMU] -- PODMAN [OPTION...]
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+import tomllib
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+import boto3
+
+ROOT = Path(__file__).resolve().parents[2]
+SUPPORT = ROOT / "tests/support"
+BINARY = "/usr/local/bin/protobridge"
+CUSTOMERS = ["acme", "globex", "initech"]
+REGION = "eu-west-1"
+USER = 65532
+# Of the run; a deadline is not a time that anything is expected to take.
+SECONDS = 120
+
+# The security context of the chart.
+HARDENED = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+LIMITS = ["--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--image", required=True)
+parser.add_argument("--base", required=True, help="the image that it was built on")
+parser.add_argument("--arch", required=True)
+parser.add_argument("--revision", required=True)
+parser.add_argument("--work", required=True, type=Path)
+parser.add_argument("--through", help="an emulator of its processor")
+parser.add_argument("podman", nargs="+")
+args = parser.parse_args()
+name = f"protobridge-check-{args.arch}"
+
+
+def check(condition, what, *details):
+    """Passes, or is the end."""
+    if not condition:
+        sys.exit("\n".join([f"image: FAILED: {what}", *map(str, details)]))
+    print(f"image: {what}")
+
+
+def podman(*arguments, wanted=0):
+    """What a podman command printed; its exit code has to be the wanted one, where one is."""
+    done = subprocess.run([*args.podman, *map(str, arguments)], capture_output=True, text=True, timeout=SECONDS)
+    if wanted is not None and done.returncode != wanted:
+        command = " ".join(["podman", *map(str, arguments)])
+        sys.exit(f"image: FAILED: {command}\nended with {done.returncode}, not {wanted}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def until(what, condition):
+    """Asks until the answer is yes."""
+    deadline = time.monotonic() + SECONDS
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            sys.exit(f"image: FAILED: waited {SECONDS} s in vain until {what}\n{logs()}")
+        time.sleep(0.05)
+    return answer
+
+
+def logs():
+    done = podman("logs", name, wanted=None)
+    return done.stdout + done.stderr
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def get(url):
+    """Status and body; nothing while nobody answers."""
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read().decode()
+    except OSError:
+        return None, ""
+
+
+# --- What the image says of itself
+
+
+def check_description():
+    image = json.loads(podman("image", "inspect", args.image).stdout)[0]
+    config = image["Config"]
+    check((image["Os"], image["Architecture"]) == ("linux", args.arch), f"the image is for linux/{args.arch}")
+    check(config["User"] == f"{USER}:{USER}", f"its user is a number, {config['User']}", config["User"])
+    check(config["Entrypoint"] == [BINARY] and config["Cmd"] == ["run"], "it starts the binary itself, no shell")
+    check(image["HealthCheck"]["Test"] == ["CMD", BINARY, "healthcheck"], "its health check is the binary, no shell")
+    check(config["StopSignal"] in ("SIGTERM", "15"), "it is stopped by SIGTERM")
+    check("8080/tcp" in config["ExposedPorts"], "it exposes 8080")
+    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
+    wanted = {"title": "protobridge", "licenses": "Apache-2.0", "version": VERSION, "revision": args.revision}
+    check({key: labels.get(key) for key in wanted} == wanted and labels["description"], "it is labelled", labels)
+
+    # Where it was built, and by whom, is nobody's business.
+    history = podman("history", "--no-trunc", "--format", "json", args.image).stdout
+    traces = [trace for trace in here() if trace in history or trace in json.dumps(image["Config"])]
+    check(not traces, "its history has no trace of this machine", traces)
+
+
+def here():
+    """What would tell of this machine: its name and its folders."""
+    home = os.environ.get("CARGO_HOME", Path.home() / ".cargo")
+    return [socket.gethostname(), str(ROOT), str(args.work), str(home)]
+
+
+# --- What is inside
+
+
+def check_files():
+    base, image = files(args.base), files(args.image)
+    folders = {path for path, entry in image.items() if entry.isdir()}
+    added = {path for path in image if path not in base} - folders
+    check(added == {BINARY, "/usr/share/doc/protobridge/LICENSE"}, "it adds two files to its base", added)
+    changed = {path for path in base.keys() & image.keys() - folders if image[path].size != base[path].size}
+    check(not changed and not base.keys() - image.keys(), "and changes none", changed)
+    shells = {"ash", "bash", "busybox", "dash", "ksh", "sh", "zsh"}
+    programs = [path for path in image if path.rsplit("/", 2)[-2:-1] in (["bin"], ["sbin"])]
+    check(BINARY in programs and not [path for path in programs if Path(path).name in shells], "it has no shell", programs)
+    binary = image[BINARY]
+    check(binary.mode & 0o7777 == 0o755 and binary.uid == 0, "its user cannot change the binary", oct(binary.mode))
+    check("/etc/ssl/certs/ca-certificates.crt" in image, "it has the CA certificates that TLS needs")
+
+
+def files(image):
+    """All files of an image, by path."""
+    container = podman("create", "--pull", "never", image, BINARY).stdout.strip()
+    tar = args.work / "files.tar"
+    try:
+        podman("export", "--output", tar, container)
+        with tarfile.open(tar) as archive:
+            if image == args.image:
+                (args.work / "protobridge").write_bytes(archive.extractfile(BINARY[1:]).read())
+            # What a runtime puts there for its mounts is no part of the image.
+            made = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run/.containerenv", "/etc/mtab"}
+            return {path: entry for entry in archive if (path := f"/{entry.name.strip('/')}") not in made}
+    finally:
+        tar.unlink(missing_ok=True)
+        podman("rm", container)
+
+
+def check_binary():
+    binary = (args.work / "protobridge").read_bytes()
+    machine, sections = elf(binary)
+    check(machine == {"amd64": 62, "arm64": 183}[args.arch], f"the binary is for {args.arch}", machine)
+    check(".symtab" not in sections or "-release" in args.image, "it is stripped of its symbols")
+    traces = [trace for trace in here()[1:] if trace.encode() in binary]
+    check(not traces, "it has no trace of this machine", traces)
+    # The format of cargo-auditable: compressed JSON in a section of its own.
+    packages = json.loads(zlib.decompress(sections[".dep-v0"]))["packages"]
+    names = {package["name"] for package in packages if package.get("kind", "runtime") == "runtime"}
+    check({"aws-sdk-sqs", "protobridge", "protojson", "ring"} <= names, f"it lists the {len(names)} crates it is made of")
+    emulator = sorted(name for name in names if name.startswith("rustack"))
+    check(not emulator, "no emulator is among them", emulator)
+    size = int(json.loads(podman("image", "inspect", args.image).stdout)[0]["Size"])
+    print(f"image: sizes: binary {len(binary) / 1e6:.1f} MB, image {size / 1e6:.1f} MB unpacked")
+
+
+def elf(binary):
+    """Machine and sections of a 64-bit little-endian ELF file."""
+    assert binary[:6] == b"\x7fELF\x02\x01", "an ELF file"
+    (machine,) = struct.unpack_from("<H", binary, 18)
+    (table,) = struct.unpack_from("<Q", binary, 40)
+    size, count, names = struct.unpack_from("<HHH", binary, 58)
+    headers = [struct.unpack_from("<IIQQQQ", binary, table + size * number) for number in range(count)]
+    start = headers[names][4]
+    end_of = lambda at: binary.index(b"\0", at)
+    name_of = lambda header: binary[start + header[0] : end_of(start + header[0])].decode()
+    return machine, {name_of(header): binary[header[4] : header[4] + header[5]] for header in headers}
+
+
+# --- The container
+
+
+def container(*arguments, options=(), wanted=0):
+    """Runs the image, hardened, with these arguments."""
+    through = ["--volume", f"{args.through}:/emulator:ro", "--entrypoint", json.dumps(["/emulator", BINARY])]
+    through += ["--health-cmd", json.dumps(["CMD", "/emulator", BINARY, "healthcheck"])]
+    through = through if args.through else []
+    # Whatever podman would do with the health check, apart from running it when asked, needs systemd.
+    return podman("run", "--pull", "never", *HARDENED, *LIMITS, *through, *options, args.image, *arguments, wanted=wanted)
+
+
+def check_commands():
+    said = container("--version", options=["--rm"]).stdout.strip()
+    check(said == f"protobridge {VERSION}", f"`--version` says {said}")
+    said = container("demo", options=["--rm"], wanted=2).stderr
+    check("unrecognized subcommand" in said, "there is no `demo`", said)
+    said = container(options=["--rm"], wanted=None)
+    right = said.returncode == 64 and "/etc/protobridge/config/protobridge.yaml" in said.stderr
+    check(right, "without a configuration it names the file that it wants", said)
+    said = container("healthcheck", "--url", f"http://127.0.0.1:{free_port()}/readyz", options=["--rm"], wanted=None)
+    check(said.returncode == 1 and said.stderr, "`healthcheck` exits 1 where nothing listens", said)
+
+
+class Stage:
+    """ministack with a queue, and a topic and a queue for each customer."""
+
+    def __init__(self, endpoint_url):
+        self.endpoint_url = endpoint_url
+        access = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
+        sqs = boto3.client("sqs", endpoint_url=endpoint_url, **access)
+        sns = boto3.client("sns", endpoint_url=endpoint_url, **access)
+        self.sqs = sqs
+        self.source = sqs.create_queue(QueueName="events")["QueueUrl"]
+        self.topics, self.queues = {}, {}
+        for customer in CUSTOMERS:
+            self.queues[customer] = sqs.create_queue(QueueName=customer)["QueueUrl"]
+            self.topics[customer] = sns.create_topic(Name=customer)["TopicArn"]
+            attributes = sqs.get_queue_attributes(QueueUrl=self.queues[customer], AttributeNames=["QueueArn"])
+            sns.subscribe(
+                TopicArn=self.topics[customer],
+                Protocol="sqs",
+                Endpoint=attributes["Attributes"]["QueueArn"],
+                Attributes={"RawMessageDelivery": "true"},
+            )
+
+    def produce(self, seed, count):
+        customers = [part for customer in CUSTOMERS for part in ("--customer", customer)]
+        self.script("produce.py", seed, count, "--queue-url", self.source, *customers)
+
+    def consume(self, seed, count):
+        queues = [part for customer, url in self.queues.items() for part in ("--queue", f"{customer}={url}")]
+        return json.loads(self.script("consume.py", seed, count, "--deadline-seconds", SECONDS, *queues))
+
+    def script(self, script, seed, count, *arguments):
+        command = [sys.executable, SUPPORT / script, "--endpoint-url", self.endpoint_url, "--region", REGION]
+        command += ["--descriptor-set", ROOT / "descriptors/shop.binpb", "--seed", seed, "--count", count, *arguments]
+        return subprocess.run(map(str, command), stdout=subprocess.PIPE, check=True).stdout
+
+    def left(self):
+        """Messages on the source queue, those in flight included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.source, AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+
+@contextlib.contextmanager
+def ministack():
+    """Base URL of one that answers. It lives on its standard input, so it ends with this process, however that ends."""
+    for attempt in range(5):
+        port, mark = free_port(), f"image-{os.getpid()}-{attempt}"
+        settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "SERVICES": "sqs,sns"}
+        settings |= {"LOG_LEVEL": "WARNING", "MINISTACK_VERSION": mark, "TMPDIR": str(args.work)}
+        unwanted = {"MINISTACK_HOST", "MINISTACK_REGION", "MINISTACK_ACCOUNT_ID", "PERSIST_STATE", "AUTH", "USE_SSL"}
+        environment = {key: value for key, value in os.environ.items() if key not in unwanted} | settings
+        with open(args.work / "ministack.log", "w") as log:
+            command = [sys.executable, SUPPORT / "run_ministack.py"]
+            child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        url = f"http://127.0.0.1:{port}"
+        # Between the answer and the start somebody else may take the port; then it is another one.
+        until("ministack answers", lambda: child.poll() is not None or mark in get(f"{url}/_ministack/health")[1])
+        if child.poll() is None:
+            try:
+                yield url
+            finally:
+                child.stdin.close()
+                child.wait()
+            return
+    sys.exit(f"image: FAILED: ministack does not start: {args.work}/ministack.log")
+
+
+def mounts(stage):
+    """The folders that the chart mounts, made of what stands here."""
+    folder = args.work / "mounts"
+    shutil.rmtree(folder, ignore_errors=True)
+    for part in ("config", "customers", "descriptors"):
+        (folder / part).mkdir(parents=True)
+    config = {
+        "aws": {"region": REGION, "endpoint_url": stage.endpoint_url},
+        "queues": [{"url": stage.source}],
+        "descriptors": {"path": "/etc/protobridge/descriptors"},
+        "route": {"customers_file": "/etc/protobridge/customers/customers.yaml"},
+        # Long enough to stop the service while events wait.
+        "publish": {"linger_ms": LINGER_MS},
+    }
+    customers = [{"id": customer, "topic": topic} for customer, topic in stage.topics.items()]
+    # JSON is YAML.
+    (folder / "config/protobridge.yaml").write_text(json.dumps(config))
+    (folder / "customers/customers.yaml").write_text(json.dumps({"customers": customers}))
+    for descriptors in (ROOT / "descriptors").glob("*.binpb"):
+        shutil.copy(descriptors, folder / "descriptors")
+    return [part for mount in folder.iterdir() for part in ("--volume", f"{mount}:/etc/protobridge/{mount.name}:ro")]
+
+
+def check_service(stage):
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    environment = {
+        "PROTOBRIDGE_ADMIN_LISTEN": address,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    options = [part for key, value in environment.items() for part in ("--env", f"{key}={value}")] + mounts(stage)
+    # What it would take to find a mistake before a deployment.
+    container("check", options=["--rm", *options])
+    print("image: `check` passes what is mounted")
+
+    container(options=["--detach", "--name", name, *options])
+    until("the health check passes", lambda: podman("healthcheck", "run", name, wanted=None).returncode == 0 or ended())
+    check(get(f"http://{address}/readyz") == (200, "running\n"), "its health check passes, and it is ready")
+    check_confinement()
+
+    stage.produce("image", 100)
+    report = stage.consume("image", 100)
+    right = report["received"] == 100 and not (report["missing"] or report["duplicates"] or report["different"])
+    check(right, "100 events arrived once each, as Python's Protobuf writes them in JSON", report, logs())
+
+    until("nothing is in flight", lambda: in_flight(address) == 0)
+    stage.produce("drain", 5)
+    until("5 events are in flight", lambda: in_flight(address) == 5)
+    podman("kill", "--signal", "TERM", name)
+    code = podman("wait", name).stdout.strip()
+    said = [json.loads(line) for line in logs().splitlines()]
+    messages = [line["message"] for line in said]
+    check(code == "0" and messages[-1] == "stopped", "SIGTERM with 5 events in flight: it exits 0", code, logs())
+    check({"stopping", "draining"} <= set(messages), "and says that it drains", logs())
+    report = stage.consume("drain", 5)
+    right = report["received"] == 5 and not (report["missing"] or report["different"])
+    check(right and stage.left() == 0, "these 5 were published, and none is left on the queue", report, stage.left())
+    loud = [line for line in said if line["level"] not in ("INFO", "DEBUG")]
+    check(not loud, "nothing was worth a warning", loud)
+    check(podman("healthcheck", "run", name, wanted=None).returncode != 0, "its health check fails now")
+
+
+def in_flight(address):
+    return json.loads(get(f"http://{address}/status")[1])["in_flight"]
+
+
+def ended():
+    """Whether the container is no more, which is the end of this too."""
+    state = podman("inspect", "--format", "{{.State.Status}}", name).stdout.strip()
+    return state not in ("running", "created", "configured") and sys.exit(f"image: FAILED: the container {state}\n{logs()}")
+
+
+def check_confinement():
+    """What the kernel says of the process."""
+    process = Path("/proc") / podman("inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    status = {key: value.split() for key, value in status.items()}
+    check(status["Uid"] == status["Gid"] == [str(USER)] * 4, f"it runs as {USER}", status["Uid"])
+    capabilities = {key: int(status[key][0], 16) for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+    check(not any(capabilities.values()), "it has no capabilities, nor can it get any", capabilities)
+    check(status["NoNewPrivs"] == ["1"], "nor any privileges")
+    mounted = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
+    writable = sorted(fields[4] for fields in mounted if "rw" in fields[5].split(","))
+    # /dev and /proc are the runtime's and not on a disk.
+    writable = [path for path in writable if not path.startswith(("/dev", "/proc", "/sys"))]
+    check(not writable, "its root and its mounts are read-only", writable)
+
+
+LINGER_MS = 5_000
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+# Whatever else podman does with a health check needs systemd.
+os.environ["DISABLE_HC_SYSTEMD"] = "true"
+podman("rm", "--force", "--ignore", name)
+try:
+    check_description()
+    check_files()
+    check_binary()
+    check_commands()
+    with ministack() as endpoint_url:
+        check_service(Stage(endpoint_url))
+finally:
+    podman("rm", "--force", "--ignore", "--time", "0", name)
