@@ -7,11 +7,14 @@ tests/chart/refused/*.yaml   is refused with the message in its first line, `# r
 
 import base64
 import difflib
+import http.server
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-import tomllib
+import threading
 
 import yaml
 
@@ -90,6 +93,9 @@ def is_well_made(name, objects):
             expect(mount["name"] in volumes, f"{name}: nothing to mount at {mount['mountPath']}")
     expect("limits" not in service["resources"] or "cpu" not in service["resources"]["limits"], f"{name}: a CPU limit")
 
+    asked = {part["httpGet"]["path"] for name, part in service.items() if name in ("startupProbe", "livenessProbe")}
+    expect(asked == {"/livez"}, f"{name}: a pod is started again for what {asked} says")
+    expect(service["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "admin"}, f"{name}: readiness is not asked for")
     config = configuration(objects)
     drain = config.get("shutdown", {})["drain_timeout_seconds"]
     expect(spec["terminationGracePeriodSeconds"] >= drain + 5, f"{name}: killed while it drains")
@@ -249,9 +255,51 @@ def the_readme_is_right():
     expect(said in result.stderr, "the README shows a message that is not the chart's")
 
 
+def it_is_a_good_dependency():
+    """Of a chart that switches it on by a condition, hands down `global`, and has named it otherwise."""
+    parent = SCRATCH / "parent"
+    shutil.copytree(CHART, parent / "charts/protobridge")
+    dependency = {"name": "protobridge", "version": "*", "alias": "bridge", "condition": "bridge.enabled"}
+    (parent / "Chart.yaml").write_text(
+        yaml.safe_dump({"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]})
+    )
+    base = yaml.safe_load((HERE / "refused/base.yaml").read_text())
+    values = parent / "values.yaml"
+    values.write_text(yaml.safe_dump({"global": {"cluster": "eu"}, "bridge": base | {"enabled": True}}))
+    objects = rendered(values, chart=parent)
+    is_well_made("as a dependency", objects)
+    expect(one(objects, "Deployment")["metadata"]["name"] == "events-bridge", "a dependency is not called by its alias")
+    expect(not rendered(values, "--set", "bridge.enabled=false", chart=parent), "a dependency that is off makes objects")
+
+
+def the_test_pod_asks_the_right_question():
+    """Its arguments, against something that answers as the service does while it receives, and while it does not."""
+    (container,) = one(rendered(HERE / "values/minimal.yaml"), "Pod", "-test")["spec"]["containers"]
+    for status, wanted in ((200, 0), (503, 1)):
+        asked = []
+
+        class Admin(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Admin) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            address = f"127.0.0.1:{server.server_port}"
+            arguments = [part.replace("events-protobridge.data.svc:8080", address) for part in container["args"]]
+            result = subprocess.run([PROTOBRIDGE, *arguments], capture_output=True, text=True)
+            server.shutdown()
+        expect(result.returncode == wanted, f"the test pod ends with {result.returncode} on {status}: {result.stderr}")
+        expect(asked == ["/readyz"], f"the test pod asks for {asked}")
+
+
 def versions_agree():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    (cargo,) = re.findall(r'^\[workspace\.package\]\nversion = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
     expect(chart["appVersion"] == cargo, f"Chart.yaml: appVersion is {chart['appVersion']}, and Cargo.toml says {cargo}")
     oldest = chart["kubeVersion"].removeprefix(">=").rsplit(".", 1)[0]
     expect(oldest == KUBERNETES[0], f"Chart.yaml allows Kubernetes {oldest}, and {KUBERNETES[0]} is what is tested")
@@ -315,6 +363,8 @@ zero_is_a_value()
 nothing_refreshes_where_nobody_asks()
 the_loop_of_the_sidecar_works()
 the_readme_is_right()
+it_is_a_good_dependency()
+the_test_pod_asks_the_right_question()
 versions_agree()
 defaults_agree()
 notes_say_what_is_next_and_what_is_amiss()
