@@ -5,35 +5,24 @@ as it should be.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 import tarfile
-import time
 import tomllib
-import urllib.error
-import urllib.request
 import zlib
 from pathlib import Path
 
-import boto3
-
 ROOT = Path(__file__).resolve().parents[2]
-SUPPORT = ROOT / "tests/support"
+sys.path.insert(0, str(ROOT / "tests/support"))
+
+from world import AWS, REGION, SECONDS, Stage, free_port, get, isolate, ministack, until  # noqa: E402
+
 BINARY = "/usr/local/bin/protobridge"
-CUSTOMERS = ["acme", "globex", "initech"]
-REGION = "eu-west-1"
 USER = 65532
-# Credentials that an emulator takes, and no way to others.
-AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
-NO_FILES = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
-# Of the run; a deadline is not a time that anything is expected to take.
-SECONDS = 120
 
 # The security context of the chart.
 HARDENED = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
@@ -67,38 +56,10 @@ def podman(*arguments, wanted=0):
     return done
 
 
-def until(what, condition):
-    """Asks until the answer is yes."""
-    deadline = time.monotonic() + SECONDS
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            sys.exit(f"image: FAILED: waited {SECONDS} s in vain until {what}\n{logs()}")
-        time.sleep(0.05)
-    return answer
-
-
 def logs(lines=20):
     """The last of what the service said."""
     done = podman("logs", "--tail", lines, name, wanted=None)
     return done.stdout + done.stderr
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def get(url):
-    """Status and body; nothing while nobody answers."""
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as answer:
-        return answer.code, answer.read().decode()
-    except OSError:
-        return None, ""
 
 
 # --- What the image says of itself
@@ -220,74 +181,6 @@ def check_commands():
     check(said.returncode == 1 and said.stderr, "`healthcheck` exits 1 where nothing listens", said)
 
 
-class Stage:
-    """ministack with a queue, and a topic and a queue for each customer."""
-
-    def __init__(self, endpoint_url):
-        self.endpoint_url = endpoint_url
-        sqs = boto3.client("sqs", endpoint_url=endpoint_url, region_name=REGION)
-        sns = boto3.client("sns", endpoint_url=endpoint_url, region_name=REGION)
-        self.sqs = sqs
-        self.source = sqs.create_queue(QueueName="events")["QueueUrl"]
-        self.topics, self.queues = {}, {}
-        for customer in CUSTOMERS:
-            self.queues[customer] = sqs.create_queue(QueueName=customer)["QueueUrl"]
-            self.topics[customer] = sns.create_topic(Name=customer)["TopicArn"]
-            attributes = sqs.get_queue_attributes(QueueUrl=self.queues[customer], AttributeNames=["QueueArn"])
-            sns.subscribe(
-                TopicArn=self.topics[customer],
-                Protocol="sqs",
-                Endpoint=attributes["Attributes"]["QueueArn"],
-                Attributes={"RawMessageDelivery": "true"},
-            )
-
-    def produce(self, seed, count):
-        customers = [part for customer in CUSTOMERS for part in ("--customer", customer)]
-        self.script("produce.py", seed, count, "--queue-url", self.source, *customers)
-
-    def consume(self, seed, count):
-        queues = [part for customer, url in self.queues.items() for part in ("--queue", f"{customer}={url}")]
-        return json.loads(self.script("consume.py", seed, count, "--deadline-seconds", SECONDS, *queues))
-
-    def script(self, script, seed, count, *arguments):
-        """What a script of the Rust tests prints."""
-        command = [sys.executable, SUPPORT / script, "--endpoint-url", self.endpoint_url, "--region", REGION]
-        command += ["--descriptor-set", ROOT / "descriptors/shop.binpb", "--seed", seed, "--count", count, *arguments]
-        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
-        return done.stdout if done.returncode == 0 else sys.exit(f"image: FAILED: {script}\n{done.stderr}{logs()}")
-
-    def left(self):
-        """Messages on the source queue, those in flight included."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.source, AttributeNames=names)
-        return sum(int(answer["Attributes"][name]) for name in names)
-
-
-@contextlib.contextmanager
-def ministack():
-    """Base URL of one that answers. It lives on its standard input, so it ends with this process, however that ends."""
-    for attempt in range(5):
-        port, mark = free_port(), f"image-{os.getpid()}-{attempt}"
-        settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "SERVICES": "sqs,sns"}
-        settings |= {"LOG_LEVEL": "WARNING", "MINISTACK_VERSION": mark, "TMPDIR": str(args.work)}
-        unwanted = {"MINISTACK_HOST", "MINISTACK_REGION", "MINISTACK_ACCOUNT_ID", "PERSIST_STATE", "AUTH", "USE_SSL"}
-        environment = {key: value for key, value in os.environ.items() if key not in unwanted} | settings
-        with open(args.work / "ministack.log", "w") as log:
-            command = [sys.executable, SUPPORT / "run_ministack.py"]
-            child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
-        url = f"http://127.0.0.1:{port}"
-        # Between the answer and the start somebody else may take the port; then it is another one.
-        until("ministack answers", lambda: child.poll() is not None or mark in get(f"{url}/_ministack/health")[1])
-        if child.poll() is None:
-            try:
-                yield url
-            finally:
-                child.stdin.close()
-                child.wait()
-            return
-    sys.exit(f"image: FAILED: ministack does not start: {args.work}/ministack.log")
-
-
 def mounts(stage):
     """The folders that the chart mounts, made of what stands here."""
     folder = args.work / "mounts"
@@ -322,7 +215,7 @@ def check_service(stage):
     print("image: `check` passes what is mounted")
 
     container(options=["--detach", "--name", name, *options])
-    until("it is ready", lambda: get(f"http://{address}/readyz") == (200, "running\n") or ended())
+    until("it is ready", lambda: get(f"http://{address}/readyz") == (200, "running\n") or ended(), logs)
     podman("healthcheck", "run", name)
     print("image: it is ready, and its health check passes")
     check_confinement()
@@ -333,9 +226,9 @@ def check_service(stage):
     right = report["received"] == 90 and not (report["missing"] or report["duplicates"] or report["different"])
     check(right, "90 events arrived once each, as Python's Protobuf writes them in JSON", report, logs())
 
-    until("nothing is in flight", lambda: in_flight(address) == 0)
+    until("nothing is in flight", lambda: in_flight(address) == 0, logs)
     stage.produce("drain", 5)
-    until("5 events are in flight", lambda: in_flight(address) == 5)
+    until("5 events are in flight", lambda: in_flight(address) == 5, logs)
     podman("kill", "--signal", "TERM", name)
     code = podman("wait", name).stdout.strip()
     said = [json.loads(line) for line in logs(1_000_000).splitlines()]
@@ -379,15 +272,15 @@ def check_confinement():
 LINGER_MS = 15_000
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 # Whatever else podman does with a health check needs systemd.
-os.environ.update({"DISABLE_HC_SYSTEMD": "true"} | AWS | NO_FILES)
-os.environ.pop("AWS_PROFILE", None)
+os.environ["DISABLE_HC_SYSTEMD"] = "true"
+isolate()
 podman("rm", "--force", "--ignore", name)
 try:
     check_description()
     check_files()
     check_binary()
     check_commands()
-    with ministack() as endpoint_url:
-        check_service(Stage(endpoint_url))
+    with ministack(args.work) as endpoint_url:
+        check_service(Stage(endpoint_url, logs))
 finally:
     podman("rm", "--force", "--ignore", "--time", "0", name)
