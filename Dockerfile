@@ -65,9 +65,10 @@ RUN cargo auditable build --locked --profile "$PROFILE" --no-default-features --
 FROM dependencies AS build
 ARG PROFILE
 COPY . .
-# The stubs were compiled after the sources were last changed, so these have to look newer. The binary carries the list of
+# The stubs were compiled after the sources were last changed, so these have to look newer; not what dependencies have
+# generated, which would be compiled again. The binary carries the list of
 # its dependencies (`cargo auditable`), which scanners read as its bill of materials.
-RUN find . -name '*.rs' -exec touch {} + \
+RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
     && cargo auditable build --locked --profile "$PROFILE" --no-default-features --package protobridge --bin protobridge \
     && cp target/*/"$PROFILE"/protobridge /protobridge
 
