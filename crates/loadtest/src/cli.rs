@@ -11,7 +11,7 @@ use crate::scenario::{Extent, Scenario};
 use crate::session::{self, Session};
 use crate::spec::Spec;
 use crate::subject::Service;
-use crate::{emulator, floor, goals};
+use crate::{emulator, floor, goals, plot};
 
 /// Measures protobridge from the outside: speed, cost, memory, latency, and that nothing is lost or comes twice.
 ///
@@ -31,7 +31,10 @@ Start here:
   loadtest run drain --events 1000000 --json run.json
   loadtest run steady --loads 50,90 --seconds 60
   loadtest run throttled --set PROTOBRIDGE_RECEIVE_MAX_POLLERS=16
-  loadtest all --five-million --json report.json
+  loadtest all --five-million --json docs/performance/report.json
+  loadtest plots docs/performance/report.json --out docs/performance
+
+What the columns mean: docs/performance/README.md.
 
 Exit codes: 0 done, 1 an event was lost or doubled or a run failed, 2 usage.";
 
@@ -49,6 +52,14 @@ enum Command {
     },
     /// Run every scenario
     All(Options),
+    /// Draw the plots of a report
+    Plots {
+        /// What `--json` wrote
+        report: PathBuf,
+        /// Folder for the SVG files
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
+        out: PathBuf,
+    },
     /// SQS and SNS, for a run
     #[command(hide = true)]
     Emulator {
@@ -125,6 +136,7 @@ pub(crate) fn main() -> ExitCode {
             full(&options, &if scenarios.is_empty() { others() } else { scenarios })
         }
         Command::All(options) => full(&options, &Scenario::all()),
+        Command::Plots { report, out } => Report::read(&report).and_then(|report| plot::all(&report, &out)),
         Command::Emulator { spec } => emulator::run(spec),
         Command::Floor { spec, endpoint, loops } => floor::run(&spec, &endpoint, loops),
     };

@@ -2,7 +2,7 @@
 //!
 //! [`session`] goes through [`scenario`]s; each run ([`measure`]) has an [`emulator`] of SQS and SNS and a
 //! [`subject`], the service or the [`floor`], each a process of its own. What comes out is a [`report`], held against
-//! [`goals`].
+//! [`goals`], and plotted.
 
 mod backend;
 mod cli;
@@ -11,6 +11,7 @@ mod events;
 mod floor;
 mod goals;
 mod measure;
+mod plot;
 mod process;
 mod progress;
 mod report;
