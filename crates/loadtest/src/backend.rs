@@ -22,8 +22,8 @@ pub(crate) struct Backend {
     output: Lines<BufReader<ChildStdout>>,
 }
 
-/// Longer than it ever needs for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than it ever needs for an answer; the embedded SQS and SNS open their queue only when everything is in it.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Backend {
     /// Starts it.

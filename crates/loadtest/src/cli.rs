@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::{Report, Run};
 use crate::scenario::{Extent, Scenario};
 use crate::session::{self, Session};
-use crate::spec::Spec;
+use crate::spec::{BackendKind, Spec};
 use crate::subject::Service;
 use crate::{emulator, floor, goals, plot};
 
@@ -52,10 +53,11 @@ enum Command {
     },
     /// Run every scenario
     All(Options),
-    /// Draw the plots of a report
+    /// Draw the plots of reports
     Plots {
-        /// What `--json` wrote
-        report: PathBuf,
+        /// What `--json` wrote; runs of several are drawn together
+        #[arg(required = true, value_name = "REPORT")]
+        reports: Vec<PathBuf>,
         /// Folder for the SVG files
         #[arg(long, value_name = "FOLDER", default_value = ".")]
         out: PathBuf,
@@ -99,6 +101,9 @@ struct Options {
     /// How long each call of SQS and SNS takes besides, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     call_ms: u64,
+    /// Who plays SQS and SNS
+    #[arg(long, value_enum, default_value = "lean")]
+    backend: BackendKind,
     /// Write all figures to this file, after each run
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -136,8 +141,11 @@ pub(crate) fn main() -> ExitCode {
             full(&options, &if scenarios.is_empty() { others() } else { scenarios })
         }
         Command::All(options) => full(&options, &Scenario::all()),
-        Command::Plots { report, out } => Report::read(&report).and_then(|report| plot::all(&report, &out)),
-        Command::Emulator { spec } => emulator::run(spec),
+        Command::Plots { reports, out } => Report::read(&reports).and_then(|report| plot::all(&report, &out)),
+        Command::Emulator { spec } => match spec.backend {
+            BackendKind::Lean => emulator::run(spec),
+            BackendKind::Rustack => emulator::embedded::run(spec),
+        },
         Command::Floor { spec, endpoint, loops } => floor::run(&spec, &endpoint, loops),
     };
     match result {
@@ -173,22 +181,28 @@ fn smoke(options: &Options) -> anyhow::Result<()> {
 }
 
 fn session(options: &Options, events: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
+    if options.backend == BackendKind::Rustack && scenarios != [Scenario::Drain] {
+        bail!("--backend rustack is for `run drain` only");
+    }
     let extent = Extent {
         events,
         seconds: options.seconds,
         five_million: options.five_million,
         loads: options.loads.clone(),
         call_ms: options.call_ms,
+        backend: options.backend,
     };
     let path = session::binary(options.service.as_deref(), &options.profile)?;
     let service = Service { path, variables: options.set.iter().cloned().collect() };
     let session = Session::new(service, extent, options.json.clone(), options.capacity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
             report = session.run(scenarios) => report,
             // What runs is killed with the session.
             _interrupted = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _terminated = terminate.recv() => bail!("terminated"),
         }
     })
 }

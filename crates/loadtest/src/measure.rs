@@ -45,8 +45,11 @@ pub(crate) struct Measured {
     pub(crate) idle_cpu_percent: Option<f64>,
     /// Whether it ended with exit code 0 when it was asked to.
     pub(crate) stopped_well: bool,
+    /// At the end of the run: what the figures are made of.
     pub(crate) stats: Stats,
-    /// A few hundred moments at most.
+    /// After the process has stopped: what the promises are held against.
+    pub(crate) after: Stats,
+    /// Two hundred moments at most.
     pub(crate) moments: Vec<Moment>,
 }
 
@@ -68,7 +71,7 @@ const STALLED: Duration = Duration::from_secs(120);
 /// How long the subject may take to begin to poll.
 const START: Duration = Duration::from_secs(120);
 /// More moments than this are thinned out.
-const MOMENTS: usize = 400;
+const MOMENTS: usize = 200;
 
 /// Runs it.
 ///
@@ -86,9 +89,9 @@ pub(crate) async fn measure(plan: &Plan, subject: &Subject, progress: &mut Progr
     if let Subject::Service { .. } = subject {
         let ended = running.process.stop(Duration::from_secs(40)).await.context("the service")?;
         measured.stopped_well = ended.success();
-        // What it did until it stopped counts, too.
-        measured.stats = backend.ask(Command::Stats).await?;
     }
+    // A second delivery may come late, and a process that stops finishes what it has begun.
+    measured.after = backend.ask(Command::Stats).await?;
     Ok(measured)
 }
 
@@ -202,27 +205,30 @@ impl Measured {
         self.cpu_ms as f64 * 1e3 / self.events(spec).max(1.0)
     }
 
-    /// API calls an event.
-    pub(crate) fn calls(&self, spec: &Spec) -> f64 {
-        self.stats.calls.sum().calls as f64 / self.events(spec).max(1.0)
+    /// API calls an event, where the backend tells.
+    pub(crate) fn calls(&self, spec: &Spec) -> Option<f64> {
+        let calls = self.stats.calls.sum().calls;
+        (calls > 0).then(|| calls as f64 / self.events(spec).max(1.0))
     }
 
-    /// Billed requests an event.
-    pub(crate) fn units(&self, spec: &Spec) -> f64 {
-        self.stats.calls.sum().units as f64 / self.events(spec).max(1.0)
+    /// Billed requests an event, where the backend tells.
+    pub(crate) fn units(&self, spec: &Spec) -> Option<f64> {
+        let units = self.stats.calls.sum().units;
+        (units > 0).then(|| units as f64 / self.events(spec).max(1.0))
     }
 
     /// Deliveries that will never come: their event is not on the queue any more.
     pub(crate) fn lost(&self, spec: &Spec) -> u64 {
         let slots = u64::from(spec.slots());
-        let missing = (self.stats.sent * slots).saturating_sub(self.stats.arrived.arrived);
-        let may_come = (self.stats.on_queue + self.stats.arrived.quarantined) * slots;
-        missing.saturating_sub(may_come).max(self.stats.arrived.deleted_early)
+        let Stats { sent, on_queue, arrived, .. } = &self.after;
+        let missing = (sent * slots).saturating_sub(arrived.arrived);
+        let may_come = (on_queue + arrived.quarantined) * slots;
+        missing.saturating_sub(may_come).max(arrived.deleted_early)
     }
 
     /// What the account does not allow, a sentence each.
     pub(crate) fn broken_promises(&self, spec: &Spec) -> Vec<String> {
-        let arrived = &self.stats.arrived;
+        let arrived = &self.after.arrived;
         let lost = self.lost(spec);
         let mut broken = Vec::new();
         let mut report = |count: u64, what: &str| {

@@ -103,7 +103,7 @@ fn calls(report: &Report) -> Chart {
         x: Axis::new("customers", Scale::Log),
         y: Axis::new("calls per 1,000 events", Scale::Linear),
         lines: vec![
-            line("all", report, "customers", |run| run.figures.calls_per_event * 1e3),
+            line("all", report, "customers", |run| run.figures.calls_per_event.unwrap_or_default() * 1e3),
             line("publish", report, "customers", of("PublishBatch")),
             line("receive", report, "customers", of("ReceiveMessage")),
             line("delete", report, "customers", of("DeleteMessageBatch")),
@@ -121,7 +121,7 @@ fn linger_calls(report: &Report) -> Chart {
         title: "Calls against linger, 10,000 customers".to_owned(),
         x: Axis::new("publish.linger_ms", Scale::Log),
         y: Axis::new("calls per 1,000 events", Scale::Linear),
-        lines: vec![lingers("", report, |run| run.figures.calls_per_event * 1e3)],
+        lines: vec![lingers("", report, |run| run.figures.calls_per_event.unwrap_or_default() * 1e3)],
     }
 }
 

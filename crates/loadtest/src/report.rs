@@ -1,7 +1,7 @@
 //! What a whole session measured: the file, and the table.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use comfy_table::{Cell, CellAlignment, Row, Table, presets};
@@ -57,7 +57,7 @@ pub(crate) struct Floor {
     pub(crate) events: u64,
     pub(crate) events_per_second: f64,
     pub(crate) cpu_us_per_event: f64,
-    pub(crate) calls_per_event: f64,
+    pub(crate) calls_per_event: Option<f64>,
 }
 
 /// The figures of a run.
@@ -73,8 +73,9 @@ pub(crate) struct Figures {
     pub(crate) emulator_cpu_us_per_event: f64,
     pub(crate) idle_cpu_percent: Option<f64>,
     pub(crate) peak_rss_mib: f64,
-    pub(crate) calls_per_event: f64,
-    pub(crate) units_per_event: f64,
+    /// None where the backend does not tell, as below.
+    pub(crate) calls_per_event: Option<f64>,
+    pub(crate) units_per_event: Option<f64>,
     /// From send to arrival at the customer's queue.
     pub(crate) latency_ms: Latency,
     /// From the first receive to arrival.
@@ -111,7 +112,7 @@ impl Run {
             latency_ms: service.stats.arrived.latency,
             in_service_ms: service.stats.arrived.in_service,
             lost: service.lost(spec),
-            doubled: service.stats.arrived.doubled,
+            doubled: service.after.arrived.doubled,
         };
         let broken = service.broken_promises(spec);
         Ok(Self { scenario, label, x, figures, plan, service, floors, broken })
@@ -122,12 +123,12 @@ impl Run {
         let figures = &self.figures;
         let floor = figures.cpu_of_floor.map_or_else(String::new, |floor| format!(" ({floor:.2} × floor)"));
         format!(
-            "{}: {:.0} events/s, {:.1} µs{floor}, {:.0} MiB, {:.0} calls/1k, p95 {} ms",
+            "{}: {:.0} events/s, {:.1} µs{floor}, {:.0} MiB, {} calls/1k, p95 {} ms",
             self.name(),
             figures.events_per_second,
             figures.cpu_us_per_event,
             figures.peak_rss_mib,
-            figures.calls_per_event * 1e3,
+            per_thousand(figures.calls_per_event),
             millis(figures.latency_ms.p95),
         )
     }
@@ -166,21 +167,39 @@ impl Machine {
 }
 
 impl Report {
-    /// Reads a file that [`Report::write`] wrote.
+    /// Reads files that [`Report::write`] wrote, as one.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is no report", path.display()))
+    /// When one of them cannot be read, or there are none.
+    pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut reports = Vec::new();
+        for path in paths {
+            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let report: Self =
+                serde_json::from_slice(&text).with_context(|| format!("{} is no report", path.display()))?;
+            reports.push(report);
+        }
+        let all = reports.into_iter().reduce(|mut all, report| {
+            all.runs.extend(report.runs);
+            all
+        });
+        all.context("no report")
     }
 
-    /// Writes it as JSON.
+    /// Writes it as JSON, a line for each run and each goal.
     ///
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(self)? + "\n";
+        let Self { machine, version, variables, runs, goals } = self;
+        let text = format!(
+            "{{\n\"machine\": {},\n\"version\": {},\n\"variables\": {},\n\"goals\": {},\n\"runs\": {}\n}}\n",
+            serde_json::to_string(machine)?,
+            serde_json::to_string(version)?,
+            serde_json::to_string(variables)?,
+            lines(goals)?,
+            lines(runs)?,
+        );
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
@@ -216,8 +235,8 @@ impl Report {
                 format!("{:.1}", figures.cpu_us_per_event),
                 floor,
                 format!("{:.0}", figures.peak_rss_mib),
-                format!("{:.0}", figures.calls_per_event * 1e3),
-                format!("{:.0}", figures.units_per_event * 1e3),
+                per_thousand(figures.calls_per_event),
+                per_thousand(figures.units_per_event),
                 millis(latency.p50),
                 millis(latency.p95),
                 millis(latency.p99),
@@ -240,6 +259,12 @@ impl Report {
     }
 }
 
+/// A list, an item a line.
+fn lines(items: &[impl Serialize]) -> serde_json::Result<String> {
+    let items = items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("[\n{}\n]", items.join(",\n")))
+}
+
 fn table(heading: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
@@ -256,6 +281,39 @@ fn row(cells: &[String]) -> Row {
     Row::from(cells.iter().enumerate().map(cell).collect::<Vec<Cell>>())
 }
 
+fn per_thousand(per_event: Option<f64>) -> String {
+    per_event.map_or_else(|| "?".to_owned(), |per_event| format!("{:.0}", per_event * 1e3))
+}
+
 fn millis(millis: f64) -> String {
     if millis < 100.0 { format!("{millis:.1}") } else { format!("{millis:.0}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_back_and_several_are_read_as_one() {
+        let run = |scenario: &str| {
+            let (plan, measured) = (Plan::default(), Measured::default());
+            Run::new(scenario.to_owned(), String::new(), 1.0, plan, measured, Vec::new()).unwrap()
+        };
+        let report = |scenario: &str| Report {
+            machine: Machine::this(),
+            version: "1".to_owned(),
+            variables: vec!["A=b".to_owned()],
+            runs: vec![run(scenario), run(scenario)],
+            goals: Vec::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        report("drain").write(&one).unwrap();
+        report("steady").write(&other).unwrap();
+        let read = Report::read(&[one, other]).unwrap();
+        let scenarios: Vec<&str> = read.runs.iter().map(|run| run.scenario.as_str()).collect();
+        assert_eq!(scenarios, ["drain", "drain", "steady", "steady"]);
+        assert_eq!((read.of("steady").count(), read.variables), (2, vec!["A=b".to_owned()]));
+        assert!(Report::read(&[folder.path().join("none")]).is_err());
+    }
 }

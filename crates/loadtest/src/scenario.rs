@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use crate::measure::Plan;
-use crate::spec::{Arrivals, Faults, Size, Spec};
+use crate::spec::{Arrivals, BackendKind, Faults, Size, Spec};
 
 /// A situation that the service has to be good in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -43,6 +43,7 @@ pub(crate) struct Extent {
     /// Parts of the capacity, in percent.
     pub(crate) loads: Vec<u32>,
     pub(crate) call_ms: u64,
+    pub(crate) backend: BackendKind,
 }
 
 /// One run of a scenario.
@@ -84,7 +85,8 @@ impl Scenario {
 
     /// Its runs. `capacity` is what a drain reached, in events a second.
     pub(crate) fn steps(self, extent: &Extent, capacity: f64) -> Vec<Step> {
-        let backlog = Spec { events: extent.events, call_ms: extent.call_ms, ..Spec::default() };
+        let backlog =
+            Spec { events: extent.events, call_ms: extent.call_ms, backend: extent.backend, ..Spec::default() };
         let steady = |per_second: f64, base: Spec| Spec {
             events: (per_second * extent.seconds as f64).ceil().max(1.0) as u64,
             arrivals: Arrivals::Steady { per_second },
@@ -186,6 +188,17 @@ pub(crate) fn thousands(number: u64) -> String {
 mod tests {
     use super::*;
 
+    fn extent() -> Extent {
+        Extent {
+            events: 1_000,
+            seconds: 20,
+            five_million: false,
+            loads: vec![50, 90],
+            call_ms: 0,
+            backend: BackendKind::Lean,
+        }
+    }
+
     #[test]
     fn thousands_have_commas() {
         assert_eq!([0, 999, 1_000, 5_000_000].map(thousands), ["0", "999", "1,000", "5,000,000"]);
@@ -193,7 +206,7 @@ mod tests {
 
     #[test]
     fn five_million_is_a_backlog_only_where_it_is_asked_for() {
-        let extent = |five_million| Extent { events: 1_000, seconds: 1, five_million, loads: vec![50], call_ms: 0 };
+        let extent = |five_million| Extent { five_million, ..extent() };
         let largest = |five_million| {
             let steps = Scenario::Backlog.steps(&extent(five_million), 0.0);
             steps.iter().map(|step| step.plan.spec.events).max().unwrap()
@@ -203,8 +216,7 @@ mod tests {
 
     #[test]
     fn a_steady_load_is_the_part_of_the_capacity_that_it_says() {
-        let extent = Extent { events: 1_000, seconds: 20, five_million: false, loads: vec![50, 90], call_ms: 0 };
-        let steps = Scenario::Steady.steps(&extent, 4_000.0);
+        let steps = Scenario::Steady.steps(&extent(), 4_000.0);
         let specs: Vec<(u64, Arrivals)> =
             steps.iter().map(|step| (step.plan.spec.events, step.plan.spec.arrivals)).collect();
         let per_second = |per_second| Arrivals::Steady { per_second };

@@ -119,16 +119,16 @@ pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<Path
     let path = match given {
         Some(path) => path.to_owned(),
         None => {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            let mut command = Command::new(cargo);
-            command.args(["build", "--locked", "--bin", "protobridge", "--profile", profile]).current_dir(root);
-            if !command.status().context("cannot run cargo")?.success() {
-                bail!("the service does not build");
-            }
             // We are in the target directory ourselves: target/release/loadtest.
             let own = std::env::current_exe()?;
             let target = own.ancestors().nth(2).context("this binary is in no target directory")?;
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let mut command = Command::new(cargo);
+            command.args(["build", "--locked", "--bin", "protobridge", "--profile", profile, "--target-dir"]);
+            if !command.arg(target).current_dir(root).status().context("cannot run cargo")?.success() {
+                bail!("the service does not build");
+            }
             target.join(profile).join("protobridge")
         }
     };

@@ -19,6 +19,17 @@ pub(crate) struct Spec {
     pub(crate) faults: Faults,
     /// How long each call takes besides what the emulator needs for it, in milliseconds.
     pub(crate) call_ms: u64,
+    pub(crate) backend: BackendKind,
+}
+
+/// Who plays SQS and SNS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub(crate) enum BackendKind {
+    /// The lean emulator that this tool brings
+    #[default]
+    Lean,
+    /// The embedded SQS and SNS of `protobridge demo`; for drains only
+    Rustack,
 }
 
 /// When events are sent to the queue.
@@ -81,6 +92,7 @@ impl Default for Spec {
             arrivals: Arrivals::AtOnce,
             faults: Faults::default(),
             call_ms: 0,
+            backend: BackendKind::Lean,
         }
     }
 }
