@@ -1,7 +1,7 @@
 //! SQS and SNS for load runs, in a process of their own: lean enough to leave the processor to whom is measured.
 //!
 //! One input queue whose messages are made as they are received, so a backlog of millions needs a few bytes for each;
-//! one topic a customer, with a queue subscribed to it that is nothing but a [ledger](ledger): it counts what arrives,
+//! one topic a customer, with a queue subscribed to it that is nothing but a [ledger]: it counts what arrives,
 //! and when. Visibility timeouts, receipt handles, receive counts, long polls and entries of batches work as those who
 //! use them expect. What is left out: everything that the service does not call, FIFO, signatures, and the MD5 of
 //! attributes. A receive brings ten messages whenever there are ten, which real SQS does not promise.
@@ -69,6 +69,9 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests;
 
 fn say(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName as System};
 use aws_smithy_http_client::tls;
@@ -44,7 +44,8 @@ pub(crate) fn run(spec: &Spec, endpoint: &str, loops: usize) -> anyhow::Result<(
     })
 }
 
-struct Clients {
+/// The SDK's clients, and the calls that have to be made.
+pub(crate) struct Clients {
     receive: aws_sdk_sqs::Client,
     sqs: aws_sdk_sqs::Client,
     sns: aws_sdk_sns::Client,
@@ -53,36 +54,33 @@ struct Clients {
 
 impl Clients {
     /// With the settings that the service has by default.
-    async fn new(endpoint: &str) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .operation_attempt_timeout(Duration::from_secs(30))
-            .build();
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .region(Region::new("eu-west-1"))
-            .endpoint_url(endpoint)
-            .load()
-            .await;
+    pub(crate) async fn new(endpoint: &str) -> Self {
+        Self::of(&loader(endpoint).load().await, endpoint)
+    }
+
+    /// With credentials, so that none are looked for.
+    #[cfg(test)]
+    pub(crate) async fn for_tests(endpoint: &str) -> Self {
+        let credentials = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test");
+        let credentials = aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials);
+        Self::of(&loader(endpoint).credentials_provider(credentials).load().await, endpoint)
+    }
+
+    fn of(shared: &SdkConfig, endpoint: &str) -> Self {
         // The service leaves retries of these two to itself.
         let once = RetryConfig::disabled();
-        let receive = aws_sdk_sqs::config::Builder::from(&shared).retry_config(once.clone()).build();
-        let sns = aws_sdk_sns::config::Builder::from(&shared).retry_config(once).build();
+        let receive = aws_sdk_sqs::config::Builder::from(shared).retry_config(once.clone()).build();
+        let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(once).build();
         Self {
             receive: aws_sdk_sqs::Client::from_conf(receive),
-            sqs: aws_sdk_sqs::Client::new(&shared),
+            sqs: aws_sdk_sqs::Client::new(shared),
             sns: aws_sdk_sns::Client::from_conf(sns),
             queue: format!("{endpoint}/000000000000/events"),
         }
     }
 
-    async fn turn(self: Arc<Self>, events: Arc<Events>) -> anyhow::Result<()> {
+    /// Receives, publishes and deletes, again and again.
+    pub(crate) async fn turn(self: Arc<Self>, events: Arc<Events>) -> anyhow::Result<()> {
         loop {
             let messages = self.receive().await?;
             let mut batches: BTreeMap<String, Vec<PublishBatchRequestEntry>> = BTreeMap::new();
@@ -97,7 +95,7 @@ impl Clients {
         }
     }
 
-    async fn receive(&self) -> anyhow::Result<Vec<Message>> {
+    pub(crate) async fn receive(&self) -> anyhow::Result<Vec<Message>> {
         let system = [
             System::SentTimestamp,
             System::ApproximateFirstReceiveTimestamp,
@@ -117,7 +115,7 @@ impl Clients {
     }
 
     /// One call, or as many as it takes where the entries are large.
-    async fn publish(&self, topic: &str, entries: Vec<PublishBatchRequestEntry>) -> anyhow::Result<()> {
+    pub(crate) async fn publish(&self, topic: &str, entries: Vec<PublishBatchRequestEntry>) -> anyhow::Result<()> {
         let mut rest = entries;
         while !rest.is_empty() {
             // Half a kilobyte is more than the attributes have.
@@ -131,7 +129,7 @@ impl Clients {
         Ok(())
     }
 
-    async fn delete(&self, messages: Vec<Message>) -> anyhow::Result<()> {
+    pub(crate) async fn delete(&self, messages: Vec<Message>) -> anyhow::Result<()> {
         if messages.is_empty() {
             return Ok(());
         }
@@ -147,8 +145,29 @@ impl Clients {
     }
 }
 
+fn loader(endpoint: &str) -> ConfigLoader {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(endpoint)
+}
+
 /// What the service publishes of this message, and where to.
-fn entry(index: usize, message: &Message, events: &Events) -> anyhow::Result<(String, PublishBatchRequestEntry)> {
+pub(crate) fn entry(
+    index: usize,
+    message: &Message,
+    events: &Events,
+) -> anyhow::Result<(String, PublishBatchRequestEntry)> {
     let attributes = message.message_attributes.as_ref().context("a message without attributes")?;
     let value = |name: &str| attributes.get(name).and_then(|value| value.string_value());
     let event_id = value("event-id").context("a message without an event id")?;

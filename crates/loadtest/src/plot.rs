@@ -99,14 +99,13 @@ fn calls(report: &Report) -> Chart {
         move |run: &Run| run.service.stats.calls.of(operation).calls as f64 / run.service.events(&run.plan.spec) * 1e3
     };
     Chart {
-        title: "Calls against customers, in a drain, traffic by Zipf's law".to_owned(),
+        title: "Calls against customers, by Zipf's law; deletes are as many as receives".to_owned(),
         x: Axis::new("customers", Scale::Log),
         y: Axis::new("calls per 1,000 events", Scale::Linear),
         lines: vec![
             line("all", report, "customers", |run| run.figures.calls_per_event.unwrap_or_default() * 1e3),
             line("publish", report, "customers", of("PublishBatch")),
             line("receive", report, "customers", of("ReceiveMessage")),
-            line("delete", report, "customers", of("DeleteMessageBatch")),
         ],
     }
 }

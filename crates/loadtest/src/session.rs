@@ -111,6 +111,9 @@ impl Session {
     }
 }
 
+/// The workspace.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
 /// Builds the service as it is released, unless somebody says where it is. Returns the binary.
 ///
 /// # Errors
@@ -123,10 +126,15 @@ pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<Path
             let own = std::env::current_exe()?;
             let target = own.ancestors().nth(2).context("this binary is in no target directory")?;
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
             let mut command = Command::new(cargo);
             command.args(["build", "--locked", "--bin", "protobridge", "--profile", profile, "--target-dir"]);
-            if !command.arg(target).current_dir(root).status().context("cannot run cargo")?.success() {
+            // What `cargo run` tells us of this package would make build scripts run again that look at it, ring's among
+            // them, and with them half of the build.
+            let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+            for (name, _) in std::env::vars().filter(|(name, _)| of_this_package(name)) {
+                command.env_remove(name);
+            }
+            if !command.arg(target).current_dir(ROOT).status().context("cannot run cargo")?.success() {
                 bail!("the service does not build");
             }
             target.join(profile).join("protobridge")
@@ -136,7 +144,7 @@ pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<Path
 }
 
 fn version() -> String {
-    let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(ROOT).output();
     let revision = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     let revision = revision.and_then(|revision| String::from_utf8(revision).ok()).unwrap_or_default();
     format!("{} {}", env!("CARGO_PKG_VERSION"), revision.trim()).trim_end().to_owned()
