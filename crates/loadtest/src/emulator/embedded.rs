@@ -1,0 +1,192 @@
+//! The other backend: the SQS and SNS of `protobridge demo`, in this process, for a second opinion on a drain.
+//!
+//! A real queue is subscribed to the customer's topic, and somebody receives from it, so what arrives is what a consumer
+//! gets. What this backend cannot: tell calls, deletes or receives, have more than a customer here, or let anything go
+//! wrong. Its messages are all in its memory.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_sdk_sqs::types::{
+    DeleteMessageBatchRequestEntry, MessageAttributeValue, QueueAttributeName as Name, SendMessageBatchRequestEntry,
+};
+use protobridge::aws::Clients;
+use protobridge::embedded::{Embedded, Notification, setup};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::ledger::{Arrival, Ledger};
+use super::stats::Stats;
+use super::{Command, commands, say};
+use crate::events::{self, Events};
+use crate::spec::Spec;
+
+/// Sends and receives at a time.
+const AT_A_TIME: u64 = 8;
+
+struct Stage {
+    spec: Spec,
+    events: Events,
+    clients: Clients,
+    queue: String,
+    arrived: String,
+    /// When all events become visible.
+    opens: Instant,
+    ledger: Mutex<Ledger>,
+}
+
+/// Serves until standard input ends; says and answers what [`super::run`] does.
+///
+/// # Errors
+/// When it cannot start, or nobody reads the answers.
+pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let embedded = Embedded::start().await?;
+        let clients = embedded.clients(Duration::from_secs(20)).await;
+        let queue = setup::queue(&clients.sqs, "events").await?;
+        setup::queue(&clients.sqs, "quarantine").await?;
+        let topic = events::topic(0);
+        let name = topic.rsplit(':').next().unwrap_or_default();
+        let arrived = setup::topic_with_queue(&clients, name, "arrived").await?.queue_url;
+        // Time to send them, and for whoever is measured to start.
+        let opens = Instant::now() + Duration::from_secs(10 + spec.events / 1_000);
+        let stage = Stage {
+            events: Events::new(&spec)?,
+            ledger: Mutex::new(Ledger::new(&spec)),
+            clients,
+            queue,
+            arrived,
+            opens,
+            spec,
+        };
+        let stage = Arc::new(stage);
+        stage.send().await?;
+        say(&embedded.address().port().to_string())?;
+        let mut consumers = JoinSet::new();
+        for _ in 0..AT_A_TIME {
+            consumers.spawn(Arc::clone(&stage).consume());
+        }
+        let mut commands = commands();
+        while let Some(command) = commands.recv().await {
+            if command == Command::Start {
+                sleep_until(stage.opens).await;
+            }
+            say(&serde_json::to_string(&stage.stats().await?)?)?;
+            if let Some(ended) = consumers.try_join_next() {
+                ended??;
+            }
+        }
+        Ok(())
+    })
+}
+
+impl Stage {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends all events, hidden until the queue opens.
+    async fn send(self: &Arc<Self>) -> anyhow::Result<()> {
+        let mut senders = JoinSet::new();
+        for sender in 0..AT_A_TIME {
+            let this = Arc::clone(self);
+            senders.spawn(async move {
+                let mut batch = Vec::with_capacity(10);
+                for number in (sender..this.spec.events).step_by(AT_A_TIME as usize) {
+                    batch.push(this.message(number, batch.len())?);
+                    if batch.len() == 10 {
+                        this.send_batch(std::mem::take(&mut batch)).await?;
+                    }
+                }
+                this.send_batch(batch).await
+            });
+        }
+        while let Some(sent) = senders.join_next().await {
+            sent??;
+        }
+        anyhow::ensure!(
+            Instant::now() < self.opens,
+            "this machine is too slow to send {} events in time",
+            self.spec.events
+        );
+        Ok(())
+    }
+
+    fn message(&self, number: u64, index: usize) -> anyhow::Result<SendMessageBatchRequestEntry> {
+        let template = self.events.template(number);
+        let delay = self.opens.saturating_duration_since(Instant::now()).as_secs() as i32;
+        let mut message = SendMessageBatchRequestEntry::builder()
+            .id(index.to_string())
+            .delay_seconds(delay.min(900))
+            .message_body(&*template.body);
+        for (name, value) in [
+            ("message-type", template.message_type),
+            ("event-id", &events::event_id(number)),
+            ("customer-id", &events::customer_id(0)),
+        ] {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+            message = message.message_attributes(name, value);
+        }
+        Ok(message.build()?)
+    }
+
+    async fn send_batch(&self, batch: Vec<SendMessageBatchRequestEntry>) -> anyhow::Result<()> {
+        if !batch.is_empty() {
+            let request = self.clients.sqs.send_message_batch().queue_url(&self.queue).set_entries(Some(batch));
+            let answer = request.send().await?;
+            anyhow::ensure!(answer.failed().is_empty(), "the embedded SQS did not take {:?}", answer.failed());
+        }
+        Ok(())
+    }
+
+    /// Receives what arrives at the customer's queue.
+    async fn consume(self: Arc<Self>) -> anyhow::Result<()> {
+        loop {
+            let request = self.clients.long_poll.receive_message().queue_url(&self.arrived);
+            let answer = request.max_number_of_messages(10).wait_time_seconds(20).send().await?;
+            let at = self.since_open();
+            let mut entries = Vec::new();
+            for message in answer.messages.unwrap_or_default() {
+                let notification = Notification::parse(message.body().unwrap_or_default())?;
+                let id = notification.attribute("event-id").unwrap_or_default();
+                let number = events::number(id.as_bytes()).filter(|number| *number < self.spec.events);
+                let is_intact = number.is_some_and(|number| notification.message == self.events.template(number).json);
+                let number = number.unwrap_or(u64::MAX / 2);
+                let arrival = Arrival { number, customer: 0, is_intact, sent: 0, first_received: None, at };
+                self.ledger().arrived(arrival, &self.events);
+                let entry = DeleteMessageBatchRequestEntry::builder().id(entries.len().to_string());
+                entries.push(entry.set_receipt_handle(message.receipt_handle).build()?);
+            }
+            if !entries.is_empty() {
+                let request = self.clients.sqs.delete_message_batch().queue_url(&self.arrived);
+                request.set_entries(Some(entries)).send().await?;
+            }
+        }
+    }
+
+    fn since_open(&self) -> u64 {
+        self.opens.elapsed().as_micros() as u64
+    }
+
+    async fn stats(&self) -> anyhow::Result<Stats> {
+        let request = self.clients.sqs.get_queue_attributes().queue_url(&self.queue).attribute_names(Name::All);
+        let attributes = request.send().await?.attributes.context("a queue without attributes")?;
+        let states = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesNotVisible,
+            Name::ApproximateNumberOfMessagesDelayed,
+        ];
+        let count = |name| attributes.get(name)?.parse::<u64>().ok();
+        Ok(Stats {
+            elapsed_us: self.since_open(),
+            sent: self.spec.events,
+            on_queue: states.iter().filter_map(count).sum(),
+            // Nobody tells; whoever is measured has the time until the queue opens.
+            waiting_polls: 1,
+            arrived: self.ledger().summary(&self.events),
+            ..Stats::default()
+        })
+    }
+}

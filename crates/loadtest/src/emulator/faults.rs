@@ -1,0 +1,74 @@
+//! What goes wrong, as the spec says.
+
+use super::world::Micros;
+use crate::spec;
+
+/// Draws faults, always the same for the same calls.
+#[derive(Debug)]
+pub(super) struct Faults {
+    spec: spec::Faults,
+    calls: u64,
+    bucket: Bucket,
+    throttled: u64,
+}
+
+/// Tokens that SNS has left: a second's worth at most.
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Micros,
+}
+
+impl Faults {
+    pub(super) fn new(spec: spec::Faults) -> Self {
+        let tokens = spec.quota.map_or(0.0, f64::from);
+        Self { spec, calls: 0, bucket: Bucket { tokens, filled: 0 }, throttled: 0 }
+    }
+
+    /// Whether the next call fails.
+    pub(super) fn call_fails(&mut self) -> bool {
+        self.calls += 1;
+        let mixed = self.calls.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) % 100 < u64::from(self.spec.failing_percent)
+    }
+
+    /// Whether this many messages are more than SNS takes now. If they are none of them is taken.
+    pub(super) fn is_over_quota(&mut self, messages: usize, now: Micros) -> bool {
+        let Some(quota) = self.spec.quota.map(f64::from) else { return false };
+        let filled = now.saturating_sub(self.bucket.filled) as f64 / 1e6 * quota;
+        self.bucket = Bucket { tokens: (self.bucket.tokens + filled).min(quota.max(10.0)), filled: now };
+        let is_over = messages as f64 > self.bucket.tokens;
+        if is_over {
+            self.throttled += 1;
+        } else {
+            self.bucket.tokens -= messages as f64;
+        }
+        is_over
+    }
+
+    pub(super) fn throttled_calls(&self) -> u64 {
+        self.throttled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_passes_than_the_quota_and_a_second_of_it() {
+        let mut faults = Faults::new(spec::Faults { quota: Some(300), ..spec::Faults::default() });
+        // A call of ten every millisecond, for ten seconds.
+        let passed = (0..10_000).filter(|millis| !faults.is_over_quota(10, millis * 1_000)).count() * 10;
+        assert!((3_280..=3_300).contains(&passed), "{passed}");
+        assert_eq!(faults.throttled_calls() as usize, 10_000 - passed / 10);
+    }
+
+    #[test]
+    fn so_many_of_a_hundred_calls_fail() {
+        let mut faults = Faults::new(spec::Faults { failing_percent: 5, ..spec::Faults::default() });
+        let failed = (0..10_000).filter(|_| faults.call_fails()).count();
+        assert!((400..600).contains(&failed), "{failed}");
+        assert!(!Faults::new(spec::Faults::default()).call_fails());
+    }
+}

@@ -1,0 +1,149 @@
+//! A publish as SNS gets it: form fields, read in one pass and without copying the bodies.
+
+use crate::events;
+
+/// A PublishBatch.
+#[derive(Debug, Default)]
+pub(super) struct Publish<'b> {
+    pub(super) topic: String,
+    pub(super) entries: Vec<Entry<'b>>,
+}
+
+/// One entry of it.
+#[derive(Debug, Default)]
+pub(super) struct Entry<'b> {
+    pub(super) id: String,
+    /// The body, still escaped.
+    pub(super) message: &'b [u8],
+    /// The number of the event, by the attribute `event-id`.
+    pub(super) event: Option<u64>,
+    /// Size of the attributes as SNS counts it.
+    pub(super) attribute_bytes: u64,
+    /// How many attributes there are.
+    pub(super) attributes: u32,
+}
+
+/// The value of the first field with this name.
+pub(super) fn field(body: &[u8], name: &str) -> Option<String> {
+    fields(body).find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| unescape(value))
+}
+
+impl<'b> Publish<'b> {
+    /// Reads the fields, which stand in the order of the entries, each attribute's name before its value.
+    pub(super) fn read(body: &'b [u8]) -> Self {
+        let mut publish = Self::default();
+        let mut last = 0;
+        let mut is_event_id = false;
+        for (name, value) in fields(body) {
+            let Some((number, part)) = member(name) else {
+                if name == b"TopicArn" {
+                    publish.topic = unescape(value);
+                }
+                continue;
+            };
+            if number != last {
+                publish.entries.push(Entry::default());
+                last = number;
+            }
+            let Some(entry) = publish.entries.last_mut() else { continue };
+            match part {
+                b"Id" => entry.id = unescape(value),
+                b"Message" => entry.message = value,
+                _ => {
+                    let Some(part) = part.strip_prefix(b"MessageAttributes.entry.") else { continue };
+                    let part = part.iter().position(|byte| *byte == b'.').map_or(part, |dot| &part[dot + 1..]);
+                    entry.attribute_bytes += length(value);
+                    match part {
+                        b"Name" => {
+                            entry.attributes += 1;
+                            is_event_id = value == b"event-id";
+                        }
+                        b"Value.StringValue" if is_event_id => entry.event = events::number(value),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        publish
+    }
+}
+
+fn fields(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    body.split(|byte| *byte == b'&').filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        Some((&pair[..equals], &pair[equals + 1..]))
+    })
+}
+
+/// Number of the entry and the rest of the name, of `PublishBatchRequestEntries.member.3.Message`.
+fn member(name: &[u8]) -> Option<(u32, &[u8])> {
+    let rest = name.strip_prefix(b"PublishBatchRequestEntries.member.")?;
+    let dot = rest.iter().position(|byte| *byte == b'.')?;
+    let number = std::str::from_utf8(&rest[..dot]).ok()?.parse().ok()?;
+    Some((number, &rest[dot + 1..]))
+}
+
+/// The bytes that escaped text stands for.
+fn unescaped(text: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (first, after) = rest.split_first()?;
+        rest = after;
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;
+                rest = after;
+                Some(digit(*high) << 4 | digit(*low))
+            }
+            (b'+', _) => Some(b' '),
+            _ => Some(*first),
+        }
+    })
+}
+
+fn unescape(text: &[u8]) -> String {
+    String::from_utf8_lossy(&unescaped(text).collect::<Vec<u8>>()).into_owned()
+}
+
+/// How many bytes escaped text stands for.
+pub(super) fn length(text: &[u8]) -> u64 {
+    let escapes = text.iter().filter(|byte| **byte == b'%').count();
+    (text.len() - 2 * escapes) as u64
+}
+
+/// Whether escaped text stands for this.
+pub(super) fn is(text: &[u8], expected: &str) -> bool {
+    unescaped(text).eq(expected.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_with_their_event_size_and_body() {
+        let body = format!(
+            "Action=PublishBatch&TopicArn=arn%3Aaws%3Asns\
+             &PublishBatchRequestEntries.member.1.Id=0\
+             &PublishBatchRequestEntries.member.1.Message=%7B%22a%22%3A%22b+c%22%7D\
+             &PublishBatchRequestEntries.member.1.MessageAttributes.entry.1.Name=event-type\
+             &PublishBatchRequestEntries.member.1.MessageAttributes.entry.1.Value.DataType=String\
+             &PublishBatchRequestEntries.member.1.MessageAttributes.entry.1.Value.StringValue=a.B\
+             &PublishBatchRequestEntries.member.1.MessageAttributes.entry.2.Name=event-id\
+             &PublishBatchRequestEntries.member.1.MessageAttributes.entry.2.Value.DataType=String\
+             &PublishBatchRequestEntries.member.1.MessageAttributes.entry.2.Value.StringValue={}\
+             &PublishBatchRequestEntries.member.2.Id=second&PublishBatchRequestEntries.member.2.Message=%C3%A4",
+            events::event_id(77)
+        );
+        let publish = Publish::read(body.as_bytes());
+        assert_eq!((publish.topic.as_str(), publish.entries.len()), ("arn:aws:sns", 2));
+        let [first, second] = publish.entries.as_slice() else { panic!("two entries") };
+        assert_eq!((first.id.as_str(), first.event, first.attributes), ("0", Some(77), 2));
+        assert_eq!(first.attribute_bytes, (10 + 6 + 3) + (8 + 6 + 36));
+        assert!(is(first.message, r#"{"a":"b c"}"#) && !is(first.message, r#"{"a":"b c"} "#));
+        assert_eq!(length(first.message), 11);
+        assert_eq!((second.id.as_str(), second.event), ("second", None));
+        assert!(is(second.message, "ä"));
+        assert_eq!(field(body.as_bytes(), "Action").as_deref(), Some("PublishBatch"));
+    }
+}

@@ -1,0 +1,204 @@
+//! What arrived at the customers' queues, how often and when: the account by which nothing is lost and nothing is
+//! doubled.
+
+use std::collections::HashSet;
+
+use hdrhistogram::Histogram;
+
+use super::stats::{Arrived, Latency};
+use super::world::Micros;
+use crate::events::Events;
+use crate::spec::Spec;
+
+/// One count for each event and each of its customers.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    slots: usize,
+    fan_out: bool,
+    counts: Vec<u8>,
+    quarantined: HashSet<u64>,
+    started: Micros,
+    summary: Arrived,
+    latency: Quantiles,
+    in_service: [Quantiles; 2],
+}
+
+/// What arrived.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    /// The event, as its id has it.
+    pub(super) number: u64,
+    /// Whose topic it came to.
+    pub(super) customer: u32,
+    /// Whether the JSON is what the event says.
+    pub(super) is_intact: bool,
+    pub(super) sent: Micros,
+    /// None where the event is not on the input queue any more.
+    pub(super) first_received: Option<Micros>,
+    pub(super) at: Micros,
+}
+
+impl Ledger {
+    pub(super) fn new(spec: &Spec) -> Self {
+        let slots = spec.slots() as usize;
+        let expected = spec.events * slots as u64;
+        Self {
+            slots,
+            fan_out: spec.fan_out,
+            counts: vec![0; expected as usize],
+            quarantined: HashSet::new(),
+            started: 0,
+            summary: Arrived { expected, ..Arrived::default() },
+            latency: Quantiles::new(),
+            in_service: [Quantiles::new(), Quantiles::new()],
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Micros) {
+        self.started = now;
+    }
+
+    /// Takes note of what a topic delivered.
+    pub(super) fn arrived(&mut self, arrival: Arrival, events: &Events) {
+        let Arrival { number, customer, at, .. } = arrival;
+        let slot = if self.fan_out { customer as usize } else { 0 };
+        let is_theirs = self.fan_out || events.customer(number) == customer;
+        let count = self.counts.get_mut(number as usize * self.slots + slot).filter(|_| is_theirs);
+        let Some(count) = count else {
+            self.summary.astray += 1;
+            return;
+        };
+        self.summary.altered += u64::from(!arrival.is_intact);
+        *count = count.saturating_add(1);
+        if *count > 1 {
+            self.summary.doubled += 1;
+            return;
+        }
+        self.summary.arrived += 1;
+        self.summary.last_us = at.saturating_sub(self.started);
+        let is_other = customer > 0;
+        self.latency.add(at.saturating_sub(arrival.sent));
+        if let Some(received) = arrival.first_received {
+            self.in_service[usize::from(is_other)].add(at.saturating_sub(received));
+        }
+        let second = (self.summary.last_us / 1_000_000) as usize;
+        for (series, counts) in [(&mut self.summary.by_second, true), (&mut self.summary.others_by_second, is_other)] {
+            if series.len() <= second {
+                series.resize(second + 1, 0);
+            }
+            series[second] += u32::from(counts);
+        }
+    }
+
+    /// Takes note of an event that went into quarantine.
+    pub(super) fn quarantined(&mut self, number: u64) {
+        self.quarantined.insert(number);
+        self.summary.quarantined = self.quarantined.len() as u64;
+    }
+
+    /// Takes note that an event was deleted from the input queue.
+    pub(super) fn deleted(&mut self, number: u64) {
+        let from = number as usize * self.slots;
+        let is_everywhere = self.counts[from..from + self.slots].iter().all(|count| *count > 0);
+        self.summary.deleted_early += u64::from(!is_everywhere && !self.quarantined.contains(&number));
+    }
+
+    pub(super) fn summary(&self, events: &Events) -> Arrived {
+        let mut all = self.in_service[0].0.clone();
+        // Both have the same bounds.
+        let _same = all.add(&self.in_service[1].0);
+        Arrived {
+            latency: self.latency.latency(),
+            in_service: Quantiles(all).latency(),
+            in_service_busiest: self.in_service[0].latency(),
+            in_service_others: self.in_service[1].latency(),
+            others_share: if self.fan_out { 1.0 - 1.0 / self.slots as f64 } else { 1.0 - events.share(0) },
+            ..self.summary.clone()
+        }
+    }
+}
+
+/// Times in microseconds, to two digits, up to three hours.
+#[derive(Debug)]
+struct Quantiles(Histogram<u64>);
+
+impl Quantiles {
+    fn new() -> Self {
+        Self(Histogram::new_with_bounds(1, 3 * 3_600 * 1_000_000, 2).expect("the bounds are in order"))
+    }
+
+    fn add(&mut self, micros: Micros) {
+        self.0.saturating_record(micros);
+    }
+
+    fn latency(&self) -> Latency {
+        let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1e3;
+        Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: self.0.max() as f64 / 1e3 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(spec: &Spec) -> (Ledger, Events) {
+        (Ledger::new(spec), Events::new(spec).unwrap())
+    }
+
+    fn arrival(number: u64, customer: u32) -> Arrival {
+        Arrival { number, customer, is_intact: true, sent: 0, first_received: Some(1_000), at: 5_000 }
+    }
+
+    #[test]
+    fn an_event_that_came_twice_is_doubled_and_counts_once() {
+        let (mut ledger, events) = ledger(&Spec { events: 3, ..Spec::default() });
+        for number in [0, 1, 1, 1] {
+            ledger.arrived(arrival(number, 0), &events);
+        }
+        let summary = ledger.summary(&events);
+        assert_eq!((summary.expected, summary.arrived, summary.doubled, summary.astray), (3, 2, 2, 0));
+        assert_eq!(summary.by_second, [2]);
+    }
+
+    #[test]
+    fn an_event_that_was_deleted_before_it_arrived_is_noticed() {
+        let (mut ledger, events) = ledger(&Spec { events: 2, customers: 2, fan_out: true, ..Spec::default() });
+        ledger.arrived(arrival(0, 0), &events);
+        ledger.arrived(arrival(0, 1), &events);
+        ledger.deleted(0);
+        assert_eq!(ledger.summary(&events).deleted_early, 0);
+        ledger.arrived(arrival(1, 1), &events);
+        ledger.deleted(1);
+        assert_eq!(ledger.summary(&events).deleted_early, 1, "customer 0 never got event 1");
+    }
+
+    #[test]
+    fn an_event_in_quarantine_may_be_deleted() {
+        let (mut ledger, events) = ledger(&Spec { events: 2, ..Spec::default() });
+        ledger.quarantined(1);
+        ledger.deleted(1);
+        let summary = ledger.summary(&events);
+        assert_eq!((summary.quarantined, summary.deleted_early), (1, 0));
+    }
+
+    #[test]
+    fn somebody_elses_event_an_unknown_one_and_a_changed_one_are_noticed() {
+        let (mut ledger, events) = ledger(&Spec { events: 10, customers: 4, ..Spec::default() });
+        let owner = events.customer(3);
+        ledger.arrived(arrival(3, (owner + 1) % 4), &events);
+        ledger.arrived(arrival(10, 0), &events);
+        ledger.arrived(Arrival { is_intact: false, ..arrival(3, owner) }, &events);
+        let summary = ledger.summary(&events);
+        assert_eq!((summary.arrived, summary.astray, summary.altered), (1, 2, 1));
+    }
+
+    #[test]
+    fn latency_counts_from_the_send_and_the_part_of_the_service_from_the_first_receive() {
+        let (mut ledger, events) = ledger(&Spec { events: 1, ..Spec::default() });
+        ledger.arrived(arrival(0, 0), &events);
+        let summary = ledger.summary(&events);
+        assert!((summary.latency.p50 - 5.0).abs() < 0.1, "{:?}", summary.latency);
+        assert!((summary.in_service.p50 - 4.0).abs() < 0.1, "{:?}", summary.in_service);
+        assert_eq!(summary.in_service_others, Latency::default());
+    }
+}

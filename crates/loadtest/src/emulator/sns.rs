@@ -1,0 +1,100 @@
+//! The operations of SNS.
+
+use super::form::{self, Publish};
+use super::http::Answer;
+use super::ledger::Arrival;
+use super::world::World;
+use crate::events;
+
+/// Bodies and attributes of all entries of a call may have this many bytes.
+const MAX_BYTES: u64 = 256 * 1024;
+
+impl World {
+    /// Answers a call.
+    pub(super) fn sns(&self, operation: &str, body: &[u8]) -> Answer {
+        let mut bytes = 0;
+        let mut entries = 0;
+        let answer = if self.state().faults.call_fails() {
+            error(503, "ServiceUnavailable", "this call was chosen to fail")
+        } else {
+            match operation {
+                "PublishBatch" => {
+                    let publish = Publish::read(body);
+                    let size = |entry: &form::Entry<'_>| form::length(entry.message) + entry.attribute_bytes;
+                    bytes = publish.entries.iter().map(size).sum();
+                    entries = publish.entries.len() as u64;
+                    self.publish(&publish, bytes)
+                }
+                "GetTopicAttributes" => self.topic_attributes(&form::field(body, "TopicArn").unwrap_or_default()),
+                other => error(400, "InvalidAction", other),
+            }
+        };
+        self.state().calls.add(operation, answer.is_ok(), entries, bytes);
+        answer
+    }
+
+    fn publish(&self, publish: &Publish<'_>, bytes: u64) -> Answer {
+        let customer = match events::customer_of_topic(&publish.topic) {
+            Ok(customer) if customer < self.spec.customers => customer,
+            _ => return error(404, "NotFound", "Topic does not exist"),
+        };
+        if self.spec.faults.refusing == Some(customer) {
+            return error(403, "AuthorizationError", "this customer's topic refuses everything");
+        }
+        if publish.entries.is_empty() || publish.entries.len() > 10 {
+            return error(400, "TooManyEntriesInBatchRequest", "1 to 10 entries");
+        }
+        if bytes > MAX_BYTES {
+            return error(400, "BatchRequestTooLong", "more than 256 KiB");
+        }
+        let at = self.now();
+        let state = &mut *self.state();
+        if state.faults.is_over_quota(publish.entries.len(), at) {
+            return error(429, "Throttled", "Rate exceeded");
+        }
+        let mut successful = String::with_capacity(publish.entries.len() * 100);
+        for (index, entry) in publish.entries.iter().enumerate() {
+            // What no event has is astray, wherever it goes. More than ten attributes do not pass raw delivery.
+            let number = entry.event.filter(|number| *number < self.spec.events && entry.attributes <= 10);
+            let arrival = Arrival {
+                number: number.unwrap_or(u64::MAX / 2),
+                customer,
+                is_intact: number.is_some_and(|number| form::is(entry.message, &self.events.template(number).json)),
+                sent: number.map_or(at, |number| state.queue.sent_at(number)),
+                first_received: number.and_then(|number| state.queue.first_received(number)),
+                at,
+            };
+            state.ledger.arrived(arrival, &self.events);
+            let (id, message) = (&entry.id, at << 4 | index as u64);
+            successful +=
+                &format!("<member><Id>{id}</Id><MessageId>5e57a9e5-0000-4000-8000-{message:012x}</MessageId></member>");
+        }
+        let result = format!("<Failed/><Successful>{successful}</Successful>");
+        ok("PublishBatch", &result)
+    }
+
+    fn topic_attributes(&self, arn: &str) -> Answer {
+        match events::customer_of_topic(arn) {
+            Ok(customer) if customer < self.spec.customers => {
+                let entry = format!("<entry><key>TopicArn</key><value>{arn}</value></entry>");
+                ok("GetTopicAttributes", &format!("<Attributes>{entry}</Attributes>"))
+            }
+            _ => error(404, "NotFound", "Topic does not exist"),
+        }
+    }
+}
+
+fn ok(operation: &str, result: &str) -> Answer {
+    let metadata = "<ResponseMetadata><RequestId>2e9ae57a-0000-4000-8000-000000000000</RequestId></ResponseMetadata>";
+    let body = format!(
+        "<{operation}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
+         <{operation}Result>{result}</{operation}Result>{metadata}</{operation}Response>"
+    );
+    Answer::xml(200, body)
+}
+
+fn error(status: u16, code: &str, message: &str) -> Answer {
+    let fault = if status < 500 { "Sender" } else { "Receiver" };
+    let error = format!("<Type>{fault}</Type><Code>{code}</Code><Message>{message}</Message>");
+    Answer::xml(status, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"))
+}

@@ -1,0 +1,230 @@
+//! The operations of SQS.
+
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout_at;
+
+use super::http::Answer;
+use super::queue::{Given, Handle};
+use super::world::{Micros, World};
+use crate::events;
+
+const SECOND: Micros = 1_000_000;
+/// Visibility timeout where a receive names none, in seconds.
+const VISIBILITY: u64 = 30;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Receive {
+    #[serde(default)]
+    max_number_of_messages: Option<usize>,
+    #[serde(default)]
+    wait_time_seconds: u64,
+    #[serde(default)]
+    visibility_timeout: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch<'b> {
+    #[serde(borrow)]
+    entries: Vec<Entry<'b>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'b> {
+    id: &'b str,
+    #[serde(default)]
+    receipt_handle: &'b str,
+    #[serde(default)]
+    visibility_timeout: u64,
+    #[serde(default)]
+    message_body: Value,
+    #[serde(default)]
+    message_attributes: Value,
+}
+
+impl World {
+    /// Answers a call.
+    pub(super) async fn sqs(&self, operation: &str, body: &[u8]) -> Answer {
+        let fails = self.state().faults.call_fails();
+        let (answer, entries, bytes) = match operation {
+            _ if fails => (error(503, "ServiceUnavailable", "this call was chosen to fail"), 0, 0),
+            "ReceiveMessage" => match serde_json::from_slice(body) {
+                Ok(receive) => self.receive(&receive).await,
+                Err(wrong) => (malformed(&wrong), 0, 0),
+            },
+            "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
+                match serde_json::from_slice::<Batch<'_>>(body) {
+                    Ok(batch) => self.batch(operation, &batch.entries),
+                    Err(wrong) => (malformed(&wrong), 0, 0),
+                }
+            }
+            "GetQueueAttributes" => (self.attributes(), 0, 0),
+            "GetQueueUrl" => (Answer::json(200, json!({"QueueUrl": "http://127.0.0.1/1/events"}).to_string()), 0, 0),
+            other => (error(400, "InvalidAction", other), 0, 0),
+        };
+        self.state().calls.add(operation, answer.is_ok(), entries, bytes);
+        answer
+    }
+
+    /// Waits until there is something, or the time is over.
+    async fn receive(&self, receive: &Receive) -> (Answer, u64, u64) {
+        let most = receive.max_number_of_messages.unwrap_or(1).clamp(1, 10);
+        let hide = receive.visibility_timeout.unwrap_or(VISIBILITY) * SECOND;
+        let until = self.now() + receive.wait_time_seconds.min(20) * SECOND;
+        let _waiting = Waiting::new(self);
+        loop {
+            let changed = self.changed.notified();
+            let (given, next) = {
+                let (now, state) = (self.now(), &mut *self.state());
+                (state.queue.receive(most, hide, now), state.queue.next_change())
+            };
+            let now = self.now();
+            if !given.is_empty() || now >= until {
+                return self.messages(&given);
+            }
+            let at = next.map_or(until, |next| next.clamp(now + 1, until));
+            // Whichever comes first, there is something to look for.
+            let _which = timeout_at(self.instant(at), changed).await;
+        }
+    }
+
+    fn messages(&self, given: &[Given]) -> (Answer, u64, u64) {
+        if given.is_empty() {
+            return (Answer::json(200, "{}".to_owned()), 0, 0);
+        }
+        let size = self.events.template(given[0].number).body.len() + 1_200;
+        let mut out = String::with_capacity(given.len() * size);
+        let mut bytes = 0;
+        out.push_str("{\"Messages\":[");
+        for (index, message) in given.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            bytes += self.message(message, &mut out);
+        }
+        out.push_str("]}");
+        (Answer::json(200, out), given.len() as u64, bytes)
+    }
+
+    /// Writes a message as SQS does, and returns its size as SQS counts it. Nothing in it needs escaping.
+    fn message(&self, given: &Given, out: &mut String) -> u64 {
+        let number = given.number;
+        let template = self.events.template(number);
+        let mut bytes = template.body.len();
+        let (sent, received) = (self.wall_clock(given.sent), self.wall_clock(given.first_received));
+        // Writing to a String does not fail.
+        let _ = write!(
+            out,
+            "{{\"MessageId\":\"0e55a6e0-0000-4000-8000-{number:012x}\",\"ReceiptHandle\":\"{PADDING}{number:012x}{:08x}\",\
+             \"MD5OfBody\":\"{}\",\"Body\":\"{}\",\"Attributes\":{{\"SentTimestamp\":\"{sent}\",\
+             \"ApproximateFirstReceiveTimestamp\":\"{received}\",\"ApproximateReceiveCount\":\"{}\"}},\
+             \"MessageAttributes\":{{",
+            given.receives, template.md5, template.body, given.receives
+        );
+        let (id, customer) = (events::event_id(number), events::customer_id(self.events.customer(number)));
+        let attributes = [("message-type", template.message_type), ("event-id", &id), ("customer-id", &customer)];
+        // What goes to everybody is nobody's.
+        let attributes = &attributes[..if self.spec.fan_out { 2 } else { 3 }];
+        for (index, (name, value)) in attributes.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            let _ = write!(out, "{comma}\"{name}\":{{\"StringValue\":\"{value}\",\"DataType\":\"String\"}}");
+            bytes += name.len() + "String".len() + value.len();
+        }
+        out.push_str("}}");
+        bytes as u64
+    }
+
+    fn batch(&self, operation: &str, entries: &[Entry<'_>]) -> (Answer, u64, u64) {
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        let mut bytes = 0;
+        let now = self.now();
+        let state = &mut *self.state();
+        for entry in entries {
+            let id = entry.id;
+            let handle = handle(entry.receipt_handle);
+            let is_done = match (operation, handle) {
+                ("SendMessageBatch", _) => {
+                    bytes += entry.message_body.as_str().map_or(0, str::len) as u64;
+                    let id = entry.message_attributes["event-id"]["StringValue"].as_str();
+                    if let Some(number) = id.and_then(|id| events::number(id.as_bytes())) {
+                        state.ledger.quarantined(number);
+                    }
+                    true
+                }
+                ("DeleteMessageBatch", Some(handle)) => {
+                    if let Some(number) = state.queue.delete(handle) {
+                        state.ledger.deleted(number);
+                    }
+                    true
+                }
+                (_, Some(handle)) => state.queue.change_visibility(handle, entry.visibility_timeout * SECOND, now),
+                (_, None) => false,
+            };
+            match is_done {
+                true => successful.push(json!({"Id": id, "MessageId": "quarantined", "MD5OfMessageBody": ""})),
+                false => failed.push(json!({"Id": id, "Code": "ReceiptHandleIsInvalid", "SenderFault": true})),
+            }
+        }
+        if operation == "ChangeMessageVisibilityBatch" {
+            self.changed.notify_waiters();
+        }
+        let answer = Answer::json(200, json!({"Successful": successful, "Failed": failed}).to_string());
+        (answer, entries.len() as u64, bytes)
+    }
+
+    fn attributes(&self) -> Answer {
+        let (now, state) = (self.now(), self.state());
+        let left = state.queue.sent(now) - state.queue.deleted();
+        let in_flight = state.queue.in_flight();
+        Answer::json(
+            200,
+            json!({"Attributes": {
+                "QueueArn": "arn:aws:sqs:eu-west-1:000000000000:events",
+                "ApproximateNumberOfMessages": (left - in_flight).to_string(),
+                "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(),
+                "ApproximateNumberOfMessagesDelayed": "0",
+            }})
+            .to_string(),
+        )
+    }
+}
+
+/// Counts a poll for as long as it waits.
+struct Waiting<'w>(&'w World);
+
+impl<'w> Waiting<'w> {
+    fn new(world: &'w World) -> Self {
+        world.state().waiting_polls += 1;
+        Self(world)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting_polls -= 1;
+    }
+}
+
+/// Makes receipt handles as long as those of SQS, which have some 180 characters.
+const PADDING: &str = "AQEBxLp3Jx8mT0qvXc1r5Zb9uQwKf2sYhD7nG4eVtRaM6iPzC8oWjNlEkHgUyBdS3F0TqAxOvI5LpJmZrXcVbNhGfDsAqWeRtYuIoPkKjHgFdSaZxCvBnM1234567890QwErTyUiOpAsDfGhJkLz";
+
+/// Reads what a message's handle says: twelve hexadecimal digits of its number, eight of the receive.
+fn handle(text: &str) -> Option<Handle> {
+    let digits = text.strip_prefix(PADDING)?;
+    let (number, receives) = digits.split_at_checked(12)?;
+    Some(Handle { number: u64::from_str_radix(number, 16).ok()?, receives: u32::from_str_radix(receives, 16).ok()? })
+}
+
+fn malformed(wrong: &serde_json::Error) -> Answer {
+    error(400, "MalformedInput", &wrong.to_string())
+}
+
+fn error(status: u16, code: &str, message: &str) -> Answer {
+    let body = json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": message});
+    Answer::json(status, body.to_string())
+}

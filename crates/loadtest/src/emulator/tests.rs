@@ -1,0 +1,79 @@
+//! The emulator as the SDK sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::error::ProvideErrorMetadata as _;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+
+use super::stats::Stats;
+use super::{http, world::World};
+use crate::events::{self, Events};
+use crate::floor::{Clients, entry};
+use crate::spec::{Faults, Spec};
+
+/// A running emulator, and clients of it that have credentials.
+async fn start(spec: &Spec) -> (Arc<World>, Arc<Clients>, Arc<Events>) {
+    let world = Arc::new(World::new(spec.clone()).unwrap());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(http::serve(listener, Arc::clone(&world)));
+    world.start();
+    (world, Arc::new(Clients::for_tests(&endpoint).await), Arc::new(Events::new(spec).unwrap()))
+}
+
+async fn until(world: &World, what: impl Fn(&Stats) -> bool) -> Stats {
+    let look = async {
+        while !what(&world.stats()) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), look).await.unwrap();
+    world.stats()
+}
+
+#[tokio::test]
+async fn the_floor_drains_the_queue_and_the_account_adds_up() {
+    let (world, clients, events) = start(&Spec { events: 95, ..Spec::default() }).await;
+    let floor = tokio::spawn(clients.turn(events));
+    let stats = until(&world, |stats| stats.on_queue == 0).await;
+    floor.abort();
+    let arrived = &stats.arrived;
+    assert_eq!((arrived.expected, arrived.arrived), (95, 95));
+    assert_eq!((arrived.doubled, arrived.astray, arrived.altered, arrived.deleted_early), (0, 0, 0, 0));
+    let [publishes, deletes] = ["PublishBatch", "DeleteMessageBatch"].map(|operation| stats.calls.of(operation));
+    assert_eq!((publishes.calls, publishes.entries, deletes.calls, deletes.entries), (10, 95, 10, 95));
+}
+
+#[tokio::test]
+async fn a_consumer_that_loses_and_doubles_is_found_out() {
+    let (world, clients, events) = start(&Spec { events: 10, ..Spec::default() }).await;
+    let messages = clients.receive().await.unwrap();
+    assert_eq!(messages.len(), 10);
+    let (topic, first) = entry(0, &messages[0], &events).unwrap();
+    for _ in 0..2 {
+        clients.publish(&topic, vec![first.clone()]).await.unwrap();
+    }
+    clients.delete(messages).await.unwrap();
+    let arrived = world.stats().arrived;
+    assert_eq!((arrived.arrived, arrived.doubled, arrived.deleted_early), (1, 1, 9));
+}
+
+#[tokio::test]
+async fn quota_refusal_and_missing_topic_have_the_codes_of_sns() {
+    let faults = Faults { quota: Some(15), refusing: Some(1), ..Faults::default() };
+    let (_world, clients, events) = start(&Spec { events: 30, customers: 2, faults, ..Spec::default() }).await;
+    let messages = clients.receive().await.unwrap();
+    let entries = || messages.iter().enumerate().map(|(index, message)| entry(index, message, &events).unwrap().1);
+    let code = async |customer| {
+        let answer = clients.publish(&events::topic(customer), entries().collect()).await;
+        let error = answer.err()?.downcast::<aws_sdk_sns::error::SdkError<_>>().unwrap();
+        let error: aws_sdk_sns::operation::publish_batch::PublishBatchError = error.into_service_error();
+        error.code().map(str::to_owned)
+    };
+    assert_eq!(code(0).await, None);
+    assert_eq!(code(0).await.as_deref(), Some("Throttled"));
+    assert_eq!(code(1).await.as_deref(), Some("AuthorizationError"));
+    assert_eq!(code(2).await.as_deref(), Some("NotFound"));
+}

@@ -1,0 +1,104 @@
+//! Everything that the emulator knows.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::faults::Faults;
+use super::ledger::Ledger;
+use super::queue::Queue;
+use super::stats::{Calls, Stats};
+use crate::events::Events;
+use crate::spec::Spec;
+
+/// Time since the emulator began, in microseconds.
+pub(super) type Micros = u64;
+
+/// Queue, topics and what is counted.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) spec: Spec,
+    pub(super) events: Events,
+    state: Mutex<State>,
+    /// Tells polls that wait that something may be visible now.
+    pub(super) changed: Notify,
+    began: (Instant, SystemTime),
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) queue: Queue,
+    pub(super) ledger: Ledger,
+    pub(super) calls: Calls,
+    pub(super) faults: Faults,
+    /// Long polls that are waiting for a message.
+    pub(super) waiting_polls: u32,
+}
+
+impl World {
+    pub(super) fn new(spec: Spec) -> anyhow::Result<Self> {
+        let state = State {
+            queue: Queue::new(&spec),
+            ledger: Ledger::new(&spec),
+            calls: Calls::default(),
+            faults: Faults::new(spec.faults),
+            waiting_polls: 0,
+        };
+        Ok(Self {
+            events: Events::new(&spec)?,
+            spec,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            began: (Instant::now(), SystemTime::now()),
+        })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Micros {
+        self.began.0.elapsed().as_micros() as Micros
+    }
+
+    /// When this moment is for timers.
+    pub(super) fn instant(&self, at: Micros) -> Instant {
+        self.began.0 + Duration::from_micros(at)
+    }
+
+    /// When this moment is for everybody, in milliseconds since 1970.
+    pub(super) fn wall_clock(&self, at: Micros) -> u64 {
+        let since = self.began.1.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        (since + Duration::from_micros(at)).as_millis() as u64
+    }
+
+    pub(super) fn start(&self) {
+        let now = self.now();
+        let state = &mut *self.state();
+        state.queue.start(now);
+        state.ledger.start(now);
+        state.calls = Calls::default();
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let now = self.now();
+        let state = &mut *self.state();
+        let waiting = state.queue.expected_to_remain(|number| {
+            self.spec.faults.refusing.is_some_and(|refusing| self.events.customer(number) == refusing)
+        });
+        Stats {
+            elapsed_us: state.queue.elapsed(now),
+            sent: state.queue.sent(now),
+            on_queue: state.queue.sent(now) - state.queue.deleted(),
+            refused_on_queue: waiting,
+            waiting_polls: state.waiting_polls,
+            throttled_calls: state.faults.throttled_calls(),
+            calls: state.calls.clone(),
+            arrived: state.ledger.summary(&self.events),
+        }
+    }
+}

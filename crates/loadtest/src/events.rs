@@ -1,0 +1,216 @@
+//! The events of a run, made of the codec's corpus.
+//!
+//! There are a few dozen different payloads; what tells events apart is their number, which is in the event id. So
+//! millions of them need no memory, and whoever sees an event id knows what has to come with it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use md5::{Digest as _, Md5};
+use protojson::{Options, Schema};
+
+use crate::spec::{Size, Spec};
+
+#[path = "../../protojson/corpus/corpus.rs"]
+mod corpus;
+mod document;
+
+pub(crate) use corpus::DESCRIPTOR_SET;
+
+/// File name of the [`DESCRIPTOR_SET`].
+pub(crate) const SET_NAME: &str = "corpus.binpb";
+
+/// All events of a run.
+#[derive(Debug)]
+pub(crate) struct Events {
+    templates: Vec<Template>,
+    /// For each customer the part of the traffic that it and those before it have.
+    up_to: Vec<f64>,
+}
+
+/// What many events have in common.
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// Full name.
+    pub(crate) message_type: &'static str,
+    /// The payload as base64.
+    pub(crate) body: String,
+    /// Of the body, in hexadecimal.
+    pub(crate) md5: String,
+    /// What the service has to make of the payload.
+    pub(crate) json: String,
+    /// When the event happened, as the JSON has it.
+    pub(crate) time: String,
+}
+
+impl Events {
+    /// The events of this spec.
+    ///
+    /// # Errors
+    /// When the corpus is not what it should be.
+    pub(crate) fn new(spec: &Spec) -> anyhow::Result<Self> {
+        let schema = Schema::builder().set(SET_NAME, DESCRIPTOR_SET)?.build()?;
+        let templates = payloads(spec.size)
+            .into_iter()
+            .map(|payload| Template::new(&schema, message_type(spec.size), &payload))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self { templates, up_to: shares(spec.customers, spec.skew) })
+    }
+
+    /// What the event of this number is made of.
+    pub(crate) fn template(&self, number: u64) -> &Template {
+        &self.templates[(number % self.templates.len() as u64) as usize]
+    }
+
+    /// Whose event this is, if it is somebody's and not everybody's.
+    pub(crate) fn customer(&self, number: u64) -> u32 {
+        // Spreads consecutive numbers evenly over [0, 1).
+        let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let point = ((mixed ^ (mixed >> 32)) >> 11) as f64 / (1u64 << 53) as f64;
+        let last = self.up_to.len() - 1;
+        self.up_to.partition_point(|up_to| *up_to <= point).min(last) as u32
+    }
+
+    /// The part of the traffic that a customer has.
+    pub(crate) fn share(&self, customer: u32) -> f64 {
+        let at = customer as usize;
+        self.up_to[at] - if at == 0 { 0.0 } else { self.up_to[at - 1] }
+    }
+
+    /// Mean size of the JSON, in bytes.
+    pub(crate) fn json_bytes(&self) -> f64 {
+        self.templates.iter().map(|template| template.json.len()).sum::<usize>() as f64 / self.templates.len() as f64
+    }
+}
+
+/// The message type of what a run of this size sends.
+pub(crate) fn message_type(size: Size) -> &'static str {
+    set(size).message_type
+}
+
+/// What the events of this size are made of.
+fn set(size: Size) -> corpus::Set {
+    let name = match size {
+        Size::Tiny => "heartbeat",
+        Size::OneKb | Size::HundredKb => "strings",
+        Size::TwoKb => "change",
+    };
+    corpus::sets().into_iter().find(|set| set.name == name).expect("the corpus has it")
+}
+
+fn payloads(size: Size) -> Vec<Vec<u8>> {
+    let whole: Vec<Vec<u8>> = set(size).payloads.into_iter().map(<[u8]>::to_vec).collect();
+    match size {
+        Size::Tiny | Size::TwoKb => whole,
+        Size::OneKb => document::sized(&whole, 1_000),
+        Size::HundredKb => document::sized(&whole, 100_000),
+    }
+}
+
+impl Template {
+    fn new(schema: &Schema, message_type: &'static str, payload: &[u8]) -> anyhow::Result<Self> {
+        let plan = schema.plan(message_type, &Options::default())?;
+        let mut json = Vec::new();
+        plan.transcode(payload, &mut json)?;
+        let json = String::from_utf8(json)?;
+        let fields: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json)?;
+        let time = ["eventTime", "sentAt"].iter().find_map(|name| fields.get(*name)?.as_str());
+        let body = BASE64_STANDARD.encode(payload);
+        let md5 = Md5::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let time = time.unwrap_or("2026-01-01T00:00:00Z").to_owned();
+        Ok(Self { message_type, body, md5, json, time })
+    }
+}
+
+/// By Zipf's law: the nth customer has 1/n^skew of what the first one has.
+fn shares(customers: u32, skew: f64) -> Vec<f64> {
+    let weights: Vec<f64> = (1..=customers.max(1)).map(|rank| f64::from(rank).powf(-skew)).collect();
+    let all: f64 = weights.iter().sum();
+    let sum = |so_far: &mut f64, weight: &f64| {
+        *so_far += weight / all;
+        Some(*so_far)
+    };
+    weights.iter().scan(0.0, sum).collect()
+}
+
+/// The id of an event, as long as a UUID.
+pub(crate) fn event_id(number: u64) -> String {
+    format!("10adbeef-0000-4000-8000-{number:012x}")
+}
+
+/// The number in an [`event_id`].
+pub(crate) fn number(event_id: &[u8]) -> Option<u64> {
+    let digits = event_id.strip_prefix(b"10adbeef-0000-4000-8000-")?;
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// The id of a customer.
+pub(crate) fn customer_id(customer: u32) -> String {
+    format!("customer-{customer:05}")
+}
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:json-customer-";
+
+/// With `{customer}` for the id.
+pub(crate) const TOPIC_TEMPLATE: &str = "arn:aws:sns:eu-west-1:000000000000:json-{customer}";
+
+/// ARN of a customer's topic.
+pub(crate) fn topic(customer: u32) -> String {
+    format!("{TOPIC}{customer:05}")
+}
+
+/// Whose topic this is.
+///
+/// # Errors
+/// When it is none of ours.
+pub(crate) fn customer_of_topic(arn: &str) -> anyhow::Result<u32> {
+    let digits = arn.strip_prefix(TOPIC).with_context(|| format!("no topic {arn}"))?;
+    Ok(digits.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_what_their_names_say() {
+        for (size, from, to) in [
+            (Size::Tiny, 50, 200),
+            (Size::OneKb, 900, 1_600),
+            (Size::TwoKb, 1_700, 2_300),
+            (Size::HundredKb, 95_000, 110_000),
+        ] {
+            let events = Events::new(&Spec { size, ..Spec::default() }).unwrap();
+            let bytes = events.json_bytes() as u64;
+            assert!((from..to).contains(&bytes), "{}: {bytes} bytes of JSON", size.name());
+        }
+    }
+
+    #[test]
+    fn customers_have_the_traffic_that_their_rank_says() {
+        let spec = Spec { customers: 100, skew: 1.0, ..Spec::default() };
+        let events = Events::new(&spec).unwrap();
+        let mut counts = vec![0u32; 100];
+        for number in 0..100_000 {
+            counts[events.customer(number) as usize] += 1;
+        }
+        for customer in [0, 1, 9, 99] {
+            let expected = events.share(customer) * 100_000.0;
+            let found = f64::from(counts[customer as usize]);
+            assert!((found - expected).abs() < expected * 0.2, "customer {customer}: {found} of {expected}");
+        }
+        assert!((events.share(0) / events.share(9) - 10.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn ids_and_topics_are_read_back() {
+        assert_eq!(number(event_id(4_999_999).as_bytes()), Some(4_999_999));
+        assert_eq!(number(b"something-else"), None);
+        assert_eq!(customer_of_topic(&topic(9_999)).unwrap(), 9_999);
+        assert_eq!(topic(7), TOPIC_TEMPLATE.replace("{customer}", &customer_id(7)));
+        assert!(customer_of_topic("arn:aws:sns:eu-west-1:000000000000:other").is_err());
+    }
+}

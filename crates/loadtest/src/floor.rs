@@ -1,0 +1,190 @@
+//! The floor: nothing but the calls that have to be made, with the SDK that the service uses.
+//!
+//! Receive ten, publish them, delete them, again. The bodies and attributes are those that the service publishes, but
+//! the bodies lie ready. What this costs an event the service cannot go below as long as it makes its calls by this
+//! SDK; what it costs more is its own doing. The clients are set up here once more, not taken from the service: the
+//! yardstick must not grow with what it measures.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName as System};
+use aws_smithy_http_client::tls;
+use tokio::task::JoinSet;
+
+use crate::events::{self, Events};
+use crate::spec::Spec;
+
+/// As long as the hash that the service puts there.
+const SCHEMA_HASH: &str = "0123456789abcdef";
+/// What a call may carry, bodies and attributes together.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Does nothing but calls until it is killed.
+///
+/// # Errors
+/// When a call fails.
+pub(crate) fn run(spec: &Spec, endpoint: &str, loops: usize) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let events = Arc::new(Events::new(spec)?);
+    runtime.block_on(async {
+        let clients = Arc::new(Clients::new(endpoint).await);
+        let mut running = JoinSet::new();
+        for _ in 0..loops {
+            running.spawn(Arc::clone(&clients).turn(Arc::clone(&events)));
+        }
+        running.join_next().await.context("there are no loops")??
+    })
+}
+
+/// The SDK's clients, and the calls that have to be made.
+pub(crate) struct Clients {
+    receive: aws_sdk_sqs::Client,
+    sqs: aws_sdk_sqs::Client,
+    sns: aws_sdk_sns::Client,
+    queue: String,
+}
+
+impl Clients {
+    /// With the settings that the service has by default.
+    pub(crate) async fn new(endpoint: &str) -> Self {
+        Self::of(&loader(endpoint).load().await, endpoint)
+    }
+
+    /// With credentials, so that none are looked for.
+    #[cfg(test)]
+    pub(crate) async fn for_tests(endpoint: &str) -> Self {
+        let credentials = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test");
+        let credentials = aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials);
+        Self::of(&loader(endpoint).credentials_provider(credentials).load().await, endpoint)
+    }
+
+    fn of(shared: &SdkConfig, endpoint: &str) -> Self {
+        // The service leaves retries of these two to itself.
+        let once = RetryConfig::disabled();
+        let receive = aws_sdk_sqs::config::Builder::from(shared).retry_config(once.clone()).build();
+        let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(once).build();
+        Self {
+            receive: aws_sdk_sqs::Client::from_conf(receive),
+            sqs: aws_sdk_sqs::Client::new(shared),
+            sns: aws_sdk_sns::Client::from_conf(sns),
+            queue: format!("{endpoint}/000000000000/events"),
+        }
+    }
+
+    /// Receives, publishes and deletes, again and again.
+    pub(crate) async fn turn(self: Arc<Self>, events: Arc<Events>) -> anyhow::Result<()> {
+        loop {
+            let messages = self.receive().await?;
+            let mut batches: BTreeMap<String, Vec<PublishBatchRequestEntry>> = BTreeMap::new();
+            for (index, message) in messages.iter().enumerate() {
+                let (topic, entry) = entry(index, message, &events)?;
+                batches.entry(topic).or_default().push(entry);
+            }
+            for (topic, entries) in batches {
+                self.publish(&topic, entries).await?;
+            }
+            self.delete(messages).await?;
+        }
+    }
+
+    pub(crate) async fn receive(&self) -> anyhow::Result<Vec<Message>> {
+        let system = [
+            System::SentTimestamp,
+            System::ApproximateFirstReceiveTimestamp,
+            System::ApproximateReceiveCount,
+            System::MessageGroupId,
+        ];
+        let request = self
+            .receive
+            .receive_message()
+            .queue_url(&self.queue)
+            .max_number_of_messages(10)
+            .wait_time_seconds(20)
+            .visibility_timeout(30)
+            .set_message_system_attribute_names(Some(system.into()))
+            .message_attribute_names("All");
+        Ok(request.send().await?.messages.unwrap_or_default())
+    }
+
+    /// One call, or as many as it takes where the entries are large.
+    pub(crate) async fn publish(&self, topic: &str, entries: Vec<PublishBatchRequestEntry>) -> anyhow::Result<()> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            // Half a kilobyte is more than the attributes have.
+            let size = rest[0].message().len() + 512;
+            let later = rest.split_off(rest.len().min(MAX_BYTES / size).max(1));
+            let request = self.sns.publish_batch().topic_arn(topic);
+            let answer = request.set_publish_batch_request_entries(Some(rest)).send().await?;
+            anyhow::ensure!(answer.failed().is_empty(), "entries failed: {:?}", answer.failed());
+            rest = later;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn delete(&self, messages: Vec<Message>) -> anyhow::Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let entry = |(index, message): (usize, Message)| {
+            let builder = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
+            builder.set_receipt_handle(message.receipt_handle).build()
+        };
+        let entries = messages.into_iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let request = self.sqs.delete_message_batch().queue_url(&self.queue).set_entries(Some(entries));
+        let answer = request.send().await?;
+        anyhow::ensure!(answer.failed().is_empty(), "deletes failed: {:?}", answer.failed());
+        Ok(())
+    }
+}
+
+fn loader(endpoint: &str) -> ConfigLoader {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(endpoint)
+}
+
+/// What the service publishes of this message, and where to.
+pub(crate) fn entry(
+    index: usize,
+    message: &Message,
+    events: &Events,
+) -> anyhow::Result<(String, PublishBatchRequestEntry)> {
+    let attributes = message.message_attributes.as_ref().context("a message without attributes")?;
+    let value = |name: &str| attributes.get(name).and_then(|value| value.string_value());
+    let event_id = value("event-id").context("a message without an event id")?;
+    let number = events::number(event_id.as_bytes()).context("an event id of somebody else")?;
+    let template = events.template(number);
+    let customer = events.customer(number);
+    let mut entry = PublishBatchRequestEntry::builder().id(index.to_string()).message(&*template.json);
+    for (name, value) in [
+        ("event-id", event_id),
+        ("event-type", template.message_type),
+        ("customer-id", &events::customer_id(customer)),
+        ("event-time", &template.time),
+        ("content-type", "application/json"),
+        ("schema-hash", SCHEMA_HASH),
+    ] {
+        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+        entry = entry.message_attributes(name, value);
+    }
+    Ok((events::topic(customer), entry.build()?))
+}

@@ -1,0 +1,319 @@
+//! What a whole session measured: the file, and the table.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use comfy_table::{Cell, CellAlignment, Row, Table, presets};
+use serde::{Deserialize, Serialize};
+
+use crate::emulator::stats::Latency;
+use crate::events::Events;
+use crate::goals::Goal;
+use crate::measure::{Measured, Plan};
+
+/// All runs of a session, with where they were made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) machine: Machine,
+    /// Version of protobridge, and the revision where it is known.
+    pub(crate) version: String,
+    /// Variables that the service was configured with, besides what a scenario sets.
+    pub(crate) variables: Vec<String>,
+    pub(crate) runs: Vec<Run>,
+    /// What was asked of the runs, and whether it holds.
+    pub(crate) goals: Vec<Goal>,
+}
+
+/// Where it ran.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    /// Shared by the service and the emulator.
+    pub(crate) cores: usize,
+    /// How many processes wanted a core before the first run began; other work makes the figures worse.
+    pub(crate) load_before: f64,
+}
+
+/// One run of a scenario.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) scenario: String,
+    pub(crate) label: String,
+    pub(crate) x: f64,
+    /// The figures, derived from what follows.
+    pub(crate) figures: Figures,
+    pub(crate) plan: Plan,
+    pub(crate) service: Measured,
+    /// The floor, before and after the service.
+    pub(crate) floors: Vec<Floor>,
+    /// What must not happen and did, a sentence each.
+    pub(crate) broken: Vec<String>,
+}
+
+/// The floor of a run.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Floor {
+    pub(crate) events: u64,
+    pub(crate) events_per_second: f64,
+    pub(crate) cpu_us_per_event: f64,
+    pub(crate) calls_per_event: Option<f64>,
+}
+
+/// The figures of a run.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// Mean size of an event's JSON.
+    pub(crate) json_bytes: f64,
+    pub(crate) events_per_second: f64,
+    /// Of the service, user and system.
+    pub(crate) cpu_us_per_event: f64,
+    /// In units of the floor's.
+    pub(crate) cpu_of_floor: Option<f64>,
+    pub(crate) emulator_cpu_us_per_event: f64,
+    pub(crate) idle_cpu_percent: Option<f64>,
+    pub(crate) peak_rss_mib: f64,
+    /// None where the backend does not tell, as below.
+    pub(crate) calls_per_event: Option<f64>,
+    pub(crate) units_per_event: Option<f64>,
+    /// From send to arrival at the customer's queue.
+    pub(crate) latency_ms: Latency,
+    /// From the first receive to arrival.
+    pub(crate) in_service_ms: Latency,
+    pub(crate) lost: u64,
+    pub(crate) doubled: u64,
+}
+
+impl Run {
+    /// Puts a run together.
+    ///
+    /// # Errors
+    /// When the plan has no events.
+    pub(crate) fn new(
+        scenario: String,
+        label: String,
+        x: f64,
+        plan: Plan,
+        service: Measured,
+        floors: Vec<Floor>,
+    ) -> anyhow::Result<Self> {
+        let spec = &plan.spec;
+        let floor = floors.iter().map(|floor| floor.cpu_us_per_event).sum::<f64>() / floors.len().max(1) as f64;
+        let figures = Figures {
+            json_bytes: Events::new(spec)?.json_bytes(),
+            events_per_second: service.per_second(spec),
+            cpu_us_per_event: service.cpu_us(spec),
+            cpu_of_floor: (floor > 0.0).then(|| service.cpu_us(spec) / floor),
+            emulator_cpu_us_per_event: service.emulator_cpu_ms as f64 * 1e3 / service.events(spec).max(1.0),
+            idle_cpu_percent: service.idle_cpu_percent,
+            peak_rss_mib: service.peak_rss_kib as f64 / 1024.0,
+            calls_per_event: service.calls(spec),
+            units_per_event: service.units(spec),
+            latency_ms: service.stats.arrived.latency,
+            in_service_ms: service.stats.arrived.in_service,
+            lost: service.lost(spec),
+            doubled: service.after.arrived.doubled,
+        };
+        let broken = service.broken_promises(spec);
+        Ok(Self { scenario, label, x, figures, plan, service, floors, broken })
+    }
+
+    /// What is worth saying as soon as it is over.
+    pub(crate) fn line(&self) -> String {
+        let figures = &self.figures;
+        let floor = figures.cpu_of_floor.map_or_else(String::new, |floor| format!(" ({floor:.2} × floor)"));
+        format!(
+            "{}: {:.0} events/s, {:.1} µs{floor}, {:.0} MiB, {} calls/1k, p95 {} ms",
+            self.name(),
+            figures.events_per_second,
+            figures.cpu_us_per_event,
+            figures.peak_rss_mib,
+            per_thousand(figures.calls_per_event),
+            millis(figures.latency_ms.p95),
+        )
+    }
+
+    /// Scenario and label.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.scenario, self.label).trim_end().to_owned()
+    }
+}
+
+impl Floor {
+    /// What the floor of a plan came to.
+    pub(crate) fn new(plan: &Plan, measured: &Measured) -> Self {
+        let spec = &plan.spec;
+        Self {
+            events: spec.events,
+            events_per_second: measured.per_second(spec),
+            cpu_us_per_event: measured.cpu_us(spec),
+            calls_per_event: measured.calls(spec),
+        }
+    }
+}
+
+impl Machine {
+    /// This one.
+    pub(crate) fn this() -> Self {
+        let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Self {
+            cpu: model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, model)| model.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, Into::into),
+            load_before: load.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Report {
+    /// Reads files that [`Report::write`] wrote, as one.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or there are none.
+    pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut reports = Vec::new();
+        for path in paths {
+            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let report: Self =
+                serde_json::from_slice(&text).with_context(|| format!("{} is no report", path.display()))?;
+            reports.push(report);
+        }
+        let all = reports.into_iter().reduce(|mut all, report| {
+            all.runs.extend(report.runs);
+            all
+        });
+        all.context("no report")
+    }
+
+    /// Writes it as JSON, a line for each run and each goal.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let Self { machine, version, variables, runs, goals } = self;
+        let text = format!(
+            "{{\n\"machine\": {},\n\"version\": {},\n\"variables\": {},\n\"goals\": {},\n\"runs\": {}\n}}\n",
+            serde_json::to_string(machine)?,
+            serde_json::to_string(version)?,
+            serde_json::to_string(variables)?,
+            lines(goals)?,
+            lines(runs)?,
+        );
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The runs of a scenario.
+    pub(crate) fn of(&self, scenario: &str) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(move |run| run.scenario == scenario)
+    }
+
+    /// The table, for people.
+    pub(crate) fn table(&self) -> String {
+        let mut table = table(&[
+            "",
+            "events/s",
+            "µs CPU",
+            "× floor",
+            "MiB",
+            "calls/1k",
+            "units/1k",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "in service p95",
+            "lost",
+            "twice",
+        ]);
+        for run in &self.runs {
+            let figures = &run.figures;
+            let floor = figures.cpu_of_floor.map_or_else(String::new, |floor| format!("{floor:.2}"));
+            let (latency, inner) = (figures.latency_ms, figures.in_service_ms);
+            table.add_row(row(&[
+                run.name(),
+                format!("{:.0}", figures.events_per_second),
+                format!("{:.1}", figures.cpu_us_per_event),
+                floor,
+                format!("{:.0}", figures.peak_rss_mib),
+                per_thousand(figures.calls_per_event),
+                per_thousand(figures.units_per_event),
+                millis(latency.p50),
+                millis(latency.p95),
+                millis(latency.p99),
+                millis(inner.p95),
+                figures.lost.to_string(),
+                figures.doubled.to_string(),
+            ]));
+        }
+        table.to_string()
+    }
+
+    /// The goals, for people.
+    pub(crate) fn goals_table(&self) -> String {
+        let mut table = table(&["", "asked", "measured", ""]);
+        for goal in &self.goals {
+            let verdict = if goal.holds() { "yes" } else { "NO" };
+            table.add_row(row(&[goal.what.clone(), goal.asked(), goal.shown(), verdict.to_owned()]));
+        }
+        table.to_string()
+    }
+}
+
+/// A list, an item a line.
+fn lines(items: &[impl Serialize]) -> serde_json::Result<String> {
+    let items = items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("[\n{}\n]", items.join(",\n")))
+}
+
+fn table(heading: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(row(&heading.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()));
+    table
+}
+
+/// Text on the left, figures on the right.
+fn row(cells: &[String]) -> Row {
+    let cell = |(index, text): (usize, &String)| {
+        let alignment = if index == 0 { CellAlignment::Left } else { CellAlignment::Right };
+        Cell::new(text).set_alignment(alignment)
+    };
+    Row::from(cells.iter().enumerate().map(cell).collect::<Vec<Cell>>())
+}
+
+fn per_thousand(per_event: Option<f64>) -> String {
+    per_event.map_or_else(|| "?".to_owned(), |per_event| format!("{:.0}", per_event * 1e3))
+}
+
+fn millis(millis: f64) -> String {
+    if millis < 100.0 { format!("{millis:.1}") } else { format!("{millis:.0}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_back_and_several_are_read_as_one() {
+        let run = |scenario: &str| {
+            let (plan, measured) = (Plan::default(), Measured::default());
+            Run::new(scenario.to_owned(), String::new(), 1.0, plan, measured, Vec::new()).unwrap()
+        };
+        let report = |scenario: &str| Report {
+            machine: Machine::this(),
+            version: "1".to_owned(),
+            variables: vec!["A=b".to_owned()],
+            runs: vec![run(scenario), run(scenario)],
+            goals: Vec::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        report("drain").write(&one).unwrap();
+        report("steady").write(&other).unwrap();
+        let read = Report::read(&[one, other]).unwrap();
+        let scenarios: Vec<&str> = read.runs.iter().map(|run| run.scenario.as_str()).collect();
+        assert_eq!(scenarios, ["drain", "drain", "steady", "steady"]);
+        assert_eq!((read.of("steady").count(), read.variables), (2, vec!["A=b".to_owned()]));
+        assert!(Report::read(&[folder.path().join("none")]).is_err());
+    }
+}
