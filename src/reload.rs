@@ -37,9 +37,15 @@ pub struct Reload {
     default_types: Vec<String>,
     poll: Option<Duration>,
     unreadable: Seldom,
+    /// Whether looking at the descriptor sets that are there now, or admitting them, panicked.
+    descriptors_failed: AtomicBool,
     /// Whether the customers that were looked at last were refused.
     customers_refused: AtomicBool,
 }
+
+/// Whether a look brought something new into force, or had something refused.
+#[derive(Debug, Clone, Copy)]
+struct Changed(bool);
 
 impl Reload {
     /// Watches what the registry and the routes were loaded from.
@@ -47,8 +53,9 @@ impl Reload {
         let default_types = config.queues.iter().filter_map(|queue| queue.default_type.clone()).collect();
         let poll = Some(config.descriptors.poll_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
         let unreadable = Seldom::new(Duration::from_secs(60));
-        let customers_refused = AtomicBool::new(false);
-        let this = Self { registry, routes, metrics, default_types, poll, unreadable, customers_refused };
+        let (descriptors_failed, customers_refused) = (AtomicBool::new(false), AtomicBool::new(false));
+        let this =
+            Self { registry, routes, metrics, default_types, poll, unreadable, descriptors_failed, customers_refused };
         this.show();
         this.show_descriptors();
         this.show_customers(true);
@@ -68,20 +75,39 @@ impl Reload {
         }
     }
 
-    /// Takes a step where it holds up no event: ten thousand types, or as many customers, take their time.
-    async fn blocking<T: Send + 'static>(self: &Arc<Self>, step: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+    /// Takes a step where it holds up no event: ten thousand types, or as many customers, take their time. Nothing if the
+    /// step panics: then what was in force stays so, as with anything else that cannot be admitted.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: &'static str,
+        step: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
         let this = Arc::clone(self);
-        let step = spawn_blocking(move || step(&this));
-        step.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        match spawn_blocking(move || step(&this)).await {
+            Ok(result) => Some(result),
+            Err(error) => {
+                error!(%error, what, "reloading failed, and what was in force stays so; this is a defect of protobridge");
+                self.metrics.reloads.with(&[what, "refused"]).add(1);
+                None
+            }
+        }
     }
 
     async fn descriptors(self: &Arc<Self>) {
         match self.settled().await {
-            Ok(files) => {
-                self.blocking(move |this| this.admit_descriptors(&files)).await;
+            Some(Ok(files)) => {
+                match self.blocking("descriptors", move |this| this.admit_descriptors(&files)).await {
+                    Some(Changed(true)) => self.descriptors_failed.store(false, Ordering::Release),
+                    Some(Changed(false)) => {}
+                    None => self.descriptors_failed.store(true, Ordering::Release),
+                }
                 self.show_descriptors();
             }
-            Err(error) => {
+            None => {
+                self.descriptors_failed.store(true, Ordering::Release);
+                self.show_descriptors();
+            }
+            Some(Err(error)) => {
                 self.metrics.last_reload.with(&["descriptors"]).set(0);
                 self.metrics.reloads.with(&["descriptors", "unreadable"]).add(1);
                 if let Some(kept_back) = self.unreadable.turn() {
@@ -92,25 +118,31 @@ impl Reload {
     }
 
     /// What is in the folder once nobody is writing to it.
-    async fn settled(self: &Arc<Self>) -> Result<Vec<File>, registry::Error> {
+    async fn settled(self: &Arc<Self>) -> Option<Result<Vec<File>, registry::Error>> {
         let look = |this: &Self| this.registry.look().map(|files| (Seen::of(&files), files));
-        let (mut seen, mut files) = self.blocking(look).await?;
+        let (mut seen, mut files) = match self.blocking("descriptors", look).await? {
+            Ok(looked) => looked,
+            Err(error) => return Some(Err(error)),
+        };
         for _ in 0..LOOKS {
             if self.registry.has_seen(&seen) {
                 break;
             }
             sleep(SETTLED).await;
             let before = seen;
-            (seen, files) = self.blocking(look).await?;
+            (seen, files) = match self.blocking("descriptors", look).await? {
+                Ok(looked) => looked,
+                Err(error) => return Some(Err(error)),
+            };
             if seen == before {
                 break;
             }
         }
-        Ok(files)
+        Some(Ok(files))
     }
 
-    fn admit_descriptors(&self, files: &[File]) {
-        let Some(Reloaded { snapshot, changes }) = self.registry.admit(files) else { return };
+    fn admit_descriptors(&self, files: &[File]) -> Changed {
+        let Some(Reloaded { snapshot, changes }) = self.registry.admit(files) else { return Changed(false) };
         let router = self.routes.know(snapshot.type_names());
         for refused in snapshot.refused() {
             error!(set = refused.name, "{refused}");
@@ -125,25 +157,35 @@ impl Reload {
         let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
         info!(sets, types, refused = snapshot.refused().len(), breaking = changes.len(), "descriptor sets reloaded");
         self.lint(&router);
+        Changed(true)
     }
 
     async fn customers(self: &Arc<Self>) {
         let look = |this: &Self| this.routes.look().map(|text| (this.routes.has_seen(&text), text));
-        let looked = match self.blocking(look).await {
+        let Some(looked) = self.blocking("customers", look).await else { return self.customers_failed() };
+        let looked = match looked {
             Ok((true, _)) => return self.show_customers(true),
             // Half a file of customers is a file of fewer customers, so this one has to have settled, too.
             Ok((false, text)) => {
                 sleep(SETTLED).await;
-                match self.blocking(look).await {
-                    Ok((_, again)) if again == text => Ok(text),
+                match self.blocking("customers", look).await {
+                    Some(Ok((_, again))) if again == text => Ok(text),
                     // It is being written; another look will come.
-                    Ok(_) => return self.metrics.reloads.with(&["customers", "unsettled"]).add(1),
-                    Err(error) => Err(error),
+                    Some(Ok(_)) => return self.metrics.reloads.with(&["customers", "unsettled"]).add(1),
+                    Some(Err(error)) => Err(error),
+                    None => return self.customers_failed(),
                 }
             }
             Err(error) => Err(error),
         };
-        self.blocking(move |this| this.admit_customers(looked)).await;
+        if self.blocking("customers", move |this| this.admit_customers(looked)).await.is_none() {
+            self.customers_failed();
+        }
+    }
+
+    fn customers_failed(&self) {
+        self.customers_refused.store(true, Ordering::Release);
+        self.show_customers(true);
     }
 
     fn admit_customers(&self, looked: Result<String, route::Error>) {
@@ -181,8 +223,9 @@ impl Reload {
 
     /// Says whether all descriptor sets that are there now are in force.
     fn show_descriptors(&self) {
-        let nothing_refused = self.registry.current().refused().is_empty();
-        self.metrics.last_reload.with(&["descriptors"]).set(nothing_refused.into());
+        let failed = self.descriptors_failed.load(Ordering::Acquire);
+        let in_force = !failed && self.registry.current().refused().is_empty();
+        self.metrics.last_reload.with(&["descriptors"]).set(in_force.into());
     }
 
     /// Says whether the file of customers that is there now is in force.
@@ -204,5 +247,26 @@ fn names(ids: &[&str]) -> String {
         0 => "nobody".to_owned(),
         count if count > NAMED => format!("{} and {} more", ids[..NAMED].join(", "), count - NAMED),
         _ => ids.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::Parts;
+
+    #[tokio::test]
+    async fn a_panic_leaves_what_is_in_force_and_the_service_alone() {
+        let mut config = Config::default();
+        config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
+        config.route.customers_file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/customers.yaml").into();
+        config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:json-{customer}".to_owned());
+        config.profiles.insert("web".to_owned(), Default::default());
+        let Parts { registry, routes, .. } = Parts::load(&config).unwrap();
+        let metrics = Arc::new(Metrics::new(false));
+        let reload = Arc::new(Reload::new(&config, registry, routes, Arc::clone(&metrics)));
+        assert_eq!(reload.blocking("descriptors", |_| 7).await, Some(7));
+        assert_eq!(reload.blocking("descriptors", |_| -> u32 { panic!("as a library might") }).await, None);
+        assert_eq!(metrics.reloads.sum_where("result", "refused"), 1);
     }
 }
