@@ -44,10 +44,14 @@ impl Depth {
                 match self.ask(&source).await {
                     Ok(counts) => self.show(&source, &counts),
                     Err(failure) if failure.kind == Kind::Denied => {
+                        self.forget(&source);
                         warn!(%failure, queue = source.label, "may not ask how much is on the queue (sqs:GetQueueAttributes); going on without");
                         continue;
                     }
-                    Err(failure) => debug!(%failure, queue = source.label, "could not ask how much is on the queue"),
+                    Err(failure) => {
+                        self.forget(&source);
+                        debug!(%failure, queue = source.label, "could not ask how much is on the queue");
+                    }
                 }
                 self.sources.push(source);
             }
@@ -61,6 +65,14 @@ impl Depth {
         self.metrics.call("sqs", "GetQueueAttributes", answer.is_ok());
         let attributes = answer.map_err(|error| Failure::of_call(&error))?.attributes.unwrap_or_default();
         Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect())
+    }
+
+    /// An old answer is no answer: a queue that has been drained since would look as if nobody received from it.
+    fn forget(&self, source: &Source) {
+        for (_, state) in STATES {
+            self.metrics.queue_messages.with(&[&source.label, state]).forget();
+        }
+        self.metrics.queue_full.with(&[&source.label]).forget();
     }
 
     fn show(&self, source: &Source, counts: &HashMap<Name, u64>) {

@@ -44,6 +44,12 @@ impl Level {
         self.metric.set(level as f64);
     }
 
+    /// Nobody knows any more; Prometheus is shown `NaN`, which no alert takes for a number.
+    pub fn forget(&self) {
+        self.level.store(0, Ordering::Relaxed);
+        self.metric.set(f64::NAN);
+    }
+
     /// One more.
     pub fn rise(&self) {
         self.level.fetch_add(1, Ordering::Relaxed);
