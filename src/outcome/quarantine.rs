@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::aws::Failure;
@@ -114,6 +114,17 @@ impl Quarantine {
     }
 }
 
+/// The message id under which a message came first, if it has been in quarantine since and was sent back: SQS gives it
+/// another one each time.
+pub fn first_message_id(message: &Message) -> Option<String> {
+    #[derive(Deserialize)]
+    struct First {
+        message_id: String,
+    }
+    let note = message.attributes.get(ATTRIBUTE)?.string_value()?;
+    serde_json::from_str(note).ok().map(|First { message_id }| message_id)
+}
+
 /// The original attributes and the note.
 fn with_note(
     message: &Message,
@@ -124,13 +135,14 @@ fn with_note(
     let mut attributes = message.attributes.clone();
     // A note from an earlier quarantine is replaced; its message was sent back as it is.
     attributes.remove(ATTRIBUTE);
+    let first = first_message_id(message);
     let folded = if attributes.len() >= MAX_ATTRIBUTES { fold(&mut attributes) } else { None };
     let note = Note {
         reason: verdict.reason.code(),
         detail: &shorten(&verdict.detail),
         schema_hash,
         queue: &message.source.url,
-        message_id: &message.message_id,
+        message_id: first.as_deref().unwrap_or(&message.message_id),
         quarantined_at: DateTime::from(std::time::SystemTime::now()).fmt(DateTimeFormat::DateTime).unwrap_or_default(),
         folded,
     };
@@ -248,6 +260,25 @@ mod tests {
         assert!(!attributes.contains_key("a9"));
         let folded = &note(&attributes)["folded"];
         assert_eq!(*folded, serde_json::json!({"name": "a9", "data_type": "String", "string_value": "x"}));
+    }
+
+    #[test]
+    fn a_note_keeps_the_id_under_which_the_message_came_first() {
+        let mut message = message(1);
+        assert_eq!(first_message_id(&message), None);
+        message.attributes = with_note(&message, &Reason::UnknownType.because("x.Y"), None).unwrap();
+        // What SQS makes of it when it is sent back.
+        message.message_id = "m-2".to_owned();
+        assert_eq!(first_message_id(&message).as_deref(), Some("m-1"));
+        let again = with_note(&message, &Reason::UnknownType.because("x.Y"), None).unwrap();
+        assert_eq!(note(&again)["message_id"], "m-1");
+        message.attributes = [(ATTRIBUTE.to_owned(), "not ours")]
+            .map(|(name, text)| {
+                let value = MessageAttributeValue::builder().data_type("String").string_value(text).build();
+                (name, value.unwrap())
+            })
+            .into();
+        assert_eq!(first_message_id(&message), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 
 use crate::config;
 use crate::envelope::Envelope;
+use crate::outcome::quarantine::first_message_id;
 use crate::publish::{Attributes, EventId, TRACEPARENT, TRACESTATE};
 use crate::receive::Message;
 use crate::registry::EventType;
@@ -39,7 +40,10 @@ impl<'e> Event<'e> {
         let id = match (in_event(), cloud_event) {
             (Some(id), _) => EventId::new(id),
             (None, Some(event)) => EventId::new(&event.event_id()),
-            (None, None) => EventId::new(envelope.notification_id().unwrap_or(&message.message_id)),
+            (None, None) => match (envelope.notification_id(), first_message_id(message)) {
+                (Some(id), _) => EventId::new(id),
+                (None, first) => EventId::new(first.as_deref().unwrap_or(&message.message_id)),
+            },
         };
         let time = transcoder.tap(&event_type.taps.event_time).or_else(|| cloud_event?.time());
         let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);

@@ -129,6 +129,15 @@ async fn a_message_is_deleted_after_its_publish_was_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_back_from_quarantine_keeps_the_event_id_that_it_had() {
+    let stage = stage(0, all_good);
+    let noted = [("message-type", "protobridge.v1.Heartbeat"), ("protobridge-quarantine", r#"{"message_id":"m-0"}"#)];
+    stage.carry(vec![Message::for_tests(source(false, true), "CgFh", &noted, None)]).await;
+    let calls = stage.calls.lock().unwrap();
+    assert!(calls[0].body.contains("StringValue=m-0"), "{}", calls[0].body);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_whose_publish_failed_is_given_back_later_and_not_deleted() {
     let stage = stage(0, no_topic);
     stage.carry(vec![heartbeat(source(false, true), None)]).await;
