@@ -135,6 +135,10 @@ fn warnings(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str
     warnings
 }
 
+/// How long giving messages back may take at the end of a drain that took too long. With [`telemetry::LAST_EXPORT`] it makes
+/// eight seconds; the chart leaves ten between the drain timeout and the kill.
+const GIVE_BACK: Duration = Duration::from_secs(5);
+
 /// The running service.
 #[derive(Debug)]
 pub struct App {
@@ -330,7 +334,11 @@ impl App {
             // First the messages, then what they wait for: none takes the end of a publisher for its outcome.
             messages.wait().await;
             ends.shutdown().await;
-            visibility.give_back(unfinished).await
+            let count = unfinished.len();
+            if timeout(GIVE_BACK, visibility.give_back(unfinished)).await.is_err() {
+                warn!("SQS did not answer in time; what was in flight comes back when its visibility lapses");
+            }
+            count
         };
         background.shutdown().await;
         let traces = self.traces;

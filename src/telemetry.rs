@@ -17,4 +17,4 @@ pub use family::{Family, Level, Member, Tally, Times};
 pub use log::init as init_log;
 pub use metrics::Metrics;
 pub use seldom::Seldom;
-pub use traces::{SetUpError as TracesError, Trace, Traces};
+pub use traces::{LAST_EXPORT, SetUpError as TracesError, Trace, Traces};

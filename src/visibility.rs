@@ -119,6 +119,18 @@ impl Held {
 #[derive(Debug)]
 pub struct Unfinished(Vec<Arc<Held>>);
 
+impl Unfinished {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Keeps one message hidden for as long as it lives.
 #[derive(Debug)]
 pub struct Hold {

@@ -23,11 +23,16 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = load::file(&args.config, load::environment())?;
     telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
-    let parts = Parts::load(&config)?;
     super::runtime()?.block_on(async {
+        // Before anything that takes time: without a handler, the first process of a container does not get SIGTERM.
         let mut signals = Signals::new()?;
+        let start = async {
+            let loading = config.clone();
+            let parts = tokio::task::spawn_blocking(move || Parts::load(&loading)).await?;
+            anyhow::Ok(App::start(&config, parts?).await?)
+        };
         let mut app = tokio::select! {
-            app = App::start(&config, parts) => app?,
+            app = start => app?,
             signal = signals.next() => {
                 info!(signal, "stopped before it was running");
                 return Ok(ExitCode::SUCCESS);

@@ -14,12 +14,12 @@ use opentelemetry::trace::{
     Link, Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _, TracerProvider as _,
 };
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, Span};
 use tokio::runtime::Handle;
 use tracing::warn;
 
@@ -28,8 +28,10 @@ use crate::config;
 use crate::http::Http;
 use crate::receive::Message;
 
-/// How long a batch of spans may take, and at the end of the service the last one.
+/// How long a batch of spans may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same at the end of the service, when the process is about to be killed.
+pub const LAST_EXPORT: Duration = Duration::from_secs(3);
 /// More of a collector's answer than this is not read.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -52,6 +54,26 @@ pub struct Traces(Option<Export>);
 struct Export {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
+    ratio: f64,
+}
+
+impl Export {
+    /// Whether a trace is kept about which nobody has decided yet.
+    fn keeps(&self, trace: TraceId) -> bool {
+        let sampler = Sampler::TraceIdRatioBased(self.ratio);
+        let result = sampler.should_sample(None, trace, "", &SpanKind::Consumer, &[], &[]);
+        result.decision == SamplingDecision::RecordAndSample
+    }
+}
+
+/// The service, as its spans name it: by OpenTelemetry's variables where they do.
+fn resource() -> Resource {
+    let detected = Resource::builder().build();
+    let name = detected.get(&Key::from_static_str("service.name")).unwrap_or_else(|| "unknown_service".into());
+    let resource = Resource::builder();
+    let is_named = !name.as_str().starts_with("unknown_service");
+    let resource = if is_named { resource } else { resource.with_service_name("protobridge") };
+    resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build()
 }
 
 impl Traces {
@@ -72,18 +94,14 @@ impl Traces {
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .with_timeout(EXPORT_TIMEOUT)
             .build()?;
-        let resource = Resource::builder();
-        let is_named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
-        let resource = if is_named { resource } else { resource.with_service_name("protobridge") };
-        let resource = resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
         let sampler = Sampler::parent_based(Sampler::TraceIdRatioBased(settings.sample_ratio));
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_sampler(sampler)
-            .with_resource(resource)
+            .with_resource(resource())
             .build();
         let tracer = provider.tracer("protobridge");
-        Ok(Self(Some(Export { provider, tracer })))
+        Ok(Self(Some(Export { provider, tracer, ratio: settings.sample_ratio })))
     }
 
     /// The trace of a message whose way begins now.
@@ -102,14 +120,17 @@ impl Traces {
                 KeyValue::new("protobridge.receive_count", i64::from(message.receive_count)),
             ],
         });
-        let context = message.trace_header.as_deref().and_then(of_aws);
+        let context = message.trace_header.as_deref().and_then(|header| {
+            let undecided = |trace| self.0.as_ref().is_some_and(|export| export.keeps(trace));
+            of_aws(header, undecided)
+        });
         Trace { context: context.unwrap_or(SpanContext::NONE), way, span: None }
     }
 
-    /// Exports what is left. Blocks for as long as [`EXPORT_TIMEOUT`] at most, and needs the runtime to go on meanwhile.
+    /// Exports what is left. Blocks for as long as [`LAST_EXPORT`] at most, and needs the runtime to go on meanwhile.
     pub fn shut_down(&self) {
         if let Some(Export { provider, .. }) = &self.0
-            && let Err(error) = provider.shutdown_with_timeout(EXPORT_TIMEOUT)
+            && let Err(error) = provider.shutdown_with_timeout(LAST_EXPORT)
         {
             warn!(%error, "the last spans were not exported");
         }
@@ -214,8 +235,9 @@ impl Extractor for Carrier<'_> {
 }
 
 /// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`
-/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>).
-fn of_aws(header: &str) -> Option<SpanContext> {
+/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>). Without `Sampled`, or
+/// with `Sampled=?`, it leaves the decision to us.
+fn of_aws(header: &str, undecided: impl FnOnce(TraceId) -> bool) -> Option<SpanContext> {
     let field = |name: &str| {
         let fields = header.split(';').filter_map(|field| field.trim().split_once('='));
         fields.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -226,8 +248,13 @@ fn of_aws(header: &str) -> Option<SpanContext> {
     if !hex(time, 8) || !hex(random, 24) || !hex(parent, 16) {
         return None;
     }
-    let flags = if field("Sampled") == Some("1") { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
     let trace = TraceId::from_hex(&format!("{time}{random}")).ok()?;
+    let is_sampled = match field("Sampled") {
+        Some("1") => true,
+        Some("0") => false,
+        _ => undecided(trace),
+    };
+    let flags = if is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
     let context = SpanContext::new(trace, SpanId::from_hex(parent).ok()?, flags, true, TraceState::NONE);
     context.is_valid().then_some(context)
 }
@@ -281,9 +308,13 @@ mod tests {
         assert_eq!(parent(&format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1")), sampled);
         assert_eq!(parent(&format!("Sampled=1; {ROOT};Lineage=a:0;Parent=53995c3f42cd8ad8")), sampled);
         let not_sampled = sampled.replace("-01", "-00");
-        for undecided in ["Sampled=0", "Sampled=?", ""] {
-            assert_eq!(parent(&format!("{ROOT};Parent=53995c3f42cd8ad8;{undecided}")), not_sampled);
+        // Where no spans are made, nothing is decided either.
+        for sampled in ["Sampled=0", "Sampled=?", ""] {
+            assert_eq!(parent(&format!("{ROOT};Parent=53995c3f42cd8ad8;{sampled}")), not_sampled);
         }
+        let header = |sampled: &str| format!("{ROOT};Parent=53995c3f42cd8ad8;{sampled}");
+        let is_sampled = |sampled: &str| of_aws(&header(sampled), |_| true).unwrap().is_sampled();
+        assert_eq!(["Sampled=0", "Sampled=?", ""].map(is_sampled), [false, true, true]);
         for none in [
             ROOT,
             "",
