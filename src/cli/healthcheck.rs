@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::Usage;
 use crate::aws::chain;
-use crate::config::{Admin, load};
+use crate::config::load;
 
 /// More of an answer than this is not shown.
 const MOST: usize = 4096;
@@ -63,10 +63,7 @@ fn uri(args: &Args) -> anyhow::Result<Uri> {
             _ => Err(Usage("--url has to be an http URL, such as http://127.0.0.1:8080/livez").into()),
         };
     }
-    let listen = match &args.config {
-        Some(file) => load::file(file, load::environment())?.admin.listen,
-        None => Admin::default().listen,
-    };
+    let listen = load::listen(args.config.as_deref(), load::environment())?;
     if listen.port() == 0 {
         return Err(Usage("the port of `admin.listen` is 0, which takes a free one; name it by --url").into());
     }

@@ -1,15 +1,17 @@
 //! From files and variables to typed values: read, override, check, deserialize, and report everything that is wrong
 //! at once.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::check::check;
 use super::problem::{Error, Problem};
 use super::shape::Shape;
-use super::{Config, tree, variables};
+use super::{Admin, Config, tree, variables};
 
 /// The configuration at `path`, with the values of `PROTOBRIDGE_…` variables in place of what the file says.
 ///
@@ -33,6 +35,34 @@ pub fn file(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
         *file = folder.join(&*file);
     }
     Ok(config)
+}
+
+/// `admin.listen` alone, from the file at `path`, if one is named, and the variables: for whoever asks a service that runs, with
+/// a file that may have been changed since. Nothing else in it is judged.
+///
+/// # Errors
+///
+/// The file cannot be read or is not YAML, or the address is none.
+pub fn listen(path: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<SocketAddr, Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct File {
+        admin: Part,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Part {
+        listen: Option<SocketAddr>,
+    }
+    const VARIABLE: &str = "PROTOBRIDGE_ADMIN_LISTEN";
+    let wrong = |path: &Path, error: String| Error::new(path, vec![Problem::new("admin.listen", error)]);
+    if let Some((_, value)) = variables.into_iter().find(|(name, _)| name == VARIABLE) {
+        return value.parse().map_err(|error| wrong(Path::new(VARIABLE), format!("{value:?}: {error}")));
+    }
+    let Some(path) = path else { return Ok(Admin::default().listen) };
+    let text = std::fs::read_to_string(path).map_err(|cause| Error::unreadable(path, cause, ""))?;
+    let file: Option<File> = serde_saphyr::from_str(&text).map_err(|error| wrong(path, error.to_string()))?;
+    Ok(file.unwrap_or_default().admin.listen.unwrap_or(Admin::default().listen))
 }
 
 /// The `PROTOBRIDGE_…` variables of this process, for [`file()`]. What is not Unicode has its odd bytes replaced, so

@@ -39,6 +39,8 @@ async fn a_service_that_runs_is_well_and_one_that_is_gone_is_not(emulator: &Emul
     let (_folder, file) = config(SocketAddr::from(([0, 0, 0, 0], address.port())));
     let ended = healthcheck(&["--config", &file]).await;
     assert_eq!((ended.code, &*ended.stdout, &*ended.stderr), (Some(0), "ok\n", ""));
+    // What else is in it was read when the service started, and may be half edited now.
+    fs::write(&file, format!("queues: what\nadmin: {{listen: '{address}'}}\n")).expect("it can be written");
     let ended = healthcheck(&["--config", &file, "--ready"]).await;
     assert_eq!((ended.code, &*ended.stdout), (Some(0), "running\n"));
     let ended = healthcheck(&["--url", &format!("http://{address}/nowhere")]).await;
