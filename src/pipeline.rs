@@ -213,6 +213,8 @@ impl Pipeline {
         self.window.confirm(confirmed).await;
         self.window.release(failed).await;
         match (worst, Everywhere::of(&delivered)) {
+            // What still waited in its lane then was not sent.
+            (Some(error), _) if receipt.hold.is_stale() => Cause::StaleReceipt.because(error).into(),
             (Some(error), _) => error.into(),
             (None, Some(everywhere)) if is_duplicate => Outcome::Duplicate(everywhere),
             (None, Some(everywhere)) => Outcome::Published(everywhere),

@@ -73,7 +73,8 @@ pub(super) fn attributes() -> Value {
             },
             "content-type": {"const": "application/json"},
             "schema-hash": {"description": "Which descriptor set it was decoded with.", "type": "string"},
-            "traceparent": {"description": "W3C trace context, where the event had one.", "type": "string"}
+            "traceparent": {"description": "W3C trace context, where the event belongs to a trace.", "type": "string"},
+            "tracestate": {"description": "What vendors add to `traceparent`.", "type": "string"}
         },
         "required": ["event-id", "event-type", "customer-id", "event-time", "content-type", "schema-hash"]
     })
