@@ -123,9 +123,8 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- end }}
 
 {{- /* Pods. */}}
-{{- $drain := include "protobridge.drainTimeout" . | int64 }}
-{{- if lt (include "protobridge.gracePeriod" . | int64) (add $drain 5) }}
-{{- $problems = append $problems (printf "terminationGracePeriodSeconds is %s, and config.shutdown.drain_timeout_seconds %d: the kubelet would kill a pod that is still draining; leave it out, set it to %d or more, or shorten the drain" (include "protobridge.gracePeriod" .) $drain (add $drain 5)) }}
+{{- if lt (include "protobridge.gracePeriod" . | int64) (include "protobridge.leastGracePeriod" . | int64) }}
+{{- $problems = append $problems (printf "terminationGracePeriodSeconds is %s, and config.shutdown.drain_timeout_seconds %s: the kubelet would kill a pod that still drains or gives messages back; leave it out, set it to %s or more, or shorten the drain" (include "protobridge.gracePeriod" .) (include "protobridge.drainTimeout" .) (include "protobridge.leastGracePeriod" .)) }}
 {{- end }}
 {{- $surge := toString $v.strategy.rollingUpdate.maxSurge }}
 {{- if and (eq $v.strategy.type "RollingUpdate") (has $surge (list "0" "0%")) (has (toString $v.strategy.rollingUpdate.maxUnavailable) (list "0" "0%")) }}
