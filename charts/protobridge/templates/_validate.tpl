@@ -182,6 +182,14 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- if and $v.networkPolicy.enabled (not (include "protobridge.redisPort" .)) (include "protobridge.hasVariable" (list . "PROTOBRIDGE_DEDUPE_REDIS_URL")) }}
 {{- $problems = append $problems "networkPolicy.enabled is true, and the URL of Redis comes from a variable: set networkPolicy.redisPort, or Redis would be out of reach" }}
 {{- end }}
+{{- if and $v.networkPolicy.enabled (not $v.networkPolicy.extraEgress) }}
+{{- /* A variable wins over the configuration, and the chart cannot read the port out of a Secret. */}}
+{{- range $variable, $what := dict "PROTOBRIDGE_AWS_ENDPOINT_URL" "AWS" "PROTOBRIDGE_CONFLUENT_REGISTRY_URL" "the schema registry" "PROTOBRIDGE_TRACES_OTLP_ENDPOINT" "the collector of traces" }}
+{{- if include "protobridge.hasVariable" (list $root $variable) }}
+{{- $problems = append $problems (printf "networkPolicy.enabled is true, and extraEnv has %s: let its port out with networkPolicy.extraEgress, such as [{ports: [{protocol: TCP, port: 8443}]}], or %s would be out of reach" $variable $what) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and $v.serviceMonitor.enabled $v.podMonitor.enabled }}
 {{- $problems = append $problems "serviceMonitor.enabled and podMonitor.enabled are both true: each pod would be scraped twice and counted twice; keep one" }}
 {{- end }}
