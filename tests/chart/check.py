@@ -98,7 +98,7 @@ def is_well_made(name, objects):
     expect(service["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "admin"}, f"{name}: readiness is not asked for")
     config = configuration(objects)
     drain = config.get("shutdown", {})["drain_timeout_seconds"]
-    expect(spec["terminationGracePeriodSeconds"] >= drain + 5, f"{name}: killed while it drains")
+    expect(spec["terminationGracePeriodSeconds"] >= drain + 10, f"{name}: killed while it drains")
     port = service["ports"][0]["containerPort"]
     expect(config["admin"]["listen"].endswith(f":{port}"), f"{name}: the port {port} is not the one it listens on")
     mounts = {mount["mountPath"]: mount["name"] for mount in service["volumeMounts"]}

@@ -106,9 +106,14 @@ annotations:
 {{- dig "shutdown" "drain_timeout_seconds" 25 .Values.config | int64 }}
 {{- end }}
 
+{{/* After the drain the service takes up to 8 seconds to give messages back and to send its last spans. */}}
+{{- define "protobridge.leastGracePeriod" -}}
+{{- add (include "protobridge.drainTimeout" .) 10 }}
+{{- end }}
+
 {{- define "protobridge.gracePeriod" -}}
 {{- if kindIs "invalid" .Values.terminationGracePeriodSeconds }}
-{{- add (include "protobridge.drainTimeout" .) 10 }}
+{{- include "protobridge.leastGracePeriod" . }}
 {{- else }}
 {{- int64 .Values.terminationGracePeriodSeconds }}
 {{- end }}

@@ -123,9 +123,8 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- end }}
 
 {{- /* Pods. */}}
-{{- $drain := include "protobridge.drainTimeout" . | int64 }}
-{{- if lt (include "protobridge.gracePeriod" . | int64) (add $drain 5) }}
-{{- $problems = append $problems (printf "terminationGracePeriodSeconds is %s, and config.shutdown.drain_timeout_seconds %d: the kubelet would kill a pod that is still draining; leave it out, set it to %d or more, or shorten the drain" (include "protobridge.gracePeriod" .) $drain (add $drain 5)) }}
+{{- if lt (include "protobridge.gracePeriod" . | int64) (include "protobridge.leastGracePeriod" . | int64) }}
+{{- $problems = append $problems (printf "terminationGracePeriodSeconds is %s, and config.shutdown.drain_timeout_seconds %s: the kubelet would kill a pod that still drains or gives messages back; leave it out, set it to %s or more, or shorten the drain" (include "protobridge.gracePeriod" .) (include "protobridge.drainTimeout" .) (include "protobridge.leastGracePeriod" .)) }}
 {{- end }}
 {{- $surge := toString $v.strategy.rollingUpdate.maxSurge }}
 {{- if and (eq $v.strategy.type "RollingUpdate") (has $surge (list "0" "0%")) (has (toString $v.strategy.rollingUpdate.maxUnavailable) (list "0" "0%")) }}
@@ -182,6 +181,14 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- /* Network and monitoring. */}}
 {{- if and $v.networkPolicy.enabled (not (include "protobridge.redisPort" .)) (include "protobridge.hasVariable" (list . "PROTOBRIDGE_DEDUPE_REDIS_URL")) }}
 {{- $problems = append $problems "networkPolicy.enabled is true, and the URL of Redis comes from a variable: set networkPolicy.redisPort, or Redis would be out of reach" }}
+{{- end }}
+{{- if and $v.networkPolicy.enabled (not $v.networkPolicy.extraEgress) }}
+{{- /* A variable wins over the configuration, and the chart cannot read the port out of a Secret. */}}
+{{- range $variable, $what := dict "PROTOBRIDGE_AWS_ENDPOINT_URL" "AWS" "PROTOBRIDGE_CONFLUENT_REGISTRY_URL" "the schema registry" "PROTOBRIDGE_TRACES_OTLP_ENDPOINT" "the collector of traces" }}
+{{- if include "protobridge.hasVariable" (list $root $variable) }}
+{{- $problems = append $problems (printf "networkPolicy.enabled is true, and extraEnv has %s: let its port out with networkPolicy.extraEgress, such as [{ports: [{protocol: TCP, port: 8443}]}], or %s would be out of reach" $variable $what) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and $v.serviceMonitor.enabled $v.podMonitor.enabled }}
 {{- $problems = append $problems "serviceMonitor.enabled and podMonitor.enabled are both true: each pod would be scraped twice and counted twice; keep one" }}
