@@ -55,6 +55,8 @@ impl Service {
                 .quarantined
                 .totals()
                 .into_iter()
+                // Every reason is shown from the start.
+                .filter(|(_, count)| *count > 0)
                 .map(|(labels, count)| (labels[1].clone(), count))
                 .collect(),
             entries: CUSTOMERS.each_ref().map(|customer| metrics.published.sum_where("customer", customer.id)),

@@ -144,3 +144,11 @@ fn the_table_shows_every_column() {
     10 events published or filtered in 2.0 s: 5 a second
     ");
 }
+
+#[test]
+fn reasons_for_which_nothing_was_quarantined_are_not_counted() {
+    let metrics = Metrics::new(true);
+    metrics.start_at_zero(["events"]);
+    metrics.quarantined.with(&["events", "unknown_type"]).add(2);
+    assert_eq!(Service::new(&metrics).reasons, BTreeMap::from([("unknown_type".to_owned(), 2)]));
+}
