@@ -144,6 +144,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Plots { reports, out } => Report::read(&reports).and_then(|report| plot::all(&report, &out)),
         Command::Emulator { spec } => match spec.backend {
             BackendKind::Lean => emulator::run(spec),
+            #[cfg(feature = "rustack")]
             BackendKind::Rustack => emulator::embedded::run(spec),
         },
         Command::Floor { spec, endpoint, loops } => floor::run(&spec, &endpoint, loops),
@@ -181,7 +182,7 @@ fn smoke(options: &Options) -> anyhow::Result<()> {
 }
 
 fn session(options: &Options, events: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
-    if options.backend == BackendKind::Rustack && scenarios != [Scenario::Drain] {
+    if options.backend != BackendKind::Lean && scenarios != [Scenario::Drain] {
         bail!("--backend rustack is for `run drain` only");
     }
     let extent = Extent {

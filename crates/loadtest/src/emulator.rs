@@ -6,6 +6,7 @@
 //! use them expect. What is left out: everything that the service does not call, FIFO, signatures, and the MD5 of
 //! attributes. A receive brings ten messages whenever there are ten, which real SQS does not promise.
 
+#[cfg(feature = "rustack")]
 pub(crate) mod embedded;
 mod faults;
 mod form;

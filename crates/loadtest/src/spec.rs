@@ -29,6 +29,7 @@ pub(crate) enum BackendKind {
     #[default]
     Lean,
     /// The embedded SQS and SNS of `protobridge demo`; for drains only
+    #[cfg(feature = "rustack")]
     Rustack,
 }
 
