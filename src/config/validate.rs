@@ -74,8 +74,9 @@ impl Rules {
 
     fn traces(&mut self, config: &Config) {
         let traces = &config.traces;
-        if let Some(url) = traces.otlp_endpoint.as_ref().filter(|url| host_and_path(url).is_none()) {
-            self.refuse("traces.otlp_endpoint", format!("{url:?} is not a URL such as `http://localhost:4318`"));
+        // The URL may hold a password, so it is not repeated.
+        if traces.otlp_endpoint.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
+            self.refuse("traces.otlp_endpoint", "is not a URL such as `http://localhost:4318`");
         }
         if !(0.0..=1.0).contains(&traces.sample_ratio) {
             self.refuse("traces.sample_ratio", format!("{} is not a share from 0 to 1", traces.sample_ratio));
@@ -426,7 +427,7 @@ mod tests {
         retry: min_seconds (400) is more than max_seconds (300)
         receive: min_pollers (9) is more than max_pollers (8)
         dedupe.redis_url: is not a URL such as `redis://host:6379` or, with TLS, `rediss://host:6379`
-        traces.otlp_endpoint: "collector:4318" is not a URL such as `http://localhost:4318`
+        traces.otlp_endpoint: is not a URL such as `http://localhost:4318`
         traces.sample_ratio: 10 is not a share from 0 to 1
         "#);
     }

@@ -271,7 +271,6 @@ struct Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let http = self.http.clone();
-        let uri = request.uri().clone();
         let answer = self.runtime.spawn(async move { http.send(request, MAX_ANSWER).await }).await?;
         let why = match &answer {
             Ok(answer) if answer.status().is_success() => return Ok(answer.clone()),
@@ -279,7 +278,8 @@ impl HttpClient for Client {
             Err(error) => error.clone(),
         };
         if let Some(kept_back) = self.log.turn() {
-            warn!(%uri, why, kept_back, "spans could not be exported");
+            // Without the URL: it may hold a password.
+            warn!(why, kept_back, "spans could not be exported to traces.otlp_endpoint");
         }
         Ok(answer?)
     }
