@@ -2,8 +2,9 @@
 //!
 //! The quota counts messages a second over all topics of an account and region, and throttling can begin below the
 //! number on paper. So all topics draw on one token bucket. There is no limit until the first throttle; from then on
-//! the limit falls by a factor with each and rises slowly in between (additive increase, multiplicative decrease). What
-//! was throttled, and which rate held, is kept: it is the evidence that a support case needs.
+//! the limit falls by a factor with each and rises in between: fast as long as it is well below where it was throttled
+//! last, and slowly from there on, as TCP's CUBIC does (RFC 9438). What was throttled, and which rate held, is kept: it
+//! is the evidence that a support case needs.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,11 @@ use crate::aws::Failure;
 const DECREASE: f64 = 0.95;
 /// What remains after one that follows hard upon another: the limit is far off.
 const STEEP_DECREASE: f64 = 0.7;
-/// How much of the limit at the last throttle it rises by, a second.
+/// Up to this part of the limit that was throttled last it rises fast.
+const FAMILIAR: f64 = 0.95;
+/// How much of the limit that was throttled last it rises by, a second, up to there.
+const FAST_INCREASE: f64 = 0.05;
+/// And beyond.
 const INCREASE: f64 = 0.005;
 /// The limit never falls below this, in messages a second: one batch.
 const LOWEST: f64 = 10.0;
@@ -41,8 +46,8 @@ struct State {
     tokens: f64,
     refilled: Instant,
     decreased: Option<Instant>,
-    /// What rising is measured by.
-    limit_at_throttle: f64,
+    /// The limit that was too high at the last throttle.
+    throttled_at: f64,
     accepted: Accepted,
     highest: f64,
     throttles: VecDeque<Throttle>,
@@ -90,7 +95,7 @@ impl Default for Rate {
                 tokens: 0.0,
                 refilled: now,
                 decreased: None,
-                limit_at_throttle: 0.0,
+                throttled_at: 0.0,
                 accepted: Accepted::default(),
                 highest: 0.0,
                 throttles: VecDeque::new(),
@@ -159,7 +164,7 @@ impl Rate {
         let known = limit.map_or(rate, |limit| limit.min(rate.max(limit * STEEP_DECREASE)));
         let fallen = (known * factor).max(LOWEST);
         state.limit = Some(fallen);
-        state.limit_at_throttle = fallen;
+        state.throttled_at = known;
         state.tokens = state.tokens.min(0.0);
         state.decreased = Some(now);
     }
@@ -191,7 +196,12 @@ impl State {
         let limit = self.limit.as_mut()?;
         // Only what is made use of may rise: an idle hour proves nothing.
         if self.accepted.rate(now) >= *limit * STEEP_DECREASE {
-            *limit += (self.limit_at_throttle * INCREASE).max(1.0) * seconds;
+            let familiar = self.throttled_at * FAMILIAR;
+            if *limit < familiar {
+                *limit = (*limit + self.throttled_at * FAST_INCREASE * seconds).min(familiar);
+            } else {
+                *limit += (self.throttled_at * INCREASE).max(1.0) * seconds;
+            }
         }
         self.tokens = (self.tokens + *limit * seconds).min(burst(*limit));
         Some(*limit)
