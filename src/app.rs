@@ -23,8 +23,8 @@ use crate::dedupe::{StoreError, Window};
 use crate::delete::Deleter;
 use crate::objects::{self, Objects};
 use crate::outcome::quarantine::Quarantine;
-use crate::pipeline::{Ends, Outside, Pipeline};
-use crate::publish::Publisher;
+use crate::pipeline::{Ends, Outside, Pipeline, Tasks};
+use crate::publish::{Backpressure, Publisher};
 use crate::rate::Rate;
 use crate::receive::{Budget, Depth, Poller, Source, crew};
 use crate::registry::{self, Profiles, Registry, Snapshot};
@@ -155,6 +155,7 @@ pub struct App {
     _optional: JoinSet<()>,
     pipeline: Arc<Pipeline>,
     visibility: Visibility,
+    backpressure: Backpressure,
     metrics: Arc<Metrics>,
     state: Arc<admin::State>,
     address: SocketAddr,
@@ -202,6 +203,7 @@ impl App {
         let (publisher, run) =
             Publisher::new(clients.sns.clone(), &config.publish, Arc::clone(&rate), Arc::clone(&metrics));
         ends.spawn(run);
+        let backpressure = publisher.backpressure();
         let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
         let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(&metrics));
@@ -254,6 +256,7 @@ impl App {
             _optional: optional,
             pipeline,
             visibility,
+            backpressure,
             metrics,
             state,
             address,
@@ -274,9 +277,10 @@ impl App {
         for source in &sources {
             let (clients, budget, visibility) = (clients.clone(), budget.clone(), self.visibility.clone());
             let source = Arc::clone(source);
-            let poller = Poller::new(source, config, clients, budget, visibility, Arc::clone(&self.metrics));
-            let (pipeline, messages, abort) = (Arc::clone(&self.pipeline), self.messages.clone(), self.abort.clone());
-            let deliver = move |received| pipeline.accept(&messages, &abort, received);
+            let poller = Poller::new(source, config, clients, budget, visibility, self.backpressure.clone());
+            let tasks = Tasks::new(self.messages.clone(), self.abort.clone());
+            let pipeline = Arc::clone(&self.pipeline);
+            let deliver = move |received| pipeline.accept(&tasks, received);
             let count = receive.min_pollers..=receive.max_pollers;
             self.pollers.spawn(crew::run(poller, count, self.stop.clone(), deliver));
         }

@@ -74,6 +74,11 @@ impl Schemas {
         self.file.is_some() || self.registry.is_some()
     }
 
+    /// Whether there is nothing to ask about this schema, now.
+    pub fn is_learnt(&self, id: u32) -> bool {
+        self.registry.is_none() || self.in_file(id).is_some() || self.known(id).is_some()
+    }
+
     /// Sees to it that whatever can be known of a schema is.
     ///
     /// # Errors

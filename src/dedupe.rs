@@ -52,10 +52,9 @@ pub struct MessageId(u128);
 impl MessageId {
     /// The id in compact form.
     pub fn new(text: &str) -> Self {
-        let digits: String = text.chars().filter(|c| *c != '-').collect();
-        if digits.len() == 32
-            && let Ok(id) = u128::from_str_radix(&digits, 16)
-        {
+        let mut digits = text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16));
+        let id = digits.try_fold((0, 0), |(id, count), digit| Some((id << 4 | u128::from(digit?), count + 1)));
+        if let Some((id, 32)) = id {
             return Self(id);
         }
         let hash = Sha256::digest(text);
@@ -113,6 +112,10 @@ pub enum Taken {
     Elsewhere,
 }
 
+/// This process is publishing a pair at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
 /// What the process, or all replicas, have published lately.
 #[derive(Debug)]
 pub struct Window {
@@ -128,11 +131,14 @@ pub struct Claim {
     pair: Pair,
     message: MessageId,
     window: Arc<Window>,
+    is_over: bool,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(mut memory) = self.window.memory() {
+        if !self.is_over
+            && let Some(mut memory) = self.window.memory()
+        {
             memory.release(self.pair);
         }
     }
@@ -162,6 +168,33 @@ impl Window {
         Some(self.memory.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Claims the pairs of one event, which came in this message, and adds which of them are taken to `claims`, in the order
+    /// of the pairs. Claims nothing and says so if this process is publishing one of them at the moment. What other
+    /// replicas know is for [`Window::ask_replicas`].
+    pub fn try_claim(
+        self: &Arc<Self>,
+        pairs: impl Iterator<Item = Pair>,
+        message: MessageId,
+        claims: &mut Vec<Result<Claim, Taken>>,
+    ) -> Result<(), Busy> {
+        let (before, now) = (claims.len(), Instant::now());
+        let mut memory = self.memory();
+        for pair in pairs {
+            let found = memory.as_mut().map_or(Found::Free, |memory| memory.claim(pair, now));
+            claims.push(match found {
+                Found::Free => Ok(self.claimed(pair, message)),
+                Found::Published(first) => Err(Taken::Published(Seen::new(first, message))),
+                Found::Busy(_) => {
+                    // The claims release themselves, for which they want the memory.
+                    drop(memory);
+                    claims.truncate(before);
+                    return Err(Busy);
+                }
+            });
+        }
+        Ok(())
+    }
+
     /// Claims the pairs of one event, which came in this message, and says which of them are taken; in the order of the
     /// pairs. Waits for pairs that this process is publishing at the moment.
     pub async fn claim(self: &Arc<Self>, pairs: &[Pair], message: MessageId) -> Vec<Result<Claim, Taken>> {
@@ -173,21 +206,27 @@ impl Window {
             claims[index] = Some(self.claim_one(pairs[index], message).await.map_err(Taken::Published));
         }
         let mut claims: Vec<Result<Claim, Taken>> = claims.into_iter().flatten().collect();
-        if let Some(store) = &self.store {
-            let open: Vec<usize> = (0..claims.len()).filter(|index| claims[*index].is_ok()).collect();
-            let wanted: Vec<Pair> = open.iter().map(|index| pairs[*index]).collect();
-            for (index, standing) in open.into_iter().zip(store.claim(&wanted).await) {
-                match standing {
-                    Standing::Free => {}
-                    Standing::Claimed => claims[index] = Err(Taken::Elsewhere),
-                    Standing::Published(first) => {
-                        self.note(pairs[index], first);
-                        claims[index] = Err(Taken::Published(Seen::new(first, message)));
-                    }
-                }
-            }
-        }
+        self.ask_replicas(&mut claims).await;
         claims
+    }
+
+    /// Claims in the shared store, if there is one, what is claimed in this process, and gives up what is taken there.
+    pub async fn ask_replicas(&self, claims: &mut [Result<Claim, Taken>]) {
+        let Some(store) = &self.store else { return };
+        let wanted: Vec<Pair> = claims.iter().flatten().map(|claim| claim.pair).collect();
+        let standings = store.claim(&wanted).await;
+        for (claim, standing) in claims.iter_mut().filter(|claim| claim.is_ok()).zip(standings) {
+            let Ok(Claim { pair, message, .. }) = claim else { continue };
+            let taken = match standing {
+                Standing::Free => continue,
+                Standing::Claimed => Taken::Elsewhere,
+                Standing::Published(first) => {
+                    self.note([(*pair, first)].into_iter());
+                    Taken::Published(Seen::new(first, *message))
+                }
+            };
+            *claim = Err(taken);
+        }
     }
 
     async fn claim_one(self: &Arc<Self>, pair: Pair, message: MessageId) -> Result<Claim, Seen> {
@@ -197,12 +236,16 @@ impl Window {
                 None => Found::Free,
             };
             match found {
-                Found::Free => return Ok(Claim { pair, message, window: Arc::clone(self) }),
+                Found::Free => return Ok(self.claimed(pair, message)),
                 Found::Published(first) => return Err(Seen::new(first, message)),
                 // It ends without a word when the claim does.
                 Found::Busy(released) => drop(released.await),
             }
         }
+    }
+
+    fn claimed(self: &Arc<Self>, pair: Pair, message: MessageId) -> Claim {
+        Claim { pair, message, window: Arc::clone(self), is_over: false }
     }
 
     /// Gives up what was claimed and not published. Returns when every replica can know.
@@ -214,21 +257,26 @@ impl Window {
     }
 
     /// Notes that SNS has confirmed what was claimed. Returns when every replica can know.
-    pub async fn confirm(&self, claims: Vec<Claim>) {
-        for claim in &claims {
-            self.note(claim.pair, claim.message);
+    pub async fn confirm(&self, mut claims: Vec<Claim>) {
+        self.note(claims.iter().map(|claim| (claim.pair, claim.message)));
+        if let Some(mut memory) = self.memory() {
+            for claim in &mut claims {
+                memory.release(claim.pair);
+                claim.is_over = true;
+            }
         }
         if let Some(store) = &self.store {
-            let pairs: Vec<Pair> = claims.iter().map(|claim| claim.pair).collect();
-            if let Some(claim) = claims.first() {
-                store.note(&pairs, claim.message).await;
-            }
+            let published: Vec<(Pair, MessageId)> = claims.iter().map(|claim| (claim.pair, claim.message)).collect();
+            store.note(&published).await;
         }
     }
 
-    fn note(&self, pair: Pair, message: MessageId) {
+    fn note(&self, published: impl Iterator<Item = (Pair, MessageId)>) {
         if let Some(mut memory) = self.memory() {
-            memory.note(pair, message, Instant::now());
+            let now = Instant::now();
+            for (pair, message) in published {
+                memory.note(pair, message, now);
+            }
             self.metrics.dedupe_entries.set(memory.len() as f64);
         }
     }

@@ -7,15 +7,17 @@
 //! SNS has confirmed an entry is there a [`Confirmed`].
 
 mod attributes;
+mod backpressure;
 mod call;
 mod dispatch;
 mod lanes;
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 pub use attributes::{Attributes, EventId, TRACEPARENT, TRACESTATE};
+pub use backpressure::Backpressure;
 
 use crate::aws::{Failure, Kind};
 use crate::config;
@@ -34,8 +36,8 @@ pub struct Entry {
     pub customer: Option<Arc<str>>,
     /// Full name of the event's type.
     pub event_type: Arc<str>,
-    /// The JSON.
-    pub body: Arc<str>,
+    /// The JSON. Shared by topics that want it in the same form.
+    pub body: Arc<String>,
     /// The message attributes.
     pub attributes: Attributes,
     /// Message group, for FIFO topics.
@@ -91,15 +93,16 @@ impl From<Error> for Outcome {
 /// The handle by which entries are published. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    items: mpsc::Sender<Pending>,
+    items: mpsc::Sender<Vec<Pending>>,
     max_bytes: usize,
+    backpressure: Backpressure,
 }
 
 /// An entry that waits for its verdict.
 #[derive(Debug)]
 struct Pending {
     entry: Entry,
-    verdict: oneshot::Sender<Result<(), Failure>>,
+    reply: Reply,
     /// Of the message that the entry came with.
     ownership: Ownership,
 }
@@ -108,7 +111,50 @@ impl Pending {
     /// Whether the entry is not ours to publish any more: its message has a new owner, who will, or was given back at
     /// the end of a drain.
     fn is_lost(&self) -> bool {
-        self.ownership.is_lost() || self.verdict.is_closed()
+        self.ownership.is_lost() || self.reply.verdicts.is_closed()
+    }
+}
+
+/// Where the verdict on one entry goes to.
+#[derive(Debug)]
+struct Reply {
+    index: usize,
+    verdicts: mpsc::UnboundedSender<(usize, Result<(), Box<Failure>>)>,
+}
+
+impl Reply {
+    fn send(self, verdict: Result<(), Failure>) {
+        // Nobody waits for it any more: the drain timed out, and the message is on its way back to the queue.
+        let _gone = self.verdicts.send((self.index, verdict.map_err(Box::new)));
+    }
+}
+
+/// The verdict on one entry: its index among those that were published together, and what SNS said.
+pub type Verdict = (usize, Result<Confirmed, Error>);
+
+/// The verdicts on entries that were published together, as they come in.
+#[derive(Debug)]
+pub struct Verdicts {
+    arriving: mpsc::UnboundedReceiver<(usize, Result<(), Box<Failure>>)>,
+    arrived: Vec<(usize, Result<(), Box<Failure>>)>,
+    /// Topics of the entries that have no verdict yet.
+    open: Vec<Option<Arc<str>>>,
+}
+
+impl Verdicts {
+    /// Waits for verdicts, and returns all that are there; none at all when every entry has had its own.
+    pub async fn next(&mut self) -> Vec<Verdict> {
+        let Self { arriving, arrived, open } = self;
+        if arriving.recv_many(arrived, open.len().max(1)).await > 0 {
+            let of_open = |(index, verdict): (usize, Result<(), Box<Failure>>)| {
+                let topic = open.get_mut(index)?.take()?;
+                Some((index, verdict.map(|()| Confirmed(())).map_err(|failure| Error { topic, failure: *failure })))
+            };
+            return arrived.drain(..).filter_map(of_open).collect();
+        }
+        // Whoever had the rest is gone.
+        let rest = open.iter_mut().enumerate().filter_map(|(index, topic)| Some((index, topic.take()?)));
+        rest.map(|(index, topic)| (index, Err(Error { topic, failure: stopped() }))).collect()
     }
 }
 
@@ -121,9 +167,10 @@ impl Publisher {
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         // Entries wait in their lanes rather than here; the in-flight budget bounds both.
-        let (items, arrived) = mpsc::channel(256);
-        let run = dispatch::Dispatch::new(sns, settings, rate, metrics).run(arrived);
-        (Self { items, max_bytes: settings.max_batch_bytes }, run)
+        let (items, arrived) = mpsc::channel(64);
+        let (valve, backpressure) = backpressure::pair();
+        let run = dispatch::Dispatch::new(sns, settings, rate, metrics, valve).run(arrived);
+        (Self { items, max_bytes: settings.max_batch_bytes, backpressure }, run)
     }
 
     /// The most bytes that an entry may have.
@@ -131,23 +178,24 @@ impl Publisher {
         self.max_bytes
     }
 
-    /// Publishes the entries of one event, and waits until each is confirmed or has failed for good. The verdicts are in
-    /// the order of the entries. What still waits for its turn when the message is not ours any more is not published.
-    pub async fn publish(&self, entries: Vec<Entry>, ownership: &Ownership) -> Vec<Result<Confirmed, Error>> {
-        let mut waiting = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let (verdict, answer) = oneshot::channel();
-            let topic = Arc::clone(&entry.topic);
-            // A closed channel drops the entry and with it the sender of the verdict, which is noticed below.
-            let _closed = self.items.send(Pending { entry, verdict, ownership: ownership.clone() }).await;
-            waiting.push((topic, answer));
-        }
-        let mut verdicts = Vec::with_capacity(waiting.len());
-        for (topic, answer) in waiting {
-            let verdict = answer.await.unwrap_or_else(|_| Err(stopped()));
-            verdicts.push(verdict.map(|()| Confirmed(())).map_err(|failure| Error { topic, failure }));
-        }
-        verdicts
+    /// Says when receiving more would only make more wait.
+    pub fn backpressure(&self) -> Backpressure {
+        self.backpressure.clone()
+    }
+
+    /// Publishes entries, each for the message that it came with. The verdicts name them by their index. What still waits
+    /// for its turn when its message is not ours any more is not published.
+    pub async fn publish(&self, entries: Vec<(Entry, Ownership)>) -> Verdicts {
+        let (verdicts, arriving) = mpsc::unbounded_channel();
+        let open = entries.iter().map(|(entry, _)| Some(Arc::clone(&entry.topic))).collect();
+        let pending = |(index, (entry, ownership))| {
+            let reply = Reply { index, verdicts: verdicts.clone() };
+            Pending { entry, reply, ownership }
+        };
+        let pending = entries.into_iter().enumerate().map(pending).collect();
+        // A closed channel drops the entries and with them the senders of their verdicts, which is noticed there.
+        let _closed = self.items.send(pending).await;
+        Verdicts { arriving, arrived: Vec::new(), open }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::registry::{EventType, ProfileId};
 pub struct Transcoder<'e> {
     event_type: &'e EventType,
     payload: &'e [u8],
-    rendered: Vec<(ProfileId, Arc<str>)>,
+    rendered: Vec<(ProfileId, Arc<String>)>,
     taps: Taps,
 }
 
@@ -33,7 +33,7 @@ impl<'e> Transcoder<'e> {
     ///
     /// # Errors
     /// As [`Transcoder::new`].
-    pub fn json(&mut self, profile: ProfileId) -> Result<Arc<str>, Verdict> {
+    pub fn json(&mut self, profile: ProfileId) -> Result<Arc<String>, Verdict> {
         if let Some((_, json)) = self.rendered.iter().find(|(rendered, _)| *rendered == profile) {
             return Ok(Arc::clone(json));
         }
@@ -56,7 +56,7 @@ pub fn verdict(error: &protojson::Error) -> Verdict {
     reason.because(error)
 }
 
-fn text(json: Vec<u8>) -> Result<Arc<str>, Verdict> {
+fn text(json: Vec<u8>) -> Result<Arc<String>, Verdict> {
     let text = String::from_utf8(json).map_err(|error| Reason::Unrenderable.because(error))?;
-    Ok(text.into())
+    Ok(Arc::new(text))
 }

@@ -204,7 +204,6 @@ impl Visibility {
         Hold { held, table: Arc::clone(&self.table) }
     }
 
-    #[cfg(test)]
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }

@@ -143,7 +143,7 @@ fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fix
     }
 }
 
-fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Result<Arc<str>, Verdict> {
+fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Result<Arc<String>, Verdict> {
     let line = std::str::from_utf8(line).map_err(|_| Reason::BadEnvelope.because("the line is not text"))?;
     let (name, text) = match fixed {
         Some(name) => (name, line),
@@ -156,7 +156,7 @@ fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Resu
     json(snapshot, name, &payload)
 }
 
-fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<str>, Verdict> {
+fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<String>, Verdict> {
     let unknown =
         || Reason::UnknownType.because(format_args!("no descriptor set defines {name}{}", nearest(snapshot, name)));
     let event_type = snapshot.find(name.trim()).ok_or_else(unknown)?;

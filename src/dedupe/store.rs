@@ -110,7 +110,7 @@ impl Store {
             pipeline.cmd("GET").arg(&key);
         }
         let mut connection = self.connection.0.clone();
-        let found = self.ask("claim", pairs, pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
+        let found = self.ask("claim", pairs.len(), pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
         let mut found = found.unwrap_or_default().into_iter();
         pairs.iter().map(|_| self.standing(found.next().flatten().as_deref())).collect()
     }
@@ -125,15 +125,16 @@ impl Store {
         }
     }
 
-    /// Notes by which message these pairs were published.
-    pub(super) async fn note(&self, pairs: &[Pair], message: MessageId) {
+    /// Notes by which message each of these pairs was published.
+    pub(super) async fn note(&self, published: &[(Pair, MessageId)]) {
         let mut pipeline = redis::pipe();
-        let (value, millis) = (format!("{PUBLISHED}{message}"), self.span.as_millis() as u64);
-        for pair in pairs {
-            pipeline.cmd("SET").arg(self.key(pair)).arg(&value).arg("PX").arg(millis).ignore();
+        let millis = self.span.as_millis() as u64;
+        for (pair, message) in published {
+            let value = format!("{PUBLISHED}{message}");
+            pipeline.cmd("SET").arg(self.key(pair)).arg(value).arg("PX").arg(millis).ignore();
         }
         let mut connection = self.connection.0.clone();
-        self.ask("note", pairs, pipeline.query_async::<()>(&mut connection)).await;
+        self.ask("note", published.len(), pipeline.query_async::<()>(&mut connection)).await;
     }
 
     /// Gives up claims, unless they have ended and are another's by now.
@@ -144,7 +145,7 @@ impl Store {
             pipeline.cmd("EVAL").arg(IF_OURS).arg(1).arg(self.key(pair)).arg(&self.claimed).ignore();
         }
         let mut connection = self.connection.0.clone();
-        self.ask("release", pairs, pipeline.query_async::<()>(&mut connection)).await;
+        self.ask("release", pairs.len(), pipeline.query_async::<()>(&mut connection)).await;
     }
 
     /// Whether the store answers.
@@ -168,14 +169,9 @@ impl Store {
         key
     }
 
-    /// Asks, unless there is nothing to ask for, or the store is left alone.
-    async fn ask<T>(
-        &self,
-        what: &str,
-        pairs: &[Pair],
-        answer: impl Future<Output = Result<T, RedisError>>,
-    ) -> Option<T> {
-        if pairs.is_empty() {
+    /// Asks for so many pairs, unless there is nothing to ask for, or the store is left alone.
+    async fn ask<T>(&self, what: &str, count: usize, answer: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
+        if count == 0 {
             return None;
         }
         if self.is_resting() {

@@ -100,6 +100,19 @@ async fn two_events_with_pairs_in_common_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_would_have_to_wait_claims_nothing() {
+    let window = window(100);
+    let (free, busy) = (pair("1", "acme"), pair("1", "globex"));
+    let first = window.claim(&[busy], FIRST).await;
+    let mut claims = Vec::new();
+    assert_eq!(window.try_claim([free, busy].into_iter(), OTHER, &mut claims), Err(Busy));
+    assert!(claims.is_empty());
+    window.confirm(first.into_iter().filter_map(Result::ok).collect()).await;
+    assert_eq!(window.try_claim([free, busy].into_iter(), OTHER, &mut claims), Ok(()), "nobody else has it");
+    assert!(matches!(&claims[..], [Ok(_), Err(Taken::Published(seen))] if seen.first == FIRST));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_window_is_bounded_by_time_and_by_count() {
     let window = window(3);
     for event in ["1", "2", "3", "4"] {

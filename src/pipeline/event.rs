@@ -1,5 +1,6 @@
 //! What is known of an event besides its JSON: id, time, group, and the attributes that tell of them.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
@@ -18,7 +19,8 @@ pub(super) struct Event<'e> {
     pub(super) event_type: &'e EventType,
     pub(super) id: EventId,
     time: String,
-    pub(super) group: String,
+    /// The group that it has on a FIFO topic, where that is not its id.
+    group: Option<String>,
     traceparent: String,
     tracestate: String,
 }
@@ -49,21 +51,28 @@ impl<'e> Event<'e> {
         let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);
         // A group id has the same alphabet as a deduplication id.
         let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
-        let group = message.group.clone().or_else(ordering).unwrap_or_else(|| id.as_str().to_owned());
+        let group = message.group.clone().or_else(ordering);
         let (traceparent, tracestate) = trace.passed_on();
         Self { event_type, id, time, group, traceparent, tracestate }
     }
 
-    pub(super) fn attributes(&self, customer: Option<&str>) -> Attributes {
+    /// Its message group on a FIFO topic.
+    pub(super) fn group(&self) -> String {
+        self.group.clone().unwrap_or_else(|| self.id.as_str().to_owned())
+    }
+
+    pub(super) fn attributes(&self, customer: Option<&Arc<str>>) -> Attributes {
         let mut attributes = Attributes::default();
-        attributes.add("event-id", self.id.as_str());
-        attributes.add("event-type", &*self.event_type.name);
-        attributes.add("customer-id", customer.unwrap_or_default());
-        attributes.add("event-time", &self.time);
+        attributes.add("event-id", self.id.as_str().to_owned());
+        attributes.add("event-type", &self.event_type.name);
+        if let Some(customer) = customer {
+            attributes.add("customer-id", customer);
+        }
+        attributes.add("event-time", self.time.clone());
         attributes.add("content-type", "application/json");
-        attributes.add("schema-hash", &*self.event_type.schema_hash);
-        attributes.add(TRACEPARENT, &*self.traceparent);
-        attributes.add(TRACESTATE, &*self.tracestate);
+        attributes.add("schema-hash", &self.event_type.schema_hash);
+        attributes.add(TRACEPARENT, self.traceparent.clone());
+        attributes.add(TRACESTATE, self.tracestate.clone());
         attributes
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Known, Pipeline};
+use super::{Carried, Pipeline};
 use crate::confluent::Schemas;
 use crate::envelope::{Envelope, Outer, Pointer};
 use crate::objects::{self, Object, Objects};
@@ -23,13 +23,33 @@ pub struct Outside {
 }
 
 impl Pipeline {
-    /// Opens the envelope and [prepares](Pipeline::prepare) the event. Waits for nobody where the message has everything.
-    pub(super) async fn open<'s>(
+    /// Opens the envelope and [prepares](Pipeline::prepare) the event, if the message has everything that this takes. None
+    /// means that somebody has to be asked, for which there is [`Pipeline::open`].
+    pub(super) fn open_at_once(
         &self,
-        snapshot: &'s Snapshot,
-        message: &Message,
-        known: &mut Known<'s>,
-    ) -> Result<Vec<Entry>, Outcome> {
+        snapshot: &Snapshot,
+        carried: &mut Carried,
+    ) -> Option<Result<Vec<Entry>, Outcome>> {
+        let Carried { message, known, .. } = carried;
+        let outer = Outer::read(&message.body, &message.attributes);
+        let envelope = match outer.pointer(&self.envelope) {
+            Ok(Some(_)) => return None,
+            Ok(None) => outer.open(None, &self.envelope, message.source.framing),
+            Err(error) => Err(error),
+        };
+        let envelope = match envelope {
+            Ok(envelope) => envelope,
+            Err(error) => return Some(Err(Reason::BadEnvelope.because(error).into())),
+        };
+        if self.unknown_schema(&envelope).is_some_and(|id| !self.outside.schemas.is_learnt(id)) {
+            return None;
+        }
+        Some(self.prepare(snapshot, message, &envelope, known))
+    }
+
+    /// As [`Pipeline::open_at_once`], after asking for what the message refers to.
+    pub(super) async fn open(&self, snapshot: &Snapshot, carried: &mut Carried) -> Result<Vec<Entry>, Outcome> {
+        let Carried { message, known, .. } = carried;
         let bad_envelope = |error| Reason::BadEnvelope.because(error);
         let outer = Outer::read(&message.body, &message.attributes);
         // Kept until the event is rendered, and with it its share of the memory.
@@ -39,13 +59,17 @@ impl Pipeline {
         };
         let object = object.as_ref().map(|object| &*object.bytes);
         let envelope = outer.open(object, &self.envelope, message.source.framing).map_err(bad_envelope)?;
-        if let Some(schema) = envelope.schema()
-            && envelope.stated_type(&self.envelope.type_attribute).is_none()
-        {
-            let learned = self.outside.schemas.learn(schema.id).await;
+        if let Some(id) = self.unknown_schema(&envelope) {
+            let learned = self.outside.schemas.learn(id).await;
             learned.map_err(|detail| Cause::Outside.because(detail))?;
         }
         self.prepare(snapshot, message, &envelope, known)
+    }
+
+    /// The schema of Confluent's wire format by which the type is found, unless it is stated.
+    fn unknown_schema(&self, envelope: &Envelope<'_>) -> Option<u32> {
+        let schema = envelope.schema()?;
+        envelope.stated_type(&self.envelope.type_attribute).is_none().then_some(schema.id)
     }
 
     async fn fetch(&self, message: &Message, pointer: Pointer) -> Result<Object<'_>, Outcome> {

@@ -75,7 +75,7 @@ impl Stage {
 
     async fn accept(&self, received: Vec<Received>) {
         let tasks = TaskTracker::new();
-        self.pipeline.accept(&tasks, &CancellationToken::new(), received);
+        self.pipeline.accept(&Tasks::new(tasks.clone(), CancellationToken::new()), received);
         tasks.close();
         tasks.wait().await;
         let empty = async {
@@ -289,11 +289,19 @@ async fn a_publish_that_failed_is_not_taken_for_a_duplicate() {
 }
 
 #[test]
+fn a_panic_over_one_message_is_a_retry_that_says_so() {
+    let outcome = caught::<()>(|| panic!("no such {}", "index")).unwrap().unwrap_err();
+    let Outcome::Retry(retry) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((retry.cause, &*retry.detail), (Cause::Defect, "a defect of protobridge: no such index"));
+    assert!(matches!(caught(|| Some(Ok(7))), Some(Ok(7))));
+}
+
+#[test]
 fn the_delay_doubles_with_each_receive_and_is_never_zero() {
     let retry = config::Retry { min_seconds: 2, max_seconds: 60, unknown_type_grace_seconds: 0 };
     for (count, range) in [(0, 1..=2), (1, 1..=2), (2, 2..=4), (4, 8..=16), (50, 30..=60)] {
         for _ in 0..100 {
-            let delay = delay(&retry, count).as_secs();
+            let delay = settle::delay(&retry, count).as_secs();
             assert!(range.contains(&delay), "receive {count}: {delay} s");
         }
     }

@@ -1,6 +1,8 @@
 //! The message attributes of what is published: what a consumer can filter and deduplicate by without opening the body.
 
 use std::fmt::Write as _;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,12 +15,59 @@ pub const TRACEPARENT: &str = "traceparent";
 pub const TRACESTATE: &str = "tracestate";
 
 /// String attributes, in order, at most ten.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attributes(Vec<(&'static str, String)>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes(Vec<(&'static str, Value)>);
+
+/// The text of an attribute. What many events have in common is not copied for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Always the same.
+    Fixed(&'static str),
+    /// Of an event type or a customer.
+    Shared(Arc<str>),
+    /// Of one event.
+    Own(String),
+}
+
+impl Deref for Value {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Fixed(text) => text,
+            Self::Shared(text) => text,
+            Self::Own(text) => text,
+        }
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::Fixed(text)
+    }
+}
+
+impl From<&Arc<str>> for Value {
+    fn from(text: &Arc<str>) -> Self {
+        Self::Shared(Arc::clone(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Own(text)
+    }
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self(Vec::with_capacity(MAX_ATTRIBUTES))
+    }
+}
 
 impl Attributes {
     /// Adds an attribute, if the value is not empty (SNS refuses those) and there is room.
-    pub fn add(&mut self, name: &'static str, value: impl Into<String>) {
+    pub fn add(&mut self, name: &'static str, value: impl Into<Value>) {
         let value = value.into();
         if !value.is_empty() && self.0.len() < MAX_ATTRIBUTES {
             self.0.push((name, value));
@@ -32,7 +81,7 @@ impl Attributes {
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+        self.0.iter().map(|(name, value)| (*name, &**value))
     }
 
     /// Size as SNS counts it: name, data type and value of each, in bytes.

@@ -9,6 +9,7 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
+use super::backpressure::Valve;
 use super::call::{Answer, Caller};
 use super::lanes::{Lanes, Limits, Waiting};
 use super::{Pending, not_sent};
@@ -32,6 +33,7 @@ pub(super) struct Dispatch {
     calls: JoinSet<Answer>,
     /// What each call carries, for when it panics.
     carried: HashMap<task::Id, Carried>,
+    valve: Valve,
     log: Seldom,
 }
 
@@ -48,6 +50,7 @@ impl Dispatch {
         settings: &config::Publish,
         rate: Arc<Rate>,
         metrics: Arc<Metrics>,
+        valve: Valve,
     ) -> Self {
         let limits = Limits {
             bytes: settings.max_batch_bytes,
@@ -63,17 +66,19 @@ impl Dispatch {
             max_attempts: settings.max_attempts,
             calls: JoinSet::new(),
             carried: HashMap::new(),
+            valve,
             log: Seldom::new(Duration::from_secs(1)),
         }
     }
 
     /// Works until every handle is gone and every entry has its verdict. Dropping the future aborts the calls.
-    pub(super) async fn run(mut self, mut items: mpsc::Receiver<Pending>) {
-        const TAKE_AT_ONCE: usize = 64;
+    pub(super) async fn run(mut self, mut items: mpsc::Receiver<Vec<Pending>>) {
+        const TAKE_AT_ONCE: usize = 8;
         let mut arrived = Vec::with_capacity(TAKE_AT_ONCE);
         let mut is_open = true;
         while is_open || !self.lanes.is_empty() {
             let wake = self.send(Instant::now());
+            self.valve.set(self.lanes.full_batches(), self.lanes.calls());
             let wake = async {
                 match wake {
                     Some(at) => sleep_until(at).await,
@@ -86,7 +91,7 @@ impl Dispatch {
                 count = items.recv_many(&mut arrived, TAKE_AT_ONCE), if is_open => {
                     is_open = count > 0;
                     let now = Instant::now();
-                    for pending in arrived.drain(..) {
+                    for pending in arrived.drain(..).flatten() {
                         self.lanes.push(pending, now);
                     }
                 }
@@ -203,12 +208,11 @@ impl Dispatch {
     }
 
     fn verdict(&mut self, topic: &Arc<str>, waiting: Waiting, verdict: Result<(), Failure>, now: Instant) {
-        let Pending { entry, verdict: answer, .. } = waiting.pending;
+        let Pending { entry, reply, .. } = waiting.pending;
         if verdict.is_ok() {
             self.metrics.entry_published(&entry.event_type, entry.customer.as_deref());
         }
-        // Nobody waits for it any more: the drain timed out, and the message is on its way back to the queue.
-        let _gone = answer.send(verdict);
+        reply.send(verdict);
         self.lanes.is_done(topic, entry.group.as_deref(), now);
     }
 }

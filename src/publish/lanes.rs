@@ -69,7 +69,12 @@ pub(super) struct Lanes {
     alarms: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
     /// Calls under way.
     calls: usize,
+    /// Full batches that wait, in all lanes.
+    full: usize,
 }
+
+/// A topic that has not answered for so long is slow: what waits for it says nothing about the others.
+const SLOW: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Lane {
@@ -81,6 +86,10 @@ struct Lane {
     /// What waits behind an entry of the same group, which is in the queue, sent again later, or under way.
     groups: HashMap<String, VecDeque<Waiting>>,
     calls: usize,
+    /// Since when it has calls under way, or when the last of them was answered.
+    heard: Option<Instant>,
+    /// Its part of [`Lanes::full`].
+    full: usize,
     is_ready: bool,
     alarm: Option<Instant>,
 }
@@ -142,6 +151,19 @@ impl Lane {
         batch
     }
 
+    /// When the topic counts as slow, unless it answers before.
+    fn slow_at(&self) -> Option<Instant> {
+        self.heard.filter(|_| self.calls > 0).map(|heard| heard + SLOW)
+    }
+
+    /// How many full batches wait for their turn, and are not held up by a slow topic.
+    fn full_batches(&self, limits: &Limits, now: Instant) -> usize {
+        match self.slow_at() {
+            Some(at) if at <= now => 0,
+            _ => (self.queue.len() / MAX_ENTRIES).max(self.bytes / limits.bytes),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.later.is_empty() && self.groups.is_empty() && self.calls == 0
     }
@@ -149,7 +171,7 @@ impl Lane {
 
 impl Lanes {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, lanes: HashMap::new(), ready: VecDeque::new(), alarms: BinaryHeap::new(), calls: 0 }
+        Self { limits, lanes: HashMap::new(), ready: VecDeque::new(), alarms: BinaryHeap::new(), calls: 0, full: 0 }
     }
 
     /// Takes an entry.
@@ -193,6 +215,9 @@ impl Lanes {
         let lane = self.lanes.get_mut(&topic)?;
         lane.is_ready = false;
         let batch = lane.take_batch(&self.limits);
+        if lane.calls == 0 {
+            lane.heard = Some(now);
+        }
         lane.calls += 1;
         self.calls += 1;
         self.look(&topic, now);
@@ -209,8 +234,19 @@ impl Lanes {
         self.calls -= 1;
         if let Some(lane) = self.lanes.get_mut(topic) {
             lane.calls -= 1;
+            lane.heard = Some(now);
         }
         self.look(topic, now);
+    }
+
+    /// Calls under way.
+    pub(super) fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Full batches that could travel if there were more calls, or a higher rate.
+    pub(super) fn full_batches(&self) -> usize {
+        self.full
     }
 
     /// An entry has its verdict, whatever it is: the next of its group may go.
@@ -241,23 +277,26 @@ impl Lanes {
     fn look(&mut self, topic: &Arc<str>, now: Instant) {
         let Some(lane) = self.lanes.get_mut(topic) else { return };
         lane.take_due(now);
+        let full = lane.full_batches(&self.limits, now);
+        self.full = self.full - lane.full + full;
+        lane.full = full;
         if lane.is_empty() {
             self.lanes.remove(topic);
             return;
         }
-        if lane.is_ready || lane.calls >= self.limits.calls_per_topic {
-            return;
+        let mut alarm = lane.slow_at().filter(|_| full > 0);
+        if !lane.is_ready && lane.calls < self.limits.calls_per_topic {
+            match lane.due(&self.limits) {
+                Some(due) if due <= now => {
+                    lane.is_ready = true;
+                    self.ready.push_back(Arc::clone(topic));
+                }
+                due => alarm = alarm.into_iter().chain(due).min(),
+            }
         }
-        match lane.due(&self.limits) {
-            Some(due) if due <= now => {
-                lane.is_ready = true;
-                self.ready.push_back(Arc::clone(topic));
-            }
-            Some(due) if lane.alarm.is_none_or(|alarm| due < alarm) => {
-                lane.alarm = Some(due);
-                self.alarms.push(Reverse((due, Arc::clone(topic))));
-            }
-            _ => {}
+        if let Some(at) = alarm.filter(|at| lane.alarm.is_none_or(|alarm| *at < alarm)) {
+            lane.alarm = Some(at);
+            self.alarms.push(Reverse((at, Arc::clone(topic))));
         }
     }
 }

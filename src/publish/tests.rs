@@ -10,7 +10,7 @@ fn entry(body: &str) -> Entry {
         topic: TOPIC.into(),
         customer: None,
         event_type: "a.B".into(),
-        body: body.into(),
+        body: Arc::new(body.to_owned()),
         attributes: Attributes::default(),
         group: None,
         deduplication_id: None,
@@ -21,6 +21,24 @@ fn entry(body: &str) -> Entry {
 /// A message that stays ours for the length of a test.
 fn ours() -> Ownership {
     Ownership::for_tests(Duration::from_secs(3_600))
+}
+
+/// Publishes entries together, until each has its verdict; in the order of the entries.
+async fn publish_all(
+    publisher: &Publisher,
+    entries: Vec<Entry>,
+    ownership: &Ownership,
+) -> Vec<Result<Confirmed, Error>> {
+    let mut verdicts = publisher.publish(entries.into_iter().map(|entry| (entry, ownership.clone())).collect()).await;
+    let mut all = Vec::new();
+    loop {
+        let next = verdicts.next().await;
+        if next.is_empty() {
+            all.sort_by_key(|(index, _)| *index);
+            return all.into_iter().map(|(_, verdict)| verdict).collect();
+        }
+        all.extend(next);
+    }
 }
 
 /// Publishes these bodies at the same time, with these answers to the calls; the outcome of each.
@@ -36,7 +54,7 @@ async fn publish(
     let mut tasks = Vec::new();
     for body in bodies {
         let (publisher, entries) = (publisher.clone(), vec![entry(body)]);
-        tasks.push(tokio::spawn(async move { publisher.publish(entries, &ours()).await.remove(0) }));
+        tasks.push(tokio::spawn(async move { publish_all(&publisher, entries, &ours()).await.remove(0) }));
     }
     let mut outcomes = Vec::new();
     for task in tasks {
@@ -73,7 +91,7 @@ async fn a_call_is_billed_by_the_bytes_of_its_entries() {
     tokio::spawn(run);
     let body = "x".repeat(65 * 1024);
     let entry = Entry { customer: Some("acme".into()), ..entry(&body) };
-    assert!(publisher.publish(vec![entry], &ours()).await[0].is_ok());
+    assert!(publish_all(&publisher, vec![entry], &ours()).await[0].is_ok());
     assert_eq!(metrics.billable.sum_where("customer", "acme"), 2);
 }
 
@@ -119,7 +137,7 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
         tokio::spawn(async move {
-            publisher.publish(vec![entry(body)], &ours()).await.remove(0).map_err(|error| error.is_retryable())
+            publish_all(&publisher, vec![entry(body)], &ours()).await.remove(0).map_err(|error| error.is_retryable())
         })
     });
     let mut outcomes = Vec::new();
@@ -156,7 +174,7 @@ async fn an_event_for_two_topics_has_a_verdict_for_each() {
         Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = Entry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
-    let mut verdicts = publisher.publish(vec![entry("1"), other], &ours()).await;
+    let mut verdicts = publish_all(&publisher, vec![entry("1"), other], &ours()).await;
     let error = verdicts.remove(1).unwrap_err();
     assert!(verdicts[0].is_ok(), "each topic for itself");
     assert!(error.is_retryable() && error.to_string().contains("globex"), "{error}");
@@ -169,7 +187,7 @@ async fn a_publisher_whose_task_is_gone_confirms_nothing() {
         Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     drop(run);
     let ours = ours();
-    let publish = tokio::time::timeout(Duration::from_secs(1), publisher.publish(vec![entry("1")], &ours));
+    let publish = tokio::time::timeout(Duration::from_secs(1), publish_all(&publisher, vec![entry("1")], &ours));
     assert!(publish.await.unwrap().remove(0).unwrap_err().is_retryable());
 }
 
@@ -180,10 +198,10 @@ async fn an_entry_whose_message_got_a_new_owner_while_it_waited_is_not_published
     let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let (brief, ours) = (Ownership::for_tests(Duration::from_secs(1)), ours());
-    let given_up = publisher.publish(vec![entry("nobody waits")], &ours);
+    let given_up = publish_all(&publisher, vec![entry("nobody waits")], &ours);
     let (lost, kept, _) = tokio::join!(
-        publisher.publish(vec![entry("lost")], &brief),
-        publisher.publish(vec![entry("kept")], &ours),
+        publish_all(&publisher, vec![entry("lost")], &brief),
+        publish_all(&publisher, vec![entry("kept")], &ours),
         tokio::time::timeout(Duration::from_secs(1), given_up),
     );
     assert!(lost[0].as_ref().unwrap_err().is_retryable());

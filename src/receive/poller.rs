@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use crate::aws::{Clients, Failure, Kind};
 use crate::batch::MAX_ENTRIES;
 use crate::config;
+use crate::publish::Backpressure;
 use crate::receive::crew::Demand;
 use crate::receive::{Budget, Received, Source};
 use crate::telemetry::{Level, Metrics};
@@ -25,6 +26,7 @@ pub struct Poller {
     budget: Budget,
     visibility: Visibility,
     metrics: Arc<Metrics>,
+    backpressure: Backpressure,
     wait: i32,
     visibility_timeout: i32,
 }
@@ -37,14 +39,16 @@ impl Poller {
         clients: Clients,
         budget: Budget,
         visibility: Visibility,
-        metrics: Arc<Metrics>,
+        backpressure: Backpressure,
     ) -> Self {
+        let metrics = Arc::clone(visibility.metrics());
         Self {
             source,
             clients,
             budget,
             visibility,
             metrics,
+            backpressure,
             wait: config.receive.wait_seconds.cast_signed(),
             visibility_timeout: config.visibility.timeout_seconds.cast_signed(),
         }
@@ -60,10 +64,11 @@ impl Poller {
     ///
     /// A poll under way when `stop` is cancelled is dropped at once; what SQS had already chosen for its answer becomes
     /// visible again when its visibility timeout lapses.
-    pub(super) async fn run(self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
+    pub(super) async fn run(mut self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
         let mut failures = 0;
         loop {
             let poll = async {
+                self.backpressure.released().await;
                 let reserved = self.budget.reserve().await;
                 (self.poll().await, reserved)
             };
@@ -81,7 +86,7 @@ impl Poller {
                     let result = if messages.is_empty() { "empty" } else { "messages" };
                     self.metrics.polls.with(&[&self.source.label, result]).add(1);
                     self.metrics.received.with(&[&self.source.label]).add(messages.len() as u64);
-                    if messages.len() == MAX_ENTRIES {
+                    if messages.len() == MAX_ENTRIES && !self.backpressure.is_high() {
                         demand.is_high();
                     }
                     if messages.is_empty() {

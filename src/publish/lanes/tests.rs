@@ -1,9 +1,9 @@
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::time::advance;
 
 use super::*;
 use crate::dedupe::Pair;
-use crate::publish::{Attributes, Entry};
+use crate::publish::{Attributes, Entry, Reply};
 use crate::visibility::Ownership;
 
 const LIMITS: Limits = Limits { bytes: 1_000, linger: Duration::from_millis(10), calls: 4, calls_per_topic: 2 };
@@ -13,14 +13,15 @@ fn pending(topic: &str, body: &str, group: Option<&str>) -> Pending {
         topic: topic.into(),
         customer: None,
         event_type: "a.B".into(),
-        body: body.into(),
+        body: Arc::new(body.to_owned()),
         attributes: Attributes::default(),
         group: group.map(str::to_owned),
         deduplication_id: None,
         pair: Pair::new("a.B", body, topic),
     };
     let ownership = Ownership::for_tests(Duration::from_secs(3_600));
-    Pending { entry, verdict: oneshot::channel().0, ownership }
+    let reply = Reply { index: 0, verdicts: mpsc::unbounded_channel().0 };
+    Pending { entry, reply, ownership }
 }
 
 fn push(lanes: &mut Lanes, topic: &str, bodies: &[&str]) {
@@ -141,4 +142,31 @@ async fn of_a_group_one_entry_travels_at_a_time_and_in_order_however_often_it_is
         ends(&mut lanes, batches);
     }
     assert!(lanes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_batches_count_while_they_wait_unless_their_topic_is_slow() {
+    let mut lanes = Lanes::new(LIMITS);
+    for number in 0..45 {
+        lanes.push(pending("acme", &number.to_string(), None), Instant::now());
+    }
+    lanes.push(pending("globex", "lingers", None), Instant::now());
+    assert_eq!(lanes.full_batches(), 4);
+    let under_way = take(&mut lanes);
+    assert_eq!((under_way.len(), lanes.full_batches()), (2, 2), "as many calls as a topic may have");
+    advance(SLOW - Duration::from_millis(1)).await;
+    lanes.next_len(Instant::now());
+    assert_eq!(lanes.full_batches(), 2);
+    assert!(lanes.next_due().unwrap() <= Instant::now() + Duration::from_millis(1), "somebody looks again");
+    advance(Duration::from_millis(1)).await;
+    lanes.next_len(Instant::now());
+    assert_eq!(lanes.full_batches(), 0, "the topic does not answer");
+    ends(&mut lanes, under_way);
+    assert_eq!(lanes.full_batches(), 2, "now it has");
+    while !lanes.is_empty() {
+        advance(Duration::from_secs(1)).await;
+        let batches = take(&mut lanes);
+        ends(&mut lanes, batches);
+    }
+    assert_eq!(lanes.full_batches(), 0);
 }
