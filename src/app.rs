@@ -345,9 +345,7 @@ impl App {
             count
         };
         background.shutdown().await;
-        let traces = self.traces;
-        // It only fails if it panics, and then there is nothing left to export.
-        let _exported = tokio::task::spawn_blocking(move || traces.shut_down()).await;
+        self.traces.shut_down().await;
         if given_back > 0 {
             warn!(given_back, "drain timeout: messages in flight were made visible again");
         }

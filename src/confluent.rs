@@ -74,9 +74,10 @@ impl Schemas {
         self.file.is_some() || self.registry.is_some()
     }
 
-    /// Whether there is nothing to ask about this schema, now.
+    /// Whether [`Schemas::learn`] would find that all is known that can be.
     pub fn is_learnt(&self, id: u32) -> bool {
-        self.registry.is_none() || self.in_file(id).is_some() || self.known(id).is_some()
+        let is_answer = |known: Known| !matches!(known, Known::Until(_, Nothing::Failed(_)));
+        self.registry.is_none() || self.in_file(id).is_some() || self.known(id).is_some_and(is_answer)
     }
 
     /// Sees to it that whatever can be known of a schema is.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -13,11 +14,11 @@ use super::{MessageId, Pair};
 pub(super) struct Memory {
     span: Duration,
     most: usize,
-    published: HashMap<Pair, (MessageId, Instant)>,
+    published: HashMap<Pair, (MessageId, Instant), RandomState>,
     /// By age. A pair that was noted again is named twice; the later time counts.
     by_age: VecDeque<(Instant, Pair)>,
     /// What is being published, and who waits for it.
-    claimed: HashMap<Pair, Vec<oneshot::Sender<()>>>,
+    claimed: HashMap<Pair, Vec<oneshot::Sender<()>>, RandomState>,
 }
 
 /// What is known of a pair.
@@ -33,7 +34,7 @@ pub(super) enum Found {
 
 impl Memory {
     pub(super) fn new(span: Duration, most: usize) -> Self {
-        let (published, by_age, claimed) = (HashMap::new(), VecDeque::new(), HashMap::new());
+        let (published, by_age, claimed) = (HashMap::default(), VecDeque::new(), HashMap::default());
         Self { span, most, published, by_age, claimed }
     }
 

@@ -4,30 +4,52 @@
 //! faster: it only holds more in memory, hidden from other replicas. Entries that linger for company are another
 //! matter; for them more receives mean fewer calls.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
 
 /// How many full batches may wait whatever the calls: what the pollers bring in while the first calls are made.
 const FEWEST: usize = 8;
 
 /// Holds receives back. Clones follow the same publisher.
 #[derive(Debug, Clone)]
-pub struct Backpressure(watch::Receiver<bool>);
+pub struct Backpressure(Arc<Pressure>);
 
 /// Sets the pressure.
 #[derive(Debug)]
-pub(super) struct Valve(watch::Sender<bool>);
+pub(super) struct Valve(Arc<Pressure>);
+
+#[derive(Debug, Default)]
+struct Pressure {
+    is_high: AtomicBool,
+    fell: Notify,
+}
 
 /// A valve, open, and what follows it.
 pub(super) fn pair() -> (Valve, Backpressure) {
-    let (valve, pressure) = watch::channel(false);
-    (Valve(valve), Backpressure(pressure))
+    let pressure = Arc::<Pressure>::default();
+    (Valve(Arc::clone(&pressure)), Backpressure(pressure))
 }
 
 impl Valve {
     /// So many full batches wait, and so many calls are under way.
     pub(super) fn set(&self, waiting: usize, calls: usize) {
-        let is_high = waiting > calls.max(FEWEST);
-        self.0.send_if_modified(|held| std::mem::replace(held, is_high) != is_high);
+        self.turn(waiting > calls.max(FEWEST));
+    }
+
+    fn turn(&self, is_high: bool) {
+        let was_high = self.0.is_high.swap(is_high, Ordering::AcqRel);
+        if was_high && !is_high {
+            self.0.fell.notify_waiters();
+        }
+    }
+}
+
+/// Without a publisher there is nothing to wait for.
+impl Drop for Valve {
+    fn drop(&mut self) {
+        self.turn(false);
     }
 }
 
@@ -41,14 +63,20 @@ impl Backpressure {
 
 impl Backpressure {
     /// Returns when receiving more helps; at once, most of the time.
-    pub async fn released(&mut self) {
-        // Without a publisher there is nothing to wait for.
-        let _gone = self.0.wait_for(|held| !held).await;
+    pub async fn released(&self) {
+        loop {
+            // Before the look, so that no fall goes unnoticed.
+            let fell = self.0.fell.notified();
+            if !self.is_high() {
+                return;
+            }
+            fell.await;
+        }
     }
 
     /// Whether receives are held back now.
     pub fn is_high(&self) -> bool {
-        *self.0.borrow()
+        self.0.is_high.load(Ordering::Acquire)
     }
 }
 
@@ -62,13 +90,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn receives_wait_while_more_full_batches_do_than_calls_are_under_way() {
-        let (valve, mut pressure) = pair();
+        let (valve, pressure) = pair();
         for (waiting, calls, is_high) in [(FEWEST, 0, false), (FEWEST + 1, 1, true), (20, 20, false), (21, 20, true)] {
             valve.set(waiting, calls);
             assert_eq!(pressure.is_high(), is_high, "{waiting} wait, {calls} calls");
             let released = timeout(Duration::from_secs(1), pressure.released()).await;
             assert_eq!(released.is_err(), is_high, "{waiting} wait, {calls} calls");
         }
+        assert!(pressure.is_high());
         drop(valve);
         assert!(timeout(Duration::from_secs(1), pressure.released()).await.is_ok(), "nobody is left to open it");
     }

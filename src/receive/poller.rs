@@ -64,7 +64,7 @@ impl Poller {
     ///
     /// A poll under way when `stop` is cancelled is dropped at once; what SQS had already chosen for its answer becomes
     /// visible again when its visibility timeout lapses.
-    pub(super) async fn run(mut self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
+    pub(super) async fn run(self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
         let mut failures = 0;
         loop {
             let poll = async {

@@ -1,5 +1,6 @@
 //! Metrics that are told apart by labels, and that the process can read back.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -146,7 +147,13 @@ pub struct Family<M = Tally> {
     name: &'static str,
     labels: &'static [&'static str],
     recorder: Arc<PrometheusRecorder>,
-    members: RwLock<HashMap<String, Arc<M>>>,
+    /// They are looked up several times an event, which SipHash would be most of.
+    members: RwLock<HashMap<String, Arc<M>, foldhash::fast::RandomState>>,
+}
+
+thread_local! {
+    /// Where the key of a member is put together, so that a lookup allocates nothing.
+    static KEY: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl<M> std::fmt::Debug for Family<M> {
@@ -172,18 +179,24 @@ impl<M: Member> Family<M> {
     /// The member with these label values, in the order of the family's labels.
     pub fn with(&self, values: &[&str]) -> Arc<M> {
         debug_assert_eq!(values.len(), self.labels.len(), "{} has the labels {:?}", self.name, self.labels);
-        let mut key = String::with_capacity(values.iter().map(|value| value.len() + 1).sum());
-        for value in values {
-            key.push_str(value);
-            key.push(SEPARATOR);
-        }
-        if let Some(member) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Arc::clone(member);
-        }
+        KEY.with_borrow_mut(|key| {
+            key.clear();
+            for value in values {
+                key.push_str(value);
+                key.push(SEPARATOR);
+            }
+            if let Some(member) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+                return Arc::clone(member);
+            }
+            self.add(key, values)
+        })
+    }
+
+    fn add(&self, key: &str, values: &[&str]) -> Arc<M> {
         let labels = self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned()));
         let shown = Key::from_parts(self.name, labels.collect::<Vec<_>>());
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(members.entry(key).or_insert_with(|| Arc::new(M::register(&self.recorder, &shown))))
+        Arc::clone(members.entry(key.to_owned()).or_insert_with(|| Arc::new(M::register(&self.recorder, &shown))))
     }
 
     /// All members: label values and value, sorted by label values.

@@ -127,12 +127,14 @@ impl Traces {
         Trace { context: context.unwrap_or(SpanContext::NONE), way, span: None }
     }
 
-    /// Exports what is left. Blocks for as long as [`LAST_EXPORT`] at most, and needs the runtime to go on meanwhile.
-    pub fn shut_down(&self) {
-        if let Some(Export { provider, .. }) = &self.0
-            && let Err(error) = provider.shutdown_with_timeout(LAST_EXPORT)
-        {
-            warn!(%error, "the last spans were not exported");
+    /// Exports what is left, for as long as [`LAST_EXPORT`] at most.
+    pub async fn shut_down(self) {
+        let Some(Export { provider, .. }) = self.0 else { return };
+        // It blocks, and needs the runtime to go on meanwhile.
+        match tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_EXPORT)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "the last spans were not exported"),
+            Err(error) => warn!(%error, "the last spans were not exported"),
         }
     }
 }
