@@ -3,6 +3,7 @@
 //! The SDK's own retries cover single calls; everything that concerns an entry of a batch, or that outlives a call,
 //! is decided by the module that made it, with a [`Failure`] in hand.
 
+pub mod credentials;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -127,31 +128,33 @@ impl Failure {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let Some(service) = error.as_service_error() else {
-            // The SDK lists every provider that it tried, a line each; what matters is what it found nowhere.
-            let text = chain(error);
-            let message = match text.contains("no credentials found") {
-                true => "no AWS credentials found".to_owned(),
-                false => text.lines().next().unwrap_or_default().to_owned(),
-            };
-            let kind = if message.contains("credential") { Kind::Denied } else { Kind::Transient };
-            return Self { kind, code: None, message, request_id: None };
-        };
+        let Some(service) = error.as_service_error() else { return Self::of_no_answer(&chain(error)) };
         let meta = service.meta();
-        let code = meta.code().unwrap_or_default();
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-        let kind = match classify_code(code) {
+        let message = meta.message().map_or_else(|| chain(service), str::to_owned);
+        Self::of_answer(status, meta.code(), message, meta.request_id())
+    }
+
+    /// What a call means that was not made or not answered. `text` is the error with its causes.
+    pub(crate) fn of_no_answer(text: &str) -> Self {
+        // The SDK lists every provider that it tried, a line each; what matters is what it found nowhere.
+        let message = match text.contains("no credentials found") {
+            true => "no AWS credentials found".to_owned(),
+            false => text.lines().next().unwrap_or_default().to_owned(),
+        };
+        let kind = if message.contains("credential") { Kind::Denied } else { Kind::Transient };
+        Self { kind, code: None, message, request_id: None }
+    }
+
+    /// What an answer means that says that the whole call failed.
+    pub(crate) fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
+        let kind = match classify_code(code.unwrap_or_default()) {
             Some(kind) => kind,
             None if status == 429 => Kind::Throttled,
             None if status >= 500 => Kind::Transient,
             None => Kind::Refused,
         };
-        Self {
-            kind,
-            code: meta.code().map(str::to_owned),
-            message: meta.message().map_or_else(|| chain(service), str::to_owned),
-            request_id: meta.request_id().map(str::to_owned),
-        }
+        Self { kind, code: code.map(str::to_owned), message, request_id: request_id.map(str::to_owned) }
     }
 
     /// What a failed entry of a batch that was answered with 200 means.
