@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use attributes::{Attributes, EventId, TRACEPARENT, TRACESTATE};
 
-use crate::aws::{Failure, Kind};
+use crate::aws::{DataPlane, Failure, Kind};
 use crate::config;
 use crate::dedupe::Pair;
 use crate::outcome::{Cause, Outcome, Reason};
@@ -115,14 +115,14 @@ impl Pending {
 impl Publisher {
     /// The publisher, and the task that does its work until the last handle is gone and everything was answered.
     pub fn new(
-        sns: aws_sdk_sns::Client,
+        data_plane: DataPlane,
         settings: &config::Publish,
         rate: Arc<Rate>,
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         // Entries wait in their lanes rather than here; the in-flight budget bounds both.
         let (items, arrived) = mpsc::channel(256);
-        let run = dispatch::Dispatch::new(sns, settings, rate, metrics).run(arrived);
+        let run = dispatch::Dispatch::new(data_plane, settings, rate, metrics).run(arrived);
         (Self { items, max_bytes: settings.max_batch_bytes }, run)
     }
 

@@ -12,7 +12,7 @@ use tracing::{debug, error, warn};
 use super::call::{Answer, Caller};
 use super::lanes::{Lanes, Limits, Waiting};
 use super::{Pending, not_sent};
-use crate::aws::{Failure, Kind};
+use crate::aws::{DataPlane, Failure, Kind};
 use crate::config;
 use crate::rate::Rate;
 use crate::telemetry::{Metrics, Seldom};
@@ -44,7 +44,7 @@ struct Carried {
 
 impl Dispatch {
     pub(super) fn new(
-        sns: aws_sdk_sns::Client,
+        data_plane: DataPlane,
         settings: &config::Publish,
         rate: Arc<Rate>,
         metrics: Arc<Metrics>,
@@ -58,7 +58,7 @@ impl Dispatch {
         Self {
             lanes: Lanes::new(limits),
             rate,
-            caller: Caller { sns, metrics: Arc::clone(&metrics) },
+            caller: Caller { data_plane, metrics: Arc::clone(&metrics) },
             metrics,
             max_attempts: settings.max_attempts,
             calls: JoinSet::new(),
