@@ -201,14 +201,14 @@ impl App {
         let mut ends = JoinSet::new();
         let rate = Arc::new(Rate::default());
         let (publisher, run) =
-            Publisher::new(clients.sns.clone(), &config.publish, Arc::clone(&rate), Arc::clone(&metrics));
+            Publisher::new(clients.data_plane.clone(), &config.publish, Arc::clone(&rate), Arc::clone(&metrics));
         ends.spawn(run);
         let backpressure = publisher.backpressure();
         let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
         let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(&metrics));
         ends.spawn(run);
-        let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
+        let (deleter, run) = Deleter::new(clients.data_plane.clone(), Arc::clone(&metrics));
         ends.spawn(run);
         let Parts { registry, routes, schemas, .. } = parts;
         let outside = Outside {
@@ -275,9 +275,10 @@ impl App {
             Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, Arc::clone(&self.metrics));
         let sources: Vec<Arc<Source>> = config.queues.iter().map(|queue| Arc::new(Source::from(queue))).collect();
         for source in &sources {
-            let (clients, budget, visibility) = (clients.clone(), budget.clone(), self.visibility.clone());
+            let (data_plane, budget, visibility) =
+                (clients.data_plane.clone(), budget.clone(), self.visibility.clone());
             let source = Arc::clone(source);
-            let poller = Poller::new(source, config, clients, budget, visibility, self.backpressure.clone());
+            let poller = Poller::new(source, config, data_plane, budget, visibility, self.backpressure.clone());
             let tasks = Tasks::new(self.messages.clone(), self.abort.clone());
             let pipeline = Arc::clone(&self.pipeline);
             let deliver = move |received| pipeline.accept(&tasks, received);

@@ -1,8 +1,11 @@
 //! The AWS clients, and what their failures mean to us.
 //!
-//! The SDK's own retries cover single calls; everything that concerns an entry of a batch, or that outlives a call,
-//! is decided by the module that made it, with a [`Failure`] in hand.
+//! The three calls that every event costs are made by the [`DataPlane`]; all others by the SDK's clients, over the same
+//! connections. The SDK's own retries cover single calls; everything that concerns an entry of a batch, or that outlives
+//! a call, is decided by the module that made it, with a [`Failure`] in hand.
 
+pub mod credentials;
+pub mod data_plane;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -14,23 +17,28 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_sqs::config::SharedCredentialsProvider;
 use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::config::{RuntimeComponents, SharedCredentialsProvider};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId;
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 
 use crate::config;
+use data_plane::Auth;
+pub use data_plane::DataPlane;
 
 /// The clients of one process. Cloning shares connections and credentials.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// SQS, for everything but long polls.
+    /// Receives, publishes and deletes, one attempt a call: who calls knows the rate, and when to stop.
+    pub data_plane: DataPlane,
+    /// SQS, for everything else.
     pub sqs: aws_sdk_sqs::Client,
-    /// SQS for long polls: waits for as long as a poll does, and leaves retries to the poller, which knows when to stop.
+    /// SQS for polls that wait, of the demonstration and of tests.
     pub long_poll: aws_sdk_sqs::Client,
-    /// SNS, without retries of the SDK's own: the publisher knows the rate, and what else waits.
+    /// SNS, for everything else; without retries of the SDK's own.
     pub sns: aws_sdk_sns::Client,
     /// Region and credentials, for what is reached without the SDK.
     pub shared: SdkConfig,
@@ -39,7 +47,7 @@ pub struct Clients {
 impl Clients {
     /// Clients as configured. `wait` is how long a poll waits for a message. No call is made yet.
     pub async fn new(settings: &config::Aws, wait: Duration) -> Self {
-        Self::of(&loader(settings).load().await, settings, wait)
+        Self::of(loader(settings), settings, wait).await
     }
 
     /// As [`Clients::new`], but with these credentials instead of those that the SDK would find by itself.
@@ -48,17 +56,21 @@ impl Clients {
         wait: Duration,
         credentials: SharedCredentialsProvider,
     ) -> Self {
-        Self::of(&loader(settings).credentials_provider(credentials).load().await, settings, wait)
+        Self::of(loader(settings).credentials_provider(credentials), settings, wait).await
     }
 
-    fn of(shared: &SdkConfig, settings: &config::Aws, wait: Duration) -> Self {
+    async fn of(loader: ConfigLoader, settings: &config::Aws, wait: Duration) -> Self {
         let attempt = Duration::from_millis(settings.attempt_timeout_ms);
+        let connections = Connections::new(Duration::from_millis(settings.connect_timeout_ms));
+        let connector = connections.ours.clone();
+        let shared = &loader.http_client(connections).load().await;
         let long_poll = aws_sdk_sqs::config::Builder::from(shared)
             .timeout_config(timeouts(settings, attempt + wait))
             .retry_config(RetryConfig::disabled())
             .build();
         let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
         Self {
+            data_plane: DataPlane::new(shared, connector, Auth::of(shared), attempt),
             sqs: aws_sdk_sqs::Client::new(shared),
             long_poll: aws_sdk_sqs::Client::from_conf(long_poll),
             sns: aws_sdk_sns::Client::from_conf(sns),
@@ -67,12 +79,38 @@ impl Clients {
     }
 }
 
+/// The connections of the process: those that everything shares which we call, and those of whatever has timeouts of
+/// its own, such as the SDK's search for region and credentials.
+#[derive(Debug)]
+struct Connections {
+    ours: SharedHttpConnector,
+    connect_timeout: Duration,
+    others: SharedHttpClient,
+}
+
+impl Connections {
+    fn new(connect_timeout: Duration) -> Self {
+        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        let ours = aws_smithy_http_client::Connector::builder()
+            .tls_provider(tls.clone())
+            .connector_settings(HttpConnectorSettings::builder().connect_timeout(connect_timeout).build())
+            .build();
+        let others = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+        Self { ours: SharedHttpConnector::new(ours), connect_timeout, others }
+    }
+}
+
+impl HttpClient for Connections {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        if settings.connect_timeout() == Some(self.connect_timeout) && settings.read_timeout().is_none() {
+            return self.ours.clone();
+        }
+        self.others.http_connector(settings, components)
+    }
+}
+
 fn loader(settings: &config::Aws) -> ConfigLoader {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
         .timeout_config(timeouts(settings, Duration::from_millis(settings.attempt_timeout_ms)))
         .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
         // Bodies are small and every attempt has a timeout.
@@ -127,31 +165,33 @@ impl Failure {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let Some(service) = error.as_service_error() else {
-            // The SDK lists every provider that it tried, a line each; what matters is what it found nowhere.
-            let text = chain(error);
-            let message = match text.contains("no credentials found") {
-                true => "no AWS credentials found".to_owned(),
-                false => text.lines().next().unwrap_or_default().to_owned(),
-            };
-            let kind = if message.contains("credential") { Kind::Denied } else { Kind::Transient };
-            return Self { kind, code: None, message, request_id: None };
-        };
+        let Some(service) = error.as_service_error() else { return Self::of_no_answer(&chain(error)) };
         let meta = service.meta();
-        let code = meta.code().unwrap_or_default();
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-        let kind = match classify_code(code) {
+        let message = meta.message().map_or_else(|| chain(service), str::to_owned);
+        Self::of_answer(status, meta.code(), message, meta.request_id())
+    }
+
+    /// What a call means that was not made or not answered. `text` is the error with its causes.
+    pub(crate) fn of_no_answer(text: &str) -> Self {
+        // The SDK lists every provider that it tried, a line each; what matters is what it found nowhere.
+        let message = match text.contains("no credentials found") {
+            true => "no AWS credentials found".to_owned(),
+            false => text.lines().next().unwrap_or_default().to_owned(),
+        };
+        let kind = if message.contains("credential") { Kind::Denied } else { Kind::Transient };
+        Self { kind, code: None, message, request_id: None }
+    }
+
+    /// What an answer means that says that the whole call failed.
+    pub(crate) fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
+        let kind = match classify_code(code.unwrap_or_default()) {
             Some(kind) => kind,
             None if status == 429 => Kind::Throttled,
             None if status >= 500 => Kind::Transient,
             None => Kind::Refused,
         };
-        Self {
-            kind,
-            code: meta.code().map(str::to_owned),
-            message: meta.message().map_or_else(|| chain(service), str::to_owned),
-            request_id: meta.request_id().map(str::to_owned),
-        }
+        Self { kind, code: code.map(str::to_owned), message, request_id: request_id.map(str::to_owned) }
     }
 
     /// What a failed entry of a batch that was answered with 200 means.
@@ -268,7 +308,57 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_sdk_sqs::config::Credentials;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Clients of a server that gives this answer to whatever it reads, and how many connections it has.
+    async fn clients(answer: &'static str) -> (Clients, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
+        let connections = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut read = [0; 8_192];
+                    while stream.read(&mut read).await.is_ok_and(|bytes| bytes > 0) {
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        let settings = config::Aws { region: Some("eu-west-1".into()), endpoint_url, ..Default::default() };
+        let credentials = SharedCredentialsProvider::new(Credentials::for_tests());
+        (Clients::with_credentials(&settings, Duration::ZERO, credentials).await, connections)
+    }
+
+    #[tokio::test]
+    async fn the_data_plane_and_the_clients_share_connections() {
+        let (clients, connections) = clients("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        for _ in 0..3 {
+            assert_eq!(clients.data_plane.receive("q", 0, 30).await.unwrap().len(), 0);
+            clients.sqs.get_queue_attributes().queue_url("q").send().await.unwrap();
+        }
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn whatever_has_timeouts_of_its_own_keeps_them() {
+        let (clients, _) = clients("").await;
+        let impatient = TimeoutConfig::builder().read_timeout(Duration::from_millis(100)).build();
+        let impatient = clients.shared.to_builder().timeout_config(impatient).build();
+        let impatient = aws_sdk_sqs::config::Builder::from(&impatient).retry_config(RetryConfig::disabled()).build();
+        let call = aws_sdk_sqs::Client::from_conf(impatient).get_queue_attributes().queue_url("q").send();
+        let result = tokio::time::timeout(Duration::from_secs(5), call).await.expect("it does not wait for ever");
+        assert_eq!(Failure::of_call(&result.unwrap_err()).kind, Kind::Transient);
+    }
 
     #[test]
     fn every_known_name_of_throttling_is_one_even_as_the_senders_fault() {

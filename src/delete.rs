@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry as RequestEntry;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::aws::Failure;
+use crate::aws::{DataPlane, Failure};
 use crate::batch::{self, Item, Limits, MAX_ENTRIES};
 use crate::outcome::Reached;
 use crate::receive::{Receipt, Source};
@@ -31,11 +30,11 @@ pub struct Deleter {
 
 impl Deleter {
     /// The deleter, and the task that does its work until the last handle is gone and every delete was answered.
-    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(data_plane: DataPlane, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let limits = Limits { entries: MAX_ENTRIES, bytes: usize::MAX, linger: LINGER };
         let (items, arrived) = mpsc::channel(256);
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
-            delete(sqs.clone(), Arc::clone(&metrics), receipts)
+            delete(data_plane.clone(), Arc::clone(&metrics), receipts)
         });
         (Self { items }, run)
     }
@@ -51,12 +50,12 @@ impl Deleter {
 
 /// Deletes one batch, again and again what fails, for as long as the receipts are good: giving up would mean that the
 /// messages are published again. Meanwhile they count as in flight, so what cannot be deleted slows the receives down.
-async fn delete(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
+async fn delete(data_plane: DataPlane, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
     for attempt in 1u32.. {
         receipts.retain(|receipt| !receipt.hold.is_stale());
         let Some(first) = receipts.first() else { return };
         let source = Arc::clone(&first.source);
-        match call(&sqs, &metrics, &source, &receipts).await {
+        match call(&data_plane, &metrics, &source, &receipts).await {
             Ok(failed) => {
                 let mut index = 0;
                 receipts.retain(|_| {
@@ -87,20 +86,14 @@ fn is_worth_another(failure: &Failure, source: &Source) -> bool {
 }
 
 async fn call(
-    sqs: &aws_sdk_sqs::Client,
+    data_plane: &DataPlane,
     metrics: &Metrics,
     source: &Source,
     receipts: &[Receipt],
 ) -> Result<HashMap<usize, Failure>, Failure> {
-    let mut request = sqs.delete_message_batch().queue_url(&*source.url);
-    for (index, receipt) in receipts.iter().enumerate() {
-        let entry = RequestEntry::builder().id(index.to_string()).receipt_handle(&*receipt.handle).build();
-        request = request.entries(entry.map_err(|error| Failure::invalid_entry(&error))?);
-    }
-    let answer = request.send().await;
+    let answer = data_plane.delete(&source.url, receipts.iter().map(|receipt| &*receipt.handle)).await;
     metrics.call("sqs", "DeleteMessageBatch", answer.is_ok());
-    let answer = answer.map_err(|error| Failure::of_call(&error))?;
-    Ok(Failure::of_entries(answer.failed()))
+    answer
 }
 
 #[cfg(test)]

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::path::Path;
 use object_store::{BackoffConfig, CredentialProvider, ObjectStoreExt as _, RetryConfig};
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use crate::aws::credentials::Credentials;
 use crate::config;
 use crate::envelope::Pointer;
 use crate::http::Http;
@@ -102,7 +102,8 @@ impl Objects {
         let mut buckets = BTreeMap::new();
         if !envelope.s3_buckets.is_empty() {
             let http = Http::new(Duration::from_millis(aws.connect_timeout_ms), attempt)?;
-            let credentials = shared.credentials_provider().map(|provider| Arc::new(Credentials::new(provider)));
+            let credentials = shared.credentials_provider();
+            let credentials = credentials.map(|provider| Arc::new(Signer(Credentials::new(Some(provider)))));
             for name in &envelope.s3_buckets {
                 let retry = RetryConfig {
                     backoff: BackoffConfig::default(),
@@ -207,44 +208,22 @@ fn explain(error: &object_store::Error) -> String {
     }
 }
 
-/// The credentials of the SDK, kept until shortly before they expire.
+/// The credentials of the SDK, as the buckets want them.
 #[derive(Debug)]
-struct Credentials {
-    provider: SharedCredentialsProvider,
-    known: Mutex<Option<(Arc<AwsCredential>, SystemTime)>>,
-}
-
-impl Credentials {
-    /// Those that do not expire are asked for anew after this time, and the others as much before they do.
-    const MARGIN: Duration = Duration::from_secs(300);
-
-    fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, known: Mutex::new(None) }
-    }
-}
+struct Signer(Credentials);
 
 #[async_trait]
-impl CredentialProvider for Credentials {
+impl CredentialProvider for Signer {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let mut known = self.known.lock().await;
-        let now = SystemTime::now();
-        if let Some((credential, until)) = &*known
-            && now < *until
-        {
-            return Ok(Arc::clone(credential));
-        }
-        let found = self.provider.provide_credentials().await;
+        let found = self.0.get().await;
         let found = found.map_err(|source| object_store::Error::Generic { store: "S3", source: source.into() })?;
-        let until = found.expiry().map_or(now + Self::MARGIN, |expiry| expiry - Self::MARGIN);
-        let credential = Arc::new(AwsCredential {
-            key_id: found.access_key_id().to_owned(),
-            secret_key: found.secret_access_key().to_owned(),
-            token: found.session_token().map(str::to_owned),
-        });
-        *known = Some((Arc::clone(&credential), until));
-        Ok(credential)
+        Ok(Arc::new(AwsCredential {
+            key_id: found.keys.access_key_id().to_owned(),
+            secret_key: found.keys.secret_access_key().to_owned(),
+            token: found.keys.session_token().map(str::to_owned),
+        }))
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 pub use attributes::{Attributes, EventId, TRACEPARENT, TRACESTATE};
 pub use backpressure::Backpressure;
 
-use crate::aws::{Failure, Kind};
+use crate::aws::{DataPlane, Failure, Kind};
 use crate::config;
 use crate::dedupe::Pair;
 use crate::outcome::{Cause, Outcome, Reason};
@@ -161,7 +161,7 @@ impl Verdicts {
 impl Publisher {
     /// The publisher, and the task that does its work until the last handle is gone and everything was answered.
     pub fn new(
-        sns: aws_sdk_sns::Client,
+        data_plane: DataPlane,
         settings: &config::Publish,
         rate: Arc<Rate>,
         metrics: Arc<Metrics>,
@@ -169,7 +169,7 @@ impl Publisher {
         // Entries wait in their lanes rather than here; the in-flight budget bounds both.
         let (items, arrived) = mpsc::channel(64);
         let (valve, backpressure) = backpressure::pair();
-        let run = dispatch::Dispatch::new(sns, settings, rate, metrics, valve).run(arrived);
+        let run = dispatch::Dispatch::new(data_plane, settings, rate, metrics, valve).run(arrived);
         (Self { items, max_bytes: settings.max_batch_bytes, backpressure }, run)
     }
 

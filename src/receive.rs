@@ -13,13 +13,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sqs::types::{self as sqs, MessageAttributeValue, MessageSystemAttributeName as System};
+use aws_sdk_sqs::types::MessageAttributeValue;
 use tokio::time::Instant;
 
 pub use budget::{Budget, Permit};
 pub use depth::Depth;
 pub use poller::Poller;
 
+use crate::aws::data_plane;
 use crate::config;
 use crate::outcome::Account;
 use crate::telemetry::Metrics;
@@ -103,24 +104,23 @@ pub struct Received {
 }
 
 impl Message {
-    fn new(source: &Arc<Source>, message: sqs::Message) -> Option<(Self, Arc<str>)> {
-        let system = message.attributes.unwrap_or_default();
-        let time = |name: System| {
-            let millis = system.get(&name)?.parse().ok()?;
+    fn new(source: &Arc<Source>, message: data_plane::Message) -> Option<(Self, Arc<str>)> {
+        let system = message.attributes;
+        let time = |millis: Option<String>| {
+            let millis = millis?.parse().ok()?;
             Some(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
         };
-        let sent = time(System::SentTimestamp).unwrap_or_else(SystemTime::now);
-        let count = system.get(&System::ApproximateReceiveCount).and_then(|count| count.parse().ok());
+        let count = system.approximate_receive_count.and_then(|count| count.parse().ok());
         let received = Self {
             source: Arc::clone(source),
             message_id: message.message_id?,
             body: message.body.unwrap_or_default(),
-            attributes: message.message_attributes.unwrap_or_default(),
-            sent,
-            first_received: time(System::ApproximateFirstReceiveTimestamp).unwrap_or_else(SystemTime::now),
+            attributes: message.message_attributes,
+            sent: time(system.sent_timestamp).unwrap_or_else(SystemTime::now),
+            first_received: time(system.approximate_first_receive_timestamp).unwrap_or_else(SystemTime::now),
             receive_count: count.unwrap_or(1),
-            group: system.get(&System::MessageGroupId).cloned(),
-            trace_header: system.get(&System::AwsTraceHeader).cloned(),
+            group: system.message_group_id,
+            trace_header: system.aws_trace_header,
         };
         Some((received, message.receipt_handle?.into()))
     }
@@ -146,7 +146,7 @@ impl Received {
     /// what remains of it returns to the budget.
     fn take(
         source: &Arc<Source>,
-        messages: Vec<sqs::Message>,
+        messages: Vec<data_plane::Message>,
         visibility: &Visibility,
         mut reserved: Permit,
         metrics: &Arc<Metrics>,

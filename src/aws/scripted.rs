@@ -1,13 +1,19 @@
 //! Clients whose answers a test writes itself: what SQS and SNS say in moments that no emulator brings about.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
-use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 use super::Clients;
+use super::data_plane::{Auth, DataPlane};
 
 /// One call, as it went over the wire.
 #[derive(Debug, Clone)]
@@ -28,15 +34,42 @@ impl Call {
 /// The calls made so far.
 pub(crate) type Calls = Arc<Mutex<Vec<Call>>>;
 
+/// A connector whose answers come from this function.
+pub(crate) fn connector<F>(answer: F) -> SharedHttpConnector
+where
+    F: Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
+{
+    struct Scripted<F>(F);
+
+    impl<F> fmt::Debug for Scripted<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Scripted")
+        }
+    }
+
+    impl<F: Fn(&HttpRequest) -> HttpResponse + Send + Sync> HttpConnector for Scripted<F> {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::ready(Ok((self.0)(&request)))
+        }
+    }
+
+    SharedHttpConnector::new(Scripted(answer))
+}
+
+/// An HTTP client for the SDK that uses this connector, whatever it is asked for.
+pub(crate) fn sharing(connector: SharedHttpConnector) -> SharedHttpClient {
+    http_client_fn(move |_, _| connector.clone())
+}
+
 /// Clients that answer with the status and body that `answer` gives for a call and its number, counted from 0. No
 /// retries of the SDK's own.
 pub(crate) fn clients(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'static) -> (Clients, Calls) {
     let calls = Calls::default();
     let record = Arc::clone(&calls);
-    let http = infallible_client_fn(move |request| {
+    let connector = connector(move |request| {
         let body = String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap();
         let operation = match request.headers().get("x-amz-target") {
-            Some(target) => target.to_str().unwrap().rsplit('.').next().unwrap().to_owned(),
+            Some(target) => target.rsplit('.').next().unwrap().to_owned(),
             None => body.strip_prefix("Action=").and_then(|rest| rest.split('&').next()).unwrap().to_owned(),
         };
         let call = Call { operation, body };
@@ -46,16 +79,19 @@ pub(crate) fn clients(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sy
             calls.len() - 1
         };
         let (status, body) = answer(&call, number);
-        http::Response::builder().status(status).header("x-amzn-requestid", "r-1").body(body).unwrap()
+        let mut response = HttpResponse::new(status.try_into().unwrap(), body.into());
+        response.headers_mut().insert("x-amzn-requestid", "r-1");
+        response
     });
     let shared = aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .retry_config(RetryConfig::disabled())
-        .http_client(http)
+        .http_client(sharing(connector.clone()))
         .build();
     let clients = Clients {
+        data_plane: DataPlane::new(&shared, connector, Auth::of(&shared), Duration::from_secs(10)),
         sqs: aws_sdk_sqs::Client::new(&shared),
         long_poll: aws_sdk_sqs::Client::new(&shared),
         sns: aws_sdk_sns::Client::new(&shared),

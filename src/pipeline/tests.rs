@@ -38,13 +38,14 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     };
     let router = Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names());
     let routes = Arc::new(Routes::of(&config.route, router));
-    let (publisher, run) = Publisher::new(clients.sns.clone(), &config.publish, Arc::default(), Arc::clone(&metrics));
+    let (publisher, run) =
+        Publisher::new(clients.data_plane.clone(), &config.publish, Arc::default(), Arc::clone(&metrics));
     tokio::spawn(run);
     let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
     let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
-    let (deleter, run) = Deleter::new(clients.sqs.clone(), Arc::clone(&metrics));
+    let (deleter, run) = Deleter::new(clients.data_plane.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
     let window = Window::new(&config.dedupe, TIMEOUT, Arc::clone(&metrics)).unwrap();
     let outside = Outside {

@@ -13,7 +13,7 @@ use super::backpressure::Valve;
 use super::call::{Answer, Caller};
 use super::lanes::{Lanes, Limits, Waiting};
 use super::{Pending, not_sent};
-use crate::aws::{Failure, Kind};
+use crate::aws::{DataPlane, Failure, Kind};
 use crate::config;
 use crate::rate::Rate;
 use crate::telemetry::{Metrics, Seldom};
@@ -46,7 +46,7 @@ struct Carried {
 
 impl Dispatch {
     pub(super) fn new(
-        sns: aws_sdk_sns::Client,
+        data_plane: DataPlane,
         settings: &config::Publish,
         rate: Arc<Rate>,
         metrics: Arc<Metrics>,
@@ -61,7 +61,7 @@ impl Dispatch {
         Self {
             lanes: Lanes::new(limits),
             rate,
-            caller: Caller { sns, metrics: Arc::clone(&metrics) },
+            caller: Caller { data_plane, metrics: Arc::clone(&metrics) },
             metrics,
             max_attempts: settings.max_attempts,
             calls: JoinSet::new(),

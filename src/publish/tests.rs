@@ -49,7 +49,7 @@ async fn publish(
     let (clients, calls) = clients(move |call, number| answer(number, call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(false));
     let (publisher, run) =
-        Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::clone(&metrics));
+        Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::clone(&metrics));
     let running = tokio::spawn(run);
     let mut tasks = Vec::new();
     for body in bodies {
@@ -87,7 +87,7 @@ async fn a_call_is_billed_by_the_bytes_of_its_entries() {
     let (clients, _) = clients(|call, _| all(call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(true));
     let settings = config::Publish::default();
-    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::default(), Arc::clone(&metrics));
+    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::clone(&metrics));
     tokio::spawn(run);
     let body = "x".repeat(65 * 1024);
     let entry = Entry { customer: Some("acme".into()), ..entry(&body) };
@@ -132,7 +132,7 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
         if call.body.contains("poison") { sns_error(400, "InvalidParameter") } else { all(count) }
     });
     let settings = config::Publish { linger_ms: 1_000, ..Default::default() };
-    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
@@ -171,7 +171,7 @@ async fn an_event_for_two_topics_has_a_verdict_for_each() {
             },
         );
     let (publisher, run) =
-        Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
+        Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = Entry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
     let mut verdicts = publish_all(&publisher, vec![entry("1"), other], &ours()).await;
@@ -184,7 +184,7 @@ async fn an_event_for_two_topics_has_a_verdict_for_each() {
 async fn a_publisher_whose_task_is_gone_confirms_nothing() {
     let (clients, _) = clients(|_, _| all(1));
     let (publisher, run) =
-        Publisher::new(clients.sns, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
+        Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     drop(run);
     let ours = ours();
     let publish = tokio::time::timeout(Duration::from_secs(1), publish_all(&publisher, vec![entry("1")], &ours));
@@ -195,7 +195,7 @@ async fn a_publisher_whose_task_is_gone_confirms_nothing() {
 async fn an_entry_whose_message_got_a_new_owner_while_it_waited_is_not_published() {
     let (clients, calls) = clients(|call, _| all(call.count(".Message=")));
     let settings = config::Publish { linger_ms: 5_000, ..Default::default() };
-    let (publisher, run) = Publisher::new(clients.sns, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let (brief, ours) = (Ownership::for_tests(Duration::from_secs(1)), ours());
     let given_up = publish_all(&publisher, vec![entry("nobody waits")], &ours);

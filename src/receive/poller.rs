@@ -1,15 +1,13 @@
 //! One poller: reserve, long poll, hand over, again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::types::MessageSystemAttributeName as System;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::aws::{Clients, Failure, Kind};
+use crate::aws::{DataPlane, Failure, Kind, data_plane};
 use crate::batch::MAX_ENTRIES;
 use crate::config;
 use crate::publish::Backpressure;
@@ -22,7 +20,7 @@ use crate::visibility::Visibility;
 #[derive(Debug, Clone)]
 pub struct Poller {
     source: Arc<Source>,
-    clients: Clients,
+    data_plane: DataPlane,
     budget: Budget,
     visibility: Visibility,
     metrics: Arc<Metrics>,
@@ -36,7 +34,7 @@ impl Poller {
     pub fn new(
         source: Arc<Source>,
         config: &config::Config,
-        clients: Clients,
+        data_plane: DataPlane,
         budget: Budget,
         visibility: Visibility,
         backpressure: Backpressure,
@@ -44,7 +42,7 @@ impl Poller {
         let metrics = Arc::clone(visibility.metrics());
         Self {
             source,
-            clients,
+            data_plane,
             budget,
             visibility,
             metrics,
@@ -124,29 +122,11 @@ impl Poller {
     }
 
     /// One long poll: the messages, and the time from which their visibility counts.
-    async fn poll(&self) -> Result<(Vec<aws_sdk_sqs::types::Message>, Instant), Failure> {
-        let system = [
-            System::SentTimestamp,
-            System::ApproximateFirstReceiveTimestamp,
-            System::ApproximateReceiveCount,
-            System::MessageGroupId,
-            System::AwsTraceHeader,
-        ];
-        let request = self
-            .clients
-            .long_poll
-            .receive_message()
-            .queue_url(&*self.source.url)
-            .max_number_of_messages(MAX_ENTRIES as i32)
-            .wait_time_seconds(self.wait)
-            .visibility_timeout(self.visibility_timeout)
-            .set_message_system_attribute_names(Some(system.into()))
-            .message_attribute_names("All");
-        let answer = request.send().await;
-        let answer = answer.map(|answer| answer.messages.unwrap_or_default());
+    async fn poll(&self) -> Result<(Vec<data_plane::Message>, Instant), Failure> {
+        let answer = self.data_plane.receive(&self.source.url, self.wait, self.visibility_timeout).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
         self.metrics.transfer("sqs", "ReceiveMessage", bytes, None);
-        Ok((answer.map_err(|error| Failure::of_call(&error))?, Instant::now()))
+        Ok((answer?, Instant::now()))
     }
 
     /// The first failure in a row is news, and so is every tenth.
@@ -164,9 +144,8 @@ impl Poller {
     }
 }
 
-fn size(message: &aws_sdk_sqs::types::Message) -> usize {
-    let no_attributes = HashMap::new();
-    super::size(message.body().unwrap_or_default(), message.message_attributes().unwrap_or(&no_attributes))
+fn size(message: &data_plane::Message) -> usize {
+    super::size(message.body.as_deref().unwrap_or_default(), &message.message_attributes)
 }
 
 /// How long to wait after so many failures in a row: doubling from 200 ms, with jitter, up to 10 s; up to a minute

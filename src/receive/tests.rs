@@ -26,7 +26,7 @@ async fn a_poller_backs_off_while_polls_fail_and_hands_over_what_comes_then() {
     let budget = Budget::new(10, 1 << 20, Arc::clone(&metrics));
     let config = config::Config::default();
     let source = Arc::new(Source::for_tests());
-    let poller = Poller::new(source, &config, clients, budget, visibility, Backpressure::for_tests());
+    let poller = Poller::new(source, &config, clients.data_plane, budget, visibility, Backpressure::for_tests());
 
     let (stop, delivered) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
     let started = Instant::now();
@@ -65,8 +65,14 @@ async fn full_polls_bring_more_pollers_and_empty_ones_send_them_home() {
     let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), Duration::from_secs(30));
     let budget = Budget::new(1_000, 64 << 20, Arc::clone(&metrics));
     let source = Arc::new(Source::for_tests());
-    let poller =
-        Poller::new(source, &config::Config::default(), clients, budget, visibility, Backpressure::for_tests());
+    let poller = Poller::new(
+        source,
+        &config::Config::default(),
+        clients.data_plane,
+        budget,
+        visibility,
+        Backpressure::for_tests(),
+    );
     let (stop, most) = (CancellationToken::new(), Arc::new(Mutex::new(0)));
     let deliver = {
         let (metrics, most) = (Arc::clone(&metrics), Arc::clone(&most));

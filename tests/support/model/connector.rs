@@ -15,7 +15,8 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use protobridge::aws::Clients;
+use protobridge::aws::data_plane::Auth;
+use protobridge::aws::{Clients, DataPlane};
 use protobridge::config;
 use tokio::sync::oneshot;
 
@@ -48,14 +49,16 @@ pub(super) fn clients(world: &World, instance: u32, wait: Duration) -> Clients {
         .retry_partition(sns)
         .timeout_config(timeout(attempt))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(connection);
+        .http_client(connection.clone());
     let long_poll = sqs.clone().timeout_config(timeout(attempt + wait)).retry_config(RetryConfig::disabled());
+    let region = Region::new("eu-west-1");
+    let shared = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(region).build();
     Clients {
+        data_plane: DataPlane::new(&shared, SharedHttpConnector::new(connection), Auth::None, attempt),
         sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
         long_poll: aws_sdk_sqs::Client::from_conf(long_poll.build()),
         sns: aws_sdk_sns::Client::from_conf(sns.build()),
-        // For S3, which this world does not have.
-        shared: SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build(),
+        shared,
     }
 }
 

@@ -1,0 +1,202 @@
+//! The calls that every event costs: ReceiveMessage, PublishBatch and DeleteMessageBatch, without the SDK's clients.
+//!
+//! What the SDK's clients do for a call (configuration, interceptors, endpoint rules, builders, generic serializers) is
+//! most of what an event costs. Here the endpoint is known, a request is written once, and an answer is read once. The
+//! connections, the endpoint rules, the credentials and the signatures are still the SDK's; every other call is a
+//! client's to make.
+//!
+//! One attempt a call. Nothing is decided about another: the caller gets a [`Failure`], the same that a client's call
+//! would give.
+
+mod answer;
+mod clock;
+mod delete;
+mod endpoint;
+mod form;
+mod publish;
+mod receive;
+mod signing;
+mod xml;
+
+use std::collections::HashMap;
+use std::mem::take;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::error::{ErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use http_body_util::{BodyExt as _, Limited};
+use tokio::time::timeout;
+
+pub use receive::{Message, SystemAttributes};
+pub use signing::Auth;
+
+use super::{Failure, Kind, chain};
+use crate::publish::Entry;
+use answer::Answer;
+use clock::Clock;
+use endpoint::Endpoint;
+
+/// More than any answer has: 1 MiB of messages in JSON that escapes every character.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+const USER_AGENT: &str = concat!("protobridge/", env!("CARGO_PKG_VERSION"));
+
+/// Receives, publishes and deletes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DataPlane {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connector: SharedHttpConnector,
+    auth: Auth,
+    attempt: Duration,
+    sqs: Result<Endpoint, Failure>,
+    sns: Result<Endpoint, Failure>,
+    clock: Clock,
+}
+
+/// What is particular to a call.
+struct Call {
+    content_type: &'static str,
+    /// Of a service that is told the operation in a header.
+    target: Option<&'static str>,
+    body: Vec<u8>,
+}
+
+impl Call {
+    fn json(target: &'static str, body: serde_json::Result<Vec<u8>>) -> Result<Self, Failure> {
+        let body = body.map_err(|error| Failure::invalid_entry(&error))?;
+        Ok(Self { content_type: "application/x-amz-json-1.0", target: Some(target), body })
+    }
+}
+
+impl DataPlane {
+    /// Calls over this connector, to the endpoints of these settings; `attempt` is the time for one, connection and
+    /// credentials apart. No call is made yet.
+    pub fn new(shared: &SdkConfig, connector: SharedHttpConnector, auth: Auth, attempt: Duration) -> Self {
+        let (sqs, sns) = (Endpoint::sqs(shared), Endpoint::sns(shared));
+        Self { shared: Arc::new(Shared { connector, auth, attempt, sqs, sns, clock: Clock::default() }) }
+    }
+
+    /// One poll that waits for so many seconds, and hides for so many what it returns.
+    ///
+    /// # Errors
+    /// When there is no answer, or none with messages.
+    pub async fn receive(&self, queue_url: &str, wait: i32, visibility_timeout: i32) -> Result<Vec<Message>, Failure> {
+        let call = Call::json("AmazonSQS.ReceiveMessage", receive::request(queue_url, wait, visibility_timeout))?;
+        let longest = self.shared.attempt + Duration::from_secs(wait.unsigned_abs().into());
+        receive::outcome(&self.send(&self.shared.sqs, call, longest).await?)
+    }
+
+    /// Publishes a batch. What comes back are the entries that failed, by index; one that the answer leaves out has.
+    ///
+    /// # Errors
+    /// When the call failed as a whole, or there is no answer.
+    pub async fn publish<'e>(
+        &self,
+        topic: &str,
+        entries: impl ExactSizeIterator<Item = &'e Entry> + Clone,
+    ) -> Result<HashMap<usize, Failure>, Failure> {
+        let count = entries.len();
+        let body = publish::form(topic, entries);
+        let call = Call { content_type: "application/x-www-form-urlencoded", target: None, body };
+        publish::outcome(&self.send(&self.shared.sns, call, self.shared.attempt).await?, count)
+    }
+
+    /// Deletes messages of one queue by their receipt handles. What comes back are those that failed, by index; one that
+    /// the answer leaves out has.
+    ///
+    /// # Errors
+    /// When the call failed as a whole, or there is no answer.
+    pub async fn delete<'h>(
+        &self,
+        queue_url: &'h str,
+        handles: impl ExactSizeIterator<Item = &'h str>,
+    ) -> Result<HashMap<usize, Failure>, Failure> {
+        let count = handles.len();
+        let call = Call::json("AmazonSQS.DeleteMessageBatch", delete::request(queue_url, handles))?;
+        delete::outcome(&self.send(&self.shared.sqs, call, self.shared.attempt).await?, count)
+    }
+
+    /// Sends a call, and waits so long for the whole answer.
+    async fn send(&self, to: &Result<Endpoint, Failure>, call: Call, longest: Duration) -> Result<Answer, Failure> {
+        let endpoint = to.as_ref().map_err(Clone::clone)?;
+        let request = self.request(endpoint, call).await?;
+        // A connection that fails is not used again.
+        let connection = CaptureSmithyConnection::new();
+        let result = match timeout(longest, self.exchange(request, &connection)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::of_no_answer(&format!("no answer within {longest:?}"))),
+        };
+        if result.as_ref().map_or(true, |answer| answer.status >= 500)
+            && let Some(connection) = connection.get()
+        {
+            connection.poison();
+        }
+        if let Ok(answer) = &result
+            && matches!(answer.status, 400..=403)
+            && let Some(date) = answer.headers.get("date")
+        {
+            self.shared.clock.learn(date, SystemTime::now());
+        }
+        result
+    }
+
+    async fn request(&self, endpoint: &Endpoint, call: Call) -> Result<HttpRequest, Failure> {
+        let invalid = |error: &(dyn std::error::Error + 'static)| Failure::of_no_answer(&chain(error));
+        let Call { content_type, target, body } = call;
+        let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_method("POST").map_err(|error| invalid(&error))?;
+        let Ok(()) = request.set_uri(endpoint.uri.clone());
+        request.headers_mut().insert("content-type", content_type);
+        if let Some(target) = target {
+            request.headers_mut().insert("x-amz-target", target);
+        }
+        if let Auth::Signed(credentials) = &self.shared.auth {
+            let credentials = credentials.get().await.map_err(|error| invalid(&error))?;
+            let now = self.shared.clock.now();
+            signing::add_signature(&mut request, &body, endpoint, &credentials.identity, now)
+                .map_err(|error| invalid(&*error))?;
+        }
+        if target.is_some() {
+            // SQS then says its older error codes, too.
+            request.headers_mut().insert("x-amzn-query-mode", "true");
+        }
+        request.headers_mut().insert("content-length", body.len().to_string());
+        request.headers_mut().insert("user-agent", USER_AGENT);
+        *request.body_mut() = SdkBody::from(body);
+        Ok(request)
+    }
+
+    async fn exchange(
+        &self,
+        mut request: HttpRequest,
+        connection: &CaptureSmithyConnection,
+    ) -> Result<Answer, Failure> {
+        request.add_extension(connection.clone());
+        let mut response: HttpResponse = match self.shared.connector.call(request).await {
+            Ok(response) => response,
+            // What a client's call would say.
+            Err(error) => return Err(Failure::of_call(&SdkError::<ErrorMetadata, _>::dispatch_failure(error))),
+        };
+        let (status, headers) = (response.status().as_u16(), take(response.headers_mut()));
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| Failure {
+            kind: Kind::Transient,
+            code: None,
+            message: format!("the answer breaks off: {}", chain(&*error)),
+            request_id: None,
+        })?;
+        Ok(Answer { status, headers, body: body.to_bytes() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! SQS DeleteMessageBatch: JSON there and back
+//! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html>).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::answer::{Answer, failed_entries};
+use crate::aws::Failure;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request<'r> {
+    queue_url: &'r str,
+    entries: Vec<Entry<'r>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'r> {
+    #[serde(serialize_with = "as_text")]
+    id: usize,
+    receipt_handle: &'r str,
+}
+
+fn as_text<S: Serializer>(id: &usize, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(id)
+}
+
+/// The body of one call. An entry's id is its index.
+///
+/// # Errors
+/// Never; what is written is text.
+pub(super) fn request<'r>(queue_url: &'r str, handles: impl Iterator<Item = &'r str>) -> serde_json::Result<Vec<u8>> {
+    let entries = handles.enumerate().map(|(id, receipt_handle)| Entry { id, receipt_handle });
+    serde_json::to_vec(&Request { queue_url, entries: entries.collect() })
+}
+
+/// Of a call with so many entries those that failed, by index. An entry that the answer leaves out has failed, too.
+///
+/// # Errors
+/// When the call failed as a whole, or nobody knows.
+pub(super) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Output<'o> {
+        #[serde(borrow)]
+        successful: Option<Vec<Successful<'o>>>,
+        #[serde(borrow)]
+        failed: Option<Vec<Failed<'o>>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Successful<'o> {
+        #[serde(borrow)]
+        id: Cow<'o, str>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Failed<'o> {
+        #[serde(borrow)]
+        id: Cow<'o, str>,
+        code: Option<String>,
+        message: Option<String>,
+        sender_fault: Option<bool>,
+    }
+    if !answer.is_success() {
+        return Err(answer.sqs_failure());
+    }
+    let output: Output<'_> = serde_json::from_slice(&answer.body).map_err(|error| answer.unreadable(error))?;
+    let (successful, failed) = (output.successful.unwrap_or_default(), output.failed.unwrap_or_default());
+    let failed = failed.iter().map(|entry| {
+        let (code, sender_fault) = (entry.code.as_deref().unwrap_or_default(), entry.sender_fault.unwrap_or_default());
+        (&*entry.id, Failure::of_entry(code, entry.message.as_deref(), sender_fault))
+    });
+    Ok(failed_entries(entries, successful.iter().map(|entry| &*entry.id), failed))
+}

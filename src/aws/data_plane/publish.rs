@@ -1,0 +1,104 @@
+//! SNS PublishBatch: form fields there, XML back
+//! (<https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>).
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::mem::take;
+
+use super::answer::{Answer, failed_entries};
+use super::form::escape_into;
+use super::xml::{self, Malformed, Tag};
+use crate::aws::Failure;
+use crate::publish::Entry;
+
+/// About what the names of an entry's fields take, and those of an attribute's.
+const NAMES: usize = 256;
+
+/// The form of one call. An entry's id is its index.
+pub(super) fn form<'e>(topic: &str, entries: impl Iterator<Item = &'e Entry> + Clone) -> Vec<u8> {
+    let room = |entry: &Entry| 2 * entry.size() + NAMES * (1 + entry.attributes.iter().count());
+    let mut form = Vec::with_capacity(NAMES + entries.clone().map(room).sum::<usize>());
+    form.extend_from_slice(b"Action=PublishBatch&Version=2010-03-31&TopicArn=");
+    escape_into(&mut form, topic);
+    let (mut prefix, mut id) = (String::new(), String::new());
+    for (index, entry) in entries.enumerate() {
+        id.clear();
+        prefix.clear();
+        // Writing to a String does not fail.
+        let _ = write!(id, "{index}");
+        let _ = write!(prefix, "&PublishBatchRequestEntries.member.{}.", index + 1);
+        field(&mut form, &prefix, "Id", &id);
+        field(&mut form, &prefix, "Message", &entry.body);
+        let entry_prefix = prefix.len();
+        for (index, (name, value)) in entry.attributes.iter().enumerate() {
+            let _ = write!(prefix, "MessageAttributes.entry.{}.", index + 1);
+            field(&mut form, &prefix, "Name", name);
+            field(&mut form, &prefix, "Value.DataType", "String");
+            field(&mut form, &prefix, "Value.StringValue", value);
+            prefix.truncate(entry_prefix);
+        }
+        if let Some(id) = &entry.deduplication_id {
+            field(&mut form, &prefix, "MessageDeduplicationId", id);
+        }
+        if let Some(group) = &entry.group {
+            field(&mut form, &prefix, "MessageGroupId", group);
+        }
+    }
+    form
+}
+
+/// One field; all but the value is plain already.
+fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
+    form.extend_from_slice(prefix.as_bytes());
+    form.extend_from_slice(name.as_bytes());
+    form.push(b'=');
+    escape_into(form, value);
+}
+
+/// Of a call with so many entries those that failed, by index. An entry that the answer leaves out has failed, too.
+///
+/// # Errors
+/// When the call failed as a whole, or nobody knows.
+pub(super) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+    if !answer.is_success() {
+        return Err(answer.sns_failure());
+    }
+    let read = read(&answer.body).map_err(|error| answer.unreadable(error))?;
+    let failed = read
+        .failed
+        .iter()
+        .map(|entry| (&*entry.id, Failure::of_entry(&entry.code, entry.message.as_deref(), entry.sender_fault)));
+    Ok(failed_entries(entries, read.successful.iter().map(String::as_str), failed))
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    successful: Vec<String>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Default)]
+struct Failed {
+    id: String,
+    code: String,
+    message: Option<String>,
+    sender_fault: bool,
+}
+
+fn read(body: &[u8]) -> Result<Read, Malformed> {
+    let (mut read, mut failed, mut has_result) = (Read::default(), Failed::default(), false);
+    xml::read(body, |path, text| {
+        let [Tag::PublishBatchResponse, Tag::PublishBatchResult, inner @ ..] = path else { return };
+        match inner {
+            [] => has_result = true,
+            [Tag::Successful, Tag::Member, Tag::Id] => read.successful.push(text.to_owned()),
+            [Tag::Failed, Tag::Member, Tag::Id] => text.clone_into(&mut failed.id),
+            [Tag::Failed, Tag::Member, Tag::Code] => text.clone_into(&mut failed.code),
+            [Tag::Failed, Tag::Member, Tag::Message] => failed.message = Some(text.to_owned()),
+            [Tag::Failed, Tag::Member, Tag::SenderFault] => failed.sender_fault = text.trim() == "true",
+            [Tag::Failed, Tag::Member] => read.failed.push(take(&mut failed)),
+            _ => {}
+        }
+    })?;
+    if has_result { Ok(read) } else { Err(Malformed::Unexpected) }
+}

@@ -1,0 +1,113 @@
+use std::sync::Mutex;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials as Found, SharedCredentialsProvider};
+
+use super::*;
+use crate::aws::scripted::{self, sharing};
+use crate::dedupe::Pair;
+use crate::publish::{Attributes, Entry};
+
+mod answers;
+mod calls;
+mod requests;
+
+const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/1/orders";
+const TOPIC: &str = "arn:aws:sns:eu-west-1:1:acme";
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// A request as a connector gets it.
+#[derive(Debug, Clone)]
+struct Sent {
+    uri: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Sent {
+    fn of(request: &HttpRequest) -> Self {
+        Self {
+            uri: request.uri().to_owned(),
+            headers: request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap(),
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What every client of SQS and SNS gets in these tests, ours and the SDK's.
+#[derive(Clone)]
+struct World {
+    shared: SdkConfig,
+    connector: SharedHttpConnector,
+    sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+impl World {
+    /// Answers every call with this.
+    fn answering(status: u16, headers: &'static [(&'static str, &'static str)], body: &str) -> Self {
+        let body = body.to_owned();
+        Self::scripted(move || {
+            let mut response = HttpResponse::new(status.try_into().unwrap(), body.clone().into());
+            for (name, value) in headers {
+                response.headers_mut().insert(*name, *value);
+            }
+            response
+        })
+    }
+
+    fn scripted(answer: impl Fn() -> HttpResponse + Send + Sync + 'static) -> Self {
+        let sent = Arc::<Mutex<Vec<Sent>>>::default();
+        let record = Arc::clone(&sent);
+        let connector = scripted::connector(move |request| {
+            record.lock().unwrap().push(Sent::of(request));
+            answer()
+        });
+        let credentials = Found::new("key", "secret", Some("token/+=".into()), None, "tests");
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .http_client(sharing(connector.clone()))
+            .build();
+        Self { shared, connector, sent }
+    }
+
+    fn data_plane(&self) -> DataPlane {
+        DataPlane::new(&self.shared, self.connector.clone(), Auth::of(&self.shared), ATTEMPT)
+    }
+
+    fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.shared)
+    }
+
+    fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.shared)
+    }
+
+    /// What was sent since this was asked last.
+    fn sent(&self) -> Vec<Sent> {
+        std::mem::take(&mut *self.sent.lock().unwrap())
+    }
+}
+
+fn entry(body: &str, attributes: &[(&'static str, &str)], fifo: Option<(&str, &str)>) -> Entry {
+    let mut all = Attributes::default();
+    for (name, value) in attributes {
+        all.add(name, (*value).to_owned());
+    }
+    Entry {
+        topic: TOPIC.into(),
+        customer: None,
+        event_type: "shop.v1.OrderPlaced".into(),
+        body: Arc::new(body.to_owned()),
+        attributes: all,
+        group: fifo.map(|(group, _)| group.to_owned()),
+        deduplication_id: fifo.map(|(_, id)| id.to_owned()),
+        pair: Pair::new("shop.v1.OrderPlaced", "e-1", "acme"),
+    }
+}

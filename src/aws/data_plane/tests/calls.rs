@@ -1,0 +1,131 @@
+//! Calls that are not made, not answered, or teach something.
+
+use aws_smithy_runtime_api::client::connection::ConnectionMetadata;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::time::Instant;
+
+use super::*;
+
+/// A connection of which each call meets this fate.
+#[derive(Debug, Clone)]
+enum Fate {
+    Silence,
+    Reset,
+    Answer { status: u16, poisoned: Arc<AtomicUsize> },
+}
+
+impl HttpConnector for Fate {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        match self {
+            Self::Silence => HttpConnectorFuture::new(std::future::pending()),
+            Self::Reset => HttpConnectorFuture::ready(Err(ConnectorError::io("connection reset by peer".into()))),
+            Self::Answer { status, poisoned } => {
+                let poisoned = Arc::clone(poisoned);
+                request.extension::<CaptureSmithyConnection>().unwrap().set_connection_retriever(move || {
+                    let poisoned = Arc::clone(&poisoned);
+                    let poison = move || {
+                        poisoned.fetch_add(1, Ordering::Relaxed);
+                    };
+                    Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
+                });
+                HttpConnectorFuture::ready(Ok(HttpResponse::new((*status).try_into().unwrap(), "{}".into())))
+            }
+        }
+    }
+}
+
+fn data_plane(fate: Fate) -> DataPlane {
+    let world = World::answering(200, &[], "");
+    DataPlane::new(&world.shared, SharedHttpConnector::new(fate), Auth::None, ATTEMPT)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_answered_fails_after_its_time() {
+    let silent = data_plane(Fate::Silence);
+    for (wait, longest, message) in [(0, ATTEMPT, "no answer within 10s"), (20, ATTEMPT * 3, "no answer within 30s")] {
+        let started = Instant::now();
+        let failure = silent.receive(QUEUE, wait, 30).await.unwrap_err();
+        assert_eq!((failure.kind, &*failure.message, started.elapsed()), (Kind::Transient, message, longest));
+    }
+    let started = Instant::now();
+    silent.publish(TOPIC, [entry("{}", &[], None)].iter()).await.unwrap_err();
+    silent.delete(QUEUE, ["r"].into_iter()).await.unwrap_err();
+    assert_eq!(started.elapsed(), 2 * ATTEMPT);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_what_the_sdk_says_of_it() {
+    let failure = data_plane(Fate::Reset).receive(QUEUE, 0, 30).await.unwrap_err();
+    let world = World::answering(200, &[], "");
+    let shared = world.shared.into_builder().http_client(sharing(SharedHttpConnector::new(Fate::Reset))).build();
+    let sdk = aws_sdk_sqs::Client::new(&shared).receive_message().queue_url(QUEUE).send().await.unwrap_err();
+    let sdk = Failure::of_call(&sdk);
+    assert_eq!((failure.kind, &failure.message), (sdk.kind, &sdk.message));
+    assert_eq!(failure.kind, Kind::Transient);
+}
+
+#[tokio::test]
+async fn a_connection_to_a_host_that_fails_is_not_used_again() {
+    for (status, expected) in [(200, 0), (400, 0), (500, 1), (503, 1)] {
+        let poisoned = Arc::<AtomicUsize>::default();
+        let _any = data_plane(Fate::Answer { status, poisoned: Arc::clone(&poisoned) }).receive(QUEUE, 0, 30).await;
+        assert_eq!(poisoned.load(Ordering::Relaxed), expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let spaces = " ".repeat(MAX_ANSWER_BYTES);
+    assert!(
+        World::answering(200, &[], &format!("{}{{}}", &spaces[2..])).data_plane().receive(QUEUE, 0, 30).await.is_ok()
+    );
+    let failure =
+        World::answering(200, &[], &format!("{spaces}{{}}")).data_plane().receive(QUEUE, 0, 30).await.unwrap_err();
+    assert_eq!((failure.kind, &*failure.message), (Kind::Transient, "the answer breaks off: length limit exceeded"));
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_is_sent() {
+    let world = World::answering(200, &[], "{}");
+    let mut builder = world.shared.to_builder();
+    builder.set_credentials_provider(None);
+    let shared = builder.build();
+    let data_plane = DataPlane::new(&shared, world.connector.clone(), Auth::of(&shared), ATTEMPT);
+    let failure = data_plane.receive(QUEUE, 0, 30).await.unwrap_err();
+    assert_eq!((failure.kind, &*failure.message), (Kind::Denied, "no AWS credentials found"));
+    assert_eq!(world.sent().len(), 0);
+
+    let unsigned = DataPlane::new(&shared, world.connector.clone(), Auth::None, ATTEMPT);
+    assert_eq!(unsigned.receive(QUEUE, 0, 30).await.unwrap().len(), 0);
+    assert_eq!(world.sent()[0].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn without_a_region_every_call_fails_as_it_does_with_the_sdk() {
+    let world = World::answering(200, &[], "{}");
+    let mut builder = world.shared.to_builder();
+    builder.set_region(None);
+    let shared = builder.build();
+    let data_plane = DataPlane::new(&shared, world.connector.clone(), Auth::of(&shared), ATTEMPT);
+    let ours = data_plane.receive(QUEUE, 0, 30).await.unwrap_err();
+    let sdk = aws_sdk_sqs::Client::new(&shared).receive_message().queue_url(QUEUE).send().await.unwrap_err();
+    assert_eq!(ours.kind, Failure::of_call(&sdk).kind);
+    assert!(ours.message.contains("Missing Region"), "{ours}");
+    assert_eq!(data_plane.publish(TOPIC, [].iter()).await.unwrap_err().message, ours.message);
+    assert_eq!(world.sent().len(), 0);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_corrected_after_the_first_refusal() {
+    let world =
+        World::answering(403, &[("date", "Fri, 01 Jan 2100 00:00:00 GMT")], r#"{"__type":"SignatureDoesNotMatch"}"#);
+    let data_plane = world.data_plane();
+    for _ in 0..2 {
+        assert_eq!(data_plane.receive(QUEUE, 0, 30).await.unwrap_err().kind, Kind::Denied);
+    }
+    let [first, second] = &world.sent()[..] else { panic!("two calls") };
+    assert!(!first.header("x-amz-date").unwrap().starts_with("2100"));
+    assert!(second.header("x-amz-date").unwrap().starts_with("21000101T0000"));
+}

@@ -1,0 +1,240 @@
+//! What is sent, beside what the SDK's clients send.
+
+use std::collections::BTreeSet;
+use std::time::UNIX_EPOCH;
+
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName as System};
+use aws_smithy_types::endpoint::EndpointAuthScheme;
+use aws_types::origin::Origin;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use super::*;
+
+/// Sends an empty answer, which is none; what counts is the request.
+fn world() -> World {
+    World::answering(200, &[], "")
+}
+
+async fn publish(world: &World, topic: &str, entries: &[Entry]) -> (Sent, Sent) {
+    let _ours = world.data_plane().publish(topic, entries.iter()).await;
+    let ours = world.sent().remove(0);
+    let mut request = world.sns().publish_batch().topic_arn(topic);
+    for (index, entry) in entries.iter().enumerate() {
+        let mut sdk = PublishBatchRequestEntry::builder()
+            .id(index.to_string())
+            .message(&*entry.body)
+            .set_message_group_id(entry.group.clone())
+            .set_message_deduplication_id(entry.deduplication_id.clone());
+        for (name, value) in entry.attributes.iter() {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap();
+            sdk = sdk.message_attributes(name, value);
+        }
+        request = request.publish_batch_request_entries(sdk.build().unwrap());
+    }
+    let _sdk = request.send().await;
+    (ours, world.sent().remove(0))
+}
+
+fn assert_same_head(ours: &Sent, sdk: &Sent) {
+    assert_eq!(ours.uri, sdk.uri);
+    for name in ["content-type", "content-length", "x-amz-target", "x-amzn-query-mode", "x-amz-security-token"] {
+        assert_eq!(ours.header(name), sdk.header(name), "{name}");
+    }
+    assert_eq!(ours.header("user-agent"), Some(USER_AGENT));
+}
+
+#[tokio::test]
+async fn a_form_is_byte_for_byte_that_of_the_sdk() {
+    let hostile = "+ & = % ~ * - _ . / ? # [ ] ( ) ' \" \\ { } : , ; @ ! $ \t\n\r ö € 𝄞 \u{7f} %20 &amp; a";
+    let long = "{\"id\":\"".repeat(1_000);
+    let entries = [
+        entry(hostile, &[], None),
+        entry("{}", &[("event-id", hostile)], Some((hostile, "id&=1"))),
+        entry(&long, &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")], None),
+        entry("", &[], Some(("g", "d"))),
+    ];
+    let (ours, sdk) = publish(&world(), "arn:aws:sns:eu-west-1:1:acme.fifo", &entries).await;
+    assert_eq!(ours.body, sdk.body);
+    assert!(ours.body.starts_with("Action=PublishBatch&Version=2010-03-31&TopicArn=arn%3Aaws%3Asns%3A"));
+    assert_same_head(&ours, &sdk);
+}
+
+#[tokio::test]
+async fn the_attributes_of_an_entry_are_those_of_the_sdk_in_our_order() {
+    let attributes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(|name| (name, "x y&z"));
+    let entries: Vec<_> = (0..10).map(|index| entry(&format!("{{{index}}}"), &attributes, None)).collect();
+    let (ours, sdk) = publish(&world(), TOPIC, &entries).await;
+    assert_eq!(ours.body.len(), sdk.body.len());
+    // The SDK numbers them at random: each is known by its entry, its name, and what else is said under its number.
+    let attributes = |sent: &Sent| -> BTreeSet<Vec<String>> {
+        let field = |entry: usize, attribute: usize, name: &str| {
+            let name =
+                format!("&PublishBatchRequestEntries.member.{entry}.MessageAttributes.entry.{attribute}.{name}=");
+            let after = sent.body.split_once(&name).unwrap_or_else(|| panic!("no {name}")).1;
+            after.split('&').next().unwrap().to_owned()
+        };
+        let all = (1..=10).flat_map(|entry| (1..=10).map(move |attribute| (entry, attribute)));
+        all.map(|(entry, attribute)| {
+            let names = ["Name", "Value.DataType", "Value.StringValue"];
+            let mut known = vec![entry.to_string()];
+            known.extend(names.map(|name| field(entry, attribute, name)));
+            known
+        })
+        .collect()
+    };
+    assert_eq!(attributes(&ours).len(), 100);
+    assert_eq!(attributes(&ours), attributes(&sdk));
+    let pairs = |sent: &Sent| {
+        sent.body.split('&').map(str::to_owned).filter(|pair| !pair.contains(".MessageAttributes.")).collect::<Vec<_>>()
+    };
+    assert_eq!(pairs(&ours), pairs(&sdk));
+    assert_same_head(&ours, &sdk);
+}
+
+#[tokio::test]
+async fn a_poll_is_that_of_the_sdk() {
+    let world = world();
+    let _ours = world.data_plane().receive(QUEUE, 20, 120).await;
+    let ours = world.sent().remove(0);
+    let system = [
+        System::SentTimestamp,
+        System::ApproximateFirstReceiveTimestamp,
+        System::ApproximateReceiveCount,
+        System::MessageGroupId,
+        System::AwsTraceHeader,
+    ];
+    let request = world.sqs().receive_message().queue_url(QUEUE).max_number_of_messages(10).wait_time_seconds(20);
+    let request = request.visibility_timeout(120).set_message_system_attribute_names(Some(system.into()));
+    let _sdk = request.message_attribute_names("All").send().await;
+    let sdk = world.sent().remove(0);
+    let json = |sent: &Sent| serde_json::from_str::<serde_json::Value>(&sent.body).unwrap();
+    assert_eq!(json(&ours), json(&sdk));
+    assert_same_head(&ours, &sdk);
+}
+
+#[tokio::test]
+async fn a_delete_is_that_of_the_sdk() {
+    let world = world();
+    let handles = ["AQEB+/=", "\"quoted\"\\", "ö\n"];
+    let _ours = world.data_plane().delete(QUEUE, handles.into_iter()).await;
+    let ours = world.sent().remove(0);
+    let mut request = world.sqs().delete_message_batch().queue_url(QUEUE);
+    for (index, handle) in handles.into_iter().enumerate() {
+        let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle);
+        request = request.entries(entry.build().unwrap());
+    }
+    let _sdk = request.send().await;
+    let sdk = world.sent().remove(0);
+    assert_eq!(ours.body, sdk.body);
+    assert_same_head(&ours, &sdk);
+}
+
+#[test]
+fn the_signature_is_the_one_that_the_rules_give() {
+    let endpoint = Endpoint::sqs(&world().shared).unwrap();
+    let body = r#"{"QueueUrl":"q"}"#;
+    // By Python's hmac and hashlib, from the canonical request written by hand.
+    for (token, signed, signature) in [
+        (
+            None,
+            "content-type;host;x-amz-date;x-amz-target",
+            "273e689b44069ef7300752ced641a32cc075445483aeb8f6432698dbe9927517",
+        ),
+        (
+            Some("token/+="),
+            "content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
+            "0c21cc45d36a408f84b7865a7bd6c6bde805cec5fde09fa2228a0041c8336f5e",
+        ),
+    ] {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        let Ok(()) = request.set_uri(endpoint.uri.clone());
+        request.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+        request.headers_mut().insert("x-amz-target", "AmazonSQS.ReceiveMessage");
+        let credentials = Found::new("key", "secret", token.map(str::to_owned), None, "tests");
+        let at = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        signing::add_signature(&mut request, body.as_bytes(), &endpoint, &credentials.into(), at).unwrap();
+        let expected = format!(
+            "AWS4-HMAC-SHA256 Credential=key/20260101/eu-west-1/sqs/aws4_request, SignedHeaders={signed}, Signature={signature}"
+        );
+        assert_eq!(request.headers().get("authorization"), Some(&*expected));
+        assert_eq!(request.headers().get("x-amz-date"), Some("20260101T000000Z"));
+        assert_eq!(request.headers().get("x-amz-security-token"), token);
+    }
+}
+
+#[tokio::test]
+async fn calls_are_signed_for_their_service_with_what_counts_of_them() {
+    let world = world();
+    let _none = world.data_plane().receive(QUEUE, 0, 30).await;
+    let _none = world.data_plane().publish(TOPIC, [entry("{}", &[], None)].iter()).await;
+    for (sent, service, headers) in world
+        .sent()
+        .iter()
+        .zip(["sqs", "sns"])
+        .zip([
+            "content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
+            "content-type;host;x-amz-date;x-amz-security-token",
+        ])
+        .map(|((sent, service), headers)| (sent, service, headers))
+    {
+        let authorization = sent.header("authorization").unwrap();
+        assert!(authorization.contains(&format!("/eu-west-1/{service}/aws4_request")), "{authorization}");
+        assert!(authorization.contains(&format!("SignedHeaders={headers},")), "{authorization}");
+    }
+}
+
+#[derive(Debug)]
+struct Variables(&'static [(&'static str, &'static str)]);
+
+impl LoadServiceConfig for Variables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let name = format!("{}_{}", key.env(), key.service_id());
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    }
+}
+
+#[tokio::test]
+async fn calls_go_where_those_of_the_sdk_go() {
+    let builder = || world().shared.into_builder();
+    let region = |name: &'static str| builder().region(Region::new(name));
+    let mut both = builder().endpoint_url("http://all:1");
+    both.insert_origin("endpoint_url", Origin::shared_environment_variable());
+    let mut configured = builder().endpoint_url("http://all:1");
+    configured.insert_origin("endpoint_url", Origin::shared_config());
+    let variables = Variables(&[("AWS_ENDPOINT_URL_SQS", "http://sqs:2/path")]);
+    let other = Variables(&[("AWS_ENDPOINT_URL_SQS", "http://sqs:2/path")]);
+    for (shared, sqs, sns) in [
+        (region("eu-west-1"), "https://sqs.eu-west-1.amazonaws.com/", "https://sns.eu-west-1.amazonaws.com/"),
+        (region("cn-north-1"), "https://sqs.cn-north-1.amazonaws.com.cn/", "https://sns.cn-north-1.amazonaws.com.cn/"),
+        (
+            region("us-east-1").use_fips(true),
+            "https://sqs-fips.us-east-1.amazonaws.com/",
+            "https://sns-fips.us-east-1.amazonaws.com/",
+        ),
+        (region("eu-west-1").use_dual_stack(true), "https://sqs.eu-west-1.api.aws/", "https://sns.eu-west-1.api.aws/"),
+        (builder().endpoint_url("http://localhost:4566"), "http://localhost:4566/", "http://localhost:4566/"),
+        (builder().endpoint_url("http://localhost/a/b/"), "http://localhost/a/b/", "http://localhost/a/b/"),
+        (both.service_config(variables), "http://sqs:2/path/", "http://all:1/"),
+        (configured.service_config(other), "http://all:1/", "http://all:1/"),
+    ] {
+        let sent = world();
+        let shared = shared.http_client(sharing(sent.connector.clone())).build();
+        let data_plane = DataPlane::new(&shared, sent.connector.clone(), Auth::of(&shared), ATTEMPT);
+        let _none = data_plane.receive(QUEUE, 0, 30).await;
+        let _none = aws_sdk_sqs::Client::new(&shared).receive_message().queue_url(QUEUE).send().await;
+        let _none = data_plane.publish(TOPIC, [].iter()).await;
+        let _none = aws_sdk_sns::Client::new(&shared).publish_batch().topic_arn(TOPIC).send().await;
+        let uris: Vec<_> = sent.sent().into_iter().map(|sent| sent.uri).collect();
+        assert_eq!(uris, [sqs, sqs, sns, sns]);
+    }
+}
+
+#[test]
+fn the_endpoint_may_say_what_signatures_are_for() {
+    let scheme = EndpointAuthScheme::with_capacity("sigv4", 2).put("signingRegion", "us-east-1".to_owned());
+    let resolved = aws_smithy_types::endpoint::Endpoint::builder().url("https://sqs.example/");
+    let resolved = resolved.auth_scheme(scheme.put("signingName", "queue".to_owned())).build();
+    let endpoint = Endpoint::new(&resolved, &world().shared, "sqs").unwrap();
+    assert_eq!((&*endpoint.region, &*endpoint.service), ("us-east-1", "queue"));
+}
