@@ -78,8 +78,8 @@ impl Call {
 }
 
 impl DataPlane {
-    /// Calls over this connector, to the endpoints of these settings; `attempt` is the time for one, connection and
-    /// credentials apart. No call is made yet.
+    /// Calls over this connector, to the endpoints of these settings; `attempt` is the time for one once there are
+    /// credentials, that of a poll apart in which it waits. No call is made yet.
     pub fn new(shared: &SdkConfig, connector: SharedHttpConnector, auth: Auth, attempt: Duration) -> Self {
         let (sqs, sns) = (Endpoint::sqs(shared), Endpoint::sns(shared));
         Self { shared: Arc::new(Shared { connector, auth, attempt, sqs, sns, clock: Clock::default() }) }
@@ -88,7 +88,7 @@ impl DataPlane {
     /// One poll that waits for so many seconds, and hides for so many what it returns.
     ///
     /// # Errors
-    /// When there is no answer, or none with messages.
+    /// When the call failed, or there is no answer.
     pub async fn receive(&self, queue_url: &str, wait: i32, visibility_timeout: i32) -> Result<Vec<Message>, Failure> {
         let call = Call::json("AmazonSQS.ReceiveMessage", receive::request(queue_url, wait, visibility_timeout))?;
         let longest = self.shared.attempt + Duration::from_secs(wait.unsigned_abs().into());
