@@ -90,7 +90,8 @@ pub struct Aws {
     /// Longest time for one attempt of a call, in milliseconds; a long poll gets its wait time on top.
     #[schemars(range(min = 1))]
     pub attempt_timeout_ms: u64,
-    /// How often the SDK tries one call before it reports the failure, the first attempt included.
+    /// How often a call is tried before it counts as failed, the first attempt included. Receives, publishes and deletes are
+    /// tried once: what becomes of their messages is decided message by message.
     #[schemars(range(min = 1, max = 20))]
     pub max_attempts: u32,
 }

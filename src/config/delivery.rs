@@ -19,7 +19,8 @@ pub struct Receive {
     /// How long one poll waits for a message, in seconds. SQS allows 20 at most; 0 is a short poll and costs more.
     #[schemars(range(min = 0, max = 20))]
     pub wait_seconds: u32,
-    /// Most messages that are received and not yet finished, over all queues.
+    /// Most messages that are received and not yet finished, over all queues. There are fewer where more full batches
+    /// wait for a publish than are being published: receiving waits for that.
     #[schemars(range(min = 10))]
     pub max_in_flight_messages: usize,
     /// Most bytes of message bodies and attributes that are received and not yet finished, over all queues. A poll
@@ -36,7 +37,7 @@ impl Default for Receive {
     fn default() -> Self {
         Self {
             min_pollers: 1,
-            max_pollers: 8,
+            max_pollers: 16,
             wait_seconds: 20,
             max_in_flight_messages: 2_000,
             max_in_flight_bytes: 64 * 1024 * 1024,
@@ -88,8 +89,8 @@ impl Default for Publish {
         Self {
             linger_ms: 10,
             max_batch_bytes: 256 * 1024,
-            max_concurrent_calls: 32,
-            max_concurrent_calls_per_topic: 8,
+            max_concurrent_calls: 64,
+            max_concurrent_calls_per_topic: 16,
             max_attempts: 4,
         }
     }

@@ -17,7 +17,7 @@ use crate::{emulator, floor, goals, plot};
 /// Measures protobridge from the outside: speed, cost, memory, latency, and that nothing is lost or comes twice.
 ///
 /// The service runs as the process that it is in production, against an emulator of SQS and SNS that is a process of its
-/// own, and beside the floor: a loop of nothing but the calls that have to be made, with the same SDK.
+/// own, and beside the floor: a loop of nothing but the calls that have to be made, with the SDK's clients.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {

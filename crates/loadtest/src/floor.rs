@@ -1,9 +1,9 @@
-//! The floor: nothing but the calls that have to be made, with the SDK that the service uses.
+//! The floor: nothing but the calls that have to be made, with the clients of the AWS SDK.
 //!
 //! Receive ten, publish them, delete them, again. The bodies and attributes are those that the service publishes, but
-//! the bodies lie ready. What this costs an event the service cannot go below as long as it makes its calls by this
-//! SDK; what it costs more is its own doing. The clients are set up here once more, not taken from the service: the
-//! yardstick must not grow with what it measures.
+//! the bodies lie ready. It is what an event costs at least whoever makes these calls with the SDK's clients; the service
+//! has a data plane of its own for them, so that it can be below. The clients are set up here once more, not taken from
+//! the service: the yardstick must not change with what it measures.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
