@@ -187,9 +187,7 @@ impl Failure {
     pub(crate) fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
         let kind = match classify_code(code.unwrap_or_default()) {
             Some(kind) => kind,
-            None if status == 429 => Kind::Throttled,
-            None if status >= 500 => Kind::Transient,
-            None => Kind::Refused,
+            None => classify_status(status, code.is_some()),
         };
         Self { kind, code: code.map(str::to_owned), message, request_id: request_id.map(str::to_owned) }
     }
@@ -230,9 +228,27 @@ impl Failure {
         self.code.as_deref().unwrap_or("none")
     }
 
+    /// Whether somebody answered.
+    pub fn is_answer(&self) -> bool {
+        self.code.is_some() || self.request_id.is_some()
+    }
+
     /// Whether the same request may succeed a moment later.
     pub fn is_passing(&self) -> bool {
         matches!(self.kind, Kind::Throttled | Kind::Transient)
+    }
+}
+
+/// What a status means with a code that is not known, or without one: then it may be that of a proxy, which says nothing
+/// about the request.
+fn classify_status(status: u16, has_code: bool) -> Kind {
+    match status {
+        429 => Kind::Throttled,
+        401 | 403 | 407 => Kind::Denied,
+        404 => Kind::NotFound,
+        400 | 413 => Kind::Refused,
+        402..500 if status != 408 && has_code => Kind::Refused,
+        _ => Kind::Transient,
     }
 }
 
@@ -261,6 +277,15 @@ fn classify_code(code: &str) -> Option<Kind> {
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "OptInRequired"
+        | "NotAuthorized"
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "KMSAccessDenied"
@@ -372,6 +397,27 @@ mod tests {
             "OverLimit",
         ] {
             assert_eq!(Failure::of_entry(code, None, true).kind, Kind::Throttled, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_or_a_lock_says_is_not_the_requests_fault() {
+        let kind = |status, code| Failure::of_answer(status, code, String::new(), None).kind;
+        for (status, code, expected) in [
+            (403, None, Kind::Denied),
+            (407, None, Kind::Denied),
+            (400, Some("RequestExpired"), Kind::Denied),
+            (404, None, Kind::NotFound),
+            (302, None, Kind::Transient),
+            (405, None, Kind::Transient),
+            (408, None, Kind::Transient),
+            (503, Some("New"), Kind::Transient),
+            (429, None, Kind::Throttled),
+            (400, Some("InvalidParameter"), Kind::Refused),
+            (413, None, Kind::Refused),
+            (422, Some("New"), Kind::Refused),
+        ] {
+            assert_eq!(kind(status, code), expected, "{status} {code:?}");
         }
     }
 

@@ -1,7 +1,7 @@
-//! Batches by count, bytes and age: what PublishBatch, DeleteMessageBatch and their kin have in common.
+//! Batches by count, bytes and age: what DeleteMessageBatch and its kin have in common.
 //!
 //! [`Packer`] decides which entries travel together and does no I/O. [`run`] is the task around it: it takes entries
-//! from a bounded channel and hands full or aged batches to a call, several calls at a time. When the channel closes,
+//! from a channel and hands full or aged batches to a call, several calls at a time. When the channel closes,
 //! what is left is sent and every call awaited, so a batch is never forgotten.
 
 use std::collections::{HashMap, VecDeque};
@@ -118,8 +118,12 @@ impl<K: Clone + Eq + Hash, T> Packer<K, T> {
 
 /// Packs what arrives on `items` and calls `send` for each batch, at most `concurrency` at a time, until the channel
 /// is closed and every call has returned. Dropping the future aborts the calls.
-pub async fn run<K, T, F, Fut>(limits: Limits, concurrency: usize, mut items: mpsc::Receiver<Item<K, T>>, send: F)
-where
+pub async fn run<K, T, F, Fut>(
+    limits: Limits,
+    concurrency: usize,
+    mut items: mpsc::UnboundedReceiver<Item<K, T>>,
+    send: F,
+) where
     K: Clone + Eq + Hash + Send + 'static,
     T: Send + 'static,
     F: Fn(K, Vec<T>) -> Fut,
@@ -221,7 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn closing_the_channel_sends_what_is_left_and_waits_for_it() {
-        let (sender, receiver) = mpsc::channel(16);
+        let (sender, receiver) = mpsc::unbounded_channel();
         let sent = Arc::new(std::sync::Mutex::new(Vec::new()));
         let record = Arc::clone(&sent);
         let limits = Limits { entries: 2, bytes: 100, linger: Duration::from_secs(60) };
@@ -233,7 +237,7 @@ mod tests {
             }
         }));
         for entry in 1..=3 {
-            sender.send(Item { key: "a", bytes: 1, entry }).await.unwrap();
+            sender.send(Item { key: "a", bytes: 1, entry }).unwrap();
         }
         drop(sender);
         runner.await.unwrap();

@@ -195,8 +195,7 @@ impl Window {
         Ok(())
     }
 
-    /// Claims the pairs of one event, which came in this message, and says which of them are taken; in the order of the
-    /// pairs. Waits for pairs that this process is publishing at the moment.
+    /// As [`Window::try_claim`], but waits for pairs that this process is publishing at the moment.
     pub async fn claim(self: &Arc<Self>, pairs: &[Pair], message: MessageId) -> Vec<Result<Claim, Taken>> {
         let mut claims: Vec<Option<Result<Claim, Taken>>> = pairs.iter().map(|_| None).collect();
         // In one order for everybody, so that two events with several pairs in common do not wait for each other.
@@ -205,9 +204,7 @@ impl Window {
         for index in order {
             claims[index] = Some(self.claim_one(pairs[index], message).await.map_err(Taken::Published));
         }
-        let mut claims: Vec<Result<Claim, Taken>> = claims.into_iter().flatten().collect();
-        self.ask_replicas(&mut claims).await;
-        claims
+        claims.into_iter().flatten().collect()
     }
 
     /// Claims in the shared store, if there is one, what is claimed in this process, and gives up what is taken there.

@@ -25,26 +25,27 @@ const CONCURRENT_CALLS: usize = 16;
 /// The handle by which messages are deleted. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Deleter {
-    items: mpsc::Sender<Item<Arc<str>, Receipt>>,
+    /// Bounded by the in-flight budget, of which each receipt holds its share.
+    items: mpsc::UnboundedSender<Item<Arc<str>, Receipt>>,
 }
 
 impl Deleter {
     /// The deleter, and the task that does its work until the last handle is gone and every delete was answered.
     pub fn new(data_plane: DataPlane, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let limits = Limits { entries: MAX_ENTRIES, bytes: usize::MAX, linger: LINGER };
-        let (items, arrived) = mpsc::channel(256);
+        let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
             delete(data_plane.clone(), Arc::clone(&metrics), receipts)
         });
         (Self { items }, run)
     }
 
-    /// Deletes a message whose outcome was reached.
-    pub async fn delete(&self, receipt: Receipt, _proof: Reached) {
+    /// Deletes a message whose outcome was reached, soon.
+    pub fn delete(&self, receipt: Receipt, _proof: Reached) {
         receipt.hold.settle();
         let item = Item { key: Arc::clone(&receipt.source.url), bytes: 0, entry: receipt };
         // The task ends after every handle; if it was aborted, the message comes back and is a duplicate.
-        let _closed = self.items.send(item).await;
+        let _closed = self.items.send(item);
     }
 }
 

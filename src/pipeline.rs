@@ -144,7 +144,7 @@ impl Pipeline {
                 receipt.account.open(self.known_type(&message).as_ref());
                 self.note_retried(&message.source, Cause::GroupOrder);
                 receipt.account.close(Settled::Retried);
-                self.releaser.release(receipt, delay).await;
+                self.releaser.release(receipt, delay);
             }
             return;
         }
@@ -157,15 +157,17 @@ impl Pipeline {
         let mut attempts = Attempts::default();
         for received in received {
             let mut carried = Carried::new(received, &self.traces);
-            let opened = caught(|| self.open_at_once(&snapshot, &mut carried));
-            carried.open_account();
-            match opened {
+            match caught(|| self.open_at_once(&snapshot, &mut carried)) {
                 Some(Ok(entries)) => {
+                    carried.open_account();
                     if let Some(carried) = attempts.begin(&self.window, carried, entries) {
                         tasks.spawn(Arc::clone(&self).carry_alone(carried));
                     }
                 }
-                Some(Err(outcome)) => self.settle_apart(&tasks, carried, outcome).await,
+                Some(Err(outcome)) => {
+                    carried.open_account();
+                    self.settle_apart(&tasks, carried, outcome).await;
+                }
                 None => tasks.spawn(Arc::clone(&self).carry_alone(carried)),
             }
         }
@@ -178,8 +180,7 @@ impl Pipeline {
     }
 
     async fn carry_alone(self: Arc<Self>, carried: Carried) {
-        // Nothing waits behind it.
-        let _delay = self.carry(carried).await;
+        self.carry(carried).await;
     }
 
     /// One message, from receive to delete. Returns the delay if it was given back.

@@ -115,17 +115,30 @@ impl Pending {
     }
 }
 
-/// Where the verdict on one entry goes to.
+/// Where the verdict on one entry goes to. Dropped without one, it says so.
 #[derive(Debug)]
 struct Reply {
     index: usize,
-    verdicts: mpsc::UnboundedSender<(usize, Result<(), Box<Failure>>)>,
+    verdicts: mpsc::UnboundedSender<Arrived>,
+    is_sent: bool,
 }
 
+type Arrived = (usize, Result<(), Box<Failure>>);
+
 impl Reply {
-    fn send(self, verdict: Result<(), Failure>) {
+    fn send(mut self, verdict: Result<(), Failure>) {
+        self.is_sent = true;
         // Nobody waits for it any more: the drain timed out, and the message is on its way back to the queue.
         let _gone = self.verdicts.send((self.index, verdict.map_err(Box::new)));
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            let why = not_sent("the publisher stopped before SNS answered");
+            let _gone = self.verdicts.send((self.index, Err(Box::new(why))));
+        }
     }
 }
 
@@ -135,8 +148,8 @@ pub type Verdict = (usize, Result<Confirmed, Error>);
 /// The verdicts on entries that were published together, as they come in.
 #[derive(Debug)]
 pub struct Verdicts {
-    arriving: mpsc::UnboundedReceiver<(usize, Result<(), Box<Failure>>)>,
-    arrived: Vec<(usize, Result<(), Box<Failure>>)>,
+    arriving: mpsc::UnboundedReceiver<Arrived>,
+    arrived: Vec<Arrived>,
     /// Topics of the entries that have no verdict yet.
     open: Vec<Option<Arc<str>>>,
 }
@@ -145,16 +158,12 @@ impl Verdicts {
     /// Waits for verdicts, and returns all that are there; none at all when every entry has had its own.
     pub async fn next(&mut self) -> Vec<Verdict> {
         let Self { arriving, arrived, open } = self;
-        if arriving.recv_many(arrived, open.len().max(1)).await > 0 {
-            let of_open = |(index, verdict): (usize, Result<(), Box<Failure>>)| {
-                let topic = open.get_mut(index)?.take()?;
-                Some((index, verdict.map(|()| Confirmed(())).map_err(|failure| Error { topic, failure: *failure })))
-            };
-            return arrived.drain(..).filter_map(of_open).collect();
-        }
-        // Whoever had the rest is gone.
-        let rest = open.iter_mut().enumerate().filter_map(|(index, topic)| Some((index, topic.take()?)));
-        rest.map(|(index, topic)| (index, Err(Error { topic, failure: stopped() }))).collect()
+        arriving.recv_many(arrived, open.len().max(1)).await;
+        let of_open = |(index, verdict): Arrived| {
+            let topic = open.get_mut(index)?.take()?;
+            Some((index, verdict.map(|()| Confirmed(())).map_err(|failure| Error { topic, failure: *failure })))
+        };
+        arrived.drain(..).filter_map(of_open).collect()
     }
 }
 
@@ -189,18 +198,14 @@ impl Publisher {
         let (verdicts, arriving) = mpsc::unbounded_channel();
         let open = entries.iter().map(|(entry, _)| Some(Arc::clone(&entry.topic))).collect();
         let pending = |(index, (entry, ownership))| {
-            let reply = Reply { index, verdicts: verdicts.clone() };
+            let reply = Reply { index, verdicts: verdicts.clone(), is_sent: false };
             Pending { entry, reply, ownership }
         };
         let pending = entries.into_iter().enumerate().map(pending).collect();
-        // A closed channel drops the entries and with them the senders of their verdicts, which is noticed there.
+        // A closed channel drops the entries, and their replies say so.
         let _closed = self.items.send(pending).await;
         Verdicts { arriving, arrived: Vec::new(), open }
     }
-}
-
-fn stopped() -> Failure {
-    not_sent("the publisher stopped before SNS answered")
 }
 
 fn not_sent(why: &str) -> Failure {

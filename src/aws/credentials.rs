@@ -24,8 +24,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// A provider that has not answered by then has failed; the SDK waits as long.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Credentials for whoever signs without the SDK's clients. One load at a time; whoever has good ones does not wait
-/// for it.
+/// Credentials for whoever signs without the SDK's clients. One load at a time, for which nobody waits but the one
+/// that loads, unless there are no good ones.
 #[derive(Debug)]
 pub struct Credentials {
     provider: Option<SharedCredentialsProvider>,

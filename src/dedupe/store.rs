@@ -19,6 +19,9 @@ use crate::telemetry::{Metrics, Seldom};
 /// How long the store is left alone after a failure.
 const REST: Duration = Duration::from_secs(1);
 
+/// How many pairs are asked about at once, within one timeout: events of one receive for many customers have thousands.
+const AT_ONCE: usize = 256;
+
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("dedupe.redis_url: {0}; it looks like `redis://host:6379` or, with TLS, `rediss://host:6379`")]
@@ -102,17 +105,21 @@ impl Store {
 
     /// Claims these pairs, as far as they are free, and says how they stand.
     pub(super) async fn claim(&self, pairs: &[Pair]) -> Vec<Standing> {
-        let mut pipeline = redis::pipe();
-        for pair in pairs {
-            let key = self.key(pair);
-            let claim = pipeline.cmd("SET").arg(&key).arg(&self.claimed).arg("NX");
-            claim.arg("PX").arg(self.claim_span.as_millis() as u64).ignore();
-            pipeline.cmd("GET").arg(&key);
+        let mut standings = Vec::with_capacity(pairs.len());
+        for pairs in pairs.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for pair in pairs {
+                let key = self.key(pair);
+                let claim = pipeline.cmd("SET").arg(&key).arg(&self.claimed).arg("NX");
+                claim.arg("PX").arg(self.claim_span.as_millis() as u64).ignore();
+                pipeline.cmd("GET").arg(&key);
+            }
+            let mut connection = self.connection.0.clone();
+            let found = self.ask("claim", pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
+            let mut found = found.unwrap_or_default().into_iter();
+            standings.extend(pairs.iter().map(|_| self.standing(found.next().flatten().as_deref())));
         }
-        let mut connection = self.connection.0.clone();
-        let found = self.ask("claim", pairs.len(), pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
-        let mut found = found.unwrap_or_default().into_iter();
-        pairs.iter().map(|_| self.standing(found.next().flatten().as_deref())).collect()
+        standings
     }
 
     fn standing(&self, value: Option<&str>) -> Standing {
@@ -127,25 +134,29 @@ impl Store {
 
     /// Notes by which message each of these pairs was published.
     pub(super) async fn note(&self, published: &[(Pair, MessageId)]) {
-        let mut pipeline = redis::pipe();
         let millis = self.span.as_millis() as u64;
-        for (pair, message) in published {
-            let value = format!("{PUBLISHED}{message}");
-            pipeline.cmd("SET").arg(self.key(pair)).arg(value).arg("PX").arg(millis).ignore();
+        for published in published.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for (pair, message) in published {
+                let value = format!("{PUBLISHED}{message}");
+                pipeline.cmd("SET").arg(self.key(pair)).arg(value).arg("PX").arg(millis).ignore();
+            }
+            let mut connection = self.connection.0.clone();
+            self.ask("note", pipeline.query_async::<()>(&mut connection)).await;
         }
-        let mut connection = self.connection.0.clone();
-        self.ask("note", published.len(), pipeline.query_async::<()>(&mut connection)).await;
     }
 
     /// Gives up claims, unless they have ended and are another's by now.
     pub(super) async fn release(&self, pairs: &[Pair]) {
         const IF_OURS: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
-        let mut pipeline = redis::pipe();
-        for pair in pairs {
-            pipeline.cmd("EVAL").arg(IF_OURS).arg(1).arg(self.key(pair)).arg(&self.claimed).ignore();
+        for pairs in pairs.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for pair in pairs {
+                pipeline.cmd("EVAL").arg(IF_OURS).arg(1).arg(self.key(pair)).arg(&self.claimed).ignore();
+            }
+            let mut connection = self.connection.0.clone();
+            self.ask("release", pipeline.query_async::<()>(&mut connection)).await;
         }
-        let mut connection = self.connection.0.clone();
-        self.ask("release", pairs.len(), pipeline.query_async::<()>(&mut connection)).await;
     }
 
     /// Whether the store answers.
@@ -169,11 +180,8 @@ impl Store {
         key
     }
 
-    /// Asks for so many pairs, unless there is nothing to ask for, or the store is left alone.
-    async fn ask<T>(&self, what: &str, count: usize, answer: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
-        if count == 0 {
-            return None;
-        }
+    /// Asks, unless the store is left alone.
+    async fn ask<T>(&self, what: &str, answer: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
         if self.is_resting() {
             self.metrics.dedupe_store_errors.with(&[what]).add(1);
             return None;

@@ -16,6 +16,7 @@ const OTHER: MessageId = MessageId(2);
 
 async fn claim(window: &Arc<Window>, event: &str, message: MessageId) -> Result<Claim, Cause> {
     let mut claims = window.claim(&[pair(event, "acme")], message).await;
+    window.ask_replicas(&mut claims).await;
     claims.remove(0).map_err(|taken| match taken {
         Taken::Published(seen) => seen.cause,
         Taken::Elsewhere => panic!("there is no other replica"),

@@ -24,7 +24,7 @@ async fn delete_three(
         if stale == Some(index) {
             receipt.hold.mark_stale();
         }
-        deleter.delete(receipt, Reached::for_tests()).await;
+        deleter.delete(receipt, Reached::for_tests());
     }
     drop(deleter);
     running.await.unwrap();

@@ -37,7 +37,8 @@ pub struct Stored(());
 /// The handle by which messages go into quarantine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Quarantine {
-    items: mpsc::Sender<Item<Arc<str>, Pending>>,
+    /// Bounded by the in-flight budget: whoever sends waits for the answer with its message.
+    items: mpsc::UnboundedSender<Item<Arc<str>, Pending>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Quarantine {
     /// The quarantine, and the task that does its work until the last handle is gone and everything was answered.
     pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let limits = Limits { entries: MAX_ENTRIES, bytes: MAX_BATCH_BYTES, linger: LINGER };
-        let (items, arrived) = mpsc::channel(64);
+        let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |url, pending| {
             send(sqs.clone(), Arc::clone(&metrics), url, pending)
         });
@@ -109,7 +110,7 @@ impl Quarantine {
         };
         let bytes = message.size() + ATTRIBUTE.len() + "String".len() + note;
         // A closed channel drops the item and with it the sender of the answer, which is noticed below.
-        let _closed = self.items.send(Item { key: Arc::clone(url), bytes, entry: pending }).await;
+        let _closed = self.items.send(Item { key: Arc::clone(url), bytes, entry: pending });
         stored.await.unwrap_or_else(|_| Err(Failure::unanswered())).map(|()| Stored(()))
     }
 }

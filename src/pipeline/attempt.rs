@@ -125,10 +125,10 @@ impl Attempts {
             };
             self.ended.extend(slot.take().map(|attempt| (attempt.carried, outcome)));
         }
-        window.release(given_up).await;
         if !entries.is_empty() {
             self.verdicts = Some(publisher.publish(entries).await);
         }
+        window.release(given_up).await;
     }
 
     /// Waits for verdicts, and returns the events that have ended with them: none where one has other topics that have not
@@ -137,7 +137,11 @@ impl Attempts {
         if let Some(verdicts) = self.verdicts.as_mut().filter(|_| self.ended.is_empty()) {
             let (mut confirmed, mut failed) = (Vec::new(), Vec::new());
             let mut answered = Vec::new();
-            for (index, verdict) in verdicts.next().await {
+            let arrived = verdicts.next().await;
+            if arrived.is_empty() {
+                self.give_up();
+            }
+            for (index, verdict) in arrived {
                 let Some((index, claim)) = self.under_way.get_mut(index).and_then(Option::take) else { continue };
                 let Some(attempt) = &mut self.attempts[index] else { continue };
                 match verdict {
@@ -158,8 +162,7 @@ impl Attempts {
                     answered.push(index);
                 }
             }
-            window.confirm(confirmed).await;
-            window.release(failed).await;
+            tokio::join!(window.confirm(confirmed), window.release(failed));
             for mut attempt in answered.into_iter().filter_map(|index| self.attempts[index].take()) {
                 let outcome = attempt.outcome(false);
                 self.ended.push((attempt.carried, outcome));
@@ -167,6 +170,14 @@ impl Attempts {
         }
         self.left -= self.ended.len();
         std::mem::take(&mut self.ended)
+    }
+
+    /// Ends what nobody answers for any more, which does not happen: every entry has a verdict.
+    fn give_up(&mut self) {
+        for attempt in self.attempts.iter_mut().filter_map(Option::take) {
+            let why = Cause::Defect.because("its publish was never answered; this is a defect of protobridge");
+            self.ended.push((attempt.carried, why.into()));
+        }
     }
 
     /// Whether every event has ended, and was asked for.

@@ -12,13 +12,12 @@ use crate::receive::{Message, Receipt, Source};
 use crate::telemetry::Trace;
 
 impl Pipeline {
-    /// Acts on the outcome; in a task of its own where that means to wait for SQS.
+    /// Acts on the outcome; in a task of its own where that means to wait for the quarantine queue.
     pub(super) async fn settle_apart(self: &Arc<Self>, tasks: &Tasks, carried: Carried, outcome: Outcome) {
-        if let Outcome::Retry(_) | Outcome::Quarantine(_) = outcome {
+        if let Outcome::Quarantine(_) = outcome {
             let this = Arc::clone(self);
             tasks.spawn(async move {
-                // Nothing waits behind it.
-                let _delay = this.settle(carried, outcome).await;
+                this.settle(carried, outcome).await;
             });
         } else {
             self.settle(carried, outcome).await;
@@ -40,10 +39,10 @@ impl Pipeline {
                 debug!(message_id = message.message_id, rule = filtered.rule(), "filtered");
                 (filtered.into(), Settled::Filtered)
             }
-            Outcome::Retry(why) => return Some(self.give_back(&message, receipt, trace, &why).await),
+            Outcome::Retry(why) => return Some(self.give_back(&message, receipt, trace, &why)),
             Outcome::Quarantine(_) if receipt.hold.is_stale() => {
                 let why = Cause::StaleReceipt.because("its receipt went stale before it was quarantined");
-                return Some(self.give_back(&message, receipt, trace, &why).await);
+                return Some(self.give_back(&message, receipt, trace, &why));
             }
             Outcome::Quarantine(verdict) => {
                 let schema_hash = event_type.as_ref().map(|event_type| &*event_type.schema_hash);
@@ -52,13 +51,13 @@ impl Pipeline {
                         quarantined = Some(format!("{}: {}", verdict.reason, verdict.detail));
                         (proof, Settled::Quarantined)
                     }
-                    Err(why) => return Some(self.give_back(&message, receipt, trace, &why).await),
+                    Err(why) => return Some(self.give_back(&message, receipt, trace, &why)),
                 }
             }
         };
         receipt.account.close(settled);
         trace.settled(settled.label(), quarantined.as_deref());
-        self.deleter.delete(receipt, proof).await;
+        self.deleter.delete(receipt, proof);
         None
     }
 
@@ -90,7 +89,7 @@ impl Pipeline {
         self.metrics.retried.with(&[&source.label, cause.code()]).add(1);
     }
 
-    async fn give_back(&self, message: &Message, mut receipt: Receipt, mut trace: Trace, why: &Retry) -> Duration {
+    fn give_back(&self, message: &Message, mut receipt: Receipt, mut trace: Trace, why: &Retry) -> Duration {
         let delay = delay(&self.retry, message.receive_count);
         if let Some(kept_back) = self.logs.retried.turn() {
             let (message_id, queue, delay_seconds) = (&message.message_id, &message.source.label, delay.as_secs());
@@ -100,7 +99,7 @@ impl Pipeline {
         self.note_retried(&message.source, why.cause);
         receipt.account.close(Settled::Retried);
         trace.settled(Settled::Retried.label(), Some(&why.detail));
-        self.releaser.release(receipt, delay).await;
+        self.releaser.release(receipt, delay);
         delay
     }
 }

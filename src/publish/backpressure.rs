@@ -33,9 +33,11 @@ pub(super) fn pair() -> (Valve, Backpressure) {
 }
 
 impl Valve {
-    /// So many full batches wait, and so many calls are under way.
-    pub(super) fn set(&self, waiting: usize, calls: usize) {
-        self.turn(waiting > calls.max(FEWEST));
+    /// So many full batches wait, and so many calls are under way. Says whether that holds receives back.
+    pub(super) fn set(&self, waiting: usize, calls: usize) -> bool {
+        let is_high = waiting > calls.max(FEWEST);
+        self.turn(is_high);
+        is_high
     }
 
     fn turn(&self, is_high: bool) {
@@ -92,7 +94,7 @@ mod tests {
     async fn receives_wait_while_more_full_batches_do_than_calls_are_under_way() {
         let (valve, pressure) = pair();
         for (waiting, calls, is_high) in [(FEWEST, 0, false), (FEWEST + 1, 1, true), (20, 20, false), (21, 20, true)] {
-            valve.set(waiting, calls);
+            assert_eq!(valve.set(waiting, calls), is_high, "{waiting} wait, {calls} calls");
             assert_eq!(pressure.is_high(), is_high, "{waiting} wait, {calls} calls");
             let released = timeout(Duration::from_secs(1), pressure.released()).await;
             assert_eq!(released.is_err(), is_high, "{waiting} wait, {calls} calls");

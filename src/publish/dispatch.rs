@@ -78,7 +78,8 @@ impl Dispatch {
         let mut is_open = true;
         while is_open || !self.lanes.is_empty() {
             let wake = self.send(Instant::now());
-            self.valve.set(self.lanes.full_batches(), self.lanes.calls());
+            let is_high = self.valve.set(self.lanes.full_batches(), self.lanes.calls());
+            self.metrics.backpressure.set(if is_high { 1.0 } else { 0.0 });
             let wake = async {
                 match wake {
                     Some(at) => sleep_until(at).await,
@@ -112,7 +113,7 @@ impl Dispatch {
                 self.verdict(&topic, waiting, Err(not_sent("its message's receipt went stale while it waited")), now);
             }
             if batch.is_empty() {
-                self.lanes.call_is_over(&topic, now);
+                self.lanes.call_was_not_made(&topic, now);
                 continue;
             }
             let groups = batch.iter().filter_map(|waiting| waiting.pending.entry.group.clone()).collect();
@@ -128,14 +129,15 @@ impl Dispatch {
         match over {
             Ok((id, answer)) => {
                 self.carried.remove(&id);
-                self.lanes.call_is_over(&answer.topic, now);
+                let has_answer = answer.result.as_ref().map_or_else(Failure::is_answer, |_| true);
+                self.lanes.call_is_over(&answer.topic, has_answer, now);
                 self.answered(answer, now);
             }
             // The entries went with it; whoever waits for them takes them for not published.
             Err(error) => {
                 let Some(Carried { topic, groups }) = self.carried.remove(&error.id()) else { return };
                 error!(%error, topic = &*topic, "a call to publish failed; this is a defect of protobridge");
-                self.lanes.call_is_over(&topic, now);
+                self.lanes.call_is_over(&topic, false, now);
                 for group in groups {
                     self.lanes.is_done(&topic, Some(&group), now);
                 }

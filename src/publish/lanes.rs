@@ -86,8 +86,10 @@ struct Lane {
     /// What waits behind an entry of the same group, which is in the queue, sent again later, or under way.
     groups: HashMap<String, VecDeque<Waiting>>,
     calls: usize,
-    /// Since when it has calls under way, or when the last of them was answered.
+    /// When a call was answered last, or since when one is waited for.
     heard: Option<Instant>,
+    /// Whether its last call ended without an answer.
+    is_silent: bool,
     /// Its part of [`Lanes::full`].
     full: usize,
     is_ready: bool,
@@ -153,7 +155,7 @@ impl Lane {
 
     /// When the topic counts as slow, unless it answers before.
     fn slow_at(&self) -> Option<Instant> {
-        self.heard.filter(|_| self.calls > 0).map(|heard| heard + SLOW)
+        self.heard.filter(|_| self.calls > 0 || self.is_silent).map(|heard| heard + SLOW)
     }
 
     /// How many full batches wait for their turn, and are not held up by a slow topic.
@@ -195,8 +197,9 @@ impl Lanes {
     /// How many entries the next batch will have. None while no lane is ready, or every call is under way.
     pub(super) fn next_len(&mut self, now: Instant) -> Option<usize> {
         while self.alarms.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            let Some(Reverse((_, topic))) = self.alarms.pop() else { break };
-            if let Some(lane) = self.lanes.get_mut(&topic) {
+            let Some(Reverse((at, topic))) = self.alarms.pop() else { break };
+            // One that is not the lane's next was set before an earlier one, which has looked since.
+            if let Some(lane) = self.lanes.get_mut(&topic).filter(|lane| lane.alarm == Some(at)) {
                 lane.alarm = None;
                 self.look(&topic, now);
             }
@@ -215,7 +218,7 @@ impl Lanes {
         let lane = self.lanes.get_mut(&topic)?;
         lane.is_ready = false;
         let batch = lane.take_batch(&self.limits);
-        if lane.calls == 0 {
+        if lane.calls == 0 && !lane.is_silent {
             lane.heard = Some(now);
         }
         lane.calls += 1;
@@ -229,12 +232,24 @@ impl Lanes {
         if self.calls >= self.limits.calls { None } else { self.alarms.peek().map(|Reverse((at, _))| *at) }
     }
 
-    /// A call is over.
-    pub(super) fn call_is_over(&mut self, topic: &Arc<str>, now: Instant) {
+    /// A call is over, with an answer or without one.
+    pub(super) fn call_is_over(&mut self, topic: &Arc<str>, has_answer: bool, now: Instant) {
         self.calls -= 1;
         if let Some(lane) = self.lanes.get_mut(topic) {
             lane.calls -= 1;
-            lane.heard = Some(now);
+            lane.is_silent = !has_answer;
+            if has_answer {
+                lane.heard = Some(now);
+            }
+        }
+        self.look(topic, now);
+    }
+
+    /// A call was not made after all.
+    pub(super) fn call_was_not_made(&mut self, topic: &Arc<str>, now: Instant) {
+        self.calls -= 1;
+        if let Some(lane) = self.lanes.get_mut(topic) {
+            lane.calls -= 1;
         }
         self.look(topic, now);
     }

@@ -12,7 +12,7 @@ use crate::batch::MAX_ENTRIES;
 use crate::config;
 use crate::publish::Backpressure;
 use crate::receive::crew::Demand;
-use crate::receive::{Budget, Received, Source};
+use crate::receive::{Budget, Permit, Received, Source};
 use crate::telemetry::{Level, Metrics};
 use crate::visibility::Visibility;
 
@@ -66,8 +66,7 @@ impl Poller {
         let mut failures = 0;
         loop {
             let poll = async {
-                self.backpressure.released().await;
-                let reserved = self.budget.reserve().await;
+                let reserved = self.reserve().await;
                 (self.poll().await, reserved)
             };
             let (result, reserved) = tokio::select! {
@@ -112,11 +111,22 @@ impl Poller {
                     }
                     failures += 1;
                     tokio::select! {
-                    biased;
-                            () = stop.cancelled() => return,
-                            () = sleep(backoff(&failure, failures)) => {}
-                        }
+                        biased;
+                        () = stop.cancelled() => return,
+                        () = sleep(backoff(&failure, failures)) => {}
+                    }
                 }
+            }
+        }
+    }
+
+    /// Waits until receiving helps, and there is room for what is received.
+    async fn reserve(&self) -> Permit {
+        loop {
+            self.backpressure.released().await;
+            let reserved = self.budget.reserve().await;
+            if !self.backpressure.is_high() {
+                return reserved;
             }
         }
     }

@@ -71,6 +71,8 @@ pub struct Metrics {
     pub latency: Family<Times>,
     /// Entries of each PublishBatch call.
     pub batch_entries: Histogram,
+    /// Whether receives wait for publishes.
+    pub backpressure: Gauge,
     /// Messages received and not yet finished.
     pub in_flight_messages: Gauge,
     /// Bytes of messages received and not yet finished.
@@ -216,6 +218,11 @@ impl Metrics {
                 "protobridge_publish_batch_entries",
                 Unit::Count,
                 "Entries of each PublishBatch call",
+            ),
+            backpressure: all.gauge(
+                "protobridge_backpressure",
+                Unit::Count,
+                "1 while receives wait, because more full batches do than are being published",
             ),
             in_flight_messages: all.gauge(
                 "protobridge_messages_in_flight",

@@ -16,14 +16,15 @@ const CONCURRENT_CALLS: usize = 8;
 /// The handle by which messages are given back. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Releaser {
-    items: mpsc::Sender<Item<Arc<str>, (Receipt, Duration)>>,
+    /// Bounded by the in-flight budget, of which each receipt holds its share.
+    items: mpsc::UnboundedSender<Item<Arc<str>, (Receipt, Duration)>>,
 }
 
 impl Releaser {
     /// The releaser, and the task that does its work until the last handle is gone and every message was given back.
     pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let limits = Limits { entries: MAX_ENTRIES, bytes: usize::MAX, linger: LINGER };
-        let (items, arrived) = mpsc::channel(256);
+        let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
             release(sqs.clone(), Arc::clone(&metrics), receipts)
         });
@@ -31,10 +32,10 @@ impl Releaser {
     }
 
     /// Makes a message visible again after `delay`. A message that went stale is left to its new owner.
-    pub async fn release(&self, receipt: Receipt, delay: Duration) {
+    pub fn release(&self, receipt: Receipt, delay: Duration) {
         let item = Item { key: Arc::clone(&receipt.source.url), bytes: 0, entry: (receipt, delay) };
         // If the task was aborted, the message comes back when its visibility lapses.
-        let _closed = self.items.send(item).await;
+        let _closed = self.items.send(item);
     }
 }
 

@@ -232,6 +232,8 @@ async fn a_payload_in_s3_is_fetched(emulator: &Emulator) {
         encoder::send_through_s3(emulator, &stage.source, bucket, &event, legacy).await;
         check(&stage.delivered_one("acme").await, &event);
         stage.source.is_empty().await;
+        let of_its_type = running.metrics.settled.sum_where("event_type", &event.message_type);
+        assert_eq!(of_its_type, 1, "it is counted by its type, though that was learnt late");
         running.stop().await;
     }
 }

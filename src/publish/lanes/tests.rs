@@ -20,7 +20,7 @@ fn pending(topic: &str, body: &str, group: Option<&str>) -> Pending {
         pair: Pair::new("a.B", body, topic),
     };
     let ownership = Ownership::for_tests(Duration::from_secs(3_600));
-    let reply = Reply { index: 0, verdicts: mpsc::unbounded_channel().0 };
+    let reply = Reply { index: 0, verdicts: mpsc::unbounded_channel().0, is_sent: false };
     Pending { entry, reply, ownership }
 }
 
@@ -53,7 +53,7 @@ fn names(batches: &[(String, Vec<Waiting>)]) -> Vec<String> {
 fn ends(lanes: &mut Lanes, batches: Vec<(String, Vec<Waiting>)>) {
     for (topic, batch) in batches {
         let topic = topic.as_str().into();
-        lanes.call_is_over(&topic, Instant::now());
+        lanes.call_is_over(&topic, true, Instant::now());
         for waiting in batch {
             lanes.is_done(&topic, waiting.group(), Instant::now());
         }
@@ -129,7 +129,7 @@ async fn of_a_group_one_entry_travels_at_a_time_and_in_order_however_often_it_is
     let (_, mut batch) = batches.remove(0);
     let (a1, b1) = (batch.remove(0), batch.remove(0));
     let now = Instant::now();
-    lanes.call_is_over(&topic, now);
+    lanes.call_is_over(&topic, true, now);
     lanes.again(&topic, a1, now + Duration::from_secs(1), now);
     lanes.is_done(&topic, b1.group(), now);
     let batches = take(&mut lanes);
@@ -161,6 +161,16 @@ async fn full_batches_count_while_they_wait_unless_their_topic_is_slow() {
     advance(Duration::from_millis(1)).await;
     lanes.next_len(Instant::now());
     assert_eq!(lanes.full_batches(), 0, "the topic does not answer");
+    for (topic, batch) in under_way {
+        let (topic, now) = (topic.as_str().into(), Instant::now());
+        lanes.call_is_over(&topic, false, now);
+        for waiting in batch {
+            lanes.again(&topic, waiting, now, now);
+        }
+    }
+    assert_eq!(lanes.full_batches(), 0, "a time-out is no answer");
+    let under_way = take(&mut lanes);
+    assert_eq!((under_way.len(), lanes.full_batches()), (3, 0), "two again, and the one that lingered");
     ends(&mut lanes, under_way);
     assert_eq!(lanes.full_batches(), 2, "now it has");
     while !lanes.is_empty() {
