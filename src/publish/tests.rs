@@ -181,6 +181,25 @@ async fn an_event_for_two_topics_has_a_verdict_for_each() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_verdict_does_not_wait_for_those_of_other_topics() {
+    let failing = std::sync::atomic::AtomicBool::new(true);
+    let (clients, _) = clients(move |call, _| {
+        let fails = call.body.contains("globex") && failing.swap(false, std::sync::atomic::Ordering::Relaxed);
+        if fails { sns_error(503, "ServiceUnavailable") } else { all(call.count(".Message=")) }
+    });
+    let settings = config::Publish::default();
+    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let later = Entry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
+    let mut verdicts = publisher.publish(vec![(later, ours()), (entry("2"), ours())]).await;
+    for expected in [1, 0] {
+        let arrived = verdicts.next().await;
+        assert!(matches!(&arrived[..], [(index, Ok(_))] if *index == expected), "{expected}: {arrived:?}");
+    }
+    assert!(verdicts.next().await.is_empty(), "each has one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_publisher_whose_task_is_gone_confirms_nothing() {
     let (clients, _) = clients(|_, _| all(1));
     let (publisher, run) =
