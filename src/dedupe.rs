@@ -195,7 +195,9 @@ impl Window {
         Ok(())
     }
 
-    /// As [`Window::try_claim`], but waits for pairs that this process is publishing at the moment.
+    /// Claims the pairs of one event, which came in this message, and says which of them are taken; in the order of the
+    /// pairs. Waits for those that this process is publishing at the moment; other replicas are not asked, as in
+    /// [`Window::try_claim`].
     pub async fn claim(self: &Arc<Self>, pairs: &[Pair], message: MessageId) -> Vec<Result<Claim, Taken>> {
         let mut claims: Vec<Option<Result<Claim, Taken>>> = pairs.iter().map(|_| None).collect();
         // In one order for everybody, so that two events with several pairs in common do not wait for each other.

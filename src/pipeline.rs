@@ -33,7 +33,7 @@ use crate::outcome::quarantine::Quarantine;
 use crate::outcome::{Cause, Outcome, Settled};
 use crate::publish::{Entry, Publisher};
 use crate::receive::{Message, Receipt, Received};
-use crate::registry::{EventType, Registry};
+use crate::registry::{EventType, Registry, Snapshot};
 use crate::route::Routes;
 use crate::telemetry::{Metrics, Seldom, Trace, Traces};
 use crate::visibility::Releaser;
@@ -139,7 +139,8 @@ impl Pipeline {
     async fn carry_group(self: Arc<Self>, group: Vec<Received>) {
         let mut group = group.into_iter();
         while let Some(received) = group.next() {
-            let Some(delay) = self.carry(Carried::new(received, &self.traces)).await else { continue };
+            let carried = Carried::new(received, &self.traces);
+            let Some(delay) = self.carry(&self.registry.current(), carried).await else { continue };
             for Received { message, mut receipt } in group {
                 receipt.account.open(self.known_type(&message).as_ref());
                 self.note_retried(&message.source, Cause::GroupOrder);
@@ -160,15 +161,23 @@ impl Pipeline {
             match caught(|| self.open_at_once(&snapshot, &mut carried)) {
                 Some(Ok(entries)) => {
                     carried.open_account();
-                    if let Some(carried) = attempts.begin(&self.window, carried, entries) {
-                        tasks.spawn(Arc::clone(&self).carry_alone(carried));
+                    if let Some((carried, entries)) = attempts.begin(&self.window, carried, entries) {
+                        let this = Arc::clone(&self);
+                        tasks.spawn(async move {
+                            this.publish_when_free(carried, entries).await;
+                        });
                     }
                 }
                 Some(Err(outcome)) => {
                     carried.open_account();
                     self.settle_apart(&tasks, carried, outcome).await;
                 }
-                None => tasks.spawn(Arc::clone(&self).carry_alone(carried)),
+                None => {
+                    let (this, snapshot) = (Arc::clone(&self), Arc::clone(&snapshot));
+                    tasks.spawn(async move {
+                        this.carry(&snapshot, carried).await;
+                    });
+                }
             }
         }
         self.publish(&mut attempts).await;
@@ -179,19 +188,19 @@ impl Pipeline {
         }
     }
 
-    async fn carry_alone(self: Arc<Self>, carried: Carried) {
-        self.carry(carried).await;
+    /// One message, from receive to delete. Returns the delay if it was given back.
+    async fn carry(&self, snapshot: &Snapshot, mut carried: Carried) -> Option<Duration> {
+        let opened = self.open(snapshot, &mut carried).await;
+        carried.open_account();
+        match opened {
+            Ok(entries) => self.publish_when_free(carried, entries).await,
+            Err(outcome) => self.settle(carried, outcome).await,
+        }
     }
 
-    /// One message, from receive to delete. Returns the delay if it was given back.
-    async fn carry(&self, mut carried: Carried) -> Option<Duration> {
-        let snapshot = self.registry.current();
-        let opened = self.open(&snapshot, &mut carried).await;
-        carried.open_account();
-        let entries = match opened {
-            Ok(entries) => entries,
-            Err(outcome) => return self.settle(carried, outcome).await,
-        };
+    /// The rest of the way of one message, once nobody else publishes the same event. Returns the delay if it was given
+    /// back.
+    async fn publish_when_free(&self, carried: Carried, entries: Vec<Entry>) -> Option<Duration> {
         let mut attempts = Attempts::default();
         attempts.begin_when_free(&self.window, carried, entries).await;
         self.publish(&mut attempts).await;

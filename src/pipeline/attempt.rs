@@ -51,15 +51,20 @@ impl Attempt {
 }
 
 impl Attempts {
-    /// Claims the entries of one event. Returns the message if that would mean to wait.
-    pub(super) fn begin(&mut self, window: &Arc<Window>, carried: Carried, entries: Vec<Entry>) -> Option<Carried> {
+    /// Claims the entries of one event. Returns them if that would mean to wait.
+    pub(super) fn begin(
+        &mut self,
+        window: &Arc<Window>,
+        carried: Carried,
+        entries: Vec<Entry>,
+    ) -> Option<(Carried, Vec<Entry>)> {
         let id = MessageId::new(&carried.message.message_id);
         match window.try_claim(entries.iter().map(|entry| entry.pair), id, &mut self.claims) {
             Ok(()) => {
                 self.add(carried, entries);
                 None
             }
-            Err(Busy) => Some(carried),
+            Err(Busy) => Some((carried, entries)),
         }
     }
 
