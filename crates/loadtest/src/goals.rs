@@ -123,7 +123,7 @@ fn throttled(run: &Run) -> Vec<Goal> {
     let taken = publishes.calls.saturating_sub(publishes.failed).max(1);
     let share = others / all.max(1.0) / arrived.others_share;
     vec![
-        Goal::between(format!("published a second at a quota of {quota}, of it"), 0.95, 1.05, rate / f64::from(quota)),
+        Goal::between(format!("published a second at a quota of {quota}, of it"), 0.95, 1.02, rate / f64::from(quota)),
         Goal::most("publishes a publish that is taken, at the quota", 1.1, publishes.calls as f64 / taken as f64),
         Goal {
             most: None,
