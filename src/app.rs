@@ -176,8 +176,7 @@ impl App {
     /// # Errors
     /// When the admin endpoint cannot listen, or a queue cannot be used.
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, Error> {
-        let wait = Duration::from_secs(config.receive.wait_seconds.into());
-        Self::start_with(config, parts, Clients::new(&config.aws, wait).await).await
+        Self::start_with(config, parts, Clients::new(&config.aws).await).await
     }
 
     /// As [`App::start`], with clients that are there already.

@@ -36,8 +36,6 @@ pub struct Clients {
     pub data_plane: DataPlane,
     /// SQS, for everything else.
     pub sqs: aws_sdk_sqs::Client,
-    /// SQS for polls that wait, of the demonstration and of tests.
-    pub long_poll: aws_sdk_sqs::Client,
     /// SNS, for everything else; without retries of the SDK's own.
     pub sns: aws_sdk_sns::Client,
     /// Region and credentials, for what is reached without the SDK.
@@ -45,34 +43,25 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Clients as configured. `wait` is how long a poll waits for a message. No call is made yet.
-    pub async fn new(settings: &config::Aws, wait: Duration) -> Self {
-        Self::of(loader(settings), settings, wait).await
+    /// Clients as configured. No call is made yet.
+    pub async fn new(settings: &config::Aws) -> Self {
+        Self::of(loader(settings), settings).await
     }
 
     /// As [`Clients::new`], but with these credentials instead of those that the SDK would find by itself.
-    pub async fn with_credentials(
-        settings: &config::Aws,
-        wait: Duration,
-        credentials: SharedCredentialsProvider,
-    ) -> Self {
-        Self::of(loader(settings).credentials_provider(credentials), settings, wait).await
+    pub async fn with_credentials(settings: &config::Aws, credentials: SharedCredentialsProvider) -> Self {
+        Self::of(loader(settings).credentials_provider(credentials), settings).await
     }
 
-    async fn of(loader: ConfigLoader, settings: &config::Aws, wait: Duration) -> Self {
+    async fn of(loader: ConfigLoader, settings: &config::Aws) -> Self {
         let attempt = Duration::from_millis(settings.attempt_timeout_ms);
         let connections = Connections::new(Duration::from_millis(settings.connect_timeout_ms));
         let connector = connections.ours.clone();
         let shared = &loader.http_client(connections).load().await;
-        let long_poll = aws_sdk_sqs::config::Builder::from(shared)
-            .timeout_config(timeouts(settings, attempt + wait))
-            .retry_config(RetryConfig::disabled())
-            .build();
         let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
         Self {
             data_plane: DataPlane::new(shared, connector, Auth::of(shared), attempt),
             sqs: aws_sdk_sqs::Client::new(shared),
-            long_poll: aws_sdk_sqs::Client::from_conf(long_poll),
             sns: aws_sdk_sns::Client::from_conf(sns),
             shared: shared.clone(),
         }
@@ -111,7 +100,7 @@ impl HttpClient for Connections {
 
 fn loader(settings: &config::Aws) -> ConfigLoader {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts(settings, Duration::from_millis(settings.attempt_timeout_ms)))
+        .timeout_config(timeouts(settings))
         .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
         // Bodies are small and every attempt has a timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -124,10 +113,10 @@ fn loader(settings: &config::Aws) -> ConfigLoader {
     loader
 }
 
-fn timeouts(settings: &config::Aws, attempt: Duration) -> TimeoutConfig {
+fn timeouts(settings: &config::Aws) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
-        .operation_attempt_timeout(attempt)
+        .operation_attempt_timeout(Duration::from_millis(settings.attempt_timeout_ms))
         .build()
 }
 
@@ -361,7 +350,7 @@ mod tests {
         });
         let settings = config::Aws { region: Some("eu-west-1".into()), endpoint_url, ..Default::default() };
         let credentials = SharedCredentialsProvider::new(Credentials::for_tests());
-        (Clients::with_credentials(&settings, Duration::ZERO, credentials).await, connections)
+        (Clients::with_credentials(&settings, credentials).await, connections)
     }
 
     #[tokio::test]

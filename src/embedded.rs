@@ -19,7 +19,6 @@ mod tests;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use rustack_sns_core::config::SnsConfig;
@@ -100,9 +99,9 @@ impl Embedded {
         SharedCredentialsProvider::new(Credentials::new(Self::ACCESS_KEY, Self::ACCESS_KEY, None, None, "embedded"))
     }
 
-    /// Clients of them. `wait` is how long a poll waits for a message.
-    pub async fn clients(&self, wait: Duration) -> Clients {
-        Clients::with_credentials(&self.settings(), wait, Self::credentials()).await
+    /// Clients of them.
+    pub async fn clients(&self) -> Clients {
+        Clients::with_credentials(&self.settings(), Self::credentials()).await
     }
 
     /// Stops them: what is under way is answered first. Long polls that wait for a message end with an error.

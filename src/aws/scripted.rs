@@ -93,7 +93,6 @@ pub(crate) fn clients(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sy
     let clients = Clients {
         data_plane: DataPlane::new(&shared, connector, Auth::of(&shared), Duration::from_secs(10)),
         sqs: aws_sdk_sqs::Client::new(&shared),
-        long_poll: aws_sdk_sqs::Client::new(&shared),
         sns: aws_sdk_sns::Client::new(&shared),
         shared,
     };

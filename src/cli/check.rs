@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::bail;
 
@@ -57,7 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Asks for every queue and topic; returns how many cannot be used.
 async fn online(config: &Config, parts: &Parts, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
-    let clients = Clients::new(&config.aws, Duration::from_secs(config.receive.wait_seconds.into())).await;
+    let clients = Clients::new(&config.aws).await;
     let mut problems = 0;
     for (what, result) in app::probe(&clients, config, &parts.routes.current().topics()).await {
         match result {

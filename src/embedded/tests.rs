@@ -1,18 +1,18 @@
+use std::time::Duration;
+
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::*;
+use crate::aws::data_plane::Message;
 
-const WAIT: Duration = Duration::from_secs(5);
-
-async fn receive(clients: &Clients, queue_url: &str) -> Vec<aws_sdk_sqs::types::Message> {
-    let poll = clients.long_poll.receive_message().queue_url(queue_url).max_number_of_messages(10);
-    poll.wait_time_seconds(WAIT.as_secs() as i32).send().await.unwrap().messages.unwrap_or_default()
+async fn receive(clients: &Clients, queue_url: &str) -> Vec<Message> {
+    clients.data_plane.receive(queue_url, 5, 30).await.unwrap()
 }
 
 #[tokio::test]
 async fn what_is_published_to_a_topic_is_received_from_the_queue_that_subscribed_to_it() {
     let embedded = Embedded::start().await.unwrap();
-    let clients = embedded.clients(WAIT).await;
+    let clients = embedded.clients().await;
     let subscribed = setup::topic_with_queue(&clients, "orders", "orders-inbox").await.unwrap();
     assert_eq!(subscribed.topic_arn, "arn:aws:sns:eu-west-1:000000000000:orders");
     assert_eq!(subscribed.queue_url, format!("{}/000000000000/orders-inbox", embedded.endpoint_url()));
@@ -23,7 +23,7 @@ async fn what_is_published_to_a_topic_is_received_from_the_queue_that_subscribed
 
     let received = receive(&clients, &subscribed.queue_url).await;
     assert_eq!(received.len(), 1, "{received:?}");
-    let notification = Notification::parse(received[0].body().unwrap()).unwrap();
+    let notification = Notification::parse(received[0].body.as_deref().unwrap()).unwrap();
     assert_eq!(notification.message, r#"{"orderId":"ö-1"}"#);
     assert_eq!(notification.topic_arn, subscribed.topic_arn);
     assert_eq!(notification.attribute("event-id"), Some("e-1"));
@@ -34,24 +34,24 @@ async fn what_is_published_to_a_topic_is_received_from_the_queue_that_subscribed
 #[tokio::test]
 async fn a_fifo_topic_feeds_a_fifo_queue_and_drops_what_comes_again() {
     let embedded = Embedded::start().await.unwrap();
-    let clients = embedded.clients(WAIT).await;
+    let clients = embedded.clients().await;
     let subscribed = setup::topic_with_queue(&clients, "orders.fifo", "inbox.fifo").await.unwrap();
     for message in ["first", "again"] {
         let publish = clients.sns.publish().topic_arn(&subscribed.topic_arn).message(message);
         publish.message_group_id("order-1").message_deduplication_id("e-1").send().await.unwrap();
     }
     let received = receive(&clients, &subscribed.queue_url).await;
-    let bodies: Vec<_> = received.iter().map(|m| Notification::parse(m.body().unwrap()).unwrap().message).collect();
+    let bodies: Vec<_> =
+        received.iter().map(|m| Notification::parse(m.body.as_deref().unwrap()).unwrap().message).collect();
     assert_eq!(bodies, ["first"]);
 }
 
 #[tokio::test]
 async fn stopping_ends_long_polls_and_dropping_closes_the_port() {
     let embedded = Embedded::start().await.unwrap();
-    let clients = embedded.clients(WAIT).await;
+    let clients = embedded.clients().await;
     let queue = setup::queue(&clients.sqs, "empty").await.unwrap();
-    let poll = clients.long_poll.receive_message().queue_url(&queue).wait_time_seconds(20).send();
-    let poll = tokio::spawn(poll);
+    let poll = tokio::spawn(async move { clients.data_plane.receive(&queue, 20, 30).await });
     embedded.stop().await;
     assert!(poll.await.unwrap().is_err());
 
@@ -63,13 +63,13 @@ async fn stopping_ends_long_polls_and_dropping_closes_the_port() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(WAIT, closed).await.expect("nobody listens any more");
+    tokio::time::timeout(Duration::from_secs(5), closed).await.expect("nobody listens any more");
 }
 
 #[tokio::test]
 async fn what_cannot_be_made_says_what_and_why() {
     let embedded = Embedded::start().await.unwrap();
-    let clients = embedded.clients(WAIT).await;
+    let clients = embedded.clients().await;
     let error = setup::queue(&clients.sqs, "no spaces").await.unwrap_err().to_string();
     assert!(error.starts_with("cannot create queue no spaces: ") && error.contains("alphanumeric"), "{error}");
 }

@@ -1,7 +1,6 @@
 //! Something that speaks SQS and SNS. Scenarios are written against this, and run on each.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_sns::config::Region;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials};
@@ -47,7 +46,7 @@ impl Emulator {
 
     /// A world of the model.
     pub(crate) fn of_model(world: &World) -> Self {
-        let Clients { sqs, sns, .. } = world.clients(0, Duration::from_secs(20));
+        let Clients { sqs, sns, .. } = world.clients(0);
         Self { endpoint_url: "nowhere".to_owned(), sqs, sns, delivers_raw: true, _embedded: None }
     }
 

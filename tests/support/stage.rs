@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use protobridge::app::{App, Drained, Parts};
 use protobridge::aws::Clients;
@@ -191,8 +190,7 @@ impl Stage {
     pub(crate) async fn start(&self) -> Running {
         let config = load::file(&self.write_files(), []).expect("the configuration is good");
         let parts = Parts::load(&config).expect("descriptor sets and customers are good");
-        let wait = Duration::from_secs(config.receive.wait_seconds.into());
-        let clients = Clients::with_credentials(&config.aws, wait, Embedded::credentials()).await;
+        let clients = Clients::with_credentials(&config.aws, Embedded::credentials()).await;
         let app = App::start_with(&config, parts, clients).await.expect("the queues are there");
         Running { metrics: Arc::clone(app.metrics()), app }
     }

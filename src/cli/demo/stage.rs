@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
@@ -71,7 +70,7 @@ const REQUEST_FILE: &str = "send-order.json";
 impl Stage {
     pub(super) async fn build(args: &Args) -> anyhow::Result<Self> {
         let embedded = Embedded::start().await.context("cannot listen on 127.0.0.1")?;
-        let clients = embedded.clients(Duration::from_secs(20)).await;
+        let clients = embedded.clients().await;
         let input = setup::topic_with_queue(&clients, "events", "events").await?;
         let quarantine = setup::queue(&clients.sqs, "events-quarantine").await?;
         let mut inboxes = Vec::with_capacity(CUSTOMERS.len());

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -12,8 +11,8 @@ use tracing::warn;
 use super::ledger::{Ledger, Quarantined};
 use super::screen::Screen;
 use super::stage::{CUSTOMERS, Customer, Stage};
+use crate::aws::data_plane::Message;
 use crate::aws::{Clients, Failure};
-use crate::batch::MAX_ENTRIES;
 use crate::embedded::Notification;
 use crate::outcome::quarantine;
 
@@ -98,7 +97,7 @@ struct Arrived {
 
 impl Arrived {
     fn read(message: &Message) -> Option<Self> {
-        let notification = Notification::parse(message.body()?).ok()?;
+        let notification = Notification::parse(message.body.as_deref()?).ok()?;
         let attribute = |name: &str| notification.attribute(name).unwrap_or_default().to_owned();
         Some(Self { id: attribute("event-id"), message_type: attribute("event-type"), json: notification.message })
     }
@@ -187,7 +186,7 @@ async fn empty(stage: &Stage, queue_url: &str, expected: u64) -> Vec<Message> {
 
 /// What a producer sent, in base64: to the queue, or to the topic before it.
 fn payload(message: &Message) -> Option<String> {
-    let body = message.body()?;
+    let body = message.body.as_deref()?;
     Some(Notification::parse(body).map_or_else(|_| body.to_owned(), |notification| notification.message))
 }
 
@@ -198,30 +197,24 @@ impl Quarantined {
             reason: String,
             message_id: String,
         }
-        let note = message.message_attributes()?.get(quarantine::ATTRIBUTE)?;
+        let note = message.message_attributes.get(quarantine::ATTRIBUTE)?;
         let note: Note = serde_json::from_str(note.string_value()?).ok()?;
         Some(Self { body: payload(message)?, reason: note.reason, message_id: note.message_id })
     }
 }
 
 async fn receive(clients: &Clients, queue_url: &str, wait_seconds: i32) -> Result<Vec<Message>, Failure> {
-    let poll = clients.long_poll.receive_message().queue_url(queue_url).wait_time_seconds(wait_seconds);
-    let poll = poll.max_number_of_messages(MAX_ENTRIES as i32).message_attribute_names("All");
-    let answer = poll.send().await.map_err(|error| Failure::of_call(&error))?;
-    Ok(answer.messages.unwrap_or_default())
+    /// Nobody takes longer to read.
+    const HIDDEN_SECONDS: i32 = 30;
+    clients.data_plane.receive(queue_url, wait_seconds, HIDDEN_SECONDS).await
 }
 
 async fn delete(clients: &Clients, queue_url: &str, messages: &[Message]) {
-    if messages.is_empty() {
+    let handles: Vec<&str> = messages.iter().filter_map(|message| message.receipt_handle.as_deref()).collect();
+    if handles.is_empty() {
         return;
     }
-    let entries = messages.iter().enumerate().filter_map(|(index, message)| {
-        let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
-        entry.set_receipt_handle(message.receipt_handle.clone()).build().ok()
-    });
-    let request = clients.sqs.delete_message_batch().queue_url(queue_url).set_entries(Some(entries.collect()));
-    if let Err(error) = request.send().await {
-        let failure = Failure::of_call(&error);
+    if let Err(failure) = clients.data_plane.delete(queue_url, handles.into_iter()).await {
         warn!(%failure, queue_url, "messages that were read cannot be deleted, and will come again");
     }
 }
@@ -265,7 +258,8 @@ mod tests {
         let note = r#"{"reason":"malformed_protobuf","detail":"?","queue":"q","message_id":"m-1"}"#;
         let note = MessageAttributeValue::builder().data_type("String").string_value(note).build().unwrap();
         for body in ["CAE=", r#"{"Type":"Notification","TopicArn":"t","Message":"CAE="}"#] {
-            let message = Message::builder().body(body).message_attributes(quarantine::ATTRIBUTE, note.clone()).build();
+            let message_attributes = [(quarantine::ATTRIBUTE.to_owned(), note.clone())].into();
+            let message = Message { body: Some(body.into()), message_attributes, ..Message::default() };
             let read = Quarantined::read(&message).unwrap();
             assert_eq!((&*read.body, &*read.reason, &*read.message_id), ("CAE=", "malformed_protobuf", "m-1"));
         }

@@ -147,7 +147,7 @@ async fn replica(common: Arc<Common>, mut instance: u32, lives: Vec<Life>) -> (V
 async fn live(common: &Common, instance: u32, life: Option<Life>, ended: &mut Vec<Ended>) -> usize {
     let world = &common.world;
     let mut app = loop {
-        let clients = world.clients(instance, WAIT);
+        let clients = world.clients(instance);
         match App::start_with(&common.config, parts(common.setup), clients).await {
             Ok(app) => break app,
             // Whoever runs it starts it again.

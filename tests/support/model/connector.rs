@@ -25,10 +25,10 @@ use super::wire::Call;
 use super::world::World;
 
 /// Clients as the service makes them from its default configuration, without signatures.
-pub(super) fn clients(world: &World, instance: u32, wait: Duration) -> Clients {
+pub(super) fn clients(world: &World, instance: u32) -> Clients {
     let settings = config::Aws::default();
     let attempt = Duration::from_millis(settings.attempt_timeout_ms);
-    let timeout = |attempt| TimeoutConfig::builder().operation_attempt_timeout(attempt).build();
+    let timeout = TimeoutConfig::builder().operation_attempt_timeout(attempt).build();
     let connection = Connection { world: world.clone(), instance };
     // The SDK's budget of retries would otherwise be one for the whole process.
     let (sqs, sns) = (RetryPartition::custom("sqs").build(), RetryPartition::custom("sns").build());
@@ -38,7 +38,7 @@ pub(super) fn clients(world: &World, instance: u32, wait: Duration) -> Clients {
         .allow_no_auth()
         .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
         .retry_partition(sqs)
-        .timeout_config(timeout(attempt))
+        .timeout_config(timeout.clone())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(connection.clone());
     let sns = aws_sdk_sns::Config::builder()
@@ -47,16 +47,14 @@ pub(super) fn clients(world: &World, instance: u32, wait: Duration) -> Clients {
         .allow_no_auth()
         .retry_config(RetryConfig::disabled())
         .retry_partition(sns)
-        .timeout_config(timeout(attempt))
+        .timeout_config(timeout)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(connection.clone());
-    let long_poll = sqs.clone().timeout_config(timeout(attempt + wait)).retry_config(RetryConfig::disabled());
     let region = Region::new("eu-west-1");
     let shared = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(region).build();
     Clients {
         data_plane: DataPlane::new(&shared, SharedHttpConnector::new(connection), Auth::None, attempt),
         sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
-        long_poll: aws_sdk_sqs::Client::from_conf(long_poll.build()),
         sns: aws_sdk_sns::Client::from_conf(sns.build()),
         shared,
     }

@@ -68,8 +68,8 @@ impl World {
     }
 
     /// The clients of one run of the service.
-    pub(crate) fn clients(&self, instance: u32, wait: Duration) -> Clients {
-        connector::clients(self, instance, wait)
+    pub(crate) fn clients(&self, instance: u32) -> Clients {
+        connector::clients(self, instance)
     }
 
     /// Makes a queue, FIFO if its name says so. Returns its URL.

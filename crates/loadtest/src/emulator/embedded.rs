@@ -44,7 +44,7 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let embedded = Embedded::start().await?;
-        let clients = embedded.clients(Duration::from_secs(20)).await;
+        let clients = embedded.clients().await;
         let queue = setup::queue(&clients.sqs, "events").await?;
         setup::queue(&clients.sqs, "quarantine").await?;
         let topic = events::topic(0);
@@ -144,12 +144,11 @@ impl Stage {
     /// Receives what arrives at the customer's queue.
     async fn consume(self: Arc<Self>) -> anyhow::Result<()> {
         loop {
-            let request = self.clients.long_poll.receive_message().queue_url(&self.arrived);
-            let answer = request.max_number_of_messages(10).wait_time_seconds(20).send().await?;
+            let messages = self.clients.data_plane.receive(&self.arrived, 20, 30).await?;
             let at = self.since_open();
             let mut entries = Vec::new();
-            for message in answer.messages.unwrap_or_default() {
-                let notification = Notification::parse(message.body().unwrap_or_default())?;
+            for message in messages {
+                let notification = Notification::parse(message.body.as_deref().unwrap_or_default())?;
                 let id = notification.attribute("event-id").unwrap_or_default();
                 let number = events::number(id.as_bytes()).filter(|number| *number < self.spec.events);
                 let is_intact = number.is_some_and(|number| notification.message == self.events.template(number).json);
