@@ -6,8 +6,11 @@
 
 pub mod credentials;
 pub mod data_plane;
+pub mod s3;
 #[cfg(test)]
 pub(crate) mod scripted;
+pub mod sns;
+pub mod sqs;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,9 +28,13 @@ use aws_sdk_sqs::types::BatchResultErrorEntry;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 
+pub use crate::base::error::chain;
 use crate::config;
 use data_plane::Auth;
 pub use data_plane::DataPlane;
+
+/// SQS and SNS accept at most this many entries per batch.
+pub const MAX_ENTRIES: usize = 10;
 
 /// The clients of one process. Cloning shares connections and credentials.
 #[derive(Debug, Clone)]
@@ -304,21 +311,6 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
-
-/// The texts of an error and its causes, each once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = inner.source();
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,10 @@ mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+#[cfg(feature = "demo")]
+pub mod embedded;
 mod healthcheck;
+mod iam;
 mod iam_policy;
 mod nearest;
 mod run;

@@ -1,34 +1,36 @@
 //! protobridge pulls Protobuf events from SQS, decodes them with descriptor sets that are loaded at run time, renders
 //! canonical ProtoJSON and republishes each event to the JSON topics (SNS) of the customers it belongs to.
 //!
-//! The modules stand in the order in which an event meets them; [`pipeline`] is that way on one page, and [`app`]
-//! puts everything together.
+//! The modules are layers. They are listed in order: each module can use only those before it in this list. The test
+//! `tests/architecture.rs` checks this.
+//!
+//! 1. [`config`]: the typed configuration.
+//! 2. [`base`]: building blocks without a word of protobridge's domain.
+//! 3. [`message`]: a message, its envelope, and the vocabulary of what happens to it.
+//! 4. [`telemetry`]: logs, metrics and traces.
+//! 5. [`aws`]: SQS, SNS and S3.
+//! 6. [`schema`]: descriptor sets and transcoding.
+//! 7. [`route`]: customers, their topics, and the catalog of what they receive.
+//! 8. [`delivery`]: decision, duplicates, publish, settlement. [`delivery::pipeline`] shows an event's path on one page.
+//! 9. [`app`]: the running service.
+//! 10. [`cli`]: the commands.
 
-pub mod admin;
-pub mod app;
-pub mod asyncapi;
-pub mod aws;
-pub mod batch;
-pub mod cli;
 pub mod config;
-pub mod confluent;
-pub mod dedupe;
-pub mod delete;
-#[cfg(feature = "demo")]
-pub mod embedded;
-pub mod envelope;
-pub mod http;
-pub mod iam;
-pub mod objects;
-pub mod outcome;
-pub mod pipeline;
-pub mod publish;
-pub mod rate;
-pub mod receive;
-pub mod registry;
-pub mod reload;
-pub mod route;
-pub mod shutdown;
+
+pub mod base;
+
+pub mod message;
+
 pub mod telemetry;
-pub mod transcode;
-pub mod visibility;
+
+pub mod aws;
+
+pub mod schema;
+
+pub mod route;
+
+pub mod delivery;
+
+pub mod app;
+
+pub mod cli;

@@ -3,6 +3,7 @@
 //! Every lookup is in a hash map, so ten thousand customers cost what ten do. What a router does not know is profiles'
 //! content or descriptor sets: it is built from the customers file and the names of known types, and never changes.
 
+pub mod catalog;
 mod customers;
 mod glob;
 mod lint;
@@ -18,8 +19,8 @@ pub use lint::warnings;
 pub use topics::TopicWatch;
 
 use crate::config::{self, Nobody};
-use crate::outcome::{Reason, Verdict};
-use crate::registry::{ProfileId, Profiles};
+use crate::message::{QuarantineKind, QuarantineReason, TopicArn};
+use crate::schema::registry::{ProfileId, Profiles};
 
 /// From customer and event type to destinations.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub struct Router {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// ARN of the topic.
-    pub topic: Arc<str>,
+    pub topic: TopicArn,
     /// The customer's id; none for a topic that takes what is nobody's.
     pub customer: Option<Arc<str>>,
     /// How the customer wants the JSON.
@@ -134,13 +135,13 @@ impl Routes {
 
 /// What the router says of an event.
 #[derive(Debug)]
-pub enum Decision {
+pub enum Routing {
     /// It goes to these topics; at least one.
     To(Vec<Destination>),
-    /// A rule leaves it out.
-    Out(Filtered),
-    /// It is nobody's, and that is not foreseen.
-    Nobody(Verdict),
+    /// A rule drops the event.
+    Filtered(Filtered),
+    /// The event has no customer that is configured, and no rule covers that.
+    Unroutable(QuarantineReason),
 }
 
 /// Proof that a rule which someone wrote leaves an event out.
@@ -156,8 +157,8 @@ impl Filtered {
     }
 }
 
-fn out(rule: &'static str) -> Decision {
-    Decision::Out(Filtered { rule })
+fn out(rule: &'static str) -> Routing {
+    Routing::Filtered(Filtered { rule })
 }
 
 impl Router {
@@ -183,11 +184,11 @@ impl Router {
     }
 
     /// Where an event of this type and customer goes.
-    pub fn route(&self, event_type: &str, customer: Option<&str>) -> Decision {
+    pub fn route(&self, event_type: &str, customer: Option<&str>) -> Routing {
         if let Some(receivers) = self.broadcasts.get(event_type) {
             return match receivers.as_slice() {
                 [] => out("no customer asks for this broadcast type"),
-                receivers => Decision::To(receivers.to_vec()),
+                receivers => Routing::To(receivers.to_vec()),
             };
         }
         let Some(id) = customer else {
@@ -201,7 +202,7 @@ impl Router {
             }),
             Some(customer) if !customer.enabled => out("the customer is disabled"),
             Some(customer) if !customer.wants(event_type) => out("the customer does not ask for this type"),
-            Some(customer) => Decision::To(vec![Destination::of(customer)]),
+            Some(customer) => Routing::To(vec![Destination::of(customer)]),
         }
     }
 
@@ -224,15 +225,14 @@ impl Router {
     }
 
     /// Every topic that an event may go to, each once, sorted.
-    pub fn topics(&self) -> Vec<Arc<str>> {
+    pub fn topics(&self) -> Vec<TopicArn> {
         let customers = self.customers.values().filter(|customer| customer.enabled);
         let fallbacks =
             [&self.without_customer, &self.unknown_customer].into_iter().filter_map(|nobody| match nobody {
                 Nobody::Topic(arn) => Some(arn.as_str().into()),
                 Nobody::Quarantine | Nobody::Drop => None,
             });
-        let mut topics: Vec<Arc<str>> =
-            customers.map(|customer| Arc::clone(&customer.topic)).chain(fallbacks).collect();
+        let mut topics: Vec<TopicArn> = customers.map(|customer| customer.topic.clone()).chain(fallbacks).collect();
         topics.sort_unstable();
         topics.dedup();
         topics
@@ -241,17 +241,17 @@ impl Router {
 
 impl Destination {
     fn of(customer: &Customer) -> Self {
-        Self { topic: Arc::clone(&customer.topic), customer: Some(Arc::clone(&customer.id)), profile: customer.profile }
+        Self { topic: customer.topic.clone(), customer: Some(Arc::clone(&customer.id)), profile: customer.profile }
     }
 }
 
-fn nobodys(policy: &Nobody, rule: &'static str, detail: impl FnOnce() -> String) -> Decision {
+fn nobodys(policy: &Nobody, rule: &'static str, detail: impl FnOnce() -> String) -> Routing {
     match policy {
-        Nobody::Quarantine => Decision::Nobody(Reason::NoCustomer.because(detail())),
+        Nobody::Quarantine => Routing::Unroutable(QuarantineKind::NoCustomer.because(detail())),
         Nobody::Drop => out(rule),
         Nobody::Topic(arn) => {
             let topic = arn.as_str().into();
-            Decision::To(vec![Destination { topic, customer: None, profile: ProfileId::default() }])
+            Routing::To(vec![Destination { topic, customer: None, profile: ProfileId::default() }])
         }
     }
 }

@@ -1,15 +1,17 @@
-//! Whether the queues are there, before the service says that it runs.
+//! Checks whether what the configuration names exists and answers, before the service reports that it runs.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use tracing::warn;
 
+use crate::aws::s3::Objects;
 use crate::aws::{Clients, Failure, Kind};
 use crate::config::Config;
-use crate::confluent::Schemas;
-use crate::dedupe::Store;
-use crate::objects::Objects;
+use crate::delivery::dedupe::Store;
+use crate::message::TopicArn;
+use crate::schema::confluent::Schemas;
 use crate::telemetry::Metrics;
 
 /// A queue that cannot be used.
@@ -22,74 +24,100 @@ pub struct QueueError {
     way_out: &'static str,
 }
 
-/// Asks for one attribute of every queue that the configuration names.
+/// Requests one attribute of every queue that the configuration names.
 ///
 /// # Errors
-/// For the first queue that cannot be used. A queue that merely may not be asked about (`sqs:GetQueueAttributes`
-/// denied) is only warned about: receiving may be allowed all the same.
-pub(super) async fn queues(clients: &Clients, config: &Config) -> Result<(), Box<QueueError>> {
+/// Returns the first queue that cannot be used. If only `sqs:GetQueueAttributes` is denied, a warning is logged instead,
+/// because receiving can still be allowed.
+pub(super) async fn check_queues(clients: &Clients, config: &Config) -> Result<(), Box<QueueError>> {
     for queue in &config.queues {
-        check(clients, queue.label(), &queue.url, "queues[].url").await?;
+        check_queue(clients, queue.label(), &queue.url, "queues[].url").await?;
         if let Some(url) = &queue.quarantine_url {
-            check(clients, &format!("{} quarantine", queue.label()), url, "queues[].quarantine_url").await?;
+            check_queue(clients, &format!("{} quarantine", queue.label()), url, "queues[].quarantine_url").await?;
         }
     }
     Ok(())
 }
 
-/// Asks for every queue, topic and bucket, for the store of the duplicate window and for the schema registry, each by
-/// itself: what it is, and whether it is there.
-pub async fn probe(clients: &Clients, config: &Config, topics: &[Arc<str>]) -> Vec<(String, Result<(), String>)> {
-    let mut results = Vec::new();
+/// The result of a probe.
+#[derive(Debug)]
+pub struct Probe {
+    /// What was probed, for example `topic arn:…`.
+    pub subject: String,
+    /// Whether it exists and answers.
+    pub result: Result<(), Box<dyn Error + Send + Sync>>,
+}
+
+impl Probe {
+    fn new<E: Into<Box<dyn Error + Send + Sync>>>(subject: impl Into<String>, result: Result<(), E>) -> Self {
+        Self { subject: subject.into(), result: result.map_err(Into::into) }
+    }
+}
+
+/// Probes every queue, topic and bucket, the store of the duplicate window and the schema registry, each by itself.
+pub async fn probe(clients: &Clients, config: &Config, topics: &[TopicArn]) -> Vec<Probe> {
+    let mut probes = Vec::new();
     for queue in &config.queues {
-        let result = check(clients, queue.label(), &queue.url, "queues[].url").await;
-        results.push((format!("queue {}", queue.url), result.map_err(|error| error.cause())));
+        let result = check_queue(clients, queue.label(), &queue.url, "queues[].url").await;
+        probes.push(Probe::new(format!("queue {}", queue.url), result.map_err(|error| error.without_name())));
         if let Some(url) = &queue.quarantine_url {
-            let result = check(clients, queue.label(), url, "queues[].quarantine_url").await;
-            results.push((format!("quarantine queue {url}"), result.map_err(|error| error.cause())));
+            let result = check_queue(clients, queue.label(), url, "queues[].quarantine_url").await;
+            probes.push(Probe::new(format!("quarantine queue {url}"), result.map_err(|error| error.without_name())));
         }
     }
     for topic in topics {
-        let answer = clients.sns.get_topic_attributes().topic_arn(&**topic).send().await;
-        let result = answer.map(|_| ()).map_err(|error| Failure::of_call(&error).to_string());
-        results.push((format!("topic {topic}"), result));
+        let answer = clients.sns.get_topic_attributes().topic_arn(topic.as_str()).send().await;
+        let result = answer.map(|_| ()).map_err(|error| Failure::of_call(&error));
+        probes.push(Probe::new(format!("topic {topic}"), result));
     }
-    if let Some(url) = &config.dedupe.redis_url {
-        let store = Store::new(url, &config.dedupe, config.visibility.timeout(), Arc::new(Metrics::new(false)));
-        let result = match store {
-            Ok(store) => store.ping().await,
-            Err(error) => Err(error.to_string()),
-        };
-        results.push(("the store of dedupe.redis_url".to_owned(), result));
-    }
+    probes.extend(probe_store(config).await);
+    probes.append(&mut probe_buckets(clients, config).await);
+    probes.extend(probe_registry(config).await);
+    probes
+}
+
+async fn probe_store(config: &Config) -> Option<Probe> {
+    let url = config.dedupe.redis_url.as_ref()?;
+    let subject = "the store of dedupe.redis_url";
+    let metrics = Arc::new(Metrics::new(false));
+    Some(match Store::new(url, &config.dedupe, config.visibility.timeout(), metrics) {
+        Ok(store) => Probe::new(subject, store.ping().await),
+        Err(error) => Probe::new(subject, Err(error)),
+    })
+}
+
+async fn probe_buckets(clients: &Clients, config: &Config) -> Vec<Probe> {
     match Objects::new(config, &clients.shared) {
         Ok(objects) => {
             let buckets = objects.probe().await.into_iter();
-            results.extend(buckets.map(|(name, result)| (format!("bucket {name}"), result)));
+            buckets.map(|(name, result)| Probe::new(format!("bucket {name}"), result)).collect()
         }
-        Err(error) => results.push(("the buckets of envelope.s3_buckets".to_owned(), Err(error.to_string()))),
+        Err(error) => vec![Probe::new("the buckets of envelope.s3_buckets", Err(error))],
     }
-    let registry = match Schemas::new(&config.confluent, None) {
-        Ok(schemas) => schemas.probe().await,
-        Err(error) => Some(Err(error.to_string())),
-    };
-    results.extend(registry.map(|result| ("the registry of confluent.registry_url".to_owned(), result)));
-    results
+}
+
+async fn probe_registry(config: &Config) -> Option<Probe> {
+    let subject = "the registry of confluent.registry_url";
+    match Schemas::new(&config.confluent, None) {
+        Ok(schemas) => schemas.probe().await.map(|result| Probe::new(subject, result)),
+        Err(error) => Some(Probe::new(subject, Err(error))),
+    }
 }
 
 impl QueueError {
-    fn cause(&self) -> String {
+    /// Returns the error without the queue's name, for a line that names the queue already.
+    fn without_name(&self) -> String {
         format!("{}; {}", self.failure, self.way_out)
     }
 }
 
-async fn check(clients: &Clients, label: &str, url: &str, key: &'static str) -> Result<(), Box<QueueError>> {
+async fn check_queue(clients: &Clients, label: &str, url: &str, key: &'static str) -> Result<(), Box<QueueError>> {
     let request = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
     let Err(error) = request.send().await else { return Ok(()) };
     let failure = Failure::of_call(&error);
     let way_out = match (failure.kind, &failure.code) {
         (Kind::Denied, Some(code)) if code.starts_with("AccessDenied") => {
-            warn!(%failure, queue = label, url, "may not read the queue's attributes; going on without");
+            warn!(%failure, queue = label, url, "not allowed to read the queue's attributes; continuing without them");
             return Ok(());
         }
         (Kind::Denied, _) => {

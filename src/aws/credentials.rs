@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::chain;
-use crate::telemetry::Seldom;
+use crate::base::RateLimitedLog;
 
 /// Those that expire are replaced so long before they do: AWS hands out new ones at least five minutes before
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>). Those that do
@@ -32,7 +32,7 @@ pub struct Credentials {
     known: RwLock<Option<Known>>,
     /// Held while credentials are loaded. When that failed last, and why.
     loading: Mutex<Option<(Instant, NotFound)>>,
-    log: Seldom,
+    log: RateLimitedLog,
 }
 
 /// Why there are no credentials.
@@ -83,7 +83,7 @@ impl Known {
 impl Credentials {
     /// What this provider finds; nothing without one. It is not asked yet.
     pub fn new(provider: Option<SharedCredentialsProvider>) -> Self {
-        let log = Seldom::new(Duration::from_secs(60));
+        let log = RateLimitedLog::new(Duration::from_secs(60));
         Self { provider, known: RwLock::default(), loading: Mutex::default(), log }
     }
 
@@ -127,8 +127,8 @@ impl Credentials {
                 Ok(found)
             }
             (Err(error), Some(good)) => {
-                if let Some(kept_back) = self.log.turn() {
-                    warn!(%error, kept_back, "cannot replace the AWS credentials, using the old ones until they expire");
+                if let Some(suppressed) = self.log.permit() {
+                    warn!(%error, suppressed, "cannot replace the AWS credentials, using the old ones until they expire");
                 }
                 let found = Arc::clone(&good.found);
                 self.keep(Known { refresh: now + PAUSE, ..good });

@@ -36,7 +36,7 @@ pub use receive::{Message, SystemAttributes};
 pub use signing::Auth;
 
 use super::{Failure, Kind, chain};
-use crate::publish::Entry;
+use crate::aws::sns::publish::TopicEntry;
 use answer::Answer;
 use clock::Clock;
 use endpoint::Endpoint;
@@ -102,7 +102,7 @@ impl DataPlane {
     pub async fn publish<'e>(
         &self,
         topic: &str,
-        entries: impl ExactSizeIterator<Item = &'e Entry> + Clone,
+        entries: impl ExactSizeIterator<Item = &'e TopicEntry> + Clone,
     ) -> Result<HashMap<usize, Failure>, Failure> {
         let count = entries.len();
         let body = publish::form(topic, entries);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use crate::app::{self, Parts};
+use crate::app::{self, Loaded, Probe};
 use crate::aws::Clients;
 use crate::config::{Config, load};
 
@@ -27,19 +27,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = load::file(&args.config, load::environment())?;
     let mut out = anstream::stdout().lock();
     writeln!(out, "configuration  {}: {} queue(s)", args.config.display(), config.queues.len())?;
-    let parts = Parts::load(&config)?;
-    let snapshot = parts.registry.current();
+    let loaded = Loaded::load(&config)?;
+    let snapshot = loaded.registry.current();
     let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
     writeln!(out, "descriptors    {}: {sets} set(s), {types} message type(s)", config.descriptors.path.display())?;
-    let router = parts.routes.current();
+    let router = loaded.routes.current();
     let customers = router.customers().count();
     let enabled = router.customers().filter(|customer| customer.enabled).count();
     writeln!(out, "customers      {}: {customers}, {enabled} enabled", config.route.customers_file.display())?;
-    for warning in &parts.warnings {
+    for warning in &loaded.warnings {
         writeln!(out, "warning        {warning}")?;
     }
     if args.online {
-        let problems = super::runtime()?.block_on(online(&config, &parts, &mut out))?;
+        let problems = super::runtime()?.block_on(online(&config, &loaded, &mut out))?;
         if problems > 0 {
             bail!("{problems} of what the configuration names cannot be used");
         }
@@ -55,15 +55,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks for every queue and topic; returns how many cannot be used.
-async fn online(config: &Config, parts: &Parts, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
+async fn online(config: &Config, loaded: &Loaded, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
     let clients = Clients::new(&config.aws).await;
     let mut problems = 0;
-    for (what, result) in app::probe(&clients, config, &parts.routes.current().topics()).await {
+    for Probe { subject, result } in app::probe(&clients, config, &loaded.routes.current().topics()).await {
         match result {
-            Ok(()) => writeln!(out, "online         {what}: there")?,
+            Ok(()) => writeln!(out, "online         {subject}: there")?,
             Err(error) => {
                 problems += 1;
-                writeln!(out, "online         {what}: {error}")?;
+                writeln!(out, "online         {subject}: {error}")?;
             }
         }
     }

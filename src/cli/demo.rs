@@ -1,7 +1,7 @@
 //! `protobridge demo`: the whole way of an event, to watch.
 //!
 //! The service is the one that `protobridge run` runs, from a configuration file on; only SQS and SNS are
-//! [embedded](crate::embedded) ones. The demo plays producer and customers, and keeps its own books of both, so that
+//! [embedded](crate::cli::embedded) ones. The demo plays producer and customers, and keeps its own books of both, so that
 //! the table at the end is more than the service's word.
 
 mod feed;
@@ -25,8 +25,8 @@ use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::app::{App, Parts};
-use crate::shutdown::Signals;
+use crate::app::shutdown::Signals;
+use crate::app::{App, Loaded};
 use crate::telemetry::{self, Metrics};
 use feed::Feed;
 use ledger::Ledger;
@@ -107,7 +107,7 @@ async fn play(args: &Args, stop: &CancellationToken) -> anyhow::Result<ExitCode>
     let stage = Stage::build(args).await?;
     let config = &stage.config;
     telemetry::init_log(&config.log).with_context(|| format!("--log {}", args.log))?;
-    let mut app = App::start_with(config, Parts::load(config)?, stage.clients.clone()).await?;
+    let mut app = App::start_with(config, Loaded::load(config)?, stage.clients.clone()).await?;
     let shared = Shared { ledger: Arc::new(Ledger::new()), metrics: Arc::clone(app.metrics()) };
     let (screen, written) = Screen::start()?;
     screen.remark(stage.introduction(&format!("http://{}", app.admin_address()))).await;

@@ -11,8 +11,8 @@ use protojson::Change;
 use serde_json::json;
 
 use crate::config::{self, Descriptors, load};
-use crate::registry::{Profiles, Registry, Snapshot};
 use crate::route::{Router, Routes};
+use crate::schema::registry::{Profiles, Registry, Snapshot};
 
 /// Arguments of `descriptors`.
 #[derive(Debug, clap::Args)]

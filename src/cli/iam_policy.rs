@@ -3,9 +3,9 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use crate::app::Parts;
+use crate::app::Loaded;
+use crate::cli::iam::{self, Keys};
 use crate::config::load;
-use crate::iam::{self, Keys};
 
 /// Arguments of `iam-policy`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(super) struct Args {
 /// Prints the policy as JSON.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = load::file(&args.config, load::environment())?;
-    let mut topics = Parts::load(&config)?.routes.current().topics();
+    let mut topics = Loaded::load(&config)?.routes.current().topics();
     match &config.route.topic_template {
         Some(template) if args.topic_pattern => topics = iam::by_pattern(template, &topics),
         None if args.topic_pattern => {
@@ -67,8 +67,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn key_arn(text: &str) -> Result<String, String> {
-    let parts: Vec<&str> = text.split(':').collect();
-    match parts.as_slice() {
+    let loaded: Vec<&str> = text.split(':').collect();
+    match loaded.as_slice() {
         // A policy does not follow aliases: https://docs.aws.amazon.com/kms/latest/developerguide/alias-about.html
         ["arn", _, "kms", _, _, key] if key.starts_with("key/") => Ok(text.to_owned()),
         _ => Err("is not the ARN of a key such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd".to_owned()),

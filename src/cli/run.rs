@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use tracing::{error, info};
 
-use crate::app::{App, Parts};
+use crate::app::shutdown::Signals;
+use crate::app::{App, Loaded};
 use crate::config::load;
-use crate::shutdown::Signals;
 use crate::telemetry;
 
 /// Arguments of `run`.
@@ -28,8 +28,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::new()?;
         let start = async {
             let loading = config.clone();
-            let parts = tokio::task::spawn_blocking(move || Parts::load(&loading)).await?;
-            anyhow::Ok(App::start(&config, parts?).await?)
+            let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
+            anyhow::Ok(App::start(&config, loaded?).await?)
         };
         let mut app = tokio::select! {
             app = start => app?,

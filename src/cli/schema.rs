@@ -11,11 +11,11 @@ use serde_json::Value;
 use super::Usage;
 use super::nearest::nearest;
 use super::transcode::ProfileArg;
-use crate::app::Parts;
-use crate::asyncapi::{self, Subject};
+use crate::app::Loaded;
 use crate::config::{Config, Profile, Taps, load};
-use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
+use crate::route::catalog::asyncapi::{self, Subject};
 use crate::route::{Customer, Glob, Router};
+use crate::schema::registry::{ProfileId, Profiles, Registry, Snapshot};
 
 /// Arguments of `protobridge schema`.
 #[derive(Debug, clap::Args)]
@@ -158,9 +158,9 @@ fn find_profile(profiles: &Profiles, name: &str, is_configured: bool) -> anyhow:
 
 fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
     let config = load::file(&args.config, load::environment())?;
-    let parts = Parts::load(&config)?;
-    let snapshot = parts.registry.current();
-    let router = parts.routes.current();
+    let loaded = Loaded::load(&config)?;
+    let snapshot = loaded.registry.current();
+    let router = loaded.routes.current();
     let subject = Subject {
         snapshot: &snapshot,
         profiles: &Profiles::new(&config.profiles),

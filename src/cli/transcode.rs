@@ -11,10 +11,10 @@ use clap::ValueEnum;
 
 use super::Usage;
 use crate::config::{Bytes, Descriptors, Enums, FieldNames, Int64, Profile, Taps};
-use crate::envelope;
-use crate::outcome::{Reason, Verdict};
-use crate::registry::{ProfileId, Profiles, Registry, Snapshot};
-use crate::transcode;
+use crate::message::envelope;
+use crate::message::{QuarantineKind, QuarantineReason};
+use crate::schema::registry::{ProfileId, Profiles, Registry, Snapshot};
+use crate::schema::transcode;
 
 /// Arguments of `transcode`.
 #[derive(Debug, clap::Args)]
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             io::stdin().lock().read_to_end(&mut payload)?;
             match json(&snapshot, name, &payload) {
                 Ok(json) => writeln!(out, "{json}")?,
-                Err(Verdict { reason, detail }) => bail!("{reason}: {detail}"),
+                Err(QuarantineReason { kind, detail }) => bail!("{kind}: {detail}"),
             }
             true
         }
@@ -134,31 +134,32 @@ fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fix
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         match transcode_line(text.strip_suffix(b"\r").unwrap_or(text), snapshot, fixed) {
             Ok(json) => writeln!(out, "{json}")?,
-            Err(Verdict { reason, detail }) => {
+            Err(QuarantineReason { kind, detail }) => {
                 all_good = false;
                 // One line out for one line in, whatever a detail may hold.
-                writeln!(out, "error: {reason}: {}", detail.replace(['\n', '\r'], " "))?;
+                writeln!(out, "error: {kind}: {}", detail.replace(['\n', '\r'], " "))?;
             }
         }
     }
 }
 
-fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Result<Arc<String>, Verdict> {
-    let line = std::str::from_utf8(line).map_err(|_| Reason::BadEnvelope.because("the line is not text"))?;
+fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Result<Arc<String>, QuarantineReason> {
+    let line = std::str::from_utf8(line).map_err(|_| QuarantineKind::BadEnvelope.because("the line is not text"))?;
     let (name, text) = match fixed {
         Some(name) => (name, line),
-        None => line
-            .split_once('\t')
-            .ok_or_else(|| Reason::BadEnvelope.because("the line has no tab; write TYPE<TAB>BASE64, or give --type"))?,
+        None => line.split_once('\t').ok_or_else(|| {
+            QuarantineKind::BadEnvelope.because("the line has no tab; write TYPE<TAB>BASE64, or give --type")
+        })?,
     };
     let payload = envelope::decode_base64(text)
-        .map_err(|error| Reason::BadEnvelope.because(format_args!("the line is not base64: {error}")))?;
+        .map_err(|error| QuarantineKind::BadEnvelope.because(format_args!("the line is not base64: {error}")))?;
     json(snapshot, name, &payload)
 }
 
-fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<String>, Verdict> {
-    let unknown =
-        || Reason::UnknownType.because(format_args!("no descriptor set defines {name}{}", nearest(snapshot, name)));
+fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<String>, QuarantineReason> {
+    let unknown = || {
+        QuarantineKind::UnknownType.because(format_args!("no descriptor set defines {name}{}", nearest(snapshot, name)))
+    };
     let event_type = snapshot.find(name.trim()).ok_or_else(unknown)?;
     transcode::Transcoder::new(event_type, payload, ProfileId::default())?.json(ProfileId::default())
 }

@@ -9,8 +9,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{Problem, load, names};
-use crate::registry::{ProfileId, Profiles};
+use crate::message::TopicArn;
 use crate::route::Glob;
+use crate::schema::registry::{ProfileId, Profiles};
 
 /// The customers file: who receives which events, where, and how rendered.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -18,13 +19,13 @@ use crate::route::Glob;
 pub struct CustomersFile {
     /// The customers.
     #[serde(default)]
-    pub customers: Vec<Entry>,
+    pub customers: Vec<CustomerEntry>,
 }
 
 /// One customer, as written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct CustomerEntry {
     /// The customer's id, as events carry it.
     pub id: String,
     /// ARN of the customer's topic. Default: `route.topic_template` with the id in it.
@@ -59,7 +60,7 @@ pub struct Customer {
     /// The customer's id.
     pub id: Arc<str>,
     /// ARN of the customer's topic.
-    pub topic: Arc<str>,
+    pub topic: TopicArn,
     /// The types that the customer receives.
     pub events: Vec<Glob>,
     /// How the customer wants the JSON.
@@ -105,7 +106,7 @@ pub(super) fn parse(
 ) -> Result<Vec<Arc<Customer>>, Error> {
     let rules = |file: &CustomersFile| problems(file, template, profiles);
     let file = load::document_with(path, text, rules)?;
-    let customer = |entry: &Entry| {
+    let customer = |entry: &CustomerEntry| {
         Some(Arc::new(Customer {
             id: entry.id.as_str().into(),
             topic: topic(entry, template)?.into(),
@@ -118,7 +119,7 @@ pub(super) fn parse(
     Ok(file.customers.iter().filter_map(customer).collect())
 }
 
-fn topic(entry: &Entry, template: Option<&str>) -> Option<String> {
+fn topic(entry: &CustomerEntry, template: Option<&str>) -> Option<String> {
     entry.topic.clone().or_else(|| Some(template?.replace("{customer}", &entry.id)))
 }
 

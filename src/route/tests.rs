@@ -27,9 +27,11 @@ customers:
 
 fn check(event_type: &str, customer: Option<&str>, expected: &str) {
     let decision = match router(&settings(), TWO).unwrap().route(event_type, customer) {
-        Decision::To(to) => to.iter().map(|d| d.topic.rsplit(':').next().unwrap_or("")).collect::<Vec<_>>().join(" "),
-        Decision::Out(filtered) => format!("out: {}", filtered.rule()),
-        Decision::Nobody(verdict) => format!("{}: {}", verdict.reason, verdict.detail),
+        Routing::To(to) => {
+            to.iter().map(|d| d.topic.as_str().rsplit(':').next().unwrap_or("")).collect::<Vec<_>>().join(" ")
+        }
+        Routing::Filtered(filtered) => format!("out: {}", filtered.rule()),
+        Routing::Unroutable(reason) => format!("{}: {}", reason.kind, reason.detail),
     };
     assert_eq!(decision, expected, "{event_type} {customer:?}");
 }
@@ -61,8 +63,8 @@ fn an_event_that_is_nobodys_follows_the_policy() {
         ..settings()
     };
     let router = router(&other, TWO).unwrap();
-    assert!(matches!(router.route("shop.v1.OrderPlaced", None), Decision::Out(_)));
-    assert!(matches!(router.route("shop.v1.OrderPlaced", Some("who")), Decision::To(to) if to[0].customer.is_none()));
+    assert!(matches!(router.route("shop.v1.OrderPlaced", None), Routing::Filtered(_)));
+    assert!(matches!(router.route("shop.v1.OrderPlaced", Some("who")), Routing::To(to) if to[0].customer.is_none()));
     assert_eq!(router.topics().len(), 3, "both enabled customers and the topic for the rest");
 }
 

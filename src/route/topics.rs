@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::Routes;
 use crate::aws::{Failure, Kind};
+use crate::message::TopicArn;
 use crate::telemetry::Metrics;
 
 /// Between two questions.
@@ -25,15 +26,15 @@ pub struct TopicWatch {
     sns: aws_sdk_sns::Client,
     routes: Arc<Routes>,
     metrics: Arc<Metrics>,
-    there: HashSet<Arc<str>>,
+    existing: HashSet<TopicArn>,
     /// Topics that cannot be used, and why.
-    missing: BTreeMap<Arc<str>, String>,
+    missing: BTreeMap<TopicArn, String>,
 }
 
 impl TopicWatch {
     /// Watches the topics that the routes lead to.
     pub fn new(sns: aws_sdk_sns::Client, routes: Arc<Routes>, metrics: Arc<Metrics>) -> Self {
-        Self { sns, routes, metrics, there: HashSet::new(), missing: BTreeMap::new() }
+        Self { sns, routes, metrics, existing: HashSet::new(), missing: BTreeMap::new() }
     }
 
     /// Asks, round after round, for as long as the future is polled; no more once it turns out that this is not allowed.
@@ -48,19 +49,19 @@ impl TopicWatch {
     async fn round(&mut self) -> bool {
         let topics = self.routes.current().topics();
         self.missing.retain(|topic, _| topics.binary_search(topic).is_ok());
-        let (mut denied, mut answered) = (None, !self.there.is_empty());
+        let (mut denied, mut answered) = (None, !self.existing.is_empty());
         for topic in topics {
             self.metrics.topics_missing.set(self.missing.len() as f64);
-            if self.there.contains(&topic) {
+            if self.existing.contains(&topic) {
                 continue;
             }
             match self.ask(&topic).await {
                 Ok(()) => {
                     answered = true;
                     if self.missing.remove(&topic).is_some() {
-                        info!(topic = &*topic, "the topic is there now");
+                        info!(%topic, "the topic is there now");
                     }
-                    self.there.insert(topic);
+                    self.existing.insert(topic);
                 }
                 Err(failure) if failure.kind == Kind::Denied => denied = Some(failure),
                 Err(failure) => {
@@ -83,20 +84,20 @@ impl TopicWatch {
         }
     }
 
-    async fn ask(&self, topic: &str) -> Result<(), Failure> {
-        let answer = self.sns.get_topic_attributes().topic_arn(topic).send().await;
+    async fn ask(&self, topic: &TopicArn) -> Result<(), Failure> {
+        let answer = self.sns.get_topic_attributes().topic_arn(topic.as_str()).send().await;
         self.metrics.call("sns", "GetTopicAttributes", answer.is_ok());
         answer.map(drop).map_err(|error| Failure::of_call(&error))
     }
 
-    fn note_missing(&mut self, topic: Arc<str>, failure: &Failure) {
+    fn note_missing(&mut self, topic: TopicArn, failure: &Failure) {
         let (why, router) = (failure.to_string(), self.routes.current());
         if self.missing.get(&topic) != Some(&why) {
             let mut customers: Vec<&str> =
                 router.customers().filter(|customer| customer.topic == topic).map(|customer| &*customer.id).collect();
             customers.sort_unstable();
             let customers = customers.join(", ");
-            error!(topic = &*topic, customers, why, "the topic does not exist; its events wait until it does");
+            error!(%topic, customers, why, "the topic does not exist; its events wait until it does");
             self.missing.insert(topic, why);
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use metrics::{Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder as _, Unit};
+use metrics::{Gauge, Histogram, Key, KeyName, Label, Recorder as _, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use super::family::{Family, Member};
+use super::family::{Family, METADATA, Member};
 
 /// Bounds of the latency histograms, in seconds: fine around the usual few milliseconds, coarse up to the minutes
 /// that a backlog takes. The objective is stated at 3.
@@ -80,8 +80,6 @@ impl Exposition {
         self.recorder.register_gauge(&key, &METADATA).set(1.0);
     }
 }
-
-pub(super) const METADATA: Metadata<'static> = Metadata::new("protobridge", metrics::Level::INFO, None);
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Recorder as _, Unit};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-use super::exposition::METADATA;
+/// The origin of all metrics, as the recorder requires it.
+pub(super) const METADATA: Metadata<'static> = Metadata::new("protobridge", metrics::Level::INFO, None);
 
 /// A counter that the process can read back.
 #[derive(Debug)]

@@ -6,6 +6,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use super::exposition::{Declared, Exposition};
 use super::family::{Family, Level, Times};
 
+/// The metric label of events whose type is unknown.
+pub const UNKNOWN_TYPE: &str = "unknown";
+
 /// Every metric of the service.
 pub struct Metrics {
     handle: PrometheusHandle,

@@ -23,10 +23,10 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracer, SdkTracerPr
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use super::Seldom;
+use crate::base::RateLimitedLog;
+use crate::base::http::Http;
 use crate::config;
-use crate::http::Http;
-use crate::receive::Message;
+use crate::message::Message;
 
 /// How long a batch of spans may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 
 /// Why there can be no traces.
 #[derive(Debug, thiserror::Error)]
-pub enum SetUpError {
+pub enum TracesError {
     /// The certificates of the system cannot be read.
     #[error("traces.otlp_endpoint: cannot read the system's certificates: {0}")]
     Certificates(#[from] std::io::Error),
@@ -81,12 +81,12 @@ impl Traces {
     ///
     /// # Errors
     /// When the exporter cannot be set up; whether the collector answers is not asked.
-    pub fn new(settings: &config::Traces) -> Result<Self, SetUpError> {
+    pub fn new(settings: &config::Traces) -> Result<Self, TracesError> {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Self(None)) };
         let client = Client {
             http: Http::new(EXPORT_TIMEOUT, EXPORT_TIMEOUT)?,
             runtime: Handle::current(),
-            log: Arc::new(Seldom::new(Duration::from_secs(60))),
+            log: Arc::new(RateLimitedLog::new(Duration::from_secs(60))),
         };
         let exporter = SpanExporter::builder()
             .with_http()
@@ -108,13 +108,13 @@ impl Traces {
     pub fn begin(&self, message: &Message) -> Trace {
         let way = self.0.as_ref().map(|export| Way {
             tracer: export.tracer.clone(),
-            name: format!("process {}", message.source.label),
+            name: format!("process {}", message.queue.label),
             began: SystemTime::now(),
             about: vec![
                 KeyValue::new("messaging.system", "aws_sqs"),
                 KeyValue::new("messaging.operation.type", "process"),
                 KeyValue::new("messaging.operation.name", "process"),
-                KeyValue::new("messaging.destination.name", message.source.label.clone()),
+                KeyValue::new("messaging.destination.name", message.queue.label.clone()),
                 KeyValue::new("messaging.message.id", message.message_id.clone()),
                 KeyValue::new("messaging.message.body.size", i64::try_from(message.body.len()).unwrap_or(i64::MAX)),
                 KeyValue::new("protobridge.receive_count", i64::from(message.receive_count)),
@@ -206,15 +206,24 @@ impl Trace {
         }
     }
 
-    /// `traceparent` and `tracestate` for whoever comes next; empty where there is none.
-    pub fn passed_on(&self) -> (String, String) {
+    /// Returns the headers with which consumers continue the trace; empty if there is no trace.
+    pub fn headers(&self) -> TraceHeaders {
         if !self.context.is_valid() {
             return Default::default();
         }
         let (trace, span) = (self.context.trace_id(), self.context.span_id());
         let parent = format!("00-{trace}-{span}-{:02x}", self.context.trace_flags().to_u8());
-        (parent, self.context.trace_state().header())
+        TraceHeaders { traceparent: parent, tracestate: self.context.trace_state().header() }
     }
+}
+
+/// The headers of a trace; empty if there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraceHeaders {
+    /// The value of `traceparent`.
+    pub traceparent: String,
+    /// The value of `tracestate`.
+    pub tracestate: String,
 }
 
 struct Carrier<'a> {
@@ -266,7 +275,7 @@ fn of_aws(header: &str, undecided: impl FnOnce(TraceId) -> bool) -> Option<SpanC
 struct Client {
     http: Http,
     runtime: Handle,
-    log: Arc<Seldom>,
+    log: Arc<RateLimitedLog>,
 }
 
 #[async_trait]
@@ -277,11 +286,11 @@ impl HttpClient for Client {
         let why = match &answer {
             Ok(answer) if answer.status().is_success() => return Ok(answer.clone()),
             Ok(answer) => format!("HTTP {}", answer.status()),
-            Err(error) => error.clone(),
+            Err(error) => error.to_string(),
         };
-        if let Some(kept_back) = self.log.turn() {
+        if let Some(suppressed) = self.log.permit() {
             // Without the URL: it may hold a password.
-            warn!(why, kept_back, "spans could not be exported to traces.otlp_endpoint");
+            warn!(why, suppressed, "spans could not be exported to traces.otlp_endpoint");
         }
         Ok(answer?)
     }
@@ -290,17 +299,18 @@ impl HttpClient for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::receive::Source;
+    use crate::message::Queue;
 
     const ROOT: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
 
     fn trace(header: Option<&str>, attributes: &[(&str, &str)]) -> (String, String) {
-        let mut message = Message::for_tests(Source::for_tests(), "", &[], None);
+        let mut message = Message::for_tests(Queue::for_tests(), "", &[], None);
         message.trace_header = header.map(str::to_owned);
         let mut trace = Traces::default().begin(&message);
         let find = |name: &str| attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         trace.follow(find);
-        trace.passed_on()
+        let TraceHeaders { traceparent, tracestate } = trace.headers();
+        (traceparent, tracestate)
     }
 
     #[test]

@@ -6,7 +6,8 @@
 use protojson::Rule;
 
 use super::Metrics;
-use crate::outcome::{Cause, Reason, Settled, UNKNOWN};
+use super::UNKNOWN_TYPE;
+use crate::message::{OutcomeLabel, QuarantineKind, RetryCause};
 
 impl Metrics {
     /// Shows the counters of these queues, by their names in metrics, and what is counted over all queues.
@@ -19,14 +20,14 @@ impl Metrics {
             for result in ["messages", "empty", "error"] {
                 self.polls.with(&[queue, result]);
             }
-            for reason in Reason::ALL {
+            for reason in QuarantineKind::ALL {
                 self.quarantined.with(&[queue, reason.code()]);
             }
-            for cause in Cause::ALL {
+            for cause in RetryCause::ALL {
                 self.retried.with(&[queue, cause.code()]);
             }
-            for settled in Settled::ALL {
-                self.settled.with(&[queue, UNKNOWN, settled.label()]);
+            for outcome in OutcomeLabel::ALL {
+                self.settled.with(&[queue, UNKNOWN_TYPE, outcome.code()]);
             }
         }
         for result in ["admitted", "refused", "unreadable"] {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use insta::assert_snapshot;
-use protobridge::embedded::samples::SETS;
+use protobridge::cli::embedded::samples::SETS;
 use tempfile::TempDir;
 
 use crate::command::{self, bare, protobridge};

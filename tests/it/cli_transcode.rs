@@ -1,7 +1,7 @@
 //! `protobridge transcode`: wire format in, JSON out.
 
 use insta::assert_snapshot;
-use protobridge::embedded::samples::{Sample, Samples};
+use protobridge::cli::embedded::samples::{Sample, Samples};
 
 use crate::command::{self, protobridge};
 use crate::oracle;

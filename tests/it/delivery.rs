@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
-use protobridge::embedded::samples::{SETS, Sample};
+use protobridge::cli::embedded::samples::{SETS, Sample};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 

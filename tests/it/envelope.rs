@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use protobridge::cli::embedded::samples::Sample;
 use protobridge::config::Framing;
-use protobridge::embedded::samples::Sample;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::encoder::{self, SchemaRegistry, Wrapped};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protobridge::embedded::samples::Sample;
+use protobridge::cli::embedded::samples::Sample;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;

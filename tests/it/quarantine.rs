@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::MessageAttributeValue;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use protobridge::embedded::samples::UNKNOWN_TYPE;
+use protobridge::cli::embedded::samples::UNKNOWN_TYPE;
 use tokio::time::Instant;
 
 use crate::emulator::{Emulator, scenarios};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use protobridge::embedded::samples::UNKNOWN_TYPE;
+use protobridge::cli::embedded::samples::UNKNOWN_TYPE;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::http;

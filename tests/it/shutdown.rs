@@ -41,7 +41,7 @@ async fn what_is_in_flight_finishes_and_nothing_more_is_received(emulator: &Emul
     stage.source.send([Input::body(&stage.samples.next_event(&["acme"]))]).await;
     gate.open();
 
-    assert_eq!(stopping.await.expect("it stops").given_back, 0);
+    assert_eq!(stopping.await.expect("it stops").returned, 0);
     stage.delivered("acme", 5).await;
     stage.nothing_more_for("acme").await;
     assert_eq!(stage.source.depth().await, 1, "what came after the signal");
@@ -55,7 +55,7 @@ async fn what_does_not_finish_in_time_is_visible_again_at_once(emulator: &Emulat
     let running = stage.start().await;
     running.has_received(5).await;
 
-    assert_eq!(running.stop().await.given_back, 5);
+    assert_eq!(running.stop().await.returned, 5);
 
     let messages = stage.source.take(5).await;
     assert!(messages.iter().all(|message| message.receive_count == 2), "{messages:#?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_sdk_sns::config::Region;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials};
 use protobridge::aws::Clients;
-use protobridge::embedded::Embedded;
+use protobridge::cli::embedded::Embedded;
 
 use crate::ministack::Ministack;
 use crate::model::World;

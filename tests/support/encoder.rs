@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use protobridge::embedded::samples::Sample;
+use protobridge::cli::embedded::samples::Sample;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;

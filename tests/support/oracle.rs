@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use protobridge::embedded::samples::{SETS, Sample};
+use protobridge::cli::embedded::samples::{SETS, Sample};
 use serde_json::Value;
 
 /// An event as canonical JSON.

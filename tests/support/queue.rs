@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::{
     QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use protobridge::embedded::samples::Sample;
+use protobridge::cli::embedded::samples::Sample;
 use serde_json::Value;
 
 use crate::emulator::Emulator;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use protobridge::app::{App, Drained, Parts};
+use protobridge::app::{App, Drained, Loaded};
 use protobridge::aws::Clients;
+use protobridge::cli::embedded::Embedded;
+use protobridge::cli::embedded::samples::{Sample, Samples};
 use protobridge::config::{Config, Queue as ConfiguredQueue, load};
-use protobridge::embedded::Embedded;
-use protobridge::embedded::samples::{Sample, Samples};
 use protobridge::telemetry::Metrics;
 use tempfile::TempDir;
 
@@ -189,7 +189,7 @@ impl Stage {
     /// Starts the service in this process.
     pub(crate) async fn start(&self) -> Running {
         let config = load::file(&self.write_files(), []).expect("the configuration is good");
-        let parts = Parts::load(&config).expect("descriptor sets and customers are good");
+        let parts = Loaded::load(&config).expect("descriptor sets and customers are good");
         let clients = Clients::with_credentials(&config.aws, Embedded::credentials()).await;
         let app = App::start_with(&config, parts, clients).await.expect("the queues are there");
         Running { metrics: Arc::clone(app.metrics()), app }
@@ -275,7 +275,7 @@ impl Running {
         assert_eq!(metrics.in_flight.sum(), 0, "nothing is in flight: {:?}", metrics.in_flight.totals());
         assert_eq!(
             metrics.settled.sum_where("outcome", "abandoned"),
-            drained.given_back as u64,
+            drained.returned as u64,
             "given back = abandoned: {outcomes:?}"
         );
         for (labels, received) in metrics.accounted.totals() {

@@ -9,14 +9,14 @@ use super::answer::{Answer, failed_entries};
 use super::form::escape_into;
 use super::xml::{self, Malformed, Tag};
 use crate::aws::Failure;
-use crate::publish::Entry;
+use crate::aws::sns::publish::TopicEntry;
 
 /// About what the names of an entry's fields take, and those of an attribute's.
 const NAMES: usize = 256;
 
 /// The form of one call. An entry's id is its index.
-pub(super) fn form<'e>(topic: &str, entries: impl Iterator<Item = &'e Entry> + Clone) -> Vec<u8> {
-    let room = |entry: &Entry| 2 * entry.size() + NAMES * (1 + entry.attributes.iter().count());
+pub(super) fn form<'e>(topic: &str, entries: impl Iterator<Item = &'e TopicEntry> + Clone) -> Vec<u8> {
+    let room = |entry: &TopicEntry| 2 * entry.size() + NAMES * (1 + entry.attributes.iter().count());
     let mut form = Vec::with_capacity(NAMES + entries.clone().map(room).sum::<usize>());
     form.extend_from_slice(b"Action=PublishBatch&Version=2010-03-31&TopicArn=");
     escape_into(&mut form, topic);

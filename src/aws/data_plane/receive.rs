@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::answer::Answer;
 use crate::aws::Failure;
-use crate::batch::MAX_ENTRIES;
+use crate::aws::MAX_ENTRIES;
 
 /// A message as SQS gives it. All that it may leave out is optional.
 #[derive(Debug, Default, Deserialize)]

@@ -5,8 +5,7 @@ use aws_sdk_sqs::config::{Credentials as Found, SharedCredentialsProvider};
 
 use super::*;
 use crate::aws::scripted::{self, sharing};
-use crate::dedupe::Pair;
-use crate::publish::{Attributes, Entry};
+use crate::aws::sns::publish::{EntryAttributes, TopicEntry};
 
 mod answers;
 mod calls;
@@ -95,12 +94,12 @@ impl World {
     }
 }
 
-fn entry(body: &str, attributes: &[(&'static str, &str)], fifo: Option<(&str, &str)>) -> Entry {
-    let mut all = Attributes::default();
+fn entry(body: &str, attributes: &[(&'static str, &str)], fifo: Option<(&str, &str)>) -> TopicEntry {
+    let mut all = EntryAttributes::default();
     for (name, value) in attributes {
         all.add(name, (*value).to_owned());
     }
-    Entry {
+    TopicEntry {
         topic: TOPIC.into(),
         customer: None,
         event_type: "shop.v1.OrderPlaced".into(),
@@ -108,6 +107,5 @@ fn entry(body: &str, attributes: &[(&'static str, &str)], fifo: Option<(&str, &s
         attributes: all,
         group: fifo.map(|(group, _)| group.to_owned()),
         deduplication_id: fifo.map(|(_, id)| id.to_owned()),
-        pair: Pair::new("shop.v1.OrderPlaced", "e-1", "acme"),
     }
 }

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::stage::{CUSTOMERS, Stage};
 use super::{Args, Shared};
 use crate::aws::Clients;
-use crate::batch::MAX_ENTRIES;
-use crate::embedded::samples::{Sample, Samples};
+use crate::aws::MAX_ENTRIES;
+use crate::cli::embedded::samples::{Sample, Samples};
 
 /// Decides what is sent when.
 #[derive(Debug)]
@@ -223,8 +223,8 @@ mod tests {
 
     use super::super::ledger::Ledger;
     use super::*;
-    use crate::app::Parts;
-    use crate::embedded::samples::UNKNOWN_TYPE;
+    use crate::app::Loaded;
+    use crate::cli::embedded::samples::UNKNOWN_TYPE;
     use crate::telemetry::Metrics;
 
     #[derive(Debug, Parser)]
@@ -243,13 +243,13 @@ mod tests {
 
         let events = super::super::watch::left(&stage, 20).await;
         assert_eq!(events.iter().collect::<HashSet<_>>().len(), 20, "each of them once");
-        let parts = Parts::load(&stage.config).unwrap();
-        assert_eq!(parts.warnings, Vec::<String>::new());
+        let loaded = Loaded::load(&stage.config).unwrap();
+        assert_eq!(loaded.warnings, Vec::<String>::new());
         let mut feed = Feed::new(&args, &stage, shared);
         let sent: Vec<Outgoing> = (0..20).map(|_| feed.next_event()).collect();
         let is_sound = |event: &Outgoing| {
             let payload = BASE64_STANDARD.decode(&event.body).unwrap();
-            let registry = parts.registry.current();
+            let registry = loaded.registry.current();
             let plan = registry.find(&event.message_type)?.plan(Default::default());
             Some(plan.transcode(&payload, &mut Vec::new()).is_ok())
         };

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use super::stage::CUSTOMERS;
-use crate::embedded::samples::Sample;
+use crate::cli::embedded::samples::Sample;
 
 /// The demo's own books. Shared by those who send and those who receive.
 #[derive(Debug)]

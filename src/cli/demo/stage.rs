@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use super::Args;
 use crate::aws::Clients;
+use crate::cli::embedded::Embedded;
+use crate::cli::embedded::samples::{SETS, Samples};
+use crate::cli::embedded::setup::{self, Subscribed};
 use crate::config::{Config, load};
-use crate::embedded::Embedded;
-use crate::embedded::samples::{SETS, Samples};
-use crate::embedded::setup::{self, Subscribed};
 use crate::route::Glob;
 
 /// A customer of the demo.

@@ -13,8 +13,8 @@ use super::screen::Screen;
 use super::stage::{CUSTOMERS, Customer, Stage};
 use crate::aws::data_plane::Message;
 use crate::aws::{Clients, Failure};
-use crate::embedded::Notification;
-use crate::outcome::quarantine;
+use crate::cli::embedded::Notification;
+use crate::message::attributes::QUARANTINE_NOTE;
 
 /// How events are shown as they arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ impl Quarantined {
             reason: String,
             message_id: String,
         }
-        let note = message.message_attributes.get(quarantine::ATTRIBUTE)?;
+        let note = message.message_attributes.get(QUARANTINE_NOTE)?;
         let note: Note = serde_json::from_str(note.string_value()?).ok()?;
         Some(Self { body: payload(message)?, reason: note.reason, message_id: note.message_id })
     }
@@ -258,7 +258,7 @@ mod tests {
         let note = r#"{"reason":"malformed_protobuf","detail":"?","queue":"q","message_id":"m-1"}"#;
         let note = MessageAttributeValue::builder().data_type("String").string_value(note).build().unwrap();
         for body in ["CAE=", r#"{"Type":"Notification","TopicArn":"t","Message":"CAE="}"#] {
-            let message_attributes = [(quarantine::ATTRIBUTE.to_owned(), note.clone())].into();
+            let message_attributes = [(QUARANTINE_NOTE.to_owned(), note.clone())].into();
             let message = Message { body: Some(body.into()), message_attributes, ..Message::default() };
             let read = Quarantined::read(&message).unwrap();
             assert_eq!((&*read.body, &*read.reason, &*read.message_id), ("CAE=", "malformed_protobuf", "m-1"));

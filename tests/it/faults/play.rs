@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use protobridge::app::{App, Parts};
+use protobridge::app::{App, Loaded};
 use protobridge::config::{Config, Queue};
-use protobridge::registry::Registry;
 use protobridge::route::Routes;
+use protobridge::schema::registry::Registry;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -187,7 +187,7 @@ async fn live(common: &Common, instance: u32, life: Option<Life>, ended: &mut Ve
         world.crash(instance);
         return most_in_flight;
     };
-    world.stopped(instance, drained.given_back);
+    world.stopped(instance, drained.returned);
     ended.push(Ended {
         instance,
         received: metrics.received.sum(),
@@ -238,18 +238,18 @@ fn base() -> Config {
 }
 
 /// Descriptor sets and customers, loaded once for all lives that have the same.
-fn parts(setup: Setup) -> Parts {
-    type Loaded = (Arc<Registry>, Arc<Routes>);
-    static LOADED: OnceLock<std::sync::Mutex<BTreeMap<Setup, Loaded>>> = OnceLock::new();
+fn parts(setup: Setup) -> Loaded {
+    type Definitions = (Arc<Registry>, Arc<Routes>);
+    static LOADED: OnceLock<std::sync::Mutex<BTreeMap<Setup, Definitions>>> = OnceLock::new();
     let mut loaded = LOADED.get_or_init(Default::default).lock().expect("the customers are good");
     let (registry, routes) = loaded.entry(setup).or_insert_with(|| {
         let parts = load(setup);
         (parts.registry, parts.routes)
     });
-    Parts { registry: Arc::clone(registry), routes: Arc::clone(routes), schemas: None, warnings: Vec::new() }
+    Loaded { registry: Arc::clone(registry), routes: Arc::clone(routes), schemas: None, warnings: Vec::new() }
 }
 
-fn load(setup: Setup) -> Parts {
+fn load(setup: Setup) -> Loaded {
     let topic = |name: &str| format!("arn:aws:sns:eu-west-1:000000000000:{name}");
     let mut customers = "customers:\n".to_owned();
     for (number, id) in CUSTOMERS.iter().enumerate().take(setup.customers) {
@@ -261,5 +261,5 @@ fn load(setup: Setup) -> Parts {
     let mut config = base();
     config.route.customers_file = folder.path().join("customers.yaml");
     std::fs::write(&config.route.customers_file, customers).expect("it can be written");
-    Parts::load(&config).expect("descriptor sets and customers are good")
+    Loaded::load(&config).expect("descriptor sets and customers are good")
 }

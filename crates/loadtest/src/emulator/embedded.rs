@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, MessageAttributeValue, QueueAttributeName as Name, SendMessageBatchRequestEntry,
 };
 use protobridge::aws::Clients;
-use protobridge::embedded::{Embedded, Notification, setup};
+use protobridge::cli::embedded::{Embedded, Notification, setup};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 

@@ -16,7 +16,7 @@ fn world() -> World {
     World::answering(200, &[], "")
 }
 
-async fn publish(world: &World, topic: &str, entries: &[Entry]) -> (Sent, Sent) {
+async fn publish(world: &World, topic: &str, entries: &[TopicEntry]) -> (Sent, Sent) {
     let _ours = world.data_plane().publish(topic, entries.iter()).await;
     let ours = world.sent().remove(0);
     let mut request = world.sns().publish_batch().topic_arn(topic);

@@ -1,0 +1,126 @@
+//! The HTTP endpoint for people and machines that look after the service.
+//!
+//! `/livez` answers while the process does; `/readyz` only while it receives; `/metrics` in the Prometheus text
+//! format; `/status` as JSON. Nothing here changes anything, and nothing shows a payload.
+
+mod schemas;
+mod status;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tracing::error;
+
+use crate::aws::sns::rate::Rate;
+use crate::aws::sqs::visibility::Visibility;
+use crate::config::Config;
+use crate::message::Queue;
+use crate::route::Routes;
+use crate::schema::registry::Registry;
+use crate::telemetry::Metrics;
+
+/// What the endpoint shows.
+#[derive(Debug)]
+pub struct State {
+    phase: AtomicU8,
+    started: SystemTime,
+    queues: Vec<Queue>,
+    views: Views,
+}
+
+/// The parts of the service that the endpoint looks into.
+#[derive(Debug)]
+pub struct Views {
+    /// The descriptor sets.
+    pub registry: Arc<Registry>,
+    /// The customers.
+    pub routes: Arc<Routes>,
+    /// What is in flight.
+    pub visibility: Visibility,
+    /// The publish rate.
+    pub rate: Arc<Rate>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Where the service is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not receiving yet.
+    Starting,
+    /// Receiving.
+    Running,
+    /// Finishing what is in flight.
+    Draining,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+impl State {
+    /// The state of a service that is starting.
+    pub fn new(config: &Config, views: Views) -> Self {
+        let queues = config.queues.iter().map(Queue::from).collect();
+        let phase = AtomicU8::new(Phase::Starting as u8);
+        Self { phase, started: SystemTime::now(), queues, views }
+    }
+
+    /// Says where the service is.
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Running,
+            _ => Phase::Draining,
+        }
+    }
+}
+
+/// Serves until the task is aborted.
+pub async fn serve(listener: TcpListener, state: Arc<State>) {
+    if let Err(error) = axum::serve(listener, routes(state)).await {
+        error!(%error, "the admin endpoint failed");
+    }
+}
+
+fn routes(state: Arc<State>) -> Router {
+    let (ready, metrics, status, schemas) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state), state);
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(|| async move { readiness(&ready) }))
+        .route("/metrics", get(|| async move { exposition(&metrics) }))
+        .route("/status", get(|| async move { Json(status::report(&status)) }))
+        .route("/schemas", get(|| async move { Json(schemas::report(&schemas.views.registry.current())) }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status or /schemas\n") })
+}
+
+fn readiness(state: &State) -> impl IntoResponse + use<> {
+    let phase = state.phase();
+    let code = if phase == Phase::Running { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("{}\n", phase.name()))
+}
+
+fn exposition(state: &State) -> impl IntoResponse + use<> {
+    // What only a look can tell is looked at now.
+    state.views.visibility.update_age_gauges();
+    if let Some(limit) = state.views.rate.limit() {
+        state.views.metrics.publish_limit.with(&[]).set(limit.round() as u64);
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.views.metrics.render())
+}

@@ -1,0 +1,76 @@
+//! What `/schemas` says.
+
+use std::collections::BTreeMap;
+
+use crate::base::time::rfc3339;
+use serde::Serialize;
+
+use crate::schema::registry::{self, Snapshot};
+
+/// The descriptor sets, and the message types that they define.
+#[derive(Debug, Serialize)]
+pub(super) struct SchemasReport {
+    sets: Vec<Set>,
+    /// Sets, or removals of sets, that were not admitted.
+    refused: Vec<Refused>,
+    /// Definitions that another set's outgrows.
+    outgrown: Vec<Outgrown>,
+    /// The set that serves each message type.
+    types: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Set {
+    name: String,
+    hash: String,
+    bytes: usize,
+    /// `.proto` files, imports included.
+    files: usize,
+    in_force_since: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    name: String,
+    /// Of what was refused; none for a removal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+    reason: String,
+    /// Of what stays in force under this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_force: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Outgrown {
+    name: String,
+    set: String,
+    by: String,
+}
+
+pub(super) fn report(snapshot: &Snapshot) -> SchemasReport {
+    let set = |set: &registry::Set| Set {
+        name: set.name.clone(),
+        hash: set.hash.to_string(),
+        bytes: set.bytes,
+        files: set.files(),
+        in_force_since: rfc3339(set.since),
+    };
+    let refused = |refused: &registry::Refused| Refused {
+        name: refused.name.clone(),
+        hash: refused.hash.as_ref().map(ToString::to_string),
+        reason: refused.reason.clone(),
+        in_force: refused.in_force.as_ref().map(ToString::to_string),
+    };
+    let outgrown = snapshot.outgrown().iter().map(|outgrown| Outgrown {
+        name: outgrown.full_name.clone(),
+        set: outgrown.set.clone(),
+        by: outgrown.by.clone(),
+    });
+    SchemasReport {
+        sets: snapshot.sets().iter().map(set).collect(),
+        refused: snapshot.refused().iter().map(refused).collect(),
+        outgrown: outgrown.collect(),
+        types: snapshot.types().into_iter().map(|(name, set)| (name.to_owned(), set.to_owned())).collect(),
+    }
+}

@@ -1,0 +1,141 @@
+//! What `/status` says.
+
+use std::collections::BTreeMap;
+
+use crate::base::time::rfc3339;
+use serde::Serialize;
+
+use super::State;
+use crate::aws::sns::rate;
+use crate::message::Queue;
+use crate::telemetry::{Family, Metrics};
+
+/// The service at one moment. Counts are since the start of the process.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusReport {
+    version: &'static str,
+    phase: &'static str,
+    started_at: String,
+    uptime_seconds: u64,
+    in_flight: usize,
+    queues: Vec<QueueReport>,
+    descriptor_sets: Vec<Set>,
+    customers: Customers,
+    publish_rate: PublishRate,
+    /// Calls of AWS APIs, by operation.
+    calls: BTreeMap<String, u64>,
+}
+
+/// The rate over all topics, in messages a second: what a support case about throttling wants to know.
+#[derive(Debug, Serialize)]
+struct PublishRate {
+    /// What SNS accepted in the last second.
+    current: f64,
+    /// The most that it accepted in any second.
+    highest: f64,
+    /// What it is held to since the last throttle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<f64>,
+    throttled: u64,
+    /// The last throttles, oldest first.
+    throttles: Vec<Throttled>,
+}
+
+#[derive(Debug, Serialize)]
+struct Throttled {
+    at: String,
+    rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<f64>,
+    topic: String,
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct QueueReport {
+    name: String,
+    url: String,
+    received: u64,
+    /// Messages by outcome.
+    outcomes: BTreeMap<String, u64>,
+    /// Messages in quarantine, by reason.
+    quarantined: BTreeMap<String, u64>,
+    /// Polls by result.
+    polls: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Set {
+    name: String,
+    hash: String,
+    bytes: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Customers {
+    configured: usize,
+    enabled: usize,
+}
+
+pub(super) fn report(state: &State) -> StatusReport {
+    let (sets, router) = (state.views.registry.current(), state.views.routes.current());
+    let sets =
+        sets.sets().iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
+    StatusReport {
+        version: env!("CARGO_PKG_VERSION"),
+        phase: state.phase().name(),
+        started_at: rfc3339(state.started),
+        uptime_seconds: state.started.elapsed().unwrap_or_default().as_secs(),
+        in_flight: state.views.visibility.in_flight(),
+        queues: state.queues.iter().map(|queue| queue_report(queue, &state.views.metrics)).collect(),
+        descriptor_sets: sets.collect(),
+        customers: Customers {
+            configured: router.customers().count(),
+            enabled: router.customers().filter(|customer| customer.enabled).count(),
+        },
+        publish_rate: publish_rate(state.views.rate.report()),
+        calls: by(&state.views.metrics.calls, 1, |_| true),
+    }
+}
+
+fn publish_rate(report: rate::RateReport) -> PublishRate {
+    let rounded = |rate: f64| (rate * 10.0).round() / 10.0;
+    let throttled = |throttle: rate::Throttle| Throttled {
+        at: rfc3339(throttle.at),
+        rate: rounded(throttle.rate),
+        limit: throttle.limit.map(rounded),
+        topic: throttle.topic.to_string(),
+        code: throttle.code,
+        request_id: throttle.request_id,
+    };
+    PublishRate {
+        current: rounded(report.rate),
+        highest: rounded(report.highest),
+        limit: report.limit.map(rounded),
+        throttled: report.throttled,
+        throttles: report.throttles.into_iter().map(throttled).collect(),
+    }
+}
+
+fn queue_report(queue: &Queue, metrics: &Metrics) -> QueueReport {
+    let own = |values: &[String]| values[0] == queue.label;
+    QueueReport {
+        name: queue.label.clone(),
+        url: queue.url.to_string(),
+        received: metrics.received.sum_where("queue", &queue.label),
+        outcomes: by(&metrics.settled, 2, own),
+        quarantined: by(&metrics.quarantined, 1, own),
+        polls: by(&metrics.polls, 1, own),
+    }
+}
+
+/// The counts of a family, summed by its label with this index, without those that are 0.
+fn by(family: &Family, label: usize, wanted: impl Fn(&[String]) -> bool) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (values, count) in family.totals().into_iter().filter(|(values, count)| *count > 0 && wanted(values)) {
+        *sums.entry(values[label].clone()).or_default() += count;
+    }
+    sums
+}

@@ -1,0 +1,73 @@
+//! What a configuration means, before anything runs: descriptor sets and customers, loaded and checked.
+
+use std::sync::Arc;
+
+use tracing::{error, warn};
+
+use super::Error;
+use crate::config::Config;
+use crate::route::{self, Router, Routes};
+use crate::schema::confluent;
+use crate::schema::registry::{Profiles, Registry, Snapshot};
+
+/// The files that a configuration names, loaded and checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The descriptor sets.
+    pub registry: Arc<Registry>,
+    /// The customers.
+    pub routes: Arc<Routes>,
+    /// The schemas of `confluent.schemas_file`, if it is set.
+    pub schemas: Option<confluent::File>,
+    /// Suspicious things, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// Loads the files that the configuration names. Makes no call to AWS.
+    ///
+    /// # Errors
+    /// Returns an error if a descriptor set, the customers file or the file of Confluent schemas does not load.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        let profiles = Arc::new(Profiles::new(&config.profiles));
+        let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
+        let snapshot = registry.current();
+        let types = snapshot.type_names();
+        let routes = Routes::load(&config.route, Arc::clone(&profiles), types.iter().copied())?;
+        let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
+        let mut warnings = warnings(config, &snapshot, &routes.current(), &types);
+        for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {
+            warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
+        }
+        Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
+    }
+
+    /// Logs the descriptor sets that were refused, and the warnings.
+    pub(super) fn log(&self) {
+        for refused in self.registry.current().refused() {
+            error!(set = refused.name, "{refused}");
+        }
+        for warning in &self.warnings {
+            warn!("{warning}");
+        }
+    }
+}
+
+fn warnings(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str]) -> Vec<String> {
+    // Only the default types of queues are known to be sent as events. Any other type can be a part of an event.
+    let defaults: Vec<&str> = config.queues.iter().filter_map(|queue| queue.default_type.as_deref()).collect();
+    let mut warnings = route::warnings(router, types, &defaults);
+    for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
+        warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
+    }
+    for (profile, path) in snapshot.unused_profile_paths() {
+        warnings.push(format!("profiles.{profile}: no message type has the field path {path}"));
+    }
+    for (path, why) in snapshot.unused_taps(&config.taps) {
+        warnings.push(match why {
+            Some(why) => format!("taps: no message type has a value at {path}: {why}"),
+            None => format!("taps: no message type has the field path {path}"),
+        });
+    }
+    warnings
+}

@@ -1,0 +1,202 @@
+//! Publishing: entries into PublishBatch calls, and a result for each entry.
+//!
+//! Entries of one topic share calls, by count, bytes and age. Topics take turns, and all of them share the rate that SNS
+//! accepts. Each entry gets its own result, so nine good entries never suffer from a bad tenth. The publisher repeats
+//! entries whose failure can pass, with jittered backoff; what still fails is the caller's to decide. On a FIFO topic, the
+//! next entry of a message group waits for the result of the entry before it. A [`Confirmed`] exists only for an entry that
+//! SNS has confirmed.
+
+mod attributes;
+mod call;
+mod dispatch;
+mod lanes;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+pub use attributes::EntryAttributes;
+
+use crate::aws::sns::rate::Rate;
+use crate::aws::{DataPlane, Failure, Kind};
+use crate::base::{Backpressure, backpressure};
+use crate::config;
+use crate::message::{Ownership, TopicArn};
+use crate::telemetry::Metrics;
+
+/// One event for one topic.
+#[derive(Debug)]
+pub struct TopicEntry {
+    /// The topic.
+    pub topic: TopicArn,
+    /// The customer whom the topic belongs to.
+    pub customer: Option<Arc<str>>,
+    /// The full name of the event's type.
+    pub event_type: Arc<str>,
+    /// The JSON. Topics whose customers chose the same profile share it.
+    pub body: Arc<String>,
+    /// The message attributes.
+    pub attributes: EntryAttributes,
+    /// The message group, for FIFO topics.
+    pub group: Option<String>,
+    /// The deduplication id, for FIFO topics.
+    pub deduplication_id: Option<String>,
+}
+
+impl TopicEntry {
+    /// Returns the size in bytes as SNS counts it: body and attributes.
+    pub fn size(&self) -> usize {
+        self.body.len() + self.attributes.size()
+    }
+}
+
+/// Proof that SNS has confirmed an entry.
+#[derive(Debug)]
+pub struct Confirmed(());
+
+/// Why an entry was not published.
+#[derive(Debug, thiserror::Error)]
+#[error("publishing to {topic} failed: {failure}")]
+pub struct Error {
+    topic: TopicArn,
+    failure: Failure,
+}
+
+impl Error {
+    /// Whether the message can be published later as it is. It cannot only if SNS refused the entry itself. A missing
+    /// topic or permission is for an operator to fix, and the message waits for that.
+    pub fn is_retryable(&self) -> bool {
+        self.failure.kind != Kind::Refused
+    }
+
+    /// Returns which of two errors of one event decides: the retryable one, because then the whole event is retried.
+    pub fn or_retryable(self, other: Self) -> Self {
+        if !self.is_retryable() && other.is_retryable() { other } else { self }
+    }
+}
+
+/// The handle by which entries are published. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    items: mpsc::Sender<Vec<QueuedEntry>>,
+    max_bytes: usize,
+    backpressure: Backpressure,
+}
+
+/// An entry that waits for its result.
+#[derive(Debug)]
+struct QueuedEntry {
+    entry: TopicEntry,
+    reply: Reply,
+    /// Whether the message that the entry came with is still ours.
+    ownership: Ownership,
+}
+
+impl QueuedEntry {
+    /// Whether this process must not publish the entry any more: its message has a new owner, or was returned to its
+    /// queue at the end of a drain.
+    fn is_lost(&self) -> bool {
+        self.ownership.is_lost() || self.reply.results.is_closed()
+    }
+}
+
+/// Sends the result of one entry. If it is dropped without a result, it sends a failure.
+#[derive(Debug)]
+struct Reply {
+    index: usize,
+    results: mpsc::UnboundedSender<IndexedResult>,
+    is_sent: bool,
+}
+
+type IndexedResult = (usize, Result<(), Box<Failure>>);
+
+impl Reply {
+    fn send(mut self, result: Result<(), Failure>) {
+        self.is_sent = true;
+        // The receiver is gone if the drain timed out and the message returns to its queue.
+        let _gone = self.results.send((self.index, result.map_err(Box::new)));
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            let failure = not_sent("the publisher stopped before SNS answered");
+            let _gone = self.results.send((self.index, Err(Box::new(failure))));
+        }
+    }
+}
+
+/// The result of one entry: its index among the entries that were enqueued together, and what SNS answered.
+pub type EntryResult = (usize, Result<Confirmed, Error>);
+
+/// The results of entries that were enqueued together, in the order of their arrival.
+#[derive(Debug)]
+pub struct EntryResults {
+    arriving: mpsc::UnboundedReceiver<IndexedResult>,
+    arrived: Vec<IndexedResult>,
+    /// The topics of the entries that have no result yet, by index.
+    open: Vec<Option<TopicArn>>,
+}
+
+impl EntryResults {
+    /// Waits for results, and returns all that have arrived. Returns none when every entry has had its result.
+    pub async fn next(&mut self) -> Vec<EntryResult> {
+        let Self { arriving, arrived, open } = self;
+        arriving.recv_many(arrived, open.len().max(1)).await;
+        let of_open = |(index, result): IndexedResult| {
+            let topic = open.get_mut(index)?.take()?;
+            Some((index, result.map(|()| Confirmed(())).map_err(|failure| Error { topic, failure: *failure })))
+        };
+        arrived.drain(..).filter_map(of_open).collect()
+    }
+}
+
+impl Publisher {
+    /// Creates the publisher, and the task that makes its calls. The task ends when the last handle is dropped and every
+    /// entry has its result.
+    pub fn new(
+        data_plane: DataPlane,
+        settings: &config::Publish,
+        rate: Arc<Rate>,
+        metrics: Arc<Metrics>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        // Entries wait in their lanes rather than here. The in-flight budget bounds both.
+        let (items, arrived) = mpsc::channel(64);
+        let (valve, backpressure) = backpressure::pair();
+        let run = dispatch::Dispatch::new(data_plane, settings, rate, metrics, valve).run(arrived);
+        (Self { items, max_bytes: settings.max_batch_bytes, backpressure }, run)
+    }
+
+    /// Returns the largest size of an entry in bytes.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// Returns the backpressure that this publisher puts on receives.
+    pub fn backpressure(&self) -> Backpressure {
+        self.backpressure.clone()
+    }
+
+    /// Enqueues entries, each with the ownership of its message. The results name the entries by their index. An entry
+    /// whose message is lost before its turn is not published.
+    pub async fn enqueue(&self, entries: Vec<(TopicEntry, Ownership)>) -> EntryResults {
+        let (results, arriving) = mpsc::unbounded_channel();
+        let open = entries.iter().map(|(entry, _)| Some(entry.topic.clone())).collect();
+        let queued = |(index, (entry, ownership))| {
+            let reply = Reply { index, results: results.clone(), is_sent: false };
+            QueuedEntry { entry, reply, ownership }
+        };
+        let queued = entries.into_iter().enumerate().map(queued).collect();
+        // A closed channel drops the entries, and their replies send the failure.
+        let _closed = self.items.send(queued).await;
+        EntryResults { arriving, arrived: Vec::new(), open }
+    }
+}
+
+fn not_sent(why: &str) -> Failure {
+    Failure { kind: Kind::Transient, code: None, message: why.to_owned(), request_id: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! The message attributes of a published entry, by which consumers filter and deduplicate without opening the body.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::message::attributes::{MAX_ATTRIBUTES, TRACEPARENT, TRACESTATE, attribute_size};
+
+/// String attributes in a fixed order, at most [`MAX_ATTRIBUTES`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryAttributes(Vec<(&'static str, AttributeText)>);
+
+/// The text of an attribute. Text that many events share is not copied for each of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttributeText {
+    /// The same text for all events.
+    Fixed(&'static str),
+    /// Text of an event type or a customer.
+    Shared(Arc<str>),
+    /// Text of one event.
+    Own(String),
+}
+
+impl Deref for AttributeText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Fixed(text) => text,
+            Self::Shared(text) => text,
+            Self::Own(text) => text,
+        }
+    }
+}
+
+impl From<&'static str> for AttributeText {
+    fn from(text: &'static str) -> Self {
+        Self::Fixed(text)
+    }
+}
+
+impl From<&Arc<str>> for AttributeText {
+    fn from(text: &Arc<str>) -> Self {
+        Self::Shared(Arc::clone(text))
+    }
+}
+
+impl From<String> for AttributeText {
+    fn from(text: String) -> Self {
+        Self::Own(text)
+    }
+}
+
+impl Default for EntryAttributes {
+    fn default() -> Self {
+        Self(Vec::with_capacity(MAX_ATTRIBUTES))
+    }
+}
+
+impl EntryAttributes {
+    /// Adds an attribute, unless its value is empty, which SNS refuses, or there are ten attributes already.
+    pub fn add(&mut self, name: &'static str, value: impl Into<AttributeText>) {
+        let value = value.into();
+        if !value.is_empty() && self.0.len() < MAX_ATTRIBUTES {
+            self.0.push((name, value));
+        }
+    }
+
+    /// Removes the attributes of the trace, for an entry that would be too large with them.
+    pub fn remove_trace(&mut self) {
+        self.0.retain(|(name, _)| ![TRACEPARENT, TRACESTATE].contains(name));
+    }
+
+    /// Returns the names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+        self.0.iter().map(|(name, value)| (*name, &**value))
+    }
+
+    /// Returns the size of all attributes in bytes, as SNS counts it.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(|(name, value)| attribute_size(name, "String", value.len())).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_at_most_ten_attributes_and_no_empty_one() {
+        let mut attributes = EntryAttributes::default();
+        attributes.add("empty", "");
+        for _ in 0..12 {
+            attributes.add("name", "value");
+        }
+        assert_eq!(attributes.iter().count(), 10);
+        assert_eq!(attributes.size(), 10 * ("name".len() + "String".len() + "value".len()));
+    }
+
+    #[test]
+    fn removing_the_trace_leaves_the_other_attributes() {
+        let mut attributes = EntryAttributes::default();
+        for name in ["event-id", TRACEPARENT, TRACESTATE] {
+            attributes.add(name, "value");
+        }
+        attributes.remove_trace();
+        assert_eq!(attributes.iter().collect::<Vec<_>>(), [("event-id", "value")]);
+    }
+}

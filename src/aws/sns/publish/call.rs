@@ -1,0 +1,50 @@
+//! PublishBatch calls.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::TopicEntry;
+use super::lanes::LaneEntry;
+use crate::aws::{DataPlane, Failure};
+use crate::message::TopicArn;
+use crate::telemetry::Metrics;
+
+/// Makes the calls of one publisher.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) data_plane: DataPlane,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// A finished call.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) topic: TopicArn,
+    pub(super) batch: Vec<LaneEntry>,
+    /// When the call was made.
+    pub(super) called: Instant,
+    /// The failed entries by index, if SNS answered the call; the failure of the whole call otherwise.
+    pub(super) result: Result<HashMap<usize, Failure>, Failure>,
+}
+
+impl Caller {
+    /// Sends one batch once.
+    pub(super) async fn send_batch(self, topic: TopicArn, batch: Vec<LaneEntry>) -> Answer {
+        let called = Instant::now();
+        let result = self.call(&topic, &batch).await;
+        Answer { topic, batch, called, result }
+    }
+
+    /// Makes one call. An entry that the answer does not mention counts as failed.
+    async fn call(&self, topic: &TopicArn, batch: &[LaneEntry]) -> Result<HashMap<usize, Failure>, Failure> {
+        let entries = batch.iter().map(|waiting| &waiting.queued.entry);
+        let answer = self.data_plane.publish(topic.as_str(), entries.clone()).await;
+        let bytes = entries.map(TopicEntry::size).sum();
+        let customer = batch.first().and_then(|waiting| waiting.queued.entry.customer.as_deref());
+        self.metrics.transfer("sns", "PublishBatch", answer.is_ok().then_some(bytes), customer);
+        self.metrics.batch_entries.record(batch.len() as f64);
+        answer
+    }
+}

@@ -1,0 +1,224 @@
+//! The publisher's task: it puts entries into their lanes, makes the calls, and decides the result of each entry.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{self, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, error, warn};
+
+use super::call::{Answer, Caller};
+use super::lanes::{LaneEntry, LaneLimits, Lanes};
+use super::{QueuedEntry, not_sent};
+use crate::aws::sns::rate::Rate;
+use crate::aws::{DataPlane, Failure, Kind};
+use crate::base::backpressure::Valve;
+use crate::base::{Backoff, RateLimitedLog};
+use crate::config;
+use crate::message::TopicArn;
+use crate::telemetry::Metrics;
+
+/// The number of throttles that count as one attempt. The rate causes a throttle, not the entry, and the rate falls.
+const THROTTLES_PER_ATTEMPT: u32 = 8;
+/// Delays between the attempts at one entry.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+
+/// Combines lanes, rate and calls.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    lanes: Lanes,
+    rate: Arc<Rate>,
+    caller: Caller,
+    metrics: Arc<Metrics>,
+    max_attempts: u32,
+    calls: JoinSet<Answer>,
+    /// The calls under way, to find their entries if one panics.
+    in_flight: HashMap<task::Id, InFlightCall>,
+    valve: Valve,
+    log: RateLimitedLog,
+}
+
+/// The topic and the message groups of one call.
+#[derive(Debug)]
+struct InFlightCall {
+    topic: TopicArn,
+    groups: Vec<String>,
+}
+
+impl Dispatch {
+    pub(super) fn new(
+        data_plane: DataPlane,
+        settings: &config::Publish,
+        rate: Arc<Rate>,
+        metrics: Arc<Metrics>,
+        valve: Valve,
+    ) -> Self {
+        let limits = LaneLimits {
+            bytes: settings.max_batch_bytes,
+            linger: settings.linger(),
+            calls: settings.max_concurrent_calls,
+            calls_per_topic: settings.max_concurrent_calls_per_topic,
+        };
+        Self {
+            lanes: Lanes::new(limits),
+            rate,
+            caller: Caller { data_plane, metrics: Arc::clone(&metrics) },
+            metrics,
+            max_attempts: settings.max_attempts,
+            calls: JoinSet::new(),
+            in_flight: HashMap::new(),
+            valve,
+            log: RateLimitedLog::new(Duration::from_secs(1)),
+        }
+    }
+
+    /// Works until every handle is dropped and every entry has its result. Dropping the future aborts the calls.
+    pub(super) async fn run(mut self, mut items: mpsc::Receiver<Vec<QueuedEntry>>) {
+        const TAKE_AT_ONCE: usize = 8;
+        let mut arrived = Vec::with_capacity(TAKE_AT_ONCE);
+        let mut is_open = true;
+        while is_open || !self.lanes.is_empty() {
+            let wake = self.send(Instant::now());
+            let is_high = self.valve.set(self.lanes.full_batches(), self.lanes.calls());
+            self.metrics.backpressure.set(if is_high { 1.0 } else { 0.0 });
+            let wake = async {
+                match wake {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(ended) = self.calls.join_next_with_id() => self.complete(ended),
+                count = items.recv_many(&mut arrived, TAKE_AT_ONCE), if is_open => {
+                    is_open = count > 0;
+                    let now = Instant::now();
+                    for queued in arrived.drain(..).flatten() {
+                        self.lanes.push(queued, now);
+                    }
+                }
+                () = wake => {}
+            }
+        }
+    }
+
+    /// Makes the calls that lanes and rate allow. Returns when to try again if nothing happens before.
+    fn send(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(len) = self.lanes.next_len(now) {
+            if let Err(at) = self.rate.take(len, now) {
+                return Some(at);
+            }
+            let Some((topic, batch)) = self.lanes.next_batch(now) else { break };
+            let (lost, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.queued.is_lost());
+            for waiting in lost {
+                self.finish(&topic, waiting, Err(not_sent("its message's receipt went stale while it waited")), now);
+            }
+            if batch.is_empty() {
+                self.lanes.cancel_call(&topic, now);
+                continue;
+            }
+            let groups = batch.iter().filter_map(|waiting| waiting.queued.entry.group.clone()).collect();
+            let call = self.caller.clone().send_batch(topic.clone(), batch);
+            let id = self.calls.spawn(call).id();
+            self.in_flight.insert(id, InFlightCall { topic, groups });
+        }
+        self.lanes.next_due()
+    }
+
+    fn complete(&mut self, ended: Result<(task::Id, Answer), task::JoinError>) {
+        let now = Instant::now();
+        match ended {
+            Ok((id, answer)) => {
+                self.in_flight.remove(&id);
+                let has_answer = answer.result.as_ref().map_or_else(Failure::is_answer, |_| true);
+                self.lanes.end_call(&answer.topic, has_answer, now);
+                self.read_answer(answer, now);
+            }
+            // The panic dropped the entries, and their replies have sent a failure.
+            Err(error) => {
+                let Some(InFlightCall { topic, groups }) = self.in_flight.remove(&error.id()) else { return };
+                error!(%error, %topic, "a call to publish failed; this is a defect of protobridge");
+                self.lanes.end_call(&topic, false, now);
+                for group in groups {
+                    self.lanes.entry_done(&topic, Some(&group), now);
+                }
+            }
+        }
+    }
+
+    fn read_answer(&mut self, answer: Answer, now: Instant) {
+        let Answer { topic, batch, called, result } = answer;
+        match result {
+            Ok(mut failures) => {
+                self.rate.accepted(batch.len() - failures.len(), now);
+                let throttled = failures.values().find(|failure| failure.kind == Kind::Throttled);
+                if let Some(failure) = throttled {
+                    self.throttled(failure, &topic, called, now);
+                }
+                for (index, waiting) in batch.into_iter().enumerate() {
+                    match failures.remove(&index) {
+                        None => self.finish(&topic, waiting, Ok(()), now),
+                        Some(failure) => self.failed(&topic, waiting, failure, now),
+                    }
+                }
+            }
+            Err(failure) => {
+                if failure.kind == Kind::Throttled {
+                    self.throttled(&failure, &topic, called, now);
+                }
+                let is_split = failure.kind == Kind::Refused && batch.len() > 1;
+                if is_split {
+                    warn!(%failure, %topic, entries = batch.len(), "batch refused, splitting it");
+                }
+                let half = batch.len().div_ceil(2);
+                for mut waiting in batch {
+                    if is_split {
+                        // SNS published no entry. Splitting isolates the entry that it refuses.
+                        waiting.max_entries = half;
+                        self.lanes.requeue(&topic, waiting, now, now);
+                    } else {
+                        self.failed(&topic, waiting, failure.clone(), now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn throttled(&self, failure: &Failure, topic: &TopicArn, called: Instant, now: Instant) {
+        self.rate.throttled(failure, topic, called, now);
+        self.metrics.throttles.with(&[failure.label()]).add(1);
+    }
+
+    /// Sends an entry again if that can help; otherwise ends it with the failure.
+    fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
+        self.metrics.publish_failures.with(&[failure.label()]).add(1);
+        let tries = if failure.kind == Kind::Throttled {
+            waiting.throttles += 1;
+            waiting.throttles.div_ceil(THROTTLES_PER_ATTEMPT)
+        } else {
+            waiting.attempts += 1;
+            waiting.attempts
+        };
+        if failure.is_passing() && tries < self.max_attempts {
+            debug!(%failure, %topic, tries, "publishing again");
+            let due = now + BACKOFF.delay(waiting.attempts.max(waiting.throttles));
+            return self.lanes.requeue(topic, waiting, due, now);
+        }
+        if let Some(suppressed) = self.log.permit() {
+            warn!(%failure, %topic, tries, suppressed, "failed to publish entry");
+        }
+        self.finish(topic, waiting, Err(failure), now);
+    }
+
+    /// Sends the result of an entry, and lets the next entry of its group go.
+    fn finish(&mut self, topic: &TopicArn, waiting: LaneEntry, result: Result<(), Failure>, now: Instant) {
+        let QueuedEntry { entry, reply, .. } = waiting.queued;
+        if result.is_ok() {
+            self.metrics.entry_published(&entry.event_type, entry.customer.as_deref());
+        }
+        reply.send(result);
+        self.lanes.entry_done(topic, entry.group.as_deref(), now);
+    }
+}

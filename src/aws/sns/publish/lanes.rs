@@ -1,0 +1,320 @@
+//! Which entries are sent next: one lane per topic, served in turn.
+//!
+//! A lane is ready when it can fill a batch, or when its first entry has waited for the linger. Ready lanes take turns, one
+//! batch each, so the backlog of one customer does not starve the others. No lane has more than its share of the calls, so
+//! a topic that answers slowly does not starve them either. While a lane waits for its turn, its batch continues to fill.
+//!
+//! This module does no I/O and does not read the clock.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::QueuedEntry;
+use crate::aws::MAX_ENTRIES;
+use crate::message::TopicArn;
+
+/// When a batch is full, and the largest number of calls under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LaneLimits {
+    /// The largest size of a batch in bytes, bodies and attributes together.
+    pub(super) bytes: usize,
+    /// How long a batch that is not full waits for more entries.
+    pub(super) linger: Duration,
+    /// The largest number of calls under way, over all topics.
+    pub(super) calls: usize,
+    /// The largest number of calls under way per topic.
+    pub(super) calls_per_topic: usize,
+}
+
+/// An entry in its lane.
+#[derive(Debug)]
+pub(super) struct LaneEntry {
+    pub(super) queued: QueuedEntry,
+    /// The size as SNS counts it.
+    pub(super) bytes: usize,
+    /// When the entry arrived.
+    pub(super) since: Instant,
+    /// The number of failed attempts, throttles excepted.
+    pub(super) attempts: u32,
+    /// The number of throttles, which say nothing about the entry.
+    pub(super) throttles: u32,
+    /// The largest batch that the entry can be part of. It shrinks when SNS refuses a whole batch.
+    pub(super) max_entries: usize,
+}
+
+impl LaneEntry {
+    pub(super) fn new(queued: QueuedEntry, now: Instant) -> Self {
+        let bytes = queued.entry.size();
+        Self { queued, bytes, since: now, attempts: 0, throttles: 0, max_entries: MAX_ENTRIES }
+    }
+
+    /// The message group in which the entry must keep its place.
+    fn group(&self) -> Option<&str> {
+        self.queued.entry.group.as_deref()
+    }
+}
+
+/// The lanes of all topics.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    limits: LaneLimits,
+    lanes: HashMap<TopicArn, Lane>,
+    /// The topics whose lane is ready, in the order of their turns.
+    ready: VecDeque<TopicArn>,
+    /// When to update a lane again. The alarm of a lane that has changed since can be too early, which costs little.
+    alarms: BinaryHeap<Reverse<(Instant, TopicArn)>>,
+    /// The number of calls under way.
+    calls: usize,
+    /// The number of full batches that wait, in all lanes.
+    full_batches: usize,
+}
+
+/// A topic that has not answered for this long is slow. Its waiting entries say nothing about the other topics.
+const SLOW: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// The entries that can be sent, in order; at most the first of each group.
+    queue: VecDeque<LaneEntry>,
+    bytes: usize,
+    /// The entries that are sent again, with the earliest time.
+    later: Vec<(Instant, LaneEntry)>,
+    /// The entries that wait behind an entry of the same group. That entry is in `queue`, in `later`, or in a call.
+    groups: HashMap<String, VecDeque<LaneEntry>>,
+    calls: usize,
+    /// When the topic answered last, or when the oldest unanswered call was made.
+    last_answer: Option<Instant>,
+    /// Whether the last call ended without an answer.
+    is_silent: bool,
+    /// This lane's part of [`Lanes::full_batches`].
+    full_batches: usize,
+    is_ready: bool,
+    alarm: Option<Instant>,
+}
+
+impl Lane {
+    fn push_back(&mut self, waiting: LaneEntry) {
+        self.bytes += waiting.bytes;
+        self.queue.push_back(waiting);
+    }
+
+    /// Inserts an entry at the position of its age.
+    fn insert_by_age(&mut self, waiting: LaneEntry) {
+        self.bytes += waiting.bytes;
+        let at = self.queue.partition_point(|other| other.since <= waiting.since);
+        self.queue.insert(at, waiting);
+    }
+
+    fn take_due(&mut self, now: Instant) {
+        if self.later.iter().all(|(due, _)| *due > now) {
+            return;
+        }
+        for (due, waiting) in std::mem::take(&mut self.later) {
+            if due <= now {
+                self.insert_by_age(waiting);
+            } else {
+                self.later.push((due, waiting));
+            }
+        }
+    }
+
+    /// Returns when the lane will have a batch to send.
+    fn due(&self, limits: &LaneLimits) -> Option<Instant> {
+        let first = self.queue.front().map(|first| {
+            let is_full = self.queue.len() >= first.max_entries || self.bytes >= limits.bytes;
+            if is_full { first.since } else { first.since + limits.linger }
+        });
+        let later = self.later.iter().map(|(due, _)| *due).min();
+        first.into_iter().chain(later).min()
+    }
+
+    /// Returns how many entries from the front fit into one batch.
+    fn batch_len(&self, limits: &LaneLimits) -> usize {
+        let (mut len, mut bytes, mut most) = (0, 0, MAX_ENTRIES);
+        for waiting in &self.queue {
+            most = most.min(waiting.max_entries);
+            bytes += waiting.bytes;
+            // An entry that exceeds the limit by itself gets its own batch.
+            if len >= most || (len > 0 && bytes > limits.bytes) {
+                break;
+            }
+            len += 1;
+        }
+        len
+    }
+
+    fn take_batch(&mut self, limits: &LaneLimits) -> Vec<LaneEntry> {
+        let batch: Vec<LaneEntry> = self.queue.drain(..self.batch_len(limits)).collect();
+        self.bytes -= batch.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        batch
+    }
+
+    /// Returns when the topic counts as slow, unless it answers before.
+    fn slow_at(&self) -> Option<Instant> {
+        self.last_answer.filter(|_| self.calls > 0 || self.is_silent).map(|answered| answered + SLOW)
+    }
+
+    /// Returns the number of full batches that wait for their turn; zero for a slow topic.
+    fn count_full_batches(&self, limits: &LaneLimits, now: Instant) -> usize {
+        match self.slow_at() {
+            Some(at) if at <= now => 0,
+            _ => (self.queue.len() / MAX_ENTRIES).max(self.bytes / limits.bytes),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.later.is_empty() && self.groups.is_empty() && self.calls == 0
+    }
+}
+
+impl Lanes {
+    pub(super) fn new(limits: LaneLimits) -> Self {
+        let (lanes, ready, alarms) = (HashMap::new(), VecDeque::new(), BinaryHeap::new());
+        Self { limits, lanes, ready, alarms, calls: 0, full_batches: 0 }
+    }
+
+    /// Adds an entry to the lane of its topic.
+    pub(super) fn push(&mut self, queued: QueuedEntry, now: Instant) {
+        let topic = queued.entry.topic.clone();
+        let waiting = LaneEntry::new(queued, now);
+        let lane = self.lanes.entry(topic.clone()).or_default();
+        match waiting.group() {
+            Some(group) => match lane.groups.get_mut(group) {
+                Some(behind) => return behind.push_back(waiting),
+                None => {
+                    lane.groups.insert(group.to_owned(), VecDeque::new());
+                    lane.push_back(waiting);
+                }
+            },
+            None => lane.push_back(waiting),
+        }
+        self.update(&topic, now);
+    }
+
+    /// Returns the number of entries of the next batch, or `None` while no lane is ready or all calls are under way.
+    pub(super) fn next_len(&mut self, now: Instant) -> Option<usize> {
+        while self.alarms.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            let Some(Reverse((at, topic))) = self.alarms.pop() else { break };
+            // An alarm that is not the lane's current one was replaced by an earlier alarm, which has gone off.
+            if let Some(lane) = self.lanes.get_mut(&topic).filter(|lane| lane.alarm == Some(at)) {
+                lane.alarm = None;
+                self.update(&topic, now);
+            }
+        }
+        if self.calls >= self.limits.calls {
+            return None;
+        }
+        let lane = self.lanes.get(self.ready.front()?)?;
+        Some(lane.batch_len(&self.limits))
+    }
+
+    /// Returns the topic and the entries of the next batch, as announced by [`Lanes::next_len`]. The batch counts as a
+    /// call until [`Lanes::end_call`].
+    pub(super) fn next_batch(&mut self, now: Instant) -> Option<(TopicArn, Vec<LaneEntry>)> {
+        let topic = self.ready.pop_front()?;
+        let lane = self.lanes.get_mut(&topic)?;
+        lane.is_ready = false;
+        let batch = lane.take_batch(&self.limits);
+        if lane.calls == 0 && !lane.is_silent {
+            lane.last_answer = Some(now);
+        }
+        lane.calls += 1;
+        self.calls += 1;
+        self.update(&topic, now);
+        Some((topic, batch))
+    }
+
+    /// Returns when a lane will be ready, or `None` while all calls are under way or nothing waits.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        if self.calls >= self.limits.calls { None } else { self.alarms.peek().map(|Reverse((at, _))| *at) }
+    }
+
+    /// Records that a call ended, with an answer or without one.
+    pub(super) fn end_call(&mut self, topic: &TopicArn, has_answer: bool, now: Instant) {
+        self.calls -= 1;
+        if let Some(lane) = self.lanes.get_mut(topic) {
+            lane.calls -= 1;
+            lane.is_silent = !has_answer;
+            if has_answer {
+                lane.last_answer = Some(now);
+            }
+        }
+        self.update(topic, now);
+    }
+
+    /// Records that the call of the last batch was not made after all.
+    pub(super) fn cancel_call(&mut self, topic: &TopicArn, now: Instant) {
+        self.calls -= 1;
+        if let Some(lane) = self.lanes.get_mut(topic) {
+            lane.calls -= 1;
+        }
+        self.update(topic, now);
+    }
+
+    /// Returns the number of calls under way.
+    pub(super) fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Returns the number of full batches that only the number of calls or the rate holds back.
+    pub(super) fn full_batches(&self) -> usize {
+        self.full_batches
+    }
+
+    /// Records that an entry has its result, whatever it is, so that the next entry of its group can go.
+    pub(super) fn entry_done(&mut self, topic: &TopicArn, group: Option<&str>, now: Instant) {
+        let (Some(group), Some(lane)) = (group, self.lanes.get_mut(topic)) else { return };
+        let Some(behind) = lane.groups.get_mut(group) else { return };
+        match behind.pop_front() {
+            Some(next) => lane.insert_by_age(next),
+            None => {
+                lane.groups.remove(group);
+            }
+        }
+        self.update(topic, now);
+    }
+
+    /// Sends an entry again, not before `due`. Its group waits for it.
+    pub(super) fn requeue(&mut self, topic: &TopicArn, waiting: LaneEntry, due: Instant, now: Instant) {
+        self.lanes.entry(topic.clone()).or_default().later.push((due, waiting));
+        self.update(topic, now);
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Marks a lane as ready, sets its alarm, or removes it if it is empty.
+    fn update(&mut self, topic: &TopicArn, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(topic) else { return };
+        lane.take_due(now);
+        let full_batches = lane.count_full_batches(&self.limits, now);
+        self.full_batches = self.full_batches - lane.full_batches + full_batches;
+        lane.full_batches = full_batches;
+        if lane.is_empty() {
+            self.lanes.remove(topic);
+            return;
+        }
+        let mut alarm = lane.slow_at().filter(|_| full_batches > 0);
+        if !lane.is_ready && lane.calls < self.limits.calls_per_topic {
+            match lane.due(&self.limits) {
+                Some(due) if due <= now => {
+                    lane.is_ready = true;
+                    self.ready.push_back(topic.clone());
+                }
+                due => alarm = alarm.into_iter().chain(due).min(),
+            }
+        }
+        if let Some(at) = alarm.filter(|at| lane.alarm.is_none_or(|alarm| *at < alarm)) {
+            lane.alarm = Some(at);
+            self.alarms.push(Reverse((at, topic.clone())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::advance;
+
+use super::*;
+use crate::aws::sns::publish::{EntryAttributes, Reply, TopicEntry};
+use crate::message::Ownership;
+
+const LIMITS: LaneLimits = LaneLimits { bytes: 1_000, linger: Duration::from_millis(10), calls: 4, calls_per_topic: 2 };
+
+fn pending(topic: &str, body: &str, group: Option<&str>) -> QueuedEntry {
+    let entry = TopicEntry {
+        topic: topic.into(),
+        customer: None,
+        event_type: "a.B".into(),
+        body: Arc::new(body.to_owned()),
+        attributes: EntryAttributes::default(),
+        group: group.map(str::to_owned),
+        deduplication_id: None,
+    };
+    let ownership = Ownership::new(Instant::now(), Duration::from_secs(3_600));
+    let reply = Reply { index: 0, results: mpsc::unbounded_channel().0, is_sent: false };
+    QueuedEntry { entry, reply, ownership }
+}
+
+fn push(lanes: &mut Lanes, topic: &str, bodies: &[&str]) {
+    for body in bodies {
+        lanes.push(pending(topic, body, None), Instant::now());
+    }
+}
+
+fn bodies(batch: &[LaneEntry]) -> Vec<String> {
+    batch.iter().map(|waiting| waiting.queued.entry.body.to_string()).collect()
+}
+
+/// All batches that may go now: topic and bodies.
+fn take(lanes: &mut Lanes) -> Vec<(String, Vec<LaneEntry>)> {
+    let now = Instant::now();
+    let mut batches = Vec::new();
+    while let Some(len) = lanes.next_len(now) {
+        let (topic, batch) = lanes.next_batch(now).unwrap();
+        assert_eq!(batch.len(), len);
+        batches.push((topic.to_string(), batch));
+    }
+    batches
+}
+
+fn names(batches: &[(String, Vec<LaneEntry>)]) -> Vec<String> {
+    batches.iter().map(|(topic, batch)| format!("{topic}: {}", bodies(batch).join(" "))).collect()
+}
+
+fn ends(lanes: &mut Lanes, batches: Vec<(String, Vec<LaneEntry>)>) {
+    for (topic, batch) in batches {
+        let topic = topic.as_str().into();
+        lanes.end_call(&topic, true, Instant::now());
+        for waiting in batch {
+            lanes.entry_done(&topic, waiting.group(), Instant::now());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_ready_when_it_fills_a_batch_or_its_first_entry_is_old_enough() {
+    let mut lanes = Lanes::new(LIMITS);
+    push(&mut lanes, "few", &["1", "2"]);
+    push(&mut lanes, "many", &["0"; 13]);
+    let batches = take(&mut lanes);
+    assert_eq!(names(&batches), ["many: 0 0 0 0 0 0 0 0 0 0"]);
+    advance(Duration::from_millis(4)).await;
+    push(&mut lanes, "few", &["3"]);
+    assert_eq!(lanes.next_due(), Some(Instant::now() + Duration::from_millis(6)));
+    advance(Duration::from_millis(6)).await;
+    let late = take(&mut lanes);
+    assert_eq!(names(&late), ["few: 1 2 3", "many: 0 0 0"]);
+    ends(&mut lanes, batches);
+    ends(&mut lanes, late);
+    assert!(lanes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_close_a_batch_and_what_is_too_large_for_any_travels_alone() {
+    let mut lanes = Lanes::new(LaneLimits { calls_per_topic: 9, calls: 9, ..LIMITS });
+    let (half, more, huge) = ("h".repeat(500), "m".repeat(501), "x".repeat(2_000));
+    push(&mut lanes, "t", &[&half, &half, &more, &half, &huge]);
+    advance(LIMITS.linger).await;
+    let sizes: Vec<Vec<usize>> =
+        take(&mut lanes).iter().map(|(_, batch)| batch.iter().map(|waiting| waiting.bytes).collect()).collect();
+    assert_eq!(sizes, [vec![500, 500], vec![501], vec![500], vec![2_000]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_take_turns_and_none_has_more_than_its_share_of_the_calls() {
+    let mut lanes = Lanes::new(LIMITS);
+    push(&mut lanes, "backlog", &["x"; 60]);
+    push(&mut lanes, "one", &["1"; 10]);
+    push(&mut lanes, "two", &["2"; 10]);
+    let batches = take(&mut lanes);
+    let topics: Vec<&str> = batches.iter().map(|(topic, _)| topic.as_str()).collect();
+    assert_eq!(topics, ["backlog", "one", "two", "backlog"], "four calls in all");
+    ends(&mut lanes, batches.into_iter().skip(1).take(2).collect());
+    assert!(take(&mut lanes).is_empty(), "two calls of the backlog are under way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_waits_for_its_turn_fills_its_batch() {
+    let mut lanes = Lanes::new(LaneLimits { calls: 1, ..LIMITS });
+    push(&mut lanes, "first", &["0"; 10]);
+    let under_way = take(&mut lanes);
+    push(&mut lanes, "t", &["1"]);
+    advance(LIMITS.linger * 2).await;
+    assert!(take(&mut lanes).is_empty());
+    push(&mut lanes, "t", &["2", "3"]);
+    ends(&mut lanes, under_way);
+    assert_eq!(names(&take(&mut lanes)), ["t: 1 2 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_group_one_entry_travels_at_a_time_and_in_order_however_often_it_is_sent() {
+    let mut lanes = Lanes::new(LIMITS);
+    let topic = TopicArn::from("t.fifo");
+    for (body, group) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a"), ("b2", "b")] {
+        lanes.push(pending(topic.as_str(), body, Some(group)), Instant::now());
+    }
+    advance(LIMITS.linger).await;
+    let mut batches = take(&mut lanes);
+    assert_eq!(names(&batches), ["t.fifo: a1 b1"]);
+    // The first of a fails and is sent again later; b goes on.
+    let (_, mut batch) = batches.remove(0);
+    let (a1, b1) = (batch.remove(0), batch.remove(0));
+    let now = Instant::now();
+    lanes.end_call(&topic, true, now);
+    lanes.requeue(&topic, a1, now + Duration::from_secs(1), now);
+    lanes.entry_done(&topic, b1.group(), now);
+    let batches = take(&mut lanes);
+    assert_eq!(names(&batches), ["t.fifo: b2"]);
+    ends(&mut lanes, batches);
+    advance(Duration::from_secs(1)).await;
+    for expected in ["t.fifo: a1", "t.fifo: a2", "t.fifo: a3"] {
+        let batches = take(&mut lanes);
+        assert_eq!(names(&batches), [expected]);
+        ends(&mut lanes, batches);
+    }
+    assert!(lanes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_batches_count_while_they_wait_unless_their_topic_is_slow() {
+    let mut lanes = Lanes::new(LIMITS);
+    for number in 0..45 {
+        lanes.push(pending("acme", &number.to_string(), None), Instant::now());
+    }
+    lanes.push(pending("globex", "lingers", None), Instant::now());
+    assert_eq!(lanes.full_batches(), 4);
+    let under_way = take(&mut lanes);
+    assert_eq!((under_way.len(), lanes.full_batches()), (2, 2), "as many calls as a topic may have");
+    advance(SLOW - Duration::from_millis(1)).await;
+    lanes.next_len(Instant::now());
+    assert_eq!(lanes.full_batches(), 2);
+    assert!(lanes.next_due().unwrap() <= Instant::now() + Duration::from_millis(1), "somebody looks again");
+    advance(Duration::from_millis(1)).await;
+    lanes.next_len(Instant::now());
+    assert_eq!(lanes.full_batches(), 0, "the topic does not answer");
+    for (topic, batch) in under_way {
+        let (topic, now) = (topic.as_str().into(), Instant::now());
+        lanes.end_call(&topic, false, now);
+        for waiting in batch {
+            lanes.requeue(&topic, waiting, now, now);
+        }
+    }
+    assert_eq!(lanes.full_batches(), 0, "a time-out is no answer");
+    let under_way = take(&mut lanes);
+    assert_eq!((under_way.len(), lanes.full_batches()), (3, 0), "two again, and the one that lingered");
+    ends(&mut lanes, under_way);
+    assert_eq!(lanes.full_batches(), 2, "now it has");
+    while !lanes.is_empty() {
+        advance(Duration::from_secs(1)).await;
+        let batches = take(&mut lanes);
+        ends(&mut lanes, batches);
+    }
+    assert_eq!(lanes.full_batches(), 0);
+}

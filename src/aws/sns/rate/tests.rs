@@ -1,0 +1,90 @@
+use tokio::time::{advance, sleep_until};
+
+use super::*;
+
+fn throttle() -> Failure {
+    Failure { request_id: Some("r-1".to_owned()), ..Failure::of_entry("Throttled", None, true) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_throttle_there_is_no_limit() {
+    let rate = Rate::default();
+    for _ in 0..1_000 {
+        rate.take(10, Instant::now()).unwrap();
+        rate.accepted(10, Instant::now());
+    }
+    let report = rate.report();
+    assert_eq!((report.limit, report.highest, report.throttled), (None, 10_000.0, 0));
+}
+
+/// Publishes batches of ten for so long, as fast as the rate allows, against a quota in messages a second. Returns the
+/// messages accepted a second without those of the first five, and the calls made for each that was needed.
+async fn against(quota: f64, seconds: u64) -> (f64, f64, RateReport) {
+    let rate = Rate::default();
+    let (started, mut refilled) = (Instant::now(), Instant::now());
+    let (mut bucket, mut accepted, mut late, mut calls) = (quota, 0, 0, 0);
+    while started.elapsed() < Duration::from_secs(seconds) {
+        if let Err(at) = rate.take(10, Instant::now()) {
+            sleep_until(at).await;
+            continue;
+        }
+        let called = Instant::now();
+        advance(Duration::from_millis(2)).await;
+        let now = Instant::now();
+        bucket = (bucket + quota * now.duration_since(refilled).as_secs_f64()).min(quota);
+        refilled = now;
+        calls += 1;
+        if bucket >= 10.0 {
+            bucket -= 10.0;
+            accepted += 10;
+            late += if started.elapsed() > Duration::from_secs(5) { 10 } else { 0 };
+            rate.accepted(10, now);
+        } else {
+            rate.throttled(&throttle(), &"arn:aws:sns:eu-west-1:123456789012:acme".into(), called, now);
+        }
+    }
+    (f64::from(late) / (seconds - 5) as f64, f64::from(calls) / (f64::from(accepted) / 10.0), rate.report())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_stays_close_below_a_quota_without_a_storm_of_retries() {
+    for (quota, seconds) in [(300.0, 30), (300.0, 300), (1_500.0, 30), (1_500.0, 300)] {
+        let (rate, calls, report) = against(quota, seconds).await;
+        assert!((0.95..=1.005).contains(&(rate / quota)), "{rate} messages/s of {quota}");
+        assert!(calls <= 1.05, "{calls} calls for each that was needed, {} throttles", report.throttled);
+        assert!(report.throttled >= 1 && report.highest >= quota * 0.9, "{report:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_is_kept_with_what_a_support_case_needs() {
+    let rate = Rate::default();
+    let called = Instant::now();
+    for _ in 0..20 {
+        rate.accepted(10, Instant::now());
+    }
+    advance(Duration::from_millis(5)).await;
+    // Both calls were under way at the same time: one decrease.
+    for _ in 0..2 {
+        rate.throttled(&throttle(), &"topic".into(), called, Instant::now());
+    }
+    let report = rate.report();
+    assert_eq!((report.throttled, report.limit), (2, Some(200.0 * DECREASE)));
+    let kept = &report.throttles[0];
+    assert_eq!((kept.rate, kept.limit, &*kept.code), (200.0, None, "Throttled"));
+    assert_eq!((kept.topic.as_str(), kept.request_id.as_deref()), ("topic", Some("r-1")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_never_falls_below_one_batch_a_second_and_idleness_does_not_raise_it() {
+    let rate = Rate::default();
+    for _ in 0..50 {
+        advance(Duration::from_millis(10)).await;
+        rate.throttled(&throttle(), &"topic".into(), Instant::now(), Instant::now());
+    }
+    assert_eq!(rate.report().limit, Some(LOWEST));
+    advance(Duration::from_secs(3_600)).await;
+    assert_eq!(rate.report().limit, Some(LOWEST));
+    assert!(rate.take(10, Instant::now()).is_ok());
+    assert_eq!(rate.take(10, Instant::now()), Err(Instant::now() + Duration::from_secs(1)));
+}

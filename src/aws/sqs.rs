@@ -1,0 +1,16 @@
+//! SQS: receiving messages, keeping them hidden, and settling them.
+//!
+//! Each message in flight has a [`Receipt`]. A receipt ends in one of these ways: [`delete::Deleter`] deletes the message,
+//! [`release::Releaser`] returns it to its queue, or the receipt is dropped and the message becomes visible again when its
+//! visibility timeout lapses.
+
+pub mod budget;
+pub mod delete;
+pub mod depth;
+pub mod quarantine;
+mod receipt;
+pub mod receive;
+pub mod release;
+pub mod visibility;
+
+pub use receipt::{Receipt, Received};

@@ -1,0 +1,117 @@
+//! Deleting messages: in batches, and only with a proof that the message's outcome was reached.
+//!
+//! A failed delete is repeated for as long as the receipt is valid, because a message that stays on its queue is published
+//! a second time. The message's hold lives until then, so the message stays hidden.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::Receipt;
+use crate::aws::{DataPlane, Failure, MAX_ENTRIES};
+use crate::base::Backoff;
+use crate::base::batch::{self, Item, Limits};
+use crate::message::{Queue, QueueUrl};
+use crate::telemetry::Metrics;
+
+/// How long a batch of deletes that is not full waits for more. A longer time saves calls; a shorter one means fewer
+/// messages that are published twice after a crash.
+const LINGER: Duration = Duration::from_millis(20);
+const CONCURRENT_CALLS: usize = 16;
+/// Delays between the attempts at one batch.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+
+/// The handle by which messages are deleted. Cheap to clone. `P` is the proof that a delete requires.
+#[derive(Debug)]
+pub struct Deleter<P> {
+    /// The in-flight budget bounds the channel: each receipt holds its share.
+    items: mpsc::UnboundedSender<Item<QueueUrl, Receipt>>,
+    proof: PhantomData<fn(P)>,
+}
+
+impl<P> Clone for Deleter<P> {
+    fn clone(&self) -> Self {
+        Self { items: self.items.clone(), proof: PhantomData }
+    }
+}
+
+impl<P> Deleter<P> {
+    /// Creates the deleter, and the task that makes its calls. The task ends when the last handle is dropped and every
+    /// delete was answered.
+    pub fn new(
+        data_plane: DataPlane,
+        metrics: Arc<Metrics>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<P> + 'static) {
+        let limits = Limits { entries: MAX_ENTRIES, bytes: usize::MAX, linger: LINGER };
+        let (items, arrived) = mpsc::unbounded_channel();
+        let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
+            delete(data_plane.clone(), Arc::clone(&metrics), receipts)
+        });
+        (Self { items, proof: PhantomData }, run)
+    }
+
+    /// Deletes a message whose outcome was reached, within a few milliseconds.
+    pub fn delete(&self, receipt: Receipt, _proof: P) {
+        receipt.hold.mark_settled();
+        let item = Item { key: receipt.queue.url.clone(), bytes: 0, entry: receipt };
+        // The task outlives every handle. If it was aborted, SQS delivers the message again, and it is a duplicate.
+        let _closed = self.items.send(item);
+    }
+}
+
+/// Deletes one batch. Repeats what fails for as long as the receipts are valid. Until then the messages count as in
+/// flight, so failing deletes slow the receives down.
+async fn delete(data_plane: DataPlane, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
+    for attempt in 1u32.. {
+        receipts.retain(|receipt| !receipt.hold.is_stale());
+        let Some(first) = receipts.first() else { return };
+        let queue = Arc::clone(&first.queue);
+        match call(&data_plane, &metrics, &queue, &receipts).await {
+            Ok(failed) => {
+                let mut index = 0;
+                receipts.retain(|_| {
+                    let failure = failed.get(&index);
+                    index += 1;
+                    failure.is_some_and(|failure| is_retryable(failure, &queue))
+                });
+            }
+            // The first failure is logged, and then one every few minutes.
+            Err(failure) if attempt == 1 || attempt.is_multiple_of(64) => {
+                let (queue, messages) = (&queue.label, receipts.len());
+                warn!(%failure, queue, messages, attempt, "failed to delete messages, trying again");
+            }
+            Err(failure) => debug!(%failure, queue = queue.label, attempt, "failed to delete messages, trying again"),
+        }
+        if receipts.is_empty() {
+            return;
+        }
+        sleep(BACKOFF.delay(attempt)).await;
+    }
+}
+
+fn is_retryable(failure: &Failure, queue: &Queue) -> bool {
+    if !failure.is_passing() {
+        debug!(%failure, queue = queue.label, "receipt went stale before the delete");
+    }
+    failure.is_passing()
+}
+
+/// Makes one call. Returns the failed entries, by index.
+async fn call(
+    data_plane: &DataPlane,
+    metrics: &Metrics,
+    queue: &Queue,
+    receipts: &[Receipt],
+) -> Result<HashMap<usize, Failure>, Failure> {
+    let answer = data_plane.delete(queue.url.as_str(), receipts.iter().map(|receipt| &*receipt.handle)).await;
+    metrics.call("sqs", "DeleteMessageBatch", answer.is_ok());
+    answer
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Receiving messages with long polls, as many as the in-flight budget allows.
+//!
+//! Each queue has [pollers](pollers::run), whose number follows the demand. A poll reserves room in the budget for the most
+//! that it can return before it calls SQS, so the messages in flight never exceed the budget. A poller decides nothing
+//! about a message; it passes each one on with its [`Receipt`](super::Receipt).
+
+mod poller;
+pub mod pollers;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+pub use poller::Poller;
+
+use super::budget::Permit;
+use super::visibility::Visibility;
+use super::{Receipt, Received};
+use crate::aws::data_plane;
+use crate::message::{Message, Queue};
+
+/// Pairs the messages that one receive returned with their receipts. Their visibility timeouts count from `received`.
+///
+/// Each message takes its share of `reserved`; the rest returns to the budget. A message without an id or a receipt handle
+/// is left out, because it can be neither deduplicated nor deleted.
+fn pair_with_receipts(
+    queue: &Arc<Queue>,
+    messages: Vec<data_plane::Message>,
+    visibility: &Visibility,
+    mut reserved: Permit,
+    received: Instant,
+) -> Vec<Received> {
+    let messages = messages.into_iter().filter_map(|message| read(queue, message));
+    messages
+        .map(|(message, handle)| {
+            let permit = reserved.split(message.size());
+            let hold = visibility.hold(queue, (&handle, message.sent), received);
+            Received { message, receipt: Receipt::new(Arc::clone(queue), handle, hold, permit) }
+        })
+        .collect()
+}
+
+/// Converts a message of the wire format. Returns it with its receipt handle.
+fn read(queue: &Arc<Queue>, message: data_plane::Message) -> Option<(Message, Arc<str>)> {
+    let system = message.attributes;
+    let time = |millis: Option<String>| {
+        let millis = millis?.parse().ok()?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+    };
+    let receive_count = system.approximate_receive_count.and_then(|count| count.parse().ok());
+    let received = Message {
+        queue: Arc::clone(queue),
+        message_id: message.message_id?,
+        body: message.body.unwrap_or_default(),
+        attributes: message.message_attributes,
+        sent: time(system.sent_timestamp).unwrap_or_else(SystemTime::now),
+        first_received: time(system.approximate_first_receive_timestamp).unwrap_or_else(SystemTime::now),
+        receive_count: receive_count.unwrap_or(1),
+        group: system.message_group_id,
+        trace_header: system.aws_trace_header,
+    };
+    Some((received, message.receipt_handle?.into()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! One poller: reserve room, poll, pass the messages on, repeat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::pair_with_receipts;
+use super::pollers::Demand;
+use crate::aws::sqs::Received;
+use crate::aws::sqs::budget::{Budget, Permit};
+use crate::aws::sqs::visibility::Visibility;
+use crate::aws::{DataPlane, Failure, Kind, MAX_ENTRIES, data_plane};
+use crate::base::{Backoff, Backpressure};
+use crate::config;
+use crate::message::{Queue, attributes};
+use crate::telemetry::{Level, Metrics};
+
+/// Delays between failed polls. Errors that only time fixes are retried within seconds.
+const PASSING: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
+/// Delays between failed polls whose cause an operator must fix.
+const LASTING: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(60));
+
+/// A long-polling loop over one queue. [`pollers::run`](super::pollers::run) starts as many as there is demand for.
+#[derive(Debug, Clone)]
+pub struct Poller {
+    queue: Arc<Queue>,
+    data_plane: DataPlane,
+    budget: Budget,
+    visibility: Visibility,
+    metrics: Arc<Metrics>,
+    backpressure: Backpressure,
+    wait_seconds: i32,
+    visibility_timeout_seconds: i32,
+}
+
+impl Poller {
+    /// Creates a poller of one queue.
+    pub fn new(
+        queue: Arc<Queue>,
+        config: &config::Config,
+        data_plane: DataPlane,
+        budget: Budget,
+        visibility: Visibility,
+        backpressure: Backpressure,
+    ) -> Self {
+        let metrics = Arc::clone(visibility.metrics());
+        Self {
+            queue,
+            data_plane,
+            budget,
+            visibility,
+            metrics,
+            backpressure,
+            wait_seconds: config.receive.wait_seconds.cast_signed(),
+            visibility_timeout_seconds: config.visibility.timeout_seconds.cast_signed(),
+        }
+    }
+
+    /// Returns the gauge that counts this queue's pollers.
+    pub(super) fn gauge(&self) -> Arc<Level> {
+        self.metrics.pollers.with(&[&self.queue.label])
+    }
+
+    /// Polls until `stop` is cancelled or the demand no longer needs this poller. Passes what each poll returns to
+    /// `deliver`.
+    ///
+    /// A poll that is under way when `stop` is cancelled is dropped at once. Messages that SQS had already chosen for its
+    /// answer become visible again when their visibility timeout lapses.
+    pub(super) async fn run(self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
+        let mut failures = 0;
+        loop {
+            let poll = async {
+                let reserved = self.reserve().await;
+                (self.poll().await, reserved)
+            };
+            let (polled, reserved) = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                polled = poll => polled,
+            };
+            match polled {
+                Ok((messages, received)) => {
+                    if failures > 0 {
+                        info!(queue = self.queue.label, "receiving again");
+                        failures = 0;
+                    }
+                    let is_empty = messages.is_empty();
+                    self.accept(messages, received, reserved, &demand, &deliver);
+                    if is_empty && demand.give_up_poller() {
+                        return;
+                    }
+                }
+                Err(failure) => {
+                    drop(reserved);
+                    self.metrics.polls.with(&[&self.queue.label, "error"]).add(1);
+                    self.log_failure(&failure, failures);
+                    if demand.give_up_poller() {
+                        return;
+                    }
+                    failures += 1;
+                    let backoff = if failure.is_passing() { PASSING } else { LASTING };
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        () = sleep(backoff.delay(failures)) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts what a poll returned, and passes it on with its receipts.
+    fn accept(
+        &self,
+        messages: Vec<data_plane::Message>,
+        received: Instant,
+        reserved: Permit,
+        demand: &Demand,
+        deliver: &impl Fn(Vec<Received>),
+    ) {
+        let result = if messages.is_empty() { "empty" } else { "messages" };
+        self.metrics.polls.with(&[&self.queue.label, result]).add(1);
+        self.metrics.received.with(&[&self.queue.label]).add(messages.len() as u64);
+        if messages.len() == MAX_ENTRIES && !self.backpressure.is_high() {
+            demand.request_poller();
+        }
+        if !messages.is_empty() {
+            deliver(pair_with_receipts(&self.queue, messages, &self.visibility, reserved, received));
+        }
+    }
+
+    /// Waits until backpressure allows a receive and the budget has room for it.
+    async fn reserve(&self) -> Permit {
+        loop {
+            self.backpressure.released().await;
+            let reserved = self.budget.reserve().await;
+            if !self.backpressure.is_high() {
+                return reserved;
+            }
+        }
+    }
+
+    /// Makes one long poll. Returns the messages, and the time from which their visibility timeouts count.
+    async fn poll(&self) -> Result<(Vec<data_plane::Message>, Instant), Failure> {
+        let answer =
+            self.data_plane.receive(self.queue.url.as_str(), self.wait_seconds, self.visibility_timeout_seconds).await;
+        let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
+        self.metrics.transfer("sqs", "ReceiveMessage", bytes, None);
+        Ok((answer?, Instant::now()))
+    }
+
+    /// Logs the first failure in a row, and every tenth after it.
+    fn log_failure(&self, failure: &Failure, failures_before: u32) {
+        if !failures_before.is_multiple_of(10) {
+            return;
+        }
+        let queue = &self.queue.label;
+        match failure.kind {
+            Kind::Denied | Kind::NotFound | Kind::Refused => {
+                error!(%failure, queue, url = %self.queue.url, failures_before, "cannot receive from the queue");
+            }
+            Kind::Throttled | Kind::Transient => warn!(%failure, queue, failures_before, "poll failed, backing off"),
+        }
+    }
+}
+
+fn size(message: &data_plane::Message) -> usize {
+    attributes::message_size(message.body.as_deref().unwrap_or_default(), &message.message_attributes)
+}

@@ -1,0 +1,106 @@
+//! The pollers of one queue. Their number follows the demand, between a minimum and a maximum.
+//!
+//! A poll that returns a full batch starts one more poller. A poll that is empty or fails ends its poller. So a backlog
+//! has many pollers within a few polls, and a quiet queue costs three calls per minute.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Poller;
+use crate::aws::sqs::Received;
+use crate::telemetry::Level;
+
+/// How a poller reports the demand that it observes.
+#[derive(Debug, Clone)]
+pub(super) struct Demand {
+    more: mpsc::Sender<()>,
+    running: Arc<AtomicUsize>,
+    min_pollers: usize,
+}
+
+impl Demand {
+    /// Requests another poller, because a poll returned a full batch.
+    pub(super) fn request_poller(&self) {
+        // The channel holds one request. One pending request for another poller is enough.
+        let _already_requested = self.more.try_send(());
+    }
+
+    /// Gives up this poller, because a poll was empty or failed. Returns whether the poller must end: the minimum number
+    /// of pollers stays.
+    pub(super) fn give_up_poller(&self) -> bool {
+        let fewer = |running: usize| (running > self.min_pollers).then(|| running - 1);
+        self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
+    }
+}
+
+/// Polls one queue until `stop` is cancelled, and passes what each poll returns to `deliver`.
+///
+/// # Panics
+/// If a poller panics, so that the app notices the defect.
+pub async fn run<D>(poller: Poller, count: RangeInclusive<usize>, stop: CancellationToken, deliver: D)
+where
+    D: Fn(Vec<Received>) + Clone + Send + Sync + 'static,
+{
+    let (more, mut requested) = mpsc::channel(1);
+    let running = Arc::new(AtomicUsize::new(0));
+    let demand = Demand { more, running: Arc::clone(&running), min_pollers: *count.start() };
+    let gauge = poller.gauge();
+    let mut pollers = JoinSet::new();
+    let start = |pollers: &mut JoinSet<()>| {
+        running.fetch_add(1, Ordering::AcqRel);
+        let (poller, stop, demand, deliver) = (poller.clone(), stop.clone(), demand.clone(), deliver.clone());
+        let counted = Counted::new(Arc::clone(&gauge));
+        pollers.spawn(async move {
+            let _counted = counted;
+            poller.run(stop, demand, deliver).await;
+        });
+    };
+    for _ in 0..*count.start() {
+        start(&mut pollers);
+    }
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(ended) = pollers.join_next() => propagate_panic(ended),
+            Some(()) = requested.recv() => {
+                if demand.running.load(Ordering::Acquire) < *count.end() {
+                    start(&mut pollers);
+                }
+            }
+        }
+    }
+    while let Some(ended) = pollers.join_next().await {
+        propagate_panic(ended);
+    }
+}
+
+/// Propagates a poller's panic, so that the app notices it.
+fn propagate_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// Counts a poller in the gauge for as long as the poller lives.
+struct Counted(Arc<Level>);
+
+impl Counted {
+    fn new(gauge: Arc<Level>) -> Self {
+        gauge.rise();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fall();
+    }
+}

@@ -1,0 +1,116 @@
+use std::sync::Mutex;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::aws::scripted::clients;
+use crate::aws::sqs::budget::Budget;
+use crate::aws::sqs::depth::Depth;
+use crate::base::Backpressure;
+use crate::config;
+use crate::telemetry::Metrics;
+
+#[tokio::test(start_paused = true)]
+async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
+    let message = serde_json::json!({"Messages": [{
+        "MessageId": "m-1",
+        "ReceiptHandle": "r-1",
+        "Body": "CAE=",
+        "Attributes": {"SentTimestamp": "1767225600000", "ApproximateReceiveCount": "3", "MessageGroupId": "g"},
+    }]});
+    let (clients, calls) = clients(move |_, number| match number {
+        0..3 => (500, "{}".to_owned()),
+        3 => (200, message.to_string()),
+        _ => (200, "{}".to_owned()),
+    });
+    let metrics = Arc::new(Metrics::new(false));
+    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), Duration::from_secs(30));
+    let budget = Budget::new(10, 1 << 20, Arc::clone(&metrics));
+    let config = config::Config::default();
+    let queue = Arc::new(Queue::for_tests());
+    let poller = Poller::new(queue, &config, clients.data_plane, budget, visibility, Backpressure::for_tests());
+
+    let (stop, delivered) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
+    let started = Instant::now();
+    let deliver = {
+        let (stop, delivered) = (stop.clone(), Arc::clone(&delivered));
+        move |mut received: Vec<Received>| {
+            delivered.lock().unwrap().append(&mut received);
+            stop.cancel();
+        }
+    };
+    let running = pollers::run(poller, 1..=1, stop, deliver);
+    timeout(Duration::from_secs(60), running).await.expect("the pollers stop when `stop` is cancelled");
+
+    assert!(started.elapsed() >= Duration::from_millis(1_400), "three failures: at least half of 400 + 800 + 1,600 ms");
+    assert!(calls.lock().unwrap().iter().all(|call| call.operation == "ReceiveMessage"));
+    let delivered = delivered.lock().unwrap();
+    let message = &delivered[0].message;
+    assert_eq!((message.receive_count, message.group.as_deref(), message.size()), (3, Some("g"), 4));
+    assert_eq!(message.sent, SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+    assert_eq!(metrics.polls.sum_where("result", "error"), 3);
+    assert_eq!(metrics.billable.sum(), metrics.calls.sum_where("result", "ok"), "failed calls are not billed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_polls_start_pollers_and_empty_polls_end_them() {
+    let metrics = Arc::new(Metrics::new(false));
+    let (clients, _) = clients(move |_, number| {
+        let count = if number < 400 { 10 } else { 0 };
+        let message = |index| serde_json::json!({"MessageId": format!("m-{number}-{index}"), "ReceiptHandle": "r"});
+        let messages: Vec<_> = (0..count).map(message).collect();
+        (200, serde_json::json!({ "Messages": messages }).to_string())
+    });
+    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), Duration::from_secs(30));
+    let budget = Budget::new(1_000, 64 << 20, Arc::clone(&metrics));
+    let queue = Arc::new(Queue::for_tests());
+    let poller = Poller::new(
+        queue,
+        &config::Config::default(),
+        clients.data_plane,
+        budget,
+        visibility,
+        Backpressure::for_tests(),
+    );
+    let (stop, most) = (CancellationToken::new(), Arc::new(Mutex::new(0)));
+    let deliver = {
+        let (metrics, most) = (Arc::clone(&metrics), Arc::clone(&most));
+        move |_: Vec<Received>| {
+            let mut most = most.lock().unwrap();
+            *most = metrics.pollers.sum().max(*most);
+        }
+    };
+    let running = tokio::spawn(pollers::run(poller, 1..=4, stop.clone(), deliver));
+    let ended = async {
+        while metrics.polls.sum_where("result", "empty") < 8 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), ended).await.unwrap();
+    assert_eq!((*most.lock().unwrap(), metrics.pollers.sum()), (4, 1));
+    stop.cancel();
+    timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
+    assert_eq!(metrics.pollers.sum(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_at_its_in_flight_limit_is_told_from_a_quiet_one() {
+    let (clients, _) = clients(|_, number| {
+        let in_flight = if number == 0 { "120000" } else { "17" };
+        let attributes = serde_json::json!({
+            "ApproximateNumberOfMessages": "5000",
+            "ApproximateNumberOfMessagesNotVisible": in_flight,
+        });
+        (200, serde_json::json!({ "Attributes": attributes }).to_string())
+    });
+    let metrics = Arc::new(Metrics::new(false));
+    let depth = Depth::new(clients.sqs, Arc::clone(&metrics), vec![Arc::new(Queue::for_tests())]);
+    tokio::spawn(depth.watch(Duration::from_secs(30)));
+    for (after, is_full, in_flight) in [(1, 1, 120_000), (30, 0, 17)] {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        assert_eq!(metrics.queue_full.sum(), is_full);
+        assert_eq!(metrics.queue_messages.sum_where("state", "in_flight"), in_flight);
+        assert_eq!(metrics.queue_messages.sum_where("state", "visible"), 5_000);
+    }
+}

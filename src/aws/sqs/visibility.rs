@@ -1,0 +1,291 @@
+//! Keeping received messages hidden from other receivers while protobridge works on them.
+//!
+//! One task extends the visibility of all messages in flight, in batches, well before their visibility timeouts lapse. A
+//! message is in flight while its [`Hold`] lives; dropping the hold stops the extension. If SQS no longer knows a receipt,
+//! the hold goes stale: the message has a new owner, and protobridge neither publishes nor deletes it. A hold does not
+//! return a message early; [`Releaser`](super::release::Releaser) does that.
+
+mod age;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry as ChangeEntry;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{debug, warn};
+
+use crate::aws::{Failure, MAX_ENTRIES};
+use crate::message::{Ownership, Queue, QueueUrl};
+use crate::telemetry::Metrics;
+use age::Ages;
+
+/// The messages in flight and their visibility. Clones share the table.
+#[derive(Debug, Clone)]
+pub struct Visibility {
+    table: Arc<Table>,
+    sqs: aws_sdk_sqs::Client,
+    metrics: Arc<Metrics>,
+    timeout: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// The messages in flight, in the order of their receives.
+    held: Mutex<BTreeMap<u64, Arc<Held>>>,
+    ages: Ages,
+    next_id: AtomicU64,
+}
+
+/// One message in flight.
+#[derive(Debug)]
+struct Held {
+    id: u64,
+    queue: Arc<Queue>,
+    receipt_handle: Arc<str>,
+    sent: SystemTime,
+    ownership: Ownership,
+    /// Whether a call that changes the visibility is under way.
+    is_changing: AtomicBool,
+    /// Whether the outcome was reached and only the delete is left.
+    is_settled: AtomicBool,
+}
+
+impl Held {
+    /// Returns the time since the message was sent to its queue.
+    fn age(&self) -> Duration {
+        self.sent.elapsed().unwrap_or_default()
+    }
+}
+
+/// The messages that were in flight at one moment.
+#[derive(Debug)]
+pub struct Unfinished(Vec<Arc<Held>>);
+
+impl Unfinished {
+    /// Returns the number of messages.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Keeps one message hidden until it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    held: Arc<Held>,
+    table: Arc<Table>,
+}
+
+impl Hold {
+    /// Whether the message has, or can have, a new owner: SQS reported it, or the visibility timeout lapsed.
+    pub fn is_stale(&self) -> bool {
+        self.held.ownership.is_lost()
+    }
+
+    /// Returns the flag by which other parts learn that the message is no longer ours.
+    pub fn ownership(&self) -> Ownership {
+        self.held.ownership.clone()
+    }
+
+    /// Records that the message's outcome was reached. The message stays hidden, and [`Visibility::unfinished`] leaves it
+    /// out: if it were returned, its next owner would publish it a second time.
+    pub fn mark_settled(&self) {
+        self.held.is_settled.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+impl Hold {
+    pub(crate) fn mark_stale(&self) {
+        self.held.ownership.give_up();
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.table.held.lock().remove(&self.held.id);
+    }
+}
+
+impl Visibility {
+    /// Creates an empty table. `timeout` is the visibility timeout that receives request.
+    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, timeout: Duration) -> Self {
+        Self { table: Arc::default(), sqs, metrics, timeout }
+    }
+
+    /// Adds a message, given by its receipt handle and the time when it was sent. Its visibility timeout counts from
+    /// `received`.
+    pub fn hold(&self, queue: &Arc<Queue>, message: (&Arc<str>, SystemTime), received: Instant) -> Hold {
+        let (receipt_handle, sent) = message;
+        let id = self.table.next_id.fetch_add(1, Ordering::Relaxed);
+        let held = Arc::new(Held {
+            id,
+            queue: Arc::clone(queue),
+            receipt_handle: Arc::clone(receipt_handle),
+            sent,
+            ownership: Ownership::new(received, self.timeout),
+            is_changing: AtomicBool::new(false),
+            is_settled: AtomicBool::new(false),
+        });
+        self.table.ages.note(&queue.label, held.age(), received);
+        self.table.held.lock().insert(id, Arc::clone(&held));
+        Hold { held, table: Arc::clone(&self.table) }
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Returns the number of messages in flight.
+    pub fn in_flight(&self) -> usize {
+        self.table.held.lock().len()
+    }
+
+    /// Sets the gauge of each queue's oldest message, among those in flight and those received recently.
+    pub fn update_age_gauges(&self) {
+        let mut oldest = self.table.ages.oldest(Instant::now());
+        for held in self.table.held.lock().values() {
+            if let Some(oldest) = oldest.get_mut(&held.queue.label) {
+                *oldest = held.age().max(*oldest);
+            }
+        }
+        for (queue, age) in oldest {
+            self.metrics.oldest_message.with(&[&queue]).set(age.as_secs());
+        }
+    }
+
+    /// Extends the messages in flight for as long as the future is polled.
+    ///
+    /// A message is extended when half of its timeout is left, so a failed extension has time for another attempt. A slow
+    /// call delays no other message.
+    pub async fn keep_hidden(self) {
+        let mut tick = interval((self.timeout / 6).max(Duration::from_millis(500)));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut calls = JoinSet::new();
+        loop {
+            tick.tick().await;
+            while calls.try_join_next().is_some() {}
+            let now = Instant::now();
+            self.give_up_lapsed(now);
+            let is_due = |held: &Held| held.ownership.lapses_at() <= now + self.timeout / 2;
+            let due = self.select(|held| is_due(held) && !held.is_changing.swap(true, Ordering::AcqRel));
+            self.change(due, self.timeout, &mut calls);
+        }
+    }
+
+    /// Returns the messages in flight whose outcome was not reached, for [`Visibility::return_to_queue`].
+    pub fn unfinished(&self) -> Unfinished {
+        Unfinished(self.select(|held| !held.is_settled.load(Ordering::Acquire)))
+    }
+
+    /// Makes messages visible at once, at the end of a drain that took too long. Returns their number.
+    pub async fn return_to_queue(&self, unfinished: Unfinished) -> usize {
+        let count = unfinished.0.len();
+        let mut calls = JoinSet::new();
+        self.change(unfinished.0, Duration::ZERO, &mut calls);
+        calls.join_all().await;
+        count
+    }
+
+    /// Returns the messages that are still ours and satisfy `condition`.
+    fn select(&self, condition: impl Fn(&Held) -> bool) -> Vec<Arc<Held>> {
+        let held = self.table.held.lock();
+        held.values().filter(|held| !held.ownership.is_lost() && condition(held)).cloned().collect()
+    }
+
+    /// Gives up messages that were not extended in time, because they can have a new owner.
+    fn give_up_lapsed(&self, now: Instant) {
+        for held in self.table.held.lock().values().filter(|held| held.ownership.lapses_at() <= now) {
+            self.give_up(held);
+        }
+    }
+
+    fn give_up(&self, held: &Held) {
+        if held.ownership.give_up() {
+            self.metrics.stale_receipts.with(&[&held.queue.label]).add(1);
+        }
+    }
+
+    /// Sets the visibility timeout of these messages, in batches per queue.
+    fn change(&self, messages: Vec<Arc<Held>>, to: Duration, calls: &mut JoinSet<()>) {
+        let mut by_queue: BTreeMap<QueueUrl, Vec<Arc<Held>>> = BTreeMap::new();
+        for held in messages {
+            by_queue.entry(held.queue.url.clone()).or_default().push(held);
+        }
+        for messages in by_queue.values() {
+            for batch in messages.chunks(MAX_ENTRIES) {
+                let (this, batch) = (self.clone(), batch.to_vec());
+                calls.spawn(async move { this.change_held(&batch, to).await });
+            }
+        }
+    }
+
+    async fn change_held(&self, batch: &[Arc<Held>], to: Duration) {
+        let Some(first) = batch.first() else { return };
+        let queue = &first.queue;
+        let called = Instant::now();
+        let changes = batch.iter().map(|held| (&*held.receipt_handle, to));
+        match change_batch(&self.sqs, &self.metrics, queue, changes).await {
+            Ok(failed) => {
+                for (index, held) in batch.iter().enumerate() {
+                    match failed.get(&index) {
+                        Some(failure) if !failure.is_passing() => {
+                            debug!(%failure, queue = queue.label, "receipt went stale");
+                            self.give_up(held);
+                        }
+                        Some(failure) => {
+                            debug!(%failure, queue = queue.label, "visibility not extended, trying again");
+                        }
+                        // The time of the call is earlier than the time from which SQS counts.
+                        None => held.ownership.extend_to(called + to),
+                    }
+                }
+            }
+            Err(failure) => warn!(%failure, queue = queue.label, messages = batch.len(), "failed to change visibility"),
+        }
+        for held in batch {
+            held.is_changing.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// Makes one ChangeMessageVisibilityBatch call. `changes` are receipt handles with the new timeouts. Returns the failed
+/// entries, by index.
+///
+/// # Errors
+/// Returns an error if the whole call failed.
+pub(super) async fn change_batch(
+    sqs: &aws_sdk_sqs::Client,
+    metrics: &Metrics,
+    queue: &Queue,
+    changes: impl Iterator<Item = (&str, Duration)>,
+) -> Result<HashMap<usize, Failure>, Failure> {
+    let mut request = sqs.change_message_visibility_batch().queue_url(queue.url.as_str());
+    for (index, (receipt_handle, to)) in changes.enumerate() {
+        let entry = ChangeEntry::builder()
+            .id(index.to_string())
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(i32::try_from(to.as_secs()).unwrap_or(i32::MAX))
+            .build();
+        match entry {
+            Ok(entry) => request = request.entries(entry),
+            // The builder requires an id and a receipt handle, which are set above.
+            Err(error) => return Err(Failure::invalid_entry(&error)),
+        }
+    }
+    let answer = request.send().await;
+    metrics.call("sqs", "ChangeMessageVisibilityBatch", answer.is_ok());
+    let answer = answer.map_err(|error| Failure::of_call(&error))?;
+    Ok(Failure::of_entries(answer.failed()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! Building blocks that know nothing of messages, AWS or Protobuf.
+//!
+//! Every other layer can use them. What belongs here has no word of protobridge's own domain in it.
+
+pub mod backoff;
+pub mod backpressure;
+pub mod batch;
+pub mod error;
+pub mod http;
+mod rate_limited_log;
+pub mod time;
+
+pub use backoff::Backoff;
+pub use backpressure::Backpressure;
+pub use rate_limited_log::RateLimitedLog;

@@ -1,0 +1,184 @@
+//! The least IAM policy that the service needs, from its configuration.
+//!
+//! An identity policy for the role that the service runs as. Queues and topics of other accounts need a resource policy
+//! there as well; docs/iam.md has both.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::config::names::host_and_path;
+use crate::config::{Config, Queue};
+use crate::message::TopicArn;
+
+/// Characters of a managed policy, white space not counted.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+pub(super) const MANAGED_POLICY_MAX: usize = 6_144;
+
+/// KMS keys by what they encrypt. Their ARNs are not in the configuration, because the service never names a key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keys {
+    /// Of queues that are received from.
+    pub(super) queue: Vec<String>,
+    /// Of quarantine queues.
+    pub(super) quarantine: Vec<String>,
+    /// Of topics.
+    pub(super) topic: Vec<String>,
+    /// Of buckets.
+    pub(super) bucket: Vec<String>,
+}
+
+/// The queue's ARN cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot tell the ARN of queue {url}: {why}")]
+pub(super) struct Error {
+    url: String,
+    why: &'static str,
+}
+
+/// The policy document. `topics` are the resources to publish to, ARNs or patterns of ARNs. Each list is sorted, so
+/// that the same configuration gives the same text.
+///
+/// # Errors
+/// When a queue's URL names no account, or neither it nor `aws.region` a region.
+pub(super) fn policy(config: &Config, topics: &[TopicArn], keys: &Keys) -> Result<Value, Error> {
+    let region = config.aws.region.as_deref();
+    let arns = |urls: Vec<&str>| -> Result<BTreeSet<String>, Error> {
+        urls.into_iter().map(|url| queue_arn(url, region).map_err(|why| Error { url: url.to_owned(), why })).collect()
+    };
+    let sources = arns(config.queues.iter().map(|queue| queue.url.as_str()).collect())?;
+    let quarantines = arns(config.queues.iter().filter_map(quarantine).collect())?;
+    // One deployment stays in one partition.
+    let partition = sources.first().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
+    let buckets: BTreeSet<String> =
+        config.envelope.s3_buckets.iter().map(|bucket| format!("arn:{partition}:s3:::{bucket}/*")).collect();
+
+    let mut statements = Vec::new();
+    let mut allow = |sid: &str, actions: &[&str], resources: Vec<&str>| {
+        if !resources.is_empty() {
+            statements.push(json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}));
+        }
+    };
+    let receive = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"];
+    allow("Receive", &receive, texts(&sources));
+    allow("Quarantine", &["sqs:SendMessage", "sqs:GetQueueAttributes"], texts(&quarantines));
+    let publish: &[&str] =
+        if config.route.check_topics { &["sns:Publish", "sns:GetTopicAttributes"] } else { &["sns:Publish"] };
+    allow("Publish", publish, topics.iter().map(TopicArn::as_str).collect());
+    allow("FetchLargeEvents", &["s3:GetObject"], texts(&buckets));
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html and
+    // https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    allow("DecryptQueues", &["kms:Decrypt"], texts(&keys.queue));
+    allow("EncryptQuarantine", &["kms:GenerateDataKey", "kms:Decrypt"], texts(&keys.quarantine));
+    allow("EncryptTopics", &["kms:GenerateDataKey*", "kms:Decrypt"], texts(&keys.topic));
+    allow("DecryptLargeEvents", &["kms:Decrypt"], texts(&keys.bucket));
+    Ok(json!({"Version": "2012-10-17", "Statement": statements}))
+}
+
+fn quarantine(queue: &Queue) -> Option<&str> {
+    queue.quarantine_url.as_deref()
+}
+
+fn texts<'a>(list: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
+    list.into_iter().map(String::as_str).collect()
+}
+
+/// The pattern of the topics that a template makes, and the topics that it does not make.
+pub(super) fn by_pattern(template: &str, topics: &[TopicArn]) -> Vec<TopicArn> {
+    let (before, after) = template.split_once("{customer}").unwrap_or((template, ""));
+    let is_made = |topic: &str| {
+        let middle = topic.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        middle.is_some_and(|customer| !customer.is_empty())
+    };
+    let others = topics.iter().filter(|topic| !is_made(topic.as_str())).cloned();
+    std::iter::once(format!("{before}*{after}").into()).chain(others).collect()
+}
+
+/// How long the policy is as IAM counts.
+pub(super) fn len(policy: &Value) -> usize {
+    policy.to_string().chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// The ARN of the queue with this URL; `region` for where the URL names none, as those of emulators and own endpoints.
+fn queue_arn(url: &str, region: Option<&str>) -> Result<String, &'static str> {
+    let (host, path) = host_and_path(url).ok_or("it is not a URL")?;
+    let is_account = |account: &str| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let (account, name) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .filter(|(account, _)| is_account(account))
+        .ok_or("its path is not /ACCOUNT/NAME with an account number of 12 digits")?;
+    let region =
+        region_of(host).or(region).ok_or("neither its URL nor the configuration names a region; set `aws.region`")?;
+    Ok(format!("arn:{}:sqs:{region}:{account}:{name}", partition(region)))
+}
+
+/// The region in the host of a public endpoint: `sqs.REGION.amazonaws.com`, `sqs-fips.REGION.…`, `sqs.REGION.api.aws`,
+/// `VPCE-ID.sqs.REGION.vpce.amazonaws.com`, and the older `REGION.queue.amazonaws.com`.
+/// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
+fn region_of(host: &str) -> Option<&str> {
+    let host = host.split(':').next()?;
+    if !["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws"].iter().any(|domain| host.ends_with(domain)) {
+        return None;
+    }
+    let labels: Vec<&str> = host.split('.').collect();
+    if labels.first() == Some(&"queue") {
+        return Some("us-east-1");
+    }
+    let behind = labels.iter().position(|label| matches!(*label, "sqs" | "sqs-fips")).map(|at| at + 1);
+    let before = labels.iter().position(|label| *label == "queue").map(|at| at - 1);
+    behind.or(before).and_then(|at| labels.get(at).copied())
+}
+
+/// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
+fn partition(region: &str) -> &'static str {
+    const BY_PREFIX: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-isof-", "aws-iso-f"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("eusc-", "aws-eusc"),
+    ];
+    BY_PREFIX.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queues_arn_follows_from_its_url() {
+        for (url, arn) in [
+            ("https://sqs.eu-west-1.amazonaws.com/123456789012/events", "arn:aws:sqs:eu-west-1:123456789012:events"),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/a", "arn:aws-cn:sqs:cn-north-1:123456789012:a"),
+            (
+                "https://sqs-fips.us-gov-west-1.amazonaws.com/123456789012/a.fifo",
+                "arn:aws-us-gov:sqs:us-gov-west-1:123456789012:a.fifo",
+            ),
+            ("https://eu-west-2.queue.amazonaws.com/123456789012/a", "arn:aws:sqs:eu-west-2:123456789012:a"),
+            ("https://queue.amazonaws.com/123456789012/a", "arn:aws:sqs:us-east-1:123456789012:a"),
+            ("https://sqs.eu-west-1.api.aws/123456789012/a", "arn:aws:sqs:eu-west-1:123456789012:a"),
+            (
+                "https://vpce-0a1-b2.sqs.eu-west-3.vpce.amazonaws.com/123456789012/a",
+                "arn:aws:sqs:eu-west-3:123456789012:a",
+            ),
+            ("http://localhost:4566/123456789012/a", "arn:aws:sqs:eu-north-1:123456789012:a"),
+        ] {
+            assert_eq!(queue_arn(url, Some("eu-north-1")).as_deref(), Ok(arn), "{url}");
+        }
+        assert!(queue_arn("http://localhost:4566/123456789012/a", None).unwrap_err().contains("aws.region"));
+        assert!(queue_arn("https://sqs.eu-west-1.amazonaws.com/a", None).unwrap_err().contains("12 digits"));
+    }
+
+    #[test]
+    fn topics_of_the_template_become_one_pattern() {
+        let topics = ["arn:x:json-acme", "arn:x:json-", "arn:x:own", "arn:x:json-globex"].map(TopicArn::from);
+        let found = by_pattern("arn:x:json-{customer}", &topics);
+        assert_eq!(
+            found.iter().map(TopicArn::as_str).collect::<Vec<_>>(),
+            ["arn:x:json-*", "arn:x:json-", "arn:x:own"]
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! Delivery: from a received message to its outcome.
+//!
+//! [`decide`] is the pure half: it turns a message into deliveries or into an outcome, without I/O. [`pipeline`] is the
+//! other half: it looks up what a message refers to, suppresses duplicates, publishes, and settles. [`wire`] connects the
+//! pipeline with everything that it works on.
+
+pub mod account;
+pub mod decide;
+pub mod dedupe;
+pub mod lookups;
+pub mod outcome;
+pub mod pipeline;
+mod wiring;
+
+pub use wiring::{SetupError, Wired, wire};

@@ -1,0 +1,244 @@
+//! The decision about a message, as plain computation: which deliveries it needs, or which outcome it has.
+//!
+//! The functions here do no I/O and change nothing, so a dry run, a replay or a test of the configuration can call them as
+//! the pipeline does. [`Rules::open`] opens the envelope, or names the lookup that this requires. [`Rules::decide`] turns
+//! the open envelope into deliveries: event type, customer, JSON, attributes.
+
+mod event;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dedupe::DeliveryKey;
+use super::outcome::Outcome;
+use crate::aws::sns::publish::TopicEntry;
+use crate::config::{self, Config};
+use crate::message::envelope::{Envelope, Outer, Pointer};
+use crate::message::{EventId, Message, QuarantineKind, QuarantineReason, RetryCause};
+use crate::route::{Destination, Router, Routing};
+use crate::schema::confluent::Schemas;
+use crate::schema::registry::{EventType, Snapshot};
+use crate::schema::transcode::Transcoder;
+use crate::telemetry::TraceHeaders;
+use event::Event;
+
+/// The parts of the configuration that decisions depend on.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    envelope: config::Envelope,
+    customer_attribute: String,
+    unknown_type_grace: Duration,
+    /// The largest size of an entry in bytes, JSON and attributes together.
+    max_entry_bytes: usize,
+}
+
+/// The result of opening a message's envelope.
+#[derive(Debug)]
+pub enum Opened<'m> {
+    /// The envelope is open, and its type can be decided.
+    Ready(Envelope<'m>),
+    /// Opening the envelope, or finding the type, requires this lookup first.
+    Needs(Lookup),
+    /// The envelope cannot be opened.
+    Refused(QuarantineReason),
+}
+
+/// What a message refers to outside of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// The object in S3 that has the payload.
+    Object(Pointer),
+    /// The schema of Confluent's wire format that names the type.
+    Schema(u32),
+}
+
+/// What the decision about one message depends on, besides the rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'c> {
+    /// The descriptor sets in force.
+    pub snapshot: &'c Snapshot,
+    /// The customers and their topics.
+    pub router: &'c Router,
+    /// What is known of the schemas of Confluent's wire format.
+    pub schemas: &'c Schemas,
+}
+
+/// The decision about a message, with what was found out about its event on the way.
+#[derive(Debug)]
+pub struct Decided {
+    /// The event's type, if it is known.
+    pub event_type: Option<Arc<EventType>>,
+    /// The event's id and the number of its destinations, if it has any.
+    pub event: Option<(EventId, usize)>,
+    /// The deliveries that the event needs, or the outcome that the message has without any.
+    pub decision: Result<Vec<Delivery>, Outcome>,
+}
+
+/// One event for one topic, with the key by which a duplicate of it is recognized.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Identifies the delivery in the window of duplicates.
+    pub key: DeliveryKey,
+    /// What is published.
+    pub entry: TopicEntry,
+}
+
+impl Rules {
+    /// Returns the rules of a configuration. `max_entry_bytes` is the largest size of an entry in bytes.
+    pub fn new(config: &Config, max_entry_bytes: usize) -> Self {
+        Self {
+            envelope: config.envelope.clone(),
+            customer_attribute: config.route.customer_attribute.clone(),
+            unknown_type_grace: Duration::from_secs(config.retry.unknown_type_grace_seconds),
+            max_entry_bytes,
+        }
+    }
+
+    /// Opens a message's envelope. `object` is the content of the S3 object that the body points to, if it was fetched.
+    pub fn open<'m>(&self, message: &'m Message, object: Option<&[u8]>, schemas: &Schemas) -> Opened<'m> {
+        let outer = Outer::read(&message.body, &message.attributes);
+        let opened = match outer.pointer(&self.envelope) {
+            Ok(Some(pointer)) if object.is_none() => return Opened::Needs(Lookup::Object(pointer)),
+            Ok(_) => outer.open(object, &self.envelope, message.queue.framing),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(envelope) => match self.schema_id(&envelope).filter(|id| !schemas.is_learnt(*id)) {
+                Some(id) => Opened::Needs(Lookup::Schema(id)),
+                None => Opened::Ready(envelope),
+            },
+            Err(error) => Opened::Refused(QuarantineKind::BadEnvelope.because(error)),
+        }
+    }
+
+    /// Returns the schema of Confluent's wire format that names the type, unless an attribute does.
+    fn schema_id(&self, envelope: &Envelope<'_>) -> Option<u32> {
+        let schema = envelope.schema()?;
+        envelope.stated_type(&self.envelope.type_attribute).is_none().then_some(schema.id)
+    }
+
+    /// Decides about a message whose envelope is open.
+    pub fn decide(
+        &self,
+        context: Context<'_>,
+        message: &Message,
+        envelope: &Envelope<'_>,
+        trace: &TraceHeaders,
+    ) -> Decided {
+        let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
+        decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
+        decided
+    }
+
+    fn deliveries(
+        &self,
+        context: Context<'_>,
+        message: &Message,
+        envelope: &Envelope<'_>,
+        trace: &TraceHeaders,
+        found: &mut Decided,
+    ) -> Result<Vec<Delivery>, Outcome> {
+        let event_type = self.event_type(context, message, envelope)?;
+        found.event_type = Some(Arc::clone(event_type));
+
+        let router = context.router;
+        let named = envelope.attribute(&self.customer_attribute);
+        let mut transcoder = Transcoder::new(event_type, &envelope.payload, router.profile(named))?;
+        let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
+        let destinations = match router.route(&event_type.name, customer) {
+            Routing::To(destinations) => destinations,
+            Routing::Filtered(filtered) => return Err(Outcome::Filtered(filtered)),
+            Routing::Unroutable(reason) => return Err(reason.into()),
+        };
+        let event = Event::new(message, envelope, event_type, &transcoder, &self.envelope, trace);
+        found.event = Some((event.id.clone(), destinations.len()));
+        let mut deliveries = Vec::with_capacity(destinations.len());
+        for destination in destinations {
+            let body = transcoder.json(destination.profile)?;
+            deliveries.push(self.delivery(&event, destination, body)?);
+        }
+        Ok(deliveries)
+    }
+
+    fn delivery(
+        &self,
+        event: &Event<'_>,
+        destination: Destination,
+        body: Arc<String>,
+    ) -> Result<Delivery, QuarantineReason> {
+        let is_fifo = destination.topic.is_fifo();
+        let recipient = destination.customer.as_deref().unwrap_or(destination.topic.as_str());
+        let key = DeliveryKey::new(&event.event_type.name, event.id.as_str(), recipient);
+        let mut entry = TopicEntry {
+            attributes: event.attributes(destination.customer.as_ref()),
+            topic: destination.topic,
+            customer: destination.customer,
+            event_type: Arc::clone(&event.event_type.name),
+            body,
+            group: is_fifo.then(|| event.group()),
+            deduplication_id: is_fifo.then(|| event.id.as_str().to_owned()),
+        };
+        let max_bytes = self.max_entry_bytes;
+        if entry.size() > max_bytes {
+            entry.attributes.remove_trace();
+        }
+        let size = entry.size();
+        if size > max_bytes {
+            let topic = &entry.topic;
+            let detail = format!("{size} bytes of JSON and attributes exceed the {max_bytes} that {topic} accepts");
+            return Err(QuarantineKind::TooLarge.because(detail));
+        }
+        Ok(Delivery { key, entry })
+    }
+
+    /// Returns the event's type. The first of these that is present names it: an attribute, the URL of an Any, the
+    /// CloudEvent, the schema of Confluent's wire format, the default of the queue.
+    ///
+    /// # Errors
+    /// Returns a retry while a type that no descriptor set defines can still arrive, and a reason for quarantine after the
+    /// grace period or if nothing names a type.
+    pub fn event_type<'s>(
+        &self,
+        context: Context<'s>,
+        message: &Message,
+        envelope: &Envelope<'_>,
+    ) -> Result<&'s Arc<EventType>, Outcome> {
+        let Context { snapshot, schemas, .. } = context;
+        let attribute = &self.envelope.type_attribute;
+        let later = |detail| self.within_grace(message, RetryCause::UnknownType, QuarantineKind::UnknownType, detail);
+        let by_event = || envelope.cloud_event()?.type_names().find_map(|name| snapshot.find(name));
+        let schema = envelope.schema().filter(|_| schemas.is_configured());
+        let stated = envelope.stated_type(attribute).or_else(|| envelope.type_url().map(Cow::Borrowed));
+        let name = if let Some(name) = stated {
+            name
+        } else if let Some(event_type) = by_event() {
+            return Ok(event_type);
+        } else if let Some(reference) = schema {
+            Cow::Owned(schemas.type_name(reference).map_err(|error| later(error.to_string()))?.to_string())
+        } else if let Some(name) = &message.queue.default_type {
+            Cow::Borrowed(name.as_str())
+        } else if let Some(event) = envelope.cloud_event() {
+            let names: Vec<&str> = event.type_names().collect();
+            return Err(later(format!("no descriptor set defines {}, which the CloudEvent names", names.join(" or "))));
+        } else {
+            let detail = format!(
+                "the message has no attribute `{attribute}`, nothing else in it names its type, and its queue has no \
+                 `default_type`"
+            );
+            return Err(QuarantineKind::UnknownType.because(detail).into());
+        };
+        snapshot.find(&name).ok_or_else(|| later(format!("no descriptor set defines {name}")))
+    }
+
+    /// Returns the outcome of a message whose S3 object does not exist: a retry during the grace period, then quarantine.
+    pub fn missing_object(&self, message: &Message, detail: String) -> Outcome {
+        self.within_grace(message, RetryCause::MissingObject, QuarantineKind::BadEnvelope, detail)
+    }
+
+    /// Returns a retry while what is missing can still arrive, and a reason for quarantine after the grace period.
+    fn within_grace(&self, message: &Message, cause: RetryCause, kind: QuarantineKind, detail: String) -> Outcome {
+        let waited = message.first_received.elapsed().unwrap_or_default();
+        if waited < self.unknown_type_grace { cause.because(detail).into() } else { kind.because(detail).into() }
+    }
+}

@@ -1,0 +1,76 @@
+//! An event's properties besides its JSON: id, time, group, and the attributes that carry them.
+
+use std::sync::Arc;
+
+use crate::aws::sns::publish::EntryAttributes;
+use crate::aws::sqs::quarantine::first_message_id;
+use crate::base::time::rfc3339;
+use crate::config;
+use crate::message::attributes as names;
+use crate::message::envelope::Envelope;
+use crate::message::{EventId, Message};
+use crate::schema::registry::EventType;
+use crate::schema::transcode::Transcoder;
+use crate::telemetry::TraceHeaders;
+
+/// The properties that all entries of an event share.
+pub(super) struct Event<'e> {
+    pub(super) event_type: &'e EventType,
+    pub(super) id: EventId,
+    time: String,
+    /// The message group on a FIFO topic, if it differs from the id.
+    group: Option<String>,
+    trace: &'e TraceHeaders,
+}
+
+impl<'e> Event<'e> {
+    pub(super) fn new(
+        message: &'e Message,
+        envelope: &'e Envelope<'_>,
+        event_type: &'e EventType,
+        transcoder: &Transcoder<'_>,
+        settings: &config::Envelope,
+        trace: &'e TraceHeaders,
+    ) -> Self {
+        let cloud_event = envelope.cloud_event();
+        let in_event = || {
+            let id = envelope.attribute(&settings.event_id_attribute);
+            id.or_else(|| transcoder.tap(&event_type.taps.event_id))
+        };
+        let id = match (in_event(), cloud_event) {
+            (Some(id), _) => EventId::new(id),
+            (None, Some(event)) => EventId::new(&event.event_id()),
+            (None, None) => match (envelope.notification_id(), first_message_id(message)) {
+                (Some(id), _) => EventId::new(id),
+                (None, first) => EventId::new(first.as_deref().unwrap_or(&message.message_id)),
+            },
+        };
+        let time = transcoder.tap(&event_type.taps.event_time).or_else(|| cloud_event?.time());
+        let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);
+        // A group id has the same alphabet as a deduplication id.
+        let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
+        let group = message.group.clone().or_else(ordering);
+        Self { event_type, id, time, group, trace }
+    }
+
+    /// Returns the message group on a FIFO topic.
+    pub(super) fn group(&self) -> String {
+        self.group.clone().unwrap_or_else(|| self.id.as_str().to_owned())
+    }
+
+    /// Returns the attributes of the entry for a customer's topic, or for a topic without a customer.
+    pub(super) fn attributes(&self, customer: Option<&Arc<str>>) -> EntryAttributes {
+        let mut attributes = EntryAttributes::default();
+        attributes.add(names::EVENT_ID, self.id.as_str().to_owned());
+        attributes.add(names::EVENT_TYPE, &self.event_type.name);
+        if let Some(customer) = customer {
+            attributes.add(names::CUSTOMER_ID, customer);
+        }
+        attributes.add(names::EVENT_TIME, self.time.clone());
+        attributes.add(names::CONTENT_TYPE, "application/json");
+        attributes.add(names::SCHEMA_HASH, &self.event_type.schema_hash);
+        attributes.add(names::TRACEPARENT, self.trace.traceparent.clone());
+        attributes.add(names::TRACESTATE, self.trace.tracestate.clone());
+        attributes
+    }
+}

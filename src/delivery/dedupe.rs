@@ -1,0 +1,268 @@
+//! Duplicates: a window of the deliveries that SNS has confirmed.
+//!
+//! SQS delivers at least once, and producers repeat messages that they are not sure of. A delivery enters the window only
+//! after SNS confirmed it, so a failed publish is never taken for a duplicate. While a delivery is being published it is
+//! [claimed](Window::claim), and another message with the same delivery waits for the result. Suppressed duplicates have a
+//! cause: the same SQS message again, or another message with the same event id. The second cause reveals a producer that
+//! is only half rolled back.
+//!
+//! The window of one process is bounded by count and by time. Several replicas share a window through [Redis](store). While
+//! Redis does not answer, events are delivered anyway, with what this process knows.
+
+mod memory;
+mod store;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use store::{Store, StoreError};
+
+use crate::config;
+use crate::message::DuplicateCause;
+use crate::telemetry::Metrics;
+use memory::{Found, Memory};
+use store::Standing;
+
+/// Identifies one delivery: an event type, an event id and a customer. Holds 128 bits of their SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryKey([u8; 16]);
+
+impl DeliveryKey {
+    /// Creates the key of an event for a customer. For a topic without a customer, `customer` is the topic's ARN. The event
+    /// type is part of the key, because some producers number each type by itself.
+    pub fn new(event_type: &str, event_id: &str, customer: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [event_type, event_id, customer] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.finalize()[..16]);
+        Self(half)
+    }
+}
+
+/// An SQS message id, which is a UUID. Any other text is represented by its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageId(Uuid);
+
+impl MessageId {
+    /// Creates the id from its text.
+    pub fn new(text: &str) -> Self {
+        Self(Uuid::try_parse(text).unwrap_or_else(|_| {
+            let mut half = [0; 16];
+            half.copy_from_slice(&Sha256::digest(text)[..16]);
+            Uuid::from_bytes(half)
+        }))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Proof that SNS confirmed a delivery before, within the window.
+#[derive(Debug)]
+pub struct PublishedBefore {
+    /// The message whose delivery was published.
+    pub first: MessageId,
+    /// Why the delivery came again.
+    pub cause: DuplicateCause,
+}
+
+impl PublishedBefore {
+    fn new(first: MessageId, now: MessageId) -> Self {
+        Self { first, cause: if first == now { DuplicateCause::Redelivery } else { DuplicateCause::Producer } }
+    }
+}
+
+/// Why a delivery must not be published.
+#[derive(Debug)]
+pub enum Taken {
+    /// It was published before.
+    Published(PublishedBefore),
+    /// Another replica is publishing it at the moment.
+    Elsewhere,
+}
+
+/// This process is publishing one of the deliveries at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+/// What this process, or all replicas, have published recently.
+#[derive(Debug)]
+pub struct Window {
+    memory: Option<Mutex<Memory>>,
+    store: Option<Store>,
+    metrics: Arc<Metrics>,
+}
+
+/// The right to publish a delivery and to [confirm](Window::confirm) it. Dropping an unconfirmed claim frees the delivery for
+/// this process; [`Window::release`] frees it for other replicas too.
+#[derive(Debug)]
+pub struct Claim {
+    key: DeliveryKey,
+    message: MessageId,
+    window: Arc<Window>,
+    is_confirmed: bool,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.is_confirmed
+            && let Some(mut memory) = self.window.memory()
+        {
+            memory.release(self.key);
+        }
+    }
+}
+
+impl Window {
+    /// Creates a window. A claim in the shared store whose replica crashed ends after `claim_span`.
+    ///
+    /// # Errors
+    /// Returns an error if the store's URL cannot be used. A store that does not answer is not an error.
+    pub fn new(
+        settings: &config::Dedupe,
+        claim_span: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let span = Duration::from_secs(settings.window_seconds);
+        let memory = settings.enabled.then(|| Mutex::new(Memory::new(span, settings.max_entries)));
+        let store = match &settings.redis_url {
+            Some(url) if settings.enabled => Some(Store::new(url, settings, claim_span, Arc::clone(&metrics))?),
+            _ => None,
+        };
+        Ok(Arc::new(Self { memory, store, metrics }))
+    }
+
+    fn memory(&self) -> Option<MutexGuard<'_, Memory>> {
+        Some(self.memory.as_ref()?.lock())
+    }
+
+    /// Claims the deliveries of one event, which arrived in this message. Returns a claim for each key, or why the delivery
+    /// is taken, in the order of the keys. Does not ask other replicas; [`Window::claim_in_store`] does.
+    ///
+    /// # Errors
+    /// Returns an error and claims nothing if this process is publishing one of the deliveries at the moment.
+    pub fn try_claim(
+        self: &Arc<Self>,
+        keys: impl ExactSizeIterator<Item = DeliveryKey>,
+        message: MessageId,
+    ) -> Result<Vec<Result<Claim, Taken>>, Busy> {
+        let mut claims = Vec::with_capacity(keys.len());
+        let now = Instant::now();
+        let mut memory = self.memory();
+        for key in keys {
+            let found = memory.as_mut().map_or(Found::Free, |memory| memory.claim(key, now));
+            claims.push(match found {
+                Found::Free => Ok(self.claimed(key, message)),
+                Found::Published(first) => Err(Taken::Published(PublishedBefore::new(first, message))),
+                Found::Busy(_) => {
+                    // Dropping the claims locks the memory again.
+                    drop(memory);
+                    return Err(Busy);
+                }
+            });
+        }
+        Ok(claims)
+    }
+
+    /// Claims the deliveries of one event like [`Window::try_claim`], but waits for those that this process is publishing at
+    /// the moment.
+    pub async fn claim(self: &Arc<Self>, keys: &[DeliveryKey], message: MessageId) -> Vec<Result<Claim, Taken>> {
+        let mut claims: Vec<Option<Result<Claim, Taken>>> = keys.iter().map(|_| None).collect();
+        // All events claim in the same order, so that two events with several keys in common do not wait for each other.
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by_key(|index| keys[*index]);
+        for index in order {
+            claims[index] = Some(self.claim_one(keys[index], message).await.map_err(Taken::Published));
+        }
+        claims.into_iter().flatten().collect()
+    }
+
+    /// Claims in the shared store, if there is one, what is claimed in this process. Replaces the claims that are taken
+    /// there.
+    pub async fn claim_in_store<'c>(&self, claims: impl Iterator<Item = &'c mut Result<Claim, Taken>>) {
+        let Some(store) = &self.store else { return };
+        let claims: Vec<_> = claims.filter(|claim| claim.is_ok()).collect();
+        let keys: Vec<DeliveryKey> = claims.iter().filter_map(|claim| Some(claim.as_ref().ok()?.key)).collect();
+        let standings = store.claim(&keys).await;
+        for (claim, standing) in claims.into_iter().zip(standings) {
+            let Ok(Claim { key, message, .. }) = claim else { continue };
+            let taken = match standing {
+                Standing::Free => continue,
+                Standing::Claimed => Taken::Elsewhere,
+                Standing::Published(first) => {
+                    self.note([(*key, first)].into_iter());
+                    Taken::Published(PublishedBefore::new(first, *message))
+                }
+            };
+            *claim = Err(taken);
+        }
+    }
+
+    async fn claim_one(self: &Arc<Self>, key: DeliveryKey, message: MessageId) -> Result<Claim, PublishedBefore> {
+        loop {
+            let found = match self.memory() {
+                Some(mut memory) => memory.claim(key, Instant::now()),
+                None => Found::Free,
+            };
+            match found {
+                Found::Free => return Ok(self.claimed(key, message)),
+                Found::Published(first) => return Err(PublishedBefore::new(first, message)),
+                // The channel closes when the claim ends.
+                Found::Busy(released) => drop(released.await),
+            }
+        }
+    }
+
+    fn claimed(self: &Arc<Self>, key: DeliveryKey, message: MessageId) -> Claim {
+        Claim { key, message, window: Arc::clone(self), is_confirmed: false }
+    }
+
+    /// Gives up claims that were not published. Returns when every replica can see it.
+    pub async fn release(&self, claims: Vec<Claim>) {
+        if let Some(store) = &self.store {
+            let keys: Vec<DeliveryKey> = claims.iter().map(|claim| claim.key).collect();
+            store.release(&keys).await;
+        }
+    }
+
+    /// Records that SNS confirmed the claimed deliveries. Returns when every replica can see it.
+    pub async fn confirm(&self, mut claims: Vec<Claim>) {
+        self.note(claims.iter().map(|claim| (claim.key, claim.message)));
+        if let Some(mut memory) = self.memory() {
+            for claim in &mut claims {
+                memory.release(claim.key);
+                claim.is_confirmed = true;
+            }
+        }
+        if let Some(store) = &self.store {
+            let published: Vec<(DeliveryKey, MessageId)> =
+                claims.iter().map(|claim| (claim.key, claim.message)).collect();
+            store.note(&published).await;
+        }
+    }
+
+    fn note(&self, published: impl Iterator<Item = (DeliveryKey, MessageId)>) {
+        if let Some(mut memory) = self.memory() {
+            let now = Instant::now();
+            for (key, message) in published {
+                memory.note(key, message, now);
+            }
+            self.metrics.dedupe_entries.set(memory.len() as f64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

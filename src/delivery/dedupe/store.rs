@@ -1,0 +1,230 @@
+//! The window that replicas share: one key in Redis per delivery, which expires with the window.
+//!
+//! Before a publish the replica claims the key for a limited time, so that two replicas with two messages of one event do
+//! not both publish it. After the publish the value names the message that was published. Redis must never delay an event:
+//! each request has a short timeout, and after a failure the replica does not ask Redis for a moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisError};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::{DeliveryKey, MessageId};
+use crate::base::RateLimitedLog;
+use crate::config;
+use crate::telemetry::Metrics;
+
+/// How long no request is made after a failure.
+const REST: Duration = Duration::from_secs(1);
+
+/// The number of keys per request, within one timeout. The events of one receive can have thousands for many customers.
+const AT_ONCE: usize = 256;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("dedupe.redis_url: {0}; it looks like `redis://host:6379` or, with TLS, `rediss://host:6379`")]
+pub struct StoreError(RedisError);
+
+/// Why the store does not answer a ping.
+#[derive(Debug, thiserror::Error)]
+pub enum PingError {
+    /// The store, or the connection to it, failed.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// There was no answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+const CLAIMED: &str = "claimed by ";
+const PUBLISHED: &str = "published by ";
+
+/// What the other replicas know of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is ours to publish, or the store did not answer.
+    Free,
+    /// Another replica is publishing it.
+    Claimed,
+    /// It was published, with this message.
+    Published(MessageId),
+}
+
+/// A Redis server, or another that speaks its protocol.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    prefix: String,
+    /// The value of the keys that this replica has claimed.
+    claimed: String,
+    claim_span: Duration,
+    span: Duration,
+    timeout: Duration,
+    /// The end of the pause after a failure.
+    resting: Mutex<Option<Instant>>,
+    log: RateLimitedLog,
+    metrics: Arc<Metrics>,
+}
+
+/// A connection that reconnects by itself.
+#[derive(Clone)]
+struct Connection(ConnectionManager);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl Store {
+    /// Creates the store of a URL. Connects on the first use. A claim that its replica does not finish ends after
+    /// `claim_span`.
+    ///
+    /// # Errors
+    /// Returns an error if the URL cannot be used.
+    pub fn new(
+        url: &str,
+        settings: &config::Dedupe,
+        claim_span: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let timeout = Duration::from_millis(settings.redis_timeout_ms);
+        let options = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(Some(timeout));
+        let client = Client::open(url).map_err(StoreError)?;
+        let manager = ConnectionManager::new_lazy_with_config(client, options).map_err(StoreError)?;
+        metrics.dedupe_store_up.with(&[]).set(1);
+        for operation in ["claim", "note", "release"] {
+            metrics.dedupe_store_errors.with(&[operation]);
+        }
+        Ok(Self {
+            connection: Connection(manager),
+            prefix: settings.redis_prefix.clone(),
+            claimed: format!("{CLAIMED}{:016x}", fastrand::u64(..)),
+            claim_span,
+            span: Duration::from_secs(settings.window_seconds),
+            timeout,
+            resting: Mutex::new(None),
+            log: RateLimitedLog::new(Duration::from_secs(10)),
+            metrics,
+        })
+    }
+
+    /// Claims the keys that are free. Returns what the other replicas know of each.
+    pub(super) async fn claim(&self, keys: &[DeliveryKey]) -> Vec<Standing> {
+        let mut standings = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for key in keys {
+                let redis_key = self.key(key);
+                let claim = pipeline.cmd("SET").arg(&redis_key).arg(&self.claimed).arg("NX");
+                claim.arg("PX").arg(self.claim_span.as_millis() as u64).ignore();
+                pipeline.cmd("GET").arg(&redis_key);
+            }
+            let mut connection = self.connection.0.clone();
+            let found = self.request("claim", pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
+            let mut found = found.unwrap_or_default().into_iter();
+            standings.extend(keys.iter().map(|_| self.standing(found.next().flatten().as_deref())));
+        }
+        standings
+    }
+
+    fn standing(&self, value: Option<&str>) -> Standing {
+        match value {
+            Some(value) if value.starts_with(CLAIMED) && value != self.claimed => Standing::Claimed,
+            Some(value) => {
+                value.strip_prefix(PUBLISHED).map_or(Standing::Free, |id| Standing::Published(MessageId::new(id)))
+            }
+            None => Standing::Free,
+        }
+    }
+
+    /// Records the message with which each delivery was published.
+    pub(super) async fn note(&self, published: &[(DeliveryKey, MessageId)]) {
+        let millis = self.span.as_millis() as u64;
+        for published in published.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for (key, message) in published {
+                let value = format!("{PUBLISHED}{message}");
+                pipeline.cmd("SET").arg(self.key(key)).arg(value).arg("PX").arg(millis).ignore();
+            }
+            let mut connection = self.connection.0.clone();
+            self.request("note", pipeline.query_async::<()>(&mut connection)).await;
+        }
+    }
+
+    /// Gives up claims, except those that have expired and belong to another replica by now.
+    pub(super) async fn release(&self, keys: &[DeliveryKey]) {
+        const IF_OURS: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+        for keys in keys.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for key in keys {
+                pipeline.cmd("EVAL").arg(IF_OURS).arg(1).arg(self.key(key)).arg(&self.claimed).ignore();
+            }
+            let mut connection = self.connection.0.clone();
+            self.request("release", pipeline.query_async::<()>(&mut connection)).await;
+        }
+    }
+
+    /// Checks that the store answers.
+    ///
+    /// # Errors
+    /// Returns an error if it does not answer in time, or answers with an error.
+    pub async fn ping(&self) -> Result<(), PingError> {
+        let mut connection = self.connection.0.clone();
+        let ping = redis::cmd("PING");
+        match timeout(self.timeout * 4, ping.query_async::<String>(&mut connection)).await {
+            Ok(answer) => Ok(answer.map(drop)?),
+            Err(_) => Err(PingError::TimedOut(self.timeout * 4)),
+        }
+    }
+
+    fn key(&self, key: &DeliveryKey) -> String {
+        format!("{}:event:{}", self.prefix, hex::encode(key.0))
+    }
+
+    /// Makes a request, unless the store failed a moment ago.
+    async fn request<T>(&self, operation: &str, answer: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
+        if self.is_resting() {
+            self.metrics.dedupe_store_errors.with(&[operation]).add(1);
+            return None;
+        }
+        let failure = match timeout(self.timeout, answer).await {
+            Ok(Ok(answer)) => {
+                self.note_up();
+                return Some(answer);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {:?}", self.timeout),
+        };
+        self.metrics.dedupe_store_errors.with(&[operation]).add(1);
+        self.metrics.dedupe_store_up.with(&[]).set(0);
+        *self.resting.lock() = Some(Instant::now() + REST);
+        if let Some(suppressed) = self.log.permit() {
+            warn!(
+                failure,
+                suppressed,
+                "the store of the duplicate window fails; this process delivers events with what it knows itself"
+            );
+        }
+        None
+    }
+
+    fn is_resting(&self) -> bool {
+        self.resting.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Records that the store answered.
+    fn note_up(&self) {
+        if self.resting.lock().take().is_some() {
+            self.metrics.dedupe_store_up.with(&[]).set(1);
+            info!("the store of the duplicate window answers again");
+        }
+    }
+}

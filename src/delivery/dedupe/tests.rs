@@ -1,0 +1,148 @@
+use tokio::time::{advance, timeout};
+
+use super::*;
+
+fn window(max_entries: usize) -> Arc<Window> {
+    let settings = config::Dedupe { window_seconds: 60, max_entries, ..Default::default() };
+    Window::new(&settings, Duration::from_secs(60), Arc::new(Metrics::new(false))).unwrap()
+}
+
+fn key(event: &str, customer: &str) -> DeliveryKey {
+    DeliveryKey::new("a.B", event, customer)
+}
+
+const FIRST: MessageId = MessageId(Uuid::from_u128(1));
+const OTHER: MessageId = MessageId(Uuid::from_u128(2));
+
+async fn claim(window: &Arc<Window>, event: &str, message: MessageId) -> Result<Claim, DuplicateCause> {
+    let mut claims = window.claim(&[key(event, "acme")], message).await;
+    window.claim_in_store(claims.iter_mut()).await;
+    claims.remove(0).map_err(|taken| match taken {
+        Taken::Published(before) => before.cause,
+        Taken::Elsewhere => panic!("there is no other replica"),
+    })
+}
+
+#[test]
+fn a_key_depends_on_type_id_and_customer() {
+    let pairs = [
+        ("a.B", "1", "acme"),
+        ("a.B", "1", "globex"),
+        ("a.B", "11", "acme"),
+        ("a.B1", "1", "acme"),
+        ("a.B", "", "1acme"),
+    ]
+    .map(|(event_type, id, customer)| DeliveryKey::new(event_type, id, customer));
+    for (index, one) in pairs.iter().enumerate() {
+        assert_eq!(pairs.iter().filter(|other| *other == one).count(), 1, "{index}");
+    }
+}
+
+#[test]
+fn a_message_id_is_printed_as_sqs_spells_it() {
+    let id = "0b0c7c4e-8f0a-4f6b-9d1c-1f2e3d4c5b6a";
+    assert_eq!(MessageId::new(id).to_string(), id);
+    assert_ne!(MessageId::new("m-1"), MessageId::new("m-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmed_delivery_is_a_duplicate_with_a_cause() {
+    let window = window(100);
+    window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
+    assert_eq!(claim(&window, "1", FIRST).await.unwrap_err(), DuplicateCause::Redelivery);
+    assert_eq!(claim(&window, "1", OTHER).await.unwrap_err(), DuplicateCause::Producer);
+    assert!(claim(&window, "2", FIRST).await.is_ok(), "another event");
+    assert!(window.claim(&[key("1", "globex")], FIRST).await.remove(0).is_ok(), "another customer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_not() {
+    let window = window(100);
+    drop(claim(&window, "1", FIRST).await.unwrap());
+    assert!(claim(&window, "1", OTHER).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_while_it_is_being_published_waits_for_what_becomes_of_it() {
+    for is_confirmed in [true, false] {
+        let window = window(100);
+        let first = claim(&window, "1", FIRST).await.unwrap();
+        let mut second = Box::pin(claim(&window, "1", OTHER));
+        assert!(timeout(Duration::from_secs(5), &mut second).await.is_err());
+        if is_confirmed {
+            window.confirm(vec![first]).await;
+        } else {
+            drop(first);
+        }
+        assert_eq!(second.await.is_err(), is_confirmed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_events_with_pairs_in_common_do_not_wait_for_each_other() {
+    let window = window(100);
+    let (a, b) = (key("1", "acme"), key("1", "globex"));
+    let both = [vec![a, b], vec![b, a]].map(|pairs| {
+        let window = Arc::clone(&window);
+        tokio::spawn(async move {
+            let claims: Vec<Claim> = window.claim(&pairs, FIRST).await.into_iter().filter_map(Result::ok).collect();
+            tokio::task::yield_now().await;
+            let count = claims.len();
+            window.confirm(claims).await;
+            count
+        })
+    });
+    let mut counts = Vec::new();
+    for one in both {
+        counts.push(timeout(Duration::from_secs(5), one).await.expect("nobody waits for ever").unwrap());
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, [0, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_would_have_to_wait_claims_nothing() {
+    let window = window(100);
+    let (free, busy) = (key("1", "acme"), key("1", "globex"));
+    let first = window.claim(&[busy], FIRST).await;
+    assert!(window.try_claim([free, busy].into_iter(), OTHER).is_err());
+    window.confirm(first.into_iter().filter_map(Result::ok).collect()).await;
+    let claims = window.try_claim([free, busy].into_iter(), OTHER).expect("the failed attempt left no claim");
+    assert!(matches!(&claims[..], [Ok(_), Err(Taken::Published(before))] if before.first == FIRST));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_is_bounded_by_time_and_by_count() {
+    let window = window(3);
+    for event in ["1", "2", "3", "4"] {
+        window.confirm(vec![claim(&window, event, FIRST).await.unwrap()]).await;
+        advance(Duration::from_secs(10)).await;
+    }
+    assert!(claim(&window, "1", FIRST).await.is_ok(), "three are kept");
+    assert!(claim(&window, "2", FIRST).await.is_err());
+    advance(Duration::from_secs(40)).await;
+    assert!(claim(&window, "2", FIRST).await.is_ok(), "70 seconds ago");
+    assert!(claim(&window, "4", FIRST).await.is_err(), "50 seconds ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_window_nothing_is_a_duplicate() {
+    let settings = config::Dedupe { enabled: false, ..Default::default() };
+    let window = Window::new(&settings, Duration::from_secs(60), Arc::new(Metrics::new(false))).unwrap();
+    window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
+    assert!(claim(&window, "1", FIRST).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_reached_is_in_nobodys_way_and_is_counted() {
+    // A port that was free a moment ago refuses.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = config::Dedupe { redis_url: Some(format!("redis://127.0.0.1:{port}")), ..Default::default() };
+    let metrics = Arc::new(Metrics::new(false));
+    let window = Window::new(&settings, Duration::from_secs(60), Arc::clone(&metrics)).unwrap();
+    window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
+    assert_eq!(claim(&window, "1", FIRST).await.unwrap_err(), DuplicateCause::Redelivery, "known to the process");
+    assert!(claim(&window, "2", FIRST).await.is_ok());
+    assert!(metrics.dedupe_store_errors.sum() >= 2);
+    assert!(metrics.render().contains("protobridge_dedupe_store_up 0"), "{}", metrics.render());
+}

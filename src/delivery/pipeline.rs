@@ -1,0 +1,349 @@
+//! The path of an event, on one page: open → decide → claim → publish → settle.
+//!
+//! [`decide`](super::decide) does everything up to the publish as plain computation, apart from [lookups](Lookups). The
+//! messages that one receive returned are processed together, in one task, as far as they do not wait for different things.
+//! Each message is settled as soon as its own topics have answered. These rules always hold: a message is deleted only
+//! through [`Deleter::delete`], which requires the proof of its outcome; a returned message becomes visible after a delay
+//! that is never zero; and a message that is dropped on the way, by a panic or at the end of a drain, becomes visible when
+//! its visibility timeout lapses.
+
+mod in_flight;
+mod publishing;
+mod settle;
+
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use super::decide::{Context, Delivery, Lookup, Opened, Rules};
+use super::dedupe::{PublishedBefore, Window};
+use super::lookups::Lookups;
+use super::outcome::{Outcome, Reached};
+use crate::aws::sns::publish::{Publisher, TopicEntry};
+use crate::aws::sqs::Received;
+use crate::aws::sqs::delete::Deleter;
+use crate::aws::sqs::quarantine::Quarantine;
+use crate::aws::sqs::release::Releaser;
+use crate::base::{Backoff, RateLimitedLog};
+use crate::message::{Message, OutcomeLabel, RetryCause};
+use crate::route::Routes;
+use crate::schema::registry::{Registry, Snapshot};
+use crate::telemetry::{Metrics, Traces};
+use in_flight::InFlightMessage;
+use publishing::{Claimed, Publishing};
+use settle::Settlement;
+
+/// Processes messages from receive to delete. The fields are its collaborators, in the order of their use.
+#[derive(Debug)]
+pub struct Pipeline {
+    rules: Rules,
+    lookups: Lookups,
+    registry: Arc<Registry>,
+    routes: Arc<Routes>,
+    window: Arc<Window>,
+    publisher: Publisher,
+    quarantine: Quarantine,
+    releaser: Releaser,
+    deleter: Deleter<Reached>,
+    /// The delays of returned messages, by their receive count.
+    retry_backoff: Backoff,
+    traces: Traces,
+    metrics: Arc<Metrics>,
+    logs: Logs,
+}
+
+/// Limits on repeated lines of the log.
+#[derive(Debug)]
+struct Logs {
+    duplicates: RateLimitedLog,
+    quarantined: RateLimitedLog,
+    retried: RateLimitedLog,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        let one_per_second = || RateLimitedLog::new(Duration::from_secs(1));
+        Self { duplicates: one_per_second(), quarantined: one_per_second(), retried: one_per_second() }
+    }
+}
+
+/// The parts that the pipeline passes its results to.
+#[derive(Debug)]
+pub struct Downstream {
+    /// Knows what was published recently.
+    pub window: Arc<Window>,
+    /// Publishes entries to topics.
+    pub publisher: Publisher,
+    /// Stores messages that can never be published.
+    pub quarantine: Quarantine,
+    /// Returns messages to their queue.
+    pub releaser: Releaser,
+    /// Deletes finished messages.
+    pub deleter: Deleter<Reached>,
+    /// Exports the spans.
+    pub traces: Traces,
+}
+
+/// The next step of a message.
+enum Step {
+    /// Publish these deliveries.
+    Publish(Vec<Delivery>),
+    /// Settle the message.
+    Settle(Outcome),
+    /// Answer this lookup, then decide again.
+    Lookup(Lookup),
+}
+
+impl Pipeline {
+    /// Creates a pipeline.
+    pub fn new(
+        rules: Rules,
+        retry_backoff: Backoff,
+        lookups: Lookups,
+        registry: Arc<Registry>,
+        routes: Arc<Routes>,
+        downstream: Downstream,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let Downstream { window, publisher, quarantine, releaser, deleter, traces } = downstream;
+        Self {
+            rules,
+            lookups,
+            registry,
+            routes,
+            window,
+            publisher,
+            quarantine,
+            releaser,
+            deleter,
+            retry_backoff,
+            traces,
+            metrics,
+            logs: Logs::default(),
+        }
+    }
+
+    /// Starts to process what one poll returned. The messages of one message group of a FIFO queue are processed in
+    /// sequence; all others are processed together.
+    pub fn accept(self: &Arc<Self>, tasks: &Tasks, received: Vec<Received>) {
+        let mut groups: BTreeMap<String, Vec<InFlightMessage>> = BTreeMap::new();
+        let mut batch = Vec::with_capacity(received.len());
+        for received in received {
+            let group = received.message.group.clone().filter(|_| received.message.queue.url.is_fifo());
+            let message = InFlightMessage::new(received, &self.metrics);
+            match group {
+                Some(group) => groups.entry(group).or_default().push(message),
+                None => batch.push(message),
+            }
+        }
+        if !batch.is_empty() {
+            tasks.spawn(Arc::clone(self).process_batch(tasks.clone(), batch));
+        }
+        for group in groups.into_values() {
+            tasks.spawn(Arc::clone(self).process_group(group));
+        }
+    }
+
+    /// Processes the messages of one group in order. If one of them is retried, the messages behind it are returned with
+    /// it, unpublished: SQS delivers a group in order again once all of its messages are visible.
+    async fn process_group(self: Arc<Self>, group: Vec<InFlightMessage>) {
+        let mut group = group.into_iter();
+        while let Some(message) = group.next() {
+            let snapshot = self.registry.current();
+            let Settlement::Returned(delay) = self.process(&snapshot, message).await else { continue };
+            for message in group {
+                self.return_unprocessed(&snapshot, message, delay);
+            }
+            return;
+        }
+    }
+
+    /// Processes messages that do not depend on each other. A message that must wait for a lookup, for another message of
+    /// the same event, or for the quarantine queue continues in a task of its own.
+    async fn process_batch(self: Arc<Self>, tasks: Tasks, batch: Vec<InFlightMessage>) {
+        let snapshot = self.registry.current();
+        let mut claimed = Vec::with_capacity(batch.len());
+        for mut message in batch {
+            match self.decide(&snapshot, &mut message, None) {
+                Step::Publish(deliveries) => match Claimed::try_new(&self.window, message, deliveries) {
+                    Ok(one) => claimed.push(one),
+                    Err((message, deliveries)) => {
+                        let this = Arc::clone(&self);
+                        tasks.spawn(async move {
+                            this.publish_when_free(message, deliveries).await;
+                        });
+                    }
+                },
+                Step::Settle(outcome) => self.settle_without_waiting(&tasks, message, outcome).await,
+                Step::Lookup(lookup) => {
+                    let (this, snapshot) = (Arc::clone(&self), Arc::clone(&snapshot));
+                    tasks.spawn(async move {
+                        this.process_with_lookups(&snapshot, message, lookup).await;
+                    });
+                }
+            }
+        }
+        let mut publishing = self.publish(claimed).await;
+        while let Some(ended) = publishing.next(&self.window).await {
+            for (message, outcome) in ended {
+                self.settle_without_waiting(&tasks, message, outcome).await;
+            }
+        }
+    }
+
+    /// Processes one message, from the decision to the settlement.
+    async fn process(&self, snapshot: &Snapshot, mut message: InFlightMessage) -> Settlement {
+        match self.decide(snapshot, &mut message, None) {
+            Step::Publish(deliveries) => self.publish_when_free(message, deliveries).await,
+            Step::Settle(outcome) => self.settle(message, outcome).await,
+            Step::Lookup(lookup) => self.process_with_lookups(snapshot, message, lookup).await,
+        }
+    }
+
+    /// Processes one message that needs at least one lookup.
+    async fn process_with_lookups(
+        &self,
+        snapshot: &Snapshot,
+        mut message: InFlightMessage,
+        mut lookup: Lookup,
+    ) -> Settlement {
+        // A message needs at most one object and one schema.
+        const MAX_LOOKUPS: usize = 2;
+        // The object is kept until the event is rendered, and with it the object's share of the memory.
+        let mut object = None;
+        for _ in 0..MAX_LOOKUPS {
+            let missing_object = |detail| self.rules.missing_object(&message.message, detail);
+            match self.lookups.answer(lookup, &self.metrics, missing_object).await {
+                Ok(answer) => object = answer.or(object),
+                Err(outcome) => return self.settle(message, outcome).await,
+            }
+            let bytes = object.as_ref().map(|object| &*object.bytes);
+            match self.decide(snapshot, &mut message, bytes) {
+                Step::Publish(deliveries) => {
+                    drop(object);
+                    return self.publish_when_free(message, deliveries).await;
+                }
+                Step::Settle(outcome) => return self.settle(message, outcome).await,
+                Step::Lookup(next) => lookup = next,
+            }
+        }
+        let retry = RetryCause::Lookup.because("the answer of the schema registry expired before it was used");
+        self.settle(message, retry.into()).await
+    }
+
+    /// Decides the next step of a message. A panic on the way is a retry of this message, and affects no other.
+    fn decide(&self, snapshot: &Snapshot, message: &mut InFlightMessage, object: Option<&[u8]>) -> Step {
+        let schemas = &self.lookups.schemas;
+        let step = catch_panic(|| {
+            let InFlightMessage { message, trace, event_type, .. } = &mut *message;
+            let trace = trace.get_or_insert_with(|| self.traces.begin(message));
+            let envelope = match self.rules.open(message, object, schemas) {
+                Opened::Ready(envelope) => envelope,
+                Opened::Needs(lookup) => return Step::Lookup(lookup),
+                Opened::Refused(reason) => return Step::Settle(reason.into()),
+            };
+            trace.follow(|name| envelope.attribute(name));
+            let router = self.routes.current();
+            let context = Context { snapshot, router: &router, schemas };
+            let decided = self.rules.decide(context, message, &envelope, &trace.headers());
+            *event_type = decided.event_type;
+            if let (Some(event_type), Some((event_id, topics))) = (&*event_type, &decided.event) {
+                trace.event(&event_type.name, event_id.as_str(), *topics);
+            }
+            match decided.decision {
+                Ok(deliveries) => Step::Publish(deliveries),
+                Err(outcome) => Step::Settle(outcome),
+            }
+        });
+        if !matches!(step, Step::Lookup(_)) {
+            message.open_account();
+        }
+        step
+    }
+
+    /// Publishes one message once no other message of this process publishes the same event, and settles it.
+    async fn publish_when_free(&self, message: InFlightMessage, deliveries: Vec<Delivery>) -> Settlement {
+        let claimed = Claimed::new(&self.window, message, deliveries).await;
+        let mut publishing = self.publish(vec![claimed]).await;
+        let mut settlement = Settlement::Done;
+        while let Some(ended) = publishing.next(&self.window).await {
+            for (message, outcome) in ended {
+                settlement = self.settle(message, outcome).await;
+            }
+        }
+        settlement
+    }
+
+    /// Publishes events to those of their topics that do not have them yet.
+    async fn publish(&self, mut claimed: Vec<Claimed>) -> Publishing {
+        self.window.claim_in_store(claimed.iter_mut().flat_map(Claimed::claims)).await;
+        for (message, entry, before) in claimed.iter().flat_map(Claimed::duplicates) {
+            self.note_duplicate(message, entry, before);
+        }
+        Publishing::start(claimed, &self.window, &self.publisher).await
+    }
+
+    fn note_duplicate(&self, message: &Message, entry: &TopicEntry, before: &PublishedBefore) {
+        let (queue, cause) = (&message.queue.label, before.cause.code());
+        self.metrics.duplicates.with(&[queue, &entry.event_type, cause]).add(1);
+        if let Some(suppressed) = self.logs.duplicates.permit() {
+            let (message_id, first_message_id, topic) = (&message.message_id, before.first, &entry.topic);
+            let event_type = &*entry.event_type;
+            info!(cause, event_type, %topic, message_id, %first_message_id, queue, suppressed, "duplicate suppressed");
+        }
+    }
+
+    /// Returns a message to its queue that is behind a retried message of its group.
+    fn return_unprocessed(&self, snapshot: &Snapshot, mut message: InFlightMessage, delay: Duration) {
+        message.event_type = self.event_type(snapshot, &message.message);
+        message.open_account();
+        let InFlightMessage { message, receipt, mut account, .. } = message;
+        self.note_retried(&message.queue, RetryCause::GroupOrder);
+        account.close(OutcomeLabel::Retried);
+        self.releaser.release(receipt, delay);
+    }
+
+    /// Returns the event's type, if it is known without a lookup.
+    fn event_type(&self, snapshot: &Snapshot, message: &Message) -> Option<Arc<crate::schema::registry::EventType>> {
+        let (router, schemas) = (self.routes.current(), &self.lookups.schemas);
+        let Opened::Ready(envelope) = self.rules.open(message, None, schemas) else { return None };
+        let context = Context { snapshot, router: &router, schemas };
+        self.rules.event_type(context, message, &envelope).ok().map(Arc::clone)
+    }
+}
+
+/// Runs the tasks that process messages.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    abort: CancellationToken,
+}
+
+impl Tasks {
+    /// Creates tasks that `tracker` counts. Cancelling `abort` drops the tasks that are under way.
+    pub fn new(tracker: TaskTracker, abort: CancellationToken) -> Self {
+        Self { tracker, abort }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(self.abort.clone().run_until_cancelled_owned(task));
+    }
+}
+
+/// Returns the step that `decide` returns. If it panics, the step is a retry of the message.
+fn catch_panic(decide: impl FnOnce() -> Step) -> Step {
+    // A panic can leave only the state of this one message incomplete, and the message is retried.
+    panic::catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let detail = format!("a defect of protobridge: {}", text.unwrap_or("a panic without a text"));
+        Step::Settle(RetryCause::Defect.because(detail).into())
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! A message between its receive and its settlement.
+
+use std::sync::Arc;
+
+use crate::aws::sqs::{Receipt, Received};
+use crate::delivery::account::Account;
+use crate::message::Message;
+use crate::schema::registry::EventType;
+use crate::telemetry::{Metrics, Trace};
+
+/// A message in flight, with what was found out about it.
+pub(super) struct InFlightMessage {
+    pub(super) message: Message,
+    pub(super) receipt: Receipt,
+    pub(super) account: Account,
+    /// The event's type, once it was looked up and if it is known.
+    pub(super) event_type: Option<Arc<EventType>>,
+    /// The trace, once processing began.
+    pub(super) trace: Option<Trace>,
+}
+
+impl InFlightMessage {
+    /// Creates a message that was just received.
+    pub(super) fn new(received: Received, metrics: &Arc<Metrics>) -> Self {
+        let Received { message, receipt } = received;
+        let account = Account::new(&message.queue, metrics);
+        Self { message, receipt, account, event_type: None, trace: None }
+    }
+
+    /// Opens the account, once the event type was looked up.
+    pub(super) fn open_account(&mut self) {
+        self.account.open(self.event_type.as_ref().map(|event_type| &event_type.name));
+    }
+}

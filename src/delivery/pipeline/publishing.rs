@@ -1,0 +1,225 @@
+//! Events on their way to their topics: first claimed in the window of duplicates, then being published, then ended with an
+//! outcome.
+
+use std::sync::Arc;
+
+use super::in_flight::InFlightMessage;
+use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, TopicEntry};
+use crate::delivery::decide::Delivery;
+use crate::delivery::dedupe::{Busy, Claim, DeliveryKey, MessageId, PublishedBefore, Taken, Window};
+use crate::delivery::outcome::{Delivered, Everywhere, Outcome};
+use crate::message::{Message, QuarantineKind, RetryCause};
+
+/// A message whose deliveries are claimed, or were found to be published or claimed before.
+pub(super) struct Claimed {
+    message: InFlightMessage,
+    deliveries: Vec<ClaimedDelivery>,
+}
+
+struct ClaimedDelivery {
+    entry: TopicEntry,
+    claim: Result<Claim, Taken>,
+}
+
+impl Claimed {
+    /// Claims the deliveries of a message.
+    ///
+    /// # Errors
+    /// Returns the message and its deliveries if this process is publishing one of them at the moment.
+    pub(super) fn try_new(
+        window: &Arc<Window>,
+        message: InFlightMessage,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Self, (InFlightMessage, Vec<Delivery>)> {
+        let id = MessageId::new(&message.message.message_id);
+        match window.try_claim(deliveries.iter().map(|delivery| delivery.key), id) {
+            Ok(claims) => Ok(Self::of(message, deliveries, claims)),
+            Err(Busy) => Err((message, deliveries)),
+        }
+    }
+
+    /// Claims the deliveries of a message. Waits for those that this process is publishing at the moment.
+    pub(super) async fn new(window: &Arc<Window>, message: InFlightMessage, deliveries: Vec<Delivery>) -> Self {
+        let keys: Vec<DeliveryKey> = deliveries.iter().map(|delivery| delivery.key).collect();
+        let claims = window.claim(&keys, MessageId::new(&message.message.message_id)).await;
+        Self::of(message, deliveries, claims)
+    }
+
+    fn of(message: InFlightMessage, deliveries: Vec<Delivery>, claims: Vec<Result<Claim, Taken>>) -> Self {
+        let deliveries = deliveries.into_iter().zip(claims);
+        let deliveries = deliveries.map(|(delivery, claim)| ClaimedDelivery { entry: delivery.entry, claim });
+        Self { message, deliveries: deliveries.collect() }
+    }
+
+    /// Returns the claims, for the store that replicas share.
+    pub(super) fn claims(&mut self) -> impl Iterator<Item = &mut Result<Claim, Taken>> {
+        self.deliveries.iter_mut().map(|delivery| &mut delivery.claim)
+    }
+
+    /// Returns the deliveries that were published before.
+    pub(super) fn duplicates(&self) -> impl Iterator<Item = (&Message, &TopicEntry, &PublishedBefore)> {
+        self.deliveries.iter().filter_map(|delivery| match &delivery.claim {
+            Err(Taken::Published(before)) => Some((&self.message.message, &delivery.entry, before)),
+            _ => None,
+        })
+    }
+
+    /// Why the message must not be published, if it must not.
+    fn obstacle(&self) -> Option<Outcome> {
+        let is_elsewhere = |delivery: &ClaimedDelivery| matches!(delivery.claim, Err(Taken::Elsewhere));
+        if self.message.receipt.hold.is_stale() {
+            return Some(RetryCause::StaleReceipt.because("its receipt went stale before the publish").into());
+        }
+        let is_elsewhere = self.deliveries.iter().any(is_elsewhere);
+        is_elsewhere
+            .then(|| RetryCause::ClaimedElsewhere.because("another replica is publishing the same event").into())
+    }
+}
+
+/// Events that are being published together.
+pub(super) struct Publishing {
+    /// Each message until it has ended.
+    messages: Vec<Option<PublishingMessage>>,
+    /// The claim of each entry until its result arrives, by the index that the publisher returns.
+    entries: Vec<Option<PublishingEntry>>,
+    /// The results; `None` if there was nothing to publish.
+    results: Option<EntryResults>,
+    /// Messages that ended without a publish.
+    ended: Vec<(InFlightMessage, Outcome)>,
+}
+
+struct PublishingMessage {
+    message: InFlightMessage,
+    /// The number of topics that have not answered.
+    unanswered: usize,
+    delivered: Vec<Delivered>,
+    /// The error that decides, if any topic failed.
+    error: Option<publish::Error>,
+}
+
+struct PublishingEntry {
+    /// The index of the message that the entry belongs to.
+    message: usize,
+    claim: Claim,
+}
+
+impl PublishingMessage {
+    /// Returns the outcome of a message whose topics have all answered.
+    fn end(self) -> (InFlightMessage, Outcome) {
+        let Self { message, delivered, error, .. } = self;
+        let outcome = match (error, Everywhere::of(&delivered)) {
+            // Entries that were still in their lane when the receipt went stale were not sent.
+            (Some(error), _) if message.receipt.hold.is_stale() => RetryCause::StaleReceipt.because(error).into(),
+            (Some(error), _) if error.is_retryable() => RetryCause::Publish.because(error).into(),
+            (Some(error), _) => QuarantineKind::PublishRefused.because(error).into(),
+            (None, Some(everywhere)) => Outcome::Published(everywhere),
+            (None, None) => without_topics(),
+        };
+        (message, outcome)
+    }
+}
+
+fn without_topics() -> Outcome {
+    RetryCause::Defect.because("it was routed to no topic; this is a defect of protobridge").into()
+}
+
+impl Publishing {
+    /// Starts to publish what is claimed. Skips events whose receipt is stale or that another replica is publishing.
+    pub(super) async fn start(claimed: Vec<Claimed>, window: &Window, publisher: &Publisher) -> Self {
+        let mut this = Self { messages: Vec::new(), entries: Vec::new(), results: None, ended: Vec::new() };
+        let (mut to_enqueue, mut unused_claims) = (Vec::new(), Vec::new());
+        for one in claimed {
+            let obstacle = one.obstacle();
+            let Claimed { message, deliveries } = one;
+            if let Some(outcome) = obstacle {
+                unused_claims.extend(deliveries.into_iter().filter_map(|delivery| delivery.claim.ok()));
+                this.ended.push((message, outcome));
+                continue;
+            }
+            let (index, first) = (this.messages.len(), to_enqueue.len());
+            let mut delivered = Vec::with_capacity(deliveries.len());
+            for ClaimedDelivery { entry, claim } in deliveries {
+                match claim {
+                    Ok(claim) => {
+                        this.entries.push(Some(PublishingEntry { message: index, claim }));
+                        to_enqueue.push((entry, message.receipt.hold.ownership()));
+                    }
+                    Err(Taken::Published(before)) => delivered.push(Delivered::from(before)),
+                    // An obstacle, see above.
+                    Err(Taken::Elsewhere) => {}
+                }
+            }
+            let unanswered = to_enqueue.len() - first;
+            if unanswered > 0 {
+                this.messages.push(Some(PublishingMessage { message, unanswered, delivered, error: None }));
+            } else {
+                let outcome = Everywhere::of(&delivered).map_or_else(without_topics, Outcome::Duplicate);
+                this.ended.push((message, outcome));
+            }
+        }
+        if !to_enqueue.is_empty() {
+            this.results = Some(publisher.enqueue(to_enqueue).await);
+        }
+        window.release(unused_claims).await;
+        this
+    }
+
+    /// Waits for results, and returns the messages that ended with them; possibly none, if the topics of a message have
+    /// not all answered. Returns `None` when every message has ended.
+    pub(super) async fn next(&mut self, window: &Window) -> Option<Vec<(InFlightMessage, Outcome)>> {
+        if !self.ended.is_empty() {
+            return Some(std::mem::take(&mut self.ended));
+        }
+        if self.messages.iter().all(Option::is_none) {
+            return None;
+        }
+        let results = match &mut self.results {
+            Some(results) => results.next().await,
+            None => Vec::new(),
+        };
+        if results.is_empty() {
+            return Some(self.end_unanswered());
+        }
+        Some(self.record(results, window).await)
+    }
+
+    /// Records results in their messages and in the window. Returns the messages that ended.
+    async fn record(&mut self, results: Vec<EntryResult>, window: &Window) -> Vec<(InFlightMessage, Outcome)> {
+        let (mut confirmed, mut failed, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, result) in results {
+            let Some(PublishingEntry { message: index, claim }) = self.entries.get_mut(index).and_then(Option::take)
+            else {
+                continue;
+            };
+            let Some(message) = &mut self.messages[index] else { continue };
+            match result {
+                Ok(proof) => {
+                    confirmed.push(claim);
+                    message.delivered.push(proof.into());
+                }
+                Err(error) => {
+                    failed.push(claim);
+                    message.error = Some(match message.error.take() {
+                        None => error,
+                        Some(known) => known.or_retryable(error),
+                    });
+                }
+            }
+            message.unanswered -= 1;
+            if message.unanswered == 0 {
+                answered.push(index);
+            }
+        }
+        tokio::join!(window.confirm(confirmed), window.release(failed));
+        let answered = answered.into_iter().filter_map(|index| self.messages[index].take());
+        answered.map(PublishingMessage::end).collect()
+    }
+
+    /// Ends the messages that have no answer although no more results will arrive. The publisher prevents this: it sends a
+    /// result for every entry.
+    fn end_unanswered(&mut self) -> Vec<(InFlightMessage, Outcome)> {
+        let unanswered = self.messages.iter_mut().filter_map(Option::take);
+        let outcome = || RetryCause::Defect.because("its publish was never answered; this is a defect of protobridge");
+        unanswered.map(|message| (message.message, outcome().into())).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! Acting on a message's outcome: delete it, quarantine it, or return it to its queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use super::in_flight::InFlightMessage;
+use super::{Pipeline, Tasks};
+use crate::delivery::outcome::{Outcome, Reached};
+use crate::message::{Message, OutcomeLabel, QuarantineReason, Queue, Retry, RetryCause};
+
+/// How a message was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settlement {
+    /// The message is finished, and its delete is on its way.
+    Done,
+    /// The message returns to its queue, visible after this delay.
+    Returned(Duration),
+}
+
+impl Pipeline {
+    /// Acts on the outcome. Waits for the quarantine queue in a task of its own.
+    pub(super) async fn settle_without_waiting(
+        self: &Arc<Self>,
+        tasks: &Tasks,
+        message: InFlightMessage,
+        outcome: Outcome,
+    ) {
+        if let Outcome::Quarantine(_) = outcome {
+            let this = Arc::clone(self);
+            tasks.spawn(async move {
+                this.settle(message, outcome).await;
+            });
+        } else {
+            self.settle(message, outcome).await;
+        }
+    }
+
+    /// Acts on the outcome.
+    pub(super) async fn settle(&self, mut message: InFlightMessage, outcome: Outcome) -> Settlement {
+        // A lookup that failed ends a message before its type is known.
+        message.open_account();
+        let (proof, label, detail): (Reached, _, _) = match outcome {
+            Outcome::Published(everywhere) => {
+                let latency = self.metrics.latency.with(&[&message.message.queue.label]);
+                latency.note(message.message.sent.elapsed().unwrap_or_default());
+                (everywhere.into(), OutcomeLabel::Published, None)
+            }
+            Outcome::Duplicate(everywhere) => (everywhere.into(), OutcomeLabel::Duplicate, None),
+            Outcome::Filtered(filtered) => {
+                debug!(message_id = message.message.message_id, rule = filtered.rule(), "filtered");
+                (filtered.into(), OutcomeLabel::Filtered, None)
+            }
+            Outcome::Retry(retry) => return self.return_to_queue(message, &retry),
+            Outcome::Quarantine(_) if message.receipt.hold.is_stale() => {
+                let retry = RetryCause::StaleReceipt.because("its receipt went stale before it was quarantined");
+                return self.return_to_queue(message, &retry);
+            }
+            Outcome::Quarantine(reason) => match self.store(&message, &reason).await {
+                Ok(proof) => {
+                    let detail = format!("{}: {}", reason.kind, reason.detail);
+                    (proof, OutcomeLabel::Quarantined, Some(detail))
+                }
+                Err(retry) => return self.return_to_queue(message, &retry),
+            },
+        };
+        message.account.close(label);
+        self.end_trace(&mut message, label, detail.as_deref());
+        self.deleter.delete(message.receipt, proof);
+        Settlement::Done
+    }
+
+    /// Stores a message in its quarantine queue.
+    ///
+    /// # Errors
+    /// Returns a retry if the queue has no quarantine queue, whose redrive policy then takes the message in the end, or if
+    /// the quarantine queue does not accept it.
+    async fn store(&self, message: &InFlightMessage, reason: &QuarantineReason) -> Result<Reached, Retry> {
+        let InFlightMessage { message, event_type, .. } = message;
+        let QuarantineReason { kind, detail } = reason;
+        let queue = &message.queue.label;
+        if let Some(suppressed) = self.logs.quarantined.permit() {
+            let message_id = &message.message_id;
+            warn!(reason = %kind, detail, message_id, queue, suppressed, "message cannot be published");
+        }
+        let Some(url) = &message.queue.quarantine else {
+            let detail = format!("{kind}, and the queue has no quarantine_url: {detail}");
+            return Err(RetryCause::NoQuarantineQueue.because(detail));
+        };
+        let schema_hash = event_type.as_ref().map(|event_type| &*event_type.schema_hash);
+        match self.quarantine.store(url, message, reason, schema_hash).await {
+            Ok(stored) => {
+                self.metrics.quarantined.with(&[queue, kind.code()]).add(1);
+                Ok(stored.into())
+            }
+            Err(failure) => {
+                let detail = format!("{kind}, and the quarantine queue {url} did not accept it: {failure}");
+                Err(RetryCause::QuarantineFailed.because(detail))
+            }
+        }
+    }
+
+    pub(super) fn note_retried(&self, queue: &Queue, cause: RetryCause) {
+        self.metrics.retried.with(&[&queue.label, cause.code()]).add(1);
+    }
+
+    fn return_to_queue(&self, mut message: InFlightMessage, retry: &Retry) -> Settlement {
+        let delay = self.retry_backoff.delay_in_seconds(message.message.receive_count);
+        self.log_retry(&message.message, retry, delay);
+        self.note_retried(&message.message.queue, retry.cause);
+        message.account.close(OutcomeLabel::Retried);
+        self.end_trace(&mut message, OutcomeLabel::Retried, Some(&retry.detail));
+        self.releaser.release(message.receipt, delay);
+        Settlement::Returned(delay)
+    }
+
+    fn log_retry(&self, message: &Message, retry: &Retry, delay: Duration) {
+        if let Some(suppressed) = self.logs.retried.permit() {
+            let (message_id, queue, delay_seconds) = (&message.message_id, &message.queue.label, delay.as_secs());
+            let (cause, detail) = (retry.cause.code(), &retry.detail);
+            warn!(cause, detail, message_id, queue, delay_seconds, suppressed, "message will be retried");
+        }
+    }
+
+    fn end_trace(&self, message: &mut InFlightMessage, label: OutcomeLabel, detail: Option<&str>) {
+        let InFlightMessage { message, trace, .. } = message;
+        trace.get_or_insert_with(|| self.traces.begin(message)).settled(label.code(), detail);
+    }
+}

@@ -1,0 +1,290 @@
+use tokio::time::Instant;
+
+use super::*;
+use crate::aws::scripted::{Call, Calls, clients, published, sns_error, sqs_batch};
+use crate::aws::sqs::Receipt;
+use crate::aws::sqs::budget::Budget;
+use crate::aws::sqs::visibility::Visibility;
+use crate::config::{self, Config};
+use crate::delivery::{Wired, wire};
+use crate::message::Queue;
+use crate::route::Router;
+use crate::schema::registry::Profiles;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A pipeline with the sample descriptors and the customer acme, and the parts around it.
+struct Stage {
+    pipeline: Arc<Pipeline>,
+    visibility: Visibility,
+    metrics: Arc<Metrics>,
+    budget: Budget,
+    calls: Calls,
+}
+
+fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static) -> Stage {
+    let (clients, calls) = clients(move |call, _| answer(call));
+    let mut config = Config::default();
+    config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:{customer}".into());
+    config.retry.unknown_type_grace_seconds = grace;
+    config.publish.max_attempts = 1;
+    let metrics = Arc::new(Metrics::new(false));
+    config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
+    let profiles = Arc::new(Profiles::new(&config.profiles));
+    let registry = Registry::load(&config.descriptors, &config.taps, profiles);
+    let registry = Arc::new(registry.unwrap());
+    let acme = crate::route::Customer {
+        id: "acme".into(),
+        topic: "arn:aws:sns:eu-west-1:123456789012:acme".into(),
+        events: vec![crate::route::Glob::new("*")],
+        profile: Default::default(),
+        enabled: true,
+    };
+    let router = Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names());
+    let routes = Arc::new(Routes::of(&config.route, router));
+    config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
+    let definitions = (registry, routes, None);
+    let wired = wire(&config, &clients, definitions, Traces::default(), &metrics).unwrap();
+    let Wired { pipeline, visibility, mut tasks, .. } = wired;
+    tasks.detach_all();
+    let budget = Budget::new(10, 1 << 20, Arc::clone(&metrics));
+    Stage { pipeline, visibility, budget, metrics, calls }
+}
+
+impl Stage {
+    /// Processes these messages until none is in flight.
+    async fn process(&self, messages: Vec<Message>) {
+        let mut reserved = self.budget.reserve().await;
+        let receipt = |index| {
+            Receipt::for_tests(&format!("receipt-{index}"), &self.visibility, reserved.split(1), Instant::now())
+        };
+        let receipts: Vec<Receipt> = (0..messages.len()).map(receipt).collect();
+        let received = messages.into_iter().zip(receipts).map(|(message, receipt)| Received { message, receipt });
+        self.accept(received.collect()).await;
+    }
+
+    async fn accept(&self, received: Vec<Received>) {
+        let tasks = TaskTracker::new();
+        self.pipeline.accept(&Tasks::new(tasks.clone(), CancellationToken::new()), received);
+        tasks.close();
+        tasks.wait().await;
+        let empty = async {
+            while self.visibility.in_flight() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(TIMEOUT, empty).await.expect("every message is settled");
+    }
+
+    /// Returns the operations that were called, in order.
+    fn operations(&self) -> Vec<String> {
+        self.calls.lock().unwrap().iter().map(|call| call.operation.clone()).collect()
+    }
+
+    /// Returns the number of messages with this outcome.
+    fn outcome(&self, outcome: &str) -> u64 {
+        self.metrics.settled.sum_where("outcome", outcome)
+    }
+}
+
+fn queue(is_fifo: bool, has_quarantine: bool) -> Queue {
+    let quarantine = has_quarantine.then(|| "https://sqs.eu-west-1.amazonaws.com/1/quarantine".into());
+    let queue = Queue::for_tests();
+    let url = if is_fifo { format!("{}.fifo", queue.url).as_str().into() } else { queue.url.clone() };
+    Queue { url, quarantine, ..queue }
+}
+
+/// Creates a heartbeat, which is broadcast to acme.
+fn heartbeat(queue: Queue, group: Option<&str>) -> Message {
+    Message::for_tests(queue, "CgFh", &[("message-type", "protobridge.v1.Heartbeat")], group)
+}
+
+/// Answers every call with success.
+fn all_good(call: &Call) -> (u16, String) {
+    match call.operation.as_str() {
+        "PublishBatch" => published(&(0..call.count(".Message=")).collect::<Vec<_>>(), &[]),
+        _ => sqs_batch(call, &[]),
+    }
+}
+
+/// Answers that SNS does not know the topic.
+fn no_topic(call: &Call) -> (u16, String) {
+    if call.operation == "PublishBatch" { sns_error(404, "NotFound") } else { all_good(call) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_deleted_after_its_publish_was_confirmed() {
+    let stage = stage(0, all_good);
+    stage.process(vec![heartbeat(queue(false, true), None)]).await;
+    assert_eq!(stage.operations(), ["PublishBatch", "DeleteMessageBatch"]);
+    assert_eq!(stage.outcome("published"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_sent_back_from_quarantine_keeps_its_event_id() {
+    let stage = stage(0, all_good);
+    let noted = [("message-type", "protobridge.v1.Heartbeat"), ("protobridge-quarantine", r#"{"message_id":"m-0"}"#)];
+    stage.process(vec![Message::for_tests(queue(false, true), "CgFh", &noted, None)]).await;
+    let calls = stage.calls.lock().unwrap();
+    assert!(calls[0].body.contains("StringValue=m-0"), "{}", calls[0].body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_publish_failed_is_returned_and_not_deleted() {
+    let stage = stage(0, no_topic);
+    stage.process(vec![heartbeat(queue(false, true), None)]).await;
+    assert_eq!(stage.operations(), ["PublishBatch", "ChangeMessageVisibilityBatch"]);
+    assert_eq!(stage.calls.lock().unwrap()[1].count("\"VisibilityTimeout\":0"), 0);
+    assert_eq!(stage.outcome("retried"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_goes_into_quarantine_before_it_is_deleted() {
+    let stage = stage(0, all_good);
+    stage.process(vec![Message::for_tests(queue(false, true), "not base64!", &[], None)]).await;
+    assert_eq!(stage.operations(), ["SendMessageBatch", "DeleteMessageBatch"]);
+    assert_eq!(stage.metrics.quarantined.sum_where("reason", "bad_envelope"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_quarantined_stays_on_its_queue() {
+    let broken = |call: &Call| if call.operation == "SendMessageBatch" { (500, "{}".into()) } else { all_good(call) };
+    let without = (false, all_good as fn(&Call) -> _, "no_quarantine_queue");
+    for (has_quarantine, answer, cause) in [without, (true, broken, "quarantine_failed")] {
+        let stage = stage(0, answer);
+        stage.process(vec![Message::for_tests(queue(false, has_quarantine), "not base64!", &[], None)]).await;
+        assert_eq!(stage.operations().last().unwrap(), "ChangeMessageVisibilityBatch");
+        assert_eq!((stage.outcome("retried"), stage.outcome("quarantined")), (1, 0));
+        assert_eq!(stage.metrics.retried.totals(), [(vec!["orders".to_owned(), cause.to_owned()], 1)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_type_is_retried_until_the_grace_period_ends() {
+    for (grace, outcome, waiting) in [(600, "retried", 1), (0, "quarantined", 0)] {
+        let stage = stage(grace, all_good);
+        stage.process(vec![Message::for_tests(queue(false, true), "CAE=", &[("message-type", "a.B")], None)]).await;
+        assert_eq!(stage.outcome(outcome), 1, "{:?}", stage.metrics.settled.totals());
+        assert_eq!(stage.metrics.settled.sum_where("event_type", "unknown"), 1, "labels stay bounded");
+        assert_eq!(stage.metrics.retried.sum_where("cause", "unknown_type"), waiting);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_present_source_names_the_type() {
+    use config::Framing::{Any, CloudEvents, Confluent, None as Bare};
+    const HEARTBEAT: &str = "protobridge.v1.Heartbeat";
+    let text = |number: u8, text: &[u8]| [&[number << 3 | 2, text.len() as u8], text].concat();
+    let any = |url: &str| [text(1, url.as_bytes()), text(2, b"\x0a\x01a")].concat();
+    let event = |kind: &str, data: Vec<u8>| {
+        [text(1, b"7"), text(2, b"/a"), text(3, b"1.0"), text(4, kind.as_bytes()), data].concat()
+    };
+    let (url, other) = (format!("type.googleapis.com/{HEARTBEAT}"), "type.googleapis.com/a.B");
+    let bare = b"\x0a\x01a".to_vec();
+    let confluent = b"\0\0\0\0\x07\0\x0a\x01a".to_vec();
+    let (stated, in_content_type) = (Some(("message-type", ".protobridge.v1.Heartbeat")), "x/y; proto=a.B");
+    let content_type = Some(("content-type", "x/y; proto=protobridge.v1.Heartbeat"));
+    for (framing, payload, attribute, default, expected) in [
+        (Bare, bare.clone(), stated, Some("a.B"), "published"),
+        (Bare, bare.clone(), content_type, Some("a.B"), "published"),
+        (Bare, bare.clone(), Some(("content-type", in_content_type)), Some(HEARTBEAT), "quarantined"),
+        (Bare, bare.clone(), None, Some(HEARTBEAT), "published"),
+        (Bare, bare.clone(), None, None, "quarantined"),
+        (Any, any(other), stated, None, "published"),
+        (Any, any(&url), None, Some("a.B"), "published"),
+        (Any, any(other), None, Some(HEARTBEAT), "quarantined"),
+        // The type URL beside the data takes precedence over the CloudEvent, whose `type` often names no message type.
+        (CloudEvents, event("shop.v1.OrderPlaced", text(8, &any(&url))), None, None, "published"),
+        (CloudEvents, event(HEARTBEAT, text(6, &bare)), None, Some("a.B"), "published"),
+        (CloudEvents, event("com.example.beat", text(6, &bare)), None, Some(HEARTBEAT), "published"),
+        (CloudEvents, event("com.example.beat", text(6, &bare)), None, None, "quarantined"),
+        // Without a schemas file and a registry, the schema id is not looked up.
+        (Confluent, confluent.clone(), None, Some(HEARTBEAT), "published"),
+        (Confluent, confluent, None, None, "quarantined"),
+    ] {
+        let stage = stage(0, all_good);
+        let default_type = default.map(str::to_owned);
+        let queue = Queue { framing, default_type, ..queue(false, true) };
+        let body = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &payload);
+        let attributes: Vec<_> = attribute.into_iter().collect();
+        stage.process(vec![Message::for_tests(queue, &body, &attributes, None)]).await;
+        assert_eq!(stage.outcome(expected), 1, "{framing:?} {payload:?} {attribute:?} {default:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retried_message_holds_back_its_group_only() {
+    let stage = stage(0, |call| {
+        if call.operation != "PublishBatch" {
+            return all_good(call);
+        }
+        let failing = |(_, entry): &(usize, &str)| entry.contains("first");
+        let (bad, good): (Vec<_>, Vec<_>) = call.body.split(".Message=").skip(1).enumerate().partition(failing);
+        let bad: Vec<_> = bad.iter().map(|(index, _)| (*index, "InternalError", false)).collect();
+        published(&good.iter().map(|(index, _)| *index).collect::<Vec<_>>(), &bad)
+    });
+    // The heartbeat's field `source` is its only field: "first", "then" and "other".
+    let message = |body: &str, group| Message { body: body.to_owned(), ..heartbeat(queue(true, true), Some(group)) };
+    stage.process(vec![message("CgVmaXJzdA==", "a"), message("CgR0aGVu", "a"), message("CgVvdGhlcg==", "b")]).await;
+    assert_eq!((stage.outcome("published"), stage.outcome("retried")), (1, 2));
+    let retried = |cause| stage.metrics.retried.sum_where("cause", cause);
+    assert_eq!((retried("publish"), retried("group_order")), (1, 1));
+    let calls = stage.calls.lock().unwrap();
+    assert!(calls.iter().all(|call| call.operation != "PublishBatch" || !call.body.contains("then")));
+    assert_eq!(calls.iter().filter(|call| call.operation == "DeleteMessageBatch").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_with_a_new_owner_is_left_alone() {
+    let stage = stage(0, all_good);
+    let receipt =
+        Receipt::for_tests("receipt", &stage.visibility, stage.budget.reserve().await.split(1), Instant::now());
+    receipt.hold.mark_stale();
+    stage.accept(vec![Received { message: heartbeat(queue(false, true), None), receipt }]).await;
+    assert_eq!(stage.operations(), [""; 0]);
+    assert_eq!(stage.outcome("retried"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duplicate_is_deleted_without_a_publish() {
+    let stage = stage(0, all_good);
+    let again = Message { message_id: "m-2".into(), ..heartbeat(queue(false, true), None) };
+    let with_id = |mut message: Message| {
+        let attributes = Message::for_tests(queue(false, true), "", &[("event-id", "e-1")], None).attributes;
+        message.attributes.extend(attributes);
+        message
+    };
+    stage.process(vec![with_id(heartbeat(queue(false, true), None)), with_id(again)]).await;
+    stage.process(vec![with_id(heartbeat(queue(false, true), None))]).await;
+    assert_eq!((stage.outcome("published"), stage.outcome("duplicate")), (1, 2));
+    let entries: usize = stage.calls.lock().unwrap().iter().map(|call| call.count(".Message=")).sum();
+    assert_eq!(entries, 1, "the second message waited for the first");
+    assert_eq!(stage.metrics.duplicates.sum_where("cause", "producer"), 1);
+    assert_eq!(stage.metrics.duplicates.sum_where("cause", "redelivery"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_publish_is_not_taken_for_a_duplicate() {
+    let failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_failing = Arc::clone(&failing);
+    let stage =
+        stage(
+            0,
+            move |call| {
+                if is_failing.load(std::sync::atomic::Ordering::Relaxed) { no_topic(call) } else { all_good(call) }
+            },
+        );
+    stage.process(vec![heartbeat(queue(false, true), None)]).await;
+    failing.store(false, std::sync::atomic::Ordering::Relaxed);
+    stage.process(vec![heartbeat(queue(false, true), None)]).await;
+    assert_eq!((stage.outcome("retried"), stage.outcome("published"), stage.outcome("duplicate")), (1, 1, 0));
+}
+
+#[test]
+fn a_panic_over_one_message_is_a_retry_with_its_text() {
+    let Step::Settle(Outcome::Retry(retry)) = catch_panic(|| panic!("no such {}", "index")) else {
+        panic!("a panic must be a retry");
+    };
+    assert_eq!((retry.cause, &*retry.detail), (RetryCause::Defect, "a defect of protobridge: no such index"));
+    assert!(matches!(catch_panic(|| Step::Publish(Vec::new())), Step::Publish(_)));
+}

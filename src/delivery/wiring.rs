@@ -1,0 +1,103 @@
+//! Connects the pipeline with the parts that it works on. The app and the pipeline's tests use the same wiring.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::decide::Rules;
+use super::dedupe::{StoreError, Window};
+use super::lookups::Lookups;
+use super::pipeline::{Downstream, Pipeline};
+use crate::aws::Clients;
+use crate::aws::s3::{self, Objects};
+use crate::aws::sns::publish::Publisher;
+use crate::aws::sns::rate::Rate;
+use crate::aws::sqs::delete::Deleter;
+use crate::aws::sqs::quarantine::Quarantine;
+use crate::aws::sqs::release::Releaser;
+use crate::aws::sqs::visibility::Visibility;
+use crate::base::{Backoff, Backpressure};
+use crate::config::Config;
+use crate::route::Routes;
+use crate::schema::confluent::{self, Schemas};
+use crate::schema::registry::Registry;
+use crate::telemetry::{Metrics, Traces};
+
+/// Why the pipeline cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The schema registry cannot be used.
+    #[error(transparent)]
+    SchemaRegistry(#[from] confluent::RegistryError),
+    /// The S3 buckets cannot be used.
+    #[error(transparent)]
+    Buckets(#[from] s3::BucketsError),
+    /// The store of the window of duplicates cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SetupError {
+    /// Whether the configuration is wrong, rather than the system that the service runs on.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::SchemaRegistry(error) => matches!(error, confluent::RegistryError::Url),
+            Self::Buckets(error) => matches!(error, s3::BucketsError::Settings(_)),
+            Self::Store(_) => true,
+        }
+    }
+}
+
+/// A pipeline and the parts that others use too.
+#[derive(Debug)]
+pub struct Wired {
+    /// Processes messages.
+    pub pipeline: Arc<Pipeline>,
+    /// Keeps messages in flight hidden, while [`Visibility::keep_hidden`] is polled.
+    pub visibility: Visibility,
+    /// Holds receives back while the publisher has more work than it can do.
+    pub backpressure: Backpressure,
+    /// The publish rate.
+    pub rate: Arc<Rate>,
+    /// The tasks of the publisher, the deleter, the releaser and the quarantine. They end after the pipeline was dropped
+    /// and their work is done.
+    pub tasks: JoinSet<()>,
+}
+
+/// Connects a pipeline with everything that it works on. Must be called inside a tokio runtime. Makes no call to AWS.
+///
+/// # Errors
+/// Returns an error if a part cannot be set up with this configuration or on this system.
+pub fn wire(
+    config: &Config,
+    clients: &Clients,
+    (registry, routes, schemas): (Arc<Registry>, Arc<Routes>, Option<confluent::File>),
+    traces: Traces,
+    metrics: &Arc<Metrics>,
+) -> Result<Wired, SetupError> {
+    let lookups =
+        Lookups { objects: Objects::new(config, &clients.shared)?, schemas: Schemas::new(&config.confluent, schemas)? };
+    let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
+    let mut tasks = JoinSet::new();
+    let rate = Arc::new(Rate::default());
+    let (publisher, run) =
+        Publisher::new(clients.data_plane.clone(), &config.publish, Arc::clone(&rate), Arc::clone(metrics));
+    tasks.spawn(run);
+    let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(metrics));
+    tasks.spawn(run);
+    let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(metrics));
+    tasks.spawn(run);
+    let (deleter, run) = Deleter::new(clients.data_plane.clone(), Arc::clone(metrics));
+    tasks.spawn(run);
+
+    let backpressure = publisher.backpressure();
+    let rules = Rules::new(config, publisher.max_bytes());
+    let downstream = Downstream { window, publisher, quarantine, releaser, deleter, traces };
+    let retry = &config.retry;
+    let retry_backoff =
+        Backoff::new(Duration::from_secs(retry.min_seconds.into()), Duration::from_secs(retry.max_seconds.into()));
+    let pipeline = Pipeline::new(rules, retry_backoff, lookups, registry, routes, downstream, Arc::clone(metrics));
+    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(metrics), config.visibility.timeout());
+    Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, tasks })
+}

@@ -1,0 +1,44 @@
+//! Names, sizes and the number of message attributes.
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::types::MessageAttributeValue;
+
+/// The largest number of attributes of one message. SQS refuses a message with more, and raw delivery from SNS to SQS
+/// silently discards it.
+pub const MAX_ATTRIBUTES: usize = 10;
+
+/// The event's id, by which consumers deduplicate.
+pub const EVENT_ID: &str = "event-id";
+/// The full name of the event's message type.
+pub const EVENT_TYPE: &str = "event-type";
+/// The id of the customer whose topic carries the event.
+pub const CUSTOMER_ID: &str = "customer-id";
+/// When the event happened.
+pub const EVENT_TIME: &str = "event-time";
+/// The media type of the body.
+pub const CONTENT_TYPE: &str = "content-type";
+/// The hash of the descriptor set that the event was decoded with.
+pub const SCHEMA_HASH: &str = "schema-hash";
+/// The trace and the span that the event belongs to (<https://www.w3.org/TR/trace-context/>).
+pub const TRACEPARENT: &str = "traceparent";
+/// What tracing vendors add to [`TRACEPARENT`].
+pub const TRACESTATE: &str = "tracestate";
+/// The note that protobridge adds to a quarantined message, a JSON object.
+pub const QUARANTINE_NOTE: &str = "protobridge-quarantine";
+
+/// Returns the size of an attribute in bytes, as SQS and SNS count it: name, data type and value.
+pub fn attribute_size(name: &str, data_type: &str, value_bytes: usize) -> usize {
+    name.len() + data_type.len() + value_bytes
+}
+
+/// Returns the number of bytes of an attribute's value.
+pub fn value_bytes(value: &MessageAttributeValue) -> usize {
+    value.string_value().map_or(0, str::len) + value.binary_value().map_or(0, |blob| blob.as_ref().len())
+}
+
+/// Returns the size of a message in bytes, as SQS counts it: the body and each attribute.
+pub fn message_size(body: &str, attributes: &HashMap<String, MessageAttributeValue>) -> usize {
+    let sizes = attributes.iter().map(|(name, value)| attribute_size(name, value.data_type(), value_bytes(value)));
+    body.len() + sizes.sum::<usize>()
+}

@@ -1,0 +1,160 @@
+//! CloudEvents in the Protobuf format.
+//! <https://github.com/cloudevents/spec/blob/main/cloudevents/formats/protobuf-format.md>
+
+use std::collections::BTreeMap;
+
+use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
+use prost::Message as _;
+
+use super::any::Any;
+
+/// What a CloudEvent says about its data.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CloudEvent {
+    id: String,
+    source: String,
+    /// What kind of event it is, which may be the type of its data.
+    kind: String,
+    /// The type URL of data that is an Any.
+    type_url: Option<String>,
+    /// Optional and extension attributes with their values as texts.
+    attributes: BTreeMap<String, String>,
+}
+
+/// `io.cloudevents.v1.CloudEvent`
+#[derive(Clone, PartialEq, prost::Message)]
+struct Event {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(string, tag = "2")]
+    source: String,
+    #[prost(string, tag = "3")]
+    spec_version: String,
+    #[prost(string, tag = "4")]
+    kind: String,
+    #[prost(btree_map = "string, message", tag = "5")]
+    attributes: BTreeMap<String, Attribute>,
+    #[prost(oneof = "Data", tags = "6, 7, 8")]
+    data: Option<Data>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Data {
+    #[prost(bytes, tag = "6")]
+    Binary(Vec<u8>),
+    #[prost(string, tag = "7")]
+    Text(String),
+    #[prost(message, tag = "8")]
+    Proto(Any),
+}
+
+/// `io.cloudevents.v1.CloudEvent.CloudEventAttributeValue`
+#[derive(Clone, PartialEq, prost::Message)]
+struct Attribute {
+    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5, 6, 7")]
+    value: Option<Value>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Value {
+    #[prost(bool, tag = "1")]
+    Boolean(bool),
+    #[prost(int32, tag = "2")]
+    Integer(i32),
+    #[prost(string, tag = "3")]
+    String(String),
+    #[prost(bytes, tag = "4")]
+    Bytes(Vec<u8>),
+    #[prost(string, tag = "5")]
+    Uri(String),
+    #[prost(string, tag = "6")]
+    UriRef(String),
+    #[prost(message, tag = "7")]
+    Timestamp(Timestamp),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Timestamp {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+/// The data of a CloudEvent, and what it says about it.
+pub(super) fn read(payload: &[u8]) -> Result<(Vec<u8>, CloudEvent), String> {
+    let event = Event::decode(payload).map_err(|error| error.to_string())?;
+    // The four that every CloudEvent has.
+    let required =
+        [("id", &event.id), ("source", &event.source), ("spec_version", &event.spec_version), ("type", &event.kind)];
+    if let Some((name, _)) = required.iter().find(|(_, value)| value.is_empty()) {
+        return Err(format!("it has no `{name}`"));
+    }
+    if !event.spec_version.starts_with("1.") {
+        return Err(format!("its `spec_version` is {:?}, not 1.0", event.spec_version));
+    }
+    let (data, type_url) = match event.data {
+        Some(Data::Binary(data)) => (data, None),
+        Some(Data::Proto(any)) if any.type_url.is_empty() => {
+            return Err("its `proto_data` has no `type_url`".to_owned());
+        }
+        Some(Data::Proto(any)) => (any.value, Some(any.type_url)),
+        Some(Data::Text(_)) => return Err("it has `text_data`, which is no Protobuf".to_owned()),
+        None => return Err("it has no data".to_owned()),
+    };
+    let attributes = event.attributes.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect();
+    Ok((data, CloudEvent { id: event.id, source: event.source, kind: event.kind, type_url, attributes }))
+}
+
+fn text(attribute: Attribute) -> Option<String> {
+    match attribute.value? {
+        Value::Boolean(value) => Some(value.to_string()),
+        Value::Integer(value) => Some(value.to_string()),
+        Value::String(text) | Value::Uri(text) | Value::UriRef(text) => Some(text),
+        Value::Timestamp(time) => {
+            let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+            DateTime::from_secs_and_nanos(time.seconds, nanos).fmt(DateTimeFormat::DateTime).ok()
+        }
+        Value::Bytes(_) => None,
+    }
+}
+
+impl CloudEvent {
+    /// What identifies the event: its source and its id, with a `|` between them. No URI has a `|`; where a source has
+    /// one all the same, it is written as a URI writes it, so that no two events have the same.
+    pub fn event_id(&self) -> String {
+        format!("{}|{}", self.source.replace('|', "%7C"), self.id)
+    }
+
+    /// When it happened, in RFC 3339, if it says so.
+    pub fn time(&self) -> Option<&str> {
+        let time = self.attributes.get("time")?;
+        DateTime::from_str(time, DateTimeFormat::DateTimeWithOffset).is_ok().then_some(time)
+    }
+
+    /// The names by which it may call the type of its data: `dataschema`, then `type`. The former is any URI, the latter
+    /// any text, so they count only if there is such a type.
+    pub fn type_names(&self) -> impl Iterator<Item = &str> {
+        let schema = self.attributes.get("dataschema").map(|uri| uri.rsplit_once('#').map_or(&**uri, |(_, name)| name));
+        schema.into_iter().chain([self.kind.as_str()])
+    }
+
+    pub(super) fn type_url(&self) -> Option<&str> {
+        self.type_url.as_deref()
+    }
+
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.attributes.get("datacontenttype").map(String::as_str)
+    }
+
+    /// The value of an optional or extension attribute. Their names have letters and digits only, so `customer-id` is
+    /// asked for as `customerid`, too.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        if let Some(value) = self.attributes.get(name) {
+            return Some(value);
+        }
+        let plain: String =
+            name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();
+        self.attributes.get(&plain).map(String::as_str)
+    }
+}

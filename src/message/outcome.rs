@@ -1,0 +1,199 @@
+//! The closed lists of what can happen to a message: outcomes, quarantine reasons, retry causes, duplicate causes.
+//!
+//! The lists are closed so that metrics, alerts, dashboards and runbooks can name each entry.
+
+use std::fmt;
+
+/// The outcome of a message, as metrics and traces name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OutcomeLabel {
+    /// Every topic that the event routes to has it.
+    Published,
+    /// A rule of the configuration drops the event.
+    Filtered,
+    /// Every topic that the event routes to had it before.
+    Duplicate,
+    /// The quarantine queue has the message.
+    Quarantined,
+    /// The message was returned to its queue.
+    Retried,
+    /// The message was dropped without a decision, for example at the end of a drain that took too long. It becomes
+    /// visible again when its visibility timeout lapses.
+    Abandoned,
+}
+
+impl OutcomeLabel {
+    /// All outcomes.
+    pub const ALL: [Self; 6] =
+        [Self::Published, Self::Filtered, Self::Duplicate, Self::Quarantined, Self::Retried, Self::Abandoned];
+
+    /// Returns the value of the label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Filtered => "filtered",
+            Self::Duplicate => "duplicate",
+            Self::Quarantined => "quarantined",
+            Self::Retried => "retried",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Why a message goes into quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantineReason {
+    /// The entry of the closed list.
+    pub kind: QuarantineKind,
+    /// What exactly is wrong with this message, for the operator.
+    pub detail: String,
+}
+
+/// The closed list of reasons for quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum QuarantineKind {
+    /// The message has no payload that can be read: the body is not base64, or a layer around it is damaged.
+    BadEnvelope,
+    /// No descriptor set defines the message type, or the message names no type.
+    UnknownType,
+    /// The payload is not valid wire format of its type.
+    MalformedProtobuf,
+    /// The payload has a value that ProtoJSON cannot represent.
+    Unrenderable,
+    /// The event names no customer, or a customer who is not configured.
+    NoCustomer,
+    /// The JSON and its attributes exceed the topic's size limit.
+    TooLarge,
+    /// SNS refused the entry itself, and would refuse it again.
+    PublishRefused,
+}
+
+impl QuarantineKind {
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::BadEnvelope,
+        Self::UnknownType,
+        Self::MalformedProtobuf,
+        Self::Unrenderable,
+        Self::NoCustomer,
+        Self::TooLarge,
+        Self::PublishRefused,
+    ];
+
+    /// Returns the code that metrics, logs and the quarantine note use.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::BadEnvelope => "bad_envelope",
+            Self::UnknownType => "unknown_type",
+            Self::MalformedProtobuf => "malformed_protobuf",
+            Self::Unrenderable => "unrenderable",
+            Self::NoCustomer => "no_customer",
+            Self::TooLarge => "too_large",
+            Self::PublishRefused => "publish_refused",
+        }
+    }
+
+    /// Creates a reason of this kind.
+    pub fn because(self, detail: impl fmt::Display) -> QuarantineReason {
+        QuarantineReason { kind: self, detail: detail.to_string() }
+    }
+}
+
+impl fmt::Display for QuarantineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Why a message is returned to its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The entry of the closed list.
+    pub cause: RetryCause,
+    /// What exactly happened to this message, for the operator.
+    pub detail: String,
+}
+
+/// The closed list of causes for a retry. It separates what an operator must fix from what time alone fixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RetryCause {
+    /// No descriptor set defines the message type yet.
+    UnknownType,
+    /// The S3 object that the message points to does not exist yet.
+    MissingObject,
+    /// S3 or the schema registry does not answer.
+    Lookup,
+    /// SNS did not accept the event for every topic.
+    Publish,
+    /// Another replica is publishing the same event.
+    ClaimedElsewhere,
+    /// The receipt went stale: the message has, or can have, a new owner.
+    StaleReceipt,
+    /// The message belongs in quarantine, and the quarantine queue did not accept it.
+    QuarantineFailed,
+    /// The message belongs in quarantine, and its queue has no quarantine queue.
+    NoQuarantineQueue,
+    /// A message before it in the same message group is retried.
+    GroupOrder,
+    /// protobridge has a defect.
+    Defect,
+}
+
+impl RetryCause {
+    /// All causes.
+    pub const ALL: [Self; 10] = [
+        Self::UnknownType,
+        Self::MissingObject,
+        Self::Lookup,
+        Self::Publish,
+        Self::ClaimedElsewhere,
+        Self::StaleReceipt,
+        Self::QuarantineFailed,
+        Self::NoQuarantineQueue,
+        Self::GroupOrder,
+        Self::Defect,
+    ];
+
+    /// Returns the code that metrics and logs use.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownType => "unknown_type",
+            Self::MissingObject => "missing_object",
+            Self::Lookup => "outside",
+            Self::Publish => "publish",
+            Self::ClaimedElsewhere => "claimed_elsewhere",
+            Self::StaleReceipt => "stale_receipt",
+            Self::QuarantineFailed => "quarantine_failed",
+            Self::NoQuarantineQueue => "no_quarantine_queue",
+            Self::GroupOrder => "group_order",
+            Self::Defect => "defect",
+        }
+    }
+
+    /// Creates a retry for this cause.
+    pub fn because(self, detail: impl fmt::Display) -> Retry {
+        Retry { cause: self, detail: detail.to_string() }
+    }
+}
+
+/// Why an event arrived a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DuplicateCause {
+    /// SQS delivered the same message again.
+    Redelivery,
+    /// The producer sent the event again, as another message.
+    Producer,
+}
+
+impl DuplicateCause {
+    /// Both causes.
+    pub const ALL: [Self; 2] = [Self::Redelivery, Self::Producer];
+
+    /// Returns the value of the metric label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Redelivery => "redelivery",
+            Self::Producer => "producer",
+        }
+    }
+}

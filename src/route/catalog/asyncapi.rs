@@ -1,0 +1,201 @@
+//! The AsyncAPI 3.0 document of the customers' topics: which events arrive where, and what they look like.
+//!
+//! It is written from protobridge's point of view, so all operations are `send`. Customers who share a profile share its
+//! messages and schemas, so that ten thousand of them add their channels and nothing else. It makes no I/O, and the same
+//! configuration always gives the same document.
+
+mod message;
+mod schemas;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::Config;
+use crate::route::{Customer, Glob, Router};
+use crate::schema::registry::{ProfileId, Profiles, Snapshot};
+use schemas::Schemas;
+
+/// What a document is about.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// The message types.
+    pub snapshot: &'a Snapshot,
+    /// The profiles that customers have.
+    pub profiles: &'a Profiles,
+    /// Whose topics are described, in this order.
+    pub customers: Vec<Arc<Customer>>,
+    /// Which message types are events; see [`event_types`].
+    pub event_types: Vec<&'a str>,
+    /// Base URL of SNS, where it is not the region's own.
+    pub endpoint: Option<&'a str>,
+}
+
+/// The types that are events, sorted: those that no other type holds, and besides them those that the configuration
+/// names without a star, as the default of a queue, as broadcast, or in what a customer asks for.
+pub fn event_types<'s>(snapshot: &'s Snapshot, router: &Router, config: &Config) -> Vec<&'s str> {
+    let mut named: HashSet<&str> = config.queues.iter().filter_map(|queue| queue.default_type.as_deref()).collect();
+    named.extend(config.route.broadcast.iter().map(String::as_str));
+    named.extend(router.customers().flat_map(|customer| &customer.events).map(Glob::as_str));
+    let held = snapshot.held();
+    let is_event = |name: &&str| !held.contains(*name) || named.contains(name);
+    snapshot.type_names().into_iter().filter(is_event).collect()
+}
+
+/// The document.
+pub fn document(subject: &Subject<'_>) -> Value {
+    let mut writer = Writer {
+        subject,
+        profiles: profile_tokens(subject.profiles),
+        servers: BTreeMap::new(),
+        schemas: Schemas::default(),
+        messages: BTreeMap::new(),
+        wanted: HashMap::new(),
+    };
+    let mut names = Names::default();
+    let (mut channels, mut operations) = (Map::new(), Map::new());
+    for customer in &subject.customers {
+        let name = names.unique(&customer.id);
+        let operation = json!({
+            "action": "send",
+            "channel": {"$ref": format!("#/channels/{name}")},
+            "summary": format!("protobridge publishes the events of {}; its consumers receive them.", customer.id)
+        });
+        operations.insert(name.clone(), operation);
+        channels.insert(name, writer.channel(customer));
+    }
+    let mut schemas = writer.schemas.into_components();
+    schemas.insert(message::ATTRIBUTES.to_owned(), message::attributes());
+    json!({
+        "asyncapi": "3.0.0",
+        "info": info(subject.snapshot),
+        "defaultContentType": "application/json",
+        "servers": Value::from_iter(writer.servers),
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": Value::from_iter(writer.messages), "schemas": schemas}
+    })
+}
+
+struct Writer<'a> {
+    subject: &'a Subject<'a>,
+    /// Profiles' names as they can stand in keys.
+    profiles: HashMap<ProfileId, String>,
+    servers: BTreeMap<String, Value>,
+    schemas: Schemas,
+    messages: BTreeMap<String, Value>,
+    /// Messages of a channel by profile and globs: customers are many, and what they ask for is alike.
+    wanted: HashMap<(ProfileId, Vec<String>), Value>,
+}
+
+impl Writer<'_> {
+    fn channel(&mut self, customer: &Arc<Customer>) -> Value {
+        let topic = customer.topic.as_str().rsplit(':').next().unwrap_or_default();
+        let mut binding = json!({"name": topic});
+        if topic.ends_with(".fifo") {
+            binding["ordering"] = json!({"type": "FIFO"});
+        }
+        let server = self.server(customer.topic.as_str());
+        json!({
+            "address": customer.topic.as_str(),
+            "title": *customer.id,
+            "servers": [{"$ref": format!("#/servers/{server}")}],
+            "messages": self.messages(customer),
+            "bindings": {"sns": binding}
+        })
+    }
+
+    /// The server that a topic is at.
+    fn server(&mut self, arn: &str) -> String {
+        let mut parts = arn.split(':').skip(1);
+        let (partition, region) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+        let name = format!("sns-{region}");
+        let endpoint = self.subject.endpoint;
+        self.servers.entry(name.clone()).or_insert_with(|| {
+            let domain = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+            let own = format!("sns.{region}.{domain}");
+            let host = endpoint.map_or(own.as_str(), |url| url.split_once("://").map_or(url, |(_, rest)| rest));
+            json!({
+                "host": host.split('/').next().unwrap_or(host),
+                "protocol": "sns",
+                "description": format!("Amazon SNS in {region}")
+            })
+        });
+        name
+    }
+
+    /// References to the messages that a customer asks for, by type.
+    fn messages(&mut self, customer: &Arc<Customer>) -> Value {
+        let globs = customer.events.iter().map(|glob| glob.as_str().to_owned()).collect();
+        let group = (customer.profile, globs);
+        if let Some(known) = self.wanted.get(&group) {
+            return known.clone();
+        }
+        let mut messages = Map::new();
+        for event_type in self.subject.event_types.iter().filter(|event_type| customer.wants(event_type)) {
+            let Some(known) = self.subject.snapshot.find(event_type) else { continue };
+            let key = format!("{}-{}", self.profiles[&customer.profile], token(event_type));
+            if !self.messages.contains_key(&key) {
+                let payload = self.schemas.add(&self.profiles[&customer.profile], known.json_schema(customer.profile));
+                let message = message::message(known, customer, payload);
+                self.messages.insert(key.clone(), message);
+            }
+            messages.insert(token(event_type), json!({"$ref": format!("#/components/messages/{key}")}));
+        }
+        self.wanted.insert(group, Value::Object(messages.clone()));
+        messages.into()
+    }
+}
+
+/// The version changes whenever a descriptor set does.
+fn info(snapshot: &Snapshot) -> Value {
+    let mut hashes: Vec<&str> = snapshot.sets().iter().map(|set| &*set.hash).collect();
+    hashes.sort_unstable();
+    let version: String = Sha256::digest(hashes.concat())[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({
+        "title": "Events as JSON",
+        "version": version,
+        "description": "Events that protobridge publishes as JSON (ProtoJSON), one SNS topic a customer.\n\n\
+            The document is written from protobridge's point of view: `send` is what protobridge does, and whoever \
+            subscribes to a topic receives.\n\n\
+            The headers are SNS message attributes of type String; subscriptions can filter by them. An event can come \
+            more than once, always with the same `event-id`: deduplicate on it. A queue that is subscribed without raw \
+            message delivery gets the JSON as the string `Message` of a notification, and the attributes under \
+            `MessageAttributes`."
+    })
+}
+
+fn profile_tokens(profiles: &Profiles) -> HashMap<ProfileId, String> {
+    let mut names = Names::default();
+    let tokens = profiles.names().iter().filter_map(|name| Some((profiles.find(name)?, names.unique(name))));
+    tokens.collect()
+}
+
+/// Keys, each given once.
+#[derive(Debug, Default)]
+struct Names(BTreeSet<String>);
+
+impl Names {
+    fn unique(&mut self, wanted: &str) -> String {
+        let wanted = token(wanted);
+        let mut name = wanted.clone();
+        let mut count = 1;
+        while !self.0.insert(name.clone()) {
+            count += 1;
+            name = format!("{wanted}-{count}");
+        }
+        name
+    }
+}
+
+/// A name as the keys of components may be.
+fn token(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+#[path = "asyncapi/tests.rs"]
+mod tests;

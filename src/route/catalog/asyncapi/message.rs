@@ -1,0 +1,81 @@
+//! Messages: an event type in a profile, with the attributes that come along and an example.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::schemas::Reference;
+use crate::message::EventId;
+use crate::route::Customer;
+use crate::schema::registry::EventType;
+use crate::schema::transcode::Transcoder;
+
+/// The key of the attributes' schema.
+pub(super) const ATTRIBUTES: &str = "attributes";
+
+/// An event type as one customer gets it, and all who have the same profile.
+pub(super) fn message(event_type: &EventType, customer: &Customer, payload: Reference) -> Value {
+    let mut message = json!({
+        "name": *event_type.name,
+        "title": event_type.name.rsplit('.').next(),
+        "contentType": "application/json",
+        "headers": {
+            "type": "object",
+            "allOf": [{"$ref": format!("#/components/schemas/{ATTRIBUTES}")}],
+            "properties": {"event-type": {"const": *event_type.name}}
+        },
+        "payload": payload.schema
+    });
+    if let Some(description) = payload.description {
+        message["description"] = description;
+    }
+    if let Some(example) = example(event_type, customer) {
+        message["examples"] = json!([example]);
+    }
+    message
+}
+
+/// A sample of the type, as the codec writes it in the customer's profile. There is none of types whose sample is refused,
+/// such as those that cannot do without themselves.
+fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
+    let sample = event_type.sample();
+    let mut transcoder = Transcoder::new(event_type, &sample, customer.profile).ok()?;
+    let json: Arc<String> = transcoder.json(customer.profile).ok()?;
+    let payload: Value = serde_json::from_str(&json).ok()?;
+    let event_id = transcoder.tap(&event_type.taps.event_id).unwrap_or("7c9e6679-7425-40de-944b-e07fc1f90ae7");
+    let headers = json!({
+        "event-id": EventId::new(event_id).as_str(),
+        "event-type": *event_type.name,
+        "customer-id": *customer.id,
+        "event-time": transcoder.tap(&event_type.taps.event_time).unwrap_or("2026-01-15T09:30:00Z"),
+        "content-type": "application/json",
+        "schema-hash": *event_type.schema_hash,
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    });
+    Some(json!({"name": "sample", "headers": headers, "payload": payload}))
+}
+
+/// The schema of the attributes.
+pub(super) fn attributes() -> Value {
+    json!({
+        "type": "object",
+        "description": "SNS message attributes, each of type String.",
+        "properties": {
+            "event-id": {
+                "description": "The same whenever the same event comes again; deduplicate on it.",
+                "type": "string", "minLength": 1, "maxLength": 128
+            },
+            "event-type": {"description": "Full name of the message type.", "type": "string"},
+            "customer-id": {"description": "Whose event it is.", "type": "string"},
+            "event-time": {
+                "description": "When it happened, or, if it does not say, when it was sent to protobridge.",
+                "type": "string"
+            },
+            "content-type": {"const": "application/json"},
+            "schema-hash": {"description": "Which descriptor set it was decoded with.", "type": "string"},
+            "traceparent": {"description": "W3C trace context, where the event belongs to a trace.", "type": "string"},
+            "tracestate": {"description": "What vendors add to `traceparent`.", "type": "string"}
+        },
+        "required": ["event-id", "event-type", "customer-id", "event-time", "content-type", "schema-hash"]
+    })
+}

@@ -1,0 +1,193 @@
+use super::*;
+use crate::config::{Descriptors, Int64, Profile, Queue, Taps};
+use crate::schema::registry::Registry;
+
+struct Stage {
+    snapshot: Arc<Snapshot>,
+    profiles: Arc<Profiles>,
+    customers: Vec<Arc<Customer>>,
+}
+
+/// The committed sets, and a profile `web` with numbers.
+fn stage() -> Stage {
+    let web = Profile { int64: Int64::Number, ..Profile::default() };
+    let profiles = Arc::new(Profiles::new(&[("web".to_owned(), web)].into()));
+    let sets =
+        Descriptors { path: concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into(), ..Descriptors::default() };
+    let taps = Taps { event_id: vec!["meta.event_id".into()], ..Taps::default() };
+    let snapshot = Registry::load(&sets, &taps, Arc::clone(&profiles)).unwrap().current();
+    Stage { snapshot, profiles, customers: Vec::new() }
+}
+
+impl Stage {
+    fn customer(mut self, id: &str, events: &[&str], profile: &str, topic: &str) -> Self {
+        self.customers.push(Arc::new(Customer {
+            id: id.into(),
+            topic: topic.into(),
+            events: events.iter().map(|glob| Glob::new(glob)).collect(),
+            profile: self.profiles.find(profile).unwrap(),
+            enabled: true,
+        }));
+        self
+    }
+
+    fn acme(self) -> Self {
+        self.customer("acme", &["shop.v1.Order*"], "default", "arn:aws:sns:eu-west-1:123456789012:acme")
+    }
+
+    fn event_types(&self, config: &Config) -> Vec<&str> {
+        let router = Router::new(&config.route, self.customers.clone(), self.snapshot.type_names());
+        super::event_types(&self.snapshot, &router, config)
+    }
+
+    fn document(&self) -> Value {
+        document(&Subject {
+            snapshot: &self.snapshot,
+            profiles: &self.profiles,
+            customers: self.customers.clone(),
+            event_types: self.event_types(&Config::default()),
+            endpoint: None,
+        })
+    }
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_channel_is_a_customers_topic_with_the_events_that_the_customer_gets() {
+    let document = stage().acme().document();
+    assert_eq!(
+        document["channels"]["acme"],
+        json!({
+            "address": "arn:aws:sns:eu-west-1:123456789012:acme",
+            "title": "acme",
+            "servers": [{"$ref": "#/servers/sns-eu-west-1"}],
+            "messages": {
+                "shop.v1.OrderPlaced": {"$ref": "#/components/messages/default-shop.v1.OrderPlaced"},
+                "shop.v1.OrderShipped": {"$ref": "#/components/messages/default-shop.v1.OrderShipped"},
+                "shop.v1.OrderStatusChanged": {"$ref": "#/components/messages/default-shop.v1.OrderStatusChanged"}
+            },
+            "bindings": {"sns": {"name": "acme"}}
+        })
+    );
+    assert_eq!(document["operations"]["acme"]["action"], "send");
+    assert_eq!(document["operations"]["acme"]["channel"], json!({"$ref": "#/channels/acme"}));
+}
+
+#[test]
+fn topics_say_where_they_are_and_whether_they_keep_order() {
+    let document = stage()
+        .customer("near", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:near")
+        .customer("far", &["*"], "default", "arn:aws-cn:sns:cn-north-1:123456789012:far.fifo")
+        .document();
+    assert_eq!(document["servers"]["sns-eu-west-1"]["host"], "sns.eu-west-1.amazonaws.com");
+    assert_eq!(document["servers"]["sns-cn-north-1"]["host"], "sns.cn-north-1.amazonaws.com.cn");
+    let binding = &document["channels"]["far"]["bindings"]["sns"];
+    assert_eq!(*binding, json!({"name": "far.fifo", "ordering": {"type": "FIFO"}}));
+}
+
+#[test]
+fn an_endpoint_of_ones_own_is_the_server() {
+    let stage = stage().acme();
+    let endpoint = Some("http://localhost:4566/path");
+    let document = document(&Subject {
+        snapshot: &stage.snapshot,
+        profiles: &stage.profiles,
+        customers: stage.customers.clone(),
+        event_types: Vec::new(),
+        endpoint,
+    });
+    assert_eq!(document["servers"]["sns-eu-west-1"]["host"], "localhost:4566");
+}
+
+#[test]
+fn events_are_what_no_other_type_holds_and_what_somebody_names() {
+    let types = |stage: Stage, config: &Config| {
+        stage.event_types(config).into_iter().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let usual = types(stage().acme(), &Config::default());
+    assert!(usual.contains(&"shop.v1.OrderPlaced".to_owned()), "{usual:?}");
+    assert!(usual.contains(&"protobridge.v1.Heartbeat".to_owned()), "{usual:?}");
+    assert!(!usual.contains(&"shop.v1.Money".to_owned()), "{usual:?}");
+    let named = stage().customer("a", &["shop.v1.Money"], "default", "arn:aws:sns:eu-west-1:123456789012:a");
+    assert!(types(named, &Config::default()).contains(&"shop.v1.Money".to_owned()));
+    let queue = Queue { default_type: Some("shop.v1.Address".into()), ..Queue::default() };
+    let config = Config { queues: vec![queue], ..Config::default() };
+    assert!(types(stage().acme(), &config).contains(&"shop.v1.Address".to_owned()));
+}
+
+#[test]
+fn every_example_is_what_the_codec_writes_and_fits_the_schemas_of_its_message() {
+    let document = stage()
+        .customer("acme", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:acme")
+        .customer("globex", &["*"], "web", "arn:aws:sns:eu-west-1:123456789012:globex")
+        .document();
+    let messages = document["components"]["messages"].as_object().unwrap();
+    assert!(messages.len() >= 18, "{:?}", messages.keys());
+    for (name, message) in messages {
+        for part in ["headers", "payload"] {
+            // AsyncAPI builds on draft 7, in which nothing counts beside a reference.
+            let place = format!("#/components/messages/{name}/{part}");
+            let schema = json!({"allOf": [{"$ref": place}], "components": document["components"]});
+            let schema = jsonschema::draft7::options().should_validate_formats(true).build(&schema).unwrap();
+            let example = &message["examples"][0][part];
+            if let Err(error) = schema.validate(example) {
+                panic!("{part} of {name}: {error} at {}\n{example:#}", error.instance_path());
+            }
+            assert!(!schema.is_valid(&json!({"unknownKey": 1})), "{part} of {name} takes anything");
+        }
+    }
+    let event_id = &messages["web-shop.v1.OrderPlaced"]["examples"][0];
+    assert_eq!(event_id["headers"]["event-id"], event_id["payload"]["meta"]["eventId"]);
+    assert_eq!(event_id["payload"]["total"]["amountMinor"], 1999);
+    assert_eq!(messages["default-shop.v1.OrderPlaced"]["examples"][0]["payload"]["total"]["amountMinor"], "1999");
+}
+
+#[test]
+fn references_lead_somewhere() {
+    fn check(value: &Value, document: &Value) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get("$ref") {
+                    assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+                }
+                members.values().for_each(|member| check(member, document));
+            }
+            Value::Array(items) => items.iter().for_each(|item| check(item, document)),
+            _ => {}
+        }
+    }
+    let document = stage().acme().customer("b", &["*"], "web", "arn:aws:sns:eu-west-1:123456789012:b").document();
+    check(&document, &document);
+}
+
+#[test]
+fn customers_who_are_alike_share_everything_but_their_channel() {
+    let few = stage().acme().document();
+    let mut many = stage().acme();
+    for number in 0..2_000 {
+        let topic = format!("arn:aws:sns:eu-west-1:123456789012:c{number}");
+        many = many.customer(&format!("c{number}"), &["shop.v1.Order*"], "default", &topic);
+    }
+    let many = many.document();
+    assert_eq!(many["components"], few["components"]);
+    assert_eq!(keys(&many["channels"]).len(), 2_001);
+}
+
+#[test]
+fn ids_that_are_no_keys_become_some() {
+    let topic = "arn:aws:sns:eu-west-1:123456789012:a";
+    let document =
+        stage().customer("a/b", &["*"], "default", topic).customer("a b", &["*"], "default", topic).document();
+    assert_eq!(keys(&document["channels"]), ["a_b", "a_b-2"]);
+    assert_eq!(document["channels"]["a_b-2"]["title"], "a b");
+}
+
+#[test]
+fn the_yaml_says_what_the_json_says() {
+    let document = stage().acme().customer("b", &["*"], "web", "arn:aws:sns:eu-west-1:123456789012:b").document();
+    let yaml = serde_saphyr::to_string(&document).unwrap();
+    assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), document);
+}

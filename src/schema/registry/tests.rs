@@ -1,0 +1,102 @@
+use std::fs;
+
+use super::*;
+
+const SHOP: &[u8] = include_bytes!("../../../descriptors/shop.binpb");
+const OURS: &[u8] = include_bytes!("../../../descriptors/protobridge.binpb");
+
+fn load(path: &Path, taps: &config::Taps) -> Result<Arc<Snapshot>, Error> {
+    let profiles = Arc::new(Profiles::new(&Default::default()));
+    let settings = config::Descriptors { path: path.to_owned(), ..Default::default() };
+    Ok(Registry::load(&settings, taps, profiles)?.current())
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn every_set_of_the_folder_and_its_sub_folders_is_loaded_and_nothing_else() {
+    let folder = folder(&[
+        ("shop.binpb", SHOP),
+        ("team/ours.desc", OURS),
+        ("README.md", b"x"),
+        (".half-written.binpb", b"x"),
+        ("..2026/copy.binpb", b"x"),
+    ]);
+    let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
+    let names: Vec<&str> = snapshot.sets().iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["shop.binpb", "team/ours.desc"]);
+    let order = snapshot.find("shop.v1.OrderPlaced").unwrap();
+    assert_eq!(order.schema_hash, snapshot.sets()[0].hash);
+    assert_ne!(snapshot.sets()[0].hash, snapshot.sets()[1].hash);
+    assert!(!snapshot.type_names().contains(&"google.protobuf.Timestamp"));
+}
+
+#[test]
+fn a_type_is_found_with_a_leading_dot_and_behind_an_any_url() {
+    let folder = folder(&[("shop.binpb", SHOP)]);
+    let snapshot = load(&folder.path().join("shop.binpb"), &config::Taps::default()).unwrap();
+    for name in ["shop.v1.OrderPlaced", ".shop.v1.OrderPlaced", "type.googleapis.com/shop.v1.OrderPlaced"] {
+        assert_eq!(&*snapshot.find(name).unwrap().name, "shop.v1.OrderPlaced", "{name}");
+    }
+    assert!(snapshot.find("shop.v1.Nothing").is_none());
+}
+
+#[test]
+fn each_type_has_the_taps_whose_paths_it_has_in_the_order_of_the_configuration() {
+    let folder = folder(&[("shop.binpb", SHOP)]);
+    let paths = |list: &[&str]| list.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+    let taps = config::Taps {
+        customer: paths(&["meta.tenant_id", "tenant_id"]),
+        event_id: paths(&["event_id", "meta.event_id"]),
+        event_time: paths(&["nowhere.at_all"]),
+        ordering: paths(&["meta.tenant_id"]),
+    };
+    let snapshot = load(folder.path(), &taps).unwrap();
+    let order = &snapshot.find("shop.v1.OrderPlaced").unwrap().taps;
+    assert_eq!((&order.customer, &order.event_id, &order.ordering), (&vec![0], &vec![1], &vec![0]));
+    let change = &snapshot.find("shop.v1.ChangeEvent").unwrap().taps;
+    assert_eq!((&change.customer, &change.event_id, &change.event_time), (&vec![0], &vec![1], &vec![]));
+    assert_eq!(snapshot.unused_taps(&taps), [("nowhere.at_all", None)]);
+}
+
+#[test]
+fn a_path_that_fits_one_type_may_lead_elsewhere_in_another() {
+    let folder = folder(&[("shop.binpb", SHOP), ("protobridge.binpb", OURS)]);
+    // A string of the heartbeat, a message of the change event.
+    let taps = config::Taps { ordering: vec!["source".into(), "items".into()], ..Default::default() };
+    let snapshot = load(folder.path(), &taps).unwrap();
+    assert_eq!(snapshot.find("protobridge.v1.Heartbeat").unwrap().taps.ordering, [0]);
+    assert_eq!(snapshot.find("shop.v1.ChangeEvent").unwrap().taps.ordering, [0; 0]);
+    let unused = snapshot.unused_taps(&taps);
+    assert_eq!(unused[0].0, "items");
+    assert!(unused[0].1.unwrap().to_string().ends_with("items is repeated, so it has no single value"));
+}
+
+#[test]
+fn what_cannot_be_loaded_names_itself_and_the_way_out() {
+    let empty = folder(&[("notes.txt", b"x")]);
+    let broken = folder(&[("shop.binpb", &SHOP[..100])]);
+    for (result, expected) in [
+        (
+            load(Path::new("/nowhere/at/all"), &Default::default()),
+            "cannot read descriptors at /nowhere/at/all: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them",
+        ),
+        (
+            load(empty.path(), &Default::default()),
+            "it holds no file that ends in .desc, .binpb or .pb; compile one with",
+        ),
+        (load(broken.path(), &Default::default()), "descriptor set shop.binpb: not a compiled FileDescriptorSet"),
+    ] {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
