@@ -70,7 +70,7 @@ fn a_schema_says_what_its_source_says() {
             "$ref": "#/$defs/shop.v1.OrderPlaced",
             "$defs": {
                 "google.protobuf.Timestamp": {
-                    "description": "A moment in UTC, as RFC 3339 has it.",
+                    "description": "A point in time in UTC, in RFC 3339 format.",
                     "type": "string",
                     "format": "date-time",
                     "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?Z$"

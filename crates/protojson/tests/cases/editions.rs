@@ -57,15 +57,15 @@ fn schema(edition: u64, file_features: Wire) -> Schema {
         .message(2, field("map", 7, REPEATED, MESSAGE, ".ed.Outer.MapEntry"))
         .message(2, in_oneof(field("one", 8, OPTIONAL, INT32, ""), 0))
         .message(2, in_oneof(field("other", 9, OPTIONAL, STRING, ""), 0))
-        .message(2, with(field("colour", 10, OPTIONAL, ENUM, ".ed.Colour"), explicit()))
+        .message(2, with(field("color", 10, OPTIONAL, ENUM, ".ed.Color"), explicit()))
         .message(2, field("numbers", 11, REPEATED, INT32, ""))
         .message(2, field("text", 12, OPTIONAL, STRING, ""))
         .message(3, entry)
         .message(8, Wire::new().string(1, "choice"));
     let strict = Wire::new().string(1, "Strict").message(2, with(field("id", 1, OPTIONAL, INT32, ""), required()));
     let inner = Wire::new().string(1, "Inner").message(2, with(field("id", 1, OPTIONAL, INT32, ""), explicit()));
-    let colour = Wire::new()
-        .string(1, "Colour")
+    let color = Wire::new()
+        .string(1, "Color")
         .message(2, Wire::new().string(1, "UNKNOWN").varint(2, 0))
         .message(2, Wire::new().string(1, "RED").varint(2, 1));
     let file = Wire::new()
@@ -74,7 +74,7 @@ fn schema(edition: u64, file_features: Wire) -> Schema {
         .message(4, outer)
         .message(4, strict)
         .message(4, inner)
-        .message(5, colour)
+        .message(5, color)
         .message(8, Wire::new().message(50, file_features))
         .string(12, "editions")
         .varint(14, edition);
@@ -101,7 +101,7 @@ fn presence_is_explicit_unless_a_feature_says_otherwise() {
 #[test]
 fn members_of_oneofs_and_messages_have_presence_under_every_feature() {
     check(implicit(), "ed.Outer", Wire::new().message(4, Wire::new()).varint(8, 0), r#"{"inner":{},"one":0}"#);
-    check(implicit(), "ed.Outer", Wire::new().varint(10, 0), r#"{"colour":"UNKNOWN"}"#);
+    check(implicit(), "ed.Outer", Wire::new().varint(10, 0), r#"{"color":"UNKNOWN"}"#);
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn elements_keep_their_zeros() {
             .packed(6, &[0])
             .bytes(7, b"")
             .packed(8, &[0, 1]),
-        r#"{"texts":[""],"inner":[{}],"colours":["COLOUR_UNSPECIFIED"],"big":["0"],"datas":[""],"bools":[false,true]}"#,
+        r#"{"texts":[""],"inner":[{}],"colors":["COLOR_UNSPECIFIED"],"big":["0"],"datas":[""],"bools":[false,true]}"#,
     );
 }
 
@@ -44,7 +44,7 @@ fn elements_are_spelled_as_single_values_are() {
             .double(5, f64::NAN)
             .packed(6, &[1, 2])
             .message(9, Wire::new()),
-        r#"{"numbers":[-1],"colours":["COLOUR_RED",9],"doubles":["NaN"],"big":["-1","1"],"times":["1970-01-01T00:00:00Z"]}"#,
+        r#"{"numbers":[-1],"colors":["COLOR_RED",9],"doubles":["NaN"],"big":["-1","1"],"times":["1970-01-01T00:00:00Z"]}"#,
     );
 }
 

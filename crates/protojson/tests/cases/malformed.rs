@@ -10,7 +10,7 @@ fn a_payload_that_is_cut_off_says_where() {
     insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x18, 0xff])), @"malformed protobuf at byte 1 in cases.v1.Scalars.int32_: varint runs past the end");
     insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x09, 0, 0, 0, 0, 0, 0, 0])), @"malformed protobuf at byte 1 in cases.v1.Scalars.double_: 64-bit value runs past the end");
     insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x15, 0, 0, 0])), @"malformed protobuf at byte 1 in cases.v1.Scalars.float_: 32-bit value runs past the end");
-    insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x72, 5, b'a'])), @"malformed protobuf at byte 1 in cases.v1.Scalars.string_: length 5 runs past the end, 1 bytes are left");
+    insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x72, 5, b'a'])), @"malformed protobuf at byte 1 in cases.v1.Scalars.string_: length 5 runs past the end; the rest has 1 bytes");
     insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x72])), @"malformed protobuf at byte 1 in cases.v1.Scalars.string_: varint runs past the end");
 }
 
@@ -26,7 +26,7 @@ fn an_unknown_field_that_is_cut_off_is_refused_too() {
     insta::assert_snapshot!(error(SCALARS, Wire::new().tag(100, 0)), @"malformed protobuf at byte 2 in cases.v1.Scalars: varint runs past the end");
     insta::assert_snapshot!(error(SCALARS, Wire::new().tag(100, 1).raw(&[0; 7])), @"malformed protobuf at byte 2 in cases.v1.Scalars: 64-bit value runs past the end");
     insta::assert_snapshot!(error(SCALARS, Wire::new().tag(100, 5).raw(&[0; 3])), @"malformed protobuf at byte 2 in cases.v1.Scalars: 32-bit value runs past the end");
-    insta::assert_snapshot!(error(SCALARS, Wire::new().tag(100, 2).raw(&[4, 0, 0, 0])), @"malformed protobuf at byte 2 in cases.v1.Scalars: length 4 runs past the end, 3 bytes are left");
+    insta::assert_snapshot!(error(SCALARS, Wire::new().tag(100, 2).raw(&[4, 0, 0, 0])), @"malformed protobuf at byte 2 in cases.v1.Scalars: length 4 runs past the end; the rest has 3 bytes");
     insta::assert_snapshot!(error(SCALARS, Wire::new().tag(100, 3).varint(1, 1)), @"malformed protobuf at byte 2 in cases.v1.Scalars: group has no end");
 }
 
@@ -45,8 +45,8 @@ fn a_varint_has_at_most_64_bits() {
 fn a_tag_that_no_field_has_is_refused() {
     insta::assert_snapshot!(error(SCALARS, Wire::new().varint(3, 1).raw(&[0x00, 1])), @"malformed protobuf at byte 2 in cases.v1.Scalars: field number 0");
     insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x02, 0])), @"malformed protobuf at byte 0 in cases.v1.Scalars: field number 0");
-    insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x0e, 1])), @"malformed protobuf at byte 0 in cases.v1.Scalars: there is no such wire type");
-    insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x0f, 1])), @"malformed protobuf at byte 0 in cases.v1.Scalars: there is no such wire type");
+    insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x0e, 1])), @"malformed protobuf at byte 0 in cases.v1.Scalars: unknown wire type");
+    insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x0f, 1])), @"malformed protobuf at byte 0 in cases.v1.Scalars: unknown wire type");
     insta::assert_snapshot!(error(SCALARS, Wire::new().raw(&[0x80, 0x80, 0x80, 0x80, 0x10, 0])), @"malformed protobuf at byte 0 in cases.v1.Scalars: field number is too large");
 }
 
@@ -69,7 +69,7 @@ fn lengths_near_the_end_of_64_bits_are_refused() {
             assert_eq!(
                 error(SCALARS, wire.raw(b"abc")),
                 format!(
-                    "malformed protobuf at byte {at} in {place}: length {length} runs past the end, 3 bytes are left"
+                    "malformed protobuf at byte {at} in {place}: length {length} runs past the end; the rest has 3 bytes"
                 )
             );
         }

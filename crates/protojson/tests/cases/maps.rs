@@ -54,7 +54,7 @@ fn every_kind_of_key_is_sorted() {
         (
             9,
             of([w().fixed32(1, 2), w().fixed32(1, u32::MAX)], w().varint(2, 1)),
-            r#""sfixed32s":{"-1":"COLOUR_RED","2":"COLOUR_RED"}"#,
+            r#""sfixed32s":{"-1":"COLOR_RED","2":"COLOR_RED"}"#,
         ),
         (10, of([w().fixed64(1, 2), w().fixed64(1, u64::MAX)], w().message(2, w())), r#""sfixed64s":{"-1":{},"2":{}}"#),
         (11, of([w().varint(1, 1), w().varint(1, 0)], w().string(2, "a")), r#""bools":{"false":"a","true":"a"}"#),
@@ -108,7 +108,7 @@ fn a_key_or_value_that_is_missing_is_the_default() {
     check(
         MAPS,
         Wire::new().message(7, Wire::new()).message(9, Wire::new()).message(11, Wire::new()),
-        r#"{"fixed32s":{"0":""},"sfixed32s":{"0":"COLOUR_UNSPECIFIED"},"bools":{"false":""}}"#,
+        r#"{"fixed32s":{"0":""},"sfixed32s":{"0":"COLOR_UNSPECIFIED"},"bools":{"false":""}}"#,
     );
     check(
         MAPS,

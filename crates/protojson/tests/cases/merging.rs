@@ -27,7 +27,7 @@ fn a_message_that_comes_in_parts_is_merged() {
             .message(6, Wire::new().varint(1, 1).string(2, "a"))
             .varint(1, 5)
             .message(6, Wire::new().string(2, "b").varint(5, 1)),
-        r#"{"number":5,"inner":{"number":1,"text":"b","colour":"COLOUR_RED"}}"#,
+        r#"{"number":5,"inner":{"number":1,"text":"b","color":"COLOR_RED"}}"#,
     );
     check(
         PRESENCE,
@@ -123,7 +123,7 @@ fn a_record_that_is_cut_off_is_not_made_whole_by_the_next_part() {
     let cut_off = Wire::new().raw(&[0x0a, 0x02, b'a']);
     for (message_type, number) in [("cases.v1.WellKnown", 16), (DEEP, 1), ("cases.v1.WellKnown", 4)] {
         let wire = Wire::new().message(number, cut_off.clone()).message(number, Wire::new().string(5, "b"));
-        assert!(error(message_type, wire).contains("length 2 runs past the end, 1 bytes are left"), "{number}");
+        assert!(error(message_type, wire).contains("length 2 runs past the end; the rest has 1 bytes"), "{number}");
     }
 }
 

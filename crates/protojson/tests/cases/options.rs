@@ -52,8 +52,8 @@ fn int64_as_numbers_everywhere_but_in_keys() {
 #[test]
 fn enums_as_numbers() {
     let number = |options: &mut Options| options.enums = Enums::Number;
-    check(number, "cases.v1.Scalars", Wire::new().signed(16, -1).varint(17, 1), r#"{"colour":-1,"nullValue":null}"#);
-    check(number, "cases.v1.Lists", Wire::new().packed(4, &[1, 9]), r#"{"colours":[1,9]}"#);
+    check(number, "cases.v1.Scalars", Wire::new().signed(16, -1).varint(17, 1), r#"{"color":-1,"nullValue":null}"#);
+    check(number, "cases.v1.Lists", Wire::new().packed(4, &[1, 9]), r#"{"colors":[1,9]}"#);
     check(number, "cases.v1.Maps", Wire::new().message(9, Wire::new().fixed32(1, 1)), r#"{"sfixed32s":{"1":0}}"#);
     check(number, "cases.v2.Legacy", Wire::new().message(7, Wire::new()), r#"{"byName":{"":1}}"#);
 }
@@ -77,7 +77,7 @@ fn defaults_are_written_for_fields_without_presence() {
         Wire::new().varint(3, 5),
         concat!(
             r#"{"double":0,"float":0,"int32":5,"int64":"0","uint32":0,"uint64":"0","sint32":0,"sint64":"0","fixed32":0,"#,
-            r#""fixed64":"0","sfixed32":0,"sfixed64":"0","bool":false,"string":"","bytes":"","colour":"COLOUR_UNSPECIFIED","#,
+            r#""fixed64":"0","sfixed32":0,"sfixed64":"0","bool":false,"string":"","bytes":"","color":"COLOR_UNSPECIFIED","#,
             r#""nullValue":null,"last":""}"#
         ),
     );
@@ -99,7 +99,7 @@ fn defaults_are_written_for_fields_without_presence() {
 #[test]
 fn defaults_stand_where_the_field_would_in_order_or_not() {
     let defaults = |options: &mut Options| options.emit_defaults = true;
-    let expected = r#"{"numbers":[],"texts":["a"],"inner":[],"colours":[],"doubles":[1],"big":[],"datas":[],"bools":[],"times":[]}"#;
+    let expected = r#"{"numbers":[],"texts":["a"],"inner":[],"colors":[],"doubles":[1],"big":[],"datas":[],"bools":[],"times":[]}"#;
     check(defaults, "cases.v1.Lists", Wire::new().packed(1, &[]).string(2, "a").double(5, 1.0), expected);
     check(defaults, "cases.v1.Lists", Wire::new().double(5, 1.0).string(2, "a").packed(1, &[]), expected);
 }

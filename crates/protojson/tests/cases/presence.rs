@@ -12,7 +12,7 @@ fn fields_with_presence_keep_their_zeros() {
     check(
         PRESENCE,
         Wire::new().varint(1, 0).string(2, "").bytes(3, b"").double(4, 0.0).varint(5, 0).message(6, Wire::new()),
-        r#"{"number":0,"text":"","data":"","ratio":0,"colour":"COLOUR_UNSPECIFIED","inner":{}}"#,
+        r#"{"number":0,"text":"","data":"","ratio":0,"color":"COLOR_UNSPECIFIED","inner":{}}"#,
     );
 }
 
@@ -21,7 +21,7 @@ fn members_of_a_oneof_have_presence() {
     check(PRESENCE, Wire::new().varint(8, 0), r#"{"a":0}"#);
     check(PRESENCE, Wire::new().string(9, ""), r#"{"b":""}"#);
     check(PRESENCE, Wire::new().message(10, Wire::new()), r#"{"c":{}}"#);
-    check(PRESENCE, Wire::new().varint(11, 0), r#"{"d":"COLOUR_UNSPECIFIED"}"#);
+    check(PRESENCE, Wire::new().varint(11, 0), r#"{"d":"COLOR_UNSPECIFIED"}"#);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_sample_holds_every_field_and_one_member_of_each_oneof() {
     let of = |message_type| sample(message_type, &Options::default());
     assert_eq!(
         of("cases.v1.Presence"),
-        r#"{"number":2,"text":"text","data":"ZXhhbXBsZQ==","ratio":12.5,"colour":"COLOUR_RED","nullValue":null,"a":2,"plain":true}"#
+        r#"{"number":2,"text":"text","data":"ZXhhbXBsZQ==","ratio":12.5,"color":"COLOR_RED","nullValue":null,"a":2,"plain":true}"#
     );
     assert_eq!(
         of("cases.v2.Legacy"),

@@ -33,7 +33,7 @@ fn values_of_32_bits_are_cut_before_zero_is_decided() {
     check(SCALARS, Wire::new().varint(3, 0xffff_ffff), r#"{"int32":-1}"#);
     check(SCALARS, Wire::new().varint(5, 7 << 32), "{}");
     check(SCALARS, Wire::new().varint(7, 1 << 32 | 1), r#"{"sint32":-1}"#);
-    check(SCALARS, Wire::new().varint(16, 1 << 32 | 1), r#"{"colour":"COLOUR_RED"}"#);
+    check(SCALARS, Wire::new().varint(16, 1 << 32 | 1), r#"{"color":"COLOR_RED"}"#);
     check(SCALARS, Wire::new().varint(16, 1 << 32), "{}");
 }
 
@@ -130,12 +130,12 @@ fn bytes_are_standard_base64_with_padding() {
 
 #[test]
 fn an_enum_is_its_name_and_a_number_that_has_none_stays_a_number() {
-    check(SCALARS, Wire::new().varint(16, 1), r#"{"colour":"COLOUR_RED"}"#);
-    check(SCALARS, Wire::new().varint(16, 1000), r#"{"colour":"COLOUR_GREEN"}"#);
-    check(SCALARS, Wire::new().signed(16, -1), r#"{"colour":"COLOUR_BELOW"}"#);
-    check(SCALARS, Wire::new().varint(16, 0xffff_ffff), r#"{"colour":"COLOUR_BELOW"}"#);
-    check(SCALARS, Wire::new().varint(16, 5), r#"{"colour":5}"#);
-    check(SCALARS, Wire::new().signed(16, -7), r#"{"colour":-7}"#);
+    check(SCALARS, Wire::new().varint(16, 1), r#"{"color":"COLOR_RED"}"#);
+    check(SCALARS, Wire::new().varint(16, 1000), r#"{"color":"COLOR_GREEN"}"#);
+    check(SCALARS, Wire::new().signed(16, -1), r#"{"color":"COLOR_BELOW"}"#);
+    check(SCALARS, Wire::new().varint(16, 0xffff_ffff), r#"{"color":"COLOR_BELOW"}"#);
+    check(SCALARS, Wire::new().varint(16, 5), r#"{"color":5}"#);
+    check(SCALARS, Wire::new().signed(16, -7), r#"{"color":-7}"#);
 }
 
 #[test]

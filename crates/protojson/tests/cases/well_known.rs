@@ -82,7 +82,7 @@ fn a_field_mask_is_its_paths_in_camel_case() {
     ] {
         assert!(error(WELL_KNOWN, of(&[path])).starts_with("no JSON form at byte "), "{path}");
     }
-    insta::assert_snapshot!(error(WELL_KNOWN, of(&["ok", "foo_1"])), @"no JSON form at byte 12 in cases.v1.WellKnown.mask: path of FieldMask has no lowerCamelCase form that leads back to it");
+    insta::assert_snapshot!(error(WELL_KNOWN, of(&["ok", "foo_1"])), @"no JSON form at byte 12 in cases.v1.WellKnown.mask: FieldMask path does not survive conversion to lowerCamelCase and back");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_value_is_its_last_kind_and_null_without_one() {
 fn a_value_that_is_not_finite_is_refused() {
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         insta::allow_duplicates! {
-            insta::assert_snapshot!(error(WELL_KNOWN, Wire::new().message(5, Wire::new().double(2, value))), @"no JSON form at byte 3 in cases.v1.WellKnown.value.number_value: number_value of Value is NaN or infinite, for which JSON has no number");
+            insta::assert_snapshot!(error(WELL_KNOWN, Wire::new().message(5, Wire::new().double(2, value))), @"no JSON form at byte 3 in cases.v1.WellKnown.value.number_value: number_value of Value is NaN or infinite, which a JSON number cannot express");
         }
     }
 }
