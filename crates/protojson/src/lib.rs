@@ -5,7 +5,7 @@
 //!
 //! # let set = protox::compile(["timestamped.proto"], [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto")])?;
 //! # let descriptor_set = prost::Message::encode_to_vec(&set);
-//! `descriptor_set` holds the output of `protoc --include_imports --descriptor_set_out` or `buf build`.
+//! // `descriptor_set` holds the output of `protoc --include_imports --descriptor_set_out` or `buf build`.
 //! let schema = Schema::builder().set("example.binpb", &descriptor_set)?.build()?;
 //! let plan = schema.plan("example.v1.Timestamped", &Options::default())?;
 //!

@@ -54,7 +54,7 @@ impl Output {
             self.grow(N);
         }
         let room = &mut self.bytes[self.len..];
-        room.first_chunk_mut().expect("grown")
+        room.first_chunk_mut().expect("the buffer has room for N bytes")
     }
 
     /// Returns a pen for one short text of at most [`Pen::ROOM`] bytes. The caller must pass the pen's length to

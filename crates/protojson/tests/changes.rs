@@ -1,6 +1,6 @@
-//! Several sets that define one name, and what changes between two schemas for those who read the JSON.
+//! Checks several sets that define the same name, and the changes between two schemas that break consumers of the JSON.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "support/source.rs"]
 mod source;
@@ -19,7 +19,7 @@ const LARGE: &str = "message Money { string currency = 1; int64 units = 2; oneof
                      enum Color { RED = 0; BLUE = 1; }";
 
 #[test]
-fn where_one_only_adds_to_the_other_the_larger_serves_whichever_comes_first() {
+fn the_larger_of_two_compatible_definitions_serves_in_either_order() {
     for sets in [[("small", SMALL), ("large", LARGE)], [("large", LARGE), ("small", SMALL)]] {
         let schema = join(&sets).unwrap();
         let mut json = Vec::new();
@@ -33,12 +33,12 @@ fn where_one_only_adds_to_the_other_the_larger_serves_whichever_comes_first() {
 }
 
 #[test]
-fn the_same_definition_in_two_sets_is_one() {
+fn identical_definitions_in_two_sets_count_as_one() {
     assert_eq!(join(&[("one", SMALL), ("other", SMALL)]).unwrap().outgrown(), []);
 }
 
 #[test]
-fn sets_that_contradict_each_other_are_refused_with_both_names_and_the_element() {
+fn sets_that_contradict_each_other_are_refused_and_the_error_names_both_and_the_element() {
     for (other, element) in [
         ("message Money { int32 currency = 1; }", "field currency"),
         ("message Money { string currency = 2; string more = 3; }", "field currency"),
@@ -50,7 +50,7 @@ fn sets_that_contradict_each_other_are_refused_with_both_names_and_the_element()
         assert_eq!((error.set(), error.other()), ("two", Some("one")), "{other}");
         assert!(error.to_string().contains(element), "{error}");
     }
-    // Each adds something of its own.
+    // Each set adds a different field.
     let (one, two) = ("message M { int32 a = 1; int32 b = 2; }", "message M { int32 a = 1; int32 c = 3; }");
     assert!(join(&[("one", one), ("two", two)]).is_err());
 }
@@ -63,14 +63,14 @@ fn check(before: &str, now: &str, expected: &[&str]) {
 }
 
 #[test]
-fn what_is_added_breaks_nobody() {
+fn additions_are_no_breaking_changes() {
     check(SMALL, LARGE, &[]);
     check("message M { int32 a = 1; }", "message M { int32 a = 1; } message N {}", &[]);
     check("message M { int32 a = 1; }", "message M { optional int32 a = 1; reserved 5; }", &[]);
 }
 
 #[test]
-fn each_rule_names_type_element_and_what_became_of_it() {
+fn each_breaking_change_names_the_type_the_element_and_the_change() {
     for (before, now, expected) in [
         ("message M { int32 a = 1; }", "", "t.M: the message type was removed (message_removed)"),
         ("message M { int32 a = 1; }", "message M {}", "t.M.a: field 1 was removed (field_removed)"),

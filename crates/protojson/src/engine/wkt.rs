@@ -120,13 +120,13 @@ impl<'p> Engine<'p> {
         }
         let (mut is_start, mut after_underscore) = (true, false);
         for (offset, byte) in path.rest().iter().enumerate() {
-            let is_fine = match byte {
+            let is_valid = match byte {
                 b'a'..=b'z' => true,
                 b'0'..=b'9' | b'.' => !after_underscore && !is_start,
                 b'_' => !after_underscore,
                 _ => false,
             };
-            if !is_fine {
+            if !is_valid {
                 let message = "FieldMask path does not survive conversion to lowerCamelCase and back";
                 return Err(Failure::unrenderable(path.at + offset, message));
             }

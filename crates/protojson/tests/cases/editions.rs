@@ -1,4 +1,4 @@
-//! A descriptor set of the edition 2023, written by hand because protox does not compile editions.
+//! A descriptor set of edition 2023. It is written by hand, because protox does not compile editions.
 
 use protojson::{Options, Schema};
 
@@ -11,7 +11,7 @@ const STRING: u64 = 9;
 const MESSAGE: u64 = 11;
 const ENUM: u64 = 14;
 
-// Features, as descriptor.proto numbers them.
+// The features, with the numbers of descriptor.proto.
 fn explicit() -> Wire {
     Wire::new().varint(1, 1)
 }
@@ -28,13 +28,13 @@ fn length_prefixed() -> Wire {
     Wire::new().varint(5, 1)
 }
 
-/// A FieldDescriptorProto without options.
+/// Returns a FieldDescriptorProto without options.
 fn field(name: &str, number: u64, label: u64, kind: u64, type_name: &str) -> Wire {
     let field = Wire::new().string(1, name).varint(3, number).varint(4, label).varint(5, kind);
     if type_name.is_empty() { field } else { field.string(6, type_name) }
 }
 
-/// FieldOptions with features.
+/// Adds FieldOptions with features.
 fn with(field: Wire, features: Wire) -> Wire {
     field.message(8, Wire::new().message(21, features))
 }
@@ -105,13 +105,13 @@ fn members_of_oneofs_and_messages_have_presence_under_every_feature() {
 }
 
 #[test]
-fn a_delimited_field_is_read_as_a_group_and_its_prefixed_form_is_unknown() {
+fn a_delimited_field_is_read_as_a_group_and_its_length_prefixed_form_is_skipped() {
     check(Wire::new(), "ed.Outer", Wire::new().group(5, Wire::new().varint(1, 1)), r#"{"group":{"id":1}}"#);
     check(Wire::new(), "ed.Outer", Wire::new().message(5, Wire::new().varint(1, 1)), "{}");
 }
 
 #[test]
-fn a_delimited_file_has_groups_everywhere_but_in_maps() {
+fn messages_of_a_delimited_file_are_groups_except_map_entries_and_values() {
     let entry = Wire::new().string(1, "k").message(2, Wire::new().varint(1, 1));
     check(
         delimited(),
@@ -122,13 +122,13 @@ fn a_delimited_file_has_groups_everywhere_but_in_maps() {
 }
 
 #[test]
-fn a_field_of_legacy_required_has_to_be_there() {
+fn a_missing_legacy_required_field_is_an_error() {
     check(Wire::new(), "ed.Strict", Wire::new().varint(1, 0), r#"{"id":0}"#);
     check(Wire::new(), "ed.Strict", Wire::new(), "required field missing at byte 0 in ed.Strict: id is not set");
 }
 
 #[test]
-fn lists_are_read_packed_and_unpacked() {
+fn lists_are_read_both_packed_and_unpacked() {
     check(Wire::new(), "ed.Outer", Wire::new().varint(11, 1).packed(11, &[2, 3]), r#"{"numbers":[1,2,3]}"#);
 }
 

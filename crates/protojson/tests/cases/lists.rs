@@ -3,7 +3,7 @@ use crate::{Wire, check, error};
 const LISTS: &str = "cases.v1.Lists";
 
 #[test]
-fn packed_and_unpacked_records_are_one_list_in_order_of_arrival() {
+fn packed_and_unpacked_records_form_one_list_in_order_of_arrival() {
     check(LISTS, Wire::new().packed(1, &[1, 0, 2]), r#"{"numbers":[1,0,2]}"#);
     check(LISTS, Wire::new().varint(1, 1).varint(1, 0), r#"{"numbers":[1,0]}"#);
     check(
@@ -15,7 +15,7 @@ fn packed_and_unpacked_records_are_one_list_in_order_of_arrival() {
 }
 
 #[test]
-fn lists_are_left_out_when_they_are_empty() {
+fn empty_lists_are_left_out() {
     check(LISTS, Wire::new().packed(1, &[]).packed(4, &[]), "{}");
 }
 
@@ -35,7 +35,7 @@ fn elements_keep_their_zeros() {
 }
 
 #[test]
-fn elements_are_spelled_as_single_values_are() {
+fn elements_are_spelled_like_single_values() {
     check(
         LISTS,
         Wire::new()
@@ -49,7 +49,7 @@ fn elements_are_spelled_as_single_values_are() {
 }
 
 #[test]
-fn a_list_that_comes_in_pieces_is_joined() {
+fn a_list_split_by_other_fields_is_joined() {
     check(
         LISTS,
         Wire::new()
