@@ -1,4 +1,4 @@
-//! Any bytes, as a payload of the corpus and the sample events: the first byte chooses the message type.
+//! Uses any bytes as a payload of the corpus or the sample events. The first byte selects the message type.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ static PLANS: LazyLock<Vec<Plan>> = LazyLock::new(|| {
         .expect("the sets link");
     let mut names: Vec<&str> = schema.messages().map(|(name, _)| name).collect();
     names.sort_unstable();
-    let plan = |name| schema.plan(name, &Options::default()).expect("the type is there");
+    let plan = |name| schema.plan(name, &Options::default()).expect("the schema contains the type");
     let tapped = |plan: Plan| {
         let paths = ["meta.tenant_id", "meta.event_id", "meta.occurred_at", "order_id", "amount_minor"];
         paths.into_iter().fold(plan, |plan, path| plan.clone().with_tap(path).unwrap_or(plan))
@@ -33,9 +33,9 @@ fuzz_target!(|data: &[u8]| {
     let result = plan.transcode(wire, &mut plain);
     let again = plan.transcode_tapped(wire, &mut tapped, &mut Taps::new());
     assert_eq!(result, again);
-    assert_eq!(tapped.strip_prefix(b"before"), Some(plain.as_slice()), "taps change nothing");
+    assert_eq!(tapped.strip_prefix(b"before"), Some(plain.as_slice()), "taps must not change the output");
     match result {
-        Ok(()) => drop(json::Json::parse(&plain).expect("the output is JSON without a key that comes twice")),
-        Err(_) => assert!(plain.is_empty(), "partial output"),
+        Ok(()) => drop(json::Json::parse(&plain).expect("the output is valid JSON without duplicate keys")),
+        Err(_) => assert!(plain.is_empty(), "a failed payload left partial output"),
     }
 });

@@ -1,4 +1,4 @@
-//! A schema, messages of it and their payloads, all drawn from the bytes: see `tests/support/trial.rs` of protojson.
+//! Draws a schema, messages and payloads from the bytes; see `tests/support/trial.rs` of protojson.
 
 #![no_main]
 

@@ -1,8 +1,8 @@
-//! How many times faster than its rivals, as the Markdown table of the README:
-//! `cargo bench -p protojson --bench ratios`, or with names of sets behind `--` for only those.
+//! Measures how many times faster protojson is than its rivals, and prints the Markdown table of the README: `cargo
+//! bench -p protojson --bench ratios`. Set names after `--` select sets.
 //!
-//! Rivals take turns in many short rounds, and a ratio is the median of what the rounds say. So a machine that is busy
-//! with other things slows all of them, and the ratio stays.
+//! The rivals take turns in many short rounds, and a ratio is the median over the rounds. Load on the machine slows
+//! down all rivals alike, so the ratios stay stable.
 
 #[path = "../corpus/corpus.rs"]
 mod corpus;
@@ -15,11 +15,11 @@ use corpus::Set;
 use rivals::Rival;
 
 const ROUNDS: usize = 101;
-/// How long one rival runs in one round, about.
+/// The approximate time that one rival runs in one round.
 const TURN: Duration = Duration::from_millis(2);
 
 fn main() {
-    // `cargo test --benches` runs this too, and then wants no numbers.
+    // `cargo test --benches` also runs this program, but only to compare the outputs.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut is_first = true;
@@ -41,7 +41,7 @@ fn main() {
 
 fn heading(rivals: &[Rival]) {
     let names: Vec<&str> = rivals.iter().map(|rival| rival.name).collect();
-    println!("Nanoseconds a message, and how many times that of {}:\n", names[0]);
+    println!("Nanoseconds per message, and the ratio to {}:\n", names[0]);
     println!("| set | wire bytes | JSON bytes | {} |", names.join(" | "));
     println!("|---|--:|--:|{}", "--:|".repeat(names.len()));
 }
@@ -58,7 +58,7 @@ fn row(set: &Set, rivals: &[Rival], json_bytes: usize) {
     println!();
 }
 
-/// Nanoseconds a message, for each round and in it for each rival.
+/// Returns the nanoseconds per message, by round and rival.
 fn measure(set: &Set, rivals: &[Rival]) -> Vec<Vec<f64>> {
     let mut json = Vec::new();
     let mut time = |rival: &Rival, repetitions: usize| {
@@ -91,7 +91,7 @@ fn measure(set: &Set, rivals: &[Rival]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "there is no tokio here, and real time is the point")]
+#[expect(clippy::disallowed_methods, reason = "there is no tokio here, and the bench measures real time")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -1,4 +1,4 @@
-//! The ways from wire bytes to ProtoJSON that the benches compare, and the check that they say the same.
+//! The implementations that the benches compare, and the check that their outputs are equal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use crate::corpus::{self, Set};
 
-/// What prost-build and pbjson-build make of the schema of the corpus; `generate/` writes it.
+/// The output of prost-build and pbjson-build for the schema of the corpus. The program in `generate/` writes it.
 #[allow(unreachable_pub, clippy::all, clippy::pedantic)]
 mod generated {
     include!("generated/bench.rs");
     include!("generated/bench.serde.rs");
 }
 
-/// From wire bytes to JSON, appended.
+/// A function from wire bytes to JSON, which it appends.
 pub(crate) type Transcode = Box<dyn Fn(&[u8], &mut Vec<u8>)>;
 
-/// One way from wire bytes to ProtoJSON.
+/// An implementation that transcodes wire bytes to ProtoJSON.
 pub(crate) struct Rival {
     pub(crate) name: &'static str,
     /// Appends the JSON of one payload.
@@ -33,8 +33,8 @@ impl Rival {
     }
 }
 
-/// All of them for the message type of a set, ours first. Each does what it has to do only once beforehand, and writes
-/// into a buffer that is used again.
+/// Returns all rivals for the message type of a set, protojson first. Each rival does its one-time work in advance and
+/// writes into a reused buffer.
 pub(crate) fn all(set: &Set) -> Vec<Rival> {
     vec![ours(set), prost_reflect(set), buffa(set), prost_pbjson(set)]
 }
@@ -82,16 +82,17 @@ fn generated<M: Message + Default + Serialize>(wire: &[u8], json: &mut Vec<u8>) 
     serde_json::to_writer(json, &message).expect("a renderable message");
 }
 
-/// Panics unless all of them give equal JSON for every payload of the set. Returns how many bytes of JSON that is, on
-/// average, as ours writes it.
+/// Panics unless all rivals give equal JSON for every payload of the set. Returns the average size of protojson's JSON
+/// in bytes.
 ///
-/// Equal is meant as values: members in any order, numbers by value (`1` and `1.0`). Beyond that two things are allowed:
-/// - pbjson writes the zone of a Timestamp as `+00:00`, where canonical ProtoJSON has `Z`;
-/// - buffa-descriptor writes a float with the digits of the double that it becomes, `0.1` as `0.10000000149011612`.
+/// The outputs are compared as values: members in any order, numbers by value (`1` equals `1.0`). Two more differences
+/// are allowed:
+/// - pbjson writes the zone of a Timestamp as `+00:00`, and canonical ProtoJSON as `Z`;
+/// - buffa-descriptor writes a float with the digits of the equal double, such as `0.10000000149011612` for `0.1`.
 pub(crate) fn check(set: &Set, rivals: &[Rival]) -> usize {
     let mut bytes = 0;
     for (index, payload) in set.payloads.iter().enumerate() {
-        let (ours, others) = rivals.split_first().expect("ours at least");
+        let (ours, others) = rivals.split_first().expect("protojson is always a rival");
         let mut json = Vec::new();
         (ours.transcode)(payload, &mut json);
         bytes += json.len();
@@ -108,7 +109,7 @@ pub(crate) fn check(set: &Set, rivals: &[Rival]) -> usize {
     bytes / set.payloads.len()
 }
 
-/// Where two values differ, innermost first.
+/// Returns an error with the place where two values differ, innermost first.
 fn equal(ours: &Value, theirs: &Value) -> Result<(), String> {
     let within = |place: &dyn fmt::Display, result: Result<(), String>| result.map_err(|e| format!("{e} in {place}"));
     match (ours, theirs) {
@@ -131,6 +132,6 @@ fn equal(ours: &Value, theirs: &Value) -> Result<(), String> {
 
 fn same_number(ours: Option<f64>, theirs: Option<f64>) -> bool {
     let (Some(ours), Some(theirs)) = (ours, theirs) else { return false };
-    // serde_json may read the last bit of a double wrong, which shows where two spell one number differently.
+    // serde_json can misread the last bit of a double, which matters if two rivals spell one number differently.
     ours == theirs || (f64::from(ours as f32) - theirs).abs() <= f64::EPSILON * theirs.abs()
 }

@@ -1,6 +1,7 @@
-//! Every set of the corpus through every rival, for criterion: `cargo bench -p protojson --bench transcode`.
+//! Runs every set of the corpus through every rival, with criterion: `cargo bench -p protojson --bench transcode`.
 //!
-//! To compare the rivals with each other, `ratios` is the steadier one; this is for comparing with an earlier run.
+//! Use this bench to compare with an earlier run. To compare the rivals with each other, use `ratios`, which is more
+//! stable.
 
 #[path = "../corpus/corpus.rs"]
 mod corpus;

@@ -1,17 +1,17 @@
-//! The corpus, read. Tests, benches and fuzz targets include this file with `#[path]`.
+//! Reads the corpus. Tests and benches include this file with `#[path]`.
 
-/// The schema, compiled: a FileDescriptorSet with its imports.
+/// The compiled schema: a FileDescriptorSet with its imports.
 pub(crate) const DESCRIPTOR_SET: &[u8] = include_bytes!("corpus.binpb");
 
-/// Payloads of one message type.
+/// The payloads of one message type.
 pub(crate) struct Set {
     pub(crate) name: &'static str,
-    /// Full name.
+    /// The full name of the message type.
     pub(crate) message_type: &'static str,
     pub(crate) payloads: Vec<&'static [u8]>,
 }
 
-/// All sets.
+/// Returns all sets.
 pub(crate) fn sets() -> Vec<Set> {
     include_str!("index.txt")
         .lines()
@@ -35,7 +35,7 @@ fn file(set: &str) -> &'static [u8] {
     }
 }
 
-/// Records of a little-endian u32 length and as many bytes.
+/// Splits a file into its records. Each record follows its length, a little-endian u32.
 fn records(mut file: &[u8]) -> Vec<&[u8]> {
     let mut records = Vec::new();
     while let Some((length, rest)) = file.split_first_chunk::<4>() {

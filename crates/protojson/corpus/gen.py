@@ -1,4 +1,4 @@
-"""Makes bin/*.bin and index.txt; see README.md."""
+"""Generates bin/*.bin and index.txt; see README.md."""
 
 import random
 import struct
@@ -224,7 +224,7 @@ def blob(descriptors):
 
 
 def shuffled(payload, random):
-    """The top-level records of a payload in random order."""
+    """Returns the top-level records of a payload in random order."""
     records = []
     at = 0
     while at < len(payload):

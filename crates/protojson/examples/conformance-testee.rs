@@ -1,8 +1,8 @@
-//! The program that the public conformance runner talks to: `conformance-testee SET` reads requests on standard input
-//! and answers on standard output, each with its length before it (u32, little-endian). It does what this crate does,
-//! binary → JSON, refuses payloads that are malformed, and skips the rest.
+//! The test program for the public conformance runner. `conformance-testee SET` reads requests from standard input and
+//! writes responses to standard output, each preceded by its length (u32, little-endian). It transcodes binary input to
+//! JSON, refuses malformed payloads, and skips all other requests.
 //!
-//! `conformance/run` beside `src/` fetches the runner and starts it with this.
+//! The script `conformance/run` fetches the runner and starts it with this program.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -66,7 +66,7 @@ fn answer(schema: &Schema, request: &Request) -> Outcome {
     };
     let plan = match schema.plan(&request.message_type, &Options::default()) {
         Ok(plan) => plan,
-        // The runner asks for the set of failures it expects with a message of its own.
+        // The runner uses a special message type to ask for the list of expected failures.
         Err(error) => return Outcome::Skipped(error.to_string()),
     };
     let mut json = Vec::new();

@@ -1,11 +1,12 @@
-//! Runs the trials of `tests/differential.rs` until so many payloads have been compared, with a seed for each trial:
+//! Runs the trials of `tests/differential.rs` until a given number of payloads has been compared. Each trial has its
+//! own seed:
 //!
 //! ```sh
 //! cargo run --release -p protojson --example soak -- --executions 10000000 --seed 1
 //! ```
 //!
-//! A finding stops it, and names the seed that repeats it: `PROTOJSON_SEED=… PROTOJSON_CASES=1 cargo test -p protojson
-//! --test differential`.
+//! A finding stops the program. The message names the seed, and this command repeats the trial: `PROTOJSON_SEED=…
+//! PROTOJSON_CASES=1 cargo test -p protojson --test differential`.
 
 #[path = "../tests/support/all.rs"]
 mod support;
@@ -13,7 +14,7 @@ mod support;
 use support::random::Random;
 use support::trial;
 
-/// Trials between two lines of progress.
+/// The number of trials between two progress lines.
 const PROGRESS: u64 = 10_000;
 
 fn main() -> Result<(), String> {

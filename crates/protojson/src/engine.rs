@@ -1,16 +1,17 @@
-//! The transcoder: one pass over the wire bytes that appends JSON.
+//! The transcoder. It reads the wire bytes in one pass and appends JSON.
 //!
-//! Output is in the order of field numbers, and almost every serialiser writes in that order already. So the fast path
-//! ([`Engine::body`]) checks with one compare a field that numbers only ascend. Where they do not, or a singular field
-//! or a member of a oneof comes again, it takes back *that message only*, and the ordered path sorts its records first.
+//! The output is in the order of field numbers, and almost every serializer writes fields in that order already. The
+//! fast path ([`Engine::body`]) checks with one compare per field that the numbers ascend. If they do not, or if a
+//! singular field or a member of a oneof repeats, it rolls back *that message only*. The ordered path then sorts the
+//! message's records and writes them.
 //!
-//! What is taken back is bounded: once it adds up to more than a multiple of the payload, the whole payload is done
-//! again in careful mode, in which every message is put in order before anything is written. So nested disorder costs
-//! a constant factor, not one for each level.
+//! The amount of rollback is bounded. If the bytes rolled back exceed a multiple of the payload, the whole payload
+//! starts again in careful mode. Careful mode puts the records of every message in order before it writes anything.
+//! Nested disorder therefore costs a constant factor in total, not a factor per level.
 //!
-//! What is small or called in one place is inlined by order. In unoptimised builds that would make the frames too large
-//! for a hundred levels on the stack of a thread, because there every inlined variable has a place of its own; so what
-//! is called for each level is inlined only where there are no debug assertions.
+//! Functions that are small or have one caller are marked `inline(always)`. In unoptimized builds every inlined
+//! variable has its own stack slot, and the frames of a hundred levels would not fit on a thread's stack. Functions
+//! that run once per level are therefore inlined only in builds without debug assertions.
 
 mod check;
 mod hidden;
@@ -37,36 +38,36 @@ pub(crate) struct Engine<'p> {
     pub(crate) out: Output,
     pub(crate) scratch: &'p mut Scratch,
     pub(crate) taps: Option<&'p mut Taps>,
-    /// Messages around the current one.
+    /// The number of messages around the current one.
     pub(crate) depth: usize,
     pub(crate) effort: Effort,
 }
 
-/// How much was taken back, and what follows from that.
+/// The budget for rolling back, and the mode that follows from it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    /// Bytes that may still be taken back.
-    left: usize,
-    /// Whether every message is put in order before anything is written.
+    /// The number of payload bytes that can still be rolled back.
+    rollback_left: usize,
+    /// Whether the records of every message are put in order before anything is written.
     careful: bool,
 }
 
 impl Effort {
     pub(crate) fn new(payload: usize) -> Self {
-        Self { left: 2 * payload + 1024, careful: false }
+        Self { rollback_left: 2 * payload + 1024, careful: false }
     }
 
     pub(crate) fn careful() -> Self {
-        Self { left: usize::MAX, careful: true }
+        Self { rollback_left: usize::MAX, careful: true }
     }
 }
 
-/// What a message is read under.
+/// The context in which a message is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'p> {
-    /// Number of the group that the message is; 0 where it is length-delimited.
+    /// The group number if the message is a group; 0 if it is length-delimited.
     group: u32,
-    /// Its taps.
+    /// The taps of the message.
     node: Option<&'p Node>,
 }
 
@@ -91,7 +92,7 @@ impl<'p> Frame<'p> {
 }
 
 impl<'p> Engine<'p> {
-    /// Writes a message as JSON. Afterwards `cursor` stands behind it, and behind its end tag if it is a group.
+    /// Writes a message as JSON. Afterwards `cursor` is behind the message, and behind its end tag if it is a group.
     pub(crate) fn message(&mut self, index: MessageIndex, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let message = &self.program.messages[index as usize];
         if message.shape == Shape::Plain {
@@ -101,15 +102,16 @@ impl<'p> Engine<'p> {
             return Ok(());
         }
         if frame.group != 0 {
-            // Two of the well-known types read their payload more than once, so they want its end.
+            // Some well-known types read their payload more than once, so the end of the group must be known first.
             let mut inner = cursor.group(frame.group, self.depth - 1)?;
             return self.well_known(message, &mut inner, frame);
         }
         self.well_known(message, cursor, frame)
     }
 
-    /// Writes the fields of a message, a comma before each, and returns where it ends. The message stands in `bytes`
-    /// from `start` to `end`; those are not a [`Cursor`] because they fit in registers.
+    /// Writes the fields of a message, with a comma before each, and returns the position where the message ends. The
+    /// message is in `bytes` from `start` to `end`. The three are separate arguments instead of a [`Cursor`] because
+    /// they then stay in registers.
     pub(crate) fn body(
         &mut self,
         message: &'p Message,
@@ -150,7 +152,7 @@ impl<'p> Engine<'p> {
             };
             let field = &message.fields[index as usize];
             if index < next || oneofs & field.oneof != 0 {
-                self.take_back(written, at - start, frame)?;
+                self.roll_back(written, at - start, frame)?;
                 return self.in_order(message, bytes, start, end, frame);
             }
             if message.has_defaults {
@@ -190,7 +192,7 @@ impl<'p> Engine<'p> {
         Ok(cursor.at)
     }
 
-    /// Reads a tag that is long, or of no field, or broken.
+    /// Reads a tag that is longer than two bytes, invalid, or not one of an expected field.
     #[cold]
     #[inline(never)]
     fn unusual(&mut self, message: &Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<Unusual> {
@@ -207,7 +209,7 @@ impl<'p> Engine<'p> {
         Ok(Unusual::Unknown(cursor.at))
     }
 
-    /// What is left to do when all records of a message are written.
+    /// Completes a message after all its records: writes the remaining defaults and checks the required fields.
     #[cfg_attr(not(debug_assertions), inline(always))]
     fn finish(
         &mut self,
@@ -226,15 +228,15 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Forgets what a message has written, `read` bytes of payload far.
+    /// Discards the output and the tap values of a message of which `read` bytes of payload were read.
     #[cold]
-    fn take_back(&mut self, written: usize, read: usize, frame: Frame<'p>) -> Result<()> {
+    fn roll_back(&mut self, written: usize, read: usize, frame: Frame<'p>) -> Result<()> {
         self.out.truncate(written);
         if let (Some(node), Some(taps)) = (frame.node, self.taps.as_deref_mut()) {
             node.unset(taps);
         }
-        match self.effort.left.checked_sub(read) {
-            Some(left) => self.effort.left = left,
+        match self.effort.rollback_left.checked_sub(read) {
+            Some(rollback_left) => self.effort.rollback_left = rollback_left,
             None => return Err(Failure::start_again()),
         }
         Ok(())
@@ -307,7 +309,7 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Writes those of these fields that are written though they are absent.
+    /// Writes the defaults of those absent fields that are written even if they are absent.
     #[cold]
     fn defaults(&mut self, absent: &[Field]) {
         for field in absent.iter().filter(|field| field.emits_default) {
@@ -321,13 +323,13 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// Notes the value that was written from `start` on, if a tap wants it.
+    /// Records the value that was written from `start` on, if the field has a tap.
     #[cold]
     fn note(&mut self, index: u32, start: usize, frame: Frame<'p>) {
         let (Some(tap), Some(taps)) = (frame.leaf(index), self.taps.as_deref_mut()) else { return };
         let rendered = self.out.since(start);
         if rendered.contains(&b'\\') {
-            // What was written is JSON, and what is noted is never anything but a string or a number.
+            // The rendered value is JSON. Only a string can contain a backslash.
             if let Ok(text) = serde_json::from_slice::<String>(rendered) {
                 taps.set(tap, &text);
             }
@@ -337,7 +339,7 @@ impl<'p> Engine<'p> {
     }
 }
 
-/// Has something that is not inlined move a cursor, without forcing the cursor itself into memory.
+/// Lets a function that is not inlined move a copy of the cursor, so that the cursor itself can stay in registers.
 #[inline(always)]
 fn step<'w>(cursor: &mut Cursor<'w>, go: impl FnOnce(&mut Cursor<'w>) -> Result<()>) -> Result<()> {
     let mut moved = *cursor;
@@ -346,14 +348,14 @@ fn step<'w>(cursor: &mut Cursor<'w>, go: impl FnOnce(&mut Cursor<'w>) -> Result<
     Ok(())
 }
 
-/// What [`Engine::unusual`] found, and where it ends.
+/// The result of [`Engine::unusual`], with the position behind it.
 enum Unusual {
     Field(Tag, u32, usize),
     Unknown(usize),
     EndOfGroup(usize),
 }
 
-/// The field that a record belongs to, if it has the wire type that the field allows.
+/// Returns the field that a record belongs to, if the record has a wire type that the field allows.
 #[inline(always)]
 fn accept(message: &Message, tag: Tag) -> Option<(u32, &Field)> {
     let index = message.find(tag.number())?;
@@ -371,7 +373,7 @@ fn end_of_group(tag: Tag, group: u32, at: usize) -> Result<()> {
     }
 }
 
-/// Which required field is missing.
+/// Returns the error for the first required field that is missing.
 #[cold]
 fn missing(message: &Message, mut cursor: Cursor<'_>, group: u32, depth: usize) -> Box<Failure> {
     let start = cursor.at;

@@ -1,9 +1,10 @@
-//! The errors of the crate: each opaque, with a kind to match on and a text that names what failed.
+//! The errors of the crate. Each type is opaque, has a kind to match on, and names in its text the part that failed.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a payload could not be transcoded. Displayed as `malformed protobuf at byte 113 in shop.v1.Order.items: …`.
+/// The reason why a payload could not be transcoded. Displayed as `malformed protobuf at byte 113 in
+/// shop.v1.Order.items: …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
@@ -12,11 +13,11 @@ pub struct Error {
     message: String,
 }
 
-/// What sort of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The bytes are not the wire format: truncated, an over-long varint, a stray end-group, field number 0.
+    /// The bytes are not valid wire format: truncation, an over-long varint, a stray end-group tag, field number 0.
     Malformed,
     /// A string field holds bytes that are not UTF-8.
     InvalidUtf8,
@@ -24,19 +25,20 @@ pub enum ErrorKind {
     TooDeep,
     /// A required field (proto2, `LEGACY_REQUIRED`) is absent.
     MissingRequired,
-    /// Well-formed, but ProtoJSON has no form for the value: a Timestamp out of range, an Any of unknown type, …
+    /// The payload is well-formed, but ProtoJSON has no form for a value: a Timestamp out of range, an Any of unknown
+    /// type, …
     Unrenderable,
 }
 
-/// An error on its way out of the messages that it happened in.
+/// An error while it passes up through the enclosing messages.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: FailureKind,
     offset: usize,
     message: Cow<'static, str>,
-    /// Whether it happened in the payload of an Any, which is bytes as far as the wire format goes.
+    /// Whether the error occurred inside the payload of an Any, which the wire format treats as plain bytes.
     inside_any: bool,
-    /// Fields around it, the innermost first.
+    /// The enclosing fields, innermost first.
     path: Vec<String>,
 }
 
@@ -83,39 +85,39 @@ impl Failure {
         Self::new(ErrorKind::MissingRequired, offset, format!("{field} is not set"))
     }
 
-    /// Not an error: too much was taken back, and the payload is better done in careful mode.
+    /// Returns a request to restart in careful mode, because the engine rolled back too many bytes. It is not an error.
     #[cold]
     pub(crate) fn start_again() -> Box<Self> {
         let message = Cow::Borrowed("");
         Box::new(Self { kind: FailureKind::StartAgain, offset: 0, message, inside_any: false, path: Vec::new() })
     }
 
-    /// Notes a field that it happened in.
+    /// Records an enclosing field.
     #[cold]
     pub(crate) fn within(mut self: Box<Self>, field: &str) -> Box<Self> {
         self.path.push(field.to_owned());
         self
     }
 
-    /// Notes that it happened in the payload of an Any.
+    /// Records that the error occurred inside the payload of an Any.
     #[cold]
     pub(crate) fn inside_any(mut self: Box<Self>) -> Box<Self> {
         self.inside_any = true;
         self
     }
 
-    /// Whether careful mode decides: too much was taken back, or what failed may be replaced by what comes later, which
-    /// only careful mode knows beforehand.
-    pub(crate) fn wants_care(&self) -> bool {
+    /// Whether the payload must be transcoded again in careful mode: the engine rolled back too many bytes, or a later
+    /// record may replace the value that failed. Only careful mode knows about later records.
+    pub(crate) fn needs_careful_mode(&self) -> bool {
         let FailureKind::Error(kind) = self.kind else { return true };
         self.inside_any || matches!(kind, ErrorKind::MissingRequired | ErrorKind::Unrenderable)
     }
 
-    /// The error for the caller.
+    /// Returns the public error for a payload of this message type.
     pub(crate) fn into_error(self, message_type: &str) -> Error {
         let kind = match self.kind {
             FailureKind::Error(kind) => kind,
-            // Careful mode takes nothing back.
+            // Careful mode rolls nothing back, so this does not happen.
             FailureKind::StartAgain => ErrorKind::Malformed,
         };
         let mut path = message_type.to_owned();
@@ -128,23 +130,24 @@ impl Failure {
 }
 
 impl Error {
-    /// What sort of failure this is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Where in the payload it happened, in bytes from its start. Inside a message that came in several parts, from the
-    /// start of the joined parts.
+    /// Returns the position of the error, in bytes from the start of the payload. Inside a message that is split over
+    /// several records, the position can count from the start of the joined records instead.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Full name of the message type, and the field path inside it.
+    /// Returns the full name of the message type, followed by the field path inside it.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether the payload itself is broken, as opposed to holding a value that JSON has no form for.
+    /// Whether the payload itself is broken. Otherwise it is well-formed, but a required field is missing or a value
+    /// has no JSON form.
     pub fn is_malformed(&self) -> bool {
         matches!(self.kind, ErrorKind::Malformed | ErrorKind::InvalidUtf8 | ErrorKind::TooDeep)
     }
@@ -165,7 +168,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Why descriptor sets could not be loaded. Names the set, and the file or element inside it.
+/// The reason why descriptor sets could not be loaded. It names the set, and the file or element inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaError {
     kind: SchemaErrorKind,
@@ -174,17 +177,17 @@ pub struct SchemaError {
     message: String,
 }
 
-/// What sort of failure a [`SchemaError`] is.
+/// The kind of a [`SchemaError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SchemaErrorKind {
-    /// Not a FileDescriptorSet: empty, cut off, or something else altogether.
+    /// The bytes are not a FileDescriptorSet: they are empty, truncated or in another format.
     Unreadable,
-    /// A FileDescriptorSet that does not link: an import or a type is missing, a name is defined twice.
+    /// The FileDescriptorSet does not link: an import or a type is missing, or a name is defined twice.
     Unlinkable,
-    /// It uses a feature of the language that this version does not know.
+    /// The set uses a language feature that this version does not know.
     Unsupported,
-    /// Two sets define the same full name, and contradict each other.
+    /// Two sets define the same full name with contradicting definitions.
     Conflict,
 }
 
@@ -197,17 +200,17 @@ impl SchemaError {
         Self { kind: SchemaErrorKind::Conflict, set: set.to_owned(), other: Some(other.to_owned()), message }
     }
 
-    /// What sort of failure this is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> SchemaErrorKind {
         self.kind
     }
 
-    /// The set's name, as given to [`SchemaBuilder::set`](crate::SchemaBuilder::set).
+    /// Returns the name of the set, as passed to [`SchemaBuilder::set`](crate::SchemaBuilder::set).
     pub fn set(&self) -> &str {
         &self.set
     }
 
-    /// The set that it contradicts, in a conflict.
+    /// Returns the name of the other set in a conflict.
     pub fn other(&self) -> Option<&str> {
         self.other.as_deref()
     }
@@ -221,7 +224,7 @@ impl fmt::Display for SchemaError {
 
 impl std::error::Error for SchemaError {}
 
-/// Why a message type has no plan: no set defines its name.
+/// The error for a message type that no descriptor set defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanError {
     pub(crate) full_name: String,
@@ -235,7 +238,7 @@ impl fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
-/// Why a tap could not be compiled.
+/// The reason why a tap could not be compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TapError {
     pub(crate) kind: TapErrorKind,
@@ -244,7 +247,7 @@ pub struct TapError {
     pub(crate) segment: String,
 }
 
-/// What sort of failure a [`TapError`] is.
+/// The kind of a [`TapError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TapErrorKind {
@@ -252,14 +255,14 @@ pub enum TapErrorKind {
     UnknownField,
     /// The path crosses or ends in a repeated or map field, which has no single value.
     Repeated,
-    /// The path goes on behind a field that is not a message.
+    /// The path continues after a field that is not a message.
     NotMessage,
-    /// The path ends in a message, and it is not a `google.protobuf.Timestamp` or a wrapper.
+    /// The path ends in a message that is neither a `google.protobuf.Timestamp` nor a wrapper.
     NotScalar,
 }
 
 impl TapError {
-    /// What sort of failure this is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> TapErrorKind {
         self.kind
     }
@@ -272,7 +275,7 @@ impl fmt::Display for TapError {
         match self.kind {
             TapErrorKind::UnknownField => write!(f, "there is no field {segment}"),
             TapErrorKind::Repeated => write!(f, "{segment} is repeated, so it has no single value"),
-            TapErrorKind::NotMessage => write!(f, "{segment} is not a message, so the path cannot go on behind it"),
+            TapErrorKind::NotMessage => write!(f, "{segment} is not a message, so the path cannot continue after it"),
             TapErrorKind::NotScalar => write!(f, "{segment} is a message; name one of its fields"),
         }
     }

@@ -1,10 +1,12 @@
-//! JSON Schema (2020-12) of what a plan writes.
+//! The JSON Schema (2020-12) of the JSON that a plan writes.
 //!
-//! A schema is read off the compiled program, so what options do to a field is decided in one place only; descriptors add
-//! what programs do not need: names of enum values, comments, deprecation. A schema accepts what the codec writes and is
-//! as narrow as JSON Schema can reasonably say it. It has nothing of Any's contents, which are of any type there is.
+//! The schema is derived from the compiled program, so only the compiler decides how options affect a field.
+//! Descriptors supply the details that programs do not need: names of enum values, comments, deprecation. A schema
+//! accepts everything that the codec writes, and it is as narrow as JSON Schema can reasonably express. It does not
+//! describe the contents of an Any, which can be of any type.
 //!
-//! Only keywords that draft 7 has as well are used, `$defs` and `deprecated` aside, because AsyncAPI builds on that.
+//! Apart from `$defs` and `deprecated`, only keywords that also exist in draft 7 are used, because AsyncAPI is based on
+//! draft 7.
 
 mod comments;
 mod value;
@@ -19,10 +21,10 @@ use self::comments::Comments;
 use crate::output::Label;
 use crate::program::{Field, Kind, MessageIndex, Program, Role, Shape};
 
-/// The dialect that schemas are written in.
+/// The dialect of the schemas.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// The schema of a program that was compiled from this message type.
+/// Returns the schema of a program that was compiled from this message type.
 pub(crate) fn document(root: &MessageDescriptor, program: &Program) -> Value {
     let mut writer = Writer {
         program,
@@ -46,17 +48,17 @@ pub(crate) fn document(root: &MessageDescriptor, program: &Program) -> Value {
 
 struct Writer<'p> {
     program: &'p Program,
-    /// Full name of the root.
+    /// The full name of the root.
     root: &'p str,
     comments: Comments,
     definitions: BTreeMap<String, Value>,
-    /// Names of the definitions of messages.
+    /// The names of the message definitions.
     names: HashMap<MessageIndex, String>,
-    /// Messages that have a name and no definition yet, with their path from the root.
+    /// The messages that have a name but no definition yet, with their path from the root.
     waiting: VecDeque<(MessageIndex, MessageDescriptor, String)>,
 }
 
-/// What a field was compiled from.
+/// The source of a compiled field.
 struct Source {
     declared: Declared,
     description: Option<String>,
@@ -65,14 +67,14 @@ struct Source {
 }
 
 impl Writer<'_> {
-    /// A reference to the definition of a message.
+    /// Returns a reference to the definition of a message.
     fn message(&mut self, index: MessageIndex, descriptor: &MessageDescriptor, path: &str) -> Value {
         let known = self.names.entry(index).or_insert_with(|| {
             let table = &self.program.messages[index as usize];
             self.waiting.push_back((index, descriptor.clone(), path.to_owned()));
             let full_name = token(descriptor.full_name());
             match path {
-                // Rules have no say inside the well-known types.
+                // Rules have no effect inside the well-known types.
                 _ if !table.has_rules || table.shape != Shape::Plain => full_name,
                 "" => format!("{full_name}-root"),
                 path => format!("{full_name}-{}.{}", token(self.root), token(path)),
@@ -129,7 +131,8 @@ impl Writer<'_> {
                 oneof: known.containing_oneof(),
             };
         }
-        let extension = descriptor.get_extension(field.number).expect("the program has only what the descriptor has");
+        let extension =
+            descriptor.get_extension(field.number).expect("the program contains only fields of the descriptor");
         Source {
             declared: extension.kind(),
             description: self.comments.of(&extension.parent_file(), extension.path()),
@@ -180,7 +183,7 @@ impl Writer<'_> {
         }
     }
 
-    /// At most one of these properties is there.
+    /// Returns a schema that allows at most one of these properties.
     fn at_most_one(&mut self, oneof: Option<OneofDescriptor>, members: &[String]) -> Value {
         let mut schema = Map::new();
         if let Some(oneof) = oneof {
@@ -193,13 +196,13 @@ impl Writer<'_> {
     }
 }
 
-/// The key of a field, as it is written.
+/// Returns the key of a field as it is written.
 fn key(field: &Field) -> String {
     let label = match &field.key {
         Label::Short { chunk, len } => &chunk[..usize::from(*len)],
         Label::Long(bytes) => bytes,
     };
-    // `,"jsonName":`
+    // The label is `,"jsonName":`.
     serde_json::from_slice(&label[1..label.len() - 1]).expect("the key was written as a JSON string")
 }
 
@@ -207,8 +210,8 @@ fn reference(definition: &str) -> Value {
     json!({"$ref": format!("#/$defs/{definition}")})
 }
 
-/// A name as it can stand in references and as the key of an AsyncAPI component. Names that a compiler has let through
-/// stay as they are.
+/// Returns a name that is valid in references and as the key of an AsyncAPI component. Names that a compiler accepts
+/// are unchanged.
 fn token(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     name.chars().map(|c| if fits(c) { c } else { '_' }).collect()

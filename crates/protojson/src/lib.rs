@@ -1,11 +1,11 @@
-//! Dynamic Protobuf → canonical [ProtoJSON]: compiled descriptor sets in, wire bytes → JSON bytes out.
+//! Transcodes dynamic Protobuf to canonical [ProtoJSON]: compiled descriptor sets in, wire bytes → JSON bytes out.
 //!
 //! ```
 //! use protojson::{Options, Schema};
 //!
 //! # let set = protox::compile(["timestamped.proto"], [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto")])?;
 //! # let descriptor_set = prost::Message::encode_to_vec(&set);
-//! // `descriptor_set` holds what `protoc --include_imports --descriptor_set_out` or `buf build` wrote.
+//! // `descriptor_set` holds the output of `protoc --include_imports --descriptor_set_out` or `buf build`.
 //! let schema = Schema::builder().set("example.binpb", &descriptor_set)?.build()?;
 //! let plan = schema.plan("example.v1.Timestamped", &Options::default())?;
 //!
@@ -15,9 +15,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Slow things happen once: [`Schema`] links descriptor sets, [`Schema::plan`] compiles one message type with its
-//! [`Options`]. A [`Plan`] is immutable, cheap to clone and shared between threads. There is no I/O here and nothing
-//! global.
+//! The slow work happens once: [`Schema`] links descriptor sets, and [`Schema::plan`] compiles one message type with
+//! its [`Options`]. A [`Plan`] is immutable, cheap to clone and shared between threads. The crate does no I/O and has
+//! no global state.
 //!
 //! [ProtoJSON]: https://protobuf.dev/programming-guides/json/
 
@@ -42,7 +42,7 @@ pub use plan::Plan;
 pub use schema::{Change, DescriptorSet, Outgrown, Rule, Schema, SchemaBuilder};
 pub use taps::Taps;
 
-/// Runs the README's example.
+/// Runs the examples in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

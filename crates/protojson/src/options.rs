@@ -1,31 +1,34 @@
-//! How the JSON is spelled. The defaults are canonical ProtoJSON.
+//! The spelling options of the JSON. The defaults are canonical ProtoJSON.
 
-/// How the JSON is spelled; [`Options::default`] is canonical ProtoJSON.
+/// The spelling of the JSON; [`Options::default`] is canonical ProtoJSON.
 ///
-/// Options are compiled into a [`Plan`](crate::Plan), so choosing them costs nothing per payload.
+/// Options are compiled into a [`Plan`](crate::Plan), so they cost nothing per payload.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Options {
-    /// Spelling of field names.
+    /// The spelling of field names.
     pub field_names: FieldNames,
-    /// Spelling of 64-bit integers.
+    /// The spelling of 64-bit integers.
     pub int64: Int64,
-    /// Spelling of enum values.
+    /// The spelling of enum values.
     pub enums: Enums,
-    /// Spelling of bytes.
+    /// The spelling of bytes.
     pub bytes: Bytes,
-    /// Write fields without presence even where they hold their default; repeated and map fields as `[]` and `{}`.
+    /// Whether fields without presence are written even if they hold their default. Empty repeated and map fields are
+    /// then written as `[]` and `{}`.
     pub emit_defaults: bool,
-    /// Field paths that are written, and nothing else; empty for all. A path is the names of fields as declared, joined
-    /// by dots, from the message that is transcoded: `order.items.sku`. It leads through repeated fields and the values
-    /// of maps; what an included field holds is included.
+    /// The field paths to write; all other fields are left out. If the list is empty, all fields are written.
+    ///
+    /// A path starts at the message that is transcoded. It consists of field names as declared in the schema, joined by
+    /// dots, such as `order.items.sku`. A path can pass through repeated fields and map values. Including a field
+    /// includes everything inside it.
     pub include: Vec<String>,
-    /// Field paths that are left out.
+    /// The field paths to leave out.
     pub drop: Vec<String>,
-    /// Field paths whose value is hidden: `"[REDACTED]"` for a singular string, `null` for everything else, which every
-    /// ProtoJSON reader takes for a field that is not set.
+    /// The field paths whose values are hidden. A singular string becomes `"[REDACTED]"`. Every other value becomes
+    /// `null`, which every ProtoJSON reader treats as a field that is not set.
     pub redact: Vec<String>,
-    /// Hide the values of all fields that the schema marks with `debug_redact`, wherever they are.
+    /// Whether the values of all fields that the schema marks with `debug_redact` are hidden, at any depth.
     pub redact_marked: bool,
 }
 
@@ -45,7 +48,7 @@ impl Default for Options {
     }
 }
 
-/// Spelling of field names.
+/// The spelling of field names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FieldNames {
     /// The JSON name: lowerCamelCase, unless the schema sets `json_name`.
@@ -54,25 +57,25 @@ pub enum FieldNames {
     Proto,
 }
 
-/// Spelling of 64-bit integers.
+/// The spelling of 64-bit integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Int64 {
     /// As JSON strings, exact in every reader.
     String,
-    /// As JSON numbers; readers that use doubles round beyond 2^53.
+    /// As JSON numbers. Readers that use doubles round values beyond 2^53.
     Number,
 }
 
-/// Spelling of enum values.
+/// The spelling of enum values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Enums {
-    /// By name; a number that has no name stays a number.
+    /// By name. A number without a name stays a number.
     Name,
     /// By number.
     Number,
 }
 
-/// Spelling of bytes.
+/// The spelling of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bytes {
     /// Standard base64 with padding.

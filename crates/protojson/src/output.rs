@@ -1,29 +1,31 @@
-//! The JSON while it is written.
+//! The buffer that collects the JSON.
 //!
-//! Most of what is appended is a few bytes: a key, a quote, a number. Copying just as many bytes as there are costs a
-//! call, and asking whether there is room costs more than the copy. So bytes stand ready behind the end, and short
-//! pieces are copied in chunks of fixed size that may reach over theirs; what comes next covers that.
+//! Most appended pieces are a few bytes: a key, a quote, a number. Copying a piece of variable length costs a function
+//! call, and checking the capacity costs more than the copy. The buffer therefore keeps initialized bytes behind its
+//! end. A short piece is copied as a chunk of fixed size that can reach past the end of the piece; the next piece
+//! overwrites the excess.
 
-/// Room is made ready in steps of this many bytes, so that little of it is made in vain.
+/// The minimum number of bytes by which the room grows. It is small, so that few bytes are initialized without being
+/// used.
 const STEP: usize = 1024;
 
-/// Bytes written so far, and room behind them.
+/// The bytes written so far, followed by initialized room.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    /// As long as there is room; what is behind `len` means nothing.
+    /// The written bytes and the room; the bytes from `len` on have no meaning.
     bytes: Vec<u8>,
     len: usize,
 }
 
 impl Output {
-    /// Goes on behind what `bytes` holds, with room for about `expected` more.
+    /// Continues after the contents of `bytes`, with room for about `expected` more bytes.
     pub(crate) fn new(mut bytes: Vec<u8>, expected: usize) -> Self {
         let len = bytes.len();
         bytes.resize(len + expected.min(STEP) + 192, 0);
         Self { bytes, len }
     }
 
-    /// What was written.
+    /// Returns the written bytes.
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         self.bytes.truncate(self.len);
         self.bytes
@@ -34,28 +36,28 @@ impl Output {
         self.len
     }
 
-    /// Forgets what stands behind the first `len` bytes.
+    /// Removes everything after the first `len` bytes.
     #[inline(always)]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
 
-    /// What stands from `start` on.
+    /// Returns the bytes written from `start` on.
     pub(crate) fn since(&self, start: usize) -> &[u8] {
         &self.bytes[start..self.len]
     }
 
-    /// The next `N` bytes, to be written; those that stay are made part of the output with [`Output::advance`].
+    /// Returns the next `N` bytes for writing. [`Output::advance`] then makes some of them part of the output.
     #[inline(always)]
     pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
         if self.bytes.len() - self.len < N {
             self.grow(N);
         }
         let room = &mut self.bytes[self.len..];
-        room.first_chunk_mut().expect("grown")
+        room.first_chunk_mut().expect("the buffer has room for N bytes")
     }
 
-    /// Has a short text written, at most [`Pen::ROOM`] bytes of it. The pen's count has to be given to
+    /// Returns a pen for one short text of at most [`Pen::ROOM`] bytes. The caller must pass the pen's length to
     /// [`Output::advance`].
     #[inline(always)]
     pub(crate) fn pen(&mut self) -> Pen<'_> {
@@ -69,7 +71,7 @@ impl Output {
         self.len += pen.at;
     }
 
-    /// Has short texts written one after the other, as long as `write` says that there are more.
+    /// Writes short texts, one after the other, until `write` returns `false`.
     #[inline(always)]
     pub(crate) fn write_all<E>(&mut self, mut write: impl FnMut(&mut Pen<'_>) -> Result<bool, E>) -> Result<(), E> {
         loop {
@@ -89,13 +91,13 @@ impl Output {
         }
     }
 
-    /// All the room behind the end.
+    /// Returns all the room behind the end.
     #[inline(always)]
     pub(crate) fn all_room(&mut self) -> &mut [u8] {
         &mut self.bytes[self.len..]
     }
 
-    /// All the room behind the end, `len` bytes at least.
+    /// Returns all the room behind the end, at least `len` bytes.
     #[inline(always)]
     pub(crate) fn at_least(&mut self, len: usize) -> &mut [u8] {
         if self.bytes.len() - self.len < len {
@@ -109,8 +111,7 @@ impl Output {
         self.len += len;
     }
 
-    /// Writes the bracket that opens an object or a list, over the comma before its first element, and the one that
-    /// closes it.
+    /// Writes the brackets of an object or a list. The opening bracket overwrites the comma before the first element.
     #[inline(always)]
     pub(crate) fn close(&mut self, open: usize, brackets: [u8; 2]) {
         let [first, last] = brackets;
@@ -156,7 +157,7 @@ impl Output {
         }
     }
 
-    /// Appends bytes of any number.
+    /// Appends any number of bytes.
     #[inline]
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
@@ -167,7 +168,7 @@ impl Output {
         self.len = end;
     }
 
-    /// Has something append to the bytes themselves.
+    /// Runs `append` on the bytes as a plain vector.
     pub(crate) fn with_vec<T>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         self.bytes.truncate(self.len);
         let result = append(&mut self.bytes);
@@ -176,7 +177,7 @@ impl Output {
     }
 }
 
-/// Text that is appended often: the key of a field, the name of an enum value.
+/// Text that is appended often: the key of a field or the name of an enum value.
 #[derive(Debug)]
 pub(crate) enum Label {
     Short { chunk: [u8; Self::SHORT], len: u8 },
@@ -196,7 +197,7 @@ impl Label {
     }
 }
 
-/// Writes one short text, where there is room for certain.
+/// Writes one short text into a window that always has enough room.
 #[derive(Debug)]
 pub(crate) struct Pen<'o> {
     window: &'o mut [u8; Pen::WINDOW],
@@ -204,7 +205,7 @@ pub(crate) struct Pen<'o> {
 }
 
 impl<'o> Pen<'o> {
-    /// How many bytes a text may have.
+    /// The maximum length of a text, in bytes.
     pub(crate) const ROOM: usize = 32;
     pub(crate) const WINDOW: usize = 2 * Self::ROOM;
 
@@ -212,7 +213,7 @@ impl<'o> Pen<'o> {
         Self { window, at: 0 }
     }
 
-    /// How much was written.
+    /// Returns the number of bytes written.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.at
@@ -222,7 +223,7 @@ impl<'o> Pen<'o> {
     #[inline(always)]
     pub(crate) fn chunk<const N: usize>(&mut self, chunk: &[u8; N], len: usize) {
         const { assert!(N <= Self::ROOM) };
-        // Says to the compiler what holds anyhow, and spares a check.
+        // This holds anyway; the operation only tells the compiler, which then omits a bounds check.
         let at = self.at % Self::ROOM;
         self.window[at..at + N].copy_from_slice(chunk);
         self.at += len;
@@ -243,7 +244,7 @@ impl<'o> Pen<'o> {
     /// Writes 2 to 32 bytes.
     #[inline(always)]
     pub(crate) fn short(&mut self, bytes: &[u8]) {
-        // Two chunks that overlap.
+        // Copies two chunks that overlap.
         let len = bytes.len();
         let start = self.at;
         if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {

@@ -1,4 +1,4 @@
-//! One message type with its options, compiled: wire bytes → JSON bytes.
+//! A message type compiled with its options: wire bytes → JSON bytes.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::taps::Node;
 use crate::wire::Cursor;
 use crate::{Error, Options, Schema, TapError, TapErrorKind, Taps};
 
-/// A message type compiled for transcoding. Immutable, shared between threads, cheap to clone.
+/// A message type compiled for transcoding. A plan is immutable, shared between threads and cheap to clone.
 #[derive(Clone)]
 pub struct Plan {
     message: MessageDescriptor,
@@ -31,16 +31,16 @@ impl fmt::Debug for Plan {
     }
 }
 
-/// The types that an Any may hold, compiled when they are first met.
+/// The message types that an Any can hold, each compiled at its first use.
 struct Types {
     schema: Schema,
     options: Options,
     programs: RwLock<HashMap<String, Arc<Program>>>,
 }
 
-/// Where an Any finds its type.
+/// The source of the message types that an Any holds.
 pub(crate) trait AnyTypes {
-    /// The program of the message type with this full name, if there is such a type.
+    /// Returns the program of the message type with this full name, if the type is known.
     fn program(&self, full_name: &str) -> Option<Arc<Program>>;
 }
 
@@ -56,7 +56,8 @@ impl AnyTypes for Types {
 }
 
 thread_local! {
-    /// What the transcoder needs besides the output; kept, so that the next payload on this thread needs no memory.
+    /// The transcoder's working memory besides the output. The thread keeps it, so that the next payload allocates
+    /// nothing.
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
@@ -72,21 +73,21 @@ impl Plan {
         }
     }
 
-    /// Full name of the message type.
+    /// Returns the full name of the message type.
     pub fn full_name(&self) -> &str {
         self.message.full_name()
     }
 
-    /// Those of the options' paths (`include`, `drop`, `redact`) that this message type does not have.
+    /// Returns the paths of the options (`include`, `drop`, `redact`) that match no field of this message type.
     pub fn unmatched_paths(&self) -> &[String] {
         &self.program.unmatched
     }
 
-    /// Adds a tap: a path of field names as declared, joined by dots, such as `meta.tenant_id`. Its value is noted by
-    /// [`Plan::transcode_tapped`] under the index that counts the taps added before it.
+    /// Adds a tap. The path is a list of field names as declared, joined by dots, such as `meta.tenant_id`.
+    /// [`Plan::transcode_tapped`] records its value under the tap's index: the number of taps added before it.
     ///
     /// # Errors
-    /// When the path does not lead through singular fields to a single value.
+    /// Returns an error if the path does not lead through singular fields to a single value.
     pub fn with_tap(mut self, path: &str) -> Result<Self, TapError> {
         let path = compile_tap(&self.program, &self.message, path)?;
         Arc::make_mut(&mut self.taps).add(&path, self.tap_count);
@@ -94,18 +95,19 @@ impl Plan {
         Ok(self)
     }
 
-    /// Transcodes one payload: appends its ProtoJSON to `json`. On an error `json` is as it was before.
+    /// Transcodes one payload and appends its ProtoJSON to `json`. On an error, `json` is unchanged.
     ///
     /// # Errors
-    /// When the payload is malformed, or holds a value that ProtoJSON has no form for.
+    /// Returns an error if the payload is malformed, lacks a required field, or holds a value without a ProtoJSON form.
     pub fn transcode(&self, wire: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
         self.run(wire, json, None)
     }
 
-    /// As [`Plan::transcode`], and notes the values of the plan's taps. On an error they are empty.
+    /// Transcodes one payload like [`Plan::transcode`] and records the values of the plan's taps. On an error, `taps`
+    /// has no values.
     ///
     /// # Errors
-    /// As [`Plan::transcode`].
+    /// Returns an error in the same cases as [`Plan::transcode`].
     pub fn transcode_tapped(&self, wire: &[u8], json: &mut Vec<u8>, taps: &mut Taps) -> Result<(), Error> {
         taps.reset(self.tap_count);
         let result = self.run(wire, json, Some(&mut *taps));
@@ -132,7 +134,7 @@ impl Plan {
             result
         };
         let mut result = attempt(Effort::new(wire.len()), taps.as_deref_mut());
-        if result.as_ref().is_err_and(|failure| failure.wants_care()) {
+        if result.as_ref().is_err_and(|failure| failure.needs_careful_mode()) {
             if let Some(taps) = &mut taps {
                 taps.reset(self.tap_count);
             }
@@ -144,7 +146,7 @@ impl Plan {
     }
 }
 
-/// From a path of names to one of field indices in the program's tables.
+/// Converts a path of field names to field indices in the program's tables.
 fn compile_tap(program: &Program, message: &MessageDescriptor, path: &str) -> Result<Vec<u32>, TapError> {
     let fail = |kind, segment: &str| TapError {
         kind,

@@ -12,7 +12,7 @@ fn schema() -> Schema {
     Schema::builder().set("sample.binpb", &compiler.encode_file_descriptor_set()).unwrap().build().unwrap()
 }
 
-/// The wire form of a Sample given as ProtoJSON.
+/// Returns the wire form of a Sample given as ProtoJSON.
 fn wire(schema: &Schema, json: &str) -> Vec<u8> {
     let plan = schema.plan(TYPE, &Options::default()).unwrap();
     let mut deserializer = serde_json::Deserializer::from_str(json);
@@ -27,11 +27,11 @@ fn check(input: &str, options: &Options, expected: &str) {
 }
 
 #[test]
-fn the_default_is_canonical_protojson() {
+fn default_options_give_canonical_protojson() {
     check(
-        r#"{"meta":{"tenantId":"acme","occurredAt":"2026-01-02T03:04:05.600Z"},"count":"9007199254740993","ratio":1.0,"digest":"+/8=","colour":"COLOUR_RED","tags":["a","b"],"flag":false,"comment":"hm"}"#,
+        r#"{"meta":{"tenantId":"acme","occurredAt":"2026-01-02T03:04:05.600Z"},"count":"9007199254740993","ratio":1.0,"digest":"+/8=","color":"COLOR_RED","tags":["a","b"],"flag":false,"comment":"hm"}"#,
         &Options::default(),
-        r#"{"meta":{"tenantId":"acme","occurredAt":"2026-01-02T03:04:05.600Z"},"count":"9007199254740993","ratio":1,"digest":"+/8=","colour":"COLOUR_RED","tags":["a","b"],"flag":false,"comment":"hm"}"#,
+        r#"{"meta":{"tenantId":"acme","occurredAt":"2026-01-02T03:04:05.600Z"},"count":"9007199254740993","ratio":1,"digest":"+/8=","color":"COLOR_RED","tags":["a","b"],"flag":false,"comment":"hm"}"#,
     );
 }
 
@@ -40,14 +40,14 @@ fn options_change_the_spelling() {
     let options =
         Options { field_names: FieldNames::Proto, int64: Int64::Number, enums: Enums::Number, ..Options::default() };
     check(
-        r#"{"meta":{"tenantId":"acme"},"count":"7","colour":"COLOUR_RED"}"#,
+        r#"{"meta":{"tenantId":"acme"},"count":"7","color":"COLOR_RED"}"#,
         &options,
-        r#"{"meta":{"tenant_id":"acme"},"count":7,"colour":1}"#,
+        r#"{"meta":{"tenant_id":"acme"},"count":7,"color":1}"#,
     );
     check(
         r#"{"note":"x"}"#,
         &Options { emit_defaults: true, ..Options::default() },
-        r#"{"count":"0","ratio":0,"digest":"","colour":"COLOUR_UNSPECIFIED","tags":[],"note":"x"}"#,
+        r#"{"count":"0","ratio":0,"digest":"","color":"COLOR_UNSPECIFIED","tags":[],"note":"x"}"#,
     );
 }
 
@@ -89,34 +89,34 @@ fn nesting_beyond_the_limit_is_refused() {
 }
 
 #[test]
-fn taps_note_values_and_leave_absent_ones_out() {
+fn taps_record_present_values_and_skip_absent_ones() {
     let schema = schema();
-    let paths = ["meta.tenant_id", "meta.occurred_at", "count", "colour", "comment", "digest", "note", "flag"];
+    let paths = ["meta.tenant_id", "meta.occurred_at", "count", "color", "comment", "digest", "note", "flag"];
     let mut plan = schema.plan(TYPE, &Options::default()).unwrap();
     for path in paths {
         plan = plan.with_tap(path).unwrap();
     }
     let payload = wire(
         &schema,
-        r#"{"meta":{"tenantId":"acme","occurredAt":"2026-01-02T03:04:05Z"},"count":"-3","colour":"COLOUR_RED","comment":"hm","digest":"+/8="}"#,
+        r#"{"meta":{"tenantId":"acme","occurredAt":"2026-01-02T03:04:05Z"},"count":"-3","color":"COLOR_RED","comment":"hm","digest":"+/8="}"#,
     );
     let mut taps = Taps::new();
     plan.transcode_tapped(&payload, &mut Vec::new(), &mut taps).unwrap();
     let values: Vec<_> = (0..paths.len()).map(|tap| taps.get(tap)).collect();
-    let expected = ["acme", "2026-01-02T03:04:05Z", "-3", "COLOUR_RED", "hm", "+/8="].map(Some);
+    let expected = ["acme", "2026-01-02T03:04:05Z", "-3", "COLOR_RED", "hm", "+/8="].map(Some);
     assert_eq!(values[..6], expected);
     assert_eq!(values[6..], [None, None]);
 }
 
 #[test]
-fn a_tap_that_has_no_single_value_is_refused_with_its_segment() {
+fn a_tap_without_a_single_value_is_refused_and_the_error_names_the_segment() {
     let schema = schema();
     for (path, message) in [
         ("meta.tenant", "field path meta.tenant in example.v1.Sample: there is no field tenant"),
         ("tags", "field path tags in example.v1.Sample: tags is repeated, so it has no single value"),
         (
             "count.x",
-            "field path count.x in example.v1.Sample: count is not a message, so the path cannot go on behind it",
+            "field path count.x in example.v1.Sample: count is not a message, so the path cannot continue after it",
         ),
         ("meta", "field path meta in example.v1.Sample: meta is a message; name one of its fields"),
     ] {
@@ -127,7 +127,7 @@ fn a_tap_that_has_no_single_value_is_refused_with_its_segment() {
 
 const ENVELOPE: &str = "example.v1.Envelope";
 
-/// Transcodes an Envelope given as ProtoJSON with options that are changed from the default.
+/// Transcodes an Envelope given as ProtoJSON, with options changed from the default.
 fn check_envelope(input: &str, change: impl FnOnce(&mut Options), expected: &str) {
     let schema = schema();
     let mut options = Options::default();
@@ -147,7 +147,7 @@ fn paths(paths: &[&str]) -> Vec<String> {
 const FULL: &str = r#"{"sample":{"meta":{"tenantId":"t"},"count":"1","tags":["x","y"],"note":"n"},"samples":[{"count":"2","note":"a"},{"count":"3"}],"byName":{"k":{"note":"m","count":"4"}},"card":{"holder":"h","number":"4111","cvc":7},"left":"l"}"#;
 
 #[test]
-fn dropped_paths_are_left_out_wherever_they_lead() {
+fn dropped_paths_are_left_out_inside_messages_lists_and_maps() {
     check_envelope(
         FULL,
         |options| {
@@ -167,7 +167,7 @@ fn only_included_paths_are_written() {
 }
 
 #[test]
-fn redacted_values_are_hidden_and_absent_ones_stay_absent() {
+fn redacted_values_are_hidden_and_absent_fields_stay_absent() {
     check_envelope(
         FULL,
         |options| {
@@ -187,7 +187,7 @@ fn redacted_values_are_hidden_and_absent_ones_stay_absent() {
 }
 
 #[test]
-fn fields_that_the_schema_marks_are_hidden_on_request() {
+fn redact_marked_hides_the_fields_that_the_schema_marks() {
     check_envelope(
         r#"{"card":{"holder":"h","number":"4111","cvc":7}}"#,
         |options| options.redact_marked = true,
@@ -196,7 +196,7 @@ fn fields_that_the_schema_marks_are_hidden_on_request() {
 }
 
 #[test]
-fn taps_see_what_the_options_leave_out_or_hide() {
+fn taps_read_fields_that_the_options_drop_or_redact() {
     let schema = schema();
     let options = Options { drop: paths(&["meta"]), redact: paths(&["note", "count"]), ..Options::default() };
     let plan = schema.plan(TYPE, &options).unwrap();
@@ -209,11 +209,11 @@ fn taps_see_what_the_options_leave_out_or_hide() {
 }
 
 #[test]
-fn hiding_holds_when_the_records_come_in_disorder() {
+fn dropped_and_redacted_fields_stay_hidden_if_records_are_out_of_order() {
     let schema = schema();
     let options = Options { drop: paths(&["meta", "tags"]), redact: paths(&["note"]), ..Options::default() };
     let plan = schema.plan(TYPE, &options).unwrap().with_tap("meta.tenant_id").unwrap();
-    // note, tags, meta, count, tags, note
+    // Records: note, tags, meta, count, tags, note.
     let payload = b"\x4a\x01n\x32\x01t\x0a\x03\x0a\x01a\x10\x05\x32\x01u\x4a\x01m";
     let (mut json, mut taps) = (Vec::new(), Taps::new());
     plan.transcode_tapped(payload, &mut json, &mut taps).unwrap();
@@ -222,7 +222,7 @@ fn hiding_holds_when_the_records_come_in_disorder() {
 }
 
 #[test]
-fn paths_that_the_type_does_not_have_are_reported() {
+fn option_paths_that_match_no_field_are_reported() {
     let schema = schema();
     let include = paths(&["meta.tenant_id", "meta.nothing"]);
     let options = Options { include, drop: paths(&["tenant"]), ..Options::default() };

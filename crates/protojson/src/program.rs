@@ -1,7 +1,7 @@
-//! What a message type is compiled into: dense tables that the transcoder runs over.
+//! The compiled form of a message type: dense tables that drive the transcoder.
 //!
-//! A program holds every message type that is reachable from its root. Compiling is slow and happens once; nothing in
-//! here changes afterwards.
+//! A program holds every message type that is reachable from its root. Compilation is slow and runs once; a program
+//! never changes afterwards.
 
 mod compile;
 mod rules;
@@ -11,19 +11,19 @@ pub(crate) use compile::compile;
 use crate::output::Label;
 use crate::wire::Tag;
 
-/// Index of a message in [`Program::messages`].
+/// The index of a message in [`Program::messages`].
 pub(crate) type MessageIndex = u32;
 
-/// A root message type and all that it can hold, compiled for one set of options.
+/// A root message type with every type that it can hold, compiled for one set of options.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// The message types; the root is the first.
+    /// The message types; the root comes first.
     pub(crate) messages: Vec<Message>,
     pub(crate) enums: Vec<Enum>,
-    /// Key and value of map fields.
+    /// The key and value fields of map fields.
     pub(crate) maps: Vec<Map>,
     pub(crate) base64_url: bool,
-    /// Paths of the options that no field fits.
+    /// The paths of the options that match no field.
     pub(crate) unmatched: Vec<String>,
 }
 
@@ -31,29 +31,30 @@ pub(crate) struct Program {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) shape: Shape,
-    /// By ascending number, which is the order of the output.
+    /// The fields by ascending number, which is the order of the output.
     pub(crate) fields: Box<[Field]>,
-    /// From a field number to one more than its index; 0 is no field.
+    /// The index of a field plus one, by field number; 0 if no field has the number.
     dense: Box<[u32]>,
-    /// From a tag to the same, for those of the dense numbers' tags that a record may have.
+    /// The index of a field plus one, by tag. Covers the field numbers in `dense`, with the wire types that a record
+    /// can have.
     by_tag: Box<[u16]>,
-    /// The same for the numbers beyond, sorted.
+    /// The field numbers beyond `dense` with the index of the field, sorted by number.
     sparse: Box<[(u32, u32)]>,
-    /// How many required fields there are.
+    /// The number of required fields.
     pub(crate) required: u32,
-    /// Whether there are fields that are written though they are absent.
+    /// Whether the message has fields that are written even if they are absent.
     pub(crate) has_defaults: bool,
-    /// Whether the fast path cannot do it: a MessageSet, or more oneofs than fit in a word.
+    /// Whether the fast path cannot write the message, because it is a MessageSet or its oneofs do not fit in 64 bits.
     pub(crate) always_ordered: bool,
     pub(crate) is_message_set: bool,
-    /// Whether the options treat it in its place unlike the same type elsewhere.
+    /// Whether the options treat the message differently in this place than elsewhere.
     pub(crate) has_rules: bool,
 }
 
-/// How a message is rendered.
+/// The JSON form of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// As an object of its fields.
+    /// An object with the message's fields.
     Plain,
     Timestamp,
     Duration,
@@ -61,7 +62,7 @@ pub(crate) enum Shape {
     Struct,
     Value,
     ListValue,
-    /// As the value of its only field.
+    /// The value of the only field.
     Wrapper,
     Any,
 }
@@ -70,44 +71,44 @@ pub(crate) enum Shape {
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) number: u32,
-    /// Wire type of one value.
+    /// The wire type of one value.
     pub(crate) wire_type: u8,
-    /// Whether it is repeated, and its values may come packed.
+    /// Whether the field is repeated and its values can be packed.
     pub(crate) is_packable: bool,
-    /// Whether it is repeated or a map.
+    /// Whether the field is repeated or a map.
     pub(crate) is_list: bool,
     pub(crate) role: Role,
     pub(crate) kind: Kind,
-    /// Whether it has no presence: a value that is zero or empty is the same as none.
+    /// Whether the field has no presence: a zero or empty value means the same as an absent field.
     pub(crate) is_implicit: bool,
-    /// Whether a value that is zero or empty is left out.
+    /// Whether a zero or empty value is left out.
     pub(crate) omits_zero: bool,
     pub(crate) is_required: bool,
     /// Whether the field is written with its default if it is absent.
     pub(crate) emits_default: bool,
-    /// The bit of its oneof; 0 if it is in none.
+    /// The bit of the field's oneof; 0 if it is in none.
     pub(crate) oneof: u64,
-    /// Number of its oneof, counted from 1; 0 if it is in none.
+    /// The number of the field's oneof, counted from 1; 0 if it is in none.
     pub(crate) oneof_number: u32,
-    /// `,"jsonName":`, escaped.
+    /// The bytes `,"jsonName":`, escaped.
     pub(crate) key: Label,
-    /// Name as declared, for errors.
+    /// The name as declared, or the full name of an extension in brackets; for error messages.
     pub(crate) name: Box<str>,
 }
 
-/// How a field is written.
+/// The treatment of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Singular,
     Repeated,
     Map,
-    /// The options leave it out.
+    /// The options drop the field.
     Dropped,
-    /// The options hide its value.
+    /// The options redact the value.
     Redacted,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Bool,
@@ -128,18 +129,18 @@ pub(crate) enum Kind {
     Double,
     String,
     Bytes,
-    /// By name, from [`Program::enums`].
+    /// An enum written by name; the index in [`Program::enums`].
     Enum(u32),
     EnumNumber,
-    /// `google.protobuf.NullValue`.
+    /// The enum `google.protobuf.NullValue`.
     Null,
     Message(MessageIndex),
-    /// Index in [`Program::maps`].
+    /// A map entry; the index in [`Program::maps`].
     Map(u32),
 }
 
 impl Field {
-    /// The tag of one value.
+    /// Returns the tag of one value.
     #[inline(always)]
     pub(crate) fn tag(&self) -> Tag {
         Tag::new(self.number, self.wire_type)
@@ -147,32 +148,32 @@ impl Field {
 }
 
 impl Kind {
-    /// Whether values of this kind may come packed.
+    /// Whether values of this kind can be packed.
     pub(crate) fn is_packable(self) -> bool {
         !matches!(self, Self::String | Self::Bytes | Self::Message(_) | Self::Map(_))
     }
 }
 
-/// Key and value of a map field.
+/// The key and value of a map field.
 #[derive(Debug)]
 pub(crate) struct Map {
     pub(crate) key: Field,
     pub(crate) value: Field,
-    /// A value that is missing, if values are numbers, bools or enums.
+    /// The default of a missing value, if the values are numbers, bools or enums.
     pub(crate) default: u64,
 }
 
-/// An enum: number → name between quotes.
+/// An enum: number → quoted name.
 #[derive(Debug)]
 pub(crate) struct Enum {
-    /// For the numbers from 0 on; empty where there is no name.
+    /// The names of the numbers from 0 on; `None` if a number has no name.
     dense: Box<[Option<Label>]>,
-    /// For all others, sorted by number.
+    /// The names of all other numbers, sorted by number.
     sparse: Box<[(i32, Label)]>,
 }
 
 impl Message {
-    /// The index of the field with this number.
+    /// Returns the index of the field with this number.
     #[inline(always)]
     pub(crate) fn find(&self, number: u32) -> Option<u32> {
         match self.dense.get(number as usize) {
@@ -182,7 +183,8 @@ impl Message {
         }
     }
 
-    /// The index of the field that a record with this tag belongs to, if that is to be seen at once.
+    /// Returns the index of the field that a record with this tag belongs to. Returns `None` if the tag is not in the
+    /// table; the caller must then call [`Message::find`].
     #[inline(always)]
     pub(crate) fn find_tag(&self, tag: u32) -> Option<u32> {
         match self.by_tag.get(tag as usize) {
@@ -198,13 +200,13 @@ impl Message {
 }
 
 impl Enum {
-    /// The numbers that have a name, those from 0 on first.
+    /// Returns the numbers that have a name. Those in the dense table come first.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = i32> {
         let dense = self.dense.iter().zip(0..).filter_map(|(name, number)| name.as_ref().map(|_| number));
         dense.chain(self.sparse.iter().map(|(number, _)| *number))
     }
 
-    /// The name of a number, between quotes.
+    /// Returns the quoted name of a number.
     #[inline(always)]
     pub(crate) fn name(&self, number: i32) -> Option<&Label> {
         match usize::try_from(number).ok().and_then(|number| self.dense.get(number)) {

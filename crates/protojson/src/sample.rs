@@ -1,18 +1,19 @@
-//! A payload with a plausible value in every field, for examples: written straight from a program, so that groups,
-//! extensions and editions come out as the transcoder reads them.
+//! Sample payloads with a plausible value in every field. A payload is written directly from a program, so groups,
+//! extensions and editions have the form that the transcoder reads.
 
 use prost::encoding::encode_varint;
 
 use crate::program::{Enum, Field, Kind, Message, MessageIndex, Program, Shape};
 use crate::wire::{FIXED32, FIXED64, START_GROUP};
 
-/// Messages inside messages; what is optional ends here.
-const DEEPEST: usize = 12;
+/// The number of enclosing messages from which on optional messages are left out.
+const MAX_OPTIONAL_DEPTH: usize = 12;
 
 /// 2026-01-15T09:30:00Z.
 const MOMENT: u64 = 1_768_469_400;
 
-/// The payload of the program's root. A type that holds itself is followed once, and so is all beyond a depth.
+/// Returns a payload of the program's root. A type that contains itself is not nested again, and optional messages end
+/// at a depth limit.
 pub(crate) fn payload(program: &Program) -> Vec<u8> {
     let mut out = Vec::new();
     Sampler { program, within: Vec::new() }.message(0, &mut out);
@@ -21,15 +22,15 @@ pub(crate) fn payload(program: &Program) -> Vec<u8> {
 
 struct Sampler<'p> {
     program: &'p Program,
-    /// The messages around.
+    /// The enclosing messages.
     within: Vec<MessageIndex>,
 }
 
 impl Sampler<'_> {
     fn message(&mut self, index: MessageIndex, out: &mut Vec<u8>) {
         let message = &self.program.messages[index as usize];
-        // A type that cannot do without itself has no payload at all.
-        if self.within.len() > 2 * DEEPEST {
+        // A type that requires itself has no valid payload. Stop here.
+        if self.within.len() > 2 * MAX_OPTIONAL_DEPTH {
             return;
         }
         self.within.push(index);
@@ -48,7 +49,7 @@ impl Sampler<'_> {
     }
 
     fn fields(&mut self, message: &Message, out: &mut Vec<u8>) {
-        // Its items are wrapped in groups of their own; an empty one will do.
+        // The items of a MessageSet are groups of their own; an empty set is valid.
         if message.is_message_set {
             return;
         }
@@ -68,7 +69,7 @@ impl Sampler<'_> {
 
     fn has_room_for(&self, kind: Kind) -> bool {
         match kind {
-            Kind::Message(inner) => self.within.len() < DEEPEST && !self.within.contains(&inner),
+            Kind::Message(inner) => self.within.len() < MAX_OPTIONAL_DEPTH && !self.within.contains(&inner),
             Kind::Map(map) => self.has_room_for(self.program.maps[map as usize].value.kind),
             _ => true,
         }
@@ -82,7 +83,7 @@ impl Sampler<'_> {
         delimited(field.number, &entry, out);
     }
 
-    /// One record of a field.
+    /// Writes one record of a field.
     fn value(&mut self, field: &Field, name: &str, out: &mut Vec<u8>) {
         match field.kind {
             Kind::Message(inner) => {
@@ -96,7 +97,7 @@ impl Sampler<'_> {
                     delimited(field.number, &payload, out);
                 }
             }
-            Kind::String => text(field.number, &words(name), out),
+            Kind::String => text(field.number, &example_text(name), out),
             Kind::Bytes => delimited(field.number, b"example", out),
             kind => {
                 let bits = self.bits(kind, name);
@@ -110,24 +111,24 @@ impl Sampler<'_> {
         }
     }
 
-    /// A number, bool or enum value, as it is on the wire.
+    /// Returns a number, bool or enum value in its wire form.
     fn bits(&self, kind: Kind, name: &str) -> u64 {
         match kind {
             Kind::Double => fraction(name).to_bits(),
             Kind::Float => u64::from((fraction(name) as f32).to_bits()),
             Kind::Sint32 | Kind::Sint64 { .. } => 2 * number(name),
             Kind::Bool => 1,
-            Kind::Enum(index) => chosen(&self.program.enums[index as usize]),
+            Kind::Enum(index) => example_number(&self.program.enums[index as usize]),
             Kind::Null => 0,
             _ => number(name),
         }
     }
 }
 
-/// The first value that is not zero, which often says that nothing was said.
-fn chosen(known: &Enum) -> u64 {
+/// Returns the first positive enum number, because zero often means "unspecified".
+fn example_number(known: &Enum) -> u64 {
     let number = known.numbers().find(|number| *number > 0).or_else(|| known.numbers().next());
-    // Sign-extended, as enums are on the wire.
+    // On the wire, enum numbers are sign-extended.
     i64::from(number.unwrap_or_default()).cast_unsigned()
 }
 
@@ -152,8 +153,8 @@ fn fraction(name: &str) -> f64 {
     }
 }
 
-/// What a string of this name may hold.
-fn words(name: &str) -> String {
+/// Returns a plausible text for a string field with this name.
+fn example_text(name: &str) -> String {
     let name = name.trim_matches(['[', ']']);
     let name = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));

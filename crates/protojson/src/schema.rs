@@ -1,9 +1,9 @@
-//! Descriptor sets, linked: full name → message descriptor.
+//! Linked descriptor sets: full name → message descriptor.
 //!
-//! Every set is linked by itself, because teams compile on their own and their sets carry different versions of
-//! shared imports. Only the types have to agree: of a full name that several sets define, comments and source positions
-//! aside, either the definitions are the same, or one only adds to the other, and then the larger serves. The well-known
-//! types are built in; a set may carry its own copy of them.
+//! Each set is linked by itself, because teams compile independently and their sets carry different versions of shared
+//! imports. Only the types must agree. If several sets define the same full name, the definitions must be identical
+//! (ignoring comments and source positions), or one must only add to the other; the larger one then serves. The
+//! well-known types are built in, and a set can carry its own copy of them.
 
 mod changes;
 mod definition;
@@ -27,11 +27,11 @@ use editions::RawSet;
 use crate::program::{self, Program};
 use crate::{Options, Plan, PlanError, SchemaError, SchemaErrorKind};
 
-/// Linked descriptor sets. Immutable; a clone shares the same data.
+/// Linked descriptor sets. A schema is immutable; a clone shares the same data.
 #[derive(Clone)]
 pub struct Schema {
     messages: Arc<HashMap<String, Entry>>,
-    /// How many sets were joined.
+    /// The number of joined sets.
     sets: usize,
     outgrown: Arc<[Outgrown]>,
 }
@@ -50,24 +50,24 @@ pub struct DescriptorSet {
     features: Arc<Features>,
 }
 
-/// A definition that another set's outgrows.
+/// A definition that is superseded by a larger definition in another set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgrown {
     /// Full name of the message or enum.
     pub full_name: String,
-    /// The set with the smaller definition.
+    /// The name of the set with the smaller definition.
     pub set: String,
-    /// The set with the larger one, which serves.
+    /// The name of the set with the larger definition, which serves.
     pub by: String,
 }
 
-/// Collects descriptor sets; see [`Schema::builder`].
+/// A collection of descriptor sets that becomes a schema; see [`Schema::builder`].
 #[derive(Default)]
 pub struct SchemaBuilder {
     sets: Vec<DescriptorSet>,
 }
 
-// Short, for a descriptor pool prints everything that it was linked from.
+// The debug output is short because a descriptor pool prints every file that it was linked from.
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Schema").field("sets", &self.sets).field("messages", &self.messages.len()).finish()
@@ -88,31 +88,31 @@ impl fmt::Debug for DescriptorSet {
 }
 
 impl DescriptorSet {
-    /// Links a FileDescriptorSet; `name` stands for it in errors and in [`Schema::messages`].
+    /// Links a FileDescriptorSet. `name` identifies it in errors and in [`Schema::messages`].
     ///
     /// # Errors
-    /// When the bytes are no FileDescriptorSet, or one that does not link by itself.
+    /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
     pub fn link(name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
         let (pool, features) = link(name, bytes)?;
         Ok(Self { name: name.into(), pool, features: Arc::new(features) })
     }
 
-    /// The name that it was linked with.
+    /// Returns the name that the set was linked with.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many files it holds, imports included.
+    /// Returns the number of files in the set, including imports.
     pub fn files(&self) -> usize {
         self.pool.files().len()
     }
 }
 
 impl Schema {
-    /// Joins sets that are linked already.
+    /// Joins linked sets.
     ///
     /// # Errors
-    /// When two sets define the same full name, and neither definition only adds to the other.
+    /// Returns an error if two sets define the same full name and neither definition only adds to the other.
     pub fn join<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Result<Self, SchemaError> {
         let mut join = Join::default();
         for set in sets {
@@ -121,12 +121,12 @@ impl Schema {
         Ok(join.finish())
     }
 
-    /// Definitions that another set's outgrows, by name.
+    /// Returns the definitions that another set supersedes, sorted by full name.
     pub fn outgrown(&self) -> &[Outgrown] {
         &self.outgrown
     }
 
-    /// Starts an empty schema, to which sets are added one by one.
+    /// Returns a builder without sets.
     pub fn builder() -> SchemaBuilder {
         SchemaBuilder::default()
     }
@@ -134,7 +134,7 @@ impl Schema {
     /// Compiles the plan of one message type.
     ///
     /// # Errors
-    /// When no set defines `full_name` (without a leading dot).
+    /// Returns an error if no set defines `full_name` (without a leading dot).
     pub fn plan(&self, full_name: &str, options: &Options) -> Result<Plan, PlanError> {
         match self.messages.get(full_name) {
             Some(entry) => Ok(Plan::new(self, &entry.descriptor, &entry.features, options)),
@@ -142,7 +142,7 @@ impl Schema {
         }
     }
 
-    /// The program of one message type, if a set defines it.
+    /// Compiles the program of one message type, if a set defines the type.
     pub(crate) fn program(&self, full_name: &str, options: &Options) -> Option<Program> {
         let entry = self.messages.get(full_name)?;
         Some(program::compile(&entry.descriptor, &entry.features, options))
@@ -153,23 +153,23 @@ impl Schema {
         self.messages.contains_key(full_name)
     }
 
-    /// Whether a message type has a field of this name, as declared. Costs no more than a look.
+    /// Whether a message type has a field with this name, as declared. The call is cheap.
     pub fn has_field(&self, full_name: &str, name: &str) -> bool {
         self.messages.get(full_name).is_some_and(|entry| entry.descriptor.get_field_by_name(name).is_some())
     }
 
-    /// Full names of all message types with the name of the set that serves each, in no particular order. Map entries,
-    /// which are messages only on the wire, are left out.
+    /// Returns the full names of all message types, each with the name of the set that serves it, in no particular
+    /// order. Map entries are left out, because they are messages only on the wire.
     pub fn messages(&self) -> impl Iterator<Item = (&str, &str)> {
         self.messages.iter().map(|(name, entry)| (name.as_str(), &*entry.set))
     }
 }
 
 impl SchemaBuilder {
-    /// Adds one FileDescriptorSet; `name` stands for it in errors and in [`Schema::messages`].
+    /// Adds one FileDescriptorSet. `name` identifies it in errors and in [`Schema::messages`].
     ///
     /// # Errors
-    /// When the bytes are no FileDescriptorSet, or one that does not link by itself.
+    /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
     pub fn set(mut self, name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
         self.sets.push(DescriptorSet::link(name, bytes)?);
         Ok(self)
@@ -178,13 +178,13 @@ impl SchemaBuilder {
     /// Joins the sets.
     ///
     /// # Errors
-    /// As [`Schema::join`].
+    /// Returns an error in the same cases as [`Schema::join`].
     pub fn build(self) -> Result<Schema, SchemaError> {
         Schema::join(&self.sets)
     }
 }
 
-/// Sets on their way to a schema.
+/// A schema while sets are added to it.
 #[derive(Default)]
 struct Join {
     messages: HashMap<String, Entry>,
@@ -201,7 +201,7 @@ impl Join {
             let name = entry.descriptor.full_name();
             let serves = match self.messages.get(name) {
                 None => true,
-                // Every protoc brings its own.
+                // Every protoc ships its own version of the well-known types, so differences are no conflict.
                 Some(_) if name.starts_with("google.protobuf.") => false,
                 Some(first) => {
                     let (one, other) = (Definition::of_message(first), Definition::of_message(&entry));
@@ -242,7 +242,10 @@ impl Join {
     }
 }
 
-/// Which of two definitions of one name serves; says so where one outgrows the other.
+/// Compares two definitions of one name. Returns the superseded one if one definition only adds to the other.
+///
+/// # Errors
+/// Returns an error if the definitions contradict each other.
 fn choose(
     full_name: &str,
     first: &str,
@@ -303,13 +306,13 @@ fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaErr
         }
     }
     let raw = raw.encode_to_vec();
-    // Some sets that no compiler writes make prost-reflect panic. They must not end the process that loads them.
+    // Some sets that no compiler writes make prost-reflect panic. Such a set must not end the process.
     let linked = catch_unwind(AssertUnwindSafe(|| pool.decode_file_descriptor_set(raw.as_slice()).map(|()| pool)));
     match linked {
         Ok(Ok(pool)) => {
             let broken = pool.all_messages().find(|message| message.is_map_entry() && !has_key_and_value(message));
             match broken.map(|entry| entry.full_name().to_owned()) {
-                Some(name) => Err(unlinkable(format!("{name} is the entry of a map and lacks a proper key or value"))),
+                Some(name) => Err(unlinkable(format!("{name} is a map entry without a valid key or value field"))),
                 None => Ok((pool, features)),
             }
         }
@@ -317,11 +320,11 @@ fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaErr
             Some(file) => unlinkable(format!("{file}: {error}")),
             None => unlinkable(error.to_string()),
         }),
-        Err(_) => Err(unlinkable("it contradicts itself; was it written by a compiler?".to_owned())),
+        Err(_) => Err(unlinkable("the set contradicts itself; compile it again with protoc or buf".to_owned())),
     }
 }
 
-/// Whether a map entry is as compilers write it. Linking does not ask, and plans rely on it.
+/// Whether a map entry has the key and value that compilers write. Linking does not check this, and plans rely on it.
 fn has_key_and_value(entry: &MessageDescriptor) -> bool {
     let one = |number| entry.get_field(number).filter(|field| field.cardinality() != Cardinality::Repeated);
     let is_key = |kind| !matches!(kind, Kind::Double | Kind::Float | Kind::Bytes | Kind::Message(_) | Kind::Enum(_));

@@ -6,7 +6,7 @@ use prost_reflect::prost_types::{
 
 use super::*;
 
-/// A set of one file with one message `a.B` that has the string fields named.
+/// Returns a set of one file with one message `a.B` that has these string fields.
 fn set(file: &str, fields: &[&str]) -> FileDescriptorSet {
     let field = |(index, name): (usize, &&str)| FieldDescriptorProto {
         name: Some((*name).into()),
@@ -35,7 +35,7 @@ fn error_of(bytes: &[u8]) -> SchemaError {
 }
 
 #[test]
-fn a_message_is_found_by_full_name_and_names_its_set() {
+fn a_message_is_found_by_its_full_name_and_listed_with_its_set() {
     let bytes = set("a.proto", &["c"]).encode_to_vec();
     let schema = Schema::builder().set("x.binpb", &bytes).unwrap().build().unwrap();
     assert!(schema.contains("a.B"));
@@ -47,7 +47,7 @@ fn a_message_is_found_by_full_name_and_names_its_set() {
 }
 
 #[test]
-fn well_known_types_are_built_in_whether_imported_or_not() {
+fn well_known_types_are_built_in_with_or_without_an_import() {
     let mut without_import = set("a.proto", &[]);
     without_import.file[0].dependency.push("google/protobuf/timestamp.proto".into());
     let schema = Schema::builder().set("x.binpb", &without_import.encode_to_vec()).unwrap().build().unwrap();
@@ -56,7 +56,7 @@ fn well_known_types_are_built_in_whether_imported_or_not() {
 }
 
 #[test]
-fn what_is_no_descriptor_set_is_refused_by_name() {
+fn bytes_that_are_no_descriptor_set_are_refused_and_the_error_names_the_set() {
     let error = error_of(b"syntax = \"proto3\";");
     assert_eq!(error.kind(), SchemaErrorKind::Unreadable);
     assert!(error.to_string().starts_with("descriptor set x.binpb: not a compiled FileDescriptorSet"), "{error}");
@@ -64,7 +64,7 @@ fn what_is_no_descriptor_set_is_refused_by_name() {
 }
 
 #[test]
-fn a_missing_import_is_named_with_the_way_out() {
+fn the_error_for_a_missing_import_names_the_import_and_the_fix() {
     let mut incomplete = set("a.proto", &[]);
     incomplete.file[0].dependency.push("common/money.proto".into());
     let error = error_of(&incomplete.encode_to_vec());
@@ -76,23 +76,23 @@ fn a_missing_import_is_named_with_the_way_out() {
 }
 
 #[test]
-fn a_file_of_an_unknown_syntax_is_refused_by_name() {
+fn a_file_with_an_unknown_syntax_is_refused_and_the_error_names_the_file() {
     let mut unknown = set("a.proto", &[]);
     unknown.file[0].syntax = Some("proto9".into());
     let error = error_of(&unknown.encode_to_vec());
     assert_eq!(error.kind(), SchemaErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "descriptor set x.binpb: a.proto is of the unknown syntax \"proto9\"");
+    assert_eq!(error.to_string(), "descriptor set x.binpb: a.proto has the unknown syntax \"proto9\"");
 }
 
 #[test]
-fn an_edition_that_is_not_known_is_refused() {
+fn an_unknown_edition_is_refused() {
     let mut editions = set("a.proto", &[]);
     editions.file[0].syntax = Some("editions".into());
     assert_eq!(error_of(&editions.encode_to_vec()).kind(), SchemaErrorKind::Unsupported);
 }
 
 #[test]
-fn sets_that_agree_join_and_sets_that_contradict_name_both_and_the_field() {
+fn sets_that_agree_join_and_a_conflict_names_both_sets_and_the_field() {
     let one = set("a.proto", &["c", "d"]).encode_to_vec();
     let elsewhere = set("copy/of/a.proto", &["c", "d"]).encode_to_vec();
     let renamed = set("a.proto", &["c", "e"]).encode_to_vec();
@@ -107,7 +107,7 @@ fn sets_that_agree_join_and_sets_that_contradict_name_both_and_the_field() {
 }
 
 #[test]
-fn a_map_without_a_proper_key_and_value_is_refused() {
+fn a_map_entry_without_a_valid_key_and_value_is_refused() {
     let of = |number, r#type: Type, label: Label| FieldDescriptorProto {
         name: Some(format!("f{number}")),
         number: Some(number),
@@ -139,7 +139,7 @@ fn a_map_without_a_proper_key_and_value_is_refused() {
     ] {
         assert_eq!(
             error(fields).as_deref(),
-            Some("descriptor set x.binpb: a.B.CEntry is the entry of a map and lacks a proper key or value")
+            Some("descriptor set x.binpb: a.B.CEntry is a map entry without a valid key or value field")
         );
     }
 }

@@ -1,12 +1,13 @@
-//! Values noted on the way through a payload.
+//! Field values recorded while a payload is transcoded.
 
 use std::ops::Range;
 
-/// The values that the taps of a [`Plan`](crate::Plan) found in one payload, as text. Reuse one for many payloads.
+/// The values that the taps of a [`Plan`](crate::Plan) found in one payload, as text. One instance can be reused for
+/// many payloads.
 ///
-/// A value is text whatever its type: a string as it is, numbers in decimal, `true` or `false`, bytes in base64, an
-/// enum as the plan's options spell it, a `google.protobuf.Timestamp` in RFC 3339. Wrappers count as what they wrap. A
-/// field that is absent, or that has no presence and holds its default, gives nothing.
+/// Every value is text: a string as it is, a number in decimal, a bool as `true` or `false`, bytes in base64, an enum
+/// as the plan's options spell it, a `google.protobuf.Timestamp` in RFC 3339. A wrapper gives the value that it wraps.
+/// A field gives no value if it is absent, or if it has no presence and holds its default.
 #[derive(Debug, Clone, Default)]
 pub struct Taps {
     text: String,
@@ -14,13 +15,13 @@ pub struct Taps {
 }
 
 impl Taps {
-    /// An empty set of values.
+    /// Returns an instance without values.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The value of the tap with this index (taps are numbered in the order of
-    /// [`Plan::with_tap`](crate::Plan::with_tap)), if the payload had one.
+    /// Returns the value of the tap with this index, if the payload has one. Taps are numbered in the order of the
+    /// calls of [`Plan::with_tap`](crate::Plan::with_tap).
     pub fn get(&self, tap: usize) -> Option<&str> {
         self.text.get(self.values.get(tap)?.clone()?)
     }
@@ -42,17 +43,17 @@ impl Taps {
     }
 }
 
-/// The taps of one message, and of the messages inside it.
+/// The taps of one message and of the messages inside it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
-    /// Fields whose value is noted, by index, with the number of the tap.
+    /// The tapped fields, as pairs of field index and tap number.
     pub(crate) leaves: Vec<(u32, usize)>,
-    /// Fields that hold a message with taps.
+    /// The fields that hold a message with taps inside, by field index.
     pub(crate) inner: Vec<(u32, Node)>,
 }
 
 impl Node {
-    /// Adds a tap under a path of field indices.
+    /// Adds a tap at a path of field indices.
     pub(crate) fn add(&mut self, path: &[u32], tap: usize) {
         match path {
             [] => {}
@@ -71,12 +72,12 @@ impl Node {
         self.inner.iter().find(|(known, _)| *known == field).map(|(_, node)| node)
     }
 
-    /// Whether there is a tap on this field or inside it.
+    /// Whether a tap is on this field or inside it.
     pub(crate) fn touches(&self, field: u32) -> bool {
         self.leaves.iter().any(|(known, _)| *known == field) || self.inside(field).is_some()
     }
 
-    /// Forgets what was noted here and inside.
+    /// Removes the values of the taps of this message and of the messages inside it.
     pub(crate) fn unset(&self, taps: &mut Taps) {
         for (_, tap) in &self.leaves {
             taps.unset(*tap);

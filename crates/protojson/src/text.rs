@@ -1,4 +1,4 @@
-//! JSON text: strings, integers, floating point, time, bytes.
+//! JSON text for strings, integers, floating point, time and bytes.
 
 mod float;
 mod integer;
@@ -14,7 +14,7 @@ pub(crate) use time::{fraction, timestamp};
 
 use crate::output::Output;
 
-/// Appends bytes in base64 with padding, with quotes.
+/// Appends bytes in base64 with padding, between quotes.
 #[inline]
 pub(crate) fn base64(out: &mut Output, bytes: &[u8], url_safe: bool) {
     let encoding = if url_safe { &URL_SAFE } else { &STANDARD };
@@ -24,7 +24,8 @@ pub(crate) fn base64(out: &mut Output, bytes: &[u8], url_safe: bool) {
         let _ = encoding.encode(bytes, inner.as_out());
         return out.advance(len);
     }
-    // To make room would be to write it twice.
+    // The room is too small. Growing it first would write these bytes twice, so the encoder appends to the vector
+    // instead.
     out.push(b'"');
     out.with_vec(|out| encoding.encode_append(bytes, out));
     out.push(b'"');

@@ -1,11 +1,11 @@
-//! The wire format, read forward: tags, varints, fixed-width values, lengths, and skipping what is not wanted.
+//! The forward reader of the wire format: tags, varints, fixed-width values, lengths, and skipping of unused values.
 //!
-//! A [`Cursor`] reads a slice that ends where the message ends, so every bound is the slice's own. Positions count
-//! from the start of the payload, which is what error messages show.
+//! A [`Cursor`] ends at the end of its message, which bounds every read. Positions count from the start of the payload,
+//! as error messages show them.
 
 use crate::error::Failure;
 
-/// Wire types (<https://protobuf.dev/programming-guides/encoding/#structure>).
+/// The wire types (<https://protobuf.dev/programming-guides/encoding/#structure>).
 pub(crate) const VARINT: u8 = 0;
 pub(crate) const FIXED64: u8 = 1;
 pub(crate) const LENGTH_DELIMITED: u8 = 2;
@@ -13,22 +13,23 @@ pub(crate) const START_GROUP: u8 = 3;
 pub(crate) const END_GROUP: u8 = 4;
 pub(crate) const FIXED32: u8 = 5;
 
-/// Levels of nested messages and groups beyond which a payload is refused; what the other implementations use.
+/// The maximum depth of nested messages and groups; deeper payloads are refused. Other implementations use the same
+/// limit.
 pub(crate) const MAX_DEPTH: usize = 100;
 
-/// A place in a payload, and where the message around it ends.
+/// A position in a payload, and the end of the message around it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cursor<'w> {
-    /// The whole payload, so that what is copied in chunks may reach over the message's end.
+    /// The whole payload, so that a copy of a fixed-size chunk can read past the end of the message.
     pub(crate) bytes: &'w [u8],
     pub(crate) at: usize,
-    /// Where the message ends.
+    /// The end of the message.
     pub(crate) end: usize,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Box<Failure>>;
 
-/// Field number and wire type.
+/// A field number with a wire type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tag(pub(crate) u32);
 
@@ -54,7 +55,7 @@ impl<'w> Cursor<'w> {
         Self { bytes, at: 0, end: bytes.len() }
     }
 
-    /// Goes on at a place in a payload.
+    /// Starts at a position in a payload.
     pub(crate) fn from(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at, end: bytes.len() }
     }
@@ -68,14 +69,15 @@ impl<'w> Cursor<'w> {
     pub(crate) fn tag(&mut self) -> Result<Tag> {
         let start = self.at;
         let value = self.varint()?;
-        // Also refuses the wire types 6 and 7, which do not exist.
+        // The check also refuses the wire types 6 and 7, which do not exist.
         if value < 8 || value > u64::from(u32::MAX) || value & 7 > 5 {
             return Err(bad_tag(start, value));
         }
         Ok(Tag(value as u32))
     }
 
-    /// The next tag if it is one of one or two bytes; it still has to be checked, and the cursor set behind it.
+    /// Returns the next tag and the position behind it, if the tag has one or two bytes. The caller must check the tag
+    /// and move the cursor.
     #[inline(always)]
     pub(crate) fn short_tag(&self) -> Option<(u32, usize)> {
         match self.bytes.get(self.at..)? {
@@ -87,13 +89,13 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    /// Where the value stands, if this is the next tag.
+    /// Returns the position of the value, if this is the next tag.
     #[inline(always)]
     pub(crate) fn behind(mut self, tag: Tag) -> Option<Self> {
         self.eat(tag).then_some(self)
     }
 
-    /// Where a value of this wire type ends, unless it is a group or broken.
+    /// Returns the position behind a value of this wire type. Returns `None` for a group or a malformed value.
     #[inline(always)]
     pub(crate) fn behind_value(mut self, wire_type: u8) -> Option<Self> {
         match wire_type {
@@ -106,11 +108,11 @@ impl<'w> Cursor<'w> {
         Some(self)
     }
 
-    /// Steps over the next tag if it is this one.
+    /// Moves behind the next tag, if it is this one.
     #[inline(always)]
     pub(crate) fn eat(&mut self, tag: Tag) -> bool {
         let mut ahead = *self;
-        // Tags of one and two bytes cover the field numbers up to 2047.
+        // Tags of at most two bytes cover the field numbers up to 2047.
         if tag.0 < 0x80 {
             if ahead.at < ahead.end && ahead.bytes.get(ahead.at).is_some_and(|byte| u32::from(*byte) == tag.0) {
                 self.at += 1;
@@ -136,12 +138,12 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    /// As [`Cursor::varint`], and best where most are longer than one byte.
+    /// Reads a varint like [`Cursor::varint`], but is faster if most varints are longer than one byte.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn long_varint(&mut self) -> Result<u64> {
         if let Some(bytes) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
             let bytes = u64::from_le_bytes(*bytes);
-            // The first byte that ends a varint, as the highest bit of that byte.
+            // The highest bit of the first byte that ends a varint.
             let stop = !bytes & 0x8080_8080_8080_8080;
             let length = stop.trailing_zeros() as usize / 8 + 1;
             if stop != 0 && length <= self.end - self.at {
@@ -176,7 +178,7 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    /// The length-delimited value that starts here, as a cursor of its own; this one goes on behind it.
+    /// Returns a cursor over the length-delimited value that starts here, and moves this cursor behind the value.
     #[inline(always)]
     pub(crate) fn delimited(&mut self) -> Result<Cursor<'w>> {
         let start = self.at;
@@ -190,13 +192,13 @@ impl<'w> Cursor<'w> {
         Ok(inner)
     }
 
-    /// What is left, as bytes.
+    /// Returns the remaining bytes.
     #[inline(always)]
     pub(crate) fn rest(&self) -> &'w [u8] {
         &self.bytes[self.at..self.end]
     }
 
-    /// Steps over a value that follows a tag.
+    /// Moves behind a value whose tag was already read.
     #[inline(always)]
     pub(crate) fn skip(&mut self, tag: Tag, depth: usize) -> Result<()> {
         match tag.wire_type() {
@@ -214,8 +216,8 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    /// The group that starts here, its start tag read already, in a message at this depth; as a cursor of its own
-    /// without the end tag. This one goes on behind it.
+    /// Returns a cursor over the group that starts here, without its end tag, and moves this cursor behind the end tag.
+    /// The start tag was already read; `depth` is the depth of the message around the group.
     #[inline(never)]
     pub(crate) fn group(&mut self, number: u32, depth: usize) -> Result<Cursor<'w>> {
         let start = self.at;
@@ -258,7 +260,7 @@ impl<'w> Cursor<'w> {
     }
 }
 
-/// A varint near the end of a payload, or a long or broken one: its value, and where it ends.
+/// Reads a varint that is near the end of a payload, long or malformed. Returns its value and the position behind it.
 #[cold]
 #[inline(never)]
 fn slow_varint(rest: &[u8], at: usize) -> Result<(u64, usize)> {
@@ -277,7 +279,7 @@ fn slow_varint(rest: &[u8], at: usize) -> Result<(u64, usize)> {
     Err(Failure::malformed(at, message))
 }
 
-/// Joins the lower seven bits of eight bytes.
+/// Joins the lower seven bits of each of the eight bytes.
 #[inline(always)]
 fn join(bytes: u64) -> u64 {
     let pairs = (bytes & 0x007f_007f_007f_007f) | ((bytes & 0x7f00_7f00_7f00_7f00) >> 1);
@@ -294,12 +296,12 @@ fn bad_tag(at: usize, value: u64) -> Box<Failure> {
         } else if value > u64::from(u32::MAX) {
             "field number is too large"
         } else {
-            "there is no such wire type"
+            "unknown wire type"
         },
     )
 }
 
 #[cold]
 fn past_the_end(at: usize, length: u64, left: usize) -> Box<Failure> {
-    Failure::malformed(at, format!("length {length} runs past the end, {left} bytes are left"))
+    Failure::malformed(at, format!("length {length} runs past the end; the rest has {left} bytes"))
 }

@@ -1,7 +1,7 @@
-//! With a reused buffer, payloads in order are transcoded without asking for memory.
+//! With a reused buffer, transcoding a payload whose fields are in order allocates no memory.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
-#![allow(unsafe_code, reason = "a global allocator that counts is unsafe to declare")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+#![allow(unsafe_code, reason = "declaring a counting global allocator requires unsafe code")]
 
 use prost::Message as _;
 use protojson::{Options, Plan, Schema, Taps};
@@ -18,7 +18,7 @@ use wire::Wire;
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
 
-/// How often memory is asked for in a run after the first one, which may fill what is reused.
+/// Returns the number of allocations in a second run. The first run can allocate the memory that is reused.
 fn requests_of(mut run: impl FnMut()) -> usize {
     run();
     let before = memory::requests();
@@ -49,7 +49,7 @@ fn check(plan: &Plan, wire: &Wire) {
 }
 
 #[test]
-fn scalars_strings_and_bytes() {
+fn scalars_strings_and_bytes_allocate_nothing() {
     let wire = Wire::new()
         .double(1, 1.5e300)
         .float(2, f32::NAN)
@@ -65,21 +65,21 @@ fn scalars_strings_and_bytes() {
 }
 
 #[test]
-fn nested_messages_and_lists() {
+fn nested_messages_and_lists_allocate_nothing() {
     let inner = Wire::new().packed(1, &[1, 2, 3]).string(2, "a").string(2, "b").packed(4, &[0, 1, 99]);
     let wire = (0..40).fold(inner, |wire, _| Wire::new().packed(1, &[1]).message(3, wire));
     check(&plan("cases.v1.Lists"), &wire.message(9, Wire::new().varint(1, 1).varint(2, 5)));
 }
 
 #[test]
-fn maps_whether_their_entries_are_sorted_or_not() {
+fn sorted_and_unsorted_maps_allocate_nothing() {
     let entry = |key: &str| Wire::new().string(1, key).string(2, "value");
     check(&plan("cases.v1.Maps"), &["a", "b", "c"].iter().fold(Wire::new(), |wire, key| wire.message(12, entry(key))));
     check(&plan("cases.v1.Maps"), &["c", "a", "b"].iter().fold(Wire::new(), |wire, key| wire.message(12, entry(key))));
 }
 
 #[test]
-fn well_known_types() {
+fn well_known_types_allocate_nothing() {
     let value = |value| Wire::new().message(2, Wire::new().double(2, value));
     let wire = Wire::new()
         .message(1, Wire::new().varint(1, 1_767_323_045).varint(2, 600_000_000))
@@ -93,13 +93,13 @@ fn well_known_types() {
 }
 
 #[test]
-fn groups_and_extensions() {
+fn groups_and_extensions_allocate_nothing() {
     let wire = Wire::new().group(5, Wire::new().varint(1, 1).string(2, "x")).string(100, "label");
     check(&plan("cases.v2.Legacy"), &wire);
 }
 
 #[test]
-fn taps() {
+fn taps_allocate_nothing() {
     let plan = ["number", "text", "inner.text", "inner.inner.number", "b"]
         .iter()
         .fold(plan("cases.v1.Presence"), |plan, path| plan.with_tap(path).unwrap());
@@ -113,9 +113,9 @@ fn taps() {
 }
 
 #[test]
-fn the_corpus() {
+fn the_corpus_in_order_allocates_nothing() {
     let schema = Schema::builder().set("corpus.binpb", corpus::DESCRIPTOR_SET).unwrap().build().unwrap();
-    // What is shuffled is sorted, which may take memory.
+    // Shuffled payloads are excluded, because sorting their records can allocate.
     for set in corpus::sets().iter().filter(|set| !set.name.ends_with("shuf")) {
         let plan = schema.plan(set.message_type, &Options::default()).unwrap();
         for payload in &set.payloads {

@@ -1,6 +1,6 @@
-//! Several sets that define one name, and what changes between two schemas for those who read the JSON.
+//! Checks several sets that define the same name, and the changes between two schemas that break consumers of the JSON.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "support/source.rs"]
 mod source;
@@ -14,12 +14,12 @@ fn join(sets: &[(&str, &str)]) -> Result<Schema, SchemaError> {
     Schema::join(&sets)
 }
 
-const SMALL: &str = "message Money { string currency = 1; } enum Colour { RED = 0; }";
+const SMALL: &str = "message Money { string currency = 1; } enum Color { RED = 0; }";
 const LARGE: &str = "message Money { string currency = 1; int64 units = 2; oneof x { bool y = 3; } }
-                     enum Colour { RED = 0; BLUE = 1; }";
+                     enum Color { RED = 0; BLUE = 1; }";
 
 #[test]
-fn where_one_only_adds_to_the_other_the_larger_serves_whichever_comes_first() {
+fn the_larger_of_two_compatible_definitions_serves_in_either_order() {
     for sets in [[("small", SMALL), ("large", LARGE)], [("large", LARGE), ("small", SMALL)]] {
         let schema = join(&sets).unwrap();
         let mut json = Vec::new();
@@ -28,29 +28,29 @@ fn where_one_only_adds_to_the_other_the_larger_serves_whichever_comes_first() {
         assert_eq!(json, br#"{"currency":"EUR","units":"5"}"#);
         let outgrown: Vec<String> =
             schema.outgrown().iter().map(|o| format!("{} of {} by {}", o.full_name, o.set, o.by)).collect();
-        assert_eq!(outgrown, ["t.Colour of small by large", "t.Money of small by large"]);
+        assert_eq!(outgrown, ["t.Color of small by large", "t.Money of small by large"]);
     }
 }
 
 #[test]
-fn the_same_definition_in_two_sets_is_one() {
+fn identical_definitions_in_two_sets_count_as_one() {
     assert_eq!(join(&[("one", SMALL), ("other", SMALL)]).unwrap().outgrown(), []);
 }
 
 #[test]
-fn sets_that_contradict_each_other_are_refused_with_both_names_and_the_element() {
+fn sets_that_contradict_each_other_are_refused_and_the_error_names_both_and_the_element() {
     for (other, element) in [
         ("message Money { int32 currency = 1; }", "field currency"),
         ("message Money { string currency = 2; string more = 3; }", "field currency"),
         ("message Money { string code = 1; }", "field currency"),
-        ("enum Colour { RED = 0; GREEN = 2; } message Money { string currency = 1 [deprecated = true]; }", "currency"),
-        ("enum Colour { ROT = 0; }", "value RED"),
+        ("enum Color { RED = 0; GREEN = 2; } message Money { string currency = 1 [deprecated = true]; }", "currency"),
+        ("enum Color { ROT = 0; }", "value RED"),
     ] {
         let error = join(&[("one", SMALL), ("two", other)]).unwrap_err();
         assert_eq!((error.set(), error.other()), ("two", Some("one")), "{other}");
         assert!(error.to_string().contains(element), "{error}");
     }
-    // Each adds something of its own.
+    // Each set adds a different field.
     let (one, two) = ("message M { int32 a = 1; int32 b = 2; }", "message M { int32 a = 1; int32 c = 3; }");
     assert!(join(&[("one", one), ("two", two)]).is_err());
 }
@@ -63,17 +63,17 @@ fn check(before: &str, now: &str, expected: &[&str]) {
 }
 
 #[test]
-fn what_is_added_breaks_nobody() {
+fn additions_are_no_breaking_changes() {
     check(SMALL, LARGE, &[]);
     check("message M { int32 a = 1; }", "message M { int32 a = 1; } message N {}", &[]);
     check("message M { int32 a = 1; }", "message M { optional int32 a = 1; reserved 5; }", &[]);
 }
 
 #[test]
-fn each_rule_names_type_element_and_what_became_of_it() {
+fn each_breaking_change_names_the_type_the_element_and_the_change() {
     for (before, now, expected) in [
-        ("message M { int32 a = 1; }", "", "t.M: the message type is gone (message_removed)"),
-        ("message M { int32 a = 1; }", "message M {}", "t.M.a: field 1 is gone (field_removed)"),
+        ("message M { int32 a = 1; }", "", "t.M: the message type was removed (message_removed)"),
+        ("message M { int32 a = 1; }", "message M {}", "t.M.a: field 1 was removed (field_removed)"),
         (
             "message M { int32 a_b = 1; }",
             "message M { int32 a_c = 1; }",
@@ -109,7 +109,7 @@ fn each_rule_names_type_element_and_what_became_of_it() {
         (
             "message M { map<string, E> a = 1; } enum E { X = 0; Y = 1; }",
             "message M { map<string, E> a = 1; } enum E { X = 0; }",
-            "t.M.a: value Y of t.E is gone; 1 shows (enum_value_removed)",
+            "t.M.a: value Y of t.E was removed; the JSON now shows 1 (enum_value_removed)",
         ),
     ] {
         check(before, now, &[expected]);

@@ -1,8 +1,8 @@
-//! Random schemas and payloads against a second implementation, against themselves in another order, and against the JSON
-//! Schema of their type.
+//! Checks random schemas and payloads against a second implementation, against reordered payloads of the same message,
+//! and against the JSON Schema of their type.
 //!
-//! `PROTOJSON_SEED` chooses the first seed and `PROTOJSON_CASES` how many schemas; a failure names the seed of its own.
-//! The example `soak` runs the same without end in sight.
+//! `PROTOJSON_SEED` sets the first seed and `PROTOJSON_CASES` the number of schemas. A failure names its own seed. The
+//! example `soak` runs the same trials for any number of payloads.
 
 #[path = "support/judge.rs"]
 mod judge;
@@ -16,11 +16,11 @@ use support::random::Random;
 use support::schema::{Field, Kind, Role, Schema, Type};
 use support::{encode, message, trial};
 
-/// Seeds that once found something. What they found is also among the named cases, which stay when the generator changes
-/// and a seed comes to mean something else.
+/// Seeds that found a bug in the past. The named cases cover the same bugs, because a change of the generator gives
+/// these seeds another meaning.
 const REGRESSIONS: &[u64] = &[
-    // A field that is hidden and comes twice, the second time with zero.
-    966, // A value in a map in two parts, the first cut off inside a record.
+    // A redacted field repeats, and its second value is zero.
+    966, // A map value comes in two parts, and the first part is truncated inside a record.
     2_002_485,
 ];
 
@@ -34,7 +34,7 @@ fn from_environment(name: &str, default: u64) -> u64 {
 fn run(seed: u64) -> trial::Counts {
     let judges = |schema: &protojson::Schema, message_type: &str, options: &protojson::Options| -> trial::Judge {
         let judge = Judge::new(schema, message_type, options);
-        // Mutants are many, and two payloads have about all that there is to mutate.
+        // A JSON document has many mutants, and two documents per type already cover almost all kinds.
         let tried = Cell::new(0);
         Box::new(move |json| {
             judge.accepts(json)?;
@@ -49,7 +49,7 @@ fn run(seed: u64) -> trial::Counts {
 }
 
 #[test]
-fn random_payloads_mean_the_same_here_and_elsewhere_and_in_any_order() {
+fn random_payloads_agree_with_the_oracle_in_any_order() {
     let first = from_environment("PROTOJSON_SEED", 1);
     let cases = from_environment("PROTOJSON_CASES", 400);
     let mut counts = trial::Counts::default();
@@ -61,15 +61,15 @@ fn random_payloads_mean_the_same_here_and_elsewhere_and_in_any_order() {
 }
 
 #[test]
-fn seeds_that_once_found_something_stay_quiet() {
+fn seeds_that_found_a_bug_find_none_now() {
     for seed in REGRESSIONS {
         run(*seed);
     }
 }
 
-/// `T0 { required T0 f1 = 1; … map<int32, T0> f11 = 11; … oneof { T0 f21 = 21; … } repeated T0 f31 = 31; … }`, with so many
-/// required fields.
-fn schema_of_itself(required: u32) -> Schema {
+/// Returns the schema `T0 { required T0 f1 = 1; … map<int32, T0> f11 = 11; … oneof { T0 f21 = 21; … } repeated T0 f31 =
+/// 31; … }` with this number of required fields.
+fn recursive_schema(required: u32) -> Schema {
     let field = |number, role, oneof| Field {
         number,
         name: format!("f{number}"),
@@ -93,9 +93,9 @@ fn schema_of_itself(required: u32) -> Schema {
 }
 
 #[test]
-fn drawing_messages_that_hold_or_need_themselves_comes_to_an_end() {
+fn drawing_messages_of_a_recursive_type_ends() {
     for (required, seed) in [0, 1, 4].into_iter().flat_map(|required| (0..100).map(move |seed| (required, seed))) {
-        let schema = schema_of_itself(required);
+        let schema = recursive_schema(required);
         let mut random = Random::seeded(seed);
         let message = message::root(&schema, &mut random);
         assert_eq!(message.lacks_required(&schema), required > 0);

@@ -1,10 +1,10 @@
-//! Payloads and schemas made to hurt: they cost time and memory in proportion to their size.
+//! Payloads and schemas that are built to be expensive must cost time and memory in proportion to their size.
 //!
-//! Time is only compared with the time of a smaller payload of the same make: four times the size may not take much
-//! more than four times as long, and sixteen times would be quadratic.
+//! Time is only compared with the time of a smaller payload of the same structure. If the size grows by four, the time
+//! must grow by less than eight. Quadratic cost would make it grow by sixteen.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
-#![allow(unsafe_code, reason = "a global allocator that counts is unsafe to declare")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+#![allow(unsafe_code, reason = "declaring a counting global allocator requires unsafe code")]
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -44,24 +44,24 @@ fn time(plan: &Plan, wire: &Wire) -> Duration {
     let run = |_| {
         json.clear();
         let start = processor_time();
-        // Whether it is refused is not what counts here.
+        // Only the time counts here, not whether the payload is refused.
         let _ = plan.transcode(&wire.0, &mut json);
         processor_time() - start
     };
     (0..3).map(run).min().unwrap()
 }
 
-/// The time that this thread has had a processor: what else runs does not count.
+/// Returns the processor time of this thread, which does not depend on the load of the machine.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap()
 }
 
-/// Asserts that payloads of this make, which is given a number that their size is in proportion to, cost time in
-/// proportion to their size and not much memory beyond it.
+/// Asserts that payloads of this structure cost time in proportion to their size, and little memory beyond it. `make`
+/// gets a number that the size of the payload is proportional to.
 #[track_caller]
 fn check_growth(message_type: &str, size: usize, make: impl Fn(usize) -> Wire) {
-    // The index of a message in disorder takes sixteen bytes for a record, which may have two.
+    // The index of a message with records out of order takes 16 bytes per record, and a record can have 2 bytes.
     check_growth_of(&plan(message_type), size, 24, make);
 }
 
@@ -70,7 +70,7 @@ fn check_growth_of(plan: &Plan, size: usize, memory_factor: usize, make: impl Fn
     let (small, large) = (make(size), make(4 * size));
     let growth = large.0.len() as f64 / small.0.len() as f64;
     assert!((3.5..4.5).contains(&growth), "the payload grows by {growth}");
-    // What else runs has its share of the caches all the same, so what counts is the best of each.
+    // Other processes still compete for the caches, so the best time of each payload counts.
     let (mut best_small, mut best_large) = (Duration::MAX, Duration::MAX);
     for _ in 0..40 {
         best_small = best_small.min(time(plan, &small));
@@ -79,17 +79,20 @@ fn check_growth_of(plan: &Plan, size: usize, memory_factor: usize, make: impl Fn
             break;
         }
     }
-    assert!(best_large < 8 * best_small, "four times the size takes {best_large:?} instead of {best_small:?}");
+    assert!(
+        best_large < 8 * best_small,
+        "four times the size takes {best_large:?}; the smaller payload takes {best_small:?}"
+    );
     let (json, peak) = memory::peak_of(|| {
         let mut json = Vec::new();
         plan.transcode(&large.0, &mut json).map(|()| json.len())
     });
     let (payload, json) = (large.0.len(), json.unwrap_or(0));
     let allowed = 64 * 1024 + memory_factor * payload + 3 * json;
-    assert!(peak < allowed, "{peak} bytes of memory for {payload} bytes of payload and {json} of JSON");
+    assert!(peak < allowed, "{payload} bytes of payload and {json} bytes of JSON used {peak} bytes of memory");
 }
 
-/// `inside` within so many levels of `wrap`.
+/// Wraps `inside` in `levels` levels of `wrap`.
 fn nest(levels: usize, inside: Wire, wrap: impl Fn(Wire) -> Wire) -> Wire {
     (0..levels).fold(inside, |wire, _| wrap(wire))
 }
@@ -98,25 +101,25 @@ fn repeat(count: usize, record: impl Fn(usize) -> Wire) -> Wire {
     (0..count).fold(Wire::new(), |wire, index| wire.raw(&record(index).0))
 }
 
-/// An order that no field or key is in.
+/// Returns an index in an order that neither fields nor keys have.
 fn shuffled(index: usize, count: usize) -> usize {
     index * 7919 % count
 }
 
 #[test]
-fn sixty_four_mebibytes_of_groups_that_open_are_refused_at_once() {
+fn sixty_four_mebibytes_of_start_group_tags_are_refused_at_once() {
     assert_eq!(refusal(DEEP, &vec![99 << 3 & 0x7f | 3; 64 * MIB]), ErrorKind::TooDeep);
     assert_eq!(refusal("cases.v2.Legacy", &vec![5 << 3 | 3; 64 * MIB]), ErrorKind::TooDeep);
 }
 
 #[test]
-fn many_small_groups() {
+fn many_small_groups_cost_linear_time() {
     check_growth(DEEP, 64 * 1024, |size| repeat(size, |_| Wire::new().group(9, Wire::new())));
     check_growth("cases.v2.Legacy", 32 * 1024, |size| repeat(size, |_| Wire::new().group(6, Wire::new())));
 }
 
 #[test]
-fn lengths_near_the_end_of_64_bits() {
+fn lengths_near_64_bits_are_refused_without_allocating() {
     for length in [u64::MAX, u64::MAX - 9, 1 << 63, u64::from(u32::MAX)] {
         for number in [1, 3, 4, 5, 6, 7, 99] {
             let mut wire = Wire::new().tag(number, 2);
@@ -130,7 +133,7 @@ fn lengths_near_the_end_of_64_bits() {
 }
 
 #[test]
-fn ten_thousand_entries_of_one_key() {
+fn ten_thousand_entries_with_one_key_cost_linear_time() {
     let entry = |index: usize| Wire::new().message(1, Wire::new().varint(1, 7).varint(2, index as u64));
     let mut json = Vec::new();
     plan("cases.v1.Maps").transcode(&repeat(10_000, entry).0, &mut json).unwrap();
@@ -139,7 +142,7 @@ fn ten_thousand_entries_of_one_key() {
 }
 
 #[test]
-fn a_hundred_thousand_shuffled_keys() {
+fn shuffled_map_keys_cost_linear_time() {
     check_growth("cases.v1.Maps", 25_000, |size| {
         repeat(size, |index| Wire::new().message(4, Wire::new().varint(1, 1 << 30 | shuffled(index, size) as u64)))
     });
@@ -151,7 +154,7 @@ fn a_hundred_thousand_shuffled_keys() {
 }
 
 #[test]
-fn entries_of_a_map_between_other_fields() {
+fn map_entries_between_other_fields_cost_linear_time() {
     check_growth("cases.v1.Maps", 10_000, |size| {
         repeat(size, |index| {
             Wire::new()
@@ -162,54 +165,54 @@ fn entries_of_a_map_between_other_fields() {
 }
 
 #[test]
-fn fields_that_take_turns() {
+fn alternating_repeated_fields_cost_linear_time() {
     check_growth("cases.v1.Lists", 20_000, |size| {
         repeat(size, |_| Wire::new().varint(1, 1).string(2, "x").message(3, Wire::new()))
     });
 }
 
 #[test]
-fn members_of_a_oneof_that_take_turns() {
+fn alternating_oneof_members_cost_linear_time() {
     check_growth("cases.v1.Presence", 20_000, |size| {
         repeat(size, |_| Wire::new().varint(8, 1).message(10, Wire::new().varint(1, 1)))
     });
 }
 
 #[test]
-fn one_message_in_many_parts() {
+fn a_message_in_many_parts_costs_linear_time() {
     check_growth(DEEP, 20_000, |size| repeat(size, |_| Wire::new().message(1, Wire::new().varint(2, 1))));
     check_growth("cases.v2.Legacy", 20_000, |size| repeat(size, |_| Wire::new().group(5, Wire::new().varint(1, 1))));
 }
 
-/// Ninety levels, and at the bottom as much as asked for.
+/// Returns the innermost message; its size is proportional to `size`.
 fn bottom(size: usize) -> Wire {
     repeat(size, |_| Wire::new().message(3, Wire::new().varint(2, 1)))
 }
 
 #[test]
-fn disorder_at_every_level() {
+fn disorder_at_every_level_costs_linear_time() {
     check_growth(DEEP, 4_000, |size| nest(90, bottom(size), |wire| Wire::new().message(3, wire).varint(2, 1)));
     check_growth(DEEP, 4_000, |size| nest(90, bottom(size), |wire| Wire::new().varint(2, 1).message(1, wire)));
 }
 
 #[test]
-fn disorder_at_every_level_costs_a_constant_factor_not_one_for_each_level() {
+fn disorder_at_every_level_costs_one_constant_factor_in_total() {
     let plan = plan(DEEP);
     let tidy = nest(90, bottom(40_000), |wire| Wire::new().varint(2, 1).message(3, wire));
     let untidy = nest(90, bottom(40_000), |wire| Wire::new().message(3, wire).varint(2, 1));
     let ratio = || time(&plan, &untidy).as_secs_f64() / time(&plan, &tidy).as_secs_f64();
     let best = (0..16).map(|_| ratio()).find(|ratio| *ratio < 12.0);
-    assert!(best.is_some(), "disorder takes {} times as long", ratio());
+    assert!(best.is_some(), "the payload in disorder takes {} times as long as the one in order", ratio());
 }
 
 #[test]
-fn parts_at_every_level() {
+fn parts_at_every_level_cost_linear_time() {
     check_growth(DEEP, 2_000, |size| {
         nest(90, bottom(size), |wire| Wire::new().message(1, Wire::new()).message(1, wire))
     });
 }
 
-/// A schema of the edition 2023 in which every message is a group: `G { G child = 1; int32 level = 2; }`.
+/// Returns the plan of an edition 2023 schema in which every message is a group: `G { G child = 1; int32 level = 2; }`.
 fn groups() -> Plan {
     let field = |name: &str, number, kind| Wire::new().string(1, name).varint(3, number).varint(4, 1).varint(5, kind);
     let message =
@@ -220,7 +223,7 @@ fn groups() -> Plan {
 }
 
 #[test]
-fn groups_in_disorder_at_every_level() {
+fn groups_in_disorder_at_every_level_cost_linear_time() {
     let bottom = |size| repeat(size, |_| Wire::new().varint(9, 1));
     check_growth_of(&groups(), 8_000, 24, |size| {
         nest(90, bottom(size), |wire| Wire::new().varint(2, 1).group(1, wire))
@@ -228,7 +231,7 @@ fn groups_in_disorder_at_every_level() {
 }
 
 #[test]
-fn groups_in_parts_at_every_level() {
+fn groups_in_parts_at_every_level_cost_linear_time() {
     let bottom = |size| repeat(size, |_| Wire::new().varint(9, 1));
     check_growth_of(&groups(), 8_000, 24, |size| {
         nest(90, bottom(size), |wire| Wire::new().group(1, Wire::new()).group(1, wire))
@@ -236,7 +239,7 @@ fn groups_in_parts_at_every_level() {
 }
 
 #[test]
-fn maps_in_disorder_at_every_level() {
+fn maps_in_disorder_at_every_level_cost_linear_time() {
     check_growth(DEEP, 4_000, |size| {
         nest(90, bottom(size), |wire| {
             let entry = |key, value| Wire::new().message(4, Wire::new().string(1, key).message(2, value));
@@ -246,9 +249,9 @@ fn maps_in_disorder_at_every_level() {
 }
 
 #[test]
-fn values_in_parts_at_every_level() {
+fn values_in_parts_at_every_level_cost_linear_time() {
     let bottom = |size| repeat(size, |_| Wire::new().message(1, Wire::new().varint(4, 1)));
-    // Parts of the well-known types are copied to be joined, so each level may hold a copy of what is in it.
+    // The parts of a well-known type are joined in a copy, so each level can hold a copy of its contents.
     check_growth_of(&plan("google.protobuf.ListValue"), 4_000, 64, |size| {
         nest(40, bottom(size), |wire| {
             Wire::new().message(1, Wire::new().varint(4, 1).message(6, Wire::new()).message(6, wire))
@@ -257,7 +260,7 @@ fn values_in_parts_at_every_level() {
 }
 
 #[test]
-fn replaced_values_at_every_level() {
+fn replaced_values_at_every_level_cost_linear_time() {
     let bottom = |size| repeat(size, |_| Wire::new().message(1, Wire::new().varint(4, 1)));
     check_growth("google.protobuf.ListValue", 4_000, |size| {
         nest(40, bottom(size), |wire| Wire::new().message(1, Wire::new().message(6, wire).varint(4, 1)))
@@ -265,7 +268,7 @@ fn replaced_values_at_every_level() {
 }
 
 #[test]
-fn an_any_in_an_any_in_an_any() {
+fn nested_anys_are_refused_beyond_the_depth_limit_and_cost_linear_time() {
     let wrap = |wire| Wire::new().string(1, "t/google.protobuf.Any").message(2, wire);
     assert_eq!(refusal("google.protobuf.Any", &nest(5_000, Wire::new(), wrap).0), ErrorKind::TooDeep);
     let reversed = |wire| Wire::new().message(2, wire).string(1, "t/google.protobuf.Any");
@@ -275,7 +278,7 @@ fn an_any_in_an_any_in_an_any() {
 }
 
 #[test]
-fn what_fails_late_is_not_tried_at_every_level_again() {
+fn a_late_failure_costs_linear_time() {
     let late = || {
         Wire::new().message(
             8,
@@ -288,16 +291,16 @@ fn what_fails_late_is_not_tried_at_every_level_again() {
 }
 
 #[test]
-fn memory_is_given_back_after_a_large_payload() {
+fn memory_is_freed_after_a_large_payload() {
     let plan = plan("cases.v1.Lists");
     let wire = repeat(300_000, |_| Wire::new().varint(1, 1).string(2, "x"));
     let before = memory::live();
     plan.transcode(&wire.0, &mut Vec::new()).unwrap();
     let kept = memory::live() - before;
-    assert!(kept < MIB as isize, "{kept} bytes are kept");
+    assert!(kept < MIB as isize, "{kept} bytes are still in use");
 }
 
-/// A FileDescriptorProto.
+/// Returns a FileDescriptorProto.
 fn file(name: &str, imports: &[&str]) -> Wire {
     imports.iter().fold(Wire::new().string(1, name).string(12, "proto3"), |file, import| file.string(3, import))
 }
@@ -308,7 +311,7 @@ fn link(files: &[Wire]) -> Result<Schema, protojson::SchemaError> {
 }
 
 #[test]
-fn files_that_import_each_other_do_no_harm() {
+fn files_that_import_each_other_link_or_are_refused() {
     for files in [
         vec![file("a.proto", &["a.proto"])],
         vec![file("a.proto", &["b.proto"]), file("b.proto", &["a.proto"])],
@@ -318,7 +321,7 @@ fn files_that_import_each_other_do_no_harm() {
         let mut files: Vec<Wire> = files;
         let first = files.remove(0);
         files.insert(0, with_message(first));
-        // protoc refuses them; whether we do makes no difference, as long as there is an end to it.
+        // protoc refuses these files. Either result is fine here, as long as linking ends.
         match link(&files) {
             Ok(schema) => assert!(schema.contains("M")),
             Err(error) => assert_eq!(error.kind(), SchemaErrorKind::Unlinkable),
@@ -327,7 +330,7 @@ fn files_that_import_each_other_do_no_harm() {
 }
 
 #[test]
-fn types_that_hold_each_other_are_compiled_once() {
+fn types_that_contain_each_other_are_compiled_once() {
     const TYPES: usize = 200;
     let mut all = file("a.proto", &[]);
     for index in 0..TYPES {
@@ -346,7 +349,7 @@ fn types_that_hold_each_other_are_compiled_once() {
 }
 
 #[test]
-fn types_nested_in_types_without_end_are_refused() {
+fn twenty_thousand_nested_types_are_refused() {
     let message = nest(20_000, Wire::new().string(1, "M"), |wire| Wire::new().string(1, "M").message(3, wire));
     assert_eq!(link(&[file("a.proto", &[]).message(4, message)]).unwrap_err().kind(), SchemaErrorKind::Unreadable);
 }

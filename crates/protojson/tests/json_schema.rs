@@ -1,6 +1,6 @@
-//! JSON Schemas: the corpus fits them, and what they say is what a reader of them needs.
+//! Checks that the JSON of the corpus fits its JSON Schema, and that a schema contains what its readers need.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "../corpus/corpus.rs"]
 mod corpus;
@@ -23,14 +23,14 @@ fn options(set: impl FnOnce(&mut Options)) -> Options {
     options
 }
 
-/// One property of OrderPlaced.
+/// Returns one property of OrderPlaced.
 fn property(options: &Options, name: &str) -> Value {
     shop().json_schema("shop.v1.OrderPlaced", options).unwrap()["$defs"]["shop.v1.OrderPlaced"]["properties"][name]
         .take()
 }
 
 #[test]
-fn the_corpus_fits_in_every_spelling_and_nothing_else_does() {
+fn the_corpus_fits_its_schema_in_every_spelling_and_mutants_do_not() {
     let schema = Schema::builder().set("corpus", corpus::DESCRIPTOR_SET).unwrap().build().unwrap();
     let spellings = [
         Options::default(),
@@ -46,7 +46,7 @@ fn the_corpus_fits_in_every_spelling_and_nothing_else_does() {
         for options in &spellings {
             let judge = Judge::new(&schema, set.message_type, options);
             let plan = schema.plan(set.message_type, options).unwrap();
-            // Payloads of a set are alike, and some have a thousand numbers.
+            // The payloads of a set are similar, and some contain a thousand numbers.
             for (index, payload) in set.payloads.iter().enumerate().take(40) {
                 let mut json = Vec::new();
                 plan.transcode(payload, &mut json).unwrap();
@@ -60,7 +60,7 @@ fn the_corpus_fits_in_every_spelling_and_nothing_else_does() {
 }
 
 #[test]
-fn a_schema_says_what_its_source_says() {
+fn a_schema_contains_the_types_comments_and_oneofs_of_its_source() {
     let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap();
     assert_eq!(
         schema,
@@ -70,7 +70,7 @@ fn a_schema_says_what_its_source_says() {
             "$ref": "#/$defs/shop.v1.OrderPlaced",
             "$defs": {
                 "google.protobuf.Timestamp": {
-                    "description": "A moment in UTC, as RFC 3339 has it.",
+                    "description": "A point in time in UTC, in RFC 3339 format.",
                     "type": "string",
                     "format": "date-time",
                     "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?Z$"
@@ -109,7 +109,7 @@ fn a_schema_says_what_its_source_says() {
                         }
                     },
                     "allOf": [{
-                        "description": "How it is paid.",
+                        "description": "How the order is paid.",
                         "oneOf": [
                             {"required": ["card"]},
                             {"required": ["voucher"]},
@@ -119,7 +119,7 @@ fn a_schema_says_what_its_source_says() {
                     "additionalProperties": false
                 },
                 "shop.v1.Status": {
-                    "description": "Where it stands.\n\n- `STATUS_UNSPECIFIED`\n- `STATUS_PAID`: Money is there.",
+                    "description": "The state of the order.\n\n- `STATUS_UNSPECIFIED`\n- `STATUS_PAID`: The money has arrived.",
                     "anyOf": [
                         {"type": "string", "enum": ["STATUS_UNSPECIFIED", "STATUS_PAID"]},
                         {"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX}
@@ -131,7 +131,7 @@ fn a_schema_says_what_its_source_says() {
 }
 
 #[test]
-fn properties_stand_in_the_order_of_the_json() {
+fn properties_are_in_the_order_of_the_json() {
     let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap();
     let properties = schema["$defs"]["shop.v1.OrderPlaced"]["properties"].as_object().unwrap();
     let names: Vec<&String> = properties.keys().collect();
@@ -140,7 +140,7 @@ fn properties_stand_in_the_order_of_the_json() {
 }
 
 #[test]
-fn spelling_is_that_of_the_options() {
+fn properties_follow_the_spelling_options() {
     let spelled = options(|options| {
         options.field_names = FieldNames::Proto;
         options.int64 = Int64::Number;
@@ -156,21 +156,21 @@ fn spelling_is_that_of_the_options() {
     assert_eq!(
         schema["$defs"]["shop.v1.Status"],
         json!({
-            "description": "Where it stands.\n\n- 0: `STATUS_UNSPECIFIED`\n- 1: `STATUS_PAID`: Money is there.",
+            "description": "The state of the order.\n\n- 0: `STATUS_UNSPECIFIED`\n- 1: `STATUS_PAID`: The money has arrived.",
             "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX
         })
     );
 }
 
 #[test]
-fn what_is_written_always_is_required() {
+fn fields_that_are_always_written_are_required() {
     let schema = shop().json_schema("shop.v1.OrderPlaced", &options(|options| options.emit_defaults = true)).unwrap();
     let required = &schema["$defs"]["shop.v1.OrderPlaced"]["required"];
     assert_eq!(*required, json!(["orderId", "status", "totalMinor", "lines", "note", "digest"]));
 }
 
 #[test]
-fn what_is_hidden_is_hidden_where_the_rule_says_and_nowhere_else() {
+fn rules_hide_fields_only_at_their_paths() {
     let hiding = options(|options| {
         options.drop = vec!["note".into(), "replaces.note".into()];
         options.redact = vec!["lines.sku".into(), "total_minor".into(), "replaces.lines".into()];
@@ -194,7 +194,7 @@ fn what_is_hidden_is_hidden_where_the_rule_says_and_nowhere_else() {
 }
 
 #[test]
-fn mutants_are_many_and_none_of_them_fits() {
+fn mutants_of_a_document_do_not_fit_its_schema() {
     let schema = shop();
     let judge = Judge::new(&schema, "shop.v1.OrderPlaced", &Options::default());
     let json =
@@ -216,10 +216,10 @@ fn mutants_are_many_and_none_of_them_fits() {
 }
 
 #[test]
-fn a_type_that_nothing_holds_is_not_among_the_held() {
+fn held_lists_only_types_that_another_type_has_a_field_of() {
     let held = shop().held();
     assert!(held.contains("shop.v1.Line") && held.contains("google.protobuf.Timestamp"), "{held:?}");
-    assert!(!held.contains("shop.v1.OrderPlaced"), "a type that only itself holds: {held:?}");
+    assert!(!held.contains("shop.v1.OrderPlaced"), "only the type itself has a field of this type: {held:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! What a later record replaces is not written, and still has to be well-formed: whether a payload is refused must not
-//! depend on the order of its records.
+//! Checks of records that a later record replaces. Such a record is not written, but it must still be well-formed:
+//! whether a payload is refused must not depend on the order of its records.
 //!
-//! Only the wire format is checked here, and UTF-8. Whether a value has a JSON form, and whether required fields are
-//! there, is asked of what is left after merging, which is not this.
+//! These checks cover only the wire format and UTF-8. Whether a value has a JSON form and whether required fields are
+//! present is decided after merging, for the records that remain.
 
 use super::{Engine, accept, end_of_group, value};
 use crate::error::Failure;
@@ -10,7 +10,7 @@ use crate::program::{Field, Kind, Map, Message};
 use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_GROUP};
 
 impl Engine<'_> {
-    /// Checks one record of a field that something replaces, its tag read already, in a message at this depth.
+    /// Checks one record of a field that a later record replaces, in a message at this depth. The tag was already read.
     #[cold]
     pub(super) fn check(&self, field: &Field, wire_type: u8, cursor: &mut Cursor<'_>, depth: usize) -> Result<()> {
         match field.kind {
@@ -57,7 +57,7 @@ impl Engine<'_> {
         if group == 0 { Ok(()) } else { Err(Failure::malformed(start, "group has no end")) }
     }
 
-    /// Checks the known fields of a message up to a place in it.
+    /// Checks the known fields of a message up to the position `end`.
     #[cold]
     pub(super) fn check_known(&self, message: &Message, mut cursor: Cursor<'_>, end: usize) -> Result<()> {
         while cursor.at < end {
@@ -72,7 +72,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Checks an entry of a map.
+    /// Checks one map entry.
     pub(super) fn check_entry(&self, map: &Map, entry: &mut Cursor<'_>, depth: usize) -> Result<()> {
         while !entry.is_at_end() {
             let tag = entry.tag()?;

@@ -1,12 +1,13 @@
-//! Fields that the options leave out or hide. Their records are stepped over, but their taps are noted all the same: what
-//! an event is routed by need not be shown to anyone.
+//! Fields that the options drop or redact. Their records are skipped, but their taps are still recorded: a field that
+//! routes an event need not be visible in the JSON.
 
 use super::{Engine, Frame};
 use crate::program::{Field, Kind, Role};
 use crate::wire::{Cursor, LENGTH_DELIMITED, Result, Tag};
 
 impl<'p> Engine<'p> {
-    /// Steps over a run of records of a field that the options leave out or hide, the tag of the first read already.
+    /// Skips consecutive records of a field that the options drop or redact. The tag of the first record was already
+    /// read.
     #[cold]
     pub(super) fn hidden(
         &mut self,
@@ -18,7 +19,7 @@ impl<'p> Engine<'p> {
     ) -> Result<()> {
         let mut is_set = false;
         loop {
-            is_set = self.peep(index, field, tag.wire_type(), *cursor, frame)? || (is_set && field.is_list);
+            is_set = self.inspect_hidden(index, field, tag.wire_type(), *cursor, frame)? || (is_set && field.is_list);
             cursor.skip(tag, self.depth)?;
             if !cursor.eat(tag) {
                 break;
@@ -30,8 +31,8 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Notes the taps of a value that is not shown, and says whether it would be shown otherwise.
-    pub(super) fn peep(
+    /// Records the taps of a hidden value, and returns whether the value would be written if it were not hidden.
+    pub(super) fn inspect_hidden(
         &mut self,
         index: u32,
         field: &'p Field,
@@ -53,7 +54,7 @@ impl<'p> Engine<'p> {
         Ok(is_set)
     }
 
-    /// Writes what stands for the value of a redacted field; nothing for one that is left out.
+    /// Writes the replacement for the value of a redacted field. Writes nothing for a dropped field.
     pub(super) fn redacted(&mut self, field: &Field) {
         if field.role == Role::Redacted {
             self.key(field);

@@ -1,16 +1,16 @@
-//! Repeated fields: elements one by one or packed, even mixed.
+//! Repeated fields, whose elements come one per record, packed, or mixed.
 
 use super::{Engine, Frame, value};
 use crate::program::{Field, Kind};
 use crate::wire::{Cursor, LENGTH_DELIMITED, Result, Tag};
 
-/// A list that is being written.
+/// The state of a list while it is written.
 pub(super) struct List {
     pub(super) is_open: bool,
 }
 
 impl<'p> Engine<'p> {
-    /// Writes a run of records of a repeated field, the tag of the first read already.
+    /// Writes consecutive records of a repeated field. The tag of the first record was already read.
     pub(super) fn repeated(&mut self, index: u32, field: &'p Field, tag: Tag, cursor: &mut Cursor<'_>) -> Result<()> {
         let mut list = List { is_open: false };
         loop {
@@ -23,7 +23,7 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Writes what one record of a repeated field holds: one value, or many packed ones.
+    /// Writes the contents of one record of a repeated field: one value or many packed values.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn elements(
         &mut self,

@@ -1,11 +1,11 @@
-//! Map fields: entries sorted by key, of equal keys the last.
+//! Map fields. Entries are sorted by key; if a key repeats, the last entry wins.
 //!
-//! Serialisers write maps in any order, so putting entries in order is part of the fast path. Entries are rendered as
-//! they come; where the keys turn out to ascend, as they do for every map of one entry and for serialisers that sort,
-//! that is the result. Otherwise the rendered pieces change places, and no value is rendered twice.
+//! Serializers write maps in any order, so sorting is part of the fast path. Entries are rendered in the order in which
+//! they arrive. If the keys ascend, that output is final; this holds for every map with one entry and for serializers
+//! that sort. Otherwise the rendered pieces are rearranged, and no value is rendered twice.
 //!
-//! In careful mode entries are put in order before anything is rendered, and what another entry replaces is only
-//! checked: it need not have a JSON form.
+//! In careful mode the entries are sorted before any is rendered. An entry that a later one replaces is only checked,
+//! because it need not have a JSON form.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -20,16 +20,17 @@ use super::value;
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     key: Key,
-    /// Where its text stands in the output, without the comma; in careful mode, where the entry stands in the payload.
+    /// The position of the entry's text in the output, without the comma. In careful mode, the position of the entry in
+    /// the payload.
     text: Range<usize>,
 }
 
-/// A map key, ordered as numbers or as bytes.
+/// A map key, ordered as a number or by bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
-    /// A number, mapped so that unsigned order is the order of the values.
+    /// A number, mapped so that unsigned order equals the order of the values.
     Number(u64),
-    /// A string: where it stands in the payload.
+    /// A string, by its position in the payload.
     Text { at: usize, len: usize },
 }
 
@@ -40,28 +41,28 @@ impl Key {
             (Self::Text { at, len }, Self::Text { at: other_at, len: other_len }) => {
                 payload[at..at + len].cmp(&payload[other_at..other_at + other_len])
             }
-            // Keys of one map are of one kind.
+            // All keys of one map have the same kind.
             _ => Ordering::Equal,
         }
     }
 }
 
-/// A map that is being written.
+/// The state of a map while it is written.
 pub(super) struct Writing {
-    /// Where its entries begin among those of the maps around it.
+    /// The index of the map's first entry; the entries of the enclosing maps come before it.
     entries: usize,
     is_sorted: bool,
 }
 
 impl Writing {
-    /// A map whose entries follow those of the maps around it.
+    /// Starts a map after the entries of the enclosing maps.
     pub(super) fn new(around: &[Entry]) -> Self {
         Self { entries: around.len(), is_sorted: true }
     }
 }
 
 impl<'p> Engine<'p> {
-    /// Writes a run of records of a map field, the tag of the first read already.
+    /// Writes consecutive records of a map field. The tag of the first record was already read.
     pub(super) fn map(&mut self, field: &'p Field, tag: Tag, cursor: &mut Cursor<'_>) -> Result<()> {
         let payload = cursor.bytes;
         let mut writing = self.begin_map(field);
@@ -81,7 +82,7 @@ impl<'p> Engine<'p> {
         Writing::new(&self.scratch.entries)
     }
 
-    /// Renders one entry of a map whose records all stand in `payload`.
+    /// Renders one entry of a map. All records of the map are in `payload`.
     pub(super) fn entry(
         &mut self,
         field: &'p Field,
@@ -120,7 +121,7 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Renders an entry, and steps over it.
+    /// Renders one entry and moves the cursor behind it.
     fn render(&mut self, map: &'p Map, entry: &mut Cursor<'_>) -> Result<Key> {
         let found = self.find(map, entry)?;
         let key = self.map_key(map, found.key)?;
@@ -129,7 +130,7 @@ impl<'p> Engine<'p> {
         Ok(key)
     }
 
-    /// The key of an entry that is rendered later.
+    /// Returns the key of an entry that is rendered later.
     fn listed_key(&mut self, map: &'p Map, entry: &mut Cursor<'_>) -> Result<Key> {
         let key = self.find(map, entry)?.key;
         let written = self.out.len();
@@ -138,12 +139,12 @@ impl<'p> Engine<'p> {
         Ok(key)
     }
 
-    /// Renders listed entries in the order of their keys; of equal keys the last.
+    /// Renders the listed entries in the order of their keys. If a key repeats, only the last entry is rendered.
     fn render_in_order(&mut self, field: &'p Field, payload: &[u8], writing: &Writing) -> Result<()> {
         let Kind::Map(index) = field.kind else { return Ok(()) };
         let map = &self.program.maps[index as usize];
         if !writing.is_sorted {
-            // Stable, so that of equal keys the last one comes last.
+            // The sort is stable, so the last of several equal keys stays last.
             self.scratch.entries[writing.entries..].sort_by(|one, other| one.key.cmp(other.key, payload));
         }
         let mut first = true;
@@ -164,11 +165,11 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Puts the entries from `base` on in the order of their keys; of equal keys the last stays.
+    /// Sorts the rendered entries from `base` on by key. If a key repeats, only the last entry stays.
     #[cold]
     fn put_in_order(&mut self, payload: &[u8], base: usize) {
         let entries = &mut self.scratch.entries[base..];
-        // Stable, so that of equal keys the last one comes last.
+        // The sort is stable, so the last of several equal keys stays last.
         entries.sort_by(|one, other| one.key.cmp(other.key, payload));
         let start = entries.iter().map(|entry| entry.text.start).min().unwrap_or(self.out.len());
         self.scratch.bytes.clear();
@@ -187,10 +188,10 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// Finds the last key and the last value of an entry, and steps over it.
+    /// Finds the last key and the last value of an entry, and moves the cursor behind the entry.
     #[cfg_attr(not(debug_assertions), inline(always))]
     fn find<'w>(&self, map: &Map, entry: &mut Cursor<'w>) -> Result<Found<'w>> {
-        match Found::as_usual(map, *entry) {
+        match Found::key_then_value(map, *entry) {
             Some(found) => {
                 entry.at = entry.end;
                 Ok(found)
@@ -211,7 +212,7 @@ impl<'p> Engine<'p> {
             } else if tag.number() == map.value.number && tag.wire_type() == map.value.wire_type {
                 found.values += 1;
                 match found.value.replace(*entry) {
-                    // Messages are merged.
+                    // Replaced messages are not skipped but merged.
                     Some(mut replaced) if !matches!(map.value.kind, Kind::Message(_)) => {
                         self.check(&map.value, map.value.wire_type, &mut replaced, self.depth)?;
                     }
@@ -223,7 +224,7 @@ impl<'p> Engine<'p> {
         Ok(found)
     }
 
-    /// Writes the key, between quotes whatever its kind.
+    /// Writes the key between quotes, whatever its kind is.
     fn map_key(&mut self, map: &Map, key: Option<Cursor<'_>>) -> Result<Key> {
         if map.key.kind == Kind::String {
             let value = match key {
@@ -256,7 +257,7 @@ impl<'p> Engine<'p> {
         let field = &map.value;
         match (found.value, field.kind) {
             (Some(_), Kind::Message(_)) if found.values > 1 => {
-                // The parts of a message are one message; only an entry that no serialiser writes has them.
+                // Several records of a message form one message. No serializer writes such an entry.
                 let base = self.scratch.records.len();
                 let mut entry = found.entry;
                 while !entry.is_at_end() {
@@ -285,19 +286,20 @@ impl<'p> Engine<'p> {
     }
 }
 
-/// Key and value of an entry, in whatever order they come.
+/// The key and the value of an entry, in either order.
 struct Found<'w> {
     entry: Cursor<'w>,
     key: Option<Cursor<'w>>,
     value: Option<Cursor<'w>>,
-    /// How many records of the value there are.
+    /// The number of records that hold the value.
     values: usize,
 }
 
 impl<'w> Found<'w> {
-    /// Key and value if there is one of each, in this order and nothing else, as serialisers write them.
+    /// Finds the key and the value if the entry consists of exactly one key followed by one value, as serializers write
+    /// it.
     #[inline(always)]
-    fn as_usual(map: &Map, entry: Cursor<'w>) -> Option<Self> {
+    fn key_then_value(map: &Map, entry: Cursor<'w>) -> Option<Self> {
         let key = entry.behind(map.key.tag())?;
         let value = key.behind_value(map.key.wire_type)?.behind(map.value.tag())?;
         let end = value.behind_value(map.value.wire_type)?;

@@ -1,9 +1,12 @@
-//! The ordered path: a message whose fields do not come in the order of their numbers, or come again.
+//! The ordered path, for a message whose fields are not in the order of their numbers, or whose singular fields repeat.
 //!
-//! Its records are listed first, then sorted by field (stable, so that the order of arrival stays within a field), then
-//! written. Listing steps over what lies inside, so it costs one look at each record of this message. What merging
-//! means on the wire: the records of a message that comes in parts are records of one message; of a singular scalar
-//! the last counts; of a oneof the last member counts, and a message member starts again after another one cleared it.
+//! The engine first lists the records of the message, then sorts them by field, then writes them. The sort is stable,
+//! so the records of one field stay in the order of arrival. Listing skips nested values, so each record of the message
+//! is read once.
+//!
+//! Merging follows the wire format. If a message comes in several parts, the records of all parts are the records of
+//! one message. The last value of a singular scalar wins. In a oneof the last member wins, and a message member starts
+//! empty after another member cleared it.
 
 use super::list::List;
 use super::{Engine, Frame, accept, end_of_group};
@@ -14,15 +17,15 @@ use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_
 /// One record of a known field.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
-    /// Index of the field.
+    /// The index of the field.
     field: u32,
     wire_type: u8,
-    /// Where its value stands.
+    /// The position of the value in the payload.
     at: usize,
 }
 
 impl<'p> Engine<'p> {
-    /// Writes the fields of a message in the order of their numbers, whatever the order of its records.
+    /// Writes the fields of a message in the order of their numbers, whatever the order of the records is.
     pub(super) fn ordered(&mut self, message: &'p Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let base = self.scratch.records.len();
         let start = *cursor;
@@ -32,8 +35,8 @@ impl<'p> Engine<'p> {
         self.listed(message, base, start, frame)
     }
 
-    /// Writes a message that comes in several records of a field, which together are one message. They are the records
-    /// listed in this range.
+    /// Writes one message that is split over several records of a field. `run` is the range of these records in the
+    /// list.
     pub(super) fn merged(
         &mut self,
         field: &'p Field,
@@ -48,7 +51,7 @@ impl<'p> Engine<'p> {
             for at in run {
                 let mut part = self.part(field, payload, at)?;
                 whole.extend_from_slice(part.rest());
-                // A record that is cut off must not be made whole by the next part.
+                // Each part must be complete. Otherwise the next part could supply the rest of a truncated record.
                 while !part.is_at_end() {
                     let tag = part.tag()?;
                     part.skip(tag, self.depth)?;
@@ -79,18 +82,18 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// The payload of one listed record of a message field.
+    /// Returns the payload of one listed record of a message field.
     fn part<'w>(&self, field: &Field, payload: &'w [u8], record: usize) -> Result<Cursor<'w>> {
         let mut cursor = Cursor::from(payload, self.scratch.records[record].at);
         if field.wire_type == START_GROUP { cursor.group(field.number, self.depth) } else { cursor.delimited() }
     }
 
-    /// Notes a record of a message field, to be merged.
+    /// Lists one record of a message field for merging.
     pub(super) fn note_part(&mut self, field: &Field, at: usize) {
         self.scratch.records.push(Record { field: 0, wire_type: field.wire_type, at });
     }
 
-    /// Writes the listed records from `base` on, which are those of one message.
+    /// Writes one message, whose records are the listed records from `base` on.
     fn listed(&mut self, message: &'p Message, base: usize, start: Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let records = &mut self.scratch.records[base..];
         if !records.is_sorted_by_key(|record| record.field) {
@@ -122,7 +125,7 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Lists the records of a message, and says whether members of oneofs are among them.
+    /// Lists the records of a message, and returns whether members of oneofs are among them.
     fn list(&mut self, message: &Message, cursor: &mut Cursor<'_>, group: u32) -> Result<bool> {
         let start = cursor.at;
         let mut has_oneofs = false;
@@ -154,7 +157,7 @@ impl<'p> Engine<'p> {
         Ok(has_oneofs)
     }
 
-    /// Lists an item of a MessageSet: a group of a type id, which is the number of an extension, and its payload.
+    /// Lists an item of a MessageSet: a group that holds a type id, which is the number of an extension, and a payload.
     fn list_item(&mut self, message: &Message, cursor: &mut Cursor<'_>) -> Result<()> {
         const TYPE_ID: u32 = 2;
         const PAYLOAD: u32 = 3;
@@ -178,9 +181,10 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Leaves of each oneof the records of its last member, and of those the ones behind every other member's.
+    /// Keeps of each oneof only the records of its last member that come after the records of all other members. Checks
+    /// the records that it removes.
     fn settle_oneofs(&mut self, message: &Message, base: usize, payload: &[u8]) -> Result<()> {
-        // By number of the oneof: the member that came last, and where its last uninterrupted run of records begins.
+        // For each oneof: its last member, and the start of the last uninterrupted run of that member's records.
         let mut last: Vec<(u32, usize)> = Vec::new();
         let records = &self.scratch.records[base..];
         for record in records {
@@ -237,8 +241,8 @@ impl<'p> Engine<'p> {
                 let mut is_set = false;
                 for at in run {
                     let record = self.scratch.records[at];
-                    is_set =
-                        self.peep(index, field, record.wire_type, cursor(record), frame)? || (is_set && field.is_list);
+                    is_set = self.inspect_hidden(index, field, record.wire_type, cursor(record), frame)?
+                        || (is_set && field.is_list);
                 }
                 if is_set {
                     self.redacted(field);
@@ -288,7 +292,7 @@ impl<'p> Engine<'p> {
     }
 }
 
-/// Which required field is missing among these records.
+/// Returns the error for the first required field that is missing among these records.
 #[cold]
 fn missing(message: &Message, records: &[Record], start: usize) -> Box<Failure> {
     let mut is_there = vec![false; message.fields.len()];

@@ -1,16 +1,16 @@
-//! What is used again for the next payload.
+//! Working memory that is reused for the next payload.
 
 use super::map::Entry;
 use super::ordered::Record;
 
-/// Memory that outlives a payload, so that the next one needs none.
+/// Memory that outlives a payload, so that the next payload allocates nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    /// Records of the messages that are being put in order; a stack.
+    /// The records of the messages that are being put in order; a stack.
     pub(super) records: Vec<Record>,
-    /// Entries of the maps that are being written; a stack.
+    /// The entries of the maps that are being written; a stack.
     pub(super) entries: Vec<Entry>,
-    /// Rendered entries while they are put in order.
+    /// A copy of the rendered entries while they are put in order.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -20,9 +20,9 @@ impl Scratch {
         self.entries.clear();
     }
 
-    /// Gives back what an unusually large payload has needed; the next one will hardly be as large.
+    /// Frees the excess memory of an unusually large payload, because the next payload is unlikely to be as large.
     pub(crate) fn trim(&mut self) {
-        // Some hundred KiB each.
+        // Each limit amounts to some hundred KiB.
         const ITEMS: usize = 1 << 13;
         const BYTES: usize = 1 << 19;
         self.clear();

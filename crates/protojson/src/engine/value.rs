@@ -1,4 +1,4 @@
-//! Single values: from wire to text.
+//! Single values, from wire bytes to JSON text.
 
 use super::Engine;
 use crate::error::Failure;
@@ -7,8 +7,8 @@ use crate::program::{Field, Kind};
 use crate::text;
 use crate::wire::{Cursor, FIXED32, FIXED64, Result};
 
-/// Reads one number, bool or enum value, in its own width: 32-bit kinds are cut to 32 bits before anything else looks at
-/// them, so that what is zero is decided on the value that counts.
+/// Reads one number, bool or enum value. The value of a 32-bit kind is truncated to 32 bits first, so that the test for
+/// zero sees the truncated value.
 #[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn read(field: &Field, cursor: &mut Cursor<'_>) -> Result<u64> {
     Ok(match field.wire_type {
@@ -33,7 +33,7 @@ fn from_varint(kind: Kind, value: u64) -> u64 {
 }
 
 impl Engine<'_> {
-    /// Writes a number, bool or enum value as [`read`] returns it.
+    /// Writes a number, bool or enum value in the form that [`read`] returns.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn number(&mut self, kind: Kind, bits: u64) {
         let Kind::Enum(index) = kind else {
@@ -60,10 +60,10 @@ impl Engine<'_> {
             .map_err(|offset| Failure::not_utf8(value.at + offset))
     }
 
-    /// Writes packed values, at least one.
+    /// Writes at least one packed value.
     pub(super) fn packed(&mut self, field: &Field, packed: &mut Cursor<'_>) -> Result<()> {
         let is_varint = !matches!(field.wire_type, FIXED32 | FIXED64);
-        // A loop for each of the kinds that come in numbers.
+        // The kinds that often come in large numbers have a loop of their own.
         match field.kind {
             Kind::Double => self.each(packed, Cursor::fixed64, |pen, bits| text::double(pen, f64::from_bits(bits))),
             Kind::Float => self.each(packed, Cursor::fixed32, |pen, bits| text::single(pen, f32::from_bits(bits))),
@@ -114,7 +114,7 @@ impl Engine<'_> {
     }
 }
 
-/// Writes a number, bool or enum value as [`read`] returns it.
+/// Writes a number, bool or enum value in the form that [`read`] returns.
 #[inline(always)]
 fn number(pen: &mut Pen<'_>, kind: Kind, bits: u64) {
     match kind {
@@ -142,7 +142,7 @@ fn number(pen: &mut Pen<'_>, kind: Kind, bits: u64) {
         Kind::Double => text::double(pen, f64::from_bits(bits)),
         Kind::Float => text::single(pen, f32::from_bits(bits as u32)),
         Kind::Null => pen.put(b"null"),
-        // Not numbers; whoever matches on the kind before does not come here with them.
+        // These are not numbers. All callers handle them before they call this function.
         Kind::Enum(_) | Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Map(_) => {}
     }
 }

@@ -1,4 +1,4 @@
-//! The well-known types that have a JSON form of their own
+//! The well-known types that have their own JSON form
 //! (<https://protobuf.dev/programming-guides/json/#field-representation>).
 
 use super::map::Writing;
@@ -8,14 +8,14 @@ use crate::program::{Kind, Message, Shape};
 use crate::text;
 use crate::wire::{Cursor, LENGTH_DELIMITED, MAX_DEPTH, Result, Tag, VARINT};
 
-/// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the range that timestamp.proto states.
+/// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, the range that timestamp.proto defines.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
-/// About 10,000 years, as duration.proto states.
+/// About ±10,000 years, the range that duration.proto defines.
 const DURATION_SECONDS: std::ops::RangeInclusive<i64> = -315_576_000_000..=315_576_000_000;
 const MAX_NANOS: i32 = 999_999_999;
 
 impl<'p> Engine<'p> {
-    /// Writes a message of a well-known type, which ends where the cursor's slice does.
+    /// Writes a message of a well-known type. The message ends at the end of the cursor.
     pub(super) fn well_known(&mut self, message: &'p Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         match message.shape {
             Shape::Plain => {
@@ -35,7 +35,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// Reads the two integers that Timestamp and Duration are; of each the last counts.
+    /// Reads the two integers of a Timestamp or Duration. If one repeats, the last value wins.
     #[inline(always)]
     fn seconds_and_nanos(&self, cursor: &mut Cursor<'_>) -> Result<(i64, i32)> {
         let mut usual = *cursor;
@@ -88,7 +88,7 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// Paths in lowerCamelCase, joined by commas.
+    /// Writes the paths of a FieldMask in lowerCamelCase, joined by commas.
     fn field_mask(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         self.out.push(b'"');
         let mut first = true;
@@ -109,7 +109,10 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// One path of a FieldMask. One that a reader could not turn back is refused.
+    /// Writes one path of a FieldMask.
+    ///
+    /// # Errors
+    /// Returns an error if a reader could not convert the path back.
     fn path(&mut self, path: Cursor<'_>) -> Result<()> {
         if path.rest() == b"*" {
             self.out.push(b'*');
@@ -117,14 +120,14 @@ impl<'p> Engine<'p> {
         }
         let (mut is_start, mut after_underscore) = (true, false);
         for (offset, byte) in path.rest().iter().enumerate() {
-            let is_fine = match byte {
+            let is_valid = match byte {
                 b'a'..=b'z' => true,
                 b'0'..=b'9' | b'.' => !after_underscore && !is_start,
                 b'_' => !after_underscore,
                 _ => false,
             };
-            if !is_fine {
-                let message = "path of FieldMask has no lowerCamelCase form that leads back to it";
+            if !is_valid {
+                let message = "FieldMask path does not survive conversion to lowerCamelCase and back";
                 return Err(Failure::unrenderable(path.at + offset, message));
             }
             is_start = *byte == b'.';
@@ -136,7 +139,7 @@ impl<'p> Engine<'p> {
             after_underscore = false;
         }
         if is_start || after_underscore {
-            return Err(Failure::unrenderable(path.end, "path of FieldMask does not end in a name"));
+            return Err(Failure::unrenderable(path.end, "FieldMask path does not end with a field name"));
         }
         Ok(())
     }
@@ -185,9 +188,9 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
-    /// The last kind that is set; null if none is.
+    /// Writes the last kind of a Value that is set, or null if no kind is set.
     fn value(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
-        // The kind, where its last uninterrupted run of records begins, and how many records that has.
+        // The last kind, the start of its last uninterrupted run of records, and the number of records in that run.
         let mut last: Option<(u32, Cursor<'_>, usize)> = None;
         let (whole, mut is_replaced) = (*cursor, false);
         while !cursor.is_at_end() {
@@ -208,7 +211,7 @@ impl<'p> Engine<'p> {
         };
         let field = &message.fields[index as usize];
         if is_replaced {
-            // Of a message, which is merged, only what stands before its run.
+            // The records of a message kind are merged, so only the records before its last run are replaced.
             let end = if matches!(field.kind, Kind::Message(_)) { since.at } else { whole.end };
             self.check_known(message, whole, end)?;
         }
@@ -232,7 +235,7 @@ impl<'p> Engine<'p> {
             }
             Kind::Double if !f64::from_bits(at.clone().fixed64()?).is_finite() => Err(Failure::unrenderable(
                 at.at,
-                "number_value of Value is NaN or infinite, for which JSON has no number",
+                "number_value of Value is NaN or infinite, which a JSON number cannot express",
             )),
             _ => self.element(index, field, &mut at),
         }
@@ -267,7 +270,8 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// `{"@type": …}` with the fields of the message inside, or with its `value` if that has a form of its own.
+    /// Writes `{"@type": …}` with the fields of the message inside. If that message has its own JSON form, the form is
+    /// written under `value`.
     fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         let start = cursor.at;
         let (mut url, mut value) = ("", Cursor::new(&[]));

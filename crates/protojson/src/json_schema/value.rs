@@ -1,4 +1,4 @@
-//! Schemas of single values, of map keys, and of the well-known types.
+//! Schemas of single values, map keys and well-known types.
 
 use std::collections::HashSet;
 
@@ -10,27 +10,27 @@ use super::annotate;
 use super::comments::Comments;
 use crate::program::{Kind, Program, Shape};
 
-/// Decimal digits, as many as a 64-bit number may have.
+/// Decimal integers of at most 64 bits.
 const SIGNED: &str = "^(0|-?[1-9][0-9]{0,18})$";
 const UNSIGNED: &str = "^(0|[1-9][0-9]{0,19})$";
-/// The same of 32 bits.
+/// Decimal integers of at most 32 bits.
 const SIGNED_32: &str = "^(0|-?[1-9][0-9]{0,9})$";
 const UNSIGNED_32: &str = "^(0|[1-9][0-9]{0,9})$";
 
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
 const BASE64_URL: &str = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$";
 
-/// No digits behind the second, or 3, 6 or 9 of them.
+/// Either no fraction of a second, or 3, 6 or 9 digits.
 const TIMESTAMP: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?Z$";
 const DURATION: &str = "^-?(0|[1-9][0-9]{0,11})([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?s$";
 /// Paths of lowerCamelCase names, or `*`, joined by commas.
 const FIELD_MASK: &str =
     "^(([*]|[A-Za-z][A-Za-z0-9]*([.][A-Za-z][A-Za-z0-9]*)*)(,([*]|[A-Za-z][A-Za-z0-9]*([.][A-Za-z][A-Za-z0-9]*)*))*)?$";
 
-/// The largest float, by the shortest digits that read back as it.
+/// The largest float, as the shortest decimal number that reads back as it.
 const MAX_FLOAT: f64 = 3.402_823_5e38;
 
-/// A value that is no message and no enum.
+/// Returns the schema of a value that is neither a message nor an enum.
 pub(super) fn scalar(kind: Kind, program: &Program) -> Value {
     match kind {
         Kind::Bool => json!({"type": "boolean"}),
@@ -48,7 +48,7 @@ pub(super) fn scalar(kind: Kind, program: &Program) -> Value {
         }
         Kind::Bytes => json!({"type": "string", "contentEncoding": "base64", "pattern": BASE64}),
         Kind::Null => json!({"type": "null"}),
-        // None of these comes here: whoever asks has dealt with them.
+        // The callers handle these kinds themselves.
         Kind::Enum(_) | Kind::EnumNumber | Kind::Message(_) | Kind::Map(_) => json!({}),
     }
 }
@@ -61,7 +61,7 @@ fn float(number: Value) -> Value {
     json!({"anyOf": [number, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]})
 }
 
-/// What keys of a map look like; nothing where every string will do.
+/// Returns the schema of a map's keys, or `None` if every string is valid.
 pub(super) fn key(kind: Kind) -> Option<Value> {
     Some(match kind {
         Kind::Bool => json!({"enum": ["false", "true"]}),
@@ -73,15 +73,15 @@ pub(super) fn key(kind: Kind) -> Option<Value> {
     })
 }
 
-/// A well-known type; of a wrapper, with what it wraps.
+/// Returns the schema of a well-known type. `inside` is the schema of the value in a wrapper.
 pub(super) fn well_known(shape: Shape, inside: Option<Value>) -> Value {
     match shape {
         Shape::Timestamp => json!({
-            "description": "A moment in UTC, as RFC 3339 has it.",
+            "description": "A point in time in UTC, in RFC 3339 format.",
             "type": "string", "format": "date-time", "pattern": TIMESTAMP
         }),
         Shape::Duration => json!({
-            "description": "Seconds, with 0, 3, 6 or 9 digits of a fraction.",
+            "description": "Seconds with a fraction of 0, 3, 6 or 9 digits.",
             "type": "string", "pattern": DURATION
         }),
         Shape::FieldMask => json!({
@@ -93,23 +93,23 @@ pub(super) fn well_known(shape: Shape, inside: Option<Value>) -> Value {
         Shape::Value => json!({"description": "Any JSON value."}),
         Shape::Any => json!({
             "description": "A message of the type that `@type` names: its fields beside `@type`, or, if it is a \
-                well-known type with a form of its own, that form under `value`.",
+                well-known type with its own JSON form, that form under `value`.",
             "type": "object",
             "properties": {"@type": {"type": "string", "pattern": "/"}},
             "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}]
         }),
-        // A plain message has no form of its own.
+        // A plain message has no JSON form of its own.
         Shape::Wrapper | Shape::Plain => inside.unwrap_or_default(),
     }
 }
 
-/// An enum, by name or by number. Comments of its values stand in its description.
+/// Returns the schema of an enum, by name or by number. The comments of its values are part of its description.
 pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments: &mut Comments) -> Value {
     let file = descriptor.parent_file();
     let (mut names, mut lines) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     let mut has_more_than_names = as_number;
-    // In the order of declaration: of aliases the first one counts.
+    // In declaration order, so that the first of several aliases wins.
     for (index, value) in descriptor.enum_descriptor_proto().value.iter().enumerate() {
         if !seen.insert(value.number()) {
             continue;
@@ -120,7 +120,7 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
             has_more_than_names = true;
             line.push_str(", deprecated");
         }
-        // `value` of EnumDescriptorProto is field 2.
+        // Field 2 of EnumDescriptorProto is `value`.
         let path: Vec<i32> = descriptor.path().iter().copied().chain([2, index as i32]).collect();
         if let Some(comment) = comments.of(&file, &path) {
             has_more_than_names = true;

@@ -1,4 +1,4 @@
-//! Descriptors → program.
+//! Compiles descriptors to a program.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,11 +13,10 @@ use crate::output::{Label, Output};
 use crate::schema::Features;
 use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
 
-/// Field numbers up to this one are looked up by index; a table for each message costs four bytes a number.
+/// Field numbers below this one are looked up by index. The tables cost 20 bytes per number and message.
 const DENSE: u32 = 256;
 
-/// Compiles a message type and all that it can hold. Paths of the options that the type does not have are noted in
-/// the program.
+/// Compiles a message type and every type that it can hold. The program records the option paths that match no field.
 pub(crate) fn compile(root: &MessageDescriptor, features: &Features, options: &Options) -> Program {
     let rules = Rules::new(&options.include, &options.drop, &options.redact);
     let paths = [&options.include, &options.drop, &options.redact].into_iter().flatten();
@@ -51,13 +50,14 @@ struct Compiler<'s> {
     program: Program,
     messages: HashMap<String, MessageIndex>,
     enums: HashMap<String, u32>,
-    /// Messages that have an index and no table yet: a type can hold itself, so tables are filled one after the other.
+    /// The messages that have an index but no table yet. A type can contain itself, so the tables are filled one after
+    /// the other.
     waiting: Vec<(MessageIndex, MessageDescriptor, Option<&'s Rules>)>,
-    /// Of each path of the options, whether some field fits it.
+    /// For each option path, whether it matches a field.
     matched: Vec<bool>,
 }
 
-/// A field or an extension: what both have in common.
+/// The common data of a field or an extension.
 struct Source {
     number: u32,
     name: String,
@@ -83,7 +83,7 @@ impl From<FieldDescriptor> for Source {
             is_map: field.is_map(),
             is_group: field.is_group(),
             has_presence: field.supports_presence(),
-            // A synthetic oneof has one member, which nothing else clears.
+            // A synthetic oneof has only one member, so no other member can clear it.
             oneof: field.containing_oneof().filter(|oneof| oneof.fields().len() > 1),
         }
     }
@@ -108,7 +108,8 @@ impl From<ExtensionDescriptor> for Source {
 }
 
 impl<'s> Compiler<'s> {
-    /// The table of a message type. With rules, a type has a table for each place that they make different.
+    /// Returns the index of a message type's table. With rules, a type has a separate table for each place where a rule
+    /// applies.
     fn message(&mut self, descriptor: &MessageDescriptor, rules: Option<&'s Rules>) -> MessageIndex {
         let index = self.program.messages.len() as MessageIndex;
         if rules.is_none() {
@@ -118,7 +119,7 @@ impl<'s> Compiler<'s> {
             self.messages.insert(descriptor.full_name().to_owned(), index);
         }
         self.waiting.push((index, descriptor.clone(), rules));
-        // Its place; the table follows.
+        // Reserves the index; `fill` replaces the table later.
         self.program.messages.push(table(Shape::Plain, Vec::new(), false, false));
         index
     }
@@ -174,7 +175,7 @@ impl<'s> Compiler<'s> {
             },
             kind,
             is_implicit,
-            // One that is hidden tells zero and absent apart as little as one that is written.
+            // A hidden field treats zero like an absent field, even with `emit_defaults`: no default is written for it.
             omits_zero: is_implicit && (!self.options.emit_defaults || fate != Fate::Kept),
             is_required: features.is_required.unwrap_or(source.cardinality == Cardinality::Required),
             emits_default: self.options.emit_defaults && fate == Fate::Kept && (is_implicit || role != Role::Singular),
@@ -185,7 +186,7 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    /// What the options say of a field, and the rules for what is inside it.
+    /// Returns the treatment of a field by the options, and the rules for the fields inside it.
     fn fate(&mut self, source: &Source, is_marked: bool, rules: Option<&'s Rules>) -> (Fate, Option<&'s Rules>) {
         let is_marked = self.options.redact_marked && is_marked;
         let (fate, inside, ends) = rules.map_or((Fate::Kept, None, &[][..]), |rules| rules.of(&source.name));
@@ -218,17 +219,17 @@ impl<'s> Compiler<'s> {
     }
 
     fn map(&mut self, declared: &Declared, rules: Option<&'s Rules>) -> Kind {
-        // Only a message can be a map entry.
+        // A map field always has a message type: its entry.
         let Declared::Message(entry) = declared else { return self.kind(declared, rules) };
         let mut part = |field: FieldDescriptor, rules| {
             let source = Source::from(field);
-            // The rules of the map's field are those of what is inside its values.
+            // The rules of a map field apply to the fields inside its values.
             let kind = self.kind(&source.kind, rules);
             Field { omits_zero: false, kind, ..self.field(&source, &mut Vec::new(), None) }
         };
         let key = part(entry.map_entry_key_field(), None);
         let value = entry.map_entry_value_field();
-        // A closed enum may have a default that is not zero.
+        // The default of a closed enum can be a number other than zero.
         let default = value.kind().as_enum().map_or(0, |descriptor| descriptor.default_value().number());
         let map = Map { key, value: part(value, rules), default: u64::from(default.cast_unsigned()) };
         self.program.maps.push(map);
@@ -241,11 +242,11 @@ impl<'s> Compiler<'s> {
         }
         let mut names: Vec<(i32, Label)> = Vec::new();
         let mut seen = HashSet::new();
-        // In the order of declaration: of aliases the first one counts.
+        // In declaration order, so that the first of several aliases wins.
         for value in &descriptor.enum_descriptor_proto().value {
             if seen.insert(value.number()) {
                 let mut name = Output::default();
-                // Names in descriptors are UTF-8.
+                // This cannot fail: names in descriptors are UTF-8.
                 let _ = text::string(&mut name, value.name().as_bytes(), 0, value.name().len());
                 names.push((value.number(), Label::new(name.into_bytes())));
             }
@@ -272,7 +273,7 @@ impl<'s> Compiler<'s> {
 fn key_bytes(name: &str) -> Label {
     let mut key = Output::default();
     key.push(b',');
-    // Names in descriptors are UTF-8.
+    // This cannot fail: names in descriptors are UTF-8.
     let _ = text::string(&mut key, name.as_bytes(), 0, name.len());
     key.push(b':');
     Label::new(key.into_bytes())

@@ -1,32 +1,33 @@
-//! Which fields a profile leaves out or hides, as a tree along the message's fields.
+//! The rules about which fields a profile includes, drops or redacts, as a tree that follows the message's fields.
 
-/// What happens to a field.
+/// The treatment of a field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It is written.
+    /// The field is written.
     #[default]
     Kept,
-    /// It is left out.
+    /// The field is left out.
     Dropped,
-    /// It is written without its value.
+    /// The field is written without its value.
     Redacted,
 }
 
-/// The rules for the fields of one message, and of the messages inside it.
+/// The rules for one field and the fields inside it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
     fate: Fate,
-    /// Whether only what is listed is kept; of what an included path leads through, nothing else.
+    /// Whether an include list applies here: of the fields inside, only the listed ones are kept.
     includes: bool,
-    /// Whether this field, and all inside, is on the list.
+    /// Whether an include path ends here, so that this field and all fields inside it are kept.
     is_included: bool,
     fields: Vec<(String, Rules)>,
-    /// The path that ends here, with its number among all paths.
+    /// The numbers of the option paths that end here.
     ends: Vec<usize>,
 }
 
 impl Rules {
-    /// The tree of these paths. Their numbers count through `include`, `drop` and `redact`, one after the other.
+    /// Builds the tree of these paths. The numbers of the paths count through `include`, `drop` and `redact` in this
+    /// order.
     pub(super) fn new(include: &[String], drop: &[String], redact: &[String]) -> Self {
         let mut root = Self { includes: !include.is_empty(), ..Self::default() };
         let mut number = 0;
@@ -60,19 +61,20 @@ impl Rules {
         at
     }
 
-    /// Whether there is no rule at all.
+    /// Whether no rule applies inside.
     pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty() && !self.includes
     }
 
-    /// What happens to a field of this message, the rules inside it, and the numbers of the paths that end in it.
+    /// Returns the treatment of a field of this message, the rules inside the field, and the numbers of the paths that
+    /// end in it.
     pub(super) fn of(&self, field: &str) -> (Fate, Option<&Self>, &[usize]) {
         let Some((_, rules)) = self.fields.iter().find(|(known, _)| known == field) else {
             return (if self.includes { Fate::Dropped } else { Fate::Kept }, None, &[]);
         };
-        let on_the_way = rules.includes || rules.is_included;
-        let fate = if self.includes && !on_the_way { Fate::Dropped } else { rules.fate };
-        // All that is inside an included field is included, but it may still be dropped or redacted by a longer path.
+        let is_on_include_path = rules.includes || rules.is_included;
+        let fate = if self.includes && !is_on_include_path { Fate::Dropped } else { rules.fate };
+        // Everything inside an included field is included, but a longer path can still drop or redact a part of it.
         (fate, Some(rules).filter(|rules| !rules.is_empty()), &rules.ends)
     }
 }
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_or_redacted_is_and_the_rest_is_kept() {
+    fn listed_fields_are_dropped_or_redacted_and_all_others_are_kept() {
         check(
             &[],
             &["a.b"],
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_include_list_keeps_only_what_it_names_and_the_way_there() {
+    fn an_include_list_keeps_the_listed_fields_and_their_parents() {
         check(
             &["a.b", "c"],
             &["c.secret"],

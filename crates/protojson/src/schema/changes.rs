@@ -1,4 +1,4 @@
-//! What changes between two schemas for those who read the JSON.
+//! The changes between two schemas that break consumers of the JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,38 +7,38 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
 use super::Schema;
 
-/// A change that breaks whoever reads the JSON of a type.
+/// A change that breaks consumers of a type's JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Full name of the message type whose JSON changes.
     pub message_type: String,
-    /// Name of the field or enum value, as it was; empty where the whole type is gone.
+    /// The name of the field or enum value before the change; empty if the whole type was removed.
     pub element: String,
-    /// Which rule the change breaks.
+    /// The rule that the change breaks.
     pub rule: Rule,
-    /// What it was, and what it is now, for people.
+    /// A description of the change for people.
     pub text: String,
 }
 
-/// What may not change without those who read the JSON.
+/// The kinds of changes that break consumers of the JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The message type is gone.
+    /// The message type was removed.
     MessageRemoved,
-    /// The field is gone.
+    /// The field was removed.
     FieldRemoved,
     /// The field has another name in JSON.
     FieldRenamed,
-    /// The field has another number, so that what is on its way is not read any more.
+    /// The field has another number, so payloads that are already in flight lose it.
     FieldRenumbered,
     /// The field has another type.
     TypeChanged,
-    /// The field is a list, a map or a single value, and was something else.
+    /// The field changed between a single value, a list and a map.
     CardinalityChanged,
     /// The enum value has another name.
     EnumValueRenamed,
-    /// The enum value is gone; its number shows instead.
+    /// The enum value was removed; its number appears instead of its name.
     EnumValueRemoved,
 }
 
@@ -55,7 +55,7 @@ impl Rule {
         Self::EnumValueRemoved,
     ];
 
-    /// The rule's code, as in reports and metrics.
+    /// Returns the code of the rule for reports and metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::MessageRemoved => "message_removed",
@@ -87,7 +87,8 @@ impl fmt::Display for Change {
 }
 
 impl Schema {
-    /// What of `older` this schema breaks for those who read the JSON, by type and element. What is added breaks nothing.
+    /// Returns the changes since `older` that break consumers of the JSON, in the order of the type names. Additions
+    /// break no consumer.
     pub fn breaking_changes(&self, older: &Self) -> Vec<Change> {
         let before: BTreeMap<&str, &MessageDescriptor> = older
             .messages
@@ -102,7 +103,7 @@ impl Schema {
                     message_type: name.to_owned(),
                     element: String::new(),
                     rule: Rule::MessageRemoved,
-                    text: "the message type is gone".to_owned(),
+                    text: "the message type was removed".to_owned(),
                 }),
                 Some(now) => {
                     for field in before.fields() {
@@ -129,7 +130,7 @@ fn compare_field(before: &FieldDescriptor, message: &MessageDescriptor, report: 
             Some(now) => {
                 report(Rule::FieldRenumbered, format!("number {} is now {}", before.number(), now.number()));
             }
-            None => report(Rule::FieldRemoved, format!("field {} is gone", before.number())),
+            None => report(Rule::FieldRemoved, format!("field {} was removed", before.number())),
         };
     };
     if now.json_name() != before.json_name() {
@@ -159,7 +160,10 @@ fn compare_values(before: &EnumDescriptor, now: &EnumDescriptor, report: &mut im
                 report(Rule::EnumValueRenamed, format!("value {number} of {} was {was} and is {is}", now.full_name()));
             }
             (Some(was), None) => {
-                report(Rule::EnumValueRemoved, format!("value {was} of {} is gone; {number} shows", now.full_name()));
+                report(
+                    Rule::EnumValueRemoved,
+                    format!("value {was} of {} was removed; the JSON now shows {number}", now.full_name()),
+                );
             }
             _ => {}
         }
@@ -176,7 +180,7 @@ fn shape(field: &FieldDescriptor) -> &'static str {
     }
 }
 
-/// The field's type as written in a schema.
+/// Returns the field's type as written in a schema.
 fn kind(field: &FieldDescriptor) -> String {
     match field.kind() {
         Kind::Message(entry) if field.is_map() => {
@@ -189,7 +193,7 @@ fn kind(field: &FieldDescriptor) -> String {
     }
 }
 
-/// The enum of a field, or of the values of a map.
+/// Returns the enum of a field, or of the values of a map.
 fn values(field: &FieldDescriptor) -> Option<EnumDescriptor> {
     match field.kind() {
         Kind::Enum(values) => Some(values),

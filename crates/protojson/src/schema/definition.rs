@@ -1,4 +1,4 @@
-//! What a definition says, to tell whether two of one name are the same, or one only adds to the other.
+//! The contents of a definition, for comparing two definitions of the same name.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use prost_reflect::prost_types::FieldDescriptorProto;
 
 use super::Entry;
 
-/// The elements of a message or an enum by name, each with all that is said of it. Reserved ranges and names, which say
-/// nothing about what there is, are left out.
+/// The elements of a message or an enum by name, each with all of its properties. Reserved ranges and names are left
+/// out, because they describe no existing element.
 #[derive(Debug, PartialEq)]
 pub(super) struct Definition {
     elements: BTreeMap<String, String>,
@@ -22,7 +22,7 @@ impl Definition {
             message.oneof_decl.get(index).map(|oneof| oneof.name().to_owned())
         };
         let field = |field: &FieldDescriptorProto| {
-            // A oneof counts by its name; its index changes with those before it.
+            // A oneof is compared by name, because its index changes with the oneofs before it.
             let plain = FieldDescriptorProto { oneof_index: None, ..field.clone() };
             (format!("field {}", field.name()), format!("{:?} {plain:?}", oneof(field)))
         };
@@ -38,15 +38,15 @@ impl Definition {
         Self { elements: values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect() }
     }
 
-    /// Whether it says all that the other one says, and perhaps more.
+    /// Whether this definition contains everything in the other one, and possibly more.
     pub(super) fn only_adds_to(&self, other: &Self) -> bool {
         other.elements.iter().all(|(name, what)| self.elements.get(name) == Some(what))
     }
 
-    /// An element that the two do not agree on.
+    /// Returns the name of an element in which the two definitions differ.
     pub(super) fn difference(&self, other: &Self) -> Option<&str> {
         let lacks = |one: &Self, name: &str, what: &str| one.elements.get(name).is_none_or(|known| known != what);
-        // What both define comes first: there lies the contradiction.
+        // Elements in both definitions come first, because they hold the contradiction.
         let in_both =
             self.elements.iter().find(|(name, what)| other.elements.contains_key(*name) && lacks(other, name, what));
         let found = in_both.or_else(|| self.elements.iter().find(|(name, what)| lacks(other, name, what)));

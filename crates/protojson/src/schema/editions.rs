@@ -1,30 +1,31 @@
-//! Editions files: what their features say of each field, and the same file in words that linking understands.
+//! Editions files: their features, resolved for each field, and a lowered copy of the file that prost-reflect can link.
 //!
-//! prost-types knows neither `edition` nor `features` (nor the option `debug_redact`, which is read here as well), and
-//! prost-reflect does not take an editions file at all. So the
-//! features are read here with messages of our own, resolved (file → message → oneof → field, the inner one counts), and
-//! kept beside the pool; the file itself is lowered to proto2, which has all that linking asks for. Of the features
-//! only presence and message encoding change what the wire or the JSON looks like: packed and unpacked are both read
-//! always, unknown enum numbers are kept whether the enum is closed or not, and strings are validated always.
+//! prost-types drops `edition` and `features` (and the option `debug_redact`, which this module reads as well), and
+//! prost-reflect does not accept editions files. This module therefore reads the features with its own messages and
+//! resolves them in the order file → message → oneof → field, where the inner one wins. The result is kept beside the
+//! pool. The file itself is lowered to proto2, which has everything that linking requires.
+//!
+//! Only two features change the wire format or the JSON: presence and message encoding. The codec always reads both
+//! packed and unpacked values, keeps unknown enum numbers of open and closed enums, and validates strings.
 
 use std::collections::HashMap;
 
 use prost::Message as _;
 use prost_reflect::prost_types;
 
-/// What files say of their fields beyond what linking keeps, by full name. Fields of which there is nothing to say are
-/// not in here.
+/// The properties of fields that linking does not keep, by the full name of the field. Fields without such properties
+/// are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Features {
     fields: HashMap<String, FieldFeatures>,
 }
 
-/// What counts instead of what the lowered descriptor says, where there is something.
+/// Overrides of the lowered descriptor; `None` if the descriptor is right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FieldFeatures {
     pub(crate) has_presence: Option<bool>,
     pub(crate) is_required: Option<bool>,
-    /// Whether messages are encoded as groups.
+    /// Whether the field's messages are encoded as groups.
     pub(crate) delimited: Option<bool>,
     /// Whether the field is marked with `debug_redact`.
     pub(crate) is_marked: bool,
@@ -36,14 +37,14 @@ impl Features {
     }
 }
 
-/// A FileDescriptorSet whose files are not looked into.
+/// A FileDescriptorSet whose files are kept as bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct RawSet {
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub(super) file: Vec<Vec<u8>>,
 }
 
-// The parts of descriptor.proto that features live in
+// The parts of descriptor.proto that contain features
 // (<https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto>).
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -146,7 +147,7 @@ const TYPE_MESSAGE: i32 = 11;
 const EDITION_2023: i32 = 1000;
 const EDITION_2024: i32 = 1001;
 
-/// Features in force somewhere; the defaults are those of both editions.
+/// The features in force at some place in a file. The defaults are those of both editions.
 #[derive(Debug, Clone, Copy, Default)]
 struct Resolved {
     is_implicit: bool,
@@ -166,20 +167,20 @@ impl Resolved {
     }
 }
 
-/// Reads what a file says of its fields, and lowers it if it is an editions file.
+/// Reads the properties of a file's fields. Returns the lowered file if it is an editions file.
 ///
 /// # Errors
-/// The text of the problem: a syntax or an edition that is not known, or bytes that are no FileDescriptorProto.
+/// Returns an error text if the syntax or edition is unknown, or if the bytes are not a FileDescriptorProto.
 pub(super) fn lower(bytes: &[u8], features: &mut Features) -> Result<Option<Vec<u8>>, String> {
     let file = File::decode(bytes).map_err(|error| error.to_string())?;
     let is_editions = match file.syntax.as_str() {
         "" | "proto2" | "proto3" => false,
         "editions" => true,
-        syntax => return Err(format!("{} is of the unknown syntax {syntax:?}", file.name)),
+        syntax => return Err(format!("{} has the unknown syntax {syntax:?}", file.name)),
     };
     if is_editions && file.edition != EDITION_2023 && file.edition != EDITION_2024 {
         let (name, edition) = (file.name, file.edition);
-        return Err(format!("{name} is of edition number {edition}; known are 2023 (1000) and 2024 (1001)"));
+        return Err(format!("{name} has edition number {edition}; supported are 2023 (1000) and 2024 (1001)"));
     }
     let resolved = Resolved::default().with(file.options.and_then(|options| options.features));
     let mut collector = Collector { features, is_editions };
@@ -202,7 +203,8 @@ struct Collector<'f> {
 
 impl Collector<'_> {
     fn message(&mut self, message: &Message, scope: &str, around: Resolved) {
-        // Map fields, their keys and values are length-delimited whatever surrounds them, and entries have presence.
+        // Map fields and their entries are length-delimited, and entry fields have presence, regardless of the features
+        // around them.
         if is_map_entry(message) {
             return;
         }
@@ -228,7 +230,7 @@ impl Collector<'_> {
 
     fn extensions(&mut self, extensions: &[Field], scope: &str, around: Resolved) {
         for extension in extensions {
-            // An extension has presence whatever surrounds it.
+            // An extension has presence, regardless of the features around it.
             let around = Resolved { is_implicit: false, ..around };
             self.field(extension, scope, around, false, false);
         }

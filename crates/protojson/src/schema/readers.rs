@@ -1,4 +1,4 @@
-//! What readers of the JSON are told before they see any.
+//! Information for readers of the JSON: JSON Schema, sample payloads, and which types are nested in others.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,14 @@ use super::{Entry, Schema};
 use crate::{Options, PlanError, json_schema, program, sample};
 
 impl Schema {
-    /// The JSON Schema (2020-12) of what the plan of one message type writes with these options. The message stands in
-    /// `$defs` under its full name, as every message and enum does that it can hold; where `include`, `drop` or `redact`
-    /// make a message different in one place, it stands there under its name and that place. Comments of the set's
-    /// source are its descriptions. The same descriptor set and options always give the same schema.
+    /// Returns the JSON Schema (2020-12) of the JSON that the message type's plan writes with these options.
+    ///
+    /// Every message and enum is in `$defs` under its full name. If `include`, `drop` or `redact` change a message in
+    /// one place, the changed message is there under its name and that place. Comments in the source become
+    /// descriptions if the set has source info. The same descriptor set and options always give the same schema.
     ///
     /// # Errors
-    /// When no set defines `full_name` (without a leading dot).
+    /// Returns an error if no set defines `full_name` (without a leading dot).
     pub fn json_schema(&self, full_name: &str, options: &Options) -> Result<Value, PlanError> {
         match self.messages.get(full_name) {
             Some(Entry { descriptor, features, .. }) => {
@@ -25,11 +26,11 @@ impl Schema {
         }
     }
 
-    /// A payload of one message type with a plausible value in every field, one in each oneof: the same every time. A
-    /// type that holds itself is followed once.
+    /// Returns a payload of one message type with a plausible value in every field and in one member of each oneof. The
+    /// result is the same every time. A type that contains itself is not nested again.
     ///
     /// # Errors
-    /// When no set defines `full_name` (without a leading dot).
+    /// Returns an error if no set defines `full_name` (without a leading dot).
     pub fn sample(&self, full_name: &str) -> Result<Vec<u8>, PlanError> {
         match self.program(full_name, &Options::default()) {
             Some(program) => Ok(sample::payload(&program)),
@@ -37,7 +38,7 @@ impl Schema {
         }
     }
 
-    /// Full names of the message types that another type has a field of, sorted.
+    /// Returns the full names of the message types that are the type of a field in another message type, sorted.
     pub fn held(&self) -> BTreeSet<String> {
         let mut held = BTreeSet::new();
         for Entry { descriptor, .. } in self.messages.values() {

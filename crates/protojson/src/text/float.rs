@@ -1,10 +1,10 @@
-//! Floating point: the shortest digits that read back, spelled as ECMAScript does.
+//! Floating-point numbers, with the shortest digits that read back as the same value, in ECMAScript's spelling.
 
 use super::integer::{ZEROS, digits, integer, unsigned};
 use crate::output::Pen;
 
-/// Writes a double: the shortest digits that read back as the same value, spelled as ECMAScript's `Number::toString`
-/// (ECMA-262) does, except that `-0.0` keeps its sign; NaN and infinities as strings.
+/// Writes a double with the shortest digits that read back as the same value, in the spelling of ECMAScript's
+/// `Number::toString` (ECMA-262). `-0.0` keeps its sign, and NaN and the infinities are strings.
 #[inline]
 pub(crate) fn double(pen: &mut Pen<'_>, value: f64) {
     let magnitude = value.abs();
@@ -12,9 +12,8 @@ pub(crate) fn double(pen: &mut Pen<'_>, value: f64) {
     if whole as f64 == value && magnitude < 1e15 && whole != 0 {
         return integer(pen, whole);
     }
-    // Here the formatter uses no exponent, and there always is a fraction.
-    // Amounts of money and other values with one or two decimals. Of at most 15 digits there is only one number that
-    // reads back as this value, so if it has two decimals, nothing is shorter.
+    // The fast path for amounts of money and other values with one or two decimals. Among numbers of at most 15 digits,
+    // only one reads back as a given double. If that number has two decimals, no shorter one exists.
     let hundredths = (magnitude * 100.0 + 0.5) as i64;
     if hundredths as f64 / 100.0 == magnitude && magnitude < 1e13 && hundredths != 0 {
         pen.chunk(b"-", usize::from(value < 0.0));
@@ -29,14 +28,14 @@ pub(crate) fn double(pen: &mut Pen<'_>, value: f64) {
     pen.chunk(&text, len);
 }
 
-/// Writes a float, with the digits that are enough for 32 bits; otherwise as [`double`].
+/// Writes a float with the digits that suffice for 32 bits. Otherwise like [`double`].
 #[inline(always)]
 pub(crate) fn single(pen: &mut Pen<'_>, value: f32) {
     const FRACTION: u32 = (1 << 23) - 1;
     let magnitude = value.abs();
     let bits = magnitude.to_bits();
     let whole = magnitude as i32;
-    // Powers of two have one neighbour that is nearer than the other.
+    // Powers of two are excluded because their two neighbors are not equally near.
     if (LOWEST..1e7).contains(&magnitude) && bits & FRACTION != 0 && whole as f32 != magnitude {
         pen.chunk(b"-", usize::from(value < 0.0));
         return decimal(pen, whole.cast_unsigned(), (bits & FRACTION) | (FRACTION + 1), 150 - (bits >> 23));
@@ -45,25 +44,26 @@ pub(crate) fn single(pen: &mut Pen<'_>, value: f32) {
     pen.chunk(&text, len);
 }
 
-/// The lowest float that [`decimal`] can do: 2^-13.
+/// The lowest float that [`decimal`] supports: 2^-13.
 const LOWEST: f32 = 1.0 / 8192.0;
-/// What the lowest bit of that one is worth: 2^-36.
+/// The number of binary places of that float: its lowest bit has the value 2^-36.
 const MAX_SHIFT: u32 = 36;
 
-/// Writes `significand / 2^shift`, whose part before the point is `whole`, with the fewest digits that are nearer to it
-/// than to its neighbours.
+/// Writes `significand / 2^shift` with the fewest digits that are nearer to it than to its neighbors. `whole` is the
+/// integer part.
 ///
-/// What makes the shortest digits hard in general is that powers of ten do not fit in a register. For these floats they
-/// do: all that is compared here is exact.
+/// Finding the shortest digits is hard in general because powers of ten do not fit in a register. For the floats in
+/// this range they do, so all comparisons here are exact.
 #[inline(always)]
 fn decimal(pen: &mut Pen<'_>, whole: u32, significand: u32, shift: u32) {
-    // How many steps the distance of two neighbours is, and the value in steps, both in units of 2^-36 steps.
+    // A step is one unit of the last decimal. `distance` is the distance between neighbors and `scaled` is the value,
+    // both in units of 2^-36 steps.
     let decimals = decimals(shift);
     let distance = DISTANCES[shift as usize % DISTANCES.len()];
     let scaled = u64::from(significand) * distance;
     let floor = scaled >> MAX_SHIFT;
-    // Digits that end in zero are shorter. At most one such number is near enough: within half the distance of
-    // neighbours, and just half of it where ties go to this one.
+    // A number that ends in zero is shorter. At most one such number is near enough: nearer than half the distance
+    // between neighbors, or exactly half of it if ties round to this float.
     let tens = floor / 10 * 10;
     let below = scaled - (tens << MAX_SHIFT);
     let above = (10 << MAX_SHIFT) - below;
@@ -73,7 +73,7 @@ fn decimal(pen: &mut Pen<'_>, whole: u32, significand: u32, shift: u32) {
     } else if 2 * above < near {
         tens + 10
     } else {
-        // Otherwise the nearest, and the even one of two.
+        // Otherwise the nearest number is written; of two equally near numbers, the even one.
         (scaled + (1 << (MAX_SHIFT - 1)) - u64::from(floor.is_multiple_of(2))) >> MAX_SHIFT
     };
     unsigned(pen, u64::from(whole));
@@ -82,7 +82,7 @@ fn decimal(pen: &mut Pen<'_>, whole: u32, significand: u32, shift: u32) {
         pen.put(b".");
         digits8 *= POWERS[8 - decimals];
     } else {
-        // There is nothing before the point, and a zero or a one before the eight digits.
+        // The integer part is zero. One more digit, zero or one, comes before the eight digits.
         pen.chunk(b".00 ", decimals - 8);
         pen.put(&[b'0' + u8::from(digits8 >= POWERS[8])]);
         digits8 %= POWERS[8];
@@ -91,15 +91,14 @@ fn decimal(pen: &mut Pen<'_>, whole: u32, significand: u32, shift: u32) {
     pen.chunk(&(text | ZEROS).to_le_bytes(), 8 - text.leading_zeros() as usize / 8);
 }
 
-/// The decimals to look at for a float whose lowest bit is worth `2^-shift`: the fewest that tell neighbours apart, so
-/// that one step of them is at most the distance of two neighbours, and ten steps are more. 1233 / 4096 is the decimal
-/// logarithm of 2.
+/// Returns the number of decimals for a float whose lowest bit has the value `2^-shift`. It is the smallest number that
+/// tells neighbors apart: one step is at most the distance between neighbors, and ten steps are more. 1233 / 4096
+/// approximates the decimal logarithm of 2.
 const fn decimals(shift: u32) -> usize {
     ((shift * 1233) >> 12) as usize + 1
 }
 
-/// By shift: how many steps of as many decimals the lowest bit is worth, in units of `2^-MAX_SHIFT`, in which all of
-/// them are whole numbers.
+/// The value of the lowest bit in steps, by shift, in units of `2^-MAX_SHIFT`. In these units all entries are integers.
 const DISTANCES: [u64; 64] = {
     let mut distances = [0; 64];
     let mut shift = 0;
@@ -121,7 +120,7 @@ const POWERS: [u64; 16] = {
     powers
 };
 
-/// The spelling of any value, from what the formatter gives for those that are finite.
+/// Formats any value. `format` formats the finite ones except zero.
 #[cold]
 #[inline(never)]
 fn rare(value: f64, format: fn(f64, &mut zmij::Buffer) -> &str) -> ([u8; Pen::ROOM], usize) {
@@ -142,7 +141,8 @@ fn rare(value: f64, format: fn(f64, &mut zmij::Buffer) -> &str) -> ([u8; Pen::RO
     (text, len)
 }
 
-/// From the formatter's spelling to ECMAScript's: `1.0` is `1`, and the exponent begins at 21 digits, with a sign.
+/// Converts the formatter's spelling to ECMAScript's: `1.0` becomes `1`, exponents are used from 21 digits before the
+/// point on, and they have a sign.
 fn finite(pen: &mut Pen<'_>, shortest: &str) {
     let Some((mantissa, exponent)) = shortest.split_once('e') else {
         return pen.slice(shortest.strip_suffix(".0").unwrap_or(shortest).as_bytes());
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn every_power_of_ten_reads_back_and_has_an_exponent_only_where_ecmascript_has() {
+    fn every_power_of_ten_reads_back_and_has_an_exponent_only_if_ecmascript_uses_one() {
         for exponent in -324..=308 {
             for mantissa in ["1", "1.5", "9.87654321", "-3.25"] {
                 let value: f64 = format!("{mantissa}e{exponent}").parse().unwrap();
@@ -264,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn floats_have_the_digits_that_the_general_formatter_gives() {
-        // All of them take minutes; a prime step meets every exponent and all kinds of digits.
+    fn floats_have_the_same_digits_as_the_general_formatter_gives() {
+        // Checking every float takes minutes. A prime step covers every exponent and all patterns of digits.
         let step = std::env::var("FLOAT_STEP").map_or(1009, |step| step.parse().unwrap());
         let (first, last) = (0.000_05f32.to_bits(), 2e7f32.to_bits());
         for bits in (first..last).step_by(step) {

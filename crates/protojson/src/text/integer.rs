@@ -1,11 +1,11 @@
-//! Integers, many digits at once.
+//! Integers, converted many digits at once.
 
 use crate::output::Pen;
 
 /// Writes an integer.
 #[inline(always)]
 pub(crate) fn integer(pen: &mut Pen<'_>, value: i64) {
-    // The sign is written in any case, and kept where there is one.
+    // The sign is always written, but it is kept only for negative numbers.
     pen.chunk(b"-", usize::from(value < 0));
     unsigned(pen, value.unsigned_abs());
 }
@@ -18,7 +18,7 @@ pub(crate) fn quoted_integer(pen: &mut Pen<'_>, value: i64) {
     pen.put(b"\"");
 }
 
-/// Writes an integer without sign between quotes.
+/// Writes an unsigned integer between quotes.
 #[inline(always)]
 pub(crate) fn quoted_unsigned(pen: &mut Pen<'_>, value: u64) {
     pen.put(b"\"");
@@ -26,7 +26,7 @@ pub(crate) fn quoted_unsigned(pen: &mut Pen<'_>, value: u64) {
     pen.put(b"\"");
 }
 
-/// Writes an integer without sign.
+/// Writes an unsigned integer.
 #[inline(always)]
 pub(crate) fn unsigned(pen: &mut Pen<'_>, value: u64) {
     const EIGHT: u64 = 100_000_000;
@@ -43,7 +43,7 @@ pub(crate) fn unsigned(pen: &mut Pen<'_>, value: u64) {
     pen.put(&(digits(low) | ZEROS).to_le_bytes());
 }
 
-/// Eight digits `0`.
+/// The text of eight `0` digits.
 pub(super) const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Writes a number of at most eight digits.
@@ -57,13 +57,13 @@ fn leading(pen: &mut Pen<'_>, value: u64) {
         return pen.chunk(&((digits | 0x3030_3030) >> (8 * zeros)).to_le_bytes(), 4 - zeros as usize);
     }
     let digits = digits(value);
-    // The last digit stays even if it is zero.
+    // The highest bit keeps the last digit even if it is zero.
     let zeros = (digits | 1 << 63).trailing_zeros() / 8;
     pen.chunk(&((digits | ZEROS) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
 }
 
-/// The eight digits of a number below 10^8, the first in the lowest byte. All are worked out at once, in fields of 32,
-/// then 16, then 8 bits, with multiplications in place of divisions.
+/// Returns the eight digits of a number below 10^8, the first digit in the lowest byte. All digits are computed at
+/// once, in fields of 32, then 16, then 8 bits, with multiplications instead of divisions.
 #[inline(always)]
 pub(super) fn digits(value: u64) -> u64 {
     let fours = (value << 32) - value / 10_000 * ((10_000 << 32) - 1);
@@ -71,7 +71,8 @@ pub(super) fn digits(value: u64) -> u64 {
     digits_of_pairs(pairs)
 }
 
-/// The same of four numbers below 100, the first in the lowest 16 bits.
+/// Returns the eight digits of four numbers below 100, the first of which is in the lowest 16 bits. The first digit is
+/// in the lowest byte.
 #[inline(always)]
 pub(super) fn digits_of_pairs(pairs: u64) -> u64 {
     (pairs << 8) - (((pairs * 103) >> 10) & 0x000f_000f_000f_000f) * ((10 << 8) - 1)

@@ -1,21 +1,22 @@
-//! Strings: escaped, and checked to be UTF-8.
+//! Strings, escaped and validated as UTF-8.
 
 use wide::i8x16;
 
 use crate::output::Output;
 
-/// Appends a string with its quotes, escaped: `"`, `\`, the controls, and U+FFFE and U+FFFF, because SQS and SNS refuse
-/// those two raw. The string is what stands in `bytes` from `at` to `end`; what follows may be looked at, no more.
+/// Appends a string with its quotes. Escaped are `"`, `\`, control characters, and U+FFFE and U+FFFF, because SQS and
+/// SNS refuse these two raw. The string is in `bytes` from `at` to `end`; the bytes after it can be read but have no
+/// effect.
 ///
 /// # Errors
-/// How far it is UTF-8; what was appended until then stays.
+/// Returns the length of the valid UTF-8 prefix if the string is not UTF-8. The output appended so far stays.
 #[inline(always)]
 pub(crate) fn string(out: &mut Output, bytes: &[u8], at: usize, end: usize) -> Result<(), usize> {
     let len = end - at;
     if len <= LANES
         && let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk())
     {
-        // Copied before it is known whether all of it stands for itself; if not, it is written again.
+        // The copy comes before the check. If the string contains special bytes, it is written again.
         let room = out.room::<{ LANES + 2 }>();
         room[0] = b'"';
         room[1..=LANES].copy_from_slice(chunk);
@@ -28,24 +29,24 @@ pub(crate) fn string(out: &mut Output, bytes: &[u8], at: usize, end: usize) -> R
     long(out, &bytes[at..end])
 }
 
-/// How many bytes are looked at together.
+/// The number of bytes that are checked together.
 const LANES: usize = 16;
-/// And how many in a row, where nothing special is expected.
+/// The number of bytes that are checked in one step while no special byte is found.
 const BLOCK: usize = 4 * LANES;
 
-/// Which bytes of a chunk cannot be copied as they are, as the highest bit of each: the controls, quote, backslash, and
-/// either all that is not ASCII, or with `VALID` what may begin U+FFFE or U+FFFF.
+/// Returns a mask of the bytes of a chunk that cannot be copied as they are: controls, quotes, backslashes, and all
+/// bytes that are not ASCII. With `VALID`, of the last group only the first byte of U+FFFE and U+FFFF is included.
 #[inline(always)]
 fn specials<const VALID: bool>(chunk: &[u8; LANES]) -> i8x16 {
     let bytes = i8x16::from(chunk.map(u8::cast_signed));
     let is = |byte: u8| bytes.simd_eq(i8x16::splat(byte.cast_signed()));
     let quotes = is(b'"') | is(b'\\');
     if VALID {
-        // Neither below zero nor controls.
+        // A control is at most 0x1f and not negative as a signed byte.
         let controls = bytes.min(i8x16::splat(0x1f)).simd_eq(bytes) & !bytes.is_negative();
         quotes | controls | is(0xef)
     } else {
-        // What is not ASCII is below zero.
+        // Bytes that are not ASCII are negative as signed bytes.
         quotes | bytes.simd_lt(i8x16::splat(0x20))
     }
 }
@@ -85,7 +86,7 @@ fn long(out: &mut Output, bytes: &[u8]) -> Result<(), usize> {
     Ok(())
 }
 
-/// Appends what is UTF-8.
+/// Appends a string that is known to be UTF-8.
 #[inline(never)]
 fn beyond_ascii(out: &mut Output, bytes: &[u8]) {
     let mut from = plain::<true>(out, bytes);
@@ -95,7 +96,7 @@ fn beyond_ascii(out: &mut Output, bytes: &[u8]) {
     }
 }
 
-/// The letter behind the backslash, of the characters that have one.
+/// The letter after the backslash, for the characters that have one; otherwise 0.
 const LETTERS: [u8; 0x60] = {
     let mut letters = [0; 0x60];
     letters[b'"' as usize] = b'"';
@@ -108,7 +109,7 @@ const LETTERS: [u8; 0x60] = {
     letters
 };
 
-/// Escapes what stands at the start, and returns how many bytes that was.
+/// Escapes the character at the start, and returns the number of bytes consumed.
 #[inline(always)]
 fn escape(out: &mut Output, bytes: &[u8]) -> usize {
     match LETTERS.get(usize::from(bytes[0])) {
@@ -120,7 +121,7 @@ fn escape(out: &mut Output, bytes: &[u8]) -> usize {
     }
 }
 
-/// Appends bytes as long as they stand for themselves, and returns how many those are.
+/// Appends bytes until one must be escaped or validated, and returns the number of bytes appended.
 #[inline(always)]
 fn plain<const VALID: bool>(out: &mut Output, bytes: &[u8]) -> usize {
     let room = &mut out.at_least(bytes.len())[..bytes.len()];
@@ -132,7 +133,8 @@ fn plain<const VALID: bool>(out: &mut Output, bytes: &[u8]) -> usize {
     copied
 }
 
-/// Copies at least one block. The last one reaches back over what is known to be plain.
+/// Copies plain bytes from a string of at least one block. The last block overlaps bytes that are already known to be
+/// plain.
 #[inline(always)]
 fn plain_blocks<const VALID: bool>(bytes: &[u8], last: &[u8; BLOCK], room: &mut [u8]) -> usize {
     let mut done = 0;
@@ -153,7 +155,7 @@ fn plain_blocks<const VALID: bool>(bytes: &[u8], last: &[u8; BLOCK], room: &mut 
     done
 }
 
-/// The same for less than a block.
+/// Copies plain bytes from a string that is shorter than a block.
 #[inline(always)]
 fn plain_chunks<const VALID: bool>(bytes: &[u8], room: &mut [u8]) -> usize {
     let Some(last) = bytes.last_chunk() else { return plain_bytes::<VALID>(bytes, room) };
@@ -176,7 +178,7 @@ fn plain_chunks<const VALID: bool>(bytes: &[u8], room: &mut [u8]) -> usize {
     done
 }
 
-/// The same for less than a chunk.
+/// Copies plain bytes from a string that is shorter than a chunk.
 #[inline(always)]
 fn plain_bytes<const VALID: bool>(bytes: &[u8], room: &mut [u8]) -> usize {
     let mut chunk = [0; LANES];
@@ -203,7 +205,8 @@ fn special_bits<const VALID: bool>(block: &[u8; BLOCK]) -> u64 {
     chunks.iter().rev().fold(0, |bits, chunk| (bits << LANES) | u64::from(specials::<VALID>(chunk).to_bitmask()))
 }
 
-/// Escapes a control by its number, and U+FFFE and U+FFFF. Other characters may begin as those two do.
+/// Escapes a control, U+FFFE or U+FFFF by its number. Copies the first byte of any other character, because some begin
+/// with the same byte as U+FFFE.
 #[cold]
 fn escape_by_number(out: &mut Output, bytes: &[u8]) -> usize {
     const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -233,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_escaped_wherever_the_special_character_stands() {
+    fn special_characters_are_escaped_at_every_position() {
         for at in 0..70 {
             for (special, expected) in [
                 ("\"", "\\\""),
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_is_not_utf_8_says_where() {
+    fn a_string_that_is_not_utf_8_fails_with_the_position() {
         assert_eq!(string(&mut Output::default(), b"abc\xff", 0, 4), Err(3));
         assert_eq!(string(&mut Output::default(), b"\xed\xa0\x80", 0, 3), Err(0), "a surrogate");
     }

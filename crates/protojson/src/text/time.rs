@@ -1,13 +1,13 @@
-//! Moments, as RFC 3339 has them.
+//! Timestamps in RFC 3339.
 
 use super::integer::{ZEROS, digits, digits_of_pairs};
 use crate::output::Pen;
 
-/// Writes a moment in the years 0 to 9999, in seconds from 1970-01-01, as RFC 3339 has it, between quotes.
+/// Writes a timestamp in RFC 3339 between quotes. `seconds` counts from 1970-01-01 and must be in the years 0 to 9999.
 #[inline(always)]
 pub(crate) fn timestamp(pen: &mut Pen<'_>, seconds: i64, nanos: u32) {
     const DAY: i64 = 86_400;
-    // Counted from 0000-03-01, so that there is no sign.
+    // The days count from 0000-03-01, so that no number is negative.
     const EPOCH: i64 = 719_468 * DAY;
     let seconds = (seconds + EPOCH).cast_unsigned();
     let (days, second) = ((seconds / DAY as u64) as u32, (seconds % DAY as u64) as u32);
@@ -26,13 +26,13 @@ pub(crate) fn timestamp(pen: &mut Pen<'_>, seconds: i64, nanos: u32) {
     pen.put(b"Z\"");
 }
 
-/// The digits of four numbers below 100.
+/// Returns the digits of four numbers below 100 as text.
 #[inline(always)]
 fn four([first, second, third, fourth]: [u32; 4]) -> u64 {
     digits_of_pairs(u64::from(first | second << 16) | u64::from(third | fourth << 16) << 32) | ZEROS
 }
 
-/// Writes nanoseconds below one second with a point and 3, 6 or 9 digits; nothing for none.
+/// Writes nanoseconds below one second as a point with 3, 6 or 9 digits. Writes nothing for zero.
 #[inline(always)]
 pub(crate) fn fraction(pen: &mut Pen<'_>, nanos: u32) {
     let (first, last) = (digits(u64::from(nanos / 10)), nanos % 10);
@@ -42,9 +42,9 @@ pub(crate) fn fraction(pen: &mut Pen<'_>, nanos: u32) {
     pen.chunk(&text.to_le_bytes(), len);
 }
 
-/// Year, month and day of a day counted from 0000-03-01, in the proleptic Gregorian calendar. The years begin in March
-/// here, so that the leap day is the last of its year; the multiplications stand for divisions (Neri and Schneider,
-/// <https://doi.org/10.1002/spe.3172>).
+/// Returns the year, month and day of a day counted from 0000-03-01, in the proleptic Gregorian calendar. Years begin
+/// in March here, so that the leap day is the last day of its year. Multiplications replace divisions (Neri and
+/// Schneider, <https://doi.org/10.1002/spe.3172>).
 #[inline(always)]
 fn civil(days: u32) -> (u32, u32, u32) {
     let century = (4 * days + 3) / 146_097;

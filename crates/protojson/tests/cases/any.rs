@@ -12,7 +12,7 @@ fn check_any(any: Wire, expected: &str) {
 }
 
 #[test]
-fn the_type_comes_first_and_the_fields_beside_it() {
+fn the_type_comes_first_and_the_fields_follow_in_the_same_object() {
     check_any(
         any("type.googleapis.com/cases.v1.Presence", Wire::new().varint(1, 1).string(2, "x")),
         r#"{"@type":"type.googleapis.com/cases.v1.Presence","number":1,"text":"x"}"#,
@@ -25,7 +25,7 @@ fn the_type_comes_first_and_the_fields_beside_it() {
 }
 
 #[test]
-fn what_has_a_form_of_its_own_stands_under_value() {
+fn a_well_known_type_with_its_own_json_form_is_under_value() {
     check_any(
         any("t/google.protobuf.Timestamp", Wire::new()),
         r#"{"@type":"t/google.protobuf.Timestamp","value":"1970-01-01T00:00:00Z"}"#,
@@ -40,7 +40,7 @@ fn what_has_a_form_of_its_own_stands_under_value() {
 }
 
 #[test]
-fn an_any_in_an_any_stands_under_value() {
+fn an_any_in_an_any_is_under_value() {
     let inner = any("t/cases.v1.Presence", Wire::new().varint(1, 1));
     check_any(
         any("t/google.protobuf.Any", inner),
@@ -56,7 +56,7 @@ fn an_empty_any_is_an_empty_object() {
 }
 
 #[test]
-fn url_and_value_come_in_any_order_and_the_last_counts() {
+fn url_and_value_can_come_in_any_order_and_the_last_of_each_wins() {
     let value = Wire::new().varint(1, 1);
     check_any(
         Wire::new().message(2, value.clone()).string(1, "t/a").string(1, "t/cases.v1.Presence"),
@@ -70,7 +70,7 @@ fn url_and_value_come_in_any_order_and_the_last_counts() {
 }
 
 #[test]
-fn several_anys_stand_in_a_list() {
+fn a_list_holds_several_anys() {
     check(
         WELL_KNOWN,
         Wire::new().message(18, any("t/google.protobuf.Empty", Wire::new())).message(18, Wire::new()),
@@ -79,7 +79,7 @@ fn several_anys_stand_in_a_list() {
 }
 
 #[test]
-fn a_type_that_cannot_be_found_is_refused() {
+fn an_unknown_type_is_refused() {
     let of = |any: Wire| error(WELL_KNOWN, Wire::new().message(8, any));
     insta::assert_snapshot!(of(any("t/cases.v1.Nothing", Wire::new())), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any holds the unknown message type cases.v1.Nothing");
     insta::assert_snapshot!(of(any("cases.v1.Presence", Wire::new())), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any has a type URL without a slash");
@@ -88,6 +88,6 @@ fn a_type_that_cannot_be_found_is_refused() {
 }
 
 #[test]
-fn what_is_broken_inside_names_the_place() {
+fn an_error_inside_an_any_has_the_offset_and_the_path() {
     insta::assert_snapshot!(error(WELL_KNOWN, Wire::new().message(8, any("t/cases.v1.Presence", Wire::new().raw(&[8])))), @"malformed protobuf at byte 26 in cases.v1.WellKnown.any.number: varint runs past the end");
 }

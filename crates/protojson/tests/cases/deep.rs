@@ -6,13 +6,13 @@ use crate::{SCHEMA, Wire, check, error, json_with};
 
 const DEEP: &str = "cases.v1.Deep";
 
-/// `inside` within so many levels of `wrap`.
+/// Wraps `inside` in `levels` levels of `wrap`.
 fn nest(levels: usize, inside: Wire, wrap: impl Fn(Wire) -> Wire) -> Wire {
     (0..levels).fold(inside, |wire, _| wrap(wire))
 }
 
 #[test]
-fn a_hundred_levels_are_fine_and_one_more_is_refused() {
+fn a_hundred_levels_are_accepted_and_one_more_is_refused() {
     let child = |wire| Wire::new().message(1, wire);
     check(DEEP, nest(100, Wire::new(), child), &format!("{}{{}}{}", r#"{"child":"#.repeat(100), "}".repeat(100)));
     assert!(error(DEEP, nest(101, Wire::new(), child)).starts_with("nested too deeply at byte "));
@@ -20,7 +20,7 @@ fn a_hundred_levels_are_fine_and_one_more_is_refused() {
 }
 
 #[test]
-fn levels_in_disorder_count_the_same() {
+fn the_depth_limit_also_holds_for_records_out_of_order() {
     let child = |wire| Wire::new().varint(2, 1).message(1, wire);
     check(
         DEEP,
@@ -31,14 +31,14 @@ fn levels_in_disorder_count_the_same() {
 }
 
 #[test]
-fn levels_in_parts_count_the_same() {
+fn the_depth_limit_also_holds_for_messages_in_parts() {
     let child = |wire| Wire::new().message(1, Wire::new()).message(1, wire);
     check(DEEP, nest(100, Wire::new(), child), &format!("{}{{}}{}", r#"{"child":"#.repeat(100), "}".repeat(100)));
     assert!(error(DEEP, nest(101, Wire::new(), child)).ends_with(": more than 100 levels of messages"));
 }
 
 #[test]
-fn levels_in_lists_and_maps_count() {
+fn the_depth_limit_also_holds_in_lists_and_maps() {
     let element = |wire| Wire::new().message(3, wire);
     check(
         DEEP,
@@ -52,8 +52,8 @@ fn levels_in_lists_and_maps_count() {
 }
 
 #[test]
-fn levels_of_values_count() {
-    // A value in a list in a value: two levels each, and one for the field.
+fn the_depth_limit_also_holds_for_values() {
+    // A value in a list in a value adds two levels. The field itself adds one.
     let list = |wire| Wire::new().message(6, Wire::new().message(1, wire));
     check(
         DEEP,
@@ -64,7 +64,7 @@ fn levels_of_values_count() {
 }
 
 #[test]
-fn levels_inside_an_any_count_on() {
+fn levels_inside_an_any_add_to_the_levels_around_it() {
     let any = |wire| Wire::new().message(6, Wire::new().string(1, "t/cases.v1.Deep").message(2, wire));
     check(
         DEEP,
@@ -77,8 +77,8 @@ fn levels_inside_an_any_count_on() {
 }
 
 #[test]
-fn a_hundred_levels_fit_into_half_a_threads_stack_without_optimisation() {
-    // Threads have 2 MiB unless someone asks for another size, and the caller wants some of them.
+fn a_hundred_levels_fit_into_half_of_a_threads_stack_in_a_debug_build() {
+    // A thread has 2 MiB of stack by default, and the caller needs a part of it.
     const STACK: usize = 1 << 20;
     let levels = || {
         let in_disorder = |wire: Wire| wire.varint(2, 1);
@@ -94,14 +94,14 @@ fn a_hundred_levels_fit_into_half_a_threads_stack_without_optimisation() {
     std::thread::Builder::new().stack_size(STACK).spawn(levels).unwrap().join().unwrap();
 }
 
-/// Checks that as many levels are written.
+/// Checks that a payload with this number of levels is written.
 fn check_nested(levels: usize, field: &str, wrap: impl Fn(Wire) -> Wire) {
     let json = json_with(&SCHEMA, &Options::default(), DEEP, &nest(levels, Wire::new(), wrap)).unwrap();
     assert_eq!(json.matches(&format!("\"{field}\"")).count(), levels, "{json}");
 }
 
 #[test]
-fn unknown_groups_count() {
+fn unknown_groups_count_as_levels() {
     let group = |wire| Wire::new().group(99, wire);
     check(DEEP, nest(100, Wire::new(), group), "{}");
     assert!(error(DEEP, nest(101, Wire::new(), group)).starts_with("nested too deeply"));

@@ -1,4 +1,4 @@
-//! A descriptor set of the edition 2023, written by hand because protox does not compile editions.
+//! A descriptor set of edition 2023. It is written by hand, because protox does not compile editions.
 
 use protojson::{Options, Schema};
 
@@ -11,7 +11,7 @@ const STRING: u64 = 9;
 const MESSAGE: u64 = 11;
 const ENUM: u64 = 14;
 
-// Features, as descriptor.proto numbers them.
+// The features, with the numbers of descriptor.proto.
 fn explicit() -> Wire {
     Wire::new().varint(1, 1)
 }
@@ -28,13 +28,13 @@ fn length_prefixed() -> Wire {
     Wire::new().varint(5, 1)
 }
 
-/// A FieldDescriptorProto without options.
+/// Returns a FieldDescriptorProto without options.
 fn field(name: &str, number: u64, label: u64, kind: u64, type_name: &str) -> Wire {
     let field = Wire::new().string(1, name).varint(3, number).varint(4, label).varint(5, kind);
     if type_name.is_empty() { field } else { field.string(6, type_name) }
 }
 
-/// FieldOptions with features.
+/// Adds FieldOptions with features.
 fn with(field: Wire, features: Wire) -> Wire {
     field.message(8, Wire::new().message(21, features))
 }
@@ -57,15 +57,15 @@ fn schema(edition: u64, file_features: Wire) -> Schema {
         .message(2, field("map", 7, REPEATED, MESSAGE, ".ed.Outer.MapEntry"))
         .message(2, in_oneof(field("one", 8, OPTIONAL, INT32, ""), 0))
         .message(2, in_oneof(field("other", 9, OPTIONAL, STRING, ""), 0))
-        .message(2, with(field("colour", 10, OPTIONAL, ENUM, ".ed.Colour"), explicit()))
+        .message(2, with(field("color", 10, OPTIONAL, ENUM, ".ed.Color"), explicit()))
         .message(2, field("numbers", 11, REPEATED, INT32, ""))
         .message(2, field("text", 12, OPTIONAL, STRING, ""))
         .message(3, entry)
         .message(8, Wire::new().string(1, "choice"));
     let strict = Wire::new().string(1, "Strict").message(2, with(field("id", 1, OPTIONAL, INT32, ""), required()));
     let inner = Wire::new().string(1, "Inner").message(2, with(field("id", 1, OPTIONAL, INT32, ""), explicit()));
-    let colour = Wire::new()
-        .string(1, "Colour")
+    let color = Wire::new()
+        .string(1, "Color")
         .message(2, Wire::new().string(1, "UNKNOWN").varint(2, 0))
         .message(2, Wire::new().string(1, "RED").varint(2, 1));
     let file = Wire::new()
@@ -74,7 +74,7 @@ fn schema(edition: u64, file_features: Wire) -> Schema {
         .message(4, outer)
         .message(4, strict)
         .message(4, inner)
-        .message(5, colour)
+        .message(5, color)
         .message(8, Wire::new().message(50, file_features))
         .string(12, "editions")
         .varint(14, edition);
@@ -101,17 +101,17 @@ fn presence_is_explicit_unless_a_feature_says_otherwise() {
 #[test]
 fn members_of_oneofs_and_messages_have_presence_under_every_feature() {
     check(implicit(), "ed.Outer", Wire::new().message(4, Wire::new()).varint(8, 0), r#"{"inner":{},"one":0}"#);
-    check(implicit(), "ed.Outer", Wire::new().varint(10, 0), r#"{"colour":"UNKNOWN"}"#);
+    check(implicit(), "ed.Outer", Wire::new().varint(10, 0), r#"{"color":"UNKNOWN"}"#);
 }
 
 #[test]
-fn a_delimited_field_is_read_as_a_group_and_its_prefixed_form_is_unknown() {
+fn a_delimited_field_is_read_as_a_group_and_its_length_prefixed_form_is_skipped() {
     check(Wire::new(), "ed.Outer", Wire::new().group(5, Wire::new().varint(1, 1)), r#"{"group":{"id":1}}"#);
     check(Wire::new(), "ed.Outer", Wire::new().message(5, Wire::new().varint(1, 1)), "{}");
 }
 
 #[test]
-fn a_delimited_file_has_groups_everywhere_but_in_maps() {
+fn messages_of_a_delimited_file_are_groups_except_map_entries_and_values() {
     let entry = Wire::new().string(1, "k").message(2, Wire::new().varint(1, 1));
     check(
         delimited(),
@@ -122,13 +122,13 @@ fn a_delimited_file_has_groups_everywhere_but_in_maps() {
 }
 
 #[test]
-fn a_field_of_legacy_required_has_to_be_there() {
+fn a_missing_legacy_required_field_is_an_error() {
     check(Wire::new(), "ed.Strict", Wire::new().varint(1, 0), r#"{"id":0}"#);
     check(Wire::new(), "ed.Strict", Wire::new(), "required field missing at byte 0 in ed.Strict: id is not set");
 }
 
 #[test]
-fn lists_are_read_packed_and_unpacked() {
+fn lists_are_read_both_packed_and_unpacked() {
     check(Wire::new(), "ed.Outer", Wire::new().varint(11, 1).packed(11, &[2, 3]), r#"{"numbers":[1,2,3]}"#);
 }
 

@@ -3,7 +3,7 @@ use crate::{Wire, check, error};
 const LISTS: &str = "cases.v1.Lists";
 
 #[test]
-fn packed_and_unpacked_records_are_one_list_in_order_of_arrival() {
+fn packed_and_unpacked_records_form_one_list_in_order_of_arrival() {
     check(LISTS, Wire::new().packed(1, &[1, 0, 2]), r#"{"numbers":[1,0,2]}"#);
     check(LISTS, Wire::new().varint(1, 1).varint(1, 0), r#"{"numbers":[1,0]}"#);
     check(
@@ -15,7 +15,7 @@ fn packed_and_unpacked_records_are_one_list_in_order_of_arrival() {
 }
 
 #[test]
-fn lists_are_left_out_when_they_are_empty() {
+fn empty_lists_are_left_out() {
     check(LISTS, Wire::new().packed(1, &[]).packed(4, &[]), "{}");
 }
 
@@ -30,12 +30,12 @@ fn elements_keep_their_zeros() {
             .packed(6, &[0])
             .bytes(7, b"")
             .packed(8, &[0, 1]),
-        r#"{"texts":[""],"inner":[{}],"colours":["COLOUR_UNSPECIFIED"],"big":["0"],"datas":[""],"bools":[false,true]}"#,
+        r#"{"texts":[""],"inner":[{}],"colors":["COLOR_UNSPECIFIED"],"big":["0"],"datas":[""],"bools":[false,true]}"#,
     );
 }
 
 #[test]
-fn elements_are_spelled_as_single_values_are() {
+fn elements_are_spelled_like_single_values() {
     check(
         LISTS,
         Wire::new()
@@ -44,12 +44,12 @@ fn elements_are_spelled_as_single_values_are() {
             .double(5, f64::NAN)
             .packed(6, &[1, 2])
             .message(9, Wire::new()),
-        r#"{"numbers":[-1],"colours":["COLOUR_RED",9],"doubles":["NaN"],"big":["-1","1"],"times":["1970-01-01T00:00:00Z"]}"#,
+        r#"{"numbers":[-1],"colors":["COLOR_RED",9],"doubles":["NaN"],"big":["-1","1"],"times":["1970-01-01T00:00:00Z"]}"#,
     );
 }
 
 #[test]
-fn a_list_that_comes_in_pieces_is_joined() {
+fn a_list_split_by_other_fields_is_joined() {
     check(
         LISTS,
         Wire::new()

@@ -1,6 +1,6 @@
-//! Named cases: one payload, and the exact text that comes of it.
+//! Named cases. Each gives one payload and its exact JSON or error text.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "../support/judge.rs"]
 mod judge;
@@ -37,8 +37,8 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::builder().set("cases.binpb", &set.encode_to_vec()).unwrap().build().unwrap()
 });
 
-/// What a payload of `cases.*` becomes: its JSON, or the text of the error. JSON fits the schema of its type, and does not
-/// where something is put into it that does not belong there.
+/// Returns the JSON of a payload of a `cases.*` type, or the text of the error. Checks that the JSON fits the schema of
+/// its type and that mutants of it do not.
 #[track_caller]
 fn json_with(schema: &Schema, options: &Options, message_type: &str, wire: &Wire) -> Result<String, String> {
     let plan = schema.plan(message_type, options).unwrap();
@@ -51,19 +51,19 @@ fn json_with(schema: &Schema, options: &Options, message_type: &str, wire: &Wire
             Ok(String::from_utf8(json).unwrap())
         }
         Err(error) => {
-            assert!(json.is_empty(), "partial output of a payload that failed");
+            assert!(json.is_empty(), "a failed payload left partial output");
             Err(error.to_string())
         }
     }
 }
 
-/// Asserts the JSON of a payload, whether its records come in order or not.
+/// Asserts the JSON of a payload. Its records can be in any order.
 #[track_caller]
 fn check(message_type: &str, wire: Wire, expected: &str) {
     assert_eq!(json_with(&SCHEMA, &Options::default(), message_type, &wire).as_deref(), Ok(expected));
 }
 
-/// The error of a payload that must not be accepted.
+/// Returns the error of a payload that must be refused.
 #[track_caller]
 fn error(message_type: &str, wire: Wire) -> String {
     json_with(&SCHEMA, &Options::default(), message_type, &wire).expect_err("the payload must be refused")

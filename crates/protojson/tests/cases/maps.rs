@@ -54,7 +54,7 @@ fn every_kind_of_key_is_sorted() {
         (
             9,
             of([w().fixed32(1, 2), w().fixed32(1, u32::MAX)], w().varint(2, 1)),
-            r#""sfixed32s":{"-1":"COLOUR_RED","2":"COLOUR_RED"}"#,
+            r#""sfixed32s":{"-1":"COLOR_RED","2":"COLOR_RED"}"#,
         ),
         (10, of([w().fixed64(1, 2), w().fixed64(1, u64::MAX)], w().message(2, w())), r#""sfixed64s":{"-1":{},"2":{}}"#),
         (11, of([w().varint(1, 1), w().varint(1, 0)], w().string(2, "a")), r#""bools":{"false":"a","true":"a"}"#),
@@ -67,7 +67,7 @@ fn every_kind_of_key_is_sorted() {
 }
 
 #[test]
-fn strings_are_sorted_by_their_bytes() {
+fn string_keys_are_sorted_by_their_bytes() {
     let mut wire = Wire::new();
     for key in ["b", "\u{1f980}", "a\n", "", "aa", "\u{ffff}", "a"] {
         wire = wire.message(12, Wire::new().string(1, key));
@@ -80,7 +80,7 @@ fn strings_are_sorted_by_their_bytes() {
 }
 
 #[test]
-fn of_equal_keys_the_last_entry_counts() {
+fn the_last_of_several_entries_with_one_key_wins() {
     let entry = |key: &str, value: &str| Wire::new().string(1, key).string(2, value);
     check(MAPS, Wire::new().message(12, entry("a", "1")).message(12, entry("a", "2")), r#"{"strings":{"a":"2"}}"#);
     check(
@@ -102,13 +102,13 @@ fn of_equal_keys_the_last_entry_counts() {
 }
 
 #[test]
-fn a_key_or_value_that_is_missing_is_the_default() {
+fn a_missing_key_or_value_is_the_default() {
     check(MAPS, Wire::new().message(1, Wire::new()), r#"{"int32s":{"0":0}}"#);
     check(MAPS, Wire::new().message(12, Wire::new()), r#"{"strings":{"":""}}"#);
     check(
         MAPS,
         Wire::new().message(7, Wire::new()).message(9, Wire::new()).message(11, Wire::new()),
-        r#"{"fixed32s":{"0":""},"sfixed32s":{"0":"COLOUR_UNSPECIFIED"},"bools":{"false":""}}"#,
+        r#"{"fixed32s":{"0":""},"sfixed32s":{"0":"COLOR_UNSPECIFIED"},"bools":{"false":""}}"#,
     );
     check(
         MAPS,
@@ -118,7 +118,7 @@ fn a_key_or_value_that_is_missing_is_the_default() {
 }
 
 #[test]
-fn inside_an_entry_the_order_is_free_the_last_counts_and_messages_merge() {
+fn an_entry_can_have_any_order_and_the_last_key_and_value_win_or_merge() {
     check(MAPS, Wire::new().message(12, Wire::new().string(2, "v").string(1, "k")), r#"{"strings":{"k":"v"}}"#);
     check(
         MAPS,
@@ -136,7 +136,7 @@ fn inside_an_entry_the_order_is_free_the_last_counts_and_messages_merge() {
 }
 
 #[test]
-fn inside_an_entry_another_wire_type_is_unknown() {
+fn a_key_or_value_of_another_wire_type_is_skipped() {
     check(
         MAPS,
         Wire::new().message(12, Wire::new().varint(1, 1).string(2, "v").fixed32(2, 1)),
@@ -145,7 +145,7 @@ fn inside_an_entry_another_wire_type_is_unknown() {
 }
 
 #[test]
-fn a_map_that_comes_in_pieces_is_joined() {
+fn a_map_split_by_other_fields_is_joined() {
     check(
         MAPS,
         Wire::new().message(1, Wire::new().varint(1, 2)).message(12, Wire::new()).message(1, Wire::new().varint(1, 1)),
@@ -154,7 +154,7 @@ fn a_map_that_comes_in_pieces_is_joined() {
 }
 
 #[test]
-fn an_entry_that_is_replaced_has_to_be_well_formed_but_need_not_have_a_json_form() {
+fn a_replaced_entry_must_be_well_formed_but_needs_no_json_form() {
     let late = Wire::new().varint(1, 253_402_300_800);
     let entry = |value: &Wire| Wire::new().string(1, "k").message(2, value.clone());
     check(
@@ -167,7 +167,7 @@ fn an_entry_that_is_replaced_has_to_be_well_formed_but_need_not_have_a_json_form
 }
 
 #[test]
-fn a_map_of_many_shuffled_keys_comes_out_sorted() {
+fn a_map_with_many_shuffled_keys_is_sorted() {
     let keys: Vec<u64> = (0..1000).map(|index| index * 7919 % 1000).collect();
     let mut wire = Wire::new();
     for key in &keys {

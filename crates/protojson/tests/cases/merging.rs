@@ -4,7 +4,7 @@ const PRESENCE: &str = "cases.v1.Presence";
 const DEEP: &str = "cases.v1.Deep";
 
 #[test]
-fn output_is_in_order_of_field_numbers_whatever_the_wire_says() {
+fn output_is_in_the_order_of_field_numbers_for_any_wire_order() {
     check(
         PRESENCE,
         Wire::new().varint(12, 1).string(9, "b").double(4, 1.5).varint(1, 1),
@@ -13,21 +13,21 @@ fn output_is_in_order_of_field_numbers_whatever_the_wire_says() {
 }
 
 #[test]
-fn of_a_singular_scalar_the_last_counts() {
+fn the_last_value_of_a_singular_scalar_wins() {
     check(PRESENCE, Wire::new().varint(1, 1).varint(1, 2), r#"{"number":2}"#);
     check(PRESENCE, Wire::new().string(2, "a").varint(1, 1).string(2, "b"), r#"{"number":1,"text":"b"}"#);
     check(PRESENCE, Wire::new().varint(12, 1).varint(12, 0), "{}");
 }
 
 #[test]
-fn a_message_that_comes_in_parts_is_merged() {
+fn the_parts_of_a_message_are_merged() {
     check(
         PRESENCE,
         Wire::new()
             .message(6, Wire::new().varint(1, 1).string(2, "a"))
             .varint(1, 5)
             .message(6, Wire::new().string(2, "b").varint(5, 1)),
-        r#"{"number":5,"inner":{"number":1,"text":"b","colour":"COLOUR_RED"}}"#,
+        r#"{"number":5,"inner":{"number":1,"text":"b","color":"COLOR_RED"}}"#,
     );
     check(
         PRESENCE,
@@ -50,7 +50,7 @@ fn parts_are_merged_at_every_level() {
 }
 
 #[test]
-fn lists_and_maps_in_parts_of_a_message_are_joined() {
+fn lists_and_maps_in_the_parts_of_a_message_are_joined() {
     let part = |level: u64, key: &str| {
         Wire::new().message(3, Wire::new().varint(2, level)).message(4, Wire::new().string(1, key))
     };
@@ -62,7 +62,7 @@ fn lists_and_maps_in_parts_of_a_message_are_joined() {
 }
 
 #[test]
-fn of_a_oneof_the_last_member_counts() {
+fn the_last_member_of_a_oneof_wins() {
     check(PRESENCE, Wire::new().varint(8, 1).string(9, "x"), r#"{"b":"x"}"#);
     check(PRESENCE, Wire::new().string(9, "x").varint(8, 1), r#"{"a":1}"#);
     check(PRESENCE, Wire::new().varint(8, 1).string(9, "x").varint(8, 0), r#"{"a":0}"#);
@@ -84,7 +84,7 @@ fn a_message_in_a_oneof_merges_until_another_member_clears_it() {
 }
 
 #[test]
-fn what_has_no_json_form_does_no_harm_once_it_is_replaced() {
+fn a_replaced_value_needs_no_json_form() {
     const WELL_KNOWN: &str = "cases.v1.WellKnown";
     let late = || Wire::new().message(1, Wire::new().varint(1, 253_402_300_800));
     check(WELL_KNOWN, late().message(1, Wire::new().varint(1, 0)), r#"{"timestamp":"1970-01-01T00:00:00Z"}"#);
@@ -97,7 +97,7 @@ fn what_has_no_json_form_does_no_harm_once_it_is_replaced() {
 }
 
 #[test]
-fn a_required_field_may_come_in_a_later_part() {
+fn a_required_field_can_come_in_a_later_part() {
     check(
         "cases.v2.Strict",
         Wire::new()
@@ -119,11 +119,11 @@ fn a_timestamp_in_parts_is_one_timestamp() {
 }
 
 #[test]
-fn a_record_that_is_cut_off_is_not_made_whole_by_the_next_part() {
+fn a_truncated_record_is_not_completed_by_the_next_part() {
     let cut_off = Wire::new().raw(&[0x0a, 0x02, b'a']);
     for (message_type, number) in [("cases.v1.WellKnown", 16), (DEEP, 1), ("cases.v1.WellKnown", 4)] {
         let wire = Wire::new().message(number, cut_off.clone()).message(number, Wire::new().string(5, "b"));
-        assert!(error(message_type, wire).contains("length 2 runs past the end, 1 bytes are left"), "{number}");
+        assert!(error(message_type, wire).contains("length 2 runs past the end; the rest has 1 bytes"), "{number}");
     }
 }
 

@@ -10,7 +10,7 @@ fn check(options: impl FnOnce(&mut Options), message_type: &str, wire: Wire, exp
 }
 
 #[test]
-fn field_names_as_declared() {
+fn field_names_can_be_as_declared() {
     check(
         |options| options.field_names = FieldNames::Proto,
         "cases.v1.Names",
@@ -26,7 +26,7 @@ fn field_names_as_declared() {
 }
 
 #[test]
-fn int64_as_numbers_everywhere_but_in_keys() {
+fn int64_can_be_numbers_everywhere_except_in_map_keys() {
     let number = |options: &mut Options| options.int64 = Int64::Number;
     check(
         number,
@@ -50,16 +50,16 @@ fn int64_as_numbers_everywhere_but_in_keys() {
 }
 
 #[test]
-fn enums_as_numbers() {
+fn enums_can_be_numbers() {
     let number = |options: &mut Options| options.enums = Enums::Number;
-    check(number, "cases.v1.Scalars", Wire::new().signed(16, -1).varint(17, 1), r#"{"colour":-1,"nullValue":null}"#);
-    check(number, "cases.v1.Lists", Wire::new().packed(4, &[1, 9]), r#"{"colours":[1,9]}"#);
+    check(number, "cases.v1.Scalars", Wire::new().signed(16, -1).varint(17, 1), r#"{"color":-1,"nullValue":null}"#);
+    check(number, "cases.v1.Lists", Wire::new().packed(4, &[1, 9]), r#"{"colors":[1,9]}"#);
     check(number, "cases.v1.Maps", Wire::new().message(9, Wire::new().fixed32(1, 1)), r#"{"sfixed32s":{"1":0}}"#);
     check(number, "cases.v2.Legacy", Wire::new().message(7, Wire::new()), r#"{"byName":{"":1}}"#);
 }
 
 #[test]
-fn bytes_in_the_alphabet_for_urls() {
+fn bytes_can_be_url_safe_base64() {
     check(
         |options| options.bytes = Bytes::Base64Url,
         "cases.v1.Scalars",
@@ -77,7 +77,7 @@ fn defaults_are_written_for_fields_without_presence() {
         Wire::new().varint(3, 5),
         concat!(
             r#"{"double":0,"float":0,"int32":5,"int64":"0","uint32":0,"uint64":"0","sint32":0,"sint64":"0","fixed32":0,"#,
-            r#""fixed64":"0","sfixed32":0,"sfixed64":"0","bool":false,"string":"","bytes":"","colour":"COLOUR_UNSPECIFIED","#,
+            r#""fixed64":"0","sfixed32":0,"sfixed64":"0","bool":false,"string":"","bytes":"","color":"COLOR_UNSPECIFIED","#,
             r#""nullValue":null,"last":""}"#
         ),
     );
@@ -97,15 +97,15 @@ fn defaults_are_written_for_fields_without_presence() {
 }
 
 #[test]
-fn defaults_stand_where_the_field_would_in_order_or_not() {
+fn defaults_are_at_the_place_of_the_field_for_any_wire_order() {
     let defaults = |options: &mut Options| options.emit_defaults = true;
-    let expected = r#"{"numbers":[],"texts":["a"],"inner":[],"colours":[],"doubles":[1],"big":[],"datas":[],"bools":[],"times":[]}"#;
+    let expected = r#"{"numbers":[],"texts":["a"],"inner":[],"colors":[],"doubles":[1],"big":[],"datas":[],"bools":[],"times":[]}"#;
     check(defaults, "cases.v1.Lists", Wire::new().packed(1, &[]).string(2, "a").double(5, 1.0), expected);
     check(defaults, "cases.v1.Lists", Wire::new().double(5, 1.0).string(2, "a").packed(1, &[]), expected);
 }
 
 #[test]
-fn defaults_stand_inside_any_and_maps_too() {
+fn defaults_are_also_written_inside_any_and_maps() {
     let defaults = |options: &mut Options| options.emit_defaults = true;
     let any = Wire::new().string(1, "t/cases.v1.Presence");
     check(defaults, "google.protobuf.Any", any, r#"{"@type":"t/cases.v1.Presence","plain":false}"#);
@@ -118,7 +118,7 @@ fn defaults_stand_inside_any_and_maps_too() {
 }
 
 #[test]
-fn a_hidden_field_without_presence_is_hidden_only_if_it_is_not_zero() {
+fn a_redacted_field_without_presence_is_left_out_if_it_is_zero() {
     for emit_defaults in [false, true] {
         let redact = |options: &mut Options| {
             options.redact.push("plain".into());

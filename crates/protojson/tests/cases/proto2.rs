@@ -11,12 +11,12 @@ fn scalars_have_presence_and_defaults_are_not_written() {
 }
 
 #[test]
-fn a_string_that_is_not_utf_8_is_refused_here_too() {
+fn a_string_that_is_not_utf_8_is_refused() {
     insta::assert_snapshot!(error(LEGACY, Wire::new().bytes(2, b"\xff")), @"invalid UTF-8 at byte 2 in cases.v2.Legacy.text: string is not UTF-8");
 }
 
 #[test]
-fn a_closed_enum_keeps_the_numbers_that_it_does_not_know() {
+fn unknown_numbers_of_a_closed_enum_are_kept() {
     check(LEGACY, Wire::new().varint(3, 2), r#"{"size":"SIZE_LARGE"}"#);
     check(LEGACY, Wire::new().varint(3, 0), r#"{"size":0}"#);
     check(LEGACY, Wire::new().varint(4, 1).varint(4, 9), r#"{"sizes":["SIZE_SMALL",9]}"#);
@@ -24,12 +24,12 @@ fn a_closed_enum_keeps_the_numbers_that_it_does_not_know() {
 }
 
 #[test]
-fn a_map_value_that_is_missing_is_the_first_of_a_closed_enum() {
+fn a_missing_map_value_is_the_first_number_of_a_closed_enum() {
     check(LEGACY, Wire::new().message(7, Wire::new().string(1, "k")), r#"{"byName":{"k":"SIZE_SMALL"}}"#);
 }
 
 #[test]
-fn groups_are_messages_under_their_own_name() {
+fn groups_are_written_as_messages_under_their_name() {
     check(
         LEGACY,
         Wire::new()
@@ -46,7 +46,7 @@ fn groups_are_messages_under_their_own_name() {
 }
 
 #[test]
-fn groups_are_put_in_order_and_merged_as_messages_are() {
+fn groups_are_sorted_and_merged_like_messages() {
     check(LEGACY, Wire::new().group(5, Wire::new().string(2, "x").varint(1, 1)), r#"{"part":{"id":1,"name":"x"}}"#);
     check(
         LEGACY,
@@ -61,7 +61,7 @@ fn groups_are_put_in_order_and_merged_as_messages_are() {
 }
 
 #[test]
-fn a_group_in_a_oneof_starts_again_after_another_member() {
+fn a_group_in_a_oneof_starts_empty_after_another_member() {
     let id = || Wire::new().group(10, Wire::new().varint(1, 1));
     let count = || Wire::new().group(10, Wire::new().varint(2, 2));
     check(LEGACY, id().raw(&count().0), r#"{"other":{"id":1,"count":2}}"#);
@@ -70,19 +70,19 @@ fn a_group_in_a_oneof_starts_again_after_another_member() {
 }
 
 #[test]
-fn a_group_that_does_not_end_is_refused() {
+fn a_group_without_an_end_is_refused() {
     insta::assert_snapshot!(error(LEGACY, Wire::new().tag(5, 3).varint(1, 1)), @"malformed protobuf at byte 1 in cases.v2.Legacy.part: group has no end");
     insta::assert_snapshot!(error(LEGACY, Wire::new().tag(5, 3).tag(6, 4)), @"malformed protobuf at byte 1 in cases.v2.Legacy.part: end-group of another group");
     insta::assert_snapshot!(error(LEGACY, Wire::new().varint(8, 1).tag(5, 3).tag(6, 4)), @"malformed protobuf at byte 3 in cases.v2.Legacy.part: end-group of another group");
 }
 
 #[test]
-fn a_group_may_not_end_inside_a_message_in_it() {
+fn a_group_that_ends_inside_a_nested_message_is_refused() {
     insta::assert_snapshot!(error(LEGACY, Wire::new().tag(5, 3).message(3, Wire::new().tag(5, 4))), @"malformed protobuf at byte 3 in cases.v2.Legacy.part.legacy: end-group without a group");
 }
 
 #[test]
-fn a_required_field_that_is_missing_is_an_error() {
+fn a_missing_required_field_is_an_error() {
     check(STRICT, Wire::new().varint(1, 0).string(2, ""), r#"{"id":0,"name":""}"#);
     insta::assert_snapshot!(error(STRICT, Wire::new()), @"required field missing at byte 0 in cases.v2.Strict: id is not set");
     insta::assert_snapshot!(error(STRICT, Wire::new().varint(1, 1)), @"required field missing at byte 0 in cases.v2.Strict: name is not set");
@@ -93,12 +93,12 @@ fn a_required_field_that_is_missing_is_an_error() {
 }
 
 #[test]
-fn a_required_field_of_another_wire_type_is_missing() {
+fn a_required_field_with_another_wire_type_counts_as_missing() {
     insta::assert_snapshot!(error(STRICT, Wire::new().string(1, "x").string(2, "x")), @"required field missing at byte 0 in cases.v2.Strict: id is not set");
 }
 
 #[test]
-fn required_fields_are_found_in_any_order() {
+fn required_fields_can_come_in_any_order() {
     check(STRICT, Wire::new().string(2, "x").varint(1, 1), r#"{"id":1,"name":"x"}"#);
     let entry = Wire::new().string(1, "k").message(2, Wire::new().string(2, "y").varint(1, 2));
     check(
@@ -109,7 +109,7 @@ fn required_fields_are_found_in_any_order() {
 }
 
 #[test]
-fn extensions_stand_under_their_full_name() {
+fn extensions_are_written_under_their_full_name() {
     check(
         LEGACY,
         Wire::new()
@@ -132,7 +132,7 @@ fn item(type_id: u64, payload: Wire) -> Wire {
 }
 
 #[test]
-fn a_message_set_is_its_extensions() {
+fn a_message_set_is_written_as_its_extensions() {
     let set = item(1_547_769, Wire::new().varint(1, 1)).raw(&item(135_497, Wire::new().varint(1, 1)).0);
     check(
         "cases.v2.Holder",
@@ -142,7 +142,7 @@ fn a_message_set_is_its_extensions() {
 }
 
 #[test]
-fn items_of_a_message_set_come_in_any_form() {
+fn items_of_a_message_set_are_read_in_every_wire_form() {
     let payload_first =
         Wire::new().group(1, Wire::new().message(3, Wire::new().varint(1, 1)).varint(9, 9).varint(2, 135_497));
     check("cases.v2.Set", payload_first, r#"{"[cases.v2.Other.other]":{"flag":true}}"#);

@@ -1,16 +1,16 @@
-//! The samples that examples are made of: they hold every field, and fit the schema in every profile.
+//! Samples contain every field and fit the schema with every profile.
 
 use protojson::{Bytes, Enums, FieldNames, Int64, Options};
 
 use crate::{SCHEMA, Wire, json_with};
 
-/// The sample of a type as JSON, in a profile.
+/// Returns the sample of a type as JSON, with a profile.
 fn sample(message_type: &str, options: &Options) -> String {
     let wire = Wire(SCHEMA.sample(message_type).unwrap());
     json_with(&SCHEMA, options, message_type, &wire).unwrap()
 }
 
-/// Every type of the cases' files.
+/// Returns every type in the files of the cases.
 fn types() -> Vec<&'static str> {
     let mut types: Vec<&str> =
         SCHEMA.messages().map(|(name, _)| name).filter(|name| name.starts_with("cases.")).collect();
@@ -19,7 +19,7 @@ fn types() -> Vec<&'static str> {
 }
 
 #[test]
-fn a_sample_of_every_type_is_written_in_every_profile() {
+fn every_type_has_a_sample_that_fits_every_profile() {
     let mut other = Options::default();
     other.field_names = FieldNames::Proto;
     other.int64 = Int64::Number;
@@ -33,11 +33,11 @@ fn a_sample_of_every_type_is_written_in_every_profile() {
 }
 
 #[test]
-fn a_sample_holds_every_field_and_one_member_of_each_oneof() {
+fn a_sample_contains_every_field_and_one_member_of_each_oneof() {
     let of = |message_type| sample(message_type, &Options::default());
     assert_eq!(
         of("cases.v1.Presence"),
-        r#"{"number":2,"text":"text","data":"ZXhhbXBsZQ==","ratio":12.5,"colour":"COLOUR_RED","nullValue":null,"a":2,"plain":true}"#
+        r#"{"number":2,"text":"text","data":"ZXhhbXBsZQ==","ratio":12.5,"color":"COLOR_RED","nullValue":null,"a":2,"plain":true}"#
     );
     assert_eq!(
         of("cases.v2.Legacy"),

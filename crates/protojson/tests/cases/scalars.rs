@@ -3,7 +3,7 @@ use crate::{Wire, check, error};
 const SCALARS: &str = "cases.v1.Scalars";
 
 #[test]
-fn integers_of_64_bits_are_strings_and_of_32_bits_numbers() {
+fn integers_of_64_bits_are_strings_and_those_of_32_bits_are_numbers() {
     check(
         SCALARS,
         Wire::new()
@@ -27,25 +27,25 @@ fn integers_of_64_bits_are_strings_and_of_32_bits_numbers() {
 }
 
 #[test]
-fn values_of_32_bits_are_cut_before_zero_is_decided() {
+fn values_of_32_bits_are_truncated_before_the_test_for_zero() {
     check(SCALARS, Wire::new().varint(3, 1 << 32), "{}");
     check(SCALARS, Wire::new().varint(3, (1 << 32) + 5), r#"{"int32":5}"#);
     check(SCALARS, Wire::new().varint(3, 0xffff_ffff), r#"{"int32":-1}"#);
     check(SCALARS, Wire::new().varint(5, 7 << 32), "{}");
     check(SCALARS, Wire::new().varint(7, 1 << 32 | 1), r#"{"sint32":-1}"#);
-    check(SCALARS, Wire::new().varint(16, 1 << 32 | 1), r#"{"colour":"COLOUR_RED"}"#);
+    check(SCALARS, Wire::new().varint(16, 1 << 32 | 1), r#"{"color":"COLOR_RED"}"#);
     check(SCALARS, Wire::new().varint(16, 1 << 32), "{}");
 }
 
 #[test]
-fn a_bool_is_true_for_every_varint_but_zero() {
+fn a_bool_is_true_for_every_varint_except_zero() {
     check(SCALARS, Wire::new().varint(13, 2), r#"{"bool":true}"#);
     check(SCALARS, Wire::new().varint(13, 1 << 40), r#"{"bool":true}"#);
     check(SCALARS, Wire::new().raw(&[13 << 3, 0x80, 0x80, 0x00]), "{}");
 }
 
 #[test]
-fn implicit_zeros_are_left_out_though_they_are_on_the_wire() {
+fn zeros_without_presence_are_left_out_even_if_they_are_on_the_wire() {
     let mut zeros = Wire::new().double(1, 0.0).float(2, 0.0);
     for number in 3..=8 {
         zeros = zeros.varint(number, 0);
@@ -55,12 +55,12 @@ fn implicit_zeros_are_left_out_though_they_are_on_the_wire() {
 }
 
 #[test]
-fn the_zero_with_a_sign_is_not_zero() {
+fn negative_zero_is_written() {
     check(SCALARS, Wire::new().double(1, -0.0).float(2, -0.0), r#"{"double":-0.0,"float":-0.0}"#);
 }
 
 #[test]
-fn floating_point_is_spelled_as_ecmascript_does() {
+fn floating_point_numbers_are_spelled_as_in_ecmascript() {
     for (value, text) in [
         (1.0, "1"),
         (-1.5, "-1.5"),
@@ -93,7 +93,7 @@ fn floating_point_is_spelled_as_ecmascript_does() {
 }
 
 #[test]
-fn strings_are_escaped_where_json_or_sqs_and_sns_want_it() {
+fn characters_that_json_or_sqs_and_sns_refuse_are_escaped() {
     for (text, json) in [
         ("\"\\/", r#"\"\\/"#),
         ("\u{8}\u{c}\n\r\t", r"\b\f\n\r\t"),
@@ -108,7 +108,7 @@ fn strings_are_escaped_where_json_or_sqs_and_sns_want_it() {
 }
 
 #[test]
-fn a_string_that_is_not_utf_8_is_refused_with_the_place_of_the_byte() {
+fn a_string_that_is_not_utf_8_is_refused_with_the_offset() {
     insta::assert_snapshot!(error(SCALARS, Wire::new().bytes(14, b"ab\xffc")), @"invalid UTF-8 at byte 4 in cases.v1.Scalars.string_: string is not UTF-8");
     insta::assert_snapshot!(error(SCALARS, Wire::new().bytes(14, b"\xed\xa0\x80")), @"invalid UTF-8 at byte 2 in cases.v1.Scalars.string_: string is not UTF-8");
     insta::assert_snapshot!(error(SCALARS, Wire::new().bytes(14, b"\xc3")), @"invalid UTF-8 at byte 2 in cases.v1.Scalars.string_: string is not UTF-8");
@@ -129,28 +129,28 @@ fn bytes_are_standard_base64_with_padding() {
 }
 
 #[test]
-fn an_enum_is_its_name_and_a_number_that_has_none_stays_a_number() {
-    check(SCALARS, Wire::new().varint(16, 1), r#"{"colour":"COLOUR_RED"}"#);
-    check(SCALARS, Wire::new().varint(16, 1000), r#"{"colour":"COLOUR_GREEN"}"#);
-    check(SCALARS, Wire::new().signed(16, -1), r#"{"colour":"COLOUR_BELOW"}"#);
-    check(SCALARS, Wire::new().varint(16, 0xffff_ffff), r#"{"colour":"COLOUR_BELOW"}"#);
-    check(SCALARS, Wire::new().varint(16, 5), r#"{"colour":5}"#);
-    check(SCALARS, Wire::new().signed(16, -7), r#"{"colour":-7}"#);
+fn an_enum_is_written_as_its_name_or_as_a_number_without_a_name() {
+    check(SCALARS, Wire::new().varint(16, 1), r#"{"color":"COLOR_RED"}"#);
+    check(SCALARS, Wire::new().varint(16, 1000), r#"{"color":"COLOR_GREEN"}"#);
+    check(SCALARS, Wire::new().signed(16, -1), r#"{"color":"COLOR_BELOW"}"#);
+    check(SCALARS, Wire::new().varint(16, 0xffff_ffff), r#"{"color":"COLOR_BELOW"}"#);
+    check(SCALARS, Wire::new().varint(16, 5), r#"{"color":5}"#);
+    check(SCALARS, Wire::new().signed(16, -7), r#"{"color":-7}"#);
 }
 
 #[test]
-fn a_null_value_is_null_whatever_its_number() {
+fn a_null_value_is_null_for_every_number() {
     check(SCALARS, Wire::new().varint(17, 3), r#"{"nullValue":null}"#);
     check("cases.v1.Presence", Wire::new().varint(7, 0), r#"{"nullValue":null}"#);
 }
 
 #[test]
-fn field_numbers_reach_up_to_29_bits() {
+fn field_numbers_of_29_bits_are_read() {
     check(SCALARS, Wire::new().string(536_870_911, "x"), r#"{"last":"x"}"#);
 }
 
 #[test]
-fn names_are_camel_case_unless_the_schema_says_otherwise() {
+fn names_are_camel_case_unless_the_schema_sets_json_name() {
     check(
         "cases.v1.Names",
         Wire::new().varint(1, 1).varint(2, 2).varint(3, 3).varint(4, 4),
@@ -159,7 +159,7 @@ fn names_are_camel_case_unless_the_schema_says_otherwise() {
 }
 
 #[test]
-fn varints_may_be_longer_than_they_need() {
+fn varints_can_be_longer_than_necessary() {
     check(SCALARS, Wire::new().raw(&[0x98, 0x00, 0x85, 0x80, 0x00]), r#"{"int32":5}"#);
     check(SCALARS, Wire::new().raw(&[14 << 3 | 2, 0x81, 0x00, b'x']), r#"{"string":"x"}"#);
 }

@@ -1,11 +1,11 @@
-//! An Any whose type another descriptor set of the schema defines; neither set imports the other.
+//! An Any whose type is defined in another descriptor set of the schema. Neither set imports the other.
 
 use protojson::{Options, Schema};
 
 use crate::{Wire, json_with};
 
-/// `file.proto` of this package, and with it the set of that one file:
-/// `message Holder { google.protobuf.Any any = 1; repeated google.protobuf.Any anys = 2; int64 number = 3; }`.
+/// Returns the set of one file in this package, `file.proto`: `message Holder { google.protobuf.Any any = 1; repeated
+/// google.protobuf.Any anys = 2; int64 number = 3; }`.
 fn set(package: &str) -> Vec<u8> {
     let field = |name: &str, number, label, kind| {
         Wire::new().string(1, name).varint(3, number).varint(4, label).varint(5, kind)
@@ -27,7 +27,7 @@ fn set(package: &str) -> Vec<u8> {
 #[track_caller]
 fn check(wire: Wire, expected: &str) {
     let sets = [("here.binpb", set("here")), ("there.binpb", set("there"))];
-    // Whichever comes first.
+    // The result does not depend on the order of the sets.
     for [first, second] in [[&sets[0], &sets[1]], [&sets[1], &sets[0]]] {
         let schema = Schema::builder().set(first.0, &first.1).unwrap().set(second.0, &second.1).unwrap();
         let schema = schema.build().unwrap();
@@ -44,7 +44,7 @@ fn number(value: u64) -> Wire {
 }
 
 #[test]
-fn an_any_holds_a_type_of_another_set() {
+fn an_any_can_hold_a_type_of_another_set() {
     check(
         Wire::new().message(1, any("there.Holder", number(1))).varint(3, 2),
         r#"{"any":{"@type":"t/there.Holder","number":"1"},"number":"2"}"#,
@@ -56,7 +56,7 @@ fn an_any_holds_a_type_of_another_set() {
 }
 
 #[test]
-fn anys_in_anys_go_to_and_fro_between_sets() {
+fn nested_anys_can_alternate_between_sets() {
     let innermost = any("there.Holder", number(3));
     let inner = any("here.Holder", Wire::new().message(1, innermost).varint(3, 2));
     check(
@@ -70,7 +70,7 @@ fn anys_in_anys_go_to_and_fro_between_sets() {
 }
 
 #[test]
-fn an_any_of_another_set_may_be_in_disorder() {
+fn an_any_of_another_set_can_have_records_out_of_order() {
     let value = || Wire::new().varint(3, 1).message(1, any("here.Holder", number(2)));
     check(
         Wire::new().varint(3, 3).message(1, Wire::new().message(2, value()).string(1, "t/there.Holder")),

@@ -25,7 +25,7 @@ fn check_duration(seconds: i64, nanos: i64, expected: &str) {
 }
 
 #[test]
-fn timestamps_are_rfc_3339_with_as_many_digits_as_they_need() {
+fn timestamps_are_rfc_3339_with_0_3_6_or_9_digits() {
     check_timestamp(0, 0, "1970-01-01T00:00:00Z");
     check_timestamp(1_767_323_045, 600_000_000, "2026-01-02T03:04:05.600Z");
     check_timestamp(1, 1_000_000, "1970-01-01T00:00:01.001Z");
@@ -50,7 +50,7 @@ fn timestamps_out_of_range_are_refused() {
 }
 
 #[test]
-fn durations_are_seconds_with_a_sign() {
+fn durations_are_signed_seconds() {
     check_duration(0, 0, "0s");
     check_duration(1, 500_000_000, "1.500s");
     check_duration(0, -500_000_000, "-0.500s");
@@ -71,7 +71,7 @@ fn durations_out_of_range_or_of_mixed_sign_are_refused() {
 }
 
 #[test]
-fn a_field_mask_is_its_paths_in_camel_case() {
+fn a_field_mask_is_written_as_camel_case_paths() {
     let of = |paths: &[&str]| Wire::new().message(3, paths.iter().fold(Wire::new(), |wire, path| wire.string(1, path)));
     check(WELL_KNOWN, of(&[]), r#"{"mask":""}"#);
     check(WELL_KNOWN, of(&["a", "foo_bar.baz_qux", "x1.y_z"]), r#"{"mask":"a,fooBar.bazQux,x1.yZ"}"#);
@@ -82,11 +82,11 @@ fn a_field_mask_is_its_paths_in_camel_case() {
     ] {
         assert!(error(WELL_KNOWN, of(&[path])).starts_with("no JSON form at byte "), "{path}");
     }
-    insta::assert_snapshot!(error(WELL_KNOWN, of(&["ok", "foo_1"])), @"no JSON form at byte 12 in cases.v1.WellKnown.mask: path of FieldMask has no lowerCamelCase form that leads back to it");
+    insta::assert_snapshot!(error(WELL_KNOWN, of(&["ok", "foo_1"])), @"no JSON form at byte 12 in cases.v1.WellKnown.mask: FieldMask path does not survive conversion to lowerCamelCase and back");
 }
 
 #[test]
-fn struct_value_and_list_are_plain_json() {
+fn struct_value_and_list_value_are_plain_json() {
     let number = |value: f64| Wire::new().double(2, value);
     let entry = |key: &str, value: Wire| Wire::new().string(1, key).message(2, value);
     let list = Wire::new().message(1, number(-0.0)).message(1, Wire::new().varint(1, 0)).message(1, Wire::new());
@@ -109,7 +109,7 @@ fn struct_value_and_list_are_plain_json() {
 }
 
 #[test]
-fn of_equal_keys_of_a_struct_the_last_counts() {
+fn the_last_of_equal_struct_keys_wins() {
     let entry = |key: &str, value: f64| Wire::new().string(1, key).message(2, Wire::new().double(2, value));
     check(
         WELL_KNOWN,
@@ -122,7 +122,7 @@ fn of_equal_keys_of_a_struct_the_last_counts() {
 }
 
 #[test]
-fn a_value_is_its_last_kind_and_null_without_one() {
+fn a_value_is_written_as_its_last_kind_or_null() {
     let of = |value: Wire| Wire::new().message(5, value);
     let list = |value: u64| Wire::new().message(6, Wire::new().message(1, Wire::new().varint(4, value)));
     check(WELL_KNOWN, of(Wire::new()), r#"{"value":null}"#);
@@ -139,13 +139,13 @@ fn a_value_is_its_last_kind_and_null_without_one() {
 fn a_value_that_is_not_finite_is_refused() {
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         insta::allow_duplicates! {
-            insta::assert_snapshot!(error(WELL_KNOWN, Wire::new().message(5, Wire::new().double(2, value))), @"no JSON form at byte 3 in cases.v1.WellKnown.value.number_value: number_value of Value is NaN or infinite, for which JSON has no number");
+            insta::assert_snapshot!(error(WELL_KNOWN, Wire::new().message(5, Wire::new().double(2, value))), @"no JSON form at byte 3 in cases.v1.WellKnown.value.number_value: number_value of Value is NaN or infinite, which a JSON number cannot express");
         }
     }
 }
 
 #[test]
-fn wrappers_are_what_they_wrap() {
+fn wrappers_are_written_as_the_value_inside() {
     let one = |number, value| Wire::new().message(number, value);
     for (wire, expected) in [
         (one(9, Wire::new().double(1, 1.5)), r#"{"doubleValue":1.5}"#),
@@ -163,7 +163,7 @@ fn wrappers_are_what_they_wrap() {
 }
 
 #[test]
-fn wrappers_of_nothing_are_the_default() {
+fn empty_wrappers_are_the_default_value() {
     let mut wire = Wire::new().message(7, Wire::new().varint(1, 1));
     for number in 9..=17 {
         wire = wire.message(number, Wire::new());
@@ -179,7 +179,7 @@ fn wrappers_of_nothing_are_the_default() {
 }
 
 #[test]
-fn well_known_types_stand_alone_too() {
+fn well_known_types_can_be_the_root() {
     check("google.protobuf.Timestamp", Wire::new(), r#""1970-01-01T00:00:00Z""#);
     check("google.protobuf.Int64Value", Wire::new().varint(1, 1), r#""1""#);
     check("google.protobuf.Value", Wire::new(), "null");

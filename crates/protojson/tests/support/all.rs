@@ -1,4 +1,5 @@
-//! Random schemas, messages and payloads, and what must hold of them. Tests, fuzz targets and the soak example include
+//! Random schemas, messages and payloads, and the properties that must hold for them. Tests, fuzz targets and the soak
+//! example include this file with `#[path]`.
 
 pub(crate) mod descriptor;
 pub(crate) mod encode;

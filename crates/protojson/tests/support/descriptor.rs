@@ -1,4 +1,4 @@
-//! Random schemas → descriptor sets, written field by field as descriptor.proto numbers them
+//! Converts random schemas to descriptor sets, with the field numbers of descriptor.proto
 //! (<https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto>).
 
 use prost::Message as _;
@@ -8,7 +8,7 @@ use super::schema::{Field, Kind, Role, Schema, Syntax, Type};
 use super::wire::Wire;
 
 impl Schema {
-    /// The FileDescriptorSet of the schema, with its imports.
+    /// Returns the FileDescriptorSet of the schema, with its imports.
     pub(crate) fn descriptor_set(&self, syntax: Syntax) -> Vec<u8> {
         let mut set = Wire::new();
         let mut file = Wire::new().string(1, "random.proto").string(2, "r");
@@ -38,7 +38,8 @@ impl Schema {
                     file.message(7, self.field(message, field, syntax).string(2, &format!(".{}", message.full_name)));
             }
         }
-        // Around a payload: what makes the transcoder give up on order, and then the payload.
+        // A message around the payload. Its first field makes the transcoder switch to careful mode; its second field
+        // is the payload.
         let one = |name: &str, number, kind| Wire::new().string(1, name).varint(3, number).varint(4, 1).varint(5, kind);
         let disorder = Wire::new()
             .string(1, "Disorder")
@@ -58,7 +59,7 @@ impl Schema {
         set.message(1, file).0
     }
 
-    /// A DescriptorProto.
+    /// Returns a DescriptorProto.
     fn message(&self, index: usize, message: &Type, syntax: Syntax) -> Wire {
         let mut wire = Wire::new().string(1, &format!("T{index}"));
         let declared = || message.fields.iter().filter(|field| !field.is_extension);
@@ -86,7 +87,7 @@ impl Schema {
         wire
     }
 
-    /// A FieldDescriptorProto.
+    /// Returns a FieldDescriptorProto.
     fn field(&self, message: &Type, field: &Field, syntax: Syntax) -> Wire {
         let label = match field.role {
             Role::Singular if field.is_required && syntax == Syntax::Proto2 => 2,
@@ -140,7 +141,7 @@ impl Schema {
     }
 }
 
-/// Names of the oneofs of a message, in order: the synthetic ones of proto3 come last.
+/// Returns the names of a message's oneofs in order. The synthetic oneofs of proto3 come last.
 fn oneofs(message: &Type) -> Vec<String> {
     let mut indices: Vec<usize> = message.fields.iter().filter_map(|field| field.oneof).collect();
     indices.sort_unstable();
@@ -153,7 +154,7 @@ fn oneof_name(index: Option<usize>) -> String {
     index.map_or_else(String::new, |index| format!("choice{index}"))
 }
 
-/// The name that protoc gives the entries of a map field.
+/// Returns the name that protoc gives to the entries of a map field.
 fn entry_name(field: &str) -> String {
     let mut name = String::new();
     for part in field.split('_') {

@@ -1,11 +1,12 @@
-//! Messages → wire bytes: as serialisers write them, or in any disorder that means the same.
+//! Encodes messages: in the order that serializers use, or in any other order with the same meaning.
 
 use super::message::{Content, Message, Value, replaced};
 use super::random::Random;
 use super::schema::{Field, Kind, Role, Schema};
 use super::wire::{Wire, put_varint};
 
-/// Encodes a message: without choices in order of field numbers, with them in disorder.
+/// Encodes a message. Without `random` the fields are in the order of their numbers; with it the records are in random
+/// order.
 pub(crate) fn encode(schema: &Schema, message: &Message, random: Option<&mut Random<'_>>) -> Vec<u8> {
     match random {
         None => ordered(schema, message),
@@ -44,7 +45,7 @@ fn ordered(schema: &Schema, message: &Message) -> Vec<u8> {
     out.0
 }
 
-/// A value without tag; strings, bytes and messages without their length.
+/// Returns a value without its tag; strings, bytes and messages also without their length.
 fn ordered_value(schema: &Schema, kind: Kind, value: &Value) -> Vec<u8> {
     match value {
         Value::Bits(bits) => number(kind, *bits),
@@ -65,7 +66,7 @@ fn number(kind: Kind, bits: u64) -> Vec<u8> {
     }
 }
 
-/// One record: tag, length where there is one, value.
+/// Returns one record: the tag, the length if the wire type has one, and the value.
 fn record(field: &Field, value: &[u8]) -> Vec<u8> {
     if field.is_group {
         return Wire::new().tag(field.number, 3).raw(value).tag(field.number, 4).0;
@@ -84,19 +85,20 @@ fn tagged(number: u32, kind: Kind, value: &[u8]) -> Vec<u8> {
 struct Disorder<'d, 'b> {
     schema: &'d Schema,
     random: &'d mut Random<'b>,
-    /// Levels of values that are replaced, each in the one before. Bounded, for a message that is replaced may hold more
-    /// such values than one.
+    /// The number of nested replaced values. It is bounded, because a replaced message can contain several replaced
+    /// values itself.
     replacing: usize,
 }
 
 const REPLACING: usize = 2;
 
 impl Disorder<'_, '_> {
-    /// The records of a message in disorder: each is whole, and any cut between two of them is one between parts.
+    /// Returns the records of a message in random order. Each record is complete, so the message can be split between
+    /// any two of them.
     fn records(&mut self, message: &Message) -> Vec<Vec<u8>> {
         let schema = self.schema;
         let declared = &schema.types[message.of].fields;
-        // Runs of records whose order counts.
+        // Runs of records; the order within a run matters.
         let mut runs: Vec<Vec<Vec<u8>>> = Vec::new();
         for (index, content) in &message.fields {
             let field = &declared[*index];
@@ -132,7 +134,7 @@ impl Disorder<'_, '_> {
         records
     }
 
-    /// A singular field, after values that it replaces.
+    /// Returns the records of a singular field, preceded by values that it replaces.
     fn singular(&mut self, declared: &[Field], field: &Field, value: &Value) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
         let is_message = matches!(value, Value::Message(_));
@@ -149,7 +151,7 @@ impl Disorder<'_, '_> {
             }
             let others: Vec<&Field> = members.into_iter().filter(|other| other.number != field.number).collect();
             if is_message && !records.is_empty() {
-                // What the message held before has to be cleared.
+                // The record must also clear the earlier contents of the message.
                 if others.is_empty() {
                     records.clear();
                 } else {
@@ -164,7 +166,7 @@ impl Disorder<'_, '_> {
         records
     }
 
-    /// The records of a value that others replace.
+    /// Returns the records of a value that later records replace.
     fn replaced(&mut self, field: &Field) -> Vec<Vec<u8>> {
         let value = replaced(self.schema, field.kind, self.random);
         self.replacing += 1;
@@ -173,7 +175,7 @@ impl Disorder<'_, '_> {
         records
     }
 
-    /// The records of one value: one, or several for a message.
+    /// Returns the records of one value: one record, or several if a message is split.
     fn parts(&mut self, field: &Field, value: &Value) -> Vec<Vec<u8>> {
         let Value::Message(message) = value else {
             let value = self.value(field.kind, value);
@@ -239,7 +241,7 @@ impl Disorder<'_, '_> {
             let key = self.value(key_kind, key);
             keys.push(self.record(1, key_kind.wire_type(), &key));
         }
-        // A value that is missing is zero, or the first of an enum.
+        // The default of a missing value is zero, or the first number of an enum.
         let is_default = match (field.kind, value) {
             (Kind::Enum(index), Value::Bits(bits)) => {
                 *bits == i64::from(self.schema.enums[index].numbers[0]).cast_unsigned()
@@ -255,13 +257,13 @@ impl Disorder<'_, '_> {
         self.interleave(vec![keys, values, unknown]).concat()
     }
 
-    /// A value without tag; strings, bytes and messages without their length.
+    /// Returns a value without its tag; strings, bytes and messages also without their length.
     fn value(&mut self, kind: Kind, value: &Value) -> Vec<u8> {
         match value {
             Value::Bits(bits) if kind.wire_type() == 0 => {
                 let is_narrow = matches!(kind, Kind::Int32 | Kind::Uint32 | Kind::Sint32 | Kind::Enum(_));
                 let bits = match kind {
-                    // What is above 32 bits does not count.
+                    // A reader must ignore the bits above 32.
                     _ if is_narrow && self.random.one_in(4) => bits & 0xffff_ffff | self.random.next() << 32,
                     Kind::Bool if *bits != 0 && self.random.one_in(4) => self.random.next() | 2,
                     _ => *bits,
@@ -274,7 +276,7 @@ impl Disorder<'_, '_> {
         }
     }
 
-    /// A varint, sometimes longer than it need be.
+    /// Returns a varint that is sometimes longer than necessary.
     fn varint(&mut self, value: u64) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, value);
@@ -304,7 +306,7 @@ impl Disorder<'_, '_> {
         out
     }
 
-    /// A record that means nothing to the message: of no field, or of another wire type than the field has.
+    /// Returns a record that the message must skip: its number is unknown, or its wire type differs from the field's.
     fn unknown(&mut self, declared: &[Field]) -> Vec<u8> {
         let number = 31 + self.random.below(100) as u32;
         let is_free =

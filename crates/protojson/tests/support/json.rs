@@ -1,11 +1,11 @@
-//! JSON text, compared by value: a number by the double it is, with the sign of zero.
+//! JSON text, compared by value. Two numbers are equal if they are the same double, including the sign of zero.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A JSON value; an object that has a key twice does not parse.
+/// A JSON value. An object with a duplicate key does not parse.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {
     Null,
@@ -21,9 +21,9 @@ impl Json {
         serde_json::from_slice(text).map_err(|error| error.to_string())
     }
 
-    /// Whether the oracle's value is the same. It spells a float with the digits of a double, so a number of ours that
-    /// rounds to the same float counts.
-    #[allow(dead_code, reason = "not every target compares")]
+    /// Whether the oracle's value is the same. The oracle writes a float with the digits of a double, so two numbers
+    /// that round to the same float count as the same.
+    #[allow(dead_code, reason = "not every target compares JSON")]
     pub(crate) fn is_same(&self, theirs: &Self) -> bool {
         match (self, theirs) {
             (Self::Number(ours), Self::Number(theirs)) => {
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Json {
                 let mut object = BTreeMap::new();
                 while let Some((key, value)) = entries.next_entry::<String, Json>()? {
                     if object.insert(key, value).is_some() {
-                        return Err(A::Error::custom("a key comes twice"));
+                        return Err(A::Error::custom("duplicate key"));
                     }
                 }
                 Ok(Json::Object(object))

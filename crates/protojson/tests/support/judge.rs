@@ -1,18 +1,18 @@
-//! JSON Schema as a judge: what the codec writes fits the schema of its type, and what it would not write does not.
+//! JSON Schema as a judge: the codec's JSON must fit the schema of its type, and mutants of it must not.
 
 use jsonschema::Validator;
 use protojson::{Options, Schema};
 use serde::de::Deserialize as _;
 use serde_json::{Map, Value, json};
 
-/// The schema of one message type with its options.
+/// The JSON Schema of one message type with its options.
 #[derive(Debug)]
 pub(crate) struct Judge {
     schema: Value,
     validator: Validator,
 }
 
-/// What was made of a JSON, and the JSON.
+/// A changed JSON document, with a description of the change.
 #[derive(Debug)]
 pub(crate) struct Mutant {
     pub(crate) what: String,
@@ -23,16 +23,16 @@ impl Judge {
     pub(crate) fn new(schema: &Schema, message_type: &str, options: &Options) -> Self {
         let schema = schema.json_schema(message_type, options).expect("the type is known");
         if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
-            panic!("the schema of {message_type} is none: {error}\n{schema:#}");
+            panic!("the schema of {message_type} is not a valid JSON Schema: {error}\n{schema:#}");
         }
         let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema);
-        Self { validator: validator.expect("what the meta-schema accepts can be compiled"), schema }
+        Self { validator: validator.expect("a valid JSON Schema can be compiled"), schema }
     }
 
-    /// Judges what the codec has written.
+    /// Checks the JSON that the codec wrote.
     ///
     /// # Errors
-    /// What does not fit, with the schema.
+    /// Returns the parts that do not fit, with the schema.
     pub(crate) fn accepts(&self, json: &[u8]) -> Result<(), String> {
         let value = parse(json);
         let errors: Vec<String> =
@@ -43,54 +43,54 @@ impl Judge {
         Err(format!("the JSON does not fit its schema: {}\n{value}\n{:#}", errors.join("; "), self.schema))
     }
 
-    /// Judges everything that can be made of a JSON and must not fit, and says how much that was.
+    /// Checks that no mutant of a JSON document fits the schema, and returns the number of mutants.
     ///
     /// # Errors
-    /// What fits all the same.
+    /// Returns a mutant that fits, with the schema.
     pub(crate) fn refuses_mutants(&self, json: &[u8]) -> Result<usize, String> {
         let value = parse(json);
         let mutants = self.mutants(&value);
         for Mutant { what, json } in &mutants {
             if self.validator.is_valid(json) {
-                return Err(format!("fits with {what}:\n{json}\n{:#}", self.schema));
+                return Err(format!("the JSON fits its schema despite {what}:\n{json}\n{:#}", self.schema));
             }
         }
         Ok(mutants.len())
     }
 
-    /// Copies of a JSON that have one place each that the codec would never write.
+    /// Returns copies of a JSON document. Each differs in one place, where it has a value that the codec never writes.
     pub(crate) fn mutants(&self, value: &Value) -> Vec<Mutant> {
         let mut places = Vec::new();
         self.places(&self.schema, value, String::new(), &mut places);
         let mutate = |(at, replacement, what): (String, Value, &str)| {
             let mut json = value.clone();
-            *json.pointer_mut(&at).expect("the place was found in it") = replacement;
+            *json.pointer_mut(&at).expect("the place exists in the document") = replacement;
             Mutant { what: format!("{what} at {at:?}"), json }
         };
         places.into_iter().map(mutate).collect()
     }
 
-    /// What can be put where.
+    /// Collects the places of a document with the wrong values to put there.
     fn places(&self, schema: &Value, value: &Value, at: String, places: &mut Vec<(String, Value, &'static str)>) {
         let schema = self.resolve(schema);
         let mut put = |replacement, what| places.push((at.clone(), replacement, what));
         match (schema.get("type").and_then(Value::as_str), value) {
             (Some("string"), Value::String(_)) => {
-                put(json!(7), "a number in place of a string");
+                put(json!(7), "a number instead of a string");
                 if schema.get("pattern").is_some() {
-                    put(json!("!"), "a string that is not spelled so");
+                    put(json!("!"), "a string that does not match the pattern");
                 }
             }
             (Some("integer"), Value::Number(_)) => {
-                put(json!("7"), "a string in place of a number");
+                put(json!("7"), "a string instead of a number");
                 put(json!(0.5), "a fraction");
                 put(json!(1e20), "a number out of range");
             }
-            (Some("boolean"), _) => put(json!("true"), "a string in place of a bool"),
-            (Some("null"), _) => put(json!(0), "a number in place of null"),
+            (Some("boolean"), _) => put(json!("true"), "a string instead of a bool"),
+            (Some("null"), _) => put(json!(0), "a number instead of null"),
             (Some("array"), Value::Array(items)) => {
                 if let Some(inside) = schema.get("items") {
-                    put(json!({}), "an object in place of an array");
+                    put(json!({}), "an object instead of an array");
                     for (index, item) in items.iter().enumerate() {
                         self.places(inside, item, format!("{at}/{index}"), places);
                     }
@@ -100,12 +100,12 @@ impl Judge {
             (None, Value::String(_)) if schema.get("const").is_some() => put(json!("shown"), "a value not redacted"),
             // A float or an enum.
             (None, value) if schema.get("anyOf").is_some() => {
-                put(json!(true), "a bool in place of a number or a name");
+                put(json!(true), "a bool instead of a number or a name");
                 if value.is_string() {
-                    put(json!("NO_SUCH_NAME"), "a name that is not known");
+                    put(json!("NO_SUCH_NAME"), "an unknown name");
                 }
             }
-            // Anything goes.
+            // The schema accepts any value here.
             _ => {}
         }
     }
@@ -145,13 +145,13 @@ impl Judge {
 
     fn resolve<'v>(&'v self, schema: &'v Value) -> &'v Map<String, Value> {
         match schema.get("$ref").and_then(Value::as_str) {
-            Some(reference) => self.resolve(self.schema.pointer(&reference[1..]).expect("references lead somewhere")),
+            Some(reference) => self.resolve(self.schema.pointer(&reference[1..]).expect("every reference resolves")),
             None => schema.as_object().expect("schemas are objects"),
         }
     }
 }
 
-/// A hundred messages in each other are more than serde_json reads unasked.
+/// Parses JSON without serde_json's default recursion limit, which a hundred nested messages exceed.
 fn parse(json: &[u8]) -> Value {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     deserializer.disable_recursion_limit();

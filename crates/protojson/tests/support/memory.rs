@@ -1,4 +1,4 @@
-//! An allocator that counts, for each thread.
+//! An allocator that counts the allocations of each thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,19 +11,19 @@ thread_local! {
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-/// How often memory was asked for.
+/// Returns the number of allocations of this thread.
 #[allow(dead_code, reason = "each test binary uses some of these")]
 pub(crate) fn requests() -> usize {
     REQUESTS.get()
 }
 
-/// Bytes that are in use now.
+/// Returns the number of bytes that this thread has in use.
 #[allow(dead_code, reason = "each test binary uses some of these")]
 pub(crate) fn live() -> isize {
     LIVE.get()
 }
 
-/// What a run returns, and how many more bytes were in use at its height than before it.
+/// Runs a function, and returns its result with the peak of the memory in use, in bytes above the start.
 #[allow(dead_code, reason = "each test binary uses some of these")]
 pub(crate) fn peak_of<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.get();
@@ -42,12 +42,12 @@ fn shrink(bytes: usize) {
     LIVE.set(LIVE.get() - bytes.cast_signed());
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting asks for no memory.
+// SAFETY: every call is passed to the system allocator unchanged, and counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         REQUESTS.set(REQUESTS.get() + 1);
         grow(layout.size());
-        // SAFETY: what the caller promises is what the system's allocator asks for.
+        // SAFETY: the caller's guarantees are those that the system allocator requires.
         unsafe { System.alloc(layout) }
     }
 

@@ -1,20 +1,21 @@
-//! Random messages of a random schema.
+//! Draws random messages of a random schema.
 
 use super::encode;
 use super::random::Random;
 use super::schema::{Field, Kind, Role, Schema};
 
-/// A message, as it is after merging.
+/// The contents of a message after merging.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// Index of its type.
+    /// The index of its type.
     pub(crate) of: usize,
-    /// By index of the field, ascending.
+    /// The contents of the fields that are set, by ascending field index.
     pub(crate) fields: Vec<(usize, Content)>,
 }
 
 impl Message {
-    /// Whether a required field is missing, in the message or in one that it holds; what an Any holds is not looked at.
+    /// Whether a required field is missing in the message or in a message inside it. The contents of an Any are not
+    /// checked.
     pub(crate) fn lacks_required(&self, schema: &Schema) -> bool {
         let declared = &schema.types[self.of].fields;
         let has = |index: usize| self.fields.iter().any(|(present, _)| *present == index);
@@ -33,13 +34,13 @@ impl Message {
 pub(crate) enum Content {
     One(Value),
     Many(Vec<Value>),
-    /// Keys differ.
+    /// Map entries with distinct keys.
     Entries(Vec<(Value, Value)>),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
-    /// As on the wire, before zigzag.
+    /// A number in its wire form, before zigzag.
     Bits(u64),
     Bytes(Vec<u8>),
     Message(Message),
@@ -61,7 +62,7 @@ pub(crate) fn root(schema: &Schema, random: &mut Random<'_>) -> Message {
     drawing.message(0, 0)
 }
 
-/// Draws a value that is replaced later: it need not have a JSON form.
+/// Draws a value that a later record replaces. It does not need a JSON form.
 pub(crate) fn replaced(schema: &Schema, kind: Kind, random: &mut Random<'_>) -> Value {
     let mut drawing = Drawing { schema, random, left: 4, is_replaced: true };
     if let Kind::Message(of) = kind
@@ -76,14 +77,14 @@ pub(crate) fn replaced(schema: &Schema, kind: Kind, random: &mut Random<'_>) -> 
 struct Drawing<'d, 'b> {
     schema: &'d Schema,
     random: &'d mut Random<'b>,
-    /// Values that may still be drawn. Beyond it there are no messages, not even those that are required: a schema may
-    /// need itself.
+    /// The number of values that can still be drawn. After that no messages are drawn, not even required ones, because
+    /// a type can require itself.
     left: usize,
-    /// Whether this is a value that is replaced later.
+    /// Whether a later record replaces the value.
     is_replaced: bool,
 }
 
-/// Levels of messages.
+/// The maximum depth of messages.
 const DEPTH: usize = 6;
 
 impl Drawing<'_, '_> {
@@ -106,7 +107,7 @@ impl Drawing<'_, '_> {
             let is_message = matches!(field.kind, Kind::Message(_));
             let is_wanted = self.left > 0 && self.random.one_in(2) && !(is_message && depth > DEPTH);
             let is_needed = field.is_required && (!is_message || self.left > 0 && depth <= DEPTH);
-            // The last member of a oneof that is drawn takes the place of the others.
+            // If several members of a oneof are drawn, the last one replaces the others.
             if let Some(oneof) = field.oneof
                 && is_wanted
             {
@@ -150,7 +151,7 @@ impl Drawing<'_, '_> {
             Kind::Message(of) => Value::Message(self.message(of, depth + 1)),
             Kind::Enum(index) => {
                 let declared = &self.schema.enums[index];
-                // A number that a closed enum does not know is a known difference to the oracle.
+                // An unknown number of a closed enum is a known difference from the oracle.
                 let number = if declared.is_closed || self.random.one_in(2) {
                     self.random.pick(&declared.numbers)
                 } else {
@@ -162,7 +163,7 @@ impl Drawing<'_, '_> {
         }
     }
 
-    /// A number as on the wire: in the width that the kind has.
+    /// Returns a number in its wire form, in the width of its kind.
     fn number(&mut self, kind: Kind) -> u64 {
         let bits = match self.random.below(6) {
             0 => 0,
@@ -236,17 +237,18 @@ impl Drawing<'_, '_> {
         vec![(0, Content::Many((0..count).map(draw).collect()))]
     }
 
-    /// An Any of a random type; its payload is in disorder sometimes, for its bytes are not compared.
+    /// Returns an Any of a random type. Its payload is sometimes in random order, which the comparison of JSON values
+    /// allows.
     fn any(&mut self, depth: usize) -> Vec<(usize, Content)> {
         if depth > 4 || self.left == 0 || self.random.one_in(8) {
             return Vec::new();
         }
-        // The oracle leaves out extensions there.
-        let is_fine = |of: usize| !self.schema.types[of].fields.iter().any(|field| field.is_extension);
+        // The oracle leaves out extensions inside an Any.
+        let has_no_extension = |of: usize| !self.schema.types[of].fields.iter().any(|field| field.is_extension);
         let of = self.random.below(self.schema.types.len());
-        let of = if is_fine(of) { of } else { self.schema.random };
+        let of = if has_no_extension(of) { of } else { self.schema.random };
         let message = self.message(of, depth + 1);
-        // Disorder replaces values itself, so in one that is replaced there would be no end to it.
+        // Random order adds replaced values. Inside a replaced value this recursion would not end.
         let is_in_disorder = !self.is_replaced && self.random.one_in(2);
         let payload = encode::encode(self.schema, &message, is_in_disorder.then_some(&mut *self.random));
         let full_name = &self.schema.types[of].full_name;
@@ -258,7 +260,7 @@ impl Drawing<'_, '_> {
         vec![(0, Content::One(Value::Bytes(url.into_bytes()))), (1, Content::One(Value::Bytes(payload)))]
     }
 
-    /// A `google.protobuf.Value`, which seldom is without a kind or not finite.
+    /// Returns a `google.protobuf.Value`. In rare cases it has no kind or is not finite.
     fn kind_of_value(&mut self, of: usize, depth: usize) -> Vec<(usize, Content)> {
         const NUMBER: usize = 1;
         const STRUCT: usize = 4;

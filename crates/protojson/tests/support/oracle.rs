@@ -1,6 +1,6 @@
-//! The second opinion: buffa-descriptor, which passes the whole conformance suite too.
+//! The oracle: buffa-descriptor, which also passes the whole conformance suite.
 //!
-//! Where the two differ on purpose, [`known_difference`] finds it in the payload.
+//! [`known_difference`] finds the places in a payload where the two implementations differ on purpose.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl Oracle {
         Ok(Self(Arc::new(DescriptorPool::decode(set).map_err(|error| error.to_string())?)))
     }
 
-    /// The JSON of a payload, or why there is none.
+    /// Returns the JSON of a payload, or an error text.
     pub(crate) fn json(&self, full_name: &str, wire: &[u8]) -> Result<String, String> {
         let index = self.0.message_index(full_name).ok_or("no such type")?;
         let message = DynamicMessage::decode(Arc::clone(&self.0), index, wire).map_err(|error| error.to_string())?;
@@ -25,28 +25,30 @@ impl Oracle {
     }
 }
 
-/// Reads a map entry by field number alone, so a key or value of another wire type is misread or refused. Ours skips
-/// it, as it does in every other message.
+/// The oracle reads a map entry by field number alone, so it misreads or refuses a key or value of another wire type.
+/// protojson skips it, as in every other message.
 pub(crate) const MAP_ENTRY: &str = "a key or value of another wire type in a map entry";
-/// Treats numbers that a closed enum does not know as unknown fields. Ours writes the number, so that nothing is lost.
+/// The oracle treats numbers that a closed enum does not define as unknown fields. protojson writes the number, so that no
+/// data is lost.
 pub(crate) const CLOSED_ENUM: &str = "an unknown number of a closed enum";
-/// Takes zero for a value that is missing in a map entry. Ours takes the first number of the enum, which is its default.
+/// The oracle uses zero for a missing value in a map entry. protojson uses the first number of the enum, which is its
+/// default.
 pub(crate) const ENUM_DEFAULT: &str = "a missing value in a map of a closed enum that does not begin with zero";
-/// Takes a message in either encoding. Ours takes the one that the schema declares and skips the other.
-pub(crate) const ENCODING: &str = "a message in the encoding that is not declared";
-/// Takes a type URL that is nothing but a full name. Ours wants the slash that any.proto asks for.
+/// The oracle accepts a message in either encoding. protojson accepts the declared encoding and skips the other.
+pub(crate) const ENCODING: &str = "a message in another encoding than the declared one";
+/// The oracle accepts a type URL that consists of a full name only. protojson requires the slash, as any.proto does.
 pub(crate) const BARE_URL: &str = "a type URL without a slash";
-/// Takes a full name that begins with a dot.
+/// The oracle accepts a full name that begins with a dot.
 pub(crate) const DOTTED_URL: &str = "a type URL with a dot before the full name";
-/// Leaves out the extensions of the message in an Any. Ours writes them.
+/// The oracle leaves out the extensions of the message in an Any. protojson writes them.
 pub(crate) const EXTENSION_IN_ANY: &str = "an extension in an Any";
-/// Does not ask for required fields. Ours refuses a message that lacks one.
+/// The oracle does not check required fields. protojson refuses a message that lacks one.
 pub(crate) const REQUIRED: &str = "a required field is missing";
 
-/// Why the two may differ on a payload, if they may.
+/// Returns the reason why the two can differ on a payload, if there is one.
 pub(crate) fn known_difference(schema: &Schema, wire: &[u8]) -> Option<&'static str> {
     let mut search = Search { schema, found: None, types: Vec::new() };
-    // An Any may name its type behind its value, so what is seen in one pass counts in the next.
+    // An Any can name its type after its value, so types that one pass finds are used in the next pass.
     let mut known = usize::MAX;
     while search.found.is_none() && search.types.len() != known {
         known = search.types.len();
@@ -58,11 +60,11 @@ pub(crate) fn known_difference(schema: &Schema, wire: &[u8]) -> Option<&'static 
 struct Search<'s> {
     schema: &'s Schema,
     found: Option<&'static str>,
-    /// Types that some Any names.
+    /// The types that any Any in the payload names.
     types: Vec<usize>,
 }
 
-/// What ends a search in one message: the wire format does.
+/// The result of a step; `None` if the wire format is invalid, which ends the search in the message.
 type Step = Option<()>;
 
 impl Search<'_> {

@@ -1,6 +1,6 @@
-//! Choices: from a seed, or from the bytes that a fuzzer mutates.
+//! Random choices from a seed, or from the bytes that a fuzzer mutates.
 
-/// A source of choices. The same seed, or the same bytes, always give the same choices.
+/// A source of choices. The same seed or the same bytes always give the same choices.
 #[derive(Debug)]
 pub(crate) struct Random<'b> {
     state: u64,
@@ -8,18 +8,18 @@ pub(crate) struct Random<'b> {
 }
 
 impl<'b> Random<'b> {
-    #[allow(dead_code, reason = "for tests")]
+    #[allow(dead_code, reason = "fuzz targets do not use it")]
     pub(crate) fn seeded(seed: u64) -> Self {
         Self { state: seed, bytes: None }
     }
 
-    /// Choices from bytes; zeros once they are used up.
-    #[allow(dead_code, reason = "for fuzz targets")]
+    /// Takes choices from bytes. When the bytes are used up, every choice is zero.
+    #[allow(dead_code, reason = "only fuzz targets use it")]
     pub(crate) fn from_bytes(bytes: &'b [u8]) -> Self {
         Self { state: 0, bytes: Some(bytes) }
     }
 
-    /// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
+    /// Returns the next number. SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>) generates the numbers of a seed.
     pub(crate) fn next(&mut self) -> u64 {
         if self.bytes.is_some() {
             return self.take(8);
@@ -38,7 +38,7 @@ impl<'b> Random<'b> {
         taken.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 
-    /// A number below this one.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let value = match self.bytes {
             Some(_) if bound <= 256 => self.take(1),
@@ -47,7 +47,7 @@ impl<'b> Random<'b> {
         (value % bound.max(1) as u64) as usize
     }
 
-    /// True once in so many times; false once bytes are used up.
+    /// Returns `true` with a probability of one in `times`; always `false` when the bytes are used up.
     pub(crate) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == times - 1
     }

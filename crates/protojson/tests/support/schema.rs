@@ -1,16 +1,17 @@
-//! Random schemas: messages of all kinds of fields, as a descriptor set and as a model that payloads are drawn from.
+//! Random schemas with messages of all kinds of fields, both as a descriptor set and as a model from which payloads are
+//! drawn.
 
 use super::random::Random;
 
-/// A schema: what is compiled, and what it means.
+/// A schema as a descriptor set and as a model.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    /// A FileDescriptorSet that holds its imports.
+    /// A FileDescriptorSet with its imports.
     pub(crate) set: Vec<u8>,
-    /// Random types first, the root the first of them; then the well-known ones.
+    /// The random types, of which the first is the root, followed by the well-known types.
     pub(crate) types: Vec<Type>,
     pub(crate) enums: Vec<Enum>,
-    /// How many types are random.
+    /// The number of random types.
     pub(crate) random: usize,
 }
 
@@ -26,9 +27,9 @@ pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) role: Role,
-    /// Index of its oneof among those of the message.
+    /// The index of the field's oneof among the message's oneofs.
     pub(crate) oneof: Option<usize>,
-    /// Whether it is declared `optional`, which only matters in proto3.
+    /// Whether the field is declared `optional`, which matters only in proto3.
     pub(crate) is_optional: bool,
     pub(crate) is_required: bool,
     pub(crate) is_packed: bool,
@@ -41,7 +42,7 @@ pub(crate) struct Field {
 pub(crate) enum Role {
     Singular,
     Repeated,
-    /// With the kind of its keys.
+    /// A map with this kind of keys.
     Map(Kind),
 }
 
@@ -97,7 +98,7 @@ const KEYS: [Kind; 12] = [
 const OTHERS: [Kind; 3] = [Kind::Double, Kind::Float, Kind::Bytes];
 
 impl Kind {
-    /// Its wire type; of a message, the one that is length-delimited.
+    /// Returns the wire type of the kind. For a message it is length-delimited.
     pub(crate) fn wire_type(self) -> u8 {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
@@ -111,7 +112,7 @@ impl Kind {
         !matches!(self, Self::String | Self::Bytes | Self::Message(_))
     }
 
-    /// FieldDescriptorProto.Type.
+    /// Returns the number in FieldDescriptorProto.Type.
     pub(crate) fn number(self) -> u64 {
         match self {
             Self::Double => 1,
@@ -157,7 +158,7 @@ impl Schema {
             schema.types.push(Type { full_name: format!("r.T{index}"), fields });
         }
         schema.types.extend(well_known);
-        // The well-known types have the one enum that is not random.
+        // The well-known types use one enum, which is not random.
         schema.enums.push(Enum { name: "google.protobuf.NullValue".into(), numbers: vec![0], is_closed: false });
         schema.set = schema.descriptor_set(syntax);
         schema
@@ -193,7 +194,7 @@ impl Schema {
             let is_alone = role == Role::Singular && !in_oneof && !is_extension;
             let is_plain = is_alone && !is_message;
             let is_packed = role == Role::Repeated && kind.is_packable() && random.one_in(2);
-            // Well-known types are messages like any other, and may be groups.
+            // Well-known types are ordinary messages here and can be groups.
             let is_group = is_message && !matches!(role, Role::Map(_)) && syntax != Syntax::Proto3 && random.one_in(3);
             let is_open = !matches!(kind, Kind::Enum(at) if self.enums[at].is_closed);
             fields.push(Field {
@@ -213,7 +214,7 @@ impl Schema {
         for field in &mut fields {
             field.is_implicit &= !field.is_required;
             if field.is_extension {
-                // Extensions share the scope of the file.
+                // Extensions share the scope of the file, so their names must be unique there.
                 field.name = format!("x{index}_{}", field.number);
             }
         }
@@ -236,7 +237,8 @@ fn random_enum(index: usize, syntax: Syntax, random: &mut Random<'_>) -> Enum {
     Enum { name: format!("r.E{index}"), numbers, is_closed }
 }
 
-/// The well-known types, whose first index this is; NullValue is the enum of the index given.
+/// Returns the well-known types. `first` is the index of the first one, and `null_value` is the index of the enum
+/// NullValue.
 fn well_known(first: usize, null_value: usize) -> Vec<Type> {
     let field = |number, name: &str, kind, role, oneof| Field {
         number,

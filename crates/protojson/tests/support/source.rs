@@ -1,4 +1,4 @@
-//! Descriptor sets out of the text of a schema.
+//! Compiles descriptor sets from the text of a schema.
 
 use prost::Message as _;
 use protox::Compiler;
@@ -12,7 +12,7 @@ impl FileResolver for Source {
     }
 }
 
-/// The set of one file of the package `t`, in proto3.
+/// Returns the set of one proto3 file in the package `t`.
 pub(crate) fn proto3(body: &str) -> Vec<u8> {
     let source = Source(format!("syntax = \"proto3\"; package t; {body}"));
     let mut resolver = ChainFileResolver::new();

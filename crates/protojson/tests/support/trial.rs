@@ -1,10 +1,10 @@
-//! One trial: a random schema, random messages of it, and everything that must hold of them.
+//! One trial: a random schema, random messages of it, and the properties that must hold for them.
 //!
-//! - The JSON says what the oracle's says, and a payload is refused where the oracle refuses it.
-//! - A payload that lacks a required field is refused, which the oracle does not do.
-//! - All payloads that mean the same give the same bytes, under every profile.
-//! - A payload gives the same bytes where the transcoder has given up on order.
-//! - Where a judge is asked, it has nothing to say against any JSON.
+//! - The JSON has the same meaning as the oracle's JSON, and a payload that the oracle refuses is refused.
+//! - A payload without a required field is refused; the oracle accepts it.
+//! - All payloads of the same message give the same bytes, with every profile.
+//! - A payload gives the same bytes in careful mode.
+//! - If the trial has a judge, the judge accepts all JSON.
 
 use protojson::{Bytes, Enums, ErrorKind, FieldNames, Int64, Options, Plan};
 
@@ -15,19 +15,19 @@ use super::schema::{Kind, Schema};
 use super::wire::Wire;
 use super::{encode, message};
 
-/// How often what was tried.
+/// The number of payloads by result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
-    /// Payloads transcoded and compared.
+    /// The payloads that were transcoded and compared.
     pub(crate) executions: u64,
-    /// Payloads that were refused, by both.
+    /// The payloads that both implementations refused.
     pub(crate) refused: u64,
-    /// Payloads on which the two differ for a known reason.
+    /// The payloads on which the implementations differ for a known reason.
     pub(crate) known: u64,
 }
 
 impl Counts {
-    #[allow(dead_code, reason = "for those who run many trials")]
+    #[allow(dead_code, reason = "not every target runs many trials")]
     pub(crate) fn add(&mut self, other: Self) {
         self.executions += other.executions;
         self.refused += other.refused;
@@ -39,17 +39,17 @@ const MESSAGES: usize = 6;
 const DISORDERS: usize = 2;
 const CORRUPTIONS: usize = 3;
 
-/// Looks at what was written.
+/// Checks the JSON of one payload.
 pub(crate) type Judge = Box<dyn Fn(&[u8]) -> Result<(), String>>;
 
-/// The judge of a message type with its options.
+/// Returns the judge of a message type with its options.
 pub(crate) type Judges<'j> = &'j dyn Fn(&protojson::Schema, &str, &Options) -> Judge;
 
-/// Runs a trial.
+/// Runs a trial without a judge.
 ///
 /// # Errors
-/// The text of a finding.
-#[allow(dead_code, reason = "for those who have no judge")]
+/// Returns a finding as text if a property does not hold.
+#[allow(dead_code, reason = "not every target runs trials without a judge")]
 pub(crate) fn run(random: &mut Random<'_>) -> Result<Counts, String> {
     judged(random, &|_, _, _| Box::new(|_| Ok(())))
 }
@@ -57,8 +57,8 @@ pub(crate) fn run(random: &mut Random<'_>) -> Result<Counts, String> {
 /// Runs a trial with judges.
 ///
 /// # Errors
-/// The text of a finding.
-#[allow(dead_code, reason = "for those who have judges")]
+/// Returns a finding as text if a property does not hold.
+#[allow(dead_code, reason = "not every target has judges")]
 pub(crate) fn judged(random: &mut Random<'_>, judges: Judges<'_>) -> Result<Counts, String> {
     let schema = Schema::random(random);
     let trial = Trial::new(&schema, random, judges)?;
@@ -73,14 +73,14 @@ struct Trial<'s> {
     schema: &'s Schema,
     oracle: Oracle,
     plan: Plan,
-    /// The same type in a spelling of its own.
+    /// The root type with random options.
     profile: Plan,
-    /// The same type with rules for some of its fields.
+    /// The root type with rules for some of its fields.
     rules: Plan,
     judge: Judge,
     judge_of_profile: Judge,
     judge_of_rules: Judge,
-    /// The type around it that makes the transcoder give up on order.
+    /// A type around the root type that makes the transcoder switch to careful mode.
     around: Plan,
 }
 
@@ -111,7 +111,12 @@ impl<'s> Trial<'s> {
         let expected = transcode(&self.plan, &canonical);
         let in_profile = transcode(&self.profile, &canonical);
         if message.lacks_required(self.schema) && expected.is_ok() {
-            return Err(self.finding("a required field is missing", &canonical, &show(&expected), "an error"));
+            return Err(self.finding(
+                "ours accepts a payload without a required field",
+                &canonical,
+                &show(&expected),
+                "an error",
+            ));
         }
         self.agrees(&canonical, &expected, counts)?;
         self.survives_disorder_around_it(&canonical, &expected)?;
@@ -121,12 +126,22 @@ impl<'s> Trial<'s> {
             let wire = encode::encode(self.schema, &message, Some(random));
             let found = transcode(&self.plan, &wire);
             if !is_same(&expected, &found) {
-                return Err(self.finding("payloads of one message differ", &wire, &show(&found), &show(&expected)));
+                return Err(self.finding(
+                    "payloads of one message give different JSON",
+                    &wire,
+                    &show(&found),
+                    &show(&expected),
+                ));
             }
             let found_in_profile = transcode(&self.profile, &wire);
             if !is_same(&in_profile, &found_in_profile) {
                 let (ours, theirs) = (show(&found_in_profile), show(&in_profile));
-                return Err(self.finding("payloads of one message differ in a profile", &wire, &ours, &theirs));
+                return Err(self.finding(
+                    "payloads of one message give different JSON with a profile",
+                    &wire,
+                    &ours,
+                    &theirs,
+                ));
             }
             self.agrees(&wire, &found, counts)?;
             self.survives_disorder_around_it(&wire, &found)?;
@@ -169,7 +184,7 @@ impl<'s> Trial<'s> {
             counts.known += 1;
             return Ok(());
         }
-        Err(self.finding("the oracle differs", wire, &show(ours), &format!("{theirs:?}")))
+        Err(self.finding("ours and the oracle differ", wire, &show(ours), &format!("{theirs:?}")))
     }
 
     fn judged(&self, judge: &Judge, wire: &[u8], outcome: &Outcome) -> Result<(), String> {
@@ -177,7 +192,8 @@ impl<'s> Trial<'s> {
         judge(json).map_err(|objection| self.finding(&objection, wire, &show(outcome), "no objection"))
     }
 
-    /// Wraps a payload so that more is taken back before it than is allowed, and it is done in careful mode.
+    /// Wraps a payload so that the transcoder exceeds its rollback budget before it reaches the payload, and then
+    /// transcodes the payload in careful mode.
     fn survives_disorder_around_it(&self, wire: &[u8], expected: &Outcome) -> Result<(), String> {
         let mut disorder = Wire::new().varint(1, 1).bytes(3, &vec![0; wire.len() + 600]);
         for _ in 0..3 {
@@ -189,7 +205,7 @@ impl<'s> Trial<'s> {
         else {
             return match expected {
                 Err(_) => Ok(()),
-                Ok(_) => Err(self.finding("careful mode refuses it", wire, "", &show(expected))),
+                Ok(_) => Err(self.finding("careful mode refuses the payload", wire, "", &show(expected))),
             };
         };
         let is_same = expected.as_ref().is_ok_and(|root| {
@@ -202,7 +218,7 @@ impl<'s> Trial<'s> {
         if is_same {
             return Ok(());
         }
-        Err(self.finding("careful mode differs", wire, &show(&Ok(found)), &show(expected)))
+        Err(self.finding("careful mode gives a different result", wire, &show(&Ok(found)), &show(expected)))
     }
 
     fn finding(&self, what: &str, wire: &[u8], ours: &str, theirs: &str) -> String {
@@ -220,7 +236,7 @@ fn transcode(plan: &Plan, wire: &[u8]) -> Outcome {
     plan.transcode(wire, &mut json).map(|()| json)
 }
 
-/// Whether both have the same bytes, or both are refused.
+/// Whether both outcomes have the same bytes, or both are errors of the same sort.
 fn is_same(one: &Outcome, other: &Outcome) -> bool {
     match (one, other) {
         (Ok(one), Ok(other)) => one == other,
@@ -236,7 +252,7 @@ fn show(outcome: &Outcome) -> String {
     }
 }
 
-/// Cuts off, flips, overwrites, doubles or moves bytes.
+/// Truncates, flips, overwrites, duplicates or moves bytes.
 fn corrupt_bytes(wire: &mut Vec<u8>, random: &mut Random<'_>) {
     for _ in 0..=random.below(2) {
         if wire.is_empty() {
@@ -284,7 +300,8 @@ fn random_options(schema: &Schema, random: &mut Random<'_>) -> Options {
     options
 }
 
-/// Rules for fields of the root and of what it holds: all but one field are included, and something inside is hidden.
+/// Returns rules for the root and the messages inside it: the first field is not included, and some fields inside are
+/// dropped or redacted.
 fn rules(schema: &Schema) -> Options {
     let mut options = Options::default();
     let root = &schema.types[0].fields;

@@ -1,6 +1,6 @@
-//! Wire bytes, written record by record: `Wire::new().varint(1, 150).string(2, "x")`.
+//! Builds wire bytes record by record: `Wire::new().varint(1, 150).string(2, "x")`.
 
-/// Wire bytes that grow by one record a call.
+/// Wire bytes; every call appends one record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wire(pub(crate) Vec<u8>);
 
@@ -10,7 +10,7 @@ impl Wire {
         Self::default()
     }
 
-    /// Bytes as they are.
+    /// Appends bytes unchanged.
     pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
@@ -27,7 +27,7 @@ impl Wire {
         self
     }
 
-    /// A negative number, in ten bytes.
+    /// Appends a signed number as a varint; a negative number takes ten bytes.
     pub(crate) fn signed(self, number: u32, value: i64) -> Self {
         self.varint(number, value.cast_unsigned())
     }
@@ -70,7 +70,7 @@ impl Wire {
         self.tag(number, 3).raw(&value.0).tag(number, 4)
     }
 
-    /// Packed varints.
+    /// Appends packed varints.
     pub(crate) fn packed(self, number: u32, values: &[u64]) -> Self {
         let mut packed = Vec::new();
         for value in values {

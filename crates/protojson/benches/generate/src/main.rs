@@ -1,7 +1,7 @@
-//! Writes what the benches compile of the corpus' schema: the descriptor set that the dynamic transcoders load, and the
-//! Rust code of prost and pbjson.
+//! Generates the files that the benches need from the schema of the corpus: the descriptor set for the dynamic
+//! transcoders, and the Rust code of prost and pbjson.
 //!
-//! Run it after a change of `corpus.proto`, or with newer generators:
+//! Run this program after a change of `corpus.proto` or with newer generators:
 //!
 //! ```sh
 //! cargo run --target-dir target --manifest-path crates/protojson/benches/generate/Cargo.toml
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let generated = benches.join("generated");
     prost_build::Config::new()
-        // pbjson-types has the well-known types with their JSON forms.
+        // pbjson-types provides the well-known types with their JSON forms.
         .compile_well_known_types()
         .extern_path(".google.protobuf", "::pbjson_types")
         .out_dir(&generated)
