@@ -1,29 +1,31 @@
-# The image of protobridge: the binary, a C library, CA certificates, and no shell. docs/operations.md says how it is built
-# and checked; tests/image/run builds and runs it.
+# The image of protobridge: the binary, a C library and CA certificates, without a shell. docs/operations.md describes
+# how to build and check it. tests/image/run builds and runs it.
 #
-# Why not a static binary on `scratch`: musl's allocator is slow under threads, a static glibc cannot look names up the way
-# the cluster configures it, and TLS takes its roots from the CA certificates of the system, which `scratch` has none of.
+# It is not a static binary on `scratch`, for three reasons. The allocator of musl is slow with threads. A static
+# glibc cannot resolve names as the cluster configures it. TLS needs the CA certificates of the system, and `scratch`
+# has none.
 
-# Each digest is that of an index which holds linux/amd64 and linux/arm64. Both are Debian 12, so the binary finds the C
-# library that it was linked with. A mirror, or a base of your own, is a --build-arg.
+# Each digest names an index that holds linux/amd64 and linux/arm64. Both bases are Debian 12, so the binary finds the C
+# library that it was linked with. To use a mirror or a base of your own, pass a --build-arg.
 ARG BUILDER=docker.io/library/rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
 ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 
-# `dist` has fat LTO, one codegen unit and no symbols; `release` is quicker to build and larger.
+# `dist` has fat LTO, one codegen unit and no symbols. `release` builds faster and gives a larger binary.
 ARG PROFILE=dist
 
 
-# The compiler runs on the machine that builds and cross-compiles from there: under emulation it would take ten times as long.
+# The compiler runs natively on the machine that builds, and cross-compiles. Under emulation it would take ten times as
+# long.
 # hadolint ignore=DL3006
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS toolchain
 ARG CARGO_AUDITABLE_VERSION=0.7.7
-# It works for seconds, so it is not worth optimising.
+# It runs for seconds only, so a debug build is enough.
 RUN cargo install --locked --debug --version "$CARGO_AUDITABLE_VERSION" cargo-auditable
 WORKDIR /src
 
 
-# What decides how the dependencies are built, and nothing else: the manifests of all members, whichever there are, and a
-# stub for each target that they name. It is the same, to the byte and the second, until one of these changes.
+# Only the files that decide how the dependencies are built: the manifests of all workspace members, and a stub for each
+# target that they name. Contents and timestamps stay identical until one of these files changes.
 FROM toolchain AS manifests
 COPY . .
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
@@ -34,12 +36,12 @@ RUN cargo metadata --no-deps --locked --format-version 1 | grep -o '"src_path":"
     && find . -exec touch --no-dereference --date @0 {} +
 
 
-# Everything that others wrote, compiled: a layer that is made again when the manifests change, or the platform.
+# The compiled dependencies. This layer is rebuilt only if the manifests or the platform change.
 FROM toolchain AS dependencies
 ARG TARGETARCH
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-# Fetches only what this builder does not have. A version of the cross compiler would name nothing that the digest of the
-# builder's release of Debian does not.
+# Installs only the tools that the builder lacks. The cross compiler has no pinned version: the digest of the builder
+# already fixes the release of Debian.
 # hadolint ignore=DL3008
 RUN case "$TARGETARCH" in \
         amd64) machine=x86_64 ;; \
@@ -58,22 +60,22 @@ RUN case "$TARGETARCH" in \
     && printf '[build]\ntarget = "%s"\n[target.%s]\nlinker = "%s"\n' "$target" "$target" "$linker" >/.cargo/config.toml
 ARG PROFILE
 COPY --from=manifests /src .
-# Without default features there is no embedded SQS and SNS inside, and no `demo`.
+# Without default features the binary has no embedded SQS and SNS, and no `demo`.
 RUN cargo auditable build --locked --profile "$PROFILE" --no-default-features --package protobridge --bin protobridge
 
 
 FROM dependencies AS build
 ARG PROFILE
 COPY . .
-# The stubs were compiled after the sources were last changed, so these have to look newer; not what dependencies have
-# generated, which would be compiled again. The binary carries the list of
-# its dependencies (`cargo auditable`), which scanners read as its bill of materials.
+# Cargo compiled the stubs after the sources last changed, so the sources must look newer. Generated files below
+# ./target keep their timestamps; otherwise Cargo would compile the dependencies again. The binary contains the list
+# of its dependencies (`cargo auditable`), which scanners read as a bill of materials.
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
     && cargo auditable build --locked --profile "$PROFILE" --no-default-features --package protobridge --bin protobridge \
     && cp target/*/"$PROFILE"/protobridge /protobridge
 
 
-# The platform is what it would be anyway, but older versions of buildah stay with that of the first stage.
+# $TARGETPLATFORM is the default, but older versions of buildah keep the platform of the first stage.
 # hadolint ignore=DL3006,DL3065
 FROM --platform=$TARGETPLATFORM ${RUNTIME}
 ARG VERSION=unknown
@@ -85,14 +87,15 @@ LABEL org.opencontainers.image.title="protobridge" \
     org.opencontainers.image.revision="$REVISION"
 COPY LICENSE /usr/share/doc/protobridge/LICENSE
 COPY --from=build /protobridge /usr/local/bin/protobridge
-# `run`, `check` and `healthcheck` all read it. Mount its folder, not the file: a file would never be seen to change.
+# `run`, `check` and `healthcheck` read this path. Changes are never reloaded if only the file is mounted: mount its
+# folder.
 ENV PROTOBRIDGE_CONFIG=/etc/protobridge/config/protobridge.yaml
-# A number, so that Kubernetes can see that it is not root.
+# Numeric, so that Kubernetes can verify that the user is not root.
 USER 65532:65532
 EXPOSE 8080
-# SIGTERM drains.
+# On SIGTERM the service drains.
 STOPSIGNAL SIGTERM
-# For Docker, Podman and ECS; Kubernetes has its probes.
+# For Docker, Podman and ECS. Kubernetes uses its probes.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/local/bin/protobridge", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/protobridge"]
 CMD ["run"]
