@@ -20,7 +20,7 @@ const EVENTS_PER_ROUND: usize = 50;
 async fn two_replicas_lose_no_event_while_one_is_killed_repeatedly(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     stage.config.visibility.timeout_seconds = 5;
-    // The replicas share the window of published events. A killed replica may not have recorded its last publishes.
+    // The replicas share the window of published events, except for publishes that a killed replica did not record.
     let redis = Redis::start().await;
     stage.config.dedupe.redis_url = redis.as_ref().map(Redis::url);
     stage.config.dedupe.redis_timeout_ms = 10_000;

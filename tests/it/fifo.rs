@@ -1,4 +1,4 @@
-//! FIFO queues to FIFO topics: order within a message group, and the event id as deduplication id.
+//! FIFO queues and topics: events keep their order within a message group, and the event id is the deduplication id.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ async fn events_of_a_group_keep_their_order_end_to_end(emulator: &Emulator) {
     for (group, sent) in sent {
         let of_group = messages.iter().filter(|message| message.group.as_deref() == Some(group));
         let delivered: Vec<&str> = of_group.filter_map(|message| message.attribute("event-id")).collect();
-        assert_eq!(delivered, sent, "group {group}");
+        assert_eq!(delivered, sent, "the events of group {group} arrive in order");
     }
     stage.source.wait_until_empty().await;
     running.stop().await;

@@ -221,7 +221,7 @@ async fn a_breaking_change_is_refused_if_the_policy_is_refuse(emulator: &Emulato
     let warning = stage.start().await;
     write(set("One", "string b = 1;"));
     let breaks = warning.metrics.breaking_changes.with(&["field_renamed"]);
-    wait::until("the break is counted", async || (breaks.get() > 0).then_some(())).await;
+    wait::until("the breaking change is counted", async || (breaks.get() > 0).then_some(())).await;
     warning.stop().await;
 
     stage.config.descriptors.on_break = protobridge::config::OnBreak::Refuse;

@@ -28,5 +28,5 @@ pub(crate) async fn within<T>(limit: Duration, mut ask: impl AsyncFnMut() -> Opt
 ///
 /// Panics if `ask` returns no value for one minute.
 pub(crate) async fn until<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
-    within(DEADLINE, ask).await.unwrap_or_else(|| panic!("waited {DEADLINE:?} for this in vain: {what}"))
+    within(DEADLINE, ask).await.unwrap_or_else(|| panic!("{DEADLINE:?} passed before this was true: {what}"))
 }

@@ -60,7 +60,7 @@ pub(super) fn play(scenario: &Scenario) -> Played {
     runtime.expect("the runtime can be built").block_on(stage(scenario))
 }
 
-/// What the replicas of a scenario have in common.
+/// The parts of a scenario that its replicas share.
 #[derive(Debug)]
 struct Common {
     world: World,

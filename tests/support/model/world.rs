@@ -149,7 +149,7 @@ impl World {
         self.0.state.lock().expect("no thread panicked while it held the lock")
     }
 
-    /// Returns the notification that wakes long polls, because a message may have become visible.
+    /// Returns the notification that wakes long polls, because a message can have become visible.
     pub(super) fn changed(&self) -> &Notify {
         &self.0.changed
     }
