@@ -1,4 +1,4 @@
-//! What the admin endpoint says of a service that has done something.
+//! The admin endpoint's pages of a service that has processed messages.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::stage::Stage;
 use crate::{http, wait};
 
 scenarios! {
-    both: [status_and_metrics_say_what_became_of_each_message];
+    both: [status_and_metrics_report_the_outcome_of_each_message];
     embedded: [];
     ministack: [];
 }
@@ -17,20 +17,20 @@ async fn page(address: SocketAddr, path: &str) -> http::Answer {
     http::get(address, path).await.expect("the service runs")
 }
 
-async fn status_and_metrics_say_what_became_of_each_message(emulator: &Emulator) {
+async fn status_and_metrics_report_the_outcome_of_each_message(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "events: [shop.v1.OrderPlaced]").await;
     let published = Input::body(&stage.event_of_type("acme", "shop.v1.OrderPlaced"));
     let filtered = Input::body(&stage.event_of_type("acme", "shop.v1.ChangeEvent"));
-    // Of a type that none of the others has, because it is counted by type.
+    // Choose a type that no other message here has, because the metrics count by type.
     let mut malformed = std::iter::repeat_with(|| stage.samples.malformed(&["acme"]));
-    let others = ["shop.v1.OrderPlaced", "shop.v1.ChangeEvent"];
-    let malformed = malformed.find(|event| !others.contains(&event.message_type.as_str()));
-    let quarantined = Input::body(&malformed.expect("samples never end"));
+    let other_types = ["shop.v1.OrderPlaced", "shop.v1.ChangeEvent"];
+    let malformed = malformed.find(|event| !other_types.contains(&event.message_type.as_str()));
+    let quarantined = Input::body(&malformed.expect("the samples are endless"));
     stage.config.queues[0].name = Some("events".to_owned());
     let running = stage.start().await;
     stage.source.send([published.clone(), published, filtered, quarantined]).await;
-    running.has_received(4).await;
-    stage.source.is_empty().await;
+    running.wait_until_received(4).await;
+    stage.source.wait_until_empty().await;
 
     let address = running.app.admin_address();
     assert_eq!((page(address, "/livez").await.status, page(address, "/readyz").await.status), (200, 200));
@@ -40,9 +40,10 @@ async fn status_and_metrics_say_what_became_of_each_message(emulator: &Emulator)
     assert_eq!(queue["outcomes"], serde_json::json!({"duplicate": 1, "filtered": 1, "published": 1, "quarantined": 1}));
     assert_eq!(queue["quarantined"], serde_json::json!({"malformed_protobuf": 1}));
     assert_eq!(status["descriptor_sets"].as_array().map(Vec::len), Some(2));
-    // The last message is in flight until the answer to its delete has arrived.
+    // The last message is in flight until the answer to its delete arrives.
     let settled = |page: &http::Answer| page.body.lines().any(|line| line == "protobridge_in_flight_bytes 0");
-    let metrics = wait::until("nothing is in flight", async || Some(page(address, "/metrics").await).filter(settled));
+    let metrics =
+        wait::until("no message is in flight", async || Some(page(address, "/metrics").await).filter(settled));
     let metrics = metrics.await.body;
     for line in [
         r#"protobridge_messages_received_total{queue="events"} 4"#,
@@ -57,7 +58,7 @@ async fn status_and_metrics_say_what_became_of_each_message(emulator: &Emulator)
         r#"protobridge_event_latency_seconds_count{queue="events"} 1"#,
         "protobridge_messages_in_flight 0",
     ] {
-        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+        assert!(metrics.lines().any(|found| found == line), "the metrics lack the line {line}:\n{metrics}");
     }
     assert_eq!(page(address, "/nowhere").await.status, 404);
     running.stop().await;

@@ -1,5 +1,5 @@
-//! The service as a process, between a producer and a consumer in Python: boto3 sends and receives, and Python's own
-//! Protobuf says what the JSON should be.
+//! The service as a process, between a producer and a consumer in Python. boto3 sends and receives the messages, and
+//! Python's Protobuf library computes the expected JSON.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,15 +14,15 @@ use crate::wait;
 const EVENTS: u64 = 1_000;
 const CUSTOMERS: [&str; 3] = ["acme", "globex", "initech"];
 
-/// The stage of these tests: an emulator, three customers, and scripts to go with it.
-struct Play {
+/// The setup of these tests: an emulator, three customers, and the Python scripts.
+struct Setup {
     python: &'static Python,
     emulator: Emulator,
     stage: Stage,
     seed: &'static str,
 }
 
-impl Play {
+impl Setup {
     async fn new(seed: &'static str) -> Option<Self> {
         let emulator = Emulator::ministack().await?;
         let mut stage = Stage::new(&emulator).await;
@@ -51,7 +51,7 @@ impl Play {
         run(command).await;
     }
 
-    /// Takes out what has arrived. Returns how many duplicates were among it.
+    /// Takes out and checks every event that the customers received. Returns the number of duplicates.
     async fn consume(&self) -> u64 {
         let mut command = self.script("consume.py");
         command.args(["--deadline-seconds", "90"]);
@@ -59,53 +59,58 @@ impl Play {
             command.arg("--queue").arg(format!("{customer}={}", self.stage.queue_of(customer).url));
         }
         let report: Value = serde_json::from_str(&run(command).await).expect("the script prints JSON");
-        assert_eq!(report["different"], 0, "not what json_format makes of it: {:#}", report["first_different"]);
+        assert_eq!(
+            report["different"], 0,
+            "the JSON differs from that of json_format: {:#}",
+            report["first_different"]
+        );
         assert_eq!(report["missing"], 0, "{report}");
-        report["duplicates"].as_u64().expect("a count")
+        report["duplicates"].as_u64().expect("the value is a count")
     }
 }
 
 async fn run(command: Command) -> String {
-    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("Python runs");
+    let output =
+        tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("Python can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("output is text")
+    String::from_utf8(output.stdout).expect("the output is UTF-8")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_events_arrive_once_and_as_json_format_has_them() {
-    let Some(play) = Play::new("straight").await else { return };
-    let service = play.stage.spawn().await;
+async fn a_thousand_events_arrive_once_and_match_json_format() {
+    let Some(setup) = Setup::new("straight").await else { return };
+    let service = setup.stage.spawn().await;
 
-    let ((), duplicates) = tokio::join!(play.produce(), play.consume());
+    let ((), duplicates) = tokio::join!(setup.produce(), setup.consume());
 
     assert_eq!(duplicates, 0);
-    play.stage.source.is_empty().await;
-    assert_eq!((service.settled("published").await, play.stage.quarantine.depth().await), (EVENTS, 0));
+    setup.stage.source.wait_until_empty().await;
+    assert_eq!((service.settled("published").await, setup.stage.quarantine.depth().await), (EVENTS, 0));
     service.terminate();
-    assert_eq!(service.ended().await.0.code(), Some(0));
+    assert_eq!(service.wait_for_exit().await.0.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_9_amid_a_thousand_events_loses_none() {
-    let Some(mut play) = Play::new("killed").await else { return };
-    play.stage.config.visibility.timeout_seconds = 5;
-    // So that it is not over in a moment.
-    play.stage.config.receive.max_in_flight_messages = 40;
-    play.produce().await;
-    let service = play.stage.spawn().await;
+async fn kill_9_during_a_thousand_events_loses_no_event() {
+    let Some(mut setup) = Setup::new("killed").await else { return };
+    setup.stage.config.visibility.timeout_seconds = 5;
+    // Slow the service down, so that the kill comes before the last event.
+    setup.stage.config.receive.max_in_flight_messages = 40;
+    setup.produce().await;
+    let service = setup.stage.spawn().await;
     let published = async || Some(service.settled("published").await).filter(|published| *published >= 200);
     let published = wait::until("200 events are published", published).await;
     service.kill().await;
-    assert!(published < EVENTS, "{published} events were published before the kill");
-    assert!(play.stage.source.depth().await > 0, "the kill came amid the events");
+    assert!(published < EVENTS, "all {published} events were published before the kill");
+    assert!(setup.stage.source.depth().await > 0, "messages are left after the kill");
 
-    let service = play.stage.spawn().await;
+    let service = setup.stage.spawn().await;
 
-    let duplicates = play.consume().await;
-    // Those that were published and not yet deleted; with 40 in flight there cannot be more.
+    let duplicates = setup.consume().await;
+    // Events that were published but not yet deleted arrive twice: at most 40, the limit on messages in flight.
     assert!(duplicates <= 40, "{duplicates} duplicates");
-    play.stage.source.is_empty().await;
-    assert_eq!(play.stage.quarantine.depth().await, 0);
+    setup.stage.source.wait_until_empty().await;
+    assert_eq!(setup.stage.quarantine.depth().await, 0);
     service.terminate();
-    assert_eq!(service.ended().await.0.code(), Some(0));
+    assert_eq!(service.wait_for_exit().await.0.code(), Some(0));
 }

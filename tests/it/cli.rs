@@ -1,4 +1,4 @@
-//! What the command says to wrong input: one error that names the thing and the way out, and the exit code.
+//! The command's answers to wrong input: one error that names the cause and the fix, and the exit code.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,17 +14,17 @@ use crate::emulator::{Emulator, scenarios};
 
 scenarios! {
     both: [
-        a_queue_that_does_not_exist_is_named,
-        check_online_says_of_each_queue_and_topic_whether_it_is_there,
+        the_error_names_a_missing_queue,
+        check_online_reports_whether_each_queue_and_topic_exists,
     ];
     embedded: [];
     ministack: [];
 }
 
-/// A folder with a configuration that works, as far as it can without a queue.
+/// A folder with a valid configuration whose queue cannot be reached.
 struct Folder(TempDir);
 
-/// Nobody listens at the endpoint.
+/// A configuration whose endpoint refuses connections.
 const CONFIG: &str = "\
 aws: {region: eu-west-1, endpoint_url: 'http://127.0.0.1:1', max_attempts: 1}
 queues: [{url: 'http://127.0.0.1:1/000000000000/events'}]
@@ -35,9 +35,9 @@ const CUSTOMERS: &str = "customers: [{id: acme, topic: 'arn:aws:sns:eu-west-1:00
 
 impl Folder {
     fn new() -> Self {
-        let folder = Self(TempDir::new().expect("there is a place for temporary files"));
+        let folder = Self(TempDir::new().expect("a temporary folder can be created"));
         folder.write("protobridge.yaml", CONFIG).write("customers.yaml", CUSTOMERS);
-        fs::create_dir(folder.path().join("descriptors")).expect("it can be made");
+        fs::create_dir(folder.path().join("descriptors")).expect("the folder can be created");
         for (name, set) in SETS {
             folder.write(&format!("descriptors/{name}"), set);
         }
@@ -49,44 +49,44 @@ impl Folder {
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
-        fs::write(self.path().join(name), content).expect("it can be written");
+        fs::write(self.path().join(name), content).expect("the file can be written");
         self
     }
 
-    /// Adds lines to the configuration.
+    /// Writes the configuration with these additional lines.
     fn configure(&self, lines: &str) -> &Self {
         self.write("protobridge.yaml", format!("{CONFIG}{lines}\n"))
     }
 
-    /// Runs a command in this folder to its end, and says how it ended.
-    fn ends(&self, command: &mut Command, arguments: &[&str]) -> String {
+    /// Runs a command in this folder. Returns its output and its exit code as text.
+    fn output_of(&self, command: &mut Command, arguments: &[&str]) -> String {
         let ended = command::run(command.current_dir(self.path()).args(arguments), b"");
         let code = ended.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
         format!("{}{}exit code {code}", ended.stdout, ended.stderr)
     }
 
-    /// How `protobridge run` ends here.
+    /// Runs `protobridge run` in this folder. Returns its output and its exit code as text.
     fn run(&self) -> String {
-        self.ends(&mut protobridge(), &["run", "--config", "protobridge.yaml"])
+        self.output_of(&mut protobridge(), &["run", "--config", "protobridge.yaml"])
     }
 
-    /// How `protobridge check` ends here.
+    /// Runs `protobridge check` in this folder. Returns its output and its exit code as text.
     fn check(&self) -> String {
-        self.ends(&mut protobridge(), &["check", "--config", "protobridge.yaml"])
+        self.output_of(&mut protobridge(), &["check", "--config", "protobridge.yaml"])
     }
 }
 
 #[test]
-fn a_missing_configuration_file_is_bad_configuration() {
+fn a_missing_configuration_file_exits_with_64() {
     let folder = Folder::new();
-    assert_snapshot!(folder.ends(&mut protobridge(), &["run", "--config", "protobrigde.yaml"]), @"
+    assert_snapshot!(folder.output_of(&mut protobridge(), &["run", "--config", "protobrigde.yaml"]), @"
     error: protobrigde.yaml: no such file; an annotated example: `protobridge config example`
     exit code 64
     ");
 }
 
 #[test]
-fn a_typo_in_the_configuration_is_found_with_its_place() {
+fn the_error_locates_a_typo_in_the_configuration() {
     let folder = Folder::new();
     assert_snapshot!(folder.configure("publsh: {linger_ms: 5}").run(), @"
     error: protobridge.yaml:4:1: publsh: unknown key; did you mean `publish`?
@@ -101,7 +101,7 @@ fn a_typo_in_the_configuration_is_found_with_its_place() {
 }
 
 #[test]
-fn a_log_level_that_does_not_exist_is_bad_configuration() {
+fn an_unknown_log_level_exits_with_64() {
     assert_snapshot!(Folder::new().configure("log: {level: protobridge=loud}").run(), @r#"
     error: log.level `protobridge=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     exit code 64
@@ -109,7 +109,7 @@ fn a_log_level_that_does_not_exist_is_bad_configuration() {
 }
 
 #[test]
-fn a_missing_descriptor_folder_is_named() {
+fn the_error_names_a_missing_descriptor_folder() {
     assert_snapshot!(Folder::new().configure("descriptors: {path: descriptor}").run(), @"
     error: descriptors.path: cannot read descriptors at descriptor: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them
     exit code 64
@@ -117,9 +117,9 @@ fn a_missing_descriptor_folder_is_named() {
 }
 
 #[test]
-fn a_folder_without_descriptor_sets_is_named() {
+fn the_error_names_a_folder_without_descriptor_sets() {
     let folder = Folder::new();
-    fs::create_dir(folder.path().join("empty")).expect("it can be made");
+    fs::create_dir(folder.path().join("empty")).expect("the folder can be created");
     assert_snapshot!(folder.configure("descriptors: {path: empty}").run(), @"
     error: descriptors.path: no descriptor set in empty: it holds no file that ends in .desc, .binpb or .pb; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`
     exit code 64
@@ -127,7 +127,7 @@ fn a_folder_without_descriptor_sets_is_named() {
 }
 
 #[test]
-fn an_unreadable_descriptor_set_is_named() {
+fn check_names_an_unreadable_descriptor_set() {
     assert_snapshot!(Folder::new().write("descriptors/orders.binpb", "syntax = \"proto3\";").check(), @"
     configuration  protobridge.yaml: 1 queue(s)
     descriptors    descriptors: 2 set(s), 27 message type(s)
@@ -139,7 +139,7 @@ fn an_unreadable_descriptor_set_is_named() {
 }
 
 #[test]
-fn a_descriptor_set_without_its_imports_is_named() {
+fn check_names_a_descriptor_set_without_its_imports() {
     // FileDescriptorSet {file: {name: "a.proto", dependency: "b.proto"}}
     let set = b"\x0a\x12\x0a\x07a.proto\x1a\x07b.proto";
     assert_snapshot!(Folder::new().write("descriptors/a.binpb", set).check(), @"
@@ -153,7 +153,7 @@ fn a_descriptor_set_without_its_imports_is_named() {
 }
 
 #[test]
-fn a_missing_customers_file_is_named() {
+fn the_error_names_a_missing_customers_file() {
     assert_snapshot!(Folder::new().configure("route: {customers_file: clients.yaml}").run(), @"
     error: cannot read customers file clients.yaml: No such file or directory (os error 2); set `route.customers_file` to it
     exit code 64
@@ -161,7 +161,7 @@ fn a_missing_customers_file_is_named() {
 }
 
 #[test]
-fn customers_that_cannot_be_meant_are_all_named() {
+fn the_error_lists_every_mistake_in_the_customers_file() {
     let customers = "customers: [{id: a}, {id: b, topic: json-events}, {id: c, profle: web}]";
     assert_snapshot!(Folder::new().write("customers.yaml", customers).run(), @"
     error: 4 problems in customers.yaml:
@@ -181,16 +181,16 @@ fn customers_that_cannot_be_meant_are_all_named() {
 }
 
 #[test]
-fn without_credentials_the_error_says_how_to_give_them() {
+fn the_error_explains_how_to_provide_missing_credentials() {
     let folder = Folder::new();
-    assert_snapshot!(folder.ends(&mut bare(), &["run", "--config", "protobridge.yaml"]), @"
+    assert_snapshot!(folder.output_of(&mut bare(), &["run", "--config", "protobridge.yaml"]), @"
     error: queue events (http://127.0.0.1:1/000000000000/events): no AWS credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the pod or instance a role
     exit code 1
     ");
 }
 
 #[test]
-fn an_endpoint_that_nobody_listens_at_is_a_failure() {
+fn a_refused_connection_to_the_endpoint_exits_with_1() {
     insta::with_settings!({filters => FILTERS}, {
         assert_snapshot!(Folder::new().run(), @"
         error: queue events (http://127.0.0.1:1/000000000000/events): dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error [number]); check the network, `aws.region` and `aws.endpoint_url`
@@ -200,9 +200,9 @@ fn an_endpoint_that_nobody_listens_at_is_a_failure() {
 }
 
 #[test]
-fn an_admin_port_in_use_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let address = taken.local_addr().expect("it is bound").to_string();
+fn the_error_names_an_admin_port_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("the listener is bound").to_string();
     let folder = Folder::new();
     folder.write("protobridge.yaml", CONFIG.replace("127.0.0.1:0", &address));
     insta::with_settings!({filters => FILTERS}, {
@@ -214,19 +214,19 @@ fn an_admin_port_in_use_is_named() {
 }
 
 #[test]
-fn a_variable_wins_over_the_file_and_is_named_in_errors() {
+fn a_variable_overrides_the_file_and_errors_name_it() {
     let mut command = protobridge();
     command.env("PROTOBRIDGE_PUBLISH_LINGER_MS", "soon");
-    assert_snapshot!(Folder::new().ends(&mut command, &["run", "--config", "protobridge.yaml"]), @r#"
+    assert_snapshot!(Folder::new().output_of(&mut command, &["run", "--config", "protobridge.yaml"]), @r#"
     error: PROTOBRIDGE_PUBLISH_LINGER_MS: publish.linger_ms: expected an integer from 0 to 60000, found "soon"
     exit code 64
     "#);
 }
 
 #[test]
-fn wrong_usage_has_an_exit_code_of_its_own() {
+fn wrong_usage_exits_with_2() {
     let folder = Folder::new();
-    assert_snapshot!(folder.ends(&mut protobridge(), &["run"]), @"
+    assert_snapshot!(folder.output_of(&mut protobridge(), &["run"]), @"
     error: the following required arguments were not provided:
       --config <FILE>
 
@@ -235,7 +235,7 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
     For more information, try '--help'.
     exit code 2
     ");
-    assert_snapshot!(folder.ends(&mut protobridge(), &["rum"]), @"
+    assert_snapshot!(folder.output_of(&mut protobridge(), &["rum"]), @"
     error: unrecognized subcommand 'rum'
 
       tip: a similar subcommand exists: 'run'
@@ -248,7 +248,7 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn check_says_what_is_loaded() {
+fn check_reports_what_is_loaded() {
     assert_snapshot!(Folder::new().check(), @"
     configuration  protobridge.yaml: 1 queue(s)
     descriptors    descriptors: 2 set(s), 27 message type(s)
@@ -259,7 +259,7 @@ fn check_says_what_is_loaded() {
 }
 
 #[test]
-fn check_warns_of_what_looks_like_a_mistake_and_is_good_with_it() {
+fn check_warns_of_likely_mistakes_and_succeeds() {
     let folder = Folder::new();
     folder.configure("taps: {customer: [meta.tenant]}\nroute: {broadcast: [shop.v2.*]}");
     folder.write("customers.yaml", CUSTOMERS.replace("id: acme", "id: acme, events: [shop.v1.Ordr*]"));
@@ -276,7 +276,7 @@ fn check_warns_of_what_looks_like_a_mistake_and_is_good_with_it() {
 }
 
 #[test]
-fn check_fails_where_run_would() {
+fn check_fails_if_run_would_fail() {
     assert_snapshot!(Folder::new().configure("descriptors: {path: descriptor}").check(), @"
     configuration  protobridge.yaml: 1 queue(s)
     error: descriptors.path: cannot read descriptors at descriptor: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them
@@ -285,30 +285,30 @@ fn check_fails_where_run_would() {
 }
 
 #[test]
-fn the_schema_of_the_configuration_is_json() {
+fn config_schema_prints_json() {
     let ended = command::run(protobridge().args(["config", "schema"]), b"");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("it is JSON");
+    let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("the output is JSON");
     assert_eq!(schema["properties"]["publish"]["$ref"], "#/$defs/Publish");
     assert_eq!(schema["additionalProperties"], false);
 }
 
 #[test]
-fn the_example_of_the_configuration_is_one() {
+fn config_example_prints_a_valid_configuration() {
     let ended = command::run(protobridge().args(["config", "example"]), b"");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let end = Folder::new().write("protobridge.yaml", ended.stdout).check();
     assert!(end.ends_with("\nok\nexit code 0"), "{end}");
 }
 
-/// What differs from run to run, from system to system, and from emulator to emulator.
+/// Replaces the parts of an output that differ between runs, operating systems or emulators.
 const FILTERS: [(&str, &str); 3] = [
     (r"(NonExistentQueue|QueueDoesNotExist|NotFound): .*?(; |\n)", "[code and message]$2"),
     (r"127\.0\.0\.1:\d{2,}", "[address]"),
     (r"os error \d+", "os error [number]"),
 ];
 
-async fn a_queue_that_does_not_exist_is_named(emulator: &Emulator) {
+async fn the_error_names_a_missing_queue(emulator: &Emulator) {
     let config = CONFIG.replace("http://127.0.0.1:1", &emulator.endpoint_url);
     let end = Folder::new().write("protobridge.yaml", config).run();
     insta::with_settings!({filters => FILTERS}, {
@@ -321,7 +321,7 @@ async fn a_queue_that_does_not_exist_is_named(emulator: &Emulator) {
     });
 }
 
-async fn check_online_says_of_each_queue_and_topic_whether_it_is_there(emulator: &Emulator) {
+async fn check_online_reports_whether_each_queue_and_topic_exists(emulator: &Emulator) {
     let topic = emulator.sns.create_topic().name("acme").send().await.expect("the topic is created");
     let (topic, queue) =
         (topic.topic_arn.expect("a topic has an ARN"), emulator.sqs.create_queue().queue_name("there"));
@@ -330,7 +330,7 @@ async fn check_online_says_of_each_queue_and_topic_whether_it_is_there(emulator:
     let folder = Folder::new();
     folder.write("protobridge.yaml", config.replace("'}]", &format!("'}}, {{url: '{queue}'}}]")));
     folder.write("customers.yaml", format!("customers: [{{id: a, topic: '{topic}'}}, {{id: b, topic: '{topic}-b'}}]"));
-    let end = folder.ends(&mut protobridge(), &["check", "--online", "--config", "protobridge.yaml"]);
+    let end = folder.output_of(&mut protobridge(), &["check", "--online", "--config", "protobridge.yaml"]);
     insta::with_settings!({filters => FILTERS}, {
         insta::allow_duplicates! {
             assert_snapshot!(end, @"

@@ -1,4 +1,4 @@
-//! `protobridge descriptors`, as those who own a schema run it.
+//! `protobridge descriptors`, the command for schema owners.
 
 use std::fs;
 
@@ -8,14 +8,14 @@ use tempfile::TempDir;
 use crate::command::protobridge;
 use crate::source;
 
-/// A folder with the sets that these texts compile to.
+/// Creates a folder of descriptor sets, each compiled from the text of a schema.
 fn folder(sets: &[(&str, &str)]) -> TempDir {
-    let folder = TempDir::new().expect("there is a place for temporary files");
+    let folder = TempDir::new().expect("a temporary folder can be created");
     for (name, text) in sets {
         let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().expect("it is in the folder")).expect("it can be made");
+        fs::create_dir_all(path.parent().expect("the path has a parent folder")).expect("the folder can be created");
         let set = source::compile(&format!("syntax = \"proto3\"; package shop; {text}"));
-        fs::write(path, set).expect("it can be written");
+        fs::write(path, set).expect("the file can be written");
     }
     folder
 }
@@ -42,7 +42,7 @@ fn list_shows_each_set_with_its_types() {
 }
 
 #[test]
-fn check_names_what_cannot_be_used() {
+fn check_names_the_unusable_sets() {
     let folder = folder(&[("a.binpb", "message A { string a = 1; }"), ("b.binpb", "message A { int32 a = 1; }")]);
     assert_snapshot!(descriptors(&folder, &["check", "."]), @r#"
     refused: descriptor set b.binpb: shop.A is defined differently in a.binpb (look at field a); compile both from the same source, or remove one of them
@@ -57,7 +57,7 @@ fn check_names_what_cannot_be_used() {
 }
 
 #[test]
-fn diff_names_what_breaks_and_fails() {
+fn diff_lists_breaking_changes_and_fails() {
     let folder = folder(&[
         ("old.binpb", "message A { string a = 1; E e = 2; } enum E { X = 0; Y = 1; }"),
         ("new.binpb", "message A { int32 a = 1; E e = 2; int32 more = 3; } enum E { X = 0; Z = 1; }"),
@@ -77,12 +77,12 @@ fn diff_names_what_breaks_and_fails() {
         folder.path().join("customers.yaml"),
         "customers: [{id: acme, topic: 'arn:aws:sns:eu-west-1:123456789012:acme'}]",
     )
-    .expect("it can be written");
+    .expect("the file can be written");
     fs::write(
         folder.path().join("protobridge.yaml"),
         "queues: [{url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'}]",
     )
-    .expect("it can be written");
+    .expect("the file can be written");
     let args = ["diff", "old.binpb", "new.binpb", "--config", "protobridge.yaml", "--json"];
     assert_snapshot!(descriptors(&folder, &args), @r#"
     {

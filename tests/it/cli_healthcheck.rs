@@ -1,4 +1,4 @@
-//! `protobridge healthcheck`: what an image's health check and a test pod ask a running service.
+//! `protobridge healthcheck`, which the image's health check and test pods run against a running service.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,36 +11,36 @@ use crate::stage::Stage;
 
 scenarios! {
     both: [];
-    embedded: [a_service_that_runs_is_well_and_one_that_is_gone_is_not];
+    embedded: [healthcheck_passes_while_the_service_runs_and_fails_after_it_stops];
     ministack: [];
 }
 
-/// Runs it beside the test's own tasks.
+/// Runs the command on a thread of its own, so that it does not block the test's tasks.
 async fn healthcheck(arguments: &[&str]) -> Ended {
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let run = move || command::run(bare().arg("healthcheck").args(arguments), b"");
-    tokio::task::spawn_blocking(run).await.expect("it does not panic")
+    tokio::task::spawn_blocking(run).await.expect("the task does not panic")
 }
 
-/// A configuration that has the admin endpoint there.
+/// Writes a configuration with this address of the admin endpoint. Returns its folder and its path.
 fn config(listen: SocketAddr) -> (TempDir, String) {
-    let folder = TempDir::new().expect("there is a place for temporary files");
+    let folder = TempDir::new().expect("a temporary folder can be created");
     let file = folder.path().join("protobridge.yaml");
     let queues = "queues: [{url: 'http://127.0.0.1:1/000000000000/events'}]";
-    fs::write(&file, format!("{queues}\nadmin: {{listen: '{listen}'}}\n")).expect("it can be written");
-    let file = file.to_str().expect("it is Unicode").to_owned();
+    fs::write(&file, format!("{queues}\nadmin: {{listen: '{listen}'}}\n")).expect("the file can be written");
+    let file = file.to_str().expect("the path is UTF-8").to_owned();
     (folder, file)
 }
 
-async fn a_service_that_runs_is_well_and_one_that_is_gone_is_not(emulator: &Emulator) {
+async fn healthcheck_passes_while_the_service_runs_and_fails_after_it_stops(emulator: &Emulator) {
     let running = Stage::new(emulator).await.start().await;
     let address = running.app.admin_address();
-    // As a pod would have it: it listens everywhere, and is asked on loopback.
+    // As in a pod, `admin.listen` names all interfaces. The health check must then use the loopback address.
     let (_folder, file) = config(SocketAddr::from(([0, 0, 0, 0], address.port())));
     let ended = healthcheck(&["--config", &file]).await;
     assert_eq!((ended.code, &*ended.stdout, &*ended.stderr), (Some(0), "ok\n", ""));
-    // What else is in it was read when the service started, and may be half edited now.
-    fs::write(&file, format!("queues: what\nadmin: {{listen: '{address}'}}\n")).expect("it can be written");
+    // The other keys can be half edited, because the service has read them at its start.
+    fs::write(&file, format!("queues: what\nadmin: {{listen: '{address}'}}\n")).expect("the file can be written");
     let ended = healthcheck(&["--config", &file, "--ready"]).await;
     assert_eq!((ended.code, &*ended.stdout), (Some(0), "running\n"));
     let ended = healthcheck(&["--url", &format!("http://{address}/nowhere")]).await;
@@ -57,15 +57,15 @@ async fn a_service_that_runs_is_well_and_one_that_is_gone_is_not(emulator: &Emul
 }
 
 #[tokio::test]
-async fn one_that_takes_the_connection_and_says_nothing_is_given_up() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let url = format!("http://{}/livez", silent.local_addr().expect("it is bound"));
+async fn healthcheck_times_out_if_the_service_does_not_answer() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}/livez", silent.local_addr().expect("the listener is bound"));
     let ended = healthcheck(&["--url", &url, "--timeout", "1"]).await;
     assert_eq!((ended.code, ended.stderr), (Some(1), format!("error: {url}: no answer within 1 s\n")));
 }
 
 #[tokio::test]
-async fn where_to_ask_has_to_be_known() {
+async fn healthcheck_requires_a_usable_address() {
     let (_folder, file) = config(SocketAddr::from(([127, 0, 0, 1], 0)));
     let ended = healthcheck(&["--config", &file]).await;
     assert_eq!(ended.code, Some(2));

@@ -1,4 +1,4 @@
-//! `protobridge iam-policy`: what the service's role has to be allowed, and nothing more.
+//! `protobridge iam-policy`, which prints the permissions that the service's role needs, and no others.
 
 use std::fs;
 
@@ -16,33 +16,33 @@ customers:
   - {id: gone, topic: 'arn:aws:sns:eu-west-1:123456789012:json-gone', enabled: false}
 ";
 
-/// Runs it in a folder with this configuration and these customers, and says how it ended.
+/// Runs the command with this configuration and these customers. Returns its output and its exit code as text.
 fn iam_policy(config: &str, customers: &str, arguments: &[&str]) -> String {
-    let folder = TempDir::new().expect("there is a place for temporary files");
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it can be written");
+    let folder = TempDir::new().expect("a temporary folder can be created");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("the file can be written");
     let descriptors = serde_json::Value::from(DESCRIPTORS);
     write("protobridge.yaml", &format!("{config}descriptors: {{path: {descriptors}}}\n"));
     write("customers.yaml", customers);
     let arguments = ["iam-policy", "--config", "protobridge.yaml"].iter().chain(arguments);
     let ended = command::run(bare().current_dir(folder.path()).args(arguments), b"");
-    format!("{}{}exit code {}", ended.stdout, ended.stderr, ended.code.expect("nobody kills it"))
+    format!("{}{}exit code {}", ended.stdout, ended.stderr, ended.code.expect("the command was not killed by a signal"))
 }
 
-/// A policy that was printed, two lines a statement.
+/// Formats a printed policy in two lines per statement.
 fn statements(end: &str) -> String {
     let text = end.strip_suffix("exit code 0").unwrap_or_else(|| panic!("{end}"));
-    let policy: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
-    let statements = policy["Statement"].as_array().expect("there are some").iter();
+    let policy: serde_json::Value = serde_json::from_str(text).expect("the output is JSON");
+    let statements = policy["Statement"].as_array().expect("the policy has statements").iter();
     let line = |statement: &serde_json::Value| {
         assert_eq!(statement["Effect"], "Allow");
-        let sid = statement["Sid"].as_str().expect("each has one");
+        let sid = statement["Sid"].as_str().expect("each statement has a Sid");
         format!("{sid}: {}\n  on {}\n", statement["Action"], statement["Resource"])
     };
     statements.map(line).collect()
 }
 
 #[test]
-fn a_queue_and_a_topic_need_this_much() {
+fn the_policy_covers_a_queue_and_a_topic() {
     assert_snapshot!(iam_policy(PLAIN, CUSTOMERS, &[]), @r#"
     {
       "Version": "2012-10-17",
@@ -78,7 +78,7 @@ fn a_queue_and_a_topic_need_this_much() {
 }
 
 #[test]
-fn whatever_the_configuration_uses_is_allowed() {
+fn the_policy_covers_everything_that_the_configuration_uses() {
     let config = "\
 aws: {region: cn-north-1}
 queues:
@@ -113,7 +113,7 @@ route: {check_topics: false, topic_template: 'arn:aws-cn:sns:cn-north-1:12345678
 }
 
 #[test]
-fn what_cannot_be_told_is_said() {
+fn the_error_explains_why_no_policy_can_be_derived() {
     let local = "queues: [{url: 'http://127.0.0.1:4566/000000000000/events'}]\n";
     let wrong = ["--queue-key", "arn:aws:kms:eu-west-1:123456789012:alias/events"];
     let ends = [
@@ -140,12 +140,12 @@ fn what_cannot_be_told_is_said() {
 }
 
 #[test]
-fn a_policy_that_is_too_long_for_iam_comes_with_the_way_out() {
+fn a_warning_explains_how_to_shorten_a_policy_over_the_iam_limit() {
     let customer =
         |n: u32| format!("  - {{id: c{n}, topic: 'arn:aws:sns:eu-west-1:123456789012:json-customer-{n}'}}\n");
     let customers: String = (0..200).map(customer).collect();
     let end = iam_policy(PLAIN, &format!("customers:\n{customers}"), &[]);
-    let (_, said) = end.rsplit_once("}\n").expect("there is a policy");
+    let (_, said) = end.rsplit_once("}\n").expect("the output holds a policy");
     assert_snapshot!(said, @"
     warning: 11225 characters, and a managed policy takes 6144; use --topic-pattern, or spread the topics over several policies
     exit code 0

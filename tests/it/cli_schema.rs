@@ -1,4 +1,4 @@
-//! `protobridge schema`: what consumers see.
+//! `protobridge schema`, which describes the JSON that consumers receive.
 
 use std::fs;
 use std::path::Path;
@@ -24,10 +24,10 @@ customers:
   - {id: gone, enabled: false}
 ";
 
-/// Runs it in a folder with a configuration, and says how it ended.
+/// Runs the command in a folder with a configuration. Returns its output and its exit code as text.
 fn schema(arguments: &[&str]) -> String {
-    let folder = TempDir::new().expect("there is a place for temporary files");
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it can be written");
+    let folder = TempDir::new().expect("a temporary folder can be created");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("the file can be written");
     let descriptors = serde_json::Value::from(DESCRIPTORS);
     write("protobridge.yaml", &format!("{CONFIG}descriptors: {{path: {descriptors}}}\n"));
     write("customers.yaml", CUSTOMERS);
@@ -40,7 +40,7 @@ fn run(folder: &Path, arguments: &[&str]) -> String {
     format!("{}{}exit code {code}", ended.stdout, ended.stderr).replace(DESCRIPTORS, "descriptors")
 }
 
-/// The JSON of a command that succeeds.
+/// Runs a command that must succeed. Returns the JSON that it prints.
 fn json(arguments: &[&str]) -> serde_json::Value {
     let end = schema(arguments);
     let text = end.strip_suffix("exit code 0").unwrap_or_else(|| panic!("{end}"));
@@ -51,7 +51,7 @@ const IN_CONFIG: [&str; 3] = ["json-schema", "--config", "protobridge.yaml"];
 const ASYNCAPI: [&str; 3] = ["asyncapi", "--config", "protobridge.yaml"];
 
 #[test]
-fn the_schema_of_a_type_is_that_of_its_canonical_json() {
+fn json_schema_describes_the_canonical_json_of_a_type() {
     assert_snapshot!(schema(&["json-schema", "--descriptors", DESCRIPTORS, "--type", "shop.v1.Money"]), @r##"
     {
       "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -81,10 +81,10 @@ fn the_schema_of_a_type_is_that_of_its_canonical_json() {
 }
 
 #[test]
-fn a_profile_comes_from_the_configuration_or_is_spelled_out() {
+fn json_schema_takes_a_profile_by_name_or_by_options() {
     let properties = |arguments: &[&str]| {
         let mut schema = json(&[arguments, &["--type", "shop.v1.Money"]].concat());
-        let root = schema["$ref"].as_str().expect("there is a root").trim_start_matches('#').to_owned();
+        let root = schema["$ref"].as_str().expect("the schema has a root reference").trim_start_matches('#').to_owned();
         schema.pointer_mut(&root).expect("the root is defined")["properties"].take()
     };
     let web = properties(&[&IN_CONFIG[..], &["--profile", "web"]].concat());
@@ -97,7 +97,7 @@ fn a_profile_comes_from_the_configuration_or_is_spelled_out() {
 }
 
 #[test]
-fn what_is_not_known_is_answered_with_what_is() {
+fn errors_about_wrong_arguments_explain_the_fix() {
     assert_snapshot!(schema(&[&IN_CONFIG[..], &["--type", "shop.v1.OrderPlacd"]].concat()), @"
     error: no descriptor set in descriptors defines the message type shop.v1.OrderPlacd; did you mean shop.v1.OrderPlaced?
     exit code 1
@@ -143,13 +143,13 @@ fn what_is_not_known_is_answered_with_what_is() {
 }
 
 #[test]
-fn the_document_has_the_topics_of_enabled_customers() {
+fn asyncapi_lists_the_topics_of_enabled_customers() {
     let document = json(&[&ASYNCAPI[..], &["--json"]].concat());
-    let channels: Vec<&String> = document["channels"].as_object().expect("it is an object").keys().collect();
+    let channels: Vec<&String> = document["channels"].as_object().expect("the value is a JSON object").keys().collect();
     assert_eq!(channels, ["acme", "globex"]);
     assert_eq!(document["channels"]["acme"]["address"], "arn:aws:sns:eu-west-1:000000000000:json-acme");
     let messages: Vec<&String> =
-        document["components"]["messages"].as_object().expect("it is an object").keys().collect();
+        document["components"]["messages"].as_object().expect("the value is a JSON object").keys().collect();
     let expected = [
         "default-protobridge.v1.Heartbeat",
         "web-shop.v1.OrderPlaced",
@@ -160,10 +160,10 @@ fn the_document_has_the_topics_of_enabled_customers() {
 }
 
 #[test]
-fn one_customer_gets_a_document_of_their_own_in_yaml() {
+fn asyncapi_prints_the_document_of_one_customer_as_yaml() {
     let end = schema(&[&ASYNCAPI[..], &["--customer", "globex"]].concat());
-    let start = end.find("channels:").expect("there are channels");
-    let channels = &end[start..end.find("components:").expect("there are components")];
+    let start = end.find("channels:").expect("the document has channels");
+    let channels = &end[start..end.find("components:").expect("the document has components")];
     assert_snapshot!(channels, @r##"
     channels:
       globex:
@@ -187,11 +187,11 @@ fn one_customer_gets_a_document_of_their_own_in_yaml() {
 }
 
 #[test]
-fn only_the_events_that_are_asked_for_are_described() {
+fn asyncapi_describes_only_the_requested_events() {
     let document = json(
         &[&ASYNCAPI[..], &["--json", "--events", "shop.v1.OrderShipped", "--events", "shop.v1.*Changed"]].concat(),
     );
     let messages: Vec<&String> =
-        document["components"]["messages"].as_object().expect("it is an object").keys().collect();
+        document["components"]["messages"].as_object().expect("the value is a JSON object").keys().collect();
     assert_eq!(messages, ["web-shop.v1.OrderShipped", "web-shop.v1.OrderStatusChanged"]);
 }

@@ -1,4 +1,4 @@
-//! `protobridge transcode`: wire format in, JSON out.
+//! `protobridge transcode`, which converts the wire format to JSON.
 
 use insta::assert_snapshot;
 use protobridge::cli::embedded::samples::{Sample, Samples};
@@ -11,10 +11,10 @@ const DESCRIPTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors");
 /// `shop.v1.Money {currency: "EUR", amount_minor: 1999}`
 const MONEY: &[u8] = b"\x0a\x03EUR\x10\xcf\x0f";
 
-/// The codec has tests of its own for what it says of a malformed payload.
+/// Hides the codec's message about a malformed payload, which the codec's own tests check.
 const WHERE_AND_WHY: (&str, &str) = ("(error: malformed_protobuf: ).*", "${1}[where and why]");
 
-/// Runs it with these arguments and this input, and says how it ended.
+/// Runs the command with these arguments and this input. Returns its output and its exit code as text.
 fn transcode(arguments: &[&str], input: &[u8]) -> String {
     let ended = command::run(protobridge().args(["transcode", "--descriptors", DESCRIPTORS]).args(arguments), input);
     let code = ended.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
@@ -34,7 +34,7 @@ fn raw_input_is_one_message() {
 }
 
 #[test]
-fn raw_input_that_is_malformed_fails() {
+fn malformed_raw_input_fails() {
     insta::with_settings!({filters => [WHERE_AND_WHY]}, {
         assert_snapshot!(transcode(&["--type", "shop.v1.Money"], &MONEY[..4]), @"
         error: malformed_protobuf: [where and why]
@@ -44,7 +44,7 @@ fn raw_input_that_is_malformed_fails() {
 }
 
 #[test]
-fn each_line_in_gives_one_line_out_and_a_bad_one_fails_at_the_end() {
+fn each_input_line_gives_one_output_line_and_a_bad_line_fails_the_command() {
     let input = "\
 shop.v1.Money\tCgNFVVIQzw8=
 shop.v1.Money\tCgNFVVIQzw8
@@ -74,7 +74,7 @@ shop.v1.Money\tCgNKUFkQsQI=";
 }
 
 #[test]
-fn with_a_type_lines_are_base64_only() {
+fn lines_hold_only_base64_if_a_type_is_given() {
     let arguments = ["--input", "base64-lines", "--type", "shop.v1.Money"];
     assert_snapshot!(transcode(&arguments, b"CgNFVVIQzw8=\n\n"), @r#"
     {"currency":"EUR","amountMinor":"1999"}
@@ -84,7 +84,7 @@ fn with_a_type_lines_are_base64_only() {
 }
 
 #[test]
-fn lines_that_are_not_text_are_answered_too() {
+fn a_line_that_is_not_text_gives_an_error_line() {
     assert_snapshot!(transcode(&["--input", "base64-lines"], b"\xff\xfe\nshop.v1.Money\tCgNFVVIQzw8=\n"), @r#"
     error: bad_envelope: the line is not text
     {"currency":"EUR","amountMinor":"1999"}
@@ -93,7 +93,7 @@ fn lines_that_are_not_text_are_answered_too() {
 }
 
 #[test]
-fn a_profile_changes_the_spelling() {
+fn a_profile_changes_the_json() {
     let arguments = ["--type", "shop.v1.Money", "--profile", "field-names=proto,int64=number,emit-defaults=true"];
     assert_snapshot!(transcode(&arguments, &MONEY[5..]), @r#"
     {"currency":"","amount_minor":1999}
@@ -108,7 +108,7 @@ fn a_profile_changes_the_spelling() {
 }
 
 #[test]
-fn an_unknown_type_is_answered_with_a_known_one() {
+fn the_error_suggests_a_known_type_for_an_unknown_one() {
     let end = transcode(&["--type", "shop.v1.OrderPlacd"], b"");
     assert_snapshot!(end.replace(DESCRIPTORS, "descriptors"), @"
     error: no descriptor set in descriptors defines the message type shop.v1.OrderPlacd; did you mean shop.v1.OrderPlaced?
@@ -125,7 +125,7 @@ fn raw_input_without_a_type_is_wrong_usage() {
 }
 
 #[test]
-fn descriptors_that_are_not_there_are_named() {
+fn the_error_names_a_missing_descriptor_path() {
     let ended = command::run(protobridge().args(["transcode", "--descriptors", "nowhere", "--type", "a.B"]), b"");
     assert_snapshot!(ended.stderr, @"
     error: --descriptors: cannot read descriptors at nowhere: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them
@@ -134,7 +134,7 @@ fn descriptors_that_are_not_there_are_named() {
 }
 
 #[test]
-fn every_sort_of_event_is_rendered_exactly() {
+fn every_kind_of_event_is_rendered_exactly() {
     let mut samples = Samples::new(7);
     let events: Vec<Sample> = (0..200).map(|_| samples.next_event(&["acme", "globex"])).collect();
     let line = |event: &Sample| format!("{}\t{}\n", event.message_type, base64(&event.payload));

@@ -1,5 +1,5 @@
-//! What SQS and SNS promise, as far as the service leans on it: of the model that the fault tests play in, and of
-//! ministack, which nobody here wrote. Where the two cannot agree, AWS is right, and the model has to be.
+//! The promises of SQS and SNS that the service relies on. The tests check that the model of the fault tests and
+//! ministack, an independent emulator, both keep them. Where the two differ, the model must behave like AWS.
 
 mod calls;
 
@@ -12,15 +12,15 @@ use protobridge::aws::{Failure, Kind};
 use tokio::time::Instant;
 
 use self::calls::{
-    bodies, change, code, delete, entry, handle, queue, receive, receive_one, receive_some, send, send_in_groups,
-    system, to_be_sent, topic,
+    bodies, change, code, delete, entry, handle, queue, receive, receive_one, receive_some, send, send_entry,
+    send_in_groups, system, topic,
 };
 use crate::emulator::Emulator;
 use crate::model::{Faults, World};
 use crate::queue::Queue;
 
-/// Makes tests of contracts: `model::NAME` and `ministack::NAME` for what both keep, the first for what only the model
-/// does, with a comment that says what ministack does instead.
+/// Declares tests for contracts. A contract in `both` becomes `model::NAME` and `ministack::NAME`. A contract that only
+/// the model keeps has a comment that says what ministack does instead.
 macro_rules! contracts {
     (both: [$($both:ident),* $(,)?]; model: [$($model:ident),* $(,)?];) => {
         mod model {
@@ -46,37 +46,37 @@ macro_rules! contracts {
 
 contracts! {
     both: [
-        a_message_comes_again_when_its_visibility_lapses,
-        a_message_is_hidden_while_it_is_in_flight_and_longer_if_told_so,
-        visibility_zero_gives_a_message_back_at_once,
-        what_is_deleted_is_gone,
-        one_bad_handle_spares_the_others,
-        attributes_arrive_as_they_were_sent,
-        a_receive_returns_ten_at_most,
-        a_group_keeps_its_order_and_is_blocked_while_in_flight,
-        a_fifo_queue_takes_a_deduplication_id_once,
+        a_message_returns_when_its_visibility_timeout_ends,
+        a_visibility_change_hides_a_message_in_flight_for_longer,
+        visibility_zero_makes_a_message_visible_at_once,
+        a_deleted_message_does_not_return,
+        a_bad_handle_fails_only_its_own_entry,
+        attributes_arrive_unchanged,
+        a_receive_returns_at_most_ten_messages,
+        a_group_keeps_its_order_and_waits_for_its_messages_in_flight,
+        a_fifo_queue_accepts_a_deduplication_id_once,
         a_long_poll_ends_with_the_first_message,
-        a_long_poll_without_a_message_lasts_as_long_as_it_was_told,
-        a_published_batch_reaches_the_queue_raw,
-        a_fifo_topic_keeps_groups_and_takes_an_event_once,
+        an_empty_long_poll_lasts_for_its_wait_time,
+        a_published_batch_reaches_the_queue_by_raw_delivery,
+        a_fifo_topic_keeps_groups_and_delivers_an_event_once,
         a_batch_with_too_many_entries_is_refused_as_a_whole,
         an_empty_batch_is_refused,
-        ids_have_to_be_distinct,
-        what_does_not_exist_is_not_found,
+        a_batch_with_duplicate_entry_ids_is_refused,
+        a_missing_queue_or_topic_is_not_found,
     ];
     model: [
-        // ministack fails the second one as ReceiptHandleIsInvalid.
-        deleting_again_does_no_harm,
-        // ministack fails the delete as ReceiptHandleIsInvalid.
-        an_earlier_handle_deletes_nothing,
-        // ministack deletes from a FIFO queue, too.
+        // ministack fails the second delete with ReceiptHandleIsInvalid.
+        a_second_delete_succeeds,
+        // ministack fails the delete with ReceiptHandleIsInvalid.
+        a_stale_handle_deletes_nothing,
+        // ministack deletes the message from a FIFO queue, too.
         a_lapsed_handle_deletes_from_a_standard_queue_only,
-        // ministack hides it again.
-        the_visibility_of_what_is_not_in_flight_cannot_be_changed,
-        // ministack's SNS takes any character.
-        characters_that_xml_does_not_have_are_refused,
-        // ministack counts the bytes of no batch.
-        a_batch_is_limited_in_bytes,
+        // ministack hides the message again.
+        the_visibility_of_a_message_not_in_flight_cannot_be_changed,
+        // ministack's SNS accepts any character.
+        characters_outside_xml_are_refused,
+        // ministack does not limit the bytes of a batch.
+        a_batch_over_the_byte_limit_is_refused,
     ];
 }
 
@@ -84,7 +84,7 @@ fn model_of_aws() -> Emulator {
     Emulator::of_model(&World::new(1, Faults::none()))
 }
 
-async fn a_message_comes_again_when_its_visibility_lapses(emulator: &Emulator) {
+async fn a_message_returns_when_its_visibility_timeout_ends(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let first = receive_one(emulator, &queue, 1).await;
@@ -97,7 +97,7 @@ async fn a_message_comes_again_when_its_visibility_lapses(emulator: &Emulator) {
     assert!(system(&again, System::ApproximateFirstReceiveTimestamp).is_some());
 }
 
-async fn a_message_is_hidden_while_it_is_in_flight_and_longer_if_told_so(emulator: &Emulator) {
+async fn a_visibility_change_hides_a_message_in_flight_for_longer(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let first = receive_one(emulator, &queue, 2).await;
@@ -105,10 +105,14 @@ async fn a_message_is_hidden_while_it_is_in_flight_and_longer_if_told_so(emulato
     assert!(receive(emulator, &queue, 10, 30).await.is_empty());
     assert_eq!(change(emulator, &queue, handle(&first), 4).await, Ok(()));
     receive_one(emulator, &queue, 30).await;
-    assert!(received.elapsed() >= Duration::from_millis(3_500), "it counts from the change: {:?}", received.elapsed());
+    assert!(
+        received.elapsed() >= Duration::from_millis(3_500),
+        "the new timeout starts at the change: {:?}",
+        received.elapsed()
+    );
 }
 
-async fn visibility_zero_gives_a_message_back_at_once(emulator: &Emulator) {
+async fn visibility_zero_makes_a_message_visible_at_once(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let first = receive_one(emulator, &queue, 600).await;
@@ -117,7 +121,7 @@ async fn visibility_zero_gives_a_message_back_at_once(emulator: &Emulator) {
     assert_eq!(system(&again, System::ApproximateReceiveCount), Some("2"));
 }
 
-async fn what_is_deleted_is_gone(emulator: &Emulator) {
+async fn a_deleted_message_does_not_return(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let message = receive_one(emulator, &queue, 1).await;
@@ -126,7 +130,7 @@ async fn what_is_deleted_is_gone(emulator: &Emulator) {
     assert_eq!(queue.depth().await, 0);
 }
 
-async fn deleting_again_does_no_harm(emulator: &Emulator) {
+async fn a_second_delete_succeeds(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let message = receive_one(emulator, &queue, 30).await;
@@ -135,7 +139,7 @@ async fn deleting_again_does_no_harm(emulator: &Emulator) {
     }
 }
 
-async fn one_bad_handle_spares_the_others(emulator: &Emulator) {
+async fn a_bad_handle_fails_only_its_own_entry(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let message = receive_one(emulator, &queue, 30).await;
@@ -146,52 +150,52 @@ async fn one_bad_handle_spares_the_others(emulator: &Emulator) {
     assert_eq!(queue.depth().await, 0);
 }
 
-async fn attributes_arrive_as_they_were_sent(emulator: &Emulator) {
+async fn attributes_arrive_unchanged(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let text = MessageAttributeValue::builder().data_type("String").string_value("Zürich ✓").build();
     let binary = MessageAttributeValue::builder().data_type("Binary").binary_value(Blob::new([0, 255, 7])).build();
-    let (text, binary) = (text.expect("a data type"), binary.expect("a data type"));
+    let (text, binary) = (text.expect("the data type is given"), binary.expect("the data type is given"));
     let request = emulator.sqs.send_message().queue_url(&queue.url).message_body("<&>\"\n");
     let request = request.message_attributes("text", text.clone()).message_attributes("binary", binary.clone());
-    request.send().await.expect("it is sent");
+    request.send().await.expect("the message is sent");
     let message = receive_one(emulator, &queue, 30).await;
     assert_eq!(message.body(), Some("<&>\"\n"));
-    let attributes = message.message_attributes().expect("attributes");
+    let attributes = message.message_attributes().expect("the message has attributes");
     assert_eq!((attributes.get("text"), attributes.get("binary")), (Some(&text), Some(&binary)));
 }
 
-async fn a_receive_returns_ten_at_most(emulator: &Emulator) {
+async fn a_receive_returns_at_most_ten_messages(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"; 12]).await;
     let received = receive_some(emulator, &queue, 10, 30).await;
     assert!(received.len() <= 10);
     let request = emulator.sqs.receive_message().queue_url(&queue.url).max_number_of_messages(11);
-    request.send().await.expect_err("eleven are too many");
+    request.send().await.expect_err("a receive of eleven messages is refused");
 }
 
-async fn a_group_keeps_its_order_and_is_blocked_while_in_flight(emulator: &Emulator) {
+async fn a_group_keeps_its_order_and_waits_for_its_messages_in_flight(emulator: &Emulator) {
     let queue = queue(emulator, ".fifo").await;
     send_in_groups(emulator, &queue, &["a:1", "a:2", "b:1", "a:3"]).await;
     let first = receive_one(emulator, &queue, 600).await;
     assert_eq!(first.body(), Some("a:1"));
-    assert_eq!(bodies(&receive(emulator, &queue, 10, 600).await), ["b:1"], "the rest of a is blocked");
+    assert_eq!(bodies(&receive(emulator, &queue, 10, 600).await), ["b:1"], "the other messages of group a are blocked");
     delete(emulator, &queue, &[handle(&first)]).await;
     let rest = receive_some(emulator, &queue, 10, 600).await;
-    assert_eq!(bodies(&rest), ["a:2", "a:3"], "several of a group come together and in order");
+    assert_eq!(bodies(&rest), ["a:2", "a:3"], "one receive returns several messages of a group, in order");
     assert_eq!(system(&rest[0], System::MessageGroupId), Some("a"));
-    // Both go back, the second first: it is still blocked by the first.
+    // Make both visible again, the second message first: the first one still blocks it.
     assert_eq!(change(emulator, &queue, handle(&rest[1]), 0).await, Ok(()));
     assert!(receive(emulator, &queue, 10, 600).await.is_empty());
     assert_eq!(change(emulator, &queue, handle(&rest[0]), 0).await, Ok(()));
     assert_eq!(bodies(&receive_some(emulator, &queue, 10, 600).await), ["a:2", "a:3"]);
 }
 
-async fn a_fifo_queue_takes_a_deduplication_id_once(emulator: &Emulator) {
+async fn a_fifo_queue_accepts_a_deduplication_id_once(emulator: &Emulator) {
     let queue = queue(emulator, ".fifo").await;
     let mut ids = Vec::new();
     for body in ["one", "other"] {
         let request = emulator.sqs.send_message().queue_url(&queue.url).message_body(body).message_group_id("a");
-        let sent = request.message_deduplication_id("same").send().await.expect("it is taken");
+        let sent = request.message_deduplication_id("same").send().await.expect("the message is accepted");
         ids.push(sent.message_id);
     }
     assert_eq!(ids[0], ids[1]);
@@ -203,7 +207,7 @@ async fn a_fifo_queue_takes_a_deduplication_id_once(emulator: &Emulator) {
 
 async fn long_poll(emulator: &Emulator, queue: &Queue, seconds: i32) -> Vec<Message> {
     let request = emulator.sqs.receive_message().queue_url(&queue.url).wait_time_seconds(seconds);
-    request.send().await.expect("it can be received from").messages.unwrap_or_default()
+    request.send().await.expect("the receive succeeds").messages.unwrap_or_default()
 }
 
 async fn a_long_poll_ends_with_the_first_message(emulator: &Emulator) {
@@ -218,23 +222,25 @@ async fn a_long_poll_ends_with_the_first_message(emulator: &Emulator) {
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
 }
 
-async fn a_long_poll_without_a_message_lasts_as_long_as_it_was_told(emulator: &Emulator) {
+async fn an_empty_long_poll_lasts_for_its_wait_time(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let began = Instant::now();
     assert!(long_poll(emulator, &queue, 1).await.is_empty());
     assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
 }
 
-async fn a_published_batch_reaches_the_queue_raw(emulator: &Emulator) {
+async fn a_published_batch_reaches_the_queue_by_raw_delivery(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let topic = topic(emulator, &queue).await;
-    let value = SnsValue::builder().data_type("String").string_value("a=b&c+d %").build().expect("a data type");
+    let value =
+        SnsValue::builder().data_type("String").string_value("a=b&c+d %").build().expect("the data type is given");
     let entries = ["x", "y"].map(|id| {
         let entry = entry(id, &format!("{{\"id\":\"{id} ü\"}}")).message_attributes("event-id", value.clone());
-        entry.build().expect("an id")
+        entry.build().expect("the entry has an id")
     });
     let request = emulator.sns.publish_batch().topic_arn(&topic);
-    let answer = request.set_publish_batch_request_entries(Some(entries.into())).send().await.expect("it is published");
+    let answer =
+        request.set_publish_batch_request_entries(Some(entries.into())).send().await.expect("the message is published");
     let mut ids: Vec<_> = answer.successful().iter().filter_map(|entry| entry.id()).collect();
     ids.sort_unstable();
     assert_eq!((ids, answer.failed().len()), (vec!["x", "y"], 0));
@@ -244,15 +250,15 @@ async fn a_published_batch_reaches_the_queue_raw(emulator: &Emulator) {
     assert_eq!(arrived[1].attribute("event-id"), Some("a=b&c+d %"));
 }
 
-async fn a_fifo_topic_keeps_groups_and_takes_an_event_once(emulator: &Emulator) {
+async fn a_fifo_topic_keeps_groups_and_delivers_an_event_once(emulator: &Emulator) {
     let queue = queue(emulator, ".fifo").await;
     let topic = topic(emulator, &queue).await;
     for (group, event) in [("a", "1"), ("b", "2"), ("a", "3"), ("a", "1")] {
         let entry = entry("0", event).message_group_id(group).message_deduplication_id(event);
-        let entry = entry.build().expect("an id");
+        let entry = entry.build().expect("the entry has an id");
         let request = emulator.sns.publish_batch().topic_arn(&topic).publish_batch_request_entries(entry);
-        let answer = request.send().await.expect("it is published");
-        assert_eq!(answer.failed().len(), 0, "one that is known is confirmed all the same");
+        let answer = request.send().await.expect("the message is published");
+        assert_eq!(answer.failed().len(), 0, "a duplicate is confirmed, too");
     }
     let arrived = queue.take(3).await;
     let of_group: Vec<&str> = arrived
@@ -266,13 +272,13 @@ async fn a_fifo_topic_keeps_groups_and_takes_an_event_once(emulator: &Emulator) 
 async fn a_batch_with_too_many_entries_is_refused_as_a_whole(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let topic = topic(emulator, &queue).await;
-    let entries = (0..11).map(|id| to_be_sent(id, "body")).collect();
+    let entries = (0..11).map(|id| send_entry(id, "body")).collect();
     let request = emulator.sqs.send_message_batch().queue_url(&queue.url).set_entries(Some(entries));
-    let error = request.send().await.expect_err("eleven are too many");
+    let error = request.send().await.expect_err("a batch of eleven entries is refused");
     assert_eq!((code(&error), Failure::of_call(&error).kind), ("TooManyEntriesInBatchRequest", Kind::Refused));
-    let entries = (0..11).map(|id| entry(&id.to_string(), "body").build().expect("an id")).collect();
+    let entries = (0..11).map(|id| entry(&id.to_string(), "body").build().expect("the entry has an id")).collect();
     let request = emulator.sns.publish_batch().topic_arn(&topic).set_publish_batch_request_entries(Some(entries));
-    let error = request.send().await.expect_err("eleven are too many");
+    let error = request.send().await.expect_err("a batch of eleven entries is refused");
     assert_eq!((code(&error), Failure::of_call(&error).kind), ("TooManyEntriesInBatchRequest", Kind::Refused));
     assert_eq!(queue.depth().await, 0);
 }
@@ -280,42 +286,43 @@ async fn a_batch_with_too_many_entries_is_refused_as_a_whole(emulator: &Emulator
 async fn an_empty_batch_is_refused(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let request = emulator.sqs.delete_message_batch().queue_url(&queue.url).set_entries(Some(Vec::new()));
-    assert_eq!(code(&request.send().await.expect_err("there is no entry")), "EmptyBatchRequest");
+    assert_eq!(code(&request.send().await.expect_err("an empty batch is refused")), "EmptyBatchRequest");
 }
 
-async fn ids_have_to_be_distinct(emulator: &Emulator) {
+async fn a_batch_with_duplicate_entry_ids_is_refused(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let topic = topic(emulator, &queue).await;
     let request = emulator.sqs.send_message_batch().queue_url(&queue.url);
-    let request = request.entries(to_be_sent(1, "one")).entries(to_be_sent(1, "other"));
-    assert_eq!(code(&request.send().await.expect_err("1 is there twice")), "BatchEntryIdsNotDistinct");
+    let request = request.entries(send_entry(1, "one")).entries(send_entry(1, "other"));
+    assert_eq!(code(&request.send().await.expect_err("duplicate entry ids are refused")), "BatchEntryIdsNotDistinct");
     let request = emulator.sns.publish_batch().topic_arn(&topic);
-    let entries = ["one", "other"].map(|body| entry("1", body).build().expect("an id"));
+    let entries = ["one", "other"].map(|body| entry("1", body).build().expect("the entry has an id"));
     let request = request.set_publish_batch_request_entries(Some(entries.into()));
-    assert_eq!(code(&request.send().await.expect_err("1 is there twice")), "BatchEntryIdsNotDistinct");
+    assert_eq!(code(&request.send().await.expect_err("duplicate entry ids are refused")), "BatchEntryIdsNotDistinct");
     assert_eq!(queue.depth().await, 0);
 }
 
-async fn what_does_not_exist_is_not_found(emulator: &Emulator) {
+async fn a_missing_queue_or_topic_is_not_found(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let topic = topic(emulator, &queue).await;
     let (url, arn) = (format!("{}-not", queue.url), format!("{topic}-not"));
-    let error = emulator.sqs.receive_message().queue_url(&url).send().await.expect_err("there is no such queue");
+    let error =
+        emulator.sqs.receive_message().queue_url(&url).send().await.expect_err("a receive from a missing queue fails");
     assert_eq!(Failure::of_call(&error).kind, Kind::NotFound);
     let request = emulator.sns.publish_batch().topic_arn(&arn);
-    let request = request.publish_batch_request_entries(entry("0", "body").build().expect("an id"));
-    let error = request.send().await.expect_err("there is no such topic");
+    let request = request.publish_batch_request_entries(entry("0", "body").build().expect("the entry has an id"));
+    let error = request.send().await.expect_err("a publish to a missing topic fails");
     assert_eq!(Failure::of_call(&error).kind, Kind::NotFound);
 }
 
-async fn an_earlier_handle_deletes_nothing(emulator: &Emulator) {
+async fn a_stale_handle_deletes_nothing(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let first = receive_one(emulator, &queue, 1).await;
     let again = receive_one(emulator, &queue, 30).await;
     let answer = delete(emulator, &queue, &[handle(&first)]).await;
-    assert_eq!(answer.successful().len(), 1, "the request succeeds");
-    assert_eq!(queue.depth().await, 1, "but the message will not be deleted");
+    assert_eq!(answer.successful().len(), 1, "the call succeeds");
+    assert_eq!(queue.depth().await, 1, "the message is not deleted");
     assert_eq!(change(emulator, &queue, handle(&first), 5).await, Err(true));
     delete(emulator, &queue, &[handle(&again)]).await;
     assert_eq!(queue.depth().await, 0);
@@ -325,14 +332,18 @@ async fn a_lapsed_handle_deletes_from_a_standard_queue_only(emulator: &Emulator)
     for (kind, failed) in [("", 0), (".fifo", 1)] {
         let queue = queue(emulator, kind).await;
         let request = emulator.sqs.send_message().queue_url(&queue.url).message_body("body");
-        request.set_message_group_id((!kind.is_empty()).then(|| "a".to_owned())).send().await.expect("it is sent");
+        request
+            .set_message_group_id((!kind.is_empty()).then(|| "a".to_owned()))
+            .send()
+            .await
+            .expect("the message is sent");
         let message = receive_one(emulator, &queue, 1).await;
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(delete(emulator, &queue, &[handle(&message)]).await.failed().len(), failed, "{kind}");
     }
 }
 
-async fn the_visibility_of_what_is_not_in_flight_cannot_be_changed(emulator: &Emulator) {
+async fn the_visibility_of_a_message_not_in_flight_cannot_be_changed(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     send(emulator, &queue, &["body"]).await;
     let message = receive_one(emulator, &queue, 1).await;
@@ -342,32 +353,35 @@ async fn the_visibility_of_what_is_not_in_flight_cannot_be_changed(emulator: &Em
     assert_eq!(change(emulator, &queue, handle(&message), 30).await, Err(true));
 }
 
-async fn characters_that_xml_does_not_have_are_refused(emulator: &Emulator) {
+async fn characters_outside_xml_are_refused(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let topic = topic(emulator, &queue).await;
     for bad in ["\u{1}", "a\u{b}b", "\u{fffe}", "\u{ffff}"] {
         let request = emulator.sqs.send_message().queue_url(&queue.url).message_body(bad);
-        assert_eq!(code(&request.send().await.expect_err("it is refused")), "InvalidMessageContents");
-        let entry = entry("0", bad).build().expect("an id");
+        assert_eq!(code(&request.send().await.expect_err("the message is refused")), "InvalidMessageContents");
+        let entry = entry("0", bad).build().expect("the entry has an id");
         let answer = emulator.sns.publish_batch().topic_arn(&topic).publish_batch_request_entries(entry).send().await;
-        assert_eq!(answer.expect("the batch is answered").failed()[0].code(), "InvalidParameter");
+        assert_eq!(answer.expect("the batch call succeeds").failed()[0].code(), "InvalidParameter");
     }
     send(emulator, &queue, &["\t\n\r \u{d7ff}\u{e000}\u{fffd}\u{10000}\u{10ffff}"]).await;
 }
 
-async fn a_batch_is_limited_in_bytes(emulator: &Emulator) {
+async fn a_batch_over_the_byte_limit_is_refused(emulator: &Emulator) {
     let queue = queue(emulator, "").await;
     let topic = topic(emulator, &queue).await;
     let half = "x".repeat(128 * 1024);
     let publish = async |second: &str| {
-        let entries = [entry("0", &half), entry("1", second)].map(|entry| entry.build().expect("an id"));
+        let entries = [entry("0", &half), entry("1", second)].map(|entry| entry.build().expect("the entry has an id"));
         let request = emulator.sns.publish_batch().topic_arn(&topic);
         request.set_publish_batch_request_entries(Some(entries.into())).send().await
     };
-    assert_eq!(publish(&half).await.expect("exactly full is full").failed().len(), 0);
-    let error = publish(&format!("{half}x")).await.expect_err("one byte is too much");
+    assert_eq!(publish(&half).await.expect("a batch of exactly the limit is accepted").failed().len(), 0);
+    let error = publish(&format!("{half}x")).await.expect_err("a batch that is one byte too large is refused");
     assert_eq!(code(&error), "BatchRequestTooLong");
     let (whole, request) = ("x".repeat(1024 * 1024), emulator.sqs.send_message_batch().queue_url(&queue.url));
-    let request = request.entries(to_be_sent(0, &whole)).entries(to_be_sent(1, "x"));
-    assert_eq!(code(&request.send().await.expect_err("one byte is too much")), "BatchRequestTooLong");
+    let request = request.entries(send_entry(0, &whole)).entries(send_entry(1, "x"));
+    assert_eq!(
+        code(&request.send().await.expect_err("a batch that is one byte too large is refused")),
+        "BatchRequestTooLong"
+    );
 }

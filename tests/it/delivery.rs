@@ -1,4 +1,5 @@
-//! From a queue to a customer's topic: the forms in which events arrive, and what a customer sees of them.
+//! Events on their path from a queue to a customer's topic: the forms of their messages, and the JSON and attributes that
+//! the customer receives.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +18,20 @@ scenarios! {
         an_event_arrives_as_json_with_its_attributes,
         a_payload_in_a_binary_attribute_arrives,
         a_payload_in_url_safe_base64_without_padding_arrives,
-        a_notification_of_sns_is_unwrapped,
+        an_sns_notification_is_unwrapped,
         a_notification_with_the_payload_in_a_binary_attribute_is_unwrapped,
-        an_event_without_a_type_has_that_of_its_queue,
-        an_event_id_comes_from_the_attribute_before_a_field,
-        an_event_without_an_id_has_that_of_its_message,
-        a_trace_is_carried_on,
-        every_sort_of_event_is_rendered_exactly,
+        an_event_without_a_type_gets_the_default_type_of_its_queue,
+        the_event_id_attribute_wins_over_a_field,
+        an_event_without_an_id_gets_the_id_of_its_message,
+        the_trace_context_reaches_the_customer,
+        every_kind_of_event_is_rendered_exactly,
     ];
     embedded: [];
-    // The embedded SNS delivers nothing that has attributes to a subscription with raw delivery.
-    ministack: [raw_delivery_of_sns_is_read_like_a_message];
+    // The embedded SNS does not deliver messages with attributes to subscriptions with raw delivery.
+    ministack: [a_message_from_sns_raw_delivery_is_read_like_any_other];
 }
 
-/// A customer's message is this event: its JSON, and its attributes.
+/// Asserts that a customer's message carries the JSON and the attributes of this event.
 fn check(event: &Sample, message: &Message) {
     assert_eq!(message.json(), oracle::json(event));
     assert_eq!(message.attribute("event-type"), Some(event.message_type.as_str()));
@@ -38,25 +39,26 @@ fn check(event: &Sample, message: &Message) {
     assert_eq!(message.attribute("content-type"), Some("application/json"));
 }
 
-/// Sends an event in some form, and checks that it arrives.
+/// Sends an event in the form that `input` gives it, and asserts that it arrives.
 async fn check_input(emulator: &Emulator, input: impl FnOnce(&Sample) -> Input) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
     stage.source.send([input(&event)]).await;
     check(&event, &stage.delivered_one("acme").await);
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-/// Publishes an event in some form to a topic that the source is subscribed to, and checks that it arrives.
+/// Publishes an event, in the form that `input` gives it, to a topic that delivers to the source queue. Asserts that the
+/// event arrives.
 async fn check_notification(emulator: &Emulator, raw: bool, input: impl FnOnce(&Sample) -> Input) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     let (topic, running) = (stage.input_topic(raw).await, stage.start().await);
     stage.publish(&topic, input(&event)).await;
     check(&event, &stage.delivered_one("acme").await);
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
@@ -70,7 +72,7 @@ async fn an_event_arrives_as_json_with_its_attributes(emulator: &Emulator) {
 
     let json = oracle::json(&event);
     let time = json["meta"]["occurredAt"].as_str().or(json["commitTime"].as_str());
-    let shop = SETS.iter().find(|(name, _)| *name == "shop.binpb").expect("it is committed").1;
+    let shop = SETS.iter().find(|(name, _)| *name == "shop.binpb").expect("shop.binpb is committed").1;
     let hash: String = Sha256::digest(shop)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = BTreeMap::from([
         ("content-type", "application/json"),
@@ -80,11 +82,14 @@ async fn an_event_arrives_as_json_with_its_attributes(emulator: &Emulator) {
         ("event-type", &event.message_type),
         ("schema-hash", &hash),
     ]);
-    let attributes: BTreeMap<&str, &str> =
-        message.attributes.keys().map(|name| (name.as_str(), message.attribute(name).expect("a text"))).collect();
+    let attributes: BTreeMap<&str, &str> = message
+        .attributes
+        .keys()
+        .map(|name| (name.as_str(), message.attribute(name).expect("the attribute is a string")))
+        .collect();
     assert_eq!(attributes, expected);
     assert_eq!(message.json(), json);
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
@@ -97,12 +102,12 @@ async fn a_payload_in_url_safe_base64_without_padding_arrives(emulator: &Emulato
         .await;
 }
 
-async fn a_notification_of_sns_is_unwrapped(emulator: &Emulator) {
+async fn an_sns_notification_is_unwrapped(emulator: &Emulator) {
     check_notification(emulator, false, Input::body).await;
 }
 
 async fn a_notification_with_the_payload_in_a_binary_attribute_is_unwrapped(emulator: &Emulator) {
-    // Written as SNS writes it: both emulators leave the value of a Binary attribute empty.
+    // Write the notification by hand, as SNS does: both emulators leave the value of a Binary attribute empty.
     check_input(emulator, |event| {
         let notification = json!({
             "Type": "Notification",
@@ -120,12 +125,12 @@ async fn a_notification_with_the_payload_in_a_binary_attribute_is_unwrapped(emul
     .await;
 }
 
-async fn raw_delivery_of_sns_is_read_like_a_message(emulator: &Emulator) {
+async fn a_message_from_sns_raw_delivery_is_read_like_any_other(emulator: &Emulator) {
     check_notification(emulator, true, Input::body).await;
     check_notification(emulator, true, Input::binary).await;
 }
 
-async fn an_event_without_a_type_has_that_of_its_queue(emulator: &Emulator) {
+async fn an_event_without_a_type_gets_the_default_type_of_its_queue(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     stage.config.queues[0].default_type = Some(event.message_type.clone());
@@ -135,7 +140,7 @@ async fn an_event_without_a_type_has_that_of_its_queue(emulator: &Emulator) {
     running.stop().await;
 }
 
-async fn an_event_id_comes_from_the_attribute_before_a_field(emulator: &Emulator) {
+async fn the_event_id_attribute_wins_over_a_field(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
@@ -146,19 +151,27 @@ async fn an_event_id_comes_from_the_attribute_before_a_field(emulator: &Emulator
     running.stop().await;
 }
 
-async fn an_event_without_an_id_has_that_of_its_message(emulator: &Emulator) {
+async fn an_event_without_an_id_gets_the_id_of_its_message(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     stage.config.taps.event_id.clear();
     let (topic, running) = (stage.input_topic(false).await, stage.start().await);
     let sns = stage.publish(&topic, Input::body(&event)).await;
-    assert_eq!(stage.delivered_one("acme").await.attribute("event-id"), Some(sns.as_str()), "the id that SNS gave");
+    assert_eq!(
+        stage.delivered_one("acme").await.attribute("event-id"),
+        Some(sns.as_str()),
+        "the event id is the SNS message id"
+    );
     let sqs = stage.source.send([Input::body(&event)]).await.remove(0);
-    assert_eq!(stage.delivered_one("acme").await.attribute("event-id"), Some(sqs.as_str()), "the id that SQS gave");
+    assert_eq!(
+        stage.delivered_one("acme").await.attribute("event-id"),
+        Some(sqs.as_str()),
+        "the event id is the SQS message id"
+    );
     running.stop().await;
 }
 
-async fn a_trace_is_carried_on(emulator: &Emulator) {
+async fn the_trace_context_reaches_the_customer(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
@@ -168,7 +181,7 @@ async fn a_trace_is_carried_on(emulator: &Emulator) {
     running.stop().await;
 }
 
-async fn every_sort_of_event_is_rendered_exactly(emulator: &Emulator) {
+async fn every_kind_of_event_is_rendered_exactly(emulator: &Emulator) {
     const EVENTS: usize = 100;
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let events: Vec<Sample> = (0..EVENTS).map(|_| stage.samples.next_event(&["acme"])).collect();
@@ -178,11 +191,11 @@ async fn every_sort_of_event_is_rendered_exactly(emulator: &Emulator) {
     let messages = stage.delivered("acme", EVENTS).await;
 
     let by_id: BTreeMap<_, _> = messages.iter().map(|message| (message.attribute("event-id"), message)).collect();
-    assert_eq!(by_id.len(), EVENTS, "each event once");
+    assert_eq!(by_id.len(), EVENTS, "each event arrives once");
     for event in &events {
         check(event, by_id[&Some(event.event_id.as_str())]);
     }
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     assert_eq!(running.settled("published"), EVENTS as u64);
     running.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The descriptor sets in `descriptors/` are what the `.proto` files in `proto/` compile to.
+//! Checks that the descriptor sets in `descriptors/` match the `.proto` files in `proto/`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::descriptor_sets;
 #[test]
 fn the_committed_descriptor_sets_match_the_protos() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sets = descriptor_sets::compile(root).expect("the protos compile");
+    let sets = descriptor_sets::compile(root).expect("the .proto files compile");
 
     let stale: Vec<&str> = sets.iter().filter(|set| set.is_stale(root)).map(|set| set.path).collect();
 

@@ -1,4 +1,4 @@
-//! What events come wrapped in, and what says their type, as the encoders of producers write it.
+//! The layers around a payload and the sources of its type, as the encoders of producers write them.
 
 use std::io::Write as _;
 use std::sync::atomic::Ordering;
@@ -19,28 +19,28 @@ scenarios! {
     both: [
         a_content_type_names_the_type,
         a_gzip_bomb_is_quarantined_unchanged,
-        a_payload_that_is_not_framed_as_its_queue_says_is_quarantined_unchanged,
-        a_pointer_to_a_bucket_that_is_not_allowed_is_quarantined_unchanged,
+        a_payload_without_the_framing_of_its_queue_is_quarantined_unchanged,
+        a_pointer_to_a_forbidden_bucket_is_quarantined_unchanged,
     ];
     embedded: [];
-    // The encoders are Python, which this one needs anyway; the embedded one has no S3.
+    // The encoders need Python, as ministack does. The embedded emulator has no S3.
     ministack: [
-        a_content_encoding_is_undone,
+        a_content_encoding_is_decoded,
         an_any_names_its_type,
-        a_cloud_event_names_type_id_time_and_customer,
-        a_cloud_event_names_the_type_of_its_data_in_three_ways,
-        a_cloud_event_of_a_type_that_nobody_knows_is_quarantined,
-        the_ids_of_confluent_are_looked_up_in_the_file,
-        the_ids_of_confluent_are_looked_up_in_the_registry,
-        while_the_registry_is_down_messages_are_tried_again,
+        a_cloud_event_gives_type_id_time_and_customer,
+        a_cloud_event_gives_the_type_of_its_data_in_three_ways,
+        a_cloud_event_of_an_unknown_type_is_quarantined,
+        confluent_schema_ids_are_looked_up_in_the_file,
+        confluent_schema_ids_are_looked_up_in_the_registry,
+        messages_are_retried_while_the_registry_is_down,
         a_payload_in_s3_is_fetched,
-        a_notification_may_point_to_s3,
-        an_object_that_is_missing_is_waited_for_and_then_its_pointer_is_quarantined,
-        an_object_that_is_too_large_is_not_fetched,
+        a_notification_can_point_to_s3,
+        a_pointer_to_a_missing_object_is_retried_and_then_quarantined,
+        an_object_over_the_payload_limit_is_not_fetched,
     ];
 }
 
-/// A stage with the customer acme, and an event.
+/// Creates a stage with the customer acme and a queue with this framing. Returns it with an event.
 async fn stage(emulator: &Emulator, framing: Framing) -> (Stage, Sample) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     stage.config.queues[0].framing = framing;
@@ -48,24 +48,24 @@ async fn stage(emulator: &Emulator, framing: Framing) -> (Stage, Sample) {
     (stage, event)
 }
 
-/// A payload as base64 in the body, and nothing beside it.
+/// Returns a message without attributes whose body is the payload as base64.
 fn bare(payload: &[u8]) -> Input {
     Input::text(BASE64_STANDARD.encode(payload))
 }
 
 fn gzip(payload: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(payload).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
+    encoder.write_all(payload).expect("a write to memory does not fail");
+    encoder.finish().expect("a write to memory does not fail")
 }
 
-/// Sends one message, and checks that this event arrives. Returns it.
-async fn arrives(stage: &Stage, input: Input, event: &Sample) -> Message {
+/// Sends one message and asserts that it arrives as this event. Returns the customer's message.
+async fn assert_arrives(stage: &Stage, input: Input, event: &Sample) -> Message {
     let running = stage.start().await;
     stage.source.send([input]).await;
     let message = stage.delivered_one("acme").await;
     check(&message, event);
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
     message
 }
@@ -82,18 +82,22 @@ fn detail(message: &Message) -> String {
 async fn a_content_type_names_the_type(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::None).await;
     let content_type = format!("application/x-protobuf; messageType=\"{}\"", event.message_type);
-    arrives(&stage, bare(&event.payload).attribute("content-type", &content_type), &event).await;
+    assert_arrives(&stage, bare(&event.payload).attribute("content-type", &content_type), &event).await;
     let content_type = format!("application/protobuf; proto=.{}", event.message_type);
-    arrives(&stage, bare(&event.payload).attribute("content-type", &content_type).attribute("event-id", "2"), &event)
-        .await;
+    assert_arrives(
+        &stage,
+        bare(&event.payload).attribute("content-type", &content_type).attribute("event-id", "2"),
+        &event,
+    )
+    .await;
 }
 
-async fn a_content_encoding_is_undone(emulator: &Emulator) {
+async fn a_content_encoding_is_decoded(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::None).await;
     for encoding in ["gzip", "zstd"] {
         let Wrapped { payload, .. } = encoder::wrap(&event, &[encoding], &[]).await;
         let input = bare(&payload).attribute("message-type", &event.message_type).attribute("event-id", encoding);
-        arrives(&stage, input.attribute("content-encoding", encoding), &event).await;
+        assert_arrives(&stage, input.attribute("content-encoding", encoding), &event).await;
     }
 }
 
@@ -109,7 +113,7 @@ async fn a_gzip_bomb_is_quarantined_unchanged(emulator: &Emulator) {
     );
 }
 
-async fn a_payload_that_is_not_framed_as_its_queue_says_is_quarantined_unchanged(emulator: &Emulator) {
+async fn a_payload_without_the_framing_of_its_queue_is_quarantined_unchanged(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::Confluent).await;
     let quarantined = quarantine::check(stage, Input::body(&event), "bad_envelope").await;
     let detail = detail(&quarantined);
@@ -119,27 +123,27 @@ async fn a_payload_that_is_not_framed_as_its_queue_says_is_quarantined_unchanged
 async fn an_any_names_its_type(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::Any).await;
     let Wrapped { payload, .. } = encoder::wrap(&event, &["any"], &[]).await;
-    arrives(&stage, bare(&payload), &event).await;
+    assert_arrives(&stage, bare(&payload), &event).await;
     let Wrapped { payload, .. } = encoder::wrap(&event, &["any", "zstd"], &[]).await;
     let input = bare(&payload).attribute("content-encoding", "zstd").attribute("event-id", "2");
-    arrives(&stage, input, &event).await;
+    assert_arrives(&stage, input, &event).await;
 }
 
-async fn a_cloud_event_names_type_id_time_and_customer(emulator: &Emulator) {
+async fn a_cloud_event_gives_type_id_time_and_customer(emulator: &Emulator) {
     let (mut stage, event) = stage(emulator, Framing::CloudEvents).await;
     stage.config.taps = Default::default();
     let kind = format!("type={}", event.message_type);
     let attributes = [kind.as_str(), "id=e-1", "time=2026-01-02T03:04:05.600Z", "customerid=acme"];
     let Wrapped { payload, .. } = encoder::wrap(&event, &["cloudevents-binary"], &attributes).await;
 
-    let message = arrives(&stage, bare(&payload), &event).await;
+    let message = assert_arrives(&stage, bare(&payload), &event).await;
 
     assert_eq!(message.attribute("event-id"), Some("https://shop.example/orders|e-1"));
     assert_eq!(message.attribute("event-time"), Some("2026-01-02T03:04:05.6Z"));
     assert_eq!(message.attribute("customer-id"), Some("acme"));
 }
 
-async fn a_cloud_event_names_the_type_of_its_data_in_three_ways(emulator: &Emulator) {
+async fn a_cloud_event_gives_the_type_of_its_data_in_three_ways(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::CloudEvents).await;
     let schema = format!("dataschema=https://shop.example/schemas/{}", event.message_type);
     let content_type = format!("datacontenttype=application/protobuf; proto={}", event.message_type);
@@ -149,31 +153,31 @@ async fn a_cloud_event_names_the_type_of_its_data_in_three_ways(emulator: &Emula
         ("cloudevents-proto", "datacontenttype=application/protobuf"),
     ] {
         let Wrapped { payload, .. } = encoder::wrap(&event, &[form], &[attribute]).await;
-        arrives(&stage, bare(&payload).attribute("event-id", attribute), &event).await;
+        assert_arrives(&stage, bare(&payload).attribute("event-id", attribute), &event).await;
     }
 }
 
-async fn a_cloud_event_of_a_type_that_nobody_knows_is_quarantined(emulator: &Emulator) {
+async fn a_cloud_event_of_an_unknown_type_is_quarantined(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::CloudEvents).await;
     let Wrapped { payload, .. } = encoder::wrap(&event, &["cloudevents-binary"], &[]).await;
     let quarantined = quarantine::check(stage, bare(&payload), "unknown_type").await;
     assert_eq!(detail(&quarantined), "no descriptor set defines com.example.happened, as the CloudEvent has it");
 }
 
-/// The types of `shop/v1/order.proto` in its order, as somebody reads them off it.
+/// The source that defines the order of the types in `shop/v1/order.proto`.
 const ORDER_PROTO: &str = include_str!("../../proto/examples/shop/v1/order.proto");
 
-async fn the_ids_of_confluent_are_looked_up_in_the_file(emulator: &Emulator) {
+async fn confluent_schema_ids_are_looked_up_in_the_file(emulator: &Emulator) {
     let (mut stage, _) = stage(emulator, Framing::Confluent).await;
-    // It is not the first in its file.
+    // Use a type that is not the first in its file.
     let event = stage.event_of_type("acme", "shop.v1.OrderShipped");
     let Wrapped { payload, schemas } = encoder::wrap(&event, &["confluent"], &[]).await;
     let names = ORDER_PROTO.lines().filter_map(|line| line.strip_prefix("message ")?.split_whitespace().next());
     let types: Vec<String> = names.map(|name| format!("shop.v1.{name}")).collect();
-    let id = schemas.keys().last().expect("the last is the event's");
+    let id = schemas.keys().last().expect("at least one schema is registered");
     let file = stage.write_file("schemas.yaml", &format!("schemas: [{{id: {id}, types: [{}]}}]", types.join(", ")));
     stage.config.confluent.schemas_file = Some(file);
-    arrives(&stage, bare(&payload), &event).await;
+    assert_arrives(&stage, bare(&payload), &event).await;
 
     stage.config.confluent.schemas_file = Some(stage.write_file("none.yaml", "schemas: []"));
     let quarantined = quarantine::check(stage, bare(&payload), "unknown_type").await;
@@ -181,7 +185,7 @@ async fn the_ids_of_confluent_are_looked_up_in_the_file(emulator: &Emulator) {
     assert_eq!(detail(&quarantined), expected);
 }
 
-async fn the_ids_of_confluent_are_looked_up_in_the_registry(emulator: &Emulator) {
+async fn confluent_schema_ids_are_looked_up_in_the_registry(emulator: &Emulator) {
     let (mut stage, _) = stage(emulator, Framing::Confluent).await;
     let event = stage.event_of_type("acme", "shop.v1.OrderShipped");
     let Wrapped { payload, schemas } = encoder::wrap(&event, &["confluent"], &[]).await;
@@ -192,8 +196,8 @@ async fn the_ids_of_confluent_are_looked_up_in_the_registry(emulator: &Emulator)
     for message in stage.delivered("acme", 20).await {
         check(&message, &event);
     }
-    stage.source.is_empty().await;
-    assert_eq!(registry.asked.load(Ordering::Relaxed), 1);
+    stage.source.wait_until_empty().await;
+    assert_eq!(registry.requests.load(Ordering::Relaxed), 1, "the schema id is looked up once");
     running.stop().await;
 
     let mut unknown = payload;
@@ -203,7 +207,7 @@ async fn the_ids_of_confluent_are_looked_up_in_the_registry(emulator: &Emulator)
     assert_eq!(detail(&quarantined), format!("the schema registry has no schema {id}"));
 }
 
-async fn while_the_registry_is_down_messages_are_tried_again(emulator: &Emulator) {
+async fn messages_are_retried_while_the_registry_is_down(emulator: &Emulator) {
     let (mut stage, event) = stage(emulator, Framing::Confluent).await;
     let Wrapped { payload, schemas } = encoder::wrap(&event, &["confluent"], &[]).await;
     let registry = SchemaRegistry::start(schemas).await;
@@ -212,13 +216,13 @@ async fn while_the_registry_is_down_messages_are_tried_again(emulator: &Emulator
     stage.config.retry.unknown_type_grace_seconds = 0;
     let running = stage.start().await;
     stage.source.send([bare(&payload)]).await;
-    running.has_settled("retried", 1).await;
+    running.wait_until_settled("retried", 1).await;
     registry.is_up.store(true, Ordering::Relaxed);
     check(&stage.delivered_one("acme").await, &event);
     running.stop().await;
 }
 
-/// A stage that may read from a bucket of its own.
+/// Creates a stage whose service can read from this bucket. Returns it with an event.
 async fn stage_with_bucket(emulator: &Emulator, bucket: &str) -> (Stage, Sample) {
     let (mut stage, event) = stage(emulator, Framing::None).await;
     stage.config.envelope.s3_buckets = vec!["other-events".to_owned(), bucket.to_owned()];
@@ -231,14 +235,14 @@ async fn a_payload_in_s3_is_fetched(emulator: &Emulator) {
         let running = stage.start().await;
         encoder::send_through_s3(emulator, &stage.source, bucket, &event, legacy).await;
         check(&stage.delivered_one("acme").await, &event);
-        stage.source.is_empty().await;
-        let of_its_type = running.metrics.settled.sum_where("event_type", &event.message_type);
-        assert_eq!(of_its_type, 1, "it is counted by its type, though that was learnt late");
+        stage.source.wait_until_empty().await;
+        let count = running.metrics.settled.sum_where("event_type", &event.message_type);
+        assert_eq!(count, 1, "the event counts under its type, which is known only after the fetch");
         running.stop().await;
     }
 }
 
-/// What the extended client sends for an event.
+/// Stores an event in S3 with the extended client. Returns the pointer message that the client sends.
 async fn pointer(emulator: &Emulator, bucket: &str, event: &Sample) -> Input {
     let queue = Queue::create(emulator, &format!("{bucket}-pointers")).await;
     encoder::send_through_s3(emulator, &queue, bucket, event, false).await;
@@ -246,7 +250,7 @@ async fn pointer(emulator: &Emulator, bucket: &str, event: &Sample) -> Input {
     Input { body, attributes, group: None }
 }
 
-async fn a_notification_may_point_to_s3(emulator: &Emulator) {
+async fn a_notification_can_point_to_s3(emulator: &Emulator) {
     let (stage, event) = stage_with_bucket(emulator, "noted-events").await;
     let pointer = pointer(emulator, "noted-events", &event).await;
     let (topic, running) = (stage.input_topic(false).await, stage.start().await);
@@ -255,7 +259,7 @@ async fn a_notification_may_point_to_s3(emulator: &Emulator) {
     running.stop().await;
 }
 
-async fn a_pointer_to_a_bucket_that_is_not_allowed_is_quarantined_unchanged(emulator: &Emulator) {
+async fn a_pointer_to_a_forbidden_bucket_is_quarantined_unchanged(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::None).await;
     let body = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"private","s3Key":"k"}]"#;
     let input = Input::text(body).attribute("message-type", &event.message_type);
@@ -267,13 +271,13 @@ async fn a_pointer_to_a_bucket_that_is_not_allowed_is_quarantined_unchanged(emul
     );
 }
 
-async fn an_object_that_is_missing_is_waited_for_and_then_its_pointer_is_quarantined(emulator: &Emulator) {
+async fn a_pointer_to_a_missing_object_is_retried_and_then_quarantined(emulator: &Emulator) {
     let (stage, event) = stage_with_bucket(emulator, "lost-events").await;
     let mut input = pointer(emulator, "lost-events", &event).await;
     input.body = input.body.replace("\"s3Key\": \"", "\"s3Key\": \"lost-");
     let running = stage.start().await;
     stage.source.send([input.clone()]).await;
-    running.has_settled("retried", 1).await;
+    running.wait_until_settled("retried", 1).await;
     running.stop().await;
 
     let (stage, _) = stage_with_bucket(emulator, "lost-events").await;
@@ -282,7 +286,7 @@ async fn an_object_that_is_missing_is_waited_for_and_then_its_pointer_is_quarant
     assert!(detail.starts_with("s3://lost-events/lost-") && detail.contains(" is not there: "), "{detail}");
 }
 
-async fn an_object_that_is_too_large_is_not_fetched(emulator: &Emulator) {
+async fn an_object_over_the_payload_limit_is_not_fetched(emulator: &Emulator) {
     let (mut stage, mut event) = stage_with_bucket(emulator, "huge-events").await;
     stage.config.envelope.max_payload_bytes = 10_000;
     event.payload = vec![0; 20_000];

@@ -1,7 +1,8 @@
-//! What the service promises, whatever SQS, SNS and the machine do to it: thousands of short lives in a model of AWS
-//! where calls fail, answers get lost, messages come twice and processes die, each life decided by a seed.
+//! Checks that the service keeps its promises when SQS, SNS or the machine fail. Each of thousands of seeds decides one
+//! scenario in a model of AWS, in which calls fail, answers are lost, messages arrive twice and processes crash.
 //!
-//! `PROTOBRIDGE_FAULT_SEEDS=N` runs more seeds, `PROTOBRIDGE_FAULT_SEED=S` one of them again.
+//! `PROTOBRIDGE_FAULT_SEEDS=N` sets the number of seeds. `PROTOBRIDGE_FAULT_SEED=S` runs a single seed and prints its
+//! log.
 
 mod checks;
 mod history;
@@ -17,17 +18,17 @@ use checks::Violation;
 use play::Played;
 use scenario::Scenario;
 
-/// How many seeds a usual run has.
+/// The default number of seeds.
 const SEEDS: u64 = 2_000;
-/// A failure is shown in full; after this many of them nothing new is to be expected.
+/// The number of failures after which the test stops. Each is printed in full, and more of them rarely show anything new.
 const MOST_FAILURES: usize = 3;
-/// Lines of the log that a failure shows.
+/// The number of log lines that a failure prints at most.
 const MOST_LINES: usize = 60;
-/// Whether the service knows for a while what it has published, so that it does not do it again.
+/// Whether the service keeps a window of published events, so that it does not publish them again.
 const WINDOW: bool = true;
 
 #[test]
-fn whatever_goes_wrong_every_event_arrives_and_none_is_lost() {
+fn every_event_arrives_whatever_fails() {
     if let Some(seed) = number("PROTOBRIDGE_FAULT_SEED") {
         if let Err(failure) = try_seed(seed) {
             panic!("{failure}");
@@ -36,15 +37,15 @@ fn whatever_goes_wrong_every_event_arrives_and_none_is_lost() {
     }
     let seeds = number("PROTOBRIDGE_FAULT_SEEDS").unwrap_or(SEEDS);
     let (next, failures) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-    // Other tests run beside this one, and some of them have deadlines.
+    // Leave half of the processors to the other tests, because some of them have deadlines.
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2);
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= seeds || failures.lock().expect("nothing panics here").len() >= MOST_FAILURES {
+        if seed >= seeds || failures.lock().expect("no thread panicked while it held the lock").len() >= MOST_FAILURES {
             return;
         }
         if let Err(failure) = try_seed(seed) {
-            failures.lock().expect("nothing panics here").push(failure);
+            failures.lock().expect("no thread panicked while it held the lock").push(failure);
         }
     };
     std::thread::scope(|scope| {
@@ -52,12 +53,12 @@ fn whatever_goes_wrong_every_event_arrives_and_none_is_lost() {
             scope.spawn(work);
         }
     });
-    let failures = failures.into_inner().expect("nothing panics there");
+    let failures = failures.into_inner().expect("no thread panicked while it held the lock");
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
 #[test]
-fn a_seed_gives_the_same_life_every_time() {
+fn a_seed_gives_the_same_log_every_time() {
     for seed in (0..SEEDS).step_by(101) {
         let scenario = Scenario::of(seed);
         let [one, other] = [(); 2].map(|()| play::play(&scenario).log);
@@ -71,24 +72,24 @@ fn a_seed_gives_the_same_life_every_time() {
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text}")))
 }
 
-/// One life. A failure says how to see it again, and what has happened.
+/// Plays the scenario of one seed and checks it. An error holds the command that replays it and the last log entries.
 fn try_seed(seed: u64) -> Result<(), String> {
     let scenario = Scenario::of(seed);
     let played = catch_unwind(AssertUnwindSafe(|| play::play(&scenario)));
-    let replay = format!("PROTOBRIDGE_FAULT_SEED={seed} cargo test --test it faults::whatever");
+    let replay = format!("PROTOBRIDGE_FAULT_SEED={seed} cargo test --test it faults::every_event");
     let Ok(played) = played else {
-        return Err(format!("seed {seed} panicked, see above; again: {replay}\n{}", scenario.summary()));
+        return Err(format!("seed {seed} panicked, see above; to replay: {replay}\n{}", scenario.summary()));
     };
     let Played { ref log, .. } = played;
     if number("PROTOBRIDGE_FAULT_SEED").is_some() {
-        // For `--nocapture`.
+        // Visible with `--nocapture`.
         println!("{}\n{}", scenario.summary(), history::lines(log));
     }
     checks::all(&scenario, &played, WINDOW).map_err(|Violation { event, what }| {
         let timeline = history::timeline(log, event.as_deref(), MOST_LINES);
-        format!("seed {seed}: {what}\nagain: {replay}\n{}\n{timeline}", scenario.summary())
+        format!("seed {seed}: {what}\nto replay: {replay}\n{}\n{timeline}", scenario.summary())
     })
 }

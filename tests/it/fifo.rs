@@ -1,4 +1,4 @@
-//! FIFO queues to FIFO topics: order within a message group, and the event id as deduplication id.
+//! FIFO queues and topics: events keep their order within a message group, and the event id is the deduplication id.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use crate::stage::Stage;
 
 scenarios! {
     both: [
-        order_within_a_group_holds_from_end_to_end,
-        a_message_that_has_to_wait_holds_up_its_group_only,
-        a_message_in_quarantine_does_not_hold_up_its_group,
-        an_event_that_is_sent_twice_is_delivered_once,
-        a_standard_queue_feeds_a_fifo_topic_with_groups_from_a_field,
+        events_of_a_group_keep_their_order_end_to_end,
+        a_retried_message_blocks_only_its_own_group,
+        a_quarantined_message_does_not_block_its_group,
+        an_event_sent_twice_is_delivered_once,
+        an_event_from_a_standard_queue_gets_its_group_from_a_field,
     ];
     embedded: [];
     ministack: [];
 }
 
-async fn order_within_a_group_holds_from_end_to_end(emulator: &Emulator) {
+async fn events_of_a_group_keep_their_order_end_to_end(emulator: &Emulator) {
     const GROUPS: [&str; 3] = ["a", "b", "c"];
     let mut stage = Stage::fifo(emulator).await.fifo_customer("acme").await;
     let mut sent: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -38,28 +38,28 @@ async fn order_within_a_group_holds_from_end_to_end(emulator: &Emulator) {
     for (group, sent) in sent {
         let of_group = messages.iter().filter(|message| message.group.as_deref() == Some(group));
         let delivered: Vec<&str> = of_group.filter_map(|message| message.attribute("event-id")).collect();
-        assert_eq!(delivered, sent, "group {group}");
+        assert_eq!(delivered, sent, "the events of group {group} arrive in order");
     }
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-async fn a_message_that_has_to_wait_holds_up_its_group_only(emulator: &Emulator) {
+async fn a_retried_message_blocks_only_its_own_group(emulator: &Emulator) {
     let mut stage = Stage::fifo(emulator).await.fifo_customer("acme").await;
     let [behind, other] = [(); 2].map(|()| stage.samples.next_event(&["acme"]));
-    // Of a type whose schema may still come.
+    // This type is unknown, so the message is retried in case its schema arrives.
     let first = stage.samples.unknown_type(&["acme"]);
     let input = |event: &Sample, group| Input::body(event).group(group);
     stage.source.send([input(&first, "a"), input(&behind, "a"), input(&other, "b")]).await;
     let running = stage.start().await;
     assert_eq!(stage.delivered_one("acme").await.attribute("event-id"), Some(other.event_id.as_str()));
-    running.has_settled("retried", 4).await;
+    running.wait_until_settled("retried", 4).await;
     running.stop().await;
-    stage.nothing_more_for("acme").await;
+    stage.assert_nothing_more_for("acme").await;
     assert_eq!(stage.source.depth().await, 2);
 }
 
-async fn a_message_in_quarantine_does_not_hold_up_its_group(emulator: &Emulator) {
+async fn a_quarantined_message_does_not_block_its_group(emulator: &Emulator) {
     let mut stage = Stage::fifo(emulator).await.fifo_customer("acme").await;
     let bad = Input::body(&stage.samples.malformed(&["acme"])).group("a");
     let behind = stage.samples.next_event(&["acme"]);
@@ -68,25 +68,25 @@ async fn a_message_in_quarantine_does_not_hold_up_its_group(emulator: &Emulator)
     assert_eq!(stage.delivered_one("acme").await.attribute("event-id"), Some(behind.event_id.as_str()));
     let quarantined = stage.quarantine.take_one().await;
     assert_eq!((quarantined.body, quarantined.group), (bad.body, bad.group));
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-async fn an_event_that_is_sent_twice_is_delivered_once(emulator: &Emulator) {
+async fn an_event_sent_twice_is_delivered_once(emulator: &Emulator) {
     let mut stage = Stage::fifo(emulator).await.fifo_customer("acme").await;
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
-    // Two messages that the source queue takes for different ones.
+    // The bodies differ, so the source queue does not take the second message for a duplicate.
     stage.source.send([Input::body(&event), Input::binary(&event)].map(|input| input.group("a"))).await;
-    running.has_settled("published", 1).await;
-    running.has_settled("duplicate", 1).await;
-    stage.source.is_empty().await;
+    running.wait_until_settled("published", 1).await;
+    running.wait_until_settled("duplicate", 1).await;
+    stage.source.wait_until_empty().await;
     stage.delivered_one("acme").await;
-    stage.nothing_more_for("acme").await;
+    stage.assert_nothing_more_for("acme").await;
     running.stop().await;
 }
 
-async fn a_standard_queue_feeds_a_fifo_topic_with_groups_from_a_field(emulator: &Emulator) {
+async fn an_event_from_a_standard_queue_gets_its_group_from_a_field(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.fifo_customer("acme").await;
     let event = stage.event_of_type("acme", "shop.v1.OrderPlaced");
     let running = stage.start().await;

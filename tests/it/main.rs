@@ -1,7 +1,7 @@
-//! Integration tests, one binary.
+//! The integration tests, in one binary.
 //!
-//! Scenarios of the whole pipeline are written once and run against each emulator: `embedded` is the one of this
-//! crate, `ministack` is somebody else's. `tests/support` has the stage that they play on.
+//! Scenarios of the whole pipeline are written once and run against each emulator: `embedded` is the emulator of this
+//! crate, `ministack` is an independent one. `tests/support` sets up the queues, the topics and the service.
 
 #[path = "../support/collector.rs"]
 mod collector;

@@ -1,4 +1,4 @@
-//! Messages that can never be published as they are, and those that cannot be published yet.
+//! Messages that can never be published, and messages that cannot be published yet.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ scenarios! {
     both: [
         a_malformed_event_is_quarantined_unchanged,
         a_binary_payload_is_quarantined_unchanged,
-        an_unknown_type_is_quarantined_after_its_grace,
-        an_unknown_type_is_tried_again_within_its_grace,
-        an_event_that_names_no_type_is_quarantined,
-        a_body_that_is_no_payload_is_quarantined,
-        an_event_that_is_too_large_for_its_topic_is_quarantined,
-        of_ten_attributes_one_is_folded_into_the_note,
-        without_a_quarantine_queue_a_message_stays_and_comes_back_ever_later,
-        a_bad_message_harms_only_itself,
-        a_topic_that_does_not_exist_holds_up_its_own_events_only,
+        an_unknown_type_is_quarantined_after_its_grace_period,
+        an_unknown_type_is_retried_within_its_grace_period,
+        an_event_without_a_type_is_quarantined,
+        a_body_without_a_payload_is_quarantined,
+        an_event_too_large_for_its_topic_is_quarantined,
+        one_of_ten_attributes_moves_into_the_note,
+        a_message_without_a_quarantine_queue_is_retried_with_growing_delays,
+        a_bad_message_does_not_affect_other_messages,
+        a_missing_topic_delays_only_its_own_events,
     ];
-    // The other one becomes slow with thousands of messages in a queue.
-    embedded: [ten_thousand_poison_messages_neither_stop_nor_slow_the_good_ones];
+    // ministack becomes slow with thousands of messages in a queue.
+    embedded: [ten_thousand_poison_messages_do_not_slow_the_good_ones];
     ministack: [];
 }
 
-/// Starts a service that tries nothing again, sends one message, and checks that it goes into quarantine for this
-/// reason and is otherwise what it was. Returns what is in quarantine.
+/// Sends one message to a service that does not wait for unknown types. Asserts that the message is quarantined for this
+/// reason, unchanged except for the note. Returns the quarantined message.
 pub(crate) async fn check(mut stage: Stage, input: Input, reason: &str) -> Message {
     stage.config.retry.unknown_type_grace_seconds = 0;
     let running = stage.start().await;
@@ -44,10 +44,14 @@ pub(crate) async fn check(mut stage: Stage, input: Input, reason: &str) -> Messa
     assert_eq!(note["reason"], reason, "{note}");
     assert_eq!(note["queue"], stage.source.url);
     assert_eq!(note["message_id"], id);
-    let noted = quarantined.attributes.remove("protobridge-quarantine").expect("it was read above");
-    assert_eq!((&quarantined.body, &quarantined.attributes), (&input.body, &input.attributes), "the message itself");
+    let noted = quarantined.attributes.remove("protobridge-quarantine").expect("the note is present");
+    assert_eq!(
+        (&quarantined.body, &quarantined.attributes),
+        (&input.body, &input.attributes),
+        "the body and the attributes are unchanged"
+    );
     quarantined.attributes.insert("protobridge-quarantine".to_owned(), noted);
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     assert_eq!(running.settled("quarantined"), 1);
     assert_eq!(running.metrics.quarantined.sum_where("reason", reason), 1);
     running.stop().await;
@@ -59,7 +63,10 @@ async fn a_malformed_event_is_quarantined_unchanged(emulator: &Emulator) {
     let event = stage.samples.malformed(&["acme"]);
     let input = Input::body(&event).attribute("trace", "42").attribute("unicode", "Zürich ✓");
     let quarantined = check(stage, input, "malformed_protobuf").await;
-    assert!(quarantined.quarantine_note()["schema_hash"].is_string(), "which schema could not read it");
+    assert!(
+        quarantined.quarantine_note()["schema_hash"].is_string(),
+        "the note names the schema that cannot decode the message"
+    );
 }
 
 async fn a_binary_payload_is_quarantined_unchanged(emulator: &Emulator) {
@@ -68,36 +75,36 @@ async fn a_binary_payload_is_quarantined_unchanged(emulator: &Emulator) {
     check(stage, Input::binary(&event), "malformed_protobuf").await;
 }
 
-async fn an_unknown_type_is_quarantined_after_its_grace(emulator: &Emulator) {
+async fn an_unknown_type_is_quarantined_after_its_grace_period(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.unknown_type(&["acme"]);
     let quarantined = check(stage, Input::body(&event), "unknown_type").await;
     assert_eq!(quarantined.quarantine_note()["detail"], format!("no descriptor set defines {UNKNOWN_TYPE}"));
 }
 
-async fn an_unknown_type_is_tried_again_within_its_grace(emulator: &Emulator) {
+async fn an_unknown_type_is_retried_within_its_grace_period(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.unknown_type(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    running.has_settled("retried", 2).await;
+    running.wait_until_settled("retried", 2).await;
     running.stop().await;
     assert_eq!((stage.source.depth().await, stage.quarantine.depth().await), (1, 0));
 }
 
-async fn an_event_that_names_no_type_is_quarantined(emulator: &Emulator) {
+async fn an_event_without_a_type_is_quarantined(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     check(stage, Input::body(&event).without("message-type"), "unknown_type").await;
 }
 
-async fn a_body_that_is_no_payload_is_quarantined(emulator: &Emulator) {
+async fn a_body_without_a_payload_is_quarantined(emulator: &Emulator) {
     let stage = Stage::new(emulator).await.customer("acme", "").await;
     let input = Input::text("{\"hello\": \"wörld\"}\n").attribute("message-type", "shop.v1.OrderPlaced");
     check(stage, input, "bad_envelope").await;
 }
 
-async fn an_event_that_is_too_large_for_its_topic_is_quarantined(emulator: &Emulator) {
+async fn an_event_too_large_for_its_topic_is_quarantined(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     stage.config.publish.max_batch_bytes = 1_024;
     // OrderStatusChanged {reason: "xxx…"}
@@ -106,7 +113,7 @@ async fn an_event_that_is_too_large_for_its_topic_is_quarantined(emulator: &Emul
     check(stage, input.attribute("customer-id", "acme"), "too_large").await;
 }
 
-async fn of_ten_attributes_one_is_folded_into_the_note(emulator: &Emulator) {
+async fn one_of_ten_attributes_moves_into_the_note(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.malformed(&["acme"]);
     let names: Vec<String> = (1..=8).map(|n| format!("attribute-{n}")).collect();
@@ -125,25 +132,29 @@ async fn of_ten_attributes_one_is_folded_into_the_note(emulator: &Emulator) {
     for (name, value) in kept {
         assert_eq!(quarantined.attributes.get(name), Some(value));
     }
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-async fn without_a_quarantine_queue_a_message_stays_and_comes_back_ever_later(emulator: &Emulator) {
+async fn a_message_without_a_quarantine_queue_is_retried_with_growing_delays(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.malformed(&["acme"]);
     stage.config.queues[0].quarantine_url = None;
     let running = stage.start().await;
     let sent = Instant::now();
     stage.source.send([Input::body(&event)]).await;
-    running.has_settled("retried", 4).await;
-    assert!(sent.elapsed() >= Duration::from_secs(1 + 1 + 2), "delays of 1 s, 1 to 2 s, 2 to 4 s lie between");
+    running.wait_until_settled("retried", 4).await;
+    assert!(sent.elapsed() >= Duration::from_secs(1 + 1 + 2), "the delays are 1 s, 1 to 2 s, and 2 to 4 s");
     running.stop().await;
     let left = stage.source.take_one().await;
-    assert_eq!((left.body, left.receive_count), (Input::body(&event).body, 5), "still there, as it was");
+    assert_eq!(
+        (left.body, left.receive_count),
+        (Input::body(&event).body, 5),
+        "the message is still on the queue, unchanged"
+    );
 }
 
-async fn a_bad_message_harms_only_itself(emulator: &Emulator) {
+async fn a_bad_message_does_not_affect_other_messages(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let mut inputs: Vec<Input> = (0..9).map(|_| Input::body(&stage.samples.next_event(&["acme"]))).collect();
     let bad = Input::body(&stage.samples.malformed(&["acme"]));
@@ -152,29 +163,29 @@ async fn a_bad_message_harms_only_itself(emulator: &Emulator) {
     let running = stage.start().await;
     stage.delivered("acme", 9).await;
     assert_eq!(stage.quarantine.take_one().await.body, bad.body);
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     assert_eq!((running.settled("published"), running.settled("quarantined")), (9, 1));
     assert_eq!(running.settled("retried"), 0);
     running.stop().await;
 }
 
-async fn a_topic_that_does_not_exist_holds_up_its_own_events_only(emulator: &Emulator) {
+async fn a_missing_topic_delays_only_its_own_events(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
-    let nowhere = stage.topic_of("acme").replace("acme", "nowhere");
-    let acme =
-        format!("customers: [{{id: acme, topic: '{}'}}, {{id: hooli, topic: '{nowhere}'}}]", stage.topic_of("acme"));
-    stage.config.route.customers_file = stage.write_file("two.yaml", &acme);
+    let missing = stage.topic_of("acme").replace("acme", "missing");
+    let customers =
+        format!("customers: [{{id: acme, topic: '{}'}}, {{id: hooli, topic: '{missing}'}}]", stage.topic_of("acme"));
+    stage.config.route.customers_file = stage.write_file("two.yaml", &customers);
     let events: Vec<_> =
         (0..10).map(|n| stage.samples.next_event(&[if n % 2 == 0 { "acme" } else { "hooli" }])).collect();
     stage.source.send(events.iter().map(Input::body)).await;
     let running = stage.start().await;
     stage.delivered("acme", 5).await;
-    running.has_settled("retried", 5).await;
+    running.wait_until_settled("retried", 5).await;
     running.stop().await;
     assert_eq!((stage.source.depth().await, stage.quarantine.depth().await), (5, 0));
 }
 
-async fn ten_thousand_poison_messages_neither_stop_nor_slow_the_good_ones(emulator: &Emulator) {
+async fn ten_thousand_poison_messages_do_not_slow_the_good_ones(emulator: &Emulator) {
     const POISON: usize = 10_000;
     const GOOD: usize = 500;
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
@@ -186,15 +197,18 @@ async fn ten_thousand_poison_messages_neither_stop_nor_slow_the_good_ones(emulat
     }
     let running = stage.start().await;
     let half = async || (running.settled("published") >= GOOD as u64 / 2).then(|| running.settled("quarantined"));
-    let quarantined = wait::until("half of the good ones are published", half).await;
-    assert!(quarantined < POISON as u64 * 3 / 4, "the good ones wait for the poison: {quarantined} are through");
-    running.has_settled("quarantined", POISON as u64).await;
-    running.has_settled("published", GOOD as u64).await;
-    stage.source.is_empty().await;
+    let quarantined = wait::until("half of the good messages are published", half).await;
+    assert!(
+        quarantined < POISON as u64 * 3 / 4,
+        "the good messages wait for the poison: {quarantined} are already quarantined"
+    );
+    running.wait_until_settled("quarantined", POISON as u64).await;
+    running.wait_until_settled("published", GOOD as u64).await;
+    stage.source.wait_until_empty().await;
     stage.delivered("acme", GOOD).await;
-    stage.nothing_more_for("acme").await;
+    stage.assert_nothing_more_for("acme").await;
     assert_eq!(stage.quarantine.depth().await as usize, POISON);
-    // Each was received once: none was given back, none lapsed, none took a turn of another.
+    // Each message was received once, so none was retried and no visibility timeout ended early.
     assert_eq!(running.metrics.received.sum(), (POISON + GOOD) as u64);
     assert_eq!(running.metrics.quarantined.sum_where("reason", "malformed_protobuf"), POISON as u64);
     running.stop().await;

@@ -1,4 +1,4 @@
-//! What SQS hands out a second time, and what it must not.
+//! Messages that SQS delivers a second time, and messages that it must not deliver again.
 
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
@@ -7,14 +7,14 @@ use crate::wait;
 
 scenarios! {
     both: [
-        what_a_killed_service_had_received_is_published_by_the_next,
-        a_message_stays_hidden_for_as_long_as_its_publish_takes,
+        the_next_service_publishes_what_a_killed_one_had_received,
+        a_message_stays_hidden_while_its_publish_lasts,
     ];
     embedded: [];
     ministack: [];
 }
 
-async fn what_a_killed_service_had_received_is_published_by_the_next(emulator: &Emulator) {
+async fn the_next_service_publishes_what_a_killed_one_had_received(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let inputs: Vec<_> = (0..5).map(|_| Input::body(&stage.samples.next_event(&["acme"]))).collect();
     stage.config.visibility.timeout_seconds = 5;
@@ -22,21 +22,21 @@ async fn what_a_killed_service_had_received_is_published_by_the_next(emulator: &
     gate.shut();
     let service = stage.spawn().await;
     stage.source.send(inputs).await;
-    gate.someone_waits().await;
+    gate.wait_for_publish().await;
     service.kill().await;
-    // What waits there dies with it.
+    // Dropping the gate also drops the publish call that waits in it.
     drop(gate);
-    stage.nothing_more_for("acme").await;
+    stage.assert_nothing_more_for("acme").await;
 
     stage.without_gate();
     let running = stage.start().await;
 
     stage.delivered("acme", 5).await;
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-async fn a_message_stays_hidden_for_as_long_as_its_publish_takes(emulator: &Emulator) {
+async fn a_message_stays_hidden_while_its_publish_lasts(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     stage.config.visibility.timeout_seconds = 5;
@@ -44,14 +44,15 @@ async fn a_message_stays_hidden_for_as_long_as_its_publish_takes(emulator: &Emul
     gate.shut();
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    // Each extension comes when half of the timeout is left, so the first timeout is over with the second.
+    // The service extends the visibility when half of the timeout is left, so the first timeout has passed at the second
+    // extension.
     let extensions = running.metrics.calls.with(&["sqs", "ChangeMessageVisibilityBatch", "ok"]);
     wait::until("the visibility was extended twice", async || (extensions.get() >= 2).then_some(())).await;
-    assert!(stage.source.take_some(1).await.is_empty(), "nobody else gets it");
+    assert!(stage.source.take_some(1).await.is_empty(), "the message is hidden from other consumers");
     gate.open();
     stage.delivered_one("acme").await;
-    stage.source.is_empty().await;
-    stage.nothing_more_for("acme").await;
+    stage.source.wait_until_empty().await;
+    stage.assert_nothing_more_for("acme").await;
     assert_eq!((running.metrics.received.sum(), running.settled("published")), (1, 1));
     running.stop().await;
 }

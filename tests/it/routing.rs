@@ -1,4 +1,4 @@
-//! Whose event it is, and what becomes of events that nobody gets.
+//! The choice of an event's customers, and the outcome of events without one.
 
 use protobridge::config::{FieldNames, Int64, Nobody, Profile};
 use serde_json::{Value, json};
@@ -10,16 +10,16 @@ use crate::stage::Stage;
 scenarios! {
     both: [
         an_event_goes_to_the_customer_in_its_field,
-        the_customer_attribute_counts_before_the_field,
-        a_topic_follows_from_the_template_where_a_customer_names_none,
-        an_event_of_a_type_that_the_customer_does_not_ask_for_is_filtered,
+        the_customer_attribute_wins_over_the_field,
+        a_customer_without_a_topic_gets_one_from_the_template,
+        an_event_of_a_type_outside_the_customers_globs_is_filtered,
         an_event_of_a_disabled_customer_is_filtered,
         an_event_of_an_unknown_customer_is_quarantined,
         an_event_without_a_customer_is_quarantined,
-        events_that_are_nobodys_go_to_the_topics_that_take_them,
-        events_that_are_nobodys_are_dropped_where_that_is_the_policy,
-        a_heartbeat_goes_to_every_customer_who_asks_for_it,
-        each_customer_gets_the_profile_of_their_choice,
+        events_without_a_known_customer_go_to_the_configured_topics,
+        events_without_a_known_customer_are_dropped_if_the_policy_is_drop,
+        a_heartbeat_goes_to_every_customer_whose_globs_match_it,
+        each_customer_gets_its_own_profile,
     ];
     embedded: [];
     ministack: [];
@@ -31,25 +31,25 @@ async fn an_event_goes_to_the_customer_in_its_field(emulator: &Emulator) {
     let running = stage.start().await;
     stage.source.send(events.iter().map(Input::body)).await;
     for event in &events {
-        let message = stage.delivered_one(event.customer.as_deref().expect("it has one")).await;
+        let message = stage.delivered_one(event.customer.as_deref().expect("the event has a customer")).await;
         assert_eq!(message.attribute("event-id"), Some(event.event_id.as_str()));
     }
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-async fn the_customer_attribute_counts_before_the_field(emulator: &Emulator) {
+async fn the_customer_attribute_wins_over_the_field(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await.customer("globex", "").await;
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event).attribute("customer-id", "globex")]).await;
     assert_eq!(stage.delivered_one("globex").await.attribute("customer-id"), Some("globex"));
-    stage.source.is_empty().await;
-    stage.nothing_more_for("acme").await;
+    stage.source.wait_until_empty().await;
+    stage.assert_nothing_more_for("acme").await;
     running.stop().await;
 }
 
-async fn a_topic_follows_from_the_template_where_a_customer_names_none(emulator: &Emulator) {
+async fn a_customer_without_a_topic_gets_one_from_the_template(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     stage.config.route.topic_template = Some(stage.topic_of("acme").replace("acme", "{customer}"));
@@ -60,15 +60,15 @@ async fn a_topic_follows_from_the_template_where_a_customer_names_none(emulator:
     running.stop().await;
 }
 
-async fn an_event_of_a_type_that_the_customer_does_not_ask_for_is_filtered(emulator: &Emulator) {
+async fn an_event_of_a_type_outside_the_customers_globs_is_filtered(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "events: [shop.v1.Order*]").await;
     let wanted = stage.event_of_type("acme", "shop.v1.OrderPlaced");
     let unwanted = stage.event_of_type("acme", "shop.v1.ChangeEvent");
     let running = stage.start().await;
     stage.source.send([Input::body(&unwanted), Input::body(&wanted)]).await;
     assert_eq!(stage.delivered_one("acme").await.attribute("event-type"), Some("shop.v1.OrderPlaced"));
-    stage.source.is_empty().await;
-    stage.nothing_more_for("acme").await;
+    stage.source.wait_until_empty().await;
+    stage.assert_nothing_more_for("acme").await;
     assert_eq!((running.settled("published"), running.settled("filtered")), (1, 1));
     running.stop().await;
 }
@@ -78,9 +78,9 @@ async fn an_event_of_a_disabled_customer_is_filtered(emulator: &Emulator) {
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    running.has_settled("filtered", 1).await;
-    stage.source.is_empty().await;
-    stage.nothing_more_for("acme").await;
+    running.wait_until_settled("filtered", 1).await;
+    stage.source.wait_until_empty().await;
+    stage.assert_nothing_more_for("acme").await;
     running.stop().await;
 }
 
@@ -92,7 +92,7 @@ async fn an_event_of_an_unknown_customer_is_quarantined(emulator: &Emulator) {
     let note = stage.quarantine.take_one().await.quarantine_note();
     assert_eq!(note["reason"], "no_customer");
     assert_eq!(note["detail"], "customer hooli is not in the customers file");
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
@@ -104,11 +104,11 @@ async fn an_event_without_a_customer_is_quarantined(emulator: &Emulator) {
     let note = stage.quarantine.take_one().await.quarantine_note();
     assert_eq!(note["reason"], "no_customer");
     assert_eq!(note["detail"], "the event names no customer: neither the attribute nor a tap has a value");
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-async fn events_that_are_nobodys_go_to_the_topics_that_take_them(emulator: &Emulator) {
+async fn events_without_a_known_customer_go_to_the_configured_topics(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("unknown", "").await.customer("without", "").await;
     let events = [stage.samples.next_event(&["hooli"]), stage.samples.next_event(&[])];
     stage.config.route.unknown_customer = Nobody::Topic(stage.topic_of("unknown").to_owned());
@@ -120,24 +120,24 @@ async fn events_that_are_nobodys_go_to_the_topics_that_take_them(emulator: &Emul
         assert_eq!(message.attribute("event-id"), Some(event.event_id.as_str()));
         assert_eq!(message.attribute("customer-id"), None);
     }
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
     running.stop().await;
 }
 
-async fn events_that_are_nobodys_are_dropped_where_that_is_the_policy(emulator: &Emulator) {
+async fn events_without_a_known_customer_are_dropped_if_the_policy_is_drop(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let events = [stage.samples.next_event(&["hooli"]), stage.samples.next_event(&[])];
     stage.config.route.unknown_customer = Nobody::Drop;
     stage.config.route.without_customer = Nobody::Drop;
     let running = stage.start().await;
     stage.source.send(events.iter().map(Input::body)).await;
-    running.has_settled("filtered", 2).await;
-    stage.source.is_empty().await;
+    running.wait_until_settled("filtered", 2).await;
+    stage.source.wait_until_empty().await;
     assert_eq!(stage.quarantine.depth().await, 0);
     running.stop().await;
 }
 
-async fn a_heartbeat_goes_to_every_customer_who_asks_for_it(emulator: &Emulator) {
+async fn a_heartbeat_goes_to_every_customer_whose_globs_match_it(emulator: &Emulator) {
     let stage = Stage::new(emulator).await.customer("acme", "").await.customer("globex", "").await;
     let mut stage = stage.customer("hooli", "events: [shop.v1.*]").await;
     let heartbeat = stage.samples.heartbeat();
@@ -147,23 +147,23 @@ async fn a_heartbeat_goes_to_every_customer_who_asks_for_it(emulator: &Emulator)
         let message = stage.delivered_one(customer).await;
         assert_eq!(message.attribute("event-type"), Some("protobridge.v1.Heartbeat"));
         assert_eq!(message.attribute("event-id"), Some(heartbeat.event_id.as_str()));
-        assert_eq!(message.attribute("customer-id"), Some(customer), "each with their own id");
+        assert_eq!(message.attribute("customer-id"), Some(customer), "each customer gets its own id");
     }
-    stage.source.is_empty().await;
-    stage.nothing_more_for("hooli").await;
-    assert_eq!(running.settled("published"), 1, "one message, however many receive it");
+    stage.source.wait_until_empty().await;
+    stage.assert_nothing_more_for("hooli").await;
+    assert_eq!(running.settled("published"), 1, "one message is one outcome, whatever the number of its customers");
     assert_eq!(running.metrics.published.sum(), 2);
     running.stop().await;
 }
 
-async fn each_customer_gets_the_profile_of_their_choice(emulator: &Emulator) {
+async fn each_customer_gets_its_own_profile(emulator: &Emulator) {
     let stage = Stage::new(emulator).await.customer("canonical", "").await;
     let mut stage = stage.customer("legacy", "profile: numbers").await;
     let numbers = Profile { field_names: FieldNames::Proto, int64: Int64::Number, ..Profile::default() };
     stage.config.profiles.insert("numbers".to_owned(), numbers);
     let heartbeat = stage.samples.heartbeat();
     let running = stage.start().await;
-    // A broadcast: the same event, rendered for both.
+    // A broadcast is rendered once per profile.
     stage.source.send([Input::body(&heartbeat)]).await;
     let fields = |json: Value| [&json["sequence"], &json["sentAt"], &json["sent_at"]].map(Clone::clone);
     let [sequence, json_name, _] = fields(stage.delivered_one("canonical").await.json());

@@ -1,4 +1,4 @@
-//! Stopping with messages in flight: what can finish does, and what cannot is given back.
+//! Stopping with messages in flight. Messages that finish in time are published; the others become visible again.
 
 use crate::emulator::{Emulator, scenarios};
 use crate::gate::Gate;
@@ -8,8 +8,8 @@ use crate::{http, wait};
 
 scenarios! {
     both: [
-        what_is_in_flight_finishes_and_nothing_more_is_received,
-        what_does_not_finish_in_time_is_visible_again_at_once,
+        messages_in_flight_finish_and_no_more_are_received,
+        messages_that_miss_the_drain_timeout_become_visible_at_once,
         sigterm_withdraws_readiness_drains_and_exits_with_0,
         a_second_signal_ends_the_process_at_once,
     ];
@@ -17,7 +17,7 @@ scenarios! {
     ministack: [];
 }
 
-/// A stage with a gate that is shut, and events in its source queue.
+/// Creates a stage with a shut gate and with events in its source queue.
 async fn stage(emulator: &Emulator, events: usize) -> (Stage, Gate) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let inputs: Vec<_> = (0..events).map(|_| Input::body(&stage.samples.next_event(&["acme"]))).collect();
@@ -27,68 +27,68 @@ async fn stage(emulator: &Emulator, events: usize) -> (Stage, Gate) {
     (stage, gate)
 }
 
-async fn what_is_in_flight_finishes_and_nothing_more_is_received(emulator: &Emulator) {
+async fn messages_in_flight_finish_and_no_more_are_received(emulator: &Emulator) {
     let (mut stage, gate) = stage(emulator, 5).await;
     let running = stage.start().await;
-    running.has_received(5).await;
+    running.wait_until_received(5).await;
     let address = running.app.admin_address();
 
     let stopping = tokio::spawn(running.stop());
     let unready = async || http::get(address, "/readyz").await.ok().filter(|answer| answer.status == 503);
     let answer = wait::until("readiness is withdrawn", unready).await;
     assert_eq!(answer.body, "draining\n");
-    assert_eq!(http::get(address, "/livez").await.expect("it is alive").status, 200);
+    assert_eq!(http::get(address, "/livez").await.expect("the service is alive").status, 200);
     stage.source.send([Input::body(&stage.samples.next_event(&["acme"]))]).await;
     gate.open();
 
-    assert_eq!(stopping.await.expect("it stops").returned, 0);
+    assert_eq!(stopping.await.expect("the service stops").returned, 0);
     stage.delivered("acme", 5).await;
-    stage.nothing_more_for("acme").await;
-    assert_eq!(stage.source.depth().await, 1, "what came after the signal");
+    stage.assert_nothing_more_for("acme").await;
+    assert_eq!(stage.source.depth().await, 1, "the event sent after the signal is still on the queue");
 }
 
-async fn what_does_not_finish_in_time_is_visible_again_at_once(emulator: &Emulator) {
+async fn messages_that_miss_the_drain_timeout_become_visible_at_once(emulator: &Emulator) {
     let (mut stage, _gate) = stage(emulator, 5).await;
     stage.config.visibility.timeout_seconds = 3_600;
-    // Longer than a poll, so that none is under way any more.
+    // The drain timeout is longer than a poll, so that no poll is left when the service returns the messages.
     stage.config.shutdown.drain_timeout_seconds = 2;
     let running = stage.start().await;
-    running.has_received(5).await;
+    running.wait_until_received(5).await;
 
     assert_eq!(running.stop().await.returned, 5);
 
     let messages = stage.source.take(5).await;
     assert!(messages.iter().all(|message| message.receive_count == 2), "{messages:#?}");
-    stage.nothing_more_for("acme").await;
+    stage.assert_nothing_more_for("acme").await;
 }
 
 async fn sigterm_withdraws_readiness_drains_and_exits_with_0(emulator: &Emulator) {
     let (stage, gate) = stage(emulator, 5).await;
     let service = stage.spawn().await;
-    assert_eq!(service.get("/readyz").await.expect("it runs").status, 200);
-    gate.someone_waits().await;
+    assert_eq!(service.get("/readyz").await.expect("the service runs").status, 200);
+    gate.wait_for_publish().await;
 
     service.terminate();
     let unready = async || service.get("/readyz").await.ok().filter(|answer| answer.status == 503);
     wait::until("readiness is withdrawn", unready).await;
     gate.open();
 
-    let (status, log) = service.ended().await;
+    let (status, log) = service.wait_for_exit().await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.lines().last().is_some_and(|line| line.contains(r#""message":"stopped""#)), "{log}");
     stage.delivered("acme", 5).await;
-    stage.source.is_empty().await;
+    stage.source.wait_until_empty().await;
 }
 
 async fn a_second_signal_ends_the_process_at_once(emulator: &Emulator) {
     let (stage, gate) = stage(emulator, 5).await;
     let service = stage.spawn().await;
-    gate.someone_waits().await;
+    gate.wait_for_publish().await;
     service.terminate();
     let draining = async || service.get("/readyz").await.ok().filter(|answer| answer.status == 503);
-    wait::until("it drains", draining).await;
+    wait::until("the service drains", draining).await;
     service.terminate();
-    let (status, log) = service.ended().await;
+    let (status, log) = service.wait_for_exit().await;
     assert_eq!(status.code(), Some(1), "{log}");
-    assert_eq!(stage.source.depth().await, 5, "nothing is lost by it");
+    assert_eq!(stage.source.depth().await, 5, "no message is lost");
 }

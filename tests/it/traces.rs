@@ -1,4 +1,4 @@
-//! Traces: where an event comes from, what became of it, and what its customers go on with.
+//! Traces: the span of each event, its parent from the producer, and the trace context that customers receive.
 
 use std::fmt::Write as _;
 
@@ -14,12 +14,12 @@ use crate::stage::Stage;
 
 scenarios! {
     both: [
-        a_span_tells_of_each_event_and_the_customer_goes_on_with_it,
-        without_a_collector_a_trace_is_passed_on_as_it_came,
-        a_collector_that_is_down_holds_up_nothing,
+        each_event_has_a_span_that_its_customer_can_continue,
+        a_trace_is_passed_on_unchanged_without_a_collector,
+        an_unreachable_collector_delays_no_event,
     ];
     embedded: [];
-    ministack: [the_trace_of_x_ray_is_gone_on_with];
+    ministack: [an_x_ray_trace_is_continued];
 }
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -36,7 +36,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-async fn a_span_tells_of_each_event_and_the_customer_goes_on_with_it(emulator: &Emulator) {
+async fn each_event_has_a_span_that_its_customer_can_continue(emulator: &Emulator) {
     let collector = Collector::start().await;
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     stage.config.traces.otlp_endpoint = Some(collector.url.clone());
@@ -44,44 +44,44 @@ async fn a_span_tells_of_each_event_and_the_customer_goes_on_with_it(emulator: &
     stage.config.retry.unknown_type_grace_seconds = 0;
     let event = stage.samples.next_event(&["acme"]);
     let traced = Input::body(&event).attribute("traceparent", &traceparent("01")).attribute("tracestate", "shop=7");
-    // Its producer decided that it is not kept.
+    // The producer's flags say that this trace is not sampled.
     let untraced = stage.samples.next_event(&["acme"]);
     let untraced = Input::body(&untraced).attribute("traceparent", &traceparent("00"));
     let running = stage.start().await;
     stage.source.send([traced, untraced, Input::text("CgA=").attribute("message-type", "a.B")]).await;
     let published = stage.delivered("acme", 2).await;
-    running.has_settled("quarantined", 1).await;
+    running.wait_until_settled("quarantined", 1).await;
     running.stop().await;
 
     assert_eq!(collector.service("service.name").as_deref(), Some("protobridge"));
     let spans = collector.spans();
-    assert_eq!(spans.len(), 2, "the trace that is not kept has no span: {spans:#?}");
+    assert_eq!(spans.len(), 2, "the unsampled trace has no span: {spans:#?}");
     let with = |outcome: &str| {
         let is = |span: &&Span| attribute(&span.attributes, "protobridge.outcome").as_deref() == Some(outcome);
-        spans.iter().find(is).unwrap_or_else(|| panic!("none is {outcome}: {spans:#?}"))
+        spans.iter().find(is).unwrap_or_else(|| panic!("no span has the outcome {outcome}: {spans:#?}"))
     };
-    let why = with("quarantined").status.as_ref().expect("it has one");
-    assert!(why.code() == StatusCode::Error && why.message.contains("a.B"), "{why:?}");
+    let status = with("quarantined").status.as_ref().expect("the span has a status");
+    assert!(status.code() == StatusCode::Error && status.message.contains("a.B"), "{status:?}");
     let span = with("published");
     assert_eq!(span.name, "process events");
     assert_eq!((hex(&span.trace_id), hex(&span.parent_span_id)), (TRACE.to_owned(), PRODUCER.to_owned()));
     assert_eq!((hex(&span.links[0].trace_id), hex(&span.links[0].span_id)), (TRACE.to_owned(), PRODUCER.to_owned()));
     assert!(span.end_time_unix_nano > span.start_time_unix_nano);
-    let said = |key: &str| attribute(&span.attributes, key);
-    assert_eq!(said("messaging.system").as_deref(), Some("aws_sqs"));
-    assert_eq!(said("protobridge.event_type"), Some(event.message_type));
-    assert_eq!(said("protobridge.topics").as_deref(), Some("1"));
+    let value = |key: &str| attribute(&span.attributes, key);
+    assert_eq!(value("messaging.system").as_deref(), Some("aws_sqs"));
+    assert_eq!(value("protobridge.event_type"), Some(event.message_type));
+    assert_eq!(value("protobridge.topics").as_deref(), Some("1"));
 
     let ours = format!("00-{TRACE}-{}-01", hex(&span.span_id));
     let kept = published.iter().find(|message| message.attribute("traceparent") == Some(&ours));
-    let kept = kept.unwrap_or_else(|| panic!("nobody goes on with {ours}: {published:#?}"));
+    let kept = kept.unwrap_or_else(|| panic!("no event continues {ours}: {published:#?}"));
     assert_eq!(kept.attribute("tracestate"), Some("shop=7"));
     let other = published.iter().find(|message| message.attribute("traceparent") != Some(&ours));
-    let other = other.and_then(|message| message.attribute("traceparent")).expect("it is traced, too");
+    let other = other.and_then(|message| message.attribute("traceparent")).expect("the other event has a trace, too");
     assert!(other.starts_with(&format!("00-{TRACE}-")) && other.ends_with("-00"), "{other}");
 }
 
-async fn without_a_collector_a_trace_is_passed_on_as_it_came(emulator: &Emulator) {
+async fn a_trace_is_passed_on_unchanged_without_a_collector(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let good = Input::body(&stage.samples.next_event(&["acme"])).attribute("traceparent", &traceparent("01"));
     let bad = Input::body(&stage.samples.next_event(&["acme"])).attribute("traceparent", "00-0-0-01");
@@ -94,7 +94,7 @@ async fn without_a_collector_a_trace_is_passed_on_as_it_came(emulator: &Emulator
     running.stop().await;
 }
 
-async fn the_trace_of_x_ray_is_gone_on_with(emulator: &Emulator) {
+async fn an_x_ray_trace_is_continued(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = Input::body(&stage.samples.next_event(&["acme"]));
     let running = stage.start().await;
@@ -108,13 +108,13 @@ async fn the_trace_of_x_ray_is_gone_on_with(emulator: &Emulator) {
     for (name, value) in event.attributes {
         request = request.message_attributes(name, value);
     }
-    request.send().await.expect("it is sent");
+    request.send().await.expect("the message is sent");
     let published = stage.delivered("acme", 1).await;
     assert_eq!(published[0].attribute("traceparent"), Some(&*traceparent("01")));
     running.stop().await;
 }
 
-async fn a_collector_that_is_down_holds_up_nothing(emulator: &Emulator) {
+async fn an_unreachable_collector_delays_no_event(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     stage.config.traces.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
     let event = Input::body(&stage.samples.next_event(&["acme"]));

@@ -1,4 +1,4 @@
-//! A collector of traces, as far as a test needs one: takes spans by OTLP over HTTP and keeps them.
+//! A minimal trace collector: it receives spans by OTLP over HTTP and keeps them.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,10 +13,10 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// The collector. It stops when it is dropped.
+/// A running collector. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    /// Base URL, as the configuration has it.
+    /// The base URL, for `traces.otlp_endpoint`.
     pub(crate) url: String,
     requests: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
     _serving: JoinSet<()>,
@@ -27,34 +27,34 @@ impl Collector {
         let requests: Arc<Mutex<Vec<_>>> = Arc::default();
         let kept = Arc::clone(&requests);
         let take = move |body: Bytes| async move {
-            let request = ExportTraceServiceRequest::decode(body).expect("it is OTLP");
-            kept.lock().expect("nobody panics with it").push(request);
+            let request = ExportTraceServiceRequest::decode(body).expect("the body is an OTLP request");
+            kept.lock().expect("no thread panicked while it held the lock").push(request);
             StatusCode::OK
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}", listener.local_addr().expect("the listener is bound"));
         let routes = Router::new().route("/v1/traces", post(take));
         let mut serving = JoinSet::new();
-        serving.spawn(async move { axum::serve(listener, routes).await.expect("it serves until it is dropped") });
+        serving.spawn(async move { axum::serve(listener, routes).await.expect("the server runs until it is dropped") });
         Self { url, requests, _serving: serving }
     }
 
-    /// The spans so far.
+    /// Returns the spans received so far.
     pub(crate) fn spans(&self) -> Vec<Span> {
-        let requests = self.requests.lock().expect("nobody panics with it");
+        let requests = self.requests.lock().expect("no thread panicked while it held the lock");
         let scopes = requests.iter().flat_map(|request| &request.resource_spans).flat_map(|spans| &spans.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 
-    /// An attribute of the service that sent the spans.
+    /// Returns a resource attribute of the service that sent the spans.
     pub(crate) fn service(&self, key: &str) -> Option<String> {
-        let requests = self.requests.lock().expect("nobody panics with it");
+        let requests = self.requests.lock().expect("no thread panicked while it held the lock");
         let resource = requests.first()?.resource_spans.first()?.resource.as_ref()?;
         attribute(&resource.attributes, key)
     }
 }
 
-/// The value of an attribute, as text.
+/// Returns the value of an attribute as text.
 pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     let value = attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()?;
     Some(match value {

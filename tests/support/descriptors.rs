@@ -1,7 +1,7 @@
 //! Compiles the committed descriptor sets from their `.proto` files, in memory.
 //!
-//! The same sources always give the same bytes, so a set on disk is up to date exactly if it equals what comes out
-//! here. Nothing is written: `examples/compile-descriptors.rs` does that, and a test compares.
+//! The same sources always give the same bytes, so a set on disk is up to date if and only if it equals the compiled
+//! one. This module writes nothing: `examples/compile-descriptors.rs` writes the sets, and a test compares them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use protox::Compiler;
 use protox::file::FileMetadata;
 use protox::prost_reflect::DescriptorPool;
 
-/// The command that brings the committed sets up to date.
+/// The command that updates the committed sets.
 pub(crate) const REBUILD: &str = "cargo run --example compile-descriptors";
 
-/// A committed set, and the sources it is made of. Paths are relative to the root of the repository.
+/// A committed set and its sources. Paths are relative to the root of the repository.
 struct Recipe {
     set: &'static str,
-    /// What imports are relative to.
+    /// The folder that imports are relative to.
     include: &'static str,
-    /// Every `.proto` below here is in the set.
+    /// The folder whose `.proto` files, including those in subfolders, make up the set.
     sources: &'static str,
 }
 
@@ -27,19 +27,19 @@ const RECIPES: [Recipe; 2] = [
     Recipe { set: "descriptors/shop.binpb", include: "proto/examples", sources: "proto/examples" },
 ];
 
-/// A descriptor set as it should be on disk.
+/// A compiled descriptor set, as it should be on disk.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    /// Where it belongs, relative to the root of the repository, with `/` on every platform.
+    /// The path of the set, relative to the root of the repository, with `/` on every platform.
     pub(crate) path: &'static str,
     /// The encoded `FileDescriptorSet`, with imports and source info.
     pub(crate) bytes: Vec<u8>,
-    /// How many message types its own files define, nested ones included.
+    /// The number of message types that the set's own files define, including nested ones.
     pub(crate) message_types: usize,
 }
 
 impl Compiled {
-    /// Whether the file below `root` is missing or holds anything else than these bytes.
+    /// Whether the file below `root` is missing or differs from the compiled set.
     pub(crate) fn is_stale(&self, root: &Path) -> bool {
         !fs::read(root.join(self.path)).is_ok_and(|on_disk| on_disk == self.bytes)
     }
@@ -49,8 +49,8 @@ impl Compiled {
 ///
 /// # Errors
 ///
-/// The compiler's message, with the place in the `.proto` file, if a source does not compile; the path if one cannot
-/// be read, or if a set would be empty.
+/// Returns an error if a source cannot be read or does not compile, or if a set would be empty. The error names the
+/// path, or the place in the `.proto` file.
 pub(crate) fn compile(root: &Path) -> Result<Vec<Compiled>, String> {
     RECIPES.iter().map(|recipe| compile_one(root, recipe)).collect()
 }
@@ -63,7 +63,7 @@ fn compile_one(root: &Path, recipe: &Recipe) -> Result<Compiled, String> {
 
     let mut compiler = Compiler::new([root.join(recipe.include)]).map_err(|error| error.to_string())?;
     compiler.include_imports(true).include_source_info(true);
-    // Unlike `{}`, `{:?}` says where the mistake is: file, line and column.
+    // Unlike `{}`, `{:?}` includes the file, line and column of the mistake.
     compiler.open_files(&sources).map_err(|error| format!("{error:?}"))?;
 
     let own: Vec<&str> = compiler.files().filter(|file| !file.is_import()).map(FileMetadata::name).collect();
@@ -74,7 +74,7 @@ fn compile_one(root: &Path, recipe: &Recipe) -> Result<Compiled, String> {
     })
 }
 
-/// Every `.proto` below `dir`, sorted: the order of the files in a set follows the order they are compiled in.
+/// Returns every `.proto` file below `dir`, sorted, because the order of compilation decides the order in the set.
 fn proto_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
     let cannot_read = |error: std::io::Error| format!("cannot read {}: {error}", dir.display());
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! Something that speaks SQS and SNS. Scenarios are written against this, and run on each.
+//! The emulators of SQS and SNS. A scenario is written once, against [`Emulator`], and runs on each of them.
 
 use std::sync::Arc;
 
@@ -10,41 +10,41 @@ use protobridge::cli::embedded::Embedded;
 use crate::ministack::Ministack;
 use crate::model::World;
 
-/// The region of everything that tests make.
+/// The region of all queues and topics in the tests.
 pub(crate) const REGION: &str = Embedded::REGION;
 
-/// An emulator that answers, and clients of it that are none of the service's.
+/// A running emulator, with clients of its own that are independent of the service's clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Emulator {
-    /// Base URL of its SQS and SNS.
+    /// The base URL of its SQS and SNS.
     pub(crate) endpoint_url: String,
-    /// SQS.
+    /// The SQS client.
     pub(crate) sqs: aws_sdk_sqs::Client,
-    /// SNS.
+    /// The SNS client.
     pub(crate) sns: aws_sdk_sns::Client,
-    /// Whether a topic delivers what has attributes to a queue that asks for raw delivery.
+    /// Whether the emulator's topics deliver messages with attributes to subscriptions with raw delivery.
     pub(crate) delivers_raw: bool,
-    /// It stops when the last clone is dropped.
+    /// The embedded emulator, which stops when the last clone is dropped.
     _embedded: Option<Arc<Embedded>>,
 }
 
 impl Emulator {
-    /// An emulator in this process, for whoever asks alone.
+    /// Starts an emulator in this process that no other test shares.
     pub(crate) async fn embedded() -> Option<Self> {
-        let embedded = Embedded::start().await.expect("there is a free port");
-        // A topic with such a subscription refuses messages that have attributes.
+        let embedded = Embedded::start().await.expect("a port is free");
+        // Its topics refuse messages with attributes if a subscription has raw delivery.
         let delivers_raw = false;
         let endpoint_url = embedded.endpoint_url();
         Some(Self { _embedded: Some(Arc::new(embedded)), ..Self::at(&endpoint_url, delivers_raw) })
     }
 
-    /// The ministack of this process; nothing if tests that need Python are to be skipped.
+    /// Returns the ministack of this process, or `None` if tests that need Python are skipped.
     pub(crate) async fn ministack() -> Option<Self> {
         let ministack = Ministack::get().await?;
         Some(Self::at(&ministack.endpoint_url, true))
     }
 
-    /// A world of the model.
+    /// Returns clients of a world of the model.
     pub(crate) fn of_model(world: &World) -> Self {
         let Clients { sqs, sns, .. } = world.clients(0);
         Self { endpoint_url: "nowhere".to_owned(), sqs, sns, delivers_raw: true, _embedded: None }
@@ -77,8 +77,8 @@ impl Emulator {
     }
 }
 
-/// Makes tests of scenarios: `embedded::NAME` and `ministack::NAME` for those that run on both, one of the two for
-/// those that run on one only, with a comment that says why.
+/// Declares tests for scenarios. A scenario in `both` becomes `embedded::NAME` and `ministack::NAME`. A scenario that
+/// runs on one emulator only has a comment that says why.
 macro_rules! scenarios {
     (both: [$($both:ident),* $(,)?]; embedded: [$($embedded:ident),* $(,)?]; ministack: [$($ministack:ident),* $(,)?];) => {
         mod embedded {
@@ -92,7 +92,7 @@ macro_rules! scenarios {
     };
 }
 
-/// Makes one test of one scenario on one emulator.
+/// Declares the test that runs one scenario on one emulator.
 macro_rules! scenario {
     ($name:ident, $emulator:expr) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Events as producers send them, by encoders that nobody here wrote: `wrap.py` and `send_through_s3.py`.
+//! Events as producers send them. `wrap.py` and `send_through_s3.py` encode them with third-party libraries.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,25 +22,25 @@ use crate::queue::Queue;
 /// A wrapped event.
 #[derive(Debug)]
 pub(crate) struct Wrapped {
-    /// What a producer would send as the payload.
+    /// The payload that a producer would send.
     pub(crate) payload: Vec<u8>,
-    /// What was registered for it: the answers of a schema registry, by id.
+    /// The schemas that the producer registered: the schema registry's answers by schema id.
     pub(crate) schemas: BTreeMap<u32, Value>,
 }
 
-/// A schema registry with Confluent's API, as far as consumers ask it.
+/// A schema registry with the part of Confluent's API that consumers use.
 #[derive(Debug, Clone)]
 pub(crate) struct SchemaRegistry {
-    /// Its base URL.
+    /// The registry's base URL.
     pub(crate) url: String,
-    /// Whether it answers with anything but an error.
+    /// Whether the registry answers requests. If not, it returns 503.
     pub(crate) is_up: Arc<AtomicBool>,
-    /// How often it was asked.
-    pub(crate) asked: Arc<AtomicUsize>,
+    /// The number of requests that the registry has received.
+    pub(crate) requests: Arc<AtomicUsize>,
     schemas: Arc<BTreeMap<u32, Value>>,
 }
 
-/// Wraps an event in these forms, the innermost first. `attributes` are those of a CloudEvent, each `NAME=VALUE`.
+/// Wraps an event in these forms, the innermost first. `attributes` holds CloudEvents attributes as `NAME=VALUE`.
 pub(crate) async fn wrap(event: &Sample, forms: &[&str], attributes: &[&str]) -> Wrapped {
     let mut command = python().script("wrap.py");
     let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/shop.binpb");
@@ -48,14 +48,14 @@ pub(crate) async fn wrap(event: &Sample, forms: &[&str], attributes: &[&str]) ->
     command.args(attributes.iter().flat_map(|attribute| ["--attribute", attribute])).args(forms);
     let answer: Value = serde_json::from_str(&run(command, &event.payload).await).expect("the script prints JSON");
     let payload = answer["payload"].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
-    let schemas = answer["schemas"].as_object().expect("an object").iter();
+    let schemas = answer["schemas"].as_object().expect("the value is a JSON object").iter();
     Wrapped {
-        payload: payload.expect("base64"),
-        schemas: schemas.map(|(id, schema)| (id.parse().expect("an id"), schema.clone())).collect(),
+        payload: payload.expect("the payload is base64"),
+        schemas: schemas.map(|(id, schema)| (id.parse().expect("the entry has an id"), schema.clone())).collect(),
     }
 }
 
-/// Sends a body by way of a bucket.
+/// Sends an event through an S3 bucket with an extended client. `legacy` selects the older pointer format.
 pub(crate) async fn send_through_s3(emulator: &Emulator, queue: &Queue, bucket: &str, event: &Sample, legacy: bool) {
     let mut command = python().script("send_through_s3.py");
     command.args(["--queue-url", &queue.url, "--bucket", bucket, "--message-type", &event.message_type]);
@@ -68,34 +68,34 @@ pub(crate) async fn send_through_s3(emulator: &Emulator, queue: &Queue, bucket: 
 }
 
 fn python() -> &'static Python {
-    Python::get().expect("tests that wrap events run where ministack does")
+    Python::get().expect("Python is set up, because ministack needs it, too")
 }
 
 async fn run(mut command: Command, input: &[u8]) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("Python runs");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    stdin.write_all(input).await.expect("the script reads it");
+    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("Python can be started");
+    let mut stdin = child.stdin.take().expect("the stream is piped");
+    stdin.write_all(input).await.expect("the script reads its input");
     drop(stdin);
-    let output = child.wait_with_output().await.expect("it is our child");
+    let output = child.wait_with_output().await.expect("the child process can be waited for");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("output is text")
+    String::from_utf8(output.stdout).expect("the output is UTF-8")
 }
 
 impl SchemaRegistry {
-    /// A registry that has these schemas.
+    /// Starts a registry with these schemas.
     pub(crate) async fn start(schemas: BTreeMap<u32, Value>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}", listener.local_addr().expect("the listener is bound"));
         let is_up = Arc::new(AtomicBool::new(true));
-        let registry = Self { url, is_up, asked: Arc::default(), schemas: Arc::new(schemas) };
+        let registry = Self { url, is_up, requests: Arc::default(), schemas: Arc::new(schemas) };
         let router = Router::new().fallback(Self::answer).with_state(registry.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         registry
     }
 
     async fn answer(State(this): State<Self>, uri: Uri) -> (StatusCode, String) {
-        this.asked.fetch_add(1, Ordering::Relaxed);
+        this.requests.fetch_add(1, Ordering::Relaxed);
         if !this.is_up.load(Ordering::Relaxed) {
             return (StatusCode::SERVICE_UNAVAILABLE, String::new());
         }

@@ -1,6 +1,7 @@
-//! A gate in front of an emulator. While it is shut, publishes wait there; everything else passes.
+//! A proxy in front of an emulator. While the gate is shut, publish calls wait in it; all other calls pass.
 //!
-//! That makes "in flight" a state that a test can enter, look at and leave, where it otherwise lasts a millisecond.
+//! So a test can keep messages in flight for as long as it needs. Without a gate, they are in flight for about a
+//! millisecond.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::wait;
 
-/// Forwards connections to an emulator. They are cut when it is dropped.
+/// Forwards connections to an emulator. Dropping the gate closes them.
 #[derive(Debug)]
 pub(crate) struct Gate {
     address: SocketAddr,
@@ -24,15 +25,15 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// An open gate in front of this base URL.
+    /// Starts an open gate in front of the emulator with this base URL.
     pub(crate) async fn in_front_of(endpoint_url: &str) -> Self {
         let behind: SocketAddr = endpoint_url
             .trim_start_matches("http://")
             .trim_end_matches('/')
             .parse()
             .expect("emulators listen on a loopback address");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("the listener is bound");
         let (shut, state) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
         let mut forwarding = JoinSet::new();
@@ -40,23 +41,23 @@ impl Gate {
         Self { address, shut, waiting, _forwarding: forwarding }
     }
 
-    /// The base URL to use in place of the emulator's.
+    /// Returns the base URL to use in place of the emulator's.
     pub(crate) fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// From now on, publishes wait.
+    /// Makes publish calls wait from now on.
     pub(crate) fn shut(&self) {
         self.shut.send_replace(true);
     }
 
-    /// Lets pass what waits, and everything from now on.
+    /// Releases the waiting publish calls and lets all later ones pass.
     pub(crate) fn open(&self) {
         self.shut.send_replace(false);
     }
 
-    /// Returns when a publish waits.
-    pub(crate) async fn someone_waits(&self) {
+    /// Waits until a publish call waits at the gate.
+    pub(crate) async fn wait_for_publish(&self) {
         wait::until("a publish waits at the gate", async || (self.waiting.load(Ordering::Acquire) > 0).then_some(()))
             .await;
     }
@@ -88,7 +89,7 @@ async fn requests(
     let mut buffer = vec![0; 256 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let some = &buffer[..length];
-        // A form starts with its action, so this is never split.
+        // A form starts with its action, so the action is never split across two reads.
         let publishes = some.windows(ACTION.len()).any(|window| window == ACTION);
         if publishes && *shut.borrow() {
             waiting.fetch_add(1, Ordering::AcqRel);
@@ -104,7 +105,7 @@ async fn requests(
     }
 }
 
-/// How the form of a batch of SNS starts.
+/// The start of the form of an SNS PublishBatch call.
 const ACTION: &[u8] = b"Action=PublishBatch";
 
 async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {

@@ -1,4 +1,4 @@
-//! Just enough of HTTP to ask a loopback address for a page.
+//! A minimal HTTP client for GET requests to loopback addresses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,30 +6,30 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// What was answered.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The status code.
     pub(crate) status: u16,
-    /// The body; transfer encodings are not undone.
+    /// The body. Transfer encodings are not decoded.
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
 
-/// Asks once.
+/// Sends one GET request.
 ///
 /// # Errors
 ///
-/// Nobody listens there, or what comes is no answer.
+/// Returns an error if the connection fails or the response is not HTTP.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address).await?;
-    // HTTP/1.0, so that the body simply lasts until the end.
+    // With HTTP/1.0 the body ends when the connection closes.
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;

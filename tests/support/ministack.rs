@@ -1,5 +1,5 @@
-//! [ministack](https://pypi.org/project/ministack/), an emulator of AWS that nobody here wrote: one for the process,
-//! on a free port of the loopback interface.
+//! [ministack](https://pypi.org/project/ministack/), an independent emulator of AWS. Each test process starts one, on a
+//! free loopback port.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,21 +13,21 @@ use crate::http;
 use crate::python::Python;
 use crate::wait;
 
-/// A ministack that answers.
+/// A running ministack.
 #[derive(Debug)]
 pub(crate) struct Ministack {
-    /// Base URL of its SQS, SNS and S3.
+    /// The base URL of its SQS, SNS and S3.
     pub(crate) endpoint_url: String,
-    /// Its standard input is what it lives on; it ends with this process.
+    /// The emulator exits when its standard input closes, so it never outlives this process.
     _child: Child,
 }
 
 impl Ministack {
-    /// The one ministack of this process; nothing if tests that need Python are to be skipped.
+    /// Returns the ministack of this process, or `None` if tests that need Python are skipped.
     ///
     /// # Panics
     ///
-    /// It cannot be set up or does not start.
+    /// Panics if ministack cannot be set up or does not start.
     pub(crate) async fn get() -> Option<&'static Self> {
         static MINISTACK: OnceCell<Result<Ministack, String>> = OnceCell::const_new();
         let python = Python::get()?;
@@ -42,14 +42,14 @@ async fn start(python: &Python) -> Result<Ministack, String> {
     const ATTEMPTS: u32 = 5;
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ministack.log");
     for attempt in 0..ATTEMPTS {
-        // Between the answer and the start somebody else may take the port; then it is another one.
+        // Another process can take the port before ministack binds it. The next attempt uses another port.
         let port = free_port().map_err(|error| format!("no free port for ministack: {error}"))?;
         let name = format!("tests-{}-{attempt}", std::process::id());
         let mut child = spawn(python, port, &name, &log).map_err(|error| format!("ministack: {error}"))?;
         if answers(&mut child, port, &name).await {
             return Ok(Ministack { endpoint_url: format!("http://127.0.0.1:{port}"), _child: child });
         }
-        // It is either gone already or no good.
+        // The process has exited or does not answer.
         let _gone = child.kill();
         let _status = child.wait();
     }
@@ -69,7 +69,7 @@ fn spawn(python: &Python, port: u16, name: &str, log: &Path) -> std::io::Result<
         .env("IOT_MTLS_ENABLED", "0")
         .env("SERVICES", "sqs,sns,s3")
         .env("LOG_LEVEL", "WARNING")
-        // Shown by its health check, and tells it from another one that took the same port.
+        // The health check returns this name, which tells this ministack from another one on the same port.
         .env("MINISTACK_VERSION", name)
         .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
         .env_remove("MINISTACK_HOST")
@@ -84,7 +84,7 @@ fn spawn(python: &Python, port: u16, name: &str, log: &Path) -> std::io::Result<
         .spawn()
 }
 
-/// Waits until it answers, or has ended.
+/// Waits until ministack answers or exits. Returns whether it answers.
 async fn answers(child: &mut Child, port: u16, name: &str) -> bool {
     let address = (Ipv4Addr::LOCALHOST, port).into();
     let outcome =

@@ -1,9 +1,9 @@
-//! SQS and SNS as AWS documents them, in this process, in tokio's time and without a network: the clients of the SDK
-//! talk to a [`World`] instead of a connection.
+//! A model of SQS and SNS as AWS documents them. It runs in this process, in tokio's time and without a network: the
+//! clients talk to a [`World`] instead of a connection.
 //!
-//! Everything that happens follows from the seed of the world and from what its clients do, so a run on one thread with
-//! time paused can be repeated exactly. What goes wrong, and how often, is decided by [`Faults`]; what has happened
-//! stands in the [`log`]. A call goes on in the world when its client has stopped waiting, as it does at AWS.
+//! A world depends only on its seed and on its clients' calls, so a test on one thread with paused time can be repeated
+//! exactly. [`Faults`] decides which faults happen and how often. The [`log`] records everything that happens. As at
+//! AWS, a call takes effect even if its client no longer waits for the answer.
 
 #[path = "model/calls.rs"]
 mod calls;

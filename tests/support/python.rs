@@ -1,7 +1,7 @@
-//! A Python with what `requirements.txt` pins, in a virtual environment that the tests make by themselves.
+//! A Python interpreter with the packages that `requirements.txt` pins, in a virtual environment.
 //!
-//! It lives below `target/` and is made once, by whichever test process comes first. Its name has a hash of the pins
-//! and of the interpreter in it, so a change of either makes a new one.
+//! The first test process creates the environment below `target/`; later ones reuse it. Its name contains a hash of the
+//! pins and of the interpreter, so a change of either creates a new environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,27 +12,27 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
-/// Tests that need Python are skipped while this variable is set.
+/// The variable that, if set, skips the tests that need Python.
 const SKIP: &str = "PROTOBRIDGE_TEST_SKIP_PYTHON";
 
-/// Names the interpreter to start from, in place of `python3`.
+/// The variable that names the interpreter to use in place of `python3`.
 const INTERPRETER: &str = "PYTHON";
 
-/// The folder of the scripts and of `requirements.txt`.
+/// The folder that holds the scripts and `requirements.txt`.
 const SUPPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support");
 
-/// Python, ready to run the scripts in this folder.
+/// A Python interpreter that can run the scripts in [`SUPPORT`].
 #[derive(Debug)]
 pub(crate) struct Python {
     interpreter: PathBuf,
 }
 
 impl Python {
-    /// The environment; nothing if tests that need Python are to be skipped.
+    /// Returns the environment, or `None` if tests that need Python are skipped.
     ///
     /// # Panics
     ///
-    /// There is no usable Python, or the pinned packages cannot be installed: with one line that names the way out.
+    /// Panics with one line that names the fix if there is no usable Python or the pinned packages cannot be installed.
     pub(crate) fn get() -> Option<&'static Self> {
         static PYTHON: OnceLock<Result<Python, String>> = OnceLock::new();
         if env::var_os(SKIP).is_some_and(|value| !value.is_empty()) {
@@ -45,10 +45,10 @@ impl Python {
         }
     }
 
-    /// A command that runs a script of this folder.
+    /// Returns a command that runs a script in [`SUPPORT`].
     pub(crate) fn script(&self, name: &str) -> Command {
         let mut command = Command::new(&self.interpreter);
-        without_surprises(&mut command).arg("-B").arg(Path::new(SUPPORT).join(name));
+        isolated(&mut command).arg("-B").arg(Path::new(SUPPORT).join(name));
         command
     }
 
@@ -58,7 +58,7 @@ impl Python {
             let name = system.display();
             format!(
                 "{name} {why}: install Python 3.10 or later with its venv module, such as `apt-get install \
-                 python3-venv`, or name one in {INTERPRETER}; {SKIP}=1 skips the tests that need it"
+                 python3-venv`, or name an interpreter in {INTERPRETER}; {SKIP}=1 skips the tests that need Python"
             )
         })?;
         let requirements = Path::new(SUPPORT).join("requirements.txt");
@@ -73,41 +73,45 @@ impl Python {
     }
 }
 
-/// Version and place of an interpreter that will do.
+/// Returns the version and the path of the interpreter, or an error if the tests cannot use it.
 fn identify(system: &OsString) -> Result<String, String> {
     let program = "import sys\n\
                    if sys.version_info < (3, 10): sys.exit('is too old')\n\
                    try: import venv, ensurepip\n\
                    except ImportError: sys.exit('has no venv module')\n\
                    print(sys.version, sys.executable)";
-    run(without_surprises(&mut Command::new(system)).args(["-c", program]))
+    run(isolated(&mut Command::new(system)).args(["-c", program]))
 }
 
-/// Makes the environment unless it is there. A file lock keeps other test processes waiting meanwhile.
+/// Creates the environment unless it exists. Other test processes wait on a file lock meanwhile.
 fn make(system: &OsString, folder: &Path, requirements: &Path) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
     let lock = File::create(folder.with_extension("lock")).map_err(text)?;
     lock.lock().map_err(text)?;
-    // Written last, so an environment that somebody interrupted is made again.
+    // This file is written last, so an environment whose installation was interrupted is created again.
     let complete = folder.join("complete");
     if complete.exists() {
         return Ok(());
     }
-    eprintln!("installing what tests/support/requirements.txt pins into {}", folder.display());
-    run(without_surprises(&mut Command::new(system)).args(["-m", "venv", "--clear"]).arg(folder))?;
+    eprintln!("installing the packages of tests/support/requirements.txt into {}", folder.display());
+    run(isolated(&mut Command::new(system)).args(["-m", "venv", "--clear"]).arg(folder))?;
     let mut install = Command::new(folder.join("bin/python"));
-    without_surprises(&mut install).args(["-m", "pip", "install", "--quiet", "--no-input"]);
+    isolated(&mut install).args(["-m", "pip", "install", "--quiet", "--no-input"]);
     install.args(["--disable-pip-version-check", "--no-deps", "--requirement"]).arg(requirements);
     run(&mut install).map_err(|why| format!("pip {why} (the first run needs a package index)"))?;
     File::create(complete).map(drop).map_err(text)
 }
 
-/// Packages of the user's own must not shadow the pinned ones.
-fn without_surprises(command: &mut Command) -> &mut Command {
+/// Keeps packages of the user from shadowing the pinned ones.
+fn isolated(command: &mut Command) -> &mut Command {
     command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONNOUSERSITE", "1")
 }
 
-/// Standard output of a command that succeeds; otherwise what it had to say last.
+/// Runs a command and returns its standard output.
+///
+/// # Errors
+///
+/// Returns an error if the command fails: the last line that it printed.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("cannot be run ({error})"))?;
     if output.status.success() {

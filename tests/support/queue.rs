@@ -1,4 +1,4 @@
-//! Queues of a test: what is sent to them, and what is found in them.
+//! The queues of a test, the messages that it sends to them, and the messages that it takes out of them.
 
 use std::collections::BTreeMap;
 
@@ -18,38 +18,38 @@ use crate::{oracle, wait};
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     sqs: aws_sdk_sqs::Client,
-    /// Its URL.
+    /// The queue's URL.
     pub(crate) url: String,
-    /// Its ARN.
+    /// The queue's ARN.
     pub(crate) arn: String,
 }
 
-/// A message to be sent, to a queue or through a topic.
+/// A message to send to a queue or to publish to a topic.
 #[derive(Debug, Clone)]
 pub(crate) struct Input {
     /// The body.
     pub(crate) body: String,
-    /// The attributes by name.
+    /// The message attributes by name.
     pub(crate) attributes: BTreeMap<String, MessageAttributeValue>,
-    /// Message group, for FIFO queues and topics.
+    /// The message group, for FIFO queues and topics.
     pub(crate) group: Option<String>,
 }
 
-/// A message that was found in a queue.
+/// A message that was taken out of a queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// The body, as it is.
+    /// The body, not decoded.
     pub(crate) body: String,
-    /// The attributes by name.
+    /// The message attributes by name.
     pub(crate) attributes: BTreeMap<String, MessageAttributeValue>,
-    /// Message group, in FIFO queues.
+    /// The message group, in FIFO queues.
     pub(crate) group: Option<String>,
-    /// How often it was received.
+    /// The number of times that SQS has handed out the message.
     pub(crate) receive_count: u32,
 }
 
 impl Queue {
-    /// Makes a queue. It is a FIFO queue if its name says so.
+    /// Creates a queue: a FIFO queue if the name ends with `.fifo`.
     pub(crate) async fn create(emulator: &Emulator, name: &str) -> Self {
         let mut request = emulator.sqs.create_queue().queue_name(name);
         if name.ends_with(".fifo") {
@@ -63,7 +63,7 @@ impl Queue {
         queue
     }
 
-    /// Sends messages, ten at a time and in this order. Returns the ids that SQS gave them.
+    /// Sends messages in order, ten per call. Returns their message ids.
     pub(crate) async fn send(&self, inputs: impl IntoIterator<Item = Input>) -> Vec<String> {
         let entries: Vec<_> = inputs
             .into_iter()
@@ -75,7 +75,7 @@ impl Queue {
                     .set_message_attributes(Some(input.attributes.into_iter().collect()))
                     .set_message_group_id(input.group)
                     .build()
-                    .expect("id and body are given")
+                    .expect("the id and the body are given")
             })
             .collect();
         let mut ids = BTreeMap::new();
@@ -83,18 +83,20 @@ impl Queue {
             let request = self.sqs.send_message_batch().queue_url(&self.url).set_entries(Some(batch.into()));
             let sent = request.send().await.expect("the batch is sent");
             assert!(sent.failed().is_empty(), "not sent: {:?}", sent.failed());
-            let sent =
-                sent.successful.into_iter().map(|sent| (sent.id.parse::<usize>().expect("ours"), sent.message_id));
+            let sent = sent
+                .successful
+                .into_iter()
+                .map(|sent| (sent.id.parse::<usize>().expect("the entry id is an index"), sent.message_id));
             ids.extend(sent);
         }
         ids.into_values().collect()
     }
 
-    /// Takes as many messages out as there have to be, in the order of their receipt.
+    /// Takes out exactly `count` messages, in the order in which they are received.
     ///
     /// # Panics
     ///
-    /// They do not come, or more come with them.
+    /// Panics if fewer messages arrive before the deadline, or if the last receive returns too many.
     pub(crate) async fn take(&self, count: usize) -> Vec<Message> {
         let mut taken: Vec<Message> = Vec::new();
         wait::until(&format!("{count} messages are in {}", self.url), async || {
@@ -111,7 +113,7 @@ impl Queue {
         self.take(1).await.remove(0)
     }
 
-    /// Takes out what one receive returns.
+    /// Receives once, and deletes and returns the messages of that receive.
     pub(crate) async fn take_some(&self, wait_seconds: i32) -> Vec<Message> {
         let request = self.sqs.receive_message().queue_url(&self.url).max_number_of_messages(10);
         let request = request.message_system_attribute_names(System::All).message_attribute_names("All");
@@ -123,7 +125,7 @@ impl Queue {
         let entries = messages.iter().enumerate().map(|(index, message)| {
             let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
             let entry = entry.set_receipt_handle(message.receipt_handle.clone()).build();
-            entry.expect("id and receipt handle are given")
+            entry.expect("the id and the receipt handle are given")
         });
         let request = self.sqs.delete_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
         let deleted = request.send().await.expect("the batch is deleted");
@@ -131,15 +133,15 @@ impl Queue {
         messages.into_iter().map(Message::from).collect()
     }
 
-    /// How many messages it has, hidden ones included.
+    /// Returns the number of messages in the queue, including hidden ones.
     pub(crate) async fn depth(&self) -> u32 {
         let visible = self.attribute(QueueAttributeName::ApproximateNumberOfMessages).await;
         let hidden = self.attribute(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await;
-        [visible, hidden].iter().map(|count| count.parse::<u32>().expect("a count")).sum()
+        [visible, hidden].iter().map(|count| count.parse::<u32>().expect("the value is a count")).sum()
     }
 
-    /// Returns when it has no message any more, hidden ones included.
-    pub(crate) async fn is_empty(&self) {
+    /// Waits until the queue holds no messages, not even hidden ones.
+    pub(crate) async fn wait_until_empty(&self) {
         let what = format!("{} is empty", self.url);
         wait::until(&what, async || (self.depth().await == 0).then_some(())).await;
     }
@@ -147,17 +149,17 @@ impl Queue {
     async fn attribute(&self, name: QueueAttributeName) -> String {
         let request = self.sqs.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
         let attributes = request.send().await.expect("the queue exists").attributes.unwrap_or_default();
-        attributes.get(&name).unwrap_or_else(|| panic!("{name} of {}", self.url)).clone()
+        attributes.get(&name).unwrap_or_else(|| panic!("{} has no attribute {name}", self.url)).clone()
     }
 }
 
 impl Input {
-    /// An event as base64 in the body, with its type as an attribute.
+    /// Returns a message with the event as base64 in its body and the event's type as an attribute.
     pub(crate) fn body(event: &Sample) -> Self {
         Self::text(BASE64_STANDARD.encode(&event.payload)).attribute("message-type", &event.message_type)
     }
 
-    /// An event as a Binary attribute, with its type as another.
+    /// Returns a message with the event in a Binary attribute and the event's type in another attribute.
     pub(crate) fn binary(event: &Sample) -> Self {
         let value = MessageAttributeValue::builder().data_type("Binary").binary_value(Blob::new(&*event.payload));
         let mut input = Self::text("-").attribute("message-type", &event.message_type);
@@ -165,25 +167,25 @@ impl Input {
         input
     }
 
-    /// A body and nothing else.
+    /// Returns a message that consists of a body only.
     pub(crate) fn text(body: impl Into<String>) -> Self {
         Self { body: body.into(), attributes: BTreeMap::new(), group: None }
     }
 
-    /// With a text attribute.
+    /// Adds a String attribute.
     pub(crate) fn attribute(mut self, name: &str, value: &str) -> Self {
         let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
         self.attributes.insert(name.to_owned(), value.expect("the data type is given"));
         self
     }
 
-    /// Without an attribute.
+    /// Removes an attribute.
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.attributes.remove(name);
         self
     }
 
-    /// In a message group.
+    /// Sets the message group.
     pub(crate) fn group(mut self, group: &str) -> Self {
         self.group = Some(group.to_owned());
         self
@@ -204,23 +206,23 @@ impl From<SqsMessage> for Message {
 }
 
 impl Message {
-    /// The value of a text attribute.
+    /// Returns the value of a String attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)?.string_value()
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub(crate) fn json(&self) -> Value {
         oracle::parse(&self.body)
     }
 
-    /// The note that is on a message in quarantine.
+    /// Returns the note that protobridge adds to a quarantined message.
     pub(crate) fn quarantine_note(&self) -> Value {
         let note = self.attribute("protobridge-quarantine").unwrap_or_else(|| panic!("no note on {self:#?}"));
         oracle::parse(note)
     }
 
-    /// The message that SNS wrapped into this one; this one if it did not.
+    /// Returns the message inside an SNS notification, or this message unchanged if it is not a notification.
     pub(crate) fn unwrapped(mut self) -> Self {
         let Ok(mut notification) = serde_json::from_str::<Value>(&self.body) else { return self };
         if notification["Type"] != "Notification" {
@@ -229,7 +231,7 @@ impl Message {
         self.body = notification["Message"].as_str().expect("a notification has a message").to_owned();
         let attributes = notification["MessageAttributes"].take();
         for (name, attribute) in attributes.as_object().into_iter().flatten() {
-            let text = |key: &str| attribute[key].as_str().expect("type and value are texts").to_owned();
+            let text = |key: &str| attribute[key].as_str().expect("the type and the value are strings").to_owned();
             let value = MessageAttributeValue::builder().data_type(text("Type")).string_value(text("Value"));
             self.attributes.insert(name.clone(), value.build().expect("the data type is given"));
         }

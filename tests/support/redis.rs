@@ -1,4 +1,4 @@
-//! A real redis-server, out of the Python package that ships one, on a free port of the loopback interface.
+//! A real redis-server on a free loopback port. The binary comes from a Python package.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,21 +11,21 @@ use tokio::net::TcpStream;
 use crate::python::Python;
 use crate::wait;
 
-/// A redis-server. It has nothing in it, and forgets everything when it stops.
+/// A redis-server, empty at first. It keeps everything in memory, so a restart loses the data.
 #[derive(Debug)]
 pub(crate) struct Redis {
     port: u16,
-    /// Its standard input is what it lives on; it ends with this process.
+    /// The server exits when its standard input closes, so it never outlives this process.
     child: Option<Child>,
 }
 
 impl Redis {
-    /// A server that answers; nothing if tests that need Python are to be skipped.
+    /// Starts a server and waits until it answers. Returns `None` if tests that need Python are skipped.
     pub(crate) async fn start() -> Option<Self> {
         Python::get()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let mut redis = Self { port: port.expect("a port is free").port(), child: None };
-        redis.start_again().await;
+        redis.restart().await;
         Some(redis)
     }
 
@@ -33,24 +33,24 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Starts it where it was before.
-    pub(crate) async fn start_again(&mut self) {
-        let python = Python::get().expect("it was started before");
+    /// Starts the server again on the same port.
+    pub(crate) async fn restart(&mut self) {
+        let python = Python::get().expect("Python is set up, because the server was started before");
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redis.log");
         let output = File::options().create(true).append(true).open(log).expect("the log can be written");
         let mut script = python.script("run_redis.py");
         script.arg(self.port.to_string()).stdin(Stdio::piped()).stderr(Stdio::null()).stdout(output);
-        self.child = Some(script.spawn().expect("Python runs"));
-        wait::until("redis answers", async || self.ping().await.ok()).await;
+        self.child = Some(script.spawn().expect("Python can be started"));
+        wait::until("Redis answers", async || self.ping().await.ok()).await;
     }
 
-    /// Stops it, and returns when it does not answer any more.
+    /// Stops the server and waits until it no longer answers.
     pub(crate) async fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             drop(child.stdin.take());
-            child.wait().expect("it ends");
+            child.wait().expect("the process ends");
         }
-        wait::until("redis is gone", async || self.ping().await.err().map(drop)).await;
+        wait::until("Redis no longer answers", async || self.ping().await.err().map(drop)).await;
     }
 
     async fn ping(&self) -> std::io::Result<()> {

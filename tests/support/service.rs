@@ -1,4 +1,4 @@
-//! `protobridge run` as a child process: the real thing, that can be asked, told to stop, and killed.
+//! `protobridge run` as a child process that a test can query, terminate and kill.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::http::{self, Answer};
 use crate::{command, wait};
 
-/// A running service. It is killed when this is dropped.
+/// A running service. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Service {
     child: Child,
@@ -22,13 +22,13 @@ pub(crate) struct Service {
     reading: JoinHandle<()>,
 }
 
-/// What the service wrote to standard error, by line.
+/// The lines that the service has written to standard error.
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Service {
-    /// Starts the service with this configuration file, whose admin endpoint has to be on a loopback address, and waits
-    /// until it says that it runs.
+    /// Starts the service with this configuration file and waits until it logs that it runs. The admin endpoint must be
+    /// on a loopback address.
     pub(crate) async fn start(config: &Path) -> Self {
         let mut command = Command::from(command::protobridge());
         command.arg("run").arg("--config").arg(config).env("PROTOBRIDGE_LOG_FORMAT", "json");
@@ -39,67 +39,70 @@ impl Service {
             .spawn()
             .expect("the command was built with the tests");
         let log = Log::default();
-        let reading = tokio::spawn(read(child.stderr.take().expect("it is piped"), log.clone()));
+        let reading = tokio::spawn(read(child.stderr.take().expect("the stream is piped"), log.clone()));
         let admin = wait::until("the service runs", async || {
-            let ended = child.try_wait().expect("it is our child");
-            assert!(ended.is_none(), "the service ended by itself:\n{}", log.text());
+            let ended = child.try_wait().expect("the child process can be waited for");
+            assert!(ended.is_none(), "the service exited by itself:\n{}", log.text());
             log.admin()
         });
         let admin = admin.await;
         Self { child, admin, log, reading }
     }
 
-    /// Asks its admin endpoint.
+    /// Sends a GET request to the admin endpoint.
     pub(crate) async fn get(&self, path: &str) -> std::io::Result<Answer> {
         http::get(self.admin, path).await
     }
 
-    /// How many messages it has settled with this outcome, as `/status` has it.
+    /// Returns the number of messages with this outcome, according to `/status`.
     pub(crate) async fn settled(&self, outcome: &str) -> u64 {
-        let status = self.get("/status").await.expect("it is running").json();
-        let queues = status["queues"].as_array().expect("a list of queues");
+        let status = self.get("/status").await.expect("the service runs").json();
+        let queues = status["queues"].as_array().expect("the status lists the queues");
         queues.iter().filter_map(|queue| queue["outcomes"][outcome].as_u64()).sum()
     }
 
-    /// Ends it as a crash does: at once, and with nothing put in order.
+    /// Kills the service with SIGKILL, as a crash would.
     pub(crate) async fn kill(mut self) {
-        self.child.kill().await.expect("it is our child");
+        self.child.kill().await.expect("the child process can be waited for");
     }
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().expect("it was not waited for");
+        let pid = self.child.id().expect("the process was not waited for");
         let kill = std::process::Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status();
-        assert!(kill.expect("there is a shell").success());
+        assert!(kill.expect("a shell can be started").success());
     }
 
-    /// Waits for its end. Returns how it ended, and its log.
-    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
-        let status = wait::until("the service ends", async || self.child.try_wait().expect("it is our child")).await;
-        self.reading.await.expect("reading does not fail");
+    /// Waits until the service exits. Returns its exit status and its log.
+    pub(crate) async fn wait_for_exit(mut self) -> (ExitStatus, String) {
+        let status = wait::until("the service exits", async || {
+            self.child.try_wait().expect("the child process can be waited for")
+        })
+        .await;
+        self.reading.await.expect("the reading task does not panic");
         (status, self.log.text())
     }
 }
 
 impl Log {
     fn text(&self) -> String {
-        self.0.lock().expect("no test panics while it holds it").join("\n")
+        self.0.lock().expect("no thread panicked while it held the lock").join("\n")
     }
 
-    /// Where the admin endpoint is, once the service says that it runs.
+    /// Returns the address of the admin endpoint, once the service has logged that it runs.
     fn admin(&self) -> Option<SocketAddr> {
-        let lines = self.0.lock().expect("no test panics while it holds it");
+        let lines = self.0.lock().expect("no thread panicked while it held the lock");
         let running = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let address = running
             .filter(|line| line["message"] == "running")
             .find_map(|line| Some(line["admin"].as_str()?.strip_prefix("http://")?.to_owned()));
-        Some(address?.parse().expect("an address with a port"))
+        Some(address?.parse().expect("the admin address has a port"))
     }
 }
 
 async fn read(stderr: tokio::process::ChildStderr, log: Log) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        log.0.lock().expect("no test panics while it holds it").push(line);
+        log.0.lock().expect("no thread panicked while it held the lock").push(line);
     }
 }

@@ -1,4 +1,4 @@
-//! Descriptor sets out of the text of a schema.
+//! Compiles the text of a schema into a descriptor set.
 
 use protox::Compiler;
 use protox::file::{File, FileResolver};
@@ -11,9 +11,9 @@ impl FileResolver for Source {
     }
 }
 
-/// The set of one file with this text.
+/// Compiles one `.proto` file with this text.
 pub(crate) fn compile(text: &str) -> Vec<u8> {
     let mut compiler = Compiler::with_file_resolver(Source(text.to_owned()));
-    compiler.open_file("source.proto").expect("it compiles");
+    compiler.open_file("source.proto").expect("the schema compiles");
     compiler.encode_file_descriptor_set()
 }

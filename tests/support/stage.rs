@@ -1,5 +1,5 @@
-//! The world of one test: a source queue with its quarantine, customers with their topics and queues, the files that
-//! the service reads, and the service.
+//! The setup of one test: a source queue and its quarantine queue, customers with their topics and queues, the files
+//! that the service reads, and the service itself.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,24 +20,24 @@ use crate::queue::{Input, Message, Queue};
 use crate::service::Service;
 use crate::wait;
 
-/// The world of one test. Nothing runs before [`Stage::start`] or [`Stage::spawn`].
+/// The setup of one test. The service runs only after [`Stage::start`] or [`Stage::spawn`].
 #[derive(Debug)]
 pub(crate) struct Stage {
     emulator: Emulator,
     name: String,
     folder: TempDir,
-    /// Where events are sent to.
+    /// The queue that the service receives from.
     pub(crate) source: Queue,
-    /// Where those go that cannot be published.
+    /// The queue for messages that cannot be published.
     pub(crate) quarantine: Queue,
-    /// Events to send.
+    /// The generator of events to send.
     pub(crate) samples: Samples,
-    /// The configuration, to be changed before the start.
+    /// The configuration. Tests change it before they start the service.
     pub(crate) config: Config,
     customers: Vec<Customer>,
 }
 
-/// A customer, with a queue that is subscribed to the customer's topic.
+/// A customer and the queue that is subscribed to the customer's topic.
 #[derive(Debug)]
 struct Customer {
     id: String,
@@ -46,22 +46,22 @@ struct Customer {
     queue: Queue,
 }
 
-/// The service, running in this process.
+/// A service that runs in this process.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// The service.
+    /// The running service.
     pub(crate) app: App,
-    /// Its metrics.
+    /// The service's metrics.
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Stage {
-    /// A stage with standard queues and topics.
+    /// Creates a stage with standard queues.
     pub(crate) async fn new(emulator: &Emulator) -> Self {
         Self::of_kind(emulator, "").await
     }
 
-    /// A stage with FIFO queues and topics.
+    /// Creates a stage with FIFO queues.
     pub(crate) async fn fifo(emulator: &Emulator) -> Self {
         Self::of_kind(emulator, ".fifo").await
     }
@@ -71,7 +71,7 @@ impl Stage {
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
         let source = Queue::create(emulator, &format!("stage-{number}{kind}")).await;
         let quarantine = Queue::create(emulator, &format!("stage-{number}-quarantine{kind}")).await;
-        let folder = TempDir::new().expect("there is a place for temporary files");
+        let folder = TempDir::new().expect("a temporary folder can be created");
         let config = config(emulator, folder.path(), &source, &quarantine);
         Self {
             emulator: emulator.clone(),
@@ -85,7 +85,7 @@ impl Stage {
         }
     }
 
-    /// Adds a customer with a standard topic. `settings` are more keys of the customer's entry, as YAML:
+    /// Adds a customer with a standard topic. `settings` holds further keys of the customer's entry as YAML, such as
     /// `events: [a.B], enabled: false`.
     pub(crate) async fn customer(mut self, id: &str, settings: &str) -> Self {
         self.add_customer(id, settings, "").await;
@@ -105,7 +105,7 @@ impl Stage {
         self.customers.push(Customer { id: id.to_owned(), topic, settings: settings.to_owned(), queue });
     }
 
-    /// Makes a topic that a queue is subscribed to, and returns its ARN.
+    /// Creates a topic and subscribes a queue to it. `raw` asks for raw delivery. Returns the topic's ARN.
     pub(crate) async fn topic(&self, name: &str, subscriber: &Queue, raw: bool) -> String {
         let sns = &self.emulator.sns;
         let mut request = sns.create_topic().name(name);
@@ -121,12 +121,12 @@ impl Stage {
         topic
     }
 
-    /// A topic that delivers to the source queue.
+    /// Creates a topic that delivers to the source queue. Returns its ARN.
     pub(crate) async fn input_topic(&self, raw: bool) -> String {
         self.topic(&format!("{}-input", self.name), &self.source, raw).await
     }
 
-    /// Publishes to a topic. Returns the message id that SNS gave.
+    /// Publishes a message to a topic. Returns the message id from SNS.
     pub(crate) async fn publish(&self, topic: &str, input: Input) -> String {
         let mut request = self.emulator.sns.publish().topic_arn(topic).message(input.body);
         for (name, value) in input.attributes {
@@ -137,87 +137,87 @@ impl Stage {
                 .build();
             request = request.message_attributes(name, value.expect("the data type is given"));
         }
-        request.send().await.expect("it is published").message_id.expect("a message has an id")
+        request.send().await.expect("the message is published").message_id.expect("a message has an id")
     }
 
-    /// The ARN of a customer's topic.
+    /// Returns the ARN of a customer's topic.
     pub(crate) fn topic_of(&self, id: &str) -> &str {
         &self.customer_named(id).topic
     }
 
-    /// The queue that is subscribed to a customer's topic.
+    /// Returns the queue that is subscribed to a customer's topic.
     pub(crate) fn queue_of(&self, id: &str) -> &Queue {
         &self.customer_named(id).queue
     }
 
-    /// Puts a gate between the service and the emulator.
+    /// Puts an open gate between the emulator and every service that starts from now on.
     pub(crate) async fn gate(&mut self) -> Gate {
         let gate = Gate::in_front_of(&self.emulator.endpoint_url).await;
         self.config.aws.endpoint_url = Some(gate.endpoint_url());
         gate
     }
 
-    /// Takes away the gate, for whoever starts from now on.
+    /// Connects every service that starts from now on directly to the emulator.
     pub(crate) fn without_gate(&mut self) {
         self.config.aws.endpoint_url = Some(self.emulator.endpoint_url.clone());
     }
 
-    /// The next event of a customer that has this type.
+    /// Returns the next generated event of this type for this customer.
     pub(crate) fn event_of_type(&mut self, customer: &str, message_type: &str) -> Sample {
         let mut events = std::iter::repeat_with(|| self.samples.next_event(&[customer]));
-        events.find(|event| event.message_type == message_type).expect("samples never end")
+        events.find(|event| event.message_type == message_type).expect("the samples are endless")
     }
 
-    /// Writes a file into the folder of the stage, and returns its path.
+    /// Writes a file into the folder of the stage. Returns its path.
     pub(crate) fn write_file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        std::fs::write(&path, text).expect("it can be written");
+        std::fs::write(&path, text).expect("the file can be written");
         path
     }
 
-    /// Writes the files that the service reads. Returns the path of its configuration.
+    /// Writes the configuration and the customers file. Returns the path of the configuration.
     pub(crate) fn write_files(&self) -> PathBuf {
         let mut customers = "customers:\n".to_owned();
         for Customer { id, topic, settings, .. } in &self.customers {
             let _ = writeln!(customers, "  - {{id: {id}, topic: '{topic}', {settings}}}");
         }
         self.write_file("customers.yaml", &customers);
-        let config = serde_saphyr::to_string(&self.config).expect("a configuration can be written");
+        let config = serde_saphyr::to_string(&self.config).expect("the configuration can be serialized");
         self.write_file("protobridge.yaml", &config)
     }
 
     /// Starts the service in this process.
     pub(crate) async fn start(&self) -> Running {
-        let config = load::file(&self.write_files(), []).expect("the configuration is good");
-        let parts = Loaded::load(&config).expect("descriptor sets and customers are good");
+        let config = load::file(&self.write_files(), []).expect("the configuration is valid");
+        let loaded = Loaded::load(&config).expect("the descriptor sets and customers are valid");
         let clients = Clients::with_credentials(&config.aws, Embedded::credentials()).await;
-        let app = App::start_with(&config, parts, clients).await.expect("the queues are there");
+        let app = App::start_with(&config, loaded, clients).await.expect("the queues exist");
         Running { metrics: Arc::clone(app.metrics()), app }
     }
 
-    /// Starts the service as a process of its own.
+    /// Starts the service as a child process.
     pub(crate) async fn spawn(&self) -> Service {
         Service::start(&self.write_files()).await
     }
 
-    /// Takes what has arrived at a customer's topic: this many messages, in the order of their arrival.
+    /// Takes out exactly `count` messages that a customer's topic has delivered, in the order of their arrival.
     pub(crate) async fn delivered(&self, id: &str, count: usize) -> Vec<Message> {
         let messages = self.queue_of(id).take(count).await;
         messages.into_iter().map(Message::unwrapped).collect()
     }
 
-    /// Takes the only message that has arrived at a customer's topic.
+    /// Takes out the only message that a customer's topic has delivered.
     pub(crate) async fn delivered_one(&self, id: &str) -> Message {
         self.delivered(id, 1).await.remove(0)
     }
 
-    /// Asserts that nothing has arrived at a customer's topic beyond what was taken.
-    pub(crate) async fn nothing_more_for(&self, id: &str) {
-        assert_eq!(self.queue_of(id).depth().await, 0, "messages for {id}");
+    /// Asserts that a customer's topic has delivered no message that was not taken out.
+    pub(crate) async fn assert_nothing_more_for(&self, id: &str) {
+        assert_eq!(self.queue_of(id).depth().await, 0, "the number of further messages for {id}");
     }
 
     fn customer_named(&self, id: &str) -> &Customer {
-        self.customers.iter().find(|customer| customer.id == id).expect("a customer of this stage")
+        self.customers.iter().find(|customer| customer.id == id).expect("the customer belongs to this stage")
     }
 }
 
@@ -225,7 +225,7 @@ fn config(emulator: &Emulator, folder: &Path, source: &Queue, quarantine: &Queue
     let mut config = Config::default();
     config.aws.region = Some(REGION.to_owned());
     config.aws.endpoint_url = Some(emulator.endpoint_url.clone());
-    // A publish that waits at a gate is waited for.
+    // A publish call that waits at a gate must not time out.
     config.aws.attempt_timeout_ms = 60_000;
     config.queues = vec![ConfiguredQueue {
         url: source.url.clone(),
@@ -233,7 +233,8 @@ fn config(emulator: &Emulator, folder: &Path, source: &Queue, quarantine: &Queue
         ..ConfiguredQueue::default()
     }];
     config.receive.max_pollers = 2;
-    // An emulator goes on with a poll whose client is gone, and what it finds is hidden from everyone else.
+    // An emulator continues a poll whose client has disconnected, and hides the messages that it finds. Keep polls
+    // short, so that few messages are hidden that way.
     config.receive.wait_seconds = 1;
     config.descriptors.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors");
     let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
@@ -248,39 +249,42 @@ fn config(emulator: &Emulator, folder: &Path, source: &Queue, quarantine: &Queue
 }
 
 impl Running {
-    /// How many messages were settled with this outcome.
+    /// Returns the number of messages that were settled with this outcome.
     pub(crate) fn settled(&self, outcome: &str) -> u64 {
         self.metrics.settled.sum_where("outcome", outcome)
     }
 
-    /// Returns when this many messages were settled with this outcome.
-    pub(crate) async fn has_settled(&self, outcome: &str, count: u64) {
+    /// Waits until at least `count` messages were settled with this outcome.
+    pub(crate) async fn wait_until_settled(&self, outcome: &str, count: u64) {
         let what = format!("{count} messages are {outcome}");
         wait::until(&what, async || (self.settled(outcome) >= count).then_some(())).await;
     }
 
-    /// Returns when this many messages were received.
-    pub(crate) async fn has_received(&self, count: u64) {
+    /// Waits until at least `count` messages were received.
+    pub(crate) async fn wait_until_received(&self, count: u64) {
         let what = format!("{count} messages are received");
         wait::until(&what, async || (self.metrics.received.sum() >= count).then_some(())).await;
     }
 
-    /// Stops the service, and asserts that every message it has received came to exactly one outcome, by the type of its
-    /// event, too.
+    /// Stops the service. Asserts that every received message has exactly one outcome, in total and per event type.
     pub(crate) async fn stop(self) -> Drained {
         let drained = self.app.stop().await;
         let metrics = &self.metrics;
         let outcomes = metrics.settled.totals();
-        assert_eq!(metrics.received.sum(), metrics.settled.sum(), "received = settled: {outcomes:?}");
-        assert_eq!(metrics.in_flight.sum(), 0, "nothing is in flight: {:?}", metrics.in_flight.totals());
+        assert_eq!(metrics.received.sum(), metrics.settled.sum(), "every received message is settled: {outcomes:?}");
+        assert_eq!(metrics.in_flight.sum(), 0, "no message is in flight: {:?}", metrics.in_flight.totals());
         assert_eq!(
             metrics.settled.sum_where("outcome", "abandoned"),
             drained.returned as u64,
-            "given back = abandoned: {outcomes:?}"
+            "every message returned to the queue counts as abandoned: {outcomes:?}"
         );
         for (labels, received) in metrics.accounted.totals() {
             let of_type = outcomes.iter().filter(|(outcome, _)| outcome[..2] == labels);
-            assert_eq!(received, of_type.map(|(_, count)| count).sum::<u64>(), "{labels:?} of {outcomes:?}");
+            assert_eq!(
+                received,
+                of_type.map(|(_, count)| count).sum::<u64>(),
+                "every message with the labels {labels:?} is settled: {outcomes:?}"
+            );
         }
         drained
     }

@@ -1,14 +1,14 @@
-//! Waiting for what can be seen from outside, with a deadline and never by the clock alone.
+//! Polling for a condition, with a deadline. Tests wait for a condition that they can observe, never for a fixed time.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Ample for anything that a test waits for, on a machine that is busy with other things.
+/// Long enough for every condition in the tests, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
-const BETWEEN: Duration = Duration::from_millis(15);
+const INTERVAL: Duration = Duration::from_millis(15);
 
-/// Asks again and again until there is an answer, for `limit` at most.
+/// Calls `ask` until it returns a value, which is returned. Returns `None` if that takes longer than `limit`.
 pub(crate) async fn within<T>(limit: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
@@ -18,15 +18,15 @@ pub(crate) async fn within<T>(limit: Duration, mut ask: impl AsyncFnMut() -> Opt
         if Instant::now() >= deadline {
             return None;
         }
-        sleep(BETWEEN).await;
+        sleep(INTERVAL).await;
     }
 }
 
-/// Asks again and again until there is an answer.
+/// Calls `ask` until it returns a value, which is returned. `what` names the condition in the panic message.
 ///
 /// # Panics
 ///
-/// There is none for a minute.
+/// Panics if `ask` returns no value for one minute.
 pub(crate) async fn until<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
-    within(DEADLINE, ask).await.unwrap_or_else(|| panic!("waited {DEADLINE:?} in vain until {what}"))
+    within(DEADLINE, ask).await.unwrap_or_else(|| panic!("{DEADLINE:?} passed before this was true: {what}"))
 }

@@ -1,4 +1,4 @@
-//! The calls that the contracts are about.
+//! The calls to SQS and SNS that the contracts check.
 
 use aws_sdk_sns::types::PublishBatchRequestEntry;
 use aws_sdk_sns::types::builders::PublishBatchRequestEntryBuilder;
@@ -13,7 +13,7 @@ use crate::emulator::Emulator;
 use crate::queue::Queue;
 use crate::wait;
 
-/// A queue of this test alone.
+/// Creates a queue that no other test uses. `kind` is empty or `.fifo`.
 pub(super) async fn queue(emulator: &Emulator, kind: &str) -> Queue {
     static QUEUES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = QUEUES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -22,29 +22,36 @@ pub(super) async fn queue(emulator: &Emulator, kind: &str) -> Queue {
 
 pub(super) async fn send(emulator: &Emulator, queue: &Queue, bodies: &[&str]) {
     for body in bodies {
-        emulator.sqs.send_message().queue_url(&queue.url).message_body(*body).send().await.expect("it is sent");
+        emulator
+            .sqs
+            .send_message()
+            .queue_url(&queue.url)
+            .message_body(*body)
+            .send()
+            .await
+            .expect("the message is sent");
     }
 }
 
-/// To a FIFO queue: `group:body`.
+/// Sends messages to a FIFO queue. The group of each is the part of its body before the colon.
 pub(super) async fn send_in_groups(emulator: &Emulator, queue: &Queue, bodies: &[&str]) {
     for body in bodies {
-        let (group, _) = body.split_once(':').expect("a group");
+        let (group, _) = body.split_once(':').expect("the body starts with a group");
         let request = emulator.sqs.send_message().queue_url(&queue.url).message_body(*body).message_group_id(group);
-        request.send().await.expect("it is sent");
+        request.send().await.expect("the message is sent");
     }
 }
 
 pub(super) async fn receive(emulator: &Emulator, queue: &Queue, most: i32, visibility: i32) -> Vec<Message> {
     let request = emulator.sqs.receive_message().queue_url(&queue.url).max_number_of_messages(most);
     let request = request.visibility_timeout(visibility).message_attribute_names("All");
-    let received = request.message_system_attribute_names(System::All).send().await.expect("it can be received from");
+    let received = request.message_system_attribute_names(System::All).send().await.expect("the receive succeeds");
     received.messages.unwrap_or_default()
 }
 
-/// Receives until something comes.
+/// Receives until a receive returns messages.
 pub(super) async fn receive_some(emulator: &Emulator, queue: &Queue, most: i32, visibility: i32) -> Vec<Message> {
-    wait::until("a message comes", async || {
+    wait::until("a message is received", async || {
         let received = receive(emulator, queue, most, visibility).await;
         (!received.is_empty()).then_some(received)
     })
@@ -56,11 +63,11 @@ pub(super) async fn receive_one(emulator: &Emulator, queue: &Queue, visibility: 
 }
 
 pub(super) fn bodies(messages: &[Message]) -> Vec<&str> {
-    messages.iter().map(|message| message.body().expect("a body")).collect()
+    messages.iter().map(|message| message.body().expect("the message has a body")).collect()
 }
 
 pub(super) fn handle(message: &Message) -> &str {
-    message.receipt_handle().expect("a handle")
+    message.receipt_handle().expect("a received message has a handle")
 }
 
 pub(super) fn system(message: &Message, name: System) -> Option<&str> {
@@ -70,19 +77,23 @@ pub(super) fn system(message: &Message, name: System) -> Option<&str> {
 pub(super) async fn delete(emulator: &Emulator, queue: &Queue, handles: &[&str]) -> DeleteMessageBatchOutput {
     let entry = |(index, handle): (usize, &&str)| {
         let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(*handle);
-        entry.build().expect("id and handle are given")
+        entry.build().expect("the id and the handle are given")
     };
     let entries = handles.iter().enumerate().map(entry).collect();
     let request = emulator.sqs.delete_message_batch().queue_url(&queue.url).set_entries(Some(entries));
-    request.send().await.expect("the batch is answered")
+    request.send().await.expect("the batch call succeeds")
 }
 
-/// Changes visibility; whether it was possible, and otherwise whether it is the sender's fault.
+/// Changes the visibility timeout of a message.
+///
+/// # Errors
+///
+/// Returns an error if the entry fails: whether SQS reports it as the sender's fault.
 pub(super) async fn change(emulator: &Emulator, queue: &Queue, handle: &str, seconds: i32) -> Result<(), bool> {
     let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id("0").receipt_handle(handle);
-    let entry = entry.visibility_timeout(seconds).build().expect("id and handle are given");
+    let entry = entry.visibility_timeout(seconds).build().expect("the id and the handle are given");
     let request = emulator.sqs.change_message_visibility_batch().queue_url(&queue.url).entries(entry);
-    let answer = request.send().await.expect("the batch is answered");
+    let answer = request.send().await.expect("the batch call succeeds");
     answer.failed().first().map_or(Ok(()), |failed| Err(failed.sender_fault()))
 }
 
@@ -90,14 +101,14 @@ pub(super) fn code(error: &impl ProvideErrorMetadata) -> &str {
     error.code().unwrap_or_default().rsplit('.').next().unwrap_or_default()
 }
 
-/// A topic that delivers raw to this queue; its ARN.
+/// Creates a topic that delivers to this queue by raw delivery. Returns its ARN.
 pub(super) async fn topic(emulator: &Emulator, subscriber: &Queue) -> String {
-    let name = subscriber.url.rsplit('/').next().expect("a name");
+    let name = subscriber.url.rsplit('/').next().expect("the URL ends with the name");
     let mut request = emulator.sns.create_topic().name(name);
     if name.ends_with(".fifo") {
         request = request.attributes("FifoTopic", "true");
     }
-    let topic = request.send().await.expect("the topic is created").topic_arn.expect("an ARN");
+    let topic = request.send().await.expect("the topic is created").topic_arn.expect("a topic has an ARN");
     let request = emulator.sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(&subscriber.arn);
     request.attributes("RawMessageDelivery", "true").send().await.expect("the queue is subscribed");
     topic
@@ -107,6 +118,10 @@ pub(super) fn entry(id: &str, body: &str) -> PublishBatchRequestEntryBuilder {
     PublishBatchRequestEntry::builder().id(id).message(body)
 }
 
-pub(super) fn to_be_sent(id: usize, body: &str) -> SendMessageBatchRequestEntry {
-    SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body).build().expect("id and body")
+pub(super) fn send_entry(id: usize, body: &str) -> SendMessageBatchRequestEntry {
+    SendMessageBatchRequestEntry::builder()
+        .id(id.to_string())
+        .message_body(body)
+        .build()
+        .expect("the id and the body are given")
 }

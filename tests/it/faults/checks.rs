@@ -1,4 +1,4 @@
-//! What has to hold in every life.
+//! The invariants that every scenario must satisfy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,55 +6,55 @@ use super::play::{LONGEST_DELAY, Played, SMALL_BUDGET};
 use super::scenario::{Expect, Scenario};
 use crate::model::log::{Entry, REFUSED, What};
 
-/// What does not hold, and for which event.
+/// A violated invariant, and the event that it concerns, if it concerns one.
 #[derive(Debug)]
 pub(super) struct Violation {
     pub(super) event: Option<String>,
     pub(super) what: String,
 }
 
-type Verdict = Result<(), Violation>;
+type CheckResult = Result<(), Violation>;
 
 fn violated<T>(event: &str, what: impl Into<String>) -> Result<T, Violation> {
     Err(Violation { event: Some(event.to_owned()), what: what.into() })
 }
 
-/// Everything. `window` says whether the service remembers what it has published.
-pub(super) fn all(scenario: &Scenario, played: &Played, window: bool) -> Verdict {
-    let log = Told::of(scenario, played);
-    log.nothing_else_is_published()?;
-    log.nothing_is_deleted_before_its_outcome()?;
+/// Checks all invariants. `window` says whether the service keeps a window of published events.
+pub(super) fn all(scenario: &Scenario, played: &Played, window: bool) -> CheckResult {
+    let log = Evidence::of(scenario, played);
+    log.only_expected_events_are_published()?;
+    log.no_message_is_deleted_before_its_outcome()?;
     log.every_event_arrives()?;
     log.groups_keep_their_order()?;
-    log.what_is_repeated_has_a_cause()?;
-    log.nothing_lapses_in_good_hands()?;
-    log.nothing_is_given_back_at_once()?;
-    log.published_is_what_was_confirmed()?;
+    log.every_repetition_has_a_cause()?;
+    log.held_messages_stay_hidden()?;
+    log.every_retry_has_a_delay()?;
+    log.only_confirmed_events_count_as_published()?;
     if window {
-        log.nobody_repeats_what_was_confirmed()?;
+        log.no_confirmed_event_is_published_again()?;
     }
     budgets_hold(scenario, played)?;
     accounts_balance(played)
 }
 
-/// A log, read with the scenario in hand.
+/// The log of a scenario, with indexes by event.
 #[derive(Debug)]
-struct Told<'t> {
+struct Evidence<'t> {
     scenario: &'t Scenario,
     played: &'t Played,
-    /// What has to become of each event, by name.
+    /// The expected outcome of each event, by name.
     expect: BTreeMap<&'t str, &'t Expect>,
-    /// How many messages carry each event.
+    /// The number of messages that carry each event.
     sent: BTreeMap<&'t str, usize>,
-    /// Events that something happened to after which they may come twice.
+    /// The events that a fault affected. They can arrive twice.
     faulty: BTreeSet<&'t str>,
-    /// Events that SNS refused.
+    /// The events that SNS refused.
     refused: BTreeSet<&'t str>,
 }
 
-impl<'t> Told<'t> {
+impl<'t> Evidence<'t> {
     fn of(scenario: &'t Scenario, played: &'t Played) -> Self {
-        let mut told = Self {
+        let mut evidence = Self {
             scenario,
             played,
             expect: BTreeMap::new(),
@@ -63,21 +63,21 @@ impl<'t> Told<'t> {
             refused: BTreeSet::new(),
         };
         for planned in &scenario.messages {
-            told.expect.insert(&planned.message.name, &planned.expect);
-            *told.sent.entry(&planned.message.name).or_default() += 1;
+            evidence.expect.insert(&planned.message.name, &planned.expect);
+            *evidence.sent.entry(&planned.message.name).or_default() += 1;
         }
         for entry in &played.log {
             if let What::Fault { event, cause, .. } = &entry.what {
-                told.faulty.insert(event);
+                evidence.faulty.insert(event);
                 if *cause == REFUSED {
-                    told.refused.insert(event);
+                    evidence.refused.insert(event);
                 }
             }
         }
-        told
+        evidence
     }
 
-    /// The ARNs that an event has to be published to, and the body.
+    /// Returns the ARNs that an event must be published to, and its body, or `None` if it must not be published.
     fn destinations(&self, event: &str) -> Option<(BTreeSet<String>, &'t str)> {
         let Some(Expect::Published { customers, body }) = self.expect.get(event) else { return None };
         let arn =
@@ -85,12 +85,12 @@ impl<'t> Told<'t> {
         Some((customers.iter().map(arn).collect(), body))
     }
 
-    /// Every publish is that of an event, to a topic of its customer, as it was sent.
-    fn nothing_else_is_published(&self) -> Verdict {
+    /// Checks that every publish carries an expected event with its expected body to a topic of its customer.
+    fn only_expected_events_are_published(&self) -> CheckResult {
         for entry in &self.played.log {
             let What::Published { event, topic, body, .. } = &entry.what else { continue };
             let Some((topics, expected)) = self.destinations(event) else {
-                return violated(event, format!("{event} was published, and should not be"));
+                return violated(event, format!("{event} was published but must not be"));
             };
             if !topics.contains(topic) {
                 return violated(event, format!("{event} was published to {topic}, which is none of its topics"));
@@ -102,8 +102,9 @@ impl<'t> Told<'t> {
         Ok(())
     }
 
-    /// At the moment of a delete, the outcome has been reached: published everywhere, in quarantine, or filtered.
-    fn nothing_is_deleted_before_its_outcome(&self) -> Verdict {
+    /// Checks that every message had reached its outcome when it was deleted: published to all its topics, quarantined,
+    /// or filtered.
+    fn no_message_is_deleted_before_its_outcome(&self) -> CheckResult {
         let mut published: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         let mut quarantined: BTreeSet<&str> = BTreeSet::new();
         for entry in &self.played.log {
@@ -136,8 +137,8 @@ impl<'t> Told<'t> {
         Ok(())
     }
 
-    /// In the end, everything is where it belongs and nothing is left.
-    fn every_event_arrives(&self) -> Verdict {
+    /// Checks that, at the end, every event is where it belongs and no other message is left on the source queue.
+    fn every_event_arrives(&self) -> CheckResult {
         let (mut published, mut quarantined) = (BTreeMap::<&str, BTreeSet<String>>::new(), BTreeMap::new());
         for entry in &self.played.log {
             match &entry.what {
@@ -156,22 +157,28 @@ impl<'t> Told<'t> {
             match (&planned.expect, reason) {
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine && is_left => {}
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine => {
-                    return violated(event, format!("{event} is gone from its queue, and there is no quarantine"));
+                    return violated(
+                        event,
+                        format!("{event} was deleted from its queue, but there is no quarantine queue"),
+                    );
                 }
                 (_, _) if is_left => return violated(event, format!("{event} is still on its queue ({id})")),
                 (Expect::Quarantined(expected), Some(reason)) if *expected == reason => {}
                 (Expect::Quarantined(expected), reason) => {
-                    return violated(event, format!("{event} should be in quarantine as {expected}: {reason:?}"));
+                    return violated(event, format!("{event} must be in quarantine as {expected}, but is: {reason:?}"));
                 }
                 (Expect::Published { .. }, Some("publish_refused")) if self.refused.contains(event) => {}
                 (_, Some(reason)) => {
-                    return violated(event, format!("{event} is in quarantine as {reason}, and should not be"));
+                    return violated(event, format!("{event} is in quarantine as {reason} but must not be"));
                 }
                 (Expect::Filtered, None) => {}
                 (Expect::Published { .. }, None) => {
                     let topics = self.destinations(event).map(|(topics, _)| topics);
                     if topics.as_ref() != published.get(event) {
-                        return violated(event, format!("{event} was published to {:?}", published.get(event)));
+                        return violated(
+                            event,
+                            format!("{event} was published to the wrong topics: {:?}", published.get(event)),
+                        );
                     }
                 }
             }
@@ -179,8 +186,8 @@ impl<'t> Told<'t> {
         Ok(())
     }
 
-    /// On FIFO topics, the events of a group arrive for the first time in the order in which they were sent.
-    fn groups_keep_their_order(&self) -> Verdict {
+    /// Checks that the events of a group first arrive at a FIFO topic in the order in which they were sent.
+    fn groups_keep_their_order(&self) -> CheckResult {
         if !self.scenario.fifo {
             return Ok(());
         }
@@ -195,23 +202,23 @@ impl<'t> Told<'t> {
         let (mut known, mut last) = (BTreeSet::new(), BTreeMap::<(&str, &str), &str>::new());
         for entry in &self.played.log {
             let What::Published { event, topic, group: Some(group), .. } = &entry.what else { continue };
-            // What was sent twice has a second group, and may come by either. What SNS refused does not hold up those
-            // behind it, and if it comes again, SNS may take it.
-            let once = self.sent.get(&**event) == Some(&1) && !self.refused.contains(&**event);
-            if !once || !known.insert((topic, event)) {
+            // Skip events that were sent twice: the second message has another group, and either can be first. Skip
+            // events that SNS refused: they do not block later events, and SNS can accept them later.
+            let is_ordered = self.sent.get(&**event) == Some(&1) && !self.refused.contains(&**event);
+            if !is_ordered || !known.insert((topic, event)) {
                 continue;
             }
             if let Some(before) = last.insert((topic, group), event)
                 && order[before] > order[&**event]
             {
-                return violated(event, format!("{event} came after {before} to {topic} in {group}"));
+                return violated(event, format!("{event} came after {before} in group {group} at {topic}"));
             }
         }
         Ok(())
     }
 
-    /// What is published or quarantined more often than it was sent has suffered from something.
-    fn what_is_repeated_has_a_cause(&self) -> Verdict {
+    /// Checks that a fault explains every event that is published or quarantined more often than it was sent.
+    fn every_repetition_has_a_cause(&self) -> CheckResult {
         let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for entry in &self.played.log {
             let (event, to, most) = match &entry.what {
@@ -224,33 +231,36 @@ impl<'t> Told<'t> {
             let count = counts.entry((event, to)).or_default();
             *count += 1;
             if *count > most && !self.faulty.contains(&**event) {
-                return violated(event, format!("{event} came {count} times to {to}, without a cause"));
+                return violated(event, format!("{event} reached {to} {count} times, and no fault explains it"));
             }
         }
         Ok(())
     }
 
-    /// A message does not come again while the service has it, unless SQS went wrong or the service ended, however long
-    /// its way to a topic takes and however often its delete fails.
-    fn nothing_lapses_in_good_hands(&self) -> Verdict {
-        // Whoever has the message with this id, and may not have let go of it.
+    /// Checks that SQS does not hand out a message again while the service holds it, even if the publish is slow or the
+    /// delete fails. The exceptions are faults of receiving or hiding the message, and the end of the service.
+    fn held_messages_stay_hidden(&self) -> CheckResult {
+        // The event and the holder of each message that the service may still hold, by message id.
         let mut holders: BTreeMap<&str, (&str, u32)> = BTreeMap::new();
-        let mut ailing: BTreeSet<&str> = BTreeSet::new();
+        let mut affected: BTreeSet<&str> = BTreeSet::new();
         for Entry { instance, what, .. } in &self.played.log {
             match what {
                 What::Fault { event, onward: false, .. } => {
-                    ailing.insert(event);
+                    affected.insert(event);
                 }
                 What::Stopping | What::Crashed => holders.retain(|_, (_, holder)| Some(*holder) != *instance),
-                // A delay that may be that of a retry.
+                // The delay can be that of a retry, after which the service no longer holds the message.
                 What::Hidden { event, seconds } if *seconds <= LONGEST_DELAY => {
                     holders.retain(|_, (held, _)| held != event);
                 }
                 What::Handed { event, message, .. } => {
-                    let holder = instance.expect("messages are handed to somebody");
+                    let holder = instance.expect("each received message names the run that received it");
                     let before = holders.insert(message, (event, holder));
-                    if let (Some((_, before)), false) = (before, ailing.contains(&**event)) {
-                        return violated(event, format!("{event} came again while #{before} had it ({message})"));
+                    if let (Some((_, before)), false) = (before, affected.contains(&**event)) {
+                        return violated(
+                            event,
+                            format!("{event} was received again while #{before} held it ({message})"),
+                        );
                     }
                 }
                 _ => {}
@@ -259,8 +269,8 @@ impl<'t> Told<'t> {
         Ok(())
     }
 
-    /// A message is given back with a delay, unless the service stops.
-    fn nothing_is_given_back_at_once(&self) -> Verdict {
+    /// Checks that the service returns messages to the queue with a delay, except while it stops.
+    fn every_retry_has_a_delay(&self) -> CheckResult {
         let mut stopping = BTreeSet::new();
         for Entry { instance, what, .. } in &self.played.log {
             match what {
@@ -268,7 +278,7 @@ impl<'t> Told<'t> {
                     stopping.insert(instance);
                 }
                 What::Hidden { event, seconds: 0 } if !stopping.contains(instance) => {
-                    return violated(event, format!("{event} was given back without a delay"));
+                    return violated(event, format!("{event} was returned to the queue without a delay"));
                 }
                 _ => {}
             }
@@ -276,8 +286,8 @@ impl<'t> Told<'t> {
         Ok(())
     }
 
-    /// Who stopped in peace counts as published what was confirmed to it, by all topics, and no more.
-    fn published_is_what_was_confirmed(&self) -> Verdict {
+    /// Checks that a run that stopped by itself counts no more events as published than all their topics confirmed to it.
+    fn only_confirmed_events_count_as_published(&self) -> CheckResult {
         for ended in &self.played.ended {
             let mut confirmed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
             for entry in self.played.log.iter().filter(|entry| entry.instance == Some(ended.instance)) {
@@ -291,15 +301,16 @@ impl<'t> Told<'t> {
             };
             let most: u64 = self.expect.keys().filter_map(|event| everywhere(event)).sum();
             if ended.published > most {
-                let what = format!("{ended:?}, but {most} events were confirmed to it everywhere");
+                let what = format!("{ended:?}, but only {most} events were confirmed by all their topics");
                 return Err(Violation { event: None, what });
             }
         }
         Ok(())
     }
 
-    /// No run of the service publishes again what was confirmed to it. What was on its way then may arrive later.
-    fn nobody_repeats_what_was_confirmed(&self) -> Verdict {
+    /// Checks that no run of the service publishes an event again after its confirmation. A call that the run had made
+    /// before the confirmation can still take effect later.
+    fn no_confirmed_event_is_published_again(&self) -> CheckResult {
         let mut confirmed: BTreeMap<(u32, &str, &str), usize> = BTreeMap::new();
         for (at, Entry { instance, what, .. }) in self.played.log.iter().enumerate() {
             let Some(instance) = instance else { continue };
@@ -307,8 +318,8 @@ impl<'t> Told<'t> {
                 What::Confirmed { event, topic, .. } => {
                     confirmed.entry((*instance, event, topic)).or_insert(at);
                 }
-                What::Published { event, topic, asked, .. }
-                    if confirmed.get(&(*instance, event, topic)).is_some_and(|confirmed| confirmed < asked) =>
+                What::Published { event, topic, log_length, .. }
+                    if confirmed.get(&(*instance, event, topic)).is_some_and(|confirmed| confirmed < log_length) =>
                 {
                     return violated(event, format!("#{instance} published {event} to {topic} again"));
                 }
@@ -319,27 +330,28 @@ impl<'t> Told<'t> {
     }
 }
 
-/// No more messages are in flight than the configuration allows.
-fn budgets_hold(scenario: &Scenario, played: &Played) -> Verdict {
+/// Checks that no more messages are in flight than the configuration allows.
+fn budgets_hold(scenario: &Scenario, played: &Played) -> CheckResult {
     if scenario.small_budget && played.most_in_flight > SMALL_BUDGET {
-        let what = format!("{} messages were in flight, and the budget is {SMALL_BUDGET}", played.most_in_flight);
+        let what = format!("{} messages were in flight, but the budget is {SMALL_BUDGET}", played.most_in_flight);
         return Err(Violation { event: None, what });
     }
     Ok(())
 }
 
-/// Whoever stopped in peace has received what it settled, and counted all that reached it.
-fn accounts_balance(played: &Played) -> Verdict {
+/// Checks the counters of every run that stopped by itself: it has counted each message that reached it, and has settled
+/// each of them.
+fn accounts_balance(played: &Played) -> CheckResult {
     for ended in &played.ended {
         let handed =
             |entry: &&Entry| entry.instance == Some(ended.instance) && matches!(entry.what, What::Handed { .. });
         let handed = played.log.iter().filter(handed).count() as u64;
         if ended.received != handed {
-            let what = format!("{ended:?}, but {handed} messages had reached it");
+            let what = format!("{ended:?}, but {handed} messages reached it");
             return Err(Violation { event: None, what });
         }
         if ended.received != ended.settled || ended.open != 0 {
-            return Err(Violation { event: None, what: format!("received = settled: {ended:?}") });
+            return Err(Violation { event: None, what: format!("not every received message was settled: {ended:?}") });
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Plays a scenario in a world of its own, on one thread and in tokio's time.
+//! Plays a scenario in its own world, on one thread and in tokio's time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,61 +13,61 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::scenario::{CUSTOMERS, End, Expect, Life, Scenario, Setup};
+use super::scenario::{CUSTOMERS, End, Expect, Run, Scenario, Setup};
 use crate::model::World;
 use crate::model::log::{Entry, What};
 
-/// What was played.
+/// The result of a scenario.
 #[derive(Debug)]
 pub(super) struct Played {
     pub(super) log: Vec<Entry>,
-    /// The ids that the messages of the scenario got, in order.
+    /// The message ids of the scenario's messages, in order.
     pub(super) ids: Vec<String>,
-    /// The ids of the messages that are still on the source.
+    /// The ids of the messages that are still on the source queue.
     pub(super) left: BTreeSet<String>,
-    /// The runs of the service that came to their end by themselves.
+    /// The runs of the service that stopped by themselves, as opposed to those that crashed.
     pub(super) ended: Vec<Ended>,
-    /// The most messages that were in flight in any run of the service, where that was looked at.
+    /// The largest number of messages in flight in any run of the service, or zero if it was not watched.
     pub(super) most_in_flight: usize,
 }
 
-/// One run of the service that was stopped, by its own account.
+/// The counters of one run of the service that stopped by itself.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) instance: u32,
     pub(super) received: u64,
     pub(super) settled: u64,
-    /// Of those, what was published.
+    /// The number of settled messages with the outcome `published`.
     pub(super) published: u64,
-    /// Messages of which no account was closed.
+    /// The number of messages still in flight.
     pub(super) open: u64,
 }
 
-/// The budget of a scenario with a small one: room for two polls.
+/// The in-flight budget of a scenario with a small budget, in messages: room for two polls.
 pub(super) const SMALL_BUDGET: usize = 20;
-/// Of a retry, in seconds.
+/// The longest delay of a retry, in seconds.
 pub(super) const LONGEST_DELAY: u64 = 20;
 const WAIT: Duration = Duration::from_secs(20);
-/// After the last fault, everything has to be done in this time.
+/// The time after the last fault in which every message must reach its outcome.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Plays a scenario from beginning to end.
 pub(super) fn play(scenario: &Scenario) -> Played {
-    // Loading draws from the thread's chance, too.
+    // Load before seeding, because loading draws from the thread's random numbers, too.
     drop(parts(scenario.setup));
     fastrand::seed(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.expect("there can be a runtime").block_on(stage(scenario))
+    runtime.expect("the runtime can be built").block_on(stage(scenario))
 }
 
-/// What the replicas of a scenario have in common.
+/// The parts of a scenario that its replicas share.
 #[derive(Debug)]
 struct Common {
     world: World,
     config: Config,
     setup: Setup,
     watched: bool,
-    over: CancellationToken,
+    finished: CancellationToken,
 }
 
 async fn stage(scenario: &Scenario) -> Played {
@@ -83,16 +83,16 @@ async fn stage(scenario: &Scenario) -> Played {
         config: config(scenario, &source, quarantine),
         setup: scenario.setup,
         watched: scenario.small_budget,
-        over: CancellationToken::new(),
+        finished: CancellationToken::new(),
     });
     let began = Instant::now();
     let replicas: Vec<_> = scenario
         .replicas
         .iter()
         .enumerate()
-        .map(|(number, lives)| {
-            let (common, lives) = (Arc::clone(&common), lives.clone());
-            tokio::spawn(replica(common, 100 * (number as u32 + 1), lives))
+        .map(|(number, runs)| {
+            let (common, runs) = (Arc::clone(&common), runs.clone());
+            tokio::spawn(replica(common, 100 * (number as u32 + 1), runs))
         })
         .collect();
     for (at, hold) in scenario.competitors.clone() {
@@ -110,7 +110,7 @@ async fn stage(scenario: &Scenario) -> Played {
     sleep_until(began + scenario.troubled).await;
     world.heal();
 
-    let stays = |planned: &Expect| matches!(planned, Expect::Quarantined(_)) && !scenario.quarantine;
+    let stays = |expect: &Expect| matches!(expect, Expect::Quarantined(_)) && !scenario.quarantine;
     let staying: BTreeSet<String> = ids
         .iter()
         .zip(&scenario.messages)
@@ -121,7 +121,7 @@ async fn stage(scenario: &Scenario) -> Played {
     while Instant::now() < deadline && world.messages(&source) != staying {
         sleep(Duration::from_millis(500)).await;
     }
-    common.over.cancel();
+    common.finished.cancel();
     let (mut ended, mut most_in_flight) = (Vec::new(), 0);
     for replica in replicas {
         let (of_replica, most) = replica.await.expect("a replica does not panic");
@@ -131,38 +131,39 @@ async fn stage(scenario: &Scenario) -> Played {
     Played { log: world.log(), ids, left: world.messages(&source), ended, most_in_flight }
 }
 
-/// One replica through its lives, the last of which ends when all is over.
-async fn replica(common: Arc<Common>, mut instance: u32, lives: Vec<Life>) -> (Vec<Ended>, usize) {
+/// Runs one replica: first its planned runs, then a last run until the scenario is finished.
+async fn replica(common: Arc<Common>, mut instance: u32, runs: Vec<Run>) -> (Vec<Ended>, usize) {
     let (mut ended, mut most_in_flight) = (Vec::new(), 0);
-    for life in lives {
-        most_in_flight = most_in_flight.max(live(&common, instance, Some(life), &mut ended).await);
-        sleep(life.pause).await;
+    for run in runs {
+        most_in_flight = most_in_flight.max(run_service(&common, instance, Some(run), &mut ended).await);
+        sleep(run.pause).await;
         instance += 1;
     }
-    most_in_flight = most_in_flight.max(live(&common, instance, None, &mut ended).await);
+    most_in_flight = most_in_flight.max(run_service(&common, instance, None, &mut ended).await);
     (ended, most_in_flight)
 }
 
-/// One run of the service. Returns the most messages that were in flight.
-async fn live(common: &Common, instance: u32, life: Option<Life>, ended: &mut Vec<Ended>) -> usize {
+/// Runs the service once: for as long as `run` says, or until the scenario is finished if `run` is `None`. Returns the
+/// largest number of messages in flight.
+async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &mut Vec<Ended>) -> usize {
     let world = &common.world;
     let mut app = loop {
         let clients = world.clients(instance);
         match App::start_with(&common.config, parts(common.setup), clients).await {
             Ok(app) => break app,
-            // Whoever runs it starts it again.
+            // Start again, as Kubernetes or systemd would.
             Err(_) => sleep(Duration::from_secs(1)).await,
         }
     };
     world.note(Some(instance), What::Started);
     let mut most_in_flight = 0;
-    let until = life.map(|life| Instant::now() + life.runs);
+    let until = run.map(|run| Instant::now() + run.duration);
     loop {
         let step = Instant::now() + Duration::from_secs(if common.watched { 1 } else { 3_600 });
         let next = until.map_or(step, |until| until.min(step));
         tokio::select! {
             biased;
-            () = common.over.cancelled(), if life.is_none() => break,
+            () = common.finished.cancelled(), if run.is_none() => break,
             defect = app.failed() => panic!("a task of the service ended: {defect}"),
             () = sleep_until(next) => {}
         }
@@ -173,7 +174,7 @@ async fn live(common: &Common, instance: u32, life: Option<Life>, ended: &mut Ve
             break;
         }
     }
-    let limit = match life.map(|life| life.end) {
+    let limit = match run.map(|run| run.end) {
         Some(End::Crash) => Duration::ZERO,
         Some(End::Kill(limit)) => limit,
         Some(End::Stop) | None => Duration::MAX,
@@ -198,7 +199,7 @@ async fn live(common: &Common, instance: u32, life: Option<Life>, ended: &mut Ve
     most_in_flight
 }
 
-/// Messages in flight by the service's own account.
+/// Returns the number of messages in flight according to the service's metrics.
 fn in_flight(app: &App) -> usize {
     let text = app.metrics().render();
     let value = text.lines().find_map(|line| line.strip_prefix("protobridge_messages_in_flight "));
@@ -230,21 +231,21 @@ fn base() -> Config {
     config.retry.max_seconds = LONGEST_DELAY as u32;
     config.retry.unknown_type_grace_seconds = 15;
     config.shutdown.drain_timeout_seconds = 15;
-    // Files are read in real time.
+    // Reloading reads files in real time, which a replay cannot repeat.
     config.descriptors.reload = false;
     config.route.check_topics = false;
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     config
 }
 
-/// Descriptor sets and customers, loaded once for all lives that have the same.
+/// Returns the descriptor sets and customers. They are loaded once for all scenarios with the same setup.
 fn parts(setup: Setup) -> Loaded {
     type Definitions = (Arc<Registry>, Arc<Routes>);
     static LOADED: OnceLock<std::sync::Mutex<BTreeMap<Setup, Definitions>>> = OnceLock::new();
-    let mut loaded = LOADED.get_or_init(Default::default).lock().expect("the customers are good");
+    let mut loaded = LOADED.get_or_init(Default::default).lock().expect("no thread panicked while it held the lock");
     let (registry, routes) = loaded.entry(setup).or_insert_with(|| {
-        let parts = load(setup);
-        (parts.registry, parts.routes)
+        let loaded = load(setup);
+        (loaded.registry, loaded.routes)
     });
     Loaded { registry: Arc::clone(registry), routes: Arc::clone(routes), schemas: None, warnings: Vec::new() }
 }
@@ -257,9 +258,9 @@ fn load(setup: Setup) -> Loaded {
     }
     customers += &format!("  - {{id: dora, topic: '{}', enabled: false}}\n", topic("dora"));
     customers += &format!("  - {{id: ella, topic: '{}', events: [shop.v1.PaymentCaptured]}}\n", topic("ella"));
-    let folder = TempDir::new().expect("there is a place for temporary files");
+    let folder = TempDir::new().expect("a temporary folder can be created");
     let mut config = base();
     config.route.customers_file = folder.path().join("customers.yaml");
-    std::fs::write(&config.route.customers_file, customers).expect("it can be written");
-    Loaded::load(&config).expect("descriptor sets and customers are good")
+    std::fs::write(&config.route.customers_file, customers).expect("the file can be written");
+    Loaded::load(&config).expect("the descriptor sets and customers are valid")
 }

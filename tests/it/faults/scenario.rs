@@ -1,4 +1,4 @@
-//! One life: who is there, what is sent, what goes wrong, and what has to come of it.
+//! A scenario: the customers, the replicas, the messages, the faults, and the expected outcome of each message.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,82 +9,85 @@ use serde_json::{Value, json};
 
 use crate::model::{Faults, Incoming};
 
-/// One life, as its seed has it.
+/// A scenario. Its seed determines all of it.
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) seed: u64,
     pub(super) fifo: bool,
     pub(super) setup: Setup,
     pub(super) quarantine: bool,
-    /// A budget that is always full.
+    /// Whether the in-flight budget is so small that it is always full.
     pub(super) small_budget: bool,
     pub(super) visibility_seconds: u32,
     pub(super) faults: Faults,
-    /// When things go wrong.
+    /// The time from the start during which faults happen.
     pub(super) troubled: Duration,
     pub(super) messages: Vec<Planned>,
-    /// What each replica lives through before it may live on.
-    pub(super) replicas: Vec<Vec<Life>>,
-    /// When another consumer takes messages, and for how long.
+    /// The runs of each replica that end early. The last run of a replica follows them and lasts until the end.
+    pub(super) replicas: Vec<Vec<Run>>,
+    /// The times at which another consumer receives messages, and for how long it holds them.
     pub(super) competitors: Vec<(Duration, Duration)>,
 }
 
-/// The customers: how many there are, and whose topics are FIFO topics.
+/// The number of customers, and which of their topics are FIFO topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Setup {
     pub(super) customers: usize,
     pub(super) fifo: [bool; 3],
 }
 
-/// A message that is sent.
+/// A message to send, and its expected outcome.
 #[derive(Debug)]
 pub(super) struct Planned {
+    /// The time from the start at which the message is sent.
     pub(super) at: Duration,
     pub(super) message: Incoming,
     pub(super) expect: Expect,
 }
 
-/// What has to become of it.
+/// The expected outcome of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expect {
-    /// On each of these topics, with this body.
+    /// Published to the topics of these customers, with this body.
     Published {
         customers: Vec<usize>,
         body: String,
     },
     Filtered,
-    /// In quarantine, for this reason.
+    /// Quarantined for this reason.
     Quarantined(&'static str),
 }
 
 /// One run of the service.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Life {
-    pub(super) runs: Duration,
+pub(super) struct Run {
+    /// The time until the run is ended.
+    pub(super) duration: Duration,
     pub(super) end: End,
-    /// Until the next begins.
+    /// The time between the end of this run and the start of the next.
     pub(super) pause: Duration,
 }
 
+/// How a run of the service ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End {
     Crash,
     Stop,
-    /// Told to stop, and killed if it takes longer than this.
+    /// Asked to stop, and killed if stopping takes longer than this.
     Kill(Duration),
 }
 
 pub(super) const CUSTOMERS: [&str; 3] = ["acme", "bolt", "corp"];
 
 impl Setup {
-    /// The topics of the customers, by name.
+    /// Returns the name of a customer's topic.
     pub(super) fn topic(&self, customer: usize) -> String {
         format!("{}{}", CUSTOMERS[customer], if self.fifo[customer] { ".fifo" } else { "" })
     }
 }
 
 impl Scenario {
-    /// The life that a seed has.
+    /// Returns the scenario of a seed.
     pub(super) fn of(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed ^ 0x5e_ed0f_1ffe);
         let random = &mut random;
@@ -93,20 +96,20 @@ impl Scenario {
         let setup = Setup { customers: random.usize(1..=3), fifo: [kind > 0, kind > 1, kind > 1] };
         let troubled = seconds(random, 20..150);
         let quarantine = random.u8(..5) > 0;
-        let replicas = (0..random.usize(1..=2)).map(|_| lives(random)).collect();
+        let replicas = (0..random.usize(1..=2)).map(|_| runs(random)).collect();
         let competitors = match random.u8(..5) {
             0 => (0..random.usize(1..8)).map(|_| (seconds(random, 1..100), seconds(random, 1..40))).collect(),
             _ => Vec::new(),
         };
         let count = random.usize(10..=60);
-        let spread = *random.choice(&[1, 1_000, 30_000]).expect("a choice");
+        let spread = *random.choice(&[1, 1_000, 30_000]).expect("the list is not empty");
         Self {
             seed,
             fifo,
             setup,
             quarantine,
             small_budget: random.u8(..4) == 0,
-            visibility_seconds: *random.choice(&[5, 10, 30, 30, 60]).expect("a choice"),
+            visibility_seconds: *random.choice(&[5, 10, 30, 30, 60]).expect("the list is not empty"),
             faults: Faults::draw(random),
             troubled,
             messages: messages(random, setup, count, fifo, quarantine, spread),
@@ -115,11 +118,11 @@ impl Scenario {
         }
     }
 
-    /// What it is like, for whoever reads of its failure.
+    /// Describes the scenario in one line, for the message of a failure.
     pub(super) fn summary(&self) -> String {
-        let lives: usize = self.replicas.iter().map(Vec::len).sum();
+        let early_ends: usize = self.replicas.iter().map(Vec::len).sum();
         format!(
-            "{} source, {:?}, {} messages, {} replicas, {lives} of their lives end early, quarantine {}, {:?}",
+            "{} source, {:?}, {} messages, {} replicas, {early_ends} runs that end early, quarantine {}, {:?}",
             if self.fifo { "FIFO" } else { "standard" },
             self.setup,
             self.messages.len(),
@@ -134,10 +137,10 @@ fn seconds(random: &mut Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(random.u64(range.start * 1_000..range.end * 1_000))
 }
 
-fn lives(random: &mut Rng) -> Vec<Life> {
-    let count = *random.choice(&[0, 0, 1, 1, 2, 4]).expect("a choice");
-    let life = |random: &mut Rng| Life {
-        runs: seconds(random, 0..40),
+fn runs(random: &mut Rng) -> Vec<Run> {
+    let count = *random.choice(&[0, 0, 1, 1, 2, 4]).expect("the list is not empty");
+    let run = |random: &mut Rng| Run {
+        duration: seconds(random, 0..40),
         end: match random.u8(..3) {
             0 => End::Crash,
             1 => End::Stop,
@@ -145,7 +148,7 @@ fn lives(random: &mut Rng) -> Vec<Life> {
         },
         pause: seconds(random, 0..10),
     };
-    (0..count).map(|_| life(random)).collect()
+    (0..count).map(|_| run(random)).collect()
 }
 
 fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine: bool, spread: u64) -> Vec<Planned> {
@@ -156,10 +159,10 @@ fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine
     for (number, at) in times.into_iter().enumerate() {
         let at = Duration::from_millis(at);
         if number > 0 && random.u8(..25) == 0 {
-            let Planned { message, expect, .. } = random.choice(&messages).expect("a choice");
+            let Planned { message, expect, .. } = random.choice(&messages).expect("the list is not empty");
             let (mut message, expect) = (message.clone(), expect.clone());
-            // The producer sends it again, and SQS does not notice; where that would change the order of a group, in
-            // one of its own.
+            // The producer sends an event again, and SQS does not take it for a duplicate. On a FIFO queue the second
+            // message has its own group, so that it does not change the order of the first one's group.
             message.deduplication_id = fifo.then(|| format!("again-{number}"));
             message.group = fifo.then(|| format!("again-{number}"));
             messages.push(Planned { at, message, expect });
@@ -168,7 +171,7 @@ fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine
         let (mut message, expect) = event(random, setup, number);
         let own_group = !quarantine && matches!(expect, Expect::Quarantined(_));
         if fifo {
-            // What never leaves the queue holds up its group for ever.
+            // A message that never leaves the queue would block its group forever, so it gets its own group.
             let group = if own_group { format!("own-{number}") } else { format!("group-{}", random.usize(..groups)) };
             message.group = Some(group);
             message.deduplication_id = Some(format!("sent-{number}"));
@@ -178,7 +181,7 @@ fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine
     messages
 }
 
-/// The event with this number, and what has to become of it.
+/// Draws the event with this number. Returns its message and its expected outcome.
 fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
     let customer = random.usize(..setup.customers);
     let order = format!("order-{number}");
@@ -191,7 +194,7 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
         }
         1 => of_order(&format!("disabled-{number}"), "dora", &order, Expect::Filtered),
         2 => of_order(&format!("unwanted-{number}"), "ella", &order, Expect::Filtered),
-        3 => of_order(&format!("nobodys-{number}"), "nobody", &order, Expect::Quarantined("no_customer")),
+        3 => of_order(&format!("stranger-{number}"), "stranger", &order, Expect::Quarantined("no_customer")),
         4 => {
             let name = format!("unknown-{number}");
             let sent = message(&name, "shop.v1.GiftCardIssued", b"", &[("event-id", &name)]);
@@ -214,7 +217,7 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
             let expect = Expect::Published { customers: vec![customer], body };
             let (mut sent, expect) = of_order(&name, id, &order, expect);
             if kind % 2 == 0 {
-                // Then the id and the customer are in the payload only.
+                // Leave the event id and the customer to the payload.
                 sent.attributes = attributes(&[("message-type", ORDER)]);
             }
             (sent, expect)
@@ -230,20 +233,20 @@ fn of_order(name: &str, customer: &str, order: &str, expect: Expect) -> (Incomin
     (message(name, ORDER, &payload, &[("event-id", name), ("customer-id", customer)]), expect)
 }
 
-/// A `shop.v1.OrderStatusChanged` as ProtoJSON.
+/// Returns a `shop.v1.OrderStatusChanged` as ProtoJSON.
 fn json_of(name: &str, customer: &str, order: &str) -> String {
     format!("{{\"meta\":{{\"eventId\":\"{name}\",\"tenantId\":\"{customer}\"}},\"orderId\":\"{order}\"}}")
 }
 
-/// A length-delimited field on the wire, shorter than 128 bytes.
+/// Encodes a length-delimited field whose value is shorter than 128 bytes.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(value.len()).expect("it is short");
+    let length = u8::try_from(value.len()).expect("the value is shorter than 128 bytes");
     [&[number << 3 | 2, length], value].concat()
 }
 
 fn message(name: &str, message_type: &str, payload: &[u8], more: &[(&str, &str)]) -> Incoming {
     let attributes = attributes(&[&[("message-type", message_type)], more].concat());
-    // SQS takes no empty body.
+    // SQS refuses an empty body.
     let payload = if payload.is_empty() { b"\x0a\x00" } else { payload };
     Incoming { body: BASE64_STANDARD.encode(payload), attributes, name: name.to_owned(), ..Incoming::default() }
 }

@@ -1,38 +1,42 @@
-//! A call from its arrival to its answer.
+//! Serves one call, from its arrival to its answer.
 
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::fate::{Fate, Lot};
+use super::fate::{Ending, Fate};
 use super::log::What;
 use super::sqs;
 use super::wire::{Answer, Call, Input};
 use super::world::World;
 
-/// What a connection gets.
+/// The result of a call, as its connection sees it.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Answer(Answer, News),
+    Answer(Answer, PendingFacts),
     Reset,
 }
 
-/// Who makes a call, and how many entries the log had when it was made.
+/// The origin of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller {
+    /// The run of the service that makes the call.
     pub(super) instance: u32,
-    pub(super) asked: usize,
+    /// The number of log entries at the time of the call.
+    pub(super) log_length: usize,
 }
 
-/// What an answer tells; if it is dropped on the way, nobody knows.
+/// The facts that the caller learns from an answer. They are logged when the answer arrives. If the answer is lost, each
+/// of them is logged as a fault instead.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct PendingFacts {
     world: World,
     instance: u32,
     facts: Vec<What>,
 }
 
-impl News {
-    pub(super) fn arrived(mut self) {
+impl PendingFacts {
+    /// Logs the facts, because the answer has arrived.
+    pub(super) fn confirm(mut self) {
         let mut state = self.world.lock();
         for fact in std::mem::take(&mut self.facts) {
             state.note(Some(self.instance), fact);
@@ -40,7 +44,7 @@ impl News {
     }
 }
 
-impl Drop for News {
+impl Drop for PendingFacts {
     fn drop(&mut self) {
         if self.facts.is_empty() {
             return;
@@ -50,30 +54,30 @@ impl Drop for News {
             match fact {
                 What::Handed { event, .. } => state.fault(&event, "received, but the answer was lost"),
                 What::Confirmed { event, .. } => state.onward_fault(&event, "published, but the answer was lost"),
-                other => panic!("not a fact of an answer: {other:?}"),
+                other => panic!("an answer does not carry this fact: {other:?}"),
             }
         }
     }
 }
 
-/// Serves one call.
+/// Serves one call of this run of the service, and sends the result to `reply`.
 pub(super) async fn serve(world: World, instance: u32, call: Call, mut reply: oneshot::Sender<Reply>) {
-    let caller = Caller { instance, asked: world.lock().log.len() };
-    let Fate { before, lot, after } = world.lock().fate(&call);
+    let caller = Caller { instance, log_length: world.lock().log.len() };
+    let Fate { before, ending, after } = world.lock().draw_fate(&call);
     sleep(before).await;
-    match lot {
-        Lot::Error(answer) => {
+    match ending {
+        Ending::Error(answer) => {
             sleep(after).await;
-            let news = News { world, instance, facts: Vec::new() };
-            let _gone = reply.send(Reply::Answer(answer, news));
+            let facts = PendingFacts { world, instance, facts: Vec::new() };
+            let _gone = reply.send(Reply::Answer(answer, facts));
             return;
         }
-        Lot::LostRequest => return,
-        Lot::ResetBefore => {
+        Ending::LostRequest => return,
+        Ending::ResetBefore => {
             let _gone = reply.send(Reply::Reset);
             return;
         }
-        Lot::Answered | Lot::LostAnswer | Lot::ResetAfter => {}
+        Ending::Answered | Ending::LostAnswer | Ending::ResetAfter => {}
     }
     let (answer, facts) = match &call.input {
         Input::Sqs(input) if call.operation == "ReceiveMessage" => sqs::receive(&world, input, &mut reply).await,
@@ -82,7 +86,7 @@ pub(super) async fn serve(world: World, instance: u32, call: Call, mut reply: on
     };
     world.changed().notify_waiters();
     if after.as_millis() > 100 {
-        // The visibility of what was received is running.
+        // The visibility timeouts of the received messages run while the answer is on its way.
         let mut state = world.lock();
         for what in &facts {
             if let What::Handed { event, .. } = what {
@@ -90,15 +94,15 @@ pub(super) async fn serve(world: World, instance: u32, call: Call, mut reply: on
             }
         }
     }
-    let news = News { world, instance, facts };
+    let facts = PendingFacts { world, instance, facts };
     sleep(after).await;
-    match lot {
-        Lot::LostAnswer => {}
-        Lot::ResetAfter => {
+    match ending {
+        Ending::LostAnswer => {}
+        Ending::ResetAfter => {
             let _gone = reply.send(Reply::Reset);
         }
         _ => {
-            let _gone = reply.send(Reply::Answer(answer, news));
+            let _gone = reply.send(Reply::Answer(answer, facts));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What stands in the place of a connection.
+//! The HTTP client that passes calls to a world instead of sending them over a connection.
 
 use aws_config::SdkConfig;
 use std::future::pending;
@@ -24,13 +24,13 @@ use super::calls::{self, Reply};
 use super::wire::Call;
 use super::world::World;
 
-/// Clients as the service makes them from its default configuration, without signatures.
+/// Returns the clients that the service would build from its default configuration, except that they do not sign.
 pub(super) fn clients(world: &World, instance: u32) -> Clients {
     let settings = config::Aws::default();
     let attempt = Duration::from_millis(settings.attempt_timeout_ms);
     let timeout = TimeoutConfig::builder().operation_attempt_timeout(attempt).build();
     let connection = Connection { world: world.clone(), instance };
-    // The SDK's budget of retries would otherwise be one for the whole process.
+    // Without partitions of its own, each world would share the SDK's retry budget with the whole process.
     let (sqs, sns) = (RetryPartition::custom("sqs").build(), RetryPartition::custom("sns").build());
     let sqs = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -60,7 +60,7 @@ pub(super) fn clients(world: &World, instance: u32) -> Clients {
     }
 }
 
-/// The way of one run of the service into the world.
+/// The connection between one run of the service and the world.
 #[derive(Debug, Clone)]
 struct Connection {
     world: World,
@@ -86,12 +86,12 @@ impl Connection {
             return pending().await;
         }
         let (reply, answered) = oneshot::channel();
-        // It goes on whatever becomes of this future.
+        // The call takes effect even if this future is dropped.
         tokio::spawn(calls::serve(self.world.clone(), self.instance, call, reply));
         match answered.await {
             Ok(_) if self.world.is_crashed(self.instance) => pending().await,
-            Ok(Reply::Answer(answer, news)) => {
-                news.arrived();
+            Ok(Reply::Answer(answer, facts)) => {
+                facts.confirm();
                 let request = self.world.lock().next_request();
                 Ok(answer.into_response(request))
             }

@@ -1,4 +1,4 @@
-//! What becomes of a call, as chance has it.
+//! Draws the faults of a call.
 
 use std::time::Duration;
 
@@ -8,36 +8,42 @@ use super::log::{REFUSED, What};
 use super::wire::{Answer, Call, Input};
 use super::world::State;
 
-/// What becomes of a call.
+/// How a call proceeds.
 #[derive(Debug)]
 pub(super) struct Fate {
-    /// From the client to the effect.
+    /// The time from the client's request to its effect.
     pub(super) before: Duration,
-    pub(super) lot: Lot,
-    /// From the effect to the client.
+    pub(super) ending: Ending,
+    /// The time from the effect to the client's answer.
     pub(super) after: Duration,
 }
 
+/// How a call ends.
 #[derive(Debug)]
-pub(super) enum Lot {
+pub(super) enum Ending {
+    /// The call takes effect and is answered.
     Answered,
-    /// Answered so, and nothing happens.
+    /// The call is answered with this error and has no effect.
     Error(Answer),
+    /// The call has no effect and is never answered.
     LostRequest,
+    /// The call takes effect and is never answered.
     LostAnswer,
+    /// The connection is reset before the call takes effect.
     ResetBefore,
+    /// The connection is reset after the call has taken effect.
     ResetAfter,
 }
 
 impl State {
-    /// Draws what becomes of a call, and notes whom it concerns.
-    pub(super) fn fate(&mut self, call: &Call) -> Fate {
-        let (lot, cause) = self.lot(call);
+    /// Draws how a call proceeds, and logs a fault for each event that the call concerns.
+    pub(super) fn draw_fate(&mut self, call: &Call) -> Fate {
+        let (ending, cause) = self.draw_ending(call);
         let mut latency = || Duration::from_millis(self.random.u64(1..15));
         let (mut before, mut after) = (latency(), latency());
         let mut cause = cause;
         if self.happens(|faults| faults.slow) {
-            // One in four outlasts every timeout.
+            // One slow call in four can outlast every timeout.
             let most = if self.random.u8(..4) == 0 { 45_000 } else { 6_000 };
             let slow = Duration::from_millis(self.random.u64(500..most));
             *if self.random.bool() { &mut before } else { &mut after } += slow;
@@ -49,10 +55,11 @@ impl State {
                 self.note(None, What::Fault { event, cause, onward });
             }
         }
-        Fate { before, lot, after }
+        Fate { before, ending, after }
     }
 
-    fn lot(&mut self, call: &Call) -> (Lot, Option<&'static str>) {
+    /// Draws how a call ends. Also returns the cause if that is a fault.
+    fn draw_ending(&mut self, call: &Call) -> (Ending, Option<&'static str>) {
         let sqs = call.is_sqs();
         let error = if sqs { Answer::sqs_error } else { Answer::sns_error };
         if self.happens(|faults| faults.throttled) || self.is_over_quota(call) {
@@ -67,8 +74,8 @@ impl State {
                     &[(429, "Throttled"), (400, "Throttling"), (400, "ThrottlingException"), (400, "KMSThrottling")]
                 }
             };
-            let (status, code) = *self.random.choice(known).expect("a choice");
-            return (Lot::Error(error(status, code, "Rate exceeded")), Some("its call was throttled"));
+            let (status, code) = *self.random.choice(known).expect("the list is not empty");
+            return (Ending::Error(error(status, code, "Rate exceeded")), Some("its call was throttled"));
         }
         if self.happens(|faults| faults.broken) {
             let answer = match self.random.u8(..4) {
@@ -77,45 +84,45 @@ impl State {
                 2 => Answer::gateway(502),
                 _ => Answer::gateway(504),
             };
-            return (Lot::Error(answer), Some("its call failed with a 5xx"));
+            return (Ending::Error(answer), Some("its call failed with a 5xx"));
         }
         if self.happens(|faults| faults.refused) {
             return match self.random.u8(..3) {
-                0 => (Lot::Error(error(403, "AccessDenied", "Not now")), Some("its call was denied")),
-                1 => (Lot::Error(error(403, "ExpiredToken", "Too old")), Some("its call was denied")),
-                _ if sqs => (Lot::Error(error(403, "InvalidSecurity", "No")), Some("its call was denied")),
-                _ => (Lot::Error(error(400, "InvalidParameter", "Invalid parameter: ?")), Some(REFUSED)),
+                0 => (Ending::Error(error(403, "AccessDenied", "Not now")), Some("its call was denied")),
+                1 => (Ending::Error(error(403, "ExpiredToken", "Too old")), Some("its call was denied")),
+                _ if sqs => (Ending::Error(error(403, "InvalidSecurity", "No")), Some("its call was denied")),
+                _ => (Ending::Error(error(400, "InvalidParameter", "Invalid parameter: ?")), Some(REFUSED)),
             };
         }
         if self.happens(|faults| faults.lost_request) {
-            return (Lot::LostRequest, Some("its call was lost on the way there"));
+            return (Ending::LostRequest, Some("its call was lost before the effect"));
         }
         if self.happens(|faults| faults.lost_answer) {
-            return (Lot::LostAnswer, Some("its call is never answered"));
+            return (Ending::LostAnswer, Some("its call is never answered"));
         }
         if self.happens(|faults| faults.reset_before) {
-            return (Lot::ResetBefore, Some("the connection was reset before the effect"));
+            return (Ending::ResetBefore, Some("the connection was reset before the effect"));
         }
         if self.happens(|faults| faults.reset_after) {
-            return (Lot::ResetAfter, Some("the connection was reset after the effect"));
+            return (Ending::ResetAfter, Some("the connection was reset after the effect"));
         }
-        (Lot::Answered, None)
+        (Ending::Answered, None)
     }
 
-    /// SNS counts messages, not calls.
+    /// Whether a call exceeds the publish quota. SNS counts messages, not calls.
     fn is_over_quota(&mut self, call: &Call) -> bool {
         let (Some(rate), Input::Sns(form)) = (self.faults.quota, &call.input) else { return false };
         let now = tokio::time::Instant::now();
         let (left, counted) = self.quota;
-        // Ten are always let through in the end, because a batch is never split by the service.
+        // Let the balance reach ten even if the rate is lower: the service never splits a batch of ten entries.
         let left = (left + (now - counted).as_secs_f64() * rate).min(rate.max(10.0));
-        let asked = form.list("PublishBatchRequestEntries.member").len() as f64;
-        let over = asked > left;
-        self.quota = (if over { left } else { left - asked }, now);
+        let requested = form.list("PublishBatchRequestEntries.member").len() as f64;
+        let over = requested > left;
+        self.quota = (if over { left } else { left - requested }, now);
         over
     }
 
-    /// The events that a call is about, as far as it says so.
+    /// Returns the events that a call concerns, as far as its entries name them.
     fn events_of(&mut self, call: &Call) -> Vec<String> {
         match &call.input {
             Input::Sns(form) => {

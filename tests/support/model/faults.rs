@@ -1,39 +1,39 @@
-//! What may go wrong, and how often.
+//! The faults of the model, and how often they happen.
 
 use fastrand::Rng;
 
-/// The probability of each fault. Those of a call are drawn for each call, those of an entry for each entry.
+/// The probability of each fault, per call or, for faults of an entry, per entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Faults {
-    /// The call is throttled, under one of the known names.
+    /// The call is throttled with one of the known error codes.
     pub(crate) throttled: f64,
     /// The call is answered with a 5xx.
     pub(crate) broken: f64,
-    /// The call is answered with a 4xx that has nothing to do with it.
+    /// The call is answered with a 4xx error that its content does not explain.
     pub(crate) refused: f64,
-    /// The call is never answered and nothing happens.
+    /// The call has no effect and is never answered.
     pub(crate) lost_request: f64,
-    /// It happens, but the call is never answered.
+    /// The call takes effect but is never answered.
     pub(crate) lost_answer: f64,
-    /// The connection ends before it happens.
+    /// The connection is reset before the call takes effect.
     pub(crate) reset_before: f64,
-    /// The connection ends after it has happened.
+    /// The connection is reset after the call has taken effect.
     pub(crate) reset_after: f64,
-    /// The call takes seconds, some of them more than any timeout.
+    /// The call takes seconds, sometimes longer than any timeout.
     pub(crate) slow: f64,
-    /// An entry of a publish fails and did not happen.
+    /// An entry of a publish fails and has no effect.
     pub(crate) publish_fails: f64,
-    /// An entry of a publish is reported as failed and has happened.
+    /// An entry of a publish takes effect but is reported as failed.
     pub(crate) publish_fails_late: f64,
-    /// An entry of a publish is refused for what it is.
+    /// An entry of a publish is refused as invalid.
     pub(crate) publish_refused: f64,
-    /// An entry of a send to a queue fails and did not happen.
+    /// An entry of a send to a queue fails and has no effect.
     pub(crate) send_fails: f64,
-    /// A delete fails and did not happen.
+    /// A delete fails and has no effect.
     pub(crate) delete_fails: f64,
-    /// A delete is reported as failed and has happened.
+    /// A delete takes effect but is reported as failed.
     pub(crate) delete_fails_late: f64,
-    /// A change of visibility fails and did not happen.
+    /// A visibility change fails and has no effect.
     pub(crate) visibility_fails: f64,
     /// A standard queue hands out a message that is in flight.
     pub(crate) twice: f64,
@@ -41,30 +41,30 @@ pub(crate) struct Faults {
     pub(crate) ghost: f64,
     /// A message becomes visible a while after it was sent.
     pub(crate) late: f64,
-    /// A message becomes visible before its timeout is over.
+    /// A message becomes visible before its visibility timeout ends.
     pub(crate) lapses_early: f64,
-    /// Messages that SNS takes a second.
+    /// The number of messages per second that SNS accepts, or `None` for no limit.
     pub(crate) quota: Option<f64>,
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// Returns probabilities of zero and no quota.
     pub(crate) fn none() -> Self {
         Self::default()
     }
 
-    /// A mix in which each fault is absent, rare or common, and one may rule the day.
+    /// Draws a mix in which each fault is absent, rare or common. Sometimes one fault dominates.
     pub(crate) fn draw(random: &mut Rng) -> Self {
         let mut faults = Self::default();
         if random.u8(..20) == 0 {
             return faults;
         }
         for fault in faults.probabilities() {
-            *fault = *random.choice(&[0.0, 0.0, 0.005, 0.02, 0.06]).expect("a choice");
+            *fault = *random.choice(&[0.0, 0.0, 0.005, 0.02, 0.06]).expect("the list is not empty");
         }
         if random.u8(..3) == 0 {
-            let [ruling, heavy] = [random.usize(..19), 20 + random.usize(..30)];
-            *faults.probabilities()[ruling] = heavy as f64 / 100.0;
+            let [dominant, percent] = [random.usize(..19), 20 + random.usize(..30)];
+            *faults.probabilities()[dominant] = percent as f64 / 100.0;
         }
         if random.u8(..6) == 0 {
             faults.quota = Some(f64::from(random.u8(1..=10)));

@@ -1,18 +1,19 @@
-//! What has happened, in order.
+//! The log of a world: everything that has happened in it, in order.
 
 use std::fmt;
 use std::time::Duration;
 
-/// One thing that has happened.
+/// One entry of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    /// Since the world began.
+    /// The time since the world began.
     pub(crate) at: Duration,
-    /// The run of the service that it happened to, if it did to one.
+    /// The run of the service that the entry concerns, if any.
     pub(crate) instance: Option<u32>,
     pub(crate) what: What,
 }
 
+/// The content of a log entry.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum What {
     /// A message was sent to a queue.
@@ -20,31 +21,31 @@ pub(crate) enum What {
         event: String,
         message: String,
     },
-    /// A message reached whoever had asked for messages.
+    /// A received message reached the service.
     Handed {
         event: String,
         message: String,
         bytes: usize,
     },
-    /// A topic has taken an event.
+    /// A topic has accepted an event.
     Published {
         event: String,
         number: u64,
-        /// How many entries the log had when the call was made.
-        asked: usize,
+        /// The number of log entries at the time of the call.
+        log_length: usize,
         topic: String,
         group: Option<String>,
         body: String,
-        /// The topic takes it for one that it has already.
+        /// Whether the topic discards the event as a duplicate.
         suppressed: bool,
     },
-    /// The confirmation of a publish reached whoever had published.
+    /// The confirmation of a publish reached the service.
     Confirmed {
         event: String,
         number: u64,
         topic: String,
     },
-    /// A message is gone from its queue.
+    /// A message was deleted from its queue.
     Deleted {
         event: String,
         message: String,
@@ -54,14 +55,14 @@ pub(crate) enum What {
         event: String,
         seconds: u64,
     },
-    /// A message is in quarantine. The id is that of the original.
+    /// A message was quarantined. `message` is the id of the original.
     Quarantined {
         event: String,
         message: String,
         reason: String,
     },
-    /// Something went wrong that concerns this event; `onward` if it went wrong on its way to a topic, to quarantine or
-    /// out of the queue, and not while the service got it and kept it.
+    /// A fault affected this event. `onward` tells a fault of a publish, a quarantine or a delete from a fault of
+    /// receiving the message or keeping it hidden.
     Fault {
         event: String,
         cause: &'static str,
@@ -76,11 +77,11 @@ pub(crate) enum What {
     Healed,
 }
 
-/// The fault after which an event may end up in quarantine although nothing is wrong with it.
+/// The cause of the fault that can send a good event to quarantine.
 pub(crate) const REFUSED: &str = "SNS refused it";
 
 impl Entry {
-    /// The event that it is about.
+    /// Returns the event that the entry concerns, if any.
     pub(crate) fn event(&self) -> Option<&str> {
         match &self.what {
             What::Sent { event, .. }
@@ -104,7 +105,7 @@ impl fmt::Display for Entry {
             What::Sent { event, message } => write!(f, "{event}: sent as {message}"),
             What::Handed { event, message, .. } => write!(f, "{event}: received, {message}"),
             What::Published { event, number, topic, suppressed, .. } => {
-                let suppressed = if *suppressed { ", which knows it" } else { "" };
+                let suppressed = if *suppressed { ", which discards it as a duplicate" } else { "" };
                 write!(f, "{event}: published ({number}) to {topic}{suppressed}")
             }
             What::Confirmed { event, number, topic } => write!(f, "{event}: confirmed ({number}) by {topic}"),
@@ -113,9 +114,9 @@ impl fmt::Display for Entry {
             What::Quarantined { event, reason, .. } => write!(f, "{event}: in quarantine as {reason}"),
             What::Fault { event, cause, .. } => write!(f, "{event}: FAULT {cause}"),
             What::Started => f.write_str("service started"),
-            What::Stopping => f.write_str("service stops"),
+            What::Stopping => f.write_str("service is stopping"),
             What::Crashed => f.write_str("service CRASHED"),
-            What::Stopped { given_back } => write!(f, "service stopped, {given_back} given back"),
+            What::Stopped { given_back } => write!(f, "service stopped, {given_back} messages returned to the queue"),
             What::Healed => f.write_str("no more faults"),
         }
     }

@@ -1,4 +1,4 @@
-//! One queue: what is in it, who may have it, and for how long. No I/O and no faults of its own.
+//! One queue: its messages, their visibility and their receipt handles. It does no I/O and adds no faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// FIFO queues and topics know a deduplication id for this long.
+/// The time for which FIFO queues and topics remember a deduplication id.
 pub(super) const DEDUPLICATION: Duration = Duration::from_secs(300);
 
 /// A queue.
@@ -14,15 +14,16 @@ pub(super) const DEDUPLICATION: Duration = Duration::from_secs(300);
 pub(super) struct Queue {
     pub(super) name: String,
     pub(super) fifo: bool,
+    /// Whether the body serves as the deduplication id if a message has none.
     pub(super) by_content: bool,
-    /// Visibility timeout of a receive that names none.
+    /// The visibility timeout of a receive that names none.
     pub(super) visibility: Duration,
     messages: BTreeMap<u64, Stored>,
     next: u64,
     known: BTreeMap<String, (Instant, String)>,
 }
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Incoming {
     pub(crate) body: String,
@@ -30,7 +31,7 @@ pub(crate) struct Incoming {
     pub(crate) attributes: Value,
     pub(crate) group: Option<String>,
     pub(crate) deduplication_id: Option<String>,
-    /// What the log calls it.
+    /// The name of the message in the log.
     pub(crate) name: String,
 }
 
@@ -46,13 +47,13 @@ pub(super) struct Stored {
     pub(super) sent: Instant,
     pub(super) first_received: Option<Instant>,
     pub(super) receives: u32,
-    /// Nobody gets it before.
+    /// The moment from which a receive can return the message.
     pub(super) visible_at: Instant,
-    /// It was deleted; if it is still here, it is handed out once more all the same.
+    /// Whether the message was deleted and is handed out once more nevertheless.
     pub(super) ghost: bool,
 }
 
-/// What a receipt handle stands for.
+/// The state of a receipt handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handle {
     /// The latest receive of a message that is hidden.
@@ -63,7 +64,7 @@ pub(super) enum Handle {
     Stale(u64),
     /// The message is gone.
     Gone,
-    /// Nothing that this queue has ever handed out.
+    /// This queue has never handed out the handle.
     Malformed,
 }
 
@@ -80,7 +81,8 @@ impl Queue {
         }
     }
 
-    /// Takes a message, visible from `visible_at`. Returns its id, and whether it was taken for one that is known.
+    /// Accepts a message that becomes visible at `visible_at`. Returns its id and whether it is a duplicate, in which
+    /// case the id is that of the earlier message.
     pub(super) fn send(&mut self, message: Incoming, now: Instant, visible_at: Instant) -> (String, bool) {
         let known_as = match (self.fifo, &message.deduplication_id) {
             (false, _) => None,
@@ -115,7 +117,7 @@ impl Queue {
         (id, false)
     }
 
-    /// The messages that a receive may return now, in order.
+    /// Returns the numbers of the messages that a receive can return now, in order.
     pub(super) fn receivable(&self, now: Instant) -> Vec<u64> {
         let hidden = |message: &&Stored| message.visible_at > now;
         let blocked: BTreeSet<&str> = match self.fifo {
@@ -128,16 +130,16 @@ impl Queue {
         self.messages.iter().filter(|(_, message)| free(message)).map(|(number, _)| *number).collect()
     }
 
-    /// Hides a message until `visible_at` and returns it with the handle of this receive. Earlier handles go stale.
+    /// Hides a message until `visible_at`. Returns it with a new receipt handle; earlier handles become stale.
     pub(super) fn receive(&mut self, number: u64, now: Instant, visible_at: Instant) -> (String, Stored) {
-        let message = self.messages.get_mut(&number).expect("it was just found");
+        let message = self.messages.get_mut(&number).expect("the message is in the queue");
         message.receives += 1;
         message.first_received.get_or_insert(now);
         message.visible_at = visible_at;
         (format!("{}/{number}/{}", self.name, message.receives), message.clone())
     }
 
-    /// What a handle stands for now.
+    /// Returns the current state of a receipt handle.
     pub(super) fn find(&self, handle: &str, now: Instant) -> Handle {
         let mut parts = handle.rsplitn(3, '/');
         let mut part = || parts.next().unwrap_or_default();
@@ -158,10 +160,10 @@ impl Queue {
     }
 
     pub(super) fn get_mut(&mut self, number: u64) -> &mut Stored {
-        self.messages.get_mut(&number).expect("it was just found")
+        self.messages.get_mut(&number).expect("the message is in the queue")
     }
 
-    /// The name of the message that a handle once stood for.
+    /// Returns the name of the message that a receipt handle belongs to, if the message still exists.
     pub(super) fn name_of(&self, handle: &str) -> Option<&str> {
         let number = handle.rsplit('/').nth(1)?.parse().ok()?;
         self.messages.get(&number).map(|message| message.name.as_str())
@@ -171,18 +173,18 @@ impl Queue {
         self.messages.remove(&number);
     }
 
-    /// All messages, hidden ones included, in order.
+    /// Returns all messages, including hidden ones, in order.
     pub(super) fn messages(&self) -> impl Iterator<Item = &Stored> {
         self.messages.values()
     }
 
-    /// Messages that were handed out and are hidden.
+    /// Returns the numbers of the messages in flight: received and hidden.
     pub(super) fn in_flight(&self, now: Instant) -> Vec<u64> {
         let in_flight = |message: &Stored| message.receives > 0 && message.visible_at > now;
         self.messages.iter().filter(|(_, message)| in_flight(message)).map(|(number, _)| *number).collect()
     }
 
-    /// When a message that is hidden now becomes visible.
+    /// Returns the next moment at which a hidden message becomes visible.
     pub(super) fn next_visible(&self, now: Instant) -> Option<Instant> {
         self.messages.values().map(|message| message.visible_at).filter(|at| *at > now).min()
     }

@@ -1,4 +1,4 @@
-//! The operations of SNS.
+//! The SNS operations of the model.
 
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::world::{State, queue_arn, topic_arn};
 
 const MAX_BYTES: usize = 256 * 1024;
 
-/// The event that an entry publishes.
+/// Returns the id of the event that an entry publishes.
 pub(super) fn event_of(entry: &Form) -> String {
     attribute(entry, "event-id").unwrap_or_else(|| "an event".to_owned())
 }
@@ -24,7 +24,7 @@ fn attribute(entry: &Form, name: &str) -> Option<String> {
 }
 
 impl State {
-    /// Every operation: the answer, and what it tells.
+    /// Runs an operation. Returns the answer and the facts that it carries.
     pub(super) fn sns(&mut self, caller: Caller, operation: &str, form: &Form) -> (Answer, Vec<What>) {
         let arn = form.text("TopicArn").to_owned();
         let mut facts = Vec::new();
@@ -38,12 +38,14 @@ impl State {
             "Subscribe" => self.subscribe(&arn, form.text("Endpoint")),
             "Publish" => match self.publish(caller, &arn, form, &mut facts) {
                 Ok(id) => Answer::sns(operation, &format!("<MessageId>{id}</MessageId>")),
-                Err(failed) => Answer::sns_error(if failed.sender_fault { 400 } else { 500 }, failed.code, "it failed"),
+                Err(failed) => {
+                    Answer::sns_error(if failed.sender_fault { 400 } else { 500 }, failed.code, "the publish failed")
+                }
             },
             "PublishBatch" => self.publish_batch(caller, &arn, form, &mut facts),
             other => Answer::sns_error(400, "InvalidAction", other),
         };
-        debug_assert!(!answer.is_error() || facts.is_empty(), "an error confirms nothing");
+        debug_assert!(!answer.is_error() || facts.is_empty(), "an error answer carries no facts");
         (answer, facts)
     }
 
@@ -62,7 +64,7 @@ impl State {
         let Some(url) = found.map(|(url, _)| url.clone()) else {
             return Answer::sns_error(400, "InvalidParameter", "no such queue");
         };
-        self.topics.get_mut(arn).expect("it was just found").queues.push(url);
+        self.topics.get_mut(arn).expect("the topic exists").queues.push(url);
         Answer::sns("Subscribe", &format!("<SubscriptionArn>{arn}:1</SubscriptionArn>"))
     }
 
@@ -70,7 +72,7 @@ impl State {
         let entries = form.list("PublishBatchRequestEntries.member");
         let bytes = entries.iter().map(size).sum();
         if let Some(code) = batch_error(entries.iter().map(|entry| entry.text("Id")), bytes, MAX_BYTES) {
-            return Answer::sns_error(400, code, "the batch as a whole");
+            return Answer::sns_error(400, code, "the whole batch is refused");
         }
         let mut results = Vec::with_capacity(entries.len());
         for entry in &entries {
@@ -96,24 +98,24 @@ impl State {
             return Err(invalid);
         }
         if self.happens(|faults| faults.publish_fails) {
-            self.onward_fault(&event, "SNS did not take it");
-            return Err(self.passing_failure());
+            self.onward_fault(&event, "SNS did not accept it");
+            return Err(self.transient_publish_failure());
         }
         let content = format!("content {}", entry.text("Message"));
         let number = self.deliver(caller, arn, entry, &event, deduplication_id.unwrap_or(&content));
         if self.happens(|faults| faults.publish_fails_late) {
-            self.onward_fault(&event, "published, and reported as failed");
-            return Err(self.passing_failure());
+            self.onward_fault(&event, "published, but reported as failed");
+            return Err(self.transient_publish_failure());
         }
         facts.push(What::Confirmed { event, number, topic: arn.to_owned() });
         Ok(format!("sns-{number}"))
     }
 
-    /// Takes an event, and hands it on. Returns the number of this publish.
+    /// Accepts an event and delivers it to the subscribed queues. Returns the number of this publish.
     fn deliver(&mut self, caller: Caller, arn: &str, entry: &Form, event: &str, deduplication_id: &str) -> u64 {
         self.published += 1;
         let (number, now) = (self.published, Instant::now());
-        let topic = self.topics.get_mut(arn).expect("it was just found");
+        let topic = self.topics.get_mut(arn).expect("the topic exists");
         let suppressed = topic.take(Some(deduplication_id), &number.to_string(), now).is_some();
         let (fifo, queues) = (topic.fifo, if suppressed { Vec::new() } else { topic.queues.clone() });
         let (body, group) = (entry.text("Message").to_owned(), entry.get("MessageGroupId").map(str::to_owned));
@@ -130,7 +132,7 @@ impl State {
         let what = What::Published {
             event: event.to_owned(),
             number,
-            asked: caller.asked,
+            log_length: caller.log_length,
             topic: arn.to_owned(),
             group,
             body,
@@ -140,8 +142,8 @@ impl State {
         number
     }
 
-    /// A failure of an entry that passes, under whatever name.
-    fn passing_failure(&mut self) -> Failed {
+    /// Draws a transient failure of an entry: one of the known error codes or an unknown one.
+    fn transient_publish_failure(&mut self) -> Failed {
         let known = [
             ("InternalError", false),
             ("InternalFailure", false),
@@ -151,12 +153,12 @@ impl State {
             ("ThrottlingException", true),
             ("KMSThrottling", true),
         ];
-        let (code, sender_fault) = self.random.choice(known).expect("a choice");
+        let (code, sender_fault) = self.random.choice(known).expect("the list is not empty");
         Failed { code, sender_fault }
     }
 }
 
-/// The attributes of an entry as SQS has them.
+/// Converts the attributes of an entry to the JSON that SQS uses.
 fn attributes(entry: &Form) -> Value {
     let attribute = |attribute: &Form| {
         let mut value = json!({"DataType": attribute.text("Value.DataType")});
@@ -171,7 +173,7 @@ fn attributes(entry: &Form) -> Value {
     Value::Object(attributes.iter().map(attribute).collect::<Map<_, _>>())
 }
 
-/// Size of an entry as SNS counts it, Binary attributes as base64.
+/// Returns the size of an entry in bytes as SNS counts it, with Binary attributes as base64.
 fn size(entry: &Form) -> usize {
     let attributes = entry.list("MessageAttributes.entry");
     let attributes = attributes.iter().map(|attribute| {

@@ -1,4 +1,4 @@
-//! The operations of SQS.
+//! The SQS operations of the model.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ use super::world::{State, World, queue_arn, queue_url};
 const MAX_BYTES: usize = 1024 * 1024;
 
 impl State {
-    /// Every operation but ReceiveMessage: the answer, and what it tells.
+    /// Runs any operation except ReceiveMessage. Returns the answer and the facts that it carries.
     pub(super) fn sqs(&mut self, instance: u32, operation: &str, input: &Value) -> (Answer, Vec<What>) {
         let text = |name: &str| input[name].as_str().unwrap_or_default();
         if operation == "CreateQueue" {
@@ -69,7 +69,7 @@ impl State {
         let ids = entries.iter().map(|entry| entry["Id"].as_str().unwrap_or_default());
         let bytes = entries.iter().map(|entry| size(&entry["MessageBody"], &entry["MessageAttributes"])).sum();
         if let Some(code) = batch_error(ids.clone(), bytes, MAX_BYTES) {
-            return Answer::sqs_error(400, code, "the batch as a whole");
+            return Answer::sqs_error(400, code, "the whole batch is refused");
         }
         let ids: Vec<String> = ids.map(str::to_owned).collect();
         let mut results = Vec::with_capacity(entries.len());
@@ -105,8 +105,8 @@ impl State {
         let noted = quarantined(entry);
         let name = noted.as_ref().map_or_else(|| "a message".to_owned(), |(message, _)| self.name_of(message));
         if self.happens(|faults| faults.send_fails) {
-            self.onward_fault(&name, "SQS did not take it");
-            return Err(self.passing());
+            self.onward_fault(&name, "SQS did not accept it");
+            return Err(self.transient_failure());
         }
         let attributes = entry["MessageAttributes"].clone();
         let (id, known) =
@@ -117,7 +117,7 @@ impl State {
         Ok(json!({"MessageId": id, "MD5OfMessageBody": ""}))
     }
 
-    /// As [`State::send`], but what arrives is the service's own, and no event.
+    /// Sends like [`State::send`], but for a message of the service: it is never late and not logged as sent.
     fn queue_send(&mut self, url: &str, message: Incoming) -> (String, bool) {
         let now = Instant::now();
         self.queue(url).send(message, now, now)
@@ -131,14 +131,14 @@ impl State {
             Handle::Lapsed(_) | Handle::Stale(_) if fifo => {
                 return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
             }
-            // "The request succeeds, but the message will not be deleted", API reference, DeleteMessage.
+            // API reference, DeleteMessage: "the request succeeds, but the message will not be deleted".
             Handle::Lapsed(_) | Handle::Stale(_) | Handle::Gone => return Ok(json!({})),
             Handle::Malformed => return Err(Failed { code: "ReceiptHandleIsInvalid", sender_fault: true }),
         };
         let Stored { id, name, ghost, .. } = self.queue(url).get(number).clone();
         if self.happens(|faults| faults.delete_fails) {
             self.onward_fault(&name, "not deleted");
-            return Err(self.passing());
+            return Err(self.transient_failure());
         }
         self.note(Some(instance), What::Deleted { event: name.clone(), message: id });
         if !fifo && !ghost && self.happens(|faults| faults.ghost) {
@@ -150,8 +150,8 @@ impl State {
             self.queue(url).remove(number);
         }
         if self.happens(|faults| faults.delete_fails_late) {
-            self.onward_fault(&name, "deleted, and reported as failed");
-            return Err(self.passing());
+            self.onward_fault(&name, "deleted, but reported as failed");
+            return Err(self.transient_failure());
         }
         Ok(json!({}))
     }
@@ -162,33 +162,33 @@ impl State {
             let codes = ["InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"];
             let code = match self.queue(url).find(handle, now) {
                 Handle::Malformed => "ReceiptHandleIsInvalid",
-                _ => self.random.choice(codes).expect("a choice"),
+                _ => self.random.choice(codes).expect("the list is not empty"),
             };
             return Err(Failed { code, sender_fault: true });
         };
         let name = self.queue(url).get(number).name.clone();
         if self.happens(|faults| faults.visibility_fails) {
             self.fault(&name, "its visibility was not changed");
-            return Err(self.passing());
+            return Err(self.transient_failure());
         }
         let seconds = entry["VisibilityTimeout"].as_u64().unwrap_or_default();
-        let visible_at = now + self.lapse(&name, Duration::from_secs(seconds));
+        let visible_at = now + self.actual_timeout(&name, Duration::from_secs(seconds));
         self.queue(url).get_mut(number).visible_at = visible_at;
         self.note(Some(instance), What::Hidden { event: name, seconds });
         Ok(json!({}))
     }
 
-    /// How long a timeout really is.
-    fn lapse(&mut self, name: &str, timeout: Duration) -> Duration {
+    /// Returns the actual length of a visibility timeout: shorter than requested if the draw says so.
+    fn actual_timeout(&mut self, name: &str, timeout: Duration) -> Duration {
         if self.happens(|faults| faults.lapses_early) {
-            self.fault(name, "its visibility lapses early");
+            self.fault(name, "its visibility timeout ends early");
             return timeout.mul_f64(self.random.f64());
         }
         timeout
     }
 
-    /// A failure of an entry that passes, under whatever name.
-    fn passing(&mut self) -> Failed {
+    /// Draws a transient failure of an entry: one of the known error codes or an unknown one.
+    fn transient_failure(&mut self) -> Failed {
         let known = [
             ("InternalError", false),
             ("ServiceUnavailable", false),
@@ -197,17 +197,18 @@ impl State {
             ("OverLimit", true),
             ("SomethingNew", false),
         ];
-        let (code, sender_fault) = self.random.choice(known).expect("a choice");
+        let (code, sender_fault) = self.random.choice(known).expect("the list is not empty");
         Failed { code, sender_fault }
     }
 
-    /// What a receive returns at this moment.
+    /// Receives messages without waiting. Returns each with its receipt handle.
     fn receive_now(&mut self, url: &str, most: usize, visibility: Option<Duration>) -> Vec<(String, Stored)> {
         let now = Instant::now();
         let visibility = visibility.unwrap_or(self.queue(url).visibility);
         let mut numbers = self.queue(url).receivable(now);
         if !self.queue(url).fifo {
-            // Order is best effort, and so is completeness, once anything goes wrong at all.
+            // A standard queue guarantees neither the order nor that a receive returns all visible messages. The model
+            // varies both if it has faults at all.
             if self.faults != super::Faults::none() {
                 self.random.shuffle(&mut numbers);
                 let found = numbers.len();
@@ -228,14 +229,14 @@ impl State {
         let mut received = Vec::with_capacity(numbers.len());
         for number in numbers {
             let name = self.queue(url).get(number).name.clone();
-            let visible_at = now + self.lapse(&name, visibility);
+            let visible_at = now + self.actual_timeout(&name, visibility);
             received.push(self.queue(url).receive(number, now, visible_at));
         }
         received
     }
 }
 
-/// ReceiveMessage: waits, and answers with messages or without.
+/// Runs ReceiveMessage: waits for messages up to the wait time. Returns the answer and the facts that it carries.
 pub(super) async fn receive(world: &World, input: &Value, reply: &mut oneshot::Sender<Reply>) -> (Answer, Vec<What>) {
     let url = input["QueueUrl"].as_str().unwrap_or_default();
     if !world.lock().queues.contains_key(url) {
@@ -252,13 +253,13 @@ pub(super) async fn receive(world: &World, input: &Value, reply: &mut oneshot::S
         changed.as_mut().enable();
         let next = {
             let mut state = world.lock();
-            // Sometimes it takes messages for a client that is gone.
+            // Sometimes SQS hands out messages to a client that has disconnected.
             if reply.is_closed() && !(state.faults.lost_answer > 0.0 && state.random.bool()) {
                 return (Answer::sqs(&json!({})), Vec::new());
             }
             let received = state.receive_now(url, most, visibility);
             if !received.is_empty() {
-                return handed(&received);
+                return hand_out(&received);
             }
             state.queue(url).next_visible(Instant::now())
         };
@@ -274,7 +275,7 @@ pub(super) async fn receive(world: &World, input: &Value, reply: &mut oneshot::S
     }
 }
 
-fn handed(received: &[(String, Stored)]) -> (Answer, Vec<What>) {
+fn hand_out(received: &[(String, Stored)]) -> (Answer, Vec<What>) {
     let fact = |(_, message): &(String, Stored)| What::Handed {
         event: message.name.clone(),
         message: message.id.clone(),
@@ -306,8 +307,8 @@ fn to_json(handle: &str, message: &Stored) -> Value {
     })
 }
 
-/// A moment of tokio's time on the clock that the service reads: as far back as it is here, to the half of a second,
-/// so that what follows from it does not hang on how fast the machine is.
+/// Converts a moment of tokio's time to the wall clock that the service reads, in milliseconds since the epoch. The age
+/// is rounded to half a second, so that the result does not depend on the speed of the machine.
 fn wall_clock(moment: Instant) -> String {
     let ago = Duration::from_secs(moment.elapsed().as_secs()) + Duration::from_millis(500);
     let since_epoch = (SystemTime::now() - ago).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -318,29 +319,29 @@ fn no_such_queue() -> Answer {
     Answer::sqs_error(400, "QueueDoesNotExist", "The specified queue does not exist.")
 }
 
-/// The answer to a call with one entry.
+/// Returns the answer to a call with one entry.
 fn single(result: Result<Value, Failed>) -> Answer {
     match result {
         Ok(value) => Answer::sqs(&value),
         Err(Failed { code, sender_fault }) => {
-            Answer::sqs_error(if sender_fault { 400 } else { 500 }, code, "it failed")
+            Answer::sqs_error(if sender_fault { 400 } else { 500 }, code, "the call failed")
         }
     }
 }
 
-/// The id of the original of a message for quarantine, and the reason.
+/// Returns the original's message id and the reason from the note of a quarantined message.
 pub(super) fn quarantined(entry: &Value) -> Option<(String, String)> {
     let note = entry["MessageAttributes"]["protobridge-quarantine"]["StringValue"].as_str()?;
     let note: Value = serde_json::from_str(note).ok()?;
     Some((note["message_id"].as_str()?.to_owned(), note["reason"].as_str()?.to_owned()))
 }
 
-/// Size of a message as SQS counts it.
+/// Returns the size of a message in bytes as SQS counts it.
 fn size(body: &Value, attributes: &Value) -> usize {
     let length = |value: &Value| value.as_str().map_or(0, str::len);
     let attributes = attributes.as_object().into_iter().flatten();
     let attributes = attributes.map(|(name, value)| {
-        // Four characters of base64 are three bytes.
+        // Four characters of base64 encode three bytes.
         let binary = value["BinaryValue"]
             .as_str()
             .map_or(0, |text| text.len() / 4 * 3 - text.bytes().rev().take_while(|byte| *byte == b'=').count());

@@ -1,4 +1,4 @@
-//! One topic: what it has taken, and whom it delivers to.
+//! One topic: its subscribed queues and the deduplication ids that it remembers.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,9 @@ use super::queue::DEDUPLICATION;
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) fifo: bool,
+    /// Whether the body serves as the deduplication id if a message has none.
     pub(super) by_content: bool,
-    /// URLs of the queues that are subscribed with raw delivery.
+    /// The URLs of the queues that are subscribed with raw delivery.
     pub(super) queues: Vec<String>,
     known: BTreeMap<String, (Instant, String)>,
 }
@@ -21,7 +22,8 @@ impl Topic {
         Self { fifo: name.ends_with(".fifo"), by_content: false, queues: Vec::new(), known: BTreeMap::new() }
     }
 
-    /// Notes a message that is published as `id`. Returns the id of the one that it is taken for, if it is.
+    /// Remembers the deduplication id of a message that is published as `id`. If the message is a duplicate, returns the
+    /// id of the earlier one.
     pub(super) fn take(&mut self, deduplication_id: Option<&str>, id: &str, now: Instant) -> Option<String> {
         let deduplication_id = deduplication_id.filter(|_| self.fifo)?;
         match self.known.get(deduplication_id) {

@@ -1,4 +1,4 @@
-//! What goes over the wire: JSON to SQS, form fields to SNS and XML back.
+//! The wire formats: JSON for SQS; for SNS, form fields in requests and XML in answers.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// One call.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// Such as `DeleteMessageBatch`.
+    /// The name of the operation, such as `DeleteMessageBatch`.
     pub(super) operation: String,
     pub(super) input: Input,
 }
@@ -19,7 +19,7 @@ pub(super) enum Input {
     Sns(Form),
 }
 
-/// Fields of a form: `Name`, `List.member.1.Name`, `Map.entry.1.Name`.
+/// The fields of a form by name: `Name`, `List.member.1.Name`, `Map.entry.1.Name`.
 #[derive(Debug, Default)]
 pub(super) struct Form(BTreeMap<String, String>);
 
@@ -27,7 +27,7 @@ pub(super) struct Form(BTreeMap<String, String>);
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     status: u16,
-    /// What SQS adds for clients that know its codes from the time before JSON.
+    /// The value of `x-amzn-query-error`: the code that SQS used before it spoke JSON.
     query_error: Option<String>,
     pub(super) body: String,
 }
@@ -65,12 +65,12 @@ impl Form {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The field's text, empty if it is missing.
+    /// Returns the text of a field, or the empty string if the field is missing.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
 
-    /// The elements of a list: `prefix` is `List.member` or `Map.entry`.
+    /// Returns the elements of a list. `prefix` is `List.member` or `Map.entry`.
     pub(super) fn list(&self, prefix: &str) -> Vec<Self> {
         let element = |number: usize| {
             let start = format!("{prefix}.{number}.");
@@ -101,18 +101,18 @@ fn unescape(text: &str) -> String {
     String::from_utf8(bytes).expect("the SDK sends UTF-8")
 }
 
-/// Text as XML has it.
+/// Escapes text for XML.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 impl Answer {
-    /// SQS has done it.
+    /// Returns the SQS answer to a call that succeeded.
     pub(super) fn sqs(value: &Value) -> Self {
         Self { status: 200, query_error: None, body: value.to_string() }
     }
 
-    /// SQS has not.
+    /// Returns the SQS answer to a call that failed.
     pub(super) fn sqs_error(status: u16, code: &str, message: &str) -> Self {
         let fault = if status < 500 { "Sender" } else { "Receiver" };
         let old_code = match code {
@@ -128,20 +128,20 @@ impl Answer {
         Self { status, query_error: Some(format!("{old_code};{fault}")), body }
     }
 
-    /// SNS has done it; `result` is XML.
+    /// Returns the SNS answer to a call that succeeded. `result` is XML.
     pub(super) fn sns(operation: &str, result: &str) -> Self {
         let result = format!("<{operation}Result>{result}</{operation}Result>");
         Self { status: 200, query_error: None, body: format!("<{operation}Response>{result}</{operation}Response>") }
     }
 
-    /// SNS has not.
+    /// Returns the SNS answer to a call that failed.
     pub(super) fn sns_error(status: u16, code: &str, message: &str) -> Self {
         let fault = if status < 500 { "Sender" } else { "Receiver" };
         let error = format!("<Type>{fault}</Type><Code>{code}</Code><Message>{message}</Message>");
         Self { status, query_error: None, body: format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>") }
     }
 
-    /// Something between us and the service has answered, and says nothing that the SDK could parse.
+    /// Returns the answer of a proxy between the client and AWS: a status without an AWS error code.
     pub(super) fn gateway(status: u16) -> Self {
         Self { status, query_error: None, body: String::new() }
     }
@@ -151,7 +151,7 @@ impl Answer {
     }
 
     pub(super) fn into_response(self, request_id: u64) -> HttpResponse {
-        let status = self.status.try_into().expect("a status code");
+        let status = self.status.try_into().expect("the number is a status code");
         let mut response = HttpResponse::new(status, self.body.into());
         response.headers_mut().insert("x-amzn-requestid", format!("request-{request_id}"));
         if let Some(code) = self.query_error {
@@ -161,14 +161,14 @@ impl Answer {
     }
 }
 
-/// An entry of a batch that failed.
+/// The failure of one entry of a batch.
 #[derive(Debug, Clone)]
 pub(super) struct Failed {
     pub(super) code: &'static str,
     pub(super) sender_fault: bool,
 }
 
-/// The answer to a batch, entry by entry: the entry's id, and what its success looks like or how it failed.
+/// Returns the SQS answer to a batch. Each entry has its id and either its result or its failure.
 pub(super) fn sqs_batch(entries: Vec<(String, Result<Value, Failed>)>) -> Answer {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, result) in entries {
@@ -178,14 +178,16 @@ pub(super) fn sqs_batch(entries: Vec<(String, Result<Value, Failed>)>) -> Answer
                 successful.push(value);
             }
             Err(Failed { code, sender_fault }) => {
-                failed.push(json!({"Id": id, "Code": code, "SenderFault": sender_fault, "Message": "by the model"}));
+                failed.push(
+                    json!({"Id": id, "Code": code, "SenderFault": sender_fault, "Message": "drawn by the model"}),
+                );
             }
         }
     }
     Answer::sqs(&json!({"Successful": successful, "Failed": failed}))
 }
 
-/// As [`sqs_batch`], for PublishBatch; a success is a message id.
+/// Returns the SNS answer to PublishBatch. Each entry has its id and either its message id or its failure.
 pub(super) fn sns_batch(entries: Vec<(String, Result<String, Failed>)>) -> Answer {
     let (mut successful, mut failed) = (String::new(), String::new());
     for (id, result) in entries {
@@ -196,7 +198,7 @@ pub(super) fn sns_batch(entries: Vec<(String, Result<String, Failed>)>) -> Answe
             }
             Err(Failed { code, sender_fault }) => {
                 failed += &format!(
-                    "<member><Id>{id}</Id><Code>{code}</Code><Message>by the model</Message>\
+                    "<member><Id>{id}</Id><Code>{code}</Code><Message>drawn by the model</Message>\
                      <SenderFault>{sender_fault}</SenderFault></member>"
                 );
             }
@@ -205,13 +207,13 @@ pub(super) fn sns_batch(entries: Vec<(String, Result<String, Failed>)>) -> Answe
     Answer::sns("PublishBatch", &format!("<Successful>{successful}</Successful><Failed>{failed}</Failed>"))
 }
 
-/// Whether SQS and SNS take this text as the body of a message.
+/// Whether SQS and SNS accept this text as the body of a message.
 pub(super) fn is_allowed(body: &str) -> bool {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
     !body.is_empty() && body.chars().all(allowed)
 }
 
-/// What is wrong with a batch as a whole, by the ids of its entries and their size together.
+/// Returns the error code if a batch must be refused as a whole because of its entry ids or its total size.
 pub(super) fn batch_error<'i>(
     ids: impl Iterator<Item = &'i str>,
     bytes: usize,

@@ -1,4 +1,4 @@
-//! The world: queues, topics, chance, and the log.
+//! A world: its queues and topics, its random numbers and its log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use super::log::{Entry, What};
 use super::queue::{Incoming, Queue};
 use super::topic::Topic;
 
-/// A world of its own. Clones are the same world.
+/// A model of AWS that is independent of all other worlds. Clones share one world.
 #[derive(Debug, Clone)]
 pub(crate) struct World(Arc<Shared>);
 
@@ -25,21 +25,21 @@ struct Shared {
     changed: Notify,
 }
 
-/// What a world consists of.
+/// The state of a world.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) random: Rng,
     pub(super) faults: Faults,
-    /// By URL.
+    /// The queues by URL.
     pub(super) queues: BTreeMap<String, Queue>,
-    /// By ARN.
+    /// The topics by ARN.
     pub(super) topics: BTreeMap<String, Topic>,
     pub(super) log: Vec<Entry>,
-    /// What the log calls each message that was ever sent, by its id.
+    /// The name in the log of each message that was ever sent, by message id.
     names: BTreeMap<String, String>,
-    /// How many messages SNS has taken.
+    /// The number of messages that SNS has accepted.
     pub(super) published: u64,
-    /// What is left of the publish quota, and when that was counted.
+    /// The balance of the publish quota in messages, and the time of that balance.
     pub(super) quota: (f64, Instant),
     began: Instant,
     requests: u64,
@@ -49,7 +49,7 @@ pub(super) struct State {
 const ACCOUNT: &str = "000000000000";
 
 impl World {
-    /// A world without queues and topics. Everything that is left to chance follows from the seed.
+    /// Creates a world without queues and topics. The seed determines every random choice.
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
         let state = State {
             random: Rng::with_seed(seed),
@@ -67,33 +67,33 @@ impl World {
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }))
     }
 
-    /// The clients of one run of the service.
+    /// Returns the clients of one run of the service.
     pub(crate) fn clients(&self, instance: u32) -> Clients {
         connector::clients(self, instance)
     }
 
-    /// Makes a queue, FIFO if its name says so. Returns its URL.
+    /// Creates a queue: a FIFO queue if the name ends with `.fifo`. Returns its URL.
     pub(crate) fn create_queue(&self, name: &str) -> String {
         let url = queue_url(name);
         self.lock().queues.entry(url.clone()).or_insert_with(|| Queue::new(name));
         url
     }
 
-    /// Makes a topic, FIFO if its name says so. Returns its ARN.
+    /// Creates a topic: a FIFO topic if the name ends with `.fifo`. Returns its ARN.
     pub(crate) fn create_topic(&self, name: &str) -> String {
         let arn = topic_arn(name);
         self.lock().topics.entry(arn.clone()).or_insert_with(|| Topic::new(name));
         arn
     }
 
-    /// Sends a message as a producer does whose calls never fail. Returns the message's id.
+    /// Sends a message for a producer whose calls never fail. Returns the message id.
     pub(crate) fn send(&self, url: &str, message: Incoming) -> String {
         let (id, _) = self.lock().send(url, message);
         self.changed().notify_waiters();
         id
     }
 
-    /// Takes some messages of a queue as another consumer does, which lets go of them later.
+    /// Receives some messages for another consumer, which hides them for `hold` and does not delete them.
     pub(crate) fn compete(&self, url: &str, hold: Duration) {
         let mut state = self.lock();
         let (now, most) = (Instant::now(), state.random.usize(1..=10));
@@ -103,14 +103,14 @@ impl World {
         }
     }
 
-    /// Everything works from now on.
+    /// Ends all faults.
     pub(crate) fn heal(&self) {
         let mut state = self.lock();
         state.faults = Faults::none();
         state.note(None, What::Healed);
     }
 
-    /// Nothing that this run of the service asks for from now on happens, and no answer reaches it.
+    /// Crashes a run of the service: from now on its calls have no effect and no answer reaches it.
     pub(crate) fn crash(&self, instance: u32) {
         let mut state = self.lock();
         state.crashed.insert(instance);
@@ -118,7 +118,7 @@ impl World {
         state.fault_of_held(instance, "its service crashed");
     }
 
-    /// A run of the service has stopped, and has given this many messages back that it did not finish.
+    /// Records that a run of the service has stopped and has made `given_back` unfinished messages visible again.
     pub(crate) fn stopped(&self, instance: u32, given_back: usize) {
         let mut state = self.lock();
         if given_back > 0 {
@@ -131,12 +131,12 @@ impl World {
         self.lock().note(instance, what);
     }
 
-    /// The log so far.
+    /// Returns the log so far.
     pub(crate) fn log(&self) -> Vec<Entry> {
         self.lock().log.clone()
     }
 
-    /// The ids of the messages that are in a queue.
+    /// Returns the ids of the messages in a queue.
     pub(crate) fn messages(&self, url: &str) -> BTreeSet<String> {
         self.lock().queue(url).messages().map(|message| message.id.clone()).collect()
     }
@@ -146,23 +146,26 @@ impl World {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().expect("nothing panics while it holds the world, or the test has failed already")
+        self.0.state.lock().expect("no thread panicked while it held the lock")
     }
 
-    /// Something may have become receivable.
+    /// Returns the notification that wakes long polls, because a message can have become visible.
     pub(super) fn changed(&self) -> &Notify {
         &self.0.changed
     }
 }
 
 impl State {
+    /// Returns the queue with this URL.
+    ///
     /// # Panics
     ///
-    /// There is no such queue.
+    /// Panics if there is no such queue.
     pub(super) fn queue(&mut self, url: &str) -> &mut Queue {
-        self.queues.get_mut(url).unwrap_or_else(|| panic!("no queue {url}"))
+        self.queues.get_mut(url).unwrap_or_else(|| panic!("there is no queue {url}"))
     }
 
+    /// Sends a message, which a fault can make visible late. Returns its id and whether it is a duplicate.
     pub(super) fn send(&mut self, url: &str, message: Incoming) -> (String, bool) {
         let (now, name) = (Instant::now(), message.name.clone());
         let late = self.happens(|faults| faults.late).then(|| Duration::from_millis(self.random.u64(500..30_000)));
@@ -174,28 +177,28 @@ impl State {
         (id, known)
     }
 
-    /// What the log calls the message with this id.
+    /// Returns the name in the log of the message with this id.
     pub(super) fn name_of(&self, id: &str) -> String {
         self.names.get(id).map_or(id, String::as_str).to_owned()
     }
 
-    /// Draws whether a fault happens.
+    /// Draws a random number to decide whether a fault happens.
     pub(super) fn happens(&mut self, fault: impl Fn(&Faults) -> f64) -> bool {
-        // Drawn in any case, so that a fault that never happens does not change what else does.
+        // Draw even if the probability is zero, so that disabling one fault does not change the later draws.
         self.random.f64() < fault(&self.faults)
     }
 
-    /// Something goes wrong while the service gets a message and keeps it.
+    /// Logs a fault of receiving a message or of keeping it hidden.
     pub(super) fn fault(&mut self, event: &str, cause: &'static str) {
         self.note(None, What::Fault { event: event.to_owned(), cause, onward: false });
     }
 
-    /// Something goes wrong on the way to a topic, to quarantine or out of the queue.
+    /// Logs a fault of a publish, a quarantine or a delete.
     pub(super) fn onward_fault(&mut self, event: &str, cause: &'static str) {
         self.note(None, What::Fault { event: event.to_owned(), cause, onward: true });
     }
 
-    /// Everything that was handed to this run of the service and that it has not deleted suffers from this.
+    /// Logs a fault for each event that this run of the service has received and not deleted.
     fn fault_of_held(&mut self, instance: u32, cause: &'static str) {
         let mut held = BTreeSet::new();
         for entry in self.log.iter().filter(|entry| entry.instance == Some(instance)) {
