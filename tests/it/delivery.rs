@@ -1,5 +1,5 @@
-//! Events on their path from a queue to a customer's topic: the forms of their messages, and the JSON and attributes that
-//! the customer receives.
+//! Events on their path from a queue to a customer's topic: the forms of their messages, and the JSON and attributes
+//! that the customer receives.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +50,8 @@ async fn check_input(emulator: &Emulator, input: impl FnOnce(&Sample) -> Input) 
     running.stop().await;
 }
 
-/// Publishes an event, in the form that `input` gives it, to a topic that delivers to the source queue. Asserts that the
-/// event arrives.
+/// Publishes an event, in the form that `input` gives it, to a topic that delivers to the source queue. Asserts that
+/// the event arrives.
 async fn check_notification(emulator: &Emulator, raw: bool, input: impl FnOnce(&Sample) -> Input) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);

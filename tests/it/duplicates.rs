@@ -17,7 +17,8 @@ scenarios! {
     ministack: [];
 }
 
-/// Lets replicas share the window of published events. The timeout is long, because Redis can be slow on a busy machine.
+/// Lets replicas share the window of published events. The timeout is long, because Redis can be slow on a busy
+/// machine.
 fn share_window(stage: &mut Stage, redis: &Redis) {
     stage.config.dedupe.redis_url = Some(redis.url());
     stage.config.dedupe.redis_timeout_ms = 10_000;
@@ -42,8 +43,8 @@ async fn replicas_share_the_window_of_published_events(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let Some(redis) = Redis::start().await else { return };
     share_window(&mut stage, &redis);
-    // The first replica can stop during a poll for which the emulator has already hidden messages. A short timeout makes
-    // them visible again soon.
+    // The first replica can stop during a poll for which the emulator has already hidden messages. A short timeout
+    // makes them visible again soon.
     stage.config.visibility.timeout_seconds = 5;
     let event = stage.samples.next_event(&["acme"]);
     let first = stage.start().await;

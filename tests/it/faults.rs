@@ -20,7 +20,8 @@ use scenario::Scenario;
 
 /// The default number of seeds.
 const SEEDS: u64 = 2_000;
-/// The number of failures after which the test stops. Each is printed in full, and more of them rarely show anything new.
+/// The number of failures after which the test stops. Each is printed in full, and more of them rarely show anything
+/// new.
 const MOST_FAILURES: usize = 3;
 /// The number of log lines that a failure prints at most.
 const MOST_LINES: usize = 60;

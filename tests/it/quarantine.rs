@@ -31,8 +31,8 @@ scenarios! {
     ministack: [];
 }
 
-/// Sends one message to a service that does not wait for unknown types. Asserts that the message is quarantined for this
-/// reason, unchanged except for the note. Returns the quarantined message.
+/// Sends one message to a service that does not wait for unknown types. Asserts that the message is quarantined for
+/// this reason, unchanged except for the note. Returns the quarantined message.
 pub(crate) async fn check(mut stage: Stage, input: Input, reason: &str) -> Message {
     stage.config.retry.unknown_type_grace_seconds = 0;
     let running = stage.start().await;

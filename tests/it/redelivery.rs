@@ -44,8 +44,8 @@ async fn a_message_stays_hidden_while_its_publish_lasts(emulator: &Emulator) {
     gate.shut();
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    // The service extends the visibility when half of the timeout is left, so the first timeout has passed at the second
-    // extension.
+    // The service extends the visibility when half of the timeout is left, so the first timeout has passed at the
+    // second extension.
     let extensions = running.metrics.calls.with(&["sqs", "ChangeMessageVisibilityBatch", "ok"]);
     wait::until("the visibility was extended twice", async || (extensions.get() >= 2).then_some(())).await;
     assert!(stage.source.take_some(1).await.is_empty(), "the message is hidden from other consumers");

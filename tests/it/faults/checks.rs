@@ -286,7 +286,8 @@ impl<'t> Evidence<'t> {
         Ok(())
     }
 
-    /// Checks that a run that stopped by itself counts no more events as published than all their topics confirmed to it.
+    /// Checks that a run that stopped by itself counts no more events as published than all their topics confirmed to
+    /// it.
     fn only_confirmed_events_count_as_published(&self) -> CheckResult {
         for ended in &self.played.ended {
             let mut confirmed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
@@ -339,8 +340,8 @@ fn budgets_hold(scenario: &Scenario, played: &Played) -> CheckResult {
     Ok(())
 }
 
-/// Checks the counters of every run that stopped by itself: it has counted each message that reached it, and has settled
-/// each of them.
+/// Checks the counters of every run that stopped by itself: it has counted each message that reached it, and has
+/// settled each of them.
 fn accounts_balance(played: &Played) -> CheckResult {
     for ended in &played.ended {
         let handed =

@@ -25,8 +25,8 @@ pub(super) struct Caller {
     pub(super) log_length: usize,
 }
 
-/// The facts that the caller learns from an answer. They are logged when the answer arrives. If the answer is lost, each
-/// of them is logged as a fault instead.
+/// The facts that the caller learns from an answer. They are logged when the answer arrives. If the answer is lost,
+/// each of them is logged as a fault instead.
 #[derive(Debug)]
 pub(super) struct PendingFacts {
     world: World,

@@ -22,8 +22,8 @@ impl Topic {
         Self { fifo: name.ends_with(".fifo"), by_content: false, queues: Vec::new(), known: BTreeMap::new() }
     }
 
-    /// Remembers the deduplication id of a message that is published as `id`. If the message is a duplicate, returns the
-    /// id of the earlier one.
+    /// Remembers the deduplication id of a message that is published as `id`. If the message is a duplicate, returns
+    /// the id of the earlier one.
     pub(super) fn take(&mut self, deduplication_id: Option<&str>, id: &str, now: Instant) -> Option<String> {
         let deduplication_id = deduplication_id.filter(|_| self.fifo)?;
         match self.known.get(deduplication_id) {
