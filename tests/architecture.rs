@@ -43,6 +43,44 @@ fn sns_and_sqs_do_not_know_each_other() {
 }
 
 #[test]
+fn the_documents_list_the_layers_in_order() {
+    let lib = fs::read_to_string(source().join("lib.rs")).unwrap();
+    let layers = layers(&lib);
+    let in_docs: Vec<&str> =
+        lib.lines().filter_map(|line| line.split_once(". [`")?.1.split_once('`').map(|(name, _)| name)).collect();
+    assert_eq!(in_docs, layers, "the documentation of src/lib.rs");
+    let page = architecture();
+    let table = page.split("\n## Layers\n").nth(1).expect("ARCHITECTURE.md has a section Layers");
+    let table = table.split("\n### ").next().unwrap();
+    let in_page: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("/`").map(|(name, _)| name)).collect();
+    assert_eq!(in_page, layers, "the table in ARCHITECTURE.md");
+}
+
+#[test]
+fn architecture_md_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = architecture();
+    let is_path = |text: &&str| text.contains('/') && text.chars().all(|c| c.is_alphanumeric() || "_-./".contains(c));
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_path).collect();
+    assert!(named.len() > 60, "ARCHITECTURE.md names {} files", named.len());
+    let exists = |path: &str| root.join(path).exists() || source().join(path).exists();
+    // Parts that are still to come, and addresses of the admin endpoint.
+    let is_other = |path: &str| path.starts_with('/') || ["store/", "monitor/", "webhooks/"].contains(&path);
+    let in_layer = |path: &str| page_layers().iter().any(|layer| source().join(layer).join(path).exists());
+    let missing: Vec<&&str> = named.iter().filter(|path| !is_other(path) && !exists(path) && !in_layer(path)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+fn architecture() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap()
+}
+
+fn page_layers() -> Vec<String> {
+    layers(&fs::read_to_string(source().join("lib.rs")).unwrap())
+}
+
+#[test]
 fn a_wrong_edge_and_a_circle_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

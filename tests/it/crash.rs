@@ -16,6 +16,10 @@ scenarios! {
 
 const ROUNDS: usize = 20;
 const EVENTS_PER_ROUND: usize = 50;
+/// Two batches: 0 events were seen in dozens of runs.
+const MAX_REPEATED_WITH_REDIS: usize = 20;
+/// Five batches: 7 events were seen.
+const MAX_REPEATED_ALONE: usize = 50;
 
 async fn two_replicas_lose_no_event_while_one_is_killed_repeatedly(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
@@ -58,8 +62,11 @@ async fn two_replicas_lose_no_event_while_one_is_killed_repeatedly(emulator: &Em
     assert!(sent.iter().all(|id| delivered.contains_key(id)) && delivered.len() == sent.len());
     let repeated = delivered.values().filter(|count| **count > 1).count();
     eprintln!("{} events, {ROUNDS} kills, {repeated} events delivered more than once", sent.len());
-    // An event that was published but not yet recorded at a kill arrives twice: one batch per kill at most, and rarely.
-    assert!(repeated <= 10 * ROUNDS, "{repeated} events were delivered more than once");
+    // An event that was published but not yet recorded at a kill arrives twice. With Redis that is the moment between the
+    // answer of SNS and the write to Redis; without Redis it is the time until the delete. Few kills hit either, and each
+    // hits one batch.
+    let max_repeated = if redis.is_some() { MAX_REPEATED_WITH_REDIS } else { MAX_REPEATED_ALONE };
+    assert!(repeated <= max_repeated, "{repeated} events were delivered more than once; {max_repeated} are expected");
 }
 
 async fn collect(stage: &Stage, delivered: &mut BTreeMap<String, u32>) {

@@ -25,8 +25,6 @@ const SEEDS: u64 = 2_000;
 const MOST_FAILURES: usize = 3;
 /// The number of log lines that a failure prints at most.
 const MOST_LINES: usize = 60;
-/// Whether the service keeps a window of published events, so that it does not publish them again.
-const WINDOW: bool = true;
 
 #[test]
 fn every_event_arrives_whatever_fails() {
@@ -89,7 +87,7 @@ fn try_seed(seed: u64) -> Result<(), String> {
         // Visible with `--nocapture`.
         println!("{}\n{}", scenario.summary(), history::lines(log));
     }
-    checks::all(&scenario, &played, WINDOW).map_err(|Violation { event, what }| {
+    checks::all(&scenario, &played).map_err(|Violation { event, what }| {
         let timeline = history::timeline(log, event.as_deref(), MOST_LINES);
         format!("seed {seed}: {what}\nto replay: {replay}\n{}\n{timeline}", scenario.summary())
     })

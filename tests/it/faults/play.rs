@@ -39,6 +39,8 @@ pub(super) struct Ended {
     pub(super) settled: u64,
     /// The number of settled messages with the outcome `published`.
     pub(super) published: u64,
+    /// The settled messages that were abandoned, at the end of a drain that took too long.
+    pub(super) abandoned: u64,
     /// The number of messages still in flight.
     pub(super) open: u64,
 }
@@ -194,6 +196,7 @@ async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &m
         received: metrics.received.sum(),
         settled: metrics.settled.sum(),
         published: metrics.settled.sum_where("outcome", "published"),
+        abandoned: metrics.settled.sum_where("outcome", "abandoned"),
         open: metrics.in_flight.sum(),
     });
     most_in_flight
