@@ -23,7 +23,7 @@ pub(crate) struct Backend {
 }
 
 /// Longer than it ever needs for an answer; the embedded SQS and SNS open their queue only when everything is in it.
-const PATIENCE: Duration = Duration::from_secs(600);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Backend {
     /// Starts it.
@@ -36,7 +36,7 @@ impl Backend {
         let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let input = process.child.stdin.take().context("it has no input")?;
         let mut output = BufReader::new(process.child.stdout.take().context("it has no output")?).lines();
-        let port = timeout(PATIENCE, output.next_line()).await??.context("the emulator did not start")?;
+        let port = timeout(ANSWER_TIMEOUT, output.next_line()).await??.context("the emulator did not start")?;
         Ok(Self { process, port: port.parse()?, input, output })
     }
 
@@ -44,11 +44,11 @@ impl Backend {
     ///
     /// # Errors
     /// When it has ended, or does not answer.
-    pub(crate) async fn ask(&mut self, command: emulator::Command) -> anyhow::Result<Stats> {
+    pub(crate) async fn send(&mut self, command: emulator::ControlCommand) -> anyhow::Result<Stats> {
         self.input.write_all(format!("{}\n", command.line()).as_bytes()).await?;
-        match timeout(PATIENCE, self.output.next_line()).await {
+        match timeout(ANSWER_TIMEOUT, self.output.next_line()).await {
             Ok(line) => Ok(serde_json::from_str(&line?.context("the emulator ended")?)?),
-            Err(_) => bail!("the emulator did not answer within {PATIENCE:?}"),
+            Err(_) => bail!("the emulator did not answer within {ANSWER_TIMEOUT:?}"),
         }
     }
 }

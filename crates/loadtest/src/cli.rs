@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::{Report, Run};
-use crate::scenario::{Extent, Scenario};
+use crate::scenario::{Scenario, ScenarioParameters};
 use crate::session::{self, Session};
 use crate::spec::{BackendKind, Spec};
 use crate::subject::Service;
@@ -42,17 +42,17 @@ Exit codes: 0 done, 1 an event was lost or doubled or a run failed, 2 usage.";
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Short runs with loose bounds on ratios and counts, for every change
-    Smoke(Options),
+    Smoke(RunOptions),
     /// Run scenarios
     Run {
         /// Which; all of them but `backlog` if none is named
         #[arg(value_enum, value_name = "SCENARIO")]
         scenarios: Vec<Scenario>,
         #[command(flatten)]
-        options: Options,
+        options: RunOptions,
     },
     /// Run every scenario
-    All(Options),
+    All(RunOptions),
     /// Draw the plots of reports
     Plots {
         /// What `--json` wrote; runs of several are drawn together
@@ -81,7 +81,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Options {
+struct RunOptions {
     /// How many events a backlog has [default: 100000; smoke: 20000]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(100..))]
     events: Option<u64>,
@@ -130,7 +130,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// What the smoke run goes through.
-const SMOKE: [Scenario; 4] = [Scenario::Drain, Scenario::FanOut, Scenario::Failing, Scenario::Refusing];
+const SMOKE_SCENARIOS: [Scenario; 4] = [Scenario::Drain, Scenario::FanOut, Scenario::Failing, Scenario::Refusing];
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
@@ -158,7 +158,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn full(options: &Options, scenarios: &[Scenario]) -> anyhow::Result<()> {
+fn full(options: &RunOptions, scenarios: &[Scenario]) -> anyhow::Result<()> {
     let report = session(options, options.events.unwrap_or(100_000), scenarios)?;
     println!("{}\n", report.table());
     println!("{}", report.goals_table());
@@ -169,23 +169,23 @@ fn full(options: &Options, scenarios: &[Scenario]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn smoke(options: &Options) -> anyhow::Result<()> {
-    let mut report = session(options, options.events.unwrap_or(20_000), &SMOKE)?;
+fn smoke(options: &RunOptions) -> anyhow::Result<()> {
+    let mut report = session(options, options.events.unwrap_or(20_000), &SMOKE_SCENARIOS)?;
     report.goals = goals::smoke(&report);
     println!("{}\n", report.table());
     println!("{}", report.goals_table());
-    let missed: Vec<&str> = report.goals.iter().filter(|goal| !goal.holds()).map(|goal| goal.what.as_str()).collect();
+    let missed: Vec<&str> = report.goals.iter().filter(|goal| !goal.is_met()).map(|goal| goal.name.as_str()).collect();
     if !missed.is_empty() {
         bail!("out of bounds: {}", missed.join("; "));
     }
     Ok(())
 }
 
-fn session(options: &Options, events: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
+fn session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
     if options.backend != BackendKind::Lean && scenarios != [Scenario::Drain] {
         bail!("--backend rustack is for `run drain` only");
     }
-    let extent = Extent {
+    let parameters = ScenarioParameters {
         events,
         seconds: options.seconds,
         five_million: options.five_million,
@@ -195,7 +195,7 @@ fn session(options: &Options, events: u64, scenarios: &[Scenario]) -> anyhow::Re
     };
     let path = session::binary(options.service.as_deref(), &options.profile)?;
     let service = Service { path, variables: options.set.iter().cloned().collect() };
-    let session = Session::new(service, extent, options.json.clone(), options.capacity);
+    let session = Session::new(service, parameters, options.json.clone(), options.capacity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;

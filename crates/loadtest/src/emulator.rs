@@ -6,6 +6,8 @@
 //! use them expect. What is left out: everything that the service does not call, FIFO, signatures, and the MD5 of
 //! attributes. A receive brings ten messages whenever there are ten, which real SQS does not promise.
 
+mod answer;
+mod clock;
 #[cfg(feature = "rustack")]
 pub(crate) mod embedded;
 mod faults;
@@ -15,8 +17,8 @@ mod ledger;
 mod queue;
 mod sns;
 mod sqs;
+mod state;
 pub(crate) mod stats;
-mod world;
 
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
@@ -26,18 +28,18 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::spec::Spec;
-use world::World;
+use state::Emulator;
 
 /// What the runner says to the emulator, a line each, and what it answers with a line of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
+pub(crate) enum ControlCommand {
     /// The events are sent from now on. Answered with [`stats::Stats`].
     Start,
     /// How things are. Answered with [`stats::Stats`].
     Stats,
 }
 
-impl Command {
+impl ControlCommand {
     /// The line.
     pub(crate) fn line(self) -> &'static str {
         match self {
@@ -57,15 +59,15 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen")?;
         let port = listener.local_addr()?.port();
-        let world = Arc::new(World::new(spec)?);
-        say(&port.to_string())?;
-        tokio::spawn(http::serve(listener, Arc::clone(&world)));
-        let mut commands = commands();
+        let emulator = Arc::new(Emulator::new(spec)?);
+        print_line(&port.to_string())?;
+        tokio::spawn(http::serve(listener, Arc::clone(&emulator)));
+        let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
-            if command == Command::Start {
-                world.start();
+            if command == ControlCommand::Start {
+                emulator.start();
             }
-            say(&serde_json::to_string(&world.stats())?)?;
+            print_line(&serde_json::to_string(&emulator.stats())?)?;
         }
         Ok(())
     })
@@ -74,7 +76,7 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests;
 
-fn say(line: &str) -> anyhow::Result<()> {
+fn print_line(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()?;
@@ -82,11 +84,12 @@ fn say(line: &str) -> anyhow::Result<()> {
 }
 
 /// Standard input, read by a thread, because it cannot be read otherwise without blocking.
-fn commands() -> mpsc::Receiver<Command> {
+fn read_commands() -> mpsc::Receiver<ControlCommand> {
     let (commands, read) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let command = if line == Command::Start.line() { Command::Start } else { Command::Stats };
+            let command =
+                if line == ControlCommand::Start.line() { ControlCommand::Start } else { ControlCommand::Stats };
             if commands.blocking_send(command).is_err() {
                 return;
             }

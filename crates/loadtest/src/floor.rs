@@ -35,27 +35,27 @@ pub(crate) fn run(spec: &Spec, endpoint: &str, loops: usize) -> anyhow::Result<(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let events = Arc::new(Events::new(spec)?);
     runtime.block_on(async {
-        let clients = Arc::new(Clients::new(endpoint).await);
+        let clients = Arc::new(FloorClients::new(endpoint).await);
         let mut running = JoinSet::new();
         for _ in 0..loops {
-            running.spawn(Arc::clone(&clients).turn(Arc::clone(&events)));
+            running.spawn(Arc::clone(&clients).run_loop(Arc::clone(&events)));
         }
         running.join_next().await.context("there are no loops")??
     })
 }
 
 /// The SDK's clients, and the calls that have to be made.
-pub(crate) struct Clients {
+pub(crate) struct FloorClients {
     receive: aws_sdk_sqs::Client,
     sqs: aws_sdk_sqs::Client,
     sns: aws_sdk_sns::Client,
     queue: String,
 }
 
-impl Clients {
+impl FloorClients {
     /// With the settings that the service has by default.
     pub(crate) async fn new(endpoint: &str) -> Self {
-        Self::of(&loader(endpoint).load().await, endpoint)
+        Self::from_config(&loader(endpoint).load().await, endpoint)
     }
 
     /// With credentials, so that none are looked for.
@@ -63,10 +63,10 @@ impl Clients {
     pub(crate) async fn for_tests(endpoint: &str) -> Self {
         let credentials = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test");
         let credentials = aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials);
-        Self::of(&loader(endpoint).credentials_provider(credentials).load().await, endpoint)
+        Self::from_config(&loader(endpoint).credentials_provider(credentials).load().await, endpoint)
     }
 
-    fn of(shared: &SdkConfig, endpoint: &str) -> Self {
+    fn from_config(shared: &SdkConfig, endpoint: &str) -> Self {
         // The service leaves retries of these two to itself.
         let once = RetryConfig::disabled();
         let receive = aws_sdk_sqs::config::Builder::from(shared).retry_config(once.clone()).build();
@@ -80,12 +80,12 @@ impl Clients {
     }
 
     /// Receives, publishes and deletes, again and again.
-    pub(crate) async fn turn(self: Arc<Self>, events: Arc<Events>) -> anyhow::Result<()> {
+    pub(crate) async fn run_loop(self: Arc<Self>, events: Arc<Events>) -> anyhow::Result<()> {
         loop {
             let messages = self.receive().await?;
             let mut batches: BTreeMap<String, Vec<PublishBatchRequestEntry>> = BTreeMap::new();
             for (index, message) in messages.iter().enumerate() {
-                let (topic, entry) = entry(index, message, &events)?;
+                let (topic, entry) = publish_entry(index, message, &events)?;
                 batches.entry(topic).or_default().push(entry);
             }
             for (topic, entries) in batches {
@@ -163,7 +163,7 @@ fn loader(endpoint: &str) -> ConfigLoader {
 }
 
 /// What the service publishes of this message, and where to.
-pub(crate) fn entry(
+pub(crate) fn publish_entry(
     index: usize,
     message: &Message,
     events: &Events,

@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::backend::Backend;
-use crate::emulator::Command;
+use crate::emulator::ControlCommand;
 use crate::emulator::stats::Stats;
 use crate::process::Usage;
 use crate::progress::Progress;
 use crate::spec::Spec;
-use crate::subject::{Running, Subject};
+use crate::subject::{RunningSubject, Subject};
 
 /// How a run goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Plan {
+pub(crate) struct RunPlan {
     pub(crate) spec: Spec,
     /// How long nothing is sent at first, in seconds; for that time the processor time of doing nothing is measured.
     pub(crate) quiet_seconds: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) linger_ms: u64,
 }
 
-impl Default for Plan {
+impl Default for RunPlan {
     fn default() -> Self {
         Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10 }
     }
@@ -65,19 +65,19 @@ pub(crate) struct Moment {
 }
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(200);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 /// Without any progress for so long, a run has failed.
-const STALLED: Duration = Duration::from_secs(120);
+const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the subject may take to begin to poll.
-const START: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// More moments than this are thinned out.
-const MOMENTS: usize = 200;
+const MAX_MOMENTS: usize = 200;
 
 /// Runs it.
 ///
 /// # Errors
 /// When one of the processes does not start, ends by itself, or gets nowhere.
-pub(crate) async fn measure(plan: &Plan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
+pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
     let mut backend = Backend::start(&plan.spec).await.context("the emulator")?;
     let mut running = subject.start(&plan.spec, backend.port)?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
@@ -91,35 +91,36 @@ pub(crate) async fn measure(plan: &Plan, subject: &Subject, progress: &mut Progr
         measured.stopped_well = ended.success();
     }
     // A second delivery may come late, and a process that stops finishes what it has begun.
-    measured.after = backend.ask(Command::Stats).await?;
+    measured.after = backend.send(ControlCommand::Stats).await?;
     Ok(measured)
 }
 
 async fn observe(
-    plan: &Plan,
+    plan: &RunPlan,
     subject: &Subject,
     backend: &mut Backend,
-    running: &mut Running,
+    running: &mut RunningSubject,
     progress: &mut Progress,
 ) -> anyhow::Result<Measured> {
     wait_for_poll(backend, running).await?;
     let mut measured = Measured::default();
     if plan.quiet_seconds > 0 {
-        progress.say(&format!("quiet for {} s", plan.quiet_seconds));
+        progress.message(&format!("quiet for {} s", plan.quiet_seconds));
         let before = running.process.usage()?;
         sleep(Duration::from_secs(plan.quiet_seconds)).await;
         let used = running.process.usage()?.cpu_ms - before.cpu_ms;
         measured.idle_cpu_percent = Some(used as f64 / 10.0 / plan.quiet_seconds as f64);
     }
     let before = (running.process.usage()?, backend.process.usage()?);
-    let mut stats = backend.ask(Command::Start).await?;
+    let mut stats = backend.send(ControlCommand::Start).await?;
     let (mut best, mut since) = ((0, 0), Instant::now());
     loop {
-        sleep(LOOK).await;
+        sleep(SAMPLE_INTERVAL).await;
         if let Some(ended) = running.process.child.try_wait()? {
             bail!("the {} ended by itself: {ended}", subject.name());
         }
-        stats = backend.ask(Command::Stats).await.map_err(|error| error.context(format!("{} sent", stats.sent)))?;
+        stats =
+            backend.send(ControlCommand::Stats).await.map_err(|error| error.context(format!("{} sent", stats.sent)))?;
         let usage = running.process.usage()?;
         measured.moments.push(moment(&stats, usage, before.0));
         progress.show(&plan.spec, &stats, usage, before.0);
@@ -133,8 +134,12 @@ async fn observe(
         let reached = (stats.arrived.arrived, stats.sent - stats.on_queue);
         if reached > best {
             (best, since) = (reached, Instant::now());
-        } else if since.elapsed() > STALLED {
-            bail!("nothing moved for {STALLED:?}: {} of {} arrived", stats.arrived.arrived, stats.arrived.expected);
+        } else if since.elapsed() > STALL_TIMEOUT {
+            bail!(
+                "nothing moved for {STALL_TIMEOUT:?}: {} of {} arrived",
+                stats.arrived.arrived,
+                stats.arrived.expected
+            );
         }
     }
     measured.stats = stats;
@@ -143,14 +148,14 @@ async fn observe(
 }
 
 /// Once it polls, it is ready; what it does to get there is not measured.
-async fn wait_for_poll(backend: &mut Backend, running: &mut Running) -> anyhow::Result<()> {
+async fn wait_for_poll(backend: &mut Backend, running: &mut RunningSubject) -> anyhow::Result<()> {
     let since = Instant::now();
-    while backend.ask(Command::Stats).await?.waiting_polls == 0 {
+    while backend.send(ControlCommand::Stats).await?.waiting_polls == 0 {
         if let Some(ended) = running.process.child.try_wait()? {
             bail!("it ended before it polled: {ended}");
         }
-        if since.elapsed() > START {
-            bail!("it did not poll within {START:?}");
+        if since.elapsed() > START_TIMEOUT {
+            bail!("it did not poll within {START_TIMEOUT:?}");
         }
         sleep(Duration::from_millis(20)).await;
     }
@@ -180,7 +185,7 @@ fn moment(stats: &Stats, usage: Usage, before: Usage) -> Moment {
 }
 
 fn thin_out(moments: &mut Vec<Moment>) {
-    while moments.len() > MOMENTS {
+    while moments.len() > MAX_MOMENTS {
         let mut index = 0;
         moments.retain(|_| {
             index += 1;
@@ -192,7 +197,7 @@ fn thin_out(moments: &mut Vec<Moment>) {
 impl Measured {
     /// Events that arrived at the first or only customer of theirs, counted once: deliveries over customers an event.
     pub(crate) fn events(&self, spec: &Spec) -> f64 {
-        self.stats.arrived.arrived as f64 / f64::from(spec.slots())
+        self.stats.arrived.arrived as f64 / f64::from(spec.customers_per_event())
     }
 
     /// Events a second, from the start to the last arrival.
@@ -219,21 +224,21 @@ impl Measured {
 
     /// Deliveries that will never come: their event is not on the queue any more.
     pub(crate) fn lost(&self, spec: &Spec) -> u64 {
-        let slots = u64::from(spec.slots());
+        let customers = u64::from(spec.customers_per_event());
         let Stats { sent, on_queue, arrived, .. } = &self.after;
-        let missing = (sent * slots).saturating_sub(arrived.arrived);
-        let may_come = (on_queue + arrived.quarantined) * slots;
+        let missing = (sent * customers).saturating_sub(arrived.arrived);
+        let may_come = (on_queue + arrived.quarantined) * customers;
         missing.saturating_sub(may_come).max(arrived.deleted_early)
     }
 
     /// What the account does not allow, a sentence each.
-    pub(crate) fn broken_promises(&self, spec: &Spec) -> Vec<String> {
+    pub(crate) fn broken_guarantees(&self, spec: &Spec) -> Vec<String> {
         let arrived = &self.after.arrived;
         let lost = self.lost(spec);
         let mut broken = Vec::new();
-        let mut report = |count: u64, what: &str| {
+        let mut report = |count: u64, violation: &str| {
             if count > 0 {
-                broken.push(format!("{count} {what}"));
+                broken.push(format!("{count} {violation}"));
             }
         };
         report(lost, "deliveries were lost: their events are gone from the queue and did not arrive");

@@ -41,13 +41,13 @@ pub(crate) fn all(report: &Report, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn line(name: &str, report: &Report, scenario: &str, value: impl Fn(&Run) -> f64) -> Line {
-    Line::new(name, report.of(scenario).map(|run| (run.x, value(run))).collect())
+    Line::new(name, report.runs_of(scenario).map(|run| (run.x, value(run))).collect())
 }
 
 fn throughput(report: &Report) -> Chart {
-    let offered = |run: &Run| match run.plan.spec.arrivals {
-        crate::spec::Arrivals::Steady { per_second } => per_second,
-        crate::spec::Arrivals::AtOnce => 0.0,
+    let offered = |run: &Run| match run.plan.spec.send_schedule {
+        crate::spec::SendSchedule::Steady { per_second } => per_second,
+        crate::spec::SendSchedule::AtOnce => 0.0,
     };
     Chart {
         title: "Throughput against load".to_owned(),
@@ -83,7 +83,7 @@ fn memory(report: &Report) -> Chart {
 }
 
 fn memory_over_time(report: &Report) -> Chart {
-    let largest = report.of("backlog").max_by_key(|run| run.plan.spec.events);
+    let largest = report.runs_of("backlog").max_by_key(|run| run.plan.spec.events);
     let moments = largest.map(|run| run.service.moments.as_slice()).unwrap_or_default();
     let points = moments.iter().map(|moment| (moment.at_ms as f64 / 1e3, moment.rss_kib as f64 / 1024.0));
     Chart {
@@ -112,7 +112,7 @@ fn calls(report: &Report) -> Chart {
 
 /// 0 ms has no place on a logarithmic axis; it stands where 1 ms does.
 fn lingers(name: &str, report: &Report, value: impl Fn(&Run) -> f64) -> Line {
-    Line::new(name, report.of("linger").map(|run| (run.x.max(1.0), value(run))).collect())
+    Line::new(name, report.runs_of("linger").map(|run| (run.x.max(1.0), value(run))).collect())
 }
 
 fn linger_calls(report: &Report) -> Chart {

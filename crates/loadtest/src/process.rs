@@ -65,7 +65,7 @@ impl Process {
 }
 
 /// Ticks a second of the times in /proc/PID/stat; Linux has had no other value on these platforms for decades.
-const TICKS: u64 = 100;
+const TICKS_PER_SECOND: u64 = 100;
 
 impl Usage {
     fn parse(stat: &str, status: &str) -> Option<Self> {
@@ -77,7 +77,11 @@ impl Usage {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
             line.trim().strip_suffix(" kB")?.parse().ok()
         };
-        Some(Self { cpu_ms: (user + system) * 1_000 / TICKS, rss_kib: kib("VmRSS")?, peak_rss_kib: kib("VmHWM")? })
+        Some(Self {
+            cpu_ms: (user + system) * 1_000 / TICKS_PER_SECOND,
+            rss_kib: kib("VmRSS")?,
+            peak_rss_kib: kib("VmHWM")?,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::spec::Spec;
 pub(crate) struct Progress {
     is_terminal: bool,
     /// What runs, such as `drain, service`.
-    pub(crate) what: String,
+    pub(crate) label: String,
     shown: Option<Instant>,
     arrived: (u64, u64),
 }
@@ -22,7 +22,7 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new() -> Self {
         let is_terminal = std::io::stderr().is_terminal();
-        Self { is_terminal, what: String::new(), shown: None, arrived: (0, 0) }
+        Self { is_terminal, label: String::new(), shown: None, arrived: (0, 0) }
     }
 
     /// Shows how far a run is.
@@ -34,7 +34,7 @@ impl Progress {
         let (at, arrived) = (stats.elapsed_us, stats.arrived.arrived);
         let (last_at, last) = if self.arrived.1 <= arrived { self.arrived } else { (0, 0) };
         let rate = (arrived - last) as f64 / (at.saturating_sub(last_at).max(1) as f64 / 1e6);
-        let events = (arrived as f64 / f64::from(spec.slots())).max(1.0);
+        let events = (arrived as f64 / f64::from(spec.customers_per_event())).max(1.0);
         let cpu = (usage.cpu_ms - before.cpu_ms) as f64 * 1e3 / events;
         let (expected, rss) = (stats.arrived.expected, usage.rss_kib / 1024);
         self.shown = Some(Instant::now());
@@ -43,7 +43,7 @@ impl Progress {
     }
 
     /// Shows something else.
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn message(&mut self, text: &str) {
         self.line(text);
     }
 
@@ -58,10 +58,10 @@ impl Progress {
 
     fn line(&self, text: &str) {
         if self.is_terminal {
-            eprint!("\r\x1b[K{}: {text}", self.what);
+            eprint!("\r\x1b[K{}: {text}", self.label);
             let _unseen = std::io::stderr().flush();
         } else {
-            eprintln!("{}: {text}", self.what);
+            eprintln!("{}: {text}", self.label);
         }
     }
 }

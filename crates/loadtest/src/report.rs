@@ -1,5 +1,7 @@
 //! What a whole session measured: the file, and the table.
 
+mod goal;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::emulator::stats::Latency;
 use crate::events::Events;
-use crate::goals::Goal;
-use crate::measure::{Measured, Plan};
+use crate::measure::{Measured, RunPlan};
+
+pub(crate) use goal::Goal;
 
 /// All runs of a session, with where they were made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,17 +46,17 @@ pub(crate) struct Run {
     pub(crate) x: f64,
     /// The figures, derived from what follows.
     pub(crate) figures: Figures,
-    pub(crate) plan: Plan,
+    pub(crate) plan: RunPlan,
     pub(crate) service: Measured,
     /// The floor, before and after the service.
-    pub(crate) floors: Vec<Floor>,
+    pub(crate) floors: Vec<FloorFigures>,
     /// What must not happen and did, a sentence each.
     pub(crate) broken: Vec<String>,
 }
 
 /// The floor of a run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Floor {
+pub(crate) struct FloorFigures {
     pub(crate) events: u64,
     pub(crate) events_per_second: f64,
     pub(crate) cpu_us_per_event: f64,
@@ -93,9 +96,9 @@ impl Run {
         scenario: String,
         label: String,
         x: f64,
-        plan: Plan,
+        plan: RunPlan,
         service: Measured,
-        floors: Vec<Floor>,
+        floors: Vec<FloorFigures>,
     ) -> anyhow::Result<Self> {
         let spec = &plan.spec;
         let floor = floors.iter().map(|floor| floor.cpu_us_per_event).sum::<f64>() / floors.len().max(1) as f64;
@@ -114,7 +117,7 @@ impl Run {
             lost: service.lost(spec),
             doubled: service.after.arrived.doubled,
         };
-        let broken = service.broken_promises(spec);
+        let broken = service.broken_guarantees(spec);
         Ok(Self { scenario, label, x, figures, plan, service, floors, broken })
     }
 
@@ -139,9 +142,9 @@ impl Run {
     }
 }
 
-impl Floor {
+impl FloorFigures {
     /// What the floor of a plan came to.
-    pub(crate) fn new(plan: &Plan, measured: &Measured) -> Self {
+    pub(crate) fn new(plan: &RunPlan, measured: &Measured) -> Self {
         let spec = &plan.spec;
         Self {
             events: spec.events,
@@ -204,7 +207,7 @@ impl Report {
     }
 
     /// The runs of a scenario.
-    pub(crate) fn of(&self, scenario: &str) -> impl Iterator<Item = &Run> {
+    pub(crate) fn runs_of(&self, scenario: &str) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(move |run| run.scenario == scenario)
     }
 
@@ -252,8 +255,8 @@ impl Report {
     pub(crate) fn goals_table(&self) -> String {
         let mut table = table(&["", "asked", "measured", ""]);
         for goal in &self.goals {
-            let verdict = if goal.holds() { "yes" } else { "NO" };
-            table.add_row(row(&[goal.what.clone(), goal.asked(), goal.shown(), verdict.to_owned()]));
+            let verdict = if goal.is_met() { "yes" } else { "NO" };
+            table.add_row(row(&[goal.name.clone(), goal.bounds_text(), goal.measured_text(), verdict.to_owned()]));
         }
         table.to_string()
     }
@@ -296,7 +299,7 @@ mod tests {
     #[test]
     fn a_report_is_read_back_and_several_are_read_as_one() {
         let run = |scenario: &str| {
-            let (plan, measured) = (Plan::default(), Measured::default());
+            let (plan, measured) = (RunPlan::default(), Measured::default());
             Run::new(scenario.to_owned(), String::new(), 1.0, plan, measured, Vec::new()).unwrap()
         };
         let report = |scenario: &str| Report {
@@ -313,7 +316,7 @@ mod tests {
         let read = Report::read(&[one, other]).unwrap();
         let scenarios: Vec<&str> = read.runs.iter().map(|run| run.scenario.as_str()).collect();
         assert_eq!(scenarios, ["drain", "drain", "steady", "steady"]);
-        assert_eq!((read.of("steady").count(), read.variables), (2, vec!["A=b".to_owned()]));
+        assert_eq!((read.runs_of("steady").count(), read.variables), (2, vec!["A=b".to_owned()]));
         assert!(Report::read(&[folder.path().join("none")]).is_err());
     }
 }

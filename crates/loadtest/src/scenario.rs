@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-use crate::measure::Plan;
-use crate::spec::{Arrivals, BackendKind, Faults, Size, Spec};
+use crate::measure::RunPlan;
+use crate::spec::{BackendKind, Faults, SendSchedule, Size, Spec};
 
 /// A situation that the service has to be good in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -34,7 +34,7 @@ pub(crate) enum Scenario {
 
 /// What scenarios are made of.
 #[derive(Debug, Clone)]
-pub(crate) struct Extent {
+pub(crate) struct ScenarioParameters {
     /// How many events a backlog has.
     pub(crate) events: u64,
     /// How long a steady load lasts, in seconds.
@@ -51,7 +51,7 @@ pub(crate) struct Extent {
 pub(crate) struct Step {
     /// What tells it from the other runs of the scenario.
     pub(crate) label: String,
-    pub(crate) plan: Plan,
+    pub(crate) plan: RunPlan,
     /// Whether the floor is measured beside it.
     pub(crate) has_floor: bool,
     /// Where it stands on the horizontal axis of its scenario.
@@ -59,7 +59,7 @@ pub(crate) struct Step {
 }
 
 /// Customers of the scenarios that have most of them.
-const MANY: u32 = 10_000;
+const MANY_CUSTOMERS: u32 = 10_000;
 /// Exponent of Zipf's law in these: the first hundred of ten thousand have half of the traffic.
 const SKEW: f64 = 1.0;
 /// Messages a second that the smallest regions of SNS take.
@@ -79,17 +79,21 @@ impl Scenario {
     }
 
     /// Whether it is defined by how fast a drain is.
-    pub(crate) fn wants_capacity(self) -> bool {
+    pub(crate) fn requires_capacity(self) -> bool {
         matches!(self, Self::Steady | Self::Linger)
     }
 
     /// Its runs. `capacity` is what a drain reached, in events a second.
-    pub(crate) fn steps(self, extent: &Extent, capacity: f64) -> Vec<Step> {
-        let backlog =
-            Spec { events: extent.events, call_ms: extent.call_ms, backend: extent.backend, ..Spec::default() };
+    pub(crate) fn steps(self, parameters: &ScenarioParameters, capacity: f64) -> Vec<Step> {
+        let backlog = Spec {
+            events: parameters.events,
+            call_ms: parameters.call_ms,
+            backend: parameters.backend,
+            ..Spec::default()
+        };
         let steady = |per_second: f64, base: Spec| Spec {
-            events: (per_second * extent.seconds as f64).ceil().max(1.0) as u64,
-            arrivals: Arrivals::Steady { per_second },
+            events: (per_second * parameters.seconds as f64).ceil().max(1.0) as u64,
+            send_schedule: SendSchedule::Steady { per_second },
             ..base
         };
         match self {
@@ -99,35 +103,35 @@ impl Scenario {
                     let spec = steady(capacity * f64::from(*percent) / 100.0, backlog.clone());
                     Step::new(format!("{percent}%"), spec).at(*percent)
                 };
-                extent.loads.iter().map(step).collect()
+                parameters.loads.iter().map(step).collect()
             }
             Self::Burst => {
                 let step = Step::new(String::new(), backlog);
-                vec![Step { plan: Plan { quiet_seconds: extent.seconds, ..step.plan }, ..step }]
+                vec![Step { plan: RunPlan { quiet_seconds: parameters.seconds, ..step.plan }, ..step }]
             }
             Self::Customers => {
                 let step = |customers: u32| {
                     let spec = Spec { customers, skew: SKEW, ..backlog.clone() };
                     Step::new(thousands(u64::from(customers)), spec).at(customers)
                 };
-                [1, 10, 100, 1_000, MANY].into_iter().map(step).collect()
+                [1, 10, 100, 1_000, MANY_CUSTOMERS].into_iter().map(step).collect()
             }
             Self::Linger => {
                 let step = |linger_ms: u64| {
-                    let spec = Spec { customers: MANY, skew: SKEW, ..backlog.clone() };
+                    let spec = Spec { customers: MANY_CUSTOMERS, skew: SKEW, ..backlog.clone() };
                     // With less in a batch the capacity is less, too.
                     let step = Step::new(format!("{linger_ms} ms"), steady(capacity / 8.0, spec));
-                    Step { plan: Plan { linger_ms, ..step.plan }, x: linger_ms as f64, ..step }
+                    Step { plan: RunPlan { linger_ms, ..step.plan }, x: linger_ms as f64, ..step }
                 };
                 [0, 10, 50, 200, 1_000].into_iter().map(step).collect()
             }
             Self::FanOut => {
-                let spec = Spec { events: extent.events.div_ceil(10), customers: 10, fan_out: true, ..backlog };
+                let spec = Spec { events: parameters.events.div_ceil(10), customers: 10, fan_out: true, ..backlog };
                 vec![Step::new("1→10".to_owned(), spec)]
             }
             Self::Sizes => {
                 let step = |(size, part): (Size, u64)| {
-                    let events = extent.events.div_ceil(part);
+                    let events = parameters.events.div_ceil(part);
                     let spec = Spec { size, events, ..backlog.clone() };
                     Step { has_floor: true, ..Step::new(size.name().to_owned(), spec) }
                 };
@@ -138,7 +142,7 @@ impl Scenario {
                 let events = u64::from(QUOTA) * THROTTLED_SECONDS * 2;
                 let spec = Spec { events, customers: 10, skew: 2.0, faults, ..backlog };
                 let step = Step::new(format!("{QUOTA}/s"), spec);
-                vec![Step { plan: Plan { limit_seconds: Some(THROTTLED_SECONDS), ..step.plan }, ..step }]
+                vec![Step { plan: RunPlan { limit_seconds: Some(THROTTLED_SECONDS), ..step.plan }, ..step }]
             }
             Self::Failing => {
                 let faults = Faults { failing_percent: 5, ..Faults::default() };
@@ -146,11 +150,11 @@ impl Scenario {
             }
             Self::Refusing => {
                 let faults = Faults { refusing: Some(3), ..Faults::default() };
-                let events = extent.events.div_ceil(2);
+                let events = parameters.events.div_ceil(2);
                 vec![Step::new("1 of 10".to_owned(), Spec { events, customers: 10, faults, ..backlog })]
             }
             Self::Backlog => {
-                let five = extent.five_million.then_some(5_000_000);
+                let five = parameters.five_million.then_some(5_000_000);
                 let step = |events| Step {
                     x: events as f64,
                     ..Step::new(thousands(events), Spec { events, ..backlog.clone() })
@@ -163,7 +167,7 @@ impl Scenario {
 
 impl Step {
     fn new(label: String, spec: Spec) -> Self {
-        Self { label, plan: Plan { spec, ..Plan::default() }, has_floor: false, x: 0.0 }
+        Self { label, plan: RunPlan { spec, ..RunPlan::default() }, has_floor: false, x: 0.0 }
     }
 
     fn at(self, x: u32) -> Self {
@@ -188,8 +192,8 @@ pub(crate) fn thousands(number: u64) -> String {
 mod tests {
     use super::*;
 
-    fn extent() -> Extent {
-        Extent {
+    fn parameters() -> ScenarioParameters {
+        ScenarioParameters {
             events: 1_000,
             seconds: 20,
             five_million: false,
@@ -206,9 +210,9 @@ mod tests {
 
     #[test]
     fn five_million_is_a_backlog_only_where_it_is_asked_for() {
-        let extent = |five_million| Extent { five_million, ..extent() };
+        let parameters = |five_million| ScenarioParameters { five_million, ..parameters() };
         let largest = |five_million| {
-            let steps = Scenario::Backlog.steps(&extent(five_million), 0.0);
+            let steps = Scenario::Backlog.steps(&parameters(five_million), 0.0);
             steps.iter().map(|step| step.plan.spec.events).max().unwrap()
         };
         assert_eq!((largest(false), largest(true)), (1_000_000, 5_000_000));
@@ -216,10 +220,10 @@ mod tests {
 
     #[test]
     fn a_steady_load_is_the_part_of_the_capacity_that_it_says() {
-        let steps = Scenario::Steady.steps(&extent(), 4_000.0);
-        let specs: Vec<(u64, Arrivals)> =
-            steps.iter().map(|step| (step.plan.spec.events, step.plan.spec.arrivals)).collect();
-        let per_second = |per_second| Arrivals::Steady { per_second };
+        let steps = Scenario::Steady.steps(&parameters(), 4_000.0);
+        let specs: Vec<(u64, SendSchedule)> =
+            steps.iter().map(|step| (step.plan.spec.events, step.plan.spec.send_schedule)).collect();
+        let per_second = |per_second| SendSchedule::Steady { per_second };
         assert_eq!(specs, [(40_000, per_second(2_000.0)), (72_000, per_second(3_600.0))]);
     }
 }

@@ -6,10 +6,10 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::goals;
-use crate::measure::{Plan, measure};
+use crate::measure::{RunPlan, measure};
 use crate::progress::Progress;
-use crate::report::{Floor, Machine, Report, Run};
-use crate::scenario::{Extent, Scenario, Step};
+use crate::report::{FloorFigures, Machine, Report, Run};
+use crate::scenario::{Scenario, ScenarioParameters, Step};
 use crate::spec::Spec;
 use crate::subject::{Service, Subject};
 
@@ -17,7 +17,7 @@ use crate::subject::{Service, Subject};
 #[derive(Debug)]
 pub(crate) struct Session {
     service: Service,
-    extent: Extent,
+    parameters: ScenarioParameters,
     progress: Progress,
     /// Where the report is written after each run, so that nothing is lost with a session that is cut off.
     file: Option<PathBuf>,
@@ -30,11 +30,16 @@ pub(crate) struct Session {
 const FLOOR_EVENTS: u64 = 100_000;
 
 impl Session {
-    pub(crate) fn new(service: Service, extent: Extent, file: Option<PathBuf>, capacity: Option<f64>) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        parameters: ScenarioParameters,
+        file: Option<PathBuf>,
+        capacity: Option<f64>,
+    ) -> Self {
         let variables = service.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let report =
             Report { machine: Machine::this(), version: version(), variables, runs: Vec::new(), goals: Vec::new() };
-        Self { service, extent, progress: Progress::new(), file, capacity, report }
+        Self { service, parameters, progress: Progress::new(), file, capacity, report }
     }
 
     /// Runs these, in this order, and returns the report.
@@ -43,10 +48,10 @@ impl Session {
     /// When a run cannot be carried through.
     pub(crate) async fn run(mut self, scenarios: &[Scenario]) -> anyhow::Result<Report> {
         for scenario in scenarios {
-            if scenario.wants_capacity() && self.capacity.is_none() {
+            if scenario.requires_capacity() && self.capacity.is_none() {
                 self.calibrate().await?;
             }
-            for step in scenario.steps(&self.extent, self.capacity.unwrap_or_default()) {
+            for step in scenario.steps(&self.parameters, self.capacity.unwrap_or_default()) {
                 self.step(*scenario, step).await?;
             }
         }
@@ -57,10 +62,10 @@ impl Session {
 
     /// A drain, for nothing but its speed.
     async fn calibrate(&mut self) -> anyhow::Result<()> {
-        let events = (self.extent.events / 2).max(1);
-        let spec = Spec { events, call_ms: self.extent.call_ms, ..Spec::default() };
-        let plan = Plan { spec, ..Plan::default() };
-        self.progress.what = "capacity".to_owned();
+        let events = (self.parameters.events / 2).max(1);
+        let spec = Spec { events, call_ms: self.parameters.call_ms, ..Spec::default() };
+        let plan = RunPlan { spec, ..RunPlan::default() };
+        self.progress.label = "capacity".to_owned();
         let measured = measure(&plan, &self.subject(&plan), &mut self.progress).await?;
         let capacity = measured.per_second(&plan.spec);
         eprintln!("capacity: {capacity:.0} events a second");
@@ -76,7 +81,7 @@ impl Session {
         if has_floor {
             floors.push(self.floor(&name, &plan).await?);
         }
-        self.progress.what = format!("{name}, service");
+        self.progress.label = format!("{name}, service");
         let service = measure(&plan, &self.subject(&plan), &mut self.progress).await.context(name.clone())?;
         if has_floor {
             floors.push(self.floor(&name, &plan).await?);
@@ -93,16 +98,16 @@ impl Session {
         self.write()
     }
 
-    async fn floor(&mut self, name: &str, plan: &Plan) -> anyhow::Result<Floor> {
+    async fn floor(&mut self, name: &str, plan: &RunPlan) -> anyhow::Result<FloorFigures> {
         let spec = Spec { events: plan.spec.events.min(FLOOR_EVENTS).div_ceil(2), ..plan.spec.clone() };
-        let plan = Plan { spec, ..plan.clone() };
-        self.progress.what = format!("{name}, floor");
+        let plan = RunPlan { spec, ..plan.clone() };
+        self.progress.label = format!("{name}, floor");
         let measured =
             measure(&plan, &Subject::Floor, &mut self.progress).await.with_context(|| format!("{name}, floor"))?;
-        Ok(Floor::new(&plan, &measured))
+        Ok(FloorFigures::new(&plan, &measured))
     }
 
-    fn subject(&self, plan: &Plan) -> Subject {
+    fn subject(&self, plan: &RunPlan) -> Subject {
         Subject::Service { service: self.service.clone(), linger_ms: plan.linger_ms }
     }
 
@@ -112,7 +117,7 @@ impl Session {
 }
 
 /// The workspace.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+const WORKSPACE_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Builds the service as it is released, unless somebody says where it is. Returns the binary.
 ///
@@ -134,7 +139,7 @@ pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<Path
             for (name, _) in std::env::vars().filter(|(name, _)| of_this_package(name)) {
                 command.env_remove(name);
             }
-            if !command.arg(target).current_dir(ROOT).status().context("cannot run cargo")?.success() {
+            if !command.arg(target).current_dir(WORKSPACE_ROOT).status().context("cannot run cargo")?.success() {
                 bail!("the service does not build");
             }
             target.join(profile).join("protobridge")
@@ -144,7 +149,7 @@ pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<Path
 }
 
 fn version() -> String {
-    let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(ROOT).output();
+    let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(WORKSPACE_ROOT).output();
     let revision = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     let revision = revision.and_then(|revision| String::from_utf8(revision).ok()).unwrap_or_default();
     format!("{} {}", env!("CARGO_PKG_VERSION"), revision.trim()).trim_end().to_owned()

@@ -15,7 +15,8 @@ pub(crate) struct Spec {
     pub(crate) skew: f64,
     /// Every event goes to every customer.
     pub(crate) fan_out: bool,
-    pub(crate) arrivals: Arrivals,
+    #[serde(rename = "arrivals")]
+    pub(crate) send_schedule: SendSchedule,
     pub(crate) faults: Faults,
     /// How long each call takes besides what the emulator needs for it, in milliseconds.
     pub(crate) call_ms: u64,
@@ -35,7 +36,7 @@ pub(crate) enum BackendKind {
 
 /// When events are sent to the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Arrivals {
+pub(crate) enum SendSchedule {
     /// All at once, at the start.
     AtOnce,
     /// So many a second, at random moments (a Poisson process).
@@ -90,7 +91,7 @@ impl Default for Spec {
             customers: 1,
             skew: 0.0,
             fan_out: false,
-            arrivals: Arrivals::AtOnce,
+            send_schedule: SendSchedule::AtOnce,
             faults: Faults::default(),
             call_ms: 0,
             backend: BackendKind::Lean,
@@ -100,7 +101,7 @@ impl Default for Spec {
 
 impl Spec {
     /// How many customers get each event.
-    pub(crate) fn slots(&self) -> u32 {
+    pub(crate) fn customers_per_event(&self) -> u32 {
         if self.fan_out { self.customers } else { 1 }
     }
 }

@@ -33,20 +33,20 @@ pub(crate) enum Subject {
 
 /// A subject that runs, and the folder that it runs in.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningSubject {
     pub(crate) process: Process,
     folder: TempDir,
 }
 
 /// How many loops the floor runs: as many as the service has polls under way at most.
-const LOOPS: usize = 8;
+const FLOOR_LOOPS: usize = 8;
 
 impl Subject {
     /// Starts it against the emulator on this port.
     ///
     /// # Errors
     /// When it cannot be set up or started.
-    pub(crate) fn start(&self, spec: &Spec, port: u16) -> anyhow::Result<Running> {
+    pub(crate) fn start(&self, spec: &Spec, port: u16) -> anyhow::Result<RunningSubject> {
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir()?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let mut command = match self {
@@ -59,7 +59,7 @@ impl Subject {
             }
             Self::Floor => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["floor", "--endpoint", &endpoint, "--loops", &LOOPS.to_string()]);
+                command.args(["floor", "--endpoint", &endpoint, "--loops", &FLOOR_LOOPS.to_string()]);
                 command.args(["--spec", &serde_json::to_string(spec)?]).env_clear();
                 command
             }
@@ -68,7 +68,7 @@ impl Subject {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.env("AWS_ACCESS_KEY_ID", "loadtest").env("AWS_SECRET_ACCESS_KEY", "loadtest");
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path());
-        Ok(Running { process: Process::start(&mut command)?, folder })
+        Ok(RunningSubject { process: Process::start(&mut command)?, folder })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -79,7 +79,7 @@ impl Subject {
     }
 }
 
-impl Running {
+impl RunningSubject {
     /// The last lines that it logged.
     pub(crate) fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();

@@ -18,14 +18,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ledger::{Arrival, Ledger};
 use super::stats::Stats;
-use super::{Command, commands, say};
+use super::{ControlCommand, print_line, read_commands};
 use crate::events::{self, Events};
 use crate::spec::Spec;
 
 /// Sends and receives at a time.
-const AT_A_TIME: u64 = 8;
+const CONCURRENCY: u64 = 8;
 
-struct Stage {
+struct EmbeddedBackend {
     spec: Spec,
     events: Events,
     clients: Clients,
@@ -52,7 +52,7 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
         let arrived = setup::topic_with_queue(&clients, name, "arrived").await?.queue_url;
         // Time to send them, and for whoever is measured to start.
         let opens = Instant::now() + Duration::from_secs(10 + spec.events / 1_000);
-        let stage = Stage {
+        let backend = EmbeddedBackend {
             events: Events::new(&spec)?,
             ledger: Mutex::new(Ledger::new(&spec)),
             clients,
@@ -61,19 +61,19 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
             opens,
             spec,
         };
-        let stage = Arc::new(stage);
-        stage.send().await?;
-        say(&embedded.address().port().to_string())?;
+        let backend = Arc::new(backend);
+        backend.send().await?;
+        print_line(&embedded.address().port().to_string())?;
         let mut consumers = JoinSet::new();
-        for _ in 0..AT_A_TIME {
-            consumers.spawn(Arc::clone(&stage).consume());
+        for _ in 0..CONCURRENCY {
+            consumers.spawn(Arc::clone(&backend).consume());
         }
-        let mut commands = commands();
+        let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
-            if command == Command::Start {
-                sleep_until(stage.opens).await;
+            if command == ControlCommand::Start {
+                sleep_until(backend.opens).await;
             }
-            say(&serde_json::to_string(&stage.stats().await?)?)?;
+            print_line(&serde_json::to_string(&backend.stats().await?)?)?;
             if let Some(ended) = consumers.try_join_next() {
                 ended??;
             }
@@ -82,7 +82,7 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
     })
 }
 
-impl Stage {
+impl EmbeddedBackend {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,11 +90,11 @@ impl Stage {
     /// Sends all events, hidden until the queue opens.
     async fn send(self: &Arc<Self>) -> anyhow::Result<()> {
         let mut senders = JoinSet::new();
-        for sender in 0..AT_A_TIME {
+        for sender in 0..CONCURRENCY {
             let this = Arc::clone(self);
             senders.spawn(async move {
                 let mut batch = Vec::with_capacity(10);
-                for number in (sender..this.spec.events).step_by(AT_A_TIME as usize) {
+                for number in (sender..this.spec.events).step_by(CONCURRENCY as usize) {
                     batch.push(this.message(number, batch.len())?);
                     if batch.len() == 10 {
                         this.send_batch(std::mem::take(&mut batch)).await?;

@@ -1,28 +1,28 @@
 //! What goes wrong, as the spec says.
 
-use super::world::Micros;
+use super::clock::Micros;
 use crate::spec;
 
 /// Draws faults, always the same for the same calls.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub(super) struct FaultInjector {
     spec: spec::Faults,
     calls: u64,
-    bucket: Bucket,
+    bucket: TokenBucket,
     throttled: u64,
 }
 
 /// Tokens that SNS has left: a second's worth at most.
 #[derive(Debug)]
-struct Bucket {
+struct TokenBucket {
     tokens: f64,
     filled: Micros,
 }
 
-impl Faults {
+impl FaultInjector {
     pub(super) fn new(spec: spec::Faults) -> Self {
         let tokens = spec.quota.map_or(0.0, f64::from);
-        Self { spec, calls: 0, bucket: Bucket { tokens, filled: 0 }, throttled: 0 }
+        Self { spec, calls: 0, bucket: TokenBucket { tokens, filled: 0 }, throttled: 0 }
     }
 
     /// Whether the next call fails.
@@ -36,7 +36,7 @@ impl Faults {
     pub(super) fn is_over_quota(&mut self, messages: usize, now: Micros) -> bool {
         let Some(quota) = self.spec.quota.map(f64::from) else { return false };
         let filled = now.saturating_sub(self.bucket.filled) as f64 / 1e6 * quota;
-        self.bucket = Bucket { tokens: (self.bucket.tokens + filled).min(quota.max(10.0)), filled: now };
+        self.bucket = TokenBucket { tokens: (self.bucket.tokens + filled).min(quota.max(10.0)), filled: now };
         let is_over = messages as f64 > self.bucket.tokens;
         if is_over {
             self.throttled += 1;
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn no_more_passes_than_the_quota_and_a_second_of_it() {
-        let mut faults = Faults::new(spec::Faults { quota: Some(300), ..spec::Faults::default() });
+        let mut faults = FaultInjector::new(spec::Faults { quota: Some(300), ..spec::Faults::default() });
         // A call of ten every millisecond, for ten seconds.
         let passed = (0..10_000).filter(|millis| !faults.is_over_quota(10, millis * 1_000)).count() * 10;
         assert!((3_280..=3_300).contains(&passed), "{passed}");
@@ -66,9 +66,9 @@ mod tests {
 
     #[test]
     fn so_many_of_a_hundred_calls_fail() {
-        let mut faults = Faults::new(spec::Faults { failing_percent: 5, ..spec::Faults::default() });
+        let mut faults = FaultInjector::new(spec::Faults { failing_percent: 5, ..spec::Faults::default() });
         let failed = (0..10_000).filter(|_| faults.call_fails()).count();
         assert!((400..600).contains(&failed), "{failed}");
-        assert!(!Faults::new(spec::Faults::default()).call_fails());
+        assert!(!FaultInjector::new(spec::Faults::default()).call_fails());
     }
 }

@@ -4,14 +4,14 @@ use crate::events;
 
 /// A PublishBatch.
 #[derive(Debug, Default)]
-pub(super) struct Publish<'b> {
+pub(super) struct PublishBatch<'b> {
     pub(super) topic: String,
-    pub(super) entries: Vec<Entry<'b>>,
+    pub(super) entries: Vec<PublishEntry<'b>>,
 }
 
 /// One entry of it.
 #[derive(Debug, Default)]
-pub(super) struct Entry<'b> {
+pub(super) struct PublishEntry<'b> {
     pub(super) id: String,
     /// The body, still escaped.
     pub(super) message: &'b [u8],
@@ -28,7 +28,7 @@ pub(super) fn field(body: &[u8], name: &str) -> Option<String> {
     fields(body).find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| unescape(value))
 }
 
-impl<'b> Publish<'b> {
+impl<'b> PublishBatch<'b> {
     /// Reads the fields, which stand in the order of the entries, each attribute's name before its value.
     pub(super) fn read(body: &'b [u8]) -> Self {
         let mut publish = Self::default();
@@ -42,7 +42,7 @@ impl<'b> Publish<'b> {
                 continue;
             };
             if number != last {
-                publish.entries.push(Entry::default());
+                publish.entries.push(PublishEntry::default());
                 last = number;
             }
             let Some(entry) = publish.entries.last_mut() else { continue };
@@ -135,7 +135,7 @@ mod tests {
              &PublishBatchRequestEntries.member.2.Id=second&PublishBatchRequestEntries.member.2.Message=%C3%A4",
             events::event_id(77)
         );
-        let publish = Publish::read(body.as_bytes());
+        let publish = PublishBatch::read(body.as_bytes());
         assert_eq!((publish.topic.as_str(), publish.entries.len()), ("arn:aws:sns", 2));
         let [first, second] = publish.entries.as_slice() else { panic!("two entries") };
         assert_eq!((first.id.as_str(), first.event, first.attributes), ("0", Some(77), 2));

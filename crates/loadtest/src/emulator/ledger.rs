@@ -5,22 +5,22 @@ use std::collections::HashSet;
 
 use hdrhistogram::Histogram;
 
-use super::stats::{Arrived, Latency};
-use super::world::Micros;
+use super::clock::Micros;
+use super::stats::{ArrivalStats, Latency};
 use crate::events::Events;
 use crate::spec::Spec;
 
 /// One count for each event and each of its customers.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    slots: usize,
+    counters_per_event: usize,
     fan_out: bool,
     counts: Vec<u8>,
     quarantined: HashSet<u64>,
     started: Micros,
-    summary: Arrived,
-    latency: Quantiles,
-    in_service: [Quantiles; 2],
+    summary: ArrivalStats,
+    latency: LatencyHistogram,
+    in_service: [LatencyHistogram; 2],
 }
 
 /// What arrived.
@@ -40,17 +40,17 @@ pub(super) struct Arrival {
 
 impl Ledger {
     pub(super) fn new(spec: &Spec) -> Self {
-        let slots = spec.slots() as usize;
-        let expected = spec.events * slots as u64;
+        let counters_per_event = spec.customers_per_event() as usize;
+        let expected = spec.events * counters_per_event as u64;
         Self {
-            slots,
+            counters_per_event,
             fan_out: spec.fan_out,
             counts: vec![0; expected as usize],
             quarantined: HashSet::new(),
             started: 0,
-            summary: Arrived { expected, ..Arrived::default() },
-            latency: Quantiles::new(),
-            in_service: [Quantiles::new(), Quantiles::new()],
+            summary: ArrivalStats { expected, ..ArrivalStats::default() },
+            latency: LatencyHistogram::new(),
+            in_service: [LatencyHistogram::new(), LatencyHistogram::new()],
         }
     }
 
@@ -61,9 +61,9 @@ impl Ledger {
     /// Takes note of what a topic delivered.
     pub(super) fn arrived(&mut self, arrival: Arrival, events: &Events) {
         let Arrival { number, customer, at, .. } = arrival;
-        let slot = if self.fan_out { customer as usize } else { 0 };
+        let counter = if self.fan_out { customer as usize } else { 0 };
         let is_theirs = self.fan_out || events.customer(number) == customer;
-        let count = self.counts.get_mut(number as usize * self.slots + slot).filter(|_| is_theirs);
+        let count = self.counts.get_mut(number as usize * self.counters_per_event + counter).filter(|_| is_theirs);
         let Some(count) = count else {
             self.summary.astray += 1;
             return;
@@ -98,21 +98,21 @@ impl Ledger {
 
     /// Takes note that an event was deleted from the input queue.
     pub(super) fn deleted(&mut self, number: u64) {
-        let from = number as usize * self.slots;
-        let is_everywhere = self.counts[from..from + self.slots].iter().all(|count| *count > 0);
+        let from = number as usize * self.counters_per_event;
+        let is_everywhere = self.counts[from..from + self.counters_per_event].iter().all(|count| *count > 0);
         self.summary.deleted_early += u64::from(!is_everywhere && !self.quarantined.contains(&number));
     }
 
-    pub(super) fn summary(&self, events: &Events) -> Arrived {
+    pub(super) fn summary(&self, events: &Events) -> ArrivalStats {
         let mut all = self.in_service[0].0.clone();
         // Both have the same bounds.
         let _same = all.add(&self.in_service[1].0);
-        Arrived {
+        ArrivalStats {
             latency: self.latency.latency(),
-            in_service: Quantiles(all).latency(),
+            in_service: LatencyHistogram(all).latency(),
             in_service_busiest: self.in_service[0].latency(),
             in_service_others: self.in_service[1].latency(),
-            others_share: if self.fan_out { 1.0 - 1.0 / self.slots as f64 } else { 1.0 - events.share(0) },
+            others_share: if self.fan_out { 1.0 - 1.0 / self.counters_per_event as f64 } else { 1.0 - events.share(0) },
             ..self.summary.clone()
         }
     }
@@ -120,9 +120,9 @@ impl Ledger {
 
 /// Times in microseconds, to two digits, up to three hours.
 #[derive(Debug)]
-struct Quantiles(Histogram<u64>);
+struct LatencyHistogram(Histogram<u64>);
 
-impl Quantiles {
+impl LatencyHistogram {
     fn new() -> Self {
         Self(Histogram::new_with_bounds(1, 3 * 3_600 * 1_000_000, 2).expect("the bounds are in order"))
     }

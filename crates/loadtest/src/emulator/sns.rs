@@ -1,15 +1,15 @@
 //! The operations of SNS.
 
-use super::form::{self, Publish};
-use super::http::Answer;
+use super::answer::Answer;
+use super::form::{self, PublishBatch};
 use super::ledger::Arrival;
-use super::world::World;
+use super::state::Emulator;
 use crate::events;
 
 /// Bodies and attributes of all entries of a call may have this many bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 
-impl World {
+impl Emulator {
     /// Answers a call.
     pub(super) fn sns(&self, operation: &str, body: &[u8]) -> Answer {
         let mut bytes = 0;
@@ -19,8 +19,8 @@ impl World {
         } else {
             match operation {
                 "PublishBatch" => {
-                    let publish = Publish::read(body);
-                    let size = |entry: &form::Entry<'_>| form::length(entry.message) + entry.attribute_bytes;
+                    let publish = PublishBatch::read(body);
+                    let size = |entry: &form::PublishEntry<'_>| form::length(entry.message) + entry.attribute_bytes;
                     bytes = publish.entries.iter().map(size).sum();
                     entries = publish.entries.len() as u64;
                     self.publish(&publish, bytes)
@@ -33,7 +33,7 @@ impl World {
         answer
     }
 
-    fn publish(&self, publish: &Publish<'_>, bytes: u64) -> Answer {
+    fn publish(&self, publish: &PublishBatch<'_>, bytes: u64) -> Answer {
         let customer = match events::customer_of_topic(&publish.topic) {
             Ok(customer) if customer < self.spec.customers => customer,
             _ => return error(404, "NotFound", "Topic does not exist"),

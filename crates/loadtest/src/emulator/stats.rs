@@ -20,16 +20,16 @@ pub(crate) struct Stats {
     /// Publishes that were throttled.
     pub(crate) throttled_calls: u64,
     pub(crate) calls: Calls,
-    pub(crate) arrived: Arrived,
+    pub(crate) arrived: ArrivalStats,
 }
 
 /// Calls by operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Calls(pub(crate) BTreeMap<String, Count>);
+pub(crate) struct Calls(pub(crate) BTreeMap<String, CallCounts>);
 
 /// Calls of one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Count {
+pub(crate) struct CallCounts {
     pub(crate) calls: u64,
     /// Of those, how many were answered with an error.
     pub(crate) failed: u64,
@@ -41,24 +41,24 @@ pub(crate) struct Count {
 }
 
 /// What AWS bills as one request.
-const UNIT: u64 = 64 * 1024;
+const UNIT_BYTES: u64 = 64 * 1024;
 
 impl Calls {
     pub(crate) fn add(&mut self, operation: &str, is_ok: bool, entries: u64, bytes: u64) {
         // The names are few; only the first call of each allocates.
         if !self.0.contains_key(operation) {
-            self.0.insert(operation.to_owned(), Count::default());
+            self.0.insert(operation.to_owned(), CallCounts::default());
         }
         let Some(count) = self.0.get_mut(operation) else { return };
         count.calls += 1;
         count.failed += u64::from(!is_ok);
         count.entries += entries;
-        count.units += bytes.div_ceil(UNIT).max(1);
+        count.units += bytes.div_ceil(UNIT_BYTES).max(1);
     }
 
     /// All calls.
-    pub(crate) fn sum(&self) -> Count {
-        self.0.values().fold(Count::default(), |sum, count| Count {
+    pub(crate) fn sum(&self) -> CallCounts {
+        self.0.values().fold(CallCounts::default(), |sum, count| CallCounts {
             calls: sum.calls + count.calls,
             failed: sum.failed + count.failed,
             entries: sum.entries + count.entries,
@@ -67,14 +67,14 @@ impl Calls {
     }
 
     /// The calls of one operation.
-    pub(crate) fn of(&self, operation: &str) -> Count {
+    pub(crate) fn of(&self, operation: &str) -> CallCounts {
         self.0.get(operation).copied().unwrap_or_default()
     }
 }
 
 /// What arrived at the customers' queues.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Arrived {
+pub(crate) struct ArrivalStats {
     /// Deliveries that there have to be: for each event, each of its customers.
     pub(crate) expected: u64,
     /// Of those, how many arrived once or more.
@@ -126,7 +126,7 @@ mod tests {
         calls.add("PublishBatch", true, 10, 64 * 1024);
         calls.add("PublishBatch", false, 10, 64 * 1024 + 1);
         calls.add("ReceiveMessage", true, 0, 0);
-        assert_eq!(calls.of("PublishBatch"), Count { calls: 2, failed: 1, entries: 20, units: 3 });
-        assert_eq!(calls.sum(), Count { calls: 3, failed: 1, entries: 20, units: 4 });
+        assert_eq!(calls.of("PublishBatch"), CallCounts { calls: 2, failed: 1, entries: 20, units: 3 });
+        assert_eq!(calls.sum(), CallCounts { calls: 3, failed: 1, entries: 20, units: 4 });
     }
 }

@@ -1,13 +1,13 @@
 use super::*;
-use crate::emulator::stats::{Arrived, Stats};
-use crate::measure::{Measured, Plan};
-use crate::report::{Floor, Machine};
+use crate::emulator::stats::{ArrivalStats, Stats};
+use crate::measure::{Measured, RunPlan};
+use crate::report::{FloorFigures, Machine};
 use crate::spec::Faults;
 
 /// A drain of a thousand events in which everything is as it should be.
 fn drained() -> Measured {
     let mut stats = Stats { sent: 1_000, ..Stats::default() };
-    stats.arrived = Arrived { expected: 1_000, arrived: 1_000, last_us: 1_000_000, ..Arrived::default() };
+    stats.arrived = ArrivalStats { expected: 1_000, arrived: 1_000, last_us: 1_000_000, ..ArrivalStats::default() };
     for (operation, calls) in [("ReceiveMessage", 100), ("PublishBatch", 100), ("DeleteMessageBatch", 100)] {
         (0..calls).for_each(|_| stats.calls.add(operation, true, 10, 1));
     }
@@ -21,12 +21,13 @@ fn drained() -> Measured {
     }
 }
 
-fn plan() -> Plan {
-    Plan { spec: Spec { events: 1_000, ..Spec::default() }, ..Plan::default() }
+fn plan() -> RunPlan {
+    RunPlan { spec: Spec { events: 1_000, ..Spec::default() }, ..RunPlan::default() }
 }
 
-fn report(scenario: &str, plan: Plan, measured: Measured) -> Report {
-    let floor = Floor { events: 1_000, events_per_second: 1.0, cpu_us_per_event: 40.0, calls_per_event: Some(0.3) };
+fn report(scenario: &str, plan: RunPlan, measured: Measured) -> Report {
+    let floor =
+        FloorFigures { events: 1_000, events_per_second: 1.0, cpu_us_per_event: 40.0, calls_per_event: Some(0.3) };
     let run = Run::new(scenario.to_owned(), String::new(), 0.0, plan, measured, vec![floor]).unwrap();
     Report {
         machine: Machine::default(),
@@ -38,7 +39,7 @@ fn report(scenario: &str, plan: Plan, measured: Measured) -> Report {
 }
 
 fn missed(goals: &[Goal]) -> Vec<&str> {
-    goals.iter().filter(|goal| !goal.holds()).map(|goal| goal.what.as_str()).collect()
+    goals.iter().filter(|goal| !goal.is_met()).map(|goal| goal.name.as_str()).collect()
 }
 
 #[test]
@@ -98,14 +99,14 @@ fn too_much_of_anything_is_missed_by_the_smoke_run() {
 #[test]
 fn at_a_quota_rate_calls_and_shares_are_told_apart() {
     let faults = Faults { quota: Some(300), ..Faults::default() };
-    let plan = Plan { spec: Spec { faults, ..plan().spec }, limit_seconds: Some(60), ..plan() };
+    let plan = RunPlan { spec: Spec { faults, ..plan().spec }, limit_seconds: Some(60), ..plan() };
     let missed_with = |rate: u32, others: u32, refused: u64| {
         let mut measured = drained();
         let arrived = &mut measured.stats.arrived;
         (arrived.by_second, arrived.others_by_second, arrived.others_share) = (vec![rate; 60], vec![others; 60], 0.2);
         (0..refused).for_each(|_| measured.stats.calls.add("PublishBatch", false, 10, 1));
         let goals = goals(&report("throttled", plan.clone(), measured));
-        missed(&goals).iter().map(|what| what.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+        missed(&goals).iter().map(|name| name.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(missed_with(290, 58, 9), [""; 0]);
     assert_eq!(missed_with(280, 56, 9), ["published"]);

@@ -6,19 +6,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::faults::Faults;
+use super::clock::Micros;
+use super::faults::FaultInjector;
 use super::ledger::Ledger;
 use super::queue::Queue;
 use super::stats::{Calls, Stats};
 use crate::events::Events;
 use crate::spec::Spec;
 
-/// Time since the emulator began, in microseconds.
-pub(super) type Micros = u64;
-
 /// Queue, topics and what is counted.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct Emulator {
     pub(super) spec: Spec,
     pub(super) events: Events,
     state: Mutex<State>,
@@ -33,18 +31,18 @@ pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) ledger: Ledger,
     pub(super) calls: Calls,
-    pub(super) faults: Faults,
+    pub(super) faults: FaultInjector,
     /// Long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
 }
 
-impl World {
+impl Emulator {
     pub(super) fn new(spec: Spec) -> anyhow::Result<Self> {
         let state = State {
             queue: Queue::new(&spec),
             ledger: Ledger::new(&spec),
             calls: Calls::default(),
-            faults: Faults::new(spec.faults),
+            faults: FaultInjector::new(spec.faults),
             waiting_polls: 0,
         };
         Ok(Self {
