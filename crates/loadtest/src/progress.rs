@@ -1,4 +1,4 @@
-//! How a run is going, on standard error.
+//! Shows the progress of a run on standard error.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::emulator::stats::Stats;
 use crate::process::Usage;
 use crate::spec::Spec;
 
-/// One line that changes on a terminal; a line every few seconds elsewhere.
+/// The progress display: on a terminal one line that is overwritten, otherwise one line every few seconds.
 #[derive(Debug)]
 pub(crate) struct Progress {
     is_terminal: bool,
-    /// What runs, such as `drain, service`.
+    /// The name of the running measurement, such as `drain, service`.
     pub(crate) label: String,
     shown: Option<Instant>,
     arrived: (u64, u64),
@@ -25,7 +25,7 @@ impl Progress {
         Self { is_terminal, label: String::new(), shown: None, arrived: (0, 0) }
     }
 
-    /// Shows how far a run is.
+    /// Shows how many events have arrived, and the rate, CPU time and memory.
     pub(crate) fn show(&mut self, spec: &Spec, stats: &Stats, usage: Usage, before: Usage) {
         let period = Duration::from_secs(if self.is_terminal { 1 } else { 5 });
         if self.shown.is_some_and(|shown| shown.elapsed() < period) {
@@ -39,15 +39,15 @@ impl Progress {
         let (expected, rss) = (stats.arrived.expected, usage.rss_kib / 1024);
         self.shown = Some(Instant::now());
         self.arrived = (at, arrived);
-        self.line(&format!("{arrived} of {expected} arrived, {rate:.0}/s, {cpu:.0} µs an event, {rss} MiB"));
+        self.line(&format!("{arrived} of {expected} arrived, {rate:.0}/s, {cpu:.0} µs per event, {rss} MiB"));
     }
 
-    /// Shows something else.
+    /// Shows a text.
     pub(crate) fn message(&mut self, text: &str) {
         self.line(text);
     }
 
-    /// Takes the line away that changes.
+    /// Removes the overwritten line from the terminal.
     pub(crate) fn clear(&mut self) {
         if self.is_terminal {
             eprint!("\r\x1b[K");

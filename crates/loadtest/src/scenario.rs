@@ -1,89 +1,89 @@
-//! The scenarios: what is sent to whom, and what goes wrong meanwhile.
+//! The scenarios: which events are sent to which customers, and which faults occur.
 
 use clap::ValueEnum;
 
 use crate::measure::RunPlan;
 use crate::spec::{BackendKind, Faults, SendSchedule, Size, Spec};
 
-/// A situation that the service has to be good in.
+/// A situation that the service must handle well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Scenario {
-    /// A backlog of 2 KB events for one customer, beside the floor
+    /// A backlog of 2 KB events for one customer, compared with the floor
     Drain,
-    /// A steady load, at parts of what the drain reached: 10, 25, 50, 75 and 90 percent
+    /// Steady loads at 10, 25, 50, 75 and 90 percent of the rate of a drain
     Steady,
-    /// A backlog that appears at once after a time of quiet
+    /// A backlog that appears at once after a quiet time
     Burst,
-    /// A backlog for 1, 10, 100, 1,000 and 10,000 customers, a few of whom have most of it
+    /// A backlog for 1, 10, 100, 1,000 and 10,000 customers; a few customers have most of the events
     Customers,
-    /// A steady load for 10,000 customers, by how long batches linger
+    /// A steady load for 10,000 customers, at several values of `publish.linger_ms`
     Linger,
-    /// Each event to ten customers
+    /// A backlog in which each event goes to ten customers
     FanOut,
-    /// A backlog of tiny, 1 KB, 2 KB and 100 KB events, each beside its floor
+    /// A backlog of tiny, 1 KB, 2 KB and 100 KB events, each compared with its floor
     Sizes,
-    /// SNS takes 300 messages a second and no more
+    /// A backlog while SNS accepts only 300 messages per second
     Throttled,
-    /// 5 of 100 calls fail
+    /// A backlog while 5 percent of all calls fail
     Failing,
-    /// The topic of one of ten customers refuses everything
+    /// A backlog for ten customers, while the topic of one refuses every publish
     Refusing,
-    /// Backlogs of 10 k, 100 k and 1 million, for their memory; with --five-million one of 5 million, too
+    /// Backlogs of 10,000, 100,000 and 1 million events, to measure memory; with --five-million also 5 million
     Backlog,
 }
 
-/// What scenarios are made of.
+/// The parameters that apply to all scenarios.
 #[derive(Debug, Clone)]
 pub(crate) struct ScenarioParameters {
-    /// How many events a backlog has.
+    /// The number of events in a backlog.
     pub(crate) events: u64,
-    /// How long a steady load lasts, in seconds.
+    /// The duration of a steady load, in seconds.
     pub(crate) seconds: u64,
     pub(crate) five_million: bool,
-    /// Parts of the capacity, in percent.
+    /// The steady loads, in percent of the capacity.
     pub(crate) loads: Vec<u32>,
     pub(crate) call_ms: u64,
     pub(crate) backend: BackendKind,
 }
 
-/// One run of a scenario.
+/// A planned run of a scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
-    /// What tells it from the other runs of the scenario.
+    /// Distinguishes this run from the other runs of the scenario.
     pub(crate) label: String,
     pub(crate) plan: RunPlan,
-    /// Whether the floor is measured beside it.
+    /// Whether the floor is measured as well.
     pub(crate) has_floor: bool,
-    /// Where it stands on the horizontal axis of its scenario.
+    /// The position on the horizontal axis of the scenario's plot.
     pub(crate) x: f64,
 }
 
-/// Customers of the scenarios that have most of them.
+/// The number of customers in the scenarios with the most customers.
 const MANY_CUSTOMERS: u32 = 10_000;
-/// Exponent of Zipf's law in these: the first hundred of ten thousand have half of the traffic.
+/// The exponent of Zipf's law in these scenarios. The first hundred of ten thousand customers get half of the traffic.
 const SKEW: f64 = 1.0;
-/// Messages a second that the smallest regions of SNS take.
+/// The SNS quota of the smallest regions, in messages per second.
 const QUOTA: u32 = 300;
-/// How long the throttled run lasts; its first seconds do not count.
+/// The duration of the throttled run. Its first seconds do not count.
 const THROTTLED_SECONDS: u64 = 60;
 
 impl Scenario {
-    /// All of them, in the order that they are run in.
+    /// Returns all scenarios in the order in which they run.
     pub(crate) fn all() -> Vec<Self> {
         Self::value_variants().to_vec()
     }
 
-    /// As on the command line.
+    /// Returns the name as written on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Whether it is defined by how fast a drain is.
+    /// Whether the scenario's load depends on the rate of a drain.
     pub(crate) fn requires_capacity(self) -> bool {
         matches!(self, Self::Steady | Self::Linger)
     }
 
-    /// Its runs. `capacity` is what a drain reached, in events a second.
+    /// Returns the scenario's runs. `capacity` is the rate of a drain, in events per second.
     pub(crate) fn steps(self, parameters: &ScenarioParameters, capacity: f64) -> Vec<Step> {
         let backlog = Spec {
             events: parameters.events,
@@ -119,7 +119,7 @@ impl Scenario {
             Self::Linger => {
                 let step = |linger_ms: u64| {
                     let spec = Spec { customers: MANY_CUSTOMERS, skew: SKEW, ..backlog.clone() };
-                    // With less in a batch the capacity is less, too.
+                    // Smaller batches lower the capacity.
                     let step = Step::new(format!("{linger_ms} ms"), steady(capacity / 8.0, spec));
                     Step { plan: RunPlan { linger_ms, ..step.plan }, x: linger_ms as f64, ..step }
                 };
@@ -175,7 +175,7 @@ impl Step {
     }
 }
 
-/// With commas.
+/// Formats a number with commas between groups of three digits.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn thousands_have_commas() {
+    fn thousands_separates_groups_with_commas() {
         assert_eq!([0, 999, 1_000, 5_000_000].map(thousands), ["0", "999", "1,000", "5,000,000"]);
     }
 
     #[test]
-    fn five_million_is_a_backlog_only_where_it_is_asked_for() {
+    fn the_backlog_of_five_million_runs_only_on_request() {
         let parameters = |five_million| ScenarioParameters { five_million, ..parameters() };
         let largest = |five_million| {
             let steps = Scenario::Backlog.steps(&parameters(five_million), 0.0);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_load_is_the_part_of_the_capacity_that_it_says() {
+    fn a_steady_load_is_a_percentage_of_the_capacity() {
         let steps = Scenario::Steady.steps(&parameters(), 4_000.0);
         let specs: Vec<(u64, SendSchedule)> =
             steps.iter().map(|step| (step.plan.spec.events, step.plan.spec.send_schedule)).collect();

@@ -1,4 +1,4 @@
-//! The answer to a call.
+//! The HTTP answer to a call.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -12,12 +12,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Of SQS.
+    /// Makes an answer of SQS.
     pub(super) fn json(status: u16, body: String) -> Self {
         Self { status, body, content_type: "application/x-amz-json-1.0" }
     }
 
-    /// Of SNS.
+    /// Makes an answer of SNS.
     pub(super) fn xml(status: u16, body: String) -> Self {
         Self { status, body, content_type: "text/xml" }
     }

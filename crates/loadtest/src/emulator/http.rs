@@ -1,4 +1,4 @@
-//! The HTTP server, and which operation a request is.
+//! The HTTP server. Determines the operation of each request.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,31 +17,32 @@ use super::answer::Answer;
 use super::form;
 use super::state::Emulator;
 
-/// Accepts connections for as long as the future is polled.
+/// Accepts connections as long as the future is polled.
 pub(super) async fn serve(listener: TcpListener, emulator: Arc<Emulator>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 tokio::spawn(connection(stream, Arc::clone(&emulator)));
             }
-            // Most likely too many open files; those that are open may close meanwhile.
+            // The process most likely has too many open files. It tries again, because connections may close meanwhile.
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
 async fn connection(stream: TcpStream, emulator: Arc<Emulator>) {
-    // Answers are small and someone waits for each; without it they are only later.
+    // Without this option, the kernel delays small answers.
     let _unsupported = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let emulator = Arc::clone(&emulator);
         async move { Ok::<_, Infallible>(answer(&emulator, request).await) }
     });
-    // A client that hangs up is nothing to report.
+    // A client that disconnects is no error.
     let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// SQS speaks JSON and names its operation in a header; SNS speaks forms and names it inside.
+/// Answers a request. SQS requests are JSON and name their operation in a header; SNS requests are forms and name it in
+/// a field.
 async fn answer(emulator: &Emulator, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let target = target.and_then(|target| target.strip_prefix("AmazonSQS.")).map(str::to_owned);

@@ -13,7 +13,7 @@ use super::state::Emulator;
 use crate::events;
 
 const SECOND: Micros = 1_000_000;
-/// Visibility timeout where a receive names none, in seconds.
+/// The visibility timeout of a receive that names none.
 const DEFAULT_VISIBILITY_SECONDS: u64 = 30;
 
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ impl Emulator {
     pub(super) async fn sqs(&self, operation: &str, body: &[u8]) -> Answer {
         let fails = self.state().faults.call_fails();
         let (answer, entries, bytes) = match operation {
-            _ if fails => (error(503, "ServiceUnavailable", "this call was chosen to fail"), 0, 0),
+            _ if fails => (error(503, "ServiceUnavailable", "this call fails on purpose"), 0, 0),
             "ReceiveMessage" => match serde_json::from_slice(body) {
                 Ok(receive) => self.receive(&receive).await,
                 Err(wrong) => (malformed(&wrong), 0, 0),
@@ -72,7 +72,7 @@ impl Emulator {
         answer
     }
 
-    /// Waits until there is something, or the time is over.
+    /// Waits until a message is visible or the wait time is over.
     async fn receive(&self, receive: &ReceiveRequest) -> (Answer, u64, u64) {
         let most = receive.max_number_of_messages.unwrap_or(1).clamp(1, 10);
         let hide = receive.visibility_timeout.unwrap_or(DEFAULT_VISIBILITY_SECONDS) * SECOND;
@@ -89,7 +89,7 @@ impl Emulator {
                 return self.messages(&messages);
             }
             let at = next.map_or(until, |next| next.clamp(now + 1, until));
-            // Whichever comes first, there is something to look for.
+            // In both cases the loop looks for messages again.
             let _which = timeout_at(self.instant(at), changed).await;
         }
     }
@@ -112,7 +112,7 @@ impl Emulator {
         (Answer::json(200, out), messages.len() as u64, bytes)
     }
 
-    /// Writes a message as SQS does, and returns its size as SQS counts it. Nothing in it needs escaping.
+    /// Writes a message as SQS does and returns its size as SQS counts it. No part of it needs escaping.
     fn message(&self, message: &ReceivedMessage, out: &mut String) -> u64 {
         let number = message.number;
         let template = self.events.template(number);
@@ -121,7 +121,8 @@ impl Emulator {
         // Writing to a String does not fail.
         let _ = write!(
             out,
-            "{{\"MessageId\":\"0e55a6e0-0000-4000-8000-{number:012x}\",\"ReceiptHandle\":\"{HANDLE_PREFIX}{number:012x}{:08x}\",\
+            "{{\"MessageId\":\"0e55a6e0-0000-4000-8000-{number:012x}\",\
+             \"ReceiptHandle\":\"{HANDLE_PREFIX}{number:012x}{:08x}\",\
              \"MD5OfBody\":\"{}\",\"Body\":\"{}\",\"Attributes\":{{\"SentTimestamp\":\"{sent}\",\
              \"ApproximateFirstReceiveTimestamp\":\"{received}\",\"ApproximateReceiveCount\":\"{}\"}},\
              \"MessageAttributes\":{{",
@@ -129,7 +130,7 @@ impl Emulator {
         );
         let (id, customer) = (events::event_id(number), events::customer_id(self.events.customer(number)));
         let attributes = [("message-type", template.message_type), ("event-id", &id), ("customer-id", &customer)];
-        // What goes to everybody is nobody's.
+        // A broadcast event has no customer.
         let attributes = &attributes[..if self.spec.fan_out { 2 } else { 3 }];
         for (index, (name, value)) in attributes.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
@@ -195,7 +196,7 @@ impl Emulator {
     }
 }
 
-/// Counts a poll for as long as it waits.
+/// Counts a poll as long as it waits.
 struct WaitingPoll<'a>(&'a Emulator);
 
 impl<'a> WaitingPoll<'a> {
@@ -211,10 +212,11 @@ impl Drop for WaitingPoll<'_> {
     }
 }
 
-/// Makes receipt handles as long as those of SQS, which have some 180 characters.
-const HANDLE_PREFIX: &str = "AQEBxLp3Jx8mT0qvXc1r5Zb9uQwKf2sYhD7nG4eVtRaM6iPzC8oWjNlEkHgUyBdS3F0TqAxOvI5LpJmZrXcVbNhGfDsAqWeRtYuIoPkKjHgFdSaZxCvBnM1234567890QwErTyUiOpAsDfGhJkLz";
+/// Makes receipt handles as long as those of SQS, which have about 180 characters.
+const HANDLE_PREFIX: &str = "AQEBxLp3Jx8mT0qvXc1r5Zb9uQwKf2sYhD7nG4eVtRaM6iPzC8oWjNlEkHgUyBdS3F0TqAxOvI5LpJmZrXcVbNhGfDsAqWeRtYu\
+    IoPkKjHgFdSaZxCvBnM1234567890QwErTyUiOpAsDfGhJkLz";
 
-/// Reads what a message's handle says: twelve hexadecimal digits of its number, eight of the receive.
+/// Parses a receipt handle: the prefix, twelve hexadecimal digits of the event number, then eight of the receive count.
 fn parse_handle(text: &str) -> Option<ReceiptHandle> {
     let digits = text.strip_prefix(HANDLE_PREFIX)?;
     let (number, receives) = digits.split_at_checked(12)?;

@@ -1,4 +1,4 @@
-//! Everything that the emulator knows.
+//! The state of the emulator.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,25 +14,25 @@ use super::stats::{Calls, Stats};
 use crate::events::Events;
 use crate::spec::Spec;
 
-/// Queue, topics and what is counted.
+/// The queue, the topics and the counters.
 #[derive(Debug)]
 pub(super) struct Emulator {
     pub(super) spec: Spec,
     pub(super) events: Events,
     state: Mutex<State>,
-    /// Tells polls that wait that something may be visible now.
+    /// Notifies waiting polls that a message may be visible.
     pub(super) changed: Notify,
     began: (Instant, SystemTime),
 }
 
-/// What changes.
+/// The part of the state that changes.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) ledger: Ledger,
     pub(super) calls: Calls,
     pub(super) faults: FaultInjector,
-    /// Long polls that are waiting for a message.
+    /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
 }
 
@@ -62,12 +62,12 @@ impl Emulator {
         self.began.0.elapsed().as_micros() as Micros
     }
 
-    /// When this moment is for timers.
+    /// Converts a time to an instant for timers.
     pub(super) fn instant(&self, at: Micros) -> Instant {
         self.began.0 + Duration::from_micros(at)
     }
 
-    /// When this moment is for everybody, in milliseconds since 1970.
+    /// Converts a time to milliseconds since 1970.
     pub(super) fn wall_clock(&self, at: Micros) -> u64 {
         let since = self.began.1.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         (since + Duration::from_micros(at)).as_millis() as u64

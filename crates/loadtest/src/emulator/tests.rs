@@ -1,4 +1,4 @@
-//! The emulator as the SDK sees it.
+//! Tests the emulator with the SDK's clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::events::{self, Events};
 use crate::floor::{FloorClients, publish_entry};
 use crate::spec::{Faults, Spec};
 
-/// A running emulator, and clients of it that have credentials.
+/// Starts an emulator and clients that have credentials.
 async fn start(spec: &Spec) -> (Arc<Emulator>, Arc<FloorClients>, Arc<Events>) {
     let emulator = Arc::new(Emulator::new(spec.clone()).unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -34,7 +34,7 @@ async fn until(emulator: &Emulator, condition: impl Fn(&Stats) -> bool) -> Stats
 }
 
 #[tokio::test]
-async fn the_floor_drains_the_queue_and_the_account_adds_up() {
+async fn the_floor_drains_the_queue_and_every_event_is_counted() {
     let (emulator, clients, events) = start(&Spec { events: 95, ..Spec::default() }).await;
     let floor = tokio::spawn(clients.run_loop(events));
     let stats = until(&emulator, |stats| stats.on_queue == 0).await;
@@ -47,7 +47,7 @@ async fn the_floor_drains_the_queue_and_the_account_adds_up() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_loses_and_doubles_is_found_out() {
+async fn lost_and_duplicated_events_are_counted() {
     let (emulator, clients, events) = start(&Spec { events: 10, ..Spec::default() }).await;
     let messages = clients.receive().await.unwrap();
     assert_eq!(messages.len(), 10);
@@ -61,7 +61,7 @@ async fn a_consumer_that_loses_and_doubles_is_found_out() {
 }
 
 #[tokio::test]
-async fn quota_refusal_and_missing_topic_have_the_codes_of_sns() {
+async fn throttling_refusal_and_a_missing_topic_have_the_error_codes_of_sns() {
     let faults = Faults { quota: Some(15), refusing: Some(1), ..Faults::default() };
     let (_world, clients, events) = start(&Spec { events: 30, customers: 2, faults, ..Spec::default() }).await;
     let messages = clients.receive().await.unwrap();

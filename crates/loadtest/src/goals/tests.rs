@@ -4,7 +4,7 @@ use crate::measure::{Measured, RunPlan};
 use crate::report::{FloorFigures, Machine};
 use crate::spec::Faults;
 
-/// A drain of a thousand events in which everything is as it should be.
+/// Returns the measurements of a flawless drain of a thousand events.
 fn drained() -> Measured {
     let mut stats = Stats { sent: 1_000, ..Stats::default() };
     stats.arrived = ArrivalStats { expected: 1_000, arrived: 1_000, last_us: 1_000_000, ..ArrivalStats::default() };
@@ -43,23 +43,23 @@ fn missed(goals: &[Goal]) -> Vec<&str> {
 }
 
 #[test]
-fn a_good_drain_misses_nothing_but_what_is_asked_of_a_quiet_machine() {
+fn a_drain_slower_than_the_floor_misses_the_session_goal_but_no_smoke_goal() {
     let report = report("drain", plan(), drained());
     assert_eq!(missed(&smoke(&report)), [""; 0]);
-    assert_eq!(missed(&goals(&report)), ["CPU an event in a drain, × floor"], "50 µs, and the floor has 40");
+    assert_eq!(missed(&goals(&report)), ["CPU per event in a drain, × floor"], "50 µs, and the floor takes 40");
 }
 
 #[test]
-fn a_lost_event_is_missed() {
+fn a_lost_event_breaks_a_guarantee() {
     let mut measured = drained();
     measured.after.arrived.arrived = 999;
     let report = report("drain", plan(), measured);
     assert_eq!(report.runs[0].figures.lost, 1);
-    assert_eq!(missed(&smoke(&report)), ["drain: broken promises"]);
+    assert_eq!(missed(&smoke(&report)), ["drain: broken guarantees"]);
 }
 
 #[test]
-fn an_event_that_is_still_on_the_queue_is_not_lost() {
+fn an_event_still_on_the_queue_is_not_lost() {
     let mut measured = drained();
     measured.after.arrived.arrived = 999;
     measured.after.on_queue = 1;
@@ -67,7 +67,7 @@ fn an_event_that_is_still_on_the_queue_is_not_lost() {
 }
 
 #[test]
-fn every_broken_promise_is_told() {
+fn every_broken_guarantee_is_reported() {
     let breaks: [fn(&mut Measured); 6] = [
         |measured| measured.after.arrived.doubled = 1,
         |measured| measured.after.arrived.astray = 1,
@@ -80,24 +80,24 @@ fn every_broken_promise_is_told() {
         let mut measured = drained();
         break_it(&mut measured);
         let report = report("drain", plan(), measured);
-        assert!(!report.runs[0].broken.is_empty(), "the {index}th is not told");
-        assert_eq!(missed(&smoke(&report)), ["drain: broken promises"], "the {index}th");
+        assert!(!report.runs[0].broken.is_empty(), "breakage {index} is not reported");
+        assert_eq!(missed(&smoke(&report)), ["drain: broken guarantees"], "breakage {index}");
     }
 }
 
 #[test]
-fn too_much_of_anything_is_missed_by_the_smoke_run() {
+fn the_smoke_goals_bound_memory_calls_and_cpu() {
     let mut measured = drained();
     measured.cpu_ms = 101;
     measured.peak_rss_kib = 151 << 10;
     (0..101).for_each(|_| measured.stats.calls.add("ReceiveMessage", true, 0, 0));
     let report = report("drain", plan(), measured);
-    let expected = ["drain: peak MiB", "drain: calls an event", "drain: CPU an event, × floor"];
+    let expected = ["drain: peak MiB", "drain: calls per event", "drain: CPU per event, × floor"];
     assert_eq!(missed(&smoke(&report)), expected);
 }
 
 #[test]
-fn at_a_quota_rate_calls_and_shares_are_told_apart() {
+fn the_throttled_goals_judge_rate_calls_and_share_separately() {
     let faults = Faults { quota: Some(300), ..Faults::default() };
     let plan = RunPlan { spec: Spec { faults, ..plan().spec }, limit_seconds: Some(60), ..plan() };
     let missed_with = |rate: u32, others: u32, refused: u64| {
@@ -110,6 +110,6 @@ fn at_a_quota_rate_calls_and_shares_are_told_apart() {
     };
     assert_eq!(missed_with(290, 58, 9), [""; 0]);
     assert_eq!(missed_with(280, 56, 9), ["published"]);
-    assert_eq!(missed_with(290, 50, 9), ["share"]);
+    assert_eq!(missed_with(290, 50, 9), ["throughput"]);
     assert_eq!(missed_with(290, 58, 11), ["publishes"]);
 }

@@ -1,4 +1,4 @@
-//! A line chart, as SVG by hand: two axes and a few lines need no library.
+//! A line chart in SVG. Two axes and a few lines need no library.
 
 use std::fmt::Write as _;
 
@@ -20,13 +20,13 @@ pub(super) struct Axis {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// From 0.
+    /// Begins at 0.
     Linear,
-    /// By powers of ten.
+    /// Begins and ends at a power of ten.
     Log,
 }
 
-/// A line, and what it is called in the legend.
+/// A line and its name in the legend.
 #[derive(Debug)]
 pub(super) struct Line {
     name: String,
@@ -36,9 +36,9 @@ pub(super) struct Line {
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
-/// Room around the plot: left, right, top, bottom.
+/// The margins around the plot: left, right, top, bottom.
 const MARGINS: (f64, f64, f64, f64) = (72.0, 96.0, 40.0, 52.0);
-/// Told apart by those who do not see all colors, too (Okabe and Ito).
+/// Colors that color-blind readers can tell apart (Okabe and Ito).
 const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 impl Axis {
@@ -52,13 +52,13 @@ impl Line {
         Self { name: name.to_owned(), points, has_marks: true }
     }
 
-    /// For lines of many points.
+    /// Draws no marks at the points; for lines with many points.
     pub(super) fn without_marks(self) -> Self {
         Self { has_marks: false, ..self }
     }
 }
 
-/// Where values are on an axis.
+/// The range and the ticks of an axis.
 struct Span {
     scale: Scale,
     from: f64,
@@ -86,14 +86,14 @@ impl Span {
         }
     }
 
-    /// Between 0 and 1.
+    /// Returns the position of the value on the axis, where 0 is the start and 1 the end.
     fn place(&self, value: f64) -> f64 {
         let value = if self.scale == Scale::Log { value.max(1e-3).log10() } else { value };
         (value - self.from) / (self.to - self.from)
     }
 }
 
-/// A round number that fits about five times into this.
+/// Returns a round tick distance, of which at most five reach `most`.
 fn tick_distance(most: f64) -> f64 {
     let power = 10f64.powf((most / 5.0).log10().floor());
     let fits = |step: &&f64| **step * power * 5.0 >= most;
@@ -101,7 +101,7 @@ fn tick_distance(most: f64) -> f64 {
 }
 
 impl Chart {
-    /// The file's text.
+    /// Returns the SVG document.
     pub(super) fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let x = Span::covering(self.x.scale, points().map(|point| point.0));
@@ -159,7 +159,7 @@ impl Chart {
     }
 }
 
-/// Short: `50`, `2.5k`, `5M`.
+/// Formats a value in a short form: `50`, `2.5k`, `5M`.
 fn label(value: f64) -> String {
     let short = |value: f64| {
         let text = format!("{value:.2}");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_has_every_point_and_name() {
+    fn a_chart_shows_every_point_and_name() {
         let chart = Chart {
             title: "a < b".to_owned(),
             x: Axis::new("x", Scale::Log),

@@ -1,16 +1,16 @@
-//! A goal: a figure and its bounds.
+//! A goal of the load tests.
 
 use serde::{Deserialize, Serialize};
 
-/// A figure and what is asked of it.
+/// A measured figure and its bounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Goal {
     #[serde(rename = "what")]
     pub(crate) name: String,
     pub(crate) measured: f64,
-    /// The least that it may be.
+    /// The lower bound, inclusive.
     pub(crate) least: Option<f64>,
-    /// The most that it may be.
+    /// The upper bound, inclusive.
     pub(crate) most: Option<f64>,
 }
 
@@ -23,12 +23,12 @@ impl Goal {
         Self { name: name.into(), measured, least: Some(least), most: Some(most) }
     }
 
-    /// Whether it is what was asked.
+    /// Whether the figure is within its bounds.
     pub(crate) fn is_met(&self) -> bool {
         self.least.is_none_or(|least| self.measured >= least) && self.most.is_none_or(|most| self.measured <= most)
     }
 
-    /// What was asked, for people.
+    /// Returns the bounds as the goals table shows them.
     pub(crate) fn bounds_text(&self) -> String {
         match (self.least, self.most) {
             (Some(least), Some(most)) => format!("{} to {}", short(least), short(most)),
@@ -38,7 +38,7 @@ impl Goal {
         }
     }
 
-    /// What was measured, for people.
+    /// Returns the figure as the goals table shows it.
     pub(crate) fn measured_text(&self) -> String {
         short(self.measured)
     }
