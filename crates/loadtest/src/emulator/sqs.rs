@@ -213,8 +213,8 @@ impl Drop for WaitingPoll<'_> {
 }
 
 /// Makes receipt handles as long as those of SQS, which have about 180 characters.
-const HANDLE_PREFIX: &str = "AQEBxLp3Jx8mT0qvXc1r5Zb9uQwKf2sYhD7nG4eVtRaM6iPzC8oWjNlEkHgUyBdS3F0TqAxOvI5LpJmZrXcVbNhGfDsAqWeRtYu\
-    IoPkKjHgFdSaZxCvBnM1234567890QwErTyUiOpAsDfGhJkLz";
+const HANDLE_PREFIX: &str = "AQEBxLp3Jx8mT0qvXc1r5Zb9uQwKf2sYhD7nG4eVtRaM6iPzC8oWjNlEkHgUyBdS3F0TqAxOvI5LpJmZ\
+    rXcVbNhGfDsAqWeRtYuIoPkKjHgFdSaZxCvBnM1234567890QwErTyUiOpAsDfGhJkLz";
 
 /// Parses a receipt handle: the prefix, twelve hexadecimal digits of the event number, then eight of the receive count.
 fn parse_handle(text: &str) -> Option<ReceiptHandle> {
