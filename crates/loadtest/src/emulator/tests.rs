@@ -63,7 +63,7 @@ async fn lost_and_duplicated_events_are_counted() {
 #[tokio::test]
 async fn throttling_refusal_and_a_missing_topic_have_the_error_codes_of_sns() {
     let faults = Faults { quota: Some(15), refusing: Some(1), ..Faults::default() };
-    let (_world, clients, events) = start(&Spec { events: 30, customers: 2, faults, ..Spec::default() }).await;
+    let (_emulator, clients, events) = start(&Spec { events: 30, customers: 2, faults, ..Spec::default() }).await;
     let messages = clients.receive().await.unwrap();
     let entries =
         || messages.iter().enumerate().map(|(index, message)| publish_entry(index, message, &events).unwrap().1);
