@@ -1,4 +1,4 @@
-//! The emulator's process, as the runner sees it.
+//! The process that serves SQS and SNS, from the runner's point of view.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::emulator::stats::Stats;
 use crate::process::Process;
 use crate::spec::Spec;
 
-/// A running emulator.
+/// A running emulator process.
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) process: Process,
@@ -22,33 +22,35 @@ pub(crate) struct Backend {
     output: Lines<BufReader<ChildStdout>>,
 }
 
-/// Longer than it ever needs for an answer; the embedded SQS and SNS open their queue only when everything is in it.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// The timeout for an answer. It is long because the embedded SQS and SNS first fill their queue.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Backend {
-    /// Starts it.
+    /// Starts the emulator.
     ///
     /// # Errors
-    /// When it does not start.
+    /// Returns an error if the emulator does not start.
     pub(crate) async fn start(spec: &Spec) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["emulator", "--spec", &serde_json::to_string(spec)?]);
         let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-        let input = process.child.stdin.take().context("it has no input")?;
-        let mut output = BufReader::new(process.child.stdout.take().context("it has no output")?).lines();
-        let port = timeout(PATIENCE, output.next_line()).await??.context("the emulator did not start")?;
+        let input = process.child.stdin.take().context("the emulator has no standard input")?;
+        let mut output =
+            BufReader::new(process.child.stdout.take().context("the emulator has no standard output")?).lines();
+        let port =
+            timeout(ANSWER_TIMEOUT, output.next_line()).await??.context("the emulator exited before it started")?;
         Ok(Self { process, port: port.parse()?, input, output })
     }
 
-    /// Gives it a command, and returns what it answers.
+    /// Sends a command and returns the answer.
     ///
     /// # Errors
-    /// When it has ended, or does not answer.
-    pub(crate) async fn ask(&mut self, command: emulator::Command) -> anyhow::Result<Stats> {
+    /// Returns an error if the emulator has ended or does not answer in time.
+    pub(crate) async fn send(&mut self, command: emulator::ControlCommand) -> anyhow::Result<Stats> {
         self.input.write_all(format!("{}\n", command.line()).as_bytes()).await?;
-        match timeout(PATIENCE, self.output.next_line()).await {
-            Ok(line) => Ok(serde_json::from_str(&line?.context("the emulator ended")?)?),
-            Err(_) => bail!("the emulator did not answer within {PATIENCE:?}"),
+        match timeout(ANSWER_TIMEOUT, self.output.next_line()).await {
+            Ok(line) => Ok(serde_json::from_str(&line?.context("the emulator exited")?)?),
+            Err(_) => bail!("the emulator did not answer within {ANSWER_TIMEOUT:?}"),
         }
     }
 }

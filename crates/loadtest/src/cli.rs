@@ -8,16 +8,16 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::{Report, Run};
-use crate::scenario::{Extent, Scenario};
+use crate::scenario::{Scenario, ScenarioParameters};
 use crate::session::{self, Session};
 use crate::spec::{BackendKind, Spec};
 use crate::subject::Service;
 use crate::{emulator, floor, goals, plot};
 
-/// Measures protobridge from the outside: speed, cost, memory, latency, and that nothing is lost or comes twice.
+/// Measures protobridge from the outside: speed, cost, memory, latency, and that no event is lost or duplicated.
 ///
-/// The service runs as the process that it is in production, against an emulator of SQS and SNS that is a process of its
-/// own, and beside the floor: a loop of nothing but the calls that have to be made, with the SDK's clients.
+/// The service runs as its own process, as in production, against an emulator of SQS and SNS in another process. For
+/// comparison, the floor makes only the necessary AWS calls, in a loop, with the SDK's clients.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
@@ -27,48 +27,48 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  loadtest smoke                                      a minute; exits with 1 if something is far off
-  loadtest run drain                                  100,000 events, beside the floor
+  loadtest smoke                                      one minute; exits with 1 if a bound is exceeded
+  loadtest run drain                                  100,000 events, compared with the floor
   loadtest run drain --events 1000000 --json run.json
   loadtest run steady --loads 50,90 --seconds 60
   loadtest run throttled --set PROTOBRIDGE_RECEIVE_MAX_POLLERS=16
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 
-What the columns mean: docs/performance/README.md.
+docs/performance/README.md explains the columns.
 
-Exit codes: 0 done, 1 an event was lost or doubled or a run failed, 2 usage.";
+Exit codes: 0 success, 1 a run failed or broke a guarantee, or a smoke bound was exceeded, 2 usage error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Short runs with loose bounds on ratios and counts, for every change
-    Smoke(Options),
+    /// Run short scenarios with loose bounds on ratios and counts; meant for every change
+    Smoke(RunOptions),
     /// Run scenarios
     Run {
-        /// Which; all of them but `backlog` if none is named
+        /// Scenarios to run; if none is named, all except `backlog`
         #[arg(value_enum, value_name = "SCENARIO")]
         scenarios: Vec<Scenario>,
         #[command(flatten)]
-        options: Options,
+        options: RunOptions,
     },
     /// Run every scenario
-    All(Options),
-    /// Draw the plots of reports
+    All(RunOptions),
+    /// Draw the plots of one or more reports
     Plots {
-        /// What `--json` wrote; runs of several are drawn together
+        /// Reports that `--json` wrote; the runs of all reports are drawn together
         #[arg(required = true, value_name = "REPORT")]
         reports: Vec<PathBuf>,
-        /// Folder for the SVG files
+        /// Folder in which the SVG files are written
         #[arg(long, value_name = "FOLDER", default_value = ".")]
         out: PathBuf,
     },
-    /// SQS and SNS, for a run
+    /// Serve as SQS and SNS during a run
     #[command(hide = true)]
     Emulator {
         #[arg(long, value_parser = spec)]
         spec: Spec,
     },
-    /// The floor, for a run
+    /// Run the floor
     #[command(hide = true)]
     Floor {
         #[arg(long, value_parser = spec)]
@@ -81,39 +81,39 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Options {
-    /// How many events a backlog has [default: 100000; smoke: 20000]
+struct RunOptions {
+    /// Number of events in a backlog [default: 100000; smoke: 20000]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(100..))]
     events: Option<u64>,
-    /// How long each steady load lasts, and the quiet before a burst, in seconds
+    /// Duration of each steady load, and of the quiet time before a burst, in seconds
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_000))]
     seconds: u64,
-    /// Steady loads, in percent of what a drain reaches
+    /// Steady loads, in percent of the rate of a drain
     #[arg(long, value_name = "PERCENT,…", value_delimiter = ',', default_value = "10,25,50,75,90",
         value_parser = clap::value_parser!(u32).range(1..=200))]
     loads: Vec<u32>,
-    /// What counts as 100 percent, in events a second; by default it is measured
+    /// Rate that counts as 100 percent, in events per second; measured if not given
     #[arg(long, value_name = "RATE")]
     capacity: Option<f64>,
-    /// With a backlog of five million events in the scenario `backlog`
+    /// Add a backlog of five million events to the scenario `backlog`
     #[arg(long)]
     five_million: bool,
-    /// How long each call of SQS and SNS takes besides, in milliseconds
+    /// Extra time that each SQS and SNS call takes, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     call_ms: u64,
-    /// Who plays SQS and SNS
+    /// Implementation of SQS and SNS
     #[arg(long, value_enum, default_value = "lean")]
     backend: BackendKind,
-    /// Write all figures to this file, after each run
+    /// File to which all figures are written after each run
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// The service's binary; by default it is built
+    /// Binary of the service; built if not given
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
-    /// Cargo profile that the service is built with; `dist` is what the image ships
+    /// Cargo profile with which the service is built; the image ships `dist`
     #[arg(long, default_value = "release", value_name = "NAME")]
     profile: String,
-    /// A variable of the service's configuration, may be repeated
+    /// Variable of the service's configuration; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     set: Vec<(String, String)>,
 }
@@ -129,18 +129,19 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// What the smoke run goes through.
-const SMOKE: [Scenario; 4] = [Scenario::Drain, Scenario::FanOut, Scenario::Failing, Scenario::Refusing];
+/// The scenarios of `loadtest smoke`.
+const SMOKE_SCENARIOS: [Scenario; 4] = [Scenario::Drain, Scenario::FanOut, Scenario::Failing, Scenario::Refusing];
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Smoke(options) => smoke(&options),
         Command::Run { scenarios, options } => {
-            let others = || Scenario::all().into_iter().filter(|scenario| *scenario != Scenario::Backlog).collect();
-            full(&options, &if scenarios.is_empty() { others() } else { scenarios })
+            let default_scenarios =
+                || Scenario::all().into_iter().filter(|scenario| *scenario != Scenario::Backlog).collect();
+            run_scenarios(&options, &if scenarios.is_empty() { default_scenarios() } else { scenarios })
         }
-        Command::All(options) => full(&options, &Scenario::all()),
+        Command::All(options) => run_scenarios(&options, &Scenario::all()),
         Command::Plots { reports, out } => Report::read(&reports).and_then(|report| plot::all(&report, &out)),
         Command::Emulator { spec } => match spec.backend {
             BackendKind::Lean => emulator::run(spec),
@@ -158,34 +159,34 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn full(options: &Options, scenarios: &[Scenario]) -> anyhow::Result<()> {
-    let report = session(options, options.events.unwrap_or(100_000), scenarios)?;
+fn run_scenarios(options: &RunOptions, scenarios: &[Scenario]) -> anyhow::Result<()> {
+    let report = run_session(options, options.events.unwrap_or(100_000), scenarios)?;
     println!("{}\n", report.table());
     println!("{}", report.goals_table());
     let broken: Vec<String> = report.runs.iter().filter(|run| !run.broken.is_empty()).map(Run::name).collect();
     if !broken.is_empty() {
-        bail!("what must not happen did, in: {}", broken.join(", "));
+        bail!("guarantees were broken in: {}", broken.join(", "));
     }
     Ok(())
 }
 
-fn smoke(options: &Options) -> anyhow::Result<()> {
-    let mut report = session(options, options.events.unwrap_or(20_000), &SMOKE)?;
+fn smoke(options: &RunOptions) -> anyhow::Result<()> {
+    let mut report = run_session(options, options.events.unwrap_or(20_000), &SMOKE_SCENARIOS)?;
     report.goals = goals::smoke(&report);
     println!("{}\n", report.table());
     println!("{}", report.goals_table());
-    let missed: Vec<&str> = report.goals.iter().filter(|goal| !goal.holds()).map(|goal| goal.what.as_str()).collect();
+    let missed: Vec<&str> = report.goals.iter().filter(|goal| !goal.is_met()).map(|goal| goal.name.as_str()).collect();
     if !missed.is_empty() {
-        bail!("out of bounds: {}", missed.join("; "));
+        bail!("goals were missed: {}", missed.join("; "));
     }
     Ok(())
 }
 
-fn session(options: &Options, events: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
+fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
     if options.backend != BackendKind::Lean && scenarios != [Scenario::Drain] {
-        bail!("--backend rustack is for `run drain` only");
+        bail!("--backend rustack supports only `run drain`");
     }
-    let extent = Extent {
+    let parameters = ScenarioParameters {
         events,
         seconds: options.seconds,
         five_million: options.five_million,
@@ -195,13 +196,13 @@ fn session(options: &Options, events: u64, scenarios: &[Scenario]) -> anyhow::Re
     };
     let path = session::binary(options.service.as_deref(), &options.profile)?;
     let service = Service { path, variables: options.set.iter().cloned().collect() };
-    let session = Session::new(service, extent, options.json.clone(), options.capacity);
+    let session = Session::new(service, parameters, options.json.clone(), options.capacity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
             report = session.run(scenarios) => report,
-            // What runs is killed with the session.
+            // Dropping the session kills its processes.
             _interrupted = tokio::signal::ctrl_c() => bail!("interrupted"),
             _terminated = terminate.recv() => bail!("terminated"),
         }

@@ -1,11 +1,15 @@
-//! SQS and SNS for load runs, in a process of their own: lean enough to leave the processor to whom is measured.
+//! An emulator of SQS and SNS in its own process, lean enough to leave most of the CPU to the subject.
 //!
-//! One input queue whose messages are made as they are received, so a backlog of millions needs a few bytes for each;
-//! one topic a customer, with a queue subscribed to it that is nothing but a [ledger]: it counts what arrives,
-//! and when. Visibility timeouts, receipt handles, receive counts, long polls and entries of batches work as those who
-//! use them expect. What is left out: everything that the service does not call, FIFO, signatures, and the MD5 of
-//! attributes. A receive brings ten messages whenever there are ten, which real SQS does not promise.
+//! It has one input queue, which makes its messages when they are received, so that a backlog of millions needs only a
+//! few bytes per event. It has one topic per customer. The queue subscribed to a topic is a [ledger], which counts the
+//! arrivals and their times. Visibility timeouts, receipt handles, receive counts, long polls and batch entries work as
+//! clients of AWS expect.
+//!
+//! The emulator leaves out all operations that the service does not call, FIFO, signatures, and the MD5 of attributes.
+//! A receive returns ten messages whenever ten are visible, which real SQS does not promise.
 
+mod answer;
+mod clock;
 #[cfg(feature = "rustack")]
 pub(crate) mod embedded;
 mod faults;
@@ -15,8 +19,8 @@ mod ledger;
 mod queue;
 mod sns;
 mod sqs;
+mod state;
 pub(crate) mod stats;
-mod world;
 
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
@@ -26,19 +30,19 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::spec::Spec;
-use world::World;
+use state::Emulator;
 
-/// What the runner says to the emulator, a line each, and what it answers with a line of JSON.
+/// A command from the runner, one per line. The emulator answers each with one line of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// The events are sent from now on. Answered with [`stats::Stats`].
+pub(crate) enum ControlCommand {
+    /// Start sending the events now. The answer is [`stats::Stats`].
     Start,
-    /// How things are. Answered with [`stats::Stats`].
+    /// Report the current state. The answer is [`stats::Stats`].
     Stats,
 }
 
-impl Command {
-    /// The line.
+impl ControlCommand {
+    /// Returns the command's line.
     pub(crate) fn line(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -47,25 +51,25 @@ impl Command {
     }
 }
 
-/// Serves until standard input ends. The first line on standard output is the port.
+/// Serves until standard input ends. Writes the port to the first line of standard output.
 ///
 /// # Errors
-/// When there is no port to listen on, or nobody reads the answers.
+/// Returns an error if the emulator cannot listen on a port or cannot write an answer.
 pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
-    // One thread: whoever is measured has the other cores, and no lock is ever waited for.
+    // One thread leaves the other cores to the subject, and never waits for a lock.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen")?;
         let port = listener.local_addr()?.port();
-        let world = Arc::new(World::new(spec)?);
-        say(&port.to_string())?;
-        tokio::spawn(http::serve(listener, Arc::clone(&world)));
-        let mut commands = commands();
+        let emulator = Arc::new(Emulator::new(spec)?);
+        print_line(&port.to_string())?;
+        tokio::spawn(http::serve(listener, Arc::clone(&emulator)));
+        let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
-            if command == Command::Start {
-                world.start();
+            if command == ControlCommand::Start {
+                emulator.start();
             }
-            say(&serde_json::to_string(&world.stats())?)?;
+            print_line(&serde_json::to_string(&emulator.stats())?)?;
         }
         Ok(())
     })
@@ -74,19 +78,20 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests;
 
-fn say(line: &str) -> anyhow::Result<()> {
+fn print_line(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()?;
     Ok(())
 }
 
-/// Standard input, read by a thread, because it cannot be read otherwise without blocking.
-fn commands() -> mpsc::Receiver<Command> {
+/// Reads commands from standard input, in a thread, because reading blocks.
+fn read_commands() -> mpsc::Receiver<ControlCommand> {
     let (commands, read) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let command = if line == Command::Start.line() { Command::Start } else { Command::Stats };
+            let command =
+                if line == ControlCommand::Start.line() { ControlCommand::Start } else { ControlCommand::Stats };
             if commands.blocking_send(command).is_err() {
                 return;
             }

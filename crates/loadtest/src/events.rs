@@ -1,7 +1,8 @@
-//! The events of a run, made of the codec's corpus.
+//! The events of a run, made from the codec's corpus.
 //!
-//! There are a few dozen different payloads; what tells events apart is their number, which is in the event id. So
-//! millions of them need no memory, and whoever sees an event id knows what has to come with it.
+//! There are only a few dozen different payloads. Each event has a number, which is part of its event id. Everything
+//! else follows from the number, so millions of events need no memory, and the expected content of an event can be
+//! derived from its event id.
 
 use std::collections::BTreeMap;
 
@@ -19,37 +20,37 @@ mod document;
 
 pub(crate) use corpus::DESCRIPTOR_SET;
 
-/// File name of the [`DESCRIPTOR_SET`].
+/// The file name of the [`DESCRIPTOR_SET`].
 pub(crate) const SET_NAME: &str = "corpus.binpb";
 
 /// All events of a run.
 #[derive(Debug)]
 pub(crate) struct Events {
     templates: Vec<Template>,
-    /// For each customer the part of the traffic that it and those before it have.
+    /// For each customer, the share of the events that belongs to it and all customers before it.
     up_to: Vec<f64>,
 }
 
-/// What many events have in common.
+/// The content that many events share.
 #[derive(Debug)]
 pub(crate) struct Template {
-    /// Full name.
+    /// The full name of the message type.
     pub(crate) message_type: &'static str,
     /// The payload as base64.
     pub(crate) body: String,
-    /// Of the body, in hexadecimal.
+    /// The MD5 of the body, in hexadecimal.
     pub(crate) md5: String,
-    /// What the service has to make of the payload.
+    /// The JSON that the service must make of the payload.
     pub(crate) json: String,
-    /// When the event happened, as the JSON has it.
+    /// The event time, as it appears in the JSON.
     pub(crate) time: String,
 }
 
 impl Events {
-    /// The events of this spec.
+    /// Makes the events of the spec.
     ///
     /// # Errors
-    /// When the corpus is not what it should be.
+    /// Returns an error if the corpus cannot be loaded or transcoded.
     pub(crate) fn new(spec: &Spec) -> anyhow::Result<Self> {
         let schema = Schema::builder().set(SET_NAME, DESCRIPTOR_SET)?.build()?;
         let templates = payloads(spec.size)
@@ -59,12 +60,12 @@ impl Events {
         Ok(Self { templates, up_to: shares(spec.customers, spec.skew) })
     }
 
-    /// What the event of this number is made of.
+    /// Returns the content of the event with this number.
     pub(crate) fn template(&self, number: u64) -> &Template {
         &self.templates[(number % self.templates.len() as u64) as usize]
     }
 
-    /// Whose event this is, if it is somebody's and not everybody's.
+    /// Returns the customer that the event belongs to. If the spec fans events out, every customer gets it instead.
     pub(crate) fn customer(&self, number: u64) -> u32 {
         // Spreads consecutive numbers evenly over [0, 1).
         let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -74,31 +75,31 @@ impl Events {
         self.up_to.partition_point(|up_to| *up_to <= point).min(last) as u32
     }
 
-    /// The part of the traffic that a customer has.
+    /// Returns the customer's share of the events.
     pub(crate) fn share(&self, customer: u32) -> f64 {
         let at = customer as usize;
         self.up_to[at] - if at == 0 { 0.0 } else { self.up_to[at - 1] }
     }
 
-    /// Mean size of the JSON, in bytes.
+    /// Returns the mean size of the JSON, in bytes.
     pub(crate) fn json_bytes(&self) -> f64 {
         self.templates.iter().map(|template| template.json.len()).sum::<usize>() as f64 / self.templates.len() as f64
     }
 }
 
-/// The message type of what a run of this size sends.
+/// Returns the message type of the events of this size.
 pub(crate) fn message_type(size: Size) -> &'static str {
     set(size).message_type
 }
 
-/// What the events of this size are made of.
+/// Returns the part of the corpus that events of this size are made from.
 fn set(size: Size) -> corpus::Set {
     let name = match size {
         Size::Tiny => "heartbeat",
         Size::OneKb | Size::HundredKb => "strings",
         Size::TwoKb => "change",
     };
-    corpus::sets().into_iter().find(|set| set.name == name).expect("the corpus has it")
+    corpus::sets().into_iter().find(|set| set.name == name).expect("the corpus has this set")
 }
 
 fn payloads(size: Size) -> Vec<Vec<u8>> {
@@ -125,7 +126,7 @@ impl Template {
     }
 }
 
-/// By Zipf's law: the nth customer has 1/n^skew of what the first one has.
+/// Returns the cumulative shares by Zipf's law: customer n has 1/n^skew of the share of customer 1.
 fn shares(customers: u32, skew: f64) -> Vec<f64> {
     let weights: Vec<f64> = (1..=customers.max(1)).map(|rank| f64::from(rank).powf(-skew)).collect();
     let all: f64 = weights.iter().sum();
@@ -136,38 +137,38 @@ fn shares(customers: u32, skew: f64) -> Vec<f64> {
     weights.iter().scan(0.0, sum).collect()
 }
 
-/// The id of an event, as long as a UUID.
+/// Returns the event id for a number. It is as long as a UUID.
 pub(crate) fn event_id(number: u64) -> String {
     format!("10adbeef-0000-4000-8000-{number:012x}")
 }
 
-/// The number in an [`event_id`].
+/// Returns the number in an [`event_id`].
 pub(crate) fn number(event_id: &[u8]) -> Option<u64> {
     let digits = event_id.strip_prefix(b"10adbeef-0000-4000-8000-")?;
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// The id of a customer.
+/// Returns the id of a customer.
 pub(crate) fn customer_id(customer: u32) -> String {
     format!("customer-{customer:05}")
 }
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:json-customer-";
 
-/// With `{customer}` for the id.
+/// The template of the topic ARNs; `{customer}` is replaced by the customer id.
 pub(crate) const TOPIC_TEMPLATE: &str = "arn:aws:sns:eu-west-1:000000000000:json-{customer}";
 
-/// ARN of a customer's topic.
+/// Returns the ARN of a customer's topic.
 pub(crate) fn topic(customer: u32) -> String {
     format!("{TOPIC}{customer:05}")
 }
 
-/// Whose topic this is.
+/// Returns the customer that the topic belongs to.
 ///
 /// # Errors
-/// When it is none of ours.
+/// Returns an error if the ARN is not that of a customer's topic.
 pub(crate) fn customer_of_topic(arn: &str) -> anyhow::Result<u32> {
-    let digits = arn.strip_prefix(TOPIC).with_context(|| format!("no topic {arn}"))?;
+    let digits = arn.strip_prefix(TOPIC).with_context(|| format!("{arn} is not a customer's topic"))?;
     Ok(digits.parse()?)
 }
 
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_what_their_names_say() {
+    fn the_json_has_the_size_that_its_name_says() {
         for (size, from, to) in [
             (Size::Tiny, 50, 200),
             (Size::OneKb, 900, 1_600),
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn customers_have_the_traffic_that_their_rank_says() {
+    fn events_are_distributed_over_customers_by_rank() {
         let spec = Spec { customers: 100, skew: 1.0, ..Spec::default() };
         let events = Events::new(&spec).unwrap();
         let mut counts = vec![0u32; 100];
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_topics_are_read_back() {
+    fn ids_and_topics_are_parsed_back() {
         assert_eq!(number(event_id(4_999_999).as_bytes()), Some(4_999_999));
         assert_eq!(number(b"something-else"), None);
         assert_eq!(customer_of_topic(&topic(9_999)).unwrap(), 9_999);

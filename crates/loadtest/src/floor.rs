@@ -1,9 +1,9 @@
-//! The floor: nothing but the calls that have to be made, with the clients of the AWS SDK.
+//! The floor: a loop that makes only the necessary AWS calls, with the clients of the AWS SDK.
 //!
-//! Receive ten, publish them, delete them, again. The bodies and attributes are those that the service publishes, but
-//! the bodies lie ready. It is what an event costs at least whoever makes these calls with the SDK's clients; the service
-//! has a data plane of its own for them, so that it can be below. The clients are set up here once more, not taken from
-//! the service: the yardstick must not change with what it measures.
+//! Each loop receives ten messages, publishes them and deletes them. It publishes the bodies and attributes that the
+//! service would publish, but its bodies are made beforehand. The floor is therefore the lowest cost per event with the
+//! SDK's clients. The service can be cheaper, because it has its own data plane for these calls. The floor creates its
+//! clients itself instead of using the service's, so that the yardstick does not change with the service.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,52 +22,52 @@ use tokio::task::JoinSet;
 use crate::events::{self, Events};
 use crate::spec::Spec;
 
-/// As long as the hash that the service puts there.
+/// A value as long as the service's schema hash.
 const SCHEMA_HASH: &str = "0123456789abcdef";
-/// What a call may carry, bodies and attributes together.
+/// The most bytes that a publish can carry, bodies and attributes together.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Does nothing but calls until it is killed.
+/// Runs the loops until the process is killed.
 ///
 /// # Errors
-/// When a call fails.
+/// Returns an error if a call fails.
 pub(crate) fn run(spec: &Spec, endpoint: &str, loops: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let events = Arc::new(Events::new(spec)?);
     runtime.block_on(async {
-        let clients = Arc::new(Clients::new(endpoint).await);
+        let clients = Arc::new(FloorClients::new(endpoint).await);
         let mut running = JoinSet::new();
         for _ in 0..loops {
-            running.spawn(Arc::clone(&clients).turn(Arc::clone(&events)));
+            running.spawn(Arc::clone(&clients).run_loop(Arc::clone(&events)));
         }
-        running.join_next().await.context("there are no loops")??
+        running.join_next().await.context("--loops must be at least 1")??
     })
 }
 
-/// The SDK's clients, and the calls that have to be made.
-pub(crate) struct Clients {
+/// The SDK's clients, and the calls of the floor.
+pub(crate) struct FloorClients {
     receive: aws_sdk_sqs::Client,
     sqs: aws_sdk_sqs::Client,
     sns: aws_sdk_sns::Client,
     queue: String,
 }
 
-impl Clients {
-    /// With the settings that the service has by default.
+impl FloorClients {
+    /// Creates clients with the service's default settings.
     pub(crate) async fn new(endpoint: &str) -> Self {
-        Self::of(&loader(endpoint).load().await, endpoint)
+        Self::from_config(&loader(endpoint).load().await, endpoint)
     }
 
-    /// With credentials, so that none are looked for.
+    /// Creates clients with credentials, so that the SDK does not look for any.
     #[cfg(test)]
     pub(crate) async fn for_tests(endpoint: &str) -> Self {
         let credentials = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test");
         let credentials = aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials);
-        Self::of(&loader(endpoint).credentials_provider(credentials).load().await, endpoint)
+        Self::from_config(&loader(endpoint).credentials_provider(credentials).load().await, endpoint)
     }
 
-    fn of(shared: &SdkConfig, endpoint: &str) -> Self {
-        // The service leaves retries of these two to itself.
+    fn from_config(shared: &SdkConfig, endpoint: &str) -> Self {
+        // The service disables the SDK's retries for receives and publishes, and retries by itself.
         let once = RetryConfig::disabled();
         let receive = aws_sdk_sqs::config::Builder::from(shared).retry_config(once.clone()).build();
         let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(once).build();
@@ -79,13 +79,13 @@ impl Clients {
         }
     }
 
-    /// Receives, publishes and deletes, again and again.
-    pub(crate) async fn turn(self: Arc<Self>, events: Arc<Events>) -> anyhow::Result<()> {
+    /// Receives, publishes and deletes until a call fails.
+    pub(crate) async fn run_loop(self: Arc<Self>, events: Arc<Events>) -> anyhow::Result<()> {
         loop {
             let messages = self.receive().await?;
             let mut batches: BTreeMap<String, Vec<PublishBatchRequestEntry>> = BTreeMap::new();
             for (index, message) in messages.iter().enumerate() {
-                let (topic, entry) = entry(index, message, &events)?;
+                let (topic, entry) = publish_entry(index, message, &events)?;
                 batches.entry(topic).or_default().push(entry);
             }
             for (topic, entries) in batches {
@@ -114,11 +114,11 @@ impl Clients {
         Ok(request.send().await?.messages.unwrap_or_default())
     }
 
-    /// One call, or as many as it takes where the entries are large.
+    /// Publishes the entries in one call, or in several if they do not fit into one.
     pub(crate) async fn publish(&self, topic: &str, entries: Vec<PublishBatchRequestEntry>) -> anyhow::Result<()> {
         let mut rest = entries;
         while !rest.is_empty() {
-            // Half a kilobyte is more than the attributes have.
+            // The attributes take less than 512 bytes.
             let size = rest[0].message().len() + 512;
             let later = rest.split_off(rest.len().min(MAX_BYTES / size).max(1));
             let request = self.sns.publish_batch().topic_arn(topic);
@@ -162,16 +162,16 @@ fn loader(endpoint: &str) -> ConfigLoader {
         .endpoint_url(endpoint)
 }
 
-/// What the service publishes of this message, and where to.
-pub(crate) fn entry(
+/// Returns the topic and the entry that the service would publish for the message.
+pub(crate) fn publish_entry(
     index: usize,
     message: &Message,
     events: &Events,
 ) -> anyhow::Result<(String, PublishBatchRequestEntry)> {
-    let attributes = message.message_attributes.as_ref().context("a message without attributes")?;
+    let attributes = message.message_attributes.as_ref().context("the message has no attributes")?;
     let value = |name: &str| attributes.get(name).and_then(|value| value.string_value());
-    let event_id = value("event-id").context("a message without an event id")?;
-    let number = events::number(event_id.as_bytes()).context("an event id of somebody else")?;
+    let event_id = value("event-id").context("the message has no event id")?;
+    let number = events::number(event_id.as_bytes()).context("the event id is not one of this run")?;
     let template = events.template(number);
     let customer = events.customer(number);
     let mut entry = PublishBatchRequestEntry::builder().id(index.to_string()).message(&*template.json);

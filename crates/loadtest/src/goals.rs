@@ -1,133 +1,87 @@
-//! What is asked of the figures.
+//! The goals that the figures must meet.
 //!
-//! [`goals`] are those of a full session on a quiet machine. [`smoke`] are those of every change: ratios and counts,
-//! wide enough for a machine that is busy with other things.
+//! [`goals`] apply to a full session on a quiet machine. [`smoke`] applies to every change: ratios and counts with
+//! bounds wide enough for a busy machine.
 
-use serde::{Deserialize, Serialize};
-
-use crate::report::{Report, Run};
+use crate::report::{Goal, Report, Run};
 use crate::spec::Spec;
 
-/// A figure and what is asked of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Goal {
-    pub(crate) what: String,
-    pub(crate) measured: f64,
-    /// The least that it may be.
-    pub(crate) least: Option<f64>,
-    /// The most that it may be.
-    pub(crate) most: Option<f64>,
-}
-
-impl Goal {
-    fn most(what: impl Into<String>, most: f64, measured: f64) -> Self {
-        Self { what: what.into(), measured, least: None, most: Some(most) }
-    }
-
-    fn between(what: impl Into<String>, least: f64, most: f64, measured: f64) -> Self {
-        Self { what: what.into(), measured, least: Some(least), most: Some(most) }
-    }
-
-    /// Whether it is what was asked.
-    pub(crate) fn holds(&self) -> bool {
-        self.least.is_none_or(|least| self.measured >= least) && self.most.is_none_or(|most| self.measured <= most)
-    }
-
-    /// What was asked, for people.
-    pub(crate) fn asked(&self) -> String {
-        match (self.least, self.most) {
-            (Some(least), Some(most)) => format!("{} to {}", short(least), short(most)),
-            (Some(least), None) => format!("≥ {}", short(least)),
-            (None, Some(most)) => format!("≤ {}", short(most)),
-            (None, None) => String::new(),
-        }
-    }
-
-    /// What was measured, for people.
-    pub(crate) fn shown(&self) -> String {
-        short(self.measured)
-    }
-}
-
-fn short(number: f64) -> String {
-    if number.fract() == 0.0 || number.abs() >= 100.0 { format!("{number:.0}") } else { format!("{number:.3}") }
-}
-
-/// What is asked of a session, as far as it has the runs for it.
+/// Returns the goals of a session. Goals whose runs are missing are left out.
 pub(crate) fn goals(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
-    for run in report.of("drain") {
+    for run in report.runs_of("drain") {
         if let Some(ratio) = run.figures.cpu_of_floor {
-            goals.push(Goal::most("CPU an event in a drain, × floor", 1.0, ratio));
+            goals.push(Goal::at_most("CPU per event in a drain, × floor", 1.0, ratio));
         }
-        goals.extend(run.figures.calls_per_event.map(|calls| Goal::most("calls an event in a drain", 0.32, calls)));
+        goals.extend(run.figures.calls_per_event.map(|calls| Goal::at_most("calls per event in a drain", 0.32, calls)));
     }
-    for run in report.of("steady").filter(|run| run.label == "50%") {
-        goals.push(Goal::most("p95 at 50% load, ms", 100.0, run.figures.latency_ms.p95));
+    for run in report.runs_of("steady").filter(|run| run.label == "50%") {
+        goals.push(Goal::at_most("p95 at 50% load, ms", 100.0, run.figures.latency_ms.p95));
     }
-    for run in report.of("burst") {
-        goals.push(Goal::most("p95 of a burst from its send, ms", 3_000.0, run.figures.latency_ms.p95));
-        goals.push(Goal::most("p95 of a burst from its receive, ms", 3_000.0, run.figures.in_service_ms.p95));
+    for run in report.runs_of("burst") {
+        goals.push(Goal::at_most("p95 of a burst from send, ms", 3_000.0, run.figures.latency_ms.p95));
+        goals.push(Goal::at_most("p95 of a burst from receive, ms", 3_000.0, run.figures.in_service_ms.p95));
         if let Some(percent) = run.figures.idle_cpu_percent {
-            goals.push(Goal::most("CPU while nothing is sent, % of a core", 1.0, percent));
+            goals.push(Goal::at_most("CPU while idle, % of a core", 1.0, percent));
         }
     }
-    for run in report.of("backlog").filter(|run| run.plan.spec.events >= 1_000_000) {
-        goals.push(Goal::most(format!("peak MiB, backlog of {}", run.label), 150.0, run.figures.peak_rss_mib));
+    for run in report.runs_of("backlog").filter(|run| run.plan.spec.events >= 1_000_000) {
+        goals.push(Goal::at_most(format!("peak MiB, backlog of {}", run.label), 150.0, run.figures.peak_rss_mib));
     }
-    for run in report.of("throttled") {
+    for run in report.runs_of("throttled") {
         goals.extend(throttled(run));
     }
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
-    goals.push(Goal::most("broken promises, over all runs", 0.0, broken as f64));
+    goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals
 }
 
-/// What is asked of every change.
+/// Returns the goals of the smoke run.
 pub(crate) fn smoke(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
     for run in &report.runs {
         let name = run.name();
-        // Nothing lost, nothing doubled, nothing astray, and whatever else must not happen.
-        goals.push(Goal::most(format!("{name}: broken promises"), 0.0, run.broken.len() as f64));
-        goals.push(Goal::most(format!("{name}: peak MiB"), 100.0, run.figures.peak_rss_mib));
+        // `broken` covers lost, duplicated and misdirected deliveries and every other broken guarantee.
+        goals.push(Goal::at_most(format!("{name}: broken guarantees"), 0.0, run.broken.len() as f64));
+        goals.push(Goal::at_most(format!("{name}: peak MiB"), 100.0, run.figures.peak_rss_mib));
         let most_calls = match run.scenario.as_str() {
             "drain" => 0.40,
-            // A receive, ten publishes and a delete for ten events are 1.2; more means that batches are not full.
+            // A receive, ten publishes and a delete for ten events are 1.2 calls per event. More means that batches are
+            // not full.
             "fan-out" => 1.6,
-            // Some of it again, and batches with less in them.
+            // Failed calls are repeated, and batches are smaller.
             "failing" | "refusing" => 0.60,
             _ => f64::MAX,
         };
-        let calls = |calls| Goal::most(format!("{name}: calls an event"), most_calls, calls);
+        let calls = |calls| Goal::at_most(format!("{name}: calls per event"), most_calls, calls);
         goals.extend(run.figures.calls_per_event.map(calls));
-        let ratio = |ratio| Goal::most(format!("{name}: CPU an event, × floor"), 1.5, ratio);
+        let ratio = |ratio| Goal::at_most(format!("{name}: CPU per event, × floor"), 1.5, ratio);
         goals.extend(run.figures.cpu_of_floor.map(ratio));
     }
     goals
 }
 
-/// The first seconds, in which the service looks for the rate, do not count.
-const SETTLED: usize = 5;
+/// The number of seconds at the start that do not count, because the service is still finding the rate.
+const SETTLING_SECONDS: usize = 5;
 
-/// Rate, calls, and the share of those who are not to blame.
+/// Returns the goals for the rate, the calls, and the share of the customers who do not cause the load.
 fn throttled(run: &Run) -> Vec<Goal> {
     let Spec { faults, .. } = &run.plan.spec;
     let (Some(quota), Some(limit)) = (faults.quota, run.plan.limit_seconds) else { return Vec::new() };
     let arrived = &run.service.stats.arrived;
     let end = (limit as usize).min(arrived.by_second.len());
-    let sum = |series: &[u32]| series.get(SETTLED..end).unwrap_or_default().iter().sum::<u32>() as f64;
+    let sum = |series: &[u32]| series.get(SETTLING_SECONDS..end).unwrap_or_default().iter().sum::<u32>() as f64;
     let (all, others) = (sum(&arrived.by_second), sum(&arrived.others_by_second));
-    let rate = all / end.saturating_sub(SETTLED).max(1) as f64;
+    let rate = all / end.saturating_sub(SETTLING_SECONDS).max(1) as f64;
     let publishes = run.service.stats.calls.of("PublishBatch");
-    let taken = publishes.calls.saturating_sub(publishes.failed).max(1);
+    let accepted = publishes.calls.saturating_sub(publishes.failed).max(1);
     let share = others / all.max(1.0) / arrived.others_share;
     vec![
-        Goal::between(format!("published a second at a quota of {quota}, of it"), 0.95, 1.02, rate / f64::from(quota)),
-        Goal::most("publishes a publish that is taken, at the quota", 1.1, publishes.calls as f64 / taken as f64),
+        Goal::between(format!("published per second, × quota of {quota}"), 0.95, 1.02, rate / f64::from(quota)),
+        Goal::at_most("publishes per accepted publish, at the quota", 1.1, publishes.calls as f64 / accepted as f64),
         Goal {
             most: None,
-            ..Goal::between("share of the smaller customers at the quota, of theirs", 0.95, 0.0, share)
+            ..Goal::between("throughput of smaller customers at the quota, × their share", 0.95, 0.0, share)
         },
     ]
 }

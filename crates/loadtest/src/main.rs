@@ -1,8 +1,8 @@
-//! Measures protobridge from the outside, as `cargo run --release -p loadtest -- --help` tells.
+//! Measures protobridge from the outside. `cargo run --release -p loadtest -- --help` describes the commands.
 //!
-//! [`session`] goes through [`scenario`]s; each run ([`measure`]) has an [`emulator`] of SQS and SNS and a
-//! [`subject`], the service or the [`floor`], each a process of its own. What comes out is a [`report`], held against
-//! [`goals`], and plotted.
+//! A [`session`] runs [`scenario`]s. Each run ([`measure`]) starts two processes: an [`emulator`] of SQS and SNS, and a
+//! [`subject`], which is the service or the [`floor`]. The results form a [`report`], which is compared with [`goals`]
+//! and plotted.
 
 mod backend;
 mod cli;

@@ -1,4 +1,4 @@
-//! One run: an emulator, somebody who is measured against it, and what is seen of both from the outside.
+//! One run: starts an emulator and a subject, and measures both from the outside.
 
 use std::time::Duration;
 
@@ -7,56 +7,56 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::backend::Backend;
-use crate::emulator::Command;
+use crate::emulator::ControlCommand;
 use crate::emulator::stats::Stats;
 use crate::process::Usage;
 use crate::progress::Progress;
 use crate::spec::Spec;
-use crate::subject::{Running, Subject};
+use crate::subject::{RunningSubject, Subject};
 
-/// How a run goes.
+/// The plan of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Plan {
+pub(crate) struct RunPlan {
     pub(crate) spec: Spec,
-    /// How long nothing is sent at first, in seconds; for that time the processor time of doing nothing is measured.
+    /// The duration of the quiet time before the first event, in seconds. The idle CPU time is measured during it.
     pub(crate) quiet_seconds: u64,
-    /// When the run ends even if there is something left, in seconds after the start.
+    /// The time after which the run ends even if events are left, in seconds after the start.
     pub(crate) limit_seconds: Option<u64>,
-    /// `publish.linger_ms` of the service.
+    /// The value of `publish.linger_ms` in the service's configuration.
     pub(crate) linger_ms: u64,
 }
 
-impl Default for Plan {
+impl Default for RunPlan {
     fn default() -> Self {
         Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10 }
     }
 }
 
-/// What was measured.
+/// The measurements of one run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// Of the process that was measured, from start to end.
+    /// The CPU time of the subject from the start to the end of the run.
     pub(crate) cpu_ms: u64,
-    /// Of the emulator, in the same time.
+    /// The CPU time of the emulator in the same period.
     pub(crate) emulator_cpu_ms: u64,
-    /// Memory of the process, the most it ever was, in KiB.
+    /// The peak resident memory of the subject, in KiB.
     pub(crate) peak_rss_kib: u64,
-    /// Processor time a second while there was nothing to do, in percent of a core.
+    /// The CPU time of the subject during the quiet time, in percent of one core.
     pub(crate) idle_cpu_percent: Option<f64>,
-    /// Whether it ended with exit code 0 when it was asked to.
+    /// Whether the service exited with code 0 after SIGTERM; always `false` for the floor.
     pub(crate) stopped_well: bool,
-    /// At the end of the run: what the figures are made of.
+    /// The statistics at the end of the run. The figures are derived from them.
     pub(crate) stats: Stats,
-    /// After the process has stopped: what the promises are held against.
+    /// The statistics after the subject stopped. The guarantees are checked against them.
     pub(crate) after: Stats,
-    /// Two hundred moments at most.
+    /// Samples over the run, at most [`MAX_MOMENTS`].
     pub(crate) moments: Vec<Moment>,
 }
 
-/// How things were at one moment.
+/// A sample of the run's state.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Moment {
-    /// Since the start, in milliseconds.
+    /// The time since the start, in milliseconds.
     pub(crate) at_ms: u64,
     pub(crate) arrived: u64,
     pub(crate) on_queue: u64,
@@ -64,62 +64,65 @@ pub(crate) struct Moment {
     pub(crate) cpu_ms: u64,
 }
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(200);
-/// Without any progress for so long, a run has failed.
-const STALLED: Duration = Duration::from_secs(120);
-/// How long the subject may take to begin to poll.
-const START: Duration = Duration::from_secs(120);
-/// More moments than this are thinned out.
-const MOMENTS: usize = 200;
+/// The time between two samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
+/// The time without progress after which a run fails.
+const STALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// The time within which the subject must begin to poll.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// The most samples that are kept. Beyond it, every other sample is dropped.
+const MAX_MOMENTS: usize = 200;
 
-/// Runs it.
+/// Executes the plan with the subject.
 ///
 /// # Errors
-/// When one of the processes does not start, ends by itself, or gets nowhere.
-pub(crate) async fn measure(plan: &Plan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
-    let mut backend = Backend::start(&plan.spec).await.context("the emulator")?;
+/// Returns an error if a process does not start or exits by itself, or if the run makes no progress.
+pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
+    let mut backend = Backend::start(&plan.spec).await.context("cannot start the emulator")?;
     let mut running = subject.start(&plan.spec, backend.port)?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
     progress.clear();
     let mut measured = match measured {
         Ok(measured) => measured,
-        Err(error) => bail!("{error:#}\nthe {} logged last:\n{}", subject.name(), running.log_tail()),
+        Err(error) => bail!("{error:#}\nlast log lines of the {}:\n{}", subject.name(), running.log_tail()),
     };
     if let Subject::Service { .. } = subject {
-        let ended = running.process.stop(Duration::from_secs(40)).await.context("the service")?;
+        let ended = running.process.stop(Duration::from_secs(40)).await.context("cannot stop the service")?;
         measured.stopped_well = ended.success();
     }
-    // A second delivery may come late, and a process that stops finishes what it has begun.
-    measured.after = backend.ask(Command::Stats).await?;
+    // Duplicates can arrive late, and a stopping service still finishes its work in flight.
+    measured.after = backend.send(ControlCommand::Stats).await?;
     Ok(measured)
 }
 
 async fn observe(
-    plan: &Plan,
+    plan: &RunPlan,
     subject: &Subject,
     backend: &mut Backend,
-    running: &mut Running,
+    running: &mut RunningSubject,
     progress: &mut Progress,
 ) -> anyhow::Result<Measured> {
     wait_for_poll(backend, running).await?;
     let mut measured = Measured::default();
     if plan.quiet_seconds > 0 {
-        progress.say(&format!("quiet for {} s", plan.quiet_seconds));
+        progress.message(&format!("quiet for {} s", plan.quiet_seconds));
         let before = running.process.usage()?;
         sleep(Duration::from_secs(plan.quiet_seconds)).await;
         let used = running.process.usage()?.cpu_ms - before.cpu_ms;
         measured.idle_cpu_percent = Some(used as f64 / 10.0 / plan.quiet_seconds as f64);
     }
     let before = (running.process.usage()?, backend.process.usage()?);
-    let mut stats = backend.ask(Command::Start).await?;
+    let mut stats = backend.send(ControlCommand::Start).await?;
     let (mut best, mut since) = ((0, 0), Instant::now());
     loop {
-        sleep(LOOK).await;
+        sleep(SAMPLE_INTERVAL).await;
         if let Some(ended) = running.process.child.try_wait()? {
-            bail!("the {} ended by itself: {ended}", subject.name());
+            bail!("the {} exited by itself: {ended}", subject.name());
         }
-        stats = backend.ask(Command::Stats).await.map_err(|error| error.context(format!("{} sent", stats.sent)))?;
+        stats = backend
+            .send(ControlCommand::Stats)
+            .await
+            .map_err(|error| error.context(format!("after {} sent events", stats.sent)))?;
         let usage = running.process.usage()?;
         measured.moments.push(moment(&stats, usage, before.0));
         progress.show(&plan.spec, &stats, usage, before.0);
@@ -133,8 +136,8 @@ async fn observe(
         let reached = (stats.arrived.arrived, stats.sent - stats.on_queue);
         if reached > best {
             (best, since) = (reached, Instant::now());
-        } else if since.elapsed() > STALLED {
-            bail!("nothing moved for {STALLED:?}: {} of {} arrived", stats.arrived.arrived, stats.arrived.expected);
+        } else if since.elapsed() > STALL_TIMEOUT {
+            bail!("no progress for {STALL_TIMEOUT:?}: {} of {} arrived", stats.arrived.arrived, stats.arrived.expected);
         }
     }
     measured.stats = stats;
@@ -142,30 +145,30 @@ async fn observe(
     Ok(measured)
 }
 
-/// Once it polls, it is ready; what it does to get there is not measured.
-async fn wait_for_poll(backend: &mut Backend, running: &mut Running) -> anyhow::Result<()> {
+/// Waits until the subject polls. The work before its first poll is not measured.
+async fn wait_for_poll(backend: &mut Backend, running: &mut RunningSubject) -> anyhow::Result<()> {
     let since = Instant::now();
-    while backend.ask(Command::Stats).await?.waiting_polls == 0 {
+    while backend.send(ControlCommand::Stats).await?.waiting_polls == 0 {
         if let Some(ended) = running.process.child.try_wait()? {
-            bail!("it ended before it polled: {ended}");
+            bail!("the subject exited before its first poll: {ended}");
         }
-        if since.elapsed() > START {
-            bail!("it did not poll within {START:?}");
+        if since.elapsed() > START_TIMEOUT {
+            bail!("the subject did not poll within {START_TIMEOUT:?}");
         }
         sleep(Duration::from_millis(20)).await;
     }
-    // Checks of the start run out beside the first poll.
+    // The service finishes its startup checks during its first poll.
     sleep(Duration::from_millis(500)).await;
     Ok(())
 }
 
-/// Everything that can arrive has, and is off the queue.
+/// Whether all events were sent, and only events that cannot be delivered are left on the queue.
 fn is_done(spec: &Spec, stats: &Stats) -> bool {
-    stats.sent == spec.events && stats.on_queue == refused(spec, stats)
+    stats.sent == spec.events && stats.on_queue == undeliverable(spec, stats)
 }
 
-/// Events on the queue that cannot arrive.
-fn refused(spec: &Spec, stats: &Stats) -> u64 {
+/// Returns the number of events on the queue that cannot be delivered, because their topic refuses them.
+fn undeliverable(spec: &Spec, stats: &Stats) -> u64 {
     if spec.faults.refusing.is_some() { stats.refused_on_queue } else { 0 }
 }
 
@@ -180,7 +183,7 @@ fn moment(stats: &Stats, usage: Usage, before: Usage) -> Moment {
 }
 
 fn thin_out(moments: &mut Vec<Moment>) {
-    while moments.len() > MOMENTS {
+    while moments.len() > MAX_MOMENTS {
         let mut index = 0;
         moments.retain(|_| {
             index += 1;
@@ -190,58 +193,58 @@ fn thin_out(moments: &mut Vec<Moment>) {
 }
 
 impl Measured {
-    /// Events that arrived at the first or only customer of theirs, counted once: deliveries over customers an event.
+    /// Returns the number of delivered events: arrivals divided by the number of customers per event.
     pub(crate) fn events(&self, spec: &Spec) -> f64 {
-        self.stats.arrived.arrived as f64 / f64::from(spec.slots())
+        self.stats.arrived.arrived as f64 / f64::from(spec.customers_per_event())
     }
 
-    /// Events a second, from the start to the last arrival.
+    /// Returns the events per second from the start to the last arrival.
     pub(crate) fn per_second(&self, spec: &Spec) -> f64 {
         self.events(spec) / (self.stats.arrived.last_us.max(1) as f64 / 1e6)
     }
 
-    /// Processor time an event, in microseconds.
+    /// Returns the CPU time per event, in microseconds.
     pub(crate) fn cpu_us(&self, spec: &Spec) -> f64 {
         self.cpu_ms as f64 * 1e3 / self.events(spec).max(1.0)
     }
 
-    /// API calls an event, where the backend tells.
+    /// Returns the API calls per event, or `None` if the backend does not count calls.
     pub(crate) fn calls(&self, spec: &Spec) -> Option<f64> {
         let calls = self.stats.calls.sum().calls;
         (calls > 0).then(|| calls as f64 / self.events(spec).max(1.0))
     }
 
-    /// Billed requests an event, where the backend tells.
+    /// Returns the billed requests per event, or `None` if the backend does not count calls.
     pub(crate) fn units(&self, spec: &Spec) -> Option<f64> {
         let units = self.stats.calls.sum().units;
         (units > 0).then(|| units as f64 / self.events(spec).max(1.0))
     }
 
-    /// Deliveries that will never come: their event is not on the queue any more.
+    /// Returns the number of lost deliveries: the event is no longer on the queue, but did not arrive.
     pub(crate) fn lost(&self, spec: &Spec) -> u64 {
-        let slots = u64::from(spec.slots());
+        let customers = u64::from(spec.customers_per_event());
         let Stats { sent, on_queue, arrived, .. } = &self.after;
-        let missing = (sent * slots).saturating_sub(arrived.arrived);
-        let may_come = (on_queue + arrived.quarantined) * slots;
-        missing.saturating_sub(may_come).max(arrived.deleted_early)
+        let missing = (sent * customers).saturating_sub(arrived.arrived);
+        let still_possible = (on_queue + arrived.quarantined) * customers;
+        missing.saturating_sub(still_possible).max(arrived.deleted_early)
     }
 
-    /// What the account does not allow, a sentence each.
-    pub(crate) fn broken_promises(&self, spec: &Spec) -> Vec<String> {
+    /// Returns one sentence for each guarantee that the run broke.
+    pub(crate) fn broken_guarantees(&self, spec: &Spec) -> Vec<String> {
         let arrived = &self.after.arrived;
         let lost = self.lost(spec);
         let mut broken = Vec::new();
-        let mut report = |count: u64, what: &str| {
+        let mut report = |count: u64, violation: &str| {
             if count > 0 {
-                broken.push(format!("{count} {what}"));
+                broken.push(format!("{count} {violation}"));
             }
         };
-        report(lost, "deliveries were lost: their events are gone from the queue and did not arrive");
-        report(arrived.doubled, "deliveries came twice");
-        report(arrived.astray, "deliveries went to somebody whose event it is not");
-        report(arrived.altered, "deliveries have another JSON than their event says");
-        report(arrived.deleted_early, "events were deleted before everybody had them");
-        report(arrived.quarantined, "events went into quarantine, and all of them are good");
+        report(lost, "deliveries were lost: their events left the queue but did not arrive");
+        report(arrived.doubled, "deliveries were duplicates");
+        report(arrived.astray, "deliveries went to a wrong customer or had an unknown event");
+        report(arrived.altered, "deliveries had unexpected JSON");
+        report(arrived.deleted_early, "events were deleted before every customer had them");
+        report(arrived.quarantined, "events went into quarantine, although all are valid");
         if !self.stopped_well {
             broken.push("the service did not exit with 0 after SIGTERM".to_owned());
         }

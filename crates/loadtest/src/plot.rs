@@ -10,12 +10,12 @@ use anyhow::{Context as _, bail};
 use crate::report::{Report, Run};
 use chart::{Axis, Chart, Line, Scale};
 
-/// Draws every plot that the report has runs for.
+/// Draws every plot for which the report has runs.
 ///
 /// # Errors
-/// When there is nothing to draw, or a file cannot be written.
+/// Returns an error if there is nothing to draw or a file cannot be written.
 pub(crate) fn all(report: &Report, folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut drawn = 0;
     for (name, chart) in [
         ("throughput", throughput(report)),
@@ -35,24 +35,24 @@ pub(crate) fn all(report: &Report, folder: &Path) -> anyhow::Result<()> {
         drawn += 1;
     }
     if drawn == 0 {
-        bail!("the report has no runs of steady, customers, linger or backlog");
+        bail!("no report has a run of steady, customers, linger or backlog");
     }
     Ok(())
 }
 
 fn line(name: &str, report: &Report, scenario: &str, value: impl Fn(&Run) -> f64) -> Line {
-    Line::new(name, report.of(scenario).map(|run| (run.x, value(run))).collect())
+    Line::new(name, report.runs_of(scenario).map(|run| (run.x, value(run))).collect())
 }
 
 fn throughput(report: &Report) -> Chart {
-    let offered = |run: &Run| match run.plan.spec.arrivals {
-        crate::spec::Arrivals::Steady { per_second } => per_second,
-        crate::spec::Arrivals::AtOnce => 0.0,
+    let offered = |run: &Run| match run.plan.spec.send_schedule {
+        crate::spec::SendSchedule::Steady { per_second } => per_second,
+        crate::spec::SendSchedule::AtOnce => 0.0,
     };
     Chart {
-        title: "Throughput against load".to_owned(),
-        x: Axis::new("load, % of what a drain reaches", Scale::Linear),
-        y: Axis::new("events a second", Scale::Linear),
+        title: "Throughput by load".to_owned(),
+        x: Axis::new("load, % of the rate of a drain", Scale::Linear),
+        y: Axis::new("events per second", Scale::Linear),
         lines: vec![
             line("arrived", report, "steady", |run| run.figures.events_per_second),
             line("sent", report, "steady", offered),
@@ -62,8 +62,8 @@ fn throughput(report: &Report) -> Chart {
 
 fn latency(report: &Report) -> Chart {
     Chart {
-        title: "Latency against load, from send to the customer's queue".to_owned(),
-        x: Axis::new("load, % of what a drain reaches", Scale::Linear),
+        title: "Latency by load, from send to the customer's queue".to_owned(),
+        x: Axis::new("load, % of the rate of a drain", Scale::Linear),
         y: Axis::new("milliseconds", Scale::Log),
         lines: vec![
             line("p99", report, "steady", |run| run.figures.latency_ms.p99),
@@ -75,7 +75,7 @@ fn latency(report: &Report) -> Chart {
 
 fn memory(report: &Report) -> Chart {
     Chart {
-        title: "Memory against backlog".to_owned(),
+        title: "Memory by backlog".to_owned(),
         x: Axis::new("events on the queue at the start", Scale::Log),
         y: Axis::new("peak MiB", Scale::Linear),
         lines: vec![line("", report, "backlog", |run| run.figures.peak_rss_mib)],
@@ -83,7 +83,7 @@ fn memory(report: &Report) -> Chart {
 }
 
 fn memory_over_time(report: &Report) -> Chart {
-    let largest = report.of("backlog").max_by_key(|run| run.plan.spec.events);
+    let largest = report.runs_of("backlog").max_by_key(|run| run.plan.spec.events);
     let moments = largest.map(|run| run.service.moments.as_slice()).unwrap_or_default();
     let points = moments.iter().map(|moment| (moment.at_ms as f64 / 1e3, moment.rss_kib as f64 / 1024.0));
     Chart {
@@ -99,7 +99,7 @@ fn calls(report: &Report) -> Chart {
         move |run: &Run| run.service.stats.calls.of(operation).calls as f64 / run.service.events(&run.plan.spec) * 1e3
     };
     Chart {
-        title: "Calls against customers, by Zipf's law; deletes are as many as receives".to_owned(),
+        title: "Calls by number of customers (Zipf's law); deletes equal receives".to_owned(),
         x: Axis::new("customers", Scale::Log),
         y: Axis::new("calls per 1,000 events", Scale::Linear),
         lines: vec![
@@ -110,14 +110,14 @@ fn calls(report: &Report) -> Chart {
     }
 }
 
-/// 0 ms has no place on a logarithmic axis; it stands where 1 ms does.
+/// A logarithmic axis has no 0, so 0 ms is drawn at 1 ms.
 fn lingers(name: &str, report: &Report, value: impl Fn(&Run) -> f64) -> Line {
-    Line::new(name, report.of("linger").map(|run| (run.x.max(1.0), value(run))).collect())
+    Line::new(name, report.runs_of("linger").map(|run| (run.x.max(1.0), value(run))).collect())
 }
 
 fn linger_calls(report: &Report) -> Chart {
     Chart {
-        title: "Calls against linger, 10,000 customers".to_owned(),
+        title: "Calls by linger, 10,000 customers".to_owned(),
         x: Axis::new("publish.linger_ms", Scale::Log),
         y: Axis::new("calls per 1,000 events", Scale::Linear),
         lines: vec![lingers("", report, |run| run.figures.calls_per_event.unwrap_or_default() * 1e3)],
@@ -126,7 +126,7 @@ fn linger_calls(report: &Report) -> Chart {
 
 fn linger_latency(report: &Report) -> Chart {
     Chart {
-        title: "Latency against linger, 10,000 customers".to_owned(),
+        title: "Latency by linger, 10,000 customers".to_owned(),
         x: Axis::new("publish.linger_ms", Scale::Log),
         y: Axis::new("milliseconds", Scale::Log),
         lines: vec![

@@ -1,4 +1,4 @@
-//! Other processes: the emulator, and whoever is measured.
+//! The child processes: the emulator and the subject.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -8,68 +8,69 @@ use anyhow::{Context as _, bail};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// A child in a process group of its own, so that Ctrl-C is ours to act on. It is killed when this is dropped.
+/// A child process. It has its own process group, so that Ctrl-C reaches only this tool, and is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) child: Child,
     id: u32,
 }
 
-/// What the kernel says of a process.
+/// The resource usage of a process, as the kernel reports it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Processor time, user and system, of all its threads, those that have ended included; in milliseconds.
+    /// The CPU time in milliseconds, user and system, over all threads, including ended ones.
     pub(crate) cpu_ms: u64,
-    /// Resident memory, in KiB.
+    /// The resident memory, in KiB.
     pub(crate) rss_kib: u64,
-    /// The most it ever was, in KiB.
+    /// The peak resident memory, in KiB.
     pub(crate) peak_rss_kib: u64,
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts the process.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// Returns an error if the process cannot be started.
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let name = command.as_std().get_program().to_owned();
         let child = command.kill_on_drop(true).process_group(0).spawn();
         let child = child.with_context(|| format!("cannot start {}", Path::new(&name).display()))?;
-        let id = child.id().context("it has ended already")?;
+        let id = child.id().context("the process has exited already")?;
         Ok(Self { child, id })
     }
 
-    /// What it has used so far.
+    /// Returns the resource usage since the start of the process.
     ///
     /// # Errors
-    /// When it has ended.
+    /// Returns an error if the process has ended.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.id));
         let (stat, status) = (read("stat")?, read("status")?);
-        Usage::parse(&stat, &status).context("/proc says nothing of it")
+        Usage::parse(&stat, &status).context("/proc has no usage of the process")
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends SIGTERM to the process and waits until it exits.
     ///
     /// # Errors
-    /// When it does not stop in time.
+    /// Returns an error if the process does not exit in time.
     pub(crate) async fn stop(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
-        // The one way to send a signal without unsafe code or a crate for it.
+        // Sending the signal directly would need unsafe code or another crate.
         let id = self.id.to_string();
         Command::new("kill").args(["-TERM", &id]).stderr(Stdio::null()).status().await.context("cannot run kill")?;
         match timeout(within, self.child.wait()).await {
             Ok(ended) => Ok(ended?),
-            Err(_) => bail!("it did not stop within {within:?} of SIGTERM"),
+            Err(_) => bail!("the process did not exit within {within:?} after SIGTERM"),
         }
     }
 }
 
-/// Ticks a second of the times in /proc/PID/stat; Linux has had no other value on these platforms for decades.
-const TICKS: u64 = 100;
+/// The clock ticks per second in /proc/PID/stat. It has been 100 on Linux for decades on the supported platforms.
+const TICKS_PER_SECOND: u64 = 100;
 
 impl Usage {
     fn parse(stat: &str, status: &str) -> Option<Self> {
-        // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it (proc(5)).
+        // The process name in parentheses can contain any character. utime and stime are fields 12 and 13 after it
+        // (proc(5)).
         let (_, fields) = stat.rsplit_once(')')?;
         let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
         let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
@@ -77,7 +78,11 @@ impl Usage {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
             line.trim().strip_suffix(" kB")?.parse().ok()
         };
-        Some(Self { cpu_ms: (user + system) * 1_000 / TICKS, rss_kib: kib("VmRSS")?, peak_rss_kib: kib("VmHWM")? })
+        Some(Self {
+            cpu_ms: (user + system) * 1_000 / TICKS_PER_SECOND,
+            rss_kib: kib("VmRSS")?,
+            peak_rss_kib: kib("VmHWM")?,
+        })
     }
 }
 
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usage_is_read_whatever_the_process_is_called() {
+    fn usage_is_parsed_for_any_process_name() {
         let stat = "42 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 27 0 0 20 0";
         let status = "Name:\ta b) c\nVmHWM:\t   40960 kB\nVmRSS:\t   20480 kB\n";
         let usage = Usage::parse(stat, status).unwrap();

@@ -1,4 +1,6 @@
-//! What a whole session measured: the file, and the table.
+//! The measurements of a whole session, as a file and as tables.
+
+mod goal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,51 +11,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::emulator::stats::Latency;
 use crate::events::Events;
-use crate::goals::Goal;
-use crate::measure::{Measured, Plan};
+use crate::measure::{Measured, RunPlan};
 
-/// All runs of a session, with where they were made.
+pub(crate) use goal::Goal;
+
+/// All runs of a session and the machine they ran on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
-    /// Version of protobridge, and the revision where it is known.
+    /// The version of protobridge, followed by the git revision if known.
     pub(crate) version: String,
-    /// Variables that the service was configured with, besides what a scenario sets.
+    /// The service's configuration variables that were set with `--set`.
     pub(crate) variables: Vec<String>,
     pub(crate) runs: Vec<Run>,
-    /// What was asked of the runs, and whether it holds.
+    /// The goals and the figures that were compared with them.
     pub(crate) goals: Vec<Goal>,
 }
 
-/// Where it ran.
+/// The machine that the session ran on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
-    /// Shared by the service and the emulator.
+    /// The number of cores, which the service and the emulator share.
     pub(crate) cores: usize,
-    /// How many processes wanted a core before the first run began; other work makes the figures worse.
+    /// The load average before the first run. Other work on the machine makes the figures worse.
     pub(crate) load_before: f64,
 }
 
-/// One run of a scenario.
+/// A finished run of a scenario.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) scenario: String,
     pub(crate) label: String,
     pub(crate) x: f64,
-    /// The figures, derived from what follows.
+    /// The figures, derived from the fields below.
     pub(crate) figures: Figures,
-    pub(crate) plan: Plan,
+    pub(crate) plan: RunPlan,
     pub(crate) service: Measured,
-    /// The floor, before and after the service.
-    pub(crate) floors: Vec<Floor>,
-    /// What must not happen and did, a sentence each.
+    /// The floor, measured before and after the service.
+    pub(crate) floors: Vec<FloorFigures>,
+    /// The broken guarantees, one sentence each.
     pub(crate) broken: Vec<String>,
 }
 
-/// The floor of a run.
+/// The figures of the floor of a run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Floor {
+pub(crate) struct FloorFigures {
     pub(crate) events: u64,
     pub(crate) events_per_second: f64,
     pub(crate) cpu_us_per_event: f64,
@@ -63,17 +66,17 @@ pub(crate) struct Floor {
 /// The figures of a run.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
-    /// Mean size of an event's JSON.
+    /// The mean size of an event's JSON.
     pub(crate) json_bytes: f64,
     pub(crate) events_per_second: f64,
-    /// Of the service, user and system.
+    /// The CPU time of the service, user and system.
     pub(crate) cpu_us_per_event: f64,
-    /// In units of the floor's.
+    /// The CPU time per event, divided by that of the floor.
     pub(crate) cpu_of_floor: Option<f64>,
     pub(crate) emulator_cpu_us_per_event: f64,
     pub(crate) idle_cpu_percent: Option<f64>,
     pub(crate) peak_rss_mib: f64,
-    /// None where the backend does not tell, as below.
+    /// `None` if the backend does not count calls; the same applies to `units_per_event`.
     pub(crate) calls_per_event: Option<f64>,
     pub(crate) units_per_event: Option<f64>,
     /// From send to arrival at the customer's queue.
@@ -85,17 +88,17 @@ pub(crate) struct Figures {
 }
 
 impl Run {
-    /// Puts a run together.
+    /// Derives the figures of a run and its broken guarantees.
     ///
     /// # Errors
-    /// When the plan has no events.
+    /// Returns an error if the events of the plan cannot be made.
     pub(crate) fn new(
         scenario: String,
         label: String,
         x: f64,
-        plan: Plan,
+        plan: RunPlan,
         service: Measured,
-        floors: Vec<Floor>,
+        floors: Vec<FloorFigures>,
     ) -> anyhow::Result<Self> {
         let spec = &plan.spec;
         let floor = floors.iter().map(|floor| floor.cpu_us_per_event).sum::<f64>() / floors.len().max(1) as f64;
@@ -114,11 +117,11 @@ impl Run {
             lost: service.lost(spec),
             doubled: service.after.arrived.doubled,
         };
-        let broken = service.broken_promises(spec);
+        let broken = service.broken_guarantees(spec);
         Ok(Self { scenario, label, x, figures, plan, service, floors, broken })
     }
 
-    /// What is worth saying as soon as it is over.
+    /// Returns a one-line summary, printed when the run ends.
     pub(crate) fn line(&self) -> String {
         let figures = &self.figures;
         let floor = figures.cpu_of_floor.map_or_else(String::new, |floor| format!(" ({floor:.2} × floor)"));
@@ -133,15 +136,15 @@ impl Run {
         )
     }
 
-    /// Scenario and label.
+    /// Returns the scenario and the label.
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.scenario, self.label).trim_end().to_owned()
     }
 }
 
-impl Floor {
-    /// What the floor of a plan came to.
-    pub(crate) fn new(plan: &Plan, measured: &Measured) -> Self {
+impl FloorFigures {
+    /// Derives the figures from the measurements of a floor run.
+    pub(crate) fn new(plan: &RunPlan, measured: &Measured) -> Self {
         let spec = &plan.spec;
         Self {
             events: spec.events,
@@ -153,7 +156,7 @@ impl Floor {
 }
 
 impl Machine {
-    /// This one.
+    /// Describes the machine that this process runs on.
     pub(crate) fn this() -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -167,29 +170,29 @@ impl Machine {
 }
 
 impl Report {
-    /// Reads files that [`Report::write`] wrote, as one.
+    /// Reads files that [`Report::write`] wrote, and merges their runs into the first report.
     ///
     /// # Errors
-    /// When one of them cannot be read, or there are none.
+    /// Returns an error if a file cannot be read or `paths` is empty.
     pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
         let mut reports = Vec::new();
         for path in paths {
             let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             let report: Self =
-                serde_json::from_slice(&text).with_context(|| format!("{} is no report", path.display()))?;
+                serde_json::from_slice(&text).with_context(|| format!("{} is not a report", path.display()))?;
             reports.push(report);
         }
         let all = reports.into_iter().reduce(|mut all, report| {
             all.runs.extend(report.runs);
             all
         });
-        all.context("no report")
+        all.context("no report was given")
     }
 
-    /// Writes it as JSON, a line for each run and each goal.
+    /// Writes the report as JSON, with one line per run and per goal.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Returns an error if the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let Self { machine, version, variables, runs, goals } = self;
         let text = format!(
@@ -203,12 +206,12 @@ impl Report {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The runs of a scenario.
-    pub(crate) fn of(&self, scenario: &str) -> impl Iterator<Item = &Run> {
+    /// Returns the runs of a scenario.
+    pub(crate) fn runs_of(&self, scenario: &str) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(move |run| run.scenario == scenario)
     }
 
-    /// The table, for people.
+    /// Returns the table of the runs.
     pub(crate) fn table(&self) -> String {
         let mut table = table(&[
             "",
@@ -221,9 +224,9 @@ impl Report {
             "p50 ms",
             "p95 ms",
             "p99 ms",
-            "in service p95",
+            "p95 in service",
             "lost",
-            "twice",
+            "duplicates",
         ]);
         for run in &self.runs {
             let figures = &run.figures;
@@ -248,18 +251,18 @@ impl Report {
         table.to_string()
     }
 
-    /// The goals, for people.
+    /// Returns the table of the goals.
     pub(crate) fn goals_table(&self) -> String {
-        let mut table = table(&["", "asked", "measured", ""]);
+        let mut table = table(&["", "goal", "measured", "met"]);
         for goal in &self.goals {
-            let verdict = if goal.holds() { "yes" } else { "NO" };
-            table.add_row(row(&[goal.what.clone(), goal.asked(), goal.shown(), verdict.to_owned()]));
+            let met = if goal.is_met() { "yes" } else { "NO" };
+            table.add_row(row(&[goal.name.clone(), goal.bounds_text(), goal.measured_text(), met.to_owned()]));
         }
         table.to_string()
     }
 }
 
-/// A list, an item a line.
+/// Formats items as a JSON array with one line per item.
 fn lines(items: &[impl Serialize]) -> serde_json::Result<String> {
     let items = items.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
     Ok(format!("[\n{}\n]", items.join(",\n")))
@@ -272,7 +275,7 @@ fn table(heading: &[&str]) -> Table {
     table
 }
 
-/// Text on the left, figures on the right.
+/// Aligns the first cell left and the others right.
 fn row(cells: &[String]) -> Row {
     let cell = |(index, text): (usize, &String)| {
         let alignment = if index == 0 { CellAlignment::Left } else { CellAlignment::Right };
@@ -294,9 +297,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_read_back_and_several_are_read_as_one() {
+    fn written_reports_are_read_and_merged() {
         let run = |scenario: &str| {
-            let (plan, measured) = (Plan::default(), Measured::default());
+            let (plan, measured) = (RunPlan::default(), Measured::default());
             Run::new(scenario.to_owned(), String::new(), 1.0, plan, measured, Vec::new()).unwrap()
         };
         let report = |scenario: &str| Report {
@@ -313,7 +316,7 @@ mod tests {
         let read = Report::read(&[one, other]).unwrap();
         let scenarios: Vec<&str> = read.runs.iter().map(|run| run.scenario.as_str()).collect();
         assert_eq!(scenarios, ["drain", "drain", "steady", "steady"]);
-        assert_eq!((read.of("steady").count(), read.variables), (2, vec!["A=b".to_owned()]));
+        assert_eq!((read.runs_of("steady").count(), read.variables), (2, vec!["A=b".to_owned()]));
         assert!(Report::read(&[folder.path().join("none")]).is_err());
     }
 }

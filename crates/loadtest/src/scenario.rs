@@ -1,95 +1,99 @@
-//! The scenarios: what is sent to whom, and what goes wrong meanwhile.
+//! The scenarios: which events are sent to which customers, and which faults occur.
 
 use clap::ValueEnum;
 
-use crate::measure::Plan;
-use crate::spec::{Arrivals, BackendKind, Faults, Size, Spec};
+use crate::measure::RunPlan;
+use crate::spec::{BackendKind, Faults, SendSchedule, Size, Spec};
 
-/// A situation that the service has to be good in.
+/// A situation that the service must handle well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Scenario {
-    /// A backlog of 2 KB events for one customer, beside the floor
+    /// A backlog of 2 KB events for one customer, compared with the floor
     Drain,
-    /// A steady load, at parts of what the drain reached: 10, 25, 50, 75 and 90 percent
+    /// Steady loads at 10, 25, 50, 75 and 90 percent of the rate of a drain
     Steady,
-    /// A backlog that appears at once after a time of quiet
+    /// A backlog that appears at once after a quiet time
     Burst,
-    /// A backlog for 1, 10, 100, 1,000 and 10,000 customers, a few of whom have most of it
+    /// A backlog for 1, 10, 100, 1,000 and 10,000 customers; a few customers have most of the events
     Customers,
-    /// A steady load for 10,000 customers, by how long batches linger
+    /// A steady load for 10,000 customers, at several values of `publish.linger_ms`
     Linger,
-    /// Each event to ten customers
+    /// A backlog in which each event goes to ten customers
     FanOut,
-    /// A backlog of tiny, 1 KB, 2 KB and 100 KB events, each beside its floor
+    /// A backlog of tiny, 1 KB, 2 KB and 100 KB events, each compared with its floor
     Sizes,
-    /// SNS takes 300 messages a second and no more
+    /// A backlog while SNS accepts only 300 messages per second
     Throttled,
-    /// 5 of 100 calls fail
+    /// A backlog while 5 percent of all calls fail
     Failing,
-    /// The topic of one of ten customers refuses everything
+    /// A backlog for ten customers, while the topic of one refuses every publish
     Refusing,
-    /// Backlogs of 10 k, 100 k and 1 million, for their memory; with --five-million one of 5 million, too
+    /// Backlogs of 10,000, 100,000 and 1 million events, to measure memory; with --five-million also 5 million
     Backlog,
 }
 
-/// What scenarios are made of.
+/// The parameters that apply to all scenarios.
 #[derive(Debug, Clone)]
-pub(crate) struct Extent {
-    /// How many events a backlog has.
+pub(crate) struct ScenarioParameters {
+    /// The number of events in a backlog.
     pub(crate) events: u64,
-    /// How long a steady load lasts, in seconds.
+    /// The duration of a steady load, in seconds.
     pub(crate) seconds: u64,
     pub(crate) five_million: bool,
-    /// Parts of the capacity, in percent.
+    /// The steady loads, in percent of the capacity.
     pub(crate) loads: Vec<u32>,
     pub(crate) call_ms: u64,
     pub(crate) backend: BackendKind,
 }
 
-/// One run of a scenario.
+/// A planned run of a scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
-    /// What tells it from the other runs of the scenario.
+    /// Distinguishes this run from the other runs of the scenario.
     pub(crate) label: String,
-    pub(crate) plan: Plan,
-    /// Whether the floor is measured beside it.
+    pub(crate) plan: RunPlan,
+    /// Whether the floor is measured as well.
     pub(crate) has_floor: bool,
-    /// Where it stands on the horizontal axis of its scenario.
+    /// The position on the horizontal axis of the scenario's plot.
     pub(crate) x: f64,
 }
 
-/// Customers of the scenarios that have most of them.
-const MANY: u32 = 10_000;
-/// Exponent of Zipf's law in these: the first hundred of ten thousand have half of the traffic.
+/// The number of customers in the scenarios with the most customers.
+const MANY_CUSTOMERS: u32 = 10_000;
+/// The exponent of Zipf's law in these scenarios. The first hundred of ten thousand customers get half of the traffic.
 const SKEW: f64 = 1.0;
-/// Messages a second that the smallest regions of SNS take.
+/// The SNS quota of the smallest regions, in messages per second.
 const QUOTA: u32 = 300;
-/// How long the throttled run lasts; its first seconds do not count.
+/// The duration of the throttled run. Its first seconds do not count.
 const THROTTLED_SECONDS: u64 = 60;
 
 impl Scenario {
-    /// All of them, in the order that they are run in.
+    /// Returns all scenarios in the order in which they run.
     pub(crate) fn all() -> Vec<Self> {
         Self::value_variants().to_vec()
     }
 
-    /// As on the command line.
+    /// Returns the name as written on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Whether it is defined by how fast a drain is.
-    pub(crate) fn wants_capacity(self) -> bool {
+    /// Whether the scenario's load depends on the rate of a drain.
+    pub(crate) fn requires_capacity(self) -> bool {
         matches!(self, Self::Steady | Self::Linger)
     }
 
-    /// Its runs. `capacity` is what a drain reached, in events a second.
-    pub(crate) fn steps(self, extent: &Extent, capacity: f64) -> Vec<Step> {
-        let backlog =
-            Spec { events: extent.events, call_ms: extent.call_ms, backend: extent.backend, ..Spec::default() };
+    /// Returns the scenario's runs. `capacity` is the rate of a drain, in events per second.
+    pub(crate) fn steps(self, parameters: &ScenarioParameters, capacity: f64) -> Vec<Step> {
+        let backlog = Spec {
+            events: parameters.events,
+            call_ms: parameters.call_ms,
+            backend: parameters.backend,
+            ..Spec::default()
+        };
         let steady = |per_second: f64, base: Spec| Spec {
-            events: (per_second * extent.seconds as f64).ceil().max(1.0) as u64,
-            arrivals: Arrivals::Steady { per_second },
+            events: (per_second * parameters.seconds as f64).ceil().max(1.0) as u64,
+            send_schedule: SendSchedule::Steady { per_second },
             ..base
         };
         match self {
@@ -99,35 +103,35 @@ impl Scenario {
                     let spec = steady(capacity * f64::from(*percent) / 100.0, backlog.clone());
                     Step::new(format!("{percent}%"), spec).at(*percent)
                 };
-                extent.loads.iter().map(step).collect()
+                parameters.loads.iter().map(step).collect()
             }
             Self::Burst => {
                 let step = Step::new(String::new(), backlog);
-                vec![Step { plan: Plan { quiet_seconds: extent.seconds, ..step.plan }, ..step }]
+                vec![Step { plan: RunPlan { quiet_seconds: parameters.seconds, ..step.plan }, ..step }]
             }
             Self::Customers => {
                 let step = |customers: u32| {
                     let spec = Spec { customers, skew: SKEW, ..backlog.clone() };
                     Step::new(thousands(u64::from(customers)), spec).at(customers)
                 };
-                [1, 10, 100, 1_000, MANY].into_iter().map(step).collect()
+                [1, 10, 100, 1_000, MANY_CUSTOMERS].into_iter().map(step).collect()
             }
             Self::Linger => {
                 let step = |linger_ms: u64| {
-                    let spec = Spec { customers: MANY, skew: SKEW, ..backlog.clone() };
-                    // With less in a batch the capacity is less, too.
+                    let spec = Spec { customers: MANY_CUSTOMERS, skew: SKEW, ..backlog.clone() };
+                    // Smaller batches lower the capacity.
                     let step = Step::new(format!("{linger_ms} ms"), steady(capacity / 8.0, spec));
-                    Step { plan: Plan { linger_ms, ..step.plan }, x: linger_ms as f64, ..step }
+                    Step { plan: RunPlan { linger_ms, ..step.plan }, x: linger_ms as f64, ..step }
                 };
                 [0, 10, 50, 200, 1_000].into_iter().map(step).collect()
             }
             Self::FanOut => {
-                let spec = Spec { events: extent.events.div_ceil(10), customers: 10, fan_out: true, ..backlog };
+                let spec = Spec { events: parameters.events.div_ceil(10), customers: 10, fan_out: true, ..backlog };
                 vec![Step::new("1→10".to_owned(), spec)]
             }
             Self::Sizes => {
                 let step = |(size, part): (Size, u64)| {
-                    let events = extent.events.div_ceil(part);
+                    let events = parameters.events.div_ceil(part);
                     let spec = Spec { size, events, ..backlog.clone() };
                     Step { has_floor: true, ..Step::new(size.name().to_owned(), spec) }
                 };
@@ -138,7 +142,7 @@ impl Scenario {
                 let events = u64::from(QUOTA) * THROTTLED_SECONDS * 2;
                 let spec = Spec { events, customers: 10, skew: 2.0, faults, ..backlog };
                 let step = Step::new(format!("{QUOTA}/s"), spec);
-                vec![Step { plan: Plan { limit_seconds: Some(THROTTLED_SECONDS), ..step.plan }, ..step }]
+                vec![Step { plan: RunPlan { limit_seconds: Some(THROTTLED_SECONDS), ..step.plan }, ..step }]
             }
             Self::Failing => {
                 let faults = Faults { failing_percent: 5, ..Faults::default() };
@@ -146,11 +150,11 @@ impl Scenario {
             }
             Self::Refusing => {
                 let faults = Faults { refusing: Some(3), ..Faults::default() };
-                let events = extent.events.div_ceil(2);
+                let events = parameters.events.div_ceil(2);
                 vec![Step::new("1 of 10".to_owned(), Spec { events, customers: 10, faults, ..backlog })]
             }
             Self::Backlog => {
-                let five = extent.five_million.then_some(5_000_000);
+                let five = parameters.five_million.then_some(5_000_000);
                 let step = |events| Step {
                     x: events as f64,
                     ..Step::new(thousands(events), Spec { events, ..backlog.clone() })
@@ -163,7 +167,7 @@ impl Scenario {
 
 impl Step {
     fn new(label: String, spec: Spec) -> Self {
-        Self { label, plan: Plan { spec, ..Plan::default() }, has_floor: false, x: 0.0 }
+        Self { label, plan: RunPlan { spec, ..RunPlan::default() }, has_floor: false, x: 0.0 }
     }
 
     fn at(self, x: u32) -> Self {
@@ -171,7 +175,7 @@ impl Step {
     }
 }
 
-/// With commas.
+/// Formats a number with commas between groups of three digits.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -188,8 +192,8 @@ pub(crate) fn thousands(number: u64) -> String {
 mod tests {
     use super::*;
 
-    fn extent() -> Extent {
-        Extent {
+    fn parameters() -> ScenarioParameters {
+        ScenarioParameters {
             events: 1_000,
             seconds: 20,
             five_million: false,
@@ -200,26 +204,26 @@ mod tests {
     }
 
     #[test]
-    fn thousands_have_commas() {
+    fn thousands_separates_groups_with_commas() {
         assert_eq!([0, 999, 1_000, 5_000_000].map(thousands), ["0", "999", "1,000", "5,000,000"]);
     }
 
     #[test]
-    fn five_million_is_a_backlog_only_where_it_is_asked_for() {
-        let extent = |five_million| Extent { five_million, ..extent() };
+    fn the_backlog_of_five_million_runs_only_on_request() {
+        let parameters = |five_million| ScenarioParameters { five_million, ..parameters() };
         let largest = |five_million| {
-            let steps = Scenario::Backlog.steps(&extent(five_million), 0.0);
+            let steps = Scenario::Backlog.steps(&parameters(five_million), 0.0);
             steps.iter().map(|step| step.plan.spec.events).max().unwrap()
         };
         assert_eq!((largest(false), largest(true)), (1_000_000, 5_000_000));
     }
 
     #[test]
-    fn a_steady_load_is_the_part_of_the_capacity_that_it_says() {
-        let steps = Scenario::Steady.steps(&extent(), 4_000.0);
-        let specs: Vec<(u64, Arrivals)> =
-            steps.iter().map(|step| (step.plan.spec.events, step.plan.spec.arrivals)).collect();
-        let per_second = |per_second| Arrivals::Steady { per_second };
+    fn a_steady_load_is_a_percentage_of_the_capacity() {
+        let steps = Scenario::Steady.steps(&parameters(), 4_000.0);
+        let specs: Vec<(u64, SendSchedule)> =
+            steps.iter().map(|step| (step.plan.spec.events, step.plan.spec.send_schedule)).collect();
+        let per_second = |per_second| SendSchedule::Steady { per_second };
         assert_eq!(specs, [(40_000, per_second(2_000.0)), (72_000, per_second(3_600.0))]);
     }
 }

@@ -1,4 +1,4 @@
-//! Scenarios, one after the other, and their report.
+//! Runs scenarios one after the other and collects their report.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,47 +6,52 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::goals;
-use crate::measure::{Plan, measure};
+use crate::measure::{RunPlan, measure};
 use crate::progress::Progress;
-use crate::report::{Floor, Machine, Report, Run};
-use crate::scenario::{Extent, Scenario, Step};
+use crate::report::{FloorFigures, Machine, Report, Run};
+use crate::scenario::{Scenario, ScenarioParameters, Step};
 use crate::spec::Spec;
 use crate::subject::{Service, Subject};
 
-/// Runs scenarios.
+/// The state of a series of scenario runs.
 #[derive(Debug)]
 pub(crate) struct Session {
     service: Service,
-    extent: Extent,
+    parameters: ScenarioParameters,
     progress: Progress,
-    /// Where the report is written after each run, so that nothing is lost with a session that is cut off.
+    /// The file to which the report is written after each run, so that an interrupted session keeps its finished runs.
     file: Option<PathBuf>,
-    /// Events a second that a drain reached, once it is known.
+    /// The events per second of a drain, once measured.
     capacity: Option<f64>,
     report: Report,
 }
 
-/// More than this are not needed to know the floor.
+/// The largest number of events for which the floor is measured. More events do not make it more precise.
 const FLOOR_EVENTS: u64 = 100_000;
 
 impl Session {
-    pub(crate) fn new(service: Service, extent: Extent, file: Option<PathBuf>, capacity: Option<f64>) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        parameters: ScenarioParameters,
+        file: Option<PathBuf>,
+        capacity: Option<f64>,
+    ) -> Self {
         let variables = service.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let report =
             Report { machine: Machine::this(), version: version(), variables, runs: Vec::new(), goals: Vec::new() };
-        Self { service, extent, progress: Progress::new(), file, capacity, report }
+        Self { service, parameters, progress: Progress::new(), file, capacity, report }
     }
 
-    /// Runs these, in this order, and returns the report.
+    /// Runs the scenarios in the given order and returns the report.
     ///
     /// # Errors
-    /// When a run cannot be carried through.
+    /// Returns an error if a run fails.
     pub(crate) async fn run(mut self, scenarios: &[Scenario]) -> anyhow::Result<Report> {
         for scenario in scenarios {
-            if scenario.wants_capacity() && self.capacity.is_none() {
+            if scenario.requires_capacity() && self.capacity.is_none() {
                 self.calibrate().await?;
             }
-            for step in scenario.steps(&self.extent, self.capacity.unwrap_or_default()) {
+            for step in scenario.steps(&self.parameters, self.capacity.unwrap_or_default()) {
                 self.step(*scenario, step).await?;
             }
         }
@@ -55,15 +60,15 @@ impl Session {
         Ok(self.report)
     }
 
-    /// A drain, for nothing but its speed.
+    /// Runs a drain only to measure its speed.
     async fn calibrate(&mut self) -> anyhow::Result<()> {
-        let events = (self.extent.events / 2).max(1);
-        let spec = Spec { events, call_ms: self.extent.call_ms, ..Spec::default() };
-        let plan = Plan { spec, ..Plan::default() };
-        self.progress.what = "capacity".to_owned();
+        let events = (self.parameters.events / 2).max(1);
+        let spec = Spec { events, call_ms: self.parameters.call_ms, ..Spec::default() };
+        let plan = RunPlan { spec, ..RunPlan::default() };
+        self.progress.label = "capacity".to_owned();
         let measured = measure(&plan, &self.subject(&plan), &mut self.progress).await?;
         let capacity = measured.per_second(&plan.spec);
-        eprintln!("capacity: {capacity:.0} events a second");
+        eprintln!("capacity: {capacity:.0} events per second");
         self.capacity = Some(capacity);
         Ok(())
     }
@@ -71,12 +76,13 @@ impl Session {
     async fn step(&mut self, scenario: Scenario, step: Step) -> anyhow::Result<()> {
         let Step { label, plan, has_floor, x } = step;
         let name = format!("{} {label}", scenario.name()).trim_end().to_owned();
-        // Half of the floor before and half of it after: what changes on the machine meanwhile changes both.
+        // Half of the floor runs before the service and half after it, so that a change in the machine's load affects
+        // both.
         let mut floors = Vec::new();
         if has_floor {
             floors.push(self.floor(&name, &plan).await?);
         }
-        self.progress.what = format!("{name}, service");
+        self.progress.label = format!("{name}, service");
         let service = measure(&plan, &self.subject(&plan), &mut self.progress).await.context(name.clone())?;
         if has_floor {
             floors.push(self.floor(&name, &plan).await?);
@@ -93,16 +99,16 @@ impl Session {
         self.write()
     }
 
-    async fn floor(&mut self, name: &str, plan: &Plan) -> anyhow::Result<Floor> {
+    async fn floor(&mut self, name: &str, plan: &RunPlan) -> anyhow::Result<FloorFigures> {
         let spec = Spec { events: plan.spec.events.min(FLOOR_EVENTS).div_ceil(2), ..plan.spec.clone() };
-        let plan = Plan { spec, ..plan.clone() };
-        self.progress.what = format!("{name}, floor");
+        let plan = RunPlan { spec, ..plan.clone() };
+        self.progress.label = format!("{name}, floor");
         let measured =
             measure(&plan, &Subject::Floor, &mut self.progress).await.with_context(|| format!("{name}, floor"))?;
-        Ok(Floor::new(&plan, &measured))
+        Ok(FloorFigures::new(&plan, &measured))
     }
 
-    fn subject(&self, plan: &Plan) -> Subject {
+    fn subject(&self, plan: &RunPlan) -> Subject {
         Subject::Service { service: self.service.clone(), linger_ms: plan.linger_ms }
     }
 
@@ -111,40 +117,41 @@ impl Session {
     }
 }
 
-/// The workspace.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// The root of the workspace.
+const WORKSPACE_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Builds the service as it is released, unless somebody says where it is. Returns the binary.
+/// Returns the path of the service's binary. Builds the service if `given` is `None`.
 ///
 /// # Errors
-/// When it does not build, or is not there.
+/// Returns an error if the build fails or the binary does not exist.
 pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<PathBuf> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => {
-            // We are in the target directory ourselves: target/release/loadtest.
+            // This binary is in the target directory, such as target/release/loadtest.
             let own = std::env::current_exe()?;
-            let target = own.ancestors().nth(2).context("this binary is in no target directory")?;
+            let target = own.ancestors().nth(2).context("this binary is not in a target directory")?;
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut command = Command::new(cargo);
             command.args(["build", "--locked", "--bin", "protobridge", "--profile", profile, "--target-dir"]);
-            // What `cargo run` tells us of this package would make build scripts run again that look at it, ring's among
-            // them, and with them half of the build.
+            // `cargo run` sets variables that describe this package. Build scripts that watch them, such as ring's,
+            // would run again and rebuild half of the dependencies.
             let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
             for (name, _) in std::env::vars().filter(|(name, _)| of_this_package(name)) {
                 command.env_remove(name);
             }
-            if !command.arg(target).current_dir(ROOT).status().context("cannot run cargo")?.success() {
-                bail!("the service does not build");
+            if !command.arg(target).current_dir(WORKSPACE_ROOT).status().context("cannot run cargo")?.success() {
+                bail!("the build of the service failed");
             }
             target.join(profile).join("protobridge")
         }
     };
-    path.canonicalize().with_context(|| format!("there is no service at {}; say where with --service", path.display()))
+    path.canonicalize()
+        .with_context(|| format!("there is no service at {}; give its path with --service", path.display()))
 }
 
 fn version() -> String {
-    let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(ROOT).output();
+    let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(WORKSPACE_ROOT).output();
     let revision = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     let revision = revision.and_then(|revision| String::from_utf8(revision).ok()).unwrap_or_default();
     format!("{} {}", env!("CARGO_PKG_VERSION"), revision.trim()).trim_end().to_owned()

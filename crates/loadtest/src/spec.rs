@@ -1,68 +1,70 @@
-//! What a run consists of, as runner, emulator and floor have to know it alike.
+//! The specification of a run, shared by the runner, the emulator and the floor.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// Events, customers, and what goes wrong. The same spec always makes the same events for the same customers.
+/// The events, customers and faults of a run. Equal specs produce equal events for equal customers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spec {
-    /// How many events there are.
+    /// The number of events.
     pub(crate) events: u64,
     pub(crate) size: Size,
-    /// How many customers there are, each with a topic.
+    /// The number of customers. Each has a topic.
     pub(crate) customers: u32,
-    /// Exponent of Zipf's law, by which the traffic of customers differs; 0 is the same traffic for each.
+    /// The exponent of Zipf's law, which distributes the events over the customers. At 0 all customers get the same
+    /// share.
     pub(crate) skew: f64,
-    /// Every event goes to every customer.
+    /// Whether every event goes to every customer.
     pub(crate) fan_out: bool,
-    pub(crate) arrivals: Arrivals,
+    #[serde(rename = "arrivals")]
+    pub(crate) send_schedule: SendSchedule,
     pub(crate) faults: Faults,
-    /// How long each call takes besides what the emulator needs for it, in milliseconds.
+    /// The extra time that each call takes, in milliseconds.
     pub(crate) call_ms: u64,
     pub(crate) backend: BackendKind,
 }
 
-/// Who plays SQS and SNS.
+/// An implementation of SQS and SNS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 pub(crate) enum BackendKind {
-    /// The lean emulator that this tool brings
+    /// The lean emulator of this tool
     #[default]
     Lean,
-    /// The embedded SQS and SNS of `protobridge demo`; for drains only
+    /// The embedded SQS and SNS of `protobridge demo`; only for drains
     #[cfg(feature = "rustack")]
     Rustack,
 }
 
-/// When events are sent to the queue.
+/// When the events are sent to the input queue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Arrivals {
+pub(crate) enum SendSchedule {
     /// All at once, at the start.
     AtOnce,
-    /// So many a second, at random moments (a Poisson process).
+    /// At random moments with this average rate (a Poisson process).
     Steady { per_second: f64 },
 }
 
-/// What goes wrong in SQS and SNS.
+/// The faults that SQS and SNS have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Faults {
-    /// Messages a second that SNS takes over all topics; what is above is throttled.
+    /// The messages per second that SNS accepts over all topics. It throttles publishes above that.
     pub(crate) quota: Option<u32>,
-    /// So many of a hundred calls fail before they have any effect.
+    /// The percentage of calls that fail before they have any effect.
     pub(crate) failing_percent: u32,
-    /// The topic of this customer refuses every publish.
+    /// The customer whose topic refuses every publish.
     pub(crate) refusing: Option<u32>,
 }
 
-/// How large events are.
+/// The size of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 pub(crate) enum Size {
-    /// Heartbeats, some 45 bytes of Protobuf
+    /// Heartbeats of about 45 bytes of Protobuf
     #[value(name = "tiny")]
     Tiny,
     /// Documents of 1 KB
     #[value(name = "1kb")]
     OneKb,
-    /// Change events, 0.8 KB of Protobuf and 2 KB of JSON
+    /// Change events of 0.8 KB of Protobuf and 2 KB of JSON
     #[value(name = "2kb")]
     TwoKb,
     /// Documents of 100 KB
@@ -71,7 +73,7 @@ pub(crate) enum Size {
 }
 
 impl Size {
-    /// As it is written on the command line.
+    /// Returns the name as written on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tiny => "tiny",
@@ -90,7 +92,7 @@ impl Default for Spec {
             customers: 1,
             skew: 0.0,
             fan_out: false,
-            arrivals: Arrivals::AtOnce,
+            send_schedule: SendSchedule::AtOnce,
             faults: Faults::default(),
             call_ms: 0,
             backend: BackendKind::Lean,
@@ -99,8 +101,8 @@ impl Default for Spec {
 }
 
 impl Spec {
-    /// How many customers get each event.
-    pub(crate) fn slots(&self) -> u32 {
+    /// Returns the number of customers that each event goes to.
+    pub(crate) fn customers_per_event(&self) -> u32 {
         if self.fan_out { self.customers } else { 1 }
     }
 }

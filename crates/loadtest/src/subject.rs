@@ -1,4 +1,4 @@
-//! Who is measured: the service, or the floor.
+//! The subject of a measurement: the service or the floor.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,38 +15,38 @@ use crate::events;
 use crate::process::Process;
 use crate::spec::Spec;
 
-/// The service, and how it is configured.
+/// The service and its configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
-    /// The binary.
+    /// The path of the binary.
     pub(crate) path: PathBuf,
-    /// Variables of its configuration.
+    /// Environment variables that override its configuration.
     pub(crate) variables: BTreeMap<String, String>,
 }
 
-/// Who is measured.
+/// The process that is measured.
 #[derive(Debug, Clone)]
 pub(crate) enum Subject {
     Service { service: Service, linger_ms: u64 },
     Floor,
 }
 
-/// A subject that runs, and the folder that it runs in.
+/// A running subject and its working folder.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningSubject {
     pub(crate) process: Process,
     folder: TempDir,
 }
 
-/// How many loops the floor runs: as many as the service has polls under way at most.
-const LOOPS: usize = 8;
+/// The number of loops of the floor.
+const FLOOR_LOOPS: usize = 8;
 
 impl Subject {
-    /// Starts it against the emulator on this port.
+    /// Starts the subject against the emulator on the given port.
     ///
     /// # Errors
-    /// When it cannot be set up or started.
-    pub(crate) fn start(&self, spec: &Spec, port: u16) -> anyhow::Result<Running> {
+    /// Returns an error if the subject cannot be configured or started.
+    pub(crate) fn start(&self, spec: &Spec, port: u16) -> anyhow::Result<RunningSubject> {
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir()?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let mut command = match self {
@@ -59,7 +59,7 @@ impl Subject {
             }
             Self::Floor => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["floor", "--endpoint", &endpoint, "--loops", &LOOPS.to_string()]);
+                command.args(["floor", "--endpoint", &endpoint, "--loops", &FLOOR_LOOPS.to_string()]);
                 command.args(["--spec", &serde_json::to_string(spec)?]).env_clear();
                 command
             }
@@ -68,7 +68,7 @@ impl Subject {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.env("AWS_ACCESS_KEY_ID", "loadtest").env("AWS_SECRET_ACCESS_KEY", "loadtest");
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path());
-        Ok(Running { process: Process::start(&mut command)?, folder })
+        Ok(RunningSubject { process: Process::start(&mut command)?, folder })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -79,8 +79,8 @@ impl Subject {
     }
 }
 
-impl Running {
-    /// The last lines that it logged.
+impl RunningSubject {
+    /// Returns the last lines of the subject's log.
     pub(crate) fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -88,8 +88,8 @@ impl Running {
     }
 }
 
-/// Writes configuration, customers and descriptor set. What is not set has its default, so that what is measured is what
-/// people get.
+/// Writes the configuration, the customers and the descriptor set. All other settings keep their defaults, so that the
+/// measured service is the one that users run.
 fn configure(folder: &Path, spec: &Spec, endpoint: &str, linger_ms: u64) -> anyhow::Result<()> {
     let broadcast = if spec.fan_out { vec![events::message_type(spec.size)] } else { Vec::new() };
     // YAML is a superset of JSON.

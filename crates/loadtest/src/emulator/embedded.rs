@@ -1,8 +1,8 @@
-//! The other backend: the SQS and SNS of `protobridge demo`, in this process, for a second opinion on a drain.
+//! The other backend: the embedded SQS and SNS of `protobridge demo`, for a second opinion on a drain.
 //!
-//! A real queue is subscribed to the customer's topic, and somebody receives from it, so what arrives is what a consumer
-//! gets. What this backend cannot: tell calls, deletes or receives, have more than a customer here, or let anything go
-//! wrong. Its messages are all in its memory.
+//! A consumer receives from a real queue that is subscribed to the customer's topic, so the arrivals are what a
+//! consumer gets. This backend cannot count calls, deletes or receives, supports only one customer here, and cannot
+//! inject faults. It keeps all messages in its memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,28 +18,28 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ledger::{Arrival, Ledger};
 use super::stats::Stats;
-use super::{Command, commands, say};
+use super::{ControlCommand, print_line, read_commands};
 use crate::events::{self, Events};
 use crate::spec::Spec;
 
-/// Sends and receives at a time.
-const AT_A_TIME: u64 = 8;
+/// The number of concurrent senders, and of concurrent consumers.
+const CONCURRENCY: u64 = 8;
 
-struct Stage {
+struct EmbeddedBackend {
     spec: Spec,
     events: Events,
     clients: Clients,
     queue: String,
     arrived: String,
-    /// When all events become visible.
+    /// The time at which all events become visible.
     opens: Instant,
     ledger: Mutex<Ledger>,
 }
 
-/// Serves until standard input ends; says and answers what [`super::run`] does.
+/// Serves until standard input ends. Speaks the same protocol as [`super::run`].
 ///
 /// # Errors
-/// When it cannot start, or nobody reads the answers.
+/// Returns an error if the backend cannot start or cannot write an answer.
 pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -50,9 +50,9 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
         let topic = events::topic(0);
         let name = topic.rsplit(':').next().unwrap_or_default();
         let arrived = setup::topic_with_queue(&clients, name, "arrived").await?.queue_url;
-        // Time to send them, and for whoever is measured to start.
+        // Leaves time to send the events and to start the subject.
         let opens = Instant::now() + Duration::from_secs(10 + spec.events / 1_000);
-        let stage = Stage {
+        let backend = EmbeddedBackend {
             events: Events::new(&spec)?,
             ledger: Mutex::new(Ledger::new(&spec)),
             clients,
@@ -61,19 +61,19 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
             opens,
             spec,
         };
-        let stage = Arc::new(stage);
-        stage.send().await?;
-        say(&embedded.address().port().to_string())?;
+        let backend = Arc::new(backend);
+        backend.send().await?;
+        print_line(&embedded.address().port().to_string())?;
         let mut consumers = JoinSet::new();
-        for _ in 0..AT_A_TIME {
-            consumers.spawn(Arc::clone(&stage).consume());
+        for _ in 0..CONCURRENCY {
+            consumers.spawn(Arc::clone(&backend).consume());
         }
-        let mut commands = commands();
+        let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
-            if command == Command::Start {
-                sleep_until(stage.opens).await;
+            if command == ControlCommand::Start {
+                sleep_until(backend.opens).await;
             }
-            say(&serde_json::to_string(&stage.stats().await?)?)?;
+            print_line(&serde_json::to_string(&backend.stats().await?)?)?;
             if let Some(ended) = consumers.try_join_next() {
                 ended??;
             }
@@ -82,19 +82,19 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
     })
 }
 
-impl Stage {
+impl EmbeddedBackend {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends all events, hidden until the queue opens.
+    /// Sends all events with a delay that ends when the queue opens.
     async fn send(self: &Arc<Self>) -> anyhow::Result<()> {
         let mut senders = JoinSet::new();
-        for sender in 0..AT_A_TIME {
+        for sender in 0..CONCURRENCY {
             let this = Arc::clone(self);
             senders.spawn(async move {
                 let mut batch = Vec::with_capacity(10);
-                for number in (sender..this.spec.events).step_by(AT_A_TIME as usize) {
+                for number in (sender..this.spec.events).step_by(CONCURRENCY as usize) {
                     batch.push(this.message(number, batch.len())?);
                     if batch.len() == 10 {
                         this.send_batch(std::mem::take(&mut batch)).await?;
@@ -108,7 +108,7 @@ impl Stage {
         }
         anyhow::ensure!(
             Instant::now() < self.opens,
-            "this machine is too slow to send {} events in time",
+            "this machine is too slow to send {} events before the queue opens",
             self.spec.events
         );
         Ok(())
@@ -136,12 +136,12 @@ impl Stage {
         if !batch.is_empty() {
             let request = self.clients.sqs.send_message_batch().queue_url(&self.queue).set_entries(Some(batch));
             let answer = request.send().await?;
-            anyhow::ensure!(answer.failed().is_empty(), "the embedded SQS did not take {:?}", answer.failed());
+            anyhow::ensure!(answer.failed().is_empty(), "the embedded SQS refused {:?}", answer.failed());
         }
         Ok(())
     }
 
-    /// Receives what arrives at the customer's queue.
+    /// Receives from the customer's queue and records the arrivals.
     async fn consume(self: Arc<Self>) -> anyhow::Result<()> {
         loop {
             let messages = self.clients.data_plane.receive(&self.arrived, 20, 30).await?;
@@ -171,7 +171,7 @@ impl Stage {
 
     async fn stats(&self) -> anyhow::Result<Stats> {
         let request = self.clients.sqs.get_queue_attributes().queue_url(&self.queue).attribute_names(Name::All);
-        let attributes = request.send().await?.attributes.context("a queue without attributes")?;
+        let attributes = request.send().await?.attributes.context("the queue has no attributes")?;
         let states = [
             Name::ApproximateNumberOfMessages,
             Name::ApproximateNumberOfMessagesNotVisible,
@@ -182,7 +182,7 @@ impl Stage {
             elapsed_us: self.since_open(),
             sent: self.spec.events,
             on_queue: states.iter().filter_map(count).sum(),
-            // Nobody tells; whoever is measured has the time until the queue opens.
+            // Not known here. The subject has until the queue opens to begin to poll.
             waiting_polls: 1,
             arrived: self.ledger().summary(&self.events),
             ..Stats::default()

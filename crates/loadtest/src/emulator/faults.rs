@@ -1,28 +1,28 @@
-//! What goes wrong, as the spec says.
+//! Injects the faults of the spec.
 
-use super::world::Micros;
+use super::clock::Micros;
 use crate::spec;
 
-/// Draws faults, always the same for the same calls.
+/// Decides which calls fail. Equal sequences of calls have equal faults.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub(super) struct FaultInjector {
     spec: spec::Faults,
     calls: u64,
-    bucket: Bucket,
+    bucket: TokenBucket,
     throttled: u64,
 }
 
-/// Tokens that SNS has left: a second's worth at most.
+/// The messages that the SNS quota still allows, up to one second's worth.
 #[derive(Debug)]
-struct Bucket {
+struct TokenBucket {
     tokens: f64,
     filled: Micros,
 }
 
-impl Faults {
+impl FaultInjector {
     pub(super) fn new(spec: spec::Faults) -> Self {
         let tokens = spec.quota.map_or(0.0, f64::from);
-        Self { spec, calls: 0, bucket: Bucket { tokens, filled: 0 }, throttled: 0 }
+        Self { spec, calls: 0, bucket: TokenBucket { tokens, filled: 0 }, throttled: 0 }
     }
 
     /// Whether the next call fails.
@@ -32,11 +32,11 @@ impl Faults {
         (mixed >> 32) % 100 < u64::from(self.spec.failing_percent)
     }
 
-    /// Whether this many messages are more than SNS takes now. If they are none of them is taken.
+    /// Whether this many messages exceed the quota now. If they do, SNS accepts none of them.
     pub(super) fn is_over_quota(&mut self, messages: usize, now: Micros) -> bool {
         let Some(quota) = self.spec.quota.map(f64::from) else { return false };
         let filled = now.saturating_sub(self.bucket.filled) as f64 / 1e6 * quota;
-        self.bucket = Bucket { tokens: (self.bucket.tokens + filled).min(quota.max(10.0)), filled: now };
+        self.bucket = TokenBucket { tokens: (self.bucket.tokens + filled).min(quota.max(10.0)), filled: now };
         let is_over = messages as f64 > self.bucket.tokens;
         if is_over {
             self.throttled += 1;
@@ -56,19 +56,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_passes_than_the_quota_and_a_second_of_it() {
-        let mut faults = Faults::new(spec::Faults { quota: Some(300), ..spec::Faults::default() });
-        // A call of ten every millisecond, for ten seconds.
+    fn no_more_messages_pass_than_the_quota_plus_one_second_of_it() {
+        let mut faults = FaultInjector::new(spec::Faults { quota: Some(300), ..spec::Faults::default() });
+        // One call with ten messages per millisecond, for ten seconds.
         let passed = (0..10_000).filter(|millis| !faults.is_over_quota(10, millis * 1_000)).count() * 10;
         assert!((3_280..=3_300).contains(&passed), "{passed}");
         assert_eq!(faults.throttled_calls() as usize, 10_000 - passed / 10);
     }
 
     #[test]
-    fn so_many_of_a_hundred_calls_fail() {
-        let mut faults = Faults::new(spec::Faults { failing_percent: 5, ..spec::Faults::default() });
+    fn the_given_percentage_of_calls_fails() {
+        let mut faults = FaultInjector::new(spec::Faults { failing_percent: 5, ..spec::Faults::default() });
         let failed = (0..10_000).filter(|_| faults.call_fails()).count();
         assert!((400..600).contains(&failed), "{failed}");
-        assert!(!Faults::new(spec::Faults::default()).call_fails());
+        assert!(!FaultInjector::new(spec::Faults::default()).call_fails());
     }
 }

@@ -1,35 +1,35 @@
-//! A publish as SNS gets it: form fields, read in one pass and without copying the bodies.
+//! Reads a PublishBatch request from form fields, in one pass and without copying the bodies.
 
 use crate::events;
 
-/// A PublishBatch.
+/// A PublishBatch request.
 #[derive(Debug, Default)]
-pub(super) struct Publish<'b> {
+pub(super) struct PublishBatch<'b> {
     pub(super) topic: String,
-    pub(super) entries: Vec<Entry<'b>>,
+    pub(super) entries: Vec<PublishEntry<'b>>,
 }
 
-/// One entry of it.
+/// An entry of a PublishBatch request.
 #[derive(Debug, Default)]
-pub(super) struct Entry<'b> {
+pub(super) struct PublishEntry<'b> {
     pub(super) id: String,
-    /// The body, still escaped.
+    /// The body, still percent-encoded.
     pub(super) message: &'b [u8],
-    /// The number of the event, by the attribute `event-id`.
+    /// The number of the event, from the attribute `event-id`.
     pub(super) event: Option<u64>,
-    /// Size of the attributes as SNS counts it.
+    /// The size of the attributes, as SNS counts it.
     pub(super) attribute_bytes: u64,
-    /// How many attributes there are.
+    /// The number of attributes.
     pub(super) attributes: u32,
 }
 
-/// The value of the first field with this name.
+/// Returns the value of the first field with this name.
 pub(super) fn field(body: &[u8], name: &str) -> Option<String> {
     fields(body).find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| unescape(value))
 }
 
-impl<'b> Publish<'b> {
-    /// Reads the fields, which stand in the order of the entries, each attribute's name before its value.
+impl<'b> PublishBatch<'b> {
+    /// Reads the fields. They must be in the order of the entries, with each attribute's name before its value.
     pub(super) fn read(body: &'b [u8]) -> Self {
         let mut publish = Self::default();
         let mut last = 0;
@@ -42,7 +42,7 @@ impl<'b> Publish<'b> {
                 continue;
             };
             if number != last {
-                publish.entries.push(Entry::default());
+                publish.entries.push(PublishEntry::default());
                 last = number;
             }
             let Some(entry) = publish.entries.last_mut() else { continue };
@@ -75,7 +75,7 @@ fn fields(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Number of the entry and the rest of the name, of `PublishBatchRequestEntries.member.3.Message`.
+/// Splits `PublishBatchRequestEntries.member.3.Message` into the number of the entry and the rest of the name.
 fn member(name: &[u8]) -> Option<(u32, &[u8])> {
     let rest = name.strip_prefix(b"PublishBatchRequestEntries.member.")?;
     let dot = rest.iter().position(|byte| *byte == b'.')?;
@@ -83,7 +83,7 @@ fn member(name: &[u8]) -> Option<(u32, &[u8])> {
     Some((number, &rest[dot + 1..]))
 }
 
-/// The bytes that escaped text stands for.
+/// Returns the bytes of percent-encoded text.
 fn unescaped(text: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -105,13 +105,13 @@ fn unescape(text: &[u8]) -> String {
     String::from_utf8_lossy(&unescaped(text).collect::<Vec<u8>>()).into_owned()
 }
 
-/// How many bytes escaped text stands for.
+/// Returns the number of bytes after percent-decoding.
 pub(super) fn length(text: &[u8]) -> u64 {
     let escapes = text.iter().filter(|byte| **byte == b'%').count();
     (text.len() - 2 * escapes) as u64
 }
 
-/// Whether escaped text stands for this.
+/// Whether the text is `expected` after percent-decoding.
 pub(super) fn is(text: &[u8], expected: &str) -> bool {
     unescaped(text).eq(expected.bytes())
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_read_with_their_event_size_and_body() {
+    fn entries_are_read_with_event_size_and_body() {
         let body = format!(
             "Action=PublishBatch&TopicArn=arn%3Aaws%3Asns\
              &PublishBatchRequestEntries.member.1.Id=0\
@@ -135,9 +135,9 @@ mod tests {
              &PublishBatchRequestEntries.member.2.Id=second&PublishBatchRequestEntries.member.2.Message=%C3%A4",
             events::event_id(77)
         );
-        let publish = Publish::read(body.as_bytes());
+        let publish = PublishBatch::read(body.as_bytes());
         assert_eq!((publish.topic.as_str(), publish.entries.len()), ("arn:aws:sns", 2));
-        let [first, second] = publish.entries.as_slice() else { panic!("two entries") };
+        let [first, second] = publish.entries.as_slice() else { panic!("expected two entries") };
         assert_eq!((first.id.as_str(), first.event, first.attributes), ("0", Some(77), 2));
         assert_eq!(first.attribute_bytes, (10 + 6 + 3) + (8 + 6 + 36));
         assert!(is(first.message, r#"{"a":"b c"}"#) && !is(first.message, r#"{"a":"b c"} "#));

@@ -1,56 +1,56 @@
-//! What arrived at the customers' queues, how often and when: the account by which nothing is lost and nothing is
-//! doubled.
+//! Counts each event at each of its customers' queues, and when it arrived. Lost and duplicated events are found from
+//! these counts.
 
 use std::collections::HashSet;
 
 use hdrhistogram::Histogram;
 
-use super::stats::{Arrived, Latency};
-use super::world::Micros;
+use super::clock::Micros;
+use super::stats::{ArrivalStats, Latency};
 use crate::events::Events;
 use crate::spec::Spec;
 
-/// One count for each event and each of its customers.
+/// The counts, one per event and customer of the event.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    slots: usize,
+    counters_per_event: usize,
     fan_out: bool,
     counts: Vec<u8>,
     quarantined: HashSet<u64>,
     started: Micros,
-    summary: Arrived,
-    latency: Quantiles,
-    in_service: [Quantiles; 2],
+    summary: ArrivalStats,
+    latency: LatencyHistogram,
+    in_service: [LatencyHistogram; 2],
 }
 
-/// What arrived.
+/// An arrival at a customer's queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
-    /// The event, as its id has it.
+    /// The number of the event, from its event id.
     pub(super) number: u64,
-    /// Whose topic it came to.
+    /// The customer whose topic received it.
     pub(super) customer: u32,
-    /// Whether the JSON is what the event says.
+    /// Whether the JSON is the expected one.
     pub(super) is_intact: bool,
     pub(super) sent: Micros,
-    /// None where the event is not on the input queue any more.
+    /// `None` if the event is no longer on the input queue.
     pub(super) first_received: Option<Micros>,
     pub(super) at: Micros,
 }
 
 impl Ledger {
     pub(super) fn new(spec: &Spec) -> Self {
-        let slots = spec.slots() as usize;
-        let expected = spec.events * slots as u64;
+        let counters_per_event = spec.customers_per_event() as usize;
+        let expected = spec.events * counters_per_event as u64;
         Self {
-            slots,
+            counters_per_event,
             fan_out: spec.fan_out,
             counts: vec![0; expected as usize],
             quarantined: HashSet::new(),
             started: 0,
-            summary: Arrived { expected, ..Arrived::default() },
-            latency: Quantiles::new(),
-            in_service: [Quantiles::new(), Quantiles::new()],
+            summary: ArrivalStats { expected, ..ArrivalStats::default() },
+            latency: LatencyHistogram::new(),
+            in_service: [LatencyHistogram::new(), LatencyHistogram::new()],
         }
     }
 
@@ -58,12 +58,12 @@ impl Ledger {
         self.started = now;
     }
 
-    /// Takes note of what a topic delivered.
+    /// Records an arrival.
     pub(super) fn arrived(&mut self, arrival: Arrival, events: &Events) {
         let Arrival { number, customer, at, .. } = arrival;
-        let slot = if self.fan_out { customer as usize } else { 0 };
+        let counter = if self.fan_out { customer as usize } else { 0 };
         let is_theirs = self.fan_out || events.customer(number) == customer;
-        let count = self.counts.get_mut(number as usize * self.slots + slot).filter(|_| is_theirs);
+        let count = self.counts.get_mut(number as usize * self.counters_per_event + counter).filter(|_| is_theirs);
         let Some(count) = count else {
             self.summary.astray += 1;
             return;
@@ -90,39 +90,39 @@ impl Ledger {
         }
     }
 
-    /// Takes note of an event that went into quarantine.
+    /// Records that an event went into quarantine.
     pub(super) fn quarantined(&mut self, number: u64) {
         self.quarantined.insert(number);
         self.summary.quarantined = self.quarantined.len() as u64;
     }
 
-    /// Takes note that an event was deleted from the input queue.
+    /// Records that an event was deleted from the input queue.
     pub(super) fn deleted(&mut self, number: u64) {
-        let from = number as usize * self.slots;
-        let is_everywhere = self.counts[from..from + self.slots].iter().all(|count| *count > 0);
+        let from = number as usize * self.counters_per_event;
+        let is_everywhere = self.counts[from..from + self.counters_per_event].iter().all(|count| *count > 0);
         self.summary.deleted_early += u64::from(!is_everywhere && !self.quarantined.contains(&number));
     }
 
-    pub(super) fn summary(&self, events: &Events) -> Arrived {
+    pub(super) fn summary(&self, events: &Events) -> ArrivalStats {
         let mut all = self.in_service[0].0.clone();
-        // Both have the same bounds.
+        // Adding fails only if the bounds differ, and they are the same.
         let _same = all.add(&self.in_service[1].0);
-        Arrived {
+        ArrivalStats {
             latency: self.latency.latency(),
-            in_service: Quantiles(all).latency(),
+            in_service: LatencyHistogram(all).latency(),
             in_service_busiest: self.in_service[0].latency(),
             in_service_others: self.in_service[1].latency(),
-            others_share: if self.fan_out { 1.0 - 1.0 / self.slots as f64 } else { 1.0 - events.share(0) },
+            others_share: if self.fan_out { 1.0 - 1.0 / self.counters_per_event as f64 } else { 1.0 - events.share(0) },
             ..self.summary.clone()
         }
     }
 }
 
-/// Times in microseconds, to two digits, up to three hours.
+/// A histogram of times in microseconds, with two significant digits, up to three hours.
 #[derive(Debug)]
-struct Quantiles(Histogram<u64>);
+struct LatencyHistogram(Histogram<u64>);
 
-impl Quantiles {
+impl LatencyHistogram {
     fn new() -> Self {
         Self(Histogram::new_with_bounds(1, 3 * 3_600 * 1_000_000, 2).expect("the bounds are in order"))
     }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_came_twice_is_doubled_and_counts_once() {
+    fn a_repeated_arrival_counts_as_a_duplicate() {
         let (mut ledger, events) = ledger(&Spec { events: 3, ..Spec::default() });
         for number in [0, 1, 1, 1] {
             ledger.arrived(arrival(number, 0), &events);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_was_deleted_before_it_arrived_is_noticed() {
+    fn an_event_deleted_before_it_arrived_is_counted() {
         let (mut ledger, events) = ledger(&Spec { events: 2, customers: 2, fan_out: true, ..Spec::default() });
         ledger.arrived(arrival(0, 0), &events);
         ledger.arrived(arrival(0, 1), &events);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_in_quarantine_may_be_deleted() {
+    fn a_quarantined_event_is_not_deleted_early() {
         let (mut ledger, events) = ledger(&Spec { events: 2, ..Spec::default() });
         ledger.quarantined(1);
         ledger.deleted(1);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_event_an_unknown_one_and_a_changed_one_are_noticed() {
+    fn misdirected_unknown_and_altered_events_are_counted() {
         let (mut ledger, events) = ledger(&Spec { events: 10, customers: 4, ..Spec::default() });
         let owner = events.customer(3);
         ledger.arrived(arrival(3, (owner + 1) % 4), &events);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn latency_counts_from_the_send_and_the_part_of_the_service_from_the_first_receive() {
+    fn latency_starts_at_send_and_time_in_service_at_the_first_receive() {
         let (mut ledger, events) = ledger(&Spec { events: 1, ..Spec::default() });
         ledger.arrived(arrival(0, 0), &events);
         let summary = ledger.summary(&events);

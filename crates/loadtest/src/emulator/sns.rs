@@ -1,26 +1,26 @@
 //! The operations of SNS.
 
-use super::form::{self, Publish};
-use super::http::Answer;
+use super::answer::Answer;
+use super::form::{self, PublishBatch};
 use super::ledger::Arrival;
-use super::world::World;
+use super::state::Emulator;
 use crate::events;
 
-/// Bodies and attributes of all entries of a call may have this many bytes.
+/// The most bytes that a call can carry, bodies and attributes of all entries together.
 const MAX_BYTES: u64 = 256 * 1024;
 
-impl World {
+impl Emulator {
     /// Answers a call.
     pub(super) fn sns(&self, operation: &str, body: &[u8]) -> Answer {
         let mut bytes = 0;
         let mut entries = 0;
         let answer = if self.state().faults.call_fails() {
-            error(503, "ServiceUnavailable", "this call was chosen to fail")
+            error(503, "ServiceUnavailable", "this call fails on purpose")
         } else {
             match operation {
                 "PublishBatch" => {
-                    let publish = Publish::read(body);
-                    let size = |entry: &form::Entry<'_>| form::length(entry.message) + entry.attribute_bytes;
+                    let publish = PublishBatch::read(body);
+                    let size = |entry: &form::PublishEntry<'_>| form::length(entry.message) + entry.attribute_bytes;
                     bytes = publish.entries.iter().map(size).sum();
                     entries = publish.entries.len() as u64;
                     self.publish(&publish, bytes)
@@ -33,13 +33,13 @@ impl World {
         answer
     }
 
-    fn publish(&self, publish: &Publish<'_>, bytes: u64) -> Answer {
+    fn publish(&self, publish: &PublishBatch<'_>, bytes: u64) -> Answer {
         let customer = match events::customer_of_topic(&publish.topic) {
             Ok(customer) if customer < self.spec.customers => customer,
             _ => return error(404, "NotFound", "Topic does not exist"),
         };
         if self.spec.faults.refusing == Some(customer) {
-            return error(403, "AuthorizationError", "this customer's topic refuses everything");
+            return error(403, "AuthorizationError", "this customer's topic refuses every publish");
         }
         if publish.entries.is_empty() || publish.entries.len() > 10 {
             return error(400, "TooManyEntriesInBatchRequest", "1 to 10 entries");
@@ -54,7 +54,8 @@ impl World {
         }
         let mut successful = String::with_capacity(publish.entries.len() * 100);
         for (index, entry) in publish.entries.iter().enumerate() {
-            // What no event has is astray, wherever it goes. More than ten attributes do not pass raw delivery.
+            // An entry without a known event counts as astray. So does one with more than ten attributes, because raw
+            // delivery to SQS discards it.
             let number = entry.event.filter(|number| *number < self.spec.events && entry.attributes <= 10);
             let arrival = Arrival {
                 number: number.unwrap_or(u64::MAX / 2),

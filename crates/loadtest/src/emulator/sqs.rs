@@ -6,18 +6,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout_at;
 
-use super::http::Answer;
-use super::queue::{Given, Handle};
-use super::world::{Micros, World};
+use super::answer::Answer;
+use super::clock::Micros;
+use super::queue::{ReceiptHandle, ReceivedMessage};
+use super::state::Emulator;
 use crate::events;
 
 const SECOND: Micros = 1_000_000;
-/// Visibility timeout where a receive names none, in seconds.
-const VISIBILITY: u64 = 30;
+/// The visibility timeout of a receive that names none.
+const DEFAULT_VISIBILITY_SECONDS: u64 = 30;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Receive {
+struct ReceiveRequest {
     #[serde(default)]
     max_number_of_messages: Option<usize>,
     #[serde(default)]
@@ -28,14 +29,14 @@ struct Receive {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Batch<'b> {
+struct BatchRequest<'b> {
     #[serde(borrow)]
-    entries: Vec<Entry<'b>>,
+    entries: Vec<BatchEntry<'b>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry<'b> {
+struct BatchEntry<'b> {
     id: &'b str,
     #[serde(default)]
     receipt_handle: &'b str,
@@ -47,18 +48,18 @@ struct Entry<'b> {
     message_attributes: Value,
 }
 
-impl World {
+impl Emulator {
     /// Answers a call.
     pub(super) async fn sqs(&self, operation: &str, body: &[u8]) -> Answer {
         let fails = self.state().faults.call_fails();
         let (answer, entries, bytes) = match operation {
-            _ if fails => (error(503, "ServiceUnavailable", "this call was chosen to fail"), 0, 0),
+            _ if fails => (error(503, "ServiceUnavailable", "this call fails on purpose"), 0, 0),
             "ReceiveMessage" => match serde_json::from_slice(body) {
                 Ok(receive) => self.receive(&receive).await,
                 Err(wrong) => (malformed(&wrong), 0, 0),
             },
             "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
-                match serde_json::from_slice::<Batch<'_>>(body) {
+                match serde_json::from_slice::<BatchRequest<'_>>(body) {
                     Ok(batch) => self.batch(operation, &batch.entries),
                     Err(wrong) => (malformed(&wrong), 0, 0),
                 }
@@ -71,64 +72,65 @@ impl World {
         answer
     }
 
-    /// Waits until there is something, or the time is over.
-    async fn receive(&self, receive: &Receive) -> (Answer, u64, u64) {
+    /// Waits until a message is visible or the wait time is over.
+    async fn receive(&self, receive: &ReceiveRequest) -> (Answer, u64, u64) {
         let most = receive.max_number_of_messages.unwrap_or(1).clamp(1, 10);
-        let hide = receive.visibility_timeout.unwrap_or(VISIBILITY) * SECOND;
+        let hide = receive.visibility_timeout.unwrap_or(DEFAULT_VISIBILITY_SECONDS) * SECOND;
         let until = self.now() + receive.wait_time_seconds.min(20) * SECOND;
-        let _waiting = Waiting::new(self);
+        let _waiting = WaitingPoll::new(self);
         loop {
             let changed = self.changed.notified();
-            let (given, next) = {
+            let (messages, next) = {
                 let (now, state) = (self.now(), &mut *self.state());
                 (state.queue.receive(most, hide, now), state.queue.next_change())
             };
             let now = self.now();
-            if !given.is_empty() || now >= until {
-                return self.messages(&given);
+            if !messages.is_empty() || now >= until {
+                return self.messages(&messages);
             }
             let at = next.map_or(until, |next| next.clamp(now + 1, until));
-            // Whichever comes first, there is something to look for.
+            // In both cases the loop looks for messages again.
             let _which = timeout_at(self.instant(at), changed).await;
         }
     }
 
-    fn messages(&self, given: &[Given]) -> (Answer, u64, u64) {
-        if given.is_empty() {
+    fn messages(&self, messages: &[ReceivedMessage]) -> (Answer, u64, u64) {
+        if messages.is_empty() {
             return (Answer::json(200, "{}".to_owned()), 0, 0);
         }
-        let size = self.events.template(given[0].number).body.len() + 1_200;
-        let mut out = String::with_capacity(given.len() * size);
+        let size = self.events.template(messages[0].number).body.len() + 1_200;
+        let mut out = String::with_capacity(messages.len() * size);
         let mut bytes = 0;
         out.push_str("{\"Messages\":[");
-        for (index, message) in given.iter().enumerate() {
+        for (index, message) in messages.iter().enumerate() {
             if index > 0 {
                 out.push(',');
             }
             bytes += self.message(message, &mut out);
         }
         out.push_str("]}");
-        (Answer::json(200, out), given.len() as u64, bytes)
+        (Answer::json(200, out), messages.len() as u64, bytes)
     }
 
-    /// Writes a message as SQS does, and returns its size as SQS counts it. Nothing in it needs escaping.
-    fn message(&self, given: &Given, out: &mut String) -> u64 {
-        let number = given.number;
+    /// Writes a message as SQS does and returns its size as SQS counts it. No part of it needs escaping.
+    fn message(&self, message: &ReceivedMessage, out: &mut String) -> u64 {
+        let number = message.number;
         let template = self.events.template(number);
         let mut bytes = template.body.len();
-        let (sent, received) = (self.wall_clock(given.sent), self.wall_clock(given.first_received));
+        let (sent, received) = (self.wall_clock(message.sent), self.wall_clock(message.first_received));
         // Writing to a String does not fail.
         let _ = write!(
             out,
-            "{{\"MessageId\":\"0e55a6e0-0000-4000-8000-{number:012x}\",\"ReceiptHandle\":\"{PADDING}{number:012x}{:08x}\",\
+            "{{\"MessageId\":\"0e55a6e0-0000-4000-8000-{number:012x}\",\
+             \"ReceiptHandle\":\"{HANDLE_PREFIX}{number:012x}{:08x}\",\
              \"MD5OfBody\":\"{}\",\"Body\":\"{}\",\"Attributes\":{{\"SentTimestamp\":\"{sent}\",\
              \"ApproximateFirstReceiveTimestamp\":\"{received}\",\"ApproximateReceiveCount\":\"{}\"}},\
              \"MessageAttributes\":{{",
-            given.receives, template.md5, template.body, given.receives
+            message.receives, template.md5, template.body, message.receives
         );
         let (id, customer) = (events::event_id(number), events::customer_id(self.events.customer(number)));
         let attributes = [("message-type", template.message_type), ("event-id", &id), ("customer-id", &customer)];
-        // What goes to everybody is nobody's.
+        // A broadcast event has no customer.
         let attributes = &attributes[..if self.spec.fan_out { 2 } else { 3 }];
         for (index, (name, value)) in attributes.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
@@ -139,14 +141,14 @@ impl World {
         bytes as u64
     }
 
-    fn batch(&self, operation: &str, entries: &[Entry<'_>]) -> (Answer, u64, u64) {
+    fn batch(&self, operation: &str, entries: &[BatchEntry<'_>]) -> (Answer, u64, u64) {
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         let mut bytes = 0;
         let now = self.now();
         let state = &mut *self.state();
         for entry in entries {
             let id = entry.id;
-            let handle = handle(entry.receipt_handle);
+            let handle = parse_handle(entry.receipt_handle);
             let is_done = match (operation, handle) {
                 ("SendMessageBatch", _) => {
                     bytes += entry.message_body.as_str().map_or(0, str::len) as u64;
@@ -194,30 +196,34 @@ impl World {
     }
 }
 
-/// Counts a poll for as long as it waits.
-struct Waiting<'w>(&'w World);
+/// Counts a poll as long as it waits.
+struct WaitingPoll<'a>(&'a Emulator);
 
-impl<'w> Waiting<'w> {
-    fn new(world: &'w World) -> Self {
-        world.state().waiting_polls += 1;
-        Self(world)
+impl<'a> WaitingPoll<'a> {
+    fn new(emulator: &'a Emulator) -> Self {
+        emulator.state().waiting_polls += 1;
+        Self(emulator)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingPoll<'_> {
     fn drop(&mut self) {
         self.0.state().waiting_polls -= 1;
     }
 }
 
-/// Makes receipt handles as long as those of SQS, which have some 180 characters.
-const PADDING: &str = "AQEBxLp3Jx8mT0qvXc1r5Zb9uQwKf2sYhD7nG4eVtRaM6iPzC8oWjNlEkHgUyBdS3F0TqAxOvI5LpJmZrXcVbNhGfDsAqWeRtYuIoPkKjHgFdSaZxCvBnM1234567890QwErTyUiOpAsDfGhJkLz";
+/// Makes receipt handles as long as those of SQS, which have about 180 characters.
+const HANDLE_PREFIX: &str = "AQEBxLp3Jx8mT0qvXc1r5Zb9uQwKf2sYhD7nG4eVtRaM6iPzC8oWjNlEkHgUyBdS3F0TqAxOvI5LpJmZ\
+    rXcVbNhGfDsAqWeRtYuIoPkKjHgFdSaZxCvBnM1234567890QwErTyUiOpAsDfGhJkLz";
 
-/// Reads what a message's handle says: twelve hexadecimal digits of its number, eight of the receive.
-fn handle(text: &str) -> Option<Handle> {
-    let digits = text.strip_prefix(PADDING)?;
+/// Parses a receipt handle: the prefix, twelve hexadecimal digits of the event number, then eight of the receive count.
+fn parse_handle(text: &str) -> Option<ReceiptHandle> {
+    let digits = text.strip_prefix(HANDLE_PREFIX)?;
     let (number, receives) = digits.split_at_checked(12)?;
-    Some(Handle { number: u64::from_str_radix(number, 16).ok()?, receives: u32::from_str_radix(receives, 16).ok()? })
+    Some(ReceiptHandle {
+        number: u64::from_str_radix(number, 16).ok()?,
+        receives: u32::from_str_radix(receives, 16).ok()?,
+    })
 }
 
 fn malformed(wrong: &serde_json::Error) -> Answer {

@@ -1,64 +1,64 @@
-//! What the emulator tells the runner.
+//! The statistics that the emulator reports to the runner.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that was counted since the start.
+/// All counters since the start.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Stats {
-    /// Since the start, in microseconds.
+    /// The time since the start, in microseconds.
     pub(crate) elapsed_us: u64,
-    /// Events sent to the queue.
+    /// The number of events that were sent to the queue.
     pub(crate) sent: u64,
-    /// Events sent and not deleted.
+    /// The number of events that were sent and not deleted.
     pub(crate) on_queue: u64,
-    /// Of those the ones whose topic refuses them.
+    /// The number of events on the queue whose topic refuses them.
     pub(crate) refused_on_queue: u64,
-    /// Long polls that wait for a message at the moment.
+    /// The number of long polls that are waiting for a message now.
     pub(crate) waiting_polls: u32,
-    /// Publishes that were throttled.
+    /// The number of publishes that were throttled.
     pub(crate) throttled_calls: u64,
     pub(crate) calls: Calls,
-    pub(crate) arrived: Arrived,
+    pub(crate) arrived: ArrivalStats,
 }
 
-/// Calls by operation.
+/// The calls by operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Calls(pub(crate) BTreeMap<String, Count>);
+pub(crate) struct Calls(pub(crate) BTreeMap<String, CallCounts>);
 
-/// Calls of one operation.
+/// The calls of one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Count {
+pub(crate) struct CallCounts {
     pub(crate) calls: u64,
-    /// Of those, how many were answered with an error.
+    /// The number of calls that were answered with an error.
     pub(crate) failed: u64,
-    /// Entries of batches, or messages received.
+    /// The number of batch entries or of received messages.
     pub(crate) entries: u64,
-    /// What AWS bills: a request for each begun 64 KiB of what a call carries, bodies and attributes of all its entries
+    /// The requests that AWS bills: one for each started 64 KiB of a call, bodies and attributes of all its entries
     /// together.
     pub(crate) units: u64,
 }
 
-/// What AWS bills as one request.
-const UNIT: u64 = 64 * 1024;
+/// The bytes that AWS bills as one request.
+const UNIT_BYTES: u64 = 64 * 1024;
 
 impl Calls {
     pub(crate) fn add(&mut self, operation: &str, is_ok: bool, entries: u64, bytes: u64) {
-        // The names are few; only the first call of each allocates.
+        // There are few operations, and only the first call of each allocates.
         if !self.0.contains_key(operation) {
-            self.0.insert(operation.to_owned(), Count::default());
+            self.0.insert(operation.to_owned(), CallCounts::default());
         }
         let Some(count) = self.0.get_mut(operation) else { return };
         count.calls += 1;
         count.failed += u64::from(!is_ok);
         count.entries += entries;
-        count.units += bytes.div_ceil(UNIT).max(1);
+        count.units += bytes.div_ceil(UNIT_BYTES).max(1);
     }
 
-    /// All calls.
-    pub(crate) fn sum(&self) -> Count {
-        self.0.values().fold(Count::default(), |sum, count| Count {
+    /// Returns the sum over all operations.
+    pub(crate) fn sum(&self) -> CallCounts {
+        self.0.values().fold(CallCounts::default(), |sum, count| CallCounts {
             calls: sum.calls + count.calls,
             failed: sum.failed + count.failed,
             entries: sum.entries + count.entries,
@@ -66,44 +66,45 @@ impl Calls {
         })
     }
 
-    /// The calls of one operation.
-    pub(crate) fn of(&self, operation: &str) -> Count {
+    /// Returns the counts of one operation.
+    pub(crate) fn of(&self, operation: &str) -> CallCounts {
         self.0.get(operation).copied().unwrap_or_default()
     }
 }
 
-/// What arrived at the customers' queues.
+/// The arrivals at the customers' queues.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Arrived {
-    /// Deliveries that there have to be: for each event, each of its customers.
+pub(crate) struct ArrivalStats {
+    /// The number of deliveries that must arrive: one per event and customer of the event.
     pub(crate) expected: u64,
-    /// Of those, how many arrived once or more.
+    /// The number of deliveries that arrived at least once.
     pub(crate) arrived: u64,
-    /// Arrivals beyond the first of an event at a customer.
+    /// The number of duplicates: arrivals of an event at a customer after the first.
     pub(crate) doubled: u64,
-    /// Arrivals at somebody whose event it is not, or of an event that was never sent.
+    /// The number of arrivals at a wrong customer or of an unknown event.
     pub(crate) astray: u64,
-    /// Arrivals whose JSON is not what the event says.
+    /// The number of arrivals with unexpected JSON.
     pub(crate) altered: u64,
-    /// Events deleted from the input queue before every customer, or the quarantine queue, had them.
+    /// The number of events that were deleted from the input queue before every customer, or the quarantine queue, had
+    /// them.
     pub(crate) deleted_early: u64,
-    /// Events that went into quarantine.
+    /// The number of events that went into quarantine.
     pub(crate) quarantined: u64,
-    /// When the last event arrived, in microseconds since the start.
+    /// The time of the last first-time arrival, in microseconds since the start.
     pub(crate) last_us: u64,
-    /// From send to arrival.
+    /// The latency from send to arrival.
     pub(crate) latency: Latency,
-    /// From first receive to arrival.
+    /// The latency from the first receive to arrival.
     pub(crate) in_service: Latency,
-    /// As `in_service`, of the customer with the most traffic.
+    /// `in_service` for the customer with the most events.
     pub(crate) in_service_busiest: Latency,
-    /// As `in_service`, of all other customers.
+    /// `in_service` for all other customers.
     pub(crate) in_service_others: Latency,
-    /// Arrivals of each second since the start.
+    /// The first-time arrivals in each second since the start.
     pub(crate) by_second: Vec<u32>,
-    /// Arrivals of each second, of all customers but the busiest.
+    /// The same for all customers except the one with the most events.
     pub(crate) others_by_second: Vec<u32>,
-    /// The part of the traffic that belongs to all customers but the busiest.
+    /// The share of the events that belongs to all customers except the one with the most events.
     pub(crate) others_share: f64,
 }
 
@@ -121,12 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_begun_64_kib_of_a_call_is_billed_and_no_call_is_free() {
+    fn every_call_is_billed_per_started_64_kib() {
         let mut calls = Calls::default();
         calls.add("PublishBatch", true, 10, 64 * 1024);
         calls.add("PublishBatch", false, 10, 64 * 1024 + 1);
         calls.add("ReceiveMessage", true, 0, 0);
-        assert_eq!(calls.of("PublishBatch"), Count { calls: 2, failed: 1, entries: 20, units: 3 });
-        assert_eq!(calls.sum(), Count { calls: 3, failed: 1, entries: 20, units: 4 });
+        assert_eq!(calls.of("PublishBatch"), CallCounts { calls: 2, failed: 1, entries: 20, units: 3 });
+        assert_eq!(calls.sum(), CallCounts { calls: 3, failed: 1, entries: 20, units: 4 });
     }
 }

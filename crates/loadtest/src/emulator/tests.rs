@@ -1,4 +1,4 @@
-//! The emulator as the SDK sees it.
+//! Tests the emulator with the SDK's clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,36 +8,36 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use super::stats::Stats;
-use super::{http, world::World};
+use super::{http, state::Emulator};
 use crate::events::{self, Events};
-use crate::floor::{Clients, entry};
+use crate::floor::{FloorClients, publish_entry};
 use crate::spec::{Faults, Spec};
 
-/// A running emulator, and clients of it that have credentials.
-async fn start(spec: &Spec) -> (Arc<World>, Arc<Clients>, Arc<Events>) {
-    let world = Arc::new(World::new(spec.clone()).unwrap());
+/// Starts an emulator and clients that have credentials.
+async fn start(spec: &Spec) -> (Arc<Emulator>, Arc<FloorClients>, Arc<Events>) {
+    let emulator = Arc::new(Emulator::new(spec.clone()).unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(http::serve(listener, Arc::clone(&world)));
-    world.start();
-    (world, Arc::new(Clients::for_tests(&endpoint).await), Arc::new(Events::new(spec).unwrap()))
+    tokio::spawn(http::serve(listener, Arc::clone(&emulator)));
+    emulator.start();
+    (emulator, Arc::new(FloorClients::for_tests(&endpoint).await), Arc::new(Events::new(spec).unwrap()))
 }
 
-async fn until(world: &World, what: impl Fn(&Stats) -> bool) -> Stats {
+async fn until(emulator: &Emulator, condition: impl Fn(&Stats) -> bool) -> Stats {
     let look = async {
-        while !what(&world.stats()) {
+        while !condition(&emulator.stats()) {
             sleep(Duration::from_millis(5)).await;
         }
     };
     timeout(Duration::from_secs(20), look).await.unwrap();
-    world.stats()
+    emulator.stats()
 }
 
 #[tokio::test]
-async fn the_floor_drains_the_queue_and_the_account_adds_up() {
-    let (world, clients, events) = start(&Spec { events: 95, ..Spec::default() }).await;
-    let floor = tokio::spawn(clients.turn(events));
-    let stats = until(&world, |stats| stats.on_queue == 0).await;
+async fn the_floor_drains_the_queue_and_every_event_is_counted() {
+    let (emulator, clients, events) = start(&Spec { events: 95, ..Spec::default() }).await;
+    let floor = tokio::spawn(clients.run_loop(events));
+    let stats = until(&emulator, |stats| stats.on_queue == 0).await;
     floor.abort();
     let arrived = &stats.arrived;
     assert_eq!((arrived.expected, arrived.arrived), (95, 95));
@@ -47,25 +47,26 @@ async fn the_floor_drains_the_queue_and_the_account_adds_up() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_loses_and_doubles_is_found_out() {
-    let (world, clients, events) = start(&Spec { events: 10, ..Spec::default() }).await;
+async fn lost_and_duplicated_events_are_counted() {
+    let (emulator, clients, events) = start(&Spec { events: 10, ..Spec::default() }).await;
     let messages = clients.receive().await.unwrap();
     assert_eq!(messages.len(), 10);
-    let (topic, first) = entry(0, &messages[0], &events).unwrap();
+    let (topic, first) = publish_entry(0, &messages[0], &events).unwrap();
     for _ in 0..2 {
         clients.publish(&topic, vec![first.clone()]).await.unwrap();
     }
     clients.delete(messages).await.unwrap();
-    let arrived = world.stats().arrived;
+    let arrived = emulator.stats().arrived;
     assert_eq!((arrived.arrived, arrived.doubled, arrived.deleted_early), (1, 1, 9));
 }
 
 #[tokio::test]
-async fn quota_refusal_and_missing_topic_have_the_codes_of_sns() {
+async fn throttling_refusal_and_a_missing_topic_have_the_error_codes_of_sns() {
     let faults = Faults { quota: Some(15), refusing: Some(1), ..Faults::default() };
-    let (_world, clients, events) = start(&Spec { events: 30, customers: 2, faults, ..Spec::default() }).await;
+    let (_emulator, clients, events) = start(&Spec { events: 30, customers: 2, faults, ..Spec::default() }).await;
     let messages = clients.receive().await.unwrap();
-    let entries = || messages.iter().enumerate().map(|(index, message)| entry(index, message, &events).unwrap().1);
+    let entries =
+        || messages.iter().enumerate().map(|(index, message)| publish_entry(index, message, &events).unwrap().1);
     let code = async |customer| {
         let answer = clients.publish(&events::topic(customer), entries().collect()).await;
         let error = answer.err()?.downcast::<aws_sdk_sns::error::SdkError<_>>().unwrap();

@@ -1,20 +1,20 @@
-//! Documents of any size, from those of the corpus: with fewer paragraphs, or with more.
+//! Makes documents of a given size from the corpus, by removing or repeating paragraphs.
 
-/// `bench.Document.paragraphs`, which are text.
-const PARAGRAPHS: u64 = 3;
+/// The number of the text field `bench.Document.paragraphs`.
+const PARAGRAPHS_FIELD: u64 = 3;
 
-/// As many documents, each of about so many bytes.
+/// Resizes each document to about the given number of bytes.
 pub(super) fn sized(documents: &[Vec<u8>], bytes: usize) -> Vec<Vec<u8>> {
     let records: Vec<Vec<(u64, &[u8])>> = documents.iter().map(|document| records(document)).collect();
     let paragraphs: Vec<&[u8]> =
-        records.iter().flatten().filter(|(number, _)| *number == PARAGRAPHS).map(|(_, record)| *record).collect();
+        records.iter().flatten().filter(|(number, _)| *number == PARAGRAPHS_FIELD).map(|(_, record)| *record).collect();
     let resize = |(index, records): (usize, &Vec<(u64, &[u8])>)| {
-        let others = || records.iter().filter(|(number, _)| *number != PARAGRAPHS);
+        let others = || records.iter().filter(|(number, _)| *number != PARAGRAPHS_FIELD);
         let mut left = bytes.saturating_sub(others().map(|(_, record)| record.len()).sum());
         let mut document = Vec::with_capacity(bytes + 1_000);
-        let before = others().filter(|(number, _)| *number < PARAGRAPHS);
+        let before = others().filter(|(number, _)| *number < PARAGRAPHS_FIELD);
         before.for_each(|(_, record)| document.extend_from_slice(record));
-        // Each document begins with another paragraph.
+        // Each document begins with a different paragraph.
         for paragraph in paragraphs.iter().cycle().skip(index * paragraphs.len() / documents.len()) {
             document.extend_from_slice(paragraph);
             left = left.saturating_sub(paragraph.len());
@@ -22,14 +22,14 @@ pub(super) fn sized(documents: &[Vec<u8>], bytes: usize) -> Vec<Vec<u8>> {
                 break;
             }
         }
-        let after = others().filter(|(number, _)| *number > PARAGRAPHS);
+        let after = others().filter(|(number, _)| *number > PARAGRAPHS_FIELD);
         after.for_each(|(_, record)| document.extend_from_slice(record));
         document
     };
     records.iter().enumerate().map(resize).collect()
 }
 
-/// Field number and bytes, tag included, of each record of a message that has nothing but length-delimited fields.
+/// Returns the field number and the bytes, including the tag, of each record. All fields must be length-delimited.
 fn records(mut message: &[u8]) -> Vec<(u64, &[u8])> {
     let mut records = Vec::new();
     while let Some((tag, after_tag)) = varint(message) {

@@ -1,13 +1,13 @@
 use super::*;
-use crate::emulator::stats::{Arrived, Stats};
-use crate::measure::{Measured, Plan};
-use crate::report::{Floor, Machine};
+use crate::emulator::stats::{ArrivalStats, Stats};
+use crate::measure::{Measured, RunPlan};
+use crate::report::{FloorFigures, Machine};
 use crate::spec::Faults;
 
-/// A drain of a thousand events in which everything is as it should be.
+/// Returns the measurements of a flawless drain of a thousand events.
 fn drained() -> Measured {
     let mut stats = Stats { sent: 1_000, ..Stats::default() };
-    stats.arrived = Arrived { expected: 1_000, arrived: 1_000, last_us: 1_000_000, ..Arrived::default() };
+    stats.arrived = ArrivalStats { expected: 1_000, arrived: 1_000, last_us: 1_000_000, ..ArrivalStats::default() };
     for (operation, calls) in [("ReceiveMessage", 100), ("PublishBatch", 100), ("DeleteMessageBatch", 100)] {
         (0..calls).for_each(|_| stats.calls.add(operation, true, 10, 1));
     }
@@ -21,12 +21,13 @@ fn drained() -> Measured {
     }
 }
 
-fn plan() -> Plan {
-    Plan { spec: Spec { events: 1_000, ..Spec::default() }, ..Plan::default() }
+fn plan() -> RunPlan {
+    RunPlan { spec: Spec { events: 1_000, ..Spec::default() }, ..RunPlan::default() }
 }
 
-fn report(scenario: &str, plan: Plan, measured: Measured) -> Report {
-    let floor = Floor { events: 1_000, events_per_second: 1.0, cpu_us_per_event: 40.0, calls_per_event: Some(0.3) };
+fn report(scenario: &str, plan: RunPlan, measured: Measured) -> Report {
+    let floor =
+        FloorFigures { events: 1_000, events_per_second: 1.0, cpu_us_per_event: 40.0, calls_per_event: Some(0.3) };
     let run = Run::new(scenario.to_owned(), String::new(), 0.0, plan, measured, vec![floor]).unwrap();
     Report {
         machine: Machine::default(),
@@ -38,27 +39,27 @@ fn report(scenario: &str, plan: Plan, measured: Measured) -> Report {
 }
 
 fn missed(goals: &[Goal]) -> Vec<&str> {
-    goals.iter().filter(|goal| !goal.holds()).map(|goal| goal.what.as_str()).collect()
+    goals.iter().filter(|goal| !goal.is_met()).map(|goal| goal.name.as_str()).collect()
 }
 
 #[test]
-fn a_good_drain_misses_nothing_but_what_is_asked_of_a_quiet_machine() {
+fn a_drain_slower_than_the_floor_misses_the_session_goal_but_no_smoke_goal() {
     let report = report("drain", plan(), drained());
     assert_eq!(missed(&smoke(&report)), [""; 0]);
-    assert_eq!(missed(&goals(&report)), ["CPU an event in a drain, × floor"], "50 µs, and the floor has 40");
+    assert_eq!(missed(&goals(&report)), ["CPU per event in a drain, × floor"], "50 µs, and the floor takes 40");
 }
 
 #[test]
-fn a_lost_event_is_missed() {
+fn a_lost_event_breaks_a_guarantee() {
     let mut measured = drained();
     measured.after.arrived.arrived = 999;
     let report = report("drain", plan(), measured);
     assert_eq!(report.runs[0].figures.lost, 1);
-    assert_eq!(missed(&smoke(&report)), ["drain: broken promises"]);
+    assert_eq!(missed(&smoke(&report)), ["drain: broken guarantees"]);
 }
 
 #[test]
-fn an_event_that_is_still_on_the_queue_is_not_lost() {
+fn an_event_still_on_the_queue_is_not_lost() {
     let mut measured = drained();
     measured.after.arrived.arrived = 999;
     measured.after.on_queue = 1;
@@ -66,7 +67,7 @@ fn an_event_that_is_still_on_the_queue_is_not_lost() {
 }
 
 #[test]
-fn every_broken_promise_is_told() {
+fn every_broken_guarantee_is_reported() {
     let breaks: [fn(&mut Measured); 6] = [
         |measured| measured.after.arrived.doubled = 1,
         |measured| measured.after.arrived.astray = 1,
@@ -79,36 +80,36 @@ fn every_broken_promise_is_told() {
         let mut measured = drained();
         break_it(&mut measured);
         let report = report("drain", plan(), measured);
-        assert!(!report.runs[0].broken.is_empty(), "the {index}th is not told");
-        assert_eq!(missed(&smoke(&report)), ["drain: broken promises"], "the {index}th");
+        assert!(!report.runs[0].broken.is_empty(), "breakage {index} is not reported");
+        assert_eq!(missed(&smoke(&report)), ["drain: broken guarantees"], "breakage {index}");
     }
 }
 
 #[test]
-fn too_much_of_anything_is_missed_by_the_smoke_run() {
+fn the_smoke_goals_bound_memory_calls_and_cpu() {
     let mut measured = drained();
     measured.cpu_ms = 101;
     measured.peak_rss_kib = 151 << 10;
     (0..101).for_each(|_| measured.stats.calls.add("ReceiveMessage", true, 0, 0));
     let report = report("drain", plan(), measured);
-    let expected = ["drain: peak MiB", "drain: calls an event", "drain: CPU an event, × floor"];
+    let expected = ["drain: peak MiB", "drain: calls per event", "drain: CPU per event, × floor"];
     assert_eq!(missed(&smoke(&report)), expected);
 }
 
 #[test]
-fn at_a_quota_rate_calls_and_shares_are_told_apart() {
+fn the_throttled_goals_judge_rate_calls_and_share_separately() {
     let faults = Faults { quota: Some(300), ..Faults::default() };
-    let plan = Plan { spec: Spec { faults, ..plan().spec }, limit_seconds: Some(60), ..plan() };
+    let plan = RunPlan { spec: Spec { faults, ..plan().spec }, limit_seconds: Some(60), ..plan() };
     let missed_with = |rate: u32, others: u32, refused: u64| {
         let mut measured = drained();
         let arrived = &mut measured.stats.arrived;
         (arrived.by_second, arrived.others_by_second, arrived.others_share) = (vec![rate; 60], vec![others; 60], 0.2);
         (0..refused).for_each(|_| measured.stats.calls.add("PublishBatch", false, 10, 1));
         let goals = goals(&report("throttled", plan.clone(), measured));
-        missed(&goals).iter().map(|what| what.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+        missed(&goals).iter().map(|name| name.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(missed_with(290, 58, 9), [""; 0]);
     assert_eq!(missed_with(280, 56, 9), ["published"]);
-    assert_eq!(missed_with(290, 50, 9), ["share"]);
+    assert_eq!(missed_with(290, 50, 9), ["throughput"]);
     assert_eq!(missed_with(290, 58, 11), ["publishes"]);
 }

@@ -1,4 +1,4 @@
-//! A line chart, as SVG by hand: two axes and a few lines need no library.
+//! A line chart in SVG. Two axes and a few lines need no library.
 
 use std::fmt::Write as _;
 
@@ -20,13 +20,13 @@ pub(super) struct Axis {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// From 0.
+    /// Begins at 0.
     Linear,
-    /// By powers of ten.
+    /// Begins and ends at a power of ten.
     Log,
 }
 
-/// A line, and what it is called in the legend.
+/// A line and its name in the legend.
 #[derive(Debug)]
 pub(super) struct Line {
     name: String,
@@ -36,10 +36,10 @@ pub(super) struct Line {
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
-/// Room around the plot: left, right, top, bottom.
-const ROOM: (f64, f64, f64, f64) = (72.0, 96.0, 40.0, 52.0);
-/// Told apart by those who do not see all colours, too (Okabe and Ito).
-const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+/// The margins around the plot: left, right, top, bottom.
+const MARGINS: (f64, f64, f64, f64) = (72.0, 96.0, 40.0, 52.0);
+/// Colors that color-blind readers can tell apart (Okabe and Ito).
+const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 impl Axis {
     pub(super) fn new(label: &'static str, scale: Scale) -> Self {
@@ -52,13 +52,13 @@ impl Line {
         Self { name: name.to_owned(), points, has_marks: true }
     }
 
-    /// For lines of many points.
+    /// Draws no marks at the points; for lines with many points.
     pub(super) fn without_marks(self) -> Self {
         Self { has_marks: false, ..self }
     }
 }
 
-/// Where values are on an axis.
+/// The range and the ticks of an axis.
 struct Span {
     scale: Scale,
     from: f64,
@@ -67,12 +67,12 @@ struct Span {
 }
 
 impl Span {
-    fn of(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
+    fn covering(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
         let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
         let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(*value), b.max(*value)));
         match scale {
             Scale::Linear => {
-                let step = step(most.max(f64::MIN_POSITIVE));
+                let step = tick_distance(most.max(f64::MIN_POSITIVE));
                 let count = (most / step).ceil().max(1.0);
                 let ticks = (0..=count as u32).map(|tick| f64::from(tick) * step).collect();
                 Self { scale, from: 0.0, to: count * step, ticks }
@@ -86,27 +86,27 @@ impl Span {
         }
     }
 
-    /// Between 0 and 1.
+    /// Returns the position of the value on the axis, where 0 is the start and 1 the end.
     fn place(&self, value: f64) -> f64 {
         let value = if self.scale == Scale::Log { value.max(1e-3).log10() } else { value };
         (value - self.from) / (self.to - self.from)
     }
 }
 
-/// A round number that fits about five times into this.
-fn step(most: f64) -> f64 {
+/// Returns a round tick distance, of which at most five reach `most`.
+fn tick_distance(most: f64) -> f64 {
     let power = 10f64.powf((most / 5.0).log10().floor());
     let fits = |step: &&f64| **step * power * 5.0 >= most;
     [1.0, 2.0, 5.0, 10.0].iter().find(fits).copied().unwrap_or(10.0) * power
 }
 
 impl Chart {
-    /// The file's text.
+    /// Returns the SVG document.
     pub(super) fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let x = Span::of(self.x.scale, points().map(|point| point.0));
-        let y = Span::of(self.y.scale, points().map(|point| point.1));
-        let (left, right, top, bottom) = (ROOM.0, WIDTH - ROOM.1, ROOM.2, HEIGHT - ROOM.3);
+        let x = Span::covering(self.x.scale, points().map(|point| point.0));
+        let y = Span::covering(self.y.scale, points().map(|point| point.1));
+        let (left, right, top, bottom) = (MARGINS.0, WIDTH - MARGINS.1, MARGINS.2, HEIGHT - MARGINS.3);
         let at_x = |value: f64| left + x.place(value) * (right - left);
         let at_y = |value: f64| bottom - y.place(value) * (bottom - top);
         let mut svg = format!(
@@ -138,28 +138,28 @@ impl Chart {
             escape(self.y.label)
         );
         for (index, line) in self.lines.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
+            let color = COLORS[index % COLORS.len()];
             let path: Vec<String> =
                 line.points.iter().map(|(x, y)| format!("{:.1} {:.1}", at_x(*x), at_y(*y))).collect();
             let path = path.join("L");
-            let _ = writeln!(svg, "<path d=\"M{path}\" stroke=\"{colour}\" stroke-width=\"2\" fill=\"none\"/>");
+            let _ = writeln!(svg, "<path d=\"M{path}\" stroke=\"{color}\" stroke-width=\"2\" fill=\"none\"/>");
             for (x, y) in line.points.iter().filter(|_| line.has_marks) {
                 let (x, y, shown) = (at_x(*x), at_y(*y), label(*y));
                 let _ = writeln!(
                     svg,
-                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"><title>{shown}</title></circle>"
+                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{color}\"><title>{shown}</title></circle>"
                 );
             }
             let legend = top + 8.0 + 18.0 * index as f64;
             let name = escape(&line.name);
-            let _ = writeln!(svg, "<text x=\"{}\" y=\"{legend}\" fill=\"{colour}\">{name}</text>", right + 10.0);
+            let _ = writeln!(svg, "<text x=\"{}\" y=\"{legend}\" fill=\"{color}\">{name}</text>", right + 10.0);
         }
         svg.push_str("</svg>\n");
         svg
     }
 }
 
-/// Short: `50`, `2.5k`, `5M`.
+/// Formats a value in a short form: `50`, `2.5k`, `5M`.
 fn label(value: f64) -> String {
     let short = |value: f64| {
         let text = format!("{value:.2}");
@@ -183,20 +183,20 @@ mod tests {
 
     #[test]
     fn a_linear_axis_begins_at_zero_and_has_round_ticks() {
-        let span = Span::of(Scale::Linear, [137.0, 820.0].into_iter());
+        let span = Span::covering(Scale::Linear, [137.0, 820.0].into_iter());
         assert_eq!(span.ticks, [0.0, 200.0, 400.0, 600.0, 800.0, 1_000.0]);
         assert_eq!((span.place(0.0), span.place(1_000.0)), (0.0, 1.0));
     }
 
     #[test]
     fn a_logarithmic_axis_has_powers_of_ten() {
-        let span = Span::of(Scale::Log, [12.0, 4_000.0].into_iter());
+        let span = Span::covering(Scale::Log, [12.0, 4_000.0].into_iter());
         assert_eq!(span.ticks, [10.0, 100.0, 1_000.0, 10_000.0]);
         assert!((span.place(100.0) - 1.0 / 3.0).abs() < 1e-9);
     }
 
     #[test]
-    fn a_chart_has_every_point_and_name() {
+    fn a_chart_shows_every_point_and_name() {
         let chart = Chart {
             title: "a < b".to_owned(),
             x: Axis::new("x", Scale::Log),

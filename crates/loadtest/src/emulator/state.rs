@@ -1,4 +1,4 @@
-//! Everything that the emulator knows.
+//! The state of the emulator.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -6,45 +6,43 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::faults::Faults;
+use super::clock::Micros;
+use super::faults::FaultInjector;
 use super::ledger::Ledger;
 use super::queue::Queue;
 use super::stats::{Calls, Stats};
 use crate::events::Events;
 use crate::spec::Spec;
 
-/// Time since the emulator began, in microseconds.
-pub(super) type Micros = u64;
-
-/// Queue, topics and what is counted.
+/// The queue, the topics and the counters.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct Emulator {
     pub(super) spec: Spec,
     pub(super) events: Events,
     state: Mutex<State>,
-    /// Tells polls that wait that something may be visible now.
+    /// Notifies waiting polls that a message may be visible.
     pub(super) changed: Notify,
     began: (Instant, SystemTime),
 }
 
-/// What changes.
+/// The part of the state that changes.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) ledger: Ledger,
     pub(super) calls: Calls,
-    pub(super) faults: Faults,
-    /// Long polls that are waiting for a message.
+    pub(super) faults: FaultInjector,
+    /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
 }
 
-impl World {
+impl Emulator {
     pub(super) fn new(spec: Spec) -> anyhow::Result<Self> {
         let state = State {
             queue: Queue::new(&spec),
             ledger: Ledger::new(&spec),
             calls: Calls::default(),
-            faults: Faults::new(spec.faults),
+            faults: FaultInjector::new(spec.faults),
             waiting_polls: 0,
         };
         Ok(Self {
@@ -64,12 +62,12 @@ impl World {
         self.began.0.elapsed().as_micros() as Micros
     }
 
-    /// When this moment is for timers.
+    /// Converts a time to an instant for timers.
     pub(super) fn instant(&self, at: Micros) -> Instant {
         self.began.0 + Duration::from_micros(at)
     }
 
-    /// When this moment is for everybody, in milliseconds since 1970.
+    /// Converts a time to milliseconds since 1970.
     pub(super) fn wall_clock(&self, at: Micros) -> u64 {
         let since = self.began.1.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         (since + Duration::from_micros(at)).as_millis() as u64

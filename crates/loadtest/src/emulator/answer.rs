@@ -1,0 +1,36 @@
+//! The HTTP answer to a call.
+
+use bytes::Bytes;
+use http_body_util::Full;
+
+/// The answer to a call.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+    content_type: &'static str,
+}
+
+impl Answer {
+    /// Makes an answer of SQS.
+    pub(super) fn json(status: u16, body: String) -> Self {
+        Self { status, body, content_type: "application/x-amz-json-1.0" }
+    }
+
+    /// Makes an answer of SNS.
+    pub(super) fn xml(status: u16, body: String) -> Self {
+        Self { status, body, content_type: "text/xml" }
+    }
+
+    pub(super) fn is_ok(&self) -> bool {
+        self.status < 300
+    }
+
+    pub(super) fn into_response(self, id: u64) -> http::Response<Full<Bytes>> {
+        let response = http::Response::builder()
+            .status(self.status)
+            .header("content-type", self.content_type)
+            .header("x-amzn-requestid", format!("2e9ae57a-0000-4000-8000-{id:012x}"));
+        response.body(Full::new(Bytes::from(self.body))).expect("the headers are valid")
+    }
+}
