@@ -12,6 +12,7 @@ pub mod names;
 mod problem;
 mod profile;
 mod route;
+mod schema;
 mod shape;
 mod telemetry;
 mod tree;
@@ -30,7 +31,7 @@ pub use envelope::{Confluent, Envelope, Framing};
 pub use problem::{Error, Position, Problem, Source};
 pub use profile::{Bytes, Enums, FieldNames, Int64, Profile};
 pub use route::{Nobody, Route};
-pub use shape::{EXAMPLE, json_schema};
+pub use schema::{EXAMPLE, json_schema};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
 
 /// Configuration of protobridge.
