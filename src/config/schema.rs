@@ -1,7 +1,6 @@
 //! The annotated example of the configuration file and its JSON Schema.
 
-use schemars::SchemaGenerator;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Config;
 
@@ -10,18 +9,7 @@ pub const EXAMPLE: &str = include_str!("../../config/protobridge.yaml");
 
 /// The JSON Schema (2020-12) of the configuration file, with a description and a default for each key.
 pub fn json_schema() -> Value {
-    let Value::Object(generated) = SchemaGenerator::default().into_root_schema_for::<Config>().to_value() else {
-        return Value::Bool(true);
-    };
-    let mut schema = Map::new();
-    for key in ["$schema", "title", "description"] {
-        schema.extend(generated.get(key).map(|value| (key.to_owned(), value.clone())));
-    }
-    schema.insert("title".into(), "protobridge configuration".into());
-    schema.extend(generated.into_iter().filter(|(key, _)| key != "title"));
-    let mut schema = Value::Object(schema);
-
-    tidy(&mut schema);
+    let mut schema = strict_config::json_schema::<Config>("protobridge configuration");
     // A queue's URL has no default, whatever `Queue::default()` needs to put there.
     if let Some(Value::Object(queue)) = schema.pointer_mut("/$defs/Queue") {
         queue.insert("required".into(), vec!["url"].into());
@@ -32,30 +20,10 @@ pub fn json_schema() -> Value {
     schema
 }
 
-/// Descriptions lose the line breaks of their source. Sections lose their defaults: each key has its own where it is
-/// described.
-fn tidy(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            if object.contains_key("$ref") && object.get("default").is_some_and(Value::is_object) {
-                object.remove("default");
-            }
-            if let Some(Value::String(text)) = object.get_mut("description") {
-                let paragraphs: Vec<_> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
-                *text = paragraphs.join("\n\n");
-            }
-            object.values_mut().for_each(tidy);
-        }
-        Value::Array(items) => items.iter_mut().for_each(tidy),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::load;
     use super::*;
 
     /// Each key of the schema at its path, with its schema; list items stand at `[0]`, map values at `*`.
@@ -118,7 +86,7 @@ mod tests {
     #[test]
     fn the_example_loads_as_it_is_and_with_everything_in() {
         for text in [EXAMPLE.to_owned(), whole_example()] {
-            let config: Config = load::document("protobridge.yaml".as_ref(), &text).unwrap();
+            let config: Config = strict_config::document("protobridge.yaml".as_ref(), &text).unwrap();
             assert_eq!(config.problems(), []);
         }
     }

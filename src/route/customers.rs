@@ -7,8 +7,9 @@ use std::{fs, io};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use strict_config::Problem;
 
-use crate::config::{Problem, load, names};
+use crate::config::names;
 use crate::registry::{ProfileId, Profiles};
 use crate::route::Glob;
 
@@ -88,7 +89,7 @@ pub enum Error {
     },
     /// The file is not what it should be, or the customers contradict each other.
     #[error(transparent)]
-    Document(#[from] crate::config::Error),
+    Document(#[from] strict_config::Error),
 }
 
 /// Reads the text of the customers file.
@@ -104,7 +105,7 @@ pub(super) fn parse(
     profiles: &Profiles,
 ) -> Result<Vec<Arc<Customer>>, Error> {
     let rules = |file: &CustomersFile| problems(file, template, profiles);
-    let file = load::document_with(path, text, rules)?;
+    let file = strict_config::document_with(path, text, rules)?;
     let customer = |entry: &Entry| {
         Some(Arc::new(Customer {
             id: entry.id.as_str().into(),
