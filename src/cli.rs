@@ -117,7 +117,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     const USAGE: u8 = 2;
     // `EX_USAGE` of sysexits.h.
     const BAD_CONFIGURATION: u8 = 64;
-    let is_configuration = error.is::<crate::config::Error>()
+    let is_configuration = error.is::<strict_config::Error>()
         || error.is::<tracing_subscriber::filter::ParseError>()
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {

@@ -2,21 +2,17 @@
 //!
 //! The doc comment of a field is what `protobridge config schema` shows for the key, so it is written for the
 //! person who fills in the file. Reading a file, applying `PROTOBRIDGE_…` variables and refusing unknown keys is
-//! the business of [`load`]; what a value may be beyond its type is the business of [`Config::problems`].
+//! the business of [`load`] and of [`strict_config`]; what a value may be beyond its type is the business of [`Config::problems`].
 
-mod check;
 mod delivery;
 mod envelope;
 pub mod load;
 pub mod names;
-mod problem;
 mod profile;
 mod route;
-mod shape;
+mod schema;
 mod telemetry;
-mod tree;
 mod validate;
-mod variables;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,10 +23,9 @@ use serde::{Deserialize, Serialize};
 
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing};
-pub use problem::{Error, Position, Problem, Source};
 pub use profile::{Bytes, Enums, FieldNames, Int64, Profile};
 pub use route::{Nobody, Route};
-pub use shape::{EXAMPLE, json_schema};
+pub use schema::{EXAMPLE, json_schema};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
 
 /// Configuration of protobridge.

@@ -4,14 +4,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use strict_config::{Error, Problem, Variables};
 
-use super::check::check;
-use super::problem::{Error, Problem};
-use super::shape::Shape;
-use super::{Admin, Config, tree, variables};
+use super::{Admin, Config};
+
+/// What the name of each variable starts with.
+const PREFIX: &str = "PROTOBRIDGE_";
 
 /// The configuration at `path`, with the values of `PROTOBRIDGE_…` variables in place of what the file says.
 ///
@@ -27,7 +26,8 @@ use super::{Admin, Config, tree, variables};
 pub fn file(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
     let way_out = "; an annotated example: `protobridge config example`";
     let text = std::fs::read_to_string(path).map_err(|cause| Error::unreadable(path, cause, way_out))?;
-    let mut config = read(path, &text, variables, Config::problems)?;
+    let mut config =
+        strict_config::document_with_variables(path, &text, &self::variables(variables), Config::problems)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     config.descriptors.path = folder.join(&config.descriptors.path);
     config.route.customers_file = folder.join(&config.route.customers_file);
@@ -71,64 +71,24 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os()
         .map(move |(name, value)| (lossy(name), lossy(value)))
-        .filter(|(name, _)| name.starts_with(variables::PREFIX))
+        .filter(|(name, _)| name.starts_with(PREFIX))
 }
 
-/// The typed value of a YAML document that was read from `path`, held against the type's schema like [`file()`] does.
-///
-/// # Errors
-///
-/// The text is not YAML, or everything that does not fit the type.
-pub fn document<T: DeserializeOwned + JsonSchema>(path: &Path, text: &str) -> Result<T, Error> {
-    document_with(path, text, |_| Vec::new())
-}
-
-/// Like [`document`], with rules beyond types. They are judged together with the types, as far as the values they are
-/// about could be read, and their problems get the positions of their keys.
-///
-/// # Errors
-///
-/// The text is not YAML, or everything that does not fit the type or the rules.
-pub fn document_with<T: DeserializeOwned + JsonSchema>(
-    path: &Path,
-    text: &str,
-    rules: impl FnOnce(&T) -> Vec<Problem>,
-) -> Result<T, Error> {
-    read(path, text, [], rules)
-}
-
-fn read<T: DeserializeOwned + JsonSchema>(
-    path: &Path,
-    text: &str,
-    variables: impl IntoIterator<Item = (String, String)>,
-    rules: impl FnOnce(&T) -> Vec<Problem>,
-) -> Result<T, Error> {
-    let shape = Shape::of::<T>();
-    let mut tree = tree::parse(text).map_err(|problem| Error::new(path, vec![problem]))?;
-    let mut problems = variables::apply(&shape, &mut tree, variables);
-    let mut checked = check(&shape, &tree);
-    problems.append(&mut checked.problems);
-
-    match T::deserialize(checked.value.take()) {
-        Ok(value) => {
-            let broken = rules(&value).into_iter().filter(|problem| checked.judges(&problem.key));
-            problems.extend(broken.map(|problem| Problem { source: tree.locate(&problem.key), ..problem }));
-            if problems.is_empty() {
-                return Ok(value);
-            }
-        }
-        // What was left out can make the rest unreadable; that has been reported.
-        Err(_) if !problems.is_empty() => {}
-        Err(error) => problems.push(Problem::new("", error.to_string())),
-    }
-    Err(Error::new(path, problems))
+/// The variables of the configuration. `PROTOBRIDGE_CONFIG` stands for `--config`, and `PROTOBRIDGE_TEST_…` are those
+/// of the test-suite.
+fn variables(values: impl IntoIterator<Item = (String, String)>) -> Variables {
+    Variables::new(PREFIX, values)
+        .ignore("PROTOBRIDGE_CONFIG")
+        .ignore_prefix("PROTOBRIDGE_TEST_")
+        .ignore_kubernetes_services()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
 
-    use serde::Deserialize;
+    use serde_json::json;
+    use strict_config::{Variable, document_with_variables};
 
     use super::*;
 
@@ -152,11 +112,6 @@ mod tests {
 
     fn problems(yaml: &str, env: &[&str]) -> String {
         load(yaml, env).0.unwrap_err()
-    }
-
-    /// The problem of each of these, beside a good queue.
-    fn each_of(yamls: &[&str]) -> String {
-        yamls.iter().map(|yaml| problems(&format!("{QUEUE}{yaml}"), &[]) + "\n").collect()
     }
 
     fn each_variable(variables: &[&str]) -> String {
@@ -206,63 +161,6 @@ retry: {min_seconds: 400}
     }
 
     #[test]
-    fn unknown_keys_get_the_key_that_was_meant_or_those_there_are() {
-        insta::assert_snapshot!(each_of(&[
-            "publish:\n  lingr_ms: 5",
-            "linger_ms: 5",
-            "queue: []",
-            "log: {colour: red}",
-        ]), @"
-        protobridge.yaml:3:3: publish.lingr_ms: unknown key; did you mean `linger_ms`?
-        protobridge.yaml:2:1: linger_ms: unknown key; did you mean `publish.linger_ms`?
-        protobridge.yaml:2:1: queue: unknown key; did you mean `queues`?
-        protobridge.yaml:2:7: log.colour: unknown key; known here: format, level
-        ");
-    }
-
-    #[test]
-    fn wrong_values_are_told_what_is_expected() {
-        insta::assert_snapshot!(each_of(&[
-            "publish: {linger_ms: soon}",
-            "publish: {linger_ms: 1.5}",
-            "publish: {linger_ms: '10'}",
-            "receive: {wait_seconds: 21}",
-            "receive: {max_in_flight_bytes: 1024}",
-            "metrics: {customer_label: 1}",
-            "log: {format: JSON}",
-            "log: {level: [info]}",
-            "taps: {customer: tenant_id}",
-            "taps: {customer: [tenant_id, {a: b}]}",
-            "aws: eu-west-1",
-            "admin: {listen: 8080}",
-            "profiles: {web: {int64: text}}",
-            "log: {}\nlog: {}",
-        ]), @r#"
-        protobridge.yaml:2:22: publish.linger_ms: expected an integer from 0 to 60000, found "soon"
-        protobridge.yaml:2:22: publish.linger_ms: expected an integer from 0 to 60000, found 1.5
-        protobridge.yaml:2:22: publish.linger_ms: expected an integer from 0 to 60000, found "10"
-        protobridge.yaml:2:25: receive.wait_seconds: expected an integer from 0 to 20, found 21
-        protobridge.yaml:2:32: receive.max_in_flight_bytes: expected an integer of at least 1048576, found 1024
-        protobridge.yaml:2:27: metrics.customer_label: expected true or false, found 1
-        protobridge.yaml:2:15: log.format: expected `auto`, `human` or `json`, found "JSON"; did you mean `json`?
-        protobridge.yaml:2:14: log.level: expected text, found a list
-        protobridge.yaml:2:18: taps.customer: expected a list, found "tenant_id"
-        protobridge.yaml:2:30: taps.customer[1]: expected text, found a mapping
-        protobridge.yaml:2:6: aws: expected a mapping of keys to values, found "eu-west-1"
-        protobridge.yaml:2:17: admin.listen: expected an address with a port, such as 0.0.0.0:8080, found 8080
-        protobridge.yaml:2:25: profiles.web.int64: expected `string` or `number`, found "text"
-        protobridge.yaml:3:1: log: given twice; first on line 2
-        "#);
-    }
-
-    #[test]
-    fn yaml_that_cannot_be_parsed_is_reported_with_its_position() {
-        insta::assert_snapshot!(problems("publish:\n  linger_ms: 5\n max_attempts: 4", &[]), @"protobridge.yaml:3:2: while parsing a block mapping, did not find expected key");
-        insta::assert_snapshot!(problems("- a\n- b", &[]), @"protobridge.yaml:1:1: expected a mapping of keys to values, found a list");
-        insta::assert_snapshot!(problems("a: 1\n---\nb: 2", &[]), @"protobridge.yaml:3:1: only single YAML document expected but multiple found");
-    }
-
-    #[test]
     fn a_missing_file_names_the_way_out() {
         let error = file(Path::new("nowhere/protobridge.yaml"), []).unwrap_err();
         insta::assert_snapshot!(error, @"nowhere/protobridge.yaml: no such file; an annotated example: `protobridge config example`");
@@ -275,12 +173,6 @@ retry: {min_seconds: 400}
         assert_eq!(problems("aws:\nqueues:\n", &[]).lines().count(), 1, "keys without values are unset");
         let url = "PROTOBRIDGE_QUEUES_0_URL=https://sqs.eu-west-1.amazonaws.com/123456789012/events";
         assert_eq!(load("", &[url]).0.unwrap().publish, Config::default().publish);
-    }
-
-    #[test]
-    fn texts_keep_the_spelling_of_the_file() {
-        let loaded = config("log: {level: off}\nenvelope: {event_id_attribute: 007}", &[]);
-        assert_eq!((loaded.log.level.as_str(), loaded.envelope.event_id_attribute.as_str()), ("off", "007"));
     }
 
     #[test]
@@ -369,50 +261,43 @@ retry: {min_seconds: 400}
         ");
     }
 
-    #[derive(Debug, Deserialize, JsonSchema)]
-    #[serde(deny_unknown_fields)]
-    struct Shelf {
-        books: Vec<Book>,
-        #[serde(default)]
-        lent: BTreeMap<String, u32>,
-    }
-
-    #[derive(Debug, Deserialize, JsonSchema)]
-    #[serde(deny_unknown_fields)]
-    struct Book {
-        id: String,
-        #[serde(default)]
-        pages: u32,
-    }
-
-    fn shelf(text: &str) -> Result<Shelf, String> {
-        document_with(Path::new("shelf.yaml"), text, |shelf: &Shelf| {
-            let too_long = |(index, book): (usize, &Book)| {
-                (book.pages > 1000).then(|| Problem::new(format!("books[{index}].pages"), "too long"))
-            };
-            shelf.books.iter().enumerate().filter_map(too_long).collect()
-        })
-        .map_err(|error| error.to_string())
+    #[test]
+    fn no_two_keys_share_a_variable() {
+        let known = variables([]).of::<Config>();
+        assert!(known.iter().any(|known| known.name == "PROTOBRIDGE_PUBLISH_LINGER_MS"), "{known:#?}");
+        let names: BTreeSet<_> = known.iter().map(|known| &known.name).collect();
+        assert_eq!(names.len(), known.len(), "{known:#?}");
     }
 
     #[test]
-    fn another_document_is_held_against_its_own_type_and_rules() {
-        let good = shelf("books: [{id: 0042}, {id: b, pages: 7}]\nlent: {ada: 1}").unwrap();
-        assert_eq!(good.books[0].id, "0042");
-        assert_eq!(good.lent["ada"], 1);
-        insta::assert_snapshot!(shelf("").unwrap_err(), @"shelf.yaml: books: missing");
-        let odd = "books:\n- pages: 1\n- id: b\n  pages: 1001\n- idd: c\n- id: [d]\n- \n";
-        insta::assert_snapshot!(shelf(odd).unwrap_err(), @"
-        4 problems in shelf.yaml:
-          line 2: books[0].id: missing
-          line 5: books[2].idd: unknown key; did you mean `id`?
-          line 6: books[3].id: expected text, found a list
-          line 7: books[4]: expected a mapping of keys to values, found nothing
-        ");
-        insta::assert_snapshot!(shelf("books:\n- id: b\n  pages: 1001\nlent: {ada: 5000000000}").unwrap_err(), @"
-        2 problems in shelf.yaml:
-          line 3: books[0].pages: too long
-          line 4: lent.ada: expected an integer from 0 to 4294967295, found 5000000000
-        ");
+    fn each_variable_sets_its_own_key() {
+        for Variable { name, key } in variables([]).of::<Config>() {
+            let variables = variables([(name.clone(), "7".to_owned())]);
+            let loaded: Result<Config, _> = document_with_variables("a.yaml".as_ref(), "", &variables, |_| Vec::new());
+            match loaded {
+                Ok(config) => {
+                    let pointer = format!("/{}", key.replace('.', "/").replace('[', "/").replace(']', ""));
+                    let config = serde_json::to_value(config).unwrap();
+                    let value = config.pointer(&pointer).unwrap_or_else(|| panic!("{name} does not set {key}"));
+                    assert!(*value == 7 || *value == 7.0 || *value == "7" || *value == json!(["7"]), "{key}: {value}");
+                }
+                Err(error) => assert_eq!(error.problems()[0].key, key, "{name}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_variable_of_kubernetes_sets_a_key() {
+        for Variable { name, .. } in variables([]).of::<Config>() {
+            assert!(!variables([]).ignores(&name, ""), "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_of_kubernetes_of_the_tests_and_of_the_command_line_are_ignored() {
+        config(
+            "",
+            &["PROTOBRIDGE_PORT=tcp://10.0.0.1:8080", "PROTOBRIDGE_TEST_MINISTACK=1", "PROTOBRIDGE_CONFIG=a.yaml"],
+        );
     }
 }

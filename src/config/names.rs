@@ -7,7 +7,7 @@ pub(super) const EXAMPLE_TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:event
 ///
 /// # Errors
 ///
-/// What is wrong with it, for the message of a [`Problem`](super::Problem).
+/// What is wrong with it, for the message of a [`Problem`](strict_config::Problem).
 pub fn topic_arn(text: &str) -> Result<(), String> {
     let parts: Vec<_> = text.split(':').collect();
     let ["arn", partition, "sns", region, account, name] = parts.as_slice() else {
@@ -31,7 +31,7 @@ pub fn topic_arn(text: &str) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// What is wrong with it, for the message of a [`Problem`](super::Problem).
+/// What is wrong with it, for the message of a [`Problem`](strict_config::Problem).
 pub fn type_glob(text: &str) -> Result<(), String> {
     let is_segment = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| is_word(byte) || byte == b'*');
     if text.split('.').all(is_segment) {

@@ -4,12 +4,12 @@
 
 use std::collections::HashMap;
 
-use super::check::nearest;
+use strict_config::{Problem, nearest};
+
 use super::names::{
     EXAMPLE_QUEUE, EXAMPLE_TOPIC, host_and_path, is_attribute, is_bucket, is_dotted, is_name, queue_url, topic_arn,
     topic_template, type_glob,
 };
-use super::problem::Problem;
 use super::{Config, Nobody, Queue};
 
 impl Config {
@@ -259,14 +259,13 @@ fn in_region(config: &Config, region: Option<&str>) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load;
     use super::*;
 
     /// The problems of a configuration with one good queue, whatever `yaml` makes of it.
     fn problems(yaml: &str) -> String {
         let queue = "queues: [{url: http://localhost:4566/000000000000/events}]\n";
         let yaml = if yaml.contains("queues:") { yaml.to_owned() } else { format!("{queue}{yaml}") };
-        let config: Config = load::document("protobridge.yaml".as_ref(), &yaml).unwrap();
+        let config: Config = strict_config::document("protobridge.yaml".as_ref(), &yaml).unwrap();
         config.problems().iter().map(|problem| format!("{problem}\n")).collect()
     }
 

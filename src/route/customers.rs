@@ -7,8 +7,9 @@ use std::{fs, io};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use strict_config::Problem;
 
-use crate::config::{Problem, load, names};
+use crate::config::names;
 use crate::message::TopicArn;
 use crate::route::Glob;
 use crate::schema::registry::{ProfileId, Profiles};
@@ -89,7 +90,7 @@ pub enum Error {
     },
     /// The file is not what it should be, or the customers contradict each other.
     #[error(transparent)]
-    Document(#[from] crate::config::Error),
+    Document(#[from] strict_config::Error),
 }
 
 /// Reads the text of the customers file.
@@ -105,7 +106,7 @@ pub(super) fn parse(
     profiles: &Profiles,
 ) -> Result<Vec<Arc<Customer>>, Error> {
     let rules = |file: &CustomersFile| problems(file, template, profiles);
-    let file = load::document_with(path, text, rules)?;
+    let file = strict_config::document_with(path, text, rules)?;
     let customer = |entry: &CustomerEntry| {
         Some(Arc::new(Customer {
             id: entry.id.as_str().into(),

@@ -7,9 +7,10 @@ use std::{fs, io};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use strict_config::Problem;
 
 use super::Types;
-use crate::config::{self, Problem, load, names};
+use crate::config::names;
 
 /// The schemas of the file.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +52,7 @@ pub enum Error {
     },
     /// The file is invalid.
     #[error(transparent)]
-    Document(#[from] config::Error),
+    Document(#[from] strict_config::Error),
 }
 
 impl File {
@@ -64,8 +65,8 @@ impl File {
         Ok(Self::parse(path, &text)?)
     }
 
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, config::Error> {
-        let file: SchemasFile = load::document_with(path, text, problems)?;
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, strict_config::Error> {
+        let file: SchemasFile = strict_config::document_with(path, text, problems)?;
         Ok(Self(file.schemas.into_iter().map(|entry| (entry.id, Arc::new(types(&entry)))).collect()))
     }
 

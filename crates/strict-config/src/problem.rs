@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct Problem {
     /// Where the value was written.
     pub source: Source,
-    /// The key with its path, such as `queues[0].url`; empty where the problem is not about a key.
+    /// The key with its path, such as `shelves[0].name`; empty where the problem is not about a key.
     pub key: String,
     /// What is wrong, and the way out where there is an obvious one; lower case, no full stop.
     pub message: String,
@@ -40,7 +40,7 @@ impl Problem {
         Self { source: Source::File(None), key: key.into(), message: message.into() }
     }
 
-    pub(super) fn at(source: &Source, key: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn at(source: &Source, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { source: source.clone(), ..Self::new(key, message) }
     }
 }
@@ -76,10 +76,11 @@ impl Error {
         Self { path: path.into(), problems, cause: None }
     }
 
-    /// The file at `path` cannot be read; `way_out` tells what to do where there is none.
-    pub(super) fn unreadable(path: &Path, cause: io::Error, way_out: &str) -> Self {
+    /// The error for a file that cannot be read, or that does not exist. `hint` is appended to the message for a file
+    /// that does not exist, such as `; create one with `shop init``.
+    pub fn unreadable(path: &Path, cause: io::Error, hint: &str) -> Self {
         if cause.kind() == io::ErrorKind::NotFound {
-            return Self::new(path, vec![Problem::new("", format!("no such file{way_out}"))]);
+            return Self::new(path, vec![Problem::new("", format!("no such file{hint}"))]);
         }
         Self { cause: Some(cause), ..Self::new(path, vec![Problem::new("", "cannot be read")]) }
     }
@@ -133,7 +134,7 @@ mod tests {
         let shown = |source| Error::new(Path::new("a.yaml"), vec![Problem { source, ..problem.clone() }]).to_string();
         assert_eq!(shown(Source::File(Some(Position { line: 3, column: 1 }))), "a.yaml:3:1: retry: is wrong");
         assert_eq!(shown(Source::File(None)), "a.yaml: retry: is wrong");
-        assert_eq!(shown(Source::Variable("PROTOBRIDGE_X".into())), "PROTOBRIDGE_X: retry: is wrong");
+        assert_eq!(shown(Source::Variable("SHOP_X".into())), "SHOP_X: retry: is wrong");
     }
 
     #[test]
@@ -142,7 +143,7 @@ mod tests {
         let error = Error::new(
             Path::new("a.yaml"),
             vec![
-                Problem::at(&Source::Variable("PROTOBRIDGE_A".into()), "a", "first"),
+                Problem::at(&Source::Variable("SHOP_A".into()), "a", "first"),
                 Problem::at(&at(10), "b", "second"),
                 Problem::new("c", "third"),
                 Problem::at(&at(9), "d", "fourth"),
@@ -153,7 +154,7 @@ mod tests {
           line 9: d: fourth
           line 10: b: second
           c: third
-          PROTOBRIDGE_A: a: first
+          SHOP_A: a: first
         ");
     }
 

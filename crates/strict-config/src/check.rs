@@ -7,22 +7,22 @@ use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 
-use super::problem::{Problem, Source};
-use super::shape::{Field, Shape};
-use super::tree::{Entry, Node, Value, contains, index_of, key_of};
+use crate::problem::{Problem, Source};
+use crate::shape::{Field, Shape};
+use crate::tree::{Entry, Node, Value, contains, index_of, key_of};
 
 /// What a document comes to.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// What fits the shape.
-    pub(super) value: Json,
+    pub(crate) value: Json,
     /// What does not.
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     rejected: Vec<String>,
 }
 
 /// Holds `tree` against `shape`.
-pub(super) fn check(shape: &Shape, tree: &Node) -> Checked {
+pub(crate) fn check(shape: &Shape, tree: &Node) -> Checked {
     let mut check = Check { root: shape, problems: Vec::new(), rejected: Vec::new() };
     let value = match tree.value {
         Value::Null => Some(Json::Object(check.fields("", tree, shape.fields(), &[]))),
@@ -33,7 +33,7 @@ pub(super) fn check(shape: &Shape, tree: &Node) -> Checked {
 
 impl Checked {
     /// Whether a rule about `key` can be judged: neither it nor anything above or in it was left out.
-    pub(super) fn judges(&self, key: &str) -> bool {
+    pub(crate) fn judges(&self, key: &str) -> bool {
         !self.rejected.iter().any(|rejected| contains(rejected, key) || contains(key, rejected))
     }
 }
@@ -262,7 +262,7 @@ fn json(node: &Node) -> Json {
 }
 
 /// The name that was probably meant: one that is spelled alike, or that only lacks a part such as its unit.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Below this, suggestions for the names of this configuration are guesses.
     const ALIKE: f64 = 0.85;
     let name = name.to_lowercase();

@@ -1,0 +1,267 @@
+//! From the text of a document to a typed value.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::check::check;
+use crate::problem::{Error, Problem};
+use crate::shape::Shape;
+use crate::tree;
+use crate::variables::Variables;
+
+/// Returns the typed value of a YAML document that was read from `path`.
+///
+/// The path only appears in the error; no file is read. An empty document and a key without a value have their
+/// defaults.
+///
+/// # Errors
+///
+/// Returns an error if the text is not YAML or anything in it does not fit the type.
+pub fn document<T: DeserializeOwned + JsonSchema>(path: &Path, text: &str) -> Result<T, Error> {
+    document_with(path, text, |_| Vec::new())
+}
+
+/// Like [`document()`], with rules that types cannot express.
+///
+/// The rules are applied in the same pass as the types. A problem that a rule reports gets the position of its key; it
+/// is dropped if that key did not fit its type, which is a problem already.
+///
+/// # Errors
+///
+/// Returns an error if the text is not YAML or anything in it does not fit the type or the rules.
+pub fn document_with<T: DeserializeOwned + JsonSchema>(
+    path: &Path,
+    text: &str,
+    rules: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<T, Error> {
+    document_with_variables(path, text, &Variables::default(), rules)
+}
+
+/// Like [`document_with`], with environment variables whose values replace those of the document.
+///
+/// # Errors
+///
+/// Returns an error if the text is not YAML, a variable names no key, or anything does not fit the type or the rules.
+pub fn document_with_variables<T: DeserializeOwned + JsonSchema>(
+    path: &Path,
+    text: &str,
+    variables: &Variables,
+    rules: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<T, Error> {
+    let shape = Shape::of::<T>();
+    let mut tree = tree::parse(text).map_err(|problem| Error::new(path, vec![problem]))?;
+    let mut problems = variables.apply(&shape, &mut tree);
+    let mut checked = check(&shape, &tree);
+    problems.append(&mut checked.problems);
+
+    match T::deserialize(checked.value.take()) {
+        Ok(value) => {
+            let broken = rules(&value).into_iter().filter(|problem| checked.judges(&problem.key));
+            problems.extend(broken.map(|problem| Problem { source: tree.locate(&problem.key), ..problem }));
+            if problems.is_empty() {
+                return Ok(value);
+            }
+        }
+        // What was left out can make the rest unreadable; that has been reported.
+        Err(_) if !problems.is_empty() => {}
+        Err(error) => problems.push(Problem::new("", error.to_string())),
+    }
+    Err(Error::new(path, problems))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::{Library, Paint};
+
+    /// Loads `yaml` with the variables `NAME=value`, and with one rule about the number of books.
+    fn load(yaml: &str, variables: &[&str]) -> Result<Library, String> {
+        let values = variables.iter().map(|variable| {
+            let (name, value) = variable.split_once('=').unwrap();
+            (name.to_owned(), value.to_owned())
+        });
+        document_with_variables(Path::new("a.yaml"), yaml, &Variables::new("LIBRARY_", values), |library: &Library| {
+            let shelves = library.shelves.iter().enumerate().filter(|(_, shelf)| shelf.books > 1000);
+            shelves.map(|(index, _)| Problem::new(format!("shelves[{index}].books"), "too many")).collect()
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    fn each_of(yamls: &[&str]) -> String {
+        yamls.iter().map(|yaml| load(yaml, &[]).unwrap_err() + "\n").collect()
+    }
+
+    fn each_variable(variables: &[&str]) -> String {
+        variables.iter().map(|variable| load("", &[variable]).unwrap_err() + "\n").collect()
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let yaml = "
+door:
+  widht_mm: 900
+  max_weight_grams: 2kg
+  paint: varnihs
+  paint: oil
+shelves:
+  - books: 1
+  - id: b
+    books: 1001
+paint: oil
+flavor: sweet
+readers: [ada]
+";
+        insta::assert_snapshot!(load(yaml, &["LIBRARY_DOOR_IS_OPEN=yes please", "LIBRARY_DOOR_WIDTH=3"]).unwrap_err(), @r#"
+        10 problems in a.yaml:
+          line 3: door.widht_mm: unknown key; did you mean `width_mm`?
+          line 4: door.max_weight_grams: expected an integer of at least 1024, found "2kg"
+          line 5: door.paint: expected `none`, `oil` or `varnish`, found "varnihs"; did you mean `varnish`?
+          line 6: door.paint: given twice; first on line 5
+          line 8: shelves[0].id: missing
+          line 11: paint: unknown key; did you mean `door.paint`?
+          line 12: flavor: unknown key; known here: name, door, shelves, readers
+          line 13: readers: expected a mapping of keys to values, found a list
+          LIBRARY_DOOR_IS_OPEN: door.is_open: expected true or false, found "yes please"
+          LIBRARY_DOOR_WIDTH: unknown variable; did you mean `LIBRARY_DOOR_WIDTH_MM`?
+        "#);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_reported_with_the_expected_one() {
+        insta::assert_snapshot!(each_of(&[
+            "door: {width_mm: wide}",
+            "door: {width_mm: 1.5}",
+            "door: {width_mm: '900'}",
+            "door: {width_mm: 0}",
+            "door: {max_weight_grams: 1023}",
+            "door: {is_open: 1}",
+            "door: {opening_share: half}",
+            "door: {paint: Oil}",
+            "door: {signs: exit}",
+            "door: {signs: [exit, {a: b}]}",
+            "door: {bell: 8080}",
+            "door: wide",
+            "name: [a]",
+            "readers: {ada: {max_loans: few}}",
+            "readers: {ada: {max_loans: 5000000000}}",
+            "door: {}\ndoor: {}",
+            "shelves:\n- ",
+        ]), @r#"
+        a.yaml:1:18: door.width_mm: expected an integer from 1 to 5000, found "wide"
+        a.yaml:1:18: door.width_mm: expected an integer from 1 to 5000, found 1.5
+        a.yaml:1:18: door.width_mm: expected an integer from 1 to 5000, found "900"
+        a.yaml:1:18: door.width_mm: expected an integer from 1 to 5000, found 0
+        a.yaml:1:26: door.max_weight_grams: expected an integer of at least 1024, found 1023
+        a.yaml:1:17: door.is_open: expected true or false, found 1
+        a.yaml:1:23: door.opening_share: expected a number, found "half"
+        a.yaml:1:15: door.paint: expected `none`, `oil` or `varnish`, found "Oil"; did you mean `oil`?
+        a.yaml:1:15: door.signs: expected a list, found "exit"
+        a.yaml:1:22: door.signs[1]: expected text, found a mapping
+        a.yaml:1:14: door.bell: expected an address with a port, such as 0.0.0.0:8080, found 8080
+        a.yaml:1:7: door: expected a mapping of keys to values, found "wide"
+        a.yaml:1:7: name: expected text, found a list
+        a.yaml:1:28: readers.ada.max_loans: expected an integer from 0 to 4294967295, found "few"
+        a.yaml:1:28: readers.ada.max_loans: expected an integer from 0 to 4294967295, found 5000000000
+        a.yaml:2:1: door: given twice; first on line 1
+        a.yaml:2:3: shelves[0]: expected a mapping of keys to values, found nothing
+        "#);
+    }
+
+    #[test]
+    fn a_rule_gets_the_line_of_its_key_and_is_skipped_if_the_key_does_not_fit() {
+        let yaml = "shelves:\n- id: a\n- id: b\n  books: 1001\n";
+        insta::assert_snapshot!(load(yaml, &[]).unwrap_err(), @"a.yaml:4:3: shelves[1].books: too many");
+        let yaml = "shelves:\n- idd: a\n- id: b\n  books: 1001\n";
+        insta::assert_snapshot!(load(yaml, &[]).unwrap_err(), @"a.yaml:2:3: shelves[0].idd: unknown key; did you mean `id`?");
+    }
+
+    #[test]
+    fn text_that_is_not_yaml_is_reported_with_its_position() {
+        insta::assert_snapshot!(each_of(&[
+            "door:\n  width_mm: 5\n is_open: true",
+            "- a\n- b",
+            "name: a\n---\nname: b",
+        ]), @"
+        a.yaml:3:2: while parsing a block mapping, did not find expected key
+        a.yaml:1:1: expected a mapping of keys to values, found a list
+        a.yaml:3:1: only single YAML document expected but multiple found
+        ");
+    }
+
+    #[test]
+    fn an_empty_document_and_keys_without_values_have_defaults() {
+        for yaml in ["", "# only a comment\n", "door:\nshelves:\n", "door:\n  width_mm:\n"] {
+            assert_eq!(load(yaml, &[]).unwrap(), Library::default(), "{yaml:?}");
+        }
+        assert_eq!(load("readers: {ada: }", &[]).unwrap().readers["ada"].max_loans, 0);
+    }
+
+    #[test]
+    fn text_keeps_the_spelling_of_the_document() {
+        let library = load("name: off\nshelves: [{id: 0042}]", &[]).unwrap();
+        assert_eq!((library.name.as_str(), library.shelves[0].id.as_str()), ("off", "0042"));
+    }
+
+    #[test]
+    fn variables_override_the_document() {
+        let yaml = "door: {width_mm: 5, keeper: ada, signs: [a]}\nreaders: {For-Kids: {}}";
+        let library = load(
+            yaml,
+            &[
+                "LIBRARY_NAME=off",
+                "LIBRARY_DOOR_WIDTH_MM=900",
+                "LIBRARY_DOOR_IS_OPEN=true",
+                "LIBRARY_DOOR_PAINT=oil",
+                "LIBRARY_DOOR_KEEPER=",
+                "LIBRARY_DOOR_SIGNS=exit, no dogs",
+                "LIBRARY_READERS_FOR_KIDS_MAX_LOANS=3",
+                "LIBRARY_READERS_NIGHT_OWLS_MAX_LOANS=4",
+                "OTHER_NAME=1",
+            ],
+        )
+        .unwrap();
+        assert_eq!(library.name, "off");
+        assert_eq!((library.door.width_mm, library.door.is_open, library.door.paint), (900, true, Paint::Oil));
+        assert_eq!(library.door.keeper, None);
+        assert_eq!(library.door.signs, ["exit", "no dogs"]);
+        let loans: Vec<_> = library.readers.iter().map(|(name, reader)| (name.as_str(), reader.max_loans)).collect();
+        assert_eq!(loans, [("For-Kids", 3), ("night_owls", 4)]);
+        assert_eq!(load(yaml, &["LIBRARY_DOOR_SIGNS="]).unwrap().door.signs, Vec::<String>::new());
+    }
+
+    #[test]
+    fn variables_append_list_items_in_the_order_of_their_indexes() {
+        let variables: Vec<_> = (1..12).rev().map(|index| format!("LIBRARY_SHELVES_{index}_ID={index}")).collect();
+        let variables: Vec<_> = variables.iter().map(String::as_str).collect();
+        let library = load("shelves: [{id: zero}]", &variables).unwrap();
+        let ids: Vec<_> = library.shelves.iter().map(|shelf| shelf.id.as_str()).collect();
+        assert_eq!(ids, ["zero", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]);
+    }
+
+    #[test]
+    fn a_problem_of_a_variable_names_the_variable() {
+        insta::assert_snapshot!(each_variable(&[
+            "LIBRARY_DOOR_WIDTH_MM=wide",
+            "LIBRARY_DOOR_WIDTH_MM=",
+            "LIBRARY_DOOR_PAINT=olj",
+            "LIBRARY_SHELVES_0_BOOKS=2",
+            "LIBRARY_SHELVES_1_ID=b",
+            "LIBRARY_DOOR_WIDTH=5",
+            "LIBRARY_SHELVES_3_IDD=5",
+            "LIBRARY_DOOR=5",
+            "LIBRARY_XYZZY=5",
+        ]), @r#"
+        LIBRARY_DOOR_WIDTH_MM: door.width_mm: expected an integer from 1 to 5000, found "wide"
+        LIBRARY_DOOR_WIDTH_MM: door.width_mm: expected an integer from 1 to 5000, found ""
+        LIBRARY_DOOR_PAINT: door.paint: expected `none`, `oil` or `varnish`, found "olj"
+        LIBRARY_SHELVES_0_BOOKS: shelves[0].id: missing
+        LIBRARY_SHELVES_1_ID: shelves[1]: the list ends before it; its next index is 0
+        LIBRARY_DOOR_WIDTH: unknown variable; did you mean `LIBRARY_DOOR_WIDTH_MM`?
+        LIBRARY_SHELVES_3_IDD: unknown variable; did you mean `LIBRARY_SHELVES_3_ID`?
+        LIBRARY_DOOR: unknown variable; did you mean `LIBRARY_DOOR_BELL`?
+        LIBRARY_XYZZY: unknown variable; a key's variable is its path in upper case, such as `LIBRARY_NAME`
+        "#);
+    }
+}

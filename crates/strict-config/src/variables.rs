@@ -1,0 +1,183 @@
+//! Environment variables that override keys: each scalar key, and each list of texts, has one.
+//!
+//! Names are resolved by walking the shape, so that they need no separator of their own: `_` separates sections, and it
+//! can occur in a key too. The type must not have two keys that would share a name.
+
+mod kubernetes;
+mod resolve;
+
+use std::fmt;
+
+use schemars::JsonSchema;
+
+use crate::check::nearest;
+use crate::problem::{Problem, Source};
+use crate::shape::{Field, Shape};
+use crate::tree::{Node, key_of};
+use resolve::{has_variable, read, resolve, set};
+
+/// Environment variables whose values replace those of the document.
+///
+/// Each scalar key, and each list of texts, has a variable: the prefix and then the key's path in upper case, joined
+/// with `_`. With the prefix `SHOP_`, `door.width_mm` is `SHOP_DOOR_WIDTH_MM` and `shelves[0].name` is
+/// `SHOP_SHELVES_0_NAME`.
+///
+/// - A number or a boolean is spelled as in the document. Commas separate the items of a list.
+/// - An empty value empties a list, and unsets a key that can be absent.
+/// - The index after the last item of a list appends an item.
+/// - A key of a map is in lower case, unless the document spells it differently.
+///
+/// A variable that has the prefix but names no key is a problem, because a misspelled one would otherwise have no
+/// effect. The exceptions are declared with [`ignore`](Self::ignore), [`ignore_prefix`](Self::ignore_prefix) and
+/// [`ignore_kubernetes_services`](Self::ignore_kubernetes_services).
+#[derive(Clone, Default)]
+pub struct Variables {
+    prefix: String,
+    values: Vec<(String, String)>,
+    ignored_names: Vec<String>,
+    ignored_prefixes: Vec<String>,
+    ignores_kubernetes_services: bool,
+}
+
+/// A variable and the key that it sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The name of the variable.
+    pub name: String,
+    /// The path of the key, such as `shelves[0].name`.
+    pub key: String,
+}
+
+impl Variables {
+    /// The variables among `values`, which are names and values, whose names start with `prefix`.
+    ///
+    /// The prefix is in upper case and ends in `_`, such as `SHOP_`.
+    pub fn new(prefix: &str, values: impl IntoIterator<Item = (String, String)>) -> Self {
+        let values = values.into_iter().filter(|(name, _)| name.starts_with(prefix)).collect();
+        Self { prefix: prefix.to_owned(), values, ..Self::default() }
+    }
+
+    /// Ignores the variable of this name, prefix included, unless it names a key.
+    #[must_use]
+    pub fn ignore(mut self, name: &str) -> Self {
+        self.ignored_names.push(name.to_owned());
+        self
+    }
+
+    /// Ignores the variables whose names start with `prefix`, unless they name a key.
+    #[must_use]
+    pub fn ignore_prefix(mut self, prefix: &str) -> Self {
+        self.ignored_prefixes.push(prefix.to_owned());
+        self
+    }
+
+    /// Ignores the [variables that Kubernetes sets][variables] for Services, unless they name a key.
+    ///
+    /// Kubernetes sets them for each Service of the namespace. Those of a Service `shop` or `shop-web` start with
+    /// `SHOP_`.
+    ///
+    /// [variables]: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    #[must_use]
+    pub fn ignore_kubernetes_services(mut self) -> Self {
+        self.ignores_kubernetes_services = true;
+        self
+    }
+
+    /// Whether a variable of this name and value is ignored if it names no key.
+    pub fn ignores(&self, name: &str, value: &str) -> bool {
+        let Some(path) = name.strip_prefix(&self.prefix) else { return true };
+        self.ignored_names.iter().any(|ignored| ignored == name)
+            || self.ignored_prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || (self.ignores_kubernetes_services && kubernetes::is_service_variable(path, value))
+    }
+
+    /// Returns the variables of all keys of `T`, with the index 0 for each list and `default` for each key of a map.
+    pub fn of<T: JsonSchema>(&self) -> Vec<Variable> {
+        self.known(&Shape::of::<T>(), "0")
+    }
+
+    fn known(&self, shape: &Shape, index: &str) -> Vec<Variable> {
+        let mut known = Vec::new();
+        collect(shape, &self.prefix, "", index, &mut known);
+        known
+    }
+
+    /// Writes the values into `tree`, and returns a problem for each variable whose name means nothing.
+    pub(crate) fn apply(&self, shape: &Shape, tree: &mut Node) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut targets = Vec::new();
+        for (name, text) in &self.values {
+            let Some(path) = name.strip_prefix(&self.prefix) else { continue };
+            match resolve(shape, path, Some(tree)) {
+                Some(target) => targets.push((target, name, text)),
+                None if self.ignores(name, text) => {}
+                None => problems.push(self.unknown(shape, name)),
+            }
+        }
+        targets.sort_by(|(one, ..), (other, ..)| one.steps.cmp(&other.steps));
+        for (target, name, text) in targets {
+            let source = Source::Variable(name.clone());
+            let value = read(&target, &source, text);
+            problems.extend(set(tree, "", &target.steps, Node { source, value }));
+        }
+        problems
+    }
+
+    fn unknown(&self, shape: &Shape, name: &str) -> Problem {
+        let prefix = &self.prefix;
+        let path = &name[prefix.len()..];
+        let index = path.split('_').find(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        let known = self.known(shape, index.unwrap_or("0"));
+        let message = match nearest(path, known.iter().map(|known| &known.name[prefix.len()..])) {
+            Some(near) => format!("unknown variable; did you mean `{prefix}{near}`?"),
+            None => match known.first() {
+                Some(Variable { name: example, .. }) => {
+                    format!("unknown variable; a key's variable is its path in upper case, such as `{example}`")
+                }
+                None => "unknown variable".into(),
+            },
+        };
+        Problem::at(&Source::Variable(name.to_owned()), "", message)
+    }
+}
+
+/// Names the variables but not their values, which can be secrets.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.values.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Variables")
+            .field("prefix", &self.prefix)
+            .field("names", &names)
+            .field("ignored_names", &self.ignored_names)
+            .field("ignored_prefixes", &self.ignored_prefixes)
+            .field("ignores_kubernetes_services", &self.ignores_kubernetes_services)
+            .finish()
+    }
+}
+
+/// Collects the variables of `shape`, which is the value of `key`. Their names start with `name`.
+fn collect(shape: &Shape, name: &str, key: &str, index: &str, known: &mut Vec<Variable>) {
+    match shape {
+        Shape::Struct(fields) => {
+            for Field { name: child, shape, .. } in fields {
+                collect_child(shape, &format!("{name}{}", child.to_uppercase()), &key_of(key, child), index, known);
+            }
+        }
+        Shape::Map(values) => {
+            collect_child(values, &format!("{name}DEFAULT"), &key_of(key, "default"), index, known);
+        }
+        Shape::List(items) => collect_child(items, &format!("{name}{index}"), &format!("{key}[{index}]"), index, known),
+        _ => {}
+    }
+}
+
+fn collect_child(shape: &Shape, name: &str, key: &str, index: &str, known: &mut Vec<Variable>) {
+    if has_variable(shape) {
+        known.push(Variable { name: name.to_owned(), key: key.to_owned() });
+    } else {
+        collect(shape, &format!("{name}_"), key, index, known);
+    }
+}
+
+#[cfg(test)]
+mod tests;
