@@ -161,7 +161,7 @@ async fn a_cloud_event_of_an_unknown_type_is_quarantined(emulator: &Emulator) {
     let (stage, event) = stage(emulator, Framing::CloudEvents).await;
     let Wrapped { payload, .. } = encoder::wrap(&event, &["cloudevents-binary"], &[]).await;
     let quarantined = quarantine::check(stage, bare(&payload), "unknown_type").await;
-    assert_eq!(detail(&quarantined), "no descriptor set defines com.example.happened, as the CloudEvent has it");
+    assert_eq!(detail(&quarantined), "no descriptor set defines com.example.happened, which the CloudEvent names");
 }
 
 /// The source that defines the order of the types in `shop/v1/order.proto`.
@@ -295,7 +295,7 @@ async fn an_object_over_the_payload_limit_is_not_fetched(emulator: &Emulator) {
     let detail = detail(&quarantined);
     assert!(
         detail
-            .ends_with("has 26668 bytes, more than 10000; if it is meant to have, raise `envelope.max_payload_bytes`"),
+            .ends_with("has 26668 bytes, more than 10000; to allow this size, raise `envelope.max_payload_bytes`"),
         "{detail}"
     );
 }
