@@ -1,5 +1,7 @@
 //! Events that come more than once.
 
+use protobridge::message::{DuplicateCause, OutcomeLabel};
+
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
 use crate::redis::Redis;
@@ -33,8 +35,8 @@ async fn an_event_that_two_messages_carry_is_published_once(emulator: &Emulator)
     stage.source.is_empty().await;
     stage.delivered("acme", 2).await;
     stage.nothing_more_for("acme").await;
-    assert_eq!((running.settled("published"), running.settled("duplicate")), (2, 2));
-    assert_eq!(running.metrics.duplicates.sum_where("cause", "producer"), 2);
+    assert_eq!((running.settled(OutcomeLabel::Published), running.settled(OutcomeLabel::Duplicate)), (2, 2));
+    assert_eq!(running.metrics.duplicates.sum_where(|labels| labels.cause == DuplicateCause::Producer), 2);
     running.stop().await;
 }
 
@@ -53,10 +55,10 @@ async fn replicas_share_what_they_have_published(emulator: &Emulator) {
 
     let second = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    second.has_settled("duplicate", 1).await;
+    second.has_settled(OutcomeLabel::Duplicate, 1).await;
     stage.source.is_empty().await;
     stage.nothing_more_for("acme").await;
-    assert_eq!(second.metrics.duplicates.sum_where("cause", "producer"), 1);
+    assert_eq!(second.metrics.duplicates.sum_where(|labels| labels.cause == DuplicateCause::Producer), 1);
     second.stop().await;
 
     stage.config.dedupe.redis_prefix = "another-installation".to_owned();
@@ -83,11 +85,11 @@ async fn what_one_replica_is_publishing_waits_at_the_other(emulator: &Emulator) 
     stage.source.send([Input::body(&event)]).await;
     wait::until("the other gives it back", async || {
         // Either may receive the second message; at the first it waits without a word.
-        let retried = other.settled("retried") > 0;
+        let retried = other.settled(OutcomeLabel::Retried) > 0;
         (retried || slow.metrics.received.sum() == 2).then_some(())
     })
     .await;
-    assert_eq!((slow.settled("published"), other.settled("published")), (0, 0));
+    assert_eq!((slow.settled(OutcomeLabel::Published), other.settled(OutcomeLabel::Published)), (0, 0));
     gate.open();
     stage.source.is_empty().await;
     stage.delivered_one("acme").await;
@@ -116,7 +118,7 @@ async fn while_the_store_is_down_events_are_delivered(emulator: &Emulator) {
     wait::until("it is said that the store is down", async || is_up(&running, 0)).await;
     assert!(running.metrics.dedupe_store_errors.sum() >= 1);
     stage.source.send([Input::body(&meanwhile)]).await;
-    running.has_settled("duplicate", 1).await;
+    running.has_settled(OutcomeLabel::Duplicate, 1).await;
 
     redis.start_again().await;
     // Whoever asks next finds it; each question is another event.

@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use protobridge::cli::embedded::samples::Sample;
 use protobridge::config::Framing;
+use protobridge::message::OutcomeLabel;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::encoder::{self, SchemaRegistry, Wrapped};
@@ -212,7 +213,7 @@ async fn while_the_registry_is_down_messages_are_tried_again(emulator: &Emulator
     stage.config.retry.unknown_type_grace_seconds = 0;
     let running = stage.start().await;
     stage.source.send([bare(&payload)]).await;
-    running.has_settled("retried", 1).await;
+    running.has_settled(OutcomeLabel::Retried, 1).await;
     registry.is_up.store(true, Ordering::Relaxed);
     check(&stage.delivered_one("acme").await, &event);
     running.stop().await;
@@ -232,7 +233,7 @@ async fn a_payload_in_s3_is_fetched(emulator: &Emulator) {
         encoder::send_through_s3(emulator, &stage.source, bucket, &event, legacy).await;
         check(&stage.delivered_one("acme").await, &event);
         stage.source.is_empty().await;
-        let of_its_type = running.metrics.settled.sum_where("event_type", &event.message_type);
+        let of_its_type = running.metrics.settled.sum_where(|labels| labels.event_type == event.message_type);
         assert_eq!(of_its_type, 1, "it is counted by its type, though that was learnt late");
         running.stop().await;
     }
@@ -273,7 +274,7 @@ async fn an_object_that_is_missing_is_waited_for_and_then_its_pointer_is_quarant
     input.body = input.body.replace("\"s3Key\": \"", "\"s3Key\": \"lost-");
     let running = stage.start().await;
     stage.source.send([input.clone()]).await;
-    running.has_settled("retried", 1).await;
+    running.has_settled(OutcomeLabel::Retried, 1).await;
     running.stop().await;
 
     let (stage, _) = stage_with_bucket(emulator, "lost-events").await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use protobridge::cli::embedded::samples::Sample;
+use protobridge::message::OutcomeLabel;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
@@ -53,7 +54,7 @@ async fn a_message_that_has_to_wait_holds_up_its_group_only(emulator: &Emulator)
     stage.source.send([input(&first, "a"), input(&behind, "a"), input(&other, "b")]).await;
     let running = stage.start().await;
     assert_eq!(stage.delivered_one("acme").await.attribute("event-id"), Some(other.event_id.as_str()));
-    running.has_settled("retried", 4).await;
+    running.has_settled(OutcomeLabel::Retried, 4).await;
     running.stop().await;
     stage.nothing_more_for("acme").await;
     assert_eq!(stage.source.depth().await, 2);
@@ -78,8 +79,8 @@ async fn an_event_that_is_sent_twice_is_delivered_once(emulator: &Emulator) {
     let running = stage.start().await;
     // Two messages that the source queue takes for different ones.
     stage.source.send([Input::body(&event), Input::binary(&event)].map(|input| input.group("a"))).await;
-    running.has_settled("published", 1).await;
-    running.has_settled("duplicate", 1).await;
+    running.has_settled(OutcomeLabel::Published, 1).await;
+    running.has_settled(OutcomeLabel::Duplicate, 1).await;
     stage.source.is_empty().await;
     stage.delivered_one("acme").await;
     stage.nothing_more_for("acme").await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use protobridge::cli::embedded::samples::UNKNOWN_TYPE;
+use protobridge::message::{OutcomeLabel, QuarantineKind};
 use tokio::time::Instant;
 
 use crate::emulator::{Emulator, scenarios};
@@ -48,8 +49,8 @@ pub(crate) async fn check(mut stage: Stage, input: Input, reason: &str) -> Messa
     assert_eq!((&quarantined.body, &quarantined.attributes), (&input.body, &input.attributes), "the message itself");
     quarantined.attributes.insert("protobridge-quarantine".to_owned(), noted);
     stage.source.is_empty().await;
-    assert_eq!(running.settled("quarantined"), 1);
-    assert_eq!(running.metrics.quarantined.sum_where("reason", reason), 1);
+    assert_eq!(running.settled(OutcomeLabel::Quarantined), 1);
+    assert_eq!(running.metrics.quarantined.sum_where(|labels| labels.reason.code() == reason), 1);
     running.stop().await;
     quarantined
 }
@@ -80,7 +81,7 @@ async fn an_unknown_type_is_tried_again_within_its_grace(emulator: &Emulator) {
     let event = stage.samples.unknown_type(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    running.has_settled("retried", 2).await;
+    running.has_settled(OutcomeLabel::Retried, 2).await;
     running.stop().await;
     assert_eq!((stage.source.depth().await, stage.quarantine.depth().await), (1, 0));
 }
@@ -136,7 +137,7 @@ async fn without_a_quarantine_queue_a_message_stays_and_comes_back_ever_later(em
     let running = stage.start().await;
     let sent = Instant::now();
     stage.source.send([Input::body(&event)]).await;
-    running.has_settled("retried", 4).await;
+    running.has_settled(OutcomeLabel::Retried, 4).await;
     assert!(sent.elapsed() >= Duration::from_secs(1 + 1 + 2), "delays of 1 s, 1 to 2 s, 2 to 4 s lie between");
     running.stop().await;
     let left = stage.source.take_one().await;
@@ -153,8 +154,8 @@ async fn a_bad_message_harms_only_itself(emulator: &Emulator) {
     stage.delivered("acme", 9).await;
     assert_eq!(stage.quarantine.take_one().await.body, bad.body);
     stage.source.is_empty().await;
-    assert_eq!((running.settled("published"), running.settled("quarantined")), (9, 1));
-    assert_eq!(running.settled("retried"), 0);
+    assert_eq!((running.settled(OutcomeLabel::Published), running.settled(OutcomeLabel::Quarantined)), (9, 1));
+    assert_eq!(running.settled(OutcomeLabel::Retried), 0);
     running.stop().await;
 }
 
@@ -169,7 +170,7 @@ async fn a_topic_that_does_not_exist_holds_up_its_own_events_only(emulator: &Emu
     stage.source.send(events.iter().map(Input::body)).await;
     let running = stage.start().await;
     stage.delivered("acme", 5).await;
-    running.has_settled("retried", 5).await;
+    running.has_settled(OutcomeLabel::Retried, 5).await;
     running.stop().await;
     assert_eq!((stage.source.depth().await, stage.quarantine.depth().await), (5, 0));
 }
@@ -185,17 +186,21 @@ async fn ten_thousand_poison_messages_neither_stop_nor_slow_the_good_ones(emulat
         stage.source.send(good.iter().cloned()).await;
     }
     let running = stage.start().await;
-    let half = async || (running.settled("published") >= GOOD as u64 / 2).then(|| running.settled("quarantined"));
+    let half = async || {
+        (running.settled(OutcomeLabel::Published) >= GOOD as u64 / 2)
+            .then(|| running.settled(OutcomeLabel::Quarantined))
+    };
     let quarantined = wait::until("half of the good ones are published", half).await;
     assert!(quarantined < POISON as u64 * 3 / 4, "the good ones wait for the poison: {quarantined} are through");
-    running.has_settled("quarantined", POISON as u64).await;
-    running.has_settled("published", GOOD as u64).await;
+    running.has_settled(OutcomeLabel::Quarantined, POISON as u64).await;
+    running.has_settled(OutcomeLabel::Published, GOOD as u64).await;
     stage.source.is_empty().await;
     stage.delivered("acme", GOOD).await;
     stage.nothing_more_for("acme").await;
     assert_eq!(stage.quarantine.depth().await as usize, POISON);
     // Each was received once: none was given back, none lapsed, none took a turn of another.
     assert_eq!(running.metrics.received.sum(), (POISON + GOOD) as u64);
-    assert_eq!(running.metrics.quarantined.sum_where("reason", "malformed_protobuf"), POISON as u64);
+    let malformed = running.metrics.quarantined.sum_where(|labels| labels.reason == QuarantineKind::MalformedProtobuf);
+    assert_eq!(malformed, POISON as u64);
     running.stop().await;
 }

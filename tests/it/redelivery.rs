@@ -1,5 +1,8 @@
 //! What SQS hands out a second time, and what it must not.
 
+use protobridge::message::OutcomeLabel;
+use protobridge::telemetry::{CallLabels, CallResult, Operation};
+
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
 use crate::stage::Stage;
@@ -45,13 +48,16 @@ async fn a_message_stays_hidden_for_as_long_as_its_publish_takes(emulator: &Emul
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
     // Each extension comes when half of the timeout is left, so the first timeout is over with the second.
-    let extensions = running.metrics.calls.with(&["sqs", "ChangeMessageVisibilityBatch", "ok"]);
+    let extensions = running
+        .metrics
+        .calls
+        .with(&CallLabels { operation: Operation::ChangeMessageVisibilityBatch, result: CallResult::Ok });
     wait::until("the visibility was extended twice", async || (extensions.get() >= 2).then_some(())).await;
     assert!(stage.source.take_some(1).await.is_empty(), "nobody else gets it");
     gate.open();
     stage.delivered_one("acme").await;
     stage.source.is_empty().await;
     stage.nothing_more_for("acme").await;
-    assert_eq!((running.metrics.received.sum(), running.settled("published")), (1, 1));
+    assert_eq!((running.metrics.received.sum(), running.settled(OutcomeLabel::Published)), (1, 1));
     running.stop().await;
 }

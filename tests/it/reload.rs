@@ -5,6 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use protobridge::cli::embedded::samples::UNKNOWN_TYPE;
+use protobridge::message::OutcomeLabel;
+use protobridge::telemetry::{BreakingChangeLabels, ReloadLabels, ReloadResult, ReloadSubject, SetState};
 
 use crate::emulator::{Emulator, scenarios};
 use crate::http;
@@ -82,7 +84,7 @@ async fn a_type_that_was_not_known_goes_through_once_its_set_is_dropped(emulator
     let event = stage.samples.unknown_type(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event).attribute("customer-id", "acme")]).await;
-    running.has_settled("retried", 1).await;
+    running.has_settled(OutcomeLabel::Retried, 1).await;
     let (package, name) = UNKNOWN_TYPE.rsplit_once('.').expect("it is in a package");
     let set = source::compile(&format!("syntax = \"proto3\"; package {package}; message {name} {{}}"));
     fs::write(folder.join("late.binpb"), set).expect("it can be written");
@@ -90,7 +92,7 @@ async fn a_type_that_was_not_known_goes_through_once_its_set_is_dropped(emulator
     let message = stage.delivered_one("acme").await;
     assert_eq!(message.attribute("event-type"), Some(UNKNOWN_TYPE));
     stage.source.is_empty().await;
-    assert_eq!(running.settled("quarantined"), 0);
+    assert_eq!(running.settled(OutcomeLabel::Quarantined), 0);
     running.stop().await;
 }
 
@@ -158,9 +160,12 @@ async fn a_folder_that_is_deleted_comes_back(emulator: &Emulator) {
     let aside = folder.with_file_name("aside");
     let running = stage.start().await;
     fs::rename(&folder, &aside).expect("it can be renamed");
-    let unreadable = running.metrics.reloads.with(&["descriptors", "unreadable"]);
+    let unreadable = running
+        .metrics
+        .reloads
+        .with(&ReloadLabels { what: ReloadSubject::Descriptors, result: ReloadResult::Unreadable });
     wait::until("it is noticed that the folder is gone", async || (unreadable.get() > 0).then_some(())).await;
-    let in_force = || running.metrics.last_reload.sum_where("what", "descriptors") == 1;
+    let in_force = || running.metrics.last_reload.sum_where(|labels| labels.what == ReloadSubject::Descriptors) == 1;
     assert!(!in_force());
     let event = stage.samples.next_event(&["acme"]);
     stage.source.send([Input::body(&event)]).await;
@@ -207,8 +212,8 @@ async fn one_bad_set_does_not_hold_up_the_others(emulator: &Emulator) {
     // Of two that contradict each other now, the one that was there stays.
     change(&[("a.binpb", set("Shared", "string a = 1; string more = 2;")), ("b.binpb", set("Other", ""))]);
     knows(&running, "fresh.v1.Other").await;
-    assert_eq!(running.metrics.descriptor_sets.sum_where("state", "refused"), 1);
-    assert_eq!(running.metrics.last_reload.sum_where("what", "descriptors"), 0);
+    assert_eq!(running.metrics.descriptor_sets.sum_where(|labels| labels.state == SetState::Refused), 1);
+    assert_eq!(running.metrics.last_reload.sum_where(|labels| labels.what == ReloadSubject::Descriptors), 0);
     running.stop().await;
 }
 
@@ -218,14 +223,15 @@ async fn a_break_is_refused_where_the_policy_says_so(emulator: &Emulator) {
     write(set("One", "string a = 1;"));
     let warning = stage.start().await;
     write(set("One", "string b = 1;"));
-    let breaks = warning.metrics.breaking_changes.with(&["field_renamed"]);
+    let breaks = warning.metrics.breaking_changes.with(&BreakingChangeLabels { rule: protojson::Rule::FieldRenamed });
     wait::until("the break is counted", async || (breaks.get() > 0).then_some(())).await;
     warning.stop().await;
 
     stage.config.descriptors.on_break = protobridge::config::OnBreak::Refuse;
     let refusing = stage.start().await;
     write(set("One", "string b = 1; string c = 2;"));
-    let is_in_force = async || (refusing.metrics.reloads.sum_where("result", "admitted") > 0).then_some(());
+    let admitted = || refusing.metrics.reloads.sum_where(|labels| labels.result == ReloadResult::Admitted);
+    let is_in_force = async || (admitted() > 0).then_some(());
     wait::until("what only adds is admitted", is_in_force).await;
     write(set("One", "string c = 2;"));
     let reason = refuses(&refusing, "fresh.binpb").await;
@@ -242,10 +248,10 @@ async fn customers_change_and_a_mistake_changes_nothing(emulator: &Emulator) {
     let running = stage.start().await;
     let path = stage.config.route.customers_file.clone();
     let good = fs::read_to_string(&path).expect("it is there");
-    let is = |result| running.metrics.reloads.with(&["customers", result]);
+    let is = |result| running.metrics.reloads.with(&ReloadLabels { what: ReloadSubject::Customers, result });
     rewrite(&path, &good.replace("acme", "ACME, events: [shop v1]"));
-    wait::until("the mistake is refused", async || (is("refused").get() > 0).then_some(())).await;
-    let in_force = || running.metrics.last_reload.sum_where("what", "customers");
+    wait::until("the mistake is refused", async || (is(ReloadResult::Refused).get() > 0).then_some(())).await;
+    let in_force = || running.metrics.last_reload.sum_where(|labels| labels.what == ReloadSubject::Customers);
     assert_eq!(in_force(), 0);
     let event = stage.samples.next_event(&["acme"]);
     stage.source.send([Input::body(&event)]).await;
@@ -257,11 +263,11 @@ async fn customers_change_and_a_mistake_changes_nothing(emulator: &Emulator) {
             stage.topic_of("acme").replace("acme", "new")
         ),
     );
-    wait::until("the newcomer is there", async || (is("admitted").get() > 0).then_some(())).await;
+    wait::until("the newcomer is there", async || (is(ReloadResult::Admitted).get() > 0).then_some(())).await;
     assert_eq!(in_force(), 1);
     let event = stage.samples.next_event(&["newcomer"]);
     stage.source.send([Input::body(&event)]).await;
-    running.has_settled("filtered", 1).await;
+    running.has_settled(OutcomeLabel::Filtered, 1).await;
     running.stop().await;
 }
 
@@ -283,10 +289,13 @@ async fn a_hundred_reloads_under_traffic_lose_nothing(emulator: &Emulator) {
         stage.source.send(events).await;
         let field = format!("string a = 1; string b{number} = 2;");
         fs::write(folder.join("fresh.binpb"), set("One", &field)).expect("it can be written");
-        let reloads = running.metrics.reloads.with(&["descriptors", "admitted"]);
+        let reloads = running
+            .metrics
+            .reloads
+            .with(&ReloadLabels { what: ReloadSubject::Descriptors, result: ReloadResult::Admitted });
         wait::until("the set is reloaded", async || (reloads.get() >= number).then_some(())).await;
     }
-    running.has_settled("published", sent as u64).await;
+    running.has_settled(OutcomeLabel::Published, sent as u64).await;
     stage.source.is_empty().await;
     stage.delivered("acme", sent).await;
     assert_eq!(running.metrics.received.sum(), sent as u64, "none was tried again");

@@ -1,6 +1,7 @@
 //! Whose event it is, and what becomes of events that nobody gets.
 
 use protobridge::config::{FieldNames, Int64, Nobody, Profile};
+use protobridge::message::OutcomeLabel;
 use serde_json::{Value, json};
 
 use crate::emulator::{Emulator, scenarios};
@@ -69,7 +70,7 @@ async fn an_event_of_a_type_that_the_customer_does_not_ask_for_is_filtered(emula
     assert_eq!(stage.delivered_one("acme").await.attribute("event-type"), Some("shop.v1.OrderPlaced"));
     stage.source.is_empty().await;
     stage.nothing_more_for("acme").await;
-    assert_eq!((running.settled("published"), running.settled("filtered")), (1, 1));
+    assert_eq!((running.settled(OutcomeLabel::Published), running.settled(OutcomeLabel::Filtered)), (1, 1));
     running.stop().await;
 }
 
@@ -78,7 +79,7 @@ async fn an_event_of_a_disabled_customer_is_filtered(emulator: &Emulator) {
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    running.has_settled("filtered", 1).await;
+    running.has_settled(OutcomeLabel::Filtered, 1).await;
     stage.source.is_empty().await;
     stage.nothing_more_for("acme").await;
     running.stop().await;
@@ -131,7 +132,7 @@ async fn events_that_are_nobodys_are_dropped_where_that_is_the_policy(emulator: 
     stage.config.route.without_customer = Nobody::Drop;
     let running = stage.start().await;
     stage.source.send(events.iter().map(Input::body)).await;
-    running.has_settled("filtered", 2).await;
+    running.has_settled(OutcomeLabel::Filtered, 2).await;
     stage.source.is_empty().await;
     assert_eq!(stage.quarantine.depth().await, 0);
     running.stop().await;
@@ -151,7 +152,7 @@ async fn a_heartbeat_goes_to_every_customer_who_asks_for_it(emulator: &Emulator)
     }
     stage.source.is_empty().await;
     stage.nothing_more_for("hooli").await;
-    assert_eq!(running.settled("published"), 1, "one message, however many receive it");
+    assert_eq!(running.settled(OutcomeLabel::Published), 1, "one message, however many receive it");
     assert_eq!(running.metrics.published.sum(), 2);
     running.stop().await;
 }

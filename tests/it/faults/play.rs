@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use protobridge::app::{App, Loaded};
 use protobridge::config::{Config, Queue};
+use protobridge::message::OutcomeLabel;
 use protobridge::route::Routes;
 use protobridge::schema::registry::Registry;
 use tempfile::TempDir;
@@ -192,7 +193,7 @@ async fn live(common: &Common, instance: u32, life: Option<Life>, ended: &mut Ve
         instance,
         received: metrics.received.sum(),
         settled: metrics.settled.sum(),
-        published: metrics.settled.sum_where("outcome", "published"),
+        published: metrics.settled.sum_where(|labels| labels.outcome == OutcomeLabel::Published),
         open: metrics.in_flight.sum(),
     });
     most_in_flight
