@@ -5,13 +5,24 @@
 
 mod exposition;
 mod family;
+mod label_set;
+mod labels;
 mod log;
 mod metrics;
+mod operation;
 mod traces;
 mod zero;
 
 pub use exposition::Declared;
 pub use family::{Family, Level, Member, Tally, Times};
+pub use label_set::{LabelSet, LabelValue, NoLabels};
+pub use labels::{
+    BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DuplicateLabels,
+    EventLabels, FailureLabels, LastReloadLabels, PollLabels, PollResult, PublishedLabels, QuarantinedLabels,
+    QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SetState,
+    SettledLabels, StoreLabels, StoreOperation,
+};
 pub use log::init as init_log;
 pub use metrics::{Metrics, UNKNOWN_TYPE};
+pub use operation::Operation;
 pub use traces::{LAST_EXPORT, Trace, TraceHeaders, Traces, TracesError};

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::message::Queue;
 use crate::route::Routes;
 use crate::schema::registry::Registry;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, NoLabels};
 
 /// What the endpoint shows.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ fn exposition(state: &State) -> impl IntoResponse + use<> {
     // What only a look can tell is looked at now.
     state.views.visibility.update_age_gauges();
     if let Some(limit) = state.views.rate.limit() {
-        state.views.metrics.publish_limit.with(&[]).set(limit.round() as u64);
+        state.views.metrics.publish_limit.with(&NoLabels).set(limit.round() as u64);
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.views.metrics.render())
 }

@@ -19,7 +19,10 @@ use crate::base::RateLimitedLog;
 use crate::config::Config;
 use crate::route::{self, Router, Routes};
 use crate::schema::registry::{self, File, Registry, Reloaded, Seen};
-use crate::telemetry::Metrics;
+use crate::telemetry::{
+    BreakingChangeLabels, DescriptorSetLabels, LastReloadLabels, Metrics, ReloadLabels, ReloadResult, ReloadSubject,
+    SetState,
+};
 use watch::Watch;
 
 /// How long files have to stay as they are before they are admitted: somebody may be writing them.
@@ -80,15 +83,15 @@ impl Reload {
     /// step panics: then what was in force stays so, as with anything else that cannot be admitted.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
-        what: &'static str,
+        what: ReloadSubject,
         step: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Option<T> {
         let this = Arc::clone(self);
         match spawn_blocking(move || step(&this)).await {
             Ok(result) => Some(result),
             Err(error) => {
-                error!(%error, what, "reloading failed, and what was in force stays so; this is a defect of protobridge");
-                self.metrics.reloads.with(&[what, "refused"]).add(1);
+                error!(%error, what = what.code(), "reloading failed, and what was in force stays so; this is a defect of protobridge");
+                self.count(what, ReloadResult::Refused);
                 None
             }
         }
@@ -97,7 +100,7 @@ impl Reload {
     async fn descriptors(self: &Arc<Self>) {
         match self.settled().await {
             Some(Ok(files)) => {
-                match self.blocking("descriptors", move |this| this.admit_descriptors(&files)).await {
+                match self.blocking(ReloadSubject::Descriptors, move |this| this.admit_descriptors(&files)).await {
                     Some(Changed(true)) => self.descriptors_failed.store(false, Ordering::Release),
                     Some(Changed(false)) => {}
                     None => self.descriptors_failed.store(true, Ordering::Release),
@@ -109,8 +112,8 @@ impl Reload {
                 self.show_descriptors();
             }
             Some(Err(error)) => {
-                self.metrics.last_reload.with(&["descriptors"]).set(0);
-                self.metrics.reloads.with(&["descriptors", "unreadable"]).add(1);
+                self.show_in_force(ReloadSubject::Descriptors, false);
+                self.count(ReloadSubject::Descriptors, ReloadResult::Unreadable);
                 if let Some(suppressed) = self.unreadable.permit() {
                     error!(%error, suppressed, "descriptor sets cannot be read; those in force stay so");
                 }
@@ -121,7 +124,7 @@ impl Reload {
     /// What is in the folder once nobody is writing to it.
     async fn settled(self: &Arc<Self>) -> Option<Result<Vec<File>, registry::Error>> {
         let look = |this: &Self| this.registry.look().map(|files| (Seen::of(&files), files));
-        let (mut seen, mut files) = match self.blocking("descriptors", look).await? {
+        let (mut seen, mut files) = match self.blocking(ReloadSubject::Descriptors, look).await? {
             Ok(looked) => looked,
             Err(error) => return Some(Err(error)),
         };
@@ -131,7 +134,7 @@ impl Reload {
             }
             sleep(SETTLED).await;
             let before = seen;
-            (seen, files) = match self.blocking("descriptors", look).await? {
+            (seen, files) = match self.blocking(ReloadSubject::Descriptors, look).await? {
                 Ok(looked) => looked,
                 Err(error) => return Some(Err(error)),
             };
@@ -149,11 +152,11 @@ impl Reload {
             error!(set = refused.name, "{refused}");
         }
         for change in &changes {
-            self.metrics.breaking_changes.with(&[change.rule.code()]).add(1);
+            self.metrics.breaking_changes.with(&BreakingChangeLabels { rule: change.rule }).add(1);
             warn!("{change}; received by {}", names(&router.receivers(&change.message_type)));
         }
-        let result = if snapshot.refused().is_empty() { "admitted" } else { "refused" };
-        self.metrics.reloads.with(&["descriptors", result]).add(1);
+        let result = if snapshot.refused().is_empty() { ReloadResult::Admitted } else { ReloadResult::Refused };
+        self.count(ReloadSubject::Descriptors, result);
         self.show();
         let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
         info!(sets, types, refused = snapshot.refused().len(), breaking = changes.len(), "descriptor sets reloaded");
@@ -163,23 +166,23 @@ impl Reload {
 
     async fn customers(self: &Arc<Self>) {
         let look = |this: &Self| this.routes.look().map(|text| (this.routes.has_seen(&text), text));
-        let Some(looked) = self.blocking("customers", look).await else { return self.customers_failed() };
+        let Some(looked) = self.blocking(ReloadSubject::Customers, look).await else { return self.customers_failed() };
         let looked = match looked {
             Ok((true, _)) => return self.show_customers(true),
             // Half a file of customers is a file of fewer customers, so this one has to have settled, too.
             Ok((false, text)) => {
                 sleep(SETTLED).await;
-                match self.blocking("customers", look).await {
+                match self.blocking(ReloadSubject::Customers, look).await {
                     Some(Ok((_, again))) if again == text => Ok(text),
                     // It is being written; another look will come.
-                    Some(Ok(_)) => return self.metrics.reloads.with(&["customers", "unsettled"]).add(1),
+                    Some(Ok(_)) => return self.count(ReloadSubject::Customers, ReloadResult::Unsettled),
                     Some(Err(error)) => Err(error),
                     None => return self.customers_failed(),
                 }
             }
             Err(error) => Err(error),
         };
-        if self.blocking("customers", move |this| this.admit_customers(looked)).await.is_none() {
+        if self.blocking(ReloadSubject::Customers, move |this| this.admit_customers(looked)).await.is_none() {
             self.customers_failed();
         }
     }
@@ -196,22 +199,22 @@ impl Reload {
                 self.customers_refused.store(false, Ordering::Release);
                 info!(customers = router.customers().count(), "customers reloaded");
                 self.lint(&router);
-                "admitted"
+                ReloadResult::Admitted
             }
             Err(error @ route::Error::Unreadable { .. }) => {
                 if let Some(suppressed) = self.unreadable.permit() {
                     error!(%error, suppressed, "the customers in force stay so");
                 }
-                "unreadable"
+                ReloadResult::Unreadable
             }
             Err(error) => {
                 self.customers_refused.store(true, Ordering::Release);
                 error!("{error}; the customers in force stay so");
-                "refused"
+                ReloadResult::Refused
             }
         };
-        self.show_customers(result != "unreadable");
-        self.metrics.reloads.with(&["customers", result]).add(1);
+        self.show_customers(result != ReloadResult::Unreadable);
+        self.count(ReloadSubject::Customers, result);
     }
 
     fn lint(&self, router: &Router) {
@@ -226,19 +229,28 @@ impl Reload {
     fn show_descriptors(&self) {
         let failed = self.descriptors_failed.load(Ordering::Acquire);
         let in_force = !failed && self.registry.current().refused().is_empty();
-        self.metrics.last_reload.with(&["descriptors"]).set(in_force.into());
+        self.show_in_force(ReloadSubject::Descriptors, in_force);
     }
 
     /// Says whether the file of customers that is there now is in force.
     fn show_customers(&self, is_readable: bool) {
         let in_force = is_readable && !self.customers_refused.load(Ordering::Acquire);
-        self.metrics.last_reload.with(&["customers"]).set(in_force.into());
+        self.show_in_force(ReloadSubject::Customers, in_force);
     }
 
     fn show(&self) {
         let snapshot = self.registry.current();
-        self.metrics.descriptor_sets.with(&["in_force"]).set(snapshot.sets().len() as u64);
-        self.metrics.descriptor_sets.with(&["refused"]).set(snapshot.refused().len() as u64);
+        let gauge = |state| self.metrics.descriptor_sets.with(&DescriptorSetLabels { state });
+        gauge(SetState::InForce).set(snapshot.sets().len() as u64);
+        gauge(SetState::Refused).set(snapshot.refused().len() as u64);
+    }
+
+    fn show_in_force(&self, what: ReloadSubject, in_force: bool) {
+        self.metrics.last_reload.with(&LastReloadLabels { what }).set(in_force.into());
+    }
+
+    fn count(&self, what: ReloadSubject, result: ReloadResult) {
+        self.metrics.reloads.with(&ReloadLabels { what, result }).add(1);
     }
 }
 
@@ -266,8 +278,11 @@ mod tests {
         let Loaded { registry, routes, .. } = Loaded::load(&config).unwrap();
         let metrics = Arc::new(Metrics::new(false));
         let reload = Arc::new(Reload::new(&config, registry, routes, Arc::clone(&metrics)));
-        assert_eq!(reload.blocking("descriptors", |_| 7).await, Some(7));
-        assert_eq!(reload.blocking("descriptors", |_| -> u32 { panic!("as a library might") }).await, None);
-        assert_eq!(metrics.reloads.sum_where("result", "refused"), 1);
+        assert_eq!(reload.blocking(ReloadSubject::Descriptors, |_| 7).await, Some(7));
+        assert_eq!(
+            reload.blocking(ReloadSubject::Descriptors, |_| -> u32 { panic!("as a library might") }).await,
+            None
+        );
+        assert_eq!(metrics.reloads.sum_where(|labels| labels.result == ReloadResult::Refused), 1);
     }
 }

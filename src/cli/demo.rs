@@ -27,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::shutdown::Signals;
 use crate::app::{App, Loaded};
+use crate::message::OutcomeLabel;
 use crate::telemetry::{self, Metrics};
 use feed::Feed;
 use ledger::Ledger;
@@ -196,9 +197,7 @@ async fn queue_length(stage: &Stage) -> anyhow::Result<u64> {
 impl Shared {
     /// Messages whose outcome was reached.
     fn settled(&self) -> u64 {
-        let totals = self.metrics.settled.totals();
-        let reached = totals.iter().filter(|(labels, _)| labels.last().is_some_and(|outcome| outcome != "retried"));
-        reached.map(|(_, count)| count).sum()
+        self.metrics.settled.sum_where(|labels| labels.outcome != OutcomeLabel::Retried)
     }
 
     /// Events that were sent and whose outcome was not reached yet.
@@ -240,16 +239,16 @@ impl Shared {
         let mut history = VecDeque::from([(Instant::now(), 0)]);
         loop {
             tick.tick().await;
-            let settled = |outcome| self.metrics.settled.sum_where("outcome", outcome);
+            let settled = |outcome| self.metrics.settled.sum_where(|labels| labels.outcome == outcome);
             let (published, filtered, quarantined) =
-                (settled("published"), settled("filtered"), settled("quarantined"));
+                (settled(OutcomeLabel::Published), settled(OutcomeLabel::Filtered), settled(OutcomeLabel::Quarantined));
             let done = published + filtered + quarantined;
             if history.len() == WINDOW {
                 history.pop_front();
             }
             history.push_back((Instant::now(), done));
             let rate = rate(&history);
-            let (sent, retried) = (self.ledger.sent(), settled("retried"));
+            let (sent, retried) = (self.ledger.sent(), settled(OutcomeLabel::Retried));
             screen.counters(format!(
                 "{sent} sent  {published} published  {filtered} filtered  {quarantined} quarantined  {retried} given back  {rate:.0}/s",
             ));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::message::{OutcomeLabel, Queue};
-use crate::telemetry::{Level, Metrics, UNKNOWN_TYPE};
+use crate::telemetry::{EventLabels, Level, Metrics, SettledLabels, UNKNOWN_TYPE};
 
 /// Counts one message.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ impl Account {
     /// that was opened before.
     pub fn open(&mut self, event_type: Option<&Arc<str>>) {
         if let State::New = self.state {
-            let labels = [self.queue.label.as_str(), event_type.map_or(UNKNOWN_TYPE, |name| name)];
+            let labels =
+                EventLabels { queue: &self.queue.label, event_type: event_type.map_or(UNKNOWN_TYPE, |name| name) };
             let in_flight = self.metrics.in_flight.with(&labels);
             self.metrics.accounted.with(&labels).add(1);
             in_flight.rise();
@@ -46,7 +47,7 @@ impl Account {
         self.open(None);
         if let State::Open { event_type, in_flight } = std::mem::replace(&mut self.state, State::Closed) {
             let event_type = event_type.as_deref().unwrap_or(UNKNOWN_TYPE);
-            self.metrics.settled.with(&[&self.queue.label, event_type, outcome.code()]).add(1);
+            self.metrics.settled.with(&SettledLabels { queue: &self.queue.label, event_type, outcome }).add(1);
             in_flight.fall();
         }
     }
@@ -83,13 +84,14 @@ mod tests {
         drop(never_decided);
         drop(account());
 
-        let settled: Vec<String> = metrics
-            .settled
-            .totals()
-            .iter()
-            .map(|(labels, count)| format!("{} {count}", labels[1..].join(" ")))
-            .collect();
-        assert_eq!(settled, ["a.B abandoned 1", "a.B published 1", "unknown abandoned 1"]);
+        let settled = metrics.settled.sum_by(|labels| Some((labels.event_type.to_owned(), labels.outcome)));
+        let (known, unknown) = ("a.B".to_owned(), UNKNOWN_TYPE.to_owned());
+        let expected = [
+            ((known.clone(), OutcomeLabel::Published), 1),
+            ((known, OutcomeLabel::Abandoned), 1),
+            ((unknown, OutcomeLabel::Abandoned), 1),
+        ];
+        assert_eq!(settled, expected.into());
         assert_eq!((metrics.accounted.sum(), metrics.in_flight.sum()), (3, 0));
         assert!(metrics.render().contains("protobridge_events_in_flight{queue=\"orders\",event_type=\"a.B\"} 0"));
     }

@@ -5,7 +5,7 @@ use super::outcome::Outcome;
 use crate::aws::s3::{self, Object, Objects};
 use crate::message::RetryCause;
 use crate::schema::confluent::Schemas;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Operation};
 
 /// Where lookups are answered.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Lookups {
             Lookup::Object(pointer) => {
                 let fetched = self.objects.fetch(pointer).await;
                 if !matches!(fetched, Err(s3::Error::Forbidden(_) | s3::Error::Impossible { .. })) {
-                    metrics.call("s3", "GetObject", fetched.is_ok());
+                    metrics.call(Operation::GetObject, fetched.is_ok());
                 }
                 let object = fetched.map_err(|error| match error {
                     s3::Error::Failed { .. } => RetryCause::Lookup.because(error).into(),

@@ -33,7 +33,7 @@ use crate::base::{Backoff, RateLimitedLog};
 use crate::message::{Message, OutcomeLabel, RetryCause};
 use crate::route::Routes;
 use crate::schema::registry::{Registry, Snapshot};
-use crate::telemetry::{Metrics, Traces};
+use crate::telemetry::{DuplicateLabels, Metrics, Traces};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};
 use settle::Settlement;
@@ -289,11 +289,11 @@ impl Pipeline {
     }
 
     fn note_duplicate(&self, message: &Message, entry: &TopicEntry, before: &PublishedBefore) {
-        let (queue, cause) = (&message.queue.label, before.cause.code());
-        self.metrics.duplicates.with(&[queue, &entry.event_type, cause]).add(1);
+        let (queue, event_type, cause) = (&message.queue.label, &*entry.event_type, before.cause);
+        self.metrics.duplicates.with(&DuplicateLabels { queue, event_type, cause }).add(1);
         if let Some(suppressed) = self.logs.duplicates.permit() {
             let (message_id, first_message_id, topic) = (&message.message_id, before.first, &entry.topic);
-            let event_type = &*entry.event_type;
+            let cause = cause.code();
             info!(cause, event_type, %topic, message_id, %first_message_id, queue, suppressed, "duplicate suppressed");
         }
     }

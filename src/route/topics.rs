@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::Routes;
 use crate::aws::{Failure, Kind};
 use crate::message::TopicArn;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Operation};
 
 /// Between two questions.
 const PACE: Duration = Duration::from_millis(100);
@@ -86,7 +86,7 @@ impl TopicWatch {
 
     async fn ask(&self, topic: &TopicArn) -> Result<(), Failure> {
         let answer = self.sns.get_topic_attributes().topic_arn(topic.as_str()).send().await;
-        self.metrics.call("sns", "GetTopicAttributes", answer.is_ok());
+        self.metrics.call(Operation::GetTopicAttributes, answer.is_ok());
         answer.map(drop).map_err(|error| Failure::of_call(&error))
     }
 

@@ -1,4 +1,4 @@
-//! The recorder that metrics are declared to, and what was declared.
+//! Declares metrics to the recorder, and keeps the list of what was declared.
 
 use std::sync::Arc;
 
@@ -6,16 +6,17 @@ use metrics::{Gauge, Histogram, Key, KeyName, Label, Recorder as _, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::family::{Family, METADATA, Member};
+use super::label_set::LabelSet;
 
-/// Bounds of the latency histograms, in seconds: fine around the usual few milliseconds, coarse up to the minutes
-/// that a backlog takes. The objective is stated at 3.
+/// The bucket bounds of the latency histograms, in seconds: fine around the usual few milliseconds, coarse up to the
+/// minutes that a backlog takes. The latency objective is 3 seconds.
 const SECONDS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// A metric, as it was declared.
+/// A declared metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
-    /// Its name.
+    /// The name of the metric.
     pub name: &'static str,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
@@ -23,7 +24,7 @@ pub struct Declared {
     pub labels: Vec<&'static str>,
 }
 
-/// Where metrics are declared, and shown.
+/// The recorder, and the metrics that were declared to it.
 pub(super) struct Exposition {
     recorder: Arc<PrometheusRecorder>,
     declared: Vec<Declared>,
@@ -34,7 +35,7 @@ impl Exposition {
         let batch = Matcher::Full("protobridge_publish_batch_entries".into());
         let builder = PrometheusBuilder::new().set_buckets(&SECONDS);
         let builder = builder.and_then(|b| b.set_buckets_for_metric(batch, &[1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0]));
-        // Both calls refuse an empty list of buckets only.
+        // Both calls fail only if the list of buckets is empty.
         let recorder = Arc::new(builder.unwrap_or_default().build_recorder());
         Self { recorder, declared: Vec::new() }
     }
@@ -47,32 +48,38 @@ impl Exposition {
         self.declared
     }
 
-    /// Counters, gauges or histograms of one name, told apart by labels. None is shown before its first use.
-    pub(super) fn family<M: Member>(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        labels: &'static [&'static str],
-    ) -> Family<M> {
-        self.declared.push(Declared { name, kind: M::KIND, labels: labels.to_vec() });
-        Family::new(&self.recorder, name, help, labels)
+    /// Declares counters, gauges or histograms of one name with different labels. None is shown before its first use.
+    pub(super) fn family<L: LabelSet, M: Member>(&mut self, name: &'static str, help: &'static str) -> Family<L, M> {
+        self.family_without(None, name, help)
     }
 
-    /// A gauge that is shown from the start.
+    /// Declares a family that never shows the label `hidden`, if one is given.
+    pub(super) fn family_without<L: LabelSet, M: Member>(
+        &mut self,
+        hidden: Option<&str>,
+        name: &'static str,
+        help: &'static str,
+    ) -> Family<L, M> {
+        let labels = L::names().into_iter().filter(|name| Some(*name) != hidden).collect();
+        self.declared.push(Declared { name, kind: M::KIND, labels });
+        Family::new(&self.recorder, name, help)
+    }
+
+    /// Declares a gauge without labels. It is shown from the start.
     pub(super) fn gauge(&mut self, name: &'static str, unit: Unit, help: &'static str) -> Gauge {
         self.declared.push(Declared { name, kind: "gauge", labels: Vec::new() });
         self.recorder.describe_gauge(KeyName::from(name), Some(unit), help.into());
         self.recorder.register_gauge(&Key::from_name(name), &METADATA)
     }
 
-    /// A histogram that is shown from the start.
+    /// Declares a histogram without labels. It is shown from the start.
     pub(super) fn histogram(&mut self, name: &'static str, unit: Unit, help: &'static str) -> Histogram {
         self.declared.push(Declared { name, kind: "histogram", labels: Vec::new() });
         self.recorder.describe_histogram(KeyName::from(name), Some(unit), help.into());
         self.recorder.register_histogram(&Key::from_name(name), &METADATA)
     }
 
-    /// A gauge that is always 1: what it says is in its label.
+    /// Declares a gauge that is always 1. Its information is the value of its label.
     pub(super) fn info(&mut self, name: &'static str, help: &'static str, label: &'static str, value: &'static str) {
         self.declared.push(Declared { name, kind: "gauge", labels: vec![label] });
         let key = Key::from_parts(name, vec![Label::new(label, value)]);
@@ -87,7 +94,7 @@ mod tests {
 
     use super::super::Metrics;
 
-    /// Rows of the tables whose first cell is the name of a metric: name, type, labels.
+    /// Returns name, type and labels from each table row whose first cell is the name of a metric.
     fn documented() -> BTreeSet<(String, String, String)> {
         let rows = include_str!("../../docs/metrics.md").lines().filter(|line| line.starts_with("| `protobridge_"));
         let cells = |row: &str| row.split('|').map(|cell| cell.trim().replace('`', "")).collect::<Vec<_>>();
@@ -95,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn docs_metrics_md_has_every_metric_with_its_type_and_labels_and_no_other() {
+    fn docs_metrics_md_lists_exactly_the_declared_metrics_with_their_types_and_labels() {
         let metrics = Metrics::new(true);
         let declared = metrics.declared().iter();
         let declared: BTreeSet<_> =

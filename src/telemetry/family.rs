@@ -1,15 +1,19 @@
-//! Metrics that are told apart by labels, and that the process can read back.
+//! Metric families: metrics of one name with different labels. The process can read them back.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-/// The origin of all metrics, as the recorder requires it.
+use super::label_set::{LabelSet, NoLabels};
+
+/// The origin of all metrics. The recorder requires it.
 pub(super) const METADATA: Metadata<'static> = Metadata::new("protobridge", metrics::Level::INFO, None);
 
 /// A counter that the process can read back.
@@ -20,13 +24,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts `n` more.
+    /// Adds `n` to the counter.
     pub fn add(&self, n: u64) {
         self.count.fetch_add(n, Ordering::Relaxed);
         self.metric.increment(n);
     }
 
-    /// The count so far.
+    /// Returns the count.
     pub fn get(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
@@ -40,32 +44,32 @@ pub struct Level {
 }
 
 impl Level {
-    /// So many.
+    /// Sets the gauge.
     pub fn set(&self, level: u64) {
         self.level.store(level, Ordering::Relaxed);
         self.metric.set(level as f64);
     }
 
-    /// Nobody knows any more; Prometheus is shown `NaN`, which no alert takes for a number.
+    /// Marks the value as unknown. Prometheus receives `NaN`, which no alert compares as a number; the process reads 0.
     pub fn forget(&self) {
         self.level.store(0, Ordering::Relaxed);
         self.metric.set(f64::NAN);
     }
 
-    /// One more.
+    /// Adds 1 to the gauge.
     pub fn rise(&self) {
         self.level.fetch_add(1, Ordering::Relaxed);
         self.metric.increment(1.0);
     }
 
-    /// One less, of those that there are.
+    /// Subtracts 1 from the gauge. The caller added it with [`rise`](Self::rise) before.
     pub fn fall(&self) {
         self.level.fetch_sub(1, Ordering::Relaxed);
         self.metric.decrement(1.0);
     }
 }
 
-/// A distribution of times, in seconds; of it the process can read back how many there were.
+/// A histogram of times, in seconds. The process can read back the number of observations.
 #[derive(Debug)]
 pub struct Times {
     count: AtomicU64,
@@ -73,25 +77,25 @@ pub struct Times {
 }
 
 impl Times {
-    /// Notes one more.
+    /// Records one time.
     pub fn note(&self, time: Duration) {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.metric.record(time.as_secs_f64());
     }
 }
 
-/// What a [`Family`] is made of.
+/// A counter, gauge or histogram that a [`Family`] consists of.
 pub trait Member {
     /// The Prometheus type.
     const KIND: &'static str;
 
-    /// A member that the recorder shows under this key.
+    /// Registers a member with the recorder under this key.
     fn register(recorder: &PrometheusRecorder, key: &Key) -> Self;
 
-    /// Tells the recorder what the name means.
+    /// Sets the recorder's help text for the name.
     fn describe(recorder: &PrometheusRecorder, name: &'static str, help: &'static str);
 
-    /// The value now.
+    /// Returns the current value: of a histogram, the number of observations.
     fn value(&self) -> u64;
 }
 
@@ -143,81 +147,96 @@ impl Member for Times {
     }
 }
 
-/// Metrics of one name, told apart by the values of their labels.
-pub struct Family<M = Tally> {
+/// The metrics of one name. Each member has its own values of the labels `L`.
+pub struct Family<L = NoLabels, M = Tally> {
     name: &'static str,
-    labels: &'static [&'static str],
     recorder: Arc<PrometheusRecorder>,
-    /// They are looked up several times an event, which SipHash would be most of.
-    members: RwLock<HashMap<String, Arc<M>, foldhash::fast::RandomState>>,
+    /// The members by the values of their labels. An event makes several lookups, and SipHash would dominate their cost.
+    members: RwLock<Members<M>>,
+    labels: PhantomData<fn() -> L>,
 }
 
+type Members<M> = HashMap<String, Arc<M>, foldhash::fast::RandomState>;
+
 thread_local! {
-    /// Where the key of a member is put together, so that a lookup allocates nothing.
+    /// The buffer in which a lookup builds the key of a member, so that it allocates nothing.
     static KEY: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-impl<M> std::fmt::Debug for Family<M> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Family").field("name", &self.name).finish_non_exhaustive()
+/// Shows the members with their labels and values.
+impl<L: LabelSet, M: Member> fmt::Debug for Family<L, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.name)?;
+        let members = self.members();
+        f.debug_map().entries(members.iter().map(|(key, member)| (labels::<L>(key), member.value()))).finish()
     }
 }
 
-/// Joins label values into the key of a member; no label value holds this character.
+/// Joins label values into the key of a member. No label value contains this character.
 const SEPARATOR: char = '\u{1f}';
 
-impl<M: Member> Family<M> {
-    pub(super) fn new(
-        recorder: &Arc<PrometheusRecorder>,
-        name: &'static str,
-        help: &'static str,
-        labels: &'static [&'static str],
-    ) -> Self {
+impl<L: LabelSet, M: Member> Family<L, M> {
+    pub(super) fn new(recorder: &Arc<PrometheusRecorder>, name: &'static str, help: &'static str) -> Self {
         M::describe(recorder, name, help);
-        Self { name, labels, recorder: Arc::clone(recorder), members: RwLock::default() }
+        Self { name, recorder: Arc::clone(recorder), members: RwLock::default(), labels: PhantomData }
     }
 
-    /// The member with these label values, in the order of the family's labels.
-    pub fn with(&self, values: &[&str]) -> Arc<M> {
-        debug_assert_eq!(values.len(), self.labels.len(), "{} has the labels {:?}", self.name, self.labels);
+    /// Returns the member with these labels. It is shown from now on.
+    pub fn with(&self, labels: &L::With<'_>) -> Arc<M> {
         KEY.with_borrow_mut(|key| {
             key.clear();
-            for value in values {
+            L::each(*labels, |_, value| {
                 key.push_str(value);
                 key.push(SEPARATOR);
-            }
-            if let Some(member) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+            });
+            if let Some(member) = self.members().get(key) {
                 return Arc::clone(member);
             }
-            self.add(key, values)
+            self.add(key, *labels)
         })
     }
 
-    fn add(&self, key: &str, values: &[&str]) -> Arc<M> {
-        let labels = self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned()));
-        let shown = Key::from_parts(self.name, labels.collect::<Vec<_>>());
+    fn add(&self, key: &str, labels: L::With<'_>) -> Arc<M> {
+        let mut shown = Vec::new();
+        L::each(labels, |name, value| shown.push(Label::new(name, value.to_owned())));
+        let shown = Key::from_parts(self.name, shown);
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(members.entry(key.to_owned()).or_insert_with(|| Arc::new(M::register(&self.recorder, &shown))))
     }
 
-    /// All members: label values and value, sorted by label values.
-    pub fn totals(&self) -> Vec<(Vec<String>, u64)> {
-        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
-        let values = |key: &str| key.split_terminator(SEPARATOR).map(str::to_owned).collect();
-        let mut totals: Vec<(Vec<String>, u64)> =
-            members.iter().map(|(key, member)| (values(key), member.value())).collect();
-        totals.sort();
-        totals
-    }
-
-    /// The sum of the members whose label of this name has this value.
-    pub fn sum_where(&self, label: &str, value: &str) -> u64 {
-        let Some(index) = self.labels.iter().position(|name| *name == label) else { return 0 };
-        self.totals().iter().filter(|(values, _)| values[index] == value).map(|(_, count)| count).sum()
-    }
-
-    /// The sum of all members.
+    /// Returns the sum of all members.
     pub fn sum(&self) -> u64 {
-        self.totals().iter().map(|(_, count)| count).sum()
+        self.members().values().map(|member| member.value()).sum()
     }
+
+    /// Returns the sum of the members whose labels meet the condition.
+    pub fn sum_where(&self, is_met: impl Fn(L::With<'_>) -> bool) -> u64 {
+        let members = self.members();
+        let chosen = members.iter().filter(|(key, _)| is_met(labels::<L>(key)));
+        chosen.map(|(_, member)| member.value()).sum()
+    }
+
+    /// Returns the sums of the members by a group that their labels determine. Leaves out members whose group is `None`,
+    /// and groups whose sum is 0.
+    pub fn sum_by<G: Ord>(&self, group: impl Fn(L::With<'_>) -> Option<G>) -> BTreeMap<G, u64> {
+        let mut sums = BTreeMap::new();
+        for (key, member) in self.members().iter() {
+            let value = member.value();
+            if value > 0
+                && let Some(group) = group(labels::<L>(key))
+            {
+                *sums.entry(group).or_default() += value;
+            }
+        }
+        sums
+    }
+
+    fn members(&self) -> RwLockReadGuard<'_, Members<M>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the labels of the member with this key.
+fn labels<L: LabelSet>(key: &str) -> L::With<'_> {
+    L::read(key.split_terminator(SEPARATOR))
 }

@@ -1,86 +1,92 @@
-//! The metrics, by name. Prefix `protobridge_`, base units, every label bounded.
+//! The metrics of the service. Their names begin with `protobridge_`, their units are base units, and each label has a
+//! bounded number of values.
 
 use metrics::{Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::exposition::{Declared, Exposition};
 use super::family::{Family, Level, Times};
+use super::label_set::NoLabels;
+use super::labels::{
+    BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DuplicateLabels,
+    EventLabels, FailureLabels, LastReloadLabels, PollLabels, PublishedLabels, QuarantinedLabels, QueueLabels,
+    QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
+};
+use super::operation::Operation;
 
-/// The metric label of events whose type is unknown.
+/// The value of the label `event_type` if the type is unknown.
 pub const UNKNOWN_TYPE: &str = "unknown";
 
-/// Every metric of the service.
+/// The metrics of one service.
 pub struct Metrics {
     handle: PrometheusHandle,
     declared: Vec<Declared>,
-    /// Messages received, by queue.
-    pub received: Family,
-    /// Messages whose event type was looked up, known or not, by queue and event type. They are settled or in flight:
+    /// The messages received.
+    pub received: Family<QueueLabels<'static>>,
+    /// The messages whose event type was looked up, known or not. Each is settled or in flight:
     /// `accounted = settled + in_flight`.
-    pub accounted: Family,
-    /// Of these the ones that are not settled yet, by queue and event type.
-    pub in_flight: Family<Level>,
-    /// Messages whose outcome was reached or that were given back, by queue, event type and outcome.
-    pub settled: Family,
-    /// Messages stored in quarantine, by queue and reason.
-    pub quarantined: Family,
-    /// Messages that were given back to be tried again, by queue and cause.
-    pub retried: Family,
-    /// Messages whose receipt went stale while they were in flight, by queue.
-    pub stale_receipts: Family,
-    /// Long polls, by queue and result (`messages`, `empty`, `error`).
-    pub polls: Family,
-    /// Pollers that run, by queue.
-    pub pollers: Family<Level>,
-    /// Messages on a queue as SQS counts them, by queue and state (`visible`, `in_flight`, `delayed`).
-    pub queue_messages: Family<Level>,
-    /// Whether a queue has as many messages in flight as SQS allows, by queue.
-    pub queue_full: Family<Level>,
-    /// Age of the oldest message of a queue, of those received lately and those in flight, in seconds.
-    pub oldest_message: Family<Level>,
-    /// Entries that SNS confirmed, by event type, and by customer where the configuration asks for it.
-    pub published: Family,
-    /// Entries that SNS refused or that failed, by error code.
-    pub publish_failures: Family,
-    /// Calls that SNS throttled, as a whole or in part, by error code.
-    pub throttles: Family,
-    /// The most messages a second that are published; none before the first throttle.
-    pub publish_limit: Family<Level>,
-    /// Entries that were not published because they had been before, by queue, event type and cause (`redelivery`,
-    /// `producer`).
-    pub duplicates: Family,
-    /// Questions that the shared window of duplicates did not answer, by operation.
-    pub dedupe_store_errors: Family,
-    /// Whether the shared window of duplicates answers; none where there is no such window.
-    pub dedupe_store_up: Family<Level>,
-    /// Pairs of event and customer in the window of this process.
+    pub accounted: Family<EventLabels<'static>>,
+    /// The messages in `accounted` that are not settled yet.
+    pub in_flight: Family<EventLabels<'static>, Level>,
+    /// The messages that are settled, those returned to their queue included.
+    pub settled: Family<SettledLabels<'static>>,
+    /// The messages stored in quarantine.
+    pub quarantined: Family<QuarantinedLabels<'static>>,
+    /// The messages that were returned to their queue to be tried again.
+    pub retried: Family<RetriedLabels<'static>>,
+    /// The messages whose receipt went stale while they were in flight.
+    pub stale_receipts: Family<QueueLabels<'static>>,
+    /// The long polls.
+    pub polls: Family<PollLabels<'static>>,
+    /// The pollers that run.
+    pub pollers: Family<QueueLabels<'static>, Level>,
+    /// The approximate number of messages on a queue, as SQS counts them.
+    pub queue_messages: Family<QueueMessagesLabels<'static>, Level>,
+    /// Whether a queue has as many messages in flight as SQS allows.
+    pub queue_full: Family<QueueLabels<'static>, Level>,
+    /// The age in seconds of a queue's oldest message, among those in flight and those received recently.
+    pub oldest_message: Family<QueueLabels<'static>, Level>,
+    /// The entries that SNS confirmed.
+    pub published: Family<PublishedLabels<'static>>,
+    /// The failed attempts to publish an entry.
+    pub publish_failures: Family<FailureLabels<'static>>,
+    /// The calls that SNS throttled, as a whole or in part.
+    pub throttles: Family<FailureLabels<'static>>,
+    /// The limit of messages published per second. Not shown before the first throttle.
+    pub publish_limit: Family<NoLabels, Level>,
+    /// The entries that were not published, because the same event was published to the same customer before.
+    pub duplicates: Family<DuplicateLabels<'static>>,
+    /// The failed requests to the shared window of duplicates.
+    pub dedupe_store_errors: Family<StoreLabels>,
+    /// Whether the shared window of duplicates answers. Not shown if none is configured.
+    pub dedupe_store_up: Family<NoLabels, Level>,
+    /// The pairs of event and customer in the window of this process.
     pub dedupe_entries: Gauge,
-    /// Descriptor sets, by state (`in_force`, `refused`).
-    pub descriptor_sets: Family<Level>,
-    /// Topics of customers that do not exist.
+    /// The descriptor sets in force and those refused.
+    pub descriptor_sets: Family<DescriptorSetLabels, Level>,
+    /// The topics of customers that do not exist.
     pub topics_missing: Gauge,
-    /// Looks at descriptor sets or customers that found a change, by what changed and result (`admitted`, `refused`,
-    /// `unreadable`, `unsettled`).
-    pub reloads: Family,
-    /// Whether what is in the files of descriptors or customers is in force, by what.
-    pub last_reload: Family<Level>,
-    /// Admitted changes that break those who read the JSON, by rule.
-    pub breaking_changes: Family,
-    /// Calls of AWS APIs, by service, operation and result (`ok`, `error`).
-    pub calls: Family,
-    /// Requests as AWS bills them, by service and operation, and by customer where the configuration asks for it.
-    pub billable: Family,
-    /// From the message's arrival in its queue to the confirmation of its last entry, by queue.
-    pub latency: Family<Times>,
-    /// Entries of each PublishBatch call.
+    /// The changes of descriptor sets or customers that were found.
+    pub reloads: Family<ReloadLabels>,
+    /// Whether the present content of the files is in force.
+    pub last_reload: Family<LastReloadLabels, Level>,
+    /// The admitted changes that break readers of the JSON.
+    pub breaking_changes: Family<BreakingChangeLabels>,
+    /// The calls of AWS APIs.
+    pub calls: Family<CallLabels>,
+    /// The requests as AWS bills them.
+    pub billable: Family<BillableLabels<'static>>,
+    /// The time from a message's arrival in its queue to the confirmation of its last entry.
+    pub latency: Family<QueueLabels<'static>, Times>,
+    /// The number of entries of each PublishBatch call.
     pub batch_entries: Histogram,
     /// Whether receives wait for publishes.
     pub backpressure: Gauge,
-    /// Messages received and not yet finished.
+    /// The messages received and not yet finished.
     pub in_flight_messages: Gauge,
-    /// Bytes of messages received and not yet finished.
+    /// The bytes of messages received and not yet finished.
     pub in_flight_bytes: Gauge,
-    /// Whether entries are counted by customer.
+    /// Whether entries and billed requests are counted by customer.
     customer_label: bool,
 }
 
@@ -91,91 +97,63 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Fresh metrics, all zero. `customer_label` counts published entries by customer.
+    /// Creates the metrics of a service that has counted nothing. `customer_label` adds the label `customer` to the
+    /// published entries and the billed requests.
     pub fn new(customer_label: bool) -> Self {
         let mut all = Exposition::new();
-        let published: &'static [&'static str] =
-            if customer_label { &["event_type", "customer"] } else { &["event_type"] };
-        let billable: &'static [&'static str] =
-            if customer_label { &["service", "operation", "customer"] } else { &["service", "operation"] };
+        let hidden = (!customer_label).then_some(CustomerLabel::NAME);
         let mut metrics = Self {
             handle: all.handle(),
             declared: Vec::new(),
-            received: all.family("protobridge_messages_received_total", "Messages received", &["queue"]),
+            received: all.family("protobridge_messages_received_total", "Messages received"),
             accounted: all.family(
                 "protobridge_events_received_total",
                 "Messages by the type of their event: those settled and those in flight",
-                &["queue", "event_type"],
             ),
-            in_flight: all.family(
-                "protobridge_events_in_flight",
-                "Messages by the type of their event that are not settled yet",
-                &["queue", "event_type"],
-            ),
+            in_flight: all
+                .family("protobridge_events_in_flight", "Messages by the type of their event that are not settled yet"),
             settled: all.family(
                 "protobridge_messages_settled_total",
                 "Messages by what became of them: published, filtered, duplicate, quarantined, retried, abandoned",
-                &["queue", "event_type", "outcome"],
             ),
-            quarantined: all.family(
-                "protobridge_messages_quarantined_total",
-                "Messages stored in quarantine",
-                &["queue", "reason"],
-            ),
+            quarantined: all.family("protobridge_messages_quarantined_total", "Messages stored in quarantine"),
             retried: all.family(
                 "protobridge_messages_retried_total",
                 "Messages that were given back to be tried again, by cause",
-                &["queue", "cause"],
             ),
             stale_receipts: all.family(
                 "protobridge_stale_receipts_total",
                 "Messages whose receipt went stale while they were in flight",
-                &["queue"],
             ),
-            polls: all.family("protobridge_polls_total", "Long polls by result", &["queue", "result"]),
-            pollers: all.family("protobridge_pollers", "Pollers that run", &["queue"]),
-            queue_messages: all.family(
-                "protobridge_queue_messages",
-                "Messages on a queue, about, as SQS counts them",
-                &["queue", "state"],
-            ),
+            polls: all.family("protobridge_polls_total", "Long polls by result"),
+            pollers: all.family("protobridge_pollers", "Pollers that run"),
+            queue_messages: all.family("protobridge_queue_messages", "Messages on a queue, about, as SQS counts them"),
             queue_full: all.family(
                 "protobridge_queue_in_flight_limit_reached",
                 "Whether a queue has as many messages in flight as SQS allows; polls come back empty then",
-                &["queue"],
             ),
             oldest_message: all.family(
                 "protobridge_oldest_message_age_seconds",
                 "Age of the oldest message, of those received lately and those in flight",
-                &["queue"],
             ),
-            published: all.family("protobridge_entries_published_total", "Entries that SNS confirmed", published),
-            publish_failures: all.family(
-                "protobridge_entries_failed_total",
-                "Attempts to publish an entry that failed, by error code",
-                &["code"],
-            ),
-            throttles: all.family("protobridge_publish_throttles_total", "Calls that SNS throttled", &["code"]),
+            published: all.family_without(hidden, "protobridge_entries_published_total", "Entries that SNS confirmed"),
+            publish_failures: all
+                .family("protobridge_entries_failed_total", "Attempts to publish an entry that failed, by error code"),
+            throttles: all.family("protobridge_publish_throttles_total", "Calls that SNS throttled"),
             publish_limit: all.family(
                 "protobridge_publish_limit_messages_per_second",
                 "The most that is published, over all topics, since SNS throttled",
-                &[],
             ),
             duplicates: all.family(
                 "protobridge_duplicates_suppressed_total",
                 "Entries that were not published because they had been before",
-                &["queue", "event_type", "cause"],
             ),
             dedupe_store_errors: all.family(
                 "protobridge_dedupe_store_errors_total",
                 "Questions that the shared window of duplicates did not answer",
-                &["operation"],
             ),
-            dedupe_store_up: all.family(
-                "protobridge_dedupe_store_up",
-                "Whether the shared window of duplicates answers",
-                &[],
-            ),
+            dedupe_store_up: all
+                .family("protobridge_dedupe_store_up", "Whether the shared window of duplicates answers"),
             dedupe_entries: all.gauge(
                 "protobridge_dedupe_entries",
                 Unit::Count,
@@ -184,38 +162,31 @@ impl Metrics {
             descriptor_sets: all.family(
                 "protobridge_descriptor_sets",
                 "Descriptor sets that are in force, and those that were refused",
-                &["state"],
             ),
             topics_missing: all.gauge(
                 "protobridge_topics_missing",
                 Unit::Count,
                 "Topics of customers that do not exist",
             ),
-            reloads: all.family(
-                "protobridge_reloads_total",
-                "Changes of descriptor sets and customers that were found",
-                &["what", "result"],
-            ),
+            reloads: all
+                .family("protobridge_reloads_total", "Changes of descriptor sets and customers that were found"),
             last_reload: all.family(
                 "protobridge_last_reload_successful",
                 "Whether the descriptor sets, or the customers, that are there now are in force",
-                &["what"],
             ),
             breaking_changes: all.family(
                 "protobridge_descriptor_breaking_changes_total",
                 "Admitted changes that break those who read the JSON",
-                &["rule"],
             ),
-            calls: all.family("protobridge_aws_calls_total", "Calls of AWS APIs", &["service", "operation", "result"]),
-            billable: all.family(
+            calls: all.family("protobridge_aws_calls_total", "Calls of AWS APIs"),
+            billable: all.family_without(
+                hidden,
                 "protobridge_billable_requests_total",
                 "Requests as AWS bills them: a call counts once for each 64 KiB",
-                billable,
             ),
             latency: all.family(
                 "protobridge_event_latency_seconds",
                 "From a message's arrival in its queue to the confirmation of its last entry",
-                &["queue"],
             ),
             batch_entries: all.histogram(
                 "protobridge_publish_batch_entries",
@@ -244,45 +215,53 @@ impl Metrics {
         metrics
     }
 
-    /// Every metric, whether it is shown by now or not.
+    /// Returns every declared metric, even if it is not shown yet.
     pub fn declared(&self) -> &[Declared] {
         &self.declared
     }
 
-    /// The metrics in the Prometheus text format.
+    /// Renders the metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         self.handle.render()
     }
 
-    /// Keeps the histograms small; call it every few seconds.
+    /// Keeps the histograms small. Must be called every few seconds.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
 
-    /// Counts one call of an AWS API that carries nothing of size.
-    pub fn call(&self, service: &str, operation: &str, ok: bool) {
-        self.transfer(service, operation, ok.then_some(0), None);
+    /// Counts one call of an AWS API that carries no payload.
+    pub fn call(&self, operation: Operation, is_ok: bool) {
+        self.transfer(operation, is_ok.then_some(0), None);
     }
 
-    /// Counts one call of an AWS API that carried so many bytes, for a customer if it is one's; None if it failed.
-    pub fn transfer(&self, service: &str, operation: &str, bytes: Option<usize>, customer: Option<&str>) {
-        self.calls.with(&[service, operation, if bytes.is_some() { "ok" } else { "error" }]).add(1);
+    /// Counts one call of an AWS API, and the requests that AWS bills for its `bytes`. `bytes` is `None` if the call failed.
+    /// `customer` is the customer that the call was made for, if it was made for one.
+    pub fn transfer(&self, operation: Operation, bytes: Option<usize>, customer: Option<&str>) {
+        let result = if bytes.is_some() { CallResult::Ok } else { CallResult::Error };
+        self.calls.with(&CallLabels { operation, result }).add(1);
         if let Some(bytes) = bytes {
-            let labels = [service, operation, customer.unwrap_or("none")];
             let requests = bytes.div_ceil(BILLED_BYTES).max(1) as u64;
-            self.billable.with(if self.customer_label { &labels } else { &labels[..2] }).add(requests);
+            self.billable.with(&BillableLabels { operation, customer: self.customer(customer) }).add(requests);
         }
     }
 
     /// Counts one entry that SNS confirmed.
     pub fn entry_published(&self, event_type: &str, customer: Option<&str>) {
-        let labels = [event_type, customer.unwrap_or("none")];
-        self.published.with(if self.customer_label { &labels } else { &labels[..1] }).add(1);
+        self.published.with(&PublishedLabels { event_type, customer: self.customer(customer) }).add(1);
+    }
+
+    fn customer<'v>(&self, id: Option<&'v str>) -> CustomerLabel<'v> {
+        if self.customer_label {
+            id.map_or(CustomerLabel::NoCustomer, CustomerLabel::Id)
+        } else {
+            CustomerLabel::Hidden
+        }
     }
 }
 
-/// What counts as one request: of SQS (Amazon SQS pricing, "every 64 KB chunk of a payload is billed as 1 request") and of
-/// SNS (Amazon SNS pricing, likewise of published data).
+/// The bytes that AWS bills as one request: SQS (Amazon SQS pricing, "every 64 KB chunk of a payload is billed as 1
+/// request") and SNS (Amazon SNS pricing, the same for published data).
 const BILLED_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -290,14 +269,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::message::OutcomeLabel;
 
     #[test]
     fn a_counter_reads_back_and_is_rendered_with_its_labels() {
         let metrics = Metrics::new(false);
-        metrics.settled.with(&["orders", "shop.v1.OrderPlaced", "published"]).add(2);
-        metrics.settled.with(&["orders", "shop.v1.OrderPlaced", "published"]).add(1);
-        metrics.settled.with(&["orders", "unknown", "quarantined"]).add(1);
-        assert_eq!((metrics.settled.sum(), metrics.settled.sum_where("outcome", "published")), (4, 3));
+        let known =
+            SettledLabels { queue: "orders", event_type: "shop.v1.OrderPlaced", outcome: OutcomeLabel::Published };
+        metrics.settled.with(&known).add(2);
+        metrics.settled.with(&known).add(1);
+        let outcome = OutcomeLabel::Quarantined;
+        metrics.settled.with(&SettledLabels { event_type: UNKNOWN_TYPE, outcome, ..known }).add(1);
+        metrics.settled.with(&SettledLabels { outcome: OutcomeLabel::Retried, ..known });
+        let published = metrics.settled.sum_where(|labels| labels.outcome == OutcomeLabel::Published);
+        assert_eq!((metrics.settled.sum(), published), (4, 3));
+        let by_outcome = metrics.settled.sum_by(|labels| Some(labels.outcome.code()));
+        assert_eq!(by_outcome.into_iter().collect::<Vec<_>>(), [("published", 3), ("quarantined", 1)]);
         let text = metrics.render();
         let line = r#"protobridge_messages_settled_total{queue="orders",event_type="shop.v1.OrderPlaced",outcome="published"} 3"#;
         assert!(text.contains(line), "{text}");
@@ -307,8 +294,8 @@ mod tests {
     #[test]
     fn latency_has_a_bucket_at_the_objective_and_two_services_do_not_mix() {
         let (one, other) = (Metrics::new(false), Metrics::new(true));
-        one.latency.with(&["orders"]).note(Duration::from_millis(2_900));
-        one.latency.with(&["orders"]).note(Duration::from_millis(3_100));
+        one.latency.with(&QueueLabels { queue: "orders" }).note(Duration::from_millis(2_900));
+        one.latency.with(&QueueLabels { queue: "orders" }).note(Duration::from_millis(3_100));
         one.entry_published("a.B", Some("acme"));
         other.entry_published("a.B", Some("acme"));
         let within = r#"protobridge_event_latency_seconds_bucket{queue="orders",le="3"} 1"#;
@@ -319,15 +306,16 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_billed_for_each_64_kib_and_one_that_failed_not_at_all() {
+    fn a_call_is_billed_for_each_64_kib_and_a_failed_call_is_not_billed() {
         let metrics = Metrics::new(true);
-        metrics.call("sqs", "DeleteMessageBatch", true);
-        metrics.call("sqs", "DeleteMessageBatch", false);
-        metrics.transfer("sns", "PublishBatch", Some(64 * 1024), Some("acme"));
-        metrics.transfer("sns", "PublishBatch", Some(64 * 1024 + 1), Some("acme"));
-        let totals = metrics.billable.totals();
-        let shown: Vec<String> = totals.iter().map(|(labels, n)| format!("{} {n}", labels.join(" "))).collect();
-        assert_eq!(shown, ["sns PublishBatch acme 3", "sqs DeleteMessageBatch none 1"]);
+        metrics.call(Operation::DeleteMessageBatch, true);
+        metrics.call(Operation::DeleteMessageBatch, false);
+        metrics.transfer(Operation::PublishBatch, Some(64 * 1024), Some("acme"));
+        metrics.transfer(Operation::PublishBatch, Some(64 * 1024 + 1), Some("acme"));
+        let billed = |operation| metrics.billable.sum_where(|labels| labels.operation == operation);
+        assert_eq!((billed(Operation::PublishBatch), billed(Operation::DeleteMessageBatch)), (3, 1));
+        assert_eq!(metrics.billable.sum_where(|labels| labels.customer.is("acme")), 3);
+        assert_eq!(metrics.billable.sum_where(|labels| labels.customer == CustomerLabel::NoCustomer), 1);
         assert_eq!(Metrics::new(false).declared().iter().filter(|m| m.labels.contains(&"customer")).count(), 0);
     }
 }

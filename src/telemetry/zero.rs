@@ -1,41 +1,48 @@
-//! Series that are there before they count anything.
+//! Shows counters at 0 before they count anything.
 //!
-//! To Prometheus a counter that appears with its first event has never increased: `rate()` and `increase()` miss that
-//! event, and an alert on it stays silent. So what alerts look at, and has labels that are known beforehand, starts at 0.
+//! To Prometheus, a counter that appears with its first event has never increased: `rate()` and `increase()` miss that
+//! event, and an alert on it stays silent. Each counter that alerts use therefore starts at 0, if its labels are known
+//! beforehand.
 
 use protojson::Rule;
 
-use super::Metrics;
-use super::UNKNOWN_TYPE;
+use super::labels::{
+    BreakingChangeLabels, PollLabels, PollResult, QuarantinedLabels, QueueLabels, ReloadLabels, ReloadResult,
+    ReloadSubject, RetriedLabels, SettledLabels,
+};
+use super::{Metrics, UNKNOWN_TYPE};
 use crate::message::{OutcomeLabel, QuarantineKind, RetryCause};
 
 impl Metrics {
-    /// Shows the counters of these queues, by their names in metrics, and what is counted over all queues.
+    /// Shows the counters of these queues, which are given by their names in metrics, and the counters without a queue.
     pub fn start_at_zero<'q>(&self, queues: impl IntoIterator<Item = &'q str>) {
         for queue in queues {
-            self.received.with(&[queue]);
-            self.stale_receipts.with(&[queue]);
-            self.oldest_message.with(&[queue]);
-            self.latency.with(&[queue]);
-            for result in ["messages", "empty", "error"] {
-                self.polls.with(&[queue, result]);
+            let labels = QueueLabels { queue };
+            self.received.with(&labels);
+            self.stale_receipts.with(&labels);
+            self.oldest_message.with(&labels);
+            self.latency.with(&labels);
+            for result in PollResult::ALL.iter().copied() {
+                self.polls.with(&PollLabels { queue, result });
             }
             for reason in QuarantineKind::ALL {
-                self.quarantined.with(&[queue, reason.code()]);
+                self.quarantined.with(&QuarantinedLabels { queue, reason });
             }
             for cause in RetryCause::ALL {
-                self.retried.with(&[queue, cause.code()]);
+                self.retried.with(&RetriedLabels { queue, cause });
             }
             for outcome in OutcomeLabel::ALL {
-                self.settled.with(&[queue, UNKNOWN_TYPE, outcome.code()]);
+                self.settled.with(&SettledLabels { queue, event_type: UNKNOWN_TYPE, outcome });
             }
         }
-        for result in ["admitted", "refused", "unreadable"] {
-            self.reloads.with(&["descriptors", result]);
-            self.reloads.with(&["customers", result]);
+        for what in ReloadSubject::ALL.iter().copied() {
+            // A reload that is `unsettled` raises no alert.
+            for result in [ReloadResult::Admitted, ReloadResult::Refused, ReloadResult::Unreadable] {
+                self.reloads.with(&ReloadLabels { what, result });
+            }
         }
-        for rule in Rule::ALL {
-            self.breaking_changes.with(&[rule.code()]);
+        for rule in Rule::ALL.iter().copied() {
+            self.breaking_changes.with(&BreakingChangeLabels { rule });
         }
     }
 }
@@ -45,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_alerts_look_at_is_shown_before_the_first_event() {
+    fn counters_that_alerts_use_are_shown_before_the_first_event() {
         let metrics = Metrics::new(false);
         metrics.start_at_zero(["orders"]);
         let text = metrics.render();

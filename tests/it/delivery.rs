@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use protobridge::cli::embedded::samples::{SETS, Sample};
+use protobridge::message::OutcomeLabel;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -196,6 +197,6 @@ async fn every_kind_of_event_is_rendered_exactly(emulator: &Emulator) {
         check(event, by_id[&Some(event.event_id.as_str())]);
     }
     stage.source.wait_until_empty().await;
-    assert_eq!(running.settled("published"), EVENTS as u64);
+    assert_eq!(running.settled(OutcomeLabel::Published), EVENTS as u64);
     running.stop().await;
 }

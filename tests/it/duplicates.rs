@@ -1,5 +1,7 @@
 //! Events that arrive more than once.
 
+use protobridge::message::{DuplicateCause, OutcomeLabel};
+
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
 use crate::redis::Redis;
@@ -34,8 +36,8 @@ async fn an_event_in_two_messages_is_published_once(emulator: &Emulator) {
     stage.source.wait_until_empty().await;
     stage.delivered("acme", 2).await;
     stage.assert_nothing_more_for("acme").await;
-    assert_eq!((running.settled("published"), running.settled("duplicate")), (2, 2));
-    assert_eq!(running.metrics.duplicates.sum_where("cause", "producer"), 2);
+    assert_eq!((running.settled(OutcomeLabel::Published), running.settled(OutcomeLabel::Duplicate)), (2, 2));
+    assert_eq!(running.metrics.duplicates.sum_where(|labels| labels.cause == DuplicateCause::Producer), 2);
     running.stop().await;
 }
 
@@ -55,10 +57,10 @@ async fn replicas_share_the_window_of_published_events(emulator: &Emulator) {
 
     let second = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    second.wait_until_settled("duplicate", 1).await;
+    second.wait_until_settled(OutcomeLabel::Duplicate, 1).await;
     stage.source.wait_until_empty().await;
     stage.assert_nothing_more_for("acme").await;
-    assert_eq!(second.metrics.duplicates.sum_where("cause", "producer"), 1);
+    assert_eq!(second.metrics.duplicates.sum_where(|labels| labels.cause == DuplicateCause::Producer), 1);
     second.stop().await;
 
     stage.config.dedupe.redis_prefix = "another-installation".to_owned();
@@ -86,11 +88,11 @@ async fn an_event_waits_while_another_replica_publishes_it(emulator: &Emulator) 
     wait::until("a replica has received the second message and waits with it", async || {
         // Either replica can receive the second message. The other replica retries it; in the slow replica it waits for
         // the first message without an outcome.
-        let retried = other.settled("retried") > 0;
+        let retried = other.settled(OutcomeLabel::Retried) > 0;
         (retried || slow.metrics.received.sum() == 2).then_some(())
     })
     .await;
-    assert_eq!((slow.settled("published"), other.settled("published")), (0, 0));
+    assert_eq!((slow.settled(OutcomeLabel::Published), other.settled(OutcomeLabel::Published)), (0, 0));
     gate.open();
     stage.source.wait_until_empty().await;
     stage.delivered_one("acme").await;
@@ -119,7 +121,7 @@ async fn events_are_delivered_while_redis_is_down(emulator: &Emulator) {
     wait::until("the metrics report that Redis is down", async || is_up(&running, 0)).await;
     assert!(running.metrics.dedupe_store_errors.sum() >= 1);
     stage.source.send([Input::body(&meanwhile)]).await;
-    running.wait_until_settled("duplicate", 1).await;
+    running.wait_until_settled(OutcomeLabel::Duplicate, 1).await;
 
     redis.restart().await;
     // The service notices the restart at its next request to Redis. Each event makes one.

@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use protobridge::cli::embedded::samples::Sample;
 use protobridge::config::Framing;
+use protobridge::message::OutcomeLabel;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::encoder::{self, SchemaRegistry, Wrapped};
@@ -216,7 +217,7 @@ async fn messages_are_retried_while_the_registry_is_down(emulator: &Emulator) {
     stage.config.retry.unknown_type_grace_seconds = 0;
     let running = stage.start().await;
     stage.source.send([bare(&payload)]).await;
-    running.wait_until_settled("retried", 1).await;
+    running.wait_until_settled(OutcomeLabel::Retried, 1).await;
     registry.is_up.store(true, Ordering::Relaxed);
     check(&stage.delivered_one("acme").await, &event);
     running.stop().await;
@@ -236,7 +237,7 @@ async fn a_payload_in_s3_is_fetched(emulator: &Emulator) {
         encoder::send_through_s3(emulator, &stage.source, bucket, &event, legacy).await;
         check(&stage.delivered_one("acme").await, &event);
         stage.source.wait_until_empty().await;
-        let count = running.metrics.settled.sum_where("event_type", &event.message_type);
+        let count = running.metrics.settled.sum_where(|labels| labels.event_type == event.message_type);
         assert_eq!(count, 1, "the event counts under its type, which is known only after the fetch");
         running.stop().await;
     }
@@ -277,7 +278,7 @@ async fn a_pointer_to_a_missing_object_is_retried_and_then_quarantined(emulator:
     input.body = input.body.replace("\"s3Key\": \"", "\"s3Key\": \"lost-");
     let running = stage.start().await;
     stage.source.send([input.clone()]).await;
-    running.wait_until_settled("retried", 1).await;
+    running.wait_until_settled(OutcomeLabel::Retried, 1).await;
     running.stop().await;
 
     let (stage, _) = stage_with_bucket(emulator, "lost-events").await;
@@ -294,8 +295,7 @@ async fn an_object_over_the_payload_limit_is_not_fetched(emulator: &Emulator) {
     let quarantined = quarantine::check(stage, input, "bad_envelope").await;
     let detail = detail(&quarantined);
     assert!(
-        detail
-            .ends_with("has 26668 bytes, more than 10000; to allow this size, raise `envelope.max_payload_bytes`"),
+        detail.ends_with("has 26668 bytes, more than 10000; to allow this size, raise `envelope.max_payload_bytes`"),
         "{detail}"
     );
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use protobridge::cli::embedded::samples::Sample;
+use protobridge::message::OutcomeLabel;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
@@ -53,7 +54,7 @@ async fn a_retried_message_blocks_only_its_own_group(emulator: &Emulator) {
     stage.source.send([input(&first, "a"), input(&behind, "a"), input(&other, "b")]).await;
     let running = stage.start().await;
     assert_eq!(stage.delivered_one("acme").await.attribute("event-id"), Some(other.event_id.as_str()));
-    running.wait_until_settled("retried", 4).await;
+    running.wait_until_settled(OutcomeLabel::Retried, 4).await;
     running.stop().await;
     stage.assert_nothing_more_for("acme").await;
     assert_eq!(stage.source.depth().await, 2);
@@ -78,8 +79,8 @@ async fn an_event_sent_twice_is_delivered_once(emulator: &Emulator) {
     let running = stage.start().await;
     // The bodies differ, so the source queue does not take the second message for a duplicate.
     stage.source.send([Input::body(&event), Input::binary(&event)].map(|input| input.group("a"))).await;
-    running.wait_until_settled("published", 1).await;
-    running.wait_until_settled("duplicate", 1).await;
+    running.wait_until_settled(OutcomeLabel::Published, 1).await;
+    running.wait_until_settled(OutcomeLabel::Duplicate, 1).await;
     stage.source.wait_until_empty().await;
     stage.delivered_one("acme").await;
     stage.assert_nothing_more_for("acme").await;

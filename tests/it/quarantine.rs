@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use protobridge::cli::embedded::samples::UNKNOWN_TYPE;
+use protobridge::message::{OutcomeLabel, QuarantineKind};
 use tokio::time::Instant;
 
 use crate::emulator::{Emulator, scenarios};
@@ -52,8 +53,8 @@ pub(crate) async fn check(mut stage: Stage, input: Input, reason: &str) -> Messa
     );
     quarantined.attributes.insert("protobridge-quarantine".to_owned(), noted);
     stage.source.wait_until_empty().await;
-    assert_eq!(running.settled("quarantined"), 1);
-    assert_eq!(running.metrics.quarantined.sum_where("reason", reason), 1);
+    assert_eq!(running.settled(OutcomeLabel::Quarantined), 1);
+    assert_eq!(running.metrics.quarantined.sum_where(|labels| labels.reason.code() == reason), 1);
     running.stop().await;
     quarantined
 }
@@ -87,7 +88,7 @@ async fn an_unknown_type_is_retried_within_its_grace_period(emulator: &Emulator)
     let event = stage.samples.unknown_type(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    running.wait_until_settled("retried", 2).await;
+    running.wait_until_settled(OutcomeLabel::Retried, 2).await;
     running.stop().await;
     assert_eq!((stage.source.depth().await, stage.quarantine.depth().await), (1, 0));
 }
@@ -143,7 +144,7 @@ async fn a_message_without_a_quarantine_queue_is_retried_with_growing_delays(emu
     let running = stage.start().await;
     let sent = Instant::now();
     stage.source.send([Input::body(&event)]).await;
-    running.wait_until_settled("retried", 4).await;
+    running.wait_until_settled(OutcomeLabel::Retried, 4).await;
     assert!(sent.elapsed() >= Duration::from_secs(1 + 1 + 2), "the delays are 1 s, 1 to 2 s, and 2 to 4 s");
     running.stop().await;
     let left = stage.source.take_one().await;
@@ -164,8 +165,8 @@ async fn a_bad_message_does_not_affect_other_messages(emulator: &Emulator) {
     stage.delivered("acme", 9).await;
     assert_eq!(stage.quarantine.take_one().await.body, bad.body);
     stage.source.wait_until_empty().await;
-    assert_eq!((running.settled("published"), running.settled("quarantined")), (9, 1));
-    assert_eq!(running.settled("retried"), 0);
+    assert_eq!((running.settled(OutcomeLabel::Published), running.settled(OutcomeLabel::Quarantined)), (9, 1));
+    assert_eq!(running.settled(OutcomeLabel::Retried), 0);
     running.stop().await;
 }
 
@@ -180,7 +181,7 @@ async fn a_missing_topic_delays_only_its_own_events(emulator: &Emulator) {
     stage.source.send(events.iter().map(Input::body)).await;
     let running = stage.start().await;
     stage.delivered("acme", 5).await;
-    running.wait_until_settled("retried", 5).await;
+    running.wait_until_settled(OutcomeLabel::Retried, 5).await;
     running.stop().await;
     assert_eq!((stage.source.depth().await, stage.quarantine.depth().await), (5, 0));
 }
@@ -196,20 +197,24 @@ async fn ten_thousand_poison_messages_do_not_slow_the_good_ones(emulator: &Emula
         stage.source.send(good.iter().cloned()).await;
     }
     let running = stage.start().await;
-    let half = async || (running.settled("published") >= GOOD as u64 / 2).then(|| running.settled("quarantined"));
+    let half = async || {
+        (running.settled(OutcomeLabel::Published) >= GOOD as u64 / 2)
+            .then(|| running.settled(OutcomeLabel::Quarantined))
+    };
     let quarantined = wait::until("half of the good messages are published", half).await;
     assert!(
         quarantined < POISON as u64 * 3 / 4,
         "the good messages wait for the poison: {quarantined} are already quarantined"
     );
-    running.wait_until_settled("quarantined", POISON as u64).await;
-    running.wait_until_settled("published", GOOD as u64).await;
+    running.wait_until_settled(OutcomeLabel::Quarantined, POISON as u64).await;
+    running.wait_until_settled(OutcomeLabel::Published, GOOD as u64).await;
     stage.source.wait_until_empty().await;
     stage.delivered("acme", GOOD).await;
     stage.assert_nothing_more_for("acme").await;
     assert_eq!(stage.quarantine.depth().await as usize, POISON);
     // Each message was received once, so none was retried and no visibility timeout ended early.
     assert_eq!(running.metrics.received.sum(), (POISON + GOOD) as u64);
-    assert_eq!(running.metrics.quarantined.sum_where("reason", "malformed_protobuf"), POISON as u64);
+    let malformed = running.metrics.quarantined.sum_where(|labels| labels.reason == QuarantineKind::MalformedProtobuf);
+    assert_eq!(malformed, POISON as u64);
     running.stop().await;
 }

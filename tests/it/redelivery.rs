@@ -1,5 +1,8 @@
 //! Messages that SQS delivers a second time, and messages that it must not deliver again.
 
+use protobridge::message::OutcomeLabel;
+use protobridge::telemetry::{CallLabels, CallResult, Operation};
+
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
 use crate::stage::Stage;
@@ -46,13 +49,16 @@ async fn a_message_stays_hidden_while_its_publish_lasts(emulator: &Emulator) {
     stage.source.send([Input::body(&event)]).await;
     // The service extends the visibility when half of the timeout is left, so the first timeout has passed at the
     // second extension.
-    let extensions = running.metrics.calls.with(&["sqs", "ChangeMessageVisibilityBatch", "ok"]);
+    let extensions = running
+        .metrics
+        .calls
+        .with(&CallLabels { operation: Operation::ChangeMessageVisibilityBatch, result: CallResult::Ok });
     wait::until("the visibility was extended twice", async || (extensions.get() >= 2).then_some(())).await;
     assert!(stage.source.take_some(1).await.is_empty(), "the message is hidden from other consumers");
     gate.open();
     stage.delivered_one("acme").await;
     stage.source.wait_until_empty().await;
     stage.assert_nothing_more_for("acme").await;
-    assert_eq!((running.metrics.received.sum(), running.settled("published")), (1, 1));
+    assert_eq!((running.metrics.received.sum(), running.settled(OutcomeLabel::Published)), (1, 1));
     running.stop().await;
 }

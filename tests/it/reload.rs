@@ -5,6 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use protobridge::cli::embedded::samples::UNKNOWN_TYPE;
+use protobridge::message::OutcomeLabel;
+use protobridge::telemetry::{BreakingChangeLabels, ReloadLabels, ReloadResult, ReloadSubject, SetState};
 
 use crate::emulator::{Emulator, scenarios};
 use crate::http;
@@ -84,7 +86,7 @@ async fn an_event_of_an_unknown_type_is_published_once_its_set_arrives(emulator:
     let event = stage.samples.unknown_type(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event).attribute("customer-id", "acme")]).await;
-    running.wait_until_settled("retried", 1).await;
+    running.wait_until_settled(OutcomeLabel::Retried, 1).await;
     let (package, name) = UNKNOWN_TYPE.rsplit_once('.').expect("the type name has a package");
     let set = source::compile(&format!("syntax = \"proto3\"; package {package}; message {name} {{}}"));
     fs::write(folder.join("late.binpb"), set).expect("the file can be written");
@@ -92,7 +94,7 @@ async fn an_event_of_an_unknown_type_is_published_once_its_set_arrives(emulator:
     let message = stage.delivered_one("acme").await;
     assert_eq!(message.attribute("event-type"), Some(UNKNOWN_TYPE));
     stage.source.wait_until_empty().await;
-    assert_eq!(running.settled("quarantined"), 0);
+    assert_eq!(running.settled(OutcomeLabel::Quarantined), 0);
     running.stop().await;
 }
 
@@ -160,9 +162,12 @@ async fn the_sets_stay_in_force_while_their_folder_is_missing(emulator: &Emulato
     let aside = folder.with_file_name("aside");
     let running = stage.start().await;
     fs::rename(&folder, &aside).expect("the path can be renamed");
-    let unreadable = running.metrics.reloads.with(&["descriptors", "unreadable"]);
+    let unreadable = running
+        .metrics
+        .reloads
+        .with(&ReloadLabels { what: ReloadSubject::Descriptors, result: ReloadResult::Unreadable });
     wait::until("the service notices the missing folder", async || (unreadable.get() > 0).then_some(())).await;
-    let in_force = || running.metrics.last_reload.sum_where("what", "descriptors") == 1;
+    let in_force = || running.metrics.last_reload.sum_where(|labels| labels.what == ReloadSubject::Descriptors) == 1;
     assert!(!in_force());
     let event = stage.samples.next_event(&["acme"]);
     stage.source.send([Input::body(&event)]).await;
@@ -209,8 +214,8 @@ async fn a_refused_set_does_not_block_the_others(emulator: &Emulator) {
     // b.binpb no longer contradicts a.binpb, so only d.binpb is still refused.
     change(&[("a.binpb", set("Shared", "string a = 1; string more = 2;")), ("b.binpb", set("Other", ""))]);
     wait_until_known(&running, "fresh.v1.Other").await;
-    assert_eq!(running.metrics.descriptor_sets.sum_where("state", "refused"), 1);
-    assert_eq!(running.metrics.last_reload.sum_where("what", "descriptors"), 0);
+    assert_eq!(running.metrics.descriptor_sets.sum_where(|labels| labels.state == SetState::Refused), 1);
+    assert_eq!(running.metrics.last_reload.sum_where(|labels| labels.what == ReloadSubject::Descriptors), 0);
     running.stop().await;
 }
 
@@ -220,14 +225,16 @@ async fn a_breaking_change_is_refused_if_the_policy_is_refuse(emulator: &Emulato
     write(set("One", "string a = 1;"));
     let warning = stage.start().await;
     write(set("One", "string b = 1;"));
-    let breaks = warning.metrics.breaking_changes.with(&["field_renamed"]);
+    let breaks = warning.metrics.breaking_changes.with(&BreakingChangeLabels { rule: protojson::Rule::FieldRenamed });
     wait::until("the breaking change is counted", async || (breaks.get() > 0).then_some(())).await;
     warning.stop().await;
 
     stage.config.descriptors.on_break = protobridge::config::OnBreak::Refuse;
     let refusing = stage.start().await;
     write(set("One", "string b = 1; string c = 2;"));
-    let is_in_force = async || (refusing.metrics.reloads.sum_where("result", "admitted") > 0).then_some(());
+    let is_in_force = async || {
+        (refusing.metrics.reloads.sum_where(|labels| labels.result == ReloadResult::Admitted) > 0).then_some(())
+    };
     wait::until("a set that only adds a field is admitted", is_in_force).await;
     write(set("One", "string c = 2;"));
     let reason = wait_until_refused(&refusing, "fresh.binpb").await;
@@ -245,10 +252,10 @@ async fn a_changed_customers_file_is_loaded_unless_it_has_a_mistake(emulator: &E
     let running = stage.start().await;
     let path = stage.config.route.customers_file.clone();
     let good = fs::read_to_string(&path).expect("the path exists");
-    let is = |result| running.metrics.reloads.with(&["customers", result]);
+    let is = |result| running.metrics.reloads.with(&ReloadLabels { what: ReloadSubject::Customers, result });
     rewrite(&path, &good.replace("acme", "ACME, events: [shop v1]"));
-    wait::until("the mistake is refused", async || (is("refused").get() > 0).then_some(())).await;
-    let in_force = || running.metrics.last_reload.sum_where("what", "customers");
+    wait::until("the mistake is refused", async || (is(ReloadResult::Refused).get() > 0).then_some(())).await;
+    let in_force = || running.metrics.last_reload.sum_where(|labels| labels.what == ReloadSubject::Customers);
     assert_eq!(in_force(), 0);
     let event = stage.samples.next_event(&["acme"]);
     stage.source.send([Input::body(&event)]).await;
@@ -260,11 +267,11 @@ async fn a_changed_customers_file_is_loaded_unless_it_has_a_mistake(emulator: &E
             stage.topic_of("acme").replace("acme", "new")
         ),
     );
-    wait::until("the new customer is admitted", async || (is("admitted").get() > 0).then_some(())).await;
+    wait::until("the new customer is admitted", async || (is(ReloadResult::Admitted).get() > 0).then_some(())).await;
     assert_eq!(in_force(), 1);
     let event = stage.samples.next_event(&["newcomer"]);
     stage.source.send([Input::body(&event)]).await;
-    running.wait_until_settled("filtered", 1).await;
+    running.wait_until_settled(OutcomeLabel::Filtered, 1).await;
     running.stop().await;
 }
 
@@ -286,10 +293,13 @@ async fn a_hundred_reloads_under_traffic_lose_no_event(emulator: &Emulator) {
         stage.source.send(events).await;
         let field = format!("string a = 1; string b{number} = 2;");
         fs::write(folder.join("fresh.binpb"), set("One", &field)).expect("the file can be written");
-        let reloads = running.metrics.reloads.with(&["descriptors", "admitted"]);
+        let reloads = running
+            .metrics
+            .reloads
+            .with(&ReloadLabels { what: ReloadSubject::Descriptors, result: ReloadResult::Admitted });
         wait::until("the set is reloaded", async || (reloads.get() >= number).then_some(())).await;
     }
-    running.wait_until_settled("published", sent as u64).await;
+    running.wait_until_settled(OutcomeLabel::Published, sent as u64).await;
     stage.source.wait_until_empty().await;
     stage.delivered("acme", sent).await;
     assert_eq!(running.metrics.received.sum(), sent as u64, "no message was retried");

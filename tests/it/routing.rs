@@ -1,6 +1,7 @@
 //! The choice of an event's customers, and the outcome of events without one.
 
 use protobridge::config::{FieldNames, Int64, Nobody, Profile};
+use protobridge::message::OutcomeLabel;
 use serde_json::{Value, json};
 
 use crate::emulator::{Emulator, scenarios};
@@ -69,7 +70,7 @@ async fn an_event_of_a_type_outside_the_customers_globs_is_filtered(emulator: &E
     assert_eq!(stage.delivered_one("acme").await.attribute("event-type"), Some("shop.v1.OrderPlaced"));
     stage.source.wait_until_empty().await;
     stage.assert_nothing_more_for("acme").await;
-    assert_eq!((running.settled("published"), running.settled("filtered")), (1, 1));
+    assert_eq!((running.settled(OutcomeLabel::Published), running.settled(OutcomeLabel::Filtered)), (1, 1));
     running.stop().await;
 }
 
@@ -78,7 +79,7 @@ async fn an_event_of_a_disabled_customer_is_filtered(emulator: &Emulator) {
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
-    running.wait_until_settled("filtered", 1).await;
+    running.wait_until_settled(OutcomeLabel::Filtered, 1).await;
     stage.source.wait_until_empty().await;
     stage.assert_nothing_more_for("acme").await;
     running.stop().await;
@@ -131,7 +132,7 @@ async fn events_without_a_known_customer_are_dropped_if_the_policy_is_drop(emula
     stage.config.route.without_customer = Nobody::Drop;
     let running = stage.start().await;
     stage.source.send(events.iter().map(Input::body)).await;
-    running.wait_until_settled("filtered", 2).await;
+    running.wait_until_settled(OutcomeLabel::Filtered, 2).await;
     stage.source.wait_until_empty().await;
     assert_eq!(stage.quarantine.depth().await, 0);
     running.stop().await;
@@ -151,7 +152,11 @@ async fn a_heartbeat_goes_to_every_customer_whose_globs_match_it(emulator: &Emul
     }
     stage.source.wait_until_empty().await;
     stage.assert_nothing_more_for("hooli").await;
-    assert_eq!(running.settled("published"), 1, "one message is one outcome, whatever the number of its customers");
+    assert_eq!(
+        running.settled(OutcomeLabel::Published),
+        1,
+        "one message is one outcome, whatever the number of its customers"
+    );
     assert_eq!(running.metrics.published.sum(), 2);
     running.stop().await;
 }

@@ -6,6 +6,7 @@ use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttrib
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use protobridge::message::OutcomeLabel;
 
 use crate::collector::{Collector, attribute};
 use crate::emulator::{Emulator, scenarios};
@@ -50,7 +51,7 @@ async fn each_event_has_a_span_that_its_customer_can_continue(emulator: &Emulato
     let running = stage.start().await;
     stage.source.send([traced, untraced, Input::text("CgA=").attribute("message-type", "a.B")]).await;
     let published = stage.delivered("acme", 2).await;
-    running.wait_until_settled("quarantined", 1).await;
+    running.wait_until_settled(OutcomeLabel::Quarantined, 1).await;
     running.stop().await;
 
     assert_eq!(collector.service("service.name").as_deref(), Some("protobridge"));

@@ -11,6 +11,7 @@ use protobridge::aws::Clients;
 use protobridge::cli::embedded::Embedded;
 use protobridge::cli::embedded::samples::{Sample, Samples};
 use protobridge::config::{Config, Queue as ConfiguredQueue, load};
+use protobridge::message::OutcomeLabel;
 use protobridge::telemetry::Metrics;
 use tempfile::TempDir;
 
@@ -250,13 +251,13 @@ fn config(emulator: &Emulator, folder: &Path, source: &Queue, quarantine: &Queue
 
 impl Running {
     /// Returns the number of messages that were settled with this outcome.
-    pub(crate) fn settled(&self, outcome: &str) -> u64 {
-        self.metrics.settled.sum_where("outcome", outcome)
+    pub(crate) fn settled(&self, outcome: OutcomeLabel) -> u64 {
+        self.metrics.settled.sum_where(|labels| labels.outcome == outcome)
     }
 
     /// Waits until at least `count` messages were settled with this outcome.
-    pub(crate) async fn wait_until_settled(&self, outcome: &str, count: u64) {
-        let what = format!("{count} messages are {outcome}");
+    pub(crate) async fn wait_until_settled(&self, outcome: OutcomeLabel, count: u64) {
+        let what = format!("{count} messages are {}", outcome.code());
         wait::until(&what, async || (self.settled(outcome) >= count).then_some(())).await;
     }
 
@@ -270,22 +271,18 @@ impl Running {
     pub(crate) async fn stop(self) -> Drained {
         let drained = self.app.stop().await;
         let metrics = &self.metrics;
-        let outcomes = metrics.settled.totals();
+        let outcomes = &metrics.settled;
         assert_eq!(metrics.received.sum(), metrics.settled.sum(), "every received message is settled: {outcomes:?}");
-        assert_eq!(metrics.in_flight.sum(), 0, "no message is in flight: {:?}", metrics.in_flight.totals());
+        assert_eq!(metrics.in_flight.sum(), 0, "no message is in flight: {:?}", metrics.in_flight);
         assert_eq!(
-            metrics.settled.sum_where("outcome", "abandoned"),
+            outcomes.sum_where(|labels| labels.outcome == OutcomeLabel::Abandoned),
             drained.returned as u64,
             "every message returned to the queue counts as abandoned: {outcomes:?}"
         );
-        for (labels, received) in metrics.accounted.totals() {
-            let of_type = outcomes.iter().filter(|(outcome, _)| outcome[..2] == labels);
-            assert_eq!(
-                received,
-                of_type.map(|(_, count)| count).sum::<u64>(),
-                "every message with the labels {labels:?} is settled: {outcomes:?}"
-            );
-        }
+        let accounted =
+            metrics.accounted.sum_by(|labels| Some((labels.queue.to_owned(), labels.event_type.to_owned())));
+        let settled = outcomes.sum_by(|labels| Some((labels.queue.to_owned(), labels.event_type.to_owned())));
+        assert_eq!(accounted, settled, "every message is settled, by queue and event type: {outcomes:?}");
         drained
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::State;
 use crate::aws::sns::rate;
 use crate::message::Queue;
-use crate::telemetry::{Family, Metrics};
+use crate::telemetry::Metrics;
 
 /// The service at one moment. Counts are since the start of the process.
 #[derive(Debug, Serialize)]
@@ -23,7 +23,7 @@ pub(super) struct StatusReport {
     customers: Customers,
     publish_rate: PublishRate,
     /// Calls of AWS APIs, by operation.
-    calls: BTreeMap<String, u64>,
+    calls: BTreeMap<&'static str, u64>,
 }
 
 /// The rate over all topics, in messages a second: what a support case about throttling wants to know.
@@ -59,11 +59,11 @@ struct QueueReport {
     url: String,
     received: u64,
     /// Messages by outcome.
-    outcomes: BTreeMap<String, u64>,
+    outcomes: BTreeMap<&'static str, u64>,
     /// Messages in quarantine, by reason.
-    quarantined: BTreeMap<String, u64>,
+    quarantined: BTreeMap<&'static str, u64>,
     /// Polls by result.
-    polls: BTreeMap<String, u64>,
+    polls: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,7 +96,7 @@ pub(super) fn report(state: &State) -> StatusReport {
             enabled: router.customers().filter(|customer| customer.enabled).count(),
         },
         publish_rate: publish_rate(state.views.rate.report()),
-        calls: by(&state.views.metrics.calls, 1, |_| true),
+        calls: state.views.metrics.calls.sum_by(|labels| Some(labels.operation.name())),
     }
 }
 
@@ -120,22 +120,13 @@ fn publish_rate(report: rate::RateReport) -> PublishRate {
 }
 
 fn queue_report(queue: &Queue, metrics: &Metrics) -> QueueReport {
-    let own = |values: &[String]| values[0] == queue.label;
+    let is_own = |label: &str| label == queue.label;
     QueueReport {
         name: queue.label.clone(),
         url: queue.url.to_string(),
-        received: metrics.received.sum_where("queue", &queue.label),
-        outcomes: by(&metrics.settled, 2, own),
-        quarantined: by(&metrics.quarantined, 1, own),
-        polls: by(&metrics.polls, 1, own),
+        received: metrics.received.sum_where(|labels| is_own(labels.queue)),
+        outcomes: metrics.settled.sum_by(|labels| is_own(labels.queue).then(|| labels.outcome.code())),
+        quarantined: metrics.quarantined.sum_by(|labels| is_own(labels.queue).then(|| labels.reason.code())),
+        polls: metrics.polls.sum_by(|labels| is_own(labels.queue).then(|| labels.result.code())),
     }
-}
-
-/// The counts of a family, summed by its label with this index, without those that are 0.
-fn by(family: &Family, label: usize, wanted: impl Fn(&[String]) -> bool) -> BTreeMap<String, u64> {
-    let mut sums = BTreeMap::new();
-    for (values, count) in family.totals().into_iter().filter(|(values, count)| *count > 0 && wanted(values)) {
-        *sums.entry(values[label].clone()).or_default() += count;
-    }
-    sums
 }

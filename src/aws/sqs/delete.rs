@@ -17,7 +17,7 @@ use crate::aws::{DataPlane, Failure, MAX_ENTRIES};
 use crate::base::Backoff;
 use crate::base::batch::{self, Item, Limits};
 use crate::message::{Queue, QueueUrl};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Operation};
 
 /// How long a batch of deletes that is not full waits for more. A longer time saves calls; a shorter one means fewer
 /// messages that are published twice after a crash.
@@ -109,7 +109,7 @@ async fn call(
     receipts: &[Receipt],
 ) -> Result<HashMap<usize, Failure>, Failure> {
     let answer = data_plane.delete(queue.url.as_str(), receipts.iter().map(|receipt| &*receipt.handle)).await;
-    metrics.call("sqs", "DeleteMessageBatch", answer.is_ok());
+    metrics.call(Operation::DeleteMessageBatch, answer.is_ok());
     answer
 }
 

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use crate::aws::{Failure, Kind};
 use crate::base::RateLimitedLog;
 use crate::message::Queue;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Operation, QueueLabels, QueueMessagesLabels, QueueState};
 
 /// The number of messages in flight that SQS allows per queue (Amazon SQS developer guide, message quotas).
 const MAX_IN_FLIGHT: u64 = 120_000;
@@ -63,7 +63,7 @@ impl Depth {
         let request = self.sqs.get_queue_attributes().queue_url(queue.url.as_str());
         let answer =
             STATES.iter().fold(request, |request, (name, _)| request.attribute_names(name.clone())).send().await;
-        self.metrics.call("sqs", "GetQueueAttributes", answer.is_ok());
+        self.metrics.call(Operation::GetQueueAttributes, answer.is_ok());
         let attributes = answer.map_err(|error| Failure::of_call(&error))?.attributes.unwrap_or_default();
         Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect())
     }
@@ -72,20 +72,20 @@ impl Depth {
     /// it still had a backlog.
     fn forget(&self, queue: &Queue) {
         for (_, state) in STATES {
-            self.metrics.queue_messages.with(&[&queue.label, state]).forget();
+            self.metrics.queue_messages.with(&QueueMessagesLabels { queue: &queue.label, state }).forget();
         }
-        self.metrics.queue_full.with(&[&queue.label]).forget();
+        self.metrics.queue_full.with(&QueueLabels { queue: &queue.label }).forget();
     }
 
     fn show(&self, queue: &Queue, counts: &HashMap<Name, u64>) {
         for (name, state) in STATES {
             if let Some(count) = counts.get(&name) {
-                self.metrics.queue_messages.with(&[&queue.label, state]).set(*count);
+                self.metrics.queue_messages.with(&QueueMessagesLabels { queue: &queue.label, state }).set(*count);
             }
         }
         let in_flight = counts.get(&Name::ApproximateNumberOfMessagesNotVisible).copied().unwrap_or(0);
         let is_full = in_flight >= MAX_IN_FLIGHT;
-        self.metrics.queue_full.with(&[&queue.label]).set(u64::from(is_full));
+        self.metrics.queue_full.with(&QueueLabels { queue: &queue.label }).set(u64::from(is_full));
         if is_full && let Some(suppressed) = self.log.permit() {
             warn!(
                 queue = queue.label,
@@ -98,9 +98,9 @@ impl Depth {
     }
 }
 
-/// The attributes that are requested, with the values of the metric label `state`.
-const STATES: [(Name, &str); 3] = [
-    (Name::ApproximateNumberOfMessages, "visible"),
-    (Name::ApproximateNumberOfMessagesNotVisible, "in_flight"),
-    (Name::ApproximateNumberOfMessagesDelayed, "delayed"),
+/// The attributes that are requested, with the state whose messages each counts.
+const STATES: [(Name, QueueState); 3] = [
+    (Name::ApproximateNumberOfMessages, QueueState::Visible),
+    (Name::ApproximateNumberOfMessagesNotVisible, QueueState::InFlight),
+    (Name::ApproximateNumberOfMessagesDelayed, QueueState::Delayed),
 ];

@@ -18,7 +18,7 @@ use crate::base::batch::{self, Item, Limits};
 use crate::base::time::rfc3339;
 use crate::message::attributes::{MAX_ATTRIBUTES, QUARANTINE_NOTE, attribute_size, message_size, value_bytes};
 use crate::message::{Message, QuarantineReason, QueueUrl};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Operation};
 
 /// The largest size of a batch in bytes: SQS limits all messages of a batch together to 1 MiB.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -208,7 +208,7 @@ async fn call(
     }
     let answer = request.send().await;
     let bytes = entries.iter().map(|entry| message_size(&entry.body, &entry.attributes)).sum();
-    metrics.transfer("sqs", "SendMessageBatch", answer.is_ok().then_some(bytes), None);
+    metrics.transfer(Operation::SendMessageBatch, answer.is_ok().then_some(bytes), None);
     let answer = answer.map_err(|error| Failure::of_call(&error))?;
     let mut failures: HashMap<usize, Failure> = (0..entries.len()).map(|i| (i, Failure::unanswered())).collect();
     for entry in answer.successful() {

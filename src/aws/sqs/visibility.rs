@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 
 use crate::aws::{Failure, MAX_ENTRIES};
 use crate::message::{Ownership, Queue, QueueUrl};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Operation, QueueLabels};
 use age::Ages;
 
 /// The messages in flight and their visibility. Clones share the table.
@@ -158,7 +158,7 @@ impl Visibility {
             }
         }
         for (queue, age) in oldest {
-            self.metrics.oldest_message.with(&[&queue]).set(age.as_secs());
+            self.metrics.oldest_message.with(&QueueLabels { queue: &queue }).set(age.as_secs());
         }
     }
 
@@ -210,7 +210,7 @@ impl Visibility {
 
     fn give_up(&self, held: &Held) {
         if held.ownership.give_up() {
-            self.metrics.stale_receipts.with(&[&held.queue.label]).add(1);
+            self.metrics.stale_receipts.with(&QueueLabels { queue: &held.queue.label }).add(1);
         }
     }
 
@@ -282,7 +282,7 @@ pub(super) async fn change_batch(
         }
     }
     let answer = request.send().await;
-    metrics.call("sqs", "ChangeMessageVisibilityBatch", answer.is_ok());
+    metrics.call(Operation::ChangeMessageVisibilityBatch, answer.is_ok());
     let answer = answer.map_err(|error| Failure::of_call(&error))?;
     Ok(Failure::of_entries(answer.failed()))
 }

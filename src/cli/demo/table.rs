@@ -10,7 +10,8 @@ use hdrhistogram::Histogram;
 
 use super::ledger::{Delivery, Tally, Totals};
 use super::stage::CUSTOMERS;
-use crate::telemetry::{Family, Metrics};
+use crate::message::OutcomeLabel;
+use crate::telemetry::{CallResult, Metrics, Operation};
 
 /// Both sides.
 #[derive(Debug)]
@@ -37,43 +38,45 @@ pub(super) struct Service {
     reasons: BTreeMap<String, u64>,
     /// Entries that SNS confirmed, for each customer.
     entries: [u64; CUSTOMERS.len()],
-    /// Calls of AWS APIs: service, operation, how many, and how many of them failed.
-    calls: Vec<(String, String, u64, u64)>,
+    calls: BTreeMap<Operation, Calls>,
+}
+
+/// The calls of one operation.
+#[derive(Debug, Default)]
+struct Calls {
+    made: u64,
+    failed: u64,
 }
 
 impl Service {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let settled = |outcome| metrics.settled.sum_where("outcome", outcome);
+        let settled = |outcome| metrics.settled.sum_where(|labels| labels.outcome == outcome);
         Self {
             received: metrics.received.sum(),
-            published: settled("published"),
-            filtered: settled("filtered"),
-            quarantined: settled("quarantined"),
-            duplicates: settled("duplicate"),
-            retried: settled("retried") + settled("abandoned"),
-            reasons: metrics
-                .quarantined
-                .totals()
-                .into_iter()
-                // Every reason is shown from the start.
-                .filter(|(_, count)| *count > 0)
-                .map(|(labels, count)| (labels[1].clone(), count))
-                .collect(),
-            entries: CUSTOMERS.each_ref().map(|customer| metrics.published.sum_where("customer", customer.id)),
-            calls: calls(&metrics.calls),
+            published: settled(OutcomeLabel::Published),
+            filtered: settled(OutcomeLabel::Filtered),
+            quarantined: settled(OutcomeLabel::Quarantined),
+            duplicates: settled(OutcomeLabel::Duplicate),
+            retried: settled(OutcomeLabel::Retried) + settled(OutcomeLabel::Abandoned),
+            reasons: metrics.quarantined.sum_by(|labels| Some(labels.reason.code().to_owned())),
+            entries: CUSTOMERS
+                .each_ref()
+                .map(|customer| metrics.published.sum_where(|labels| labels.customer.is(customer.id))),
+            calls: calls(metrics),
         }
     }
 }
 
-fn calls(family: &Family) -> Vec<(String, String, u64, u64)> {
-    let mut calls: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
-    for (labels, count) in family.totals() {
-        let [service, operation, result] = labels.as_slice() else { continue };
-        let (made, failed) = calls.entry((service.clone(), operation.clone())).or_default();
-        *made += count;
-        *failed += if result == "ok" { 0 } else { count };
+fn calls(metrics: &Metrics) -> BTreeMap<Operation, Calls> {
+    let mut calls: BTreeMap<Operation, Calls> = BTreeMap::new();
+    for ((operation, result), count) in metrics.calls.sum_by(|labels| Some((labels.operation, labels.result))) {
+        let calls = calls.entry(operation).or_default();
+        calls.made += count;
+        if result == CallResult::Error {
+            calls.failed += count;
+        }
     }
-    calls.into_iter().map(|((service, operation), (made, failed))| (service, operation, made, failed)).collect()
+    calls
 }
 
 impl Tally {
@@ -241,8 +244,9 @@ impl Summary {
 
     fn calls(&self, preset: &str) -> Table {
         let mut table = table(preset, &["operation", "calls", "failed"]);
-        for (service, operation, made, failed) in &self.service.calls {
-            table.add_row(row(&format!("{service} {operation}"), [made.to_string(), failed.to_string()]));
+        for (operation, Calls { made, failed }) in &self.service.calls {
+            let name = format!("{} {}", operation.service(), operation.name());
+            table.add_row(row(&name, [made.to_string(), failed.to_string()]));
         }
         table
     }

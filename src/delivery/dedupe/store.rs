@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::{DeliveryKey, MessageId};
 use crate::base::RateLimitedLog;
 use crate::config;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, NoLabels, StoreLabels, StoreOperation};
 
 /// How long no request is made after a failure.
 const REST: Duration = Duration::from_secs(1);
@@ -99,9 +99,9 @@ impl Store {
             .set_response_timeout(Some(timeout));
         let client = Client::open(url).map_err(StoreError)?;
         let manager = ConnectionManager::new_lazy_with_config(client, options).map_err(StoreError)?;
-        metrics.dedupe_store_up.with(&[]).set(1);
-        for operation in ["claim", "note", "release"] {
-            metrics.dedupe_store_errors.with(&[operation]);
+        metrics.dedupe_store_up.with(&NoLabels).set(1);
+        for operation in StoreOperation::ALL.iter().copied() {
+            metrics.dedupe_store_errors.with(&StoreLabels { operation });
         }
         Ok(Self {
             connection: Connection(manager),
@@ -128,7 +128,8 @@ impl Store {
                 pipeline.cmd("GET").arg(&redis_key);
             }
             let mut connection = self.connection.0.clone();
-            let found = self.request("claim", pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
+            let found =
+                self.request(StoreOperation::Claim, pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
             let mut found = found.unwrap_or_default().into_iter();
             standings.extend(keys.iter().map(|_| self.standing(found.next().flatten().as_deref())));
         }
@@ -155,7 +156,7 @@ impl Store {
                 pipeline.cmd("SET").arg(self.key(key)).arg(value).arg("PX").arg(millis).ignore();
             }
             let mut connection = self.connection.0.clone();
-            self.request("note", pipeline.query_async::<()>(&mut connection)).await;
+            self.request(StoreOperation::Note, pipeline.query_async::<()>(&mut connection)).await;
         }
     }
 
@@ -168,7 +169,7 @@ impl Store {
                 pipeline.cmd("EVAL").arg(IF_OURS).arg(1).arg(self.key(key)).arg(&self.claimed).ignore();
             }
             let mut connection = self.connection.0.clone();
-            self.request("release", pipeline.query_async::<()>(&mut connection)).await;
+            self.request(StoreOperation::Release, pipeline.query_async::<()>(&mut connection)).await;
         }
     }
 
@@ -190,9 +191,13 @@ impl Store {
     }
 
     /// Makes a request, unless the store failed a moment ago.
-    async fn request<T>(&self, operation: &str, answer: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
+    async fn request<T>(
+        &self,
+        operation: StoreOperation,
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Option<T> {
         if self.is_resting() {
-            self.metrics.dedupe_store_errors.with(&[operation]).add(1);
+            self.metrics.dedupe_store_errors.with(&StoreLabels { operation }).add(1);
             return None;
         }
         let failure = match timeout(self.timeout, answer).await {
@@ -203,8 +208,8 @@ impl Store {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {:?}", self.timeout),
         };
-        self.metrics.dedupe_store_errors.with(&[operation]).add(1);
-        self.metrics.dedupe_store_up.with(&[]).set(0);
+        self.metrics.dedupe_store_errors.with(&StoreLabels { operation }).add(1);
+        self.metrics.dedupe_store_up.with(&NoLabels).set(0);
         *self.resting.lock() = Some(Instant::now() + REST);
         if let Some(suppressed) = self.log.permit() {
             warn!(
@@ -223,7 +228,7 @@ impl Store {
     /// Records that the store answered.
     fn note_up(&self) {
         if self.resting.lock().take().is_some() {
-            self.metrics.dedupe_store_up.with(&[]).set(1);
+            self.metrics.dedupe_store_up.with(&NoLabels).set(1);
             info!("the store of the duplicate window answers again");
         }
     }

@@ -9,6 +9,7 @@ use super::in_flight::InFlightMessage;
 use super::{Pipeline, Tasks};
 use crate::delivery::outcome::{Outcome, Reached};
 use crate::message::{Message, OutcomeLabel, QuarantineReason, Queue, Retry, RetryCause};
+use crate::telemetry::{QuarantinedLabels, QueueLabels, RetriedLabels};
 
 /// How a message was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Pipeline {
         message.open_account();
         let (proof, label, detail): (Reached, _, _) = match outcome {
             Outcome::Published(everywhere) => {
-                let latency = self.metrics.latency.with(&[&message.message.queue.label]);
+                let latency = self.metrics.latency.with(&QueueLabels { queue: &message.message.queue.label });
                 latency.note(message.message.sent.elapsed().unwrap_or_default());
                 (everywhere.into(), OutcomeLabel::Published, None)
             }
@@ -91,7 +92,7 @@ impl Pipeline {
         let schema_hash = event_type.as_ref().map(|event_type| &*event_type.schema_hash);
         match self.quarantine.store(url, message, reason, schema_hash).await {
             Ok(stored) => {
-                self.metrics.quarantined.with(&[queue, kind.code()]).add(1);
+                self.metrics.quarantined.with(&QuarantinedLabels { queue, reason: *kind }).add(1);
                 Ok(stored.into())
             }
             Err(failure) => {
@@ -102,7 +103,7 @@ impl Pipeline {
     }
 
     pub(super) fn note_retried(&self, queue: &Queue, cause: RetryCause) {
-        self.metrics.retried.with(&[&queue.label, cause.code()]).add(1);
+        self.metrics.retried.with(&RetriedLabels { queue: &queue.label, cause }).add(1);
     }
 
     fn return_to_queue(&self, mut message: InFlightMessage, retry: &Retry) -> Settlement {

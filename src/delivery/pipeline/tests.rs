@@ -7,9 +7,10 @@ use crate::aws::sqs::budget::Budget;
 use crate::aws::sqs::visibility::Visibility;
 use crate::config::{self, Config};
 use crate::delivery::{Wired, wire};
-use crate::message::Queue;
+use crate::message::{DuplicateCause, OutcomeLabel, QuarantineKind, Queue, RetryCause};
 use crate::route::Router;
 use crate::schema::registry::Profiles;
+use crate::telemetry::UNKNOWN_TYPE;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -82,8 +83,8 @@ impl Stage {
     }
 
     /// Returns the number of messages with this outcome.
-    fn outcome(&self, outcome: &str) -> u64 {
-        self.metrics.settled.sum_where("outcome", outcome)
+    fn outcome(&self, outcome: OutcomeLabel) -> u64 {
+        self.metrics.settled.sum_where(|labels| labels.outcome == outcome)
     }
 }
 
@@ -117,7 +118,7 @@ async fn a_message_is_deleted_after_its_publish_was_confirmed() {
     let stage = stage(0, all_good);
     stage.process(vec![heartbeat(queue(false, true), None)]).await;
     assert_eq!(stage.operations(), ["PublishBatch", "DeleteMessageBatch"]);
-    assert_eq!(stage.outcome("published"), 1);
+    assert_eq!(stage.outcome(OutcomeLabel::Published), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +136,7 @@ async fn a_message_whose_publish_failed_is_returned_and_not_deleted() {
     stage.process(vec![heartbeat(queue(false, true), None)]).await;
     assert_eq!(stage.operations(), ["PublishBatch", "ChangeMessageVisibilityBatch"]);
     assert_eq!(stage.calls.lock().unwrap()[1].count("\"VisibilityTimeout\":0"), 0);
-    assert_eq!(stage.outcome("retried"), 1);
+    assert_eq!(stage.outcome(OutcomeLabel::Retried), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,30 +144,32 @@ async fn a_message_goes_into_quarantine_before_it_is_deleted() {
     let stage = stage(0, all_good);
     stage.process(vec![Message::for_tests(queue(false, true), "not base64!", &[], None)]).await;
     assert_eq!(stage.operations(), ["SendMessageBatch", "DeleteMessageBatch"]);
-    assert_eq!(stage.metrics.quarantined.sum_where("reason", "bad_envelope"), 1);
+    assert_eq!(stage.metrics.quarantined.sum_where(|labels| labels.reason == QuarantineKind::BadEnvelope), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_cannot_be_quarantined_stays_on_its_queue() {
     let broken = |call: &Call| if call.operation == "SendMessageBatch" { (500, "{}".into()) } else { all_good(call) };
-    let without = (false, all_good as fn(&Call) -> _, "no_quarantine_queue");
-    for (has_quarantine, answer, cause) in [without, (true, broken, "quarantine_failed")] {
+    let without = (false, all_good as fn(&Call) -> _, RetryCause::NoQuarantineQueue);
+    for (has_quarantine, answer, cause) in [without, (true, broken, RetryCause::QuarantineFailed)] {
         let stage = stage(0, answer);
         stage.process(vec![Message::for_tests(queue(false, has_quarantine), "not base64!", &[], None)]).await;
         assert_eq!(stage.operations().last().unwrap(), "ChangeMessageVisibilityBatch");
-        assert_eq!((stage.outcome("retried"), stage.outcome("quarantined")), (1, 0));
-        assert_eq!(stage.metrics.retried.totals(), [(vec!["orders".to_owned(), cause.to_owned()], 1)]);
+        assert_eq!((stage.outcome(OutcomeLabel::Retried), stage.outcome(OutcomeLabel::Quarantined)), (1, 0));
+        let retried = stage.metrics.retried.sum_by(|labels| Some((labels.queue.to_owned(), labels.cause)));
+        assert_eq!(retried.into_iter().collect::<Vec<_>>(), [(("orders".to_owned(), cause), 1)]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_type_is_retried_until_the_grace_period_ends() {
-    for (grace, outcome, waiting) in [(600, "retried", 1), (0, "quarantined", 0)] {
+    for (grace, outcome, waiting) in [(600, OutcomeLabel::Retried, 1), (0, OutcomeLabel::Quarantined, 0)] {
         let stage = stage(grace, all_good);
         stage.process(vec![Message::for_tests(queue(false, true), "CAE=", &[("message-type", "a.B")], None)]).await;
-        assert_eq!(stage.outcome(outcome), 1, "{:?}", stage.metrics.settled.totals());
-        assert_eq!(stage.metrics.settled.sum_where("event_type", "unknown"), 1, "labels stay bounded");
-        assert_eq!(stage.metrics.retried.sum_where("cause", "unknown_type"), waiting);
+        assert_eq!(stage.outcome(outcome), 1, "{:?}", stage.metrics.settled);
+        let unknown = stage.metrics.settled.sum_where(|labels| labels.event_type == UNKNOWN_TYPE);
+        assert_eq!(unknown, 1, "labels stay bounded");
+        assert_eq!(stage.metrics.retried.sum_where(|labels| labels.cause == RetryCause::UnknownType), waiting);
     }
 }
 
@@ -185,22 +188,22 @@ async fn the_first_present_source_names_the_type() {
     let (stated, in_content_type) = (Some(("message-type", ".protobridge.v1.Heartbeat")), "x/y; proto=a.B");
     let content_type = Some(("content-type", "x/y; proto=protobridge.v1.Heartbeat"));
     for (framing, payload, attribute, default, expected) in [
-        (Bare, bare.clone(), stated, Some("a.B"), "published"),
-        (Bare, bare.clone(), content_type, Some("a.B"), "published"),
-        (Bare, bare.clone(), Some(("content-type", in_content_type)), Some(HEARTBEAT), "quarantined"),
-        (Bare, bare.clone(), None, Some(HEARTBEAT), "published"),
-        (Bare, bare.clone(), None, None, "quarantined"),
-        (Any, any(other), stated, None, "published"),
-        (Any, any(&url), None, Some("a.B"), "published"),
-        (Any, any(other), None, Some(HEARTBEAT), "quarantined"),
+        (Bare, bare.clone(), stated, Some("a.B"), OutcomeLabel::Published),
+        (Bare, bare.clone(), content_type, Some("a.B"), OutcomeLabel::Published),
+        (Bare, bare.clone(), Some(("content-type", in_content_type)), Some(HEARTBEAT), OutcomeLabel::Quarantined),
+        (Bare, bare.clone(), None, Some(HEARTBEAT), OutcomeLabel::Published),
+        (Bare, bare.clone(), None, None, OutcomeLabel::Quarantined),
+        (Any, any(other), stated, None, OutcomeLabel::Published),
+        (Any, any(&url), None, Some("a.B"), OutcomeLabel::Published),
+        (Any, any(other), None, Some(HEARTBEAT), OutcomeLabel::Quarantined),
         // The type URL beside the data takes precedence over the CloudEvent, whose `type` often names no message type.
-        (CloudEvents, event("shop.v1.OrderPlaced", text(8, &any(&url))), None, None, "published"),
-        (CloudEvents, event(HEARTBEAT, text(6, &bare)), None, Some("a.B"), "published"),
-        (CloudEvents, event("com.example.beat", text(6, &bare)), None, Some(HEARTBEAT), "published"),
-        (CloudEvents, event("com.example.beat", text(6, &bare)), None, None, "quarantined"),
+        (CloudEvents, event("shop.v1.OrderPlaced", text(8, &any(&url))), None, None, OutcomeLabel::Published),
+        (CloudEvents, event(HEARTBEAT, text(6, &bare)), None, Some("a.B"), OutcomeLabel::Published),
+        (CloudEvents, event("com.example.beat", text(6, &bare)), None, Some(HEARTBEAT), OutcomeLabel::Published),
+        (CloudEvents, event("com.example.beat", text(6, &bare)), None, None, OutcomeLabel::Quarantined),
         // Without a schemas file and a registry, the schema id is not looked up.
-        (Confluent, confluent.clone(), None, Some(HEARTBEAT), "published"),
-        (Confluent, confluent, None, None, "quarantined"),
+        (Confluent, confluent.clone(), None, Some(HEARTBEAT), OutcomeLabel::Published),
+        (Confluent, confluent, None, None, OutcomeLabel::Quarantined),
     ] {
         let stage = stage(0, all_good);
         let default_type = default.map(str::to_owned);
@@ -226,9 +229,9 @@ async fn a_retried_message_holds_back_its_group_only() {
     // The heartbeat's field `source` is its only field: "first", "then" and "other".
     let message = |body: &str, group| Message { body: body.to_owned(), ..heartbeat(queue(true, true), Some(group)) };
     stage.process(vec![message("CgVmaXJzdA==", "a"), message("CgR0aGVu", "a"), message("CgVvdGhlcg==", "b")]).await;
-    assert_eq!((stage.outcome("published"), stage.outcome("retried")), (1, 2));
-    let retried = |cause| stage.metrics.retried.sum_where("cause", cause);
-    assert_eq!((retried("publish"), retried("group_order")), (1, 1));
+    assert_eq!((stage.outcome(OutcomeLabel::Published), stage.outcome(OutcomeLabel::Retried)), (1, 2));
+    let retried = |cause| stage.metrics.retried.sum_where(|labels| labels.cause == cause);
+    assert_eq!((retried(RetryCause::Publish), retried(RetryCause::GroupOrder)), (1, 1));
     let calls = stage.calls.lock().unwrap();
     assert!(calls.iter().all(|call| call.operation != "PublishBatch" || !call.body.contains("then")));
     assert_eq!(calls.iter().filter(|call| call.operation == "DeleteMessageBatch").count(), 1);
@@ -242,7 +245,7 @@ async fn a_message_with_a_new_owner_is_left_alone() {
     receipt.hold.mark_stale();
     stage.accept(vec![Received { message: heartbeat(queue(false, true), None), receipt }]).await;
     assert_eq!(stage.operations(), [""; 0]);
-    assert_eq!(stage.outcome("retried"), 1);
+    assert_eq!(stage.outcome(OutcomeLabel::Retried), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,11 +259,11 @@ async fn a_duplicate_is_deleted_without_a_publish() {
     };
     stage.process(vec![with_id(heartbeat(queue(false, true), None)), with_id(again)]).await;
     stage.process(vec![with_id(heartbeat(queue(false, true), None))]).await;
-    assert_eq!((stage.outcome("published"), stage.outcome("duplicate")), (1, 2));
+    assert_eq!((stage.outcome(OutcomeLabel::Published), stage.outcome(OutcomeLabel::Duplicate)), (1, 2));
     let entries: usize = stage.calls.lock().unwrap().iter().map(|call| call.count(".Message=")).sum();
     assert_eq!(entries, 1, "the second message waited for the first");
-    assert_eq!(stage.metrics.duplicates.sum_where("cause", "producer"), 1);
-    assert_eq!(stage.metrics.duplicates.sum_where("cause", "redelivery"), 1);
+    let duplicates = |cause| stage.metrics.duplicates.sum_where(|labels| labels.cause == cause);
+    assert_eq!((duplicates(DuplicateCause::Producer), duplicates(DuplicateCause::Redelivery)), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,7 +280,14 @@ async fn a_failed_publish_is_not_taken_for_a_duplicate() {
     stage.process(vec![heartbeat(queue(false, true), None)]).await;
     failing.store(false, std::sync::atomic::Ordering::Relaxed);
     stage.process(vec![heartbeat(queue(false, true), None)]).await;
-    assert_eq!((stage.outcome("retried"), stage.outcome("published"), stage.outcome("duplicate")), (1, 1, 0));
+    assert_eq!(
+        (
+            stage.outcome(OutcomeLabel::Retried),
+            stage.outcome(OutcomeLabel::Published),
+            stage.outcome(OutcomeLabel::Duplicate)
+        ),
+        (1, 1, 0)
+    );
 }
 
 #[test]

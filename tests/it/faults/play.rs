@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use protobridge::app::{App, Loaded};
 use protobridge::config::{Config, Queue};
+use protobridge::message::OutcomeLabel;
 use protobridge::route::Routes;
 use protobridge::schema::registry::Registry;
 use tempfile::TempDir;
@@ -195,8 +196,8 @@ async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &m
         instance,
         received: metrics.received.sum(),
         settled: metrics.settled.sum(),
-        published: metrics.settled.sum_where("outcome", "published"),
-        abandoned: metrics.settled.sum_where("outcome", "abandoned"),
+        published: metrics.settled.sum_where(|labels| labels.outcome == OutcomeLabel::Published),
+        abandoned: metrics.settled.sum_where(|labels| labels.outcome == OutcomeLabel::Abandoned),
         open: metrics.in_flight.sum(),
     });
     most_in_flight

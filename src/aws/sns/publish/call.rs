@@ -9,7 +9,7 @@ use super::TopicEntry;
 use super::lanes::LaneEntry;
 use crate::aws::{DataPlane, Failure};
 use crate::message::TopicArn;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Operation};
 
 /// Makes the calls of one publisher.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl Caller {
         let answer = self.data_plane.publish(topic.as_str(), entries.clone()).await;
         let bytes = entries.map(TopicEntry::size).sum();
         let customer = batch.first().and_then(|waiting| waiting.queued.entry.customer.as_deref());
-        self.metrics.transfer("sns", "PublishBatch", answer.is_ok().then_some(bytes), customer);
+        self.metrics.transfer(Operation::PublishBatch, answer.is_ok().then_some(bytes), customer);
         self.metrics.batch_entries.record(batch.len() as f64);
         answer
     }

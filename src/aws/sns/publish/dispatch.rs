@@ -18,7 +18,7 @@ use crate::base::backpressure::Valve;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
 use crate::message::TopicArn;
-use crate::telemetry::Metrics;
+use crate::telemetry::{FailureLabels, Metrics};
 
 /// The number of throttles that count as one attempt. The rate causes a throttle, not the entry, and the rate falls.
 const THROTTLES_PER_ATTEMPT: u32 = 8;
@@ -188,12 +188,12 @@ impl Dispatch {
 
     fn throttled(&self, failure: &Failure, topic: &TopicArn, called: Instant, now: Instant) {
         self.rate.throttled(failure, topic, called, now);
-        self.metrics.throttles.with(&[failure.label()]).add(1);
+        self.metrics.throttles.with(&FailureLabels { code: failure.label() }).add(1);
     }
 
     /// Sends an entry again if that can help; otherwise ends it with the failure.
     fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
-        self.metrics.publish_failures.with(&[failure.label()]).add(1);
+        self.metrics.publish_failures.with(&FailureLabels { code: failure.label() }).add(1);
         let tries = if failure.kind == Kind::Throttled {
             waiting.throttles += 1;
             waiting.throttles.div_ceil(THROTTLES_PER_ATTEMPT)

@@ -93,7 +93,7 @@ async fn a_call_is_billed_by_the_bytes_of_its_entries() {
     let body = "x".repeat(65 * 1024);
     let entry = TopicEntry { customer: Some("acme".into()), ..entry(&body) };
     assert!(publish_all(&publisher, vec![entry], &ours()).await[0].is_ok());
-    assert_eq!(metrics.billable.sum_where("customer", "acme"), 2);
+    assert_eq!(metrics.billable.sum_where(|labels| labels.customer.is("acme")), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use crate::aws::{DataPlane, Failure, Kind, MAX_ENTRIES, data_plane};
 use crate::base::{Backoff, Backpressure};
 use crate::config;
 use crate::message::{Queue, attributes};
-use crate::telemetry::{Level, Metrics};
+use crate::telemetry::{Level, Metrics, Operation, PollLabels, PollResult, QueueLabels};
 
 /// Delays between failed polls. Errors that only time fixes are retried within seconds.
 const PASSING: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
@@ -61,7 +61,7 @@ impl Poller {
 
     /// Returns the gauge that counts this queue's pollers.
     pub(super) fn gauge(&self) -> Arc<Level> {
-        self.metrics.pollers.with(&[&self.queue.label])
+        self.metrics.pollers.with(&QueueLabels { queue: &self.queue.label })
     }
 
     /// Polls until `stop` is cancelled or the demand no longer needs this poller. Passes what each poll returns to
@@ -95,7 +95,7 @@ impl Poller {
                 }
                 Err(failure) => {
                     drop(reserved);
-                    self.metrics.polls.with(&[&self.queue.label, "error"]).add(1);
+                    self.count_poll(PollResult::Error);
                     self.log_failure(&failure, failures);
                     if demand.give_up_poller() {
                         return;
@@ -121,9 +121,9 @@ impl Poller {
         demand: &Demand,
         deliver: &impl Fn(Vec<Received>),
     ) {
-        let result = if messages.is_empty() { "empty" } else { "messages" };
-        self.metrics.polls.with(&[&self.queue.label, result]).add(1);
-        self.metrics.received.with(&[&self.queue.label]).add(messages.len() as u64);
+        let result = if messages.is_empty() { PollResult::Empty } else { PollResult::Messages };
+        self.count_poll(result);
+        self.metrics.received.with(&QueueLabels { queue: &self.queue.label }).add(messages.len() as u64);
         if messages.len() == MAX_ENTRIES && !self.backpressure.is_high() {
             demand.request_poller();
         }
@@ -148,8 +148,12 @@ impl Poller {
         let answer =
             self.data_plane.receive(self.queue.url.as_str(), self.wait_seconds, self.visibility_timeout_seconds).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
-        self.metrics.transfer("sqs", "ReceiveMessage", bytes, None);
+        self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
         Ok((answer?, Instant::now()))
+    }
+
+    fn count_poll(&self, result: PollResult) {
+        self.metrics.polls.with(&PollLabels { queue: &self.queue.label, result }).add(1);
     }
 
     /// Logs the first failure in a row, and every tenth after it.

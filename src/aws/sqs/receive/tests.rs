@@ -9,7 +9,7 @@ use crate::aws::sqs::budget::Budget;
 use crate::aws::sqs::depth::Depth;
 use crate::base::Backpressure;
 use crate::config;
-use crate::telemetry::Metrics;
+use crate::telemetry::{CallResult, Metrics, PollResult, QueueState};
 
 #[tokio::test(start_paused = true)]
 async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
@@ -49,8 +49,9 @@ async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
     let message = &delivered[0].message;
     assert_eq!((message.receive_count, message.group.as_deref(), message.size()), (3, Some("g"), 4));
     assert_eq!(message.sent, SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
-    assert_eq!(metrics.polls.sum_where("result", "error"), 3);
-    assert_eq!(metrics.billable.sum(), metrics.calls.sum_where("result", "ok"), "failed calls are not billed");
+    assert_eq!(metrics.polls.sum_where(|labels| labels.result == PollResult::Error), 3);
+    let answered = metrics.calls.sum_where(|labels| labels.result == CallResult::Ok);
+    assert_eq!(metrics.billable.sum(), answered, "failed calls are not billed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +84,7 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
     };
     let running = tokio::spawn(pollers::run(poller, 1..=4, stop.clone(), deliver));
     let ended = async {
-        while metrics.polls.sum_where("result", "empty") < 8 {
+        while metrics.polls.sum_where(|labels| labels.result == PollResult::Empty) < 8 {
             tokio::task::yield_now().await;
         }
     };
@@ -110,7 +111,7 @@ async fn a_queue_at_its_in_flight_limit_is_told_from_a_quiet_one() {
     for (after, is_full, in_flight) in [(1, 1, 120_000), (30, 0, 17)] {
         tokio::time::sleep(Duration::from_secs(after)).await;
         assert_eq!(metrics.queue_full.sum(), is_full);
-        assert_eq!(metrics.queue_messages.sum_where("state", "in_flight"), in_flight);
-        assert_eq!(metrics.queue_messages.sum_where("state", "visible"), 5_000);
+        let messages = |state| metrics.queue_messages.sum_where(|labels| labels.state == state);
+        assert_eq!((messages(QueueState::InFlight), messages(QueueState::Visible)), (in_flight, 5_000));
     }
 }

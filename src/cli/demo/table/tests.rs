@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::demo::ledger::OWNERS;
+use crate::message::QuarantineKind;
+use crate::telemetry::QuarantinedLabels;
 
 /// Ten events of acme's, one of them filtered and two quarantined, and two heartbeats for acme and initech.
 fn summary() -> Summary {
@@ -29,7 +31,7 @@ fn summary() -> Summary {
         retried: 1,
         reasons: quarantine,
         entries: [9, 0, 2],
-        calls: vec![("sns".into(), "PublishBatch".into(), 5, 1)],
+        calls: BTreeMap::from([(Operation::PublishBatch, Calls { made: 5, failed: 1 })]),
     };
     Summary::new(demo, service, 0, false)
 }
@@ -149,6 +151,7 @@ fn the_table_shows_every_column() {
 fn reasons_for_which_nothing_was_quarantined_are_not_counted() {
     let metrics = Metrics::new(true);
     metrics.start_at_zero(["events"]);
-    metrics.quarantined.with(&["events", "unknown_type"]).add(2);
+    let labels = QuarantinedLabels { queue: "events", reason: QuarantineKind::UnknownType };
+    metrics.quarantined.with(&labels).add(2);
     assert_eq!(Service::new(&metrics).reasons, BTreeMap::from([("unknown_type".to_owned(), 2)]));
 }

@@ -1,0 +1,301 @@
+//! The labels of each metric family, and the closed lists among their values.
+
+use protojson::Rule;
+
+use super::label_set::{LabelValue, closed_labels, closed_lists, label_sets};
+use super::operation::Operation;
+use crate::message::{DuplicateCause, OutcomeLabel, QuarantineKind, RetryCause};
+
+label_sets! {
+    /// The labels of families that are counted by queue only.
+    QueueLabels<'v> {
+        /// The name of the queue in metrics.
+        queue: &'v str,
+    }
+
+    /// The labels of messages whose event type was looked up.
+    EventLabels<'v> {
+        /// The name of the queue in metrics.
+        queue: &'v str,
+        /// The full name of the event's message type, or [`UNKNOWN_TYPE`](super::UNKNOWN_TYPE).
+        event_type: &'v str,
+    }
+
+    /// The labels of settled messages.
+    SettledLabels<'v> {
+        /// The name of the queue in metrics.
+        queue: &'v str,
+        /// The full name of the event's message type, or [`UNKNOWN_TYPE`](super::UNKNOWN_TYPE).
+        event_type: &'v str,
+        /// How the message was settled.
+        outcome: OutcomeLabel,
+    }
+
+    /// The labels of messages in quarantine.
+    QuarantinedLabels<'v> {
+        /// The name of the queue that the message was received from.
+        queue: &'v str,
+        /// Why the message cannot be published.
+        reason: QuarantineKind,
+    }
+
+    /// The labels of messages that are retried.
+    RetriedLabels<'v> {
+        /// The name of the queue in metrics.
+        queue: &'v str,
+        /// Why the message was returned to its queue.
+        cause: RetryCause,
+    }
+
+    /// The labels of long polls.
+    PollLabels<'v> {
+        /// The name of the queue in metrics.
+        queue: &'v str,
+        /// What the poll returned.
+        result: PollResult,
+    }
+
+    /// The labels of the number of messages on a queue.
+    QueueMessagesLabels<'v> {
+        /// The name of the queue in metrics.
+        queue: &'v str,
+        /// The state that SQS counts these messages in.
+        state: QueueState,
+    }
+
+    /// The labels of entries that SNS confirmed.
+    PublishedLabels<'v> {
+        /// The full name of the event's message type.
+        event_type: &'v str,
+        /// The customer whose topic received the entry.
+        customer: CustomerLabel<'v>,
+    }
+
+    /// The labels of failures.
+    FailureLabels<'v> {
+        /// The error code of AWS, or protobridge's own if there was no answer.
+        code: &'v str,
+    }
+
+    /// The labels of suppressed duplicates.
+    DuplicateLabels<'v> {
+        /// The name of the queue in metrics.
+        queue: &'v str,
+        /// The full name of the event's message type.
+        event_type: &'v str,
+        /// Why the event was there twice.
+        cause: DuplicateCause,
+    }
+
+    /// The labels of failed requests to the shared window of duplicates.
+    StoreLabels {
+        /// What was requested.
+        operation: StoreOperation,
+    }
+
+    /// The labels of descriptor sets.
+    DescriptorSetLabels {
+        /// Whether the set is in force.
+        state: SetState,
+    }
+
+    /// The labels of reloads.
+    ReloadLabels {
+        /// What changed.
+        what: ReloadSubject,
+        /// What became of the change.
+        result: ReloadResult,
+    }
+
+    /// The labels of the state that the last reload left.
+    LastReloadLabels {
+        /// What is reloaded.
+        what: ReloadSubject,
+    }
+
+    /// The labels of breaking changes.
+    BreakingChangeLabels {
+        /// The rule that the change breaks.
+        rule: Rule,
+    }
+
+    /// The labels of calls of AWS APIs.
+    CallLabels {
+        /// The operation that was called. It is shown as two labels: `service` and `operation`.
+        operation: Operation,
+        /// Whether the call succeeded.
+        result: CallResult,
+    }
+
+    /// The labels of requests as AWS bills them.
+    BillableLabels<'v> {
+        /// The operation that was called. It is shown as two labels: `service` and `operation`.
+        operation: Operation,
+        /// The customer that the call was made for.
+        customer: CustomerLabel<'v>,
+    }
+}
+
+closed_lists! {
+    /// The result of a long poll.
+    PollResult {
+        /// SQS returned messages.
+        Messages = "messages",
+        /// SQS returned no message.
+        Empty = "empty",
+        /// The call failed.
+        Error = "error",
+    }
+
+    /// The result of a call of an AWS API.
+    CallResult {
+        /// The call succeeded, even if entries of its batch failed.
+        Ok = "ok",
+        /// The call failed as a whole.
+        Error = "error",
+    }
+
+    /// A state in which SQS counts the messages on a queue.
+    QueueState {
+        /// The message can be received.
+        Visible = "visible",
+        /// A consumer has received the message and has not deleted it.
+        InFlight = "in_flight",
+        /// The message becomes visible for the first time later.
+        Delayed = "delayed",
+    }
+
+    /// An operation on the shared window of duplicates.
+    StoreOperation {
+        /// Claims deliveries before they are published.
+        Claim = "claim",
+        /// Records published deliveries.
+        Note = "note",
+        /// Gives up claims.
+        Release = "release",
+    }
+
+    /// Whether a descriptor set is in force.
+    SetState {
+        /// Events are decoded with the set.
+        InForce = "in_force",
+        /// The set was refused.
+        Refused = "refused",
+    }
+
+    /// The files that are reloaded.
+    ReloadSubject {
+        /// The descriptor sets.
+        Descriptors = "descriptors",
+        /// The customers file.
+        Customers = "customers",
+    }
+
+    /// The result of a reload that found a change.
+    ReloadResult {
+        /// The change is in force.
+        Admitted = "admitted",
+        /// The change has errors; what was in force before stays in force.
+        Refused = "refused",
+        /// The files cannot be read.
+        Unreadable = "unreadable",
+        /// The file is being written. The next look decides.
+        Unsettled = "unsettled",
+    }
+}
+
+closed_labels!(OutcomeLabel, QuarantineKind, RetryCause, DuplicateCause, Rule);
+
+/// The value of the label `customer`, which exists only if the configuration asks for it.
+///
+/// It must be the last label of its family, so that the values before it keep their places without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CustomerLabel<'v> {
+    /// The configuration leaves the label out.
+    Hidden,
+    /// No customer is concerned. The label is `none`.
+    NoCustomer,
+    /// The id of the customer.
+    Id(&'v str),
+}
+
+impl CustomerLabel<'_> {
+    /// The name of the label.
+    pub(super) const NAME: &'static str = "customer";
+    const NO_CUSTOMER: &'static str = "none";
+
+    /// Whether this is the label of the customer with this id.
+    ///
+    /// # Panics
+    /// If the configuration leaves the label out, because then the answer is unknown.
+    pub fn is(self, id: &str) -> bool {
+        match self {
+            Self::Hidden => panic!("the metrics have no label `{}`", Self::NAME),
+            Self::NoCustomer => false,
+            Self::Id(own) => own == id,
+        }
+    }
+}
+
+impl<'v> LabelValue<'v> for CustomerLabel<'v> {
+    fn each(self, field: &'static str, each: &mut impl FnMut(&'static str, &'v str)) {
+        match self {
+            Self::Hidden => {}
+            Self::NoCustomer => each(field, Self::NO_CUSTOMER),
+            Self::Id(id) => each(field, id),
+        }
+    }
+
+    fn read(values: &mut impl Iterator<Item = &'v str>) -> Self {
+        match values.next() {
+            None => Self::Hidden,
+            Some(Self::NO_CUSTOMER) => Self::NoCustomer,
+            Some(id) => Self::Id(id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::label_set::LabelSet;
+    use super::*;
+
+    /// Returns the labels as they are shown, and checks that they are read back from their values.
+    fn shown<'v, L: LabelSet>(labels: L::With<'v>) -> Vec<(&'static str, &'v str)> {
+        let mut shown = Vec::new();
+        L::each(labels, |name, value| shown.push((name, value)));
+        let again = L::read(shown.iter().map(|(_, value)| *value));
+        assert_eq!(format!("{again:?}"), format!("{labels:?}"));
+        shown
+    }
+
+    #[test]
+    fn labels_are_shown_by_the_names_of_their_fields() {
+        let labels = PollLabels { queue: "orders", result: PollResult::Empty };
+        assert_eq!(shown::<PollLabels<'_>>(labels), [("queue", "orders"), ("result", "empty")]);
+        assert_eq!(PollLabels::names(), ["queue", "result"]);
+    }
+
+    #[test]
+    fn an_operation_is_two_labels_and_a_hidden_customer_is_none() {
+        let operation = Operation::PublishBatch;
+        let billable = |customer| shown::<BillableLabels<'_>>(BillableLabels { operation, customer });
+        let (service, name) = (("service", "sns"), ("operation", "PublishBatch"));
+        assert_eq!(billable(CustomerLabel::Hidden), [service, name]);
+        assert_eq!(billable(CustomerLabel::NoCustomer), [service, name, ("customer", "none")]);
+        assert_eq!(billable(CustomerLabel::Id("acme")), [service, name, ("customer", "acme")]);
+        assert_eq!(BillableLabels::names(), ["service", "operation", "customer"]);
+    }
+
+    #[test]
+    #[should_panic = "PollResult has no `nothing`"]
+    fn a_value_that_is_not_on_the_closed_list_panics() {
+        PollLabels::read(["orders", "nothing"].into_iter());
+    }
+
+    #[test]
+    #[should_panic = "the metrics have no label `customer`"]
+    fn a_hidden_customer_cannot_be_compared() {
+        CustomerLabel::Hidden.is("acme");
+    }
+}
