@@ -7,7 +7,6 @@ mod demo;
 mod descriptors;
 mod healthcheck;
 mod iam_policy;
-mod nearest;
 mod run;
 mod schema;
 mod transcode;

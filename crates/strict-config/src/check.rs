@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 
+use crate::nearest::nearest;
 use crate::problem::{Problem, Source};
 use crate::shape::{Field, Shape};
 use crate::tree::{Entry, Node, Value, contains, index_of, key_of};
@@ -258,47 +259,5 @@ fn json(node: &Node) -> Json {
         Value::Text(text) => text.as_str().into(),
         Value::List(items) => items.iter().map(json).collect(),
         Value::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect(),
-    }
-}
-
-/// The name that was probably meant: one that is spelled alike, or that only lacks a part such as its unit.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Below this, suggestions for the names of this configuration are guesses.
-    const ALIKE: f64 = 0.85;
-    let name = name.to_lowercase();
-    let mut best = None;
-    for candidate in known {
-        let lower = candidate.to_lowercase();
-        let extends = name.len() > 2 && (lower.contains(&name) || (lower.len() > 2 && name.contains(&lower)));
-        let alike = strsim::jaro_winkler(&name, &lower);
-        let score = if extends { alike.max(ALIKE) } else { alike };
-        if score >= ALIKE && best.is_none_or(|(most, _)| score > most) {
-            best = Some((score, candidate));
-        }
-    }
-    best.map(|(_, candidate)| candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_the_one_that_was_meant() {
-        let known = ["linger_ms", "max_batch_bytes", "max_concurrent_calls", "max_attempts", "url", "region"];
-        for (given, meant) in [
-            ("lingr_ms", Some("linger_ms")),
-            ("lingerMs", Some("linger_ms")),
-            ("linger", Some("linger_ms")),
-            ("linger_millis", Some("linger_ms")),
-            ("attempts", Some("max_attempts")),
-            ("queue_url", Some("url")),
-            ("regoin", Some("region")),
-            ("URL", Some("url")),
-            ("topic", None),
-            ("flavour", None),
-        ] {
-            assert_eq!(nearest(given, known), meant, "{given}");
-        }
     }
 }
