@@ -10,7 +10,6 @@ pub mod embedded;
 mod healthcheck;
 mod iam;
 mod iam_policy;
-mod nearest;
 mod run;
 mod schema;
 mod transcode;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use serde_json::Value;
+use strict_config::nearest;
 
 use super::Usage;
-use super::nearest::nearest;
 use super::transcode::ProfileArg;
 use crate::app::Loaded;
 use crate::config::{Config, Profile, Taps, load};

@@ -166,7 +166,7 @@ fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<String>, 
 
 /// A known type whose name is much like this one, as a question.
 fn nearest(snapshot: &Snapshot, name: &str) -> String {
-    match super::nearest::nearest(name, snapshot.type_names()) {
+    match strict_config::nearest(name, snapshot.type_names()) {
         Some(known) => format!("; did you mean {known}?"),
         None => "; `protobridge check` says what is loaded".to_owned(),
     }

@@ -3,26 +3,75 @@
 pub(super) const EXAMPLE_QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/events";
 pub(super) const EXAMPLE_TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:events";
 
+/// The reason why a URL, an ARN or a name cannot be right; the message of a [`Problem`](strict_config::Problem).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The text is not `arn:…:sns:…` with six parts.
+    #[error("is not the ARN of an SNS topic such as `{EXAMPLE_TOPIC}`")]
+    NotATopicArn,
+    /// The topic's ARN has no partition or no region.
+    #[error("lacks the partition or the region; a topic's ARN looks like `{EXAMPLE_TOPIC}`")]
+    PartitionOrRegion,
+    /// The topic's ARN has no account number.
+    #[error("has no account number of 12 digits; a topic's ARN looks like `{EXAMPLE_TOPIC}`")]
+    Account,
+    /// SNS allows no topic of this name.
+    #[error("ends in a name that no topic can have: letters, digits, `-` and `_`, at most 256")]
+    TopicName,
+    /// The text is not a full name with or without `*`.
+    #[error("{0:?} is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`")]
+    TypeGlob(String),
+    /// The template has no place for the customer's id.
+    #[error("lacks `{{customer}}`, as in `{EXAMPLE_TOPIC}-{{customer}}`")]
+    NoPlaceholder,
+    /// The template has several places for the customer's id.
+    #[error("has `{{customer}}` more than once")]
+    RepeatedPlaceholder,
+    /// The template has the customer's id in another part of the ARN.
+    #[error("has `{{customer}}` outside the topic's name; expected `{EXAMPLE_TOPIC}-{{customer}}`")]
+    PlaceholderOutsideName,
+    /// The text is the ARN of a queue.
+    #[error("is an ARN; the queue's URL is `{url}`")]
+    QueueArn {
+        /// The URL of the queue.
+        url: String,
+    },
+    /// The text is the ARN of something that is not a queue.
+    #[error("is an ARN; expected the queue's URL, such as `{EXAMPLE_QUEUE}`")]
+    OtherArn,
+    /// The text is not an `http` or `https` URL that ends in a name.
+    #[error("is not a queue's URL such as `{EXAMPLE_QUEUE}`")]
+    NotAQueueUrl,
+    /// The queue or the topic is in another region than the one that is called.
+    #[error("is in {found}, but `aws.region` is {configured}; one process serves one region")]
+    OtherRegion {
+        /// The region of the queue or the topic.
+        found: String,
+        /// The region of the configuration.
+        configured: String,
+    },
+}
+
 /// Whether `text` is the ARN of an SNS topic.
 ///
 /// # Errors
 ///
 /// What is wrong with it, for the message of a [`Problem`](strict_config::Problem).
-pub fn topic_arn(text: &str) -> Result<(), String> {
+pub fn topic_arn(text: &str) -> Result<(), Error> {
     let parts: Vec<_> = text.split(':').collect();
     let ["arn", partition, "sns", region, account, name] = parts.as_slice() else {
-        return Err(format!("is not the ARN of an SNS topic such as `{EXAMPLE_TOPIC}`"));
+        return Err(Error::NotATopicArn);
     };
     if !is_name(partition) || !is_name(region) {
-        return Err(format!("lacks the partition or the region; a topic's ARN looks like `{EXAMPLE_TOPIC}`"));
+        return Err(Error::PartitionOrRegion);
     }
     if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("has no account number of 12 digits; a topic's ARN looks like `{EXAMPLE_TOPIC}`"));
+        return Err(Error::Account);
     }
     // https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
     let stem = name.strip_suffix(".fifo").unwrap_or(name);
     if stem.is_empty() || name.len() > 256 || !stem.bytes().all(|byte| is_word(byte) || byte == b'-') {
-        return Err("ends in a name that no topic can have: letters, digits, `-` and `_`, at most 256".into());
+        return Err(Error::TopicName);
     }
     Ok(())
 }
@@ -32,40 +81,40 @@ pub fn topic_arn(text: &str) -> Result<(), String> {
 /// # Errors
 ///
 /// What is wrong with it, for the message of a [`Problem`](strict_config::Problem).
-pub fn type_glob(text: &str) -> Result<(), String> {
+pub fn type_glob(text: &str) -> Result<(), Error> {
     let is_segment = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| is_word(byte) || byte == b'*');
     if text.split('.').all(is_segment) {
         return Ok(());
     }
-    Err(format!("{text:?} is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`"))
+    Err(Error::TypeGlob(text.to_owned()))
 }
 
-pub(super) fn topic_template(template: &str) -> Result<(), String> {
+pub(super) fn topic_template(template: &str) -> Result<(), Error> {
     match template.matches("{customer}").count() {
-        0 => return Err(format!("lacks `{{customer}}`, as in `{EXAMPLE_TOPIC}-{{customer}}`")),
+        0 => return Err(Error::NoPlaceholder),
         1 => {}
-        _ => return Err("has `{customer}` more than once".into()),
+        _ => return Err(Error::RepeatedPlaceholder),
     }
     let (arn, name) = template.rsplit_once(':').unwrap_or_default();
     if !name.contains("{customer}") {
-        return Err(format!("has `{{customer}}` outside the topic's name; expected `{EXAMPLE_TOPIC}-{{customer}}`"));
+        return Err(Error::PlaceholderOutsideName);
     }
     topic_arn(&format!("{arn}:{}", name.replace("{customer}", "x")))
 }
 
-pub(super) fn queue_url(url: &str) -> Result<(), String> {
+pub(super) fn queue_url(url: &str) -> Result<(), Error> {
     if let Some(arn) = url.strip_prefix("arn:") {
         let parts: Vec<_> = arn.split(':').collect();
         let ["aws", "sqs", region, account, name] = parts.as_slice() else {
-            return Err(format!("is an ARN; expected the queue's URL, such as `{EXAMPLE_QUEUE}`"));
+            return Err(Error::OtherArn);
         };
-        return Err(format!("is an ARN; the queue's URL is `https://sqs.{region}.amazonaws.com/{account}/{name}`"));
+        return Err(Error::QueueArn { url: format!("https://sqs.{region}.amazonaws.com/{account}/{name}") });
     }
     let name = host_and_path(url).and_then(|(_, path)| path.rsplit_once('/')).map(|(_, name)| name);
     if name.is_some_and(|name| !name.is_empty()) {
         return Ok(());
     }
-    Err(format!("is not a queue's URL such as `{EXAMPLE_QUEUE}`"))
+    Err(Error::NotAQueueUrl)
 }
 
 /// The host, with its port, and the path of an `http` or `https` URL; the path starts with `/` unless it is empty.

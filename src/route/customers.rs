@@ -141,8 +141,8 @@ fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -
             report("id", format!("{id} is listed twice"));
         }
         for (position, glob) in entry.events.iter().enumerate() {
-            if let Err(message) = names::type_glob(glob) {
-                report(&format!("events[{position}]"), message);
+            if let Err(error) = names::type_glob(glob) {
+                report(&format!("events[{position}]"), error.to_string());
             }
         }
         if profiles.find(&entry.profile).is_none() {
@@ -153,8 +153,8 @@ fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -
             report("topic", format!("{id} has no topic; give it one, or set `route.topic_template`"));
             continue;
         };
-        if let Err(message) = names::topic_arn(&topic) {
-            report("topic", format!("{topic} {message}"));
+        if let Err(error) = names::topic_arn(&topic) {
+            report("topic", format!("{topic} {error}"));
         }
         if let Some(other) = topics.insert(topic.clone(), id)
             && other != id

@@ -3,10 +3,12 @@
 //! What does not fit is left out of the result, so that the rest can still be deserialized and judged by the rules
 //! that need typed values. A key without a value counts as absent: it keeps its default.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 
+use crate::nearest::nearest;
 use crate::problem::{Problem, Source};
 use crate::shape::{Field, Shape};
 use crate::tree::{Entry, Node, Value, contains, index_of, key_of};
@@ -168,63 +170,68 @@ impl Shape {
     }
 }
 
-/// The value where it is of the kind that `shape` asks for, otherwise what was expected.
-fn scalar(shape: &Shape, value: &Value) -> Result<Json, String> {
-    match shape {
-        Shape::Text { choices, format } => {
-            let text = match value {
-                Value::Text(text) | Value::Boolean(_, text) | Value::Number(_, text) => text,
-                _ if choices.is_empty() => return Err("text".into()),
-                _ => return Err(one_of(choices)),
-            };
-            if !choices.is_empty() && !choices.contains(text) {
-                return Err(one_of(choices));
-            }
+/// Returns the value if it is of the kind that `shape` asks for.
+///
+/// # Errors
+///
+/// Returns the expected kind otherwise.
+fn scalar<'s>(shape: &'s Shape, value: &Value) -> Result<Json, Expected<'s>> {
+    match (shape, value) {
+        (Shape::Text { choices, format }, Value::Text(text) | Value::Boolean(_, text) | Value::Number(_, text))
+            if choices.is_empty() || choices.contains(text) =>
+        {
             if format.as_deref() == Some("socket-address") && text.parse::<SocketAddr>().is_err() {
-                return Err("an address with a port, such as 0.0.0.0:8080".into());
+                return Err(Expected::SocketAddress);
             }
             Ok(text.as_str().into())
         }
-        Shape::Integer { min, max } => {
-            let fits = |number: &serde_json::Number| {
-                let number = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))?;
-                let inside = min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max);
-                inside.then_some(number)
-            };
-            match value {
-                Value::Number(number, _) if fits(number).is_some() => Ok(number.clone().into()),
-                _ => Err(integer(*min, *max)),
-            }
+        (Shape::Integer { min, max }, Value::Number(number, _)) if is_integer_within(number, *min, *max) => {
+            Ok(number.clone().into())
         }
-        Shape::Number => match value {
-            Value::Number(number, _) => Ok(number.clone().into()),
-            _ => Err("a number".into()),
-        },
-        Shape::Boolean => match value {
-            Value::Boolean(boolean, _) => Ok((*boolean).into()),
-            _ => Err("true or false".into()),
-        },
-        Shape::List(_) => Err("a list".into()),
-        Shape::Struct(_) | Shape::Map(_) => Err("a mapping of keys to values".into()),
-        Shape::Any => Err("another value".into()),
+        (Shape::Number, Value::Number(number, _)) => Ok(number.clone().into()),
+        (Shape::Boolean, Value::Boolean(boolean, _)) => Ok((*boolean).into()),
+        _ => Err(Expected::Value(shape)),
     }
 }
 
-fn integer(min: Option<i128>, max: Option<i128>) -> String {
-    match (min, max) {
-        (Some(min), Some(max)) => format!("an integer from {min} to {max}"),
-        (Some(min), None) => format!("an integer of at least {min}"),
-        (None, Some(max)) => format!("an integer of at most {max}"),
-        (None, None) => "an integer".into(),
+fn is_integer_within(number: &serde_json::Number, min: Option<i128>, max: Option<i128>) -> bool {
+    let integer = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
+    integer.is_some_and(|integer| min.is_none_or(|min| min <= integer) && max.is_none_or(|max| integer <= max))
+}
+
+/// The kind of value that a key takes, for the message about another one.
+enum Expected<'s> {
+    Value(&'s Shape),
+    SocketAddress,
+}
+
+impl fmt::Display for Expected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape = match self {
+            Self::SocketAddress => return f.write_str("an address with a port, such as 0.0.0.0:8080"),
+            Self::Value(shape) => shape,
+        };
+        match shape {
+            Shape::Text { choices, .. } if choices.is_empty() => f.write_str("text"),
+            Shape::Text { choices, .. } => f.write_str(&one_of(choices)),
+            Shape::Integer { min: Some(min), max: Some(max) } => write!(f, "an integer from {min} to {max}"),
+            Shape::Integer { min: Some(min), max: None } => write!(f, "an integer of at least {min}"),
+            Shape::Integer { min: None, max: Some(max) } => write!(f, "an integer of at most {max}"),
+            Shape::Integer { min: None, max: None } => f.write_str("an integer"),
+            Shape::Number => f.write_str("a number"),
+            Shape::Boolean => f.write_str("true or false"),
+            Shape::List(_) => f.write_str("a list"),
+            Shape::Struct(_) | Shape::Map(_) => f.write_str("a mapping of keys to values"),
+            Shape::Any => f.write_str("another value"),
+        }
     }
 }
 
 fn one_of(choices: &[String]) -> String {
     let quoted: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
     match quoted.as_slice() {
-        [] => "nothing".into(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+        _ => quoted.concat(),
     }
 }
 
@@ -258,47 +265,5 @@ fn json(node: &Node) -> Json {
         Value::Text(text) => text.as_str().into(),
         Value::List(items) => items.iter().map(json).collect(),
         Value::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect(),
-    }
-}
-
-/// The name that was probably meant: one that is spelled alike, or that only lacks a part such as its unit.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Below this, suggestions for the names of this configuration are guesses.
-    const ALIKE: f64 = 0.85;
-    let name = name.to_lowercase();
-    let mut best = None;
-    for candidate in known {
-        let lower = candidate.to_lowercase();
-        let extends = name.len() > 2 && (lower.contains(&name) || (lower.len() > 2 && name.contains(&lower)));
-        let alike = strsim::jaro_winkler(&name, &lower);
-        let score = if extends { alike.max(ALIKE) } else { alike };
-        if score >= ALIKE && best.is_none_or(|(most, _)| score > most) {
-            best = Some((score, candidate));
-        }
-    }
-    best.map(|(_, candidate)| candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_the_one_that_was_meant() {
-        let known = ["linger_ms", "max_batch_bytes", "max_concurrent_calls", "max_attempts", "url", "region"];
-        for (given, meant) in [
-            ("lingr_ms", Some("linger_ms")),
-            ("lingerMs", Some("linger_ms")),
-            ("linger", Some("linger_ms")),
-            ("linger_millis", Some("linger_ms")),
-            ("attempts", Some("max_attempts")),
-            ("queue_url", Some("url")),
-            ("regoin", Some("region")),
-            ("URL", Some("url")),
-            ("topic", None),
-            ("flavour", None),
-        ] {
-            assert_eq!(nearest(given, known), meant, "{given}");
-        }
     }
 }

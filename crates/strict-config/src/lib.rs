@@ -35,6 +35,7 @@
 mod check;
 mod document;
 mod json_schema;
+mod nearest;
 mod problem;
 mod shape;
 #[cfg(test)]
@@ -42,9 +43,9 @@ mod toy;
 mod tree;
 mod variables;
 
-pub use check::nearest;
 pub use document::{document, document_with, document_with_variables};
 pub use json_schema::json_schema;
+pub use nearest::nearest;
 pub use problem::{Error, Position, Problem, Source};
 pub use variables::{Variable, Variables};
 

@@ -10,7 +10,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 
-use crate::check::nearest;
+use crate::nearest::nearest;
 use crate::problem::{Problem, Source};
 use crate::shape::{Field, Shape};
 use crate::tree::{Node, key_of};
