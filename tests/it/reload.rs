@@ -229,7 +229,7 @@ async fn a_break_is_refused_where_the_policy_says_so(emulator: &Emulator) {
     wait::until("what only adds is admitted", is_in_force).await;
     write(set("One", "string c = 2;"));
     let reason = refuses(&refusing, "fresh.binpb").await;
-    assert!(reason.contains("it breaks those who read the JSON: fresh.v1.One.b: field 1 is gone"), "{reason}");
+    assert!(reason.contains("it breaks consumers of the JSON: fresh.v1.One.b: field 1 is gone"), "{reason}");
     fs::remove_file(folder.join("fresh.binpb")).expect("it is there");
     let is_refused = async || refuses(&refusing, "fresh.binpb").await.contains("its removal breaks").then_some(());
     wait::until("the removal is refused", is_refused).await;
