@@ -1,4 +1,4 @@
-//! The log: readable lines on a terminal, one JSON object a line otherwise; always on standard error.
+//! The log on standard error: readable lines on a terminal, otherwise one JSON object per line.
 
 use std::io::IsTerminal as _;
 
@@ -8,10 +8,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
 
-/// Starts the log. Later calls in the same process change nothing.
+/// Starts the log. Later calls in the same process have no effect.
 ///
 /// # Errors
-/// When `log.level` is neither a level nor a list of tracing directives.
+/// Returns an error if `log.level` is neither a level nor a list of tracing directives.
 pub fn init(settings: &Log) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(&settings.level)?;
     let terminal = std::io::stderr().is_terminal();
@@ -21,7 +21,7 @@ pub fn init(settings: &Log) -> Result<(), ParseError> {
         LogFormat::Json => false,
     };
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
-    // An error here means that a log was started before, as tests do; that one stays.
+    // An error means that the log was started before, as in tests. The earlier log stays.
     let _already_started = if human {
         builder.with_target(false).finish().try_init()
     } else {
