@@ -1,6 +1,7 @@
 //! The service, assembled: configuration in, running tasks out. All wiring of tasks is here.
 //!
-//! [`Loaded`] is what a configuration means before anything runs. [`App`] starts the tasks, and stops them with a drain.
+//! [`Loaded`] has the files that a configuration names, before anything runs. [`App`] starts the tasks, and stops them with
+//! a drain.
 
 pub mod admin;
 mod loaded;

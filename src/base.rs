@@ -9,7 +9,9 @@ pub mod error;
 pub mod http;
 mod rate_limited_log;
 pub mod time;
+mod watched;
 
 pub use backoff::Backoff;
 pub use backpressure::Backpressure;
 pub use rate_limited_log::RateLimitedLog;
+pub use watched::Watched;

@@ -1,46 +1,48 @@
-//! Whose event it is: from customer and type to topics.
+//! Routing: from an event's customer and type to topics.
 //!
-//! Every lookup is in a hash map, so ten thousand customers cost what ten do. What a router does not know is profiles'
-//! content or descriptor sets: it is built from the customers file and the names of known types, and never changes.
+//! A router is built from the customers file and the names of the known message types. It is immutable, and it knows
+//! neither descriptor sets nor the content of profiles. Every lookup is in a hash map, so it costs the same with ten
+//! customers as with ten thousand.
 
 pub mod catalog;
+mod checks;
 mod customers;
 mod glob;
-mod lint;
 mod topics;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
+pub use checks::warnings;
 pub use customers::{Customer, CustomersFile, Error};
 pub use glob::Glob;
-pub use lint::warnings;
 pub use topics::TopicWatch;
 
+use crate::base::Watched;
 use crate::config::{self, Nobody};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn};
 use crate::schema::registry::{ProfileId, Profiles};
 
-/// From customer and event type to destinations.
+/// Finds the destinations of an event by its customer and type.
 #[derive(Debug)]
 pub struct Router {
     customers: HashMap<String, Arc<Customer>>,
-    /// Who gets each broadcast type that is known.
+    /// The destinations of each known broadcast type.
     broadcasts: HashMap<String, Vec<Destination>>,
     broadcast_globs: Vec<Glob>,
     without_customer: Nobody,
     unknown_customer: Nobody,
 }
 
-/// Where an event goes, and how it is rendered there.
+/// A topic that receives an event, and how the event is rendered for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// ARN of the topic.
+    /// The ARN of the topic.
     pub topic: TopicArn,
-    /// The customer's id; none for a topic that takes what is nobody's.
+    /// The customer's id; `None` for a topic that receives events without a configured customer.
     pub customer: Option<Arc<str>>,
-    /// How the customer wants the JSON.
+    /// The profile that renders the JSON.
     pub profile: ProfileId,
 }
 
@@ -49,16 +51,15 @@ pub struct Destination {
 pub struct Routes {
     settings: config::Route,
     profiles: Arc<Profiles>,
-    current: RwLock<Arc<Router>>,
-    /// What the file held when it was looked at last.
-    seen: Mutex<String>,
+    /// The router, and the text of the file.
+    router: Watched<String, Router>,
 }
 
 impl Routes {
-    /// Reads the customers file.
+    /// Loads the customers file.
     ///
     /// # Errors
-    /// When the file cannot be read, or says something impossible; all of it is reported at once.
+    /// Returns an error if the file cannot be read or is invalid. The error lists all problems of the file.
     pub fn load<'t>(
         settings: &config::Route,
         profiles: Arc<Profiles>,
@@ -67,102 +68,93 @@ impl Routes {
         let text = customers::read(&settings.customers_file)?;
         let customers =
             customers::parse(&settings.customers_file, &text, settings.topic_template.as_deref(), &profiles)?;
-        let current = RwLock::new(Arc::new(Router::new(settings, customers, known_types)));
-        Ok(Self { settings: settings.clone(), profiles, current, seen: Mutex::new(text) })
+        let router = Watched::new(text, Router::new(settings, customers, known_types));
+        Ok(Self { settings: settings.clone(), profiles, router })
     }
 
-    /// Routes of these customers, from no file.
+    /// Creates routes without a file.
     #[cfg(test)]
     pub(crate) fn of(settings: &config::Route, router: Router) -> Self {
         let profiles = Arc::new(Profiles::new(&Default::default()));
-        Self { settings: settings.clone(), profiles, current: RwLock::new(Arc::new(router)), seen: Mutex::default() }
+        Self { settings: settings.clone(), profiles, router: Watched::new(String::new(), router) }
     }
 
-    /// The router in force.
+    /// Returns the router in force.
     pub fn current(&self) -> Arc<Router> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.router.current()
     }
 
-    /// The customers file.
+    /// Returns the path of the customers file.
     pub fn path(&self) -> &Path {
         &self.settings.customers_file
     }
 
-    /// What is in the customers file now.
+    /// Reads the text of the customers file as it is now.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn look(&self) -> Result<String, Error> {
+    /// Returns an error if the file cannot be read.
+    pub fn read(&self) -> Result<String, Error> {
         customers::read(&self.settings.customers_file)
     }
 
-    /// Whether this text is what was seen last.
-    pub fn has_seen(&self, text: &str) -> bool {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == text
+    /// Whether this text was offered last.
+    pub fn is_current(&self, text: &str) -> bool {
+        self.router.is_current(text)
     }
 
-    /// Admits this text of the customers file, unless it is what was seen last.
+    /// Admits this text of the customers file. Returns `None` if the text was offered last.
     ///
     /// # Errors
-    /// When it says something impossible; what was in force stays so.
+    /// Returns an error if the text is invalid. The router in force stays in force.
     pub fn admit<'t>(
         &self,
         text: &str,
         known_types: impl IntoIterator<Item = &'t str>,
     ) -> Result<Option<Arc<Router>>, Error> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == text {
-            return Ok(None);
-        }
-        text.clone_into(&mut seen);
-        let (file, template) = (&self.settings.customers_file, self.settings.topic_template.as_deref());
-        let customers = customers::parse(file, text, template, &self.profiles)?;
-        Ok(Some(self.put_in_force(Router::new(&self.settings, customers, known_types))))
+        self.router.admit(text.to_owned(), |text| {
+            let (file, template) = (&self.settings.customers_file, self.settings.topic_template.as_deref());
+            let customers = customers::parse(file, text, template, &self.profiles)?;
+            Ok(Router::new(&self.settings, customers, known_types))
+        })
     }
 
-    /// Takes note of the message types that are known by now.
-    pub fn know<'t>(&self, known_types: impl IntoIterator<Item = &'t str>) -> Arc<Router> {
+    /// Replaces the known message types, and returns the new router.
+    pub fn set_known_types<'t>(&self, known_types: impl IntoIterator<Item = &'t str>) -> Arc<Router> {
         let customers = self.current().customers().cloned().collect();
-        self.put_in_force(Router::new(&self.settings, customers, known_types))
-    }
-
-    fn put_in_force(&self, router: Router) -> Arc<Router> {
-        let router = Arc::new(router);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&router);
-        router
+        self.router.replace(Router::new(&self.settings, customers, known_types))
     }
 }
 
-/// What the router says of an event.
+/// The router's decision about an event.
 #[derive(Debug)]
 pub enum Routing {
-    /// It goes to these topics; at least one.
+    /// The event goes to these destinations; there is at least one.
     To(Vec<Destination>),
     /// A rule drops the event.
     Filtered(Filtered),
-    /// The event has no customer that is configured, and no rule covers that.
+    /// The event has no configured customer, and no rule covers that. It goes to quarantine.
     Unroutable(QuarantineReason),
 }
 
-/// Proof that a rule which someone wrote leaves an event out.
+/// Proof that a rule of the operator drops the event.
 #[derive(Debug)]
 pub struct Filtered {
     rule: &'static str,
 }
 
 impl Filtered {
-    /// The rule, for people.
+    /// Returns the rule as text for people.
     pub fn rule(&self) -> &'static str {
         self.rule
     }
 }
 
-fn out(rule: &'static str) -> Routing {
+fn filtered(rule: &'static str) -> Routing {
     Routing::Filtered(Filtered { rule })
 }
 
 impl Router {
-    /// A router of these customers.
+    /// Creates the router of these customers.
     pub fn new<'t>(
         settings: &config::Route,
         customers: Vec<Arc<Customer>>,
@@ -183,40 +175,40 @@ impl Router {
         }
     }
 
-    /// Where an event of this type and customer goes.
+    /// Returns the destinations of an event of this type and customer.
     pub fn route(&self, event_type: &str, customer: Option<&str>) -> Routing {
         if let Some(receivers) = self.broadcasts.get(event_type) {
             return match receivers.as_slice() {
-                [] => out("no customer asks for this broadcast type"),
+                [] => filtered("no customer receives this broadcast type"),
                 receivers => Routing::To(receivers.to_vec()),
             };
         }
         let Some(id) = customer else {
-            return nobodys(&self.without_customer, "events without a customer are dropped", || {
+            return apply_policy(&self.without_customer, "events without a customer are dropped", || {
                 "the event names no customer: neither the attribute nor a tap has a value".to_owned()
             });
         };
         match self.customers.get(id) {
-            None => nobodys(&self.unknown_customer, "events of unknown customers are dropped", || {
+            None => apply_policy(&self.unknown_customer, "events of unknown customers are dropped", || {
                 format!("customer {id} is not in the customers file")
             }),
-            Some(customer) if !customer.enabled => out("the customer is disabled"),
-            Some(customer) if !customer.wants(event_type) => out("the customer does not ask for this type"),
+            Some(customer) if !customer.enabled => filtered("the customer is disabled"),
+            Some(customer) if !customer.wants(event_type) => filtered("the customer does not receive this type"),
             Some(customer) => Routing::To(vec![Destination::of(customer)]),
         }
     }
 
-    /// The profile of a customer; the default one where the customer is not known.
+    /// Returns the profile of a customer, or the default profile if the customer is unknown.
     pub fn profile(&self, customer: Option<&str>) -> ProfileId {
         customer.and_then(|id| self.customers.get(id)).map_or_else(ProfileId::default, |customer| customer.profile)
     }
 
-    /// All customers, in no particular order.
+    /// Returns all customers, in no particular order.
     pub fn customers(&self) -> impl Iterator<Item = &Arc<Customer>> {
         self.customers.values()
     }
 
-    /// The enabled customers who receive this type, by id.
+    /// Returns the ids of the enabled customers that receive this type, sorted.
     pub fn receivers(&self, event_type: &str) -> Vec<&str> {
         let receivers = self.customers.values().filter(|customer| customer.enabled && customer.wants(event_type));
         let mut ids: Vec<&str> = receivers.map(|customer| &*customer.id).collect();
@@ -224,11 +216,11 @@ impl Router {
         ids
     }
 
-    /// Every topic that an event may go to, each once, sorted.
+    /// Returns every topic that an event can go to, without duplicates, sorted.
     pub fn topics(&self) -> Vec<TopicArn> {
         let customers = self.customers.values().filter(|customer| customer.enabled);
         let fallbacks =
-            [&self.without_customer, &self.unknown_customer].into_iter().filter_map(|nobody| match nobody {
+            [&self.without_customer, &self.unknown_customer].into_iter().filter_map(|policy| match policy {
                 Nobody::Topic(arn) => Some(arn.as_str().into()),
                 Nobody::Quarantine | Nobody::Drop => None,
             });
@@ -245,10 +237,11 @@ impl Destination {
     }
 }
 
-fn nobodys(policy: &Nobody, rule: &'static str, detail: impl FnOnce() -> String) -> Routing {
+/// Applies the policy for events without a configured customer.
+fn apply_policy(policy: &Nobody, rule: &'static str, detail: impl FnOnce() -> String) -> Routing {
     match policy {
         Nobody::Quarantine => Routing::Unroutable(QuarantineKind::NoCustomer.because(detail())),
-        Nobody::Drop => out(rule),
+        Nobody::Drop => filtered(rule),
         Nobody::Topic(arn) => {
             let topic = arn.as_str().into();
             Routing::To(vec![Destination { topic, customer: None, profile: ProfileId::default() }])

@@ -1,4 +1,4 @@
-//! Schemas: descriptor sets as data, and the JSON that they make of payloads.
+//! Schemas: descriptor sets loaded at run time, and the transcoding of payloads to JSON.
 
 pub mod confluent;
 pub mod registry;

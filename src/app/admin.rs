@@ -1,7 +1,8 @@
-//! The HTTP endpoint for people and machines that look after the service.
+//! The HTTP endpoint for operators and monitoring.
 //!
-//! `/livez` answers while the process does; `/readyz` only while it receives; `/metrics` in the Prometheus text
-//! format; `/status` as JSON. Nothing here changes anything, and nothing shows a payload.
+//! `/livez` answers 200 while the process runs, and `/readyz` while the service receives. `/metrics` answers in the
+//! Prometheus text format; `/status` and `/schemas` answer in JSON. No page changes the service, and no page shows a
+//! payload.
 
 mod schemas;
 mod status;
@@ -25,7 +26,7 @@ use crate::route::Routes;
 use crate::schema::registry::Registry;
 use crate::telemetry::{Metrics, NoLabels};
 
-/// What the endpoint shows.
+/// The state that the endpoint shows.
 #[derive(Debug)]
 pub struct State {
     phase: AtomicU8,
@@ -34,14 +35,14 @@ pub struct State {
     views: Views,
 }
 
-/// The parts of the service that the endpoint looks into.
+/// The parts of the service that the endpoint reads.
 #[derive(Debug)]
 pub struct Views {
     /// The descriptor sets.
     pub registry: Arc<Registry>,
     /// The customers.
     pub routes: Arc<Routes>,
-    /// What is in flight.
+    /// The messages in flight.
     pub visibility: Visibility,
     /// The publish rate.
     pub rate: Arc<Rate>,
@@ -49,14 +50,14 @@ pub struct Views {
     pub metrics: Arc<Metrics>,
 }
 
-/// Where the service is in its life.
+/// The phase of the service's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Not receiving yet.
+    /// The service does not receive yet.
     Starting,
-    /// Receiving.
+    /// The service receives.
     Running,
-    /// Finishing what is in flight.
+    /// The service finishes the messages in flight and receives no others.
     Draining,
 }
 
@@ -71,14 +72,14 @@ impl Phase {
 }
 
 impl State {
-    /// The state of a service that is starting.
+    /// Creates the state of a service that is starting.
     pub fn new(config: &Config, views: Views) -> Self {
         let queues = config.queues.iter().map(Queue::from).collect();
         let phase = AtomicU8::new(Phase::Starting as u8);
         Self { phase, started: SystemTime::now(), queues, views }
     }
 
-    /// Says where the service is.
+    /// Sets the phase.
     pub fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
     }
@@ -92,7 +93,7 @@ impl State {
     }
 }
 
-/// Serves until the task is aborted.
+/// Serves the endpoint until the task is aborted.
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
     if let Err(error) = axum::serve(listener, routes(state)).await {
         error!(%error, "the admin endpoint failed");
@@ -117,7 +118,7 @@ fn readiness(state: &State) -> impl IntoResponse + use<> {
 }
 
 fn exposition(state: &State) -> impl IntoResponse + use<> {
-    // What only a look can tell is looked at now.
+    // These gauges depend on the time or on state elsewhere, so they are set when the metrics are read.
     state.views.visibility.update_age_gauges();
     if let Some(limit) = state.views.rate.limit() {
         state.views.metrics.publish_limit.with(&NoLabels).set(limit.round() as u64);

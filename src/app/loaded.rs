@@ -1,4 +1,4 @@
-//! What a configuration means, before anything runs: descriptor sets and customers, loaded and checked.
+//! The files that a configuration names, loaded and checked before anything runs: descriptor sets and customers.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Loaded {
     pub routes: Arc<Routes>,
     /// The schemas of `confluent.schemas_file`, if it is set.
     pub schemas: Option<confluent::File>,
-    /// Suspicious things, one sentence each.
+    /// Probable mistakes, one sentence each.
     pub warnings: Vec<String>,
 }
 

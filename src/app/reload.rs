@@ -1,9 +1,9 @@
-//! Reload: descriptor sets and customers are data, and change while the service runs.
+//! Reload: descriptor sets and customers can change while the service runs.
 //!
-//! The folders are watched, and read again every now and then where watching tells nothing (a network file system). A
-//! Kubernetes ConfigMap changes by a swap of its symbolic link `..data`, and an editor by a rename, so it is folders that
-//! are watched, and content that decides: what is in a file is looked at when two looks in a row have found the same.
-//! Nothing that is refused ever takes the place of what was in force.
+//! The folders are watched. They are also polled, because some file systems, such as network file systems, report no
+//! changes. Kubernetes updates a ConfigMap by replacing its symbolic link `..data`, and an editor saves by renaming, so the
+//! folders are watched and not the files. New content is admitted after two reads in a row have returned the same content.
+//! Refused content never replaces the content in force.
 
 mod watch;
 
@@ -18,18 +18,18 @@ use tracing::{error, info, warn};
 use crate::base::RateLimitedLog;
 use crate::config::Config;
 use crate::route::{self, Router, Routes};
-use crate::schema::registry::{self, File, Registry, Reloaded, Seen};
+use crate::schema::registry::{self, File, Registry, Reloaded, SetHashes};
 use crate::telemetry::{
     BreakingChangeLabels, DescriptorSetLabels, LastReloadLabels, Metrics, ReloadLabels, ReloadResult, ReloadSubject,
     SetState,
 };
 use watch::Watch;
 
-/// How long files have to stay as they are before they are admitted: somebody may be writing them.
+/// How long files must stay unchanged before they are admitted, because they can be only partly written.
 const SETTLED: Duration = Duration::from_millis(200);
-/// After so many looks that each found something else, the last one counts.
-const LOOKS: usize = 50;
-/// How many customers a warning names.
+/// The largest number of reads that wait for unchanged files. After the last read, its files are admitted.
+const MAX_READS: usize = 50;
+/// The largest number of customers that a warning names.
 const NAMED: usize = 5;
 
 /// Keeps descriptor sets and customers up to date.
@@ -41,18 +41,18 @@ pub struct Reload {
     default_types: Vec<String>,
     poll: Option<Duration>,
     unreadable: RateLimitedLog,
-    /// Whether looking at the descriptor sets that are there now, or admitting them, panicked.
+    /// Whether reading or admitting the present descriptor sets panicked.
     descriptors_failed: AtomicBool,
-    /// Whether the customers that were looked at last were refused.
+    /// Whether the present customers file was refused.
     customers_refused: AtomicBool,
 }
 
-/// Whether a look brought something new into force, or had something refused.
+/// Whether files were offered that are not the ones offered before. They can be admitted or refused.
 #[derive(Debug, Clone, Copy)]
 struct Changed(bool);
 
 impl Reload {
-    /// Watches what the registry and the routes were loaded from.
+    /// Creates the reload of a registry and of routes from the files that they were loaded from.
     pub fn new(config: &Config, registry: Arc<Registry>, routes: Arc<Routes>, metrics: Arc<Metrics>) -> Self {
         let default_types = config.queues.iter().filter_map(|queue| queue.default_type.clone()).collect();
         let poll = Some(config.descriptors.poll_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
@@ -60,27 +60,27 @@ impl Reload {
         let (descriptors_failed, customers_refused) = (AtomicBool::new(false), AtomicBool::new(false));
         let this =
             Self { registry, routes, metrics, default_types, poll, unreadable, descriptors_failed, customers_refused };
-        this.show();
+        this.show_counts();
         this.show_descriptors();
         this.show_customers(true);
         this
     }
 
-    /// Reloads whatever changes, for as long as the future is polled.
+    /// Reloads descriptor sets and customers whenever they change. Never returns.
     pub async fn run(self) {
         let customers = self.routes.path().to_owned();
         let mut watch = Watch::new([self.registry.path().to_owned(), customers]);
         let this = Arc::new(self);
         loop {
-            // Also before the first change: something may have changed between loading and watching.
+            // The first pass does not wait for a change: files can have changed between the start and the watch.
             this.descriptors().await;
             this.customers().await;
             watch.changed(this.poll).await;
         }
     }
 
-    /// Takes a step where it holds up no event: ten thousand types, or as many customers, take their time. Nothing if the
-    /// step panics: then what was in force stays so, as with anything else that cannot be admitted.
+    /// Runs a step on a thread for blocking work, so that a large folder or customers file delays no event. Returns `None`
+    /// if the step panics; the content in force then stays in force.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         what: ReloadSubject,
@@ -90,7 +90,7 @@ impl Reload {
         match spawn_blocking(move || step(&this)).await {
             Ok(result) => Some(result),
             Err(error) => {
-                error!(%error, what = what.code(), "reloading failed, and what was in force stays so; this is a defect of protobridge");
+                error!(%error, what = what.code(), "a reload panicked, so nothing changed; this is a defect of protobridge");
                 self.count(what, ReloadResult::Refused);
                 None
             }
@@ -115,30 +115,30 @@ impl Reload {
                 self.show_in_force(ReloadSubject::Descriptors, false);
                 self.count(ReloadSubject::Descriptors, ReloadResult::Unreadable);
                 if let Some(suppressed) = self.unreadable.permit() {
-                    error!(%error, suppressed, "descriptor sets cannot be read; those in force stay so");
+                    error!(%error, suppressed, "cannot read the descriptor sets; keeping those in force");
                 }
             }
         }
     }
 
-    /// What is in the folder once nobody is writing to it.
+    /// Reads the folder until two reads in a row return the same files. Returns `None` if a read panics.
     async fn settled(self: &Arc<Self>) -> Option<Result<Vec<File>, registry::Error>> {
-        let look = |this: &Self| this.registry.look().map(|files| (Seen::of(&files), files));
-        let (mut seen, mut files) = match self.blocking(ReloadSubject::Descriptors, look).await? {
-            Ok(looked) => looked,
+        let read = |this: &Self| this.registry.read().map(|files| (SetHashes::of(&files), files));
+        let (mut hashes, mut files) = match self.blocking(ReloadSubject::Descriptors, read).await? {
+            Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
-        for _ in 0..LOOKS {
-            if self.registry.has_seen(&seen) {
+        for _ in 0..MAX_READS {
+            if self.registry.is_current(&hashes) {
                 break;
             }
             sleep(SETTLED).await;
-            let before = seen;
-            (seen, files) = match self.blocking(ReloadSubject::Descriptors, look).await? {
-                Ok(looked) => looked,
+            let before = hashes;
+            (hashes, files) = match self.blocking(ReloadSubject::Descriptors, read).await? {
+                Ok(found) => found,
                 Err(error) => return Some(Err(error)),
             };
-            if seen == before {
+            if hashes == before {
                 break;
             }
         }
@@ -147,7 +147,7 @@ impl Reload {
 
     fn admit_descriptors(&self, files: &[File]) -> Changed {
         let Some(Reloaded { snapshot, changes }) = self.registry.admit(files) else { return Changed(false) };
-        let router = self.routes.know(snapshot.type_names());
+        let router = self.routes.set_known_types(snapshot.type_names());
         for refused in snapshot.refused() {
             error!(set = refused.name, "{refused}");
         }
@@ -157,24 +157,25 @@ impl Reload {
         }
         let result = if snapshot.refused().is_empty() { ReloadResult::Admitted } else { ReloadResult::Refused };
         self.count(ReloadSubject::Descriptors, result);
-        self.show();
+        self.show_counts();
         let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
         info!(sets, types, refused = snapshot.refused().len(), breaking = changes.len(), "descriptor sets reloaded");
-        self.lint(&router);
+        self.warn_about(&router);
         Changed(true)
     }
 
     async fn customers(self: &Arc<Self>) {
-        let look = |this: &Self| this.routes.look().map(|text| (this.routes.has_seen(&text), text));
-        let Some(looked) = self.blocking(ReloadSubject::Customers, look).await else { return self.customers_failed() };
-        let looked = match looked {
+        let read = |this: &Self| this.routes.read().map(|text| (this.routes.is_current(&text), text));
+        let Some(found) = self.blocking(ReloadSubject::Customers, read).await else { return self.customers_failed() };
+        let text = match found {
             Ok((true, _)) => return self.show_customers(true),
-            // Half a file of customers is a file of fewer customers, so this one has to have settled, too.
+            // The first half of a customers file is a valid file with fewer customers. So the file must be unchanged for a
+            // while before it is admitted.
             Ok((false, text)) => {
                 sleep(SETTLED).await;
-                match self.blocking(ReloadSubject::Customers, look).await {
+                match self.blocking(ReloadSubject::Customers, read).await {
                     Some(Ok((_, again))) if again == text => Ok(text),
-                    // It is being written; another look will come.
+                    // The file is being written. The next change or poll reads it again.
                     Some(Ok(_)) => return self.count(ReloadSubject::Customers, ReloadResult::Unsettled),
                     Some(Err(error)) => Err(error),
                     None => return self.customers_failed(),
@@ -182,7 +183,7 @@ impl Reload {
             }
             Err(error) => Err(error),
         };
-        if self.blocking(ReloadSubject::Customers, move |this| this.admit_customers(looked)).await.is_none() {
+        if self.blocking(ReloadSubject::Customers, move |this| this.admit_customers(text)).await.is_none() {
             self.customers_failed();
         }
     }
@@ -192,24 +193,24 @@ impl Reload {
         self.show_customers(true);
     }
 
-    fn admit_customers(&self, looked: Result<String, route::Error>) {
-        let result = match looked.and_then(|text| self.routes.admit(&text, self.registry.current().type_names())) {
+    fn admit_customers(&self, text: Result<String, route::Error>) {
+        let result = match text.and_then(|text| self.routes.admit(&text, self.registry.current().type_names())) {
             Ok(None) => return self.show_customers(true),
             Ok(Some(router)) => {
                 self.customers_refused.store(false, Ordering::Release);
                 info!(customers = router.customers().count(), "customers reloaded");
-                self.lint(&router);
+                self.warn_about(&router);
                 ReloadResult::Admitted
             }
             Err(error @ route::Error::Unreadable { .. }) => {
                 if let Some(suppressed) = self.unreadable.permit() {
-                    error!(%error, suppressed, "the customers in force stay so");
+                    error!(%error, suppressed, "keeping the customers in force");
                 }
                 ReloadResult::Unreadable
             }
             Err(error) => {
                 self.customers_refused.store(true, Ordering::Release);
-                error!("{error}; the customers in force stay so");
+                error!("{error}; keeping the customers in force");
                 ReloadResult::Refused
             }
         };
@@ -217,7 +218,8 @@ impl Reload {
         self.count(ReloadSubject::Customers, result);
     }
 
-    fn lint(&self, router: &Router) {
+    /// Logs the warnings of the routing checks.
+    fn warn_about(&self, router: &Router) {
         let snapshot = self.registry.current();
         let defaults: Vec<&str> = self.default_types.iter().map(String::as_str).collect();
         for warning in route::warnings(router, &snapshot.type_names(), &defaults) {
@@ -225,20 +227,21 @@ impl Reload {
         }
     }
 
-    /// Says whether all descriptor sets that are there now are in force.
+    /// Sets the gauge that shows whether all present descriptor sets are in force.
     fn show_descriptors(&self) {
         let failed = self.descriptors_failed.load(Ordering::Acquire);
         let in_force = !failed && self.registry.current().refused().is_empty();
         self.show_in_force(ReloadSubject::Descriptors, in_force);
     }
 
-    /// Says whether the file of customers that is there now is in force.
+    /// Sets the gauge that shows whether the present customers file is in force.
     fn show_customers(&self, is_readable: bool) {
         let in_force = is_readable && !self.customers_refused.load(Ordering::Acquire);
         self.show_in_force(ReloadSubject::Customers, in_force);
     }
 
-    fn show(&self) {
+    /// Sets the gauges of the numbers of descriptor sets.
+    fn show_counts(&self) {
         let snapshot = self.registry.current();
         let gauge = |state| self.metrics.descriptor_sets.with(&DescriptorSetLabels { state });
         gauge(SetState::InForce).set(snapshot.sets().len() as u64);
@@ -254,10 +257,10 @@ impl Reload {
     }
 }
 
-/// The first of these names, and how many more there are.
+/// Returns the first of these ids, and the number of the others.
 fn names(ids: &[&str]) -> String {
     match ids.len() {
-        0 => "nobody".to_owned(),
+        0 => "no customer".to_owned(),
         count if count > NAMED => format!("{} and {} more", ids[..NAMED].join(", "), count - NAMED),
         _ => ids.join(", "),
     }
@@ -269,7 +272,7 @@ mod tests {
     use crate::app::Loaded;
 
     #[tokio::test]
-    async fn a_panic_leaves_what_is_in_force_and_the_service_alone() {
+    async fn a_panic_during_a_reload_does_not_stop_the_service() {
         let mut config = Config::default();
         config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
         config.route.customers_file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/customers.yaml").into();
@@ -280,7 +283,7 @@ mod tests {
         let reload = Arc::new(Reload::new(&config, registry, routes, Arc::clone(&metrics)));
         assert_eq!(reload.blocking(ReloadSubject::Descriptors, |_| 7).await, Some(7));
         assert_eq!(
-            reload.blocking(ReloadSubject::Descriptors, |_| -> u32 { panic!("as a library might") }).await,
+            reload.blocking(ReloadSubject::Descriptors, |_| -> u32 { panic!("a panic of a library") }).await,
             None
         );
         assert_eq!(metrics.reloads.sum_where(|labels| labels.result == ReloadResult::Refused), 1);

@@ -1,4 +1,4 @@
-//! When to stop.
+//! The signals that stop the service.
 
 use std::io;
 
@@ -15,10 +15,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen. From here on the signals no longer end the process by themselves.
+    /// Starts to listen. From then on the signals no longer end the process by themselves.
     ///
     /// # Errors
-    /// When the process cannot listen for signals.
+    /// Returns an error if the process cannot listen for signals.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
@@ -28,7 +28,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one, and returns its name.
+    /// Waits for the next signal, and returns its name.
     pub async fn next(&mut self) -> &'static str {
         #[cfg(unix)]
         tokio::select! {
@@ -38,7 +38,7 @@ impl Signals {
         #[cfg(not(unix))]
         match tokio::signal::ctrl_c().await {
             Ok(()) => "Ctrl-C",
-            // Nothing can be listened for, so nothing ever comes.
+            // The process cannot listen for signals, so none ever arrives.
             Err(_) => std::future::pending().await,
         }
     }

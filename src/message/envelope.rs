@@ -1,12 +1,17 @@
-//! From a message to the payload's bytes and what stands beside them.
+//! The envelope: reads the payload and its attributes from an SQS message.
 //!
-//! SQS and SNS bodies are text, so a Protobuf payload travels in a Binary attribute or as base64. The layers come off
-//! from the outside in: an SNS notification (a queue subscribed without raw delivery), whose own attributes then count
-//! before the message's; the payload attribute, else the body, in base64, standard or URL-safe, padded or not, or in
-//! the S3 object that the body points to; a `content-encoding`; and the framing of the queue.
+//! Bodies of SQS and SNS are text, so a Protobuf payload is sent in a Binary attribute or in base64. The layers are removed
+//! from the outside in:
 //!
-//! Nothing here asks anybody. [`Outer`] says which object a body points to, and is opened with it; whoever opens it has
-//! fetched the object.
+//! 1. The SNS notification, if the queue is subscribed to a topic without raw message delivery. The notification's
+//!    attributes take precedence over the message's.
+//! 2. The payload: the payload attribute, or else the S3 object that the body points to, or else the body. Body and object
+//!    are base64, standard or URL-safe, with or without padding.
+//! 3. The `content-encoding`.
+//! 4. The framing of the queue.
+//!
+//! This module makes no calls. [`Outer::pointer`] returns the S3 object that the body points to. The caller fetches it and
+//! passes it to [`Outer::open`].
 
 mod any;
 mod cloud_event;
@@ -25,20 +30,21 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 pub use cloud_event::CloudEvent;
-pub use framing::SchemaReference;
+pub use framing::{FrameError, SchemaReference};
+pub use inflate::DecompressError;
 pub use outer::Outer;
 pub use pointer::Pointer;
 
 use crate::config;
 use framing::Frame;
-use outer::Attributes;
+use outer::InboundAttributes;
 
-/// What a message carries.
+/// An opened message: its payload and its attributes.
 #[derive(Debug)]
 pub struct Envelope<'m> {
     /// The wire bytes of the event.
     pub payload: Cow<'m, [u8]>,
-    attributes: Attributes<'m>,
+    attributes: InboundAttributes<'m>,
     notification_id: Option<Cow<'m, str>>,
     frame: Frame,
 }
@@ -51,9 +57,9 @@ pub enum Error {
         "the {place} is not base64 ({error}), and there is no Binary attribute `{attribute}`; send the payload as one or the other"
     )]
     NoPayload {
-        /// What was read: the body, the notification's message, or the S3 object.
+        /// The text that was decoded: the body, the notification's message, or the S3 object.
         place: &'static str,
-        /// Where base64 ends.
+        /// The first place that is not base64.
         error: base64::DecodeError,
         /// The configured name of the payload attribute.
         attribute: String,
@@ -63,62 +69,64 @@ pub enum Error {
     BadAttribute {
         /// The attribute's name.
         attribute: String,
-        /// Where base64 ends.
+        /// The first place that is not base64.
         error: base64::DecodeError,
     },
-    /// The body is a pointer of the extended clients, and says not where to.
+    /// The body is a pointer of the extended clients, but it is incomplete.
     #[error(
-        "the {place} is an S3 pointer of the extended client without {missing}; it should have `s3BucketName` and `s3Key`"
+        "the {place} is an S3 pointer of the extended client without {missing}; it must have `s3BucketName` and `s3Key`"
     )]
     BadPointer {
-        /// What was read.
+        /// The text that was read: the body or the notification's message.
         place: &'static str,
         /// The key that is missing.
         missing: &'static str,
     },
-    /// A `content-encoding` that nobody here can undo.
-    #[error("`content-encoding` is `{encoding}`; only gzip and zstd can be undone, so send one of them or none")]
+    /// The `content-encoding` is not supported.
+    #[error(
+        "`content-encoding` is `{encoding}`; only gzip and zstd are supported; send one of them, or no `content-encoding`"
+    )]
     UnknownEncoding {
         /// Its name.
         encoding: String,
     },
-    /// The payload is not what its `content-encoding` says.
+    /// The payload is not in the encoding that its `content-encoding` names.
     #[error(
-        "the payload is not the {encoding} that its `content-encoding` says it is ({error}); send it as that, or without the attribute"
+        "the payload is not {encoding}, although its `content-encoding` says so ({error}); encode it, or remove the attribute"
     )]
     NotEncoded {
-        /// What it should be.
+        /// The encoding that the attribute names.
         encoding: &'static str,
-        /// What is wrong.
-        error: String,
+        /// Why decompression failed.
+        error: DecompressError,
     },
-    /// The payload is larger than it may be once its `content-encoding` is undone.
+    /// The decompressed payload is larger than allowed.
     #[error(
-        "the payload is more than {most} bytes once its {encoding} is undone; if it is meant to be, raise `envelope.max_payload_bytes`"
+        "the payload has more than {most} bytes after its {encoding} is decompressed; to allow this size, raise `envelope.max_payload_bytes`"
     )]
     Inflates {
-        /// How it is compressed.
+        /// The compression.
         encoding: &'static str,
-        /// The most that it may have.
+        /// The largest allowed size in bytes.
         most: usize,
     },
-    /// The payload is not wrapped in what the queue says.
+    /// The payload does not have the framing of the queue.
     #[error(
-        "the payload is not {expected}, though the queue's `framing` says so: {error}; send it as that, or change `framing`"
+        "the payload is not {expected}, although the queue's `framing` says so: {error}; send it in this form, or change `framing`"
     )]
     NotFramed {
-        /// What it should be.
+        /// The form that the framing requires.
         expected: &'static str,
-        /// What is wrong.
-        error: String,
+        /// Why it is not in this form.
+        error: FrameError,
     },
 }
 
 impl<'m> Envelope<'m> {
-    /// Reads a message's body and attributes, where the body does not point elsewhere.
+    /// Opens a message whose body does not point to an S3 object.
     ///
     /// # Errors
-    /// When no payload is found, or a layer around it is not what it says it is.
+    /// Returns an error if there is no payload, or if a layer around it is not in the expected form.
     pub fn open(
         body: &'m str,
         attributes: &'m HashMap<String, MessageAttributeValue>,
@@ -128,7 +136,7 @@ impl<'m> Envelope<'m> {
         Outer::read(body, attributes).open(None, settings, framing)
     }
 
-    /// The value of a text attribute: the notification's, else the message's own, else the CloudEvent's.
+    /// Returns the value of a text attribute of the notification, or else of the message, or else of the CloudEvent.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         if self.attributes.has(name) {
             return self.attributes.text(name);
@@ -136,12 +144,12 @@ impl<'m> Envelope<'m> {
         self.cloud_event()?.attribute(name)
     }
 
-    /// The message id that SNS gave the event, if it came as a notification.
+    /// Returns the message id that SNS assigned, if the event arrived in a notification.
     pub fn notification_id(&self) -> Option<&str> {
         self.notification_id.as_deref()
     }
 
-    /// What the CloudEvent around the payload says, if there is one.
+    /// Returns the CloudEvent around the payload, if there is one.
     pub fn cloud_event(&self) -> Option<&CloudEvent> {
         match &self.frame {
             Frame::CloudEvent(event) => Some(event),
@@ -149,8 +157,8 @@ impl<'m> Envelope<'m> {
         }
     }
 
-    /// The type that an attribute states: the one of this name, else the parameter `messageType` or `proto` of
-    /// `content-type`.
+    /// Returns the type that the attributes name: the value of `attribute`, or else the parameter `messageType` or `proto`
+    /// of `content-type`.
     pub fn stated_type(&self, attribute: &str) -> Option<Cow<'_, str>> {
         if let Some(name) = self.attribute(attribute) {
             return Some(Cow::Borrowed(name));
@@ -159,7 +167,7 @@ impl<'m> Envelope<'m> {
         stated_type::in_content_type(self.attribute("content-type").or_else(from_event)?)
     }
 
-    /// The type URL of the `google.protobuf.Any` that the payload was in.
+    /// Returns the type URL of the `google.protobuf.Any` around the payload, if there is one.
     pub fn type_url(&self) -> Option<&str> {
         match &self.frame {
             Frame::Any(url) => Some(url),
@@ -168,7 +176,7 @@ impl<'m> Envelope<'m> {
         }
     }
 
-    /// What Confluent's wire format says about the payload's type.
+    /// Returns the reference to the payload's schema in Confluent's wire format, if the payload is in this format.
     pub fn schema(&self) -> Option<&SchemaReference> {
         match &self.frame {
             Frame::Confluent(reference) => Some(reference),
@@ -182,10 +190,10 @@ const LENIENT: GeneralPurposeConfig =
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// Decodes base64 in either alphabet, with or without padding; white space around it does not count.
+/// Decodes base64 in the standard or the URL-safe alphabet, with or without padding. Ignores white space around it.
 ///
 /// # Errors
-/// When the text is neither, with the first position that is not.
+/// Returns an error with the first position that is not base64.
 pub fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     decode_base64_bytes(text.as_bytes())
 }

@@ -1,3 +1,3 @@
-//! The catalog: who receives which events, and in which form. Today it is the AsyncAPI document of the customers' topics.
+//! The catalog: which customers receive which events, in which form. It is the AsyncAPI document of the customers' topics.
 
 pub mod asyncapi;

@@ -14,7 +14,7 @@ use crate::message::TopicArn;
 use crate::route::Glob;
 use crate::schema::registry::{ProfileId, Profiles};
 
-/// The customers file: who receives which events, where, and how rendered.
+/// The content of the customers file: which customers receive which events, at which topic and in which profile.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomersFile {
@@ -23,19 +23,19 @@ pub struct CustomersFile {
     pub customers: Vec<CustomerEntry>,
 }
 
-/// One customer, as written.
+/// One customer in the file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerEntry {
-    /// The customer's id, as events carry it.
+    /// The customer's id, as it is in events.
     pub id: String,
-    /// ARN of the customer's topic. Default: `route.topic_template` with the id in it.
+    /// The ARN of the customer's topic. Default: `route.topic_template` with the customer's id.
     #[serde(default)]
     pub topic: Option<String>,
-    /// Message types that the customer receives; `*` stands for any run of characters.
+    /// The message types that the customer receives. `*` matches any run of characters.
     #[serde(default = "all_events")]
     pub events: Vec<String>,
-    /// Name of the profile that renders the customer's JSON.
+    /// The name of the profile that renders the customer's JSON.
     #[serde(default = "default_profile")]
     pub profile: String,
     /// Whether the customer receives anything at all.
@@ -60,18 +60,18 @@ fn enabled() -> bool {
 pub struct Customer {
     /// The customer's id.
     pub id: Arc<str>,
-    /// ARN of the customer's topic.
+    /// The ARN of the customer's topic.
     pub topic: TopicArn,
-    /// The types that the customer receives.
+    /// The message types that the customer receives.
     pub events: Vec<Glob>,
-    /// How the customer wants the JSON.
+    /// The profile that renders the customer's JSON.
     pub profile: ProfileId,
     /// Whether the customer receives anything at all.
     pub enabled: bool,
 }
 
 impl Customer {
-    /// Whether the customer asks for events of this type.
+    /// Whether the customer's `events` include this type.
     pub fn wants(&self, event_type: &str) -> bool {
         self.events.iter().any(|glob| glob.matches(event_type))
     }
@@ -85,10 +85,10 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why it failed.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// The file is not what it should be, or the customers contradict each other.
+    /// The file is invalid, or customers in it contradict each other.
     #[error(transparent)]
     Document(#[from] strict_config::Error),
 }
@@ -98,7 +98,7 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })
 }
 
-/// Reads the customers from the text of their file.
+/// Parses the text of the customers file.
 pub(super) fn parse(
     path: &Path,
     text: &str,
@@ -116,7 +116,7 @@ pub(super) fn parse(
             enabled: entry.enabled,
         }))
     };
-    // The rules have seen to it that every customer has a topic and a profile.
+    // `problems` has checked that every customer has a topic and a profile.
     Ok(file.customers.iter().filter_map(customer).collect())
 }
 
@@ -124,7 +124,7 @@ fn topic(entry: &CustomerEntry, template: Option<&str>) -> Option<String> {
     entry.topic.clone().or_else(|| Some(template?.replace("{customer}", &entry.id)))
 }
 
-/// What cannot be meant.
+/// Validates the customers file and returns its problems.
 fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut ids: HashSet<&str> = HashSet::new();
@@ -146,8 +146,8 @@ fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -
             }
         }
         if profiles.find(&entry.profile).is_none() {
-            let known = profiles.names().join(", ");
-            report("profile", format!("there is no profile {}; the configuration has: {known}", entry.profile));
+            let names = profiles.names().join(", ");
+            report("profile", format!("there is no profile {}; the configuration has: {names}", entry.profile));
         }
         let Some(topic) = topic(entry, template) else {
             report("topic", format!("{id} has no topic; give it one, or set `route.topic_template`"));
@@ -159,7 +159,7 @@ fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -
         if let Some(other) = topics.insert(topic.clone(), id)
             && other != id
         {
-            report("topic", format!("{other} has the same topic {topic}, so each would get the other's events"));
+            report("topic", format!("{other} has the same topic {topic}, so each would receive the other's events"));
         }
     }
     problems

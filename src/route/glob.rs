@@ -1,24 +1,24 @@
-//! Globs over full names: `*` stands for any run of characters, dots included.
+//! Globs over full names: `*` matches any run of characters, dots included.
 
 /// A pattern such as `shop.v1.*`, `*.Heartbeat` or a full name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Box<str>);
 
 impl Glob {
-    /// A pattern; every text is one.
+    /// Creates a glob. Every text is a valid pattern.
     pub fn new(pattern: &str) -> Self {
         Self(pattern.into())
     }
 
-    /// The pattern as written.
+    /// Returns the pattern as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the whole of `name` fits the pattern.
+    /// Whether the pattern matches the whole `name`.
     pub fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
-        // Splitting gives at least one part, even of an empty pattern.
+        // `split` returns at least one part, even for an empty pattern.
         let first = parts.next().unwrap_or_default();
         let Some(mut rest) = name.strip_prefix(first) else { return false };
         let Some(last) = parts.next_back() else { return rest.is_empty() };
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_run_of_characters() {
+    fn a_star_matches_any_run_of_characters() {
         for (pattern, name, expected) in [
             ("shop.v1.OrderPlaced", "shop.v1.OrderPlaced", true),
             ("shop.v1.OrderPlaced", "shop.v1.OrderPlacedAgain", false),

@@ -30,27 +30,27 @@ fn check(event_type: &str, customer: Option<&str>, expected: &str) {
         Routing::To(to) => {
             to.iter().map(|d| d.topic.as_str().rsplit(':').next().unwrap_or("")).collect::<Vec<_>>().join(" ")
         }
-        Routing::Filtered(filtered) => format!("out: {}", filtered.rule()),
+        Routing::Filtered(filtered) => format!("filtered: {}", filtered.rule()),
         Routing::Unroutable(reason) => format!("{}: {}", reason.kind, reason.detail),
     };
     assert_eq!(decision, expected, "{event_type} {customer:?}");
 }
 
 #[test]
-fn an_event_goes_to_its_customers_topic_if_the_customer_asks_for_the_type() {
+fn an_event_goes_to_its_customers_topic_if_the_customer_receives_the_type() {
     check("shop.v1.OrderPlaced", Some("acme"), "acme");
-    check("shop.v1.PaymentFailed", Some("acme"), "out: the customer does not ask for this type");
+    check("shop.v1.PaymentFailed", Some("acme"), "filtered: the customer does not receive this type");
     check("shop.v1.PaymentFailed", Some("globex"), "own.fifo");
-    check("shop.v1.OrderPlaced", Some("gone"), "out: the customer is disabled");
+    check("shop.v1.OrderPlaced", Some("gone"), "filtered: the customer is disabled");
 }
 
 #[test]
-fn a_broadcast_type_goes_to_everyone_who_asks_whatever_customer_it_names() {
+fn a_broadcast_event_goes_to_all_customers_that_receive_the_type_whichever_customer_it_names() {
     check("protobridge.v1.Heartbeat", Some("acme"), "own.fifo");
 }
 
 #[test]
-fn an_event_that_is_nobodys_follows_the_policy() {
+fn the_policy_decides_about_an_event_without_a_configured_customer() {
     check("shop.v1.OrderPlaced", Some("who"), "no_customer: customer who is not in the customers file");
     check(
         "shop.v1.OrderPlaced",
@@ -65,11 +65,11 @@ fn an_event_that_is_nobodys_follows_the_policy() {
     let router = router(&other, TWO).unwrap();
     assert!(matches!(router.route("shop.v1.OrderPlaced", None), Routing::Filtered(_)));
     assert!(matches!(router.route("shop.v1.OrderPlaced", Some("who")), Routing::To(to) if to[0].customer.is_none()));
-    assert_eq!(router.topics().len(), 3, "both enabled customers and the topic for the rest");
+    assert_eq!(router.topics().len(), 3, "the topics of both enabled customers, and the topic of the policy");
 }
 
 #[test]
-fn impossible_customers_are_refused_all_at_once() {
+fn all_problems_of_the_customers_file_are_reported_together() {
     let yaml = "
 customers:
   - {id: a, topic: arn:aws:sns:eu-west-1:123456789012:t}
@@ -81,7 +81,7 @@ customers:
     let error = router(&settings(), yaml).unwrap_err().to_string();
     insta::assert_snapshot!(error, @r"
     4 problems in customers.yaml:
-      line 4: customers[1].topic: a has the same topic arn:aws:sns:eu-west-1:123456789012:t, so each would get the other's events
+      line 4: customers[1].topic: a has the same topic arn:aws:sns:eu-west-1:123456789012:t, so each would receive the other's events
       line 5: customers[2].id: a is listed twice
       line 6: customers[3].profile: there is no profile fancy; the configuration has: default
       line 7: customers[4].topic: my-topic is not the ARN of an SNS topic such as `arn:aws:sns:eu-west-1:123456789012:events`
@@ -89,14 +89,14 @@ customers:
 }
 
 #[test]
-fn a_glob_that_fits_nothing_and_a_type_that_nobody_receives_are_pointed_out() {
+fn a_glob_without_a_type_and_a_type_without_a_customer_are_warnings() {
     let yaml = "customers: [{id: acme, events: [shop.v1.Order*, shop.v1.Refund*]}]";
     let router = router(&settings(), yaml).unwrap();
     assert_eq!(
         warnings(&router, &TYPES, &TYPES[..2]),
         [
-            "customer acme: events `shop.v1.Refund*` fits no known message type",
-            "nobody receives shop.v1.PaymentFailed: no enabled customer's events fit it",
+            "customer acme: events `shop.v1.Refund*` matches no known message type",
+            "no customer receives shop.v1.PaymentFailed: the `events` of no enabled customer match it",
         ]
     );
 }

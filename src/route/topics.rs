@@ -1,7 +1,7 @@
-//! Whether the topics are there, asked one by one in the background: a missing topic is found before its first event.
+//! Checks in the background whether the topics exist, so that a missing topic is found before its first event.
 //!
-//! SNS answers a few dozen such questions a second (30 in small regions), and there may be ten thousand topics, so this
-//! takes its time. A topic that was there once is not asked about again.
+//! SNS allows a few dozen of these calls per second (30 in small regions), and there can be ten thousand topics. So the
+//! topics are checked one by one, at a slow pace. A topic that exists is not checked again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use crate::aws::{Failure, Kind};
 use crate::message::TopicArn;
 use crate::telemetry::{Metrics, Operation};
 
-/// Between two questions.
+/// The pause between two calls.
 const PACE: Duration = Duration::from_millis(100);
-/// Between two rounds.
+/// The pause between two rounds over all topics.
 const ROUND: Duration = Duration::from_secs(30);
 
-/// Asks for topics.
+/// Checks the topics.
 #[derive(Debug)]
 pub struct TopicWatch {
     sns: aws_sdk_sns::Client,
     routes: Arc<Routes>,
     metrics: Arc<Metrics>,
     existing: HashSet<TopicArn>,
-    /// Topics that cannot be used, and why.
+    /// The topics that do not exist, each with the error of SNS.
     missing: BTreeMap<TopicArn, String>,
 }
 
 impl TopicWatch {
-    /// Watches the topics that the routes lead to.
+    /// Creates the check of all topics of the routes.
     pub fn new(sns: aws_sdk_sns::Client, routes: Arc<Routes>, metrics: Arc<Metrics>) -> Self {
         Self { sns, routes, metrics, existing: HashSet::new(), missing: BTreeMap::new() }
     }
 
-    /// Asks, round after round, for as long as the future is polled; no more once it turns out that this is not allowed.
+    /// Checks all topics in rounds. Ends if IAM does not allow the call.
     pub async fn run(mut self) {
         while self.round().await {
             sleep(ROUND).await;
         }
     }
 
-    /// Asks for every topic that is not known to be there. Says whether asking is allowed, of some topic at least: one
-    /// in another account may keep that to itself.
+    /// Checks every topic that is not known to exist. Returns whether the call is allowed for at least one topic: a topic
+    /// in another account can deny it.
     async fn round(&mut self) -> bool {
         let topics = self.routes.current().topics();
         self.missing.retain(|topic, _| topics.binary_search(topic).is_ok());
@@ -55,18 +55,18 @@ impl TopicWatch {
             if self.existing.contains(&topic) {
                 continue;
             }
-            match self.ask(&topic).await {
+            match self.check(&topic).await {
                 Ok(()) => {
                     answered = true;
                     if self.missing.remove(&topic).is_some() {
-                        info!(%topic, "the topic is there now");
+                        info!(%topic, "the topic exists now");
                     }
                     self.existing.insert(topic);
                 }
                 Err(failure) if failure.kind == Kind::Denied => denied = Some(failure),
                 Err(failure) => {
                     answered = true;
-                    // Of any other failure nothing follows; the next round asks again.
+                    // Any other failure says nothing about the topic. The next round checks it again.
                     if failure.kind == Kind::NotFound {
                         self.note_missing(topic, &failure);
                     }
@@ -77,14 +77,14 @@ impl TopicWatch {
         self.metrics.topics_missing.set(self.missing.len() as f64);
         match denied {
             Some(failure) if !answered => {
-                warn!(%failure, "may not ask whether topics are there (sns:GetTopicAttributes); going on without");
+                warn!(%failure, "not allowed to check whether topics exist (sns:GetTopicAttributes); continuing without the check");
                 false
             }
             _ => true,
         }
     }
 
-    async fn ask(&self, topic: &TopicArn) -> Result<(), Failure> {
+    async fn check(&self, topic: &TopicArn) -> Result<(), Failure> {
         let answer = self.sns.get_topic_attributes().topic_arn(topic.as_str()).send().await;
         self.metrics.call(Operation::GetTopicAttributes, answer.is_ok());
         answer.map(drop).map_err(|error| Failure::of_call(&error))
@@ -127,37 +127,37 @@ mod tests {
         (TopicWatch::new(clients.sns, Arc::new(Routes::of(&settings, router)), Arc::clone(&metrics)), metrics)
     }
 
-    const THERE: &str = "<GetTopicAttributesResponse><GetTopicAttributesResult/></GetTopicAttributesResponse>";
+    const EXISTS: &str = "<GetTopicAttributesResponse><GetTopicAttributesResult/></GetTopicAttributesResponse>";
 
     #[tokio::test(start_paused = true)]
-    async fn a_topic_that_is_missing_is_shown_until_it_is_there() {
+    async fn a_missing_topic_is_counted_until_it_exists() {
         let (mut watch, metrics) = watch(|body, number| {
-            if body.contains("globex") && number < 3 { sns_error(404, "NotFound") } else { (200, THERE.to_owned()) }
+            if body.contains("globex") && number < 3 { sns_error(404, "NotFound") } else { (200, EXISTS.to_owned()) }
         });
-        let missing = |expected| {
+        let assert_missing = |expected| {
             let line = format!("protobridge_topics_missing {expected}");
             assert!(metrics.render().contains(&line), "{}", metrics.render());
         };
         assert!(watch.round().await);
-        missing(1);
+        assert_missing(1);
         assert!(watch.round().await);
-        missing(1);
+        assert_missing(1);
         assert!(watch.round().await);
-        missing(0);
-        let asked = metrics.calls.sum();
+        assert_missing(0);
+        let calls = metrics.calls.sum();
         assert!(watch.round().await);
-        assert_eq!((asked, metrics.calls.sum()), (4, 4), "what is there is not asked about again");
+        assert_eq!((calls, metrics.calls.sum()), (4, 4), "a topic that exists is not checked again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_asking_is_not_allowed_it_is_left() {
+    async fn the_check_ends_if_the_call_is_not_allowed() {
         let (mut watch, metrics) = watch(|_, _| sns_error(403, "AuthorizationError"));
         assert!(!watch.round().await);
         assert_eq!(metrics.calls.sum(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_topic_that_may_not_be_asked_about_hides_no_other() {
+    async fn a_topic_that_denies_the_call_does_not_end_the_check_of_others() {
         let (mut watch, metrics) = watch(|body, _| match body.contains("acme") {
             true => sns_error(403, "AuthorizationError"),
             false => sns_error(404, "NotFound"),
@@ -167,10 +167,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_missing_topic_that_nobody_has_any_more_is_not_missing() {
+    async fn a_missing_topic_is_not_counted_after_its_customer_is_removed() {
         let (mut watch, metrics) = watch(|body, _| match body.contains("globex") {
             true => sns_error(404, "NotFound"),
-            false => (200, THERE.to_owned()),
+            false => (200, EXISTS.to_owned()),
         });
         assert!(watch.round().await);
         let text = "customers: [{id: acme, topic: 'arn:aws:sns:eu-west-1:123456789012:acme'}]";

@@ -1,75 +1,74 @@
-//! Descriptor sets as data: full name → compiled event type.
+//! The registry of message types: from a full name to a compiled event type.
 //!
-//! A [`Snapshot`] is immutable and swapped as a whole; a message keeps the one that it started with. Plans are compiled
-//! on first use, one for each profile that a customer of the type has chosen, so a folder of thousands of types costs
-//! only what is used.
+//! A [`Snapshot`] is immutable, and a reload replaces it as a whole. A message keeps the snapshot that it started with.
+//! A plan of a type is compiled when the first event of the type is rendered in a profile, so a folder with thousands of
+//! types costs little until they are used.
 
 mod admission;
 mod files;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
-use protojson::{Change, Options, Outgrown, Plan, Schema, TapError, TapErrorKind};
+use protojson::{Change, Options, Outgrown, Plan, Schema, SchemaError, TapError, TapErrorKind};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
 pub use files::{Error, File};
 
+use crate::base::Watched;
 use crate::config::{self, OnBreak};
 
-/// The descriptor sets in force, and the folder that they come from.
+/// The descriptor sets in force, and the folder or file that they come from.
 #[derive(Debug)]
 pub struct Registry {
     path: PathBuf,
     taps: config::Taps,
     profiles: Arc<Profiles>,
     on_break: OnBreak,
-    current: RwLock<Arc<Snapshot>>,
-    /// What the folder held when it was looked at last; held while it is looked at.
-    seen: Mutex<Seen>,
+    sets: Watched<SetHashes, Snapshot>,
 }
 
-/// What was found in the folder.
+/// The names of descriptor sets and the hash of each. Two folders with the same hashes have the same content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen(Vec<(String, Arc<str>)>);
+pub struct SetHashes(Vec<(String, Arc<str>)>);
 
-impl Seen {
-    /// The names of these files, and the hash of what is in each.
+impl SetHashes {
+    /// Hashes these files.
     pub fn of(files: &[File]) -> Self {
         Self(files.iter().map(|file| (file.name.clone(), admission::hash(&file.bytes))).collect())
     }
 }
 
-/// What a look at the folder has changed.
+/// The result of a reload that changed something.
 #[derive(Debug)]
 pub struct Reloaded {
-    /// The snapshot in force from now on.
+    /// The new snapshot in force.
     pub snapshot: Arc<Snapshot>,
-    /// What was admitted and breaks those who read the JSON.
+    /// The admitted changes that break consumers of the JSON.
     pub changes: Vec<Change>,
 }
 
-/// Everything that is known of message types at one moment.
+/// All message types at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
     sets: Vec<Set>,
     refused: Vec<Refused>,
     in_force: InForce,
     types: HashMap<String, Arc<EventType>>,
-    /// Tap paths that lead somewhere in a type, but not to a single value.
+    /// Tap paths that exist in a type but do not lead to a single value, each with the error of the first such type.
     refused_taps: Vec<(String, TapError)>,
 }
 
-/// A message type that events may have.
+/// A message type that events can have.
 #[derive(Debug)]
 pub struct EventType {
-    /// Full name.
+    /// The full name.
     pub name: Arc<str>,
-    /// Hash of the set that defines it.
+    /// The hash of the descriptor set that defines the type.
     pub schema_hash: Arc<str>,
-    /// Where its taps stand among those of each of its plans.
+    /// The indices of the type's taps in each of its plans.
     pub taps: TapIndex,
     schema: Schema,
     paths: Vec<String>,
@@ -77,32 +76,32 @@ pub struct EventType {
     plans: Vec<OnceLock<Plan>>,
 }
 
-/// Which of a type's taps belong to which purpose; indices in the order of the configuration.
+/// A type's taps by their purpose: indices of taps, in the order of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TapIndex {
-    /// Whose event it is.
+    /// The taps of the customer id.
     pub customer: Vec<usize>,
-    /// The event's id.
+    /// The taps of the event id.
     pub event_id: Vec<usize>,
-    /// When it happened.
+    /// The taps of the event time.
     pub event_time: Vec<usize>,
-    /// What has to stay in order.
+    /// The taps of the ordering key. Events with the same key stay in order.
     pub ordering: Vec<usize>,
 }
 
-/// The profiles of the configuration; `default` is always there, as number 0.
+/// The profiles of the configuration. Profile 0 is always `default`.
 #[derive(Debug, Clone)]
 pub struct Profiles {
     names: Vec<String>,
     options: Vec<Options>,
 }
 
-/// A profile's number in [`Profiles`].
+/// The number of a profile in [`Profiles`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ProfileId(usize);
 
 impl Profiles {
-    /// The configured profiles, with a canonical `default` where none is configured.
+    /// Creates the configured profiles. If `default` is not configured, it renders canonical ProtoJSON.
     pub fn new(configured: &std::collections::BTreeMap<String, config::Profile>) -> Self {
         let default = configured.get("default").cloned().unwrap_or_default();
         let mut profiles = Self { names: vec!["default".to_owned()], options: vec![options(&default)] };
@@ -113,18 +112,18 @@ impl Profiles {
         profiles
     }
 
-    /// The number of the profile with this name.
+    /// Returns the number of the profile with this name.
     pub fn find(&self, name: &str) -> Option<ProfileId> {
-        self.names.iter().position(|known| known == name).map(ProfileId)
+        self.names.iter().position(|profile| profile == name).map(ProfileId)
     }
 
-    /// The names of all profiles.
+    /// Returns the names of all profiles.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 }
 
-/// A profile as the codec's options.
+/// Converts a profile to the options of the codec.
 pub fn options(profile: &config::Profile) -> Options {
     let mut options = Options::default();
     options.field_names = match profile.field_names {
@@ -152,65 +151,61 @@ pub fn options(profile: &config::Profile) -> Options {
 }
 
 impl Registry {
-    /// Loads every descriptor set of the configured path, a folder or one file. A set that is not admitted is left out,
-    /// and [`Snapshot::refused`] says why.
+    /// Loads every descriptor set of the configured path, which is a folder or one file. Leaves out the sets that are not
+    /// admitted; [`Snapshot::refused`] lists them with the reasons.
     ///
     /// # Errors
-    /// When the path does not exist or holds no set, or no set is admitted.
+    /// Returns an error if the path cannot be read or has no set, or if no set is admitted.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
         let files = files::read(&settings.path)?;
-        let seen = Seen::of(&files);
         let admitted = admission::admit(&files, None, settings.on_break)?;
-        let snapshot = Arc::new(Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles));
+        let snapshot = Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles);
         Ok(Self {
             path: settings.path.clone(),
             taps: taps.clone(),
             profiles,
             on_break: settings.on_break,
-            current: RwLock::new(snapshot),
-            seen: Mutex::new(seen),
+            sets: Watched::new(SetHashes::of(&files), snapshot),
         })
     }
 
-    /// The snapshot in force.
+    /// Returns the snapshot in force.
     pub fn current(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.sets.current()
     }
 
-    /// Where the sets come from.
+    /// Returns the folder or file that the sets come from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What is in the folder now.
+    /// Reads the files that are in the folder now.
     ///
     /// # Errors
-    /// When it cannot be read, or holds no set.
-    pub fn look(&self) -> Result<Vec<File>, Error> {
+    /// Returns an error if the folder cannot be read or has no set.
+    pub fn read(&self) -> Result<Vec<File>, Error> {
         files::read(&self.path)
     }
 
-    /// Whether this is what was seen last.
-    pub fn has_seen(&self, seen: &Seen) -> bool {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == *seen
+    /// Whether files with these hashes were offered last.
+    pub fn is_current(&self, hashes: &SetHashes) -> bool {
+        self.sets.is_current(hashes)
     }
 
-    /// Admits these files, unless they are what was seen last. What was in force stays so as far as something is
-    /// refused; messages in flight keep the snapshot that they started with.
+    /// Admits these files. Returns `None` if they were offered last. For each set that is refused, the version in force
+    /// stays in force. Messages in flight keep the snapshot that they started with.
     pub fn admit(&self, files: &[File]) -> Option<Reloaded> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Seen::of(files);
-        if *seen == now {
-            return None;
-        }
-        *seen = now;
-        let before = self.current();
-        // With something in force before, there is always something to go back to.
-        let admitted = admission::admit(files, Some(&before.in_force), self.on_break);
-        let Admitted { in_force, refused, changes } = admitted.ok()?;
-        let snapshot = Arc::new(Snapshot::new(in_force, refused, &self.taps, &self.profiles));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&snapshot);
-        Some(Reloaded { snapshot, changes })
+        let mut breaking = Vec::new();
+        let admitted = self.sets.admit(SetHashes::of(files), |_| {
+            let before = self.current();
+            // This does not fail: an error is returned only if no sets were in force before.
+            let Admitted { in_force, refused, changes } =
+                admission::admit(files, Some(&before.in_force), self.on_break)?;
+            breaking = changes;
+            Ok::<_, SchemaError>(Snapshot::new(in_force, refused, &self.taps, &self.profiles))
+        });
+        let snapshot = admitted.ok().flatten()?;
+        Some(Reloaded { snapshot, changes: breaking })
     }
 }
 
@@ -238,54 +233,56 @@ impl Snapshot {
         Self { sets, refused, in_force, types, refused_taps }
     }
 
-    /// Sets that were not admitted, by name.
+    /// Returns the sets that were not admitted, by name.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
     }
 
-    /// Definitions that another set's outgrows, by full name.
+    /// Returns the definitions that are not used because another set has a newer one, by full name.
     pub fn outgrown(&self) -> &[Outgrown] {
         self.in_force.schema.outgrown()
     }
 
-    /// The set that serves each message type, the built-in ones left out, by full name.
+    /// Returns each message type with the name of the set that defines it, sorted by full name. Leaves out the built-in
+    /// types.
     pub fn types(&self) -> Vec<(&str, &str)> {
-        let own = self.in_force.schema.messages().filter(|(name, _)| !name.starts_with("google.protobuf."));
-        let mut types: Vec<(&str, &str)> = own.collect();
+        let defined = self.in_force.schema.messages().filter(|(name, _)| !name.starts_with("google.protobuf."));
+        let mut types: Vec<(&str, &str)> = defined.collect();
         types.sort_unstable();
         types
     }
 
-    /// What of an older snapshot this one breaks for those who read the JSON.
+    /// Returns the changes since an older snapshot that break consumers of the JSON.
     pub fn breaking_changes(&self, older: &Self) -> Vec<Change> {
         self.in_force.schema.breaking_changes(&older.in_force.schema)
     }
 
-    /// The event type with this full name. A leading dot and the prefix of an Any URL do not count.
+    /// Returns the event type with this full name. Ignores a leading dot and the prefix of an Any URL.
     pub fn find(&self, name: &str) -> Option<&Arc<EventType>> {
         let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
         self.types.get(name.strip_prefix('.').unwrap_or(name))
     }
 
-    /// Full names of all types that the sets define, the built-in ones left out, sorted.
+    /// Returns the full names of all types, sorted. Leaves out the built-in types.
     pub fn type_names(&self) -> Vec<&str> {
-        let own = self.types.keys().filter(|name| !name.starts_with("google.protobuf."));
-        let mut names: Vec<&str> = own.map(String::as_str).collect();
+        let defined = self.types.keys().filter(|name| !name.starts_with("google.protobuf."));
+        let mut names: Vec<&str> = defined.map(String::as_str).collect();
         names.sort_unstable();
         names
     }
 
-    /// Full names of the types that another type has a field of.
+    /// Returns the full names of the types that are the type of another type's field.
     pub fn held(&self) -> BTreeSet<String> {
         self.in_force.schema.held()
     }
 
-    /// The descriptor sets, by name.
+    /// Returns the descriptor sets in force, by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
     }
 
-    /// Field paths of profiles that no type has, most likely a typo, with the name of their profile.
+    /// Returns the field paths of profiles that exist in no type, each with the name of its profile. They are most likely
+    /// typos.
     pub fn unused_profile_paths(&self) -> Vec<(String, String)> {
         let Some(profiles) = self.types.values().next().map(|known| &known.profiles) else { return Vec::new() };
         let mut unused = Vec::new();
@@ -304,7 +301,8 @@ impl Snapshot {
         unused
     }
 
-    /// Tap paths that fit no type, most likely a typo, with why they do not where some type comes close.
+    /// Returns the tap paths that are used in no type, each with the reason if the path exists in a type. They are most
+    /// likely typos.
     pub fn unused_taps<'t>(&self, taps: &'t config::Taps) -> Vec<(&'t str, Option<&TapError>)> {
         let used = |path: &str| self.types.values().any(|known| known.paths.iter().any(|p| p == path));
         let refused = |path: &str| self.refused_taps.iter().find(|(refused, _)| refused == path);
@@ -314,7 +312,7 @@ impl Snapshot {
 }
 
 impl EventType {
-    /// The type's plan for a profile, compiled when it is first asked for.
+    /// Returns the type's plan for a profile. The first call compiles it.
     pub fn plan(&self, profile: ProfileId) -> &Plan {
         self.plans[profile.0].get_or_init(|| {
             let options = &self.profiles.options[profile.0];
@@ -328,13 +326,13 @@ impl EventType {
 }
 
 impl EventType {
-    /// The JSON Schema of what the type's plan for a profile writes.
+    /// Returns the JSON Schema of the JSON that the type's plan for a profile writes.
     pub fn json_schema(&self, profile: ProfileId) -> serde_json::Value {
         let options = &self.profiles.options[profile.0];
         self.schema.json_schema(&self.name, options).expect("the type comes from this schema")
     }
 
-    /// A payload with a plausible value in every field.
+    /// Returns a payload with a plausible value in every field.
     pub fn sample(&self) -> Vec<u8> {
         self.schema.sample(&self.name).expect("the type comes from this schema")
     }
@@ -345,9 +343,10 @@ fn all_paths(taps: &config::Taps) -> impl Iterator<Item = &str> {
     lists.into_iter().flatten().map(String::as_str)
 }
 
-/// The taps that a type has: every path of the configuration that leads to a single value in it, each once. One that
-/// leads elsewhere is noted in `refused`; a path is written for some types, and another may have the name for something
-/// else.
+/// Returns the taps of a type: each configured path that leads to a single value in it, once.
+///
+/// A path is written for some types, and another type can have the same name for something else. So a path that exists in
+/// the type but does not lead to a single value is no error; it is added to `refused`.
 fn compile_taps(
     schema: &Schema,
     name: &str,
@@ -372,7 +371,7 @@ fn compile_taps(
                     indices.push(paths.len());
                     paths.push(path.clone());
                 }
-                // The first segment is there, and a later one is not.
+                // The type has the first segment of the path, but not a later one.
                 Err(error) if error.kind() == TapErrorKind::UnknownField => {}
                 Err(error) if refused.iter().any(|(known, _)| known == path) => drop(error),
                 Err(error) => refused.push((path.clone(), error)),

@@ -1,9 +1,9 @@
-//! Traces: a span for the way of each event, and the trace that its customers go on with.
+//! Traces: one span per message, and the trace context that consumers of the event continue.
 //!
 //! A message belongs to the trace that its attributes `traceparent` and `tracestate` name (<https://www.w3.org/TR/trace-context/>),
-//! or its `AWSTraceHeader`. Our span is a child of the producer's and is linked to it, as the conventions for messaging ask
-//! (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>). Without a collector there is no span of ours, and
-//! the trace is passed on as it came.
+//! or its `AWSTraceHeader`. The service's span is a child of the producer's span and is linked to it, as the conventions for
+//! messaging require (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>). If no collector is configured,
+//! the service creates no span and passes the trace context on unchanged.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,25 +28,25 @@ use crate::base::http::Http;
 use crate::config;
 use crate::message::Message;
 
-/// How long a batch of spans may take.
+/// The time limit for the export of a batch of spans.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same at the end of the service, when the process is about to be killed.
+/// The time limit for the last export, before the process is killed.
 pub const LAST_EXPORT: Duration = Duration::from_secs(3);
-/// More of a collector's answer than this is not read.
+/// The largest answer of a collector that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Why there can be no traces.
+/// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
     /// The certificates of the system cannot be read.
     #[error("traces.otlp_endpoint: cannot read the system's certificates: {0}")]
     Certificates(#[from] std::io::Error),
-    /// The exporter does not take the endpoint, or one of OpenTelemetry's variables.
+    /// The endpoint, or one of OpenTelemetry's environment variables, is invalid.
     #[error("traces.otlp_endpoint: {0}; see also the OTEL_EXPORTER_OTLP_… variables")]
     Exporter(#[from] ExporterBuildError),
 }
 
-/// Makes the spans, where a collector is configured. Clones share it.
+/// Creates spans, if a collector is configured. Clones share the exporter.
 #[derive(Debug, Clone, Default)]
 pub struct Traces(Option<Export>);
 
@@ -58,7 +58,7 @@ struct Export {
 }
 
 impl Export {
-    /// Whether a trace is kept about which nobody has decided yet.
+    /// Whether to sample a trace whose header leaves the decision to the service.
     fn keeps(&self, trace: TraceId) -> bool {
         let sampler = Sampler::TraceIdRatioBased(self.ratio);
         let result = sampler.should_sample(None, trace, "", &SpanKind::Consumer, &[], &[]);
@@ -66,7 +66,7 @@ impl Export {
     }
 }
 
-/// The service, as its spans name it: by OpenTelemetry's variables where they do.
+/// Describes the service in its spans. OpenTelemetry's environment variables can set the name.
 fn resource() -> Resource {
     let detected = Resource::builder().build();
     let name = detected.get(&Key::from_static_str("service.name")).unwrap_or_else(|| "unknown_service".into());
@@ -77,10 +77,10 @@ fn resource() -> Resource {
 }
 
 impl Traces {
-    /// Traces as configured. Has to be called inside a runtime, which makes the exporter's calls.
+    /// Creates the traces of a configuration. Call this inside a runtime; the exporter uses it for its calls.
     ///
     /// # Errors
-    /// When the exporter cannot be set up; whether the collector answers is not asked.
+    /// Returns an error if the exporter cannot be set up. Does not check whether the collector answers.
     pub fn new(settings: &config::Traces) -> Result<Self, TracesError> {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Self(None)) };
         let client = Client {
@@ -104,13 +104,13 @@ impl Traces {
         Ok(Self(Some(Export { provider, tracer, ratio: settings.sample_ratio })))
     }
 
-    /// The trace of a message whose way begins now.
+    /// Begins the trace of a message that was just received.
     pub fn begin(&self, message: &Message) -> Trace {
-        let way = self.0.as_ref().map(|export| Way {
+        let pending = self.0.as_ref().map(|export| SpanStart {
             tracer: export.tracer.clone(),
             name: format!("process {}", message.queue.label),
             began: SystemTime::now(),
-            about: vec![
+            attributes: vec![
                 KeyValue::new("messaging.system", "aws_sqs"),
                 KeyValue::new("messaging.operation.type", "process"),
                 KeyValue::new("messaging.operation.name", "process"),
@@ -124,13 +124,13 @@ impl Traces {
             let undecided = |trace| self.0.as_ref().is_some_and(|export| export.keeps(trace));
             of_aws(header, undecided)
         });
-        Trace { context: context.unwrap_or(SpanContext::NONE), way, span: None }
+        Trace { context: context.unwrap_or(SpanContext::NONE), pending, span: None }
     }
 
-    /// Exports what is left, for as long as [`LAST_EXPORT`] at most.
+    /// Exports the remaining spans, for [`LAST_EXPORT`] at most.
     pub async fn shut_down(self) {
         let Some(Export { provider, .. }) = self.0 else { return };
-        // It blocks, and needs the runtime to go on meanwhile.
+        // The shutdown blocks its thread, and its export requires a running runtime.
         match tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_EXPORT)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "the last spans were not exported"),
@@ -142,29 +142,30 @@ impl Traces {
 /// The trace of one message. Its span ends when it is dropped.
 #[derive(Debug)]
 pub struct Trace {
-    /// What the next one goes on with: the producer's span, then ours.
+    /// The context for consumers: the producer's span, then the service's span after it was started.
     context: SpanContext,
-    way: Option<Way>,
+    /// The span until it is started.
+    pending: Option<SpanStart>,
     span: Option<Span>,
 }
 
-/// What a span is made of.
+/// The data of a span that is not started yet.
 #[derive(Debug)]
-struct Way {
+struct SpanStart {
     tracer: SdkTracer,
     name: String,
     began: SystemTime,
-    about: Vec<KeyValue>,
+    attributes: Vec<KeyValue>,
 }
 
 impl Trace {
-    /// Notes what the envelope says of the trace, and begins the span.
+    /// Continues the trace that the envelope's attributes name, and starts the span.
     pub fn follow<'a>(&mut self, attribute: impl Fn(&str) -> Option<&'a str>) {
         if let Some(parent) = attribute("traceparent") {
             let carrier = Carrier { parent, state: attribute("tracestate") };
             let found = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
             let found = found.span().span_context().clone();
-            // A header that is none is no reason to forget the other one.
+            // If `traceparent` is invalid, the context of `AWSTraceHeader` is kept.
             if found.is_valid() {
                 self.context = found;
             }
@@ -173,9 +174,9 @@ impl Trace {
     }
 
     fn start(&mut self) {
-        let Some(Way { tracer, name, began, about }) = self.way.take() else { return };
+        let Some(SpanStart { tracer, name, began, attributes }) = self.pending.take() else { return };
         let mut builder =
-            tracer.span_builder(name).with_kind(SpanKind::Consumer).with_start_time(began).with_attributes(about);
+            tracer.span_builder(name).with_kind(SpanKind::Consumer).with_start_time(began).with_attributes(attributes);
         let mut parent = Context::new();
         if self.context.is_valid() {
             builder = builder.with_links(vec![Link::with_context(self.context.clone())]);
@@ -186,7 +187,7 @@ impl Trace {
         self.span = Some(span);
     }
 
-    /// Notes which event it is, and for how many topics.
+    /// Adds the event's type and id and the number of its topics to the span.
     pub fn event(&mut self, event_type: &str, event_id: &str, topics: usize) {
         if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
             span.set_attribute(KeyValue::new("protobridge.event_type", event_type.to_owned()));
@@ -195,7 +196,7 @@ impl Trace {
         }
     }
 
-    /// Notes what became of the message; `cause` is why, where it was not what its sender wished.
+    /// Adds the outcome of the message to the span. `cause` is the reason if the outcome is an error.
     pub fn settled(&mut self, outcome: &'static str, cause: Option<&str>) {
         self.start();
         if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
@@ -245,9 +246,9 @@ impl Extractor for Carrier<'_> {
     }
 }
 
-/// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`
-/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>). Without `Sampled`, or
-/// with `Sampled=?`, it leaves the decision to us.
+/// Parses the trace header of AWS, such as `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`
+/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>). If `Sampled` is missing
+/// or `?`, `undecided` decides whether the trace is sampled.
 fn of_aws(header: &str, undecided: impl FnOnce(TraceId) -> bool) -> Option<SpanContext> {
     let field = |name: &str| {
         let fields = header.split(';').filter_map(|field| field.trim().split_once('='));
@@ -289,8 +290,8 @@ impl HttpClient for Client {
             Err(error) => error.to_string(),
         };
         if let Some(suppressed) = self.log.permit() {
-            // Without the URL: it may hold a password.
-            warn!(why, suppressed, "spans could not be exported to traces.otlp_endpoint");
+            // The URL is not logged, because it can contain a password.
+            warn!(why, suppressed, "cannot export spans to traces.otlp_endpoint");
         }
         Ok(answer?)
     }
@@ -314,13 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_x_ray_is_a_traceparent() {
+    fn the_trace_header_of_aws_is_converted_to_a_traceparent() {
         let parent = |header: &str| trace(Some(header), &[]).0;
         let sampled = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
         assert_eq!(parent(&format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1")), sampled);
         assert_eq!(parent(&format!("Sampled=1; {ROOT};Lineage=a:0;Parent=53995c3f42cd8ad8")), sampled);
         let not_sampled = sampled.replace("-01", "-00");
-        // Where no spans are made, nothing is decided either.
+        // Without a collector an undecided trace is not sampled.
         for sampled in ["Sampled=0", "Sampled=?", ""] {
             assert_eq!(parent(&format!("{ROOT};Parent=53995c3f42cd8ad8;{sampled}")), not_sampled);
         }
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_traceparent_comes_before_the_header_unless_it_is_none() {
+    fn a_valid_traceparent_takes_precedence_over_the_trace_header_of_aws() {
         let header = format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1");
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let attributes = [("traceparent", parent), ("tracestate", "a=1,b=2")];

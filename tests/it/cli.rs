@@ -111,7 +111,7 @@ fn an_unknown_log_level_exits_with_64() {
 #[test]
 fn the_error_names_a_missing_descriptor_folder() {
     assert_snapshot!(Folder::new().configure("descriptors: {path: descriptor}").run(), @"
-    error: descriptors.path: cannot read descriptors at descriptor: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them
+    error: descriptors.path: cannot read descriptors at descriptor: No such file or directory (os error 2); it must be a folder of compiled sets, or one compiled set
     exit code 64
     ");
 }
@@ -121,7 +121,7 @@ fn the_error_names_a_folder_without_descriptor_sets() {
     let folder = Folder::new();
     fs::create_dir(folder.path().join("empty")).expect("the folder can be created");
     assert_snapshot!(folder.configure("descriptors: {path: empty}").run(), @"
-    error: descriptors.path: no descriptor set in empty: it holds no file that ends in .desc, .binpb or .pb; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`
+    error: descriptors.path: no descriptor set in empty: it has no file that ends in .desc, .binpb or .pb; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`
     exit code 64
     ");
 }
@@ -132,7 +132,7 @@ fn check_names_an_unreadable_descriptor_set() {
     configuration  protobridge.yaml: 1 queue(s)
     descriptors    descriptors: 2 set(s), 27 message type(s)
     customers      customers.yaml: 1, 1 enabled
-    refused        descriptor set orders.binpb: not a compiled FileDescriptorSet (failed to decode Protobuf message: invalid wire type value: 7); write it with `protoc --include_imports --descriptor_set_out` or `buf build`; its types are not known
+    refused        descriptor set orders.binpb: not a compiled FileDescriptorSet (failed to decode Protobuf message: invalid wire type value: 7); write it with `protoc --include_imports --descriptor_set_out` or `buf build`; its types are unknown
     error: 1 of the descriptor sets cannot be used
     exit code 1
     ");
@@ -146,7 +146,7 @@ fn check_names_a_descriptor_set_without_its_imports() {
     configuration  protobridge.yaml: 1 queue(s)
     descriptors    descriptors: 2 set(s), 27 message type(s)
     customers      customers.yaml: 1, 1 enabled
-    refused        descriptor set a.binpb: import b.proto is missing; compile with `--include_imports`; its types are not known
+    refused        descriptor set a.binpb: import b.proto is missing; compile with `--include_imports`; its types are unknown
     error: 1 of the descriptor sets cannot be used
     exit code 1
     ");
@@ -267,8 +267,8 @@ fn check_warns_of_likely_mistakes_and_succeeds() {
     configuration  protobridge.yaml: 1 queue(s)
     descriptors    descriptors: 2 set(s), 27 message type(s)
     customers      customers.yaml: 1, 1 enabled
-    warning        customer acme: events `shop.v1.Ordr*` fits no known message type
-    warning        route.broadcast `shop.v2.*` fits no known message type
+    warning        customer acme: events `shop.v1.Ordr*` matches no known message type
+    warning        route.broadcast `shop.v2.*` matches no known message type
     warning        taps: no message type has the field path meta.tenant
     ok
     exit code 0
@@ -279,7 +279,7 @@ fn check_warns_of_likely_mistakes_and_succeeds() {
 fn check_fails_if_run_would_fail() {
     assert_snapshot!(Folder::new().configure("descriptors: {path: descriptor}").check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    error: descriptors.path: cannot read descriptors at descriptor: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them
+    error: descriptors.path: cannot read descriptors at descriptor: No such file or directory (os error 2); it must be a folder of compiled sets, or one compiled set
     exit code 64
     ");
 }

@@ -128,7 +128,7 @@ fn raw_input_without_a_type_is_wrong_usage() {
 fn the_error_names_a_missing_descriptor_path() {
     let ended = command::run(protobridge().args(["transcode", "--descriptors", "nowhere", "--type", "a.B"]), b"");
     assert_snapshot!(ended.stderr, @"
-    error: --descriptors: cannot read descriptors at nowhere: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them
+    error: --descriptors: cannot read descriptors at nowhere: No such file or directory (os error 2); it must be a folder of compiled sets, or one compiled set
     ");
     assert_eq!(ended.code, Some(1));
 }

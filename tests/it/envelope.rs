@@ -109,7 +109,7 @@ async fn a_gzip_bomb_is_quarantined_unchanged(emulator: &Emulator) {
     let input = bomb.attribute("message-type", &event.message_type).attribute("content-encoding", "gzip");
     assert_eq!(
         detail(&quarantine::check(stage, input, "bad_envelope").await),
-        "the payload is more than 1048576 bytes once its gzip is undone; if it is meant to be, raise \
+        "the payload has more than 1048576 bytes after its gzip is decompressed; to allow this size, raise \
          `envelope.max_payload_bytes`"
     );
 }

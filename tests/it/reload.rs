@@ -238,7 +238,7 @@ async fn a_breaking_change_is_refused_if_the_policy_is_refuse(emulator: &Emulato
     wait::until("a set that only adds a field is admitted", is_in_force).await;
     write(set("One", "string c = 2;"));
     let reason = wait_until_refused(&refusing, "fresh.binpb").await;
-    assert!(reason.contains("it breaks those who read the JSON: fresh.v1.One.b: field 1 was removed"), "{reason}");
+    assert!(reason.contains("it breaks consumers of the JSON: fresh.v1.One.b: field 1 was removed"), "{reason}");
     fs::remove_file(folder.join("fresh.binpb")).expect("the path exists");
     let is_refused =
         async || wait_until_refused(&refusing, "fresh.binpb").await.contains("its removal breaks").then_some(());

@@ -1,10 +1,10 @@
-//! What `/schemas` says.
+//! The page `/schemas`.
 
 use std::collections::BTreeMap;
 
-use crate::base::time::rfc3339;
 use serde::Serialize;
 
+use crate::base::time::rfc3339;
 use crate::schema::registry::{self, Snapshot};
 
 /// The descriptor sets, and the message types that they define.
@@ -13,9 +13,9 @@ pub(super) struct SchemasReport {
     sets: Vec<Set>,
     /// Sets, or removals of sets, that were not admitted.
     refused: Vec<Refused>,
-    /// Definitions that another set's outgrows.
+    /// Definitions that are not used because another set has a newer one.
     outgrown: Vec<Outgrown>,
-    /// The set that serves each message type.
+    /// The set that defines each message type.
     types: BTreeMap<String, String>,
 }
 
@@ -24,7 +24,7 @@ struct Set {
     name: String,
     hash: String,
     bytes: usize,
-    /// `.proto` files, imports included.
+    /// The number of `.proto` files, imports included.
     files: usize,
     in_force_since: String,
 }
@@ -32,11 +32,11 @@ struct Set {
 #[derive(Debug, Serialize)]
 struct Refused {
     name: String,
-    /// Of what was refused; none for a removal.
+    /// The hash of the refused version; `None` for a removal.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
     reason: String,
-    /// Of what stays in force under this name.
+    /// The hash of the version that stays in force, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_force: Option<String>,
 }

@@ -1,16 +1,16 @@
-//! What `/status` says.
+//! The page `/status`.
 
 use std::collections::BTreeMap;
 
-use crate::base::time::rfc3339;
 use serde::Serialize;
 
 use super::State;
 use crate::aws::sns::rate;
+use crate::base::time::rfc3339;
 use crate::message::Queue;
 use crate::telemetry::Metrics;
 
-/// The service at one moment. Counts are since the start of the process.
+/// The state of the service at one moment. Counts start with the process.
 #[derive(Debug, Serialize)]
 pub(super) struct StatusReport {
     version: &'static str,
@@ -22,18 +22,18 @@ pub(super) struct StatusReport {
     descriptor_sets: Vec<Set>,
     customers: Customers,
     publish_rate: PublishRate,
-    /// Calls of AWS APIs, by operation.
+    /// The number of calls of AWS APIs, by operation.
     calls: BTreeMap<&'static str, u64>,
 }
 
-/// The rate over all topics, in messages a second: what a support case about throttling wants to know.
+/// The publish rate over all topics, in messages per second. A support case about throttling requires these numbers.
 #[derive(Debug, Serialize)]
 struct PublishRate {
-    /// What SNS accepted in the last second.
+    /// The rate that SNS accepted in the last second.
     current: f64,
-    /// The most that it accepted in any second.
+    /// The highest rate that SNS accepted in any second.
     highest: f64,
-    /// What it is held to since the last throttle.
+    /// The limit on the rate since the last throttle.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<f64>,
     throttled: u64,
@@ -58,11 +58,11 @@ struct QueueReport {
     name: String,
     url: String,
     received: u64,
-    /// Messages by outcome.
+    /// The number of messages by outcome.
     outcomes: BTreeMap<&'static str, u64>,
-    /// Messages in quarantine, by reason.
+    /// The number of messages in quarantine, by reason.
     quarantined: BTreeMap<&'static str, u64>,
-    /// Polls by result.
+    /// The number of polls by result.
     polls: BTreeMap<&'static str, u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Watching folders: an answer as soon as something changes, or when it is time to look anyway.
+//! Watching folders: waits for a change, or for the next poll.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,20 +8,20 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::debug;
 
-/// Changes come in bursts; after the first, this long is waited for the others.
+/// How long to wait for further changes after a change, because changes come in bursts.
 const BURST: Duration = Duration::from_millis(100);
-/// Where nothing can be watched, and polling is off, this often is looked for something to watch.
+/// The interval of polls if a folder cannot be watched and polling is off.
 const UNWATCHED: Duration = Duration::from_secs(5);
 
-/// Folders and files that are watched.
+/// Watches two paths, each a folder or a file.
 #[derive(Debug)]
 pub(super) struct Watch {
     paths: [PathBuf; 2],
     changed: mpsc::Receiver<()>,
     report: mpsc::Sender<()>,
-    /// Watches for as long as it lives.
+    /// Kept because dropping it ends the watch.
     watcher: Option<RecommendedWatcher>,
-    /// What is being watched. A folder that was deleted and made again is another one.
+    /// The folders that are being watched.
     watched: Vec<PathBuf>,
 }
 
@@ -33,7 +33,7 @@ impl Watch {
         watch
     }
 
-    /// Returns when something has changed, or after `poll`.
+    /// Waits for a change, for `poll` at most.
     pub(super) async fn changed(&mut self, poll: Option<Duration>) {
         let is_watching = self.watched.len() == self.paths.len();
         let poll = poll.or((!is_watching).then_some(UNWATCHED));
@@ -51,23 +51,24 @@ impl Watch {
             }
             () = due => {}
         }
-        // A watch follows what it was set on, not the path: after a swap or a deletion it would tell nothing any more.
+        // The operating system watches a folder, not its path. If the folder was replaced or deleted, the old watch reports
+        // nothing.
         self.renew();
     }
 
     fn renew(&mut self) {
         let report = self.report.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading files is no change, and would go on for ever.
+            // Reads are no change: reading the files after each read would never end.
             if event.is_ok_and(|event| !event.kind.is_access()) {
-                // Who has reported already has reported all.
+                // If the channel is full, a change is reported already, and one report is enough.
                 let _reported = report.try_send(());
             }
         });
         self.watched.clear();
         let mut watcher = match watcher {
             Ok(watcher) => watcher,
-            Err(error) => return debug!(%error, "nothing can be watched; reading every now and then"),
+            Err(error) => return debug!(%error, "cannot watch folders; polling them instead"),
         };
         for path in &self.paths {
             let folder = folder(path);
@@ -75,7 +76,7 @@ impl Watch {
             match watcher.watch(&folder, mode) {
                 Ok(()) => self.watched.push(folder),
                 Err(error) => {
-                    debug!(%error, folder = %folder.display(), "cannot be watched; reading it every now and then");
+                    debug!(%error, folder = %folder.display(), "cannot watch the folder; polling it instead");
                 }
             }
         }
@@ -83,7 +84,7 @@ impl Watch {
     }
 }
 
-/// The folder to watch: the path itself, or the one around a file, in which it is replaced.
+/// Returns the folder to watch: the path itself, or the parent folder of a file, in which the file is replaced.
 fn folder(path: &Path) -> PathBuf {
     if path.is_dir() {
         return path.to_owned();

@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::aws::scripted;
 
-/// Objects of the bucket `large`, in an S3 that answers the first question with the first of these, and so on; the last
-/// is its answer for ever. Returns how often it was asked, too.
+/// Creates the objects of the bucket `large` in an S3 that gives these answers in this order, and repeats the last one.
+/// Returns the requests as well.
 async fn objects(answers: Vec<(u16, &'static str)>) -> (Objects, Arc<StdMutex<Vec<String>>>) {
-    let asked = Arc::<StdMutex<Vec<String>>>::default();
+    let requests = Arc::<StdMutex<Vec<String>>>::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config::Config::default();
     config.aws.endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
@@ -20,7 +20,7 @@ async fn objects(answers: Vec<(u16, &'static str)>) -> (Objects, Arc<StdMutex<Ve
     config.aws.attempt_timeout_ms = 2_000;
     config.envelope.s3_buckets = vec!["large".into()];
     config.envelope.max_payload_bytes = 10;
-    let (record, count) = (Arc::clone(&asked), AtomicUsize::new(0));
+    let (record, count) = (Arc::clone(&requests), AtomicUsize::new(0));
     let answer = Arc::new(move |request: Request| {
         let authorization = request.headers()["authorization"].to_str().unwrap();
         assert!(authorization.contains("/eu-west-1/s3/aws4_request"), "{authorization}");
@@ -32,7 +32,7 @@ async fn objects(answers: Vec<(u16, &'static str)>) -> (Objects, Arc<StdMutex<Ve
     let handler = move |request: Request| std::future::ready::<Response>(answer(request));
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(handler)).await });
     let (clients, _) = scripted::clients(|_, _| (200, String::new()));
-    (Objects::new(&config, &clients.shared).unwrap(), asked)
+    (Objects::new(&config, &clients.shared).unwrap(), requests)
 }
 
 fn pointer(bucket: &str, key: &str) -> Pointer {
@@ -40,18 +40,18 @@ fn pointer(bucket: &str, key: &str) -> Pointer {
 }
 
 #[tokio::test]
-async fn an_object_is_fetched_with_our_signature() {
-    let (objects, asked) = objects(vec![(200, "CAE=")]).await;
+async fn an_object_is_fetched_with_a_signed_request() {
+    let (objects, requests) = objects(vec![(200, "CAE=")]).await;
     let object = objects.fetch(pointer("large", "events/7 a")).await.unwrap();
     assert_eq!(object.bytes, "CAE=");
-    assert_eq!(*asked.lock().unwrap(), ["GET /large/events/7%20a"]);
+    assert_eq!(*requests.lock().unwrap(), ["GET /large/events/7%20a"]);
 }
 
 #[tokio::test]
-async fn what_may_pass_is_asked_again_and_then_told() {
-    let (flaky, asked) = objects(vec![(503, "slow down"), (200, "CAE=")]).await;
+async fn a_passing_error_is_retried_and_then_reported() {
+    let (flaky, requests) = objects(vec![(503, "slow down"), (200, "CAE=")]).await;
     assert_eq!(flaky.fetch(pointer("large", "k")).await.unwrap().bytes, "CAE=");
-    assert_eq!(asked.lock().unwrap().len(), 2);
+    assert_eq!(requests.lock().unwrap().len(), 2);
 
     for (status, expected) in [
         (503, "cannot fetch s3://large/k: "),
@@ -68,8 +68,8 @@ async fn what_may_pass_is_asked_again_and_then_told() {
 }
 
 #[tokio::test]
-async fn what_is_missing_too_large_or_not_allowed_is_told_apart() {
-    let (objects, asked) = objects(vec![(404, "<Error><Code>NoSuchKey</Code></Error>"), (200, "eleven byte")]).await;
+async fn missing_too_large_and_forbidden_objects_have_distinct_errors() {
+    let (objects, requests) = objects(vec![(404, "<Error><Code>NoSuchKey</Code></Error>"), (200, "eleven byte")]).await;
     let missing = objects.fetch(pointer("large", "k")).await;
     assert!(matches!(missing, Err(Error::Missing(_))), "{missing:?}");
     let too_large = objects.fetch(pointer("large", "k")).await;
@@ -78,24 +78,24 @@ async fn what_is_missing_too_large_or_not_allowed_is_told_apart() {
     assert!(matches!(forbidden, Err(Error::Forbidden(_))), "{forbidden:?}");
     let impossible = objects.fetch(pointer("large", "a//../b")).await;
     assert!(matches!(impossible, Err(Error::Impossible { .. })), "{impossible:?}");
-    assert_eq!(asked.lock().unwrap().len(), 2, "of what is not allowed nobody asks");
+    assert_eq!(requests.lock().unwrap().len(), 2, "a forbidden or impossible object is not requested");
 }
 
 #[tokio::test]
-async fn only_so_many_objects_are_held_at_a_time() {
+async fn the_number_of_objects_in_memory_is_limited() {
     let (objects, _) = objects(vec![(200, "CAE=")]).await;
     let mut held = Vec::new();
     for _ in 0..MAX_OBJECTS {
         held.push(objects.fetch(pointer("large", "k")).await.unwrap());
     }
     let one_more = timeout(Duration::from_millis(100), objects.fetch(pointer("large", "k"))).await;
-    assert!(one_more.is_err(), "it waits");
+    assert!(one_more.is_err(), "the fetch must wait for a free place");
     held.pop();
     objects.fetch(pointer("large", "k")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_bucket_is_there_unless_s3_says_otherwise() {
+async fn a_bucket_exists_unless_s3_answers_that_it_does_not() {
     for (status, body, expected) in [
         (200, "CAE=", Ok(())),
         (404, "<Error><Code>NoSuchKey</Code></Error>", Ok(())),

@@ -25,7 +25,7 @@ async fn claim(window: &Arc<Window>, event: &str, message: MessageId) -> Result<
 
 #[test]
 fn a_key_depends_on_type_id_and_customer() {
-    let pairs = [
+    let keys = [
         ("a.B", "1", "acme"),
         ("a.B", "1", "globex"),
         ("a.B", "11", "acme"),
@@ -33,13 +33,13 @@ fn a_key_depends_on_type_id_and_customer() {
         ("a.B", "", "1acme"),
     ]
     .map(|(event_type, id, customer)| DeliveryKey::new(event_type, id, customer));
-    for (index, one) in pairs.iter().enumerate() {
-        assert_eq!(pairs.iter().filter(|other| *other == one).count(), 1, "{index}");
+    for (index, one) in keys.iter().enumerate() {
+        assert_eq!(keys.iter().filter(|other| *other == one).count(), 1, "{index}");
     }
 }
 
 #[test]
-fn a_message_id_is_printed_as_sqs_spells_it() {
+fn a_message_id_is_printed_as_sqs_writes_it() {
     let id = "0b0c7c4e-8f0a-4f6b-9d1c-1f2e3d4c5b6a";
     assert_eq!(MessageId::new(id).to_string(), id);
     assert_ne!(MessageId::new("m-1"), MessageId::new("m-2"));
@@ -56,14 +56,14 @@ async fn a_confirmed_delivery_is_a_duplicate_with_a_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_is_not() {
+async fn a_failed_delivery_is_not_a_duplicate() {
     let window = window(100);
     drop(claim(&window, "1", FIRST).await.unwrap());
     assert!(claim(&window, "1", OTHER).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_while_it_is_being_published_waits_for_what_becomes_of_it() {
+async fn a_claim_waits_while_another_message_publishes_the_same_event() {
     for is_confirmed in [true, false] {
         let window = window(100);
         let first = claim(&window, "1", FIRST).await.unwrap();
@@ -79,13 +79,13 @@ async fn whoever_comes_while_it_is_being_published_waits_for_what_becomes_of_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_events_with_pairs_in_common_do_not_wait_for_each_other() {
+async fn two_messages_with_the_same_keys_do_not_block_each_other() {
     let window = window(100);
     let (a, b) = (key("1", "acme"), key("1", "globex"));
-    let both = [vec![a, b], vec![b, a]].map(|pairs| {
+    let both = [vec![a, b], vec![b, a]].map(|keys| {
         let window = Arc::clone(&window);
         tokio::spawn(async move {
-            let claims: Vec<Claim> = window.claim(&pairs, FIRST).await.into_iter().filter_map(Result::ok).collect();
+            let claims: Vec<Claim> = window.claim(&keys, FIRST).await.into_iter().filter_map(Result::ok).collect();
             tokio::task::yield_now().await;
             let count = claims.len();
             window.confirm(claims).await;
@@ -94,7 +94,7 @@ async fn two_events_with_pairs_in_common_do_not_wait_for_each_other() {
     });
     let mut counts = Vec::new();
     for one in both {
-        counts.push(timeout(Duration::from_secs(5), one).await.expect("nobody waits for ever").unwrap());
+        counts.push(timeout(Duration::from_secs(5), one).await.expect("neither message waits forever").unwrap());
     }
     counts.sort_unstable();
     assert_eq!(counts, [0, 2]);
@@ -118,11 +118,11 @@ async fn the_window_is_bounded_by_time_and_by_count() {
         window.confirm(vec![claim(&window, event, FIRST).await.unwrap()]).await;
         advance(Duration::from_secs(10)).await;
     }
-    assert!(claim(&window, "1", FIRST).await.is_ok(), "three are kept");
+    assert!(claim(&window, "1", FIRST).await.is_ok(), "only three deliveries are kept");
     assert!(claim(&window, "2", FIRST).await.is_err());
     advance(Duration::from_secs(40)).await;
-    assert!(claim(&window, "2", FIRST).await.is_ok(), "70 seconds ago");
-    assert!(claim(&window, "4", FIRST).await.is_err(), "50 seconds ago");
+    assert!(claim(&window, "2", FIRST).await.is_ok(), "it was confirmed 70 seconds ago");
+    assert!(claim(&window, "4", FIRST).await.is_err(), "it was confirmed 50 seconds ago");
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,14 +134,18 @@ async fn without_a_window_nothing_is_a_duplicate() {
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_reached_is_in_nobodys_way_and_is_counted() {
-    // A port that was free a moment ago refuses.
+async fn a_store_that_cannot_be_reached_does_not_stop_deliveries_and_is_counted() {
+    // A port that was free a moment ago refuses connections.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = config::Dedupe { redis_url: Some(format!("redis://127.0.0.1:{port}")), ..Default::default() };
     let metrics = Arc::new(Metrics::new(false));
     let window = Window::new(&settings, Duration::from_secs(60), Arc::clone(&metrics)).unwrap();
     window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
-    assert_eq!(claim(&window, "1", FIRST).await.unwrap_err(), DuplicateCause::Redelivery, "known to the process");
+    assert_eq!(
+        claim(&window, "1", FIRST).await.unwrap_err(),
+        DuplicateCause::Redelivery,
+        "the process remembers the delivery itself"
+    );
     assert!(claim(&window, "2", FIRST).await.is_ok());
     assert!(metrics.dedupe_store_errors.sum() >= 2);
     assert!(metrics.render().contains("protobridge_dedupe_store_up 0"), "{}", metrics.render());

@@ -7,21 +7,22 @@ use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use prost::Message as _;
 
 use super::any::Any;
+use super::framing::FrameError;
 
-/// What a CloudEvent says about its data.
+/// The attributes of a CloudEvent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CloudEvent {
     id: String,
     source: String,
-    /// What kind of event it is, which may be the type of its data.
+    /// The CloudEvents attribute `type`. It can be the message type of the data.
     kind: String,
-    /// The type URL of data that is an Any.
+    /// The type URL of the data, if the data is an Any.
     type_url: Option<String>,
-    /// Optional and extension attributes with their values as texts.
+    /// The optional and extension attributes. The values are converted to text.
     attributes: BTreeMap<String, String>,
 }
 
-/// `io.cloudevents.v1.CloudEvent`
+/// The message `io.cloudevents.v1.CloudEvent`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Event {
     #[prost(string, tag = "1")]
@@ -48,7 +49,7 @@ enum Data {
     Proto(Any),
 }
 
-/// `io.cloudevents.v1.CloudEvent.CloudEventAttributeValue`
+/// The message `io.cloudevents.v1.CloudEvent.CloudEventAttributeValue`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Attribute {
     #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5, 6, 7")]
@@ -81,31 +82,30 @@ struct Timestamp {
     nanos: i32,
 }
 
-/// The data of a CloudEvent, and what it says about it.
-pub(super) fn read(payload: &[u8]) -> Result<(Vec<u8>, CloudEvent), String> {
-    let event = Event::decode(payload).map_err(|error| error.to_string())?;
-    // The four that every CloudEvent has.
+/// Reads a CloudEvent. Returns its data and its attributes.
+pub(super) fn read(payload: &[u8]) -> Result<(Vec<u8>, CloudEvent), FrameError> {
+    let event = Event::decode(payload)?;
+    // Every CloudEvent has these four attributes.
     let required =
         [("id", &event.id), ("source", &event.source), ("spec_version", &event.spec_version), ("type", &event.kind)];
     if let Some((name, _)) = required.iter().find(|(_, value)| value.is_empty()) {
-        return Err(format!("it has no `{name}`"));
+        return Err(FrameError::Missing(name));
     }
     if !event.spec_version.starts_with("1.") {
-        return Err(format!("its `spec_version` is {:?}, not 1.0", event.spec_version));
+        return Err(FrameError::SpecVersion(event.spec_version));
     }
     let (data, type_url) = match event.data {
         Some(Data::Binary(data)) => (data, None),
-        Some(Data::Proto(any)) if any.type_url.is_empty() => {
-            return Err("its `proto_data` has no `type_url`".to_owned());
-        }
+        Some(Data::Proto(any)) if any.type_url.is_empty() => return Err(FrameError::ProtoDataWithoutType),
         Some(Data::Proto(any)) => (any.value, Some(any.type_url)),
-        Some(Data::Text(_)) => return Err("it has `text_data`, which is no Protobuf".to_owned()),
-        None => return Err("it has no data".to_owned()),
+        Some(Data::Text(_)) => return Err(FrameError::TextData),
+        None => return Err(FrameError::NoData),
     };
     let attributes = event.attributes.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect();
     Ok((data, CloudEvent { id: event.id, source: event.source, kind: event.kind, type_url, attributes }))
 }
 
+/// Converts an attribute to text, as the JSON format of CloudEvents writes it. Returns `None` for bytes.
 fn text(attribute: Attribute) -> Option<String> {
     match attribute.value? {
         Value::Boolean(value) => Some(value.to_string()),
@@ -120,20 +120,20 @@ fn text(attribute: Attribute) -> Option<String> {
 }
 
 impl CloudEvent {
-    /// What identifies the event: its source and its id, with a `|` between them. No URI has a `|`; where a source has
-    /// one all the same, it is written as a URI writes it, so that no two events have the same.
+    /// Returns the id of the event: its source and its id, separated by `|`. A valid source is a URI and contains no `|`.
+    /// If a source contains one, it is percent-encoded, so that two events never have the same id.
     pub fn event_id(&self) -> String {
         format!("{}|{}", self.source.replace('|', "%7C"), self.id)
     }
 
-    /// When it happened, in RFC 3339, if it says so.
+    /// Returns the time of the event in RFC 3339, if the event has a valid `time`.
     pub fn time(&self) -> Option<&str> {
         let time = self.attributes.get("time")?;
         DateTime::from_str(time, DateTimeFormat::DateTimeWithOffset).is_ok().then_some(time)
     }
 
-    /// The names by which it may call the type of its data: `dataschema`, then `type`. The former is any URI, the latter
-    /// any text, so they count only if there is such a type.
+    /// Returns the possible names of the data's message type: `dataschema`, then `type`. The first can be any URI and the
+    /// second any text, so use a name only if such a type exists.
     pub fn type_names(&self) -> impl Iterator<Item = &str> {
         let schema = self.attributes.get("dataschema").map(|uri| uri.rsplit_once('#').map_or(&**uri, |(_, name)| name));
         schema.into_iter().chain([self.kind.as_str()])
@@ -147,8 +147,8 @@ impl CloudEvent {
         self.attributes.get("datacontenttype").map(String::as_str)
     }
 
-    /// The value of an optional or extension attribute. Their names have letters and digits only, so `customer-id` is
-    /// asked for as `customerid`, too.
+    /// Returns the value of an optional or extension attribute. Names of CloudEvents attributes have only letters and
+    /// digits, so `customer-id` also finds `customerid`.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         if let Some(value) = self.attributes.get(name) {
             return Some(value);

@@ -1,4 +1,4 @@
-//! What the payloads of a queue are wrapped in.
+//! Framing: the form in which a queue's payloads are wrapped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::any::Any;
 use super::{CloudEvent, Error, cloud_event};
 use crate::config::Framing;
 
-/// What was around a payload.
+/// The frame around a payload.
 #[derive(Debug)]
 pub(super) enum Frame {
     None,
@@ -19,12 +19,13 @@ pub(super) enum Frame {
     Confluent(SchemaReference),
 }
 
-/// What Confluent's wire format says about a payload's type.
+/// The reference to a payload's schema in Confluent's wire format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaReference {
     /// The schema's id.
     pub id: u32,
-    /// Which of its messages: the number among the messages of the file, then that among those nested in it, and so on.
+    /// The path to the message in the schema: the index among the messages of the file, then the index among the messages
+    /// nested in that message, and so on.
     pub indexes: Vec<u32>,
 }
 
@@ -34,7 +35,50 @@ impl fmt::Display for SchemaReference {
     }
 }
 
-/// The payload, and what was around it.
+/// Why a payload is not in the form that the framing requires.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The frame is not a Protobuf message.
+    #[error(transparent)]
+    Malformed(#[from] prost::DecodeError),
+    /// A required field is empty.
+    #[error("it has no `{0}`")]
+    Missing(&'static str),
+    /// The CloudEvent has an unsupported version.
+    #[error("its `spec_version` is {0:?}, not 1.0")]
+    SpecVersion(String),
+    /// The CloudEvent's data is an Any without a type.
+    #[error("its `proto_data` has no `type_url`")]
+    ProtoDataWithoutType,
+    /// The CloudEvent's data is text.
+    #[error("it has `text_data`, which is not Protobuf")]
+    TextData,
+    /// The CloudEvent has no data.
+    #[error("it has no data")]
+    NoData,
+    /// The payload is shorter than the header of Confluent's wire format.
+    #[error("it has fewer than 5 bytes")]
+    NoHeader,
+    /// The payload does not start with the magic byte of Confluent's wire format.
+    #[error("it starts with the byte {0:#04x}, not with 0x00")]
+    Magic(u8),
+    /// The payload ends within this part of the header.
+    #[error("{0} is cut off")]
+    CutOff(&'static str),
+    /// A number in the header is out of range.
+    #[error("{what} is {value}")]
+    Index {
+        /// The part of the header.
+        what: &'static str,
+        /// The number.
+        value: i64,
+    },
+    /// The message is nested deeper than the codec supports.
+    #[error("it has {0} message indexes")]
+    TooManyIndexes(u32),
+}
+
+/// Removes the frame. Returns the payload and the frame.
 pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing) -> Result<(Cow<'_, [u8]>, Frame), Error> {
     let refuse = |expected, error| Error::NotFramed { expected, error };
     match framing {
@@ -63,30 +107,30 @@ pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing) -> Result<(Cow<'_, 
     }
 }
 
-fn any(payload: &[u8]) -> Result<(Vec<u8>, String), String> {
-    let Any { type_url, value } = Any::decode(payload).map_err(|error| error.to_string())?;
-    if type_url.is_empty() { Err("it has no `type_url`".to_owned()) } else { Ok((value, type_url)) }
+fn any(payload: &[u8]) -> Result<(Vec<u8>, String), FrameError> {
+    let Any { type_url, value } = Any::decode(payload)?;
+    if type_url.is_empty() { Err(FrameError::Missing("type_url")) } else { Ok((value, type_url)) }
 }
 
-/// Reads what is before the payload: a zero byte, the schema's id in 4 bytes, how many indexes there are and each of
-/// them as zigzag varints. No index, which is one zero byte, stands for `[0]`.
+/// Reads the header before the payload: a zero byte, the schema's id in 4 bytes, then the number of indexes and the
+/// indexes as zigzag varints. If the number is 0, the indexes are `[0]`. Returns the reference and the header's length.
 /// <https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>
-fn confluent(payload: &[u8]) -> Result<(SchemaReference, usize), String> {
-    /// As deep as the codec goes.
+fn confluent(payload: &[u8]) -> Result<(SchemaReference, usize), FrameError> {
+    /// The nesting limit of the codec.
     const MAX_DEPTH: u32 = 100;
-    let (header, mut rest) = payload.split_first_chunk::<5>().ok_or("it has less than 5 bytes")?;
+    let (header, mut rest) = payload.split_first_chunk::<5>().ok_or(FrameError::NoHeader)?;
     let [magic, id @ ..] = *header;
     if magic != 0 {
-        return Err(format!("it starts with the byte {magic:#04x}, not with 0x00"));
+        return Err(FrameError::Magic(magic));
     }
-    let mut index = |what| -> Result<u32, String> {
-        let varint = prost::encoding::decode_varint(&mut rest).map_err(|_| format!("{what} is cut off"))?;
+    let mut index = |what| -> Result<u32, FrameError> {
+        let varint = prost::encoding::decode_varint(&mut rest).map_err(|_| FrameError::CutOff(what))?;
         let value = (varint >> 1) as i64 ^ -((varint & 1) as i64);
-        u32::try_from(value).map_err(|_| format!("{what} is {value}"))
+        u32::try_from(value).map_err(|_| FrameError::Index { what, value })
     };
     let count = index("the number of its message indexes")?;
     if count > MAX_DEPTH {
-        return Err(format!("it has {count} message indexes"));
+        return Err(FrameError::TooManyIndexes(count));
     }
     let mut indexes = (0..count).map(|_| index("a message index")).collect::<Result<Vec<_>, _>>()?;
     if indexes.is_empty() {

@@ -1,7 +1,7 @@
-//! A payload's `content-encoding`, undone within bounds.
+//! Decompresses payloads that have a `content-encoding`, up to a limit.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
@@ -9,15 +9,38 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
 use super::Error;
 
-/// Decoders should support windows of at least this much, and encoders use no more unless told to (RFC 8878, 3.1.1.1.2).
-/// It is allocated whatever comes out in the end.
+/// The largest zstd window. Decoders should support windows of this size, and encoders use larger ones only on request
+/// (RFC 8878, 3.1.1.1.2). The decoder allocates the whole window, even for a small result.
 const ZSTD_WINDOW: u64 = 8 * 1024 * 1024;
 
-/// The payload as it was before its encoding, if it has at most that many bytes then.
+/// Why a payload could not be decompressed.
+#[derive(Debug, thiserror::Error)]
+pub enum DecompressError {
+    /// The decoder failed while it read the data.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// The decoder refused a zstd frame.
+    #[error(transparent)]
+    Frame(#[from] Box<FrameDecoderError>),
+    /// There are no bytes.
+    #[error("it is empty")]
+    Empty,
+    /// The payload ends within a skippable zstd frame.
+    #[error("a skippable frame is cut off")]
+    CutOff,
+    /// The payload does not start with a zstd frame.
+    #[error("there is no zstd frame")]
+    NoFrame,
+    /// The checksum of a zstd frame does not match its content.
+    #[error("its checksum is wrong")]
+    Checksum,
+}
+
+/// Decompresses a payload to `most` bytes at most.
 pub(super) fn undo<'m>(payload: Cow<'m, [u8]>, encoding: Option<&str>, most: usize) -> Result<Cow<'m, [u8]>, Error> {
     let Some(encoding) = encoding else { return Ok(payload) };
     let (encoding, inflated) = match encoding.trim().to_ascii_lowercase().as_str() {
-        // Some producers call base64 an encoding of the content; it was undone, if the payload was in a text.
+        // Some producers name base64 here. A payload in a text attribute or body is decoded from base64 already.
         "" | "identity" | "base64" => return Ok(payload),
         "gzip" | "x-gzip" => ("gzip", gzip(&payload, most)),
         "zstd" => ("zstd", zstd(&payload, most)),
@@ -30,41 +53,42 @@ pub(super) fn undo<'m>(payload: Cow<'m, [u8]>, encoding: Option<&str>, most: usi
     }
 }
 
-/// What comes out, or the first byte more than that many of it.
-fn gzip(payload: &[u8], most: usize) -> Result<Vec<u8>, String> {
+/// Decompresses gzip. Stops after `most` bytes and one more, which tells the caller that the result is too large.
+fn gzip(payload: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {
     let mut inflated = Vec::new();
     read_some(MultiGzDecoder::new(payload), most, &mut inflated)?;
     Ok(inflated)
 }
 
-/// The same for zstd, which may come in several frames, some of them to be skipped.
-fn zstd(mut payload: &[u8], most: usize) -> Result<Vec<u8>, String> {
+/// Decompresses zstd like [`gzip`]. The payload can have several frames, and skippable frames among them.
+fn zstd(mut payload: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {
     let mut inflated = Vec::new();
     if payload.is_empty() {
-        return Err("it is empty".to_owned());
+        return Err(DecompressError::Empty);
     }
     while !payload.is_empty() && inflated.len() <= most {
         let mut decoder = match StreamingDecoder::new_with_max_window_size(&mut payload, ZSTD_WINDOW) {
             Ok(decoder) => decoder,
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-                payload = payload.get(length as usize..).ok_or("a skippable frame is cut off")?;
+                payload = payload.get(length as usize..).ok_or(DecompressError::CutOff)?;
                 continue;
             }
-            Err(FrameDecoderError::ReadFrameHeaderError(_)) => return Err("there is no frame of zstd".to_owned()),
-            Err(error) => return Err(error.to_string()),
+            Err(FrameDecoderError::ReadFrameHeaderError(_)) => return Err(DecompressError::NoFrame),
+            Err(error) => return Err(Box::new(error).into()),
         };
         read_some(&mut decoder, most, &mut inflated)?;
         let decoder = decoder.into_frame_decoder();
-        let (said, found) = (decoder.get_checksum_from_data(), decoder.get_calculated_checksum());
-        // It is that of what was read, which is not everything if that is too much.
-        if inflated.len() <= most && said.is_some() && said != found {
-            return Err("its checksum is wrong".to_owned());
+        let (expected, found) = (decoder.get_checksum_from_data(), decoder.get_calculated_checksum());
+        // The checksum covers the bytes that were read. If the payload exceeds the limit, those are not the whole frame.
+        if inflated.len() <= most && expected.is_some() && expected != found {
+            return Err(DecompressError::Checksum);
         }
     }
     Ok(inflated)
 }
 
-fn read_some(from: impl Read, most: usize, into: &mut Vec<u8>) -> Result<(), String> {
+/// Reads until `into` has `most` bytes and one more.
+fn read_some(from: impl Read, most: usize, into: &mut Vec<u8>) -> io::Result<()> {
     let room = (most + 1).saturating_sub(into.len());
-    from.take(room as u64).read_to_end(into).map(drop).map_err(|error| error.to_string())
+    from.take(room as u64).read_to_end(into).map(drop)
 }

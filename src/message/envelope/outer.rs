@@ -1,4 +1,4 @@
-//! The outermost layer: the message itself, or the SNS notification in it.
+//! The outermost layer: the SQS message, or the SNS notification in its body.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,23 +10,23 @@ use serde::Deserialize;
 use super::{Envelope, Error, Pointer, decode_base64, decode_base64_bytes, framing, inflate, pointer};
 use crate::config;
 
-/// A message whose notification, if it came in one, is taken off, and nothing else.
+/// A message without its SNS notification, if it had one. All other layers are still there.
 #[derive(Debug)]
 pub struct Outer<'m> {
     place: &'static str,
     text: Cow<'m, str>,
     notification_id: Option<Cow<'m, str>>,
-    attributes: Attributes<'m>,
+    attributes: InboundAttributes<'m>,
 }
 
-/// The notification's attributes, and the message's.
+/// The attributes of the notification and of the message. The notification's take precedence.
 #[derive(Debug)]
-pub(super) struct Attributes<'m> {
+pub(super) struct InboundAttributes<'m> {
     notification: HashMap<Cow<'m, str>, NotificationAttribute<'m>>,
     message: &'m HashMap<String, MessageAttributeValue>,
 }
 
-/// The fields of an SNS notification that count, as SNS wraps a message for SQS.
+/// The fields of the JSON in which SNS wraps a message for SQS. Other fields are ignored.
 #[derive(Deserialize)]
 struct Notification<'m> {
     #[serde(borrow, rename = "Type")]
@@ -49,7 +49,7 @@ struct NotificationAttribute<'m> {
 
 impl fmt::Debug for NotificationAttribute<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The value may be the payload, which is never shown.
+        // The value can be the payload, which is never shown.
         f.debug_struct("NotificationAttribute").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
@@ -61,13 +61,13 @@ impl<'m> Outer<'m> {
             Some(n) => ("notification's message", n.message, n.message_id, n.attributes),
             None => ("body", Cow::Borrowed(body), None, HashMap::new()),
         };
-        Self { place, text, notification_id, attributes: Attributes { notification, message: attributes } }
+        Self { place, text, notification_id, attributes: InboundAttributes { notification, message: attributes } }
     }
 
-    /// The S3 object that has the payload, if the body points to one.
+    /// Returns the S3 object that has the payload, if the body points to one.
     ///
     /// # Errors
-    /// When it is such a pointer, and incomplete.
+    /// Returns an error if the body is an incomplete pointer.
     pub fn pointer(&self, settings: &config::Envelope) -> Result<Option<Pointer>, Error> {
         if self.attributes.has_binary(&settings.payload_attribute) {
             return Ok(None);
@@ -75,10 +75,10 @@ impl<'m> Outer<'m> {
         pointer::read(&self.text).map_err(|missing| Error::BadPointer { place: self.place, missing })
     }
 
-    /// Takes off the other layers. `object` is what the body points to.
+    /// Removes the other layers. `object` is the content of the S3 object that the body points to.
     ///
     /// # Errors
-    /// When no payload is found, or a layer around it is not what it says it is.
+    /// Returns an error if there is no payload, or if a layer around it is not in the expected form.
     pub fn open(
         self,
         object: Option<&[u8]>,
@@ -101,7 +101,7 @@ impl<'m> Outer<'m> {
     }
 }
 
-impl<'m> Attributes<'m> {
+impl<'m> InboundAttributes<'m> {
     pub(super) fn has(&self, name: &str) -> bool {
         self.notification.contains_key(name) || self.message.contains_key(name)
     }

@@ -1,20 +1,20 @@
-//! The body of the SQS and SNS extended clients when the payload was too large for it: where it is in S3.
+//! Pointers to S3: the extended clients for SQS and SNS store a large payload in S3 and send a pointer as the body.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// The Java clients write the names of their classes, of today and of before 2019; those for Python and others do as
-/// they do.
+/// The class names that mark a pointer. The Java clients write the first one, and wrote the second one before 2019. Clients
+/// in other languages write the same names.
 const CLASSES: [&str; 2] =
     ["software.amazon.payloadoffloading.PayloadS3Pointer", "com.amazon.sqs.javamessaging.MessageS3Pointer"];
 
 /// An object in S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointer {
-    /// Its bucket.
+    /// The bucket.
     pub bucket: String,
-    /// Its key.
+    /// The key.
     pub key: String,
 }
 
@@ -24,7 +24,10 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// The object that a body points to, if it is a pointer; what it lacks, if it is an incomplete one.
+/// Returns the object that the body points to, or `None` if the body is not a pointer.
+///
+/// # Errors
+/// Returns the name of the missing field if the pointer is incomplete.
 pub(super) fn read(body: &str) -> Result<Option<Pointer>, &'static str> {
     if !body.trim_ascii_start().starts_with('[') {
         return Ok(None);

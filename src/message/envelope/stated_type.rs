@@ -2,22 +2,22 @@
 
 use std::borrow::Cow;
 
-/// The value of the first parameter `messageType` or `proto` that has one.
+/// Returns the value of the first parameter `messageType` or `proto` whose value is not empty.
 pub(super) fn in_content_type(content_type: &str) -> Option<Cow<'_, str>> {
     let mut rest = content_type.split_once(';')?.1;
     loop {
         let (name, value) = rest.split_once('=')?;
         let (value, after) = parameter(value.trim_ascii_start())?;
-        // A name that others stand before, because those have no value.
+        // Parameters without a value can precede the name.
         let name = name.rsplit(';').next().unwrap_or(name).trim_ascii();
-        if ["messagetype", "proto"].iter().any(|known| known.eq_ignore_ascii_case(name)) && !value.is_empty() {
+        if ["messagetype", "proto"].iter().any(|wanted| wanted.eq_ignore_ascii_case(name)) && !value.is_empty() {
             return Some(value);
         }
         rest = after;
     }
 }
 
-/// The value that the text starts with, quoted or not, and what follows its semicolon.
+/// Splits off the value, quoted or not, at the start of the text. Returns the value and the text after its semicolon.
 fn parameter(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let (value, rest) = text.split_once(';').unwrap_or((text, ""));

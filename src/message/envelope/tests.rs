@@ -21,7 +21,7 @@ fn check(body: &str, attributes: &[(&str, MessageAttributeValue)], expected: Res
 }
 
 #[test]
-fn base64_is_read_in_either_alphabet_with_or_without_padding() {
+fn base64_is_decoded_in_both_alphabets_with_or_without_padding() {
     for body in ["+/8A", "-_8A", " +/8A\n"] {
         check(body, &[], Ok(PAYLOAD));
     }
@@ -30,7 +30,7 @@ fn base64_is_read_in_either_alphabet_with_or_without_padding() {
 }
 
 #[test]
-fn a_binary_attribute_counts_before_the_body() {
+fn a_binary_attribute_takes_precedence_over_the_body() {
     check("see attribute", &[("payload", attribute("Binary", None, Some(PAYLOAD)))], Ok(PAYLOAD));
 }
 
@@ -40,12 +40,12 @@ fn a_notification_is_unwrapped() {
     check(body, &[], Ok(PAYLOAD));
     let attributes = HashMap::from([("message-type".to_owned(), attribute("String", Some("outer"), None))]);
     let envelope = Envelope::open(body, &attributes, &config::Envelope::default(), Framing::None).unwrap();
-    assert_eq!(envelope.attribute("message-type"), Some("a.B"), "the notification's own attribute counts first");
+    assert_eq!(envelope.attribute("message-type"), Some("a.B"), "the notification's attribute takes precedence");
     assert_eq!(envelope.notification_id(), Some("n-1"));
 }
 
 #[test]
-fn a_binary_attribute_of_a_notification_is_base64() {
+fn a_binary_attribute_of_a_notification_is_decoded_from_base64() {
     check(
         r#"{"Type":"Notification","Message":"-","MessageAttributes":{"payload":{"Type":"Binary","Value":"+/8A"}}}"#,
         &[],
@@ -59,7 +59,7 @@ fn a_binary_attribute_of_a_notification_is_base64() {
 }
 
 #[test]
-fn what_holds_no_payload_says_what_was_tried() {
+fn an_error_about_a_missing_payload_names_what_was_tried() {
     check(
         "hello, world",
         &[],
@@ -76,7 +76,7 @@ fn what_holds_no_payload_says_what_was_tried() {
     );
 }
 
-/// A CloudEvent on the wire: a field's number and its bytes, one after the other. All are length-delimited.
+/// Encodes length-delimited fields, each from its number and its bytes.
 fn fields(fields: &[(u8, &[u8])]) -> Vec<u8> {
     fields.iter().flat_map(|(number, value)| [&[number << 3 | 2, value.len() as u8], *value].concat()).collect()
 }
@@ -125,15 +125,15 @@ fn zstd(payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_hundred_thousand_empty_frames_cost_no_more_than_their_bytes() {
-    // Each asks for a window of 8 MiB, and has one empty block.
+fn a_hundred_thousand_empty_frames_are_decoded_to_nothing() {
+    // Each frame requires a window of 8 MiB and has one empty block.
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68, 0x01, 0x00, 0x00];
     let opened = open(&frame.repeat(100_000), &[("content-encoding", "zstd")], Framing::None);
     assert_eq!(opened.unwrap().0, b"");
 }
 
 #[test]
-fn a_content_encoding_is_undone() {
+fn a_payload_with_a_content_encoding_is_decompressed() {
     let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7][..], &zstd(PAYLOAD)].concat();
     for (name, payload) in [
         ("gzip", gzip(PAYLOAD)),
@@ -153,7 +153,7 @@ fn a_content_encoding_is_undone() {
 }
 
 #[test]
-fn a_payload_inflates_as_far_as_it_may_and_no_farther() {
+fn a_payload_is_decompressed_up_to_the_limit() {
     for (name, encode) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
         let most = vec![0; 100_000];
         assert_eq!(open(&encode(&most), &[("content-encoding", name)], Framing::None).unwrap().0, most);
@@ -164,7 +164,7 @@ fn a_payload_inflates_as_far_as_it_may_and_no_farther() {
             assert_eq!(
                 error,
                 format!(
-                    "the payload is more than 100000 bytes once its {name} is undone; if it is meant to be, raise `envelope.max_payload_bytes`\n"
+                    "the payload has more than 100000 bytes after its {name} is decompressed; to allow this size, raise `envelope.max_payload_bytes`\n"
                 )
             );
         }
@@ -172,13 +172,13 @@ fn a_payload_inflates_as_far_as_it_may_and_no_farther() {
 }
 
 #[test]
-fn what_is_not_encoded_as_it_says_is_refused() {
+fn a_payload_that_is_not_in_its_stated_encoding_is_refused() {
     let (mut cut, mut flipped) = (gzip(PAYLOAD), zstd(PAYLOAD));
     cut.pop();
     if let Some(last) = flipped.last_mut() {
         *last ^= 1;
     }
-    // A window of 2 GiB.
+    // This frame requires a window of 2 GiB.
     let window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
     let with = |encoding, payload: &[u8]| refused(payload, &[("content-encoding", encoding)], Framing::None);
     insta::assert_snapshot!(
@@ -193,13 +193,13 @@ fn what_is_not_encoded_as_it_says_is_refused() {
         ]
         .concat(),
         @"
-    `content-encoding` is `br`; only gzip and zstd can be undone, so send one of them or none
-    the payload is not the gzip that its `content-encoding` says it is (unexpected end of file); send it as that, or without the attribute
-    the payload is not the gzip that its `content-encoding` says it is (unexpected end of file); send it as that, or without the attribute
-    the payload is not the zstd that its `content-encoding` says it is (there is no frame of zstd); send it as that, or without the attribute
-    the payload is not the zstd that its `content-encoding` says it is (there is no frame of zstd); send it as that, or without the attribute
-    the payload is not the zstd that its `content-encoding` says it is (its checksum is wrong); send it as that, or without the attribute
-    the payload is not the zstd that its `content-encoding` says it is (Specified window_size is too big; Requested: 2147483648, Max: 8388608); send it as that, or without the attribute
+    `content-encoding` is `br`; only gzip and zstd are supported; send one of them, or no `content-encoding`
+    the payload is not gzip, although its `content-encoding` says so (unexpected end of file); encode it, or remove the attribute
+    the payload is not gzip, although its `content-encoding` says so (unexpected end of file); encode it, or remove the attribute
+    the payload is not zstd, although its `content-encoding` says so (there is no zstd frame); encode it, or remove the attribute
+    the payload is not zstd, although its `content-encoding` says so (there is no zstd frame); encode it, or remove the attribute
+    the payload is not zstd, although its `content-encoding` says so (its checksum is wrong); encode it, or remove the attribute
+    the payload is not zstd, although its `content-encoding` says so (Specified window_size is too big; Requested: 2147483648, Max: 8388608); encode it, or remove the attribute
     "
     );
 }
@@ -213,14 +213,14 @@ fn an_any_names_its_type() {
     insta::assert_snapshot!(
         [refused(&fields(&[(2, PAYLOAD)]), &[], Framing::Any), refused(PAYLOAD, &[], Framing::Any)].concat(),
         @"
-    the payload is not a google.protobuf.Any, though the queue's `framing` says so: it has no `type_url`; send it as that, or change `framing`
-    the payload is not a google.protobuf.Any, though the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it as that, or change `framing`
+    the payload is not a google.protobuf.Any, although the queue's `framing` says so: it has no `type_url`; send it in this form, or change `framing`
+    the payload is not a google.protobuf.Any, although the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it in this form, or change `framing`
     "
     );
 }
 
 #[test]
-fn a_cloud_event_says_what_its_data_is_and_what_it_is_about() {
+fn a_cloud_event_gives_the_type_id_time_and_attributes() {
     let attribute = |name: &[u8], kind, value: &[u8]| fields(&[(1, name), (2, &fields(&[(kind, value)]))]);
     let schema = attribute(b"dataschema", 5, b"https://a.example/schemas#a.B");
     let customer = attribute(b"customerid", 3, b"acme");
@@ -259,18 +259,18 @@ fn a_cloud_event_says_what_its_data_is_and_what_it_is_about() {
         .map(|payload| refused(&payload, &[], Framing::CloudEvents))
         .concat(),
         @r#"
-    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: it has no data; send it as that, or change `framing`
-    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: it has `text_data`, which is no Protobuf; send it as that, or change `framing`
-    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: its `proto_data` has no `type_url`; send it as that, or change `framing`
-    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: its `spec_version` is "0.3", not 1.0; send it as that, or change `framing`
-    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: it has no `source`; send it as that, or change `framing`
-    the payload is not a CloudEvent in Protobuf, though the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it as that, or change `framing`
+    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has no data; send it in this form, or change `framing`
+    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has `text_data`, which is not Protobuf; send it in this form, or change `framing`
+    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: its `proto_data` has no `type_url`; send it in this form, or change `framing`
+    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: its `spec_version` is "0.3", not 1.0; send it in this form, or change `framing`
+    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has no `source`; send it in this form, or change `framing`
+    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it in this form, or change `framing`
     "#
     );
 }
 
 #[test]
-fn confluents_header_is_taken_off() {
+fn the_header_of_confluents_wire_format_is_removed() {
     let reference = |id, indexes: &[u32]| Some(SchemaReference { id, indexes: indexes.to_vec() });
     for (header, schema) in [
         (&[0, 0, 0, 0, 7, 0][..], reference(7, &[0])),
@@ -293,18 +293,18 @@ fn confluents_header_is_taken_off() {
         .map(|payload| refused(payload, &[], Framing::Confluent))
         .concat(),
         @"
-    the payload is not in Confluent's wire format, though the queue's `framing` says so: it has less than 5 bytes; send it as that, or change `framing`
-    the payload is not in Confluent's wire format, though the queue's `framing` says so: it starts with the byte 0x01, not with 0x00; send it as that, or change `framing`
-    the payload is not in Confluent's wire format, though the queue's `framing` says so: the number of its message indexes is cut off; send it as that, or change `framing`
-    the payload is not in Confluent's wire format, though the queue's `framing` says so: a message index is cut off; send it as that, or change `framing`
-    the payload is not in Confluent's wire format, though the queue's `framing` says so: a message index is -1; send it as that, or change `framing`
-    the payload is not in Confluent's wire format, though the queue's `framing` says so: it has 2147483647 message indexes; send it as that, or change `framing`
+    the payload is not in Confluent's wire format, although the queue's `framing` says so: it has fewer than 5 bytes; send it in this form, or change `framing`
+    the payload is not in Confluent's wire format, although the queue's `framing` says so: it starts with the byte 0x01, not with 0x00; send it in this form, or change `framing`
+    the payload is not in Confluent's wire format, although the queue's `framing` says so: the number of its message indexes is cut off; send it in this form, or change `framing`
+    the payload is not in Confluent's wire format, although the queue's `framing` says so: a message index is cut off; send it in this form, or change `framing`
+    the payload is not in Confluent's wire format, although the queue's `framing` says so: a message index is -1; send it in this form, or change `framing`
+    the payload is not in Confluent's wire format, although the queue's `framing` says so: it has 2147483647 message indexes; send it in this form, or change `framing`
     "
     );
 }
 
 #[test]
-fn a_type_is_stated_by_its_attribute_before_the_content_type() {
+fn the_type_attribute_takes_precedence_over_the_content_type() {
     for (content_type, expected) in [
         ("application/protobuf; messageType=a.B", Some("a.B")),
         ("application/x-protobuf;MESSAGETYPE=\"a.B\"", Some("a.B")),
@@ -325,7 +325,7 @@ fn a_type_is_stated_by_its_attribute_before_the_content_type() {
 }
 
 #[test]
-fn a_body_may_point_to_an_object() {
+fn a_body_can_point_to_an_object() {
     fn pointer(body: &str) -> Result<Option<String>, String> {
         let attributes = HashMap::new();
         let outer = Outer::read(body, &attributes);
@@ -342,7 +342,7 @@ fn a_body_may_point_to_an_object() {
         let lacking = pointer(&format!(r#"["{class}",{{"s3BucketName":"large"}}]"#));
         assert_eq!(
             lacking,
-            Err("the body is an S3 pointer of the extended client without s3Key; it should have `s3BucketName` and `s3Key`".into())
+            Err("the body is an S3 pointer of the extended client without s3Key; it must have `s3BucketName` and `s3Key`".into())
         );
     }
     for other in ["CAE=", "[", "[]", r#"["a.B",{}]"#, r#"[1,2]"#] {

@@ -1,7 +1,7 @@
-//! The AsyncAPI 3.0 document of the customers' topics: which events arrive where, and what they look like.
+//! The AsyncAPI 3.0 document of the customers' topics: the events of each topic, and the schemas of their JSON.
 //!
-//! It is written from protobridge's point of view, so all operations are `send`. Customers who share a profile share its
-//! messages and schemas, so that ten thousand of them add their channels and nothing else. It makes no I/O, and the same
+//! The document has protobridge's point of view, so all operations are `send`. Customers with the same profile share
+//! messages and schemas, so each further customer adds only a channel. The document is created without I/O, and the same
 //! configuration always gives the same document.
 
 mod message;
@@ -18,23 +18,25 @@ use crate::route::{Customer, Glob, Router};
 use crate::schema::registry::{ProfileId, Profiles, Snapshot};
 use schemas::Schemas;
 
-/// What a document is about.
+/// The input of a document.
 #[derive(Debug)]
 pub struct Subject<'a> {
     /// The message types.
     pub snapshot: &'a Snapshot,
-    /// The profiles that customers have.
+    /// The profiles of the customers.
     pub profiles: &'a Profiles,
-    /// Whose topics are described, in this order.
+    /// The customers whose topics are described, in this order.
     pub customers: Vec<Arc<Customer>>,
-    /// Which message types are events; see [`event_types`].
+    /// The message types that are events; see [`event_types`].
     pub event_types: Vec<&'a str>,
-    /// Base URL of SNS, where it is not the region's own.
+    /// The base URL of SNS, if it is not the region's.
     pub endpoint: Option<&'a str>,
 }
 
-/// The types that are events, sorted: those that no other type holds, and besides them those that the configuration
-/// names without a star, as the default of a queue, as broadcast, or in what a customer asks for.
+/// Returns the types that are events, sorted.
+///
+/// A type is an event if no other type has a field of it. It is also an event if the configuration names it without a star:
+/// as the default type of a queue, as a broadcast type, or in the `events` of a customer.
 pub fn event_types<'s>(snapshot: &'s Snapshot, router: &Router, config: &Config) -> Vec<&'s str> {
     let mut named: HashSet<&str> = config.queues.iter().filter_map(|queue| queue.default_type.as_deref()).collect();
     named.extend(config.route.broadcast.iter().map(String::as_str));
@@ -44,7 +46,7 @@ pub fn event_types<'s>(snapshot: &'s Snapshot, router: &Router, config: &Config)
     snapshot.type_names().into_iter().filter(is_event).collect()
 }
 
-/// The document.
+/// Creates the document.
 pub fn document(subject: &Subject<'_>) -> Value {
     let mut writer = Writer {
         subject,
@@ -52,7 +54,7 @@ pub fn document(subject: &Subject<'_>) -> Value {
         servers: BTreeMap::new(),
         schemas: Schemas::default(),
         messages: BTreeMap::new(),
-        wanted: HashMap::new(),
+        messages_by_group: HashMap::new(),
     };
     let mut names = Names::default();
     let (mut channels, mut operations) = (Map::new(), Map::new());
@@ -81,13 +83,13 @@ pub fn document(subject: &Subject<'_>) -> Value {
 
 struct Writer<'a> {
     subject: &'a Subject<'a>,
-    /// Profiles' names as they can stand in keys.
+    /// The keys of the profiles.
     profiles: HashMap<ProfileId, String>,
     servers: BTreeMap<String, Value>,
     schemas: Schemas,
     messages: BTreeMap<String, Value>,
-    /// Messages of a channel by profile and globs: customers are many, and what they ask for is alike.
-    wanted: HashMap<(ProfileId, Vec<String>), Value>,
+    /// The messages of a channel, by profile and globs. Many customers have the same profile and globs.
+    messages_by_group: HashMap<(ProfileId, Vec<String>), Value>,
 }
 
 impl Writer<'_> {
@@ -107,7 +109,7 @@ impl Writer<'_> {
         })
     }
 
-    /// The server that a topic is at.
+    /// Adds the server of a topic. Returns its key.
     fn server(&mut self, arn: &str) -> String {
         let mut parts = arn.split(':').skip(1);
         let (partition, region) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
@@ -115,8 +117,8 @@ impl Writer<'_> {
         let endpoint = self.subject.endpoint;
         self.servers.entry(name.clone()).or_insert_with(|| {
             let domain = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
-            let own = format!("sns.{region}.{domain}");
-            let host = endpoint.map_or(own.as_str(), |url| url.split_once("://").map_or(url, |(_, rest)| rest));
+            let regional = format!("sns.{region}.{domain}");
+            let host = endpoint.map_or(regional.as_str(), |url| url.split_once("://").map_or(url, |(_, rest)| rest));
             json!({
                 "host": host.split('/').next().unwrap_or(host),
                 "protocol": "sns",
@@ -126,11 +128,11 @@ impl Writer<'_> {
         name
     }
 
-    /// References to the messages that a customer asks for, by type.
+    /// Returns references to the messages that a customer receives, by type. Adds the messages that are new.
     fn messages(&mut self, customer: &Arc<Customer>) -> Value {
         let globs = customer.events.iter().map(|glob| glob.as_str().to_owned()).collect();
         let group = (customer.profile, globs);
-        if let Some(known) = self.wanted.get(&group) {
+        if let Some(known) = self.messages_by_group.get(&group) {
             return known.clone();
         }
         let mut messages = Map::new();
@@ -144,12 +146,12 @@ impl Writer<'_> {
             }
             messages.insert(token(event_type), json!({"$ref": format!("#/components/messages/{key}")}));
         }
-        self.wanted.insert(group, Value::Object(messages.clone()));
+        self.messages_by_group.insert(group, Value::Object(messages.clone()));
         messages.into()
     }
 }
 
-/// The version changes whenever a descriptor set does.
+/// Describes the document. The version changes whenever a descriptor set changes.
 fn info(snapshot: &Snapshot) -> Value {
     let mut hashes: Vec<&str> = snapshot.sets().iter().map(|set| &*set.hash).collect();
     hashes.sort_unstable();
@@ -157,12 +159,11 @@ fn info(snapshot: &Snapshot) -> Value {
     json!({
         "title": "Events as JSON",
         "version": version,
-        "description": "Events that protobridge publishes as JSON (ProtoJSON), one SNS topic a customer.\n\n\
-            The document is written from protobridge's point of view: `send` is what protobridge does, and whoever \
-            subscribes to a topic receives.\n\n\
-            The headers are SNS message attributes of type String; subscriptions can filter by them. An event can come \
+        "description": "Events that protobridge publishes as JSON (ProtoJSON), one SNS topic per customer.\n\n\
+            The document has protobridge's point of view: protobridge sends, and the subscriber of a topic receives.\n\n\
+            The headers are SNS message attributes of type String; subscriptions can filter by them. An event can arrive \
             more than once, always with the same `event-id`: deduplicate on it. A queue that is subscribed without raw \
-            message delivery gets the JSON as the string `Message` of a notification, and the attributes under \
+            message delivery receives the JSON as the string `Message` of a notification, and the attributes under \
             `MessageAttributes`."
     })
 }
@@ -173,24 +174,25 @@ fn profile_tokens(profiles: &Profiles) -> HashMap<ProfileId, String> {
     tokens.collect()
 }
 
-/// Keys, each given once.
+/// The keys that are in use.
 #[derive(Debug, Default)]
 struct Names(BTreeSet<String>);
 
 impl Names {
-    fn unique(&mut self, wanted: &str) -> String {
-        let wanted = token(wanted);
-        let mut name = wanted.clone();
+    /// Returns a key for a name. Adds a number if the key is in use.
+    fn unique(&mut self, name: &str) -> String {
+        let key = token(name);
+        let mut name = key.clone();
         let mut count = 1;
         while !self.0.insert(name.clone()) {
             count += 1;
-            name = format!("{wanted}-{count}");
+            name = format!("{key}-{count}");
         }
         name
     }
 }
 
-/// A name as the keys of components may be.
+/// Replaces the characters that a key of a component cannot have.
 fn token(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     name.chars().map(|c| if fits(c) { c } else { '_' }).collect()

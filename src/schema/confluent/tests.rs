@@ -26,23 +26,23 @@ fn settings(registry: Option<String>) -> config::Confluent {
     config::Confluent { registry_url: registry, registry_timeout_ms: 2_000, ..Default::default() }
 }
 
-/// A registry that gives this answer to every question. Returns its URL and counts the questions.
+/// Starts a registry that gives this answer to every request. Returns its URL and the count of requests.
 async fn registry(status: u16, answer: String) -> (String, Arc<AtomicUsize>) {
-    let asked = Arc::new(AtomicUsize::new(0));
+    let requests = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let count = Arc::clone(&asked);
+    let count = Arc::clone(&requests);
     let answer = move |request: axum::extract::Request| {
         count.fetch_add(1, Ordering::Relaxed);
         let uri = request.uri().to_string();
         let is_schema = uri.starts_with("/base/schemas/ids/") && uri.ends_with("?format=serialized");
         assert!(is_schema || uri == "/base/schemas/types", "{uri}");
         let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-        assert_eq!(authorization, Some("Basic dTpwOkA="), "of u:p:@");
+        assert_eq!(authorization, Some("Basic dTpwOkA="), "the user is u and the password is p:@");
         std::future::ready((http::StatusCode::from_u16(status).unwrap(), answer.clone()))
     };
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
-    (url.replace("http://", "http://u:p:%40@") + "/base/", asked)
+    (url.replace("http://", "http://u:p:%40@") + "/base/", requests)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn types_are_found_by_their_indexes() {
 }
 
 #[test]
-fn a_file_that_cannot_be_meant_is_refused() {
+fn an_invalid_file_is_refused_with_all_its_problems() {
     let yaml = "
 schemas:
   - {id: 7, types: []}
@@ -92,24 +92,24 @@ schemas:
 }
 
 #[tokio::test]
-async fn what_the_file_does_not_have_is_asked_of_the_registry_once() {
-    // package "a", messages B and C, the latter with D in it.
+async fn a_schema_that_is_not_in_the_file_is_requested_from_the_registry_once() {
+    // Package `a` with the messages B and C; D is nested in C.
     let file = registry::FileDescriptor::decode(&b"\x12\x01a\x22\x03\x0a\x01B\x22\x08\x0a\x01C\x1a\x03\x0a\x01D"[..]);
     let file = BASE64_STANDARD.encode(file.unwrap().encode_to_vec());
     let answer = serde_json::json!({"schema": file, "schemaType": "PROTOBUF"}).to_string();
-    let (url, asked) = registry(200, answer).await;
+    let (url, requests) = registry(200, answer).await;
     let schemas = Schemas::new(&settings(Some(url)), Some(parse(FILE).unwrap())).unwrap();
     schemas.learn(8).await.unwrap();
-    assert_eq!(asked.load(Ordering::Relaxed), 0, "the file has it");
+    assert_eq!(requests.load(Ordering::Relaxed), 0, "the file has it");
     let (first, second) = tokio::join!(schemas.learn(9), schemas.learn(9));
     assert!(first.is_ok() && second.is_ok());
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
     let found = [&[0][..], &[1], &[1, 0]].map(|indexes| type_name(&schemas, 9, indexes));
     assert_eq!(found, ["a.B", "a.C", "a.C.D"]);
 }
 
 #[tokio::test]
-async fn what_the_registry_says_instead_is_told() {
+async fn an_error_reports_the_answer_of_the_registry() {
     let avro = r#"{"schema": "\"string\""}"#;
     let source = r#"{"schema": "syntax = \"proto3\";", "schemaType": "PROTOBUF"}"#;
     for (status, answer, learnt, name) in [
@@ -129,19 +129,19 @@ async fn what_the_registry_says_instead_is_told() {
             "error: the schema registry has no schema 9",
         ),
     ] {
-        let (url, asked) = registry(status, answer.to_owned()).await;
+        let (url, requests) = registry(status, answer.to_owned()).await;
         let schemas = Schemas::new(&settings(Some(url)), None).unwrap();
         for _ in 0..3 {
             let result = schemas.learn(9).await.map_err(|error| error.to_string());
             assert_eq!(result, learnt.map_err(str::to_owned));
         }
         assert_eq!(type_name(&schemas, 9, &[0]), name);
-        assert_eq!(asked.load(Ordering::Relaxed), 1, "nobody asks again at once");
+        assert_eq!(requests.load(Ordering::Relaxed), 1, "the answer is kept for a while");
     }
 }
 
 #[tokio::test]
-async fn a_registry_is_there_if_it_lets_us_in() {
+async fn a_probe_succeeds_unless_the_registry_denies_access() {
     for (status, expected) in [
         (200, Ok(())),
         (404, Ok(())),
@@ -156,7 +156,7 @@ async fn a_registry_is_there_if_it_lets_us_in() {
 }
 
 #[tokio::test]
-async fn a_registry_that_does_not_answer_is_not_waited_for() {
+async fn a_lookup_fails_if_the_registry_does_not_answer_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut settings = settings(Some(url));
@@ -167,7 +167,7 @@ async fn a_registry_that_does_not_answer_is_not_waited_for() {
 }
 
 #[test]
-fn a_registry_needs_a_url() {
+fn an_invalid_registry_url_is_refused() {
     for url in ["registry:8081", "http://", "https://a b"] {
         assert!(matches!(Schemas::new(&settings(Some(url.into())), None), Err(RegistryError::Url)), "{url}");
     }

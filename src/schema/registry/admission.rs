@@ -1,8 +1,8 @@
-//! Admission: which version of which descriptor set is in force.
+//! Admission: decides which version of each descriptor set is in force.
 //!
-//! Every team owns its own sets, so one bad set must not hold up the others: it is refused by itself, and what was in
-//! force under its name stays. A set is refused when it does not link, when it contradicts another, or when it breaks
-//! those who read the JSON and the policy says that this is not done.
+//! Every team owns its own sets, so one bad set must not hold up the others: only the bad set is refused, and its version
+//! in force stays in force. A set is refused if it does not link, if it contradicts another set, or if it breaks consumers
+//! of the JSON and the policy is to refuse that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,19 +18,19 @@ use crate::config::OnBreak;
 /// A set in force.
 #[derive(Debug, Clone)]
 pub struct Set {
-    /// Its file, relative to the folder.
+    /// The path of its file, relative to the folder.
     pub name: String,
-    /// SHA-256 of its bytes; the first 16 hexadecimal digits.
+    /// The first 16 hexadecimal digits of the SHA-256 of its bytes.
     pub hash: Arc<str>,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: usize,
-    /// When it came into force.
+    /// The time at which it came into force.
     pub since: SystemTime,
     linked: DescriptorSet,
 }
 
 impl Set {
-    /// How many `.proto` files it was compiled from, imports included.
+    /// Returns the number of `.proto` files that it was compiled from, imports included.
     pub fn files(&self) -> usize {
         self.linked.files()
     }
@@ -39,13 +39,13 @@ impl Set {
 /// A set, or the removal of one, that was not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The set's file, relative to the folder.
+    /// The path of the set's file, relative to the folder.
     pub name: String,
-    /// Hash of what was refused; none for a removal.
+    /// The hash of the refused version; `None` for a removal.
     pub hash: Option<Arc<str>>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Hash of what stays in force under this name, if anything does.
+    /// The hash of the version that stays in force, if there is one.
     pub in_force: Option<Arc<str>>,
 }
 
@@ -54,37 +54,37 @@ impl fmt::Display for Refused {
         f.write_str(&self.reason)?;
         match &self.in_force {
             Some(hash) => write!(f, "; version {hash} stays in force"),
-            None => f.write_str("; its types are not known"),
+            None => f.write_str("; its types are unknown"),
         }
     }
 }
 
-/// The sets in force and what they make together.
+/// The sets in force, and the schema that they form together.
 #[derive(Debug, Clone)]
 pub(super) struct InForce {
     pub(super) sets: BTreeMap<String, Set>,
     pub(super) schema: Schema,
 }
 
-/// What came of looking at the files.
+/// The result of an admission.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) in_force: InForce,
     pub(super) refused: Vec<Refused>,
-    /// What was admitted and breaks those who read the JSON.
+    /// The admitted changes that break consumers of the JSON.
     pub(super) changes: Vec<Change>,
 }
 
-/// Hash of a set's bytes: the first 16 hexadecimal digits of SHA-256.
+/// Hashes a set's bytes. Returns the first 16 hexadecimal digits of their SHA-256.
 pub(super) fn hash(bytes: &[u8]) -> Arc<str> {
     let text: String = Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     text.into()
 }
 
-/// Admits what is in the files, as far as it can be.
+/// Admits the files, and refuses those that cannot be admitted.
 ///
 /// # Errors
-/// When nothing was in force before, and no set can be admitted: why the first of them cannot.
+/// Returns an error if no sets were in force before and no file can be admitted. It is the error of the first file.
 pub(super) fn admit(files: &[File], before: Option<&InForce>, policy: OnBreak) -> Result<Admitted, SchemaError> {
     let mut admission = Admission { before, sets: BTreeMap::new(), refused: BTreeMap::new() };
     let mut first_error = None;
@@ -115,15 +115,15 @@ struct Admission<'b> {
 }
 
 impl Admission<'_> {
-    /// What is in force under this name.
-    fn known(&self, name: &str) -> Option<&Set> {
+    /// Returns the version in force of the set with this name.
+    fn in_force(&self, name: &str) -> Option<&Set> {
         self.before?.sets.get(name)
     }
 
-    /// Takes a file for the time being.
+    /// Adds a file to the sets, if it links. A later step can still refuse it.
     fn offer(&mut self, file: &File) -> Result<(), SchemaError> {
         let hash = hash(&file.bytes);
-        if let Some(known) = self.known(&file.name).filter(|known| known.hash == hash) {
+        if let Some(known) = self.in_force(&file.name).filter(|known| known.hash == hash) {
             self.sets.insert(file.name.clone(), known.clone());
             return Ok(());
         }
@@ -140,9 +140,9 @@ impl Admission<'_> {
         }
     }
 
-    /// Goes back to what was in force under a name.
+    /// Refuses a set or its removal, and returns to the version in force.
     fn refuse(&mut self, name: &str, hash: Option<Arc<str>>, reason: String) {
-        let known = self.known(name).cloned();
+        let known = self.in_force(name).cloned();
         let in_force = known.as_ref().map(|known| Arc::clone(&known.hash));
         match known {
             Some(known) => self.sets.insert(name.to_owned(), known),
@@ -151,13 +151,13 @@ impl Admission<'_> {
         self.refused.insert(name.to_owned(), Refused { name: name.to_owned(), hash, reason, in_force });
     }
 
-    /// Whether the set of this name is another than before.
+    /// Whether the set of this name is not the version in force.
     fn is_new(&self, name: &str) -> bool {
-        let before = self.known(name).map(|known| &known.hash);
+        let before = self.in_force(name).map(|known| &known.hash);
         self.sets.get(name).is_some_and(|set| Some(&set.hash) != before)
     }
 
-    /// Joins the sets; those that contradict others are refused one by one, the newer first.
+    /// Joins the sets to a schema. Refuses sets that contradict others, one by one, and new versions first.
     fn join(&mut self, first_error: &mut Option<SchemaError>) -> Schema {
         loop {
             let error = match Schema::join(self.sets.values().map(|set| &set.linked)) {
@@ -170,7 +170,7 @@ impl Admission<'_> {
             if self.is_new(&culprit) {
                 self.refuse(&culprit, hash, error.to_string());
             } else {
-                // It was in force, and another went back to what it was before.
+                // This version is in force already. It contradicts another set that returned to its version in force.
                 self.sets.remove(&culprit);
                 let name = culprit.clone();
                 self.refused.insert(culprit, Refused { name, hash, reason: error.to_string(), in_force: None });
@@ -179,19 +179,19 @@ impl Admission<'_> {
         }
     }
 
-    /// Refuses the sets that bring these changes. Says whether there was one.
+    /// Refuses the sets that make these changes. Returns whether it refused any.
     fn refuse_breaks(&mut self, changes: &[Change]) -> bool {
         let Some(before) = self.before else { return false };
         let served: BTreeMap<&str, &str> = before.schema.messages().collect();
         let mut refused = false;
         for change in changes {
             let Some(name) = served.get(change.message_type.as_str()).map(|name| (*name).to_owned()) else { continue };
-            let is_gone = !self.sets.contains_key(&name) && self.known(&name).is_some();
+            let is_gone = !self.sets.contains_key(&name) && self.in_force(&name).is_some();
             if is_gone || self.is_new(&name) {
                 let hash = self.sets.get(&name).map(|set| Arc::clone(&set.hash));
                 let what = if is_gone { "its removal" } else { "it" };
                 let reason = format!(
-                    "descriptor set {name}: {what} breaks those who read the JSON: {change}; undo the change, give the new form another name, or set `descriptors.on_break: warn`"
+                    "descriptor set {name}: {what} breaks consumers of the JSON: {change}; undo the change, give the new form another name, or set `descriptors.on_break: warn`"
                 );
                 self.refuse(&name, hash, reason);
                 refused = true;

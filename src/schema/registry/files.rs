@@ -6,9 +6,9 @@ use std::{fs, io};
 /// A descriptor set's file.
 #[derive(Debug)]
 pub struct File {
-    /// Path relative to the folder, with `/` between its parts.
+    /// The path relative to the folder, with `/` between its parts.
     pub name: String,
-    /// What is in it.
+    /// The content.
     pub bytes: Vec<u8>,
 }
 
@@ -16,28 +16,28 @@ pub struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The path cannot be read.
-    #[error("cannot read descriptors at {}: {error}; it has to be a folder of compiled sets, or one of them", path.display())]
+    #[error("cannot read descriptors at {}: {error}; it must be a folder of compiled sets, or one compiled set", path.display())]
     Unreadable {
-        /// What was read.
+        /// The path.
         path: PathBuf,
-        /// Why it failed.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// The folder holds no descriptor set.
+    /// The folder has no descriptor set.
     #[error(
-        "no descriptor set in {}: it holds no file that ends in .desc, .binpb or .pb; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`", path.display()
+        "no descriptor set in {}: it has no file that ends in .desc, .binpb or .pb; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`", path.display()
     )]
     Empty {
         /// The folder.
         path: PathBuf,
     },
-    /// A set does not load, or contradicts another.
+    /// A set does not load, or contradicts another set.
     #[error(transparent)]
     Schema(#[from] protojson::SchemaError),
 }
 
-/// Reads the sets at `path`, a folder with its sub-folders or one file, in the order of their names. Hidden files and
-/// folders are left out: editors, `rsync` and ConfigMap volumes keep unfinished things there.
+/// Reads the sets at `path`, which is a folder with its sub-folders or one file, in the order of their names. Leaves out
+/// hidden files and folders, where editors, `rsync` and ConfigMap volumes keep unfinished files.
 pub(super) fn read(path: &Path) -> Result<Vec<File>, Error> {
     let unreadable = |path: &Path, error| Error::Unreadable { path: path.to_owned(), error };
     if fs::metadata(path).map_err(|error| unreadable(path, error))?.is_file() {
@@ -53,7 +53,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<File>, Error> {
             if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
-            // Follows symbolic links, which is how Kubernetes mounts the files of a ConfigMap.
+            // This follows symbolic links: Kubernetes mounts the files of a ConfigMap as links.
             let kind = fs::metadata(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
             if kind.is_dir() {
                 folders.push(entry.path());
@@ -71,7 +71,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<File>, Error> {
 }
 
 fn is_set(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["desc", "binpb", "pb"].iter().any(|known| extension == *known))
+    path.extension().is_some_and(|extension| ["desc", "binpb", "pb"].iter().any(|ending| extension == *ending))
 }
 
 fn relative(folder: &Path, file: &Path) -> String {

@@ -11,7 +11,7 @@ fn load(path: &Path, taps: &config::Taps) -> Result<Arc<Snapshot>, Error> {
     Ok(Registry::load(&settings, taps, profiles)?.current())
 }
 
-/// A folder with these files.
+/// Creates a folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
@@ -23,7 +23,7 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 }
 
 #[test]
-fn every_set_of_the_folder_and_its_sub_folders_is_loaded_and_nothing_else() {
+fn only_the_sets_of_the_folder_and_its_sub_folders_are_loaded() {
     let folder = folder(&[
         ("shop.binpb", SHOP),
         ("team/ours.desc", OURS),
@@ -41,7 +41,7 @@ fn every_set_of_the_folder_and_its_sub_folders_is_loaded_and_nothing_else() {
 }
 
 #[test]
-fn a_type_is_found_with_a_leading_dot_and_behind_an_any_url() {
+fn a_type_is_found_with_a_leading_dot_and_by_an_any_url() {
     let folder = folder(&[("shop.binpb", SHOP)]);
     let snapshot = load(&folder.path().join("shop.binpb"), &config::Taps::default()).unwrap();
     for name in ["shop.v1.OrderPlaced", ".shop.v1.OrderPlaced", "type.googleapis.com/shop.v1.OrderPlaced"] {
@@ -51,7 +51,7 @@ fn a_type_is_found_with_a_leading_dot_and_behind_an_any_url() {
 }
 
 #[test]
-fn each_type_has_the_taps_whose_paths_it_has_in_the_order_of_the_configuration() {
+fn a_type_has_the_taps_that_exist_in_it_in_the_order_of_the_configuration() {
     let folder = folder(&[("shop.binpb", SHOP)]);
     let paths = |list: &[&str]| list.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
     let taps = config::Taps {
@@ -69,9 +69,9 @@ fn each_type_has_the_taps_whose_paths_it_has_in_the_order_of_the_configuration()
 }
 
 #[test]
-fn a_path_that_fits_one_type_may_lead_elsewhere_in_another() {
+fn a_tap_is_used_only_in_types_where_its_path_leads_to_a_single_value() {
     let folder = folder(&[("shop.binpb", SHOP), ("protobridge.binpb", OURS)]);
-    // A string of the heartbeat, a message of the change event.
+    // `source` is a string in the heartbeat and a message in the change event.
     let taps = config::Taps { ordering: vec!["source".into(), "items".into()], ..Default::default() };
     let snapshot = load(folder.path(), &taps).unwrap();
     assert_eq!(snapshot.find("protobridge.v1.Heartbeat").unwrap().taps.ordering, [0]);
@@ -82,18 +82,15 @@ fn a_path_that_fits_one_type_may_lead_elsewhere_in_another() {
 }
 
 #[test]
-fn what_cannot_be_loaded_names_itself_and_the_way_out() {
+fn an_error_names_what_cannot_be_loaded_and_how_to_fix_it() {
     let empty = folder(&[("notes.txt", b"x")]);
     let broken = folder(&[("shop.binpb", &SHOP[..100])]);
     for (result, expected) in [
         (
             load(Path::new("/nowhere/at/all"), &Default::default()),
-            "cannot read descriptors at /nowhere/at/all: No such file or directory (os error 2); it has to be a folder of compiled sets, or one of them",
+            "cannot read descriptors at /nowhere/at/all: No such file or directory (os error 2); it must be a folder of compiled sets, or one compiled set",
         ),
-        (
-            load(empty.path(), &Default::default()),
-            "it holds no file that ends in .desc, .binpb or .pb; compile one with",
-        ),
+        (load(empty.path(), &Default::default()), "it has no file that ends in .desc, .binpb or .pb; compile one with"),
         (load(broken.path(), &Default::default()), "descriptor set shop.binpb: not a compiled FileDescriptorSet"),
     ] {
         let error = result.unwrap_err().to_string();

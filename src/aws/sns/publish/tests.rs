@@ -19,30 +19,30 @@ fn entry(body: &str) -> TopicEntry {
     }
 }
 
-/// A message that stays ours for the length of a test.
-fn ours() -> Ownership {
+/// Returns the ownership of a message for longer than any test takes.
+fn owned() -> Ownership {
     Ownership::new(Instant::now(), Duration::from_secs(3_600))
 }
 
-/// Publishes entries together, until each has its verdict; in the order of the entries.
+/// Publishes entries together and waits for all results. Returns the results in the order of the entries.
 async fn publish_all(
     publisher: &Publisher,
     entries: Vec<TopicEntry>,
     ownership: &Ownership,
 ) -> Vec<Result<Confirmed, Error>> {
-    let mut verdicts = publisher.enqueue(entries.into_iter().map(|entry| (entry, ownership.clone())).collect()).await;
+    let mut results = publisher.enqueue(entries.into_iter().map(|entry| (entry, ownership.clone())).collect()).await;
     let mut all = Vec::new();
     loop {
-        let next = verdicts.next().await;
+        let next = results.next().await;
         if next.is_empty() {
             all.sort_by_key(|(index, _)| *index);
-            return all.into_iter().map(|(_, verdict)| verdict).collect();
+            return all.into_iter().map(|(_, result)| result).collect();
         }
         all.extend(next);
     }
 }
 
-/// Publishes these bodies at the same time, with these answers to the calls; the outcome of each.
+/// Publishes these bodies at the same time against an SNS with these answers. Returns the outcome of each body.
 async fn publish(
     bodies: &[&str],
     answer: impl Fn(usize, usize) -> (u16, String) + Send + Sync + 'static,
@@ -55,7 +55,7 @@ async fn publish(
     let mut tasks = Vec::new();
     for body in bodies {
         let (publisher, entries) = (publisher.clone(), vec![entry(body)]);
-        tasks.push(tokio::spawn(async move { publish_all(&publisher, entries, &ours()).await.remove(0) }));
+        tasks.push(tokio::spawn(async move { publish_all(&publisher, entries, &owned()).await.remove(0) }));
     }
     let mut outcomes = Vec::new();
     for task in tasks {
@@ -68,7 +68,7 @@ async fn publish(
     drop(publisher);
     running.await.unwrap();
     let confirmed = outcomes.iter().filter(|outcome| *outcome == "confirmed").count() as u64;
-    assert_eq!(metrics.published.sum(), confirmed, "what is counted as published was confirmed");
+    assert_eq!(metrics.published.sum(), confirmed, "only confirmed entries are counted as published");
     (outcomes, calls)
 }
 
@@ -77,14 +77,14 @@ fn all(count: usize) -> (u16, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn entries_of_one_topic_travel_in_one_call() {
+async fn entries_of_one_topic_are_sent_in_one_call() {
     let (outcomes, calls) = publish(&["1", "2", "3"], |_, count| all(count)).await;
     assert_eq!(outcomes, ["confirmed"; 3]);
     assert_eq!(calls.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_billed_by_the_bytes_of_its_entries() {
+async fn billable_requests_are_counted_by_the_bytes_of_the_entries() {
     let (clients, _) = clients(|call, _| all(call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(true));
     let settings = config::Publish::default();
@@ -92,12 +92,12 @@ async fn a_call_is_billed_by_the_bytes_of_its_entries() {
     tokio::spawn(run);
     let body = "x".repeat(65 * 1024);
     let entry = TopicEntry { customer: Some("acme".into()), ..entry(&body) };
-    assert!(publish_all(&publisher, vec![entry], &ours()).await[0].is_ok());
+    assert!(publish_all(&publisher, vec![entry], &owned()).await[0].is_ok());
     assert_eq!(metrics.billable.sum_where(|labels| labels.customer.is("acme")), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_entry_is_sent_again_alone_even_if_it_is_called_the_senders_fault() {
+async fn only_the_throttled_entry_is_sent_again_even_if_sns_blames_the_sender() {
     let (outcomes, calls) = publish(&["1", "2", "3"], |number, count| match number {
         0 => published(&[0, 2], &[(1, "Throttled", true)]),
         _ => all(count),
@@ -138,7 +138,7 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
         tokio::spawn(async move {
-            publish_all(&publisher, vec![entry(body)], &ours()).await.remove(0).map_err(|error| error.is_retryable())
+            publish_all(&publisher, vec![entry(body)], &owned()).await.remove(0).map_err(|error| error.is_retryable())
         })
     });
     let mut outcomes = Vec::new();
@@ -150,21 +150,21 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_topic_is_not_the_messages_fault() {
+async fn an_entry_for_a_missing_topic_is_retryable() {
     let (outcomes, calls) = publish(&["1", "2"], |_, _| sns_error(404, "NotFound")).await;
     assert_eq!(outcomes, ["retry: NotFound: scripted (request r-1)"; 2]);
-    assert_eq!(calls.lock().unwrap().len(), 1, "asking again at once would not help");
+    assert_eq!(calls.lock().unwrap().len(), 1, "a second call at once would fail as well");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_keeps_failing_in_passing_goes_back_after_the_configured_attempts() {
+async fn an_entry_is_retryable_after_the_configured_attempts_failed() {
     let (outcomes, calls) = publish(&["1"], |_, _| sns_error(503, "ServiceUnavailable")).await;
     assert_eq!(outcomes, ["retry: ServiceUnavailable: scripted (request r-1)"]);
     assert_eq!(calls.lock().unwrap().len(), config::Publish::default().max_attempts as usize);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_for_two_topics_has_a_verdict_for_each() {
+async fn an_event_for_two_topics_has_a_result_for_each() {
     let (clients, _) =
         clients(
             |call, _| {
@@ -175,14 +175,14 @@ async fn an_event_for_two_topics_has_a_verdict_for_each() {
         Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
-    let mut verdicts = publish_all(&publisher, vec![entry("1"), other], &ours()).await;
-    let error = verdicts.remove(1).unwrap_err();
-    assert!(verdicts[0].is_ok(), "each topic for itself");
+    let mut results = publish_all(&publisher, vec![entry("1"), other], &owned()).await;
+    let error = results.remove(1).unwrap_err();
+    assert!(results[0].is_ok(), "the other topic does not affect this one");
     assert!(error.is_retryable() && error.to_string().contains("globex"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_verdict_does_not_wait_for_those_of_other_topics() {
+async fn a_result_does_not_wait_for_the_results_of_other_topics() {
     let failing = std::sync::atomic::AtomicBool::new(true);
     let (clients, _) = clients(move |call, _| {
         let fails = call.body.contains("globex") && failing.swap(false, std::sync::atomic::Ordering::Relaxed);
@@ -192,37 +192,37 @@ async fn a_verdict_does_not_wait_for_those_of_other_topics() {
     let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let later = TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
-    let mut verdicts = publisher.enqueue(vec![(later, ours()), (entry("2"), ours())]).await;
+    let mut results = publisher.enqueue(vec![(later, owned()), (entry("2"), owned())]).await;
     for expected in [1, 0] {
-        let arrived = verdicts.next().await;
+        let arrived = results.next().await;
         assert!(matches!(&arrived[..], [(index, Ok(_))] if *index == expected), "{expected}: {arrived:?}");
     }
-    assert!(verdicts.next().await.is_empty(), "each has one");
+    assert!(results.next().await.is_empty(), "each entry has one result");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_whose_task_is_gone_confirms_nothing() {
+async fn an_entry_is_retryable_if_the_publishers_task_has_ended() {
     let (clients, _) = clients(|_, _| all(1));
     let (publisher, run) =
         Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     drop(run);
-    let ours = ours();
-    let publish = tokio::time::timeout(Duration::from_secs(1), publish_all(&publisher, vec![entry("1")], &ours));
+    let owned = owned();
+    let publish = tokio::time::timeout(Duration::from_secs(1), publish_all(&publisher, vec![entry("1")], &owned));
     assert!(publish.await.unwrap().remove(0).unwrap_err().is_retryable());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_whose_message_got_a_new_owner_while_it_waited_is_not_published() {
+async fn an_entry_is_not_published_after_its_message_was_lost_or_its_caller_left() {
     let (clients, calls) = clients(|call, _| all(call.count(".Message=")));
     let settings = config::Publish { linger_ms: 5_000, ..Default::default() };
     let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
-    let (brief, ours) = (Ownership::new(Instant::now(), Duration::from_secs(1)), ours());
-    let given_up = publish_all(&publisher, vec![entry("nobody waits")], &ours);
+    let (brief, owned) = (Ownership::new(Instant::now(), Duration::from_secs(1)), owned());
+    let abandoned = publish_all(&publisher, vec![entry("abandoned")], &owned);
     let (lost, kept, _) = tokio::join!(
         publish_all(&publisher, vec![entry("lost")], &brief),
-        publish_all(&publisher, vec![entry("kept")], &ours),
-        tokio::time::timeout(Duration::from_secs(1), given_up),
+        publish_all(&publisher, vec![entry("kept")], &owned),
+        tokio::time::timeout(Duration::from_secs(1), abandoned),
     );
     assert!(lost[0].as_ref().unwrap_err().is_retryable());
     assert!(kept[0].is_ok());

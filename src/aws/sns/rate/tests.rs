@@ -17,8 +17,8 @@ async fn without_a_throttle_there_is_no_limit() {
     assert_eq!((report.limit, report.highest, report.throttled), (None, 10_000.0, 0));
 }
 
-/// Publishes batches of ten for so long, as fast as the rate allows, against a quota in messages a second. Returns the
-/// messages accepted a second without those of the first five, and the calls made for each that was needed.
+/// Publishes batches of ten for `seconds`, as fast as the rate allows, against a quota in messages per second. Returns the
+/// accepted messages per second, without the first five seconds, and the ratio of calls to accepted calls.
 async fn against(quota: f64, seconds: u64) -> (f64, f64, RateReport) {
     let rate = Rate::default();
     let (started, mut refilled) = (Instant::now(), Instant::now());
@@ -51,20 +51,20 @@ async fn the_rate_stays_close_below_a_quota_without_a_storm_of_retries() {
     for (quota, seconds) in [(300.0, 30), (300.0, 300), (1_500.0, 30), (1_500.0, 300)] {
         let (rate, calls, report) = against(quota, seconds).await;
         assert!((0.95..=1.005).contains(&(rate / quota)), "{rate} messages/s of {quota}");
-        assert!(calls <= 1.05, "{calls} calls for each that was needed, {} throttles", report.throttled);
+        assert!(calls <= 1.05, "{calls} calls per accepted call, {} throttles", report.throttled);
         assert!(report.throttled >= 1 && report.highest >= quota * 0.9, "{report:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_is_kept_with_what_a_support_case_needs() {
+async fn a_throttle_is_kept_with_the_details_for_a_support_case() {
     let rate = Rate::default();
     let called = Instant::now();
     for _ in 0..20 {
         rate.accepted(10, Instant::now());
     }
     advance(Duration::from_millis(5)).await;
-    // Both calls were under way at the same time: one decrease.
+    // Both calls were in flight at the same time, so the limit decreases once.
     for _ in 0..2 {
         rate.throttled(&throttle(), &"topic".into(), called, Instant::now());
     }
@@ -76,7 +76,7 @@ async fn a_throttle_is_kept_with_what_a_support_case_needs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_never_falls_below_one_batch_a_second_and_idleness_does_not_raise_it() {
+async fn the_limit_never_falls_below_one_batch_per_second_and_does_not_rise_while_idle() {
     let rate = Rate::default();
     for _ in 0..50 {
         advance(Duration::from_millis(10)).await;

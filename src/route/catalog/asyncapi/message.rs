@@ -1,4 +1,4 @@
-//! Messages: an event type in a profile, with the attributes that come along and an example.
+//! Messages: an event type in a profile, with its attributes and an example.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::route::Customer;
 use crate::schema::registry::EventType;
 use crate::schema::transcode::Transcoder;
 
-/// The key of the attributes' schema.
+/// The key of the schema of the attributes.
 pub(super) const ATTRIBUTES: &str = "attributes";
 
-/// An event type as one customer gets it, and all who have the same profile.
+/// Describes an event type as this customer receives it. It is the same for all customers with the same profile.
 pub(super) fn message(event_type: &EventType, customer: &Customer, payload: Reference) -> Value {
     let mut message = json!({
         "name": *event_type.name,
@@ -35,8 +35,8 @@ pub(super) fn message(event_type: &EventType, customer: &Customer, payload: Refe
     message
 }
 
-/// A sample of the type, as the codec writes it in the customer's profile. There is none of types whose sample is refused,
-/// such as those that cannot do without themselves.
+/// Returns a sample of the type that the codec rendered in the customer's profile. Returns `None` if the codec refuses the
+/// sample, for example because the type requires itself in a field.
 fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
     let sample = event_type.sample();
     let mut transcoder = Transcoder::new(event_type, &sample, customer.profile).ok()?;
@@ -55,26 +55,26 @@ fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
     Some(json!({"name": "sample", "headers": headers, "payload": payload}))
 }
 
-/// The schema of the attributes.
+/// Returns the schema of the attributes.
 pub(super) fn attributes() -> Value {
     json!({
         "type": "object",
         "description": "SNS message attributes, each of type String.",
         "properties": {
             "event-id": {
-                "description": "The same whenever the same event comes again; deduplicate on it.",
+                "description": "The same each time the event is delivered; deduplicate on it.",
                 "type": "string", "minLength": 1, "maxLength": 128
             },
             "event-type": {"description": "Full name of the message type.", "type": "string"},
-            "customer-id": {"description": "Whose event it is.", "type": "string"},
+            "customer-id": {"description": "The id of the customer to whom the event belongs.", "type": "string"},
             "event-time": {
-                "description": "When it happened, or, if it does not say, when it was sent to protobridge.",
+                "description": "The time of the event, or, if the event has none, the time at which it was sent to protobridge.",
                 "type": "string"
             },
             "content-type": {"const": "application/json"},
-            "schema-hash": {"description": "Which descriptor set it was decoded with.", "type": "string"},
-            "traceparent": {"description": "W3C trace context, where the event belongs to a trace.", "type": "string"},
-            "tracestate": {"description": "What vendors add to `traceparent`.", "type": "string"}
+            "schema-hash": {"description": "The hash of the descriptor set that decoded the event.", "type": "string"},
+            "traceparent": {"description": "W3C trace context, if the event belongs to a trace.", "type": "string"},
+            "tracestate": {"description": "Vendor-specific data that belongs to `traceparent`.", "type": "string"}
         },
         "required": ["event-id", "event-type", "customer-id", "event-time", "content-type", "schema-hash"]
     })

@@ -1,13 +1,13 @@
-//! JSON Schemas as components: definitions of many documents in one place, each once.
+//! JSON Schemas as components: collects the definitions of many schema documents, each once.
 //!
-//! AsyncAPI's schema object builds on draft 7, in which nothing counts beside a `$ref`, so what stands beside one here
-//! moves around it.
+//! AsyncAPI's schema object is based on draft 7, which ignores all other keywords in an object with a `$ref`. So a
+//! reference that has other keywords beside it is moved into an `allOf`.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// Components that were collected.
+/// The components that were collected, by key.
 #[derive(Debug, Default)]
 pub(super) struct Schemas(BTreeMap<String, Value>);
 
@@ -16,7 +16,7 @@ pub(super) struct Schemas(BTreeMap<String, Value>);
 pub(super) struct Reference {
     /// A reference to the component.
     pub(super) schema: Value,
-    /// What the component's description says.
+    /// The component's description.
     pub(super) description: Option<Value>,
 }
 
@@ -24,7 +24,7 @@ const DEFINITIONS: &str = "#/$defs/";
 const COMPONENTS: &str = "#/components/schemas/";
 
 impl Schemas {
-    /// Adds the definitions of a schema document, below a prefix.
+    /// Adds the definitions of a schema document with a prefix. Returns a reference to its root.
     pub(super) fn add(&mut self, prefix: &str, mut document: Value) -> Reference {
         let root = document["$ref"].take();
         let root = root.as_str().and_then(|root| root.strip_prefix(DEFINITIONS)).unwrap_or_default();
@@ -33,8 +33,8 @@ impl Schemas {
             _ => Map::new(),
         };
         let description = definitions.get(root).and_then(|root| root.get("description")).cloned();
-        // Descriptor sets are linked by themselves, so a name may stand for a newer type in one and an older in another.
-        // Whoever comes second then has names of its own for all it holds.
+        // Each descriptor set is linked by itself, so a name can mean a newer type in one set and an older type in another.
+        // Then all definitions of the second document get a longer prefix.
         let mut prefix = format!("{prefix}-");
         loop {
             let components =
@@ -48,13 +48,13 @@ impl Schemas {
         }
     }
 
-    /// All of them, sorted by name.
+    /// Returns all components, sorted by key.
     pub(super) fn into_components(self) -> Map<String, Value> {
         self.0.into_iter().collect()
     }
 }
 
-/// A schema with its references leading to components.
+/// Returns a copy of a schema whose references point to components.
 fn relocated(schema: &Value, prefix: &str) -> Value {
     match schema {
         Value::Array(items) => items.iter().map(|item| relocated(item, prefix)).collect(),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn references_lead_to_components_and_nothing_stands_beside_them() {
+    fn references_point_to_components_and_have_no_keywords_beside_them() {
         let mut schemas = Schemas::default();
         assert_eq!(schemas.add("web", document("x")).schema, json!({"$ref": "#/components/schemas/web-a.Root"}));
         let components = schemas.into_components();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_is_shared_and_what_differs_is_not() {
+    fn equal_definitions_are_shared_and_different_ones_are_not() {
         let mut schemas = Schemas::default();
         let first = schemas.add("web", document("x")).schema;
         assert_eq!(schemas.add("web", document("x")).schema, first);

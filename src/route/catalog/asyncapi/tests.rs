@@ -8,7 +8,7 @@ struct Stage {
     customers: Vec<Arc<Customer>>,
 }
 
-/// The committed sets, and a profile `web` with numbers.
+/// Creates a stage with the committed descriptor sets and a profile `web` that writes int64 as numbers.
 fn stage() -> Stage {
     let web = Profile { int64: Int64::Number, ..Profile::default() };
     let profiles = Arc::new(Profiles::new(&[("web".to_owned(), web)].into()));
@@ -56,7 +56,7 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_channel_is_a_customers_topic_with_the_events_that_the_customer_gets() {
+fn a_channel_is_a_customers_topic_with_the_events_that_the_customer_receives() {
     let document = stage().acme().document();
     assert_eq!(
         document["channels"]["acme"],
@@ -77,7 +77,7 @@ fn a_channel_is_a_customers_topic_with_the_events_that_the_customer_gets() {
 }
 
 #[test]
-fn topics_say_where_they_are_and_whether_they_keep_order() {
+fn a_channel_has_the_server_and_the_ordering_of_its_topic() {
     let document = stage()
         .customer("near", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:near")
         .customer("far", &["*"], "default", "arn:aws-cn:sns:cn-north-1:123456789012:far.fifo")
@@ -89,7 +89,7 @@ fn topics_say_where_they_are_and_whether_they_keep_order() {
 }
 
 #[test]
-fn an_endpoint_of_ones_own_is_the_server() {
+fn a_configured_endpoint_is_the_server() {
     let stage = stage().acme();
     let endpoint = Some("http://localhost:4566/path");
     let document = document(&Subject {
@@ -103,7 +103,7 @@ fn an_endpoint_of_ones_own_is_the_server() {
 }
 
 #[test]
-fn events_are_what_no_other_type_holds_and_what_somebody_names() {
+fn events_are_the_types_that_no_other_type_contains_and_the_types_that_the_configuration_names() {
     let types = |stage: Stage, config: &Config| {
         stage.event_types(config).into_iter().map(str::to_owned).collect::<Vec<String>>()
     };
@@ -119,7 +119,7 @@ fn events_are_what_no_other_type_holds_and_what_somebody_names() {
 }
 
 #[test]
-fn every_example_is_what_the_codec_writes_and_fits_the_schemas_of_its_message() {
+fn every_example_is_rendered_by_the_codec_and_valid_against_the_schemas_of_its_message() {
     let document = stage()
         .customer("acme", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:acme")
         .customer("globex", &["*"], "web", "arn:aws:sns:eu-west-1:123456789012:globex")
@@ -128,7 +128,7 @@ fn every_example_is_what_the_codec_writes_and_fits_the_schemas_of_its_message() 
     assert!(messages.len() >= 18, "{:?}", messages.keys());
     for (name, message) in messages {
         for part in ["headers", "payload"] {
-            // AsyncAPI builds on draft 7, in which nothing counts beside a reference.
+            // AsyncAPI is based on draft 7, which ignores keywords beside a reference.
             let place = format!("#/components/messages/{name}/{part}");
             let schema = json!({"allOf": [{"$ref": place}], "components": document["components"]});
             let schema = jsonschema::draft7::options().should_validate_formats(true).build(&schema).unwrap();
@@ -136,7 +136,7 @@ fn every_example_is_what_the_codec_writes_and_fits_the_schemas_of_its_message() 
             if let Err(error) = schema.validate(example) {
                 panic!("{part} of {name}: {error} at {}\n{example:#}", error.instance_path());
             }
-            assert!(!schema.is_valid(&json!({"unknownKey": 1})), "{part} of {name} takes anything");
+            assert!(!schema.is_valid(&json!({"unknownKey": 1})), "{part} of {name} accepts an unknown key");
         }
     }
     let event_id = &messages["web-shop.v1.OrderPlaced"]["examples"][0];
@@ -146,7 +146,7 @@ fn every_example_is_what_the_codec_writes_and_fits_the_schemas_of_its_message() 
 }
 
 #[test]
-fn references_lead_somewhere() {
+fn every_reference_points_to_a_component() {
     fn check(value: &Value, document: &Value) {
         match value {
             Value::Object(members) => {
@@ -164,7 +164,7 @@ fn references_lead_somewhere() {
 }
 
 #[test]
-fn customers_who_are_alike_share_everything_but_their_channel() {
+fn customers_with_the_same_profile_and_events_share_everything_but_their_channel() {
     let few = stage().acme().document();
     let mut many = stage().acme();
     for number in 0..2_000 {
@@ -177,7 +177,7 @@ fn customers_who_are_alike_share_everything_but_their_channel() {
 }
 
 #[test]
-fn ids_that_are_no_keys_become_some() {
+fn ids_that_are_not_valid_keys_are_converted_to_distinct_keys() {
     let topic = "arn:aws:sns:eu-west-1:123456789012:a";
     let document =
         stage().customer("a/b", &["*"], "default", topic).customer("a b", &["*"], "default", topic).document();
@@ -186,7 +186,7 @@ fn ids_that_are_no_keys_become_some() {
 }
 
 #[test]
-fn the_yaml_says_what_the_json_says() {
+fn the_yaml_has_the_same_content_as_the_json() {
     let document = stage().acme().customer("b", &["*"], "web", "arn:aws:sns:eu-west-1:123456789012:b").document();
     let yaml = serde_saphyr::to_string(&document).unwrap();
     assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), document);

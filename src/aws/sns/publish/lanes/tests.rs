@@ -9,7 +9,7 @@ use crate::message::Ownership;
 
 const LIMITS: LaneLimits = LaneLimits { bytes: 1_000, linger: Duration::from_millis(10), calls: 4, calls_per_topic: 2 };
 
-fn pending(topic: &str, body: &str, group: Option<&str>) -> QueuedEntry {
+fn queued(topic: &str, body: &str, group: Option<&str>) -> QueuedEntry {
     let entry = TopicEntry {
         topic: topic.into(),
         customer: None,
@@ -26,7 +26,7 @@ fn pending(topic: &str, body: &str, group: Option<&str>) -> QueuedEntry {
 
 fn push(lanes: &mut Lanes, topic: &str, bodies: &[&str]) {
     for body in bodies {
-        lanes.push(pending(topic, body, None), Instant::now());
+        lanes.push(queued(topic, body, None), Instant::now());
     }
 }
 
@@ -34,7 +34,7 @@ fn bodies(batch: &[LaneEntry]) -> Vec<String> {
     batch.iter().map(|waiting| waiting.queued.entry.body.to_string()).collect()
 }
 
-/// All batches that may go now: topic and bodies.
+/// Takes all batches that are ready now, each with its topic.
 fn take(lanes: &mut Lanes) -> Vec<(String, Vec<LaneEntry>)> {
     let now = Instant::now();
     let mut batches = Vec::new();
@@ -50,7 +50,8 @@ fn names(batches: &[(String, Vec<LaneEntry>)]) -> Vec<String> {
     batches.iter().map(|(topic, batch)| format!("{topic}: {}", bodies(batch).join(" "))).collect()
 }
 
-fn ends(lanes: &mut Lanes, batches: Vec<(String, Vec<LaneEntry>)>) {
+/// Ends the calls of these batches with success.
+fn end_calls(lanes: &mut Lanes, batches: Vec<(String, Vec<LaneEntry>)>) {
     for (topic, batch) in batches {
         let topic = topic.as_str().into();
         lanes.end_call(&topic, true, Instant::now());
@@ -73,13 +74,13 @@ async fn a_lane_is_ready_when_it_fills_a_batch_or_its_first_entry_is_old_enough(
     advance(Duration::from_millis(6)).await;
     let late = take(&mut lanes);
     assert_eq!(names(&late), ["few: 1 2 3", "many: 0 0 0"]);
-    ends(&mut lanes, batches);
-    ends(&mut lanes, late);
+    end_calls(&mut lanes, batches);
+    end_calls(&mut lanes, late);
     assert!(lanes.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_close_a_batch_and_what_is_too_large_for_any_travels_alone() {
+async fn a_batch_is_limited_in_bytes_and_a_larger_entry_is_sent_alone() {
     let mut lanes = Lanes::new(LaneLimits { calls_per_topic: 9, calls: 9, ..LIMITS });
     let (half, more, huge) = ("h".repeat(500), "m".repeat(501), "x".repeat(2_000));
     push(&mut lanes, "t", &[&half, &half, &more, &half, &huge]);
@@ -90,42 +91,42 @@ async fn bytes_close_a_batch_and_what_is_too_large_for_any_travels_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn topics_take_turns_and_none_has_more_than_its_share_of_the_calls() {
+async fn topics_take_turns_and_a_topic_has_a_limited_number_of_calls() {
     let mut lanes = Lanes::new(LIMITS);
     push(&mut lanes, "backlog", &["x"; 60]);
     push(&mut lanes, "one", &["1"; 10]);
     push(&mut lanes, "two", &["2"; 10]);
     let batches = take(&mut lanes);
     let topics: Vec<&str> = batches.iter().map(|(topic, _)| topic.as_str()).collect();
-    assert_eq!(topics, ["backlog", "one", "two", "backlog"], "four calls in all");
-    ends(&mut lanes, batches.into_iter().skip(1).take(2).collect());
-    assert!(take(&mut lanes).is_empty(), "two calls of the backlog are under way");
+    assert_eq!(topics, ["backlog", "one", "two", "backlog"], "four calls at a time");
+    end_calls(&mut lanes, batches.into_iter().skip(1).take(2).collect());
+    assert!(take(&mut lanes).is_empty(), "both calls of the backlog are in flight");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_waits_for_its_turn_fills_its_batch() {
     let mut lanes = Lanes::new(LaneLimits { calls: 1, ..LIMITS });
     push(&mut lanes, "first", &["0"; 10]);
-    let under_way = take(&mut lanes);
+    let in_flight = take(&mut lanes);
     push(&mut lanes, "t", &["1"]);
     advance(LIMITS.linger * 2).await;
     assert!(take(&mut lanes).is_empty());
     push(&mut lanes, "t", &["2", "3"]);
-    ends(&mut lanes, under_way);
+    end_calls(&mut lanes, in_flight);
     assert_eq!(names(&take(&mut lanes)), ["t: 1 2 3"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_group_one_entry_travels_at_a_time_and_in_order_however_often_it_is_sent() {
+async fn entries_of_a_group_are_sent_one_at_a_time_and_in_order_even_if_one_is_sent_again() {
     let mut lanes = Lanes::new(LIMITS);
     let topic = TopicArn::from("t.fifo");
     for (body, group) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a"), ("b2", "b")] {
-        lanes.push(pending(topic.as_str(), body, Some(group)), Instant::now());
+        lanes.push(queued(topic.as_str(), body, Some(group)), Instant::now());
     }
     advance(LIMITS.linger).await;
     let mut batches = take(&mut lanes);
     assert_eq!(names(&batches), ["t.fifo: a1 b1"]);
-    // The first of a fails and is sent again later; b goes on.
+    // The first entry of group a fails and is sent again later. Group b continues.
     let (_, mut batch) = batches.remove(0);
     let (a1, b1) = (batch.remove(0), batch.remove(0));
     let now = Instant::now();
@@ -134,12 +135,12 @@ async fn of_a_group_one_entry_travels_at_a_time_and_in_order_however_often_it_is
     lanes.entry_done(&topic, b1.group(), now);
     let batches = take(&mut lanes);
     assert_eq!(names(&batches), ["t.fifo: b2"]);
-    ends(&mut lanes, batches);
+    end_calls(&mut lanes, batches);
     advance(Duration::from_secs(1)).await;
     for expected in ["t.fifo: a1", "t.fifo: a2", "t.fifo: a3"] {
         let batches = take(&mut lanes);
         assert_eq!(names(&batches), [expected]);
-        ends(&mut lanes, batches);
+        end_calls(&mut lanes, batches);
     }
     assert!(lanes.is_empty());
 }
@@ -148,35 +149,38 @@ async fn of_a_group_one_entry_travels_at_a_time_and_in_order_however_often_it_is
 async fn full_batches_count_while_they_wait_unless_their_topic_is_slow() {
     let mut lanes = Lanes::new(LIMITS);
     for number in 0..45 {
-        lanes.push(pending("acme", &number.to_string(), None), Instant::now());
+        lanes.push(queued("acme", &number.to_string(), None), Instant::now());
     }
-    lanes.push(pending("globex", "lingers", None), Instant::now());
+    lanes.push(queued("globex", "lingers", None), Instant::now());
     assert_eq!(lanes.full_batches(), 4);
-    let under_way = take(&mut lanes);
-    assert_eq!((under_way.len(), lanes.full_batches()), (2, 2), "as many calls as a topic may have");
+    let in_flight = take(&mut lanes);
+    assert_eq!((in_flight.len(), lanes.full_batches()), (2, 2), "the topic has reached its limit of calls");
     advance(SLOW - Duration::from_millis(1)).await;
     lanes.next_len(Instant::now());
     assert_eq!(lanes.full_batches(), 2);
-    assert!(lanes.next_due().unwrap() <= Instant::now() + Duration::from_millis(1), "somebody looks again");
+    assert!(
+        lanes.next_due().unwrap() <= Instant::now() + Duration::from_millis(1),
+        "the lanes are due again when the topic becomes slow"
+    );
     advance(Duration::from_millis(1)).await;
     lanes.next_len(Instant::now());
     assert_eq!(lanes.full_batches(), 0, "the topic does not answer");
-    for (topic, batch) in under_way {
+    for (topic, batch) in in_flight {
         let (topic, now) = (topic.as_str().into(), Instant::now());
         lanes.end_call(&topic, false, now);
         for waiting in batch {
             lanes.requeue(&topic, waiting, now, now);
         }
     }
-    assert_eq!(lanes.full_batches(), 0, "a time-out is no answer");
-    let under_way = take(&mut lanes);
-    assert_eq!((under_way.len(), lanes.full_batches()), (3, 0), "two again, and the one that lingered");
-    ends(&mut lanes, under_way);
-    assert_eq!(lanes.full_batches(), 2, "now it has");
+    assert_eq!(lanes.full_batches(), 0, "a timeout is no answer, so the topic is still slow");
+    let in_flight = take(&mut lanes);
+    assert_eq!((in_flight.len(), lanes.full_batches()), (3, 0), "two calls of acme and one of globex");
+    end_calls(&mut lanes, in_flight);
+    assert_eq!(lanes.full_batches(), 2, "the topic has answered");
     while !lanes.is_empty() {
         advance(Duration::from_secs(1)).await;
         let batches = take(&mut lanes);
-        ends(&mut lanes, batches);
+        end_calls(&mut lanes, batches);
     }
     assert_eq!(lanes.full_batches(), 0);
 }

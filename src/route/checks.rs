@@ -1,0 +1,38 @@
+//! Checks for routing rules that can drop events by mistake.
+//!
+//! A pattern that no longer matches an event type is a common cause of lost events. The checks give warnings and no
+//! errors, because a type can be about to be added or removed.
+
+use std::collections::HashMap;
+
+use crate::route::Router;
+
+/// Returns one sentence for each glob that matches no known type, and for each event type that no customer receives.
+pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut customers: Vec<_> = router.customers().collect();
+    customers.sort_by(|a, b| a.id.cmp(&b.id));
+    // Ten thousand customers share a few globs, so each glob is matched only once.
+    let mut matches: HashMap<&str, bool> = HashMap::new();
+    for customer in &customers {
+        for glob in &customer.events {
+            let is_used = matches.entry(glob.as_str());
+            if *is_used.or_insert_with(|| known_types.iter().any(|known| glob.matches(known))) {
+                continue;
+            }
+            warnings.push(format!(
+                "customer {}: events `{}` matches no known message type",
+                customer.id,
+                glob.as_str()
+            ));
+        }
+    }
+    for glob in router.broadcast_globs.iter().filter(|glob| !known_types.iter().any(|known| glob.matches(known))) {
+        warnings.push(format!("route.broadcast `{}` matches no known message type", glob.as_str()));
+    }
+    let receives = |event_type: &&str| customers.iter().any(|c| c.enabled && c.wants(event_type));
+    for event_type in event_types.iter().filter(|event_type| !receives(event_type)) {
+        warnings.push(format!("no customer receives {event_type}: the `events` of no enabled customer match it"));
+    }
+    warnings
+}
