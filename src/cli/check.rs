@@ -16,8 +16,8 @@ pub(super) struct Args {
     /// Configuration file (YAML)
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: PathBuf,
-    /// Also ask AWS whether the queues, topics and buckets exist, and check that Redis and the schema registry answer if
-    /// they are configured
+    /// Also ask AWS whether the queues, topics and buckets exist, and check that Redis and the schema registry answer
+    /// if they are configured
     #[arg(long)]
     online: bool,
 }

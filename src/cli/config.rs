@@ -15,7 +15,8 @@ pub(super) struct Args {
 enum Command {
     /// Print the JSON Schema of the configuration file
     ///
-    /// The schema lists every key with its description, bounds and default. Editors use it to complete and check the file.
+    /// The schema lists every key with its description, bounds and default. Editors use it to complete and check the
+    /// file.
     Schema,
     /// Print an annotated example of the configuration file
     ///

@@ -1,8 +1,8 @@
 //! `protobridge demo`: shows the path of events from the producer to the customers.
 //!
 //! The demo writes a configuration file and runs the same service as `protobridge run`; only SQS and SNS are
-//! [embedded](crate::cli::embedded). The demo is also the producer and the customers. It keeps its own ledger of what it
-//! sends and receives, so that the table at the end verifies the metrics of the service.
+//! [embedded](crate::cli::embedded). The demo is also the producer and the customers. It keeps its own ledger of what
+//! it sends and receives, so that the table at the end verifies the metrics of the service.
 
 mod feed;
 mod ledger;
@@ -170,8 +170,8 @@ async fn finish(
 /// Prints whether the counts agree, and returns the exit code.
 async fn report(problems: &[String], screen: &Screen) -> ExitCode {
     if problems.is_empty() {
-        let text = "All counts agree: for each customer, received = published + filtered + quarantined, and every published event \
-                    arrived.";
+        let text = "All counts agree: for each customer, received = published + filtered + quarantined, and every \
+                    published event arrived.";
         screen.result(text.to_owned()).await;
         return ExitCode::SUCCESS;
     }
@@ -208,8 +208,8 @@ impl Books {
         self.ledger.sent().saturating_sub(self.settled())
     }
 
-    /// Waits until the input queue is empty. Gives up after `patience` without a new outcome, or earlier if the user has
-    /// asked to stop.
+    /// Waits until the input queue is empty. Gives up after `patience` without a new outcome, or earlier if the user
+    /// has asked to stop.
     async fn wait_until_queue_is_empty(
         &self,
         stage: &Stage,

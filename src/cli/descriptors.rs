@@ -28,8 +28,8 @@ In the CI of a schema owner:
   protobridge descriptors check orders.binpb
   protobridge descriptors diff released/orders.binpb orders.binpb
 
-Additions never break consumers. Removing or renaming a field, a message type or an enum value, or changing the type of a
-field, breaks the consumers of the JSON. With --config, the report names the customers concerned.
+Additions never break consumers. Removing or renaming a field, a message type or an enum value, or changing the type of
+a field, breaks the consumers of the JSON. With --config, the report names the customers concerned.
 
 Exit codes: 0 success, 1 a set cannot be used or a change breaks consumers, 2 wrong usage, 64 wrong configuration.";
 

@@ -1,5 +1,5 @@
-//! SQS and SNS inside this process, on a port of the loopback interface. `protobridge demo` and the fast integration tests
-//! run against them.
+//! SQS and SNS inside this process, on a port of the loopback interface. `protobridge demo` and the fast integration
+//! tests run against them.
 //!
 //! Clients use them over HTTP with the ordinary AWS SDK or CLI, so all code above the socket is the code that runs in
 //! production. They differ from AWS in these points:

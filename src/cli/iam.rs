@@ -48,8 +48,8 @@ enum ArnError {
     NoRegion,
 }
 
-/// Returns the policy document. `topics` are the resources to publish to: ARNs, or patterns of ARNs. Each list is sorted,
-/// so that the same configuration gives the same text.
+/// Returns the policy document. `topics` are the resources to publish to: ARNs, or patterns of ARNs. Each list is
+/// sorted, so that the same configuration gives the same text.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
@@ -97,8 +97,8 @@ fn texts<'a>(list: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
     list.into_iter().map(String::as_str).collect()
 }
 
-/// Returns the ARN pattern that covers the topics of a template, followed by those of `topics` that the pattern does not
-/// cover.
+/// Returns the ARN pattern that covers the topics of a template, followed by those of `topics` that the pattern does
+/// not cover.
 pub(super) fn topics_by_pattern(template: &str, topics: &[TopicArn]) -> Vec<TopicArn> {
     let (before, after) = template.split_once("{customer}").unwrap_or((template, ""));
     let is_covered = |topic: &str| {
@@ -128,8 +128,8 @@ fn queue_arn(url: &str, region: Option<&str>) -> Result<String, ArnError> {
     Ok(format!("arn:{}:sqs:{region}:{account}:{name}", partition(region)))
 }
 
-/// Returns the region in the host of a public endpoint: `sqs.REGION.amazonaws.com`, `sqs-fips.REGION.…`, `sqs.REGION.api.aws`,
-/// `VPCE-ID.sqs.REGION.vpce.amazonaws.com`, and the older `REGION.queue.amazonaws.com`.
+/// Returns the region in the host of a public endpoint: `sqs.REGION.amazonaws.com`, `sqs-fips.REGION.…`,
+/// `sqs.REGION.api.aws`, `VPCE-ID.sqs.REGION.vpce.amazonaws.com`, and the older `REGION.queue.amazonaws.com`.
 /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
 fn region_of(host: &str) -> Option<&str> {
     let host = host.split(':').next()?;

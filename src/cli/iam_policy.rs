@@ -70,7 +70,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 fn key_arn(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {
-        // IAM does not resolve key aliases in a policy: https://docs.aws.amazon.com/kms/latest/developerguide/alias-about.html
+        // IAM does not resolve key aliases in a policy:
+        // https://docs.aws.amazon.com/kms/latest/developerguide/alias-about.html
         ["arn", _, "kms", _, _, key] if key.starts_with("key/") => Ok(text.to_owned()),
         _ => Err("not the ARN of a KMS key, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd".to_owned()),
     }

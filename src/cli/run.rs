@@ -24,8 +24,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = load::file(&args.config, load::environment())?;
     telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
     super::runtime()?.block_on(async {
-        // Install the handlers before anything that takes time: the kernel does not deliver SIGTERM to the first process of
-        // a container that has no handler for it.
+        // Install the handlers before anything that takes time: the kernel does not deliver SIGTERM to the first
+        // process of a container that has no handler for it.
         let mut signals = Signals::new()?;
         let start = async {
             let loading = config.clone();
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tokio::select! {
             _drained = app.stop() => Ok(ExitCode::SUCCESS),
             signal = signals.next() => {
-                error!(signal, "second signal: exiting at once; SQS delivers the messages in flight again after their visibility timeout");
+                error!(signal, "second signal: exiting at once; SQS delivers the messages in flight again");
                 Ok(ExitCode::FAILURE)
             }
         }

@@ -60,7 +60,8 @@ struct JsonSchemaArgs {
     /// Full name of the message type, such as shop.v1.OrderPlaced
     #[arg(long = "type", value_name = "NAME")]
     message_type: String,
-    /// The name of a profile in the configuration, or settings as in `transcode`, such as field-names=proto,int64=number
+    /// The name of a profile in the configuration, or settings as in `transcode`, such as
+    /// field-names=proto,int64=number
     #[arg(long, value_name = "PROFILE", default_value = "default")]
     profile: ProfileChoice,
     /// Configuration file (YAML) with the descriptor sets and the profiles

@@ -19,7 +19,8 @@ pub(super) struct Ledger(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     events: HashMap<u128, Event>,
-    /// One tally per owner. Complete only for events that have been forgotten; `close` adds the others.
+    /// One tally per owner. `sent` counts all events; the outcomes count only forgotten events until `close` adds the
+    /// rest.
     tallies: [Tally; OWNERS],
     deliveries: Vec<Delivery>,
     /// Events that the demo did not send, by id, with one bit per customer who received them.
@@ -38,7 +39,7 @@ const HEARTBEATS: usize = CUSTOMERS.len();
 struct Event {
     owner: usize,
     sent_at: Instant,
-    /// One bit per customer who must receive the event.
+    /// One bit per customer who is expected to receive the event.
     recipients: u8,
     /// One bit per customer who has received the event.
     arrived: u8,
@@ -53,9 +54,9 @@ struct Event {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) sent: u64,
-    /// The event arrived at every customer who must receive it.
+    /// The event arrived at all its recipients.
     pub(super) published: u64,
-    /// No customer must receive the event, and none did.
+    /// The event has no recipients, and no customer received it.
     pub(super) filtered: u64,
     pub(super) quarantined: u64,
     /// The message is still on the input queue.

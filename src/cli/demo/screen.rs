@@ -1,7 +1,7 @@
 //! The output of the demo. One thread writes all of it, so that events and the line of counters do not mix.
 //!
-//! A slow reader, such as a paused terminal, delays only the tasks that print lines: the writing thread does the waiting.
-//! If the reader closes the pipe, the demo ends.
+//! A slow reader, such as a paused terminal, delays only the tasks that print lines: the writing thread does the
+//! waiting. If the reader closes the pipe, the demo ends.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -29,8 +29,8 @@ enum Piece {
 }
 
 impl Screen {
-    /// Starts the thread. Returns a handle, and a receiver that resolves after the last handle is dropped and everything
-    /// is written.
+    /// Starts the thread. Returns a handle, and a receiver that resolves after the last handle is dropped and
+    /// everything is written.
     pub(super) fn start() -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (pieces, mut incoming) = mpsc::channel(256);
         let gone = CancellationToken::new();

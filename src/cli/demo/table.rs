@@ -1,7 +1,7 @@
 //! The tables at the end, and the check that all counts agree.
 //!
-//! The check compares two accounts: the ledger of the demo, which knows what was sent and what was found at the customers
-//! and in quarantine, and the metrics of the service.
+//! The check compares two accounts: the ledger of the demo, which knows what was sent and what was found at the
+//! customers and in quarantine, and the metrics of the service.
 
 use std::collections::BTreeMap;
 

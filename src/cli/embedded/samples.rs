@@ -1,8 +1,8 @@
 //! Sample events of an e-commerce platform, for `protobridge demo`, tests and load tests.
 //!
-//! The events and their mix are realistic: orders are placed, paid, packed and delivered; the amounts of an order add up;
-//! a shopper has the same name and address in every event. A *customer* is a shop, as everywhere in protobridge. The
-//! people who buy at a shop are *shoppers*.
+//! The events and their mix are realistic: orders are placed, paid, packed and delivered; the amounts of an order add
+//! up; a shopper has the same name and address in every event. A *customer* is a shop, as everywhere in protobridge.
+//! The people who buy at a shop are *shoppers*.
 //!
 //! The same seed and the same calls give the same ids, types and values, but not the same bytes: times come from the
 //! clock, and the order of map entries on the wire is random, as with real producers.
@@ -55,8 +55,8 @@ pub struct Sample {
     pub payload: Vec<u8>,
     /// The event id, unique per seed and position in the sequence. The payload contains it too, except in heartbeats.
     pub event_id: String,
-    /// The customer that the event belongs to; `None` for heartbeats, and if there were no customers to choose from. The
-    /// payload contains it too.
+    /// The customer that the event belongs to; `None` for heartbeats, and if there were no customers to choose from.
+    /// The payload contains it too.
     pub customer: Option<String>,
 }
 
@@ -74,8 +74,8 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Returns a generator whose choices and ids depend only on `seed`. The source of its [heartbeats](Self::heartbeat) is
-    /// named after the seed.
+    /// Returns a generator whose choices and ids depend only on `seed`. The source of its [heartbeats](Self::heartbeat)
+    /// is named after the seed.
     pub fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let pools = SETS.iter().map(|(name, set)| {
@@ -256,8 +256,8 @@ impl EventIds {
 
     fn next(&mut self) -> String {
         self.issued += 1;
-        // The variant takes the two highest bits of the lower half. On the other 62 bits, multiplication by an odd number
-        // and addition are bijective, so each count gives a different value.
+        // The variant takes the two highest bits of the lower half. On the other 62 bits, multiplication by an odd
+        // number and addition are bijective, so each count gives a different value.
         let unique = self.start.wrapping_add(self.issued.wrapping_mul(0x9e37_79b9_7f4a_7c15)) & (u64::MAX >> 2);
         let [version, variant] = [0x4 << 76, 0b10 << 62];
         let random = u128::from(self.random.u64(..)) << 64 & !(0xf << 76);

@@ -119,8 +119,8 @@ async fn connection(stream: TcpStream, services: Services, drain: CancellationTo
 }
 
 impl Services {
-    /// Passes the request to its service. SQS requests name their operation in a header; SNS requests are forms that name
-    /// it in the body.
+    /// Passes the request to its service. SQS requests name their operation in a header; SNS requests are forms that
+    /// name it in the body.
     async fn answer(self, request: http::Request<Incoming>) -> Result<http::Response<Body>, std::convert::Infallible> {
         let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
         if target.is_some_and(|target| target.starts_with("AmazonSQS.")) {

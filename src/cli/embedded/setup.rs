@@ -1,7 +1,7 @@
 //! Creates queues, topics and subscriptions, as an operator does before the service starts.
 //!
-//! The functions are for [`Embedded`](super::Embedded) and other emulators. On AWS, a queue also needs a policy that allows
-//! the topic to send to it.
+//! The functions are for [`Embedded`](super::Embedded) and other emulators. On AWS, a queue also needs a policy that
+//! allows the topic to send to it.
 
 use aws_sdk_sqs::types::QueueAttributeName;
 

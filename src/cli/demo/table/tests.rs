@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::cli::demo::ledger::OWNERS;
 
-/// A summary in which all counts agree: ten events of acme, one of them filtered and two quarantined, and two heartbeats,
-/// which acme and initech receive.
+/// A summary in which all counts agree: ten events of acme, one of them filtered and two quarantined, and two
+/// heartbeats, which acme and initech receive.
 fn summary() -> Summary {
     let mut tallies = [Tally::default(); OWNERS];
     tallies[0] = Tally { sent: 10, published: 7, filtered: 1, quarantined: 2, left: 0, missing: 0 };
@@ -131,19 +131,19 @@ fn the_summary_is_rendered_with_every_table_and_remark() {
      all               12          9         1            2
 
     Deliveries
-     customer  published  arrived  twice  p50 ms  p95 ms  p99 ms  max ms
-     acme              9        9      0    12.0    12.0    12.0    12.0
-     globex            0        0      0       -       -       -       -
-     initech           2        2      0    12.0    12.0    12.0    12.0
-     all              11       11      0    12.0    12.0    12.0    12.0
+     customer  published  arrived  duplicates  p50 ms  p95 ms  p99 ms  max ms
+     acme              9        9           0    12.0    12.0    12.0    12.0
+     globex            0        0           0       -       -       -       -
+     initech           2        2           0    12.0    12.0    12.0    12.0
+     all              11       11           0    12.0    12.0    12.0    12.0
 
-    Calls
+    AWS calls
      operation         calls  failed
      sns PublishBatch      5       1
 
     Quarantined: malformed_protobuf 2
-    13 messages received, 1 of them given back to be tried again
-    10 events published or filtered in 2.0 s: 5 a second
+    13 messages received, 1 of them returned to the queue for a retry
+    10 events published or filtered in 2.0 s: 5 per second
     ");
 }
 

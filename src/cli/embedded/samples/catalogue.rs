@@ -47,8 +47,8 @@ pub(super) struct Place {
     pub(super) currency: Currency,
     /// The BCP 47 tag.
     pub(super) language: &'static str,
-    /// A telephone number with `#` for each random digit. The number is from a range reserved for fiction if the country
-    /// has one.
+    /// A telephone number with `#` for each random digit. The number is from a range reserved for fiction if the
+    /// country has one.
     pub(super) phone: &'static str,
     /// The tax on goods, in percent.
     pub(super) tax_percent: i64,
