@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 something asked for failed, 2 usage, 64 bad configuration.
+//! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.
 
 mod check;
 mod config;
@@ -32,35 +32,36 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  protobridge demo                               the whole way of an event, without an AWS account
-  protobridge config example > protobridge.yaml  an annotated configuration
-  protobridge check --config protobridge.yaml    is everything in place?
-  protobridge run --config protobridge.yaml      the service
+  protobridge demo                               watch events flow, without an AWS account
+  protobridge config example > protobridge.yaml  write an annotated configuration file
+  protobridge check --config protobridge.yaml    check that everything is in place
+  protobridge run --config protobridge.yaml      run the service
 
-Every key of the configuration can be set by a variable, such as PROTOBRIDGE_PUBLISH_LINGER_MS=5.
+An environment variable can override every key of the configuration: PROTOBRIDGE_PUBLISH_LINGER_MS=5 overrides
+`publish.linger_ms`.
 
-Exit codes: 0 done, 1 something asked for failed, 2 usage, 64 bad configuration.";
+Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the whole pipeline against SQS and SNS embedded in this process, with sample events
+    /// Run the service on sample events, with SQS and SNS embedded in this process
     #[cfg(feature = "demo")]
     Demo(demo::Args),
     /// Run the service
     Run(run::Args),
-    /// Check the configuration, the descriptor sets and the customers, and with --online the queues and topics
+    /// Check the configuration, the descriptor sets and the customers; with --online also the queues and topics
     Check(check::Args),
-    /// Turn Protobuf on standard input into JSON on standard output
+    /// Read Protobuf on standard input and write JSON on standard output
     Transcode(transcode::Args),
-    /// What is in descriptor sets, whether they load, and what a new version breaks
+    /// List descriptor sets, check that they load, and find what a new version breaks
     Descriptors(descriptors::Args),
-    /// Say what consumers see: the JSON Schema of a message type, the AsyncAPI document of the customers' topics
+    /// Print what consumers receive: the JSON Schema of a message type, or the AsyncAPI document of the topics
     Schema(schema::Args),
-    /// Print the least IAM policy that the service needs with a configuration
+    /// Print the minimal IAM policy that the service needs with a configuration
     IamPolicy(iam_policy::Args),
-    /// Ask the admin endpoint of a running service whether it is well; exit 0 if it is
+    /// Ask a running service whether it is healthy; exit 0 if it is
     Healthcheck(healthcheck::Args),
-    /// About the configuration file
+    /// Print the JSON Schema of the configuration file, or an annotated example
     Config(config::Args),
 }
 
@@ -80,7 +81,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        // Whoever reads our output has seen enough.
+        // The reader of standard output, such as `head`, has closed the pipe. That is not an error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("{ERROR}error:{ERROR:#} {}", with_causes(&error));
@@ -91,7 +92,8 @@ pub fn main() -> ExitCode {
 
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 
-/// The error and its causes. Many errors quote their cause, so what has been said is not said again.
+/// Returns the error and its causes. Many errors quote their cause, so a cause that the text already contains is left
+/// out.
 fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -107,7 +109,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Arguments that do not go together.
+/// Arguments that are missing, invalid or in conflict.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}; see --help")]
 struct Usage(&'static str);
@@ -128,7 +130,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// A runtime for the commands that need one.
+/// Builds the runtime for the commands that need one.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

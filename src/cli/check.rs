@@ -1,4 +1,4 @@
-//! `protobridge check`.
+//! `protobridge check`: tells before a deployment whether the service can run with a configuration.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -16,13 +16,13 @@ pub(super) struct Args {
     /// Configuration file (YAML)
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: PathBuf,
-    /// Also ask AWS whether the queues, topics and buckets exist, and Redis and the schema registry, where they are
-    /// configured, whether they answer
+    /// Also ask AWS whether the queues, topics and buckets exist, and check that Redis and the schema registry answer
+    /// if they are configured
     #[arg(long)]
     online: bool,
 }
 
-/// Says what is loaded, what is suspicious and what is wrong. Fails on the latter only.
+/// Prints what is loaded, warnings and problems. Only problems make the command fail.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = load::file(&args.config, load::environment())?;
     let mut out = anstream::stdout().lock();
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.online {
         let problems = super::runtime()?.block_on(online(&config, &loaded, &mut out))?;
         if problems > 0 {
-            bail!("{problems} of what the configuration names cannot be used");
+            bail!("{problems} of the resources that the configuration names cannot be used");
         }
     }
     if !snapshot.refused().is_empty() {
@@ -54,13 +54,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks for every queue and topic; returns how many cannot be used.
+/// Probes every resource that the configuration names, and returns the number of those that cannot be used.
 async fn online(config: &Config, loaded: &Loaded, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
     let clients = Clients::new(&config.aws).await;
     let mut problems = 0;
     for Probe { subject, result } in app::probe(&clients, config, &loaded.routes.current().topics()).await {
         match result {
-            Ok(()) => writeln!(out, "online         {subject}: there")?,
+            Ok(()) => writeln!(out, "online         {subject}: ok")?,
             Err(error) => {
                 problems += 1;
                 writeln!(out, "online         {subject}: {error}")?;

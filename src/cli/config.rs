@@ -1,4 +1,4 @@
-//! `protobridge config`: what the configuration file may contain, for editors and for people.
+//! `protobridge config`: describes the configuration file, as a JSON Schema for editors and as an example for people.
 
 use std::io::{self, Write};
 
@@ -15,19 +15,22 @@ pub(super) struct Args {
 enum Command {
     /// Print the JSON Schema of the configuration file
     ///
-    /// Every key with its description, its bounds and its default. Editors complete and check the file with it.
+    /// The schema lists every key with its description, bounds and default. Editors use it to complete and check the
+    /// file.
     Schema,
     /// Print an annotated example of the configuration file
     ///
-    /// Every key with its default and its unit. Save it as protobridge.yaml and put in your queue.
+    /// The example lists every key with its default and unit. Save it as protobridge.yaml, then fill in the URL of your
+    /// queue.
     Example,
 }
 
-/// Prints what was asked for.
+/// Prints the schema or the example.
 ///
 /// # Errors
 ///
-/// The output cannot be written. A reader that has seen enough, such as `head`, is no error.
+/// Returns an error if standard output cannot be written. A closed pipe is not an error: a reader such as `head` stops
+/// early.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(print(&text(&args.command), io::stdout().lock())?)
 }
@@ -50,9 +53,9 @@ fn print(text: &str, mut out: impl Write) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    struct Refusing(io::ErrorKind);
+    struct FailingWriter(io::ErrorKind);
 
-    impl Write for Refusing {
+    impl Write for FailingWriter {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(self.0.into())
         }
@@ -63,13 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_seen_enough_is_no_error() {
-        assert!(print("text", Refusing(io::ErrorKind::BrokenPipe)).is_ok());
-        assert!(print("text", Refusing(io::ErrorKind::StorageFull)).is_err());
+    fn a_closed_pipe_is_not_an_error_but_a_full_disk_is() {
+        assert!(print("text", FailingWriter(io::ErrorKind::BrokenPipe)).is_ok());
+        assert!(print("text", FailingWriter(io::ErrorKind::StorageFull)).is_err());
     }
 
     #[test]
-    fn the_schema_is_json_and_the_example_is_the_file() {
+    fn the_schema_is_printed_as_json_and_the_example_unchanged() {
         let mut out = Vec::new();
         print(&text(&Command::Schema), &mut out).unwrap();
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&out).unwrap(), json_schema());

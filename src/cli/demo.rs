@@ -1,8 +1,8 @@
-//! `protobridge demo`: the whole way of an event, to watch.
+//! `protobridge demo`: shows the path of events from the producer to the customers.
 //!
-//! The service is the one that `protobridge run` runs, from a configuration file on; only SQS and SNS are
-//! [embedded](crate::cli::embedded) ones. The demo plays producer and customers, and keeps its own books of both, so that
-//! the table at the end is more than the service's word.
+//! The demo writes a configuration file and runs the same service as `protobridge run`; only SQS and SNS are
+//! [embedded](crate::cli::embedded). The demo is also the producer and the customers. It keeps its own ledger of what
+//! it sends and receives, so that the table at the end verifies the metrics of the service.
 
 mod feed;
 mod ledger;
@@ -40,76 +40,77 @@ use watch::Show;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// End after so many events; without it, Ctrl-C ends the demo
+    /// The number of events to send; without it, the demo runs until Ctrl-C
     #[arg(long, value_name = "N")]
     events: Option<u64>,
-    /// Events a second; 0 is as fast as it goes
+    /// The number of events per second; 0 means as fast as possible
     #[arg(long, value_name = "N", default_value_t = 200)]
     rate: u32,
-    /// Spread the JSON over several lines
+    /// Print the JSON indented, on several lines
     #[arg(long, conflicts_with = "quiet")]
     pretty: bool,
-    /// Show no events, only the counters and the table at the end
+    /// Print no events, only the counters and the tables at the end
     #[arg(long, short)]
     quiet: bool,
-    /// The same seed gives the same events
+    /// Seed of the random events; the same seed gives the same events
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Compiled descriptor sets, a folder or one file, in the place of those that the demo brings
+    /// Compiled descriptor sets to use instead of the built-in ones: a folder, or one file
     #[arg(long, value_name = "PATH")]
     descriptors: Option<PathBuf>,
-    /// How long an event of unknown type waits for its schema before it is quarantined
+    /// How long the service retries an event of unknown type before it quarantines the event
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     unknown_grace_seconds: u64,
-    /// Log level, or tracing directives. By default warnings, but not of events that are quarantined or tried again:
-    /// the demo sends some that have to be
-    #[arg(long, value_name = "LEVEL", default_value = "warn,protobridge::pipeline=error")]
+    /// Log level, or tracing directives. The default shows warnings, except those about quarantined and retried events:
+    /// the demo sends some on purpose
+    #[arg(long, value_name = "LEVEL", default_value = "warn,protobridge::delivery::pipeline=error")]
     log: String,
 }
 
 const EXAMPLES: &str = "\
-Three customers: acme gets everything, globex only orders, and initech everything in another spelling.
-Now and then an event is malformed or of unknown type, and ends in quarantine.
+There are three customers. acme receives everything. globex receives only orders. initech receives everything with the
+field names of the .proto files and with 64-bit integers as JSON numbers. A few events are malformed or of unknown type;
+the service quarantines them.
 
 Examples:
-  protobridge demo                                    until Ctrl-C
-  protobridge demo --events 2000                      2000 events, and a table that adds up
-  protobridge demo --events 3 --pretty
-  protobridge demo --events 20000 --rate 0 --quiet    how fast it goes
+  protobridge demo                                    run until Ctrl-C
+  protobridge demo --events 2000                      send 2000 events, then compare all counts
+  protobridge demo --events 3 --pretty                show three events in full
+  protobridge demo --events 20000 --rate 0 --quiet    measure the maximum rate
 
-Events and the table go to standard output, everything else to standard error.
-Exit codes: 0 everything adds up, 1 it does not.";
+Events and tables go to standard output, everything else to standard error.
+Exit codes: 0 all counts agree, 1 they do not, 2 wrong usage, 64 wrong configuration.";
 
-/// Both books, while they are written.
+/// The two accounts that the demo compares: its own ledger, and the metrics of the service.
 #[derive(Debug, Clone)]
-struct Shared {
+struct Books {
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
 }
 
-/// Plays until all events are through or a signal comes; a second signal ends the process at once.
+/// Runs the demo until every event has its outcome, or until a signal arrives. A second signal ends it at once.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let stop = CancellationToken::new();
-        let mut play = pin!(play(args, &stop));
+        let mut demo = pin!(run_until(args, &stop));
         tokio::select! {
-            ended = play.as_mut() => return ended,
+            ended = demo.as_mut() => return ended,
             _signal = signals.next() => stop.cancel(),
         }
         tokio::select! {
-            ended = play => ended,
+            ended = demo => ended,
             _signal = signals.next() => Ok(ExitCode::FAILURE),
         }
     })
 }
 
-async fn play(args: &Args, stop: &CancellationToken) -> anyhow::Result<ExitCode> {
+async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<ExitCode> {
     let stage = Stage::build(args).await?;
     let config = &stage.config;
     telemetry::init_log(&config.log).with_context(|| format!("--log {}", args.log))?;
     let mut app = App::start_with(config, Loaded::load(config)?, stage.clients.clone()).await?;
-    let shared = Shared { ledger: Arc::new(Ledger::new()), metrics: Arc::clone(app.metrics()) };
+    let books = Books { ledger: Arc::new(Ledger::new()), metrics: Arc::clone(app.metrics()) };
     let (screen, written) = Screen::start()?;
     screen.remark(stage.introduction(&format!("http://{}", app.admin_address()))).await;
 
@@ -118,19 +119,19 @@ async fn play(args: &Args, stop: &CancellationToken) -> anyhow::Result<ExitCode>
         Args { pretty: true, .. } => Show::Pretty,
         _ => Show::OneLine,
     };
-    let customers = watch::customers(&stage, &shared.ledger, &screen, show);
-    let counters = AbortOnDropHandle::new(tokio::spawn(shared.clone().show_counters(screen.clone())));
+    let customers = watch::start_customers(&stage, &books.ledger, &screen, show);
+    let counters = AbortOnDropHandle::new(tokio::spawn(books.clone().show_counters(screen.clone())));
     tokio::select! {
-        fed = Feed::new(args, &stage, shared.clone()).run(stop) => fed?,
-        defect = app.failed() => bail!("{defect}; this is a defect of protobridge"),
+        sent = Feed::new(args, &stage, books.clone()).run(stop) => sent?,
+        defect = app.failed() => bail!("{defect}; this is a bug in protobridge"),
         () = screen.reader_gone() => return Ok(ExitCode::SUCCESS),
     }
 
     let end = async {
         if stop.is_cancelled() {
-            screen.remark("\nfinishing what is under way; Ctrl-C again ends at once".to_owned()).await;
+            screen.remark("\nfinishing the events in flight; press Ctrl-C again to end at once".to_owned()).await;
         }
-        let summary = finish(args, &stage, app, &shared, stop).await?;
+        let summary = finish(args, &stage, app, &books, stop).await?;
         drop((customers, counters));
         screen.result(summary.render(io::stdout().is_terminal())).await;
         anyhow::Ok(summary.problems())
@@ -139,48 +140,49 @@ async fn play(args: &Args, stop: &CancellationToken) -> anyhow::Result<ExitCode>
         problems = end => problems?,
         () = screen.reader_gone() => return Ok(ExitCode::SUCCESS),
     };
-    let code = verdict(&problems, &screen).await;
+    let code = report(&problems, &screen).await;
     drop(screen);
-    // An error would mean that the thread panicked, which has been said then.
+    // An error means that the thread panicked, and the panic has been printed.
     let _panicked = written.await;
     stage.embedded.stop().await;
     Ok(code)
 }
 
-/// Waits until everything that was sent has come to its end, stops the service, and closes the books.
+/// Waits until every event that was sent has its outcome, stops the service, and closes the ledger.
 async fn finish(
     args: &Args,
     stage: &Stage,
     app: App,
-    shared: &Shared,
+    books: &Books,
     stop: &CancellationToken,
 ) -> anyhow::Result<Summary> {
-    let metrics = &shared.metrics;
-    // The last events may be of unknown type, and wait for their schema until they are tried for the last time.
+    let metrics = &books.metrics;
+    // The last events can be of unknown type. The service retries those until their grace period ends.
     let patience = Duration::from_secs(args.unknown_grace_seconds) + Duration::from_secs(20);
-    shared.settle(stage, stop, patience).await?;
+    books.wait_until_queue_is_empty(stage, stop, patience).await?;
     app.stop().await;
-    shared.arrive(Duration::from_secs(10)).await;
-    let found = watch::quarantined(stage, metrics.quarantined.sum()).await;
+    books.wait_for_arrivals(Duration::from_secs(10)).await;
+    let found = watch::drain_quarantine(stage, metrics.quarantined.sum()).await;
     let left = queue_length(stage).await?;
-    let totals = shared.ledger.close(&found, &watch::left(stage, left).await);
+    let totals = books.ledger.close(&found, &watch::drain_input_queue(stage, left).await);
     Ok(Summary::new(totals, Service::new(metrics), left, stop.is_cancelled()))
 }
 
-async fn verdict(problems: &[String], screen: &Screen) -> ExitCode {
+/// Prints whether the counts agree, and returns the exit code.
+async fn report(problems: &[String], screen: &Screen) -> ExitCode {
     if problems.is_empty() {
-        let text = "It adds up: for each customer received = published + filtered + quarantined, and everything that was \
-                    published arrived.";
+        let text = "All counts agree: for each customer, received = published + filtered + quarantined, and every \
+                    published event arrived.";
         screen.result(text.to_owned()).await;
         return ExitCode::SUCCESS;
     }
     for problem in problems {
-        screen.remark(format!("{ERROR}does not add up:{ERROR:#} {problem}", ERROR = super::ERROR)).await;
+        screen.remark(format!("{ERROR}the counts disagree:{ERROR:#} {problem}", ERROR = super::ERROR)).await;
     }
     ExitCode::FAILURE
 }
 
-/// How many messages the input queue has, in flight or not.
+/// Returns the number of messages on the input queue, including those in flight.
 async fn queue_length(stage: &Stage) -> anyhow::Result<u64> {
     use QueueAttributeName::{ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesNotVisible as Hidden};
     let request = stage.clients.sqs.get_queue_attributes().queue_url(&stage.queue);
@@ -188,26 +190,32 @@ async fn queue_length(stage: &Stage) -> anyhow::Result<u64> {
     let attributes = answer.context("cannot read the length of the queue")?.attributes.unwrap_or_default();
     let mut length = 0;
     for name in [Visible, Hidden] {
-        let count = attributes.get(&name).with_context(|| format!("the queue has no {name}"))?;
+        let count = attributes.get(&name).with_context(|| format!("SQS returned no {name}"))?;
         length += count.parse::<u64>().with_context(|| format!("{name} is {count}"))?;
     }
     Ok(length)
 }
 
-impl Shared {
-    /// Messages whose outcome was reached.
+impl Books {
+    /// The number of messages with a final outcome, as the service counts them.
     fn settled(&self) -> u64 {
         self.metrics.settled.sum_where(|labels| labels.outcome != OutcomeLabel::Retried)
     }
 
-    /// Events that were sent and whose outcome was not reached yet.
+    /// The number of events that were sent and do not have a final outcome yet.
     fn backlog(&self) -> u64 {
         self.ledger.sent().saturating_sub(self.settled())
     }
 
-    /// Waits until the queue is empty, or nothing has happened for `patience`; not as long if someone has asked to stop.
-    async fn settle(&self, stage: &Stage, stop: &CancellationToken, patience: Duration) -> anyhow::Result<()> {
-        /// Enough for events of unknown type with the grace that they have by default.
+    /// Waits until the input queue is empty. Gives up after `patience` without a new outcome, or earlier if the user
+    /// has asked to stop.
+    async fn wait_until_queue_is_empty(
+        &self,
+        stage: &Stage,
+        stop: &CancellationToken,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        /// Long enough for events of unknown type with the default grace period.
         const PATIENCE_AFTER_STOP: Duration = Duration::from_secs(6);
         let (mut before, mut since) = (self.settled(), Instant::now());
         while queue_length(stage).await? > 0 {
@@ -223,18 +231,19 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until everything that SNS confirmed has arrived, for at most `patience`.
-    async fn arrive(&self, patience: Duration) {
+    /// Waits until every entry that SNS confirmed has arrived, for at most `patience`.
+    async fn wait_for_arrivals(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         while self.ledger.deliveries() < self.metrics.published.sum() && Instant::now() < deadline {
             sleep(Duration::from_millis(20)).await;
         }
     }
 
+    /// Shows the counters on the screen at regular intervals, until the task is dropped.
     async fn show_counters(self, screen: Screen) {
         const WINDOW: usize = 10;
         let mut tick = interval(Screen::counters_period());
-        // The first one comes at once.
+        // The first tick completes immediately.
         tick.tick().await;
         let mut history = VecDeque::from([(Instant::now(), 0)]);
         loop {
@@ -250,12 +259,13 @@ impl Shared {
             let rate = rate(&history);
             let (sent, retried) = (self.ledger.sent(), settled(OutcomeLabel::Retried));
             screen.counters(format!(
-                "{sent} sent  {published} published  {filtered} filtered  {quarantined} quarantined  {retried} given back  {rate:.0}/s",
+                "{sent} sent  {published} published  {filtered} filtered  {quarantined} quarantined  {retried} retried  {rate:.0}/s",
             ));
         }
     }
 }
 
+/// Returns the number of outcomes per second over the history, which holds the count at several instants.
 fn rate(history: &VecDeque<(Instant, u64)>) -> f64 {
     let (Some((from, before)), Some((to, after))) = (history.front(), history.back()) else { return 0.0 };
     let seconds = to.saturating_duration_since(*from).as_secs_f64();

@@ -1,4 +1,4 @@
-//! `protobridge descriptors`: for those who own schemas, and for their CI.
+//! `protobridge descriptors`: shows, checks and compares descriptor sets, for schema owners and their CI.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,29 +23,29 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
-In the CI of those who own a schema:
+In the CI of a schema owner:
   protoc --include_imports --descriptor_set_out=orders.binpb orders.proto
   protobridge descriptors check orders.binpb
   protobridge descriptors diff released/orders.binpb orders.binpb
 
-What is added breaks nobody. A field, a message type or an enum value that is gone, renamed or of another type breaks
-those who read the JSON; with --config the report names them.
+Additions never break consumers. Removing or renaming a field, a message type or an enum value, or changing the type of
+a field, breaks the consumers of the JSON. With --config, the report names the customers concerned.
 
-Exit codes: 0 all is well, 1 a set cannot be used or something breaks, 2 usage, 64 bad configuration.";
+Exit codes: 0 success, 1 a set cannot be used or a change breaks consumers, 2 wrong usage, 64 wrong configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What is in a folder of descriptor sets, or in one: sets and message types
-    List(Look),
-    /// Whether every set loads, and agrees with the others
-    Check(Look),
-    /// What a new version breaks for those who read the JSON
-    Diff(Diff),
+    /// List descriptor sets and their message types
+    List(SetsArgs),
+    /// Check that every set loads and does not contradict another set
+    Check(SetsArgs),
+    /// Report what a new version breaks for the consumers of the JSON
+    Diff(DiffArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct Look {
-    /// Folder of descriptor sets, or one of them
+struct SetsArgs {
+    /// Folder of descriptor sets, or one descriptor set
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Print JSON
@@ -54,14 +54,14 @@ struct Look {
 }
 
 #[derive(Debug, clap::Args)]
-struct Diff {
-    /// Folder or set as it is in force
+struct DiffArgs {
+    /// Folder or set in its current version
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// Folder or set as it is to be
+    /// Folder or set in its new version
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// Configuration file, to name the customers who receive what breaks
+    /// Configuration file (YAML); names the customers who receive the changed types
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -69,11 +69,11 @@ struct Diff {
     json: bool,
 }
 
-/// Runs the command. What is wrong goes to standard output like everything else that was asked for.
+/// Runs the command. Its report, problems included, goes to standard output.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
-        Command::List(look) => list(look),
-        Command::Check(look) => check(look),
+        Command::List(args) => list(args),
+        Command::Check(args) => check(args),
         Command::Diff(args) => diff(args),
     }
 }
@@ -86,30 +86,30 @@ fn snapshot(path: &Path) -> anyhow::Result<Arc<Snapshot>> {
         .current())
 }
 
-fn list(look: &Look) -> anyhow::Result<ExitCode> {
-    let snapshot = snapshot(&look.path)?;
+fn list(args: &SetsArgs) -> anyhow::Result<ExitCode> {
+    let snapshot = snapshot(&args.path)?;
     let mut out = anstream::stdout().lock();
-    if look.json {
-        writeln!(out, "{:#}", report(&snapshot))?;
+    if args.json {
+        writeln!(out, "{:#}", to_json(&snapshot))?;
         return Ok(ExitCode::SUCCESS);
     }
     for set in snapshot.sets() {
         writeln!(out, "{} ({}, {} bytes, {} file(s))", set.name, set.hash, set.bytes, set.files())?;
-        for (name, _) in snapshot.types().iter().filter(|(_, serves)| *serves == set.name) {
+        for (name, _) in snapshot.types().iter().filter(|(_, defined_in)| *defined_in == set.name) {
             writeln!(out, "  {name}")?;
         }
     }
-    notes(&snapshot, &mut out)?;
+    write_notes(&snapshot, &mut out)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(look: &Look) -> anyhow::Result<ExitCode> {
-    let snapshot = snapshot(&look.path)?;
+fn check(args: &SetsArgs) -> anyhow::Result<ExitCode> {
+    let snapshot = snapshot(&args.path)?;
     let mut out = anstream::stdout().lock();
-    if look.json {
-        writeln!(out, "{:#}", report(&snapshot))?;
+    if args.json {
+        writeln!(out, "{:#}", to_json(&snapshot))?;
     } else {
-        notes(&snapshot, &mut out)?;
+        write_notes(&snapshot, &mut out)?;
         let (sets, types) = (snapshot.sets().len(), snapshot.types().len());
         writeln!(out, "{sets} set(s) with {types} message type(s) can be used")?;
     }
@@ -119,12 +119,15 @@ fn check(look: &Look) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn notes(snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<()> {
+/// Prints the smaller ones of several definitions of a type, and the refused sets.
+fn write_notes(snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<()> {
     for outgrown in snapshot.outgrown() {
         writeln!(
             out,
-            "note: {} of {} has less than that of {}, which serves",
-            outgrown.full_name, outgrown.set, outgrown.by
+            "note: {} has a larger definition in {by} than in {}; the one in {by} is used",
+            outgrown.full_name,
+            outgrown.set,
+            by = outgrown.by
         )?;
     }
     for refused in snapshot.refused() {
@@ -133,7 +136,7 @@ fn notes(snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<
     Ok(())
 }
 
-fn report(snapshot: &Snapshot) -> serde_json::Value {
+fn to_json(snapshot: &Snapshot) -> serde_json::Value {
     let sets = snapshot.sets().iter();
     json!({
         "sets": sets.map(|set| json!({
@@ -155,7 +158,7 @@ fn report(snapshot: &Snapshot) -> serde_json::Value {
     })
 }
 
-fn diff(args: &Diff) -> anyhow::Result<ExitCode> {
+fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let (old, new) = (snapshot(&args.old)?, snapshot(&args.new)?);
     if let Some(refused) = old.refused().iter().chain(new.refused()).next() {
         bail!("{}", refused.reason);
@@ -185,7 +188,7 @@ fn diff(args: &Diff) -> anyhow::Result<ExitCode> {
         for change in &changes {
             match receivers(change) {
                 None => writeln!(out, "{change}")?,
-                Some(ids) if ids.is_empty() => writeln!(out, "{change}; received by nobody")?,
+                Some(ids) if ids.is_empty() => writeln!(out, "{change}; no customer receives it")?,
                 Some(ids) => writeln!(out, "{change}; received by {}", ids.join(", "))?,
             }
         }
@@ -194,13 +197,14 @@ fn diff(args: &Diff) -> anyhow::Result<ExitCode> {
     match changes.len() {
         0 if args.json => Ok(ExitCode::SUCCESS),
         0 => {
-            writeln!(out, "nothing breaks")?;
+            writeln!(out, "no breaking changes")?;
             Ok(ExitCode::SUCCESS)
         }
-        count => bail!("{count} change(s) break those who read the JSON"),
+        count => bail!("{count} change(s) break the consumers of the JSON"),
     }
 }
 
+/// Loads the customers, to find out who receives a message type of `known`.
 fn router(config: &Path, known: &Snapshot) -> anyhow::Result<Arc<Router>> {
     let config = load::file(config, load::environment())?;
     let profiles = Arc::new(Profiles::new(&config.profiles));

@@ -1,12 +1,16 @@
-//! SQS and SNS inside this process, on a port of the loopback interface: what `protobridge demo` and the fast
-//! integration tests run against.
+//! SQS and SNS inside this process, on a port of the loopback interface. `protobridge demo` and the fast integration
+//! tests run against them.
 //!
-//! They are spoken to over HTTP with the ordinary AWS SDK or CLI, so everything above the socket is what runs in
-//! production. What they are not is complete. Messages and topics take 256 KiB. A topic with a raw subscription refuses
-//! messages with attributes, so subscriptions are [notifications](Notification), whose Binary attributes lose their
-//! value. A standard queue refuses a message group, and a FIFO queue gives one message of a group at a time.
-//! `maxReceiveCount` has to be a number, and `StartMessageMoveTask` is missing. SNS confirms an entry even where a
-//! subscribed queue did not take it. More than 128 publishes at a time are refused with an internal error.
+//! Clients use them over HTTP with the ordinary AWS SDK or CLI, so all code above the socket is the code that runs in
+//! production. They differ from AWS in these points:
+//!
+//! - Queues and topics accept messages of at most 256 KiB.
+//! - A topic with a raw subscription refuses messages with attributes. Subscriptions therefore deliver
+//!   [notifications](Notification), in which Binary attributes lose their value.
+//! - A standard queue refuses a message group id, and a FIFO queue returns the messages of a group one at a time.
+//! - `maxReceiveCount` must be a JSON number, and `StartMessageMoveTask` is missing.
+//! - SNS confirms an entry even if a subscribed queue refused it.
+//! - SNS answers with an internal error if more than 128 publishes run at the same time.
 
 mod bridge;
 mod notification;
@@ -33,7 +37,7 @@ use bridge::Bridge;
 pub use notification::Notification;
 use server::Server;
 
-/// A running SQS and SNS. Dropping it stops them at once, and everything in them is gone.
+/// Running SQS and SNS servers. Dropping the value stops them at once and discards their messages.
 #[derive(Debug)]
 pub struct Embedded {
     server: Server,
@@ -42,17 +46,17 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// The one region there is.
+    /// The only region.
     pub const REGION: &str = "eu-west-1";
-    /// The one account there is.
+    /// The only account.
     pub const ACCOUNT: &str = "000000000000";
-    /// An access key, and its secret as well. Any other does, too: signatures are not looked at.
+    /// The access key id, and also the secret key. Any other key works too, because signatures are not checked.
     pub const ACCESS_KEY: &str = "demo";
 
-    /// Starts them on a free port.
+    /// Starts both services on one free port.
     ///
     /// # Errors
-    /// When there is none to listen on.
+    /// Returns an error if no port is free.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -75,17 +79,17 @@ impl Embedded {
         Ok(Self { server, sqs, sns })
     }
 
-    /// Where they listen.
+    /// The address at which both services listen.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The base URL of both, such as `http://127.0.0.1:40123`.
+    /// The base URL of both services, such as `http://127.0.0.1:40123`.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// The `aws` section of a configuration that uses them.
+    /// Returns the `aws` section of a configuration that uses these services.
     pub fn settings(&self) -> config::Aws {
         config::Aws {
             region: Some(Self::REGION.to_owned()),
@@ -94,19 +98,19 @@ impl Embedded {
         }
     }
 
-    /// Credentials for them, so that the SDK looks for none.
+    /// Returns credentials for these services, so that the SDK does not search for any.
     pub fn credentials() -> SharedCredentialsProvider {
         SharedCredentialsProvider::new(Credentials::new(Self::ACCESS_KEY, Self::ACCESS_KEY, None, None, "embedded"))
     }
 
-    /// Clients of them.
+    /// Returns clients of these services.
     pub async fn clients(&self) -> Clients {
         Clients::with_credentials(&self.settings(), Self::credentials()).await
     }
 
-    /// Stops them: what is under way is answered first. Long polls that wait for a message end with an error.
+    /// Stops both services after they have answered the requests in progress. Waiting long polls end with an error.
     pub async fn stop(self) {
-        self.server.refuse();
+        self.server.drain();
         self.sns.quiesce().await;
         self.sqs.shutdown_all().await;
         self.server.finish().await;

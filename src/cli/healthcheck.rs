@@ -1,4 +1,4 @@
-//! `protobridge healthcheck`.
+//! `protobridge healthcheck`: asks the admin endpoint of a running service whether it is healthy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,32 +17,32 @@ use super::Usage;
 use crate::aws::chain;
 use crate::config::load;
 
-/// More of an answer than this is not shown.
-const MOST: usize = 4096;
+/// The maximum number of bytes of an answer that are printed.
+const MAX_ANSWER_BYTES: usize = 4096;
 
 /// Arguments of `healthcheck`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-For images without a shell or curl, such as ours:
+For images without a shell or curl, such as the image of protobridge:
   HEALTHCHECK CMD [\"protobridge\", \"healthcheck\"]
 
-Exit codes: 0 the service answered well, 1 it did not, 2 usage, 64 bad configuration.")]
+Exit codes: 0 the service is healthy, 1 it is not or does not answer, 2 wrong usage, 64 wrong configuration.")]
 pub(super) struct Args {
-    /// Configuration file (YAML) whose `admin.listen` is asked [default: port 8080 of this machine]
+    /// Configuration file (YAML) whose `admin.listen` names the endpoint [default: port 8080 of this machine]
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: Option<PathBuf>,
-    /// Ask this URL instead, such as http://protobridge:8080/readyz
+    /// URL to ask instead, such as http://protobridge:8080/readyz
     #[arg(long, conflicts_with = "ready")]
     url: Option<Uri>,
-    /// Ask whether the service receives (/readyz) rather than whether it lives (/livez)
+    /// Ask whether the service receives messages (/readyz) rather than whether it is alive (/livez)
     #[arg(long)]
     ready: bool,
-    /// Give up after so many seconds
+    /// The number of seconds to wait for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     timeout: u64,
 }
 
-/// Asks the admin endpoint of a service that runs. Its answer goes to standard output.
+/// Asks the admin endpoint of a running service, and prints the answer to standard output.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let uri = uri(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -60,18 +60,21 @@ fn uri(args: &Args) -> anyhow::Result<Uri> {
     if let Some(uri) = &args.url {
         return match (uri.scheme_str(), uri.host()) {
             (Some("http"), Some(_)) => Ok(uri.clone()),
-            _ => Err(Usage("--url has to be an http URL, such as http://127.0.0.1:8080/livez").into()),
+            _ => Err(Usage("--url must be an http URL, such as http://127.0.0.1:8080/livez").into()),
         };
     }
     let listen = load::listen(args.config.as_deref(), load::environment())?;
     if listen.port() == 0 {
-        return Err(Usage("the port of `admin.listen` is 0, which takes a free one; name it by --url").into());
+        return Err(Usage(
+            "`admin.listen` has port 0, so the service listens on any free port; name its URL with --url",
+        )
+        .into());
     }
     let path = if args.ready { "/readyz" } else { "/livez" };
     Ok(format!("http://{}{path}", reachable(listen)).parse()?)
 }
 
-/// An address by which this machine reaches what listens there.
+/// Returns the address at which this machine reaches a server that listens on `listen`.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -81,12 +84,13 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Whether the answer is a good one, and what it says.
+/// Sends a GET request. Returns whether the status is a success, and the body, or the status if the body is empty.
 async fn ask(uri: Uri) -> anyhow::Result<(bool, String)> {
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let answer = client.get(uri).await.map_err(|error| anyhow::anyhow!(chain(&error)))?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), MOST).collect().await.map(http_body_util::Collected::to_bytes);
+    let body =
+        Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
     let text = String::from_utf8_lossy(&body);
     let text = text.trim();
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_listens_everywhere_is_asked_on_loopback() {
+    fn a_wildcard_address_is_asked_on_loopback() {
         let reachable = |listen: &str| reachable(listen.parse().unwrap()).to_string();
         assert_eq!(reachable("0.0.0.0:8080"), "127.0.0.1:8080");
         assert_eq!(reachable("[::]:81"), "[::1]:81");

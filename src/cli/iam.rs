@@ -1,7 +1,7 @@
-//! The least IAM policy that the service needs, from its configuration.
+//! Derives the minimal IAM policy of the service from its configuration.
 //!
-//! An identity policy for the role that the service runs as. Queues and topics of other accounts need a resource policy
-//! there as well; docs/iam.md has both.
+//! It is an identity policy for the role that the service runs as. A queue or topic in another account also needs a
+//! resource policy in that account; docs/iam.md shows both kinds.
 
 use std::collections::BTreeSet;
 
@@ -11,44 +11,58 @@ use crate::config::names::host_and_path;
 use crate::config::{Config, Queue};
 use crate::message::TopicArn;
 
-/// Characters of a managed policy, white space not counted.
+/// The maximum number of characters of a managed policy, without white space.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 pub(super) const MANAGED_POLICY_MAX: usize = 6_144;
 
-/// KMS keys by what they encrypt. Their ARNs are not in the configuration, because the service never names a key.
+/// The ARNs of KMS keys, grouped by the kind of resource that they encrypt. The configuration does not contain them,
+/// because the service never names a key in a call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
-    /// Of queues that are received from.
+    /// Keys of input queues.
     pub(super) queue: Vec<String>,
-    /// Of quarantine queues.
+    /// Keys of quarantine queues.
     pub(super) quarantine: Vec<String>,
-    /// Of topics.
+    /// Keys of topics.
     pub(super) topic: Vec<String>,
-    /// Of buckets.
+    /// Keys of buckets.
     pub(super) bucket: Vec<String>,
 }
 
-/// The queue's ARN cannot be told.
+/// The ARN of a queue cannot be derived from its URL.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot tell the ARN of queue {url}: {why}")]
+#[error("cannot derive the ARN of queue {url}: {reason}")]
 pub(super) struct Error {
     url: String,
-    why: &'static str,
+    reason: ArnError,
 }
 
-/// The policy document. `topics` are the resources to publish to, ARNs or patterns of ARNs. Each list is sorted, so
-/// that the same configuration gives the same text.
+/// The reason why a URL does not determine the ARN of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum ArnError {
+    #[error("it is not a URL")]
+    NotUrl,
+    #[error("its path is not /ACCOUNT/NAME with an account number of 12 digits")]
+    NoAccount,
+    #[error("neither its URL nor the configuration names a region; set `aws.region`")]
+    NoRegion,
+}
+
+/// Returns the policy document. `topics` are the resources to publish to: ARNs, or patterns of ARNs. Each list is
+/// sorted, so that the same configuration gives the same text.
 ///
 /// # Errors
-/// When a queue's URL names no account, or neither it nor `aws.region` a region.
+/// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
 pub(super) fn policy(config: &Config, topics: &[TopicArn], keys: &Keys) -> Result<Value, Error> {
     let region = config.aws.region.as_deref();
     let arns = |urls: Vec<&str>| -> Result<BTreeSet<String>, Error> {
-        urls.into_iter().map(|url| queue_arn(url, region).map_err(|why| Error { url: url.to_owned(), why })).collect()
+        urls.into_iter()
+            .map(|url| queue_arn(url, region).map_err(|reason| Error { url: url.to_owned(), reason }))
+            .collect()
     };
     let sources = arns(config.queues.iter().map(|queue| queue.url.as_str()).collect())?;
     let quarantines = arns(config.queues.iter().filter_map(quarantine).collect())?;
-    // One deployment stays in one partition.
+    // All resources of a deployment are in one partition.
     let partition = sources.first().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
     let buckets: BTreeSet<String> =
         config.envelope.s3_buckets.iter().map(|bucket| format!("arn:{partition}:s3:::{bucket}/*")).collect();
@@ -83,38 +97,39 @@ fn texts<'a>(list: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
     list.into_iter().map(String::as_str).collect()
 }
 
-/// The pattern of the topics that a template makes, and the topics that it does not make.
-pub(super) fn by_pattern(template: &str, topics: &[TopicArn]) -> Vec<TopicArn> {
+/// Returns the ARN pattern that covers the topics of a template, followed by those of `topics` that the pattern does
+/// not cover.
+pub(super) fn topics_by_pattern(template: &str, topics: &[TopicArn]) -> Vec<TopicArn> {
     let (before, after) = template.split_once("{customer}").unwrap_or((template, ""));
-    let is_made = |topic: &str| {
+    let is_covered = |topic: &str| {
         let middle = topic.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
         middle.is_some_and(|customer| !customer.is_empty())
     };
-    let others = topics.iter().filter(|topic| !is_made(topic.as_str())).cloned();
+    let others = topics.iter().filter(|topic| !is_covered(topic.as_str())).cloned();
     std::iter::once(format!("{before}*{after}").into()).chain(others).collect()
 }
 
-/// How long the policy is as IAM counts.
+/// The length of the policy as IAM counts it: in characters, without white space.
 pub(super) fn len(policy: &Value) -> usize {
     policy.to_string().chars().filter(|c| !c.is_whitespace()).count()
 }
 
-/// The ARN of the queue with this URL; `region` for where the URL names none, as those of emulators and own endpoints.
-fn queue_arn(url: &str, region: Option<&str>) -> Result<String, &'static str> {
-    let (host, path) = host_and_path(url).ok_or("it is not a URL")?;
+/// Returns the ARN of the queue with this URL. If the URL names no region, as with emulators and private endpoints, the
+/// ARN gets `region`.
+fn queue_arn(url: &str, region: Option<&str>) -> Result<String, ArnError> {
+    let (host, path) = host_and_path(url).ok_or(ArnError::NotUrl)?;
     let is_account = |account: &str| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
     let (account, name) = path
         .trim_start_matches('/')
         .split_once('/')
         .filter(|(account, _)| is_account(account))
-        .ok_or("its path is not /ACCOUNT/NAME with an account number of 12 digits")?;
-    let region =
-        region_of(host).or(region).ok_or("neither its URL nor the configuration names a region; set `aws.region`")?;
+        .ok_or(ArnError::NoAccount)?;
+    let region = region_of(host).or(region).ok_or(ArnError::NoRegion)?;
     Ok(format!("arn:{}:sqs:{region}:{account}:{name}", partition(region)))
 }
 
-/// The region in the host of a public endpoint: `sqs.REGION.amazonaws.com`, `sqs-fips.REGION.…`, `sqs.REGION.api.aws`,
-/// `VPCE-ID.sqs.REGION.vpce.amazonaws.com`, and the older `REGION.queue.amazonaws.com`.
+/// Returns the region in the host of a public endpoint: `sqs.REGION.amazonaws.com`, `sqs-fips.REGION.…`,
+/// `sqs.REGION.api.aws`, `VPCE-ID.sqs.REGION.vpce.amazonaws.com`, and the older `REGION.queue.amazonaws.com`.
 /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
 fn region_of(host: &str) -> Option<&str> {
     let host = host.split(':').next()?;
@@ -125,11 +140,12 @@ fn region_of(host: &str) -> Option<&str> {
     if labels.first() == Some(&"queue") {
         return Some("us-east-1");
     }
-    let behind = labels.iter().position(|label| matches!(*label, "sqs" | "sqs-fips")).map(|at| at + 1);
+    let after = labels.iter().position(|label| matches!(*label, "sqs" | "sqs-fips")).map(|at| at + 1);
     let before = labels.iter().position(|label| *label == "queue").map(|at| at - 1);
-    behind.or(before).and_then(|at| labels.get(at).copied())
+    after.or(before).and_then(|at| labels.get(at).copied())
 }
 
+/// Returns the partition of a region.
 /// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
 fn partition(region: &str) -> &'static str {
     const BY_PREFIX: [(&str, &str); 7] = [
@@ -149,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queues_arn_follows_from_its_url() {
+    fn the_arn_of_a_queue_is_derived_from_its_url() {
         for (url, arn) in [
             ("https://sqs.eu-west-1.amazonaws.com/123456789012/events", "arn:aws:sqs:eu-west-1:123456789012:events"),
             ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/a", "arn:aws-cn:sqs:cn-north-1:123456789012:a"),
@@ -166,16 +182,16 @@ mod tests {
             ),
             ("http://localhost:4566/123456789012/a", "arn:aws:sqs:eu-north-1:123456789012:a"),
         ] {
-            assert_eq!(queue_arn(url, Some("eu-north-1")).as_deref(), Ok(arn), "{url}");
+            assert_eq!(queue_arn(url, Some("eu-north-1")), Ok(arn.to_owned()), "{url}");
         }
-        assert!(queue_arn("http://localhost:4566/123456789012/a", None).unwrap_err().contains("aws.region"));
-        assert!(queue_arn("https://sqs.eu-west-1.amazonaws.com/a", None).unwrap_err().contains("12 digits"));
+        assert_eq!(queue_arn("http://localhost:4566/123456789012/a", None), Err(ArnError::NoRegion));
+        assert_eq!(queue_arn("https://sqs.eu-west-1.amazonaws.com/a", None), Err(ArnError::NoAccount));
     }
 
     #[test]
-    fn topics_of_the_template_become_one_pattern() {
+    fn topics_that_match_the_template_become_one_pattern() {
         let topics = ["arn:x:json-acme", "arn:x:json-", "arn:x:own", "arn:x:json-globex"].map(TopicArn::from);
-        let found = by_pattern("arn:x:json-{customer}", &topics);
+        let found = topics_by_pattern("arn:x:json-{customer}", &topics);
         assert_eq!(
             found.iter().map(TopicArn::as_str).collect::<Vec<_>>(),
             ["arn:x:json-*", "arn:x:json-", "arn:x:own"]

@@ -19,12 +19,13 @@ pub(super) struct Args {
     config: PathBuf,
 }
 
-/// Runs until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
+/// Runs the service until SIGTERM or SIGINT, then drains it. A second signal ends the process at once.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = load::file(&args.config, load::environment())?;
     telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
     super::runtime()?.block_on(async {
-        // Before anything that takes time: without a handler, the first process of a container does not get SIGTERM.
+        // Install the handlers before anything that takes time: the kernel does not deliver SIGTERM to the first
+        // process of a container that has no handler for it.
         let mut signals = Signals::new()?;
         let start = async {
             let loading = config.clone();
@@ -34,19 +35,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let mut app = tokio::select! {
             app = start => app?,
             signal = signals.next() => {
-                info!(signal, "stopped before it was running");
+                info!(signal, "stopped before the start was complete");
                 return Ok(ExitCode::SUCCESS);
             }
         };
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            defect = app.failed() => bail!("{defect}; this is a defect of protobridge"),
+            defect = app.failed() => bail!("{defect}; this is a bug in protobridge"),
         };
         info!(signal, "stopping");
         tokio::select! {
             _drained = app.stop() => Ok(ExitCode::SUCCESS),
             signal = signals.next() => {
-                error!(signal, "second signal: ending at once; what was in flight comes back when its visibility lapses");
+                error!(signal, "second signal: exiting at once; SQS delivers the messages in flight again");
                 Ok(ExitCode::FAILURE)
             }
         }

@@ -1,4 +1,4 @@
-//! `protobridge schema`: what consumers see, for people and for their tools.
+//! `protobridge schema`: describes the JSON that consumers receive, as a JSON Schema or an AsyncAPI document.
 
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
@@ -26,17 +26,18 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the JSON Schema (2020-12) of a message type, as a profile writes it
+    /// Print the JSON Schema (2020-12) of a message type in a profile
     ///
-    /// Every JSON that protobridge publishes of this type in this profile fits the schema. Comments of the .proto files
-    /// become descriptions where the descriptor sets were compiled with source info.
+    /// All JSON that protobridge publishes for this type in this profile is valid against the schema. Comments in the
+    /// .proto files become descriptions if the descriptor sets were compiled with source info.
     #[command(after_help = JSON_SCHEMA_EXAMPLES)]
     JsonSchema(JsonSchemaArgs),
     /// Print the AsyncAPI 3.0 document of the customers' topics
     ///
-    /// A channel for each enabled customer's topic, with the events that the customer gets, their JSON Schema in the
-    /// customer's profile, the message attributes, and an example of each. Events are the message types that no other
-    /// message type holds, and those that the configuration or the customers file names without a star.
+    /// The document has one channel per topic of an enabled customer. The channel lists the events that the customer
+    /// receives, each with its JSON Schema in the customer's profile, its message attributes and an example. A message
+    /// type is an event if no other message type contains it, or if the configuration or the customers file names it
+    /// without a wildcard.
     #[command(after_help = ASYNCAPI_EXAMPLES)]
     Asyncapi(AsyncapiArgs),
 }
@@ -51,30 +52,31 @@ Examples:
   protobridge schema asyncapi --config protobridge.yaml > asyncapi.yaml
   protobridge schema asyncapi --config protobridge.yaml --customer acme --json > acme.json
 
-All operations are `send`: the document is written from protobridge's point of view, and who subscribes to a topic
-receives what it sends.";
+All operations are `send`, because the document describes protobridge: protobridge sends, and the subscribers of a topic
+receive.";
 
 #[derive(Debug, clap::Args)]
 struct JsonSchemaArgs {
     /// Full name of the message type, such as shop.v1.OrderPlaced
     #[arg(long = "type", value_name = "NAME")]
     message_type: String,
-    /// A profile of the configuration, or spelled out as for `transcode`, such as field-names=proto,int64=number
+    /// The name of a profile in the configuration, or settings as in `transcode`, such as
+    /// field-names=proto,int64=number
     #[arg(long, value_name = "PROFILE", default_value = "default")]
     profile: ProfileChoice,
-    /// Configuration file (YAML); its descriptor sets and its profiles count
+    /// Configuration file (YAML) with the descriptor sets and the profiles
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: Option<PathBuf>,
-    /// Compiled descriptor sets in place of the configuration's: a folder, or one file
+    /// Compiled descriptor sets to use instead of those of the configuration: a folder, or one file
     #[arg(long, value_name = "PATH")]
     descriptors: Option<PathBuf>,
 }
 
-/// A profile by its name, or spelled out.
+/// A profile, either by its name in the configuration or spelled out.
 #[derive(Debug, Clone)]
 enum ProfileChoice {
     Named(String),
-    Spelled(Profile),
+    SpelledOut(Profile),
 }
 
 impl FromStr for ProfileChoice {
@@ -82,7 +84,7 @@ impl FromStr for ProfileChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.contains('=') {
-            return Ok(Self::Spelled(ProfileArg::from_str(text)?.0));
+            return Ok(Self::SpelledOut(ProfileArg::from_str(text)?.0));
         }
         Ok(Self::Named(text.to_owned()))
     }
@@ -93,18 +95,18 @@ struct AsyncapiArgs {
     /// Configuration file (YAML)
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: PathBuf,
-    /// Describe this customer's topic only
+    /// Describe only the topic of this customer
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
-    /// Which message types are events, globs allowed; can be given more than once
+    /// Message types that are events; globs are allowed; repeat the option for several
     #[arg(long, value_name = "GLOB")]
     events: Vec<String>,
-    /// Print JSON in place of YAML
+    /// Print JSON instead of YAML
     #[arg(long)]
     json: bool,
 }
 
-/// Prints what was asked for.
+/// Prints the requested document.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::JsonSchema(args) => print(&json_schema(args)?, true),
@@ -116,12 +118,12 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
     let config = match (&args.config, &args.descriptors) {
         (Some(config), _) => Some(load::file(config, load::environment())?),
         (None, Some(_)) => None,
-        (None, None) => return Err(Usage("give --config FILE or --descriptors PATH").into()),
+        (None, None) => return Err(Usage("use --config FILE or --descriptors PATH").into()),
     };
     let mut configured = config.as_ref().map(|config| config.profiles.clone()).unwrap_or_default();
     let name = match &args.profile {
         ProfileChoice::Named(name) => name,
-        ProfileChoice::Spelled(profile) => {
+        ProfileChoice::SpelledOut(profile) => {
             configured.insert("default".to_owned(), profile.clone());
             "default"
         }
@@ -139,7 +141,7 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
             "no descriptor set in {} defines the message type {}{}",
             sets.path.display(),
             args.message_type,
-            or_else(nearest(&args.message_type, snapshot.type_names()), "`protobridge check` says what is loaded")
+            hint(nearest(&args.message_type, snapshot.type_names()), "`protobridge descriptors list` shows all types")
         ),
     }
 }
@@ -149,11 +151,13 @@ fn find_profile(profiles: &Profiles, name: &str, is_configured: bool) -> anyhow:
         return Ok(known);
     }
     if !is_configured {
-        bail!("there is no profile {name} without a configuration; give --config FILE, or spell it as KEY=VALUE,…");
+        bail!(
+            "a profile name such as {name} requires a configuration; use --config FILE, or spell the profile out as KEY=VALUE,…"
+        );
     }
     let known = || profiles.names().iter().map(String::as_str);
     let all = format!("the configuration has: {}", known().collect::<Vec<_>>().join(", "));
-    bail!("there is no profile {name}{}", or_else(nearest(name, known()), &all))
+    bail!("there is no profile {name}{}", hint(nearest(name, known()), &all))
 }
 
 fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
@@ -171,7 +175,7 @@ fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
     Ok(asyncapi::document(&subject))
 }
 
-/// The enabled customers by their ids, or the one that is named.
+/// Returns the enabled customers, sorted by id, or only the customer `named`.
 fn customers(router: &Router, named: Option<&str>, config: &Config) -> anyhow::Result<Vec<Arc<Customer>>> {
     let all = || router.customers().filter(|customer| customer.enabled);
     let Some(id) = named else {
@@ -181,11 +185,11 @@ fn customers(router: &Router, named: Option<&str>, config: &Config) -> anyhow::R
     };
     match router.customers().find(|customer| &*customer.id == id) {
         Some(customer) if customer.enabled => Ok(vec![Arc::clone(customer)]),
-        Some(_) => bail!("customer {id} is disabled, so nothing is published for them"),
+        Some(_) => bail!("customer {id} is disabled, so protobridge publishes nothing for it"),
         None => bail!(
             "{} has no customer {id}{}",
             config.route.customers_file.display(),
-            or_else(nearest(id, all().map(|customer| &*customer.id)), "ids are those of its `id:` lines")
+            hint(nearest(id, all().map(|customer| &*customer.id)), "its `id:` lines name the customers")
         ),
     }
 }
@@ -202,15 +206,16 @@ fn event_types<'s>(
     let types = snapshot.type_names();
     for glob in globs {
         if !types.iter().any(|name| Glob::new(glob).matches(name)) {
-            let hint = or_else(nearest(glob, types.iter().copied()), "`protobridge check` says what is loaded");
-            bail!("--events {glob} fits no known message type{hint}");
+            let hint = hint(nearest(glob, types.iter().copied()), "`protobridge descriptors list` shows all types");
+            bail!("--events {glob} matches no known message type{hint}");
         }
     }
     let globs: Vec<Glob> = globs.iter().map(|glob| Glob::new(glob)).collect();
     Ok(types.into_iter().filter(|name| globs.iter().any(|glob| glob.matches(name))).collect())
 }
 
-fn or_else(nearest: Option<&str>, otherwise: &str) -> String {
+/// Returns the end of an error message about an unknown name: the nearest known name, or else some other advice.
+fn hint(nearest: Option<&str>, otherwise: &str) -> String {
     match nearest {
         Some(known) => format!("; did you mean {known}?"),
         None => format!("; {otherwise}"),

@@ -1,4 +1,4 @@
-//! `protobridge transcode`: Protobuf on standard input, JSON on standard output.
+//! `protobridge transcode`: reads Protobuf on standard input and writes JSON on standard output.
 
 use std::io::{self, BufRead, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -26,11 +26,11 @@ pub(super) struct Args {
     /// Full name of the message type, such as shop.v1.OrderPlaced
     #[arg(long = "type", value_name = "NAME")]
     message_type: Option<String>,
-    /// Spelling of the JSON: field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url,
-    /// emit-defaults=true|false, separated by commas
+    /// The form of the JSON, as settings separated by commas: field-names=json|proto, int64=string|number,
+    /// enums=name|number, bytes=base64|base64url, emit-defaults=true|false
     #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
     profile: ProfileArg,
-    /// What standard input holds
+    /// The format of standard input
     #[arg(long, value_enum, default_value_t = Input::Raw)]
     input: Input,
 }
@@ -40,18 +40,18 @@ Examples:
   protobridge transcode --descriptors descriptors --type shop.v1.OrderPlaced < order.bin
   echo 'shop.v1.OrderPlaced<TAB>CgIIAQ==' | protobridge transcode --descriptors descriptors --input base64-lines
 
-With --input base64-lines every line gives one line, in order. A line that fails gives `error: CODE: message`, and the
-exit status is 1 at the end.";
+With --input base64-lines, each input line gives one output line, in order. A line that cannot be transcoded gives
+`error: CODE: message`; the command goes on, and exits with code 1 at the end.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Input {
-    /// One message in its wire format, up to the end of the input
+    /// One message in the wire format; the whole input is its payload
     Raw,
-    /// One message a line in base64; `TYPE<TAB>BASE64` where --type is not given
+    /// One message per line in base64; `TYPE<TAB>BASE64` without --type
     Base64Lines,
 }
 
-/// A profile on the command line.
+/// A profile that is spelled out on the command line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProfileArg(pub(super) Profile);
 
@@ -74,7 +74,7 @@ impl FromStr for ProfileArg {
                 "emit-defaults=false" => profile.emit_defaults = false,
                 _ => {
                     return Err(format!(
-                        "`{pair}` is none of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false"
+                        "`{pair}` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false"
                     ));
                 }
             }
@@ -83,10 +83,13 @@ impl FromStr for ProfileArg {
     }
 }
 
-/// Transcodes standard input. Exit status 1 if a message failed.
+/// Transcodes standard input. The exit code is 1 if a message cannot be transcoded.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.message_type.is_none() && matches!(args.input, Input::Raw) {
-        return Err(Usage("--input raw needs --type, because the wire format does not name its type").into());
+        return Err(Usage(
+            "--input raw requires --type, because the wire format does not contain the name of the type",
+        )
+        .into());
     }
     let snapshot = load(&args.descriptors, &args.profile.0)?;
     let fixed = args.message_type.as_deref();
@@ -96,11 +99,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bail!(
             "no descriptor set in {} defines the message type {name}{}",
             args.descriptors.display(),
-            nearest(&snapshot, name)
+            hint(&snapshot, name)
         );
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    let all_good = match (args.input, fixed) {
+    let all_succeeded = match (args.input, fixed) {
         (Input::Raw, Some(name)) => {
             let mut payload = Vec::new();
             io::stdin().lock().read_to_end(&mut payload)?;
@@ -113,7 +116,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (_, fixed) => lines(io::stdin().lock(), &mut out, &snapshot, fixed)?,
     };
     out.flush()?;
-    Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn load(path: &Path, profile: &Profile) -> anyhow::Result<Arc<Snapshot>> {
@@ -122,21 +125,21 @@ fn load(path: &Path, profile: &Profile) -> anyhow::Result<Arc<Snapshot>> {
     Ok(Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?.current())
 }
 
-/// One line out for each line in. Whether all of them were transcoded.
+/// Writes one line for each input line, and returns whether all of them were transcoded.
 fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fixed: Option<&str>) -> io::Result<bool> {
-    let mut all_good = true;
+    let mut all_succeeded = true;
     let mut line = Vec::new();
     loop {
         line.clear();
         if input.read_until(b'\n', &mut line)? == 0 {
-            return Ok(all_good);
+            return Ok(all_succeeded);
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         match transcode_line(text.strip_suffix(b"\r").unwrap_or(text), snapshot, fixed) {
             Ok(json) => writeln!(out, "{json}")?,
             Err(QuarantineReason { kind, detail }) => {
-                all_good = false;
-                // One line out for one line in, whatever a detail may hold.
+                all_succeeded = false;
+                // A detail that contains line breaks must not become several lines.
                 writeln!(out, "error: {kind}: {}", detail.replace(['\n', '\r'], " "))?;
             }
         }
@@ -144,11 +147,11 @@ fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fix
 }
 
 fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Result<Arc<String>, QuarantineReason> {
-    let line = std::str::from_utf8(line).map_err(|_| QuarantineKind::BadEnvelope.because("the line is not text"))?;
+    let line = std::str::from_utf8(line).map_err(|_| QuarantineKind::BadEnvelope.because("the line is not UTF-8"))?;
     let (name, text) = match fixed {
         Some(name) => (name, line),
         None => line.split_once('\t').ok_or_else(|| {
-            QuarantineKind::BadEnvelope.because("the line has no tab; write TYPE<TAB>BASE64, or give --type")
+            QuarantineKind::BadEnvelope.because("the line has no tab; write TYPE<TAB>BASE64, or use --type")
         })?,
     };
     let payload = envelope::decode_base64(text)
@@ -158,16 +161,16 @@ fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Resu
 
 fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<String>, QuarantineReason> {
     let unknown = || {
-        QuarantineKind::UnknownType.because(format_args!("no descriptor set defines {name}{}", nearest(snapshot, name)))
+        QuarantineKind::UnknownType.because(format_args!("no descriptor set defines {name}{}", hint(snapshot, name)))
     };
     let event_type = snapshot.find(name.trim()).ok_or_else(unknown)?;
     transcode::Transcoder::new(event_type, payload, ProfileId::default())?.json(ProfileId::default())
 }
 
-/// A known type whose name is much like this one, as a question.
-fn nearest(snapshot: &Snapshot, name: &str) -> String {
+/// Returns the end of an error message about an unknown type: a similar name, or the command that lists all names.
+fn hint(snapshot: &Snapshot, name: &str) -> String {
     match strict_config::nearest(name, snapshot.type_names()) {
         Some(known) => format!("; did you mean {known}?"),
-        None => "; `protobridge check` says what is loaded".to_owned(),
+        None => "; `protobridge descriptors list` shows all types".to_owned(),
     }
 }

@@ -338,10 +338,10 @@ async fn check_online_reports_whether_each_queue_and_topic_exists(emulator: &Emu
             descriptors    descriptors: 2 set(s), 27 message type(s)
             customers      customers.yaml: 2, 2 enabled
             online         queue http://[address]/000000000000/events: AWS.SimpleQueueService.[code and message]; create the queue, or correct `queues[].url`
-            online         queue http://[address]/000000000000/there: there
-            online         topic arn:aws:sns:eu-west-1:000000000000:acme: there
+            online         queue http://[address]/000000000000/there: ok
+            online         topic arn:aws:sns:eu-west-1:000000000000:acme: ok
             online         topic arn:aws:sns:eu-west-1:000000000000:acme-b: [code and message]
-            error: 2 of what the configuration names cannot be used
+            error: 2 of the resources that the configuration names cannot be used
             exit code 1
             ");
         }

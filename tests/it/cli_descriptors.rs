@@ -36,7 +36,7 @@ fn list_shows_each_set_with_its_types() {
       shop.B
     team/a.binpb (c36727d621f585de, 63 bytes, 1 file(s))
       shop.A
-    note: shop.B of team/a.binpb has less than that of b.binpb, which serves
+    note: shop.B has a larger definition in b.binpb than in team/a.binpb; the one in b.binpb is used
     exit code 0
     "#);
 }
@@ -66,11 +66,11 @@ fn diff_lists_breaking_changes_and_fails() {
     assert_snapshot!(descriptors(&folder, &["diff", "old.binpb", "new.binpb"]), @r#"
     shop.A.a: string is now int32 (type_changed)
     shop.A.e: value 1 of shop.E was Y and is Z (enum_value_renamed)
-    error: 2 change(s) break those who read the JSON
+    error: 2 change(s) break the consumers of the JSON
     exit code 1
     "#);
     assert_snapshot!(descriptors(&folder, &["diff", "old.binpb", "larger.binpb"]), @r#"
-    nothing breaks
+    no breaking changes
     exit code 0
     "#);
     fs::write(
@@ -107,7 +107,7 @@ fn diff_lists_breaking_changes_and_fails() {
         }
       ]
     }
-    error: 2 change(s) break those who read the JSON
+    error: 2 change(s) break the consumers of the JSON
     exit code 1
     "#);
 }

@@ -69,10 +69,10 @@ async fn healthcheck_requires_a_usable_address() {
     let (_folder, file) = config(SocketAddr::from(([127, 0, 0, 1], 0)));
     let ended = healthcheck(&["--config", &file]).await;
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("the port of `admin.listen` is 0"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`admin.listen` has port 0"), "{}", ended.stderr);
     let ended = healthcheck(&["--url", "https://localhost/livez"]).await;
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("has to be an http URL"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("must be an http URL"), "{}", ended.stderr);
     let ended = healthcheck(&["--config", "nowhere.yaml"]).await;
     assert_eq!(ended.code, Some(64));
 }

@@ -123,13 +123,13 @@ fn the_error_explains_why_no_policy_can_be_derived() {
         iam_policy("queues: []\n", CUSTOMERS, &[]),
     ];
     assert_snapshot!(ends.join("\n\n"), @"
-    error: cannot tell the ARN of queue http://127.0.0.1:4566/000000000000/events: neither its URL nor the configuration names a region; set `aws.region`
+    error: cannot derive the ARN of queue http://127.0.0.1:4566/000000000000/events: neither its URL nor the configuration names a region; set `aws.region`
     exit code 1
 
-    error: --topic-pattern needs `route.topic_template` in the configuration; see --help
+    error: --topic-pattern requires `route.topic_template` in the configuration; see --help
     exit code 2
 
-    error: invalid value 'arn:aws:kms:eu-west-1:123456789012:alias/events' for '--queue-key <ARN>': is not the ARN of a key such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd
+    error: invalid value 'arn:aws:kms:eu-west-1:123456789012:alias/events' for '--queue-key <ARN>': not the ARN of a KMS key, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd
 
     For more information, try '--help'.
     exit code 2
@@ -147,7 +147,7 @@ fn a_warning_explains_how_to_shorten_a_policy_over_the_iam_limit() {
     let end = iam_policy(PLAIN, &format!("customers:\n{customers}"), &[]);
     let (_, said) = end.rsplit_once("}\n").expect("the output holds a policy");
     assert_snapshot!(said, @"
-    warning: 11225 characters, and a managed policy takes 6144; use --topic-pattern, or spread the topics over several policies
+    warning: the policy has 11225 characters, but IAM limits a managed policy to 6144; use --topic-pattern, or split the topics among several policies
     exit code 0
     ");
 }

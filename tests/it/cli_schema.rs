@@ -111,11 +111,11 @@ fn errors_about_wrong_arguments_explain_the_fix() {
     exit code 1
     ");
     assert_snapshot!(schema(&["json-schema", "--descriptors", DESCRIPTORS, "--type", "shop.v1.Money", "--profile", "web"]), @"
-    error: there is no profile web without a configuration; give --config FILE, or spell it as KEY=VALUE,…
+    error: a profile name such as web requires a configuration; use --config FILE, or spell the profile out as KEY=VALUE,…
     exit code 1
     ");
     assert_snapshot!(schema(&[&IN_CONFIG[..], &["--type", "shop.v1.Money", "--profile", "int64=float"]].concat()), @"
-    error: invalid value 'int64=float' for '--profile <PROFILE>': `int64=float` is none of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false
+    error: invalid value 'int64=float' for '--profile <PROFILE>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false
 
     For more information, try '--help'.
     exit code 2
@@ -125,15 +125,15 @@ fn errors_about_wrong_arguments_explain_the_fix() {
     exit code 1
     ");
     assert_snapshot!(schema(&[&ASYNCAPI[..], &["--customer", "gone"]].concat()), @"
-    error: customer gone is disabled, so nothing is published for them
+    error: customer gone is disabled, so protobridge publishes nothing for it
     exit code 1
     ");
     assert_snapshot!(schema(&[&ASYNCAPI[..], &["--events", "shop.v2.*"]].concat()), @"
-    error: --events shop.v2.* fits no known message type; `protobridge check` says what is loaded
+    error: --events shop.v2.* matches no known message type; `protobridge descriptors list` shows all types
     exit code 1
     ");
     assert_snapshot!(schema(&["json-schema", "--type", "shop.v1.Money"]), @"
-    error: give --config FILE or --descriptors PATH; see --help
+    error: use --config FILE or --descriptors PATH; see --help
     exit code 2
     ");
     assert_snapshot!(schema(&["asyncapi", "--config", "protobrigde.yaml"]), @"

@@ -61,10 +61,10 @@ shop.v1.Money\tCgNKUFkQsQI=";
         {"currency":"EUR","amountMinor":"1999"}
         {"currency":"EUR","amountMinor":"1999"}
         {"currency":"EUR","amountMinor":"1999"}
-        error: bad_envelope: the line has no tab; write TYPE<TAB>BASE64, or give --type
+        error: bad_envelope: the line has no tab; write TYPE<TAB>BASE64, or use --type
         error: unknown_type: no descriptor set defines shop.v1.Mony; did you mean shop.v1.Money?
         error: bad_envelope: the line is not base64: Invalid symbol 63, offset 0.
-        error: bad_envelope: the line has no tab; write TYPE<TAB>BASE64, or give --type
+        error: bad_envelope: the line has no tab; write TYPE<TAB>BASE64, or use --type
         error: malformed_protobuf: [where and why]
         {}
         {"currency":"JPY","amountMinor":"305"}
@@ -86,7 +86,7 @@ fn lines_hold_only_base64_if_a_type_is_given() {
 #[test]
 fn a_line_that_is_not_text_gives_an_error_line() {
     assert_snapshot!(transcode(&["--input", "base64-lines"], b"\xff\xfe\nshop.v1.Money\tCgNFVVIQzw8=\n"), @r#"
-    error: bad_envelope: the line is not text
+    error: bad_envelope: the line is not UTF-8
     {"currency":"EUR","amountMinor":"1999"}
     exit code 1
     "#);
@@ -100,7 +100,7 @@ fn a_profile_changes_the_json() {
     exit code 0
     "#);
     assert_snapshot!(transcode(&["--type", "shop.v1.Money", "--profile", "int64=float"], MONEY), @"
-    error: invalid value 'int64=float' for '--profile <KEY=VALUE,…>': `int64=float` is none of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false
+    error: invalid value 'int64=float' for '--profile <KEY=VALUE,…>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false
 
     For more information, try '--help'.
     exit code 2
@@ -119,7 +119,7 @@ fn the_error_suggests_a_known_type_for_an_unknown_one() {
 #[test]
 fn raw_input_without_a_type_is_wrong_usage() {
     assert_snapshot!(transcode(&[], MONEY), @"
-    error: --input raw needs --type, because the wire format does not name its type; see --help
+    error: --input raw requires --type, because the wire format does not contain the name of the type; see --help
     exit code 2
     ");
 }

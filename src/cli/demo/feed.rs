@@ -1,4 +1,4 @@
-//! The producer: sends events to the input queue, a few of them by way of a topic.
+//! The producer of the demo: sends events to the input queue, a few of them through a topic that feeds the queue.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::stage::{CUSTOMERS, Stage};
-use super::{Args, Shared};
+use super::{Args, Books};
 use crate::aws::Clients;
 use crate::aws::MAX_ENTRIES;
 use crate::cli::embedded::samples::{Sample, Samples};
 
-/// Decides what is sent when.
+/// The producer. It decides which event is sent when.
 #[derive(Debug)]
 pub(super) struct Feed {
     samples: Samples,
     random: Rng,
     rate: u32,
-    /// How many events there will be.
+    /// The number of events to send in total.
     events: u64,
     sent: u64,
     next_heartbeat: Instant,
     target: Target,
-    shared: Shared,
+    books: Books,
 }
 
-/// Where events are sent to.
+/// The queue and the topic that events are sent to.
 #[derive(Debug, Clone)]
 struct Target {
     clients: Clients,
@@ -39,33 +39,36 @@ struct Target {
     topic: String,
 }
 
-/// An event as it is sent.
+/// An event in the form in which it is sent.
 #[derive(Debug)]
 struct Outgoing {
     body: String,
     message_type: String,
-    /// Given where the payload has none.
+    /// The event id as a message attribute, for events whose payload contains none.
     event_id: Option<String>,
 }
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// One malformed event among so many, and one of unknown type. At least one of each among the first 20 events.
+/// On average, one event in this number is malformed.
 const MALFORMED_ONE_IN: u64 = 200;
+/// On average, one event in this number is of unknown type.
 const UNKNOWN_ONE_IN: u64 = 250;
+/// This event, counted from 0, is always malformed, so that a short demo shows one.
 const FIRST_MALFORMED: u64 = 13;
+/// This event, counted from 0, is always of unknown type.
 const FIRST_UNKNOWN: u64 = 17;
-/// One event among so many comes by way of the topic.
+/// On average, one event in this number is published to the topic that feeds the queue.
 const BY_TOPIC_ONE_IN: u64 = 10;
-/// How many batches are sent at a time.
+/// The maximum number of batches that are sent at the same time.
 const CONCURRENT_SENDS: usize = 16;
-/// How far the service may be behind before the producer waits for it.
+/// The number of events without an outcome from which the producer waits for the service.
 const MAX_BACKLOG: u64 = 1_000;
 
 impl Feed {
-    pub(super) fn new(args: &Args, stage: &Stage, shared: Shared) -> Self {
+    pub(super) fn new(args: &Args, stage: &Stage, books: Books) -> Self {
         Self {
             samples: Samples::new(args.seed).with_heartbeat_interval(HEARTBEAT_INTERVAL),
-            // Not the stream that decides what the samples are.
+            // A stream of its own: it must not depend on how many random numbers the samples take.
             random: Rng::with_seed(args.seed.rotate_left(32)),
             rate: args.rate,
             events: args.events.unwrap_or(u64::MAX),
@@ -76,19 +79,19 @@ impl Feed {
                 queue: stage.queue.clone(),
                 topic: stage.input_topic.clone(),
             },
-            shared,
+            books,
         }
     }
 
-    /// Sends all events, or until `stop` is cancelled.
+    /// Sends events until all are sent or `stop` is cancelled.
     ///
     /// # Errors
-    /// When the queue or the topic does not take one, which only a defect explains.
+    /// Returns an error if the queue or the topic refuses an event, which only a bug can cause.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let started = Instant::now();
         let mut sends = JoinSet::new();
         while self.sent < self.events {
-            let Some(count) = stop.run_until_cancelled(self.turn(started)).await else { break };
+            let Some(count) = stop.run_until_cancelled(self.wait_for_batch(started)).await else { break };
             let (mut direct, mut by_topic) = (Vec::new(), Vec::new());
             for _ in 0..count {
                 let event = self.next_event();
@@ -96,7 +99,7 @@ impl Feed {
                 list.push(event);
             }
             while sends.len() >= CONCURRENT_SENDS {
-                finished(sends.join_next().await)?;
+                check_sent(sends.join_next().await)?;
             }
             let target = self.target.clone();
             sends.spawn(async move {
@@ -105,21 +108,21 @@ impl Feed {
             });
         }
         while !sends.is_empty() {
-            finished(sends.join_next().await)?;
+            check_sent(sends.join_next().await)?;
         }
         Ok(())
     }
 
-    /// Waits until there are events to send, and says how many.
-    async fn turn(&self, started: Instant) -> u64 {
-        while self.shared.backlog() >= MAX_BACKLOG {
+    /// Waits until events are due, and returns their number.
+    async fn wait_for_batch(&self, started: Instant) -> u64 {
+        while self.books.backlog() >= MAX_BACKLOG {
             sleep(Duration::from_millis(5)).await;
         }
         let left = self.events - self.sent;
         if self.rate == 0 {
             return left.min(MAX_ENTRIES as u64);
         }
-        // Full batches if they take no longer than 50 ms to fill.
+        // At most as many events as are due within 50 ms, and at most one full batch.
         let count = u64::from(self.rate / 20).clamp(1, MAX_ENTRIES as u64).min(left);
         let due = (self.sent + count) as f64 / f64::from(self.rate);
         sleep_until(started + Duration::from_secs_f64(due)).await;
@@ -141,16 +144,18 @@ impl Feed {
         };
         self.sent += 1;
         let outgoing = Outgoing::new(&sample);
-        self.shared.ledger.sends(&sample, &outgoing.body);
+        self.books.ledger.record_sent(&sample, &outgoing.body);
         outgoing
     }
 
+    /// Returns true with a probability of one in `count`.
     fn one_in(&mut self, count: u64) -> bool {
         self.random.u64(..count) == 0
     }
 }
 
-fn finished(send: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<()> {
+/// Returns the result of a finished task.
+fn check_sent(send: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<()> {
     match send {
         Some(sent) => sent.context("sending events failed")?,
         None => Ok(()),
@@ -159,7 +164,7 @@ fn finished(send: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) ->
 
 impl Outgoing {
     fn new(sample: &Sample) -> Self {
-        // A heartbeat is the one event whose payload has no id.
+        // Only heartbeats have no customer, and only their payload contains no event id.
         let event_id = sample.customer.is_none().then(|| sample.event_id.clone());
         Self { body: BASE64_STANDARD.encode(&sample.payload), message_type: sample.message_type.clone(), event_id }
     }
@@ -187,7 +192,7 @@ impl Target {
         }
         let answer = request.send().await.context("cannot send events to the queue")?;
         if let Some(refused) = answer.failed().first() {
-            bail!("the queue refuses an event: {}", refused.message().unwrap_or(refused.code()));
+            bail!("the queue refused an event: {}", refused.message().unwrap_or(refused.code()));
         }
         Ok(())
     }
@@ -208,7 +213,7 @@ impl Target {
         }
         let answer = request.send().await.context("cannot publish events to the input topic")?;
         if let Some(refused) = answer.failed().first() {
-            bail!("the input topic refuses an event: {}", refused.message().unwrap_or(refused.code()));
+            bail!("the input topic refused an event: {}", refused.message().unwrap_or(refused.code()));
         }
         Ok(())
     }
@@ -234,28 +239,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_the_first_twenty_events_one_is_a_heartbeat_one_malformed_and_one_of_unknown_type() {
+    async fn the_first_twenty_events_include_a_heartbeat_a_malformed_event_and_one_of_unknown_type() {
         let args = Demo::parse_from(["demo", "--events", "20", "--rate", "0"]).args;
         let stage = Stage::build(&args).await.unwrap();
-        let shared = Shared { ledger: Arc::new(Ledger::new()), metrics: Arc::new(Metrics::new(true)) };
-        Feed::new(&args, &stage, shared.clone()).run(&CancellationToken::new()).await.unwrap();
-        assert_eq!(shared.ledger.sent(), 20);
+        let books = Books { ledger: Arc::new(Ledger::new()), metrics: Arc::new(Metrics::new(true)) };
+        Feed::new(&args, &stage, books.clone()).run(&CancellationToken::new()).await.unwrap();
+        assert_eq!(books.ledger.sent(), 20);
 
-        let events = super::super::watch::left(&stage, 20).await;
-        assert_eq!(events.iter().collect::<HashSet<_>>().len(), 20, "each of them once");
+        let events = super::super::watch::drain_input_queue(&stage, 20).await;
+        assert_eq!(events.iter().collect::<HashSet<_>>().len(), 20, "each event is on the queue once");
         let loaded = Loaded::load(&stage.config).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
-        let mut feed = Feed::new(&args, &stage, shared);
+        let mut feed = Feed::new(&args, &stage, books);
         let sent: Vec<Outgoing> = (0..20).map(|_| feed.next_event()).collect();
-        let is_sound = |event: &Outgoing| {
+        let is_decodable = |event: &Outgoing| {
             let payload = BASE64_STANDARD.decode(&event.body).unwrap();
             let registry = loaded.registry.current();
             let plan = registry.find(&event.message_type)?.plan(Default::default());
             Some(plan.transcode(&payload, &mut Vec::new()).is_ok())
         };
         assert_eq!(sent[0].message_type, "protobridge.v1.Heartbeat");
-        assert_eq!(is_sound(&sent[13]), Some(false));
-        assert_eq!((sent[17].message_type.as_str(), is_sound(&sent[17])), (UNKNOWN_TYPE, None));
+        assert_eq!(is_decodable(&sent[13]), Some(false));
+        assert_eq!((sent[17].message_type.as_str(), is_decodable(&sent[17])), (UNKNOWN_TYPE, None));
         assert!(sent.iter().all(|event| event.event_id.is_some() == event.message_type.ends_with("Heartbeat")));
     }
 }

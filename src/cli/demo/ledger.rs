@@ -1,4 +1,5 @@
-//! What the demo sent, and what it saw of it again: kept apart from the service's own metrics, to be held against them.
+//! The demo's own account of the events that it sent and received. It is independent of the metrics of the service, so
+//! that the two can be compared.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -11,104 +12,108 @@ use tokio::time::Instant;
 use super::stage::CUSTOMERS;
 use crate::cli::embedded::samples::Sample;
 
-/// The demo's own books. Shared by those who send and those who receive.
+/// The demo's own account of events. The producer and the customers share it.
 #[derive(Debug)]
 pub(super) struct Ledger(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     events: HashMap<u128, Event>,
-    /// Events of each owner: the customers, then those that are everybody's.
+    /// One tally per owner. `sent` counts all events; the outcomes count only forgotten events until `close` adds the
+    /// rest.
     tallies: [Tally; OWNERS],
     deliveries: Vec<Delivery>,
-    /// Events that the demo did not send, and the customers who have them, a bit each.
-    strangers: HashMap<String, u8>,
+    /// Events that the demo did not send, by id, with one bit per customer who received them.
+    foreign: HashMap<String, u8>,
     forget_at: usize,
     first_sent: Option<Instant>,
     last_arrived: Option<Instant>,
 }
 
-/// The customers, and the heartbeats, which are nobody's.
+/// The number of owners of events: each customer, and one more for heartbeats, which belong to no customer.
 pub(super) const OWNERS: usize = CUSTOMERS.len() + 1;
 const HEARTBEATS: usize = CUSTOMERS.len();
 
-/// An event on its way.
+/// An event that was sent.
 #[derive(Debug)]
 struct Event {
     owner: usize,
-    sent: Instant,
-    /// The customers who should receive it, and those who have, a bit each.
-    wanted: u8,
+    sent_at: Instant,
+    /// One bit per customer who is expected to receive the event.
+    recipients: u8,
+    /// One bit per customer who has received the event.
     arrived: u8,
     quarantined: bool,
+    /// Whether the message was still on the input queue at the end.
     left: bool,
-    body: u64,
+    /// The hash of the message body, by which the event is found again in quarantine.
+    body_hash: u64,
 }
 
-/// Events of one owner, by what became of them.
+/// The numbers of events of one owner, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) sent: u64,
-    /// Arrived at every customer who asks for it.
+    /// The event arrived at all its recipients.
     pub(super) published: u64,
-    /// Nobody who could have it asks for it, and nobody got it.
+    /// The event has no recipients, and no customer received it.
     pub(super) filtered: u64,
     pub(super) quarantined: u64,
-    /// Still on the input queue.
+    /// The message is still on the input queue.
     pub(super) left: u64,
-    /// None of these, or more than one.
+    /// The event has none of these outcomes, or more than one.
     pub(super) missing: u64,
 }
 
-/// What arrived at one customer.
+/// The deliveries to one customer.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
-    /// Events, each counted once.
+    /// The number of distinct events.
     pub(super) arrived: u64,
-    /// Events that had arrived before.
-    pub(super) again: u64,
-    /// From the demo's sending to the customer's receiving, in microseconds.
+    /// The number of repeated deliveries.
+    pub(super) duplicates: u64,
+    /// The time from sending the event to its receipt by the customer, in microseconds.
     pub(super) latency: Histogram<u64>,
 }
 
-/// The ledger at the end.
+/// The contents of the ledger at the end.
 #[derive(Debug)]
 pub(super) struct Totals {
     pub(super) tallies: [Tally; OWNERS],
     pub(super) deliveries: Vec<Delivery>,
-    /// Events that the demo did not send.
-    pub(super) strangers: u64,
-    /// Messages in quarantine, by reason.
+    /// The number of events that the demo did not send.
+    pub(super) foreign: u64,
+    /// The number of messages in quarantine, by reason.
     pub(super) quarantine: BTreeMap<String, u64>,
-    /// From the first sending to the last arrival at a customer.
-    pub(super) took: Duration,
+    /// The time from the first event sent to the last event received.
+    pub(super) duration: Duration,
 }
 
-/// A message that was found in quarantine.
+/// A message that was found on the quarantine queue.
 #[derive(Debug)]
 pub(super) struct Quarantined {
-    /// The payload as it was sent, in base64.
+    /// The payload that the producer sent, in base64.
     pub(super) body: String,
     pub(super) reason: String,
-    /// Its SQS message id.
+    /// The id of the quarantined SQS message on the input queue.
     pub(super) message_id: String,
 }
 
-/// An event that has arrived everywhere is remembered for this long, to recognise it if it comes again: longer than any
-/// visibility timeout here.
-const REMEMBERED: Duration = Duration::from_secs(120);
-/// From this many events on, those that are done are forgotten.
+/// How long the ledger remembers an event after it was sent, so that it recognizes a duplicate. Longer than any
+/// visibility timeout of the demo.
+const MEMORY: Duration = Duration::from_secs(120);
+/// The number of events from which the ledger forgets those that have arrived everywhere.
 const FORGET_FROM: usize = 200_000;
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        let latency = Histogram::new(3).expect("three digits are within its bounds");
-        let delivery = Delivery { arrived: 0, again: 0, latency };
+        let latency = Histogram::new(3).expect("a histogram with three significant digits is valid");
+        let delivery = Delivery { arrived: 0, duplicates: 0, latency };
         Self(Mutex::new(Inner {
             events: HashMap::new(),
             tallies: [Tally::default(); OWNERS],
             deliveries: vec![delivery; CUSTOMERS.len()],
-            strangers: HashMap::new(),
+            foreign: HashMap::new(),
             forget_at: FORGET_FROM,
             first_sent: None,
             last_arrived: None,
@@ -116,22 +121,22 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic elsewhere ends the demo anyway.
+        // A panic in another task ends the demo anyway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes an event that is about to be sent, with the body it is sent in.
-    pub(super) fn sends(&self, sample: &Sample, body: &str) {
+    /// Records an event that is about to be sent with this message body.
+    pub(super) fn record_sent(&self, sample: &Sample, body: &str) {
         let owner = CUSTOMERS.iter().position(|customer| sample.customer.as_deref() == Some(customer.id));
         let owner = owner.unwrap_or(HEARTBEATS);
-        let mut wanted = 0;
+        let mut recipients = 0;
         for (index, customer) in CUSTOMERS.iter().enumerate() {
-            if (owner == HEARTBEATS || owner == index) && customer.wants(&sample.message_type) {
-                wanted |= 1 << index;
+            if (owner == HEARTBEATS || owner == index) && customer.receives(&sample.message_type) {
+                recipients |= 1 << index;
             }
         }
-        let (body, now) = (hash(body), Instant::now());
-        let event = Event { owner, sent: now, wanted, arrived: 0, quarantined: false, left: false, body };
+        let (body_hash, now) = (hash(body), Instant::now());
+        let event = Event { owner, sent_at: now, recipients, arrived: 0, quarantined: false, left: false, body_hash };
         let mut inner = self.lock();
         inner.first_sent.get_or_insert(now);
         inner.tallies[owner].sent += 1;
@@ -143,49 +148,49 @@ impl Ledger {
         }
     }
 
-    /// Notes an event that arrived at a customer.
-    pub(super) fn arrived(&self, customer: usize, event_id: &str, at: Instant) {
+    /// Records an event that a customer received.
+    pub(super) fn record_arrival(&self, customer: usize, event_id: &str, at: Instant) {
         let mut inner = self.lock();
         inner.last_arrived = inner.last_arrived.max(Some(at));
-        let Inner { events, deliveries, strangers, .. } = &mut *inner;
+        let Inner { events, deliveries, foreign, .. } = &mut *inner;
         let delivery = &mut deliveries[customer];
         let event = parse_id(event_id).and_then(|id| events.get_mut(&id));
-        let latency = event.as_ref().map(|event| at.saturating_duration_since(event.sent));
+        let latency = event.as_ref().map(|event| at.saturating_duration_since(event.sent_at));
         let arrived = match event {
             Some(event) => &mut event.arrived,
-            None => strangers.entry(event_id.to_owned()).or_default(),
+            None => foreign.entry(event_id.to_owned()).or_default(),
         };
         let first = *arrived & 1 << customer == 0;
         *arrived |= 1 << customer;
         if let Some(latency) = latency.filter(|_| first) {
-            // The histogram grows with its values; only 64 bits are too few for some, and no wait is that long.
-            let _fits = delivery.latency.record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+            // The histogram grows with its values, so recording fails only for values close to 64 bits.
+            let _recorded = delivery.latency.record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         }
         delivery.arrived += u64::from(first);
-        delivery.again += u64::from(!first);
+        delivery.duplicates += u64::from(!first);
     }
 
-    /// How many events were sent.
+    /// The number of events that were sent.
     pub(super) fn sent(&self) -> u64 {
         self.lock().tallies.iter().map(|tally| tally.sent).sum()
     }
 
-    /// How many messages arrived at customers, whatever they were.
+    /// The number of messages that arrived at customers, including duplicates.
     pub(super) fn deliveries(&self) -> u64 {
-        self.lock().deliveries.iter().map(|delivery| delivery.arrived + delivery.again).sum()
+        self.lock().deliveries.iter().map(|delivery| delivery.arrived + delivery.duplicates).sum()
     }
 
-    /// Closes the books: what became of each event, given the messages in quarantine, and the bodies of those that are
-    /// still on the input queue.
+    /// Closes the ledger: determines the outcome of each event from the arrivals, the messages in quarantine, and the
+    /// bodies of the messages that are still on the input queue.
     pub(super) fn close(&self, quarantined: &[Quarantined], left: &[String]) -> Totals {
         let mut inner = self.lock();
-        let by_body: HashMap<u64, u128> = inner.events.iter().map(|(id, event)| (event.body, *id)).collect();
+        let by_body: HashMap<u64, u128> = inner.events.iter().map(|(id, event)| (event.body_hash, *id)).collect();
         let mut quarantine = BTreeMap::new();
         for message in quarantined {
             *quarantine.entry(message.reason.clone()).or_default() += 1;
             match by_body.get(&hash(&message.body)).and_then(|id| inner.events.get_mut(id)) {
                 Some(event) => event.quarantined = true,
-                None => _ = inner.strangers.entry(message.message_id.clone()).or_default(),
+                None => _ = inner.foreign.entry(message.message_id.clone()).or_default(),
             }
         }
         for body in left {
@@ -197,26 +202,26 @@ impl Ledger {
         for event in inner.events.values() {
             event.count(&mut tallies[event.owner]);
         }
-        let took = match (inner.first_sent, inner.last_arrived) {
+        let duration = match (inner.first_sent, inner.last_arrived) {
             (Some(first), Some(last)) => last.saturating_duration_since(first),
             _ => Duration::ZERO,
         };
         Totals {
             tallies,
             deliveries: inner.deliveries.clone(),
-            strangers: inner.strangers.len() as u64,
+            foreign: inner.foreign.len() as u64,
             quarantine,
-            took,
+            duration,
         }
     }
 }
 
 impl Inner {
-    /// Forgets events that arrived everywhere a while ago, so that an endless demo does not grow for ever.
+    /// Forgets old events that have arrived everywhere, so that the memory of an endless demo is bounded.
     fn forget(&mut self) {
         let Self { events, tallies, forget_at, .. } = self;
         events.retain(|_, event| {
-            let done = event.wanted != 0 && event.arrived == event.wanted && event.sent.elapsed() > REMEMBERED;
+            let done = event.recipients != 0 && event.arrived == event.recipients && event.sent_at.elapsed() > MEMORY;
             if done {
                 event.count(&mut tallies[event.owner]);
             }
@@ -227,19 +232,20 @@ impl Inner {
 }
 
 impl Event {
+    /// Adds the event to the column of its outcome.
     fn count(&self, tally: &mut Tally) {
         let column = match (self.arrived, self.quarantined, self.left) {
             (0, true, false) => &mut tally.quarantined,
             (0, false, true) => &mut tally.left,
-            (0, false, false) if self.wanted == 0 => &mut tally.filtered,
-            (arrived, false, false) if arrived == self.wanted => &mut tally.published,
+            (0, false, false) if self.recipients == 0 => &mut tally.filtered,
+            (arrived, false, false) if arrived == self.recipients => &mut tally.published,
             _ => &mut tally.missing,
         };
         *column += 1;
     }
 }
 
-/// The ids of samples are UUIDs.
+/// Parses an event id. The ids of samples are UUIDs; other events have no such id.
 fn parse_id(text: &str) -> Option<u128> {
     let hex: String = text.chars().filter(|c| *c != '-').collect();
     u128::from_str_radix(&hex, 16).ok()
@@ -272,15 +278,15 @@ mod tests {
     }
 
     #[test]
-    fn each_event_ends_up_in_one_column() {
+    fn each_event_is_counted_in_exactly_one_column() {
         let ledger = Ledger::new();
         let order = sample(1, "shop.v1.OrderPlaced", Some("acme"));
-        ledger.sends(&order, "1");
-        ledger.sends(&sample(2, "shop.v1.OrderPlaced", Some("acme")), "2");
-        ledger.sends(&sample(3, "shop.v1.OrderPlaced", Some("acme")), "3");
-        ledger.sends(&sample(4, "shop.v1.PaymentCaptured", Some("globex")), "4");
-        ledger.sends(&sample(5, "shop.v1.PaymentCaptured", Some("globex")), "5");
-        ledger.arrived(ACME, &order.event_id, Instant::now());
+        ledger.record_sent(&order, "1");
+        ledger.record_sent(&sample(2, "shop.v1.OrderPlaced", Some("acme")), "2");
+        ledger.record_sent(&sample(3, "shop.v1.OrderPlaced", Some("acme")), "3");
+        ledger.record_sent(&sample(4, "shop.v1.PaymentCaptured", Some("globex")), "4");
+        ledger.record_sent(&sample(5, "shop.v1.PaymentCaptured", Some("globex")), "5");
+        ledger.record_arrival(ACME, &order.event_id, Instant::now());
         let totals = ledger.close(&[quarantined("2", "malformed_protobuf")], &["5".to_owned()]);
         let acme = Tally { sent: 3, published: 1, filtered: 0, quarantined: 1, left: 0, missing: 1 };
         let globex = Tally { sent: 2, filtered: 1, left: 1, ..Tally::default() };
@@ -290,49 +296,49 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_is_published_once_everyone_who_asks_has_it() {
+    fn a_heartbeat_counts_as_published_when_all_its_recipients_have_it() {
         let ledger = Ledger::new();
         let heartbeat = sample(1, "protobridge.v1.Heartbeat", None);
-        ledger.sends(&heartbeat, "1");
-        ledger.arrived(ACME, &heartbeat.event_id, Instant::now());
+        ledger.record_sent(&heartbeat, "1");
+        ledger.record_arrival(ACME, &heartbeat.event_id, Instant::now());
         assert_eq!(ledger.close(&[], &[]).tallies[HEARTBEATS].missing, 1);
-        ledger.arrived(INITECH, &heartbeat.event_id, Instant::now());
+        ledger.record_arrival(INITECH, &heartbeat.event_id, Instant::now());
         let tally = Tally { sent: 1, published: 1, ..Tally::default() };
         assert_eq!(ledger.close(&[], &[]).tallies[HEARTBEATS], tally);
     }
 
     #[test]
-    fn what_comes_again_counts_apart_and_so_does_what_was_never_sent() {
+    fn duplicates_and_foreign_events_are_counted_separately() {
         let ledger = Ledger::new();
         let order = sample(1, "shop.v1.OrderPlaced", Some("acme"));
-        ledger.sends(&order, "1");
+        ledger.record_sent(&order, "1");
         for id in [&order.event_id, &order.event_id, "by-hand", "by-hand"] {
-            ledger.arrived(ACME, id, Instant::now());
+            ledger.record_arrival(ACME, id, Instant::now());
         }
-        ledger.arrived(INITECH, "by-hand", Instant::now());
+        ledger.record_arrival(INITECH, "by-hand", Instant::now());
         let totals = ledger.close(&[quarantined("?", "bad_envelope")], &[]);
-        assert_eq!((totals.deliveries[ACME].arrived, totals.deliveries[ACME].again), (2, 2));
-        assert_eq!(totals.strangers, 2, "one that arrived, one in quarantine");
+        assert_eq!((totals.deliveries[ACME].arrived, totals.deliveries[ACME].duplicates), (2, 2));
+        assert_eq!(totals.foreign, 2, "one foreign event arrived, and one is in quarantine");
     }
 
     #[test]
-    fn an_event_that_is_both_published_and_quarantined_is_missing() {
+    fn an_event_that_is_both_published_and_quarantined_counts_as_missing() {
         let ledger = Ledger::new();
         let order = sample(1, "shop.v1.OrderPlaced", Some("acme"));
-        ledger.sends(&order, "1");
-        ledger.arrived(ACME, &order.event_id, Instant::now());
+        ledger.record_sent(&order, "1");
+        ledger.record_arrival(ACME, &order.event_id, Instant::now());
         assert_eq!(ledger.close(&[quarantined("1", "too_large")], &[]).tallies[ACME].missing, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_forgotten_stays_counted() {
+    async fn forgotten_events_stay_counted() {
         let ledger = Ledger::new();
         for number in 0..3 {
             let order = sample(number, "shop.v1.OrderPlaced", Some("acme"));
-            ledger.sends(&order, "1");
-            ledger.arrived(ACME, &order.event_id, Instant::now());
+            ledger.record_sent(&order, "1");
+            ledger.record_arrival(ACME, &order.event_id, Instant::now());
         }
-        tokio::time::advance(REMEMBERED + Duration::from_secs(1)).await;
+        tokio::time::advance(MEMORY + Duration::from_secs(1)).await;
         ledger.lock().forget();
         assert!(ledger.lock().events.is_empty());
         assert_eq!(ledger.close(&[], &[]).tallies[ACME], Tally { sent: 3, published: 3, ..Tally::default() });

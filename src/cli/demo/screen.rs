@@ -1,7 +1,7 @@
-//! Who writes to the terminal: one thread, so that lines and the line of counters do not get into each other.
+//! The output of the demo. One thread writes all of it, so that events and the line of counters do not mix.
 //!
-//! A reader who is slow holds up those who write lines, and nobody else: the thread does the waiting. A reader who is
-//! gone is noticed, and the demo ends.
+//! A slow reader, such as a paused terminal, delays only the tasks that print lines: the writing thread does the
+//! waiting. If the reader closes the pipe, the demo ends.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -10,26 +10,27 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// The way to the terminal. Cheap to clone.
+/// A handle to the thread that writes the output. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Screen {
     pieces: mpsc::Sender<Piece>,
     gone: CancellationToken,
 }
 
-/// Something to write.
+/// A piece of output.
 #[derive(Debug)]
 enum Piece {
-    /// A result, for standard output.
+    /// A result, such as an event, for standard output.
     Result(String),
-    /// A remark, for standard error.
+    /// A remark to the user, for standard error.
     Remark(String),
-    /// The counters at the moment: they overwrite each other on a terminal.
+    /// The current counters, for standard error. On a terminal they overwrite the previous counters.
     Counters(String),
 }
 
 impl Screen {
-    /// The screen, and a receiver that is answered when everything was written and the last handle is gone.
+    /// Starts the thread. Returns a handle, and a receiver that resolves after the last handle is dropped and
+    /// everything is written.
     pub(super) fn start() -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (pieces, mut incoming) = mpsc::channel(256);
         let gone = CancellationToken::new();
@@ -42,53 +43,53 @@ impl Screen {
             {
                 reader_gone.cancel();
             }
-            // Nobody waits for it any more if the demo was ended at once.
+            // The receiver is gone if the user ended the demo at once.
             let _gone = finished.send(());
         })?;
         Ok((Self { pieces, gone }, done))
     }
 
-    /// Writes a result, such as an event, to standard output. Waits if there is much to write.
+    /// Writes a result, such as an event, to standard output. Waits while the channel is full.
     pub(super) async fn result(&self, text: String) {
         self.send(Piece::Result(text)).await;
     }
 
-    /// Writes a remark to standard error.
+    /// Writes a remark to standard error. Waits while the channel is full.
     pub(super) async fn remark(&self, text: String) {
         self.send(Piece::Remark(text)).await;
     }
 
-    /// Shows the counters on standard error. If there is much to write, they are left out.
+    /// Shows the counters on standard error. Skips them if the channel is full.
     pub(super) fn counters(&self, text: String) {
-        let _left_out = self.pieces.try_send(Piece::Counters(text));
+        let _skipped = self.pieces.try_send(Piece::Counters(text));
     }
 
-    /// How often counters are worth showing.
+    /// How often the counters are shown.
     pub(super) fn counters_period() -> Duration {
         if is_live() { Duration::from_millis(200) } else { Duration::from_secs(5) }
     }
 
-    /// Returns when whoever read standard output has gone.
+    /// Returns when the reader of standard output has closed the pipe.
     pub(super) async fn reader_gone(&self) {
         self.gone.cancelled().await;
     }
 
     async fn send(&self, piece: Piece) {
-        // The thread ends early only if nobody reads what it writes.
+        // An error means that the thread has ended, because the reader closed the pipe.
         let _gone = self.pieces.send(piece).await;
     }
 }
 
-/// Whether counters can be overwritten.
+/// Whether the counters can overwrite each other: standard error is a terminal that can.
 fn is_live() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Writes pieces as they come.
+/// The state of the thread that writes.
 #[derive(Debug)]
 struct Writer {
     live: bool,
-    /// The counters that are on the screen.
+    /// The counters that are on the screen now.
     counters: Option<String>,
 }
 
@@ -97,7 +98,7 @@ impl Writer {
         Self { live: is_live(), counters: None }
     }
 
-    /// Writes until there is no handle any more.
+    /// Writes pieces until the last handle is dropped.
     fn run(&mut self, incoming: &mut mpsc::Receiver<Piece>) -> io::Result<()> {
         while let Some(first) = incoming.blocking_recv() {
             let mut results = String::new();
@@ -105,7 +106,7 @@ impl Writer {
             let mut next = Some(first);
             while let Some(piece) = next {
                 match piece {
-                    // Writing to a String does not fail.
+                    // Writing to a `String` cannot fail.
                     Piece::Result(text) => _ = writeln!(results, "{text}"),
                     Piece::Remark(text) => self.write(&std::mem::take(&mut results), &(text + "\n"), None)?,
                     Piece::Counters(text) => counters = Some(text),
@@ -128,14 +129,14 @@ impl Writer {
         write(anstream::stdout(), results)?;
         write(anstream::stderr(), remarks)?;
         if let Some(counters) = &shown {
-            // What does not fit on the line is cut off rather than wrapped.
+            // The escape codes turn off line wrapping, so that a narrow terminal cuts the line off.
             write(io::stderr(), &format!("\x1b[?7l{counters}\x1b[?7h"))?;
         }
         self.counters = shown;
         Ok(())
     }
 
-    /// Takes the counters off the screen.
+    /// Removes the counters from the screen.
     fn clear(&mut self) -> io::Result<()> {
         if self.live && self.counters.take().is_some() {
             write(io::stderr(), "\r\x1b[K")?;

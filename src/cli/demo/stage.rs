@@ -1,4 +1,4 @@
-//! The scene: queues and topics, and a folder with the configuration that the demo runs with.
+//! The environment of the demo: queues, topics, and a temporary folder with the configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::route::Glob;
 #[derive(Debug)]
 pub(super) struct Customer {
     pub(super) id: &'static str,
-    /// Message types that the customer asks for.
+    /// Globs for the message types that the customer receives.
     events: &'static [&'static str],
     profile: &'static str,
     color: AnsiColor,
 }
 
-/// One who takes everything, one who takes little, and one who wants it in another spelling.
+/// One customer who receives everything, one with a filter, and one with another profile.
 pub(super) const CUSTOMERS: [Customer; 3] = [
     Customer { id: "acme", events: &["*"], profile: "default", color: AnsiColor::Cyan },
     Customer { id: "globex", events: &["shop.v1.Order*"], profile: "default", color: AnsiColor::Magenta },
@@ -40,16 +40,18 @@ pub(super) const CUSTOMERS: [Customer; 3] = [
 ];
 
 impl Customer {
-    pub(super) fn wants(&self, message_type: &str) -> bool {
+    /// Whether the customer receives events of this type.
+    pub(super) fn receives(&self, message_type: &str) -> bool {
         self.events.iter().any(|glob| Glob::new(glob).matches(message_type))
     }
 
+    /// The style of the customer's name on the terminal.
     pub(super) fn style(&self) -> Style {
         self.color.on_default().dimmed()
     }
 }
 
-/// Everything that the demo plays with.
+/// The queues, topics and files of the demo.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) embedded: Embedded,
@@ -57,14 +59,14 @@ pub(super) struct Stage {
     pub(super) config: Config,
     pub(super) queue: String,
     pub(super) quarantine: String,
-    /// ARN of the topic that feeds the queue, for the events that come as notifications.
+    /// The ARN of the topic that feeds the input queue; its events arrive as SNS notifications.
     pub(super) input_topic: String,
-    /// Topic and queue of each customer, in the order of [`CUSTOMERS`].
+    /// The topic and the queue of each customer, in the order of [`CUSTOMERS`].
     pub(super) inboxes: Vec<Subscribed>,
     folder: TempDir,
 }
 
-/// A sample order as a SendMessage request, for `curl -d @FILE`.
+/// The file with a SendMessage request for a sample order; `curl -d @FILE` sends it.
 const REQUEST_FILE: &str = "send-order.json";
 
 impl Stage {
@@ -104,7 +106,7 @@ impl Stage {
         Ok(Self { embedded, clients, config, queue: queue_url, quarantine, input_topic: topic_arn, inboxes, folder })
     }
 
-    /// What there is to see, and the commands that show it.
+    /// Returns the text at the start: the endpoints, and commands to explore the demo.
     pub(super) fn introduction(&self, admin: &str) -> String {
         let Self { queue, quarantine, folder, .. } = self;
         let (endpoint, region, key) = (self.embedded.endpoint_url(), Embedded::REGION, Embedded::ACCESS_KEY);
@@ -116,20 +118,21 @@ impl Stage {
             "\
 SQS and SNS     {endpoint}
 admin endpoint  {admin}
-configuration   {folder}  (protobridge.yaml, customers.yaml, descriptors; removed at the end)
+configuration   {folder}  (protobridge.yaml, customers.yaml, descriptors; deleted at the end)
 
-Look around while it runs, from another terminal:
+Try these commands in another terminal while the demo runs.
+Show the status and the metrics of the service:
   curl -s {admin}/status
   curl -s {admin}/metrics
-Send an order of acme's by hand:
+Send one more order for acme:
   curl -s -H 'X-Amz-Target: AmazonSQS.SendMessage' -d @{folder}/{REQUEST_FILE} {endpoint}
-With the AWS CLI, any credentials will do:
+Set up the AWS CLI; the demo accepts any credentials:
   export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={key} AWS_DEFAULT_REGION={region}
-What is in quarantine, and why:
+Show a quarantined message and the reason:
   aws --endpoint-url {endpoint} sqs receive-message --queue-url {quarantine} --message-attribute-names All --visibility-timeout 0
-How long the queue is:
+Show the length of the input queue:
   aws --endpoint-url {endpoint} sqs get-queue-attributes --queue-url {queue} --attribute-names All
-Subscribe a queue of your own to acme's events, and read it:
+Subscribe your own queue to the events of acme, and read it:
   aws --endpoint-url {endpoint} sqs create-queue --queue-name mine
   aws --endpoint-url {endpoint} sns subscribe --topic-arn {acme} --protocol sqs --notification-endpoint {mine}
   aws --endpoint-url {endpoint} sqs receive-message --queue-url {mine_url} --wait-time-seconds 5
@@ -158,7 +161,7 @@ fn config_file(
     let descriptors = descriptors.to_str().with_context(|| format!("{} is not Unicode", descriptors.display()))?;
     Ok(format!(
         "\
-# The configuration that the demo runs with. `protobridge config example` explains every key.
+# The configuration of the demo. `protobridge config example` explains every key.
 aws:
   region: {region}
   endpoint_url: {endpoint}
@@ -194,16 +197,16 @@ metrics:
         region = Embedded::REGION,
         endpoint = embedded.endpoint_url(),
         queue = input.queue_url,
-        // A JSON string is a YAML string, whatever is in it.
+        // Every JSON string is a valid YAML string, whatever characters it contains.
         descriptors = json!(descriptors),
         grace = args.unknown_grace_seconds,
         level = json!(args.log),
     ))
 }
 
-/// The request by which the first order of the samples would be sent.
+/// Returns a SendMessage request for an order of the first customer.
 fn send_order(seed: u64, queue_url: &str) -> serde_json::Value {
-    // Not the ids of the events that the demo sends itself.
+    // Another seed than that of the demo, so that the order has an event id of its own.
     let mut samples = Samples::new(!seed);
     let mut events = std::iter::repeat_with(|| samples.next_event(&[CUSTOMERS[0].id]));
     let order = events.find(|sample| sample.message_type == "shop.v1.OrderPlaced");

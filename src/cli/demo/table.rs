@@ -1,7 +1,7 @@
-//! The sum at the end, and whether it adds up.
+//! The tables at the end, and the check that all counts agree.
 //!
-//! Two sides are held against each other: what the demo sent and what it found at the customers and in quarantine, and
-//! what the service says of itself.
+//! The check compares two accounts: the ledger of the demo, which knows what was sent and what was found at the
+//! customers and in quarantine, and the metrics of the service.
 
 use std::collections::BTreeMap;
 
@@ -13,30 +13,31 @@ use super::stage::CUSTOMERS;
 use crate::message::OutcomeLabel;
 use crate::telemetry::{CallResult, Metrics, Operation};
 
-/// Both sides.
+/// Both accounts.
 #[derive(Debug)]
 pub(super) struct Summary {
     demo: Totals,
     service: Service,
-    /// Messages that are still on the input queue.
+    /// The number of messages that are still on the input queue.
     left: u64,
-    /// Whether the demo was stopped before it was through, so that something may be left.
+    /// Whether the user stopped the demo early, so that messages can be left on the queue.
     interrupted: bool,
 }
 
-/// What the service says of itself.
+/// The counts from the metrics of the service.
 #[derive(Debug, Default)]
 pub(super) struct Service {
     received: u64,
     published: u64,
     filtered: u64,
     quarantined: u64,
-    /// Messages whose event every customer had already.
+    /// The number of messages that were suppressed because every customer had the event already.
     duplicates: u64,
+    /// The number of received messages that went back to the queue without a final outcome.
     retried: u64,
-    /// Messages in quarantine, by reason.
+    /// The number of quarantined messages, by reason.
     reasons: BTreeMap<String, u64>,
-    /// Entries that SNS confirmed, for each customer.
+    /// The number of entries that SNS confirmed, per customer.
     entries: [u64; CUSTOMERS.len()],
     calls: BTreeMap<Operation, Calls>,
 }
@@ -80,7 +81,7 @@ fn calls(metrics: &Metrics) -> BTreeMap<Operation, Calls> {
 }
 
 impl Tally {
-    /// Events whose outcome was reached.
+    /// The number of events with a final outcome.
     fn received(&self) -> u64 {
         self.sent - self.left - self.missing
     }
@@ -106,7 +107,7 @@ impl Summary {
         self.demo.tallies.iter().copied().fold(Tally::default(), Tally::plus)
     }
 
-    /// Everything that does not add up.
+    /// Returns a description of every disagreement between the two accounts.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.check_events(&mut problems);
@@ -114,7 +115,7 @@ impl Summary {
         problems
     }
 
-    /// Whether every event has come to one end.
+    /// Checks that every event has exactly one outcome.
     fn check_events(&self, problems: &mut Vec<String>) {
         for (name, tally) in owners().zip(&self.demo.tallies) {
             let (received, Tally { published, filtered, quarantined, .. }) = (tally.received(), *tally);
@@ -126,30 +127,33 @@ impl Summary {
         }
         let (total, left) = (self.total(), self.left);
         if total.missing > 0 {
-            problems.push(format!("{} events are nowhere to be found, or in two places", total.missing));
+            problems.push(format!("{} events have no outcome, or more than one", total.missing));
         }
         if left != total.left {
-            problems.push(format!("{left} messages are on the queue, but {} of them were found", total.left));
+            problems.push(format!("the queue reports {left} messages, but {} were found on it", total.left));
         }
         if left > 0 && !self.interrupted {
             problems.push(format!("{left} messages are still on the queue"));
         }
     }
 
-    /// Whether the service says the same as the demo has seen.
+    /// Checks that the metrics of the service agree with the ledger of the demo.
     fn check_service(&self, problems: &mut Vec<String>) {
         let Self { demo, service, .. } = self;
         let Service { received, published, filtered, quarantined, duplicates, retried, .. } = *service;
         let total = self.total();
         if filtered != total.filtered {
-            problems.push(format!("the service filtered {filtered}, but {} were to be filtered", total.filtered));
+            problems
+                .push(format!("the service filtered {filtered} events, but should have filtered {}", total.filtered));
         }
-        let (said, found) = (&service.reasons, &demo.quarantine);
-        if said != found {
-            problems.push(format!("the service quarantined {said:?}, but the quarantine queue has {found:?}"));
+        let (counted, found) = (&service.reasons, &demo.quarantine);
+        if counted != found {
+            problems.push(format!(
+                "the service counts {counted:?} in quarantine, but the quarantine queue holds {found:?}"
+            ));
         }
         for (index, delivery) in demo.deliveries.iter().enumerate() {
-            let (confirmed, arrived) = (service.entries[index], delivery.arrived + delivery.again);
+            let (confirmed, arrived) = (service.entries[index], delivery.arrived + delivery.duplicates);
             if confirmed != arrived {
                 let name = CUSTOMERS[index].id;
                 problems.push(format!("{name}: SNS confirmed {confirmed} entries, but {arrived} arrived"));
@@ -157,21 +161,22 @@ impl Summary {
         }
         let settled = published + filtered + quarantined + duplicates;
         if received != settled + retried {
-            problems.push(format!("the service received {received}, but settled {settled} and gave {retried} back"));
+            problems
+                .push(format!("the service received {received} messages, but settled {settled} and retried {retried}"));
         }
-        let expected = total.received() + demo.strangers + duplicates;
-        // What was published twice was settled twice.
-        if settled != expected && demo.deliveries.iter().all(|delivery| delivery.again == 0) {
-            problems.push(format!("the service settled {settled} messages, but {expected} were to be settled"));
+        let expected = total.received() + demo.foreign + duplicates;
+        // An event that was published twice was also settled twice, so then the numbers differ.
+        if settled != expected && demo.deliveries.iter().all(|delivery| delivery.duplicates == 0) {
+            problems.push(format!("the service settled {settled} messages, but should have settled {expected}"));
         }
     }
 
-    /// All of it, for people.
+    /// Returns the tables and remarks as text.
     pub(super) fn render(&self, on_terminal: bool) -> String {
         let preset = if on_terminal { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING };
         let tables = [self.events(preset), self.deliveries(preset), self.calls(preset)];
         let mut text = String::new();
-        for (title, table) in ["Events", "Deliveries", "Calls"].iter().zip(tables) {
+        for (title, table) in ["Events", "Deliveries", "AWS calls"].iter().zip(tables) {
             text.push_str(&format!("\n{title}\n{}\n", table.trim_fmt()));
         }
         let reasons = self.demo.quarantine.iter().map(|(reason, count)| format!("{reason} {count}"));
@@ -189,20 +194,20 @@ impl Summary {
         let Service { received, retried, .. } = self.service;
         let mut remarks = Vec::new();
         if retried > 0 {
-            remarks.push(format!("{received} messages received, {retried} of them given back to be tried again"));
+            remarks.push(format!("{received} messages received, {retried} of them returned to the queue for a retry"));
         }
-        if self.demo.strangers > 0 {
-            remarks.push(format!("{} events were sent by somebody else", self.demo.strangers));
+        if self.demo.foreign > 0 {
+            remarks.push(format!("{} events came from another sender than the demo", self.demo.foreign));
         }
         if self.left > 0 {
             remarks.push(format!("{} messages were left on the queue", self.left));
         }
-        let (total, seconds) = (self.total(), self.demo.took.as_secs_f64());
+        let (total, seconds) = (self.total(), self.demo.duration.as_secs_f64());
         if seconds > 0.0 {
-            // Those that go into quarantine take the time that they are given there.
+            // Quarantined events do not count: those of unknown type wait for the grace period on purpose.
             let events = total.published + total.filtered;
             let rate = events as f64 / seconds;
-            remarks.push(format!("{events} events published or filtered in {seconds:.1} s: {rate:.0} a second"));
+            remarks.push(format!("{events} events published or filtered in {seconds:.1} s: {rate:.0} per second"));
         }
         remarks
     }
@@ -221,7 +226,7 @@ impl Summary {
     }
 
     fn deliveries(&self, preset: &str) -> Table {
-        let header = ["customer", "published", "arrived", "twice", "p50 ms", "p95 ms", "p99 ms", "max ms"];
+        let header = ["customer", "published", "arrived", "duplicates", "p50 ms", "p95 ms", "p99 ms", "max ms"];
         let mut table = table(preset, &header);
         let mut all: Option<Delivery> = None;
         for (index, delivery) in self.demo.deliveries.iter().enumerate() {
@@ -230,9 +235,9 @@ impl Summary {
                 None => all = Some(delivery.clone()),
                 Some(all) => {
                     all.arrived += delivery.arrived;
-                    all.again += delivery.again;
-                    // Both have the same bounds, so all of it fits.
-                    let _fits = all.latency.add(&delivery.latency);
+                    all.duplicates += delivery.duplicates;
+                    // Adding cannot fail, because both histograms have the same bounds.
+                    let _added = all.latency.add(&delivery.latency);
                 }
             }
         }
@@ -252,17 +257,18 @@ impl Summary {
     }
 }
 
+/// The names of the owners, in the order of the tallies.
 fn owners() -> impl Iterator<Item = &'static str> {
     CUSTOMERS.iter().map(|customer| customer.id).chain(["heartbeats"])
 }
 
 fn delivery_row(name: &str, confirmed: u64, delivery: &Delivery) -> Row {
-    let Delivery { arrived, again, latency } = delivery;
+    let Delivery { arrived, duplicates, latency } = delivery;
     let quantile = |q| millis(latency, latency.value_at_quantile(q));
     let cells = [
         confirmed.to_string(),
         arrived.to_string(),
-        again.to_string(),
+        duplicates.to_string(),
         quantile(0.50),
         quantile(0.95),
         quantile(0.99),

@@ -1,4 +1,4 @@
-//! The customers: each reads the own queue, and the demo looks over their shoulders.
+//! The customers of the demo. Each reads its queue, prints the events, and records them in the ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::aws::{Clients, Failure};
 use crate::cli::embedded::Notification;
 use crate::message::attributes::QUARANTINE_NOTE;
 
-/// How events are shown as they arrive.
+/// How events are printed when they arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Show {
     Nothing,
@@ -24,11 +24,11 @@ pub(super) enum Show {
     Pretty,
 }
 
-/// How many polls a customer has under way at a time, so that the customers are not what the events wait for.
+/// The number of concurrent polls per customer: enough that the customers do not limit the rate of the demo.
 const READERS: usize = 4;
 
-/// Lets every customer read, until the set of tasks is dropped.
-pub(super) fn customers(stage: &Stage, ledger: &Arc<Ledger>, screen: &Screen, show: Show) -> JoinSet<()> {
+/// Starts the tasks of all customers. Dropping the returned set stops them.
+pub(super) fn start_customers(stage: &Stage, ledger: &Arc<Ledger>, screen: &Screen, show: Show) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for (index, inbox) in stage.inboxes.iter().enumerate() {
         for _ in 0..READERS {
@@ -46,7 +46,7 @@ pub(super) fn customers(stage: &Stage, ledger: &Arc<Ledger>, screen: &Screen, sh
     tasks
 }
 
-/// One customer's consumer.
+/// A task that polls the queue of one customer.
 #[derive(Debug)]
 struct Reader {
     index: usize,
@@ -61,22 +61,22 @@ impl Reader {
     async fn run(self) {
         loop {
             match receive(&self.clients, &self.queue_url, 20).await {
-                Ok(messages) => self.read(messages).await,
+                Ok(messages) => self.process(messages).await,
                 Err(failure) => {
-                    warn!(%failure, customer = CUSTOMERS[self.index].id, "the customer cannot receive");
+                    warn!(%failure, customer = CUSTOMERS[self.index].id, "failed to receive from the queue of a customer");
                     sleep(Duration::from_millis(200)).await;
                 }
             }
         }
     }
 
-    async fn read(&self, messages: Vec<Message>) {
+    async fn process(&self, messages: Vec<Message>) {
         let now = Instant::now();
-        let events: Vec<Arrived> = messages.iter().filter_map(Arrived::read).collect();
+        let events: Vec<ReceivedEvent> = messages.iter().filter_map(ReceivedEvent::parse).collect();
         for event in &events {
-            self.ledger.arrived(self.index, &event.id, now);
+            self.ledger.record_arrival(self.index, &event.id, now);
         }
-        // Before anything is shown: a reader of the terminal who takes a while must not make messages come again.
+        // Delete before printing: a slow terminal must not let the visibility timeout end.
         delete(&self.clients, &self.queue_url, &messages).await;
         if self.show == Show::Nothing {
             return;
@@ -87,21 +87,22 @@ impl Reader {
     }
 }
 
-/// An event that arrived.
+/// An event that a customer received.
 #[derive(Debug)]
-struct Arrived {
+struct ReceivedEvent {
     id: String,
     message_type: String,
     json: String,
 }
 
-impl Arrived {
-    fn read(message: &Message) -> Option<Self> {
+impl ReceivedEvent {
+    fn parse(message: &Message) -> Option<Self> {
         let notification = Notification::parse(message.body.as_deref()?).ok()?;
         let attribute = |name: &str| notification.attribute(name).unwrap_or_default().to_owned();
         Some(Self { id: attribute("event-id"), message_type: attribute("event-type"), json: notification.message })
     }
 
+    /// Returns the text that is printed for the event.
     fn show(&self, customer: &Customer, show: Show) -> String {
         let (style, id, message_type) = (customer.style(), customer.id, &self.message_type);
         match show {
@@ -111,7 +112,7 @@ impl Arrived {
     }
 }
 
-/// Spreads JSON over several lines, and leaves its values as they are written.
+/// Indents JSON, and keeps every value exactly as it is written.
 fn pretty(json: &str) -> String {
     let mut text = String::with_capacity(json.len() * 2);
     let mut depth = 0;
@@ -157,19 +158,21 @@ fn pretty(json: &str) -> String {
     text
 }
 
-/// Reads the quarantine until it has given `expected` messages, or nothing for a while.
-pub(super) async fn quarantined(stage: &Stage, expected: u64) -> Vec<Quarantined> {
-    let messages = empty(stage, &stage.quarantine, expected).await;
-    messages.iter().filter_map(Quarantined::read).collect()
+/// Receives and deletes the messages on the quarantine queue, until there are `expected` messages or the queue stays
+/// empty for a while.
+pub(super) async fn drain_quarantine(stage: &Stage, expected: u64) -> Vec<Quarantined> {
+    let messages = drain(stage, &stage.quarantine, expected).await;
+    messages.iter().filter_map(Quarantined::parse).collect()
 }
 
-/// Reads what the service left on the input queue, in the same way. Returns the payloads, in base64.
-pub(super) async fn left(stage: &Stage, expected: u64) -> Vec<String> {
-    empty(stage, &stage.queue, expected).await.iter().filter_map(payload).collect()
+/// Receives and deletes the messages that the service left on the input queue, in the same way. Returns the payloads in
+/// base64.
+pub(super) async fn drain_input_queue(stage: &Stage, expected: u64) -> Vec<String> {
+    drain(stage, &stage.queue, expected).await.iter().filter_map(payload).collect()
 }
 
-async fn empty(stage: &Stage, queue_url: &str, expected: u64) -> Vec<Message> {
-    /// Longer than a message stays hidden that somebody else has looked at.
+async fn drain(stage: &Stage, queue_url: &str, expected: u64) -> Vec<Message> {
+    /// Longer than the visibility timeout of a message that the user has received, for example with the AWS CLI.
     const PATIENCE: Duration = Duration::from_secs(35);
     let mut found = Vec::new();
     let mut waiting_since = Instant::now();
@@ -184,14 +187,14 @@ async fn empty(stage: &Stage, queue_url: &str, expected: u64) -> Vec<Message> {
     found
 }
 
-/// What a producer sent, in base64: to the queue, or to the topic before it.
+/// Returns the payload in base64, whether the producer sent the event to the queue or through the topic.
 fn payload(message: &Message) -> Option<String> {
     let body = message.body.as_deref()?;
     Some(Notification::parse(body).map_or_else(|_| body.to_owned(), |notification| notification.message))
 }
 
 impl Quarantined {
-    fn read(message: &Message) -> Option<Self> {
+    fn parse(message: &Message) -> Option<Self> {
         #[derive(Deserialize)]
         struct Note {
             reason: String,
@@ -204,9 +207,9 @@ impl Quarantined {
 }
 
 async fn receive(clients: &Clients, queue_url: &str, wait_seconds: i32) -> Result<Vec<Message>, Failure> {
-    /// Nobody takes longer to read.
-    const HIDDEN_SECONDS: i32 = 30;
-    clients.data_plane.receive(queue_url, wait_seconds, HIDDEN_SECONDS).await
+    /// Reading and deleting a message never takes longer.
+    const VISIBILITY_TIMEOUT_SECONDS: i32 = 30;
+    clients.data_plane.receive(queue_url, wait_seconds, VISIBILITY_TIMEOUT_SECONDS).await
 }
 
 async fn delete(clients: &Clients, queue_url: &str, messages: &[Message]) {
@@ -215,7 +218,7 @@ async fn delete(clients: &Clients, queue_url: &str, messages: &[Message]) {
         return;
     }
     if let Err(failure) = clients.data_plane.delete(queue_url, handles.into_iter()).await {
-        warn!(%failure, queue_url, "messages that were read cannot be deleted, and will come again");
+        warn!(%failure, queue_url, "failed to delete messages; SQS will deliver them again");
     }
 }
 
@@ -226,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pretty_json_has_the_values_of_the_original_in_the_same_spelling() {
+    fn indented_json_keeps_the_spelling_of_every_value() {
         let json =
             r#"{"id":"a\\\"{,}:","total":{"units":"12","nanos":500000000},"tags":[],"rates":[1.0,-0.0],"none":{}}"#;
         let expected = r#"{
@@ -246,22 +249,23 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_shown_with_its_customer_and_type() {
-        let event = Arrived { id: "e-1".into(), message_type: "shop.v1.OrderPlaced".into(), json: r#"{"a":1}"#.into() };
+    fn an_event_is_printed_with_its_customer_and_type() {
+        let event =
+            ReceivedEvent { id: "e-1".into(), message_type: "shop.v1.OrderPlaced".into(), json: r#"{"a":1}"#.into() };
         let shown = |show| anstream::adapter::strip_str(&event.show(&CUSTOMERS[0], show)).to_string();
         assert_eq!(shown(Show::OneLine), r#"acme    shop.v1.OrderPlaced        {"a":1}"#);
         assert_eq!(shown(Show::Pretty), "acme    shop.v1.OrderPlaced\n{\n  \"a\": 1\n}");
     }
 
     #[test]
-    fn what_is_in_quarantine_says_why_and_what_was_sent() {
+    fn a_quarantined_message_has_its_reason_and_the_payload_that_was_sent() {
         let note = r#"{"reason":"malformed_protobuf","detail":"?","queue":"q","message_id":"m-1"}"#;
         let note = MessageAttributeValue::builder().data_type("String").string_value(note).build().unwrap();
         for body in ["CAE=", r#"{"Type":"Notification","TopicArn":"t","Message":"CAE="}"#] {
             let message_attributes = [(QUARANTINE_NOTE.to_owned(), note.clone())].into();
             let message = Message { body: Some(body.into()), message_attributes, ..Message::default() };
-            let read = Quarantined::read(&message).unwrap();
-            assert_eq!((&*read.body, &*read.reason, &*read.message_id), ("CAE=", "malformed_protobuf", "m-1"));
+            let parsed = Quarantined::parse(&message).unwrap();
+            assert_eq!((&*parsed.body, &*parsed.reason, &*parsed.message_id), ("CAE=", "malformed_protobuf", "m-1"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a topic to the queues that are subscribed to it.
+//! Delivery from SNS topics to the SQS queues that are subscribed to them.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustack_sqs_core::provider::RustackSqs;
 use rustack_sqs_model::error::SqsError;
 use rustack_sqs_model::input::SendMessageInput;
 
-/// Delivers what a topic fans out to a queue of the SQS beside it.
+/// Delivers the messages of SNS topics to queues of the embedded SQS.
 #[derive(Debug)]
 pub(super) struct Bridge {
     sqs: Arc<RustackSqs>,
@@ -23,7 +23,7 @@ impl Bridge {
 #[async_trait]
 impl SqsPublisher for Bridge {
     fn validate(&self, queue_arn: &str) -> Result<(), DeliveryError> {
-        self.sqs.queue_url_for_arn(queue_arn).map(drop).map_err(|error| failed(queue_arn, &error))
+        self.sqs.queue_url_for_arn(queue_arn).map(drop).map_err(|error| delivery_error(queue_arn, &error))
     }
 
     async fn send_message(
@@ -33,7 +33,7 @@ impl SqsPublisher for Bridge {
         message_group_id: Option<&str>,
         message_deduplication_id: Option<&str>,
     ) -> Result<(), DeliveryError> {
-        let queue_url = self.sqs.queue_url_for_arn(queue_arn).map_err(|error| failed(queue_arn, &error))?;
+        let queue_url = self.sqs.queue_url_for_arn(queue_arn).map_err(|error| delivery_error(queue_arn, &error))?;
         let message = SendMessageInput {
             queue_url,
             message_body: message_body.to_owned(),
@@ -41,10 +41,10 @@ impl SqsPublisher for Bridge {
             message_deduplication_id: message_deduplication_id.map(str::to_owned),
             ..SendMessageInput::default()
         };
-        self.sqs.send_message(message).await.map(drop).map_err(|error| failed(queue_arn, &error))
+        self.sqs.send_message(message).await.map(drop).map_err(|error| delivery_error(queue_arn, &error))
     }
 }
 
-fn failed(queue_arn: &str, error: &SqsError) -> DeliveryError {
+fn delivery_error(queue_arn: &str, error: &SqsError) -> DeliveryError {
     DeliveryError::SqsDeliveryFailed { queue_arn: queue_arn.to_owned(), reason: error.to_string() }
 }

@@ -1,16 +1,16 @@
-//! What a subscriber without raw delivery finds on its queue.
+//! The message that a subscription without raw delivery puts on its queue.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-/// An SNS notification, as a subscriber reads it.
+/// An SNS notification.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Notification {
-    /// What was published.
+    /// The message that was published.
     #[serde(rename = "Message")]
     pub message: String,
-    /// The topic it was published to.
+    /// The ARN of the topic that the message was published to.
     #[serde(rename = "TopicArn")]
     pub topic_arn: String,
     #[serde(default, rename = "MessageAttributes")]
@@ -24,15 +24,15 @@ struct Attribute {
 }
 
 impl Notification {
-    /// Reads the body of a message.
+    /// Parses the body of an SQS message.
     ///
     /// # Errors
-    /// When the body is no notification.
+    /// Returns an error if the body is not a notification.
     pub fn parse(body: &str) -> serde_json::Result<Self> {
         serde_json::from_str(body)
     }
 
-    /// The value of a message attribute.
+    /// Returns the value of a message attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name).map(|attribute| attribute.value.as_str())
     }

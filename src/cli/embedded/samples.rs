@@ -1,11 +1,11 @@
-//! Sample events of a platform for shops: what `protobridge demo` sends, and what tests and load runs are fed with.
+//! Sample events of an e-commerce platform, for `protobridge demo`, tests and load tests.
 //!
-//! They are what the real ones would look like, in a realistic mix: orders are placed, paid, packed and delivered;
-//! amounts add up; the same shopper of a shop has the same name and address in every event. A *customer* is the shop,
-//! as everywhere in protobridge; those who buy there are *shoppers*.
+//! The events and their mix are realistic: orders are placed, paid, packed and delivered; the amounts of an order add
+//! up; a shopper has the same name and address in every event. A *customer* is a shop, as everywhere in protobridge.
+//! The people who buy at a shop are *shoppers*.
 //!
-//! The same seed and the same calls give the same ids, types and values, but not the same bytes: times are those of
-//! the clock, and the order of map entries on the wire is left to chance, as it is with real producers.
+//! The same seed and the same calls give the same ids, types and values, but not the same bytes: times come from the
+//! clock, and the order of map entries on the wire is random, as with real producers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,13 +16,13 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 
-use about::{About, Actor};
 use changes::Log;
+use event_context::{Actor, EventContext};
 use orders::Order;
 
-mod about;
 mod catalogue;
 mod changes;
+mod event_context;
 mod orders;
 mod payments;
 mod shoppers;
@@ -30,40 +30,40 @@ mod shoppers;
 mod tests;
 mod wire;
 
-/// The committed descriptor sets: file name below `descriptors/`, and contents. All samples but those of
-/// [`Samples::unknown_type`] are of types in here.
+/// The built-in descriptor sets: file name below `descriptors/`, and contents. They define the types of all samples
+/// except those of [`Samples::unknown_type`].
 pub const SETS: &[(&str, &[u8])] = &[
     ("protobridge.binpb", include_bytes!("../../../descriptors/protobridge.binpb")),
     ("shop.binpb", include_bytes!("../../../descriptors/shop.binpb")),
 ];
 
-/// The type of [`Samples::unknown_type`], which no committed set has.
+/// The type of [`Samples::unknown_type`]. No built-in set defines it.
 pub const UNKNOWN_TYPE: &str = "shop.v1.GiftCardIssued";
 
-/// How often a source says that it sends heartbeats, unless [`Samples::with_heartbeat_interval`] says otherwise.
+/// The default interval that heartbeats announce. [`Samples::with_heartbeat_interval`] changes it.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many orders of a customer are followed at a time; older ones get no more events.
+/// The maximum number of open orders per customer. Beyond it, the oldest order gets no more events.
 const OPEN_ORDERS: usize = 8;
 
-/// An encoded event, with what a producer knows about it.
+/// An encoded event, with the facts that its producer knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The full name of the message type, without a leading dot.
     pub message_type: String,
-    /// The message on the wire.
+    /// The message in the wire format.
     pub payload: Vec<u8>,
-    /// Unique for seed and sequence. Also inside the payload, except for heartbeats.
+    /// The event id, unique per seed and position in the sequence. The payload contains it too, except in heartbeats.
     pub event_id: String,
-    /// Whose event it is; `None` for heartbeats, and where there were no customers to choose from. Also inside the
-    /// payload.
+    /// The customer that the event belongs to; `None` for heartbeats, and if there were no customers to choose from.
+    /// The payload contains it too.
     pub customer: Option<String>,
 }
 
-/// An endless supply of sample events.
+/// A generator of sample events, which never ends.
 pub struct Samples {
     pools: Vec<DescriptorPool>,
-    /// Decides what happens.
+    /// The stream that decides which events happen.
     random: Rng,
     event_ids: EventIds,
     open_orders: HashMap<String, Vec<Order>>,
@@ -74,8 +74,8 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// A supply whose choices and ids depend on `seed` alone. The seed also names the source of its
-    /// [heartbeats](Self::heartbeat).
+    /// Returns a generator whose choices and ids depend only on `seed`. The source of its [heartbeats](Self::heartbeat)
+    /// is named after the seed.
     pub fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let pools = SETS.iter().map(|(name, set)| {
@@ -93,32 +93,32 @@ impl Samples {
         }
     }
 
-    /// Announces another `interval` in heartbeats than 5 seconds. Sending them that often is up to the caller.
+    /// Sets the interval that heartbeats announce; the default is 5 seconds. The caller must send them that often.
     pub fn with_heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
         self
     }
 
-    /// The next event, for one of `customers`, each as likely as the other: of a hundred events about 45 are of
-    /// orders, 27 of payments, 18 of database changes and 10 of shoppers' accounts.
+    /// Returns the next event, for a random one of `customers`. Of 100 events, about 45 are about orders, 27 about
+    /// payments, 18 about database changes and 10 about the accounts of shoppers.
     pub fn next_event(&mut self, customers: &[&str]) -> Sample {
-        self.write(customers, |this, about| match this.random.u8(..100) {
-            0..45 => this.order_event(about),
-            45..72 => this.payment_event(about),
-            72..90 => ("shop.v1.ChangeEvent", this.log.next(&mut this.random, about)),
-            90..94 => ("shop.v1.CustomerRegistered", shoppers::registered(&mut this.random, about)),
-            _ => ("shop.v1.CustomerUpdated", shoppers::updated(&mut this.random, about)),
+        self.write(customers, |this, context| match this.random.u8(..100) {
+            0..45 => this.order_event(context),
+            45..72 => this.payment_event(context),
+            72..90 => ("shop.v1.ChangeEvent", this.log.next(&mut this.random, context)),
+            90..94 => ("shop.v1.CustomerRegistered", shoppers::registered(&mut this.random, context)),
+            _ => ("shop.v1.CustomerUpdated", shoppers::updated(&mut this.random, context)),
         })
     }
 
-    /// A heartbeat of this supply's source, `shop-backend-` and the seed. The sequence starts at 1 and counts up.
+    /// Returns a heartbeat of the source `shop-backend-SEED`. The sequence starts at 1 and counts up.
     pub fn heartbeat(&mut self) -> Sample {
         self.heartbeats += 1;
         let heartbeat = json!({
             "source": self.source,
             "sequence": self.heartbeats,
-            "sentAt": about::rfc3339(about::now()),
-            "interval": about::millis(self.heartbeat_interval.as_millis() as u64),
+            "sentAt": event_context::rfc3339(event_context::now()),
+            "interval": event_context::millis(self.heartbeat_interval.as_millis() as u64),
         });
         let message_type = "protobridge.v1.Heartbeat";
         Sample {
@@ -129,14 +129,14 @@ impl Samples {
         }
     }
 
-    /// An event whose payload ends in the middle of a field, as if the producer had cut it off.
+    /// Returns an event whose payload ends in the middle of a field, as if the producer had truncated it.
     pub fn malformed(&mut self, customers: &[&str]) -> Sample {
         let mut sample = self.next_event(customers);
-        wire::cut(&mut self.random, &mut sample.payload);
+        wire::truncate(&mut self.random, &mut sample.payload);
         sample
     }
 
-    /// An event of a type that no committed set has: [`UNKNOWN_TYPE`]. As somebody's set would define it:
+    /// Returns an event of a type that no built-in set defines: [`UNKNOWN_TYPE`]. Its definition would be:
     ///
     /// ```text
     /// message GiftCardIssued {
@@ -148,13 +148,13 @@ impl Samples {
     /// }
     /// ```
     pub fn unknown_type(&mut self, customers: &[&str]) -> Sample {
-        let mut sample = self.write(customers, |this, about| {
-            let meta = about.meta(&mut this.random, "gift-cards@0.1.0", &Actor::Schedule);
+        let mut sample = self.write(customers, |this, context| {
+            let meta = context.meta(&mut this.random, "gift-cards@0.1.0", &Actor::Schedule);
             ("shop.v1.EventMeta", meta)
         });
         let meta = std::mem::take(&mut sample.payload);
         let value = catalogue::PLACES[0].currency.money(*catalogue::pick(&mut self.random, &[1000, 2500, 5000]));
-        let expires_at = about::rfc3339(about::now() + Duration::from_secs(2 * 365 * 86_400));
+        let expires_at = event_context::rfc3339(event_context::now() + Duration::from_secs(2 * 365 * 86_400));
         let fields = [
             meta,
             catalogue::ulid(&mut self.random, "gft_").into_bytes(),
@@ -165,15 +165,17 @@ impl Samples {
         Sample { message_type: UNKNOWN_TYPE.to_owned(), payload: wire::length_delimited(&fields), ..sample }
     }
 
+    /// Encodes the event that `event` creates for a random customer.
     fn write(
         &mut self,
         customers: &[&str],
-        event: impl FnOnce(&mut Self, &About<'_>) -> (&'static str, Value),
+        event: impl FnOnce(&mut Self, &EventContext<'_>) -> (&'static str, Value),
     ) -> Sample {
         let customer = self.random.choice(customers).copied();
         let event_id = self.event_ids.next();
-        let about = About { event_id: &event_id, tenant_id: customer.unwrap_or_default(), now: about::now() };
-        let (message_type, event) = event(self, &about);
+        let context =
+            EventContext { event_id: &event_id, tenant_id: customer.unwrap_or_default(), now: event_context::now() };
+        let (message_type, event) = event(self, &context);
         Sample {
             message_type: message_type.to_owned(),
             payload: self.encode(message_type, event),
@@ -182,42 +184,40 @@ impl Samples {
         }
     }
 
-    fn order_event(&mut self, about: &About<'_>) -> (&'static str, Value) {
-        let open = self.open_orders.entry(about.tenant_id.to_owned()).or_default();
+    fn order_event(&mut self, context: &EventContext<'_>) -> (&'static str, Value) {
+        let open = self.open_orders.entry(context.tenant_id.to_owned()).or_default();
         if self.random.u8(..5) < 3
             && let Some(position) = open.iter().position(Order::can_advance)
         {
-            let event = open[position].advance(&mut self.random, about);
+            let event = open[position].advance(&mut self.random, context);
             if open[position].is_over() {
                 open.remove(position);
             }
             return event;
         }
-        let order = Order::new(&mut self.random, about.tenant_id);
-        let event = order.placed(&mut self.random, about);
+        let order = Order::new(&mut self.random, context.tenant_id);
+        let event = order.placed(&mut self.random, context);
         follow(open, order);
         ("shop.v1.OrderPlaced", event)
     }
 
-    fn payment_event(&mut self, about: &About<'_>) -> (&'static str, Value) {
-        let open = self.open_orders.entry(about.tenant_id.to_owned()).or_default();
+    fn payment_event(&mut self, context: &EventContext<'_>) -> (&'static str, Value) {
+        let open = self.open_orders.entry(context.tenant_id.to_owned()).or_default();
         let position = open.iter().position(|order| !order.payment.is_captured).unwrap_or_else(|| {
-            // Then it is for one that was placed before this supply began.
-            follow(open, Order::new(&mut self.random, about.tenant_id));
+            // All open orders are paid: the payment is for an order that was placed before the samples began.
+            follow(open, Order::new(&mut self.random, context.tenant_id));
             open.len() - 1
         });
         if self.random.u8(..6) == 0 {
-            return ("shop.v1.PaymentFailed", payments::failed(&mut self.random, about, &mut open[position]));
+            return ("shop.v1.PaymentFailed", payments::failed(&mut self.random, context, &mut open[position]));
         }
-        ("shop.v1.PaymentCaptured", payments::captured(&mut self.random, about, &mut open[position]))
+        ("shop.v1.PaymentCaptured", payments::captured(&mut self.random, context, &mut open[position]))
     }
 
     fn encode(&self, message_type: &str, message: Value) -> Vec<u8> {
         let descriptor = self.pools.iter().find_map(|pool| pool.get_message_by_name(message_type));
-        let descriptor = descriptor.expect("samples are of types in the committed sets");
-        DynamicMessage::deserialize(descriptor, message)
-            .expect("samples are written to fit their types")
-            .encode_to_vec()
+        let descriptor = descriptor.expect("the built-in sets define the types of samples");
+        DynamicMessage::deserialize(descriptor, message).expect("samples fit their types").encode_to_vec()
     }
 }
 
@@ -231,6 +231,7 @@ impl fmt::Debug for Samples {
     }
 }
 
+/// Adds an open order. At the limit, the oldest one is dropped.
 fn follow(open: &mut Vec<Order>, order: Order) {
     if open.len() == OPEN_ORDERS {
         open.remove(0);
@@ -238,7 +239,7 @@ fn follow(open: &mut Vec<Order>, order: Order) {
     open.push(order);
 }
 
-/// Event ids as random UUIDs (RFC 9562, version 4), except that one seed never gives the same twice.
+/// A generator of event ids: random UUIDs (RFC 9562, version 4), except that a seed never repeats an id.
 #[derive(Debug)]
 struct EventIds {
     random: Rng,
@@ -248,15 +249,15 @@ struct EventIds {
 
 impl EventIds {
     fn new(seed: u64) -> Self {
-        // Not the stream that decides what happens: the nth id of a seed is the same whatever the events are.
+        // A stream of its own, so that the nth id of a seed does not depend on the events.
         let mut random = Rng::with_seed(!seed);
         Self { start: random.u64(..), random, issued: 0 }
     }
 
     fn next(&mut self) -> String {
         self.issued += 1;
-        // The variant takes the two highest bits of the lower half. Multiplying by an odd number and adding are one to
-        // one on the 62 bits that are left, so no two counts give the same.
+        // The variant takes the two highest bits of the lower half. On the other 62 bits, multiplication by an odd
+        // number and addition are bijective, so each count gives a different value.
         let unique = self.start.wrapping_add(self.issued.wrapping_mul(0x9e37_79b9_7f4a_7c15)) & (u64::MAX >> 2);
         let [version, variant] = [0x4 << 76, 0b10 << 62];
         let random = u128::from(self.random.u64(..)) << 64 & !(0xf << 76);

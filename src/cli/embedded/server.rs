@@ -1,4 +1,4 @@
-//! The one HTTP server of both services.
+//! The HTTP server that both services share.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -21,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-/// A listening server. Dropping it closes every connection.
+/// A listening server. Dropping it closes all connections.
 #[derive(Debug)]
 pub(super) struct Server {
     address: SocketAddr,
-    /// No new connections; those that are idle close.
-    refuse: CancellationToken,
-    /// Every connection closes.
+    /// Stops accepting connections, and closes those that are idle.
+    drain: CancellationToken,
+    /// Closes all connections.
     abort: CancellationToken,
     connections: TaskTracker,
 }
@@ -54,21 +54,21 @@ impl Server {
         };
         let server = Self {
             address,
-            refuse: CancellationToken::new(),
+            drain: CancellationToken::new(),
             abort: CancellationToken::new(),
             connections: TaskTracker::new(),
         };
-        let (refuse, abort, connections) = (server.refuse.clone(), server.abort.clone(), server.connections.clone());
+        let (drain, abort, connections) = (server.drain.clone(), server.abort.clone(), server.connections.clone());
         server.connections.spawn(async move {
-            while let Some(accepted) = refuse.run_until_cancelled(listener.accept()).await {
+            while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
                 match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(connection(stream, services.clone(), refuse.clone(), abort.clone()));
+                        connections.spawn(connection(stream, services.clone(), drain.clone(), abort.clone()));
                     }
                     Err(error) => {
-                        // Most likely too many open files; those that are open may close meanwhile.
+                        // The likely cause is too many open files. Retry after a pause, in which connections can close.
                         warn!(%error, "cannot accept a connection");
-                        refuse.run_until_cancelled(tokio::time::sleep(Duration::from_millis(100))).await;
+                        drain.run_until_cancelled(tokio::time::sleep(Duration::from_millis(100))).await;
                     }
                 }
             }
@@ -80,12 +80,12 @@ impl Server {
         self.address
     }
 
-    /// Stops accepting connections, and closes each as soon as it has nothing to answer.
-    pub(super) fn refuse(&self) {
-        self.refuse.cancel();
+    /// Stops accepting connections, and closes each connection once its request in progress is answered.
+    pub(super) fn drain(&self) {
+        self.drain.cancel();
     }
 
-    /// Waits until every connection is closed.
+    /// Waits until all connections are closed.
     pub(super) async fn finish(&self) {
         self.connections.close();
         self.connections.wait().await;
@@ -94,13 +94,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.refuse.cancel();
+        self.drain.cancel();
         self.abort.cancel();
     }
 }
 
-async fn connection(stream: TcpStream, services: Services, refuse: CancellationToken, abort: CancellationToken) {
-    // Answers are small and someone waits for each.
+async fn connection(stream: TcpStream, services: Services, drain: CancellationToken, abort: CancellationToken) {
+    // Answers are small, and a client waits for each.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot turn off Nagle's algorithm");
     }
@@ -108,9 +108,9 @@ async fn connection(stream: TcpStream, services: Services, refuse: CancellationT
     let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         () = abort.cancelled() => return,
-        // A client that hangs up is nothing to report.
+        // A client that closes its connection is not an error.
         _ended = connection.as_mut() => return,
-        () = refuse.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = drain.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         () = abort.cancelled() => {}
@@ -119,7 +119,8 @@ async fn connection(stream: TcpStream, services: Services, refuse: CancellationT
 }
 
 impl Services {
-    /// SQS speaks JSON and names its operation in a header; SNS speaks forms and names it inside.
+    /// Passes the request to its service. SQS requests name their operation in a header; SNS requests are forms that
+    /// name it in the body.
     async fn answer(self, request: http::Request<Incoming>) -> Result<http::Response<Body>, std::convert::Infallible> {
         let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
         if target.is_some_and(|target| target.starts_with("AmazonSQS.")) {

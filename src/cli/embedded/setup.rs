@@ -1,13 +1,13 @@
-//! Queues, topics and subscriptions, as an operator would have made them beforehand.
+//! Creates queues, topics and subscriptions, as an operator does before the service starts.
 //!
-//! Made for [`Embedded`](super::Embedded) and other emulators: on AWS a queue also needs a policy that lets the topic
-//! send to it.
+//! The functions are for [`Embedded`](super::Embedded) and other emulators. On AWS, a queue also needs a policy that
+//! allows the topic to send to it.
 
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::aws::{Clients, Failure};
 
-/// Something that could not be made.
+/// A queue, a topic or a subscription could not be created.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {name}: {failure}")]
 pub struct Error {
@@ -16,19 +16,19 @@ pub struct Error {
     failure: Failure,
 }
 
-/// A topic, and a queue that gets a [notification](super::Notification) of everything published to it.
+/// A topic, and a queue that receives each message of the topic as a [notification](super::Notification).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribed {
-    /// ARN of the topic.
+    /// The ARN of the topic.
     pub topic_arn: String,
-    /// URL of the queue.
+    /// The URL of the queue.
     pub queue_url: String,
 }
 
-/// Creates a queue, and returns its URL. One whose name ends in `.fifo` is a FIFO queue.
+/// Creates a queue, and returns its URL. If the name ends in `.fifo`, the queue is a FIFO queue.
 ///
 /// # Errors
-/// When SQS refuses.
+/// Returns an error if SQS refuses the call.
 pub async fn queue(sqs: &aws_sdk_sqs::Client, name: &str) -> Result<String, Error> {
     let failed = |failure| Error { action: "create queue", name: name.to_owned(), failure };
     let mut request = sqs.create_queue().queue_name(name);
@@ -39,10 +39,10 @@ pub async fn queue(sqs: &aws_sdk_sqs::Client, name: &str) -> Result<String, Erro
     answer.queue_url.ok_or_else(|| failed(Failure::unanswered()))
 }
 
-/// Creates a topic, and returns its ARN. One whose name ends in `.fifo` is a FIFO topic.
+/// Creates a topic, and returns its ARN. If the name ends in `.fifo`, the topic is a FIFO topic.
 ///
 /// # Errors
-/// When SNS refuses.
+/// Returns an error if SNS refuses the call.
 pub async fn topic(sns: &aws_sdk_sns::Client, name: &str) -> Result<String, Error> {
     let failed = |failure| Error { action: "create topic", name: name.to_owned(), failure };
     let mut request = sns.create_topic().name(name);
@@ -56,7 +56,7 @@ pub async fn topic(sns: &aws_sdk_sns::Client, name: &str) -> Result<String, Erro
 /// Subscribes a queue to a topic, without raw delivery.
 ///
 /// # Errors
-/// When the queue or the topic does not exist, or the two do not fit.
+/// Returns an error if the queue or the topic does not exist, or if SNS refuses the subscription.
 pub async fn subscribe(clients: &Clients, topic_arn: &str, queue_url: &str) -> Result<(), Error> {
     let failed = |failure| Error { action: "subscribe queue", name: queue_url.to_owned(), failure };
     let arn = QueueAttributeName::QueueArn;
@@ -69,10 +69,10 @@ pub async fn subscribe(clients: &Clients, topic_arn: &str, queue_url: &str) -> R
     Ok(())
 }
 
-/// Creates a topic and a queue that is subscribed to it.
+/// Creates a topic, and a queue that is subscribed to it.
 ///
 /// # Errors
-/// When any of it fails.
+/// Returns an error if one of the calls fails.
 pub async fn topic_with_queue(clients: &Clients, topic_name: &str, queue_name: &str) -> Result<Subscribed, Error> {
     let topic_arn = topic(&clients.sns, topic_name).await?;
     let queue_url = queue(&clients.sqs, queue_name).await?;

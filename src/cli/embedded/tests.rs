@@ -10,7 +10,7 @@ async fn receive(clients: &Clients, queue_url: &str) -> Vec<Message> {
 }
 
 #[tokio::test]
-async fn what_is_published_to_a_topic_is_received_from_the_queue_that_subscribed_to_it() {
+async fn a_subscribed_queue_receives_what_is_published_to_the_topic() {
     let embedded = Embedded::start().await.unwrap();
     let clients = embedded.clients().await;
     let subscribed = setup::topic_with_queue(&clients, "orders", "orders-inbox").await.unwrap();
@@ -32,7 +32,7 @@ async fn what_is_published_to_a_topic_is_received_from_the_queue_that_subscribed
 }
 
 #[tokio::test]
-async fn a_fifo_topic_feeds_a_fifo_queue_and_drops_what_comes_again() {
+async fn a_fifo_topic_feeds_a_fifo_queue_and_drops_duplicates() {
     let embedded = Embedded::start().await.unwrap();
     let clients = embedded.clients().await;
     let subscribed = setup::topic_with_queue(&clients, "orders.fifo", "inbox.fifo").await.unwrap();
@@ -63,11 +63,11 @@ async fn stopping_ends_long_polls_and_dropping_closes_the_port() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), closed).await.expect("nobody listens any more");
+    tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the port must be closed");
 }
 
 #[tokio::test]
-async fn what_cannot_be_made_says_what_and_why() {
+async fn a_failed_creation_names_the_queue_and_the_reason() {
     let embedded = Embedded::start().await.unwrap();
     let clients = embedded.clients().await;
     let error = setup::queue(&clients.sqs, "no spaces").await.unwrap_err().to_string();

@@ -5,22 +5,23 @@ use crate::cli::demo::ledger::OWNERS;
 use crate::message::QuarantineKind;
 use crate::telemetry::QuarantinedLabels;
 
-/// Ten events of acme's, one of them filtered and two quarantined, and two heartbeats for acme and initech.
+/// A summary in which all counts agree: ten events of acme, one of them filtered and two quarantined, and two
+/// heartbeats, which acme and initech receive.
 fn summary() -> Summary {
     let mut tallies = [Tally::default(); OWNERS];
     tallies[0] = Tally { sent: 10, published: 7, filtered: 1, quarantined: 2, left: 0, missing: 0 };
     tallies[3] = Tally { sent: 2, published: 2, ..Tally::default() };
     let mut latency = Histogram::new(3).unwrap();
     latency.record_n(12_000, 9).unwrap();
-    let nothing = Delivery { arrived: 0, again: 0, latency: Histogram::new(3).unwrap() };
-    let delivery = |arrived| Delivery { arrived, again: 0, latency: latency.clone() };
+    let nothing = Delivery { arrived: 0, duplicates: 0, latency: Histogram::new(3).unwrap() };
+    let delivery = |arrived| Delivery { arrived, duplicates: 0, latency: latency.clone() };
     let quarantine = BTreeMap::from([("malformed_protobuf".to_owned(), 2)]);
     let demo = Totals {
         tallies,
         deliveries: vec![delivery(9), nothing, delivery(2)],
-        strangers: 0,
+        foreign: 0,
         quarantine: quarantine.clone(),
-        took: Duration::from_secs(2),
+        duration: Duration::from_secs(2),
     };
     let service = Service {
         received: 13,
@@ -36,6 +37,7 @@ fn summary() -> Summary {
     Summary::new(demo, service, 0, false)
 }
 
+/// Applies a change to the summary, and checks which problems it finds.
 fn check(change: impl FnOnce(&mut Summary), expected: &[&str]) {
     let mut summary = summary();
     change(&mut summary);
@@ -43,12 +45,12 @@ fn check(change: impl FnOnce(&mut Summary), expected: &[&str]) {
 }
 
 #[test]
-fn a_sound_summary_adds_up() {
+fn a_summary_in_which_all_counts_agree_has_no_problems() {
     check(|_| {}, &[]);
 }
 
 #[test]
-fn an_event_that_got_lost_is_noticed() {
+fn a_lost_event_is_a_problem() {
     check(
         |s| {
             s.demo.tallies[0].published -= 1;
@@ -56,15 +58,15 @@ fn an_event_that_got_lost_is_noticed() {
             s.demo.deliveries[0].arrived -= 1;
         },
         &[
-            "1 events are nowhere to be found, or in two places",
+            "1 events have no outcome, or more than one",
             "acme: SNS confirmed 9 entries, but 8 arrived",
-            "the service settled 12 messages, but 11 were to be settled",
+            "the service settled 12 messages, but should have settled 11",
         ],
     );
 }
 
 #[test]
-fn what_is_left_on_the_queue_adds_up_only_after_an_interruption() {
+fn messages_left_on_the_queue_are_a_problem_unless_the_demo_was_interrupted() {
     let left = |s: &mut Summary| {
         s.demo.tallies[0].sent += 3;
         s.demo.tallies[0].left += 3;
@@ -80,27 +82,27 @@ fn what_is_left_on_the_queue_adds_up_only_after_an_interruption() {
     );
     check(
         |s| s.left = 1,
-        &["1 messages are on the queue, but 0 of them were found", "1 messages are still on the queue"],
+        &["the queue reports 1 messages, but 0 were found on it", "1 messages are still on the queue"],
     );
 }
 
 #[test]
-fn what_the_service_claims_has_to_be_there() {
+fn a_service_metric_that_disagrees_with_the_ledger_is_a_problem() {
     check(
         |s| *s.service.reasons.entry("malformed_protobuf".to_owned()).or_default() += 1,
         &[
-            r#"the service quarantined {"malformed_protobuf": 3}, but the quarantine queue has {"malformed_protobuf": 2}"#,
+            r#"the service counts {"malformed_protobuf": 3} in quarantine, but the quarantine queue holds {"malformed_protobuf": 2}"#,
         ],
     );
     check(|s| s.service.entries[2] += 1, &["initech: SNS confirmed 3 entries, but 2 arrived"]);
-    check(|s| s.service.retried = 0, &["the service received 13, but settled 12 and gave 0 back"]);
+    check(|s| s.service.retried = 0, &["the service received 13 messages, but settled 12 and retried 0"]);
 }
 
 #[test]
-fn what_comes_twice_or_from_somebody_else_still_adds_up() {
+fn duplicates_and_foreign_events_are_no_problem() {
     check(
         |s| {
-            s.demo.deliveries[0].again += 1;
+            s.demo.deliveries[0].duplicates += 1;
             s.service.entries[0] += 1;
             s.service.published += 1;
             s.service.received += 1;
@@ -109,7 +111,7 @@ fn what_comes_twice_or_from_somebody_else_still_adds_up() {
     );
     check(
         |s| {
-            s.demo.strangers += 1;
+            s.demo.foreign += 1;
             s.demo.deliveries[0].arrived += 1;
             s.service.entries[0] += 1;
             s.service.published += 1;
@@ -120,7 +122,7 @@ fn what_comes_twice_or_from_somebody_else_still_adds_up() {
 }
 
 #[test]
-fn the_table_shows_every_column() {
+fn the_summary_is_rendered_with_every_table_and_remark() {
     insta::assert_snapshot!(summary().render(false).trim(), @"
     Events
      customer    received  published  filtered  quarantined
@@ -131,24 +133,24 @@ fn the_table_shows_every_column() {
      all               12          9         1            2
 
     Deliveries
-     customer  published  arrived  twice  p50 ms  p95 ms  p99 ms  max ms
-     acme              9        9      0    12.0    12.0    12.0    12.0
-     globex            0        0      0       -       -       -       -
-     initech           2        2      0    12.0    12.0    12.0    12.0
-     all              11       11      0    12.0    12.0    12.0    12.0
+     customer  published  arrived  duplicates  p50 ms  p95 ms  p99 ms  max ms
+     acme              9        9           0    12.0    12.0    12.0    12.0
+     globex            0        0           0       -       -       -       -
+     initech           2        2           0    12.0    12.0    12.0    12.0
+     all              11       11           0    12.0    12.0    12.0    12.0
 
-    Calls
+    AWS calls
      operation         calls  failed
      sns PublishBatch      5       1
 
     Quarantined: malformed_protobuf 2
-    13 messages received, 1 of them given back to be tried again
-    10 events published or filtered in 2.0 s: 5 a second
+    13 messages received, 1 of them returned to the queue for a retry
+    10 events published or filtered in 2.0 s: 5 per second
     ");
 }
 
 #[test]
-fn reasons_for_which_nothing_was_quarantined_are_not_counted() {
+fn reasons_without_a_quarantined_message_are_left_out() {
     let metrics = Metrics::new(true);
     metrics.start_at_zero(["events"]);
     let labels = QuarantinedLabels { queue: "events", reason: QuarantineKind::UnknownType };

@@ -1,26 +1,26 @@
-//! What the sample shops sell, to whom, where and for which money.
+//! The data of the sample shops: products, places, people and currencies.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-/// A currency, with a rate that is close enough for samples.
+/// A currency, with an approximate exchange rate.
 #[derive(Debug, PartialEq)]
 pub(super) struct Currency {
-    /// ISO 4217.
+    /// The ISO 4217 code.
     pub(super) code: &'static str,
-    /// How many units one euro buys.
+    /// The number of units per euro.
     pub(super) per_euro: f64,
-    /// How many of the smallest unit make one unit: 100, or 1 where there are no cents.
+    /// The number of the smallest units per unit: 100, or 1 for a currency without cents.
     pub(super) minor_units: f64,
 }
 
 impl Currency {
-    /// What something costs here that costs `cents` euro cents at home, in the smallest unit.
+    /// Converts a price in euro cents to this currency, in its smallest unit.
     pub(super) fn price(&self, cents: i64) -> i64 {
         (cents as f64 / 100.0 * self.per_euro * self.minor_units).round() as i64
     }
 
-    /// An amount as `shop.v1.Money`.
+    /// Returns an amount as `shop.v1.Money`.
     pub(super) fn money(&self, amount_minor: i64) -> Value {
         json!({ "currency": self.code, "amountMinor": amount_minor })
     }
@@ -37,22 +37,22 @@ const USD: Currency = Currency { code: "USD", per_euro: 1.09, minor_units: 100.0
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) city: &'static str,
-    /// ISO 3166-1 alpha-2.
+    /// The ISO 3166-1 alpha-2 code.
     pub(super) country: &'static str,
     pub(super) postal_code: &'static str,
-    /// Streets as they are written there, with `#` for the house number.
+    /// Street addresses in the local notation, with `#` for the house number.
     pub(super) streets: &'static [&'static str],
     pub(super) latitude: f64,
     pub(super) longitude: f64,
     pub(super) currency: Currency,
-    /// BCP 47.
+    /// The BCP 47 tag.
     pub(super) language: &'static str,
-    /// The start of a telephone number, with `#` for each digit that is left. From ranges set aside for fiction where
-    /// the country has some.
+    /// A telephone number with `#` for each random digit. The number is from a range reserved for fiction if the
+    /// country has one.
     pub(super) phone: &'static str,
-    /// Percent of tax on goods.
+    /// The tax on goods, in percent.
     pub(super) tax_percent: i64,
-    /// Names of people, and what their mail addresses start with.
+    /// The names of people, and the local parts of their email addresses.
     pub(super) people: &'static [(&'static str, &'static str)],
 }
 
@@ -175,15 +175,15 @@ pub(super) const PLACES: &[Place] = &[
     },
 ];
 
-/// Something to buy.
+/// A product that the shops sell.
 #[derive(Debug)]
 pub(super) struct Product {
     pub(super) sku: &'static str,
     pub(super) title: &'static str,
-    /// The price at home, in euro cents.
+    /// The price in euro cents.
     pub(super) cents: i64,
     pub(super) weight_kg: f64,
-    /// What the shopper chooses: name and values.
+    /// The options that the shopper chooses: name and possible values.
     pub(super) choices: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -230,7 +230,7 @@ pub(super) const PRODUCTS: &[Product] = &[
     Product { sku: "BKE-9001", title: "Folding bike, 7 gears", cents: 89900, weight_kg: 11.8, choices: &[] },
 ];
 
-/// One of `all`, which must not be empty.
+/// Returns a random element of `all`, which must not be empty.
 pub(super) fn pick<'a, T>(random: &mut Rng, all: &'a [T]) -> &'a T {
     &all[random.usize(..all.len())]
 }
@@ -240,12 +240,12 @@ pub(super) fn digits(random: &mut Rng, pattern: &str) -> String {
     pattern.chars().map(|c| if c == '#' { random.digit(10) } else { c }).collect()
 }
 
-/// `prefix` and 26 characters that look like a ULID.
+/// Returns `prefix` followed by 26 characters that look like a ULID.
 pub(super) fn ulid(random: &mut Rng, prefix: &str) -> String {
     const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let mut id = String::with_capacity(prefix.len() + 26);
     id.push_str(prefix);
-    // 128 bits fill 25 characters and 3 bits: the first one is at most 7.
+    // A ULID has 128 bits: 25 characters of 5 bits, and a first character of 3 bits, which is at most 7.
     id.push(char::from(CROCKFORD[random.usize(..8)]));
     id.extend((1..26).map(|_| char::from(*pick(random, CROCKFORD))));
     id

@@ -1,4 +1,4 @@
-//! Changes of rows in the shops' databases.
+//! Change events of rows in the databases of the shops.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use base64::prelude::BASE64_STANDARD;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::about::{About, millis};
 use super::catalogue::{PRODUCTS, pick};
+use super::event_context::{EventContext, millis};
 use super::orders::Order;
 use super::shoppers;
 
-/// The log that the changes are read from.
+/// The database log that the changes are read from.
 #[derive(Debug)]
 pub(super) struct Log {
     position: u64,
@@ -20,13 +20,13 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// A log that has been written for a while.
+    /// Returns a log that already has a random number of entries.
     pub(super) fn new(random: &mut Rng) -> Self {
         Self { position: random.u64(1 << 40..1 << 44), transaction: random.u64(800_000..90_000_000) }
     }
 
-    /// The next change: `shop.v1.ChangeEvent`.
-    pub(super) fn next(&mut self, random: &mut Rng, about: &About<'_>) -> Value {
+    /// Returns the next change as a `shop.v1.ChangeEvent`.
+    pub(super) fn next(&mut self, random: &mut Rng, context: &EventContext<'_>) -> Value {
         self.position += random.u64(8..4096) * 8;
         // Some transactions change several rows.
         if random.u8(..4) > 0 {
@@ -34,23 +34,23 @@ impl Log {
         }
 
         let (table, key, row) = match random.u8(..10) {
-            0..=4 => inventory(random, about),
+            0..=4 => inventory(random, context),
             5..=7 => {
-                let order = Order::new(random, about.tenant_id);
-                let row = order.row(random, about);
+                let order = Order::new(random, context.tenant_id);
+                let row = order.row(random, context);
                 ("orders", order.id, row)
             }
             _ => {
-                let (key, row) = shoppers::row(random, about);
+                let (key, row) = shoppers::row(random, context);
                 ("customers", key, row)
             }
         };
         let mut event = json!({
-            "eventId": about.event_id,
-            "tenantId": about.tenant_id,
+            "eventId": context.event_id,
+            "tenantId": context.tenant_id,
             "source": { "cluster": "shop-db-eu-1", "database": "shop", "schema": "public", "table": table },
             "rowKey": format!("{table}/{key}"),
-            "commitTime": about.now(),
+            "commitTime": context.now(),
             "logSequenceNumber": self.position,
             "transactionId": self.transaction,
             "replicationLag": millis(random.u64(3..900)),
@@ -58,7 +58,7 @@ impl Log {
         let (op, before, after) = match random.u8(..20) {
             0..=4 => ("OPERATION_INSERT", None, Some(row)),
             5..=16 => {
-                let after = updated(&row, random, about);
+                let after = updated(&row, random, context);
                 ("OPERATION_UPDATE", Some(row), Some(after))
             }
             17..=18 => ("OPERATION_DELETE", Some(row), None),
@@ -75,8 +75,8 @@ impl Log {
     }
 }
 
-/// A row of the stock: its table, key, and values by column.
-fn inventory(random: &mut Rng, about: &About<'_>) -> (&'static str, String, Value) {
+/// Returns a row of the inventory: its table, key, and values by column.
+fn inventory(random: &mut Rng, context: &EventContext<'_>) -> (&'static str, String, Value) {
     let product = pick(random, PRODUCTS);
     let warehouse = *pick(random, &["AMS1", "LYS2", "OSA1"]);
     let mut checksum = [0; 8];
@@ -94,15 +94,15 @@ fn inventory(random: &mut Rng, about: &About<'_>) -> (&'static str, String, Valu
         "row_checksum": { "bytesValue": BASE64_STANDARD.encode(checksum) },
         "counted_by": { "nullValue": null },
         "attributes": { "jsonValue": { "shelf": format!("{}-{:02}", random.uppercase(), random.u8(1..40)), "fifo": true } },
-        "updated_at": { "timestampValue": about.before(Duration::from_secs(random.u64(60..864_000))) },
+        "updated_at": { "timestampValue": context.before(Duration::from_secs(random.u64(60..864_000))) },
     });
     ("inventory", format!("{warehouse}/{}", product.sku), columns)
 }
 
-/// `row` after an update of one or two of its columns, whichever table it is of.
-fn updated(row: &Value, random: &mut Rng, about: &About<'_>) -> Value {
+/// Returns `row`, which can be of any table, with some of its columns updated.
+fn updated(row: &Value, random: &mut Rng, context: &EventContext<'_>) -> Value {
     let mut after = row.clone();
-    let now = json!({ "timestampValue": about.now() });
+    let now = json!({ "timestampValue": context.now() });
     if row.get("on_hand").is_some() {
         after["on_hand"] = json!({ "int64Value": random.u32(..400) });
         after["updated_at"] = now;

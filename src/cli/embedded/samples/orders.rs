@@ -1,18 +1,18 @@
-//! Orders, from their placing to their end.
+//! Orders, and the events of their life cycle.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::about::{About, Actor, millis};
 use super::catalogue::{PRODUCTS, Product, pick, ulid};
+use super::event_context::{Actor, EventContext, millis};
 use super::shoppers::Shopper;
 
 const CHECKOUT: &str = "checkout@4.12.0";
 const FULFILMENT: &str = "fulfilment@1.88.2";
 
-/// An order that is not over yet.
+/// An order that can still have events.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) id: String,
@@ -26,11 +26,11 @@ pub(super) struct Order {
     is_shipped: bool,
 }
 
-/// How far the payment of an order is.
+/// The payment of an order.
 #[derive(Debug)]
 pub(super) struct Payment {
     pub(super) id: String,
-    /// How often it was tried, successfully or not.
+    /// The number of attempts, successful or not.
     pub(super) attempts: u32,
     pub(super) is_captured: bool,
 }
@@ -39,9 +39,9 @@ pub(super) struct Payment {
 struct Line {
     product: &'static Product,
     quantity: i64,
-    /// In the smallest unit of the shopper's currency.
+    /// The price of one piece, in the smallest unit of the shopper's currency.
     unit_price: i64,
-    /// What the shopper chose, in the order of the product's choices.
+    /// The values that the shopper chose, in the order of the product's options.
     chosen: Vec<&'static str>,
 }
 
@@ -71,7 +71,7 @@ impl Status {
 }
 
 impl Order {
-    /// A new order of a shopper of `tenant`, not yet paid.
+    /// Returns a new, unpaid order of a random shopper of `tenant`.
     pub(super) fn new(random: &mut Rng, tenant: &str) -> Self {
         let shopper = Shopper::of(random, tenant);
         let currency = &shopper.place.currency;
@@ -80,7 +80,7 @@ impl Order {
                 let product = pick(random, PRODUCTS);
                 Line {
                     product,
-                    // Few buy two bikes.
+                    // Shoppers buy only one of an expensive product.
                     quantity: if product.cents > 15_000 { 1 } else { *pick(random, &[1, 1, 1, 2, 2, 3, 6]) },
                     unit_price: currency.price(product.cents),
                     chosen: product.choices.iter().map(|(_, values)| *pick(random, values)).collect(),
@@ -105,26 +105,26 @@ impl Order {
         }
     }
 
-    /// What the shopper pays, in the smallest unit of their currency.
+    /// Returns the amount that the shopper pays, in the smallest unit of their currency.
     pub(super) fn total(&self) -> i64 {
         self.subtotal() + self.discount + self.shipping + self.tax
     }
 
-    /// Whether no more events follow.
+    /// Whether the order is complete, so that no more events follow.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.status, Status::Delivered | Status::Cancelled | Status::Returned)
     }
 
-    /// Whether it can move on: an order that is not paid waits for its payment.
+    /// Whether the order can have another event: an unpaid order waits for its payment.
     pub(super) fn can_advance(&self) -> bool {
         self.payment.is_captured && !self.is_over()
     }
 
-    /// The event of its placing: `shop.v1.OrderPlaced`.
-    pub(super) fn placed(&self, random: &mut Rng, about: &About<'_>) -> Value {
+    /// Returns the first event of the order: `shop.v1.OrderPlaced`.
+    pub(super) fn placed(&self, random: &mut Rng, context: &EventContext<'_>) -> Value {
         let currency = &self.shopper.place.currency;
         let mut event = json!({
-            "meta": about.meta(random, CHECKOUT, &Actor::Shopper(&self.shopper.id)),
+            "meta": context.meta(random, CHECKOUT, &Actor::Shopper(&self.shopper.id)),
             "orderId": self.id,
             "customerId": self.shopper.id,
             "status": self.status.name(),
@@ -140,7 +140,7 @@ impl Order {
             event["couponCode"] = (*pick(random, &["WELCOME10", "ÉTÉ10", "FRIENDS-10"])).into();
             event["labels"]["campaign"] = "spring-sale".into();
         }
-        // Above the limit for free shipping, some fetch their order all the same.
+        // Some shoppers with free shipping pick up their order.
         if self.shipping == 0 && random.u8(..4) == 0 {
             event["pickup"] = json!({
                 "locationId": format!("{}-{:02}", self.shopper.place.country, random.u8(1..30)),
@@ -148,7 +148,7 @@ impl Order {
                 "holdFor": millis(7 * 86_400_000),
             });
         } else {
-            event["delivery"] = self.delivery(random, about);
+            event["delivery"] = self.delivery(random, context);
         }
         if random.u8(..6) == 0 {
             event["note"] =
@@ -164,11 +164,12 @@ impl Order {
         event
     }
 
-    /// The next event of its life, with the type of it. Only for an order that [can advance](Self::can_advance).
-    pub(super) fn advance(&mut self, random: &mut Rng, about: &About<'_>) -> (&'static str, Value) {
+    /// Advances the order, and returns the type and the content of the event. The order must be able to
+    /// [advance](Self::can_advance).
+    pub(super) fn advance(&mut self, random: &mut Rng, context: &EventContext<'_>) -> (&'static str, Value) {
         if self.status == Status::Packing && !self.is_shipped {
             self.is_shipped = true;
-            return ("shop.v1.OrderShipped", self.shipped(random, about));
+            return ("shop.v1.OrderShipped", self.shipped(random, context));
         }
         let previous = self.status;
         let unlucky = random.u8(..20) == 0;
@@ -190,7 +191,7 @@ impl Order {
             Status::Pending | Status::Paid => Actor::Schedule,
         };
         let mut event = json!({
-            "meta": about.meta(random, FULFILMENT, &actor),
+            "meta": context.meta(random, FULFILMENT, &actor),
             "orderId": self.id,
             "previous": previous.name(),
             "current": current.name(),
@@ -202,8 +203,8 @@ impl Order {
         ("shop.v1.OrderStatusChanged", event)
     }
 
-    /// Its row in the shop's database, by column: see [`super::changes`].
-    pub(super) fn row(&self, random: &mut Rng, about: &About<'_>) -> Value {
+    /// Returns the order's row in the shop's database, by column; see [`super::changes`].
+    pub(super) fn row(&self, random: &mut Rng, context: &EventContext<'_>) -> Value {
         let currency = &self.shopper.place.currency;
         let total = match currency.minor_units as i64 {
             1 => self.total().to_string(),
@@ -218,7 +219,7 @@ impl Order {
             "line_count": { "int64Value": self.lines.len() },
             "version": { "int64Value": 1 },
             "shipped_at": { "nullValue": null },
-            "placed_at": { "timestampValue": about.before(Duration::from_secs(random.u64(30..86_400))) },
+            "placed_at": { "timestampValue": context.before(Duration::from_secs(random.u64(30..86_400))) },
             "cart": { "jsonValue": self.lines.iter().map(|line| line.product.sku).collect::<Vec<_>>() },
         })
     }
@@ -241,14 +242,14 @@ impl Order {
         })
     }
 
-    fn delivery(&self, random: &mut Rng, about: &About<'_>) -> Value {
+    fn delivery(&self, random: &mut Rng, context: &EventContext<'_>) -> Value {
         const HOUR: Duration = Duration::from_secs(3600);
         let (service, hours) = *pick(random, &[("standard", 48), ("standard", 72), ("express", 20)]);
         let mut delivery = json!({
             "address": self.shopper.address(),
             "service": service,
-            "windowStart": about.after(HOUR * hours),
-            "windowEnd": about.after(HOUR * (hours + 4)),
+            "windowStart": context.after(HOUR * hours),
+            "windowEnd": context.after(HOUR * (hours + 4)),
         });
         if random.u8(..5) == 0 {
             delivery["instructions"] =
@@ -257,14 +258,14 @@ impl Order {
         delivery
     }
 
-    fn shipped(&self, random: &mut Rng, about: &About<'_>) -> Value {
+    fn shipped(&self, random: &mut Rng, context: &EventContext<'_>) -> Value {
         let weight_g =
             self.lines.iter().map(|line| line.product.weight_kg * line.quantity as f64).sum::<f64>() * 1000.0;
-        // Now and then the last of several lines is out of stock, and follows later.
+        // Sometimes the last of several lines is out of stock and is shipped later.
         let missing = if self.lines.len() > 1 && random.u8(..5) == 0 { self.lines.last() } else { None };
         let packed = self.lines.len() - usize::from(missing.is_some());
         let mut event = json!({
-            "meta": about.meta(random, FULFILMENT, &Actor::Schedule),
+            "meta": context.meta(random, FULFILMENT, &Actor::Schedule),
             "orderId": self.id,
             "carrier": *pick(random, &["PostNL", "DHL Paket", "Colissimo", "Yamato 宅急便", "Royal Mail"]),
             "parcels": [{
@@ -272,7 +273,7 @@ impl Order {
                 "itemPositions": (0..packed).collect::<Vec<_>>(),
                 "weightG": weight_g.round() as u32 + 120,
             }],
-            "expectedAt": about.after(Duration::from_secs(random.u64(20..90) * 3600)),
+            "expectedAt": context.after(Duration::from_secs(random.u64(20..90) * 3600)),
         });
         if let Some(line) = missing {
             event["backOrdered"] = json!({ line.product.sku: line.quantity });

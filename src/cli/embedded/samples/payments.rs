@@ -1,26 +1,26 @@
-//! Payments for orders.
+//! Events of payments for orders.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::about::{About, Actor, millis};
 use super::catalogue::{digits, pick};
+use super::event_context::{Actor, EventContext, millis};
 use super::orders::Order;
 
 const PRODUCER: &str = "payments@7.3.1";
 
-/// `shop.v1.PaymentCaptured` for the whole of `order`, which is paid then.
-pub(super) fn captured(random: &mut Rng, about: &About<'_>, order: &mut Order) -> Value {
+/// Marks `order` as paid in full, and returns the `shop.v1.PaymentCaptured` event.
+pub(super) fn captured(random: &mut Rng, context: &EventContext<'_>, order: &mut Order) -> Value {
     order.payment.is_captured = true;
-    let mut event = attempted(random, about, order);
+    let mut event = attempted(random, context, order);
     let currency = &order.shopper.place.currency;
-    event["capturedAt"] = about.now().into();
+    event["capturedAt"] = context.now().into();
     event["fxRate"] = if currency.per_euro == 1.0 {
         1.0.into()
     } else {
-        // Rates move by half a percent.
+        // Vary the rate by up to half a percent.
         ((0.995 + random.f64() * 0.01) / currency.per_euro).into()
     };
     event["feeMinor"] = (order.total() * 14 / 1000 + currency.price(25)).into();
@@ -29,8 +29,8 @@ pub(super) fn captured(random: &mut Rng, about: &About<'_>, order: &mut Order) -
     event
 }
 
-/// `shop.v1.PaymentFailed`: an attempt to take the money for `order`.
-pub(super) fn failed(random: &mut Rng, about: &About<'_>, order: &mut Order) -> Value {
+/// Returns a `shop.v1.PaymentFailed` event for a failed attempt to charge for `order`.
+pub(super) fn failed(random: &mut Rng, context: &EventContext<'_>, order: &mut Order) -> Value {
     let (reason, message, retry_after, score) = *pick(
         random,
         &[
@@ -41,7 +41,7 @@ pub(super) fn failed(random: &mut Rng, about: &About<'_>, order: &mut Order) -> 
             ("REASON_TIMEOUT", "no answer from issuer after 9500 ms", Some(1_500), 0.15),
         ],
     );
-    let mut event = attempted(random, about, order);
+    let mut event = attempted(random, context, order);
     event["reason"] = reason.into();
     event["processorMessage"] = message.into();
     event["attempt"] = order.payment.attempts.into();
@@ -52,11 +52,11 @@ pub(super) fn failed(random: &mut Rng, about: &About<'_>, order: &mut Order) -> 
     event
 }
 
-/// What both have in common.
-fn attempted(random: &mut Rng, about: &About<'_>, order: &mut Order) -> Value {
+/// Counts an attempt, and returns the fields that both events have in common.
+fn attempted(random: &mut Rng, context: &EventContext<'_>, order: &mut Order) -> Value {
     order.payment.attempts += 1;
     let mut event = json!({
-        "meta": about.meta(random, PRODUCER, &Actor::Shopper(&order.shopper.id)),
+        "meta": context.meta(random, PRODUCER, &Actor::Shopper(&order.shopper.id)),
         "paymentId": order.payment.id,
         "orderId": order.id,
         "amountMinor": order.total(),
@@ -101,7 +101,7 @@ fn bank_transfer(random: &mut Rng, order: &Order) -> Value {
     })
 }
 
-/// What a risk engine says, with values of every JSON type.
+/// Returns the answer of a risk engine. It contains values of every JSON type.
 fn risk(random: &mut Rng, score: f64) -> Value {
     json!({
         "score": (score * 1000.0).round() / 1000.0,

@@ -1,19 +1,19 @@
-//! The people who buy, and the events of their accounts.
+//! Shoppers, and the events of their accounts.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::about::{About, Actor};
 use super::catalogue::{PLACES, Place, digits, pick};
+use super::event_context::{Actor, EventContext};
 
 const PRODUCER: &str = "accounts@2.31.4";
 
-/// How many shoppers each shop has to begin with.
+/// The number of shoppers that each shop has at the start.
 const REGULARS: u64 = 2_000;
 
-/// Someone who buys at a shop. The same shopper of the same shop is the same person in every event.
+/// A person who buys at a shop. A shopper has the same data in every event.
 #[derive(Debug)]
 pub(super) struct Shopper {
     pub(super) id: String,
@@ -25,7 +25,7 @@ pub(super) struct Shopper {
 }
 
 impl Shopper {
-    /// One of the shoppers of `tenant`.
+    /// Returns a random shopper of `tenant`.
     pub(super) fn of(random: &mut Rng, tenant: &str) -> Self {
         Self::numbered(random.u64(..REGULARS), tenant)
     }
@@ -46,7 +46,7 @@ impl Shopper {
         }
     }
 
-    /// Where they live, as `shop.v1.Address`.
+    /// Returns the shopper's address as `shop.v1.Address`.
     pub(super) fn address(&self) -> Value {
         json!({
             "recipient": self.name,
@@ -59,14 +59,14 @@ impl Shopper {
     }
 }
 
-/// `shop.v1.CustomerRegistered`.
-pub(super) fn registered(random: &mut Rng, about: &About<'_>) -> Value {
-    let shopper = Shopper::numbered(random.u64(REGULARS..1_000_000), about.tenant_id);
+/// Returns a `shop.v1.CustomerRegistered` event of a new shopper.
+pub(super) fn registered(random: &mut Rng, context: &EventContext<'_>) -> Value {
+    let shopper = Shopper::numbered(random.u64(REGULARS..1_000_000), context.tenant_id);
     let mut profile = json!({
         "displayName": shopper.name,
         "email": shopper.email,
         "language": shopper.place.language,
-        "registeredAt": about.now(),
+        "registeredAt": context.now(),
         "subscriptions": { "newsletter": random.bool(), "order-updates": true },
     });
     if let Some(phone) = &shopper.phone {
@@ -76,16 +76,16 @@ pub(super) fn registered(random: &mut Rng, about: &About<'_>) -> Value {
         profile["defaultAddress"] = shopper.address();
     }
     json!({
-        "meta": about.meta(random, PRODUCER, &Actor::Shopper(&shopper.id)),
+        "meta": context.meta(random, PRODUCER, &Actor::Shopper(&shopper.id)),
         "customerId": shopper.id,
         "profile": profile,
         "origin": *pick(random, &["checkout", "newsletter", "storefront", "app"]),
     })
 }
 
-/// `shop.v1.CustomerUpdated`.
-pub(super) fn updated(random: &mut Rng, about: &About<'_>) -> Value {
-    let shopper = Shopper::of(random, about.tenant_id);
+/// Returns a `shop.v1.CustomerUpdated` event of an existing shopper.
+pub(super) fn updated(random: &mut Rng, context: &EventContext<'_>) -> Value {
+    let shopper = Shopper::of(random, context.tenant_id);
     let by_shopper = Actor::Shopper(&shopper.id);
     let (changed, profile, actor) = match random.u8(..10) {
         0..=2 => ("defaultAddress", json!({ "defaultAddress": shopper.address() }), by_shopper),
@@ -93,12 +93,12 @@ pub(super) fn updated(random: &mut Rng, about: &About<'_>) -> Value {
         5..=6 => {
             ("subscriptions", json!({ "subscriptions": { "newsletter": false, "order-updates": true } }), by_shopper)
         }
-        // Named and not set: the number was deleted.
+        // The field is named as changed but not set: the shopper deleted the number.
         7 => ("phone", json!({}), Actor::Staff("support.team")),
         _ => ("tier", json!({ "tier": *pick(random, &["TIER_BRONZE", "TIER_SILVER", "TIER_GOLD"]) }), Actor::Schedule),
     };
     json!({
-        "meta": about.meta(random, PRODUCER, &actor),
+        "meta": context.meta(random, PRODUCER, &actor),
         "customerId": shopper.id,
         "changed": changed,
         "profile": profile,
@@ -106,9 +106,9 @@ pub(super) fn updated(random: &mut Rng, about: &About<'_>) -> Value {
     })
 }
 
-/// The row of a shopper in the shop's database, by column: see [`super::changes`].
-pub(super) fn row(random: &mut Rng, about: &About<'_>) -> (String, Value) {
-    let shopper = Shopper::of(random, about.tenant_id);
+/// Returns the key and the row of a shopper in the shop's database, by column; see [`super::changes`].
+pub(super) fn row(random: &mut Rng, context: &EventContext<'_>) -> (String, Value) {
+    let shopper = Shopper::of(random, context.tenant_id);
     let seen = Duration::from_secs(random.u64(60..86_400 * 30));
     let columns = json!({
         "id": { "stringValue": shopper.id },
@@ -121,12 +121,12 @@ pub(super) fn row(random: &mut Rng, about: &About<'_>) -> (String, Value) {
         "is_verified": { "boolValue": random.u8(..10) > 0 },
         "tags": { "textArrayValue": { "elements": ["b2c", shopper.place.language] } },
         "lifetime_value": { "decimalValue": format!("{}.{:02}", random.u32(..5000), random.u32(..100)) },
-        "last_seen_at": { "timestampValue": about.before(seen) },
+        "last_seen_at": { "timestampValue": context.before(seen) },
     });
     (shopper.id, columns)
 }
 
-/// FNV-1a: spreads names over seeds, the same way on every platform and with every compiler.
+/// FNV-1a: hashes a name to a seed, with the same result on every platform and with every compiler.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

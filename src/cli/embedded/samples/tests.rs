@@ -10,19 +10,19 @@ use super::*;
 const CUSTOMERS: &[&str] = &["acme", "bluebird", "café-nord"];
 
 #[test]
-fn every_event_decodes_and_says_which_and_whose_it_is() {
+fn every_event_decodes_and_contains_its_id_and_customer() {
     let mut samples = Samples::new(1);
     for _ in 0..2_000 {
         let sample = samples.next_event(CUSTOMERS);
         let json = json_of(&sample);
-        let said = if sample.message_type == "shop.v1.ChangeEvent" { &json } else { &json["meta"] };
-        assert_eq!(said["eventId"], sample.event_id.as_str(), "{json:#}");
-        assert_eq!(said["tenantId"], sample.customer.as_deref().expect("a customer"), "{json:#}");
+        let identity = if sample.message_type == "shop.v1.ChangeEvent" { &json } else { &json["meta"] };
+        assert_eq!(identity["eventId"], sample.event_id.as_str(), "{json:#}");
+        assert_eq!(identity["tenantId"], sample.customer.as_deref().expect("a customer"), "{json:#}");
     }
 }
 
 #[test]
-fn every_event_type_of_the_sets_comes_up_and_nothing_else() {
+fn the_samples_cover_exactly_the_event_types_of_the_sets() {
     let mut samples = Samples::new(2);
     let seen: BTreeSet<String> = (0..5_000).map(|_| samples.next_event(CUSTOMERS).message_type).collect();
 
@@ -34,7 +34,7 @@ fn every_event_type_of_the_sets_comes_up_and_nothing_else() {
 }
 
 #[test]
-fn every_field_of_the_sets_is_set_now_and_then() {
+fn the_samples_set_every_field_of_the_sets() {
     let mut samples = Samples::new(3);
     let mut seen = BTreeSet::new();
     for _ in 0..5_000 {
@@ -50,8 +50,8 @@ fn every_field_of_the_sets_is_set_now_and_then() {
 }
 
 #[test]
-fn the_mix_is_orders_then_payments_then_changes_then_customers() {
-    // With as many customers as events, too: then nearly every order is the first of its customer.
+fn orders_are_most_frequent_then_payments_then_changes_then_accounts() {
+    // Also test with as many customers as events, so that nearly every order is the first of its customer.
     let many: Vec<String> = (0..4_000).map(|number| format!("shop-{number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     for customers in [CUSTOMERS, &many] {
@@ -126,7 +126,7 @@ fn the_amounts_of_an_order_add_up() {
 }
 
 #[test]
-fn heartbeats_count_up_and_keep_their_source() {
+fn heartbeats_count_up_and_name_their_source_and_interval() {
     let mut samples = Samples::new(8).with_heartbeat_interval(Duration::from_millis(1_500));
     for sequence in 1..=3 {
         let sample = samples.heartbeat();
@@ -150,7 +150,7 @@ fn a_malformed_event_does_not_decode() {
 }
 
 #[test]
-fn an_unknown_type_is_in_no_set_but_its_payload_is_in_order() {
+fn an_event_of_unknown_type_is_in_no_set_but_its_payload_is_valid() {
     let mut samples = Samples::new(10);
     let sample = samples.unknown_type(CUSTOMERS);
     assert_eq!(sample.message_type, UNKNOWN_TYPE);
@@ -158,7 +158,7 @@ fn an_unknown_type_is_in_no_set_but_its_payload_is_in_order() {
 
     let mut pool = descriptor("shop.v1.Money").parent_pool().clone();
     pool.add_file_descriptor_proto(gift_cards()).expect("the documented definition links");
-    let descriptor = pool.get_message_by_name(UNKNOWN_TYPE).expect("it is there now");
+    let descriptor = pool.get_message_by_name(UNKNOWN_TYPE).expect("the set was just added");
     let message = DynamicMessage::decode(descriptor, sample.payload.as_slice()).expect("it decodes");
     let json = serde_json::to_value(&message).expect("it serializes");
     assert_eq!(json["meta"]["eventId"], sample.event_id.as_str());
@@ -167,13 +167,13 @@ fn an_unknown_type_is_in_no_set_but_its_payload_is_in_order() {
 }
 
 #[test]
-fn without_customers_an_event_is_nobodys() {
+fn without_customers_an_event_has_no_customer() {
     let sample = Samples::new(11).next_event(&[]);
     assert_eq!(sample.customer, None);
     json_of(&sample);
 }
 
-/// `shop.v1.GiftCardIssued` as the documentation of [`Samples::unknown_type`] has it.
+/// Returns the definition of `shop.v1.GiftCardIssued` from the documentation of [`Samples::unknown_type`].
 fn gift_cards() -> FileDescriptorProto {
     let field = |number: i32, name: &str, message: Option<&str>| FieldDescriptorProto {
         name: Some(name.to_owned()),
@@ -205,7 +205,7 @@ fn gift_cards() -> FileDescriptorProto {
     }
 }
 
-/// The committed sets, each linked by itself. Linking takes milliseconds, so once is enough.
+/// The built-in sets, each linked separately. They are linked only once, because linking takes milliseconds.
 static POOLS: LazyLock<Vec<DescriptorPool>> =
     LazyLock::new(|| SETS.iter().map(|(_, set)| DescriptorPool::decode(*set).expect("a valid set")).collect());
 
@@ -225,12 +225,12 @@ fn json_of(sample: &Sample) -> Value {
     serde_json::to_value(decode(sample)).expect("it serializes")
 }
 
-/// The amount of a `Money`, zero if there is none.
+/// Returns the amount of a `Money`, or 0 if the field is absent.
 fn minor(money: &Value) -> i64 {
     money["amountMinor"].as_str().map_or(0, |text| text.parse().expect("a number"))
 }
 
-/// Adds the full names of all fields that are set in `message`, and in what it holds.
+/// Adds the full names of all fields that are set in `message` and in its nested messages.
 fn note_fields(message: &DynamicMessage, seen: &mut BTreeSet<String>) {
     for (field, value) in message.fields() {
         seen.insert(field.full_name().to_owned());

@@ -1,4 +1,4 @@
-//! What only the wire format can say: messages cut short, and messages of types that are not known.
+//! Messages that are built on the wire level: truncated messages, and messages of unknown types.
 
 use std::ops::Range;
 
@@ -7,16 +7,16 @@ use prost_reflect::prost::encoding::{self, DecodeContext};
 
 use super::catalogue::pick;
 
-/// Cuts `payload`, a valid message of at least one field, in the middle of one of its later fields.
-pub(super) fn cut(random: &mut Rng, payload: &mut Vec<u8>) {
+/// Truncates `payload`, a valid message with at least one field, in the middle of a field in its second half.
+pub(super) fn truncate(random: &mut Rng, payload: &mut Vec<u8>) {
     let fields = fields(payload);
-    // The first fields say whose event it is, which is worth knowing of a broken one too.
+    // The first fields name the customer of the event, and must stay readable.
     let field = pick(random, &fields[fields.len() / 2..]);
-    // A field has at least a byte for its key and one for its value.
+    // A field has at least one byte for its tag and one for its value.
     payload.truncate(random.usize(field.start + 1..field.end));
 }
 
-/// A message with a length-delimited field for each of `values`, numbered from 1.
+/// Returns a message with one length-delimited field per value, numbered from 1.
 pub(super) fn length_delimited(values: &[Vec<u8>]) -> Vec<u8> {
     let mut message = Vec::new();
     for (number, value) in (1..).zip(values) {
@@ -25,7 +25,7 @@ pub(super) fn length_delimited(values: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
-/// Where the fields of `message` are, keys included.
+/// Returns the byte ranges of the fields of `message`, tags included.
 fn fields(message: &[u8]) -> Vec<Range<usize>> {
     const VALID: &str = "a message that was just encoded is valid";
     let mut fields = Vec::new();
