@@ -1,7 +1,7 @@
 //! What the service reports about itself: logs, metrics and traces.
 //!
-//! Each service keeps its metrics in a recorder of its own, not in a global one, so that several services can run in one
-//! process without mixing their counts, as in the tests. Counters can be read back, for `/status` and the demo's table.
+//! Each service keeps its metrics in its own recorder instead of a global one. Several services can therefore run in
+//! one process without mixing their counts, as in the tests. `/status` and the demo's table read the counters back.
 
 mod exposition;
 mod family;

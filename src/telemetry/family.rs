@@ -151,7 +151,7 @@ impl Member for Times {
 pub struct Family<L = NoLabels, M = Tally> {
     name: &'static str,
     recorder: Arc<PrometheusRecorder>,
-    /// The members by the values of their labels. An event makes several lookups, and SipHash would dominate their cost.
+    /// The members by the values of their labels. Each event needs several lookups, which SipHash would slow down.
     members: RwLock<Members<M>>,
     labels: PhantomData<fn() -> L>,
 }
@@ -216,7 +216,7 @@ impl<L: LabelSet, M: Member> Family<L, M> {
         chosen.map(|(_, member)| member.value()).sum()
     }
 
-    /// Returns the sums of the members by a group that their labels determine. Leaves out members whose group is `None`,
+    /// Returns the sums of the members by a group that their labels determine. Leaves out members whose group is `None`
     /// and groups whose sum is 0.
     pub fn sum_by<G: Ord>(&self, group: impl Fn(L::With<'_>) -> Option<G>) -> BTreeMap<G, u64> {
         let mut sums = BTreeMap::new();

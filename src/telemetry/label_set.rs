@@ -76,6 +76,11 @@ pub(super) fn next<'v>(values: &mut impl Iterator<Item = &'v str>) -> &'v str {
     values.next().expect("a family stores the values of all of its labels")
 }
 
+/// Returns the names of the labels of a field. `_get` gives the type of the field, and is not called.
+pub(super) fn names_of<S, V: LabelValue<'static>>(field: &'static str, _get: impl FnOnce(S) -> V) -> Vec<&'static str> {
+    V::names(field)
+}
+
 /// Makes enums label values. Each enum is a closed list: it has `ALL` values and the `code()` of each.
 macro_rules! closed_labels {
     ($($list:ty),+ $(,)?) => {
@@ -146,12 +151,8 @@ macro_rules! label_sets {
             type With<$life> = $with;
 
             fn names() -> Vec<&'static str> {
-                use $crate::telemetry::label_set::LabelValue;
-                // The types of the fields name the lifetime.
-                fn of_fields<$life>() -> Vec<&'static str> {
-                    [$(<$value as LabelValue<$life>>::names(stringify!($field))),+].concat()
-                }
-                of_fields()
+                use $crate::telemetry::label_set::names_of;
+                [$(names_of(stringify!($field), |labels: Self| labels.$field)),+].concat()
             }
 
             fn each<$life>(labels: $with, mut each: impl FnMut(&'static str, &$life str)) {

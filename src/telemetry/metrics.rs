@@ -235,7 +235,7 @@ impl Metrics {
         self.transfer(operation, is_ok.then_some(0), None);
     }
 
-    /// Counts one call of an AWS API, and the requests that AWS bills for its `bytes`. `bytes` is `None` if the call failed.
+    /// Counts one call of an AWS API, and the requests that AWS bills for it. `bytes` is `None` if the call failed.
     /// `customer` is the customer that the call was made for, if it was made for one.
     pub fn transfer(&self, operation: Operation, bytes: Option<usize>, customer: Option<&str>) {
         let result = if bytes.is_some() { CallResult::Ok } else { CallResult::Error };
