@@ -37,7 +37,7 @@ class Process:
             environment = {**os.environ, "TMPDIR": str(work / "tmp"), **environment}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
-    def says(self, pattern):
+    def wait_for(self, pattern):
         """Waits until the output matches the pattern, and returns the first group of the match."""
 
         def probe():
@@ -106,9 +106,9 @@ class Forward(http.server.BaseHTTPRequestHandler):
 def demo(work, protobridge):
     """Starts the demo. Returns its process, its endpoint for SQS and SNS, its folder, and its admin address."""
     process = Process(work, "demo", [protobridge, "demo", "--rate", "50", "--quiet"])
-    endpoint = process.says(r"SQS and SNS +(\S+)")
-    folder = process.says(r"configuration +(\S+)")
-    return process, endpoint, folder, process.says(r"admin endpoint +http://(\S+)")
+    endpoint = process.wait_for(r"SQS and SNS +(\S+)")
+    folder = process.wait_for(r"configuration +(\S+)")
+    return process, endpoint, folder, process.wait_for(r"admin endpoint +http://(\S+)")
 
 
 def failing(work, protobridge, endpoint, folder):
@@ -124,7 +124,7 @@ def failing(work, protobridge, endpoint, folder):
         PROTOBRIDGE_LOG_FORMAT="json",
         PROTOBRIDGE_LOG_LEVEL="info",
     )
-    return process, process.says(r'"admin":"http://([^"]+)"')
+    return process, process.wait_for(r'"admin":"http://([^"]+)"')
 
 
 def send_duplicates(endpoint, folder):
@@ -152,6 +152,6 @@ def prometheus(work, rules, targets):
     (work / "prometheus.yaml").write_text(json.dumps(config))
     command = ["prometheus", f"--config.file={work}/prometheus.yaml", f"--storage.tsdb.path={work}/data"]
     process = Process(work, "prometheus", [*command, "--web.listen-address=127.0.0.1:0"])
-    url = "http://" + process.says(r'msg="Listening on".* address=(\S+)')
-    process.says(r"(Server is ready to receive web requests)")
+    url = "http://" + process.wait_for(r'msg="Listening on".* address=(\S+)')
+    process.wait_for(r"(Server is ready to receive web requests)")
     return process, url
