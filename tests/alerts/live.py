@@ -1,4 +1,4 @@
-"""Asks a real Prometheus that scrapes a real protobridge for everything that the rules and the dashboard ask for.
+"""Evaluates every expression of the rules and the dashboard in a Prometheus that scrapes two running protobridges.
 
 usage: live.py PROTOBRIDGE WORK
 """
@@ -19,11 +19,11 @@ import stage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = ROOT / "charts/protobridge/files"
-# What the dashboard's variables stand for here.
+# The values of the dashboard's variables in this check.
 VARIABLES = {"$namespace": "shop", "$job": "protobridge", "$queue": "events", "$__rate_interval": "1m"}
 
-# What no run of this length brings about; the rest of the selector is asked for all the same.
-UNSEEN = {'cause="redelivery"': "SQS would have to deliver a message again that was deleted"}
+# Matchers that no series of this short run fits. The selectors are queried without them.
+UNSEEN = {'cause="redelivery"': "SQS would have to redeliver a deleted message"}
 
 
 def get(url):
@@ -35,22 +35,22 @@ def main(protobridge, work):
     shutil.rmtree(work / "tmp", ignore_errors=True)
     (work / "tmp").mkdir()
     with ExitStack() as running:
-        demo, endpoint, folder, well = stage.demo(work, protobridge)
+        demo, endpoint, folder, healthy = stage.demo(work, protobridge)
         running.enter_context(demo)
-        between = stage.Throttling(endpoint)
-        process, badly = stage.troubled(work, protobridge, between.url, folder)
+        proxy = stage.ThrottlingProxy(endpoint)
+        process, failing = stage.failing(work, protobridge, proxy.url, folder)
         running.enter_context(process)
-        process, url = stage.prometheus(work, FILES / "rules.yaml", {"well": well, "badly": badly})
+        process, url = stage.prometheus(work, FILES / "rules.yaml", {"healthy": healthy, "failing": failing})
         running.enter_context(process)
-        stage.send_twice(endpoint, folder)
-        problems = [*expositions(well, badly), *ask(url)]
+        stage.send_duplicates(endpoint, folder)
+        problems = [*expositions(healthy, failing), *ask(url)]
     for problem in problems:
         print(problem)
     return 1 if problems else 0
 
 
 def expositions(*addresses):
-    """promtool's opinion on names, types and help texts."""
+    """Yields the problems that promtool finds in the names, types and help texts of the metrics."""
     for address in addresses:
         text = urllib.request.urlopen(f"http://{address}/metrics").read()
         check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
@@ -59,55 +59,59 @@ def expositions(*addresses):
 
 
 def ask(url):
+    """Yields the problems of the rules, and every expression that has no answer before the deadline."""
     rules = [rule for group in get(f"{url}/api/v1/rules")["groups"] for rule in group["rules"]]
     yield from pages.problems(ROOT, rules)
     dashboard = json.loads((FILES / "dashboard.json").read_text())
     targets = [(panel, target) for panel in dashboard["panels"] for target in panel.get("targets", [])]
     variables = [var for var in dashboard["templating"]["list"] if var["type"] == "query"]
-    asked = {f"rule {rule['name']}": parts(rule["query"]) for rule in rules}
-    asked |= {
+    queries = {f"rule {rule['name']}": parts(rule["query"]) for rule in rules}
+    queries |= {
         f"panel {panel['title']}, query {target['refId']}": [(substitute(target["expr"]), labels(target))]
         for panel, target in targets
     }
-    asked |= {f"variable {var['name']}": [variable(var["query"]["query"])] for var in variables}
-    asked = [(who, expression, wanted) for who, those in asked.items() for expression, wanted in those]
+    queries |= {f"variable {var['name']}": [variable(var["query"]["query"])] for var in variables}
+    waiting = [(owner, expression, wanted) for owner, own in queries.items() for expression, wanted in own]
     problems = {}
     deadline = time.monotonic() + stage.PATIENCE
     while time.monotonic() < deadline:
-        # What has been answered once will be again.
-        asked = [one for one in asked if note(problems, one, answer(url, one[1], one[2]))]
-        if not asked:
+        # An expression that had an answer once is not evaluated again.
+        waiting = [query for query in waiting if note(problems, query, problem_of(url, query[1], query[2]))]
+        if not waiting:
             break
         time.sleep(1)
-    for who, expression, _ in asked:
-        yield f"{who}: {problems[who, expression]}: {expression}"
-    if not asked:
+    for owner, expression, _ in waiting:
+        yield f"{owner}: {problems[owner, expression]}: {expression}"
+    if not waiting:
         panels = len({panel["title"] for panel, _ in targets})
-        print(f"{len(rules)} rules and {len(targets)} queries of {panels} panels have an answer")
+        print(f"{len(rules)} rules and {len(targets)} queries of {panels} panels return series")
 
 
-def note(problems, one, problem):
-    problems[one[0], one[1]] = problem
+def note(problems, query, problem):
+    problems[query[0], query[1]] = problem
     return problem
 
 
 def parts(query):
-    """The selectors of a rule, and what their series are aggregated by. Alerts themselves have no answer while all is
-    well, and what they look at has."""
+    """Yields the selectors of a rule, each with the labels that its series must have.
+
+    An alert has no result while all is well, but its selectors always match series.
+    """
     for by, inner in aggregates(query):
         for name, matchers in pages.METRIC.findall(inner):
-            yield name + seen(matchers), by
+            yield name + without_unseen(matchers), by
     for name, matchers in pages.METRIC.findall(query):
-        yield name + seen(matchers), {"namespace", "job"}
+        yield name + without_unseen(matchers), {"namespace", "job"}
 
 
-def seen(matchers):
+def without_unseen(matchers):
     for matcher in UNSEEN:
         matchers = matchers.replace(matcher, "")
     return matchers
 
 
 def aggregates(query):
+    """Yields the labels and the inner expression of each aggregation."""
     for found in re.finditer(r"\b(?:sum|min|max|group) by \(([^)]*)\) \(", query):
         depth, at = 1, found.end()
         while depth:
@@ -131,15 +135,18 @@ def variable(query):
     return substitute(selector), {label}
 
 
-def answer(url, expression, wanted):
-    """What is wrong with the answer to an expression; the answer has to have a number and these labels."""
+def problem_of(url, expression, wanted):
+    """Evaluates an expression and returns what is wrong with the result, or None.
+
+    The result must have a series with a number and with all the wanted labels.
+    """
     query = subprocess.run(["promtool", "query", "instant", url, expression], capture_output=True, text=True)
     if query.returncode:
-        return query.stderr.strip() or "promtool refuses it"
+        return query.stderr.strip() or "promtool failed without an error message"
     series = query.stdout.split("\n") if query.stdout.strip() else []
     lines = [line for line in series if line and "=> NaN" not in line]
     if not lines:
-        return "nothing but NaN" if series else "no series"
+        return "every value is NaN" if series else "no series"
     if not any(wanted <= set(re.findall(r'[{ ](\w+)="', line)) for line in lines):
         return f"no series with the labels {sorted(wanted)}"
     return None

@@ -1,4 +1,4 @@
-"""A Prometheus that scrapes two protobridges: one that is well, and one for which everything goes wrong."""
+"""Starts a Prometheus that scrapes two protobridges: a healthy one, and one whose publishes and Redis calls fail."""
 
 import http.client
 import http.server
@@ -18,18 +18,18 @@ PATIENCE = 60
 
 
 def until(what, probe):
-    """What probe returns once it is neither None nor empty."""
+    """Calls the probe until it returns something truthy, and returns that. Ends the process after PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = probe()
         if found:
             return found
         time.sleep(0.1)
-    raise SystemExit(f"alerts: {what} did not happen within {PATIENCE} s")
+    raise SystemExit(f"alerts: timed out after {PATIENCE} s waiting for {what}")
 
 
 class Process:
-    """A process, with what it prints in a file, until the end of the block."""
+    """A process that runs until the end of the `with` block and writes its output to a log file."""
 
     def __init__(self, work, name, command, **environment):
         self.log = work / f"{name}.log"
@@ -37,16 +37,16 @@ class Process:
             environment = {**os.environ, "TMPDIR": str(work / "tmp"), **environment}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
-    def says(self, pattern):
-        """The first group of the pattern in what the process prints."""
+    def wait_for(self, pattern):
+        """Waits until the output matches the pattern, and returns the first group of the match."""
 
         def probe():
             if self.process.poll() is not None:
-                raise SystemExit(f"alerts: {self.process.args[0]} ended by itself:\n{self.log.read_text()}")
+                raise SystemExit(f"alerts: {self.process.args[0]} exited early:\n{self.log.read_text()}")
             found = re.search(pattern, self.log.read_text())
             return found and found.group(1)
 
-        return until(f"{pattern} in {self.log}", probe)
+        return until(f"a match of {pattern} in {self.log}", probe)
 
     def __enter__(self):
         return self
@@ -56,17 +56,17 @@ class Process:
         self.process.wait()
 
 
-class Throttling(http.server.ThreadingHTTPServer):
-    """Stands before SQS and SNS, and throttles every other publish."""
+class ThrottlingProxy(http.server.ThreadingHTTPServer):
+    """A proxy in front of SQS and SNS that throttles every other PublishBatch call."""
 
     def __init__(self, endpoint):
         super().__init__(("127.0.0.1", 0), Forward)
-        self.behind = urllib.parse.urlsplit(endpoint).netloc
+        self.upstream = urllib.parse.urlsplit(endpoint).netloc
         self.publishes = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, client_address):
-        # A service that is ended leaves its connections as they are.
+        # A service that is killed does not close its connections, which is no error here.
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -85,11 +85,11 @@ class Forward(http.server.BaseHTTPRequestHandler):
             if self.server.publishes % 2:
                 error = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttled</Code></Error></ErrorResponse>"
                 return self.answer(429, "text/xml", error.encode())
-        behind = http.client.HTTPConnection(self.server.behind)
-        # The emulator writes its own address into what it answers, so it has to see it.
-        headers = {**dict(self.headers), "Host": self.server.behind}
-        behind.request("POST", self.path, body, headers)
-        answer = behind.getresponse()
+        upstream = http.client.HTTPConnection(self.server.upstream)
+        # The emulator takes the address in its answers from the Host header, so that must be its own address.
+        headers = {**dict(self.headers), "Host": self.server.upstream}
+        upstream.request("POST", self.path, body, headers)
+        answer = upstream.getresponse()
         return self.answer(answer.status, answer.getheader("content-type", "text/xml"), answer.read())
 
     def answer(self, status, kind, body):
@@ -104,18 +104,18 @@ class Forward(http.server.BaseHTTPRequestHandler):
 
 
 def demo(work, protobridge):
-    """The demo, and the parts of it that others use: its endpoint for SQS and SNS, its folder, its admin endpoint."""
+    """Starts the demo. Returns its process, its endpoint for SQS and SNS, its folder, and its admin address."""
     process = Process(work, "demo", [protobridge, "demo", "--rate", "50", "--quiet"])
-    endpoint = process.says(r"SQS and SNS +(\S+)")
-    folder = process.says(r"configuration +(\S+)")
-    return process, endpoint, folder, process.says(r"admin endpoint +http://(\S+)")
+    endpoint = process.wait_for(r"SQS and SNS +(\S+)")
+    folder = process.wait_for(r"configuration +(\S+)")
+    return process, endpoint, folder, process.wait_for(r"admin endpoint +http://(\S+)")
 
 
-def troubled(work, protobridge, endpoint, folder):
-    """A service on the demo's queue that SNS throttles and that cannot reach its Redis, and its admin endpoint."""
+def failing(work, protobridge, endpoint, folder):
+    """Starts a service on the demo's queue that cannot reach Redis. Returns its process and its admin address."""
     process = Process(
         work,
-        "troubled",
+        "failing",
         [protobridge, "run", "--config", f"{folder}/protobridge.yaml"],
         AWS_ACCESS_KEY_ID="demo",
         AWS_SECRET_ACCESS_KEY="demo",
@@ -124,11 +124,11 @@ def troubled(work, protobridge, endpoint, folder):
         PROTOBRIDGE_LOG_FORMAT="json",
         PROTOBRIDGE_LOG_LEVEL="info",
     )
-    return process, process.says(r'"admin":"http://([^"]+)"')
+    return process, process.wait_for(r'"admin":"http://([^"]+)"')
 
 
-def send_twice(endpoint, folder):
-    """The same event, often enough for either of two services to see it twice."""
+def send_duplicates(endpoint, folder):
+    """Sends one event eight times, so that each of the two services is likely to receive it twice."""
     order = open(f"{folder}/send-order.json", "rb").read()
     for _ in range(8):
         headers = {"X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": "application/x-amz-json-1.0"}
@@ -136,7 +136,7 @@ def send_twice(endpoint, folder):
 
 
 def prometheus(work, rules, targets):
-    """A Prometheus with these rules, evaluated every second, and these targets by the label instance."""
+    """Starts a Prometheus that evaluates the rules every second. `targets` maps the label `pod` to an address."""
     shutil.rmtree(work / "data", ignore_errors=True)
     (work / "rules.yaml").write_text(rules.read_text().replace("interval: 1m", "interval: 1s"))
     groups = [
@@ -152,6 +152,6 @@ def prometheus(work, rules, targets):
     (work / "prometheus.yaml").write_text(json.dumps(config))
     command = ["prometheus", f"--config.file={work}/prometheus.yaml", f"--storage.tsdb.path={work}/data"]
     process = Process(work, "prometheus", [*command, "--web.listen-address=127.0.0.1:0"])
-    url = "http://" + process.says(r'msg="Listening on".* address=(\S+)')
-    process.says(r"(Server is ready to receive web requests)")
+    url = "http://" + process.wait_for(r'msg="Listening on".* address=(\S+)')
+    process.wait_for(r"(Server is ready to receive web requests)")
     return process, url

@@ -1,4 +1,7 @@
-// Checks documents: the official parser has nothing to say against them, and each example fits the schema of its message.
+// Checks AsyncAPI documents: the official parser must report no error and no warning, and each example must fit the
+// schema of its message. Also compiles one JSON Schema.
+//
+//     node check.js JSON_SCHEMA DOCUMENT…
 
 import { readFileSync } from 'node:fs';
 import { Parser } from '@asyncapi/parser';
@@ -10,17 +13,17 @@ const [jsonSchema, ...documents] = process.argv.slice(2);
 const problems = [];
 const SEVERITIES = ['error', 'warning', 'info', 'hint'];
 
-/// The official parser.
+/// Parses a document with the official parser and notes its errors and warnings.
 async function parse(file) {
   const { document, diagnostics } = await new Parser().parse(readFileSync(file, 'utf8'));
-  // Infos are matters of taste, such as the newest version of AsyncAPI.
+  // Infos and hints are advice, for example to use the latest version of AsyncAPI.
   for (const it of diagnostics.filter((it) => it.severity < 2)) {
     problems.push(`${file}: ${SEVERITIES[it.severity]} ${it.code} at ${it.path.join('.')}: ${it.message}`);
   }
   return document;
 }
 
-/// Examples by schemas, with the dialect that AsyncAPI builds on.
+/// Validates the examples of all messages with JSON Schema draft 7, the base of AsyncAPI. Returns the number of checks.
 function examples(file, document) {
   const ajv = addFormats(new Ajv({ strict: false, allErrors: true }));
   ajv.addSchema(document, 'document');
@@ -28,10 +31,10 @@ function examples(file, document) {
   for (const [name, message] of Object.entries(document.components.messages)) {
     for (const example of message.examples ?? []) {
       for (const part of ['headers', 'payload']) {
-        const fits = ajv.compile({ $ref: `document#/components/messages/${name}/${part}` });
+        const validate = ajv.compile({ $ref: `document#/components/messages/${name}/${part}` });
         count += 1;
-        if (!fits(example[part])) {
-          problems.push(`${file}: ${part} of the example of ${name}: ${ajv.errorsText(fits.errors)}`);
+        if (!validate(example[part])) {
+          problems.push(`${file}: ${part} of the example of ${name}: ${ajv.errorsText(validate.errors)}`);
         }
       }
     }
@@ -50,8 +53,9 @@ for (const file of documents) {
   console.log(`asyncapi: ${file}: ${channels} channels, ${messages} messages, ${checked / 2} examples`);
 }
 
-// The JSON Schema of one type, in its own dialect, with no keyword that ajv does not know.
-addFormats(new Ajv2020({ strict: true, strictTypes: false, strictRequired: false })).compile(JSON.parse(readFileSync(jsonSchema, 'utf8')));
+// The JSON Schema of one type must compile in draft 2020-12. The strict mode refuses unknown keywords.
+const ajv2020 = addFormats(new Ajv2020({ strict: true, strictTypes: false, strictRequired: false }));
+ajv2020.compile(JSON.parse(readFileSync(jsonSchema, 'utf8')));
 
 for (const problem of problems) console.error(problem);
 process.exit(problems.length > 0 ? 1 : 0);

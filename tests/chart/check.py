@@ -1,8 +1,8 @@
-"""Renders the chart and judges what comes out. `tests/chart/run` calls it with its tools in place; `--update` rewrites the
-snapshots.
+"""Renders the chart and checks the result. `tests/chart/run` fetches the tools and then calls this script. `--update`
+rewrites the snapshots.
 
-tests/chart/values/*.yaml    is rendered; tests/chart/snapshots/ has what came out
-tests/chart/refused/*.yaml   is refused with the message in its first line, `# refused: …`, and nothing else is wrong
+tests/chart/values/*.yaml    must render; tests/chart/snapshots/ holds the expected result
+tests/chart/refused/*.yaml   must be refused with exactly the messages in its `# refused: …` lines
 """
 
 import base64
@@ -19,48 +19,48 @@ import threading
 import yaml
 
 import render
-from judges import is_accepted, is_valid, judges_bite
-from refusals import refusals
+from refusals import check_refusals
 from render import (
     ARGUMENTS, CHART, HELM, HELM3, HERE, KUBERNETES, PROTOBRIDGE, ROOT, SCRATCH, SET,
     Loader, expect, failures, file_of, helm, inline, notes, objects_in, one, pod_of, rendered,
 )
+from validators import check_service_accepts, check_validates, check_validators_reject_mistakes
 
 UPDATE = "--update" in sys.argv[1:]
 
 
 class Dumper(yaml.SafeDumper):
-    """YAML with texts of several lines as such."""
+    """Writes YAML in which a text of several lines is a block."""
 
 
-def text(dumper, value):
+def represent_text(dumper, value):
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-Dumper.add_representer(str, text)
+Dumper.add_representer(str, represent_text)
 
 
-# -- what holds for each values file
+# -- checks of every values file
 
 
-def is_well_made(name, objects):
+def check_consistency(name, objects):
     seen = set()
     for part in objects:
         key = (part["kind"], part["metadata"]["name"])
-        expect(key not in seen, f"{name}: {key} is there twice")
+        expect(key not in seen, f"{name}: {key} is rendered twice")
         seen.add(key)
     deployment, pod = one(objects, "Deployment"), pod_of(objects)
     spec = pod["spec"]
     scaled = one(objects, "HorizontalPodAutoscaler") or one(objects, "ScaledObject")
-    expect(("replicas" in deployment["spec"]) == (not scaled), f"{name}: replicas and a scaler exclude each other")
+    expect(("replicas" in deployment["spec"]) == (not scaled), f"{name}: replicas must be set without a scaler only")
     if scaled:
         target = scaled["spec"]["scaleTargetRef"]
-        expect(target["name"] == deployment["metadata"]["name"], f"{name}: what is scaled is {target}")
+        expect(target["name"] == deployment["metadata"]["name"], f"{name}: the scaler targets {target}")
 
     selector = deployment["spec"]["selector"]["matchLabels"]
     test = one(objects, "Pod", "-test")
-    expect(selector.items() <= pod["metadata"]["labels"].items(), f"{name}: the selector misses its pods")
-    expect(not selector.items() <= test["metadata"]["labels"].items(), f"{name}: the test pod is taken for the service")
+    expect(selector.items() <= pod["metadata"]["labels"].items(), f"{name}: the Deployment does not select its pods")
+    expect(not selector.items() <= test["metadata"]["labels"].items(), f"{name}: the selector matches the test pod")
     for kind, labels in {
         "Service": lambda spec: spec["selector"],
         "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
@@ -68,10 +68,11 @@ def is_well_made(name, objects):
         "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
     }.items():
         if part := one(objects, kind):
-            expect(labels(part["spec"]) == selector, f"{name}: the {kind} selects other pods")
+            expect(labels(part["spec"]) == selector, f"{name}: the {kind} has another selector")
     if monitor := one(objects, "ServiceMonitor"):
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
-        expect(wanted <= one(objects, "Service")["metadata"]["labels"].items(), f"{name}: the ServiceMonitor misses")
+        labels = one(objects, "Service")["metadata"]["labels"].items()
+        expect(wanted <= labels, f"{name}: the ServiceMonitor does not select the Service")
 
     ours = [part for part in spec.get("initContainers", []) if part["name"].endswith("-descriptors")]
     ours += [part for part in spec["containers"] if part["name"] == "protobridge"]
@@ -82,51 +83,61 @@ def is_well_made(name, objects):
     for part in (spec, test["spec"]):
         context = part["securityContext"]
         expect(context["runAsNonRoot"] and context["runAsUser"] == 65532, f"{name}: a pod runs as {context}")
-        expect(context["seccompProfile"] == {"type": "RuntimeDefault"}, f"{name}: no seccomp profile")
-        expect(part["automountServiceAccountToken"] is False, f"{name}: the token is mounted")
-        expect(part["enableServiceLinks"] is False, f"{name}: variables of Services are set")
+        expect(context["seccompProfile"] == {"type": "RuntimeDefault"}, f"{name}: the seccomp profile is wrong")
+        expect(part["automountServiceAccountToken"] is False, f"{name}: the service account token is mounted")
+        expect(part["enableServiceLinks"] is False, f"{name}: the pod gets an environment variable per Service")
     service = next(part for part in ours if part["name"] == "protobridge")
-    expect(not any("subPath" in mount for part in ours for mount in part["volumeMounts"]), f"{name}: a subPath")
+    sub_paths = [mount for part in ours for mount in part["volumeMounts"] if "subPath" in mount]
+    expect(not sub_paths, f"{name}: a mount with a subPath does not follow changes: {sub_paths}")
     volumes = {volume["name"] for volume in spec["volumes"]}
     for part in ours:
         for mount in part["volumeMounts"]:
-            expect(mount["name"] in volumes, f"{name}: nothing to mount at {mount['mountPath']}")
-    expect("limits" not in service["resources"] or "cpu" not in service["resources"]["limits"], f"{name}: a CPU limit")
+            expect(mount["name"] in volumes, f"{name}: no volume for the mount at {mount['mountPath']}")
+    limits = service["resources"].get("limits", {})
+    expect("cpu" not in limits, f"{name}: the service has a CPU limit")
 
-    asked = {part["httpGet"]["path"] for name, part in service.items() if name in ("startupProbe", "livenessProbe")}
-    expect(asked == {"/livez"}, f"{name}: a pod is started again for what {asked} says")
-    expect(service["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "admin"}, f"{name}: readiness is not asked for")
+    paths = {service[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe") if probe in service}
+    expect(paths == {"/livez"}, f"{name}: the probes that restart a pod request {paths}, not /livez")
+    readiness = service["readinessProbe"]["httpGet"]
+    expect(readiness == {"path": "/readyz", "port": "admin"}, f"{name}: the readiness probe requests {readiness}")
     config = configuration(objects)
     drain = config.get("shutdown", {})["drain_timeout_seconds"]
-    expect(spec["terminationGracePeriodSeconds"] >= drain + 10, f"{name}: killed while it drains")
+    expect(spec["terminationGracePeriodSeconds"] >= drain + 10, f"{name}: the kubelet kills the pod while it drains")
     port = service["ports"][0]["containerPort"]
-    expect(config["admin"]["listen"].endswith(f":{port}"), f"{name}: the port {port} is not the one it listens on")
+    expect(config["admin"]["listen"].endswith(f":{port}"), f"{name}: nothing listens on container port {port}")
     mounts = {mount["mountPath"]: mount["name"] for mount in service["volumeMounts"]}
-    expect(service["args"] == ["run", "--config", "/etc/protobridge/config/protobridge.yaml"], f"{name}: {service['args']}")
-    expect(mounts.get(config["descriptors"]["path"]) == "descriptors", f"{name}: no sets where they are looked for")
+    arguments = service["args"]
+    expected = ["run", "--config", "/etc/protobridge/config/protobridge.yaml"]
+    expect(arguments == expected, f"{name}: the arguments of the service are {arguments}")
+    path = config["descriptors"]["path"]
+    expect(mounts.get(path) == "descriptors", f"{name}: no descriptor sets are mounted at descriptors.path, {path}")
     folder = os.path.dirname(config["route"]["customers_file"])
-    expect(mounts.get(folder) == "customers", f"{name}: no customers where they are looked for")
+    expect(mounts.get(folder) == "customers", f"{name}: no customers are mounted at {folder}")
     made = {part["metadata"]["name"] for part in objects if part["kind"] == "ConfigMap"}
     for volume in spec["volumes"]:
         source = volume.get("configMap", {}).get("name", "")
         if source.startswith(deployment["metadata"]["name"]):
-            expect(source in made, f"{name}: the ConfigMap {source} is mounted, and nobody makes it")
+            expect(source in made, f"{name}: the ConfigMap {source} is mounted, but the chart does not create it")
 
 
 def configuration(objects):
     return yaml.load(one(objects, "ConfigMap", "-config")["data"]["protobridge.yaml"], Loader)
 
 
-def is_as_before(name, objects):
-    """A snapshot leaves out what is copied from a file, and is compared with that file instead."""
+def check_snapshot(name, objects):
+    """Compares the objects with their snapshot.
+
+    A snapshot does not repeat content that the chart copies from a file. That content is compared with the file.
+    """
     for part in objects:
         if part["kind"] == "ConfigMap" and part["metadata"]["name"].endswith("-dashboard"):
             (content,) = part["data"].values()
-            expect(content.strip() == (CHART / "files/dashboard.json").read_text().strip(), f"{name}: another dashboard")
+            file = (CHART / "files/dashboard.json").read_text()
+            expect(content.strip() == file.strip(), f"{name}: the dashboard differs from files/dashboard.json")
             part["data"] = {key: "files/dashboard.json" for key in part["data"]}
         if part["kind"] == "ConfigMap" and "binaryData" in part:
             same = base64.b64decode(part["binaryData"]["shop.binpb"], validate=True) == SET.read_bytes()
-            expect(same, f"{name}: another descriptor set")
+            expect(same, f"{name}: the ConfigMap differs from descriptors/shop.binpb")
             part["binaryData"] = {key: "descriptors/shop.binpb" for key in part["binaryData"]}
         if part["kind"] == "PrometheusRule":
             part["spec"] = "files/rules.yaml"
@@ -136,14 +147,15 @@ def is_as_before(name, objects):
     if UPDATE:
         path.write_text(result)
     before = path.read_text() if path.exists() else ""
-    lines = difflib.unified_diff(before.splitlines(), result.splitlines(), str(path.relative_to(ROOT)), "now", lineterm="")
-    expect(before == result, "\n".join([f"{name}: it renders otherwise than its snapshot", *lines]))
+    file = str(path.relative_to(ROOT))
+    lines = difflib.unified_diff(before.splitlines(), result.splitlines(), file, "now", lineterm="")
+    expect(before == result, "\n".join([f"{name}: the rendered chart differs from its snapshot", *lines]))
 
 
-# -- what holds for some
+# -- checks of single features
 
 
-def rules_are_those_of_the_file():
+def check_rules_match_the_file():
     values = yaml.safe_load((HERE / "values/monitoring.yaml").read_text())["prometheusRule"]
     rule = one(rendered(HERE / "values/monitoring.yaml"), "PrometheusRule")
     wanted = yaml.safe_load((CHART / "files/rules.yaml").read_text())["groups"]
@@ -157,16 +169,17 @@ def rules_are_those_of_the_file():
                 part["labels"] = part.get("labels", {}) | values["alertLabels"]
                 url = f"{values['runbookBaseUrl']}/{part['alert']}.md"
                 part["annotations"] = part["annotations"] | {"runbook_url": url}
-    expect(left_out > 0, "no alert was left out")
-    expect(rule["spec"]["groups"] == [group for group in wanted if group["rules"]], "the rules are not those of the file")
-    # As they are, where nothing is asked for.
+    expect(left_out > 0, "prometheusRule.disabled leaves out no alert")
+    groups = [group for group in wanted if group["rules"]]
+    expect(rule["spec"]["groups"] == groups, "the PrometheusRule differs from files/rules.yaml with the values applied")
+    # Without values that change the rules, the chart must not change them.
     minimal = HERE / "values/minimal.yaml"
     rule = one(rendered(minimal, "--set", "prometheusRule.enabled=true"), "PrometheusRule")
     wanted = yaml.safe_load((CHART / "files/rules.yaml").read_text())
-    expect(rule["spec"] == wanted, "the rules are not those of the file, though nothing changes them")
+    expect(rule["spec"] == wanted, "the PrometheusRule differs from files/rules.yaml, though no value changes it")
 
 
-def restarts_are_for_the_configuration():
+def check_only_configuration_restarts_pods():
     minimal = HERE / "values/minimal.yaml"
 
     def pods(*more):
@@ -175,12 +188,13 @@ def restarts_are_for_the_configuration():
     before = pods()
     expect(before == pods("--set-json", 'customers.inline=[{"id":"globex","topic":"arn:aws:sns:eu-west-1:1:t"}]'),
            "a change of the customers restarts the pods")
-    expect(before == pods(*inline(ROOT / "descriptors/protobridge.binpb")), "a change of the sets restarts the pods")
+    others = inline(ROOT / "descriptors/protobridge.binpb")
+    expect(before == pods(*others), "a change of the descriptor sets restarts the pods")
     for change in ("config.publish.linger_ms=5", "configFiles.schemas=x"):
         expect(before != pods("--set", change), f"a change of {change} does not restart the pods")
 
 
-def a_new_chart_alone_restarts_nothing():
+def check_new_chart_version_restarts_no_pods():
     package = helm("package", CHART, "--version", "9.9.9", "--destination", SCRATCH)
     if package.returncode:
         sys.exit(package.stderr)
@@ -191,7 +205,7 @@ def a_new_chart_alone_restarts_nothing():
     expect(objects and pod_of(objects) == pod_of(rendered(minimal)), "a new version of the chart restarts the pods")
 
 
-def zero_is_a_value():
+def check_zero_is_kept():
     minimal = HERE / "values/minimal.yaml"
 
     def budget(*more):
@@ -200,20 +214,24 @@ def zero_is_a_value():
     for key in ("minAvailable", "maxUnavailable"):
         spec = budget("--set", f"podDisruptionBudget.{key}=0")
         there = {name: spec[name] for name in ("minAvailable", "maxUnavailable") if name in spec}
-        expect(there == {key: 0}, f"podDisruptionBudget.{key}=0 makes {there}")
-    expect(budget()["maxUnavailable"] == 1, "a budget without a number does not let one pod go")
+        expect(there == {key: 0}, f"podDisruptionBudget.{key}=0 renders {there}")
+    expect(budget()["maxUnavailable"] == 1, "the default of podDisruptionBudget.maxUnavailable is not 1")
     replicas = one(rendered(minimal, "--set", "replicaCount=0"), "Deployment")["spec"].get("replicas")
-    expect(replicas == 0, f"replicaCount=0 makes {replicas}")
+    expect(replicas == 0, f"replicaCount=0 renders {replicas}")
 
 
-def nothing_refreshes_where_nobody_asks():
+def check_no_sidecar_without_refresh():
     values = HERE / "values/s3-hpa.yaml"
-    names = [part["name"] for part in pod_of(rendered(values, "--set", "descriptors.s3.refreshSeconds=0"))["spec"]["initContainers"]]
-    expect(names == ["fetch-descriptors"], f"without a refresh the init containers are {names}")
+    pod = pod_of(rendered(values, "--set", "descriptors.s3.refreshSeconds=0"))
+    names = [part["name"] for part in pod["spec"]["initContainers"]]
+    expect(names == ["fetch-descriptors"], f"with refreshSeconds=0 the init containers are {names}")
 
 
-def the_loop_of_the_sidecar_works():
-    """In a real shell, with an `aws` that fails the first time: it goes on, and ends at once on SIGTERM."""
+def check_sidecar_loop():
+    """Runs the sidecar's script in a real shell, with an `aws` that fails at the first call.
+
+    The script must try again after the failure, and must exit at once on SIGTERM.
+    """
     values = HERE / "values/s3-hpa.yaml"
     sidecar = pod_of(rendered(values, "--set", "descriptors.s3.refreshSeconds=1"))["spec"]["initContainers"][-1]
     folder = SCRATCH / "sidecar"
@@ -236,27 +254,28 @@ def the_loop_of_the_sidecar_works():
         code = process.wait(5)
     except subprocess.TimeoutExpired:
         process.kill()
-        code = "none: it had to be killed"
-    said = process.stderr.read().decode()
-    expect(code == 0, f"the sidecar ended with {code} on SIGTERM: {said}")
+        code = "no exit code, and had to be killed,"
+    errors = process.stderr.read().decode()
+    expect(code == 0, f"the sidecar ended with {code} on SIGTERM: {errors}")
     wanted = ["s3 sync s3://schemas/released /descriptors --delete --exact-timestamps --only-show-errors"] * 2
     expect(calls.exists() and calls.read_text().splitlines()[:2] == wanted, "the sidecar did not copy twice")
-    expect("failed" in said, "a copy that fails is not said")
+    expect("failed" in errors, "the sidecar does not report a failed copy")
 
 
-def the_readme_is_right():
+def check_readme_examples():
     text = (CHART / "README.md").read_text()
-    values, said = text.split("```yaml\n")[1].split("```")[0], text.split("```text\n")[1].split("```")[0]
+    values, message = text.split("```yaml\n")[1].split("```")[0], text.split("```text\n")[1].split("```")[0]
     path = SCRATCH / "readme.yaml"
     path.write_text(values)
     example = rendered(path, *inline(SET))
-    is_accepted("readme", example)
-    result = helm("template", "events", CHART, "--values", HERE / "refused/base.yaml", "--values", HERE / "refused/several-at-once.yaml")
-    expect(said in result.stderr, "the README shows a message that is not the chart's")
+    check_service_accepts("readme", example)
+    files = ("--values", HERE / "refused/base.yaml", "--values", HERE / "refused/several-at-once.yaml")
+    result = helm("template", "events", CHART, *files)
+    expect(message in result.stderr, "the README shows a refusal that the chart does not print")
 
 
-def it_is_a_good_dependency():
-    """Of a chart that switches it on by a condition, hands down `global`, and has named it otherwise."""
+def check_chart_as_dependency():
+    """Renders a parent chart that depends on this one, with an alias, a condition and `global` values."""
     parent = SCRATCH / "parent"
     shutil.copytree(CHART, parent / "charts/protobridge")
     dependency = {"name": "protobridge", "version": "*", "alias": "bridge", "condition": "bridge.enabled"}
@@ -267,20 +286,22 @@ def it_is_a_good_dependency():
     values = parent / "values.yaml"
     values.write_text(yaml.safe_dump({"global": {"cluster": "eu"}, "bridge": base | {"enabled": True}}))
     objects = rendered(values, chart=parent)
-    is_well_made("as a dependency", objects)
-    expect(one(objects, "Deployment")["metadata"]["name"] == "events-bridge", "a dependency is not called by its alias")
-    expect(not rendered(values, "--set", "bridge.enabled=false", chart=parent), "a dependency that is off makes objects")
+    check_consistency("as a dependency", objects)
+    name = one(objects, "Deployment")["metadata"]["name"]
+    expect(name == "events-bridge", f"as a dependency, the chart is named {name}, not after its alias")
+    disabled = rendered(values, "--set", "bridge.enabled=false", chart=parent)
+    expect(not disabled, "as a disabled dependency, the chart renders objects")
 
 
-def the_test_pod_asks_the_right_question():
-    """Its arguments, against something that answers as the service does while it receives, and while it does not."""
+def check_test_pod_requests_readiness():
+    """Runs the arguments of the test pod against a ready service, then against one that is not ready."""
     (container,) = one(rendered(HERE / "values/minimal.yaml"), "Pod", "-test")["spec"]["containers"]
     for status, wanted in ((200, 0), (503, 1)):
-        asked = []
+        requested = []
 
         class Admin(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                asked.append(self.path)
+                requested.append(self.path)
                 self.send_response(status)
                 self.end_headers()
 
@@ -293,28 +314,32 @@ def the_test_pod_asks_the_right_question():
             arguments = [part.replace("events-protobridge.data.svc:8080", address) for part in container["args"]]
             result = subprocess.run([PROTOBRIDGE, *arguments], capture_output=True, text=True)
             server.shutdown()
-        expect(result.returncode == wanted, f"the test pod ends with {result.returncode} on {status}: {result.stderr}")
-        expect(asked == ["/readyz"], f"the test pod asks for {asked}")
+        expect(result.returncode == wanted, f"on {status}, the test pod exits {result.returncode}: {result.stderr}")
+        expect(requested == ["/readyz"], f"the test pod requests {requested}")
 
 
-def versions_agree():
+def check_versions_agree():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    (cargo,) = re.findall(r'^\[workspace\.package\]\nversion = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
-    expect(chart["appVersion"] == cargo, f"Chart.yaml: appVersion is {chart['appVersion']}, and Cargo.toml says {cargo}")
+    manifest = (ROOT / "Cargo.toml").read_text()
+    (cargo,) = re.findall(r'^\[workspace\.package\]\nversion = "(.+)"$', manifest, re.MULTILINE)
+    expect(chart["appVersion"] == cargo, f"Chart.yaml: appVersion is {chart['appVersion']}, but Cargo.toml has {cargo}")
     oldest = chart["kubeVersion"].removeprefix(">=").rsplit(".", 1)[0]
-    expect(oldest == KUBERNETES[0], f"Chart.yaml allows Kubernetes {oldest}, and {KUBERNETES[0]} is what is tested")
+    expect(oldest == KUBERNETES[0], f"Chart.yaml allows Kubernetes {oldest}, but {KUBERNETES[0]} is tested")
 
 
-def defaults_agree():
-    """The chart writes some of the service's defaults out, because it reckons with them."""
+def check_defaults_agree():
+    """Compares the defaults that values.yaml repeats with those of the service.
+
+    The templates compute with these values, so the chart has to know them.
+    """
     ours = yaml.safe_load((CHART / "values.yaml").read_text())["config"]
     schema = json.loads(subprocess.run([PROTOBRIDGE, "config", "schema"], capture_output=True, check=True).stdout)
     for section, key in (("shutdown", "drain_timeout_seconds"), ("admin", "listen")):
         part = schema["$defs"][section.capitalize()]["properties"][key]
-        expect(part["default"] == ours[section][key], f"values.yaml: config.{section}.{key} is not the service's default")
+        expect(part["default"] == ours[section][key], f"values.yaml: config.{section}.{key} is not the default")
 
 
-def notes_say_what_is_next_and_what_is_amiss():
+def check_notes():
     minimal, keda = HERE / "values/minimal.yaml", HERE / "values/keda-pod-identity.yaml"
     text = notes(minimal)
     for command in (
@@ -322,8 +347,8 @@ def notes_say_what_is_next_and_what_is_amiss():
         "helm -n data test events --logs",
         "kubectl -n data port-forward service/events-protobridge 8080:8080",
     ):
-        expect(command in text, f"the notes lack `{command}`")
-    expect("NOTE" not in text, f"the notes complain of nothing:\n{text}")
+        expect(command in text, f"the notes do not show `{command}`")
+    expect("NOTE" not in text, f"the notes warn about values that are right:\n{text}")
     cases = [
         ((minimal, "--set", "replicaCount=2"), "published twice"),
         ((keda,), "create-pod-identity-association"),
@@ -332,16 +357,17 @@ def notes_say_what_is_next_and_what_is_amiss():
         ((minimal, *inline(file_of("large.binpb", 300_000))), "has 300000 bytes"),
     ]
     for arguments, part in cases:
-        expect(part in notes(*arguments), f"the notes do not say: {part}")
-    expect("published twice" not in notes(keda), "the notes warn of duplicates, though there is a Redis")
+        expect(part in notes(*arguments), f"the notes do not contain: {part}")
+    expect("published twice" not in notes(keda), "the notes warn about duplicates, though Redis is configured")
     volume = HERE / "values/everything-else.yaml"
-    expect("1.34.0 needs the feature gate ImageVolume" in notes(volume, kube="1.34"), "the notes do not name the feature gate")
-    expect("feature gate" not in notes(volume, kube="1.35"), "the notes name a feature gate that nobody needs")
+    text = notes(volume, kube="1.34")
+    expect("1.34.0 needs the feature gate ImageVolume" in text, "the notes do not name the feature gate")
+    expect("feature gate" not in notes(volume, kube="1.35"), "the notes name a feature gate that 1.35 does not need")
 
 
-# -- all of it
+# -- run all checks
 
-# Without any values, as the tools of others lint a chart.
+# Many tools lint a chart without any values, so that must pass.
 lint = helm("lint", "--strict", CHART)
 expect(lint.returncode == 0, f"helm lint --strict:\n{lint.stdout}{lint.stderr}")
 for values in sorted(HERE.glob("values/*.yaml")):
@@ -350,25 +376,26 @@ for values in sorted(HERE.glob("values/*.yaml")):
         lint = helm("lint", "--strict", CHART, "--values", values, *ARGUMENTS.get(name, []), binary=binary)
         expect(lint.returncode == 0, f"{name}: helm lint --strict:\n{lint.stdout}{lint.stderr}")
     objects = rendered(values, kube=KUBERNETES[-1])
-    expect(objects == rendered(values, kube=KUBERNETES[-1], binary=HELM3), f"{name}: Helm 3 and 4 differ")
-    is_well_made(name, objects)
-    is_valid(name, values)
-    is_accepted(name, objects)
-    is_as_before(name, objects)
-judges_bite()
-rules_are_those_of_the_file()
-restarts_are_for_the_configuration()
-a_new_chart_alone_restarts_nothing()
-zero_is_a_value()
-nothing_refreshes_where_nobody_asks()
-the_loop_of_the_sidecar_works()
-the_readme_is_right()
-it_is_a_good_dependency()
-the_test_pod_asks_the_right_question()
-versions_agree()
-defaults_agree()
-notes_say_what_is_next_and_what_is_amiss()
-refusals()
+    objects3 = rendered(values, kube=KUBERNETES[-1], binary=HELM3)
+    expect(objects == objects3, f"{name}: Helm 3 and Helm 4 render different objects")
+    check_consistency(name, objects)
+    check_validates(name, values)
+    check_service_accepts(name, objects)
+    check_snapshot(name, objects)
+check_validators_reject_mistakes()
+check_rules_match_the_file()
+check_only_configuration_restarts_pods()
+check_new_chart_version_restarts_no_pods()
+check_zero_is_kept()
+check_no_sidecar_without_refresh()
+check_sidecar_loop()
+check_readme_examples()
+check_chart_as_dependency()
+check_test_pod_requests_readiness()
+check_versions_agree()
+check_defaults_agree()
+check_notes()
+check_refusals()
 
 for failure in failures:
     print(f"chart: {failure}", file=sys.stderr)

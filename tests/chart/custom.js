@@ -1,5 +1,5 @@
-// Validates objects of KEDA and of the Prometheus operator: a JSON list of them on standard input, a line for each mistake on
-// standard output.
+// Validates objects of KEDA and of the Prometheus operator. Reads a JSON list of objects from standard input and writes
+// one line per mistake to standard output.
 import * as keda from "@kubernetes-models/keda/keda.sh/v1alpha1";
 import * as prometheus from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
 
@@ -11,7 +11,7 @@ for (const object of JSON.parse(input)) {
   const name = `${object.kind} ${object.metadata.name}`;
   const Model = groups[object.apiVersion]?.[object.kind];
   if (!Model) {
-    console.log(`${name}: nobody knows ${object.apiVersion}`);
+    console.log(`${name}: no schema for ${object.kind} in ${object.apiVersion}`);
     continue;
   }
   try {

@@ -1,11 +1,11 @@
-"""Makes values.schema.json, and the tables of README.md, from values.yaml, its comments, and `protobridge config schema`.
+"""Generates values.schema.json and the tables of README.md from values.yaml and `protobridge config schema`.
 
-    generate.py CHART PROTOBRIDGE          writes them
-    generate.py CHART PROTOBRIDGE --check  fails where they are not up to date
+    generate.py CHART PROTOBRIDGE          writes both files
+    generate.py CHART PROTOBRIDGE --check  fails if a file is out of date
 
-A key's comment is the lines right above it. `## Title` begins a table. `@schema {…}` in a comment narrows what the key
-takes; a mapping that has it is taken as a whole, and its keys are Kubernetes' own. A key without a comment is a mistake,
-unless its keys have theirs.
+The comment of a key is the lines directly above it. `## Title` begins a table. `@schema {…}` in a comment adds to the
+schema of the key. A mapping with `@schema` is one table row, and Kubernetes defines its keys. A key without a comment
+is an error, unless it is a mapping whose keys have comments.
 """
 
 import json
@@ -25,7 +25,7 @@ TYPES = {
 
 
 class Key:
-    """A key of values.yaml: its path, its node, and what the comment above it says."""
+    """A key of values.yaml: its path, its node, and the text, schema and title from the comment above it."""
 
     def __init__(self, path, key, node, lines):
         self.path, self.node = path, node
@@ -38,7 +38,7 @@ class Key:
                 self.title = line[3:]
                 break
             if not line and comment:
-                # A title may stand above a blank line and this comment.
+                # A blank line can separate a title from the comment.
                 if at > 0 and lines[at - 1].startswith("## "):
                     self.title = lines[at - 1][3:].strip()
                 break
@@ -68,7 +68,7 @@ def keys_of(node, lines, path=()):
     return [Key((*path, key.value), key, value, lines) for key, value in node.value]
 
 
-def mistake(key, why):
+def fail(key, why):
     sys.exit(f"values.yaml: {'.'.join(key.path)}: {why}")
 
 
@@ -80,23 +80,23 @@ def schema_of(key, lines):
         if key.schema is not None:
             return {"type": "object"} | described | key.schema
         if not key.node.value:
-            mistake(key, "an empty mapping needs an @schema")
+            fail(key, "an empty mapping needs an @schema")
         children = {child.path[-1]: schema_of(child, lines) for child in keys_of(key.node, lines, key.path)}
         return {"type": "object"} | described | {"additionalProperties": False, "properties": children}
     if not key.text:
-        mistake(key, "it has no comment")
+        fail(key, "it has no comment")
     if isinstance(key.node, yaml.SequenceNode):
         if "items" not in (key.schema or {}):
-            mistake(key, "a list needs an @schema with items")
+            fail(key, "a list needs an @schema with items")
         return {"type": "array"} | described | key.schema
     own = key.schema or {}
     if key.kind not in TYPES and "type" not in own:
-        mistake(key, "its type does not follow from its default; it needs an @schema with one")
+        fail(key, "its default does not show its type; it needs an @schema with a type")
     return {"type": TYPES.get(key.kind)} | described | own
 
 
 def config_definitions(protobridge):
-    """The schema of the configuration, with its definitions under names of their own."""
+    """Returns the definitions of the configuration schema, renamed so that they fit into values.schema.json."""
     printed = subprocess.run([protobridge, "config", "schema"], check=True, capture_output=True, text=True).stdout
     schema = json.loads(printed.replace('"#/$defs/', '"#/definitions/config.'))
     parts = {f"config.{name}": part for name, part in schema.pop("$defs").items()}
@@ -107,10 +107,10 @@ def config_definitions(protobridge):
 
 def schema(root, lines, protobridge):
     properties = {key.path[-1]: schema_of(key, lines) for key in keys_of(root, lines)}
-    # What Helm hands to every chart that is a dependency of another.
+    # Helm passes `global` to every chart that is a dependency.
     properties["global"] = {"type": "object"}
     document = {
-        # Helm before 3.18 knows no later draft.
+        # Helm before 3.18 does not support a later draft.
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart protobridge",
         "type": "object",
@@ -151,16 +151,16 @@ def main():
     chart = pathlib.Path(chart)
     source = (chart / "values.yaml").read_text()
     root, lines = yaml.compose(source), source.splitlines()
-    made = {
+    makers = {
         chart / "values.schema.json": lambda _: schema(root, lines, protobridge),
         chart / "README.md": lambda text: readme(text, root, lines),
     }
-    for path, make in made.items():
+    for path, make in makers.items():
         present = path.read_text() if path.exists() else ""
         wanted = make(present)
         if options == ["--check"]:
             if present != wanted:
-                sys.exit(f"{path} is not up to date; run tests/chart/run --update, and commit what changes")
+                sys.exit(f"{path} is out of date: run tests/chart/run --update and commit the changes")
         else:
             path.write_text(wanted)
 

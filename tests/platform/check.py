@@ -1,6 +1,8 @@
-"""The service as the chart starts it: rendered by Helm, mounted as the kubelet mounts, asked by the probes, scraped and judged
-by a real Prometheus with the chart's rules. Then the queue is cut off, and the right alert has to fire. Ends with an error at
-the first thing that is not as it should be.
+"""Runs the service as the chart starts it.
+
+Helm renders the chart, the volumes are mounted as the kubelet mounts them, and the URLs of the probes are requested. A
+Prometheus with the chart's rules scrapes the service. Then the queue is cut off, and the right alert must fire. Exits
+with an error at the first check that fails.
 
     check.py --helm HELM --prometheus PROMETHEUS --image NAME --work FOLDER [--transcript FILE] -- PODMAN [OPTION...]
 """
@@ -25,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests/support"))
 
 from world import AWS, REGION, Stage, free_port, get, isolate, ministack, until  # noqa: E402
 
-# Prometheus lives so many times as fast as it would: what the rules call ten minutes is one.
+# The factor by which time runs faster in the rules: ten minutes become one.
 FASTER = 10
 NAME = "protobridge-platform"
 
@@ -34,7 +36,7 @@ parser.add_argument("--helm", required=True)
 parser.add_argument("--prometheus", required=True)
 parser.add_argument("--image", required=True)
 parser.add_argument("--work", required=True, type=Path)
-parser.add_argument("--transcript", type=Path, help="what is said goes here, too")
+parser.add_argument("--transcript", type=Path, help="a file to which the report is appended")
 parser.add_argument("podman", nargs="+")
 args = parser.parse_args()
 
@@ -47,7 +49,7 @@ def say(text):
 
 
 def check(condition, what, *details):
-    """Passes, or is the end."""
+    """Prints what was checked. If the condition is false, exits with an error."""
     if not condition:
         sys.exit("\n".join([f"platform: FAILED: {what}", *map(str, details)]))
     say(what)
@@ -65,11 +67,11 @@ def logs():
     return "\n".join((done.stdout + done.stderr).splitlines()[-20:])
 
 
-# --- As the chart has it
+# --- The pod, as the chart defines it
 
 
 def render(stage, port):
-    """The chart's objects, by kind and name."""
+    """Renders the chart and returns its objects by kind and name."""
     values = {
         "image": {"repository": "localhost/protobridge"},
         "config": {
@@ -77,7 +79,7 @@ def render(stage, port):
             "queues": [{"url": stage.source}],
             "taps": {"customer": ["meta.tenant_id", "tenant_id"], "event_id": ["meta.event_id", "event_id"]},
             "admin": {"listen": f"0.0.0.0:{port}"},
-            # As with a queue that is polled all the time: a poll that fails is known of at once.
+            # Short polls, so that the cut of the queue shows at once.
             "receive": {"wait_seconds": 1, "depth_seconds": 1},
         },
         "customers": {"inline": [{"id": customer, "topic": topic} for customer, topic in stage.topics.items()]},
@@ -86,7 +88,6 @@ def render(stage, port):
     }
     file = args.work / "values.yaml"
     file.write_text(yaml.safe_dump(values))
-    # The API version that brings PrometheusRule does not matter to what is rendered.
     command = [args.helm, "template", "shop", ROOT / "charts/protobridge", "--namespace", "events", "--values", file]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | helm_home())
     if done.returncode:
@@ -106,12 +107,12 @@ def descriptors():
 
 def only(objects, kind):
     found = [each for (this, _), each in objects.items() if this == kind]
-    assert len(found) == 1, f"one {kind}, not {len(found)}"
+    assert len(found) == 1, f"expected one {kind}, found {len(found)}"
     return found[0]
 
 
 def mount(objects, volume):
-    """The folder that the kubelet would make of a volume: links through `..data`, so that a change is one swap."""
+    """Creates the folder of a volume as the kubelet does: its files are links through `..data`."""
     folder = args.work / "volumes" / volume["name"]
     data = folder / "..2026"
     data.mkdir(parents=True)
@@ -123,6 +124,7 @@ def mount(objects, volume):
 
 
 def config_map(objects, volume):
+    """Returns the files of the ConfigMap of a volume, by the path at which the volume has them."""
     source = volume["configMap"]
     found = objects["ConfigMap", source["name"]]
     files = {name: text.encode() for name, text in found.get("data", {}).items()}
@@ -132,13 +134,14 @@ def config_map(objects, volume):
 
 
 def start(objects):
-    """Runs the pod's container, by its own words. Returns it as the chart has it."""
+    """Runs the container of the rendered pod, and returns its definition."""
     pod = only(objects, "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     shutil.rmtree(args.work / "volumes", ignore_errors=True)
     folders = {volume["name"]: mount(objects, volume) for volume in pod["volumes"]}
     security = pod["securityContext"] | container["securityContext"]
-    check(security["readOnlyRootFilesystem"] and security["capabilities"]["drop"] == ["ALL"], "the chart confines it")
+    confined = security["readOnlyRootFilesystem"] and security["capabilities"]["drop"] == ["ALL"]
+    check(confined, "the chart makes the root read-only and drops all capabilities")
     options = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     options += ["--user", f"{security['runAsUser']}:{security['runAsGroup']}"]
     options += ["--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
@@ -146,14 +149,14 @@ def start(objects):
         mode = "ro" if wanted["readOnly"] else "rw"
         options += ["--volume", f"{folders[wanted['name']]}:{wanted['mountPath']}:{mode}"]
     environment = {entry["name"]: entry["value"] for entry in container.get("env", [])}
-    # The emulator takes any; in a cluster they come from the role.
+    # The emulator accepts any credentials. In a cluster they come from the role.
     environment |= AWS
     options += [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
     podman("run", "--pull", "never", "--detach", "--name", NAME, *options, args.image, *container["args"])
     return container
 
 
-# --- As Kubernetes and Prometheus see it
+# --- The service, as Kubernetes and Prometheus see it
 
 
 def pass_probes(container, address):
@@ -168,7 +171,7 @@ def running():
 
 
 def faster(text):
-    """Durations of a rule, shorter: in `for`, in ranges such as [5m], and in offsets."""
+    """Shortens the durations in an expression or in `for`: ranges such as [5m], and offsets."""
     units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
     def shorten(match):
@@ -179,7 +182,7 @@ def faster(text):
 
 
 def rules(objects):
-    """The chart's rules, in a world that is faster."""
+    """Returns the chart's rules with shorter durations."""
     groups = only(objects, "PrometheusRule")["spec"]["groups"]
     for group in groups:
         group["interval"] = "1s"
@@ -194,7 +197,7 @@ def rules(objects):
 
 @contextlib.contextmanager
 def prometheus(objects, address):
-    """Base URL of one that scrapes the service."""
+    """Runs a Prometheus that scrapes the service, and yields its base URL."""
     folder = args.work / "prometheus"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -212,7 +215,7 @@ def prometheus(objects, address):
     url = f"http://127.0.0.1:{port}"
     try:
         until("Prometheus is ready", lambda: get(f"{url}/-/ready")[0] == 200 or child.poll() is not None)
-        check(child.poll() is None, "Prometheus takes the chart's rules", (folder / "log").read_text())
+        check(child.poll() is None, "Prometheus loads the chart's rules", (folder / "log").read_text())
         yield url
     finally:
         child.terminate()
@@ -238,48 +241,52 @@ def check_service():
         container = start(objects)
         pass_probes(container, address)
         with prometheus(objects, address) as url:
-            until("Prometheus has scraped it", lambda: query(url, 'up{job="shop-protobridge"} == 1'))
+            until("Prometheus has scraped the service", lambda: query(url, 'up{job="shop-protobridge"} == 1'))
             stage.produce("platform", 200)
             report = stage.consume("platform", 200)
-            right = report["received"] == 200 and not (report["missing"] or report["duplicates"] or report["different"])
-            check(right, "200 events arrived once each, as Python's Protobuf writes them in JSON", report, logs())
+            wrong = report["missing"] or report["duplicates"] or report["different"]
+            correct = report["received"] == 200 and not wrong
+            check(correct, "200 events arrived once each, with the same JSON as from Python's Protobuf", report, logs())
             published = 'sum(protobridge_messages_settled_total{outcome="published"})'
-            seen = until("Prometheus has seen them", lambda: [r for r in query(url, published) if r["value"][1] == "200"])
-            say(f"Prometheus: {published} = {seen[0]['value'][1]}")
-            quiet(url, lambda: query(url, published))
+            found = until(
+                "Prometheus counts 200 published messages",
+                lambda: [r for r in query(url, published) if r["value"][1] == "200"],
+            )
+            say(f"Prometheus: {published} = {found[0]['value'][1]}")
+            check_no_alert_fires(url, lambda: query(url, published))
 
             emulator.close()
-            say("the queue is cut off")
+            say("SQS and SNS are stopped")
             firing = until("an alert fires", lambda: alerts(url, "firing"), logs, seconds=180)
             until("the right alert fires", lambda: named(alerts(url, "firing"), ALERT), logs, seconds=180)
-            # Those that were there before the right one, and those that came with it.
+            # The alerts that fired before the right one, and those that fire with it.
             firing += alerts(url, "firing")
             (alert,) = named(firing, ALERT)[:1]
             say(f"firing: {alert['labels']['alertname']} ({alert['labels']['severity']})")
             say(f"  {alert['annotations']['summary']}")
             say(f"  {alert['annotations']['description']}")
             wrong = {each["labels"]["alertname"] for each in firing} - {ALERT} - ALONGSIDE
-            check(not wrong, "no alert fires that speaks of something else", wrong)
-            check(get(f"http://{address}/livez")[0] == 200, "and it is not restarted for it: /livez answers 200")
+            check(not wrong, "no other alert fires", wrong)
+            check(get(f"http://{address}/livez")[0] == 200, "the pod is not restarted: /livez answers 200")
     podman("kill", "--signal", "TERM", NAME)
-    check(podman("wait", NAME) == "0", "SIGTERM: it exits 0", logs())
+    check(podman("wait", NAME) == "0", "on SIGTERM the service exits 0", logs())
 
 
 def named(found, name):
     return [alert for alert in found if alert["labels"]["alertname"] == name]
 
 
-def quiet(url, ask):
-    """For what the rules take for five minutes, nothing fires while all is well."""
+def check_no_alert_fires(url, run_query):
+    """Watches for five minutes of the rules' time that no alert fires while the service works."""
     end = time.monotonic() + 5 * 60 / FASTER
     while time.monotonic() < end:
-        ask()
+        run_query()
         found = [alert["labels"]["alertname"] for alert in alerts(url, "firing")]
-        check(not found, "nothing fires", found, logs()) if found else time.sleep(0.5)
-    say("no alert fires while all is well")
+        check(not found, "no alert fires", found, logs()) if found else time.sleep(0.5)
+    say("no alert fires while the service works")
 
 
-# What says that polls fail; and what may be true besides, when SQS and SNS are gone.
+# The alert for failing polls, and the other alerts that can fire without SQS and SNS.
 ALERT = "ProtobridgePollFailing"
 ALONGSIDE = set()
 

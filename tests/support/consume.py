@@ -1,7 +1,7 @@
-"""Reads the customers' queues with boto3 until every event of a producer has arrived, and compares.
+"""Reads the customers' queues with boto3 until every event of a producer has arrived, and compares the messages.
 
-Prints a JSON object: how many messages came, how many of them were duplicates, and which events are missing or are
-something else than `json_format` makes of them.
+Prints a JSON object: the number of messages received, of duplicates, of missing events, and of messages that differ
+from the output of `json_format`, with up to three examples.
 """
 
 import argparse
@@ -24,7 +24,7 @@ args = parser.parse_args()
 
 
 def same(ours, theirs):
-    """Equality of JSON values. Python alone takes True for 1."""
+    """Returns whether two JSON values are equal. Unlike `==`, it tells True from 1."""
     number = (int, float)
     if isinstance(ours, bool) or isinstance(theirs, bool):
         return ours is theirs
@@ -37,8 +37,8 @@ def same(ours, theirs):
     return type(ours) is type(theirs) and ours == theirs
 
 
-def is_right(event, customer, message):
-    """Whether a customer's message is what it should be."""
+def is_correct(event, customer, message):
+    """Returns whether a message has the right customer, type, content type and JSON."""
     attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
     return (
         event.customer == customer == attributes["customer-id"]
@@ -76,7 +76,7 @@ while (missing or not idle) and time.monotonic() < deadline:
             event_id = message["MessageAttributes"]["event-id"]["StringValue"]
             event = arrived.get(event_id) or missing.pop(event_id)
             arrived[event_id] = event
-            if not is_right(event, customer, message):
+            if not is_correct(event, customer, message):
                 different.append({"type": event.type, "ours": message["Body"], "theirs": event.json})
 print(
     json.dumps(

@@ -1,4 +1,4 @@
-"""Sends events to a queue with boto3: every other one as base64 in the body, the rest as a Binary attribute."""
+"""Sends events to a queue with boto3, in turn as a Binary attribute and as base64 in the body."""
 
 import argparse
 import base64

@@ -1,4 +1,4 @@
-"""Runs ministack until standard input closes, and that is when the test process ends, however it ends."""
+"""Runs ministack until standard input closes, which happens when the test process ends, however it ends."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ from pathlib import Path
 from ministack.app import main
 
 
-def end_with_the_tests():
+def exit_when_stdin_closes():
     sys.stdin.buffer.read()
     Path(tempfile.gettempdir(), f"ministack-{os.environ['GATEWAY_PORT']}.pid").unlink(missing_ok=True)
     os._exit(0)
 
 
-threading.Thread(target=end_with_the_tests, daemon=True).start()
+threading.Thread(target=exit_when_stdin_closes, daemon=True).start()
 sys.argv = ["ministack"]
 main()

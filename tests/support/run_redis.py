@@ -1,4 +1,4 @@
-"""Runs redis-server until standard input closes, and that is when the test process ends, however it ends."""
+"""Runs redis-server until standard input closes, which happens when the test process ends, however it ends."""
 
 import importlib.util
 import subprocess

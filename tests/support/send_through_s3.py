@@ -1,16 +1,16 @@
-"""Sends the body on standard input with the SQS extended client, which puts it into S3 and sends where it is."""
+"""Sends the body on standard input with the SQS extended client, which stores it in S3 and sends a pointer to it."""
 
 import argparse
 import sys
 
 import boto3
-import sqs_extended_client  # noqa: F401, changes boto3
+import sqs_extended_client  # noqa: F401, the import patches boto3
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--queue-url", required=True)
 parser.add_argument("--bucket", required=True)
 parser.add_argument("--message-type", required=True)
-parser.add_argument("--legacy", action="store_true", help="as the client wrote it in its first versions")
+parser.add_argument("--legacy", action="store_true", help="use the attribute name of the first versions of the client")
 args = parser.parse_args()
 
 sqs = boto3.client("sqs")

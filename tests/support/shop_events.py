@@ -1,6 +1,6 @@
-"""Events of the shop that are made with Python's own Protobuf, and what it says is their JSON.
+"""Random events of the shop, each with its JSON, both written by Python's Protobuf library.
 
-The same seed gives the same events, so a producer and a consumer that share nothing else know what was sent.
+The same seed gives the same events. So a consumer that knows the seed of a producer knows the events that it sent.
 """
 
 import random
@@ -23,7 +23,7 @@ TYPES = [
 
 TEXTS = ["", "plain", "Zürich", "日本語", "😀", '"quoted"', "back\\slash", "a\nb\tc\x01\x7f", "\u2028", "<&>", "\ufffe"]
 DOUBLES = [0.0, -0.0, 1.0, -1.5, 0.1, 1e21, 1e-7, 5e-324, 1.7976931348623157e308, float("inf"), float("nan")]
-# The smallest is a normal one: to those below, Python gives more digits than they need.
+# The smallest is a normal number, because Python writes subnormal ones with more digits than necessary.
 FLOATS = [0.0, -0.0, 1.0, -1.5, 0.1, 1e21, 1e-7, 1.1754943508222875e-38, 3.4028234663852886e38, float("-inf"), float("nan")]
 PATHS = ["email", "display_name", "default_address.postal_code"]
 
@@ -36,7 +36,7 @@ INTEGERS = {
 
 
 class Event:
-    """An event, its id, and whose it is."""
+    """An event: its type, payload, id, customer, and expected JSON."""
 
     def __init__(self, message, event_id, customer, pool):
         self.type = message.DESCRIPTOR.full_name
@@ -47,7 +47,7 @@ class Event:
 
 
 def events(descriptor_set, seed, count, customers):
-    """So many events, of all types and customers in turn."""
+    """Yields `count` events, of all types and customers in turn."""
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(Path(descriptor_set).read_bytes()).file:
         pool.Add(file)
@@ -64,7 +64,7 @@ def events(descriptor_set, seed, count, customers):
 
 
 def fill(message, chance):
-    """Sets about two of three fields, to values that are easy to get wrong."""
+    """Sets about two of three fields, to values that are easy to render wrongly."""
     special = SPECIAL.get(message.DESCRIPTOR.full_name)
     if special:
         special(message, chance)
@@ -106,7 +106,7 @@ def scalar(field, chance):
     if kind == FieldDescriptor.CPPTYPE_BOOL:
         return chance.random() < 0.5
     if kind == FieldDescriptor.CPPTYPE_ENUM:
-        # The last is one that the schema does not know.
+        # 99 is a value that the schema does not have.
         return chance.choice([value.number for value in field.enum_type.values] + [99])
     if kind == FieldDescriptor.CPPTYPE_DOUBLE:
         return chance.choice([*DOUBLES, chance.uniform(-1e6, 1e6)])
@@ -121,7 +121,7 @@ def scalar(field, chance):
 
 
 def fill_timestamp(message, chance):
-    # From the year 1 to the year 9999.
+    # The limits are the years 1 and 9999.
     message.seconds = chance.choice([0, -62135596800, 253402300799, chance.randint(0, 2**31)])
     message.nanos = chance.choice([0, 1, 500_000_000, 123_456_000, 999_999_999])
 
@@ -143,7 +143,7 @@ def fill_struct(message, chance):
 
 
 def fill_value(message, chance, depth=2):
-    # Of a value, one kind has to be set, and NaN and infinities have no JSON.
+    # A Value must have one kind set. NaN and infinities are left out, because they have no JSON there.
     kind = chance.randrange(6 if depth else 4)
     if kind == 0:
         message.null_value = 0

@@ -1,4 +1,4 @@
-"""What a test from the outside plays on: ministack with queues, topics and customers, and how to wait for what is seen."""
+"""Support for tests that run the service as a whole: ministack with queues, topics and customers, and ways to wait."""
 
 import contextlib
 import json
@@ -17,25 +17,25 @@ SUPPORT = Path(__file__).resolve().parent
 ROOT = SUPPORT.parents[1]
 CUSTOMERS = ["acme", "globex", "initech"]
 REGION = "eu-west-1"
-# Credentials that an emulator takes, and no way to others.
+# Credentials that an emulator accepts, and settings that keep other credentials out of reach.
 AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 NO_FILES = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
-# A deadline is not a time that anything is expected to take.
+# The deadline of every wait, far longer than a wait normally takes.
 SECONDS = 120
 
 
 def isolate():
-    """Leaves nothing of the user's AWS settings to this process and its children."""
+    """Hides the user's AWS settings from this process and its children."""
     os.environ.update(AWS | NO_FILES)
     os.environ.pop("AWS_PROFILE", None)
 
 
 def until(what, condition, logs=lambda: "", seconds=SECONDS):
-    """Asks until the answer is yes, and returns it; otherwise shows the logs and is the end."""
+    """Calls the condition until it is true and returns its value. After the deadline, exits and prints the logs."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            sys.exit(f"FAILED: waited {seconds} s in vain until {what}\n{logs()}")
+            sys.exit(f"FAILED: timed out after {seconds} s, waiting until {what}\n{logs()}")
         time.sleep(0.05)
     return answer
 
@@ -47,7 +47,7 @@ def free_port():
 
 
 def get(url):
-    """Status and body; nothing while nobody answers."""
+    """Returns the status and the body; None and an empty body if nothing answers."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=10) as answer:
@@ -59,7 +59,7 @@ def get(url):
 
 
 class Stage:
-    """ministack with a queue, and a topic and a queue for each customer."""
+    """The resources in ministack: a source queue, and for each customer a topic with a subscribed queue."""
 
     def __init__(self, endpoint_url, logs):
         self.logs = logs
@@ -89,14 +89,14 @@ class Stage:
         return json.loads(self.script("consume.py", seed, count, "--deadline-seconds", SECONDS, *queues))
 
     def script(self, script, seed, count, *arguments):
-        """What a script of the Rust tests prints."""
+        """Runs a script of tests/support and returns its output."""
         command = [sys.executable, SUPPORT / script, "--endpoint-url", self.endpoint_url, "--region", REGION]
         command += ["--descriptor-set", ROOT / "descriptors/shop.binpb", "--seed", seed, "--count", count, *arguments]
         done = subprocess.run([*map(str, command)], capture_output=True, text=True)
         return done.stdout if done.returncode == 0 else sys.exit(f"FAILED: {script}\n{done.stderr}{self.logs()}")
 
-    def left(self):
-        """Messages on the source queue, those in flight included."""
+    def messages_left(self):
+        """Returns the number of messages on the source queue, including those in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self.sqs.get_queue_attributes(QueueUrl=self.source, AttributeNames=names)
         return sum(int(answer["Attributes"][name]) for name in names)
@@ -104,7 +104,10 @@ class Stage:
 
 @contextlib.contextmanager
 def ministack(work):
-    """Base URL of one that answers. It lives on its standard input, so it ends with this process, however that ends."""
+    """Runs ministack and yields its base URL.
+
+    ministack ends when its standard input closes, so it ends with this process, however that ends.
+    """
     for attempt in range(5):
         port, mark = free_port(), f"world-{os.getpid()}-{attempt}"
         settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "SERVICES": "sqs,sns"}
@@ -115,7 +118,7 @@ def ministack(work):
             command = [sys.executable, SUPPORT / "run_ministack.py"]
             child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"
-        # Between the answer and the start somebody else may take the port; then it is another one.
+        # Another process can take the free port before ministack does. Then the next attempt uses another port.
         until("ministack answers", lambda: child.poll() is not None or mark in get(f"{url}/_ministack/health")[1])
         if child.poll() is None:
             try:
@@ -124,4 +127,4 @@ def ministack(work):
                 child.stdin.close()
                 child.wait()
             return
-    sys.exit(f"FAILED: ministack does not start: {work}/ministack.log")
+    sys.exit(f"FAILED: ministack does not start: see {work}/ministack.log")

@@ -1,7 +1,7 @@
-"""Wraps an event as producers do: with the encoders that they use, one form after the other.
+"""Wraps an event in one or more forms, with the encoders that producers use. The first form is the innermost.
 
-The event comes in on standard input, as it is on the wire. What goes out is JSON: `payload`, in base64, and `schemas`,
-what was registered for it, by id, as a schema registry answers.
+Reads the event in the Protobuf wire format from standard input. Writes a JSON object: `payload` is the wrapped event in
+base64, and `schemas` has the registered schemas by id, in the format of a schema registry.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 parser = argparse.ArgumentParser()
 parser.add_argument("--descriptor-set", required=True)
 parser.add_argument("--type", required=True)
-parser.add_argument("--attribute", action="append", default=[], help="NAME=VALUE, of a CloudEvent")
+parser.add_argument("--attribute", action="append", default=[], help="an attribute of the CloudEvent, as NAME=VALUE")
 parser.add_argument("form", nargs="+")
 args = parser.parse_args()
 
@@ -29,7 +29,7 @@ schemas = {}
 
 
 def cloud_event_class():
-    """The message of the CloudEvents specification."""
+    """Builds the class of the CloudEvent message of the CloudEvents specification."""
     pool = descriptor_pool.DescriptorPool()
     for known in (any_pb2, timestamp_pb2):
         pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)

@@ -1,4 +1,4 @@
-"""Those who judge what the chart makes: the schemas of Kubernetes, of KEDA and of the Prometheus operator, and the service."""
+"""Validates rendered objects with the schemas of Kubernetes, KEDA and the Prometheus operator, and with the service."""
 
 import base64
 import copy
@@ -11,16 +11,16 @@ import kubernetes_validate
 
 from render import HERE, KUBERNETES, PROTOBRIDGE, SCRATCH, SET, expect, failures, one, rendered
 
-# `tests/chart/run` puts it beside the packages that it reads.
+# `tests/chart/run` copies custom.js to the folder that has its npm packages.
 CUSTOM_JS = os.environ["CUSTOM_JS"]
 CUSTOM = ("keda.sh/", "monitoring.coreos.com/")
-# The API of older ones does not know image volumes.
-FIRST = {"everything-else": "1.31"}
+# The first Kubernetes version that a values file needs: older APIs have no image volumes.
+FIRST_VERSIONS = {"everything-else": "1.31"}
 
 
-def is_valid(name, values):
+def check_validates(name, values):
     for version in KUBERNETES:
-        if version < FIRST.get(name, "1"):
+        if version < FIRST_VERSIONS.get(name, "1"):
             continue
         objects = rendered(values, kube=version)
         for part in objects:
@@ -46,26 +46,26 @@ def custom_mistakes(objects):
     return result.stdout.splitlines()
 
 
-def judges_bite():
-    """What they let through means something only if they stop something."""
+def check_validators_reject_mistakes():
+    """Plants a mistake in valid objects: the validators must report each, or their silence proves nothing."""
     objects = rendered(HERE / "values/keda-pod-identity.yaml")
     for version in KUBERNETES:
         wrong = copy.deepcopy(one(objects, "Deployment"))
         wrong["spec"]["template"]["spec"]["unheardOf"] = 1
-        expect(mistakes_of(wrong, version), f"Kubernetes {version}: an unknown field passes")
+        expect(mistakes_of(wrong, version), f"Kubernetes {version}: an unknown field is not reported")
         wrong = copy.deepcopy(one(objects, "Deployment"))
         wrong["metadata"]["labels"]["number"] = 1
-        expect(mistakes_of(wrong, version), f"Kubernetes {version}: a label that is a number passes")
+        expect(mistakes_of(wrong, version), f"Kubernetes {version}: a label that is a number is not reported")
     wrong = copy.deepcopy(one(objects, "ScaledObject"))
     wrong["spec"]["triggers"][0]["metadata"]["queueLength"] = 5
-    expect(custom_mistakes([wrong]), "KEDA: metadata that is a number passes")
+    expect(custom_mistakes([wrong]), "KEDA: metadata that is a number is not reported")
     monitor = one(rendered(HERE / "values/monitoring.yaml"), "ServiceMonitor")
     monitor["spec"]["endpoints"][0]["interval"] = "soon"
-    expect(custom_mistakes([monitor]), "Prometheus operator: an interval that is none passes")
+    expect(custom_mistakes([monitor]), "Prometheus operator: an invalid interval is not reported")
 
 
-def is_accepted(name, objects):
-    """By `protobridge check`, with what the pod would see."""
+def check_service_accepts(name, objects):
+    """Runs `protobridge check` with the files that the pod would see."""
     folder = SCRATCH / name
     (folder / "config").mkdir(parents=True)
     for file, text in one(objects, "ConfigMap", "-config")["data"].items():
