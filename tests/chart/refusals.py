@@ -50,8 +50,8 @@ NO_CUSTOMERS = ["--set", "customers.existingConfigMap.name="]
 
 def sets_that_are_large():
     sentence = (
-        "descriptors.inline has 1048577 bytes, and a ConfigMap holds 1048576: use descriptors.s3, descriptors.image or "
-        "descriptors.persistentVolumeClaim, or compile without --include_source_info"
+        "descriptors.inline has 1048577 bytes, but a ConfigMap holds at most 1048576: use descriptors.s3, "
+        "descriptors.image or descriptors.persistentVolumeClaim, or compile without --include_source_info"
     )
     fits, half = file_of("fits.binpb", MEBIBYTE), file_of("half.binpb", MEBIBYTE // 2)
     result = template(BASE, *NO_SETS, *inline(fits))
@@ -64,8 +64,8 @@ def sets_that_are_large():
 
 def customers_that_are_many():
     sentence = (
-        "customers.inline has 1050010 bytes, and a ConfigMap holds 1048576: shorten it with config.route.topic_template, or "
-        "put the file on a volume and set customers.persistentVolumeClaim.claimName"
+        "customers.inline has 1050010 bytes, but a ConfigMap holds at most 1048576: shorten it with "
+        "config.route.topic_template, or put the file on a volume and set customers.persistentVolumeClaim.claimName"
     )
     many = SCRATCH / "customers.yaml"
     many.write_text(yaml.safe_dump({"customers": {"inline": [{"id": f"customer-{i:05}"} for i in range(50_000)]}}))
@@ -78,14 +78,15 @@ def files_that_are_large():
     file = SCRATCH / "file"
     file.write_text("x" * MEBIBYTE)
     result = template(BASE, "--set-file", f"configFiles.x={file}")
-    words = ("config and configFiles have 1048", "a ConfigMap holds 1048576", "mount the larger files with extraVolumes")
+    words = ("config and configFiles have 1048", "a ConfigMap holds at most 1048576", "mount the larger files with extra")
     expect(all(part in result.stderr for part in words), f"files that are large: {result.stderr}")
 
 
 def unknown_alert():
     rules = yaml.safe_load((CHART / "files/rules.yaml").read_text())
     alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
-    sentence = f'prometheusRule.disabled has "ProtobridgeGnoe", which is no alert: there are {", ".join(sorted(alerts))}'
+    names = ", ".join(sorted(alerts))
+    sentence = f'prometheusRule.disabled has "ProtobridgeGnoe", but no alert has this name: use one of {names}'
     is_refused(
         "no alert", ["--set", "prometheusRule.enabled=true", "--set", "prometheusRule.disabled={ProtobridgeGnoe}"], [sentence]
     )
