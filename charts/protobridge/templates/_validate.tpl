@@ -66,8 +66,8 @@ once.
 {{- if gt (len $sources) 1 }}
 {{- $problems = append $problems (printf "customers has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
 {{- end }}
-{{- $nobody := list (dig "route" "without_customer" "quarantine" $v.config) (dig "route" "unknown_customer" "quarantine" $v.config) | uniq | join " " }}
-{{- if and (not $sources) (eq $nobody "quarantine") }}
+{{- $policies := list (dig "route" "without_customer" "quarantine" $v.config) (dig "route" "unknown_customer" "quarantine" $v.config) | uniq | join " " }}
+{{- if and (not $sources) (eq $policies "quarantine") }}
 {{- $problems = append $problems "customers has no source, so every event would go to quarantine: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, or set another policy in config.route.unknown_customer" }}
 {{- end }}
 {{- $template := dig "route" "topic_template" "" $v.config }}
