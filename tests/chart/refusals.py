@@ -56,8 +56,8 @@ NO_CUSTOMERS = ["--set", "customers.existingConfigMap.name="]
 def too_large_sets():
     """Checks the size limit of inline descriptor sets, and yields its message."""
     sentence = (
-        "descriptors.inline has 1048577 bytes, and a ConfigMap holds 1048576: use descriptors.s3, descriptors.image or "
-        "descriptors.persistentVolumeClaim, or compile without --include_source_info"
+        "descriptors.inline has 1048577 bytes, but a ConfigMap holds at most 1048576: use descriptors.s3, "
+        "descriptors.image or descriptors.persistentVolumeClaim, or compile without --include_source_info"
     )
     fits, half = file_of("fits.binpb", MEBIBYTE), file_of("half.binpb", MEBIBYTE // 2)
     result = template(BASE, *NO_SETS, *inline(fits))
@@ -71,8 +71,8 @@ def too_large_sets():
 def too_many_customers():
     """Checks the size limit of inline customers, and yields its message."""
     sentence = (
-        "customers.inline has 1050010 bytes, and a ConfigMap holds 1048576: shorten it with config.route.topic_template, or "
-        "put the file on a volume and set customers.persistentVolumeClaim.claimName"
+        "customers.inline has 1050010 bytes, but a ConfigMap holds at most 1048576: shorten it with "
+        "config.route.topic_template, or put the file on a volume and set customers.persistentVolumeClaim.claimName"
     )
     many = SCRATCH / "customers.yaml"
     many.write_text(yaml.safe_dump({"customers": {"inline": [{"id": f"customer-{i:05}"} for i in range(50_000)]}}))
@@ -85,7 +85,7 @@ def check_too_large_files():
     file = SCRATCH / "file"
     file.write_text("x" * MEBIBYTE)
     result = template(BASE, "--set-file", f"configFiles.x={file}")
-    words = ("config and configFiles have 1048", "a ConfigMap holds 1048576", "mount the larger files with extraVolumes")
+    words = ("config and configFiles have 1048", "a ConfigMap holds at most 1048576", "mount the larger files with extraVolumes")
     expect(all(part in result.stderr for part in words), f"configFiles over 1 MiB: {result.stderr}")
 
 
@@ -93,7 +93,8 @@ def unknown_alert():
     """Checks an unknown name in prometheusRule.disabled, and yields the message."""
     rules = yaml.safe_load((CHART / "files/rules.yaml").read_text())
     alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
-    sentence = f'prometheusRule.disabled has "ProtobridgeGnoe", which is no alert: there are {", ".join(sorted(alerts))}'
+    names = ", ".join(sorted(alerts))
+    sentence = f'prometheusRule.disabled has "ProtobridgeGnoe", but no alert has this name: use one of {names}'
     check_refused(
         "unknown alert",
         ["--set", "prometheusRule.enabled=true", "--set", "prometheusRule.disabled={ProtobridgeGnoe}"],

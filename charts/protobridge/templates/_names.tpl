@@ -1,10 +1,10 @@
-{{/* Names, labels and what several templates have to agree on. */}}
+{{/* Names, labels and other definitions that several templates share. */}}
 
 {{- define "protobridge.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* 63 characters, because the Service is called so, and a Service's name is a DNS label. */}}
+{{/* At most 63 characters, because the Service has this name, and the name of a Service is a DNS label. */}}
 {{- define "protobridge.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
@@ -18,13 +18,13 @@
 {{- end }}
 {{- end }}
 
-{{/* What never changes in the life of a release: a Deployment's selector cannot. */}}
+{{/* Labels that never change during the life of a release, because the selector of a Deployment is immutable. */}}
 {{- define "protobridge.nameLabels" -}}
 app.kubernetes.io/name: {{ include "protobridge.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{/* The pods of the service, and not that of `helm test`. */}}
+{{/* Selects the pods of the service, but not the pod of `helm test`. */}}
 {{- define "protobridge.selectorLabels" -}}
 {{ include "protobridge.nameLabels" . }}
 app.kubernetes.io/component: "bridge"
@@ -36,7 +36,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | trunc 63 | q
 app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- end }}
 
-{{/* All labels of an object, with its own, which are the second of the list. What selectors ask for cannot be replaced. */}}
+{{/*
+All labels of an object. Takes a list: the root context and the object's own labels. These cannot replace the labels that
+selectors use.
+*/}}
 {{- define "protobridge.labels" -}}
 {{- $root := index . 0 }}
 {{- $fixed := include "protobridge.selectorLabels" $root | fromYaml }}
@@ -45,14 +48,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- toYaml (merge $fixed $own $root.Values.commonLabels $release) }}
 {{- end }}
 
-{{/* Labels of the service's pods: without the chart's version, because a new chart alone is no reason to restart them. */}}
+{{/* Labels of the service's pods. They omit the chart's version, so that a new chart does not restart the pods. */}}
 {{- define "protobridge.podLabels" -}}
 {{- $fixed := include "protobridge.selectorLabels" . | fromYaml }}
 {{- $version := include "protobridge.releaseLabels" . | fromYaml }}
 {{- toYaml (merge $fixed .Values.podLabels .Values.commonLabels (pick $version "app.kubernetes.io/version")) }}
 {{- end }}
 
-{{/* Annotations of an object: those of all, and its own, which is the second of the list. */}}
+{{/* All annotations of an object. Takes a list: the root context and the object's own annotations. */}}
 {{- define "protobridge.annotations" -}}
 {{- $all := merge (dict) (default (dict) (index . 1)) (index . 0).Values.commonAnnotations }}
 {{- with $all }}
@@ -69,7 +72,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* An image's reference, from {repository, tag, digest} and the default of the tag. */}}
+{{/* The reference of an image. Takes a list: {repository, tag, digest} and the default tag. */}}
 {{- define "protobridge.reference" -}}
 {{- $image := index . 0 }}
 {{- if $image.digest }}
@@ -83,12 +86,12 @@ annotations:
 {{- include "protobridge.reference" (list .Values.image .Chart.AppVersion) }}
 {{- end }}
 
-{{/* Where things are in the container. */}}
+{{/* Paths in the container. */}}
 {{- define "protobridge.path.config" -}}/etc/protobridge/config{{- end }}
 {{- define "protobridge.path.customers" -}}/etc/protobridge/customers{{- end }}
 {{- define "protobridge.path.descriptors" -}}/etc/protobridge/descriptors{{- end }}
 
-{{/* The configuration file: the values, and where the chart mounts what they name. */}}
+{{/* The configuration file: `config`, plus the paths where the chart mounts descriptor sets and customers. */}}
 {{- define "protobridge.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- $descriptors := merge (dict "path" (include "protobridge.path.descriptors" .)) (default (dict) $config.descriptors) }}
@@ -101,12 +104,12 @@ annotations:
 {{- toYaml (dict "customers" .Values.customers.inline) }}
 {{- end }}
 
-{{/* The service's own default is 25, too. */}}
+{{/* The default of the service is also 25. */}}
 {{- define "protobridge.drainTimeout" -}}
 {{- dig "shutdown" "drain_timeout_seconds" 25 .Values.config | int64 }}
 {{- end }}
 
-{{/* After the drain the service takes up to 8 seconds to give messages back and to send its last spans. */}}
+{{/* After the drain, the service needs up to 8 seconds to make messages visible again and to send its last spans. */}}
 {{- define "protobridge.leastGracePeriod" -}}
 {{- add (include "protobridge.drainTimeout" .) 10 }}
 {{- end }}
@@ -131,7 +134,7 @@ annotations:
 {{- if or .Values.autoscaling.hpa.enabled .Values.autoscaling.keda.enabled }}true{{ end }}
 {{- end }}
 
-{{/* Where the sets come from: the names of all sources that are given, joined by a blank. */}}
+{{/* The names of all sources of descriptor sets that are set, separated by spaces. */}}
 {{- define "protobridge.descriptorSources" -}}
 {{- $d := .Values.descriptors }}
 {{- $sources := list }}
@@ -152,12 +155,12 @@ annotations:
 {{- join " " $sources }}
 {{- end }}
 
-{{/* Base64 without the line breaks that `base64` puts in. */}}
+{{/* Base64 text without the line breaks that `base64` inserts. */}}
 {{- define "protobridge.base64" -}}
 {{- regexReplaceAll "\\s" . "" }}
 {{- end }}
 
-{{/* Bytes of all inline sets. */}}
+{{/* The total size of the inline sets, in bytes. */}}
 {{- define "protobridge.inlineBytes" -}}
 {{- $bytes := 0 }}
 {{- range .Values.descriptors.inline }}
@@ -166,26 +169,29 @@ annotations:
 {{- $bytes }}
 {{- end }}
 
-{{/* The region of a queue, from the configuration or else its URL; empty where neither says it. */}}
+{{/*
+The region of a queue, from the configuration, else from the URL; empty if neither has it. Takes a list: the root context and
+the URL.
+*/}}
 {{- define "protobridge.region" -}}
 {{- $region := dig "aws" "region" "" (index . 0).Values.config }}
 {{- default (regexReplaceAll "^https?://sqs[.-]([a-z0-9-]+)\\.amazonaws\\..*$|^.*$" (index . 1) "${1}") $region }}
 {{- end }}
 
-{{/* The port of a URL, named or that of its scheme. */}}
+{{/* The port of a URL; without one, the default port of its scheme. */}}
 {{- define "protobridge.port" -}}
 {{- $url := urlParse . }}
 {{- $ports := dict "http" "80" "https" "443" "redis" "6379" "rediss" "6379" "valkey" "6379" "valkeys" "6379" }}
 {{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (get $ports $url.scheme) | default "443" }}
 {{- end }}
 
-{{/* Whether a variable of extraEnv has the name that is the second of the list. */}}
+{{/* Whether extraEnv has a variable. Takes a list: the root context and the name of the variable. */}}
 {{- define "protobridge.hasVariable" -}}
 {{- $name := index . 1 }}
 {{- range (index . 0).Values.extraEnv }}{{ if eq .name $name }}true{{ end }}{{ end }}
 {{- end }}
 
-{{/* The port of Redis; empty where the configuration has none. */}}
+{{/* The port of Redis; empty if neither the values nor the configuration name one. */}}
 {{- define "protobridge.redisPort" -}}
 {{- $url := dig "dedupe" "redis_url" "" .Values.config }}
 {{- if .Values.networkPolicy.redisPort }}
@@ -200,7 +206,7 @@ annotations:
 {{- if or $url (include "protobridge.hasVariable" (list . "PROTOBRIDGE_DEDUPE_REDIS_URL")) }}true{{ end }}
 {{- end }}
 
-{{/* Whether there can be more than one pod at work. */}}
+{{/* Whether more than one pod can run at a time. */}}
 {{- define "protobridge.mayBeSeveral" -}}
 {{- $most := int64 .Values.replicaCount }}
 {{- if .Values.autoscaling.hpa.enabled }}{{ $most = int64 .Values.autoscaling.hpa.maxReplicas }}{{ end }}

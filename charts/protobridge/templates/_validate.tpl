@@ -1,5 +1,6 @@
 {{/*
-What the schema cannot say. Each sentence names the key, the value and the way out; all of them come at once.
+Checks what values.schema.json cannot express. Each message names the key, the value and the fix. All messages come at
+once.
 */}}
 {{- define "protobridge.validate" -}}
 {{- $root := . }}
@@ -9,10 +10,10 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 
 {{- $name := include "protobridge.fullname" . }}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
-{{- $problems = append $problems (printf "the full name is %q, and a Service's name is of lower-case letters, digits and -, with a letter first: set fullnameOverride to such a name" $name) }}
+{{- $problems = append $problems (printf "the full name is %q, but the name of a Service consists of lower-case letters, digits and -, and begins with a letter: set fullnameOverride to a valid name" $name) }}
 {{- end }}
 {{- if not $v.image.repository }}
-{{- $problems = append $problems "image.repository is empty: there is no public image; build one with the Dockerfile, push it to your registry and name it here" }}
+{{- $problems = append $problems "image.repository is empty: there is no public image; build an image with the Dockerfile, push it to your registry, and set its name here" }}
 {{- end }}
 
 {{- /* The configuration. */}}
@@ -21,12 +22,12 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- end }}
 {{- $path := dig "descriptors" "path" "" $v.config }}
 {{- if and $path (ne $path (include "protobridge.path.descriptors" .)) }}
-{{- $problems = append $problems (printf "config.descriptors.path is %q, but the chart mounts the sets at %q: leave the key out, and say under `descriptors` where they come from" $path (include "protobridge.path.descriptors" .)) }}
+{{- $problems = append $problems (printf "config.descriptors.path is %q, but the chart mounts the sets at %q: remove the key, and set the source of the sets under `descriptors`" $path (include "protobridge.path.descriptors" .)) }}
 {{- end }}
 {{- $file := dig "route" "customers_file" "" $v.config }}
 {{- $mounted := printf "%s/customers.yaml" (include "protobridge.path.customers" .) }}
 {{- if and $file (ne $file $mounted) }}
-{{- $problems = append $problems (printf "config.route.customers_file is %q, but the chart mounts the customers at %q: leave the key out, and say under `customers` where they come from" $file $mounted) }}
+{{- $problems = append $problems (printf "config.route.customers_file is %q, but the chart mounts the customers at %q: remove the key, and set the source of the customers under `customers`" $file $mounted) }}
 {{- end }}
 {{- $listen := include "protobridge.listen" . }}
 {{- $port := include "protobridge.adminPort" . | int64 }}
@@ -34,29 +35,29 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- $problems = append $problems (printf "config.admin.listen is %q, which the kubelet cannot reach: listen on 0.0.0.0 or [::]" $listen) }}
 {{- end }}
 {{- if or (lt $port 1024) (gt $port 65535) }}
-{{- $problems = append $problems (printf "config.admin.listen is %q: probes need a port that is fixed, and a user without rights one from 1024 to 65535, such as 0.0.0.0:8080" $listen) }}
+{{- $problems = append $problems (printf "config.admin.listen is %q: probes require a fixed port, and the service, which does not run as root, a port from 1024 to 65535: set it to 0.0.0.0:8080, for example" $listen) }}
 {{- end }}
 {{- range $key, $url := dict "dedupe.redis_url" (dig "dedupe" "redis_url" "" $v.config) "confluent.registry_url" (dig "confluent" "registry_url" "" $v.config) }}
 {{- if and $url (regexMatch "^[a-z]+://[^/@]*:[^/@]+@" $url) }}
-{{- $problems = append $problems (printf "config.%s holds a password, and everyone who may read ConfigMaps would see it: put the URL into a Secret, and name that in extraEnv: {name: PROTOBRIDGE_%s, valueFrom: {secretKeyRef: …}}" $key ($key | replace "." "_" | upper)) }}
+{{- $problems = append $problems (printf "config.%s contains a password, and everyone who can read ConfigMaps would see it: put the URL into a Secret, and refer to the Secret in extraEnv: {name: PROTOBRIDGE_%s, valueFrom: {secretKeyRef: …}}" $key ($key | replace "." "_" | upper)) }}
 {{- end }}
 {{- end }}
 {{- if hasKey $v.configFiles "protobridge.yaml" }}
-{{- $problems = append $problems "configFiles has protobridge.yaml, which is the name of the configuration file: write its keys under `config`" }}
+{{- $problems = append $problems "configFiles has protobridge.yaml, which is the name of the configuration file: set its keys under `config`" }}
 {{- end }}
 {{- range $name, $_ := $v.configFiles }}
 {{- if not (regexMatch "^[-._a-zA-Z0-9]+$" $name) }}
-{{- $problems = append $problems (printf "configFiles has the name %q: a file in a ConfigMap has a name of letters, digits, -, _ and ., and no folder" $name) }}
+{{- $problems = append $problems (printf "configFiles has the name %q: the name of a file in a ConfigMap consists of letters, digits, -, _ and ., without a folder: rename the file" $name) }}
 {{- end }}
 {{- end }}
 {{- $bytes := len (include "protobridge.config" .) }}
 {{- range $v.configFiles }}{{ $bytes = add $bytes (len .) }}{{ end }}
 {{- if gt (int64 $bytes) (int64 $mebibyte) }}
-{{- $problems = append $problems (printf "config and configFiles have %d bytes together, and a ConfigMap holds %d: mount the larger files with extraVolumes and extraVolumeMounts" (int64 $bytes) $mebibyte) }}
+{{- $problems = append $problems (printf "config and configFiles have %d bytes together, but a ConfigMap holds at most %d: mount the larger files with extraVolumes and extraVolumeMounts" (int64 $bytes) $mebibyte) }}
 {{- end }}
 {{- range $owned, $key := dict "PROTOBRIDGE_DESCRIPTORS_PATH" "descriptors" "PROTOBRIDGE_ROUTE_CUSTOMERS_FILE" "customers" "PROTOBRIDGE_ADMIN_LISTEN" "config.admin.listen" "PROTOBRIDGE_SHUTDOWN_DRAIN_TIMEOUT_SECONDS" "config.shutdown.drain_timeout_seconds" }}
 {{- if include "protobridge.hasVariable" (list $root $owned) }}
-{{- $problems = append $problems (printf "extraEnv has %s, which would win over what the chart counts on: set `%s` instead" $owned $key) }}
+{{- $problems = append $problems (printf "extraEnv has %s, which would override a value that the chart relies on: set `%s` instead" $owned $key) }}
 {{- end }}
 {{- end }}
 
@@ -65,28 +66,28 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- if gt (len $sources) 1 }}
 {{- $problems = append $problems (printf "customers has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
 {{- end }}
-{{- $nobody := list (dig "route" "without_customer" "quarantine" $v.config) (dig "route" "unknown_customer" "quarantine" $v.config) | uniq | join " " }}
-{{- if and (not $sources) (eq $nobody "quarantine") }}
-{{- $problems = append $problems "customers has no source, so every event would go to quarantine: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, or another policy in config.route.unknown_customer" }}
+{{- $policies := list (dig "route" "without_customer" "quarantine" $v.config) (dig "route" "unknown_customer" "quarantine" $v.config) | uniq | join " " }}
+{{- if and (not $sources) (eq $policies "quarantine") }}
+{{- $problems = append $problems "customers has no source, so every event would go to quarantine: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, or set another policy in config.route.unknown_customer" }}
 {{- end }}
 {{- $template := dig "route" "topic_template" "" $v.config }}
 {{- $profiles := append (keys (dig "profiles" (dict) $v.config)) "default" }}
 {{- $ids := dict }}
 {{- range $index, $customer := $v.customers.inline }}
 {{- if hasKey $ids $customer.id }}
-{{- $problems = append $problems (printf "customers.inline[%d].id %q is there twice: remove one of them" $index $customer.id) }}
+{{- $problems = append $problems (printf "customers.inline[%d].id %q occurs twice: remove one of them" $index $customer.id) }}
 {{- end }}
 {{- $_ := set $ids $customer.id true }}
 {{- if not (or $customer.topic $template) }}
-{{- $problems = append $problems (printf "customers.inline[%d] (%s) has no topic: give it one, or set config.route.topic_template" $index $customer.id) }}
+{{- $problems = append $problems (printf "customers.inline[%d] (%s) has no topic: set its topic, or config.route.topic_template" $index $customer.id) }}
 {{- end }}
 {{- if and $customer.profile (not (has $customer.profile $profiles)) }}
-{{- $problems = append $problems (printf "customers.inline[%d] (%s) has the profile %q, which config.profiles does not have: add it there, or choose from %s" $index $customer.id $customer.profile (join ", " (uniq $profiles | sortAlpha))) }}
+{{- $problems = append $problems (printf "customers.inline[%d] (%s) has the profile %q, which is not in config.profiles: add it there, or use one of %s" $index $customer.id $customer.profile (join ", " (uniq $profiles | sortAlpha))) }}
 {{- end }}
 {{- end }}
 {{- $bytes = len (include "protobridge.customers" .) }}
 {{- if gt $bytes $mebibyte }}
-{{- $problems = append $problems (printf "customers.inline has %d bytes, and a ConfigMap holds %d: shorten it with config.route.topic_template, or put the file on a volume and set customers.persistentVolumeClaim.claimName" $bytes $mebibyte) }}
+{{- $problems = append $problems (printf "customers.inline has %d bytes, but a ConfigMap holds at most %d: shorten it with config.route.topic_template, or put the file on a volume and set customers.persistentVolumeClaim.claimName" $bytes $mebibyte) }}
 {{- end }}
 
 {{- /* Descriptor sets. */}}
@@ -99,106 +100,106 @@ What the schema cannot say. Each sentence names the key, the value and the way o
 {{- end }}
 {{- range $name, $set := $v.descriptors.inline }}
 {{- if not (regexMatch "^[-_a-zA-Z0-9][-._a-zA-Z0-9]*\\.(desc|binpb|pb)$" $name) }}
-{{- $problems = append $problems (printf "descriptors.inline has the name %q: the service reads files whose names end in .desc, .binpb or .pb, and a ConfigMap takes letters, digits, -, _ and ." $name) }}
+{{- $problems = append $problems (printf "descriptors.inline has the name %q: the service reads files whose names end in .desc, .binpb or .pb, and a ConfigMap allows only letters, digits, -, _ and . in names: rename the file" $name) }}
 {{- end }}
 {{- $text := include "protobridge.base64" $set }}
 {{- if or (not $text) (ne (b64enc (b64dec $text)) $text) }}
-{{- $problems = append $problems (printf "descriptors.inline.%s is not base64: pass `--set-file` the output of `base64 %s`, not the set itself" $name $name) }}
+{{- $problems = append $problems (printf "descriptors.inline.%s is not base64: pass `--set-file` the output of `base64 %s`, not the binary set" $name $name) }}
 {{- end }}
 {{- end }}
 {{- $bytes = include "protobridge.inlineBytes" . | int64 }}
 {{- if gt $bytes (int64 $mebibyte) }}
-{{- $problems = append $problems (printf "descriptors.inline has %d bytes, and a ConfigMap holds %d: use descriptors.s3, descriptors.image or descriptors.persistentVolumeClaim, or compile without --include_source_info" $bytes $mebibyte) }}
+{{- $problems = append $problems (printf "descriptors.inline has %d bytes, but a ConfigMap holds at most %d: use descriptors.s3, descriptors.image or descriptors.persistentVolumeClaim, or compile without --include_source_info" $bytes $mebibyte) }}
 {{- end }}
 {{- if and $v.descriptors.image.reference (semverCompare "<1.31.0-0" .Capabilities.KubeVersion.Version) }}
-{{- $problems = append $problems (printf "descriptors.image needs Kubernetes 1.31 or newer, and this is %s: use descriptors.s3 or descriptors.persistentVolumeClaim" .Capabilities.KubeVersion.Version) }}
+{{- $problems = append $problems (printf "descriptors.image requires Kubernetes 1.31 or newer, but this cluster has %s: use descriptors.s3 or descriptors.persistentVolumeClaim" .Capabilities.KubeVersion.Version) }}
 {{- end }}
 
 {{- /* Identity. */}}
 {{- if and $v.aws.irsa.roleArn $v.aws.podIdentity.enabled }}
-{{- $problems = append $problems "aws.irsa.roleArn and aws.podIdentity.enabled are both set: IRSA would win in the SDK; keep one" }}
+{{- $problems = append $problems "aws.irsa.roleArn and aws.podIdentity.enabled are both set, and the SDK would use IRSA: keep one" }}
 {{- end }}
 {{- if and $v.aws.irsa.roleArn (not $v.serviceAccount.create) }}
-{{- $problems = append $problems "aws.irsa.roleArn is set, but serviceAccount.create is false, so the chart cannot annotate it: annotate that ServiceAccount with eks.amazonaws.com/role-arn yourself, and leave aws.irsa.roleArn empty" }}
+{{- $problems = append $problems "aws.irsa.roleArn is set, but serviceAccount.create is false, so the chart cannot annotate the ServiceAccount: annotate it with eks.amazonaws.com/role-arn yourself, and leave aws.irsa.roleArn empty" }}
 {{- end }}
 
 {{- /* Pods. */}}
 {{- if lt (include "protobridge.gracePeriod" . | int64) (include "protobridge.leastGracePeriod" . | int64) }}
-{{- $problems = append $problems (printf "terminationGracePeriodSeconds is %s, and config.shutdown.drain_timeout_seconds %s: the kubelet would kill a pod that still drains or gives messages back; leave it out, set it to %s or more, or shorten the drain" (include "protobridge.gracePeriod" .) (include "protobridge.drainTimeout" .) (include "protobridge.leastGracePeriod" .)) }}
+{{- $problems = append $problems (printf "terminationGracePeriodSeconds is %s, and config.shutdown.drain_timeout_seconds is %s: the kubelet would kill a pod that still drains or makes messages visible again; remove the key, set it to %s or more, or shorten the drain timeout" (include "protobridge.gracePeriod" .) (include "protobridge.drainTimeout" .) (include "protobridge.leastGracePeriod" .)) }}
 {{- end }}
 {{- $surge := toString $v.strategy.rollingUpdate.maxSurge }}
 {{- if and (eq $v.strategy.type "RollingUpdate") (has $surge (list "0" "0%")) (has (toString $v.strategy.rollingUpdate.maxUnavailable) (list "0" "0%")) }}
-{{- $problems = append $problems "strategy.rollingUpdate.maxSurge and maxUnavailable are both 0, so no pod could ever be replaced: set one of them to 1" }}
+{{- $problems = append $problems "strategy.rollingUpdate.maxSurge and maxUnavailable are both 0, so a rollout could replace no pod: set one of them to 1" }}
 {{- end }}
 {{- $budget := $v.podDisruptionBudget }}
 {{- if and $budget.enabled (not (kindIs "invalid" $budget.minAvailable)) (not (kindIs "invalid" $budget.maxUnavailable)) }}
-{{- $problems = append $problems (printf "podDisruptionBudget.minAvailable is %v and maxUnavailable %v: Kubernetes takes one of them; set the other to null" $budget.minAvailable $budget.maxUnavailable) }}
+{{- $problems = append $problems (printf "podDisruptionBudget.minAvailable is %v and maxUnavailable is %v, but Kubernetes accepts only one of them: set the other to null" $budget.minAvailable $budget.maxUnavailable) }}
 {{- end }}
 
 {{- /* Scaling. */}}
 {{- $hpa := $v.autoscaling.hpa }}
 {{- $keda := $v.autoscaling.keda }}
 {{- if and $hpa.enabled $keda.enabled }}
-{{- $problems = append $problems "autoscaling.hpa.enabled and autoscaling.keda.enabled are both true: KEDA makes an HPA of its own, and the two would fight; keep one" }}
+{{- $problems = append $problems "autoscaling.hpa.enabled and autoscaling.keda.enabled are both true, but KEDA creates its own HPA, and the two would fight: keep one" }}
 {{- end }}
 {{- if $hpa.enabled }}
 {{- if gt (int64 $hpa.minReplicas) (int64 $hpa.maxReplicas) }}
-{{- $problems = append $problems (printf "autoscaling.hpa.minReplicas is %d, and maxReplicas %d: raise maxReplicas" (int64 $hpa.minReplicas) (int64 $hpa.maxReplicas)) }}
+{{- $problems = append $problems (printf "autoscaling.hpa.minReplicas is %d, but maxReplicas is %d: raise maxReplicas" (int64 $hpa.minReplicas) (int64 $hpa.maxReplicas)) }}
 {{- end }}
 {{- if and (not $hpa.targetCPUUtilizationPercentage) (not $hpa.metrics) }}
-{{- $problems = append $problems "autoscaling.hpa.enabled is true, but it has nothing to go by: set targetCPUUtilizationPercentage or metrics" }}
+{{- $problems = append $problems "autoscaling.hpa.enabled is true, but the HPA has no metric: set targetCPUUtilizationPercentage or metrics" }}
 {{- end }}
 {{- if and $hpa.targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" $v.resources)) }}
-{{- $problems = append $problems "autoscaling.hpa.targetCPUUtilizationPercentage is a share of resources.requests.cpu, which is not set: set it, or targetCPUUtilizationPercentage to null and metrics to others" }}
+{{- $problems = append $problems "autoscaling.hpa.targetCPUUtilizationPercentage is a percentage of resources.requests.cpu, which is not set: set resources.requests.cpu, or set targetCPUUtilizationPercentage to null and use other metrics" }}
 {{- end }}
 {{- end }}
 {{- if $keda.enabled }}
 {{- if gt (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount) }}
-{{- $problems = append $problems (printf "autoscaling.keda.minReplicaCount is %d, and maxReplicaCount %d: raise maxReplicaCount" (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount)) }}
+{{- $problems = append $problems (printf "autoscaling.keda.minReplicaCount is %d, but maxReplicaCount is %d: raise maxReplicaCount" (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount)) }}
 {{- end }}
 {{- if gt (int64 $keda.fallback.replicas) (int64 $keda.maxReplicaCount) }}
-{{- $problems = append $problems (printf "autoscaling.keda.fallback.replicas is %d, and maxReplicaCount %d: lower the one or raise the other" (int64 $keda.fallback.replicas) (int64 $keda.maxReplicaCount)) }}
+{{- $problems = append $problems (printf "autoscaling.keda.fallback.replicas is %d, but maxReplicaCount is %d: lower fallback.replicas or raise maxReplicaCount" (int64 $keda.fallback.replicas) (int64 $keda.maxReplicaCount)) }}
 {{- end }}
 {{- range $index, $queue := $v.config.queues }}
 {{- if not (include "protobridge.region" (list $root $queue.url)) }}
-{{- $problems = append $problems (printf "config.aws.region is not set, and config.queues[%d].url %q does not tell it: KEDA has to know the region" $index $queue.url) }}
+{{- $problems = append $problems (printf "config.aws.region is not set, and config.queues[%d].url %q does not contain the region, which KEDA requires: set config.aws.region" $index $queue.url) }}
 {{- end }}
 {{- end }}
 {{- range $v.extraEnv }}
 {{- if regexMatch "^PROTOBRIDGE_QUEUES_[0-9]+_URL$" .name }}
-{{- $problems = append $problems (printf "extraEnv has %s, which KEDA's triggers would not follow: write the URL into config.queues" .name) }}
+{{- $problems = append $problems (printf "extraEnv has %s, but KEDA's triggers use config.queues only: set the URL there" .name) }}
 {{- end }}
 {{- end }}
 {{- $auth := $keda.authentication }}
 {{- if and (not $auth.existing) $auth.roleArn (eq $auth.identityOwner "workload") }}
-{{- $problems = append $problems "autoscaling.keda.authentication has roleArn and identityOwner: workload, and KEDA takes one of them: remove one" }}
+{{- $problems = append $problems "autoscaling.keda.authentication has both roleArn and identityOwner: workload, but KEDA accepts only one of them: remove one" }}
 {{- end }}
 {{- if and (not $auth.existing) (not $auth.roleArn) (eq $auth.identityOwner "workload") (not $v.aws.irsa.roleArn) $v.serviceAccount.create (not (hasKey $v.serviceAccount.annotations "eks.amazonaws.com/role-arn")) }}
-{{- $problems = append $problems "autoscaling.keda.authentication.identityOwner is workload, but our ServiceAccount has no role for KEDA to read: set aws.irsa.roleArn, or identityOwner to keda and give KEDA's operator sqs:GetQueueAttributes" }}
+{{- $problems = append $problems "autoscaling.keda.authentication.identityOwner is workload, but the chart's ServiceAccount has no role annotation for KEDA to read: set aws.irsa.roleArn, or set identityOwner to keda and allow KEDA's operator sqs:GetQueueAttributes" }}
 {{- end }}
 {{- end }}
 
 {{- /* Network and monitoring. */}}
 {{- if and $v.networkPolicy.enabled (not (include "protobridge.redisPort" .)) (include "protobridge.hasVariable" (list . "PROTOBRIDGE_DEDUPE_REDIS_URL")) }}
-{{- $problems = append $problems "networkPolicy.enabled is true, and the URL of Redis comes from a variable: set networkPolicy.redisPort, or Redis would be out of reach" }}
+{{- $problems = append $problems "networkPolicy.enabled is true, and the URL of Redis comes from a variable, so the policy would block Redis: set networkPolicy.redisPort" }}
 {{- end }}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.extraEgress) }}
-{{- /* A variable wins over the configuration, and the chart cannot read the port out of a Secret. */}}
-{{- range $variable, $what := dict "PROTOBRIDGE_AWS_ENDPOINT_URL" "AWS" "PROTOBRIDGE_CONFLUENT_REGISTRY_URL" "the schema registry" "PROTOBRIDGE_TRACES_OTLP_ENDPOINT" "the collector of traces" }}
+{{- /* A variable overrides the configuration, and the chart cannot read the port from a Secret. */}}
+{{- range $variable, $what := dict "PROTOBRIDGE_AWS_ENDPOINT_URL" "AWS" "PROTOBRIDGE_CONFLUENT_REGISTRY_URL" "the schema registry" "PROTOBRIDGE_TRACES_OTLP_ENDPOINT" "the trace collector" }}
 {{- if include "protobridge.hasVariable" (list $root $variable) }}
-{{- $problems = append $problems (printf "networkPolicy.enabled is true, and extraEnv has %s: let its port out with networkPolicy.extraEgress, such as [{ports: [{protocol: TCP, port: 8443}]}], or %s would be out of reach" $variable $what) }}
+{{- $problems = append $problems (printf "networkPolicy.enabled is true, and extraEnv has %s, so the policy would block %s: allow its port with networkPolicy.extraEgress, such as [{ports: [{protocol: TCP, port: 8443}]}]" $variable $what) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- if and $v.serviceMonitor.enabled $v.podMonitor.enabled }}
-{{- $problems = append $problems "serviceMonitor.enabled and podMonitor.enabled are both true: each pod would be scraped twice and counted twice; keep one" }}
+{{- $problems = append $problems "serviceMonitor.enabled and podMonitor.enabled are both true, so Prometheus would scrape and count each pod twice: keep one" }}
 {{- end }}
 {{- if $v.prometheusRule.enabled }}
 {{- $alerts := list }}
 {{- range (.Files.Get "files/rules.yaml" | fromYaml).groups }}{{ range .rules }}{{ if .alert }}{{ $alerts = append $alerts .alert }}{{ end }}{{ end }}{{ end }}
 {{- range $v.prometheusRule.disabled }}
 {{- if not (has . $alerts) }}
-{{- $problems = append $problems (printf "prometheusRule.disabled has %q, which is no alert: there are %s" . ($alerts | uniq | sortAlpha | join ", ")) }}
+{{- $problems = append $problems (printf "prometheusRule.disabled has %q, but no alert has this name: use one of %s" . ($alerts | uniq | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* Where customers and descriptor sets come from, as volumes; and the containers that fetch sets from S3. */}}
+{{/* The volumes of customers and descriptor sets, and the containers that copy sets from S3. */}}
 
 {{- define "protobridge.customersVolume" -}}
 {{- $c := .Values.customers }}
@@ -40,7 +40,10 @@ configMap:
 {{- end }}
 {{- end }}
 
-{{/* Once before the service starts, and then, beside it, every so often. The CLI writes under another name and renames. */}}
+{{/*
+An init container copies the sets before the service starts, and a sidecar copies them periodically. The service never sees
+a half-written set, because the CLI writes each file under another name and renames it.
+*/}}
 {{- define "protobridge.s3Containers" -}}
 {{- $s3 := .Values.descriptors.s3 -}}
 - name: "fetch-descriptors"
@@ -48,14 +51,14 @@ configMap:
   {{- include "protobridge.s3Container" . | nindent 2 }}
 {{- if $s3.refreshSeconds }}
 - name: "refresh-descriptors"
-  {{- /* With this it is a sidecar: it starts before the service and does not hold it up. */}}
+  {{- /* Makes this a sidecar: it starts before the service, and the service does not wait for it to end. */}}
   restartPolicy: "Always"
-  {{- /* A shell that is process 1 ignores SIGTERM unless told otherwise, and does not run traps while a child runs in
-  the foreground. A copy that fails is tried again the next time; the sets that are there stay. */}}
+  {{- /* As process 1, a shell ignores SIGTERM unless it has a trap, and it does not run traps while a child runs in the
+  foreground. If a copy fails, the current sets stay, and the next turn of the loop tries again. */}}
   command:
     - "/bin/sh"
     - "-c"
-    - "trap 'exit 0' TERM; seconds=$1; shift; while :; do sleep \"$seconds\" & wait $!; aws \"$@\" & wait $! || echo 'failed; the sets that are there stay' >&2; done"
+    - "trap 'exit 0' TERM; seconds=$1; shift; while :; do sleep \"$seconds\" & wait $!; aws \"$@\" & wait $! || echo 'copy failed; the current sets stay' >&2; done"
     - "refresh-descriptors"
     - {{ int64 $s3.refreshSeconds | quote }}
   args: {{ toJson (concat (list "s3" "sync" $s3.uri "/descriptors") $s3.args) }}
@@ -68,7 +71,7 @@ configMap:
 image: {{ include "protobridge.reference" (list $s3.image "latest") | quote }}
 imagePullPolicy: {{ $s3.image.pullPolicy | quote }}
 env:
-  {{- /* The CLI keeps its caches at home, and the root is read-only. */}}
+  {{- /* The CLI writes its caches to HOME, and the root file system is read-only. */}}
   - name: "HOME"
     value: "/tmp"
   {{- with dig "aws" "region" "" .Values.config }}
