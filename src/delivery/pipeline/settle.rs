@@ -120,7 +120,7 @@ impl Pipeline {
         if let Some(suppressed) = self.logs.retried.permit() {
             let (message_id, queue, delay_seconds) = (&message.message_id, &message.queue.label, delay.as_secs());
             let (cause, detail) = (retry.cause.code(), &retry.detail);
-            warn!(cause, detail, message_id, queue, delay_seconds, suppressed, "message will be tried again");
+            warn!(cause, detail, message_id, queue, delay_seconds, suppressed, "message will be retried");
         }
     }
 
