@@ -80,7 +80,7 @@ impl Attributes {
     }
 
     /// Names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.0.iter().map(|(name, value)| (*name, &**value))
     }
 

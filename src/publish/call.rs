@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lean::PublishEntry;
 use tokio::time::Instant;
 
 use super::Entry;
@@ -39,11 +40,20 @@ impl Caller {
     /// One call. An entry that the answer leaves out has failed, too.
     async fn call(&self, topic: &str, batch: &[Waiting]) -> Result<HashMap<usize, Failure>, Failure> {
         let entries = batch.iter().map(|waiting| &waiting.pending.entry);
-        let answer = self.data_plane.publish(topic, entries.clone()).await;
+        let answer = self.data_plane.publish(topic, entries.clone().map(publish_entry)).await;
         let bytes = entries.map(Entry::size).sum();
         let customer = batch.first().and_then(|waiting| waiting.pending.entry.customer.as_deref());
         self.metrics.transfer("sns", "PublishBatch", answer.is_ok().then_some(bytes), customer);
         self.metrics.batch_entries.record(batch.len() as f64);
         answer
+    }
+}
+
+fn publish_entry(entry: &Entry) -> PublishEntry<'_, impl Iterator<Item = (&str, &str)> + Clone> {
+    PublishEntry {
+        body: &entry.body,
+        attributes: entry.attributes.iter(),
+        group: entry.group.as_deref(),
+        deduplication_id: entry.deduplication_id.as_deref(),
     }
 }

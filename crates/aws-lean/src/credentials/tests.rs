@@ -5,7 +5,7 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::aws::{Failure, Kind};
+use crate::{Failure, FailureKind};
 
 /// Answers after a second, the first time with the first of these, and so on; the last is its answer for ever. What it
 /// finds lasts so many seconds, or for ever.
@@ -128,7 +128,7 @@ async fn without_any_the_call_is_denied() {
     let both = tokio::join!(failing.get(), failing.get());
     for result in [both.0, both.1] {
         let failure = Failure::of_no_answer(&result.unwrap_err().to_string());
-        assert_eq!(failure.kind, Kind::Denied);
+        assert_eq!(failure.kind, FailureKind::Denied);
         assert!(failure.message.contains("the service is away"), "{failure}");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1, "who waited for a load gets its error");
@@ -137,7 +137,7 @@ async fn without_any_the_call_is_denied() {
     assert_eq!(asked.load(Ordering::Relaxed), 2, "who comes later has it tried again");
 
     let none = Failure::of_no_answer(&Credentials::new(None).get().await.unwrap_err().to_string());
-    assert_eq!((none.kind, &*none.message), (Kind::Denied, "no AWS credentials found"));
+    assert_eq!((none.kind, &*none.message), (FailureKind::Denied, "no AWS credentials found"));
 
     let (expired, _) = credentials(&[Ok(Some(60)), Err("the service is away")]);
     key(&expired).await;
@@ -162,5 +162,5 @@ async fn a_provider_that_does_not_answer_is_not_waited_for() {
     let started = Instant::now();
     let error = Credentials::new(Some(SharedCredentialsProvider::new(Silent))).get().await.unwrap_err();
     assert_eq!((started.elapsed(), &*error.to_string()), (LOAD_TIMEOUT, "no AWS credentials within 5s"));
-    assert_eq!(Failure::of_no_answer(&error.to_string()).kind, Kind::Denied);
+    assert_eq!(Failure::of_no_answer(&error.to_string()).kind, FailureKind::Denied);
 }

@@ -6,7 +6,7 @@ use quick_xml::events::Event;
 
 /// The tags that mean something here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     PublishBatchResponse,
     PublishBatchResult,
     Successful,
@@ -42,7 +42,7 @@ impl From<&[u8]> for Tag {
 
 /// Why a text is not the XML that was expected.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     #[error(transparent)]
     Xml(#[from] quick_xml::Error),
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub(super) enum Malformed {
 ///
 /// # Errors
 /// When it is not one element with all that belongs to it.
-pub(super) fn read(xml: &[u8], mut ended: impl FnMut(&[Tag], &str)) -> Result<(), Malformed> {
+pub(crate) fn read(xml: &[u8], mut ended: impl FnMut(&[Tag], &str)) -> Result<(), Malformed> {
     let mut reader = Reader::from_reader(xml);
     let (mut path, mut text) = (Vec::with_capacity(8), String::new());
     let mut is_whole = false;

@@ -20,7 +20,7 @@ const ESCAPES: [[u8; 4]; 256] = {
 ///
 /// Every byte is written as if it were escaped, and the next one over what does not count: JSON alternates so quickly
 /// between what stays and what does not that looking for runs costs more.
-pub(super) fn escape_into(form: &mut Vec<u8>, value: &str) {
+pub(crate) fn escape_into(form: &mut Vec<u8>, value: &str) {
     const STEP: usize = 64;
     let mut written = [0; 4 * STEP];
     for bytes in value.as_bytes().chunks(STEP) {

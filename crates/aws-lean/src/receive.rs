@@ -11,9 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::answer::Answer;
-use crate::aws::Failure;
-use crate::batch::MAX_ENTRIES;
+use crate::Failure;
+use crate::MAX_BATCH_ENTRIES;
+use crate::answer::Answer;
 
 /// A message as SQS gives it. All that it may leave out is optional.
 #[derive(Debug, Default, Deserialize)]
@@ -65,10 +65,10 @@ struct Request<'r> {
 ///
 /// # Errors
 /// Never; what is written is text and numbers.
-pub(super) fn request(queue_url: &str, wait: i32, visibility_timeout: i32) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn request(queue_url: &str, wait: i32, visibility_timeout: i32) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Request {
         queue_url,
-        max_number_of_messages: MAX_ENTRIES,
+        max_number_of_messages: MAX_BATCH_ENTRIES,
         visibility_timeout,
         wait_time_seconds: wait,
         message_system_attribute_names: [
@@ -86,7 +86,7 @@ pub(super) fn request(queue_url: &str, wait: i32, visibility_timeout: i32) -> se
 ///
 /// # Errors
 /// When the call failed, or nobody knows.
-pub(super) fn outcome(answer: &Answer) -> Result<Vec<Message>, Failure> {
+pub(crate) fn outcome(answer: &Answer) -> Result<Vec<Message>, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Output {

@@ -5,19 +5,43 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::mem::take;
 
-use super::answer::{Answer, failed_entries};
-use super::form::escape_into;
-use super::xml::{self, Malformed, Tag};
-use crate::aws::Failure;
-use crate::publish::Entry;
+use crate::Failure;
+use crate::answer::{Answer, failed_entries};
+use crate::form::escape_into;
+use crate::xml::{self, Malformed, Tag};
 
-/// About what the names of an entry's fields take, and those of an attribute's.
+/// An estimate of the bytes that the field names of one entry take, and likewise those of one attribute.
 const NAMES: usize = 256;
 
-/// The form of one call. An entry's id is its index.
-pub(super) fn form<'e>(topic: &str, entries: impl Iterator<Item = &'e Entry> + Clone) -> Vec<u8> {
-    let room = |entry: &Entry| 2 * entry.size() + NAMES * (1 + entry.attributes.iter().count());
-    let mut form = Vec::with_capacity(NAMES + entries.clone().map(room).sum::<usize>());
+/// One entry of a [`publish`](crate::LeanClient::publish). It borrows everything, so building it allocates nothing.
+///
+/// `A` iterates over the names and values of the message attributes, all of data type `String`.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishEntry<'e, A> {
+    /// The message.
+    pub body: &'e str,
+    /// The message attributes, in the order in which they are written.
+    pub attributes: A,
+    /// The message group: required on FIFO topics.
+    pub group: Option<&'e str>,
+    /// The deduplication id, for FIFO topics.
+    pub deduplication_id: Option<&'e str>,
+}
+
+impl<'e, A: Iterator<Item = (&'e str, &'e str)> + Clone> PublishEntry<'e, A> {
+    /// Estimates the bytes that the entry takes in the form.
+    fn room(&self) -> usize {
+        let attribute = |(name, value): (&str, &str)| 2 * (name.len() + "String".len() + value.len()) + NAMES;
+        2 * self.body.len() + NAMES + self.attributes.clone().map(attribute).sum::<usize>()
+    }
+}
+
+/// Writes the form of one call. The id of an entry is its index.
+pub(crate) fn form<'e, A>(topic: &str, entries: impl Iterator<Item = PublishEntry<'e, A>> + Clone) -> Vec<u8>
+where
+    A: Iterator<Item = (&'e str, &'e str)> + Clone,
+{
+    let mut form = Vec::with_capacity(NAMES + entries.clone().map(|entry| entry.room()).sum::<usize>());
     form.extend_from_slice(b"Action=PublishBatch&Version=2010-03-31&TopicArn=");
     escape_into(&mut form, topic);
     let (mut prefix, mut id) = (String::new(), String::new());
@@ -28,19 +52,19 @@ pub(super) fn form<'e>(topic: &str, entries: impl Iterator<Item = &'e Entry> + C
         let _ = write!(id, "{index}");
         let _ = write!(prefix, "&PublishBatchRequestEntries.member.{}.", index + 1);
         field(&mut form, &prefix, "Id", &id);
-        field(&mut form, &prefix, "Message", &entry.body);
+        field(&mut form, &prefix, "Message", entry.body);
         let entry_prefix = prefix.len();
-        for (index, (name, value)) in entry.attributes.iter().enumerate() {
+        for (index, (name, value)) in entry.attributes.enumerate() {
             let _ = write!(prefix, "MessageAttributes.entry.{}.", index + 1);
             field(&mut form, &prefix, "Name", name);
             field(&mut form, &prefix, "Value.DataType", "String");
             field(&mut form, &prefix, "Value.StringValue", value);
             prefix.truncate(entry_prefix);
         }
-        if let Some(id) = &entry.deduplication_id {
+        if let Some(id) = entry.deduplication_id {
             field(&mut form, &prefix, "MessageDeduplicationId", id);
         }
-        if let Some(group) = &entry.group {
+        if let Some(group) = entry.group {
             field(&mut form, &prefix, "MessageGroupId", group);
         }
     }
@@ -59,7 +83,7 @@ fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
 ///
 /// # Errors
 /// When the call failed as a whole, or nobody knows.
-pub(super) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
     if !answer.is_success() {
         return Err(answer.sns_failure());
     }

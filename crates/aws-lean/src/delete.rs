@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::answer::{Answer, failed_entries};
-use crate::aws::Failure;
+use crate::Failure;
+use crate::answer::{Answer, failed_entries};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -32,7 +32,7 @@ fn as_text<S: Serializer>(id: &usize, to: S) -> Result<S::Ok, S::Error> {
 ///
 /// # Errors
 /// Never; what is written is text.
-pub(super) fn request<'r>(queue_url: &'r str, handles: impl Iterator<Item = &'r str>) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn request<'r>(queue_url: &'r str, handles: impl Iterator<Item = &'r str>) -> serde_json::Result<Vec<u8>> {
     let entries = handles.enumerate().map(|(id, receipt_handle)| Entry { id, receipt_handle });
     serde_json::to_vec(&Request { queue_url, entries: entries.collect() })
 }
@@ -41,7 +41,7 @@ pub(super) fn request<'r>(queue_url: &'r str, handles: impl Iterator<Item = &'r 
 ///
 /// # Errors
 /// When the call failed as a whole, or nobody knows.
-pub(super) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Output<'o> {

@@ -8,16 +8,6 @@
 //! One attempt a call. Nothing is decided about another: the caller gets a [`Failure`], the same that a client's call
 //! would give.
 
-mod answer;
-mod clock;
-mod delete;
-mod endpoint;
-mod form;
-mod publish;
-mod receive;
-mod signing;
-mod xml;
-
 use std::collections::HashMap;
 use std::mem::take;
 use std::sync::Arc;
@@ -32,24 +22,22 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::time::timeout;
 
-pub use receive::{Message, SystemAttributes};
-pub use signing::Auth;
-
-use super::{Failure, Kind, chain};
-use crate::publish::Entry;
-use answer::Answer;
-use clock::Clock;
-use endpoint::Endpoint;
+use crate::answer::Answer;
+use crate::clock::Clock;
+use crate::endpoint::Endpoint;
+use crate::{Auth, Failure, FailureKind, Message, PublishEntry, chain, delete, publish, receive, signing};
 
 /// More than any answer has: 1 MiB of messages in JSON that escapes every character.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-const USER_AGENT: &str = concat!("protobridge/", env!("CARGO_PKG_VERSION"));
+/// The user agent of a client that was not given one.
+pub(crate) const USER_AGENT: &str = concat!("aws-lean/", env!("CARGO_PKG_VERSION"));
 
 /// Receives, publishes and deletes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct DataPlane {
+pub struct LeanClient {
     shared: Arc<Shared>,
+    user_agent: &'static str,
 }
 
 #[derive(Debug)]
@@ -77,12 +65,20 @@ impl Call {
     }
 }
 
-impl DataPlane {
+impl LeanClient {
     /// Calls over this connector, to the endpoints of these settings; `attempt` is the time for one once there are
     /// credentials, that of a poll apart in which it waits. No call is made yet.
     pub fn new(shared: &SdkConfig, connector: SharedHttpConnector, auth: Auth, attempt: Duration) -> Self {
         let (sqs, sns) = (Endpoint::sqs(shared), Endpoint::sns(shared));
-        Self { shared: Arc::new(Shared { connector, auth, attempt, sqs, sns, clock: Clock::default() }) }
+        let shared = Shared { connector, auth, attempt, sqs, sns, clock: Clock::default() };
+        Self { shared: Arc::new(shared), user_agent: USER_AGENT }
+    }
+
+    /// Sets the `User-Agent` header of every call, such as `my-service/1.2.3`.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: &'static str) -> Self {
+        self.user_agent = user_agent;
+        self
     }
 
     /// One poll that waits for so many seconds, and hides for so many what it returns.
@@ -99,11 +95,14 @@ impl DataPlane {
     ///
     /// # Errors
     /// When the call failed as a whole, or there is no answer.
-    pub async fn publish<'e>(
+    pub async fn publish<'e, A>(
         &self,
         topic: &str,
-        entries: impl ExactSizeIterator<Item = &'e Entry> + Clone,
-    ) -> Result<HashMap<usize, Failure>, Failure> {
+        entries: impl ExactSizeIterator<Item = PublishEntry<'e, A>> + Clone,
+    ) -> Result<HashMap<usize, Failure>, Failure>
+    where
+        A: Iterator<Item = (&'e str, &'e str)> + Clone,
+    {
         let count = entries.len();
         let body = publish::form(topic, entries);
         let call = Call { content_type: "application/x-www-form-urlencoded", target: None, body };
@@ -170,7 +169,7 @@ impl DataPlane {
             request.headers_mut().insert("x-amzn-query-mode", "true");
         }
         request.headers_mut().insert("content-length", body.len().to_string());
-        request.headers_mut().insert("user-agent", USER_AGENT);
+        request.headers_mut().insert("user-agent", self.user_agent);
         *request.body_mut() = SdkBody::from(body);
         Ok(request)
     }
@@ -189,7 +188,7 @@ impl DataPlane {
         let (status, headers) = (response.status().as_u16(), take(response.headers_mut()));
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| Failure {
-            kind: Kind::Transient,
+            kind: FailureKind::Transient,
             code: None,
             message: format!("the answer breaks off: {}", chain(&*error)),
             request_id: None,
@@ -197,6 +196,3 @@ impl DataPlane {
         Ok(Answer { status, headers, body: body.to_bytes() })
     }
 }
-
-#[cfg(test)]
-mod tests;

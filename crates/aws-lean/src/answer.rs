@@ -7,19 +7,19 @@ use aws_smithy_runtime_api::http::Headers;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::xml::{self, Tag};
-use crate::aws::{Failure, Kind};
+use crate::xml::{self, Tag};
+use crate::{Failure, FailureKind};
 
 /// An answer, whole.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Headers,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
@@ -28,7 +28,7 @@ impl Answer {
     /// The error is JSON, with the name of its type; where that differs from the code of the older protocol, a header
     /// has the latter, by which everybody knows it
     /// (<https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait>).
-    pub(super) fn sqs_failure(&self) -> Failure {
+    pub(crate) fn sqs_failure(&self) -> Failure {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let text = |name: &str| body.get(name)?.as_str();
         let code = match self.headers.get("x-amzn-query-error").and_then(|header| header.split_once(';')) {
@@ -40,7 +40,7 @@ impl Answer {
     }
 
     /// What a failed call of SNS means: the error is XML.
-    pub(super) fn sns_failure(&self) -> Failure {
+    pub(crate) fn sns_failure(&self) -> Failure {
         let (mut code, mut message, mut id) = (None, None, None);
         // What cannot be read to its end may have said enough before.
         let _unreadable = xml::read(&self.body, |path, text| match path {
@@ -59,9 +59,9 @@ impl Answer {
     }
 
     /// What a success means that cannot be read: nobody knows what became of the call.
-    pub(super) fn unreadable(&self, error: impl Display) -> Failure {
+    pub(crate) fn unreadable(&self, error: impl Display) -> Failure {
         let message = format!("the answer cannot be read: {error}");
-        Failure { kind: Kind::Transient, code: None, message, request_id: self.request_id().map(str::to_owned) }
+        Failure { kind: FailureKind::Transient, code: None, message, request_id: self.request_id().map(str::to_owned) }
     }
 
     fn request_id(&self) -> Option<&str> {
@@ -71,7 +71,7 @@ impl Answer {
 
 /// The entries of a batch that failed, by index, which is their id: those of which the answer says so, and those that it
 /// leaves out.
-pub(super) fn failed_entries<'a>(
+pub(crate) fn failed_entries<'a>(
     count: usize,
     successful: impl Iterator<Item = &'a str>,
     failed: impl Iterator<Item = (&'a str, Failure)>,

@@ -1,12 +1,18 @@
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::{Credentials as Found, SharedCredentialsProvider};
+use aws_sdk_sqs::config::{Credentials as Keys, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 
-use super::*;
-use crate::aws::scripted::{self, sharing};
-use crate::dedupe::Pair;
-use crate::publish::{Attributes, Entry};
+use crate::client::{MAX_ANSWER_BYTES, USER_AGENT};
+use crate::endpoint::Endpoint;
+use crate::scripted::{self, sharing};
+use crate::{Auth, Failure, FailureKind, LeanClient, PublishEntry, signing};
 
 mod answers;
 mod calls;
@@ -66,7 +72,7 @@ impl World {
             record.lock().unwrap().push(Sent::of(request));
             answer()
         });
-        let credentials = Found::new("key", "secret", Some("token/+=".into()), None, "tests");
+        let credentials = Keys::new("key", "secret", Some("token/+=".into()), None, "tests");
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
@@ -77,8 +83,8 @@ impl World {
         Self { shared, connector, sent }
     }
 
-    fn data_plane(&self) -> DataPlane {
-        DataPlane::new(&self.shared, self.connector.clone(), Auth::of(&self.shared), ATTEMPT)
+    fn client(&self) -> LeanClient {
+        LeanClient::new(&self.shared, self.connector.clone(), Auth::of(&self.shared), ATTEMPT)
     }
 
     fn sqs(&self) -> aws_sdk_sqs::Client {
@@ -95,19 +101,14 @@ impl World {
     }
 }
 
-fn entry(body: &str, attributes: &[(&'static str, &str)], fifo: Option<(&str, &str)>) -> Entry {
-    let mut all = Attributes::default();
-    for (name, value) in attributes {
-        all.add(name, (*value).to_owned());
-    }
-    Entry {
-        topic: TOPIC.into(),
-        customer: None,
-        event_type: "shop.v1.OrderPlaced".into(),
-        body: Arc::new(body.to_owned()),
-        attributes: all,
-        group: fifo.map(|(group, _)| group.to_owned()),
-        deduplication_id: fifo.map(|(_, id)| id.to_owned()),
-        pair: Pair::new("shop.v1.OrderPlaced", "e-1", "acme"),
+/// An entry, whose attributes are pairs of name and value and whose FIFO part is group and deduplication id.
+type Entry<'e> = PublishEntry<'e, std::iter::Copied<std::slice::Iter<'e, (&'e str, &'e str)>>>;
+
+fn entry<'e>(body: &'e str, attributes: &'e [(&'e str, &'e str)], fifo: Option<(&'e str, &'e str)>) -> Entry<'e> {
+    PublishEntry {
+        body,
+        attributes: attributes.iter().copied(),
+        group: fifo.map(|(group, _)| group),
+        deduplication_id: fifo.map(|(_, id)| id),
     }
 }

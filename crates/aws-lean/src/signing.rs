@@ -10,8 +10,8 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-use super::endpoint::Endpoint;
-use crate::aws::credentials::Credentials;
+use crate::credentials::Credentials;
+use crate::endpoint::Endpoint;
 
 /// Whether calls are signed.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Auth {
 ///
 /// # Errors
 /// When a header cannot be one of a request.
-pub(super) fn add_signature(
+pub(crate) fn add_signature(
     request: &mut HttpRequest,
     body: &[u8],
     endpoint: &Endpoint,

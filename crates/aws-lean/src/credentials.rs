@@ -10,8 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::chain;
-use crate::telemetry::Seldom;
+use crate::chain;
 
 /// Those that expire are replaced so long before they do: AWS hands out new ones at least five minutes before
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>). Those that do
@@ -32,7 +31,6 @@ pub struct Credentials {
     known: RwLock<Option<Known>>,
     /// Held while credentials are loaded. When that failed last, and why.
     loading: Mutex<Option<(Instant, NotFound)>>,
-    log: Seldom,
 }
 
 /// Why there are no credentials.
@@ -83,8 +81,7 @@ impl Known {
 impl Credentials {
     /// What this provider finds; nothing without one. It is not asked yet.
     pub fn new(provider: Option<SharedCredentialsProvider>) -> Self {
-        let log = Seldom::new(Duration::from_secs(60));
-        Self { provider, known: RwLock::default(), loading: Mutex::default(), log }
+        Self { provider, known: RwLock::default(), loading: Mutex::default() }
     }
 
     /// The credentials of now.
@@ -127,9 +124,8 @@ impl Credentials {
                 Ok(found)
             }
             (Err(error), Some(good)) => {
-                if let Some(kept_back) = self.log.turn() {
-                    warn!(%error, kept_back, "cannot replace the AWS credentials, using the old ones until they expire");
-                }
+                // At most one line per `PAUSE`: until then, these credentials count as fresh and nothing is loaded.
+                warn!(%error, "cannot replace the AWS credentials, using the old ones until they expire");
                 let found = Arc::clone(&good.found);
                 self.keep(Known { refresh: now + PAUSE, ..good });
                 Ok(found)

@@ -11,13 +11,13 @@ const WRONG: i64 = 4 * 60;
 
 /// This machine's clock, corrected by what refused calls have shown.
 #[derive(Debug, Default)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// Seconds that the services are ahead.
     ahead: AtomicI64,
 }
 
 impl Clock {
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         self.corrected(SystemTime::now())
     }
 
@@ -29,7 +29,7 @@ impl Clock {
     }
 
     /// A call was refused at this time, by the answer's `Date`.
-    pub(super) fn learn(&self, date: &str, here: SystemTime) {
+    pub(crate) fn learn(&self, date: &str, here: SystemTime) {
         let Ok(there) = DateTime::from_str(date, Format::HttpDate) else { return };
         let ahead = there.secs() - DateTime::from(here).secs();
         self.ahead.store(if ahead.abs() < WRONG { 0 } else { ahead }, Ordering::Relaxed);

@@ -16,17 +16,17 @@ fn world() -> World {
     World::answering(200, &[], "")
 }
 
-async fn publish(world: &World, topic: &str, entries: &[Entry]) -> (Sent, Sent) {
-    let _ours = world.data_plane().publish(topic, entries.iter()).await;
+async fn publish(world: &World, topic: &str, entries: &[Entry<'_>]) -> (Sent, Sent) {
+    let _ours = world.client().publish(topic, entries.iter().cloned()).await;
     let ours = world.sent().remove(0);
     let mut request = world.sns().publish_batch().topic_arn(topic);
     for (index, entry) in entries.iter().enumerate() {
         let mut sdk = PublishBatchRequestEntry::builder()
             .id(index.to_string())
-            .message(&*entry.body)
-            .set_message_group_id(entry.group.clone())
-            .set_message_deduplication_id(entry.deduplication_id.clone());
-        for (name, value) in entry.attributes.iter() {
+            .message(entry.body)
+            .set_message_group_id(entry.group.map(str::to_owned))
+            .set_message_deduplication_id(entry.deduplication_id.map(str::to_owned));
+        for (name, value) in entry.attributes.clone() {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap();
             sdk = sdk.message_attributes(name, value);
         }
@@ -48,9 +48,10 @@ fn assert_same_head(ours: &Sent, sdk: &Sent) {
 async fn a_form_is_byte_for_byte_that_of_the_sdk() {
     let hostile = "+ & = % ~ * - _ . / ? # [ ] ( ) ' \" \\ { } : , ; @ ! $ \t\n\r ö € 𝄞 \u{7f} %20 &amp; a";
     let long = "{\"id\":\"".repeat(1_000);
+    let id = [("event-id", hostile)];
     let entries = [
         entry(hostile, &[], None),
-        entry("{}", &[("event-id", hostile)], Some((hostile, "id&=1"))),
+        entry("{}", &id, Some((hostile, "id&=1"))),
         entry(&long, &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")], None),
         entry("", &[], Some(("g", "d"))),
     ];
@@ -63,7 +64,8 @@ async fn a_form_is_byte_for_byte_that_of_the_sdk() {
 #[tokio::test]
 async fn the_attributes_of_an_entry_are_those_of_the_sdk_in_our_order() {
     let attributes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(|name| (name, "x y&z"));
-    let entries: Vec<_> = (0..10).map(|index| entry(&format!("{{{index}}}"), &attributes, None)).collect();
+    let bodies: Vec<_> = (0..10).map(|index| format!("{{{index}}}")).collect();
+    let entries: Vec<_> = bodies.iter().map(|body| entry(body, &attributes, None)).collect();
     let (ours, sdk) = publish(&world(), TOPIC, &entries).await;
     assert_eq!(ours.body.len(), sdk.body.len());
     // The SDK numbers them at random: each is known by its entry, its name, and what else is said under its number.
@@ -95,7 +97,7 @@ async fn the_attributes_of_an_entry_are_those_of_the_sdk_in_our_order() {
 #[tokio::test]
 async fn a_poll_is_that_of_the_sdk() {
     let world = world();
-    let _ours = world.data_plane().receive(QUEUE, 20, 120).await;
+    let _ours = world.client().receive(QUEUE, 20, 120).await;
     let ours = world.sent().remove(0);
     let system = [
         System::SentTimestamp,
@@ -117,7 +119,7 @@ async fn a_poll_is_that_of_the_sdk() {
 async fn a_delete_is_that_of_the_sdk() {
     let world = world();
     let handles = ["AQEB+/=", "\"quoted\"\\", "ö\n"];
-    let _ours = world.data_plane().delete(QUEUE, handles.into_iter()).await;
+    let _ours = world.client().delete(QUEUE, handles.into_iter()).await;
     let ours = world.sent().remove(0);
     let mut request = world.sqs().delete_message_batch().queue_url(QUEUE);
     for (index, handle) in handles.into_iter().enumerate() {
@@ -151,7 +153,7 @@ fn the_signature_is_the_one_that_the_rules_give() {
         let Ok(()) = request.set_uri(endpoint.uri.clone());
         request.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         request.headers_mut().insert("x-amz-target", "AmazonSQS.ReceiveMessage");
-        let credentials = Found::new("key", "secret", token.map(str::to_owned), None, "tests");
+        let credentials = Keys::new("key", "secret", token.map(str::to_owned), None, "tests");
         let at = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         signing::add_signature(&mut request, body.as_bytes(), &endpoint, &credentials.into(), at).unwrap();
         let expected = format!(
@@ -166,8 +168,8 @@ fn the_signature_is_the_one_that_the_rules_give() {
 #[tokio::test]
 async fn calls_are_signed_for_their_service_with_what_counts_of_them() {
     let world = world();
-    let _none = world.data_plane().receive(QUEUE, 0, 30).await;
-    let _none = world.data_plane().publish(TOPIC, [entry("{}", &[], None)].iter()).await;
+    let _none = world.client().receive(QUEUE, 0, 30).await;
+    let _none = world.client().publish(TOPIC, [entry("{}", &[], None)].into_iter()).await;
     for (sent, service, headers) in world
         .sent()
         .iter()
@@ -220,10 +222,10 @@ async fn calls_go_where_those_of_the_sdk_go() {
     ] {
         let sent = world();
         let shared = shared.http_client(sharing(sent.connector.clone())).build();
-        let data_plane = DataPlane::new(&shared, sent.connector.clone(), Auth::of(&shared), ATTEMPT);
-        let _none = data_plane.receive(QUEUE, 0, 30).await;
+        let client = LeanClient::new(&shared, sent.connector.clone(), Auth::of(&shared), ATTEMPT);
+        let _none = client.receive(QUEUE, 0, 30).await;
         let _none = aws_sdk_sqs::Client::new(&shared).receive_message().queue_url(QUEUE).send().await;
-        let _none = data_plane.publish(TOPIC, [].iter()).await;
+        let _none = client.publish(TOPIC, std::iter::empty::<Entry<'_>>()).await;
         let _none = aws_sdk_sns::Client::new(&shared).publish_batch().topic_arn(TOPIC).send().await;
         let uris: Vec<_> = sent.sent().into_iter().map(|sent| sent.uri).collect();
         assert_eq!(uris, [sqs, sqs, sns, sns]);

@@ -11,17 +11,17 @@ use aws_smithy_runtime_api::client::endpoint::EndpointFuture;
 use aws_types::service_config::ServiceConfigKey;
 use http::Uri;
 
-use crate::aws::{Failure, chain};
+use crate::{Failure, chain};
 
 /// One service in one region.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     /// All calls are POSTs to its root.
-    pub(super) uri: Uri,
+    pub(crate) uri: Uri,
     /// What signatures are for.
-    pub(super) region: String,
+    pub(crate) region: String,
     /// What signatures are for: `sqs` or `sns`.
-    pub(super) service: String,
+    pub(crate) service: String,
 }
 
 impl Endpoint {
@@ -29,7 +29,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// What every call fails with: there is no region, or the endpoint is no URL.
-    pub(super) fn sqs(shared: &SdkConfig) -> Result<Self, Failure> {
+    pub(crate) fn sqs(shared: &SdkConfig) -> Result<Self, Failure> {
         use sqs::ResolveEndpoint as _;
         let params = sqs::Params::builder()
             .set_region(region(shared))
@@ -43,7 +43,7 @@ impl Endpoint {
     }
 
     /// SNS, likewise.
-    pub(super) fn sns(shared: &SdkConfig) -> Result<Self, Failure> {
+    pub(crate) fn sns(shared: &SdkConfig) -> Result<Self, Failure> {
         use sns::ResolveEndpoint as _;
         let params = sns::Params::builder()
             .set_region(region(shared))
@@ -56,7 +56,7 @@ impl Endpoint {
         Self::new(&resolved, shared, "sns")
     }
 
-    pub(super) fn new(resolved: &sqs::Endpoint, shared: &SdkConfig, service: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(resolved: &sqs::Endpoint, shared: &SdkConfig, service: &str) -> Result<Self, Failure> {
         // As the SDK has it: the path is the endpoint's and a slash.
         let endpoint = Uri::try_from(resolved.url()).map_err(unresolved)?.into_parts();
         let path = endpoint.path_and_query.as_ref().map_or("", |path| path.path()).trim_end_matches('/');
