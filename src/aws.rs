@@ -1,9 +1,13 @@
-//! The AWS clients, and what their failures mean to us.
+//! The AWS clients of one process.
 //!
-//! The three calls that every event costs are made by the [`DataPlane`]; all others by the SDK's clients, over the same
-//! connections. The SDK's own retries cover single calls; everything that concerns an entry of a batch, or that outlives
-//! a call, is decided by the module that made it, with a [`Failure`] in hand.
+//! The lean client ([`DataPlane`]) makes the three calls that every event needs: ReceiveMessage, PublishBatch and
+//! DeleteMessageBatch. The SDK's clients make all other calls over the same connections. The SDK retries calls to SQS, but
+//! not calls to SNS.
+//!
+//! This module decides nothing about failed entries of a batch and nothing beyond a single call: the module that made
+//! the call decides by its [`Failure`].
 
+pub mod operation;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -17,12 +21,19 @@ use aws_sdk_sqs::config::{RuntimeComponents, SharedCredentialsProvider};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 
-pub use aws_lean::{Failure, FailureKind as Kind, LeanClient as DataPlane, chain, credentials};
+pub use aws_lean::{Failure, FailureKind as Kind, LeanClient as DataPlane, chain};
+
+pub use operation::Operation;
 
 use crate::config;
 use data_plane::Auth;
 
-/// The client of the three calls that every event costs, and its messages.
+/// The cache of credentials, for requests that are signed without the SDK's clients.
+pub mod credentials {
+    pub use aws_lean::credentials::CredentialsCache as Credentials;
+}
+
+/// The lean client, its settings and the messages that it receives.
 pub mod data_plane {
     pub use aws_lean::{Auth, LeanClient as DataPlane, Message, SystemAttributes};
 }
@@ -30,23 +41,24 @@ pub mod data_plane {
 /// The clients of one process. Cloning shares connections and credentials.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// Receives, publishes and deletes, one attempt a call: who calls knows the rate, and when to stop.
+    /// The client for ReceiveMessage, PublishBatch and DeleteMessageBatch. It never retries: the caller knows the rate
+    /// and when to stop.
     pub data_plane: DataPlane,
-    /// SQS, for everything else.
+    /// The client for all other calls to SQS, with the SDK's retries.
     pub sqs: aws_sdk_sqs::Client,
-    /// SNS, for everything else; without retries of the SDK's own.
+    /// The client for all other calls to SNS, without the SDK's retries.
     pub sns: aws_sdk_sns::Client,
-    /// Region and credentials, for what is reached without the SDK.
+    /// The region and credentials, for services that are called without the SDK.
     pub shared: SdkConfig,
 }
 
 impl Clients {
-    /// Clients as configured. No call is made yet.
+    /// Creates clients by the configuration. They make no call yet.
     pub async fn new(settings: &config::Aws) -> Self {
         Self::of(loader(settings), settings).await
     }
 
-    /// As [`Clients::new`], but with these credentials instead of those that the SDK would find by itself.
+    /// Like [`Clients::new`], but with these credentials instead of the SDK's default chain of providers.
     pub async fn with_credentials(settings: &config::Aws, credentials: SharedCredentialsProvider) -> Self {
         Self::of(loader(settings).credentials_provider(credentials), settings).await
     }
@@ -54,7 +66,7 @@ impl Clients {
     async fn of(loader: ConfigLoader, settings: &config::Aws) -> Self {
         let attempt = Duration::from_millis(settings.attempt_timeout_ms);
         let connections = Connections::new(Duration::from_millis(settings.connect_timeout_ms));
-        let connector = connections.ours.clone();
+        let connector = connections.shared.clone();
         let shared = &loader.http_client(connections).load().await;
         let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
         Self {
@@ -67,31 +79,33 @@ impl Clients {
     }
 }
 
-/// The connections of the process: those that everything shares which we call, and those of whatever has timeouts of
-/// its own, such as the SDK's search for region and credentials.
+/// The connections of one process, chosen by the timeouts that an SDK component asks for.
 #[derive(Debug)]
 struct Connections {
-    ours: SharedHttpConnector,
+    /// The pool that all clients of [`Clients`] share.
+    shared: SharedHttpConnector,
+    /// The connect timeout of the shared pool.
     connect_timeout: Duration,
+    /// The connections of components with other timeouts, such as the SDK's providers of region and credentials.
     others: SharedHttpClient,
 }
 
 impl Connections {
     fn new(connect_timeout: Duration) -> Self {
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let ours = aws_smithy_http_client::Connector::builder()
+        let shared = aws_smithy_http_client::Connector::builder()
             .tls_provider(tls.clone())
             .connector_settings(HttpConnectorSettings::builder().connect_timeout(connect_timeout).build())
             .build();
         let others = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        Self { ours: SharedHttpConnector::new(ours), connect_timeout, others }
+        Self { shared: SharedHttpConnector::new(shared), connect_timeout, others }
     }
 }
 
 impl HttpClient for Connections {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         if settings.connect_timeout() == Some(self.connect_timeout) && settings.read_timeout().is_none() {
-            return self.ours.clone();
+            return self.shared.clone();
         }
         self.others.http_connector(settings, components)
     }
@@ -101,7 +115,7 @@ fn loader(settings: &config::Aws) -> ConfigLoader {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(timeouts(settings))
         .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
-        // Bodies are small and every attempt has a timeout.
+        // Not needed: bodies are small and every attempt has a timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
@@ -121,8 +135,7 @@ fn timeouts(settings: &config::Aws) -> TimeoutConfig {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use aws_sdk_sqs::config::Credentials;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -130,18 +143,24 @@ mod tests {
 
     use super::*;
 
-    /// Clients of a server that gives this answer to whatever it reads, and how many connections it has.
-    async fn clients(answer: &'static str) -> (Clients, Arc<AtomicUsize>) {
+    /// The requests that a server received, one text per connection.
+    type Received = Arc<Mutex<Vec<String>>>;
+
+    /// Returns clients of a server that gives the same answer to every request.
+    async fn clients(answer: &'static str) -> (Clients, Received) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
-        let connections = Arc::<AtomicUsize>::default();
-        let count = Arc::clone(&connections);
+        let connections = Received::default();
+        let record = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
+                let record = Arc::clone(&record);
+                let number = record.lock().unwrap().len();
+                record.lock().unwrap().push(String::new());
                 tokio::spawn(async move {
                     let mut read = [0; 8_192];
-                    while stream.read(&mut read).await.is_ok_and(|bytes| bytes > 0) {
+                    while let Ok(length @ 1..) = stream.read(&mut read).await {
+                        record.lock().unwrap()[number].push_str(&String::from_utf8_lossy(&read[..length]));
                         stream.write_all(answer.as_bytes()).await.unwrap();
                     }
                 });
@@ -153,23 +172,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_data_plane_and_the_clients_share_connections() {
+    async fn the_lean_client_and_the_sdk_share_connections() {
         let (clients, connections) = clients("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
         for _ in 0..3 {
             assert_eq!(clients.data_plane.receive("q", 0, 30).await.unwrap().len(), 0);
             clients.sqs.get_queue_attributes().queue_url("q").send().await.unwrap();
         }
-        assert_eq!(connections.load(Ordering::Relaxed), 1);
+        assert_eq!(connections.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]
-    async fn whatever_has_timeouts_of_its_own_keeps_them() {
+    async fn the_lean_client_names_the_service_in_its_user_agent() {
+        let (clients, connections) = clients("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        clients.data_plane.receive("q", 0, 30).await.unwrap();
+        let expected = concat!("user-agent: protobridge/", env!("CARGO_PKG_VERSION"), "\r\n");
+        let requests = connections.lock().unwrap();
+        assert!(requests[0].contains(expected), "{}", requests[0]);
+    }
+
+    #[tokio::test]
+    async fn a_client_with_its_own_timeouts_keeps_them() {
         let (clients, _) = clients("").await;
         let impatient = TimeoutConfig::builder().read_timeout(Duration::from_millis(100)).build();
         let impatient = clients.shared.to_builder().timeout_config(impatient).build();
         let impatient = aws_sdk_sqs::config::Builder::from(&impatient).retry_config(RetryConfig::disabled()).build();
         let call = aws_sdk_sqs::Client::from_conf(impatient).get_queue_attributes().queue_url("q").send();
-        let result = tokio::time::timeout(Duration::from_secs(5), call).await.expect("it does not wait for ever");
+        let result =
+            tokio::time::timeout(Duration::from_secs(5), call).await.expect("the read timeout of 100 ms applies");
         assert_eq!(Failure::of_call(&result.unwrap_err()).kind, Kind::Transient);
     }
 }

@@ -1,66 +1,77 @@
-//! What a failed call or entry means.
+//! The meaning of a failed call or of a failed entry of a batch.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
+use std::iter::successors;
 
+use aws_config::meta::ProviderChainError;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId;
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-/// A failed call or a failed entry, told apart by what can be done about it.
+use crate::codes::{classify_code, classify_status};
+use crate::credentials::NoCredentials;
+
+/// A failed call or a failed entry of a batch, classified by what the caller can do about it.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What can be done about it.
+    /// What the caller can do about it.
     pub kind: FailureKind,
-    /// The service's error code, where it answered.
+    /// The error code of the service; `None` if the service did not answer, or answered without a code.
     pub code: Option<String>,
     /// The text for people.
     pub message: String,
-    /// The request's id, which a support case asks for.
+    /// The id of the request, which AWS support asks for.
     pub request_id: Option<String>,
 }
 
-/// What can be done about a [`Failure`].
+/// What the caller can do about a [`Failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Too fast; again, later.
+    /// The caller sends too fast: send again later.
     Throttled,
-    /// Not answered, or by a fault of the service; again.
+    /// The service did not answer, or failed by its own fault: send again.
     Transient,
-    /// There are no credentials, or they may not do this; nothing to do with the message.
+    /// There are no credentials, or they do not allow the call. The message is not at fault.
     Denied,
-    /// The queue or topic does not exist; nothing to do with the message.
+    /// The queue or topic does not exist. The message is not at fault.
     NotFound,
-    /// The request itself is refused, and will be again.
+    /// The service refuses the request itself and will refuse it again.
     Refused,
 }
 
 impl Failure {
-    /// What a failed call means.
+    /// Classifies a failed call of an SDK client.
+    ///
+    /// A client that was built without any credentials provider fails as [`FailureKind::Transient`], because the SDK
+    /// has no public type for that error. Clients that `aws_config` loads always have a provider.
     pub fn of_call<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
+        E: ProvideErrorMetadata + Error + 'static,
     {
-        let Some(service) = error.as_service_error() else { return Self::of_no_answer(&chain(error)) };
+        let Some(service) = error.as_service_error() else { return Self::of_no_answer(error) };
         let meta = service.meta();
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
         let message = meta.message().map_or_else(|| chain(service), str::to_owned);
         Self::of_answer(status, meta.code(), message, meta.request_id())
     }
 
-    /// What a call means that was not made or not answered. `text` is the error with its causes.
-    pub(crate) fn of_no_answer(text: &str) -> Self {
-        // The SDK lists every provider that it tried, a line each; what matters is what it found nowhere.
-        let message = match text.contains("no credentials found") {
+    /// Classifies a call that was not sent or not answered.
+    pub(crate) fn of_no_answer(error: &(dyn Error + 'static)) -> Self {
+        let is_denied = causes(error).any(|cause| cause.is::<CredentialsError>() || cause.is::<NoCredentials>());
+        let message = match causes(error).any(is_without_credentials) {
             true => "no AWS credentials found".to_owned(),
-            false => text.lines().next().unwrap_or_default().to_owned(),
+            // Some errors of the SDK list details on further lines.
+            false => chain(error).lines().next().unwrap_or_default().to_owned(),
         };
-        let kind = if message.contains("credential") { FailureKind::Denied } else { FailureKind::Transient };
+        let kind = if is_denied { FailureKind::Denied } else { FailureKind::Transient };
         Self { kind, code: None, message, request_id: None }
     }
 
-    /// What an answer means that says that the whole call failed.
+    /// Classifies an answer that says that the whole call failed.
     pub(crate) fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
         let kind = match classify_code(code.unwrap_or_default()) {
             Some(kind) => kind,
@@ -69,7 +80,7 @@ impl Failure {
         Self { kind, code: code.map(str::to_owned), message, request_id: request_id.map(str::to_owned) }
     }
 
-    /// What a failed entry of a batch that was answered with 200 means.
+    /// Classifies a failed entry of a batch whose call was answered with 200.
     pub fn of_entry(code: &str, message: Option<&str>, sender_fault: bool) -> Self {
         let kind = match classify_code(code) {
             Some(kind) => kind,
@@ -80,7 +91,7 @@ impl Failure {
         Self { kind, code: Some(code.to_owned()), message, request_id: None }
     }
 
-    /// The failed entries of an SQS batch, by their index in it, which is their id.
+    /// Classifies the failed entries of an SQS batch whose entry ids are their indexes. Returns them by index.
     pub fn of_entries(failed: &[BatchResultErrorEntry]) -> HashMap<usize, Self> {
         let entries = failed.iter().filter_map(|entry| {
             let failure = Self::of_entry(entry.code(), entry.message(), entry.sender_fault());
@@ -89,93 +100,31 @@ impl Failure {
         entries.collect()
     }
 
-    /// An entry that could not even be built.
-    pub fn invalid_entry(error: &dyn std::error::Error) -> Self {
+    /// The failure of an entry that cannot be built.
+    pub fn invalid_entry(error: &dyn Error) -> Self {
         Self::of_entry("InvalidEntry", Some(&error.to_string()), true)
     }
 
-    /// An entry that the answer does not mention at all.
+    /// The failure of an entry that the answer does not mention.
     pub fn unanswered() -> Self {
         let message = "the answer does not mention the entry".to_owned();
         Self { kind: FailureKind::Transient, code: None, message, request_id: None }
     }
 
-    /// The code as a metric label.
+    /// The error code as a metric label; `none` if there is no code.
     pub fn label(&self) -> &str {
         self.code.as_deref().unwrap_or("none")
     }
 
-    /// Whether somebody answered.
+    /// Whether AWS answered the call.
     pub fn is_answer(&self) -> bool {
         self.code.is_some() || self.request_id.is_some()
     }
 
-    /// Whether the same request may succeed a moment later.
+    /// Whether the same request can succeed a moment later.
     pub fn is_passing(&self) -> bool {
         matches!(self.kind, FailureKind::Throttled | FailureKind::Transient)
     }
-}
-
-/// What a status means with a code that is not known, or without one: then it may be that of a proxy, which says nothing
-/// about the request.
-fn classify_status(status: u16, has_code: bool) -> FailureKind {
-    match status {
-        429 => FailureKind::Throttled,
-        401 | 403 | 407 => FailureKind::Denied,
-        404 => FailureKind::NotFound,
-        400 | 413 => FailureKind::Refused,
-        402..500 if status != 408 && has_code => FailureKind::Refused,
-        _ => FailureKind::Transient,
-    }
-}
-
-/// What a code means whatever the status and whosever the fault. SNS and SQS have more names for throttling than the
-/// SDK's list, and flag some of them as the sender's fault.
-fn classify_code(code: &str) -> Option<FailureKind> {
-    Some(match code {
-        "Throttled"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "KMSThrottling"
-        | "KMSThrottlingException"
-        | "KMS.ThrottlingException"
-        | "KmsThrottled"
-        | "OverLimit"
-        | "TooManyRequestsException"
-        | "SlowDown" => FailureKind::Throttled,
-        _ if code.starts_with("Throttling") => FailureKind::Throttled,
-        "InternalError" | "InternalFailure" | "InternalErrorException" | "ServiceUnavailable" | "RequestTimeout" => {
-            FailureKind::Transient
-        }
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "AuthorizationError"
-        | "AuthorizationErrorException"
-        | "InvalidClientTokenId"
-        | "UnrecognizedClientException"
-        | "SignatureDoesNotMatch"
-        | "InvalidSignatureException"
-        | "IncompleteSignature"
-        | "IncompleteSignatureException"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "RequestExpired"
-        | "RequestTimeTooSkewed"
-        | "OptInRequired"
-        | "NotAuthorized"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "KMSAccessDenied"
-        | "KMSAccessDeniedException"
-        | "KmsAccessDenied"
-        | "InvalidSecurity" => FailureKind::Denied,
-        "NotFound"
-        | "NotFoundException"
-        | "QueueDoesNotExist"
-        | "AWS.SimpleQueueService.NonExistentQueue"
-        | "ResourceNotFoundException" => FailureKind::NotFound,
-        _ => return None,
-    })
 }
 
 impl fmt::Display for Failure {
@@ -191,67 +140,38 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}
 
-/// The texts of an error and its causes, each once.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
+/// Whether the error says that no provider has credentials, as opposed to a provider that failed.
+fn is_without_credentials(error: &(dyn Error + 'static)) -> bool {
+    match error.downcast_ref::<NoCredentials>() {
+        Some(NoCredentials::NoProvider) => true,
+        Some(NoCredentials::Provider(error)) => causes(&**error).any(is_without_credentials),
+        Some(NoCredentials::Timeout(_)) => false,
+        None => error.is::<ProviderChainError<CredentialsError>>(),
+    }
+}
+
+/// Iterates over an error and its causes, outermost first.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// Joins the texts of an error and its causes with colons, outermost first. It leaves out a text that the texts before
+/// it already contain.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in causes(error) {
+        let more = cause.to_string();
+        if text.is_empty() {
+            text = more;
+        } else if !text.contains(&more) {
             text.push_str(": ");
             text.push_str(&more);
         }
-        cause = inner.source();
     }
     text
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_known_name_of_throttling_is_one_even_as_the_senders_fault() {
-        for code in [
-            "Throttled",
-            "Throttling",
-            "ThrottlingException",
-            "RequestThrottled",
-            "KMSThrottling",
-            "KMS.ThrottlingException",
-            "OverLimit",
-        ] {
-            assert_eq!(Failure::of_entry(code, None, true).kind, FailureKind::Throttled, "{code}");
-        }
-    }
-
-    #[test]
-    fn what_a_proxy_or_a_lock_says_is_not_the_requests_fault() {
-        let kind = |status, code| Failure::of_answer(status, code, String::new(), None).kind;
-        for (status, code, expected) in [
-            (403, None, FailureKind::Denied),
-            (407, None, FailureKind::Denied),
-            (400, Some("RequestExpired"), FailureKind::Denied),
-            (404, None, FailureKind::NotFound),
-            (302, None, FailureKind::Transient),
-            (405, None, FailureKind::Transient),
-            (408, None, FailureKind::Transient),
-            (503, Some("New"), FailureKind::Transient),
-            (429, None, FailureKind::Throttled),
-            (400, Some("InvalidParameter"), FailureKind::Refused),
-            (413, None, FailureKind::Refused),
-            (422, Some("New"), FailureKind::Refused),
-        ] {
-            assert_eq!(kind(status, code), expected, "{status} {code:?}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_code_goes_by_whose_fault_it_is() {
-        assert_eq!(Failure::of_entry("InvalidParameter", Some("x"), true).kind, FailureKind::Refused);
-        assert_eq!(Failure::of_entry("SomethingNew", Some("x"), false).kind, FailureKind::Transient);
-        assert!(!Failure::of_entry("AuthorizationError", None, true).is_passing());
-    }
-}
+mod tests;

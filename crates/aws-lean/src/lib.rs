@@ -1,16 +1,17 @@
-//! A lean client for the three hot calls of SQS and SNS.
-
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 mod answer;
 mod client;
 mod clock;
+mod codes;
 pub mod credentials;
 mod delete;
 mod endpoint;
 mod failure;
 mod form;
 mod publish;
+mod publish_answer;
 mod receive;
 #[cfg(any(test, feature = "test-util"))]
 pub mod scripted;
@@ -25,5 +26,5 @@ pub use publish::PublishEntry;
 pub use receive::{Message, SystemAttributes};
 pub use signing::Auth;
 
-/// The number of entries that SQS and SNS take per batch, and of messages that one receive returns, at most.
+/// The largest number of entries that SQS and SNS take per batch, and of messages that one receive returns.
 pub const MAX_BATCH_ENTRIES: usize = 10;

@@ -1,14 +1,12 @@
-//! SNS PublishBatch: form fields there, XML back
+//! The wire format of SNS PublishBatch: form fields in the request, XML in the answer
 //! (<https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>).
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::mem::take;
 
-use crate::Failure;
 use crate::answer::{Answer, failed_entries};
 use crate::form::escape_into;
-use crate::xml::{self, Malformed, Tag};
+use crate::{Failure, publish_answer};
 
 /// An estimate of the bytes that the field names of one entry take, and likewise those of one attribute.
 const NAMES: usize = 256;
@@ -48,7 +46,7 @@ where
     for (index, entry) in entries.enumerate() {
         id.clear();
         prefix.clear();
-        // Writing to a String does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(id, "{index}");
         let _ = write!(prefix, "&PublishBatchRequestEntries.member.{}.", index + 1);
         field(&mut form, &prefix, "Id", &id);
@@ -71,7 +69,7 @@ where
     form
 }
 
-/// One field; all but the value is plain already.
+/// Appends one field. Only its value needs encoding.
 fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
     form.extend_from_slice(prefix.as_bytes());
     form.extend_from_slice(name.as_bytes());
@@ -79,15 +77,15 @@ fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
     escape_into(form, value);
 }
 
-/// Of a call with so many entries those that failed, by index. An entry that the answer leaves out has failed, too.
+/// Returns the failed entries of a call by index. `entries` is the number of entries that were sent.
 ///
 /// # Errors
-/// When the call failed as a whole, or nobody knows.
+/// Returns an error if the whole call failed or its answer cannot be read.
 pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
     if !answer.is_success() {
-        return Err(answer.sns_failure());
+        return Err(sns_failure(answer));
     }
-    let read = read(&answer.body).map_err(|error| answer.unreadable(error))?;
+    let read = publish_answer::read(&answer.body).map_err(|error| answer.unreadable(error))?;
     let failed = read
         .failed
         .iter()
@@ -95,34 +93,8 @@ pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, 
     Ok(failed_entries(entries, read.successful.iter().map(String::as_str), failed))
 }
 
-#[derive(Debug, Default)]
-struct Read {
-    successful: Vec<String>,
-    failed: Vec<Failed>,
-}
-
-#[derive(Debug, Default)]
-struct Failed {
-    id: String,
-    code: String,
-    message: Option<String>,
-    sender_fault: bool,
-}
-
-fn read(body: &[u8]) -> Result<Read, Malformed> {
-    let (mut read, mut failed, mut has_result) = (Read::default(), Failed::default(), false);
-    xml::read(body, |path, text| {
-        let [Tag::PublishBatchResponse, Tag::PublishBatchResult, inner @ ..] = path else { return };
-        match inner {
-            [] => has_result = true,
-            [Tag::Successful, Tag::Member, Tag::Id] => read.successful.push(text.to_owned()),
-            [Tag::Failed, Tag::Member, Tag::Id] => text.clone_into(&mut failed.id),
-            [Tag::Failed, Tag::Member, Tag::Code] => text.clone_into(&mut failed.code),
-            [Tag::Failed, Tag::Member, Tag::Message] => failed.message = Some(text.to_owned()),
-            [Tag::Failed, Tag::Member, Tag::SenderFault] => failed.sender_fault = text.trim() == "true",
-            [Tag::Failed, Tag::Member] => read.failed.push(take(&mut failed)),
-            _ => {}
-        }
-    })?;
-    if has_result { Ok(read) } else { Err(Malformed::Unexpected) }
+/// Reads the failure of a call to SNS.
+fn sns_failure(answer: &Answer) -> Failure {
+    let error = publish_answer::read_error(&answer.body);
+    answer.failure(error.code.as_deref(), error.message.as_deref(), error.request_id.as_deref())
 }

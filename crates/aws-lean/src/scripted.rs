@@ -1,4 +1,5 @@
-//! Clients whose answers a test writes itself: what SQS and SNS say in moments that no emulator brings about.
+//! Test support: a connector and an AWS endpoint whose answers a test writes, for answers of SQS and SNS that no
+//! emulator gives.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +9,12 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
-/// One call, as it went over the wire.
+/// A recorded call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Such as `DeleteMessageBatch`.
+    /// The operation, such as `DeleteMessageBatch`.
     pub operation: String,
-    /// The body: JSON to SQS, form fields to SNS.
+    /// The body: JSON for SQS, form fields for SNS.
     pub body: String,
 }
 
@@ -27,16 +28,16 @@ impl Call {
         Self { operation: operation.unwrap_or_default().to_owned(), body }
     }
 
-    /// How often `text` stands in the body.
+    /// Returns how often `text` occurs in the body.
     pub fn count(&self, text: &str) -> usize {
         self.body.matches(text).count()
     }
 }
 
-/// The calls made so far.
+/// The calls so far, in order.
 pub type Calls = Arc<Mutex<Vec<Call>>>;
 
-/// A connector whose answers come from this function.
+/// Returns a connector that answers each request with the result of `answer`.
 pub fn connector<F>(answer: F) -> SharedHttpConnector
 where
     F: Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
@@ -58,13 +59,13 @@ where
     SharedHttpConnector::new(Scripted(answer))
 }
 
-/// An HTTP client for the SDK that uses this connector, whatever it is asked for.
+/// Returns an HTTP client for the SDK that uses this connector whatever timeouts the SDK asks for.
 pub fn sharing(connector: SharedHttpConnector) -> SharedHttpClient {
     http_client_fn(move |_, _| connector.clone())
 }
 
-/// A connector to an AWS endpoint that answers with the status and body that `answer` returns for a call and its
-/// number, counted from 0. It also returns the record of the calls.
+/// Returns a connector to an AWS endpoint, and the record of its calls. `answer` gets a call and its number, counted from
+/// 0, and returns the status and the body of the answer.
 pub fn endpoint(
     answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'static,
 ) -> (SharedHttpConnector, Calls) {
@@ -86,7 +87,7 @@ pub fn endpoint(
     (connector, calls)
 }
 
-/// The answer to a PublishBatch: the entries with these ids succeeded, those failed with a code and whose fault it was.
+/// Returns the answer to a PublishBatch. `successful` lists entry ids, `failed` lists id, code and sender fault.
 pub fn published(successful: &[usize], failed: &[(usize, &str, bool)]) -> (u16, String) {
     let good: String =
         successful.iter().map(|id| format!("<member><Id>{id}</Id><MessageId>m-{id}</MessageId></member>")).collect();
@@ -100,13 +101,13 @@ pub fn published(successful: &[usize], failed: &[(usize, &str, bool)]) -> (u16, 
     (200, format!("<PublishBatchResponse><PublishBatchResult>{result}</PublishBatchResult></PublishBatchResponse>"))
 }
 
-/// The answer to a call of SNS that failed as a whole.
+/// Returns the answer to a call to SNS that failed as a whole.
 pub fn sns_error(status: u16, code: &str) -> (u16, String) {
     let error = format!("<Type>Sender</Type><Code>{code}</Code><Message>scripted</Message>");
     (status, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"))
 }
 
-/// The answer to a batch call of SQS: all entries succeeded but those, which failed with a code and whose fault it was.
+/// Returns the answer to a batch call to SQS. `failed` lists id, code and sender fault; all other entries succeeded.
 pub fn sqs_batch(call: &Call, failed: &[(usize, &str, bool)]) -> (u16, String) {
     let count = call.count("\"Id\"");
     let good = (0..count).filter(|id| failed.iter().all(|(bad, ..)| bad != id));

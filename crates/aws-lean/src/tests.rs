@@ -22,7 +22,7 @@ const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/1/orders";
 const TOPIC: &str = "arn:aws:sns:eu-west-1:1:acme";
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// A request as a connector gets it.
+/// A request that a connector received.
 #[derive(Debug, Clone)]
 struct Sent {
     uri: String,
@@ -44,7 +44,7 @@ impl Sent {
     }
 }
 
-/// What every client of SQS and SNS gets in these tests, ours and the SDK's.
+/// The configuration and the connector of all clients in a test, of the lean client and of the SDK's.
 #[derive(Clone)]
 struct World {
     shared: SdkConfig,
@@ -53,7 +53,7 @@ struct World {
 }
 
 impl World {
-    /// Answers every call with this.
+    /// Every call gets this answer.
     fn answering(status: u16, headers: &'static [(&'static str, &'static str)], body: &str) -> Self {
         let body = body.to_owned();
         Self::scripted(move || {
@@ -95,15 +95,15 @@ impl World {
         aws_sdk_sns::Client::new(&self.shared)
     }
 
-    /// What was sent since this was asked last.
+    /// Takes the requests that were sent since the last call of this method.
     fn sent(&self) -> Vec<Sent> {
         std::mem::take(&mut *self.sent.lock().unwrap())
     }
 }
 
-/// An entry, whose attributes are pairs of name and value and whose FIFO part is group and deduplication id.
 type Entry<'e> = PublishEntry<'e, std::iter::Copied<std::slice::Iter<'e, (&'e str, &'e str)>>>;
 
+/// Builds an entry. The attributes are pairs of name and value; `fifo` is the group and the deduplication id.
 fn entry<'e>(body: &'e str, attributes: &'e [(&'e str, &'e str)], fifo: Option<(&'e str, &'e str)>) -> Entry<'e> {
     PublishEntry {
         body,

@@ -1,4 +1,4 @@
-//! What answers mean, beside what the SDK's clients make of them.
+//! Compares how the lean client and the SDK's clients read answers.
 
 use super::*;
 
@@ -9,12 +9,12 @@ async fn publish(world: &World, entries: usize) -> Result<HashMap<usize, Failure
     world.client().publish(TOPIC, entries.iter().cloned()).await
 }
 
-/// FailureKind, code, message and request id.
+/// Returns kind, code, message and request id.
 fn parts(failure: &Failure) -> (FailureKind, Option<&str>, &str, Option<&str>) {
     (failure.kind, failure.code.as_deref(), &failure.message, failure.request_id.as_deref())
 }
 
-/// The failed entries, in order.
+/// Returns index, kind and label of the failed entries, by index.
 fn codes(failures: &HashMap<usize, Failure>) -> Vec<(usize, FailureKind, &str)> {
     let mut codes: Vec<_> = failures.iter().map(|(index, failure)| (*index, failure.kind, failure.label())).collect();
     codes.sort_unstable_by_key(|(index, ..)| *index);
@@ -22,7 +22,7 @@ fn codes(failures: &HashMap<usize, Failure>) -> Vec<(usize, FailureKind, &str)> 
 }
 
 #[tokio::test]
-async fn what_sqs_refuses_means_what_it_means_to_the_sdk() {
+async fn a_refusal_of_sqs_is_classified_like_that_of_an_sdk_call() {
     type Headers = &'static [(&'static str, &'static str)];
     let cases: [(u16, Headers, &str, FailureKind); 9] = [
         (
@@ -57,7 +57,7 @@ async fn what_sqs_refuses_means_what_it_means_to_the_sdk() {
 }
 
 #[tokio::test]
-async fn what_sns_refuses_means_what_it_means_to_the_sdk() {
+async fn a_refusal_of_sns_is_classified_like_that_of_an_sdk_call() {
     let error = |code: &str, message: &str| {
         format!(
             "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\n  <Error>\n    <Type>Sender</Type>\n    <Code>{code}</Code>\n    <Message>{message}</Message>\n  </Error>\n  <RequestId>r-1</RequestId>\n</ErrorResponse>\n"
@@ -78,14 +78,14 @@ async fn what_sns_refuses_means_what_it_means_to_the_sdk() {
         let sdk = world.sns().publish_batch().topic_arn(TOPIC).send().await.unwrap_err();
         assert_eq!(parts(&ours), parts(&Failure::of_call(&sdk)), "{body}");
         assert_eq!(ours.kind, kind, "{body}");
-        // The body says the id, too.
+        // Without the header, the request id is taken from the body.
         let world = World::answering(status, &[], &body);
         assert_eq!(publish(&world, 1).await.unwrap_err().request_id.as_deref(), Some("r-1"));
     }
 }
 
 #[tokio::test]
-async fn what_is_not_from_the_service_goes_by_its_status() {
+async fn an_answer_of_a_proxy_is_classified_by_its_status() {
     let page = "<html><head><title>503 Service Unavailable</title></head><body><br>&nbsp;</body></html>";
     for (status, body, kind) in [
         (503, page, FailureKind::Transient),
@@ -103,7 +103,7 @@ async fn what_is_not_from_the_service_goes_by_its_status() {
 }
 
 #[tokio::test]
-async fn every_entry_of_a_publish_has_its_own_outcome() {
+async fn each_entry_of_a_publish_has_its_own_outcome() {
     let body = r#"<?xml version="1.0"?>
 <sns:PublishBatchResponse xmlns:sns="http://sns.amazonaws.com/doc/2010-03-31/">
   <sns:PublishBatchResult>
@@ -136,14 +136,14 @@ async fn every_entry_of_a_publish_has_its_own_outcome() {
 }
 
 #[tokio::test]
-async fn an_answer_without_failures_has_none() {
+async fn a_publish_without_failed_entries_returns_no_failures() {
     for failed in ["<Failed/>", "<Failed></Failed>", "", "<Failed>\n</Failed>"] {
         let good: String = (0..10).map(|id| format!("<member><Id>{id}</Id></member>")).collect();
         let result = format!("{failed}<Successful>{good}</Successful>");
         let body =
             format!("<PublishBatchResponse><PublishBatchResult>{result}</PublishBatchResult></PublishBatchResponse>");
         assert!(publish(&World::answering(200, &[], &body), 10).await.unwrap().is_empty(), "{body}");
-        // Cut anywhere, it says nothing of any entry.
+        // An incomplete answer fails the whole call, wherever it breaks off.
         for end in (0..body.len()).step_by(7) {
             let failure = publish(&World::answering(200, &[ID], &body[..end]), 10).await.unwrap_err();
             assert_eq!((failure.kind, failure.request_id.as_deref()), (FailureKind::Transient, Some("r-1")), "{end}");
@@ -160,7 +160,7 @@ async fn an_answer_without_failures_has_none() {
 }
 
 #[tokio::test]
-async fn every_entry_of_a_delete_has_its_own_outcome() {
+async fn each_entry_of_a_delete_has_its_own_outcome() {
     let body = r#"{"Failed":[
         {"Id":"1","Code":"ReceiptHandleIsInvalid","SenderFault":true,"Message":"old \u0022one\u0022","New":{}},
         {"Id":"2","Code":"InternalError","SenderFault":false,"Message":null},
@@ -184,7 +184,7 @@ async fn every_entry_of_a_delete_has_its_own_outcome() {
 }
 
 #[tokio::test]
-async fn a_message_has_what_it_has_for_the_sdk() {
+async fn a_received_message_equals_that_of_the_sdk() {
     let body = r#"{"Messages":[
         {"MessageId":"m-1","ReceiptHandle":"r\n1","MD5OfBody":"x","Body":"{\"a\":\"ö 𝄞 \ud834\udd1e\"}",
          "Attributes":{"SentTimestamp":"1767225600000","ApproximateFirstReceiveTimestamp":"1767225600001",

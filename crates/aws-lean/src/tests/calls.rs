@@ -1,4 +1,4 @@
-//! Calls that are not made, not answered, or teach something.
+//! Calls that are not sent, calls that are not answered, and answers that change later calls.
 
 use aws_smithy_runtime_api::client::connection::ConnectionMetadata;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
@@ -8,11 +8,14 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// A connection of which each call meets this fate.
+/// A connector whose calls all end in the same way.
 #[derive(Debug, Clone)]
 enum Fate {
+    /// No answer ever comes.
     Silence,
+    /// The peer resets the connection.
     Reset,
+    /// An empty answer comes. `poisoned` counts the connections that are taken out of the pool.
     Answer { status: u16, poisoned: Arc<AtomicUsize> },
 }
 
@@ -42,7 +45,7 @@ fn client(fate: Fate) -> LeanClient {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_not_answered_fails_after_its_time() {
+async fn a_call_without_an_answer_fails_after_its_time_limit() {
     let silent = client(Fate::Silence);
     for (wait, longest, message) in [(0, ATTEMPT, "no answer within 10s"), (20, ATTEMPT * 3, "no answer within 30s")] {
         let started = Instant::now();
@@ -56,7 +59,7 @@ async fn a_call_that_is_not_answered_fails_after_its_time() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_what_the_sdk_says_of_it() {
+async fn a_broken_connection_is_classified_like_that_of_an_sdk_call() {
     let failure = client(Fate::Reset).receive(QUEUE, 0, 30).await.unwrap_err();
     let world = World::answering(200, &[], "");
     let shared = world.shared.into_builder().http_client(sharing(SharedHttpConnector::new(Fate::Reset))).build();
@@ -67,7 +70,7 @@ async fn a_connection_that_breaks_is_what_the_sdk_says_of_it() {
 }
 
 #[tokio::test]
-async fn a_connection_to_a_host_that_fails_is_not_used_again() {
+async fn a_connection_is_not_used_again_after_a_server_error() {
     for (status, expected) in [(200, 0), (400, 0), (500, 1), (503, 1)] {
         let poisoned = Arc::<AtomicUsize>::default();
         let _any = client(Fate::Answer { status, poisoned: Arc::clone(&poisoned) }).receive(QUEUE, 0, 30).await;
@@ -76,7 +79,7 @@ async fn a_connection_to_a_host_that_fails_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_not_read() {
+async fn an_answer_beyond_the_size_limit_is_a_failure() {
     let spaces = " ".repeat(MAX_ANSWER_BYTES);
     assert!(World::answering(200, &[], &format!("{}{{}}", &spaces[2..])).client().receive(QUEUE, 0, 30).await.is_ok());
     let failure =
@@ -88,7 +91,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn without_credentials_nothing_is_sent() {
+async fn a_call_without_credentials_is_not_sent() {
     let world = World::answering(200, &[], "{}");
     let mut builder = world.shared.to_builder();
     builder.set_credentials_provider(None);
@@ -104,7 +107,7 @@ async fn without_credentials_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn without_a_region_every_call_fails_as_it_does_with_the_sdk() {
+async fn every_call_without_a_region_fails_like_that_of_the_sdk() {
     let world = World::answering(200, &[], "{}");
     let mut builder = world.shared.to_builder();
     builder.set_region(None);
@@ -119,7 +122,7 @@ async fn without_a_region_every_call_fails_as_it_does_with_the_sdk() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_corrected_after_the_first_refusal() {
+async fn a_wrong_clock_is_corrected_after_the_first_refused_call() {
     let world =
         World::answering(403, &[("date", "Fri, 01 Jan 2100 00:00:00 GMT")], r#"{"__type":"SignatureDoesNotMatch"}"#);
     let client = world.client();

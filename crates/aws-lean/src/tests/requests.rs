@@ -1,4 +1,4 @@
-//! What is sent, beside what the SDK's clients send.
+//! Compares the requests of the lean client with those of the SDK's clients.
 
 use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
@@ -11,7 +11,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use super::*;
 
-/// Sends an empty answer, which is none; what counts is the request.
+/// A world whose answers are empty and thus invalid: these tests look at requests only.
 fn world() -> World {
     World::answering(200, &[], "")
 }
@@ -45,7 +45,7 @@ fn assert_same_head(ours: &Sent, sdk: &Sent) {
 }
 
 #[tokio::test]
-async fn a_form_is_byte_for_byte_that_of_the_sdk() {
+async fn a_publish_form_equals_that_of_the_sdk_byte_for_byte() {
     let hostile = "+ & = % ~ * - _ . / ? # [ ] ( ) ' \" \\ { } : , ; @ ! $ \t\n\r ö € 𝄞 \u{7f} %20 &amp; a";
     let long = "{\"id\":\"".repeat(1_000);
     let id = [("event-id", hostile)];
@@ -62,13 +62,13 @@ async fn a_form_is_byte_for_byte_that_of_the_sdk() {
 }
 
 #[tokio::test]
-async fn the_attributes_of_an_entry_are_those_of_the_sdk_in_our_order() {
+async fn the_attributes_of_an_entry_equal_those_of_the_sdk_except_in_order() {
     let attributes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(|name| (name, "x y&z"));
     let bodies: Vec<_> = (0..10).map(|index| format!("{{{index}}}")).collect();
     let entries: Vec<_> = bodies.iter().map(|body| entry(body, &attributes, None)).collect();
     let (ours, sdk) = publish(&world(), TOPIC, &entries).await;
     assert_eq!(ours.body.len(), sdk.body.len());
-    // The SDK numbers them at random: each is known by its entry, its name, and what else is said under its number.
+    // The SDK numbers attributes in random order, so they are compared as sets of entry, name, type and value.
     let attributes = |sent: &Sent| -> BTreeSet<Vec<String>> {
         let field = |entry: usize, attribute: usize, name: &str| {
             let name =
@@ -95,7 +95,7 @@ async fn the_attributes_of_an_entry_are_those_of_the_sdk_in_our_order() {
 }
 
 #[tokio::test]
-async fn a_poll_is_that_of_the_sdk() {
+async fn a_receive_request_equals_that_of_the_sdk() {
     let world = world();
     let _ours = world.client().receive(QUEUE, 20, 120).await;
     let ours = world.sent().remove(0);
@@ -116,7 +116,7 @@ async fn a_poll_is_that_of_the_sdk() {
 }
 
 #[tokio::test]
-async fn a_delete_is_that_of_the_sdk() {
+async fn a_delete_request_equals_that_of_the_sdk() {
     let world = world();
     let handles = ["AQEB+/=", "\"quoted\"\\", "ö\n"];
     let _ours = world.client().delete(QUEUE, handles.into_iter()).await;
@@ -133,10 +133,10 @@ async fn a_delete_is_that_of_the_sdk() {
 }
 
 #[test]
-fn the_signature_is_the_one_that_the_rules_give() {
+fn the_signature_equals_one_computed_independently() {
     let endpoint = Endpoint::sqs(&world().shared).unwrap();
     let body = r#"{"QueueUrl":"q"}"#;
-    // By Python's hmac and hashlib, from the canonical request written by hand.
+    // Computed with Python's hmac and hashlib from a canonical request written by hand.
     for (token, signed, signature) in [
         (
             None,
@@ -166,7 +166,7 @@ fn the_signature_is_the_one_that_the_rules_give() {
 }
 
 #[tokio::test]
-async fn calls_are_signed_for_their_service_with_what_counts_of_them() {
+async fn a_signature_names_its_service_and_covers_the_fixed_headers() {
     let world = world();
     let _none = world.client().receive(QUEUE, 0, 30).await;
     let _none = world.client().publish(TOPIC, [entry("{}", &[], None)].into_iter()).await;
@@ -197,7 +197,7 @@ impl LoadServiceConfig for Variables {
 }
 
 #[tokio::test]
-async fn calls_go_where_those_of_the_sdk_go() {
+async fn calls_go_to_the_endpoints_of_the_sdk() {
     let builder = || world().shared.into_builder();
     let region = |name: &'static str| builder().region(Region::new(name));
     let mut both = builder().endpoint_url("http://all:1");
@@ -233,7 +233,7 @@ async fn calls_go_where_those_of_the_sdk_go() {
 }
 
 #[test]
-fn the_endpoint_may_say_what_signatures_are_for() {
+fn the_scope_of_a_signature_is_taken_from_the_endpoint() {
     let scheme = EndpointAuthScheme::with_capacity("sigv4", 2).put("signingRegion", "us-east-1".to_owned());
     let resolved = aws_smithy_types::endpoint::Endpoint::builder().url("https://sqs.example/");
     let resolved = resolved.auth_scheme(scheme.put("signingName", "queue".to_owned())).build();
