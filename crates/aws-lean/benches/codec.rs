@@ -50,10 +50,8 @@ fn json() -> String {
     let mut json = r#"{"orderId":"o-1","lines":["#.to_owned();
     for line in 0..17 {
         let comma = if line == 0 { "" } else { "," };
-        let _ = write!(
-            json,
-            r#"{comma}{{"sku":"SKU-{line:05}","name":"A thing of some kind, large","quantity":{line},"price":{{"units":"12"}}}}"#
-        );
+        let _ = write!(json, r#"{comma}{{"sku":"SKU-{line:05}","name":"A thing of some kind, large","#);
+        let _ = write!(json, r#""quantity":{line},"price":{{"units":"12"}}}}"#);
     }
     json.push_str("]}");
     json

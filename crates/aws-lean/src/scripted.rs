@@ -64,8 +64,8 @@ pub fn sharing(connector: SharedHttpConnector) -> SharedHttpClient {
     http_client_fn(move |_, _| connector.clone())
 }
 
-/// Returns a connector to an AWS endpoint, and the record of its calls. `answer` gets a call and its number, counted from
-/// 0, and returns the status and the body of the answer.
+/// Returns a connector to an AWS endpoint, and the record of its calls. `answer` gets a call and its number, counted
+/// from 0, and returns the status and the body of the answer.
 pub fn endpoint(
     answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'static,
 ) -> (SharedHttpConnector, Calls) {
@@ -94,7 +94,10 @@ pub fn published(successful: &[usize], failed: &[(usize, &str, bool)]) -> (u16, 
     let bad: String = failed
         .iter()
         .map(|(id, code, sender)| {
-            format!("<member><Id>{id}</Id><Code>{code}</Code><Message>scripted</Message><SenderFault>{sender}</SenderFault></member>")
+            format!(
+                "<member><Id>{id}</Id><Code>{code}</Code><Message>scripted</Message>\
+                 <SenderFault>{sender}</SenderFault></member>"
+            )
         })
         .collect();
     let result = format!("<Successful>{good}</Successful><Failed>{bad}</Failed>");

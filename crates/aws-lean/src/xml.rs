@@ -119,7 +119,8 @@ mod tests {
             ("<Code><![CDATA[a & <b>]]> c</Code>", "a & <b> c"),
             ("<Code>one<!-- not this -->two</Code>", "onetwo"),
             (
-                "<?xml version=\"1.0\"?>\n<aws:Code xmlns:aws=\"http://sns.amazonaws.com/doc/2010-03-31/\">x</aws:Code>\n",
+                "<?xml version=\"1.0\"?>\n\
+                 <aws:Code xmlns:aws=\"http://sns.amazonaws.com/doc/2010-03-31/\">x</aws:Code>\n",
                 "x",
             ),
             ("<Code/>", ""),

@@ -60,7 +60,9 @@ async fn a_refusal_of_sqs_is_classified_like_that_of_an_sdk_call() {
 async fn a_refusal_of_sns_is_classified_like_that_of_an_sdk_call() {
     let error = |code: &str, message: &str| {
         format!(
-            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\n  <Error>\n    <Type>Sender</Type>\n    <Code>{code}</Code>\n    <Message>{message}</Message>\n  </Error>\n  <RequestId>r-1</RequestId>\n</ErrorResponse>\n"
+            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\n  <Error>\n    \
+             <Type>Sender</Type>\n    <Code>{code}</Code>\n    <Message>{message}</Message>\n  </Error>\n  \
+             <RequestId>r-1</RequestId>\n</ErrorResponse>\n"
         )
     };
     for (status, body, kind) in [
@@ -117,7 +119,9 @@ async fn each_entry_of_a_publish_has_its_own_outcome() {
       <sns:member><sns:Id>99</sns:Id><sns:Code>Unheard</sns:Code></sns:member>
     </sns:Failed>
     <sns:Successful>
-      <sns:member><sns:MessageId>m</sns:MessageId><sns:Id>0</sns:Id><sns:SequenceNumber>1</sns:SequenceNumber></sns:member>
+      <sns:member>
+        <sns:MessageId>m</sns:MessageId><sns:Id>0</sns:Id><sns:SequenceNumber>1</sns:SequenceNumber>
+      </sns:member>
       <sns:member><sns:Id>seven</sns:Id></sns:member>
     </sns:Successful>
   </sns:PublishBatchResult>

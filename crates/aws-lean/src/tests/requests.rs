@@ -157,7 +157,8 @@ fn the_signature_equals_one_computed_independently() {
         let at = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         signing::add_signature(&mut request, body.as_bytes(), &endpoint, &credentials.into(), at).unwrap();
         let expected = format!(
-            "AWS4-HMAC-SHA256 Credential=key/20260101/eu-west-1/sqs/aws4_request, SignedHeaders={signed}, Signature={signature}"
+            "AWS4-HMAC-SHA256 Credential=key/20260101/eu-west-1/sqs/aws4_request, SignedHeaders={signed}, \
+             Signature={signature}"
         );
         assert_eq!(request.headers().get("authorization"), Some(&*expected));
         assert_eq!(request.headers().get("x-amz-date"), Some("20260101T000000Z"));
