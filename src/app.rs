@@ -191,10 +191,9 @@ impl App {
             Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, Arc::clone(&self.metrics));
         let queues: Vec<Arc<Queue>> = config.queues.iter().map(|queue| Arc::new(Queue::from(queue))).collect();
         for queue in &queues {
-            let (data_plane, budget, visibility) =
-                (clients.data_plane.clone(), budget.clone(), self.visibility.clone());
+            let (lean, budget, visibility) = (clients.lean.clone(), budget.clone(), self.visibility.clone());
             let queue = Arc::clone(queue);
-            let poller = Poller::new(queue, config, data_plane, budget, visibility, self.backpressure.clone());
+            let poller = Poller::new(queue, config, lean, budget, visibility, self.backpressure.clone());
             let tasks = Tasks::new(self.messages.clone(), self.abort.clone());
             let pipeline = Arc::clone(&self.pipeline);
             let deliver = move |received| pipeline.accept(&tasks, received);

@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use tracing::warn;
 
 use crate::aws::s3::Objects;
-use crate::aws::{Clients, Failure, Kind};
+use crate::aws::{Clients, Failure, FailureKind};
 use crate::config::Config;
 use crate::delivery::dedupe::Store;
 use crate::message::TopicArn;
@@ -116,17 +116,19 @@ async fn check_queue(clients: &Clients, label: &str, url: &str, key: &'static st
     let Err(error) = request.send().await else { return Ok(()) };
     let failure = Failure::of_call(&error);
     let way_out = match (failure.kind, &failure.code) {
-        (Kind::Denied, Some(code)) if code.starts_with("AccessDenied") => {
+        (FailureKind::Denied, Some(code)) if code.starts_with("AccessDenied") => {
             warn!(%failure, queue = label, url, "not allowed to read the queue's attributes; continuing without them");
             return Ok(());
         }
-        (Kind::Denied, _) => {
+        (FailureKind::Denied, _) => {
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the pod or instance a role"
         }
-        (Kind::NotFound, _) if key == "queues[].url" => "create the queue, or correct `queues[].url`",
-        (Kind::NotFound, _) => "create the queue, or correct `queues[].quarantine_url`",
-        (Kind::Transient | Kind::Throttled, _) => "check the network, `aws.region` and `aws.endpoint_url`",
-        (Kind::Refused, _) => "check the queue's URL and region",
+        (FailureKind::NotFound, _) if key == "queues[].url" => "create the queue, or correct `queues[].url`",
+        (FailureKind::NotFound, _) => "create the queue, or correct `queues[].quarantine_url`",
+        (FailureKind::Transient | FailureKind::Throttled, _) => {
+            "check the network, `aws.region` and `aws.endpoint_url`"
+        }
+        (FailureKind::Refused, _) => "check the queue's URL and region",
     };
     Err(Box::new(QueueError { label: label.to_owned(), url: url.to_owned(), failure, way_out }))
 }

@@ -13,10 +13,10 @@ use object_store::{BackoffConfig, CredentialProvider, ObjectStoreExt as _, Retry
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::aws::credentials::Credentials;
 use crate::base::http::Http;
 use crate::config;
 use crate::message::envelope::Pointer;
+use aws_lean::credentials::CredentialsCache;
 
 /// The largest number of objects that are being fetched, or are fetched and not yet rendered. Times the largest allowed
 /// object, this bounds their memory.
@@ -100,7 +100,7 @@ impl Objects {
         if !envelope.s3_buckets.is_empty() {
             let http = Http::new(Duration::from_millis(aws.connect_timeout_ms), attempt)?;
             let credentials = shared.credentials_provider();
-            let credentials = credentials.map(|provider| Arc::new(Signer(Credentials::new(Some(provider)))));
+            let credentials = credentials.map(|provider| Arc::new(Signer(CredentialsCache::new(Some(provider)))));
             for name in &envelope.s3_buckets {
                 let retry = RetryConfig {
                     backoff: BackoffConfig::default(),
@@ -225,7 +225,7 @@ fn explain(error: &object_store::Error) -> String {
 
 /// The SDK's credentials in the type that `object_store` requires.
 #[derive(Debug)]
-struct Signer(Credentials);
+struct Signer(CredentialsCache);
 
 #[async_trait]
 impl CredentialProvider for Signer {

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
 use super::Usage;
-use crate::aws::chain;
+use crate::base::error::chain;
 use crate::config::load;
 
 /// The maximum number of bytes of an answer that are printed.

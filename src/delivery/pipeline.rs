@@ -172,8 +172,8 @@ impl Pipeline {
             match self.decide(&snapshot, &mut message, None) {
                 Step::Publish(deliveries) => match Claimed::try_new(&self.window, message, deliveries) {
                     Ok(one) => claimed.push(one),
-                    Err((message, deliveries)) => {
-                        let this = Arc::clone(&self);
+                    Err(busy) => {
+                        let (this, (message, deliveries)) = (Arc::clone(&self), *busy);
                         tasks.spawn(async move {
                             this.publish_when_free(message, deliveries).await;
                         });

@@ -82,13 +82,13 @@ pub fn wire(
     let mut tasks = JoinSet::new();
     let rate = Arc::new(Rate::default());
     let (publisher, run) =
-        Publisher::new(clients.data_plane.clone(), &config.publish, Arc::clone(&rate), Arc::clone(metrics));
+        Publisher::new(clients.lean.clone(), &config.publish, Arc::clone(&rate), Arc::clone(metrics));
     tasks.spawn(run);
     let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(metrics));
     tasks.spawn(run);
     let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(metrics));
     tasks.spawn(run);
-    let (deleter, run) = Deleter::new(clients.data_plane.clone(), Arc::clone(metrics));
+    let (deleter, run) = Deleter::new(clients.lean.clone(), Arc::clone(metrics));
     tasks.spawn(run);
 
     let backpressure = publisher.backpressure();

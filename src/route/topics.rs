@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::Routes;
-use crate::aws::{Failure, Kind};
+use crate::aws::{Failure, FailureKind};
 use crate::message::TopicArn;
 use crate::telemetry::{Metrics, Operation};
 
@@ -63,11 +63,11 @@ impl TopicWatch {
                     }
                     self.existing.insert(topic);
                 }
-                Err(failure) if failure.kind == Kind::Denied => denied = Some(failure),
+                Err(failure) if failure.kind == FailureKind::Denied => denied = Some(failure),
                 Err(failure) => {
                     answered = true;
                     // Any other failure says nothing about the topic. The next round checks it again.
-                    if failure.kind == Kind::NotFound {
+                    if failure.kind == FailureKind::NotFound {
                         self.note_missing(topic, &failure);
                     }
                 }

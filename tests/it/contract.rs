@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_sns::types::MessageAttributeValue as SnsValue;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName as System};
-use protobridge::aws::{Failure, Kind};
+use protobridge::aws::{Failure, FailureKind};
 use tokio::time::Instant;
 
 use self::calls::{
@@ -275,11 +275,11 @@ async fn a_batch_with_too_many_entries_is_refused_as_a_whole(emulator: &Emulator
     let entries = (0..11).map(|id| send_entry(id, "body")).collect();
     let request = emulator.sqs.send_message_batch().queue_url(&queue.url).set_entries(Some(entries));
     let error = request.send().await.expect_err("a batch of eleven entries is refused");
-    assert_eq!((code(&error), Failure::of_call(&error).kind), ("TooManyEntriesInBatchRequest", Kind::Refused));
+    assert_eq!((code(&error), Failure::of_call(&error).kind), ("TooManyEntriesInBatchRequest", FailureKind::Refused));
     let entries = (0..11).map(|id| entry(&id.to_string(), "body").build().expect("the entry has an id")).collect();
     let request = emulator.sns.publish_batch().topic_arn(&topic).set_publish_batch_request_entries(Some(entries));
     let error = request.send().await.expect_err("a batch of eleven entries is refused");
-    assert_eq!((code(&error), Failure::of_call(&error).kind), ("TooManyEntriesInBatchRequest", Kind::Refused));
+    assert_eq!((code(&error), Failure::of_call(&error).kind), ("TooManyEntriesInBatchRequest", FailureKind::Refused));
     assert_eq!(queue.depth().await, 0);
 }
 
@@ -308,11 +308,11 @@ async fn a_missing_queue_or_topic_is_not_found(emulator: &Emulator) {
     let (url, arn) = (format!("{}-not", queue.url), format!("{topic}-not"));
     let error =
         emulator.sqs.receive_message().queue_url(&url).send().await.expect_err("a receive from a missing queue fails");
-    assert_eq!(Failure::of_call(&error).kind, Kind::NotFound);
+    assert_eq!(Failure::of_call(&error).kind, FailureKind::NotFound);
     let request = emulator.sns.publish_batch().topic_arn(&arn);
     let request = request.publish_batch_request_entries(entry("0", "body").build().expect("the entry has an id"));
     let error = request.send().await.expect_err("a publish to a missing topic fails");
-    assert_eq!(Failure::of_call(&error).kind, Kind::NotFound);
+    assert_eq!(Failure::of_call(&error).kind, FailureKind::NotFound);
 }
 
 async fn a_stale_handle_deletes_nothing(emulator: &Emulator) {

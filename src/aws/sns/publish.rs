@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 pub use attributes::EntryAttributes;
 
 use crate::aws::sns::rate::Rate;
-use crate::aws::{DataPlane, Failure, Kind};
+use crate::aws::{Failure, FailureKind, LeanClient};
 use crate::base::{Backpressure, backpressure};
 use crate::config;
 use crate::message::{Ownership, TopicArn};
@@ -66,7 +66,7 @@ impl Error {
     /// Whether the message can be published later as it is. It cannot only if SNS refused the entry itself. A missing
     /// topic or permission is for an operator to fix, and the message waits for that.
     pub fn is_retryable(&self) -> bool {
-        self.failure.kind != Kind::Refused
+        self.failure.kind != FailureKind::Refused
     }
 
     /// Returns which of two errors of one event decides: the retryable one, because then the whole event is retried.
@@ -156,7 +156,7 @@ impl Publisher {
     /// Creates the publisher, and the task that makes its calls. The task ends when the last handle is dropped and every
     /// entry has its result.
     pub fn new(
-        data_plane: DataPlane,
+        lean: LeanClient,
         settings: &config::Publish,
         rate: Arc<Rate>,
         metrics: Arc<Metrics>,
@@ -164,7 +164,7 @@ impl Publisher {
         // Entries wait in their lanes rather than here. The in-flight budget bounds both.
         let (items, arrived) = mpsc::channel(64);
         let (valve, backpressure) = backpressure::pair();
-        let run = dispatch::Dispatch::new(data_plane, settings, rate, metrics, valve).run(arrived);
+        let run = dispatch::Dispatch::new(lean, settings, rate, metrics, valve).run(arrived);
         (Self { items, max_bytes: settings.max_batch_bytes, backpressure }, run)
     }
 
@@ -195,7 +195,7 @@ impl Publisher {
 }
 
 fn not_sent(why: &str) -> Failure {
-    Failure { kind: Kind::Transient, code: None, message: why.to_owned(), request_id: None }
+    Failure { kind: FailureKind::Transient, code: None, message: why.to_owned(), request_id: None }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::aws::MAX_ENTRIES;
+use crate::aws::MAX_BATCH_ENTRIES;
 use crate::telemetry::Metrics;
 
 /// The most bytes that one receive returns: SQS limits one message, and all messages of one answer together, to 1 MiB.
@@ -33,7 +33,7 @@ impl Budget {
     /// Creates a budget of `messages` messages and `bytes` bytes, but at least what one receive can return.
     pub fn new(messages: usize, bytes: usize, metrics: Arc<Metrics>) -> Self {
         Self {
-            messages: Arc::new(Semaphore::new(messages.max(MAX_ENTRIES))),
+            messages: Arc::new(Semaphore::new(messages.max(MAX_BATCH_ENTRIES))),
             bytes: Arc::new(Semaphore::new(bytes.max(MAX_RECEIVE_BYTES))),
             metrics,
         }
@@ -43,7 +43,7 @@ impl Budget {
     pub async fn reserve(&self) -> Permit {
         let all = |semaphore: &Arc<Semaphore>, count: usize| Arc::clone(semaphore).acquire_many_owned(count as u32);
         // Neither semaphore is ever closed.
-        let messages = all(&self.messages, MAX_ENTRIES).await.expect("the budget is open");
+        let messages = all(&self.messages, MAX_BATCH_ENTRIES).await.expect("the budget is open");
         let bytes = all(&self.bytes, MAX_RECEIVE_BYTES).await.expect("the budget is open");
         Permit { messages, bytes, gauges: None, metrics: Arc::clone(&self.metrics) }
     }

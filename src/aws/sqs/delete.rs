@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::Receipt;
-use crate::aws::{DataPlane, Failure, MAX_ENTRIES};
+use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::Backoff;
 use crate::base::batch::{self, Item, Limits};
 use crate::message::{Queue, QueueUrl};
@@ -43,14 +43,11 @@ impl<P> Clone for Deleter<P> {
 impl<P> Deleter<P> {
     /// Creates the deleter, and the task that makes its calls. The task ends when the last handle is dropped and every
     /// delete was answered.
-    pub fn new(
-        data_plane: DataPlane,
-        metrics: Arc<Metrics>,
-    ) -> (Self, impl Future<Output = ()> + Send + use<P> + 'static) {
-        let limits = Limits { entries: MAX_ENTRIES, bytes: usize::MAX, linger: LINGER };
+    pub fn new(lean: LeanClient, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + use<P> + 'static) {
+        let limits = Limits { entries: MAX_BATCH_ENTRIES, bytes: usize::MAX, linger: LINGER };
         let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
-            delete(data_plane.clone(), Arc::clone(&metrics), receipts)
+            delete(lean.clone(), Arc::clone(&metrics), receipts)
         });
         (Self { items, proof: PhantomData }, run)
     }
@@ -66,12 +63,12 @@ impl<P> Deleter<P> {
 
 /// Deletes one batch. Repeats what fails for as long as the receipts are valid. Until then the messages count as in
 /// flight, so failing deletes slow the receives down.
-async fn delete(data_plane: DataPlane, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
+async fn delete(lean: LeanClient, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
     for attempt in 1u32.. {
         receipts.retain(|receipt| !receipt.hold.is_stale());
         let Some(first) = receipts.first() else { return };
         let queue = Arc::clone(&first.queue);
-        match call(&data_plane, &metrics, &queue, &receipts).await {
+        match call(&lean, &metrics, &queue, &receipts).await {
             Ok(failed) => {
                 let mut index = 0;
                 receipts.retain(|_| {
@@ -103,12 +100,12 @@ fn is_retryable(failure: &Failure, queue: &Queue) -> bool {
 
 /// Makes one call. Returns the failed entries, by index.
 async fn call(
-    data_plane: &DataPlane,
+    lean: &LeanClient,
     metrics: &Metrics,
     queue: &Queue,
     receipts: &[Receipt],
 ) -> Result<HashMap<usize, Failure>, Failure> {
-    let answer = data_plane.delete(queue.url.as_str(), receipts.iter().map(|receipt| &*receipt.handle)).await;
+    let answer = lean.delete(queue.url.as_str(), receipts.iter().map(|receipt| &*receipt.handle)).await;
     metrics.call(Operation::DeleteMessageBatch, answer.is_ok());
     answer
 }

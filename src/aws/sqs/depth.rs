@@ -11,7 +11,7 @@ use aws_sdk_sqs::types::QueueAttributeName as Name;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
-use crate::aws::{Failure, Kind};
+use crate::aws::{Failure, FailureKind};
 use crate::base::RateLimitedLog;
 use crate::message::Queue;
 use crate::telemetry::{Metrics, Operation, QueueLabels, QueueMessagesLabels, QueueState};
@@ -44,7 +44,7 @@ impl Depth {
             for queue in std::mem::take(&mut self.queues) {
                 match self.attributes(&queue).await {
                     Ok(counts) => self.show(&queue, &counts),
-                    Err(failure) if failure.kind == Kind::Denied => {
+                    Err(failure) if failure.kind == FailureKind::Denied => {
                         self.forget(&queue);
                         warn!(%failure, queue = queue.label, "not allowed to read the queue's depth (sqs:GetQueueAttributes); continuing without it");
                         continue;

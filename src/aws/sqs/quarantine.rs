@@ -13,7 +13,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::aws::{Failure, MAX_ENTRIES};
+use crate::aws::{Failure, MAX_BATCH_ENTRIES};
 use crate::base::batch::{self, Item, Limits};
 use crate::base::time::rfc3339;
 use crate::message::attributes::{MAX_ATTRIBUTES, QUARANTINE_NOTE, attribute_size, message_size, value_bytes};
@@ -78,7 +78,7 @@ impl Quarantine {
     /// Creates the quarantine, and the task that makes its calls. The task ends when the last handle is dropped and every
     /// message was answered.
     pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let limits = Limits { entries: MAX_ENTRIES, bytes: MAX_BATCH_BYTES, linger: LINGER };
+        let limits = Limits { entries: MAX_BATCH_ENTRIES, bytes: MAX_BATCH_BYTES, linger: LINGER };
         let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |url, entries| {
             send(sqs.clone(), Arc::clone(&metrics), url, entries)

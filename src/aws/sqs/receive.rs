@@ -17,7 +17,6 @@ pub use poller::Poller;
 use super::budget::Permit;
 use super::visibility::Visibility;
 use super::{Receipt, Received};
-use crate::aws::data_plane;
 use crate::message::{Message, Queue};
 
 /// Pairs the messages that one receive returned with their receipts. Their visibility timeouts count from `received`.
@@ -26,7 +25,7 @@ use crate::message::{Message, Queue};
 /// is left out, because it can be neither deduplicated nor deleted.
 fn pair_with_receipts(
     queue: &Arc<Queue>,
-    messages: Vec<data_plane::Message>,
+    messages: Vec<aws_lean::Message>,
     visibility: &Visibility,
     mut reserved: Permit,
     received: Instant,
@@ -42,7 +41,7 @@ fn pair_with_receipts(
 }
 
 /// Converts a message of the wire format. Returns it with its receipt handle.
-fn read(queue: &Arc<Queue>, message: data_plane::Message) -> Option<(Message, Arc<str>)> {
+fn read(queue: &Arc<Queue>, message: aws_lean::Message) -> Option<(Message, Arc<str>)> {
     let system = message.attributes;
     let time = |millis: Option<String>| {
         let millis = millis?.parse().ok()?;

@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 
 use super::Receipt;
 use super::visibility::change_batch;
-use crate::aws::MAX_ENTRIES;
+use crate::aws::MAX_BATCH_ENTRIES;
 use crate::base::batch::{self, Item, Limits};
 use crate::message::QueueUrl;
 use crate::telemetry::Metrics;
@@ -27,7 +27,7 @@ impl Releaser {
     /// Creates the releaser, and the task that makes its calls. The task ends when the last handle is dropped and every
     /// message was returned.
     pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let limits = Limits { entries: MAX_ENTRIES, bytes: usize::MAX, linger: LINGER };
+        let limits = Limits { entries: MAX_BATCH_ENTRIES, bytes: usize::MAX, linger: LINGER };
         let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
             release(sqs.clone(), Arc::clone(&metrics), receipts)

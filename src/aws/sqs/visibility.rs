@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
-use crate::aws::{Failure, MAX_ENTRIES};
+use crate::aws::{Failure, MAX_BATCH_ENTRIES};
 use crate::message::{Ownership, Queue, QueueUrl};
 use crate::telemetry::{Metrics, Operation, QueueLabels};
 use age::Ages;
@@ -221,7 +221,7 @@ impl Visibility {
             by_queue.entry(held.queue.url.clone()).or_default().push(held);
         }
         for messages in by_queue.values() {
-            for batch in messages.chunks(MAX_ENTRIES) {
+            for batch in messages.chunks(MAX_BATCH_ENTRIES) {
                 let (this, batch) = (self.clone(), batch.to_vec());
                 calls.spawn(async move { this.change_held(&batch, to).await });
             }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::stage::{CUSTOMERS, Stage};
 use super::{Args, Books};
 use crate::aws::Clients;
-use crate::aws::MAX_ENTRIES;
+use crate::aws::MAX_BATCH_ENTRIES;
 use crate::cli::embedded::samples::{Sample, Samples};
 
 /// The producer. It decides which event is sent when.
@@ -120,10 +120,10 @@ impl Feed {
         }
         let left = self.events - self.sent;
         if self.rate == 0 {
-            return left.min(MAX_ENTRIES as u64);
+            return left.min(MAX_BATCH_ENTRIES as u64);
         }
         // At most as many events as are due within 50 ms, and at most one full batch.
-        let count = u64::from(self.rate / 20).clamp(1, MAX_ENTRIES as u64).min(left);
+        let count = u64::from(self.rate / 20).clamp(1, MAX_BATCH_ENTRIES as u64).min(left);
         let due = (self.sent + count) as f64 / f64::from(self.rate);
         sleep_until(started + Duration::from_secs_f64(due)).await;
         count

@@ -11,10 +11,10 @@ use tracing::warn;
 use super::ledger::{Ledger, Quarantined};
 use super::screen::Screen;
 use super::stage::{CUSTOMERS, Customer, Stage};
-use crate::aws::data_plane::Message;
 use crate::aws::{Clients, Failure};
 use crate::cli::embedded::Notification;
 use crate::message::attributes::QUARANTINE_NOTE;
+use aws_lean::Message;
 
 /// How events are printed when they arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Quarantined {
 async fn receive(clients: &Clients, queue_url: &str, wait_seconds: i32) -> Result<Vec<Message>, Failure> {
     /// Reading and deleting a message never takes longer.
     const VISIBILITY_TIMEOUT_SECONDS: i32 = 30;
-    clients.data_plane.receive(queue_url, wait_seconds, VISIBILITY_TIMEOUT_SECONDS).await
+    clients.lean.receive(queue_url, wait_seconds, VISIBILITY_TIMEOUT_SECONDS).await
 }
 
 async fn delete(clients: &Clients, queue_url: &str, messages: &[Message]) {
@@ -217,7 +217,7 @@ async fn delete(clients: &Clients, queue_url: &str, messages: &[Message]) {
     if handles.is_empty() {
         return;
     }
-    if let Err(failure) = clients.data_plane.delete(queue_url, handles.into_iter()).await {
+    if let Err(failure) = clients.lean.delete(queue_url, handles.into_iter()).await {
         warn!(%failure, queue_url, "failed to delete messages; SQS will deliver them again");
     }
 }

@@ -3,10 +3,10 @@ use std::time::Duration;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::*;
-use crate::aws::data_plane::Message;
+use aws_lean::Message;
 
 async fn receive(clients: &Clients, queue_url: &str) -> Vec<Message> {
-    clients.data_plane.receive(queue_url, 5, 30).await.unwrap()
+    clients.lean.receive(queue_url, 5, 30).await.unwrap()
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn stopping_ends_long_polls_and_dropping_closes_the_port() {
     let embedded = Embedded::start().await.unwrap();
     let clients = embedded.clients().await;
     let queue = setup::queue(&clients.sqs, "empty").await.unwrap();
-    let poll = tokio::spawn(async move { clients.data_plane.receive(&queue, 20, 30).await });
+    let poll = tokio::spawn(async move { clients.lean.receive(&queue, 20, 30).await });
     embedded.stop().await;
     assert!(poll.await.unwrap().is_err());
 

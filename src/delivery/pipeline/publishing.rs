@@ -30,11 +30,11 @@ impl Claimed {
         window: &Arc<Window>,
         message: InFlightMessage,
         deliveries: Vec<Delivery>,
-    ) -> Result<Self, (InFlightMessage, Vec<Delivery>)> {
+    ) -> Result<Self, Box<(InFlightMessage, Vec<Delivery>)>> {
         let id = MessageId::new(&message.message.message_id);
         match window.try_claim(deliveries.iter().map(|delivery| delivery.key), id) {
             Ok(claims) => Ok(Self::of(message, deliveries, claims)),
-            Err(Busy) => Err((message, deliveries)),
+            Err(Busy) => Err(Box::new((message, deliveries))),
         }
     }
 

@@ -8,6 +8,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_lean::Auth;
 use aws_sdk_sqs::config::RuntimeComponents;
 use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
 use aws_smithy_runtime::client::retries::RetryPartition;
@@ -15,8 +16,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use protobridge::aws::data_plane::Auth;
-use protobridge::aws::{Clients, DataPlane};
+use protobridge::aws::{Clients, LeanClient};
 use protobridge::config;
 use tokio::sync::oneshot;
 
@@ -53,7 +53,7 @@ pub(super) fn clients(world: &World, instance: u32) -> Clients {
     let region = Region::new("eu-west-1");
     let shared = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(region).build();
     Clients {
-        data_plane: DataPlane::new(&shared, SharedHttpConnector::new(connection), Auth::None, attempt),
+        lean: LeanClient::new(&shared, SharedHttpConnector::new(connection), Auth::None, attempt),
         sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
         sns: aws_sdk_sns::Client::from_conf(sns.build()),
         shared,

@@ -144,7 +144,7 @@ impl EmbeddedBackend {
     /// Receives from the customer's queue and records the arrivals.
     async fn consume(self: Arc<Self>) -> anyhow::Result<()> {
         loop {
-            let messages = self.clients.data_plane.receive(&self.arrived, 20, 30).await?;
+            let messages = self.clients.lean.receive(&self.arrived, 20, 30).await?;
             let at = self.since_open();
             let mut entries = Vec::new();
             for message in messages {

@@ -71,7 +71,7 @@ impl EntryAttributes {
     }
 
     /// Returns the names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.0.iter().map(|(name, value)| (*name, &**value))
     }
 

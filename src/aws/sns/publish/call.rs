@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lean::PublishEntry;
 use tokio::time::Instant;
 
 use super::TopicEntry;
 use super::lanes::LaneEntry;
-use crate::aws::{DataPlane, Failure};
+use crate::aws::{Failure, LeanClient};
 use crate::message::TopicArn;
 use crate::telemetry::{Metrics, Operation};
 
 /// Makes the calls of one publisher.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    pub(super) data_plane: DataPlane,
+    pub(super) lean: LeanClient,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -40,11 +41,21 @@ impl Caller {
     /// Makes one call. An entry that the answer does not mention counts as failed.
     async fn call(&self, topic: &TopicArn, batch: &[LaneEntry]) -> Result<HashMap<usize, Failure>, Failure> {
         let entries = batch.iter().map(|waiting| &waiting.queued.entry);
-        let answer = self.data_plane.publish(topic.as_str(), entries.clone()).await;
+        let answer = self.lean.publish(topic.as_str(), entries.clone().map(publish_entry)).await;
         let bytes = entries.map(TopicEntry::size).sum();
         let customer = batch.first().and_then(|waiting| waiting.queued.entry.customer.as_deref());
         self.metrics.transfer(Operation::PublishBatch, answer.is_ok().then_some(bytes), customer);
         self.metrics.batch_entries.record(batch.len() as f64);
         answer
+    }
+}
+
+/// Returns the entry in the form that the lean client sends.
+fn publish_entry(entry: &TopicEntry) -> PublishEntry<'_, impl Iterator<Item = (&str, &str)> + Clone> {
+    PublishEntry {
+        body: &entry.body,
+        attributes: entry.attributes.iter(),
+        group: entry.group.as_deref(),
+        deduplication_id: entry.deduplication_id.as_deref(),
     }
 }

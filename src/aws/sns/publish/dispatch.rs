@@ -13,7 +13,7 @@ use super::call::{Answer, Caller};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
 use super::{QueuedEntry, not_sent};
 use crate::aws::sns::rate::Rate;
-use crate::aws::{DataPlane, Failure, Kind};
+use crate::aws::{Failure, FailureKind, LeanClient};
 use crate::base::backpressure::Valve;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
@@ -49,7 +49,7 @@ struct InFlightCall {
 
 impl Dispatch {
     pub(super) fn new(
-        data_plane: DataPlane,
+        lean: LeanClient,
         settings: &config::Publish,
         rate: Arc<Rate>,
         metrics: Arc<Metrics>,
@@ -64,7 +64,7 @@ impl Dispatch {
         Self {
             lanes: Lanes::new(limits),
             rate,
-            caller: Caller { data_plane, metrics: Arc::clone(&metrics) },
+            caller: Caller { lean, metrics: Arc::clone(&metrics) },
             metrics,
             max_attempts: settings.max_attempts,
             calls: JoinSet::new(),
@@ -153,7 +153,7 @@ impl Dispatch {
         match result {
             Ok(mut failures) => {
                 self.rate.accepted(batch.len() - failures.len(), now);
-                let throttled = failures.values().find(|failure| failure.kind == Kind::Throttled);
+                let throttled = failures.values().find(|failure| failure.kind == FailureKind::Throttled);
                 if let Some(failure) = throttled {
                     self.throttled(failure, &topic, called, now);
                 }
@@ -165,10 +165,10 @@ impl Dispatch {
                 }
             }
             Err(failure) => {
-                if failure.kind == Kind::Throttled {
+                if failure.kind == FailureKind::Throttled {
                     self.throttled(&failure, &topic, called, now);
                 }
-                let is_split = failure.kind == Kind::Refused && batch.len() > 1;
+                let is_split = failure.kind == FailureKind::Refused && batch.len() > 1;
                 if is_split {
                     warn!(%failure, %topic, entries = batch.len(), "batch refused, splitting it");
                 }
@@ -194,7 +194,7 @@ impl Dispatch {
     /// Sends an entry again if that can help; otherwise ends it with the failure.
     fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
         self.metrics.publish_failures.with(&FailureLabels { code: failure.label() }).add(1);
-        let tries = if failure.kind == Kind::Throttled {
+        let tries = if failure.kind == FailureKind::Throttled {
             waiting.throttles += 1;
             waiting.throttles.div_ceil(THROTTLES_PER_ATTEMPT)
         } else {

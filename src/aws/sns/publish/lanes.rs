@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::QueuedEntry;
-use crate::aws::MAX_ENTRIES;
+use crate::aws::MAX_BATCH_ENTRIES;
 use crate::message::TopicArn;
 
 /// When a batch is full, and the largest number of calls under way.
@@ -48,7 +48,7 @@ pub(super) struct LaneEntry {
 impl LaneEntry {
     pub(super) fn new(queued: QueuedEntry, now: Instant) -> Self {
         let bytes = queued.entry.size();
-        Self { queued, bytes, since: now, attempts: 0, throttles: 0, max_entries: MAX_ENTRIES }
+        Self { queued, bytes, since: now, attempts: 0, throttles: 0, max_entries: MAX_BATCH_ENTRIES }
     }
 
     /// The message group in which the entry must keep its place.
@@ -133,7 +133,7 @@ impl Lane {
 
     /// Returns how many entries from the front fit into one batch.
     fn batch_len(&self, limits: &LaneLimits) -> usize {
-        let (mut len, mut bytes, mut most) = (0, 0, MAX_ENTRIES);
+        let (mut len, mut bytes, mut most) = (0, 0, MAX_BATCH_ENTRIES);
         for waiting in &self.queue {
             most = most.min(waiting.max_entries);
             bytes += waiting.bytes;
@@ -161,7 +161,7 @@ impl Lane {
     fn count_full_batches(&self, limits: &LaneLimits, now: Instant) -> usize {
         match self.slow_at() {
             Some(at) if at <= now => 0,
-            _ => (self.queue.len() / MAX_ENTRIES).max(self.bytes / limits.bytes),
+            _ => (self.queue.len() / MAX_BATCH_ENTRIES).max(self.bytes / limits.bytes),
         }
     }
 

@@ -50,7 +50,7 @@ async fn publish(
     let (clients, calls) = clients(move |call, number| answer(number, call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(false));
     let (publisher, run) =
-        Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::clone(&metrics));
+        Publisher::new(clients.lean, &config::Publish::default(), Arc::default(), Arc::clone(&metrics));
     let running = tokio::spawn(run);
     let mut tasks = Vec::new();
     for body in bodies {
@@ -88,7 +88,7 @@ async fn billable_requests_are_counted_by_the_bytes_of_the_entries() {
     let (clients, _) = clients(|call, _| all(call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(true));
     let settings = config::Publish::default();
-    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::clone(&metrics));
+    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::clone(&metrics));
     tokio::spawn(run);
     let body = "x".repeat(65 * 1024);
     let entry = TopicEntry { customer: Some("acme".into()), ..entry(&body) };
@@ -133,7 +133,7 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
         if call.body.contains("poison") { sns_error(400, "InvalidParameter") } else { all(count) }
     });
     let settings = config::Publish { linger_ms: 1_000, ..Default::default() };
-    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
@@ -172,7 +172,7 @@ async fn an_event_for_two_topics_has_a_result_for_each() {
             },
         );
     let (publisher, run) =
-        Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
+        Publisher::new(clients.lean, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
     let mut results = publish_all(&publisher, vec![entry("1"), other], &owned()).await;
@@ -189,7 +189,7 @@ async fn a_result_does_not_wait_for_the_results_of_other_topics() {
         if fails { sns_error(503, "ServiceUnavailable") } else { all(call.count(".Message=")) }
     });
     let settings = config::Publish::default();
-    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let later = TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
     let mut results = publisher.enqueue(vec![(later, owned()), (entry("2"), owned())]).await;
@@ -204,7 +204,7 @@ async fn a_result_does_not_wait_for_the_results_of_other_topics() {
 async fn an_entry_is_retryable_if_the_publishers_task_has_ended() {
     let (clients, _) = clients(|_, _| all(1));
     let (publisher, run) =
-        Publisher::new(clients.data_plane, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
+        Publisher::new(clients.lean, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
     drop(run);
     let owned = owned();
     let publish = tokio::time::timeout(Duration::from_secs(1), publish_all(&publisher, vec![entry("1")], &owned));
@@ -215,7 +215,7 @@ async fn an_entry_is_retryable_if_the_publishers_task_has_ended() {
 async fn an_entry_is_not_published_after_its_message_was_lost_or_its_caller_left() {
     let (clients, calls) = clients(|call, _| all(call.count(".Message=")));
     let settings = config::Publish { linger_ms: 5_000, ..Default::default() };
-    let (publisher, run) = Publisher::new(clients.data_plane, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let (brief, owned) = (Ownership::new(Instant::now(), Duration::from_secs(1)), owned());
     let abandoned = publish_all(&publisher, vec![entry("abandoned")], &owned);

@@ -12,7 +12,7 @@ use super::pollers::Demand;
 use crate::aws::sqs::Received;
 use crate::aws::sqs::budget::{Budget, Permit};
 use crate::aws::sqs::visibility::Visibility;
-use crate::aws::{DataPlane, Failure, Kind, MAX_ENTRIES, data_plane};
+use crate::aws::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::{Backoff, Backpressure};
 use crate::config;
 use crate::message::{Queue, attributes};
@@ -27,7 +27,7 @@ const LASTING: Backoff = Backoff::new(Duration::from_millis(400), Duration::from
 #[derive(Debug, Clone)]
 pub struct Poller {
     queue: Arc<Queue>,
-    data_plane: DataPlane,
+    lean: LeanClient,
     budget: Budget,
     visibility: Visibility,
     metrics: Arc<Metrics>,
@@ -41,7 +41,7 @@ impl Poller {
     pub fn new(
         queue: Arc<Queue>,
         config: &config::Config,
-        data_plane: DataPlane,
+        lean: LeanClient,
         budget: Budget,
         visibility: Visibility,
         backpressure: Backpressure,
@@ -49,7 +49,7 @@ impl Poller {
         let metrics = Arc::clone(visibility.metrics());
         Self {
             queue,
-            data_plane,
+            lean,
             budget,
             visibility,
             metrics,
@@ -115,7 +115,7 @@ impl Poller {
     /// Counts what a poll returned, and passes it on with its receipts.
     fn accept(
         &self,
-        messages: Vec<data_plane::Message>,
+        messages: Vec<aws_lean::Message>,
         received: Instant,
         reserved: Permit,
         demand: &Demand,
@@ -124,7 +124,7 @@ impl Poller {
         let result = if messages.is_empty() { PollResult::Empty } else { PollResult::Messages };
         self.count_poll(result);
         self.metrics.received.with(&QueueLabels { queue: &self.queue.label }).add(messages.len() as u64);
-        if messages.len() == MAX_ENTRIES && !self.backpressure.is_high() {
+        if messages.len() == MAX_BATCH_ENTRIES && !self.backpressure.is_high() {
             demand.request_poller();
         }
         if !messages.is_empty() {
@@ -144,9 +144,9 @@ impl Poller {
     }
 
     /// Makes one long poll. Returns the messages, and the time from which their visibility timeouts count.
-    async fn poll(&self) -> Result<(Vec<data_plane::Message>, Instant), Failure> {
+    async fn poll(&self) -> Result<(Vec<aws_lean::Message>, Instant), Failure> {
         let answer =
-            self.data_plane.receive(self.queue.url.as_str(), self.wait_seconds, self.visibility_timeout_seconds).await;
+            self.lean.receive(self.queue.url.as_str(), self.wait_seconds, self.visibility_timeout_seconds).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
         self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
         Ok((answer?, Instant::now()))
@@ -163,14 +163,16 @@ impl Poller {
         }
         let queue = &self.queue.label;
         match failure.kind {
-            Kind::Denied | Kind::NotFound | Kind::Refused => {
+            FailureKind::Denied | FailureKind::NotFound | FailureKind::Refused => {
                 error!(%failure, queue, url = %self.queue.url, failures_before, "cannot receive from the queue");
             }
-            Kind::Throttled | Kind::Transient => warn!(%failure, queue, failures_before, "poll failed, backing off"),
+            FailureKind::Throttled | FailureKind::Transient => {
+                warn!(%failure, queue, failures_before, "poll failed, backing off");
+            }
         }
     }
 }
 
-fn size(message: &data_plane::Message) -> usize {
+fn size(message: &aws_lean::Message) -> usize {
     attributes::message_size(message.body.as_deref().unwrap_or_default(), &message.message_attributes)
 }

@@ -4,43 +4,54 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_config::SdkConfig;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::box_error::BoxError;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, SigningSettings, sign};
+use aws_sigv4::sign::v4::{self, signing_params};
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use http::header::InvalidHeaderValue;
 
-use super::endpoint::Endpoint;
-use crate::aws::credentials::Credentials;
+use crate::credentials::CredentialsCache;
+use crate::endpoint::Endpoint;
 
 /// Whether calls are signed.
 #[derive(Debug, Clone)]
 pub enum Auth {
-    /// With these credentials; without any, the call fails and is not sent.
-    Signed(Arc<Credentials>),
-    /// Not at all: for services that check no signatures.
+    /// Calls are signed with credentials from this cache. If it has none, the call fails and is not sent.
+    Signed(Arc<CredentialsCache>),
+    /// Calls are not signed: for endpoints that check no signatures, such as emulators.
     None,
 }
 
 impl Auth {
-    /// Signatures with the credentials of the SDK.
+    /// Signs with the credentials provider of an SDK configuration.
     pub fn of(shared: &SdkConfig) -> Self {
-        Self::Signed(Arc::new(Credentials::new(shared.credentials_provider())))
+        Self::Signed(Arc::new(CredentialsCache::new(shared.credentials_provider())))
     }
 }
 
-/// Signs a request, whose body these bytes are. The headers that it has are signed with it, so what may be changed on
-/// the way is added later.
+/// Why a request cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsigned {
+    #[error(transparent)]
+    Parameters(#[from] signing_params::BuildError),
+    #[error(transparent)]
+    Signature(#[from] SigningError),
+    #[error(transparent)]
+    Header(#[from] InvalidHeaderValue),
+}
+
+/// Signs a request with the given body. The signature covers the headers that the request has now, so headers that a
+/// proxy can change must be added afterwards.
 ///
 /// # Errors
-/// When a header cannot be one of a request.
-pub(super) fn add_signature(
+/// Returns an error if a header is invalid.
+pub(crate) fn add_signature(
     request: &mut HttpRequest,
     body: &[u8],
     endpoint: &Endpoint,
     identity: &Identity,
     now: SystemTime,
-) -> Result<(), BoxError> {
+) -> Result<(), Unsigned> {
     let mut settings = SigningSettings::default();
     settings.excluded_headers = None;
     let params = v4::SigningParams::builder()

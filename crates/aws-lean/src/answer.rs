@@ -1,4 +1,4 @@
-//! Answers, and what those mean that say that a call failed.
+//! Answers of SQS and SNS, and the failures that they report.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -7,28 +7,27 @@ use aws_smithy_runtime_api::http::Headers;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::xml::{self, Tag};
-use crate::aws::{Failure, Kind};
+use crate::{Failure, FailureKind};
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Headers,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// What a failed call of SQS means.
+    /// Reads the failure of a call to SQS.
     ///
-    /// The error is JSON, with the name of its type; where that differs from the code of the older protocol, a header
-    /// has the latter, by which everybody knows it
+    /// The error is JSON that names the error type. If the error code of the older protocol differs from that name, a
+    /// header has the code, and the code wins: documentation and SDKs use it
     /// (<https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait>).
-    pub(super) fn sqs_failure(&self) -> Failure {
+    pub(crate) fn sqs_failure(&self) -> Failure {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let text = |name: &str| body.get(name)?.as_str();
         let code = match self.headers.get("x-amzn-query-error").and_then(|header| header.split_once(';')) {
@@ -39,29 +38,18 @@ impl Answer {
         self.failure(code, message, None)
     }
 
-    /// What a failed call of SNS means: the error is XML.
-    pub(super) fn sns_failure(&self) -> Failure {
-        let (mut code, mut message, mut id) = (None, None, None);
-        // What cannot be read to its end may have said enough before.
-        let _unreadable = xml::read(&self.body, |path, text| match path {
-            [_, Tag::Error, Tag::Code] => code = Some(text.to_owned()),
-            [_, Tag::Error, Tag::Message] => message = Some(text.to_owned()),
-            [_, Tag::RequestId] => id = Some(text.to_owned()),
-            _ => {}
-        });
-        self.failure(code.as_deref(), message.as_deref(), id.as_deref())
-    }
-
-    fn failure(&self, code: Option<&str>, message: Option<&str>, id: Option<&str>) -> Failure {
+    /// Classifies a failed call by its status and by what its body says.
+    pub(crate) fn failure(&self, code: Option<&str>, message: Option<&str>, id: Option<&str>) -> Failure {
         let code = code.filter(|code| !code.is_empty());
         let message = message.map_or_else(|| format!("answered with HTTP status {}", self.status), str::to_owned);
         Failure::of_answer(self.status, code, message, self.request_id().or(id))
     }
 
-    /// What a success means that cannot be read: nobody knows what became of the call.
-    pub(super) fn unreadable(&self, error: impl Display) -> Failure {
+    /// The failure of a call whose answer has a status of success but cannot be read. The outcome of the call is
+    /// unknown.
+    pub(crate) fn unreadable(&self, error: impl Display) -> Failure {
         let message = format!("the answer cannot be read: {error}");
-        Failure { kind: Kind::Transient, code: None, message, request_id: self.request_id().map(str::to_owned) }
+        Failure { kind: FailureKind::Transient, code: None, message, request_id: self.request_id().map(str::to_owned) }
     }
 
     fn request_id(&self) -> Option<&str> {
@@ -69,9 +57,9 @@ impl Answer {
     }
 }
 
-/// The entries of a batch that failed, by index, which is their id: those of which the answer says so, and those that it
-/// leaves out.
-pub(super) fn failed_entries<'a>(
+/// Returns the failed entries of a batch by index: those that the answer lists as failed, and those that it does not
+/// mention. The id of an entry is its index.
+pub(crate) fn failed_entries<'a>(
     count: usize,
     successful: impl Iterator<Item = &'a str>,
     failed: impl Iterator<Item = (&'a str, Failure)>,
@@ -89,7 +77,7 @@ pub(super) fn failed_entries<'a>(
     failures
 }
 
-/// The name alone of `com.amazonaws.sqs#Name:http://…`.
+/// Returns `Name` of `com.amazonaws.sqs#Name:http://…`.
 fn type_name(full: &str) -> &str {
     let name = full.split(':').next().unwrap_or_default();
     name.split_once('#').map_or(name, |(_namespace, name)| name)

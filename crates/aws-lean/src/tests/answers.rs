@@ -1,4 +1,4 @@
-//! What answers mean, beside what the SDK's clients make of them.
+//! Compares how the lean client and the SDK's clients read answers.
 
 use super::*;
 
@@ -6,44 +6,49 @@ const ID: (&str, &str) = ("x-amzn-requestid", "r-1");
 
 async fn publish(world: &World, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
     let entries: Vec<_> = (0..entries).map(|_| entry("{}", &[], None)).collect();
-    world.data_plane().publish(TOPIC, entries.iter()).await
+    world.client().publish(TOPIC, entries.iter().cloned()).await
 }
 
-/// Kind, code, message and request id.
-fn parts(failure: &Failure) -> (Kind, Option<&str>, &str, Option<&str>) {
+/// Returns kind, code, message and request id.
+fn parts(failure: &Failure) -> (FailureKind, Option<&str>, &str, Option<&str>) {
     (failure.kind, failure.code.as_deref(), &failure.message, failure.request_id.as_deref())
 }
 
-/// The failed entries, in order.
-fn codes(failures: &HashMap<usize, Failure>) -> Vec<(usize, Kind, &str)> {
+/// Returns index, kind and label of the failed entries, by index.
+fn codes(failures: &HashMap<usize, Failure>) -> Vec<(usize, FailureKind, &str)> {
     let mut codes: Vec<_> = failures.iter().map(|(index, failure)| (*index, failure.kind, failure.label())).collect();
     codes.sort_unstable_by_key(|(index, ..)| *index);
     codes
 }
 
 #[tokio::test]
-async fn what_sqs_refuses_means_what_it_means_to_the_sdk() {
+async fn a_refusal_of_sqs_is_classified_like_that_of_an_sdk_call() {
     type Headers = &'static [(&'static str, &'static str)];
-    let cases: [(u16, Headers, &str, Kind); 9] = [
+    let cases: [(u16, Headers, &str, FailureKind); 9] = [
         (
             400,
             &[ID, ("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue;Sender")],
             r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}"#,
-            Kind::NotFound,
+            FailureKind::NotFound,
         ),
-        (400, &[ID], r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}"#, Kind::NotFound),
-        (400, &[ID], r#"{"__type":"AccessDeniedException:http://x/","Message":"may not"}"#, Kind::Denied),
-        (403, &[ID], r#"{"__type":"InvalidClientTokenId","message":"who?"}"#, Kind::Denied),
-        (400, &[ID], r#"{"code":"RequestThrottled","message":"slower"}"#, Kind::Throttled),
-        (400, &[ID, ("x-amzn-errortype", "OverLimit:http://x/")], r#"{"message":"m"}"#, Kind::Throttled),
-        (429, &[ID], r#"{"__type":"Unheard","message":"m"}"#, Kind::Throttled),
-        (500, &[ID], r#"{"__type":"Unheard","message":"m"}"#, Kind::Transient),
-        (400, &[("x-amz-request-id", "r-2")], r#"{"__type":"Unheard","message":"m","other":[1,{}]}"#, Kind::Refused),
+        (400, &[ID], r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}"#, FailureKind::NotFound),
+        (400, &[ID], r#"{"__type":"AccessDeniedException:http://x/","Message":"may not"}"#, FailureKind::Denied),
+        (403, &[ID], r#"{"__type":"InvalidClientTokenId","message":"who?"}"#, FailureKind::Denied),
+        (400, &[ID], r#"{"code":"RequestThrottled","message":"slower"}"#, FailureKind::Throttled),
+        (400, &[ID, ("x-amzn-errortype", "OverLimit:http://x/")], r#"{"message":"m"}"#, FailureKind::Throttled),
+        (429, &[ID], r#"{"__type":"Unheard","message":"m"}"#, FailureKind::Throttled),
+        (500, &[ID], r#"{"__type":"Unheard","message":"m"}"#, FailureKind::Transient),
+        (
+            400,
+            &[("x-amz-request-id", "r-2")],
+            r#"{"__type":"Unheard","message":"m","other":[1,{}]}"#,
+            FailureKind::Refused,
+        ),
     ];
     for (status, headers, body, kind) in cases {
         let world = World::answering(status, headers, body);
-        let poll = world.data_plane().receive(QUEUE, 0, 30).await.unwrap_err();
-        let delete = world.data_plane().delete(QUEUE, ["r"].into_iter()).await.unwrap_err();
+        let poll = world.client().receive(QUEUE, 0, 30).await.unwrap_err();
+        let delete = world.client().delete(QUEUE, ["r"].into_iter()).await.unwrap_err();
         let sdk = Failure::of_call(&world.sqs().receive_message().queue_url(QUEUE).send().await.unwrap_err());
         assert_eq!(parts(&poll), parts(&sdk), "{body}");
         assert_eq!(parts(&delete), parts(&sdk), "{body}");
@@ -52,53 +57,55 @@ async fn what_sqs_refuses_means_what_it_means_to_the_sdk() {
 }
 
 #[tokio::test]
-async fn what_sns_refuses_means_what_it_means_to_the_sdk() {
+async fn a_refusal_of_sns_is_classified_like_that_of_an_sdk_call() {
     let error = |code: &str, message: &str| {
         format!(
-            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\n  <Error>\n    <Type>Sender</Type>\n    <Code>{code}</Code>\n    <Message>{message}</Message>\n  </Error>\n  <RequestId>r-1</RequestId>\n</ErrorResponse>\n"
+            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\n  <Error>\n    \
+             <Type>Sender</Type>\n    <Code>{code}</Code>\n    <Message>{message}</Message>\n  </Error>\n  \
+             <RequestId>r-1</RequestId>\n</ErrorResponse>\n"
         )
     };
     for (status, body, kind) in [
-        (404, error("NotFound", "Topic does not exist"), Kind::NotFound),
-        (403, error("AuthorizationError", "&lt;user&gt; may &quot;not&quot; &#38; won&apos;t"), Kind::Denied),
-        (400, error("Throttling", "Rate exceeded"), Kind::Throttled),
-        (429, error("Throttled", "Rate exceeded"), Kind::Throttled),
-        (400, error("KMSThrottling", "Rate exceeded"), Kind::Throttled),
-        (400, error("BatchRequestTooLong", "too long"), Kind::Refused),
-        (500, error("InternalError", "ours"), Kind::Transient),
-        (503, error("Unheard", "ours"), Kind::Transient),
+        (404, error("NotFound", "Topic does not exist"), FailureKind::NotFound),
+        (403, error("AuthorizationError", "&lt;user&gt; may &quot;not&quot; &#38; won&apos;t"), FailureKind::Denied),
+        (400, error("Throttling", "Rate exceeded"), FailureKind::Throttled),
+        (429, error("Throttled", "Rate exceeded"), FailureKind::Throttled),
+        (400, error("KMSThrottling", "Rate exceeded"), FailureKind::Throttled),
+        (400, error("BatchRequestTooLong", "too long"), FailureKind::Refused),
+        (500, error("InternalError", "ours"), FailureKind::Transient),
+        (503, error("Unheard", "ours"), FailureKind::Transient),
     ] {
         let world = World::answering(status, &[ID], &body);
         let ours = publish(&world, 1).await.unwrap_err();
         let sdk = world.sns().publish_batch().topic_arn(TOPIC).send().await.unwrap_err();
         assert_eq!(parts(&ours), parts(&Failure::of_call(&sdk)), "{body}");
         assert_eq!(ours.kind, kind, "{body}");
-        // The body says the id, too.
+        // Without the header, the request id is taken from the body.
         let world = World::answering(status, &[], &body);
         assert_eq!(publish(&world, 1).await.unwrap_err().request_id.as_deref(), Some("r-1"));
     }
 }
 
 #[tokio::test]
-async fn what_is_not_from_the_service_goes_by_its_status() {
+async fn an_answer_of_a_proxy_is_classified_by_its_status() {
     let page = "<html><head><title>503 Service Unavailable</title></head><body><br>&nbsp;</body></html>";
     for (status, body, kind) in [
-        (503, page, Kind::Transient),
-        (502, "", Kind::Transient),
-        (429, "", Kind::Throttled),
-        (413, page, Kind::Refused),
+        (503, page, FailureKind::Transient),
+        (502, "", FailureKind::Transient),
+        (429, "", FailureKind::Throttled),
+        (413, page, FailureKind::Refused),
     ] {
         let world = World::answering(status, &[], body);
         let message = format!("answered with HTTP status {status}");
         let expected = (kind, None, &*message, None);
         assert_eq!(parts(&publish(&world, 1).await.unwrap_err()), expected);
-        assert_eq!(parts(&world.data_plane().receive(QUEUE, 0, 30).await.unwrap_err()), expected);
-        assert_eq!(parts(&world.data_plane().delete(QUEUE, ["r"].into_iter()).await.unwrap_err()), expected);
+        assert_eq!(parts(&world.client().receive(QUEUE, 0, 30).await.unwrap_err()), expected);
+        assert_eq!(parts(&world.client().delete(QUEUE, ["r"].into_iter()).await.unwrap_err()), expected);
     }
 }
 
 #[tokio::test]
-async fn every_entry_of_a_publish_has_its_own_outcome() {
+async fn each_entry_of_a_publish_has_its_own_outcome() {
     let body = r#"<?xml version="1.0"?>
 <sns:PublishBatchResponse xmlns:sns="http://sns.amazonaws.com/doc/2010-03-31/">
   <sns:PublishBatchResult>
@@ -112,7 +119,9 @@ async fn every_entry_of_a_publish_has_its_own_outcome() {
       <sns:member><sns:Id>99</sns:Id><sns:Code>Unheard</sns:Code></sns:member>
     </sns:Failed>
     <sns:Successful>
-      <sns:member><sns:MessageId>m</sns:MessageId><sns:Id>0</sns:Id><sns:SequenceNumber>1</sns:SequenceNumber></sns:member>
+      <sns:member>
+        <sns:MessageId>m</sns:MessageId><sns:Id>0</sns:Id><sns:SequenceNumber>1</sns:SequenceNumber>
+      </sns:member>
       <sns:member><sns:Id>seven</sns:Id></sns:member>
     </sns:Successful>
   </sns:PublishBatchResult>
@@ -120,10 +129,10 @@ async fn every_entry_of_a_publish_has_its_own_outcome() {
 </sns:PublishBatchResponse>"#;
     let failures = publish(&World::answering(200, &[], body), 5).await.unwrap();
     let expected = [
-        (1, Kind::Throttled, "Throttled"),
-        (2, Kind::Refused, "InvalidParameter"),
-        (3, Kind::Transient, "Unheard"),
-        (4, Kind::Transient, "none"),
+        (1, FailureKind::Throttled, "Throttled"),
+        (2, FailureKind::Refused, "InvalidParameter"),
+        (3, FailureKind::Transient, "Unheard"),
+        (4, FailureKind::Transient, "none"),
     ];
     assert_eq!(codes(&failures), expected);
     assert_eq!((&*failures[&2].message, &*failures[&1].message), ("<no> & & never", "no message"));
@@ -131,48 +140,47 @@ async fn every_entry_of_a_publish_has_its_own_outcome() {
 }
 
 #[tokio::test]
-async fn an_answer_without_failures_has_none() {
+async fn a_publish_without_failed_entries_returns_no_failures() {
     for failed in ["<Failed/>", "<Failed></Failed>", "", "<Failed>\n</Failed>"] {
         let good: String = (0..10).map(|id| format!("<member><Id>{id}</Id></member>")).collect();
         let result = format!("{failed}<Successful>{good}</Successful>");
         let body =
             format!("<PublishBatchResponse><PublishBatchResult>{result}</PublishBatchResult></PublishBatchResponse>");
         assert!(publish(&World::answering(200, &[], &body), 10).await.unwrap().is_empty(), "{body}");
-        // Cut anywhere, it says nothing of any entry.
+        // An incomplete answer fails the whole call, wherever it breaks off.
         for end in (0..body.len()).step_by(7) {
             let failure = publish(&World::answering(200, &[ID], &body[..end]), 10).await.unwrap_err();
-            assert_eq!((failure.kind, failure.request_id.as_deref()), (Kind::Transient, Some("r-1")), "{end}");
+            assert_eq!((failure.kind, failure.request_id.as_deref()), (FailureKind::Transient, Some("r-1")), "{end}");
         }
     }
     for other in
         ["<PublishBatchResponse/>", "<html></html>", "<PublishResponse><PublishBatchResult/></PublishResponse>"]
     {
         let failure = publish(&World::answering(200, &[], other), 1).await.unwrap_err();
-        assert_eq!((failure.kind, failure.label()), (Kind::Transient, "none"), "{other}");
+        assert_eq!((failure.kind, failure.label()), (FailureKind::Transient, "none"), "{other}");
     }
     let nothing = "<PublishBatchResponse><PublishBatchResult/></PublishBatchResponse>";
     assert_eq!(publish(&World::answering(200, &[], nothing), 2).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn every_entry_of_a_delete_has_its_own_outcome() {
+async fn each_entry_of_a_delete_has_its_own_outcome() {
     let body = r#"{"Failed":[
         {"Id":"1","Code":"ReceiptHandleIsInvalid","SenderFault":true,"Message":"old \u0022one\u0022","New":{}},
         {"Id":"2","Code":"InternalError","SenderFault":false,"Message":null},
         {"Id":"77","Code":"InternalError","SenderFault":false}
     ],"Successful":[{"Id":"\u0030"}],"New":[1]}"#;
-    let delete =
-        async |body: &str| World::answering(200, &[], body).data_plane().delete(QUEUE, ["r"; 4].into_iter()).await;
+    let delete = async |body: &str| World::answering(200, &[], body).client().delete(QUEUE, ["r"; 4].into_iter()).await;
     let failures = delete(body).await.unwrap();
     let expected = [
-        (1, Kind::Refused, "ReceiptHandleIsInvalid"),
-        (2, Kind::Transient, "InternalError"),
-        (3, Kind::Transient, "none"),
+        (1, FailureKind::Refused, "ReceiptHandleIsInvalid"),
+        (2, FailureKind::Transient, "InternalError"),
+        (3, FailureKind::Transient, "none"),
     ];
     assert_eq!(codes(&failures), expected);
     assert_eq!(failures[&1].message, "old \"one\"");
     for end in 0..body.len() {
-        assert_eq!(delete(&body[..end]).await.unwrap_err().kind, Kind::Transient, "{end}");
+        assert_eq!(delete(&body[..end]).await.unwrap_err().kind, FailureKind::Transient, "{end}");
     }
     assert_eq!(delete("{}").await.unwrap().len(), 4);
     let all = r#"{"Successful":[{"Id":"0"},{"Id":"1"},{"Id":"2"},{"Id":"3"}],"Failed":null}"#;
@@ -180,7 +188,7 @@ async fn every_entry_of_a_delete_has_its_own_outcome() {
 }
 
 #[tokio::test]
-async fn a_message_has_what_it_has_for_the_sdk() {
+async fn a_received_message_equals_that_of_the_sdk() {
     let body = r#"{"Messages":[
         {"MessageId":"m-1","ReceiptHandle":"r\n1","MD5OfBody":"x","Body":"{\"a\":\"ö 𝄞 \ud834\udd1e\"}",
          "Attributes":{"SentTimestamp":"1767225600000","ApproximateFirstReceiveTimestamp":"1767225600001",
@@ -193,7 +201,7 @@ async fn a_message_has_what_it_has_for_the_sdk() {
         {}
     ],"New":null}"#;
     let world = World::answering(200, &[], body);
-    let ours = world.data_plane().receive(QUEUE, 0, 30).await.unwrap();
+    let ours = world.client().receive(QUEUE, 0, 30).await.unwrap();
     let sdk = world.sqs().receive_message().queue_url(QUEUE).send().await.unwrap().messages.unwrap();
     assert_eq!((ours.len(), sdk.len()), (3, 3));
     for (ours, sdk) in ours.iter().zip(&sdk) {
@@ -214,15 +222,15 @@ async fn a_message_has_what_it_has_for_the_sdk() {
     }
     assert_eq!(ours[0].message_attributes["bytes"].binary_value().unwrap().as_ref(), [8, 1]);
 
-    let poll = async |body: &str| World::answering(200, &[], body).data_plane().receive(QUEUE, 0, 30).await;
+    let poll = async |body: &str| World::answering(200, &[], body).client().receive(QUEUE, 0, 30).await;
     for end in 0..body.len() {
         if body.is_char_boundary(end) {
-            assert_eq!(poll(&body[..end]).await.unwrap_err().kind, Kind::Transient, "{end}");
+            assert_eq!(poll(&body[..end]).await.unwrap_err().kind, FailureKind::Transient, "{end}");
         }
     }
     for none in ["{}", r#"{"Messages":null}"#, r#"{"Messages":[]}"#] {
         assert_eq!(poll(none).await.unwrap().len(), 0, "{none}");
     }
     let odd = r#"{"Messages":[{"MessageAttributes":{"a":{"DataType":"Binary","BinaryValue":"*"}}}]}"#;
-    assert_eq!(poll(odd).await.unwrap_err().kind, Kind::Transient);
+    assert_eq!(poll(odd).await.unwrap_err().kind, FailureKind::Transient);
 }

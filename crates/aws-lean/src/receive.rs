@@ -1,4 +1,4 @@
-//! SQS ReceiveMessage: JSON there and back
+//! The wire format of SQS ReceiveMessage: JSON in both directions
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>).
 
 use std::collections::HashMap;
@@ -6,46 +6,47 @@ use std::fmt;
 
 use aws_sdk_sqs::types::MessageAttributeValue;
 use aws_smithy_types::Blob;
+use aws_smithy_types::error::operation::BuildError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::answer::Answer;
-use crate::aws::Failure;
-use crate::aws::MAX_ENTRIES;
+use crate::Failure;
+use crate::MAX_BATCH_ENTRIES;
+use crate::answer::Answer;
 
-/// A message as SQS gives it. All that it may leave out is optional.
+/// A message as SQS returns it. Everything that an answer can leave out is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Message {
-    /// The same whenever the message is delivered again.
+    /// The message id, which stays the same across redeliveries.
     pub message_id: Option<String>,
-    /// Of this receive.
+    /// The receipt handle of this receive.
     pub receipt_handle: Option<String>,
-    /// As it was sent.
+    /// The body, as it was sent.
     pub body: Option<String>,
-    /// What SQS says of the message.
+    /// The system attributes, which SQS sets.
     #[serde(deserialize_with = "or_default")]
     pub attributes: SystemAttributes,
-    /// What the sender says of it.
+    /// The message attributes, which the sender sets.
     #[serde(deserialize_with = "message_attributes")]
     pub message_attributes: HashMap<String, MessageAttributeValue>,
 }
 
-/// The system attributes that are asked for, as texts.
+/// The system attributes that a receive requests, as texts.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SystemAttributes {
-    /// Milliseconds since 1970.
+    /// When the message was sent, in milliseconds since 1970.
     pub sent_timestamp: Option<String>,
-    /// Milliseconds since 1970.
+    /// When the message was first received, in milliseconds since 1970.
     pub approximate_first_receive_timestamp: Option<String>,
-    /// This time included.
+    /// How often the message was received, this receive included.
     pub approximate_receive_count: Option<String>,
-    /// On standard queues, too.
+    /// The message group; standard queues can have it, too.
     pub message_group_id: Option<String>,
-    /// Of X-Ray.
+    /// The trace header of X-Ray.
     #[serde(rename = "AWSTraceHeader")]
     pub aws_trace_header: Option<String>,
 }
@@ -61,14 +62,14 @@ struct Request<'r> {
     message_attribute_names: [&'static str; 1],
 }
 
-/// The body of a poll that waits for so many seconds, and hides for so many what it returns.
+/// Writes the body of one call. Both times are in seconds.
 ///
 /// # Errors
-/// Never; what is written is text and numbers.
-pub(super) fn request(queue_url: &str, wait: i32, visibility_timeout: i32) -> serde_json::Result<Vec<u8>> {
+/// Never fails in practice: the body consists of texts and numbers only.
+pub(crate) fn request(queue_url: &str, wait: i32, visibility_timeout: i32) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Request {
         queue_url,
-        max_number_of_messages: MAX_ENTRIES,
+        max_number_of_messages: MAX_BATCH_ENTRIES,
         visibility_timeout,
         wait_time_seconds: wait,
         message_system_attribute_names: [
@@ -82,11 +83,11 @@ pub(super) fn request(queue_url: &str, wait: i32, visibility_timeout: i32) -> se
     })
 }
 
-/// The messages of an answer, often none.
+/// Returns the messages of an answer, often none.
 ///
 /// # Errors
-/// When the call failed, or nobody knows.
-pub(super) fn outcome(answer: &Answer) -> Result<Vec<Message>, Failure> {
+/// Returns an error if the call failed or its answer cannot be read.
+pub(crate) fn outcome(answer: &Answer) -> Result<Vec<Message>, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Output {
@@ -140,16 +141,25 @@ struct Attribute {
     binary_value: Option<String>,
 }
 
-impl TryFrom<Attribute> for MessageAttributeValue {
-    type Error = String;
+/// Why a message attribute is invalid.
+#[derive(Debug, thiserror::Error)]
+enum InvalidAttribute {
+    #[error(transparent)]
+    Base64(#[from] base64::DecodeError),
+    #[error(transparent)]
+    Incomplete(#[from] BuildError),
+}
 
-    fn try_from(attribute: Attribute) -> Result<Self, String> {
+impl TryFrom<Attribute> for MessageAttributeValue {
+    type Error = InvalidAttribute;
+
+    fn try_from(attribute: Attribute) -> Result<Self, InvalidAttribute> {
         let binary = attribute.binary_value.map(|text| STANDARD.decode(text)).transpose();
-        Self::builder()
+        let value = Self::builder()
             .data_type(attribute.data_type.unwrap_or_default())
             .set_string_value(attribute.string_value)
-            .set_binary_value(binary.map_err(|error| error.to_string())?.map(Blob::new))
-            .build()
-            .map_err(|error| error.to_string())
+            .set_binary_value(binary?.map(Blob::new))
+            .build()?;
+        Ok(value)
     }
 }

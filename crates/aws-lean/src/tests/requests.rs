@@ -1,4 +1,4 @@
-//! What is sent, beside what the SDK's clients send.
+//! Compares the requests of the lean client with those of the SDK's clients.
 
 use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
@@ -11,22 +11,22 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use super::*;
 
-/// Sends an empty answer, which is none; what counts is the request.
+/// A world whose answers are empty and thus invalid: these tests look at requests only.
 fn world() -> World {
     World::answering(200, &[], "")
 }
 
-async fn publish(world: &World, topic: &str, entries: &[TopicEntry]) -> (Sent, Sent) {
-    let _ours = world.data_plane().publish(topic, entries.iter()).await;
+async fn publish(world: &World, topic: &str, entries: &[Entry<'_>]) -> (Sent, Sent) {
+    let _ours = world.client().publish(topic, entries.iter().cloned()).await;
     let ours = world.sent().remove(0);
     let mut request = world.sns().publish_batch().topic_arn(topic);
     for (index, entry) in entries.iter().enumerate() {
         let mut sdk = PublishBatchRequestEntry::builder()
             .id(index.to_string())
-            .message(&*entry.body)
-            .set_message_group_id(entry.group.clone())
-            .set_message_deduplication_id(entry.deduplication_id.clone());
-        for (name, value) in entry.attributes.iter() {
+            .message(entry.body)
+            .set_message_group_id(entry.group.map(str::to_owned))
+            .set_message_deduplication_id(entry.deduplication_id.map(str::to_owned));
+        for (name, value) in entry.attributes.clone() {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap();
             sdk = sdk.message_attributes(name, value);
         }
@@ -45,12 +45,13 @@ fn assert_same_head(ours: &Sent, sdk: &Sent) {
 }
 
 #[tokio::test]
-async fn a_form_is_byte_for_byte_that_of_the_sdk() {
+async fn a_publish_form_equals_that_of_the_sdk_byte_for_byte() {
     let hostile = "+ & = % ~ * - _ . / ? # [ ] ( ) ' \" \\ { } : , ; @ ! $ \t\n\r ö € 𝄞 \u{7f} %20 &amp; a";
     let long = "{\"id\":\"".repeat(1_000);
+    let id = [("event-id", hostile)];
     let entries = [
         entry(hostile, &[], None),
-        entry("{}", &[("event-id", hostile)], Some((hostile, "id&=1"))),
+        entry("{}", &id, Some((hostile, "id&=1"))),
         entry(&long, &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")], None),
         entry("", &[], Some(("g", "d"))),
     ];
@@ -61,12 +62,13 @@ async fn a_form_is_byte_for_byte_that_of_the_sdk() {
 }
 
 #[tokio::test]
-async fn the_attributes_of_an_entry_are_those_of_the_sdk_in_our_order() {
+async fn the_attributes_of_an_entry_equal_those_of_the_sdk_except_in_order() {
     let attributes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(|name| (name, "x y&z"));
-    let entries: Vec<_> = (0..10).map(|index| entry(&format!("{{{index}}}"), &attributes, None)).collect();
+    let bodies: Vec<_> = (0..10).map(|index| format!("{{{index}}}")).collect();
+    let entries: Vec<_> = bodies.iter().map(|body| entry(body, &attributes, None)).collect();
     let (ours, sdk) = publish(&world(), TOPIC, &entries).await;
     assert_eq!(ours.body.len(), sdk.body.len());
-    // The SDK numbers them at random: each is known by its entry, its name, and what else is said under its number.
+    // The SDK numbers attributes in random order, so they are compared as sets of entry, name, type and value.
     let attributes = |sent: &Sent| -> BTreeSet<Vec<String>> {
         let field = |entry: usize, attribute: usize, name: &str| {
             let name =
@@ -93,9 +95,9 @@ async fn the_attributes_of_an_entry_are_those_of_the_sdk_in_our_order() {
 }
 
 #[tokio::test]
-async fn a_poll_is_that_of_the_sdk() {
+async fn a_receive_request_equals_that_of_the_sdk() {
     let world = world();
-    let _ours = world.data_plane().receive(QUEUE, 20, 120).await;
+    let _ours = world.client().receive(QUEUE, 20, 120).await;
     let ours = world.sent().remove(0);
     let system = [
         System::SentTimestamp,
@@ -114,10 +116,10 @@ async fn a_poll_is_that_of_the_sdk() {
 }
 
 #[tokio::test]
-async fn a_delete_is_that_of_the_sdk() {
+async fn a_delete_request_equals_that_of_the_sdk() {
     let world = world();
     let handles = ["AQEB+/=", "\"quoted\"\\", "ö\n"];
-    let _ours = world.data_plane().delete(QUEUE, handles.into_iter()).await;
+    let _ours = world.client().delete(QUEUE, handles.into_iter()).await;
     let ours = world.sent().remove(0);
     let mut request = world.sqs().delete_message_batch().queue_url(QUEUE);
     for (index, handle) in handles.into_iter().enumerate() {
@@ -131,10 +133,10 @@ async fn a_delete_is_that_of_the_sdk() {
 }
 
 #[test]
-fn the_signature_is_the_one_that_the_rules_give() {
+fn the_signature_equals_one_computed_independently() {
     let endpoint = Endpoint::sqs(&world().shared).unwrap();
     let body = r#"{"QueueUrl":"q"}"#;
-    // By Python's hmac and hashlib, from the canonical request written by hand.
+    // Computed with Python's hmac and hashlib from a canonical request written by hand.
     for (token, signed, signature) in [
         (
             None,
@@ -151,11 +153,12 @@ fn the_signature_is_the_one_that_the_rules_give() {
         let Ok(()) = request.set_uri(endpoint.uri.clone());
         request.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         request.headers_mut().insert("x-amz-target", "AmazonSQS.ReceiveMessage");
-        let credentials = Found::new("key", "secret", token.map(str::to_owned), None, "tests");
+        let credentials = Keys::new("key", "secret", token.map(str::to_owned), None, "tests");
         let at = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         signing::add_signature(&mut request, body.as_bytes(), &endpoint, &credentials.into(), at).unwrap();
         let expected = format!(
-            "AWS4-HMAC-SHA256 Credential=key/20260101/eu-west-1/sqs/aws4_request, SignedHeaders={signed}, Signature={signature}"
+            "AWS4-HMAC-SHA256 Credential=key/20260101/eu-west-1/sqs/aws4_request, SignedHeaders={signed}, \
+             Signature={signature}"
         );
         assert_eq!(request.headers().get("authorization"), Some(&*expected));
         assert_eq!(request.headers().get("x-amz-date"), Some("20260101T000000Z"));
@@ -164,10 +167,10 @@ fn the_signature_is_the_one_that_the_rules_give() {
 }
 
 #[tokio::test]
-async fn calls_are_signed_for_their_service_with_what_counts_of_them() {
+async fn a_signature_names_its_service_and_covers_the_fixed_headers() {
     let world = world();
-    let _none = world.data_plane().receive(QUEUE, 0, 30).await;
-    let _none = world.data_plane().publish(TOPIC, [entry("{}", &[], None)].iter()).await;
+    let _none = world.client().receive(QUEUE, 0, 30).await;
+    let _none = world.client().publish(TOPIC, [entry("{}", &[], None)].into_iter()).await;
     for (sent, service, headers) in world
         .sent()
         .iter()
@@ -195,7 +198,7 @@ impl LoadServiceConfig for Variables {
 }
 
 #[tokio::test]
-async fn calls_go_where_those_of_the_sdk_go() {
+async fn calls_go_to_the_endpoints_of_the_sdk() {
     let builder = || world().shared.into_builder();
     let region = |name: &'static str| builder().region(Region::new(name));
     let mut both = builder().endpoint_url("http://all:1");
@@ -220,10 +223,10 @@ async fn calls_go_where_those_of_the_sdk_go() {
     ] {
         let sent = world();
         let shared = shared.http_client(sharing(sent.connector.clone())).build();
-        let data_plane = DataPlane::new(&shared, sent.connector.clone(), Auth::of(&shared), ATTEMPT);
-        let _none = data_plane.receive(QUEUE, 0, 30).await;
+        let client = LeanClient::new(&shared, sent.connector.clone(), Auth::of(&shared), ATTEMPT);
+        let _none = client.receive(QUEUE, 0, 30).await;
         let _none = aws_sdk_sqs::Client::new(&shared).receive_message().queue_url(QUEUE).send().await;
-        let _none = data_plane.publish(TOPIC, [].iter()).await;
+        let _none = client.publish(TOPIC, std::iter::empty::<Entry<'_>>()).await;
         let _none = aws_sdk_sns::Client::new(&shared).publish_batch().topic_arn(TOPIC).send().await;
         let uris: Vec<_> = sent.sent().into_iter().map(|sent| sent.uri).collect();
         assert_eq!(uris, [sqs, sqs, sns, sns]);
@@ -231,7 +234,7 @@ async fn calls_go_where_those_of_the_sdk_go() {
 }
 
 #[test]
-fn the_endpoint_may_say_what_signatures_are_for() {
+fn the_scope_of_a_signature_is_taken_from_the_endpoint() {
     let scheme = EndpointAuthScheme::with_capacity("sigv4", 2).put("signingRegion", "us-east-1".to_owned());
     let resolved = aws_smithy_types::endpoint::Endpoint::builder().url("https://sqs.example/");
     let resolved = resolved.auth_scheme(scheme.put("signingName", "queue".to_owned())).build();

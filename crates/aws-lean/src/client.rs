@@ -1,22 +1,4 @@
-//! The calls that every event costs: ReceiveMessage, PublishBatch and DeleteMessageBatch, without the SDK's clients.
-//!
-//! What the SDK's clients do for a call (configuration, interceptors, endpoint rules, builders, generic serializers) is
-//! most of what an event costs. Here the endpoint is known, a request is written once, and an answer is read once. The
-//! connections, the endpoint rules, the credentials and the signatures are still the SDK's; every other call is a
-//! client's to make.
-//!
-//! One attempt a call. Nothing is decided about another: the caller gets a [`Failure`], the same that a client's call
-//! would give.
-
-mod answer;
-mod clock;
-mod delete;
-mod endpoint;
-mod form;
-mod publish;
-mod receive;
-mod signing;
-mod xml;
+//! The client: sends each call once, and reads its answer.
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -32,40 +14,46 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::time::timeout;
 
-pub use receive::{Message, SystemAttributes};
-pub use signing::Auth;
+use crate::answer::Answer;
+use crate::clock::Clock;
+use crate::endpoint::Endpoint;
+use crate::{Auth, Failure, FailureKind, Message, PublishEntry, chain, delete, publish, receive, signing};
 
-use super::{Failure, Kind, chain};
-use crate::aws::sns::publish::TopicEntry;
-use answer::Answer;
-use clock::Clock;
-use endpoint::Endpoint;
+/// The limit of an answer's body, in bytes. 1 MiB of messages is smaller even in JSON that escapes every character.
+pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// More than any answer has: 1 MiB of messages in JSON that escapes every character.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// The user agent of a client that was not given one.
+pub(crate) const USER_AGENT: &str = concat!("aws-lean/", env!("CARGO_PKG_VERSION"));
 
-const USER_AGENT: &str = concat!("protobridge/", env!("CARGO_PKG_VERSION"));
-
-/// Receives, publishes and deletes. Cheap to clone.
+/// A client for ReceiveMessage, PublishBatch and DeleteMessageBatch. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct DataPlane {
+pub struct LeanClient {
     shared: Arc<Shared>,
+    user_agent: &'static str,
 }
 
 #[derive(Debug)]
 struct Shared {
     connector: SharedHttpConnector,
     auth: Auth,
+    /// The time limit of one call.
     attempt: Duration,
+    /// The endpoint of SQS, or the failure of every call to it.
     sqs: Result<Endpoint, Failure>,
+    /// The endpoint of SNS, or the failure of every call to it.
     sns: Result<Endpoint, Failure>,
     clock: Clock,
 }
 
-/// What is particular to a call.
+/// The error of a call whose answer did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+struct NoAnswerWithin(Duration);
+
+/// The parts of a request that differ between operations.
 struct Call {
     content_type: &'static str,
-    /// Of a service that is told the operation in a header.
+    /// The operation, for a protocol that names it in a header.
     target: Option<&'static str>,
     body: Vec<u8>,
 }
@@ -77,44 +65,61 @@ impl Call {
     }
 }
 
-impl DataPlane {
-    /// Calls over this connector, to the endpoints of these settings; `attempt` is the time for one once there are
-    /// credentials, that of a poll apart in which it waits. No call is made yet.
+impl LeanClient {
+    /// Creates a client that sends its calls over `connector`, to the endpoints that the SDK's rules give for the
+    /// configuration `shared`. It makes no call.
+    ///
+    /// `attempt` is the time limit of one call, from the end of signing to the last byte of the answer. A long poll can
+    /// take its wait time in addition.
     pub fn new(shared: &SdkConfig, connector: SharedHttpConnector, auth: Auth, attempt: Duration) -> Self {
-        let (sqs, sns) = (Endpoint::sqs(shared), Endpoint::sns(shared));
-        Self { shared: Arc::new(Shared { connector, auth, attempt, sqs, sns, clock: Clock::default() }) }
+        let sqs = Endpoint::sqs(shared).map_err(|error| Failure::of_no_answer(&error));
+        let sns = Endpoint::sns(shared).map_err(|error| Failure::of_no_answer(&error));
+        let shared = Shared { connector, auth, attempt, sqs, sns, clock: Clock::default() };
+        Self { shared: Arc::new(shared), user_agent: USER_AGENT }
     }
 
-    /// One poll that waits for so many seconds, and hides for so many what it returns.
+    /// Sets the `User-Agent` header of every call, such as `my-service/1.2.3`.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: &'static str) -> Self {
+        self.user_agent = user_agent;
+        self
+    }
+
+    /// Receives at most [`MAX_BATCH_ENTRIES`](crate::MAX_BATCH_ENTRIES) messages, with all message attributes. The call
+    /// waits up to `wait` seconds for a message. SQS then hides the messages for `visibility_timeout` seconds.
     ///
     /// # Errors
-    /// When the call failed, or there is no answer.
+    /// Returns an error if the call failed, or if its answer did not come or cannot be read.
     pub async fn receive(&self, queue_url: &str, wait: i32, visibility_timeout: i32) -> Result<Vec<Message>, Failure> {
         let call = Call::json("AmazonSQS.ReceiveMessage", receive::request(queue_url, wait, visibility_timeout))?;
         let longest = self.shared.attempt + Duration::from_secs(wait.unsigned_abs().into());
         receive::outcome(&self.send(&self.shared.sqs, call, longest).await?)
     }
 
-    /// Publishes a batch. What comes back are the entries that failed, by index; one that the answer leaves out has.
+    /// Publishes a batch to one topic. Returns the failed entries by index. An entry that the answer does not mention
+    /// counts as failed.
     ///
     /// # Errors
-    /// When the call failed as a whole, or there is no answer.
-    pub async fn publish<'e>(
+    /// Returns an error if the whole call failed, or if its answer did not come or cannot be read.
+    pub async fn publish<'e, A>(
         &self,
         topic: &str,
-        entries: impl ExactSizeIterator<Item = &'e TopicEntry> + Clone,
-    ) -> Result<HashMap<usize, Failure>, Failure> {
+        entries: impl ExactSizeIterator<Item = PublishEntry<'e, A>> + Clone,
+    ) -> Result<HashMap<usize, Failure>, Failure>
+    where
+        A: Iterator<Item = (&'e str, &'e str)> + Clone,
+    {
         let count = entries.len();
         let body = publish::form(topic, entries);
         let call = Call { content_type: "application/x-www-form-urlencoded", target: None, body };
         publish::outcome(&self.send(&self.shared.sns, call, self.shared.attempt).await?, count)
     }
 
-    /// Deletes messages of one queue by their receipt handles. What comes back are those that failed, by index; one that
-    /// the answer leaves out has.
+    /// Deletes messages of one queue by their receipt handles. Returns the failed entries by index. An entry that the
+    /// answer does not mention counts as failed.
     ///
     /// # Errors
-    /// When the call failed as a whole, or there is no answer.
+    /// Returns an error if the whole call failed, or if its answer did not come or cannot be read.
     pub async fn delete<'h>(
         &self,
         queue_url: &'h str,
@@ -125,15 +130,15 @@ impl DataPlane {
         delete::outcome(&self.send(&self.shared.sqs, call, self.shared.attempt).await?, count)
     }
 
-    /// Sends a call, and waits so long for the whole answer.
+    /// Sends a call and waits at most `longest` for the whole answer.
     async fn send(&self, to: &Result<Endpoint, Failure>, call: Call, longest: Duration) -> Result<Answer, Failure> {
         let endpoint = to.as_ref().map_err(Clone::clone)?;
         let request = self.request(endpoint, call).await?;
-        // A connection that fails is not used again.
+        // The handle by which a failed connection is taken out of the pool.
         let connection = CaptureSmithyConnection::new();
         let result = match timeout(longest, self.exchange(request, &connection)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::of_no_answer(&format!("no answer within {longest:?}"))),
+            Err(_) => Err(Failure::of_no_answer(&NoAnswerWithin(longest))),
         };
         if result.as_ref().map_or(true, |answer| answer.status >= 500)
             && let Some(connection) = connection.get()
@@ -150,27 +155,26 @@ impl DataPlane {
     }
 
     async fn request(&self, endpoint: &Endpoint, call: Call) -> Result<HttpRequest, Failure> {
-        let invalid = |error: &(dyn std::error::Error + 'static)| Failure::of_no_answer(&chain(error));
         let Call { content_type, target, body } = call;
         let mut request = HttpRequest::new(SdkBody::empty());
-        request.set_method("POST").map_err(|error| invalid(&error))?;
+        request.set_method("POST").map_err(|error| Failure::of_no_answer(&error))?;
         let Ok(()) = request.set_uri(endpoint.uri.clone());
         request.headers_mut().insert("content-type", content_type);
         if let Some(target) = target {
             request.headers_mut().insert("x-amz-target", target);
         }
         if let Auth::Signed(credentials) = &self.shared.auth {
-            let credentials = credentials.get().await.map_err(|error| invalid(&error))?;
+            let credentials = credentials.get().await.map_err(|error| Failure::of_no_answer(&error))?;
             let now = self.shared.clock.now();
             signing::add_signature(&mut request, &body, endpoint, &credentials.identity, now)
-                .map_err(|error| invalid(&*error))?;
+                .map_err(|error| Failure::of_no_answer(&error))?;
         }
         if target.is_some() {
-            // SQS then says its older error codes, too.
+            // Asks SQS to send the error codes of its older protocol, too. Added after signing, so it is not signed.
             request.headers_mut().insert("x-amzn-query-mode", "true");
         }
         request.headers_mut().insert("content-length", body.len().to_string());
-        request.headers_mut().insert("user-agent", USER_AGENT);
+        request.headers_mut().insert("user-agent", self.user_agent);
         *request.body_mut() = SdkBody::from(body);
         Ok(request)
     }
@@ -183,13 +187,13 @@ impl DataPlane {
         request.add_extension(connection.clone());
         let mut response: HttpResponse = match self.shared.connector.call(request).await {
             Ok(response) => response,
-            // What a client's call would say.
+            // The same failure as that of an SDK client's call.
             Err(error) => return Err(Failure::of_call(&SdkError::<ErrorMetadata, _>::dispatch_failure(error))),
         };
         let (status, headers) = (response.status().as_u16(), take(response.headers_mut()));
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| Failure {
-            kind: Kind::Transient,
+            kind: FailureKind::Transient,
             code: None,
             message: format!("the answer breaks off: {}", chain(&*error)),
             request_id: None,
@@ -197,6 +201,3 @@ impl DataPlane {
         Ok(Answer { status, headers, body: body.to_bytes() })
     }
 }
-
-#[cfg(test)]
-mod tests;

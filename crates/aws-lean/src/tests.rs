@@ -1,11 +1,18 @@
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::{Credentials as Found, SharedCredentialsProvider};
+use aws_sdk_sqs::config::{Credentials as Keys, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 
-use super::*;
-use crate::aws::scripted::{self, sharing};
-use crate::aws::sns::publish::{EntryAttributes, TopicEntry};
+use crate::client::{MAX_ANSWER_BYTES, USER_AGENT};
+use crate::endpoint::Endpoint;
+use crate::scripted::{self, sharing};
+use crate::{Auth, Failure, FailureKind, LeanClient, PublishEntry, signing};
 
 mod answers;
 mod calls;
@@ -15,7 +22,7 @@ const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/1/orders";
 const TOPIC: &str = "arn:aws:sns:eu-west-1:1:acme";
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// A request as a connector gets it.
+/// A request that a connector received.
 #[derive(Debug, Clone)]
 struct Sent {
     uri: String,
@@ -37,7 +44,7 @@ impl Sent {
     }
 }
 
-/// What every client of SQS and SNS gets in these tests, ours and the SDK's.
+/// The configuration and the connector of all clients in a test, of the lean client and of the SDK's.
 #[derive(Clone)]
 struct World {
     shared: SdkConfig,
@@ -46,7 +53,7 @@ struct World {
 }
 
 impl World {
-    /// Answers every call with this.
+    /// Every call gets this answer.
     fn answering(status: u16, headers: &'static [(&'static str, &'static str)], body: &str) -> Self {
         let body = body.to_owned();
         Self::scripted(move || {
@@ -65,7 +72,7 @@ impl World {
             record.lock().unwrap().push(Sent::of(request));
             answer()
         });
-        let credentials = Found::new("key", "secret", Some("token/+=".into()), None, "tests");
+        let credentials = Keys::new("key", "secret", Some("token/+=".into()), None, "tests");
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
@@ -76,8 +83,8 @@ impl World {
         Self { shared, connector, sent }
     }
 
-    fn data_plane(&self) -> DataPlane {
-        DataPlane::new(&self.shared, self.connector.clone(), Auth::of(&self.shared), ATTEMPT)
+    fn client(&self) -> LeanClient {
+        LeanClient::new(&self.shared, self.connector.clone(), Auth::of(&self.shared), ATTEMPT)
     }
 
     fn sqs(&self) -> aws_sdk_sqs::Client {
@@ -88,24 +95,20 @@ impl World {
         aws_sdk_sns::Client::new(&self.shared)
     }
 
-    /// What was sent since this was asked last.
+    /// Takes the requests that were sent since the last call of this method.
     fn sent(&self) -> Vec<Sent> {
         std::mem::take(&mut *self.sent.lock().unwrap())
     }
 }
 
-fn entry(body: &str, attributes: &[(&'static str, &str)], fifo: Option<(&str, &str)>) -> TopicEntry {
-    let mut all = EntryAttributes::default();
-    for (name, value) in attributes {
-        all.add(name, (*value).to_owned());
-    }
-    TopicEntry {
-        topic: TOPIC.into(),
-        customer: None,
-        event_type: "shop.v1.OrderPlaced".into(),
-        body: Arc::new(body.to_owned()),
-        attributes: all,
-        group: fifo.map(|(group, _)| group.to_owned()),
-        deduplication_id: fifo.map(|(_, id)| id.to_owned()),
+type Entry<'e> = PublishEntry<'e, std::iter::Copied<std::slice::Iter<'e, (&'e str, &'e str)>>>;
+
+/// Builds an entry. The attributes are pairs of name and value; `fifo` is the group and the deduplication id.
+fn entry<'e>(body: &'e str, attributes: &'e [(&'e str, &'e str)], fifo: Option<(&'e str, &'e str)>) -> Entry<'e> {
+    PublishEntry {
+        body,
+        attributes: attributes.iter().copied(),
+        group: fifo.map(|(group, _)| group),
+        deduplication_id: fifo.map(|(_, id)| id),
     }
 }

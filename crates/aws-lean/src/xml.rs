@@ -1,12 +1,12 @@
-//! The XML that SNS answers with: a few tags, known by their local names.
+//! A reader for the XML of SNS. It knows a few tags by their local names and skips everything else.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
-/// The tags that mean something here.
+/// The tags that the client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     PublishBatchResponse,
     PublishBatchResult,
     Successful,
@@ -40,9 +40,9 @@ impl From<&[u8]> for Tag {
     }
 }
 
-/// Why a text is not the XML that was expected.
+/// Why a body is not the expected XML.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     #[error(transparent)]
     Xml(#[from] quick_xml::Error),
     #[error(transparent)]
@@ -55,12 +55,12 @@ pub(super) enum Malformed {
     Unexpected,
 }
 
-/// Reads a whole document. `ended` gets each element when it ends: its tag after those that it stands in, outermost
-/// first, and its text; that of an element that holds others is what stands between them.
+/// Reads a document and calls `ended` at the end of each element, with the tags of the path to it, outermost first, and
+/// with its text. The text of an element with children is the text after its last child.
 ///
 /// # Errors
-/// When it is not one element with all that belongs to it.
-pub(super) fn read(xml: &[u8], mut ended: impl FnMut(&[Tag], &str)) -> Result<(), Malformed> {
+/// Returns an error if the document is not well-formed or not complete.
+pub(crate) fn read(xml: &[u8], mut ended: impl FnMut(&[Tag], &str)) -> Result<(), Malformed> {
     let mut reader = Reader::from_reader(xml);
     let (mut path, mut text) = (Vec::with_capacity(8), String::new());
     let mut is_whole = false;
@@ -87,7 +87,7 @@ pub(super) fn read(xml: &[u8], mut ended: impl FnMut(&[Tag], &str)) -> Result<()
                     text.push_str(known.ok_or_else(|| Malformed::Entity(name.clone().into_owned()))?);
                 }
             },
-            // That it ends what began last is the reader's to check.
+            // `Reader` checks that start and end tags match.
             Event::End(_) => {
                 ended(&path, &text);
                 path.pop();
@@ -112,14 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn text_is_what_its_writer_meant() {
+    fn references_and_cdata_are_resolved_in_text() {
         for (xml, expected) in [
             ("<Code>a &amp; b &lt;c&gt; &quot;&apos;</Code>", "a & b <c> \"'"),
             ("<Code>&#246;&#xF6;</Code>", "öö"),
             ("<Code><![CDATA[a & <b>]]> c</Code>", "a & <b> c"),
             ("<Code>one<!-- not this -->two</Code>", "onetwo"),
             (
-                "<?xml version=\"1.0\"?>\n<aws:Code xmlns:aws=\"http://sns.amazonaws.com/doc/2010-03-31/\">x</aws:Code>\n",
+                "<?xml version=\"1.0\"?>\n\
+                 <aws:Code xmlns:aws=\"http://sns.amazonaws.com/doc/2010-03-31/\">x</aws:Code>\n",
                 "x",
             ),
             ("<Code/>", ""),
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_an_error() {
+    fn an_incomplete_or_malformed_document_is_an_error() {
         let whole = "<ErrorResponse><Error><Code>a&amp;b</Code></Error></ErrorResponse>";
         assert_eq!(texts(whole).unwrap().len(), 3);
         for end in 0..whole.len() {

@@ -1,4 +1,4 @@
-//! Where a service is, and what its signatures are for.
+//! The endpoint of a service, and the scope of its signatures.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -11,25 +11,35 @@ use aws_smithy_runtime_api::client::endpoint::EndpointFuture;
 use aws_types::service_config::ServiceConfigKey;
 use http::Uri;
 
-use crate::aws::{Failure, chain};
+/// Why the endpoint of a service is unknown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoEndpoint {
+    /// The SDK's rules give none, or it is not a URI.
+    #[error(transparent)]
+    Rules(BoxError),
+    #[error("there is no AWS region to sign for")]
+    NoRegion,
+    #[error("the endpoint is not known yet")]
+    Pending,
+}
 
-/// One service in one region.
+/// The endpoint of one service in one region.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
-    /// All calls are POSTs to its root.
-    pub(super) uri: Uri,
-    /// What signatures are for.
-    pub(super) region: String,
-    /// What signatures are for: `sqs` or `sns`.
-    pub(super) service: String,
+pub(crate) struct Endpoint {
+    /// The URI to which all calls are posted.
+    pub(crate) uri: Uri,
+    /// The region that signatures name.
+    pub(crate) region: String,
+    /// The service that signatures name: `sqs` or `sns`.
+    pub(crate) service: String,
 }
 
 impl Endpoint {
-    /// SQS, by the SDK's rules.
+    /// Returns the endpoint of SQS by the SDK's rules.
     ///
     /// # Errors
-    /// What every call fails with: there is no region, or the endpoint is no URL.
-    pub(super) fn sqs(shared: &SdkConfig) -> Result<Self, Failure> {
+    /// Returns an error if the configuration has no region, or if its endpoint is not a URL.
+    pub(crate) fn sqs(shared: &SdkConfig) -> Result<Self, NoEndpoint> {
         use sqs::ResolveEndpoint as _;
         let params = sqs::Params::builder()
             .set_region(region(shared))
@@ -42,8 +52,11 @@ impl Endpoint {
         Self::new(&resolved, shared, "sqs")
     }
 
-    /// SNS, likewise.
-    pub(super) fn sns(shared: &SdkConfig) -> Result<Self, Failure> {
+    /// Returns the endpoint of SNS by the SDK's rules.
+    ///
+    /// # Errors
+    /// As for [`Endpoint::sqs`].
+    pub(crate) fn sns(shared: &SdkConfig) -> Result<Self, NoEndpoint> {
         use sns::ResolveEndpoint as _;
         let params = sns::Params::builder()
             .set_region(region(shared))
@@ -56,8 +69,8 @@ impl Endpoint {
         Self::new(&resolved, shared, "sns")
     }
 
-    pub(super) fn new(resolved: &sqs::Endpoint, shared: &SdkConfig, service: &str) -> Result<Self, Failure> {
-        // As the SDK has it: the path is the endpoint's and a slash.
+    pub(crate) fn new(resolved: &sqs::Endpoint, shared: &SdkConfig, service: &str) -> Result<Self, NoEndpoint> {
+        // As in the SDK, the path is that of the endpoint and ends with a slash.
         let endpoint = Uri::try_from(resolved.url()).map_err(unresolved)?.into_parts();
         let path = endpoint.path_and_query.as_ref().map_or("", |path| path.path()).trim_end_matches('/');
         let mut uri = Uri::builder().path_and_query(format!("{path}/"));
@@ -69,7 +82,7 @@ impl Endpoint {
         let region = named("signingRegion").or_else(|| region(shared));
         Ok(Self {
             uri: uri.build().map_err(unresolved)?,
-            region: region.ok_or_else(|| Failure::of_no_answer("there is no AWS region to sign for"))?,
+            region: region.ok_or(NoEndpoint::NoRegion)?,
             service: named("signingName").unwrap_or_else(|| service.to_owned()),
         })
     }
@@ -79,7 +92,8 @@ fn region(shared: &SdkConfig) -> Option<String> {
     shared.region().map(ToString::to_string)
 }
 
-/// The configured endpoint; what a variable or profile says of this service beats what they say of all.
+/// Returns the configured endpoint. In environment variables and profiles, the endpoint of one service takes precedence
+/// over the endpoint of all services.
 fn endpoint_url(shared: &SdkConfig, service: &str) -> Option<String> {
     let all = shared.endpoint_url().map(str::to_owned);
     if shared.get_origin("endpoint_url").is_client_config() {
@@ -90,15 +104,15 @@ fn endpoint_url(shared: &SdkConfig, service: &str) -> Option<String> {
     one.or(all)
 }
 
-/// The rules are evaluated at once; the future is for resolvers that ask somebody.
-fn resolved(future: EndpointFuture<'_>) -> Result<sqs::Endpoint, Failure> {
+/// Takes the result out of the future, which is always ready: the SDK's own rules wait for nothing.
+fn resolved(future: EndpointFuture<'_>) -> Result<sqs::Endpoint, NoEndpoint> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(endpoint)) => Ok(endpoint),
         Poll::Ready(Err(error)) => Err(unresolved(error)),
-        Poll::Pending => Err(Failure::of_no_answer("the endpoint is not known yet")),
+        Poll::Pending => Err(NoEndpoint::Pending),
     }
 }
 
-fn unresolved(error: impl Into<BoxError>) -> Failure {
-    Failure::of_no_answer(&chain(&*error.into()))
+fn unresolved(error: impl Into<BoxError>) -> NoEndpoint {
+    NoEndpoint::Rules(error.into())
 }

@@ -1,4 +1,4 @@
-//! The time at the services, for a machine whose clock is wrong.
+//! The time at AWS, for a machine whose clock is wrong.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -6,18 +6,19 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-/// Services refuse what was signed more than five minutes ago or ahead; the SDK corrects a clock from four on.
-const WRONG: i64 = 4 * 60;
+/// The difference in seconds from which on the clock is corrected, as in the SDK. AWS refuses signatures that are more
+/// than five minutes old or ahead.
+const TOLERANCE: i64 = 4 * 60;
 
-/// This machine's clock, corrected by what refused calls have shown.
+/// The clock of this machine, corrected by the dates of answers that refused a call.
 #[derive(Debug, Default)]
-pub(super) struct Clock {
-    /// Seconds that the services are ahead.
+pub(crate) struct Clock {
+    /// The number of seconds by which AWS is ahead of this machine.
     ahead: AtomicI64,
 }
 
 impl Clock {
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         self.corrected(SystemTime::now())
     }
 
@@ -28,11 +29,11 @@ impl Clock {
         there.unwrap_or(here)
     }
 
-    /// A call was refused at this time, by the answer's `Date`.
-    pub(super) fn learn(&self, date: &str, here: SystemTime) {
+    /// Learns from an answer that refused a call: `date` is its `Date` header, `here` the local time at which it came.
+    pub(crate) fn learn(&self, date: &str, here: SystemTime) {
         let Ok(there) = DateTime::from_str(date, Format::HttpDate) else { return };
         let ahead = there.secs() - DateTime::from(here).secs();
-        self.ahead.store(if ahead.abs() < WRONG { 0 } else { ahead }, Ordering::Relaxed);
+        self.ahead.store(if ahead.abs() < TOLERANCE { 0 } else { ahead }, Ordering::Relaxed);
     }
 }
 
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_minutes_off_is_corrected_and_one_that_is_right_again_is_not() {
+    fn a_clock_that_is_minutes_off_is_corrected_until_it_is_right_again() {
         let clock = Clock::default();
         let here = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         for (date, ahead) in [

@@ -1,4 +1,4 @@
-//! SQS DeleteMessageBatch: JSON there and back
+//! The wire format of SQS DeleteMessageBatch: JSON in both directions
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html>).
 
 use std::borrow::Cow;
@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::answer::{Answer, failed_entries};
-use crate::aws::Failure;
+use crate::Failure;
+use crate::answer::{Answer, failed_entries};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -28,20 +28,20 @@ fn as_text<S: Serializer>(id: &usize, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(id)
 }
 
-/// The body of one call. An entry's id is its index.
+/// Writes the body of one call. The id of an entry is its index.
 ///
 /// # Errors
-/// Never; what is written is text.
-pub(super) fn request<'r>(queue_url: &'r str, handles: impl Iterator<Item = &'r str>) -> serde_json::Result<Vec<u8>> {
+/// Never fails in practice: the body consists of texts only.
+pub(crate) fn request<'r>(queue_url: &'r str, handles: impl Iterator<Item = &'r str>) -> serde_json::Result<Vec<u8>> {
     let entries = handles.enumerate().map(|(id, receipt_handle)| Entry { id, receipt_handle });
     serde_json::to_vec(&Request { queue_url, entries: entries.collect() })
 }
 
-/// Of a call with so many entries those that failed, by index. An entry that the answer leaves out has failed, too.
+/// Returns the failed entries of a call by index. `entries` is the number of entries that were sent.
 ///
 /// # Errors
-/// When the call failed as a whole, or nobody knows.
-pub(super) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+/// Returns an error if the whole call failed or its answer cannot be read.
+pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Output<'o> {

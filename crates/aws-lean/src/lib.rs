@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod answer;
+mod client;
+mod clock;
+mod codes;
+pub mod credentials;
+mod delete;
+mod endpoint;
+mod failure;
+mod form;
+mod publish;
+mod publish_answer;
+mod receive;
+#[cfg(any(test, feature = "test-util"))]
+pub mod scripted;
+mod signing;
+#[cfg(test)]
+mod tests;
+mod xml;
+
+pub use client::LeanClient;
+pub use failure::{Failure, FailureKind, chain};
+pub use publish::PublishEntry;
+pub use receive::{Message, SystemAttributes};
+pub use signing::Auth;
+
+/// The largest number of entries that SQS and SNS take per batch, and of messages that one receive returns.
+pub const MAX_BATCH_ENTRIES: usize = 10;

@@ -1,0 +1,100 @@
+//! The wire format of SNS PublishBatch: form fields in the request, XML in the answer
+//! (<https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>).
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use crate::answer::{Answer, failed_entries};
+use crate::form::escape_into;
+use crate::{Failure, publish_answer};
+
+/// An estimate of the bytes that the field names of one entry take, and likewise those of one attribute.
+const NAMES: usize = 256;
+
+/// One entry of a [`publish`](crate::LeanClient::publish). It borrows everything, so building it allocates nothing.
+///
+/// `A` iterates over the names and values of the message attributes, all of data type `String`.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishEntry<'e, A> {
+    /// The message.
+    pub body: &'e str,
+    /// The message attributes, in the order in which they are written.
+    pub attributes: A,
+    /// The message group: required on FIFO topics.
+    pub group: Option<&'e str>,
+    /// The deduplication id, for FIFO topics.
+    pub deduplication_id: Option<&'e str>,
+}
+
+impl<'e, A: Iterator<Item = (&'e str, &'e str)> + Clone> PublishEntry<'e, A> {
+    /// Estimates the bytes that the entry takes in the form.
+    fn room(&self) -> usize {
+        let attribute = |(name, value): (&str, &str)| 2 * (name.len() + "String".len() + value.len()) + NAMES;
+        2 * self.body.len() + NAMES + self.attributes.clone().map(attribute).sum::<usize>()
+    }
+}
+
+/// Writes the form of one call. The id of an entry is its index.
+pub(crate) fn form<'e, A>(topic: &str, entries: impl Iterator<Item = PublishEntry<'e, A>> + Clone) -> Vec<u8>
+where
+    A: Iterator<Item = (&'e str, &'e str)> + Clone,
+{
+    let mut form = Vec::with_capacity(NAMES + entries.clone().map(|entry| entry.room()).sum::<usize>());
+    form.extend_from_slice(b"Action=PublishBatch&Version=2010-03-31&TopicArn=");
+    escape_into(&mut form, topic);
+    let (mut prefix, mut id) = (String::new(), String::new());
+    for (index, entry) in entries.enumerate() {
+        id.clear();
+        prefix.clear();
+        // Writing to a `String` cannot fail.
+        let _ = write!(id, "{index}");
+        let _ = write!(prefix, "&PublishBatchRequestEntries.member.{}.", index + 1);
+        field(&mut form, &prefix, "Id", &id);
+        field(&mut form, &prefix, "Message", entry.body);
+        let entry_prefix = prefix.len();
+        for (index, (name, value)) in entry.attributes.enumerate() {
+            let _ = write!(prefix, "MessageAttributes.entry.{}.", index + 1);
+            field(&mut form, &prefix, "Name", name);
+            field(&mut form, &prefix, "Value.DataType", "String");
+            field(&mut form, &prefix, "Value.StringValue", value);
+            prefix.truncate(entry_prefix);
+        }
+        if let Some(id) = entry.deduplication_id {
+            field(&mut form, &prefix, "MessageDeduplicationId", id);
+        }
+        if let Some(group) = entry.group {
+            field(&mut form, &prefix, "MessageGroupId", group);
+        }
+    }
+    form
+}
+
+/// Appends one field. Only its value needs encoding.
+fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
+    form.extend_from_slice(prefix.as_bytes());
+    form.extend_from_slice(name.as_bytes());
+    form.push(b'=');
+    escape_into(form, value);
+}
+
+/// Returns the failed entries of a call by index. `entries` is the number of entries that were sent.
+///
+/// # Errors
+/// Returns an error if the whole call failed or its answer cannot be read.
+pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+    if !answer.is_success() {
+        return Err(sns_failure(answer));
+    }
+    let read = publish_answer::read(&answer.body).map_err(|error| answer.unreadable(error))?;
+    let failed = read
+        .failed
+        .iter()
+        .map(|entry| (&*entry.id, Failure::of_entry(&entry.code, entry.message.as_deref(), entry.sender_fault)));
+    Ok(failed_entries(entries, read.successful.iter().map(String::as_str), failed))
+}
+
+/// Reads the failure of a call to SNS.
+fn sns_failure(answer: &Answer) -> Failure {
+    let error = publish_answer::read_error(&answer.body);
+    answer.failure(error.code.as_deref(), error.message.as_deref(), error.request_id.as_deref())
+}

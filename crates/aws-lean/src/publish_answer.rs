@@ -1,0 +1,64 @@
+//! The XML answers of SNS to a PublishBatch.
+
+use std::mem::take;
+
+use crate::xml::{self, Malformed, Tag};
+
+/// The ids of the successful entries, and the failed entries.
+#[derive(Debug, Default)]
+pub(crate) struct PublishAnswer {
+    pub(crate) successful: Vec<String>,
+    pub(crate) failed: Vec<FailedEntry>,
+}
+
+/// A failed entry, as SNS describes it.
+#[derive(Debug, Default)]
+pub(crate) struct FailedEntry {
+    pub(crate) id: String,
+    pub(crate) code: String,
+    pub(crate) message: Option<String>,
+    pub(crate) sender_fault: bool,
+}
+
+/// The error of a call that failed as a whole; each part is `None` if the answer lacks it.
+#[derive(Debug, Default)]
+pub(crate) struct CallError {
+    pub(crate) code: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+/// Reads the answer to a call that succeeded.
+///
+/// # Errors
+/// Returns an error if the body is not one complete PublishBatchResponse with a result.
+pub(crate) fn read(body: &[u8]) -> Result<PublishAnswer, Malformed> {
+    let (mut answer, mut failed, mut has_result) = (PublishAnswer::default(), FailedEntry::default(), false);
+    xml::read(body, |path, text| {
+        let [Tag::PublishBatchResponse, Tag::PublishBatchResult, inner @ ..] = path else { return };
+        match inner {
+            [] => has_result = true,
+            [Tag::Successful, Tag::Member, Tag::Id] => answer.successful.push(text.to_owned()),
+            [Tag::Failed, Tag::Member, Tag::Id] => text.clone_into(&mut failed.id),
+            [Tag::Failed, Tag::Member, Tag::Code] => text.clone_into(&mut failed.code),
+            [Tag::Failed, Tag::Member, Tag::Message] => failed.message = Some(text.to_owned()),
+            [Tag::Failed, Tag::Member, Tag::SenderFault] => failed.sender_fault = text.trim() == "true",
+            [Tag::Failed, Tag::Member] => answer.failed.push(take(&mut failed)),
+            _ => {}
+        }
+    })?;
+    if has_result { Ok(answer) } else { Err(Malformed::Unexpected) }
+}
+
+/// Reads the error of a call that failed as a whole. It takes what it finds: a document that breaks off can contain the
+/// code before its end, and an answer of a proxy has none of these elements.
+pub(crate) fn read_error(body: &[u8]) -> CallError {
+    let mut error = CallError::default();
+    let _incomplete = xml::read(body, |path, text| match path {
+        [_, Tag::Error, Tag::Code] => error.code = Some(text.to_owned()),
+        [_, Tag::Error, Tag::Message] => error.message = Some(text.to_owned()),
+        [_, Tag::RequestId] => error.request_id = Some(text.to_owned()),
+        _ => {}
+    });
+    error
+}
