@@ -1,8 +1,10 @@
 //! The configuration: one YAML file, every key typed, each with its default and its unit.
 //!
-//! The doc comment of a field is what `protobridge config schema` shows for the key, so it is written for the
-//! person who fills in the file. Reading a file, applying `PROTOBRIDGE_…` variables and refusing unknown keys is
-//! the business of [`load`] and of [`strict_config`]; what a value may be beyond its type is the business of [`Config::problems`].
+//! `protobridge config schema` shows the doc comment of a field as the description of the key. It is therefore written
+//! for the person who fills in the file.
+//!
+//! [`load`] reads a file and the `PROTOBRIDGE_…` variables; [`strict_config`] checks both against the types here.
+//! [`Config::problems`] checks the rules that types cannot express.
 
 mod delivery;
 mod envelope;
@@ -32,33 +34,33 @@ pub use telemetry::{Log, LogFormat, Metrics, Traces};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How AWS is reached.
+    /// The connection to AWS.
     pub aws: Aws,
     /// The queues to receive from; at least one.
     pub queues: Vec<Queue>,
-    /// Receiving: pollers and the in-flight budget.
+    /// Receiving: the pollers and the in-flight budget.
     pub receive: Receive,
-    /// How long a received message stays hidden from other receivers, and when that is extended.
+    /// The time for which a received message stays hidden from other receivers.
     pub visibility: Visibility,
-    /// Where the payload, the message type and the event's id stand in a message.
+    /// The parts of a message that carry the payload, the message type and the event id.
     pub envelope: Envelope,
-    /// Where the schema ids of Confluent's wire format are looked up.
+    /// The lookup of the schema ids of Confluent's wire format.
     pub confluent: Confluent,
     /// The compiled descriptor sets.
     pub descriptors: Descriptors,
-    /// Field paths whose values are noted while an event is transcoded.
+    /// Field paths whose values protobridge reads from an event while it transcodes the event.
     pub taps: Taps,
-    /// Named ways to render JSON; customers choose one. `default` is canonical ProtoJSON unless redefined here.
+    /// Named ways to render JSON. Each customer has one. `default` is canonical ProtoJSON unless you redefine it here.
     pub profiles: BTreeMap<String, Profile>,
-    /// Whose event it is, and what happens to events that are nobody's.
+    /// The routing of events to customers, and the treatment of events that belong to no customer.
     pub route: Route,
     /// Publishing to the customers' topics.
     pub publish: Publish,
-    /// Duplicates: what was published lately is not published again.
+    /// Duplicates: an event that was published recently is not published again.
     pub dedupe: Dedupe,
-    /// When a message that could not be finished is tried again.
+    /// Retries of messages that protobridge could not finish.
     pub retry: Retry,
-    /// Stopping.
+    /// Shutdown after SIGTERM.
     pub shutdown: Shutdown,
     /// The HTTP endpoint for health, metrics and status.
     pub admin: Admin,
@@ -70,23 +72,23 @@ pub struct Config {
     pub traces: Traces,
 }
 
-/// How AWS is reached. Credentials come from the SDK's default chain: environment, shared profile, web identity
+/// The connection to AWS. The credentials come from the SDK's default chain: environment, shared profile, web identity
 /// (IRSA), container (Pod Identity), instance metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Aws {
-    /// AWS region, for example `eu-west-1`. Default: from the environment or the shared profile.
+    /// The AWS region, for example `eu-west-1`. Default: the region of the environment or the shared profile.
     pub region: Option<String>,
-    /// Base URL of SQS, SNS and S3, for an emulator or a VPC endpoint. Default: the region's public endpoints.
+    /// The base URL of SQS, SNS and S3, for an emulator or a VPC endpoint. Default: the region's public endpoints.
     pub endpoint_url: Option<String>,
-    /// Longest time to establish a connection, in milliseconds.
+    /// The longest time to establish a connection, in milliseconds.
     #[schemars(range(min = 1))]
     pub connect_timeout_ms: u64,
-    /// Longest time for one attempt of a call, in milliseconds; a long poll gets its wait time on top.
+    /// The longest time for one attempt of a call, in milliseconds. A long poll gets its wait time on top.
     #[schemars(range(min = 1))]
     pub attempt_timeout_ms: u64,
-    /// How often a call is tried before it counts as failed, the first attempt included. Receives, publishes and deletes are
-    /// tried once: what becomes of their messages is decided message by message.
+    /// The number of attempts, including the first, before a call counts as failed. Receive, publish and delete calls
+    /// get one attempt: protobridge decides message by message what happens next.
     #[schemars(range(min = 1, max = 20))]
     pub max_attempts: u32,
 }
@@ -107,18 +109,18 @@ impl Default for Aws {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Queue {
-    /// URL of the queue. A FIFO queue's ends in `.fifo`.
+    /// The URL of the queue. The URL of a FIFO queue ends in `.fifo`.
     pub url: String,
-    /// Name of the queue in metrics and logs. Default: the last segment of the URL.
+    /// The name of the queue in metrics and logs. Default: the last segment of the URL.
     pub name: Option<String>,
-    /// Full name of the message type of events that name none, for example `shop.v1.OrderPlaced`. Default: such
+    /// The full name of the message type of events that name no type, for example `shop.v1.OrderPlaced`. Default: such
     /// events are quarantined as `unknown_type`.
     pub default_type: Option<String>,
-    /// What the payloads of this queue are wrapped in: `none`, `any` (`google.protobuf.Any`), `cloudevents` (CloudEvents
-    /// in the Protobuf format) or `confluent` (Confluent's wire format, see `confluent`).
+    /// The format that wraps the payloads of this queue: `none`, `any` (`google.protobuf.Any`), `cloudevents`
+    /// (CloudEvents in the Protobuf format) or `confluent` (Confluent's wire format, see the section `confluent`).
     pub framing: Framing,
-    /// URL of the queue that takes messages which cannot be published, unchanged and with the reason. Default:
-    /// they stay on the source, for its redrive policy to take.
+    /// The URL of the queue for messages that cannot be published. They arrive unchanged, with the reason. Default:
+    /// they stay on their queue until its redrive policy moves them.
     pub quarantine_url: Option<String>,
 }
 
@@ -126,16 +128,17 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Descriptors {
-    /// Folder of FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`), searched with its sub-folders, or one such file.
-    /// A relative path starts at the configuration file.
+    /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`), including its subfolders, or the path of one
+    /// such file. A relative path starts at the folder of the configuration file.
     pub path: PathBuf,
-    /// What happens to a new version of a set that breaks those who read the JSON: a field, a message type or an enum
-    /// value that is gone, renamed, or of another type.
+    /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
+    /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,
-    /// Whether the folder and the customers file are watched, and what changes in them comes into force without a restart.
+    /// Whether protobridge watches the folder and the customers file and applies changes without a restart.
     pub reload: bool,
-    /// How often the folder and the customers file are read again to see whether they have changed, in seconds. Where the
-    /// file system tells of changes, they are seen at once; 0 relies on that alone.
+    /// The interval, in seconds, at which protobridge also checks the content of the folder and the customers file for
+    /// changes. If the file system reports changes, protobridge sees them at once; 0 turns the check off and relies on
+    /// these reports alone.
     #[schemars(range(max = 3_600))]
     pub poll_seconds: u64,
 }
@@ -146,29 +149,32 @@ impl Default for Descriptors {
     }
 }
 
-/// What happens to a change that breaks those who read the JSON.
+/// The treatment of a new version of a descriptor set that breaks consumers of the JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBreak {
-    /// It comes into force, and the log names it with the customers who receive the type.
+    /// The new version takes effect. The log names the change and the customers who receive the type.
     #[default]
     Warn,
-    /// The set is refused, and what was in force stays so.
+    /// The new version is refused. The previous version stays in force.
     Refuse,
 }
 
-/// Field paths whose values are noted while an event is transcoded, such as `meta.tenant_id`. Of each list the
-/// first path that the event's type has, and that holds a value, counts.
+/// Field paths, such as `meta.tenant_id`, whose values protobridge reads from an event while it transcodes the event.
+/// The first path in a list that exists in the event's type and holds a value is used.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Taps {
-    /// Whose event it is, where no attribute says so.
+    /// Paths to the customer's id, for events without a customer attribute.
     pub customer: Vec<String>,
-    /// The event's id, where no attribute gives one. It has to be the same whenever the same event is sent again.
+    /// Paths to the event id, for events without an event id attribute. An event that is sent again must have the same
+    /// id.
     pub event_id: Vec<String>,
-    /// When the event happened. Default: when it was sent to the queue.
+    /// Paths to the time of the event. Default: the time of the CloudEvent, or the time at which the message was sent
+    /// to the queue.
     pub event_time: Vec<String>,
-    /// What has to stay in order on a FIFO topic, where the source has no message group.
+    /// Paths to the message group on a FIFO topic, for messages without a message group. Events with the same value are
+    /// published in order.
     pub ordering: Vec<String>,
 }
 
@@ -176,7 +182,7 @@ pub struct Taps {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// The address and port to listen on. Port 0 takes a free port.
     #[schemars(with = "String", extend("format" = "socket-address"))]
     pub listen: SocketAddr,
 }
@@ -188,7 +194,7 @@ impl Default for Admin {
 }
 
 impl Queue {
-    /// The queue's name in metrics and logs: the configured one, or the last segment of the URL.
+    /// Returns the name of the queue in metrics and logs: the configured name, or else the last segment of the URL.
     pub fn label(&self) -> &str {
         match &self.name {
             Some(name) => name,

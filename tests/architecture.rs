@@ -73,11 +73,11 @@ fn architecture_md_names_files_that_exist() {
 }
 
 fn architecture() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap()
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is readable")
 }
 
 fn page_layers() -> Vec<String> {
-    layers(&fs::read_to_string(source().join("lib.rs")).unwrap())
+    layers(&fs::read_to_string(source().join("lib.rs")).expect("src/lib.rs is readable"))
 }
 
 #[test]
@@ -184,7 +184,7 @@ impl Imports {
             if from.is_empty() || is_for_tests(&from) {
                 continue;
             }
-            let text = fs::read_to_string(source.join(file)).unwrap();
+            let text = fs::read_to_string(source.join(file)).expect("source files are readable");
             for path in paths(&without_tests(&text), &from) {
                 // The longest part of the path that is a module; the rest names an item in it.
                 let to = (1..=path.len()).rev().map(|len| path[..len].to_vec()).find(|part| modules.contains(part));
@@ -200,12 +200,12 @@ impl Imports {
 /// Returns all Rust files below `folder`, relative to `source`.
 fn files(source: &Path, folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("the folder is readable") {
+        let path = entry.expect("the folder is readable").path();
         if path.is_dir() {
             found.append(&mut files(source, &path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path.strip_prefix(source).unwrap().to_owned());
+            found.push(path.strip_prefix(source).expect("the path is below src/").to_owned());
         }
     }
     found.sort();

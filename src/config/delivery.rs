@@ -1,34 +1,36 @@
-//! From receive to delete: how many, how long, how often.
+//! The configuration of the path from receive to delete: numbers, times and attempts.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Receiving: pollers and the in-flight budget.
+/// Receiving: the pollers and the in-flight budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Receive {
-    /// Long polls of each queue that are always under way.
+    /// The number of long polls per queue that always run.
     #[schemars(range(min = 1, max = 256))]
     pub min_pollers: usize,
-    /// Most long polls of each queue at a time. A poll that comes back full starts another, one that comes back empty
-    /// ends.
+    /// The most long polls per queue that run at the same time. A poll that returns a full batch starts another poller;
+    /// a poll that returns nothing ends its poller.
     #[schemars(range(min = 1, max = 256))]
     pub max_pollers: usize,
-    /// How long one poll waits for a message, in seconds. SQS allows 20 at most; 0 is a short poll and costs more.
+    /// The time for which one poll waits for a message, in seconds. SQS allows at most 20. 0 makes short polls, which
+    /// cost more calls.
     #[schemars(range(min = 0, max = 20))]
     pub wait_seconds: u32,
-    /// Most messages that are received and not yet finished, over all queues. There are fewer where more full batches
-    /// wait for a publish than are being published: receiving waits for that.
+    /// The most messages in flight, over all queues: received and not yet finished. Receiving pauses below this number
+    /// while more full batches wait for a publish call than calls are under way.
     #[schemars(range(min = 10))]
     pub max_in_flight_messages: usize,
-    /// Most bytes of message bodies and attributes that are received and not yet finished, over all queues. A poll
-    /// takes 1 MiB of it until it returns, because that is what one receive can bring; with less than that for each
-    /// poller, pollers wait for each other.
+    /// The most bytes in flight, over all queues, bodies and attributes together. Each poll reserves 1 MiB until it
+    /// returns, because one receive call can return that much. With less than 1 MiB per poller, pollers wait for each
+    /// other.
     #[schemars(range(min = 1_048_576))]
     pub max_in_flight_bytes: usize,
-    /// How often SQS is asked how much is on each queue, in seconds; 0 is never.
+    /// The interval, in seconds, at which protobridge asks SQS for the number of messages on each queue. 0 turns this
+    /// off.
     #[schemars(range(max = 3_600))]
     pub depth_seconds: u64,
 }
@@ -46,12 +48,13 @@ impl Default for Receive {
     }
 }
 
-/// How long a received message stays hidden from other receivers, and when that is extended.
+/// The time for which a received message stays hidden from other receivers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Visibility {
-    /// Visibility timeout of what is received, in seconds; it is extended by as much again before it lapses, for
-    /// as long as the message is in flight. A message of a killed process comes back after at most this time.
+    /// The visibility timeout of a received message, in seconds. While the message is in flight, protobridge extends it
+    /// by the same time before it lapses. If the process is killed, its messages are visible again after at most this
+    /// time.
     #[schemars(range(min = 5, max = 43_200))]
     pub timeout_seconds: u32,
 }
@@ -66,20 +69,22 @@ impl Default for Visibility {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Publish {
-    /// How long a batch that is not full waits for more entries, in milliseconds. More saves calls, less saves latency.
+    /// The time for which a batch that is not full waits for more entries, in milliseconds. A higher value saves calls;
+    /// a lower value reduces latency.
     #[schemars(range(min = 0, max = 60_000))]
     pub linger_ms: u64,
-    /// Most bytes of one batch, bodies and attributes together. 256 KiB is the limit of a topic unless its
-    /// `MaximumMessageSize` says more; 1 MiB is the most that SNS takes.
+    /// The most bytes in one batch, bodies and attributes together. The limit of a topic is 256 KiB unless its
+    /// `MaximumMessageSize` is higher. SNS accepts at most 1 MiB.
     #[schemars(range(min = 1_024, max = 1_048_576))]
     pub max_batch_bytes: usize,
-    /// Most PublishBatch calls at a time, over all topics.
+    /// The most PublishBatch calls at the same time, over all topics.
     #[schemars(range(min = 1, max = 4_096))]
     pub max_concurrent_calls: usize,
-    /// Most PublishBatch calls at a time for one topic, so that a topic that answers slowly does not hold up the others.
+    /// The most PublishBatch calls per topic at the same time. It keeps a slow topic from delaying the others.
     #[schemars(range(min = 1, max = 4_096))]
     pub max_concurrent_calls_per_topic: usize,
-    /// How often an entry is sent before the message goes back to its queue to be tried again later.
+    /// The number of times that an entry is sent to SNS. After that, the message returns to its queue and is tried
+    /// again later.
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: u32,
 }
@@ -96,25 +101,27 @@ impl Default for Publish {
     }
 }
 
-/// Duplicates. What SNS has confirmed for a customer is not published to that customer again when the event comes once
-/// more, by the same SQS message or by another with the same event id.
+/// Suppression of duplicates. If SNS has confirmed an event for a customer, the event is not published to that customer
+/// again, whether it arrives with the same SQS message or with another message that has the same event id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dedupe {
-    /// Whether duplicates are suppressed at all.
+    /// Whether duplicates are suppressed.
     pub enabled: bool,
-    /// How long a published event is remembered, in seconds.
+    /// The time for which protobridge remembers a published event, in seconds.
     #[schemars(range(min = 1, max = 1_209_600))]
     pub window_seconds: u64,
-    /// How many published events this process remembers at most, each customer counted by itself; about 100 bytes each.
+    /// The most published events that this process remembers. An event counts once per customer and takes about 100
+    /// bytes.
     #[schemars(range(min = 1))]
     pub max_entries: usize,
-    /// URL of a Redis in which several replicas share what they remember, such as `rediss://host:6379`. Default: each
-    /// replica knows only what it has published itself. While Redis cannot be reached, events are delivered all the same.
+    /// The URL of a Redis in which the replicas share the published events, such as `rediss://host:6379`. Default: each
+    /// replica remembers only the events that it published itself. If Redis cannot be reached, events are delivered
+    /// anyway.
     pub redis_url: Option<String>,
-    /// Beginning of the names of all keys in Redis, so that several installations can share one.
+    /// The prefix of all keys in Redis. Installations with different prefixes can share one Redis.
     pub redis_prefix: String,
-    /// How long an answer of Redis is waited for, in milliseconds; an event waits at most twice as long.
+    /// The longest time to wait for an answer of Redis, in milliseconds. An event waits at most twice this time.
     #[schemars(range(min = 1, max = 10_000))]
     pub redis_timeout_ms: u64,
 }
@@ -132,7 +139,7 @@ impl Default for Dedupe {
     }
 }
 
-/// When a message that could not be finished is tried again: its visibility is set to a delay that doubles with
+/// Retries of messages that protobridge could not finish: a message becomes visible again after a delay that doubles with
 /// each receive, with jitter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -143,8 +150,9 @@ pub struct Retry {
     /// The longest delay, in seconds.
     #[schemars(range(min = 1, max = 43_200))]
     pub max_seconds: u32,
-    /// How long an event of unknown type is retried, in seconds from its first receive, before it is quarantined:
-    /// often its schema is only late. The same holds for an S3 object that is not there. The queue's redrive policy has to allow for these receives.
+    /// The time from the first receive, in seconds, for which an event of unknown type is tried again before it is
+    /// quarantined: often its schema is merely late. The same time applies to a missing S3 object. The queue's redrive
+    /// policy must allow for these receives.
     #[schemars(range(max = 345_600))]
     pub unknown_type_grace_seconds: u64,
 }
@@ -155,12 +163,12 @@ impl Default for Retry {
     }
 }
 
-/// Stopping.
+/// Shutdown after SIGTERM.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
-    /// How long messages in flight may take to finish after SIGTERM, in seconds; the rest is made visible again.
-    /// Keep it below the pod's `terminationGracePeriodSeconds`.
+    /// The time that messages in flight get to finish after SIGTERM, in seconds. After that, protobridge makes the
+    /// remaining messages visible again. The value must be below the pod's `terminationGracePeriodSeconds`.
     #[schemars(range(max = 3_600))]
     pub drain_timeout_seconds: u64,
 }
@@ -172,21 +180,21 @@ impl Default for Shutdown {
 }
 
 impl Publish {
-    /// How long a batch that is not full waits for more entries.
+    /// Returns the time for which a batch that is not full waits for more entries.
     pub fn linger(&self) -> Duration {
         Duration::from_millis(self.linger_ms)
     }
 }
 
 impl Visibility {
-    /// Visibility timeout of what is received.
+    /// Returns the visibility timeout of a received message.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.timeout_seconds))
     }
 }
 
 impl Shutdown {
-    /// How long messages in flight may take to finish.
+    /// Returns the time that messages in flight get to finish.
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.drain_timeout_seconds)
     }

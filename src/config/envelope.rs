@@ -1,4 +1,4 @@
-//! Configuration of what messages are wrapped in.
+//! The configuration of the envelope: the parts of a message around the payload.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,22 +6,23 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the payload, the message type and the event's id stand in a message.
+/// The parts of a message that carry the payload, the message type and the event id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Envelope {
-    /// Binary message attribute that carries the payload; where it is absent, the body is base64.
+    /// The Binary message attribute that carries the payload. If a message does not have it, its body must be the
+    /// payload in base64.
     pub payload_attribute: String,
-    /// Message attribute that carries the full name of the message type.
+    /// The message attribute that carries the full name of the message type.
     pub type_attribute: String,
-    /// Message attribute that carries the event's id.
+    /// The message attribute that carries the event id.
     pub event_id_attribute: String,
-    /// Most bytes of a payload whose `content-encoding` (gzip or zstd) is undone, and of an S3 object that a message
-    /// points to. A message with more is quarantined as `bad_envelope`.
+    /// The most bytes of a payload after decompression (`content-encoding` gzip or zstd), and of an S3 object that a
+    /// message points to. A message with more is quarantined as `bad_envelope`.
     #[schemars(range(min = 1_024, max = 268_435_456))]
     pub max_payload_bytes: usize,
-    /// S3 buckets that messages of the SQS and SNS extended clients may point to; no other is read from. Default:
-    /// none, and such messages are quarantined as `bad_envelope`.
+    /// The S3 buckets that messages of the SQS and SNS extended clients can point to. protobridge reads from no other
+    /// bucket. Default: none, so that such messages are quarantined as `bad_envelope`.
     pub s3_buckets: Vec<String>,
 }
 
@@ -37,32 +38,33 @@ impl Default for Envelope {
     }
 }
 
-/// What the payloads of a queue are wrapped in.
+/// The format that wraps the payloads of a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Framing {
-    /// Nothing: the payload is the event.
+    /// No wrapper: the payload is the event.
     #[default]
     None,
     /// `google.protobuf.Any`, which names the event's type.
     Any,
     /// CloudEvents in the Protobuf format (`io.cloudevents.v1.CloudEvent`).
     CloudEvents,
-    /// Confluent's wire format: a zero byte, the schema's id, and which of its messages it is.
+    /// Confluent's wire format: a zero byte, the schema id and the indexes of the message in that schema.
     Confluent,
 }
 
-/// Where the ids in Confluent's wire format are looked up, for queues with `framing: confluent`.
+/// The lookup of the schema ids of Confluent's wire format, for queues with `framing: confluent`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Confluent {
-    /// YAML file of schema ids (`schemas:` with a list of {id, types, nested}); it is asked first. A relative path
-    /// starts at the configuration file. Default: no file.
+    /// The YAML file of schema ids (`schemas:` with a list of {id, types, nested}). protobridge looks here first. A
+    /// relative path starts at the folder of the configuration file. Default: no file.
     pub schemas_file: Option<PathBuf>,
-    /// URL of a schema registry with Confluent's API, which is asked for ids that the file does not have; user and
-    /// password can stand in it. Default: no registry.
+    /// The URL of a schema registry with Confluent's API, for ids that are not in the file. It can contain a user and a
+    /// password. Default: no registry.
     pub registry_url: Option<String>,
-    /// How long an answer of the registry is waited for, in milliseconds; a message that gets none is tried again later.
+    /// The longest time to wait for an answer of the registry, in milliseconds. If there is no answer, the message is
+    /// tried again later.
     #[schemars(range(min = 1, max = 60_000))]
     pub registry_timeout_ms: u64,
 }
@@ -74,7 +76,7 @@ impl Default for Confluent {
 }
 
 impl Confluent {
-    /// How long an answer of the registry is waited for.
+    /// Returns the longest time to wait for an answer of the registry.
     pub fn registry_timeout(&self) -> Duration {
         Duration::from_millis(self.registry_timeout_ms)
     }

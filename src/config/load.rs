@@ -1,5 +1,4 @@
-//! From files and variables to typed values: read, override, check, deserialize, and report everything that is wrong
-//! at once.
+//! Reads the configuration from its file and its environment variables. [`strict_config`] checks both.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,23 +8,21 @@ use strict_config::{Error, Problem, Variables};
 
 use super::{Admin, Config};
 
-/// What the name of each variable starts with.
+/// The prefix of all variables of the configuration.
 const PREFIX: &str = "PROTOBRIDGE_";
 
-/// The configuration at `path`, with the values of `PROTOBRIDGE_…` variables in place of what the file says.
+/// Returns the configuration of the file at `path`, with the values of `PROTOBRIDGE_…` variables in place of those of
+/// the file.
 ///
-/// Each scalar key, and each list of texts, has a variable: its path in upper case, joined with `_`, such as
-/// `PROTOBRIDGE_PUBLISH_LINGER_MS` or `PROTOBRIDGE_QUEUES_0_URL`. An index one past the end of the list appends; a key
-/// of the user's choice is in lower case unless the file spells it differently; lists are separated by commas; an empty
-/// value empties a list and unsets a key that may be absent. An empty file is all defaults. Relative paths, wherever
-/// they are given, start at the file's folder.
+/// [`Variables`] says how the variables are named. Relative paths in the file and in variables start at the folder of
+/// the file.
 ///
 /// # Errors
 ///
-/// The file cannot be read or is not YAML, or everything that is wrong with it and with the variables.
+/// Returns an error if the file cannot be read or is not YAML, or if anything in it or in the variables is wrong.
 pub fn file(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
-    let way_out = "; an annotated example: `protobridge config example`";
-    let text = std::fs::read_to_string(path).map_err(|cause| Error::unreadable(path, cause, way_out))?;
+    let hint = "; an annotated example: `protobridge config example`";
+    let text = std::fs::read_to_string(path).map_err(|cause| Error::unreadable(path, cause, hint))?;
     let mut config =
         strict_config::document_with_variables(path, &text, &self::variables(variables), Config::problems)?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -37,12 +34,14 @@ pub fn file(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     Ok(config)
 }
 
-/// `admin.listen` alone, from the file at `path`, if one is named, and the variables: for whoever asks a service that runs, with
-/// a file that may have been changed since. Nothing else in it is judged.
+/// Returns `admin.listen` from the variables, from the file at `path`, or its default.
+///
+/// Nothing else in the file is checked, because a health check must reach a running service even if the file was edited
+/// since the service started.
 ///
 /// # Errors
 ///
-/// The file cannot be read or is not YAML, or the address is none.
+/// Returns an error if the file cannot be read or is not YAML, or if the value is not an address.
 pub fn listen(path: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<SocketAddr, Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -65,8 +64,9 @@ pub fn listen(path: Option<&Path>, variables: impl IntoIterator<Item = (String, 
     Ok(file.unwrap_or_default().admin.listen.unwrap_or(Admin::default().listen))
 }
 
-/// The `PROTOBRIDGE_…` variables of this process, for [`file()`]. What is not Unicode has its odd bytes replaced, so
-/// that it is refused rather than overlooked.
+/// Returns the `PROTOBRIDGE_…` variables of this process, for [`file()`].
+///
+/// Bytes that are not UTF-8 are replaced, so that such a variable is refused instead of ignored.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os()
@@ -74,8 +74,8 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
         .filter(|(name, _)| name.starts_with(PREFIX))
 }
 
-/// The variables of the configuration. `PROTOBRIDGE_CONFIG` stands for `--config`, and `PROTOBRIDGE_TEST_…` are those
-/// of the test-suite.
+/// Returns the variables of the configuration. `PROTOBRIDGE_CONFIG` belongs to the command line (`--config`), and
+/// `PROTOBRIDGE_TEST_…` to the test suite.
 fn variables(values: impl IntoIterator<Item = (String, String)>) -> Variables {
     Variables::new(PREFIX, values)
         .ignore("PROTOBRIDGE_CONFIG")
@@ -94,7 +94,8 @@ mod tests {
 
     const QUEUE: &str = "queues: [{url: http://localhost:4566/000000000000/events}]\n";
 
-    /// Loads `yaml` from a file called `protobridge.yaml`, with the variables `NAME=value`.
+    /// Loads `yaml` from a file called `protobridge.yaml`, with variables that are spelled `NAME=value`. Error texts do
+    /// not contain the path of the folder.
     fn load(yaml: &str, env: &[&str]) -> (Result<Config, String>, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("protobridge.yaml");
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_reported_at_once() {
+    fn all_problems_are_reported_at_once() {
         let yaml = "
 aws:
   regoin: eu-west-1
@@ -137,7 +138,7 @@ log:
   format: humna
   format: json
 linger_ms: 5
-flavour: sweet
+flavor: sweet
 taps: [a]
 retry: {min_seconds: 400}
 ";
@@ -152,7 +153,7 @@ retry: {min_seconds: 400}
           line 11: log.format: expected `auto`, `human` or `json`, found "humna"; did you mean `human`?
           line 12: log.format: given twice; first on line 11
           line 13: linger_ms: unknown key; did you mean `publish.linger_ms`?
-          line 14: flavour: unknown key; known here: aws, queues, receive, visibility, envelope, confluent, descriptors, taps, profiles, route, publish, dedupe, retry, shutdown, admin, log, metrics, traces
+          line 14: flavor: unknown key; known here: aws, queues, receive, visibility, envelope, confluent, descriptors, taps, profiles, route, publish, dedupe, retry, shutdown, admin, log, metrics, traces
           line 15: taps: expected a mapping of keys to values, found a list
           line 16: retry: min_seconds (400) is more than max_seconds (300)
           PROTOBRIDGE_PUBLISH_LINGER: unknown variable; did you mean `PROTOBRIDGE_PUBLISH_LINGER_MS`?
@@ -161,16 +162,16 @@ retry: {min_seconds: 400}
     }
 
     #[test]
-    fn a_missing_file_names_the_way_out() {
+    fn the_error_for_a_missing_file_names_the_example_command() {
         let error = file(Path::new("nowhere/protobridge.yaml"), []).unwrap_err();
         insta::assert_snapshot!(error, @"nowhere/protobridge.yaml: no such file; an annotated example: `protobridge config example`");
     }
 
     #[test]
-    fn an_empty_file_is_all_defaults_and_lacks_a_queue() {
+    fn an_empty_file_has_all_defaults_but_lacks_a_queue() {
         insta::assert_snapshot!(problems("", &[]), @"protobridge.yaml: queues: at least one queue to receive from is needed, such as `queues: [{url: https://sqs.eu-west-1.amazonaws.com/123456789012/events}]`");
         assert_eq!(problems("# nothing but a comment\n", &[]), problems("", &[]));
-        assert_eq!(problems("aws:\nqueues:\n", &[]).lines().count(), 1, "keys without values are unset");
+        assert_eq!(problems("aws:\nqueues:\n", &[]).lines().count(), 1, "a key without a value has its default");
         let url = "PROTOBRIDGE_QUEUES_0_URL=https://sqs.eu-west-1.amazonaws.com/123456789012/events";
         assert_eq!(load("", &[url]).0.unwrap().publish, Config::default().publish);
     }
@@ -185,7 +186,7 @@ retry: {min_seconds: 400}
     }
 
     #[test]
-    fn variables_win_over_the_file() {
+    fn variables_override_the_file() {
         let yaml = "publish: {linger_ms: 5}\ntaps: {customer: [a]}\naws: {region: us-east-1}\nprofiles: {For-Web: {}}";
         let loaded = config(
             yaml,
@@ -212,7 +213,7 @@ retry: {min_seconds: 400}
     }
 
     #[test]
-    fn variables_change_queues_and_append_them_in_order() {
+    fn variables_change_queues_and_append_queues_in_order() {
         let url = |name: &str| format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}");
         let mut env: Vec<_> =
             (1..12).rev().map(|index| format!("PROTOBRIDGE_QUEUES_{index}_URL={}", url(&index.to_string()))).collect();
@@ -224,7 +225,7 @@ retry: {min_seconds: 400}
     }
 
     #[test]
-    fn problems_of_a_variable_name_the_variable() {
+    fn a_problem_of_a_variable_names_the_variable() {
         insta::assert_snapshot!(each_variable(&[
             "PROTOBRIDGE_PUBLISH_LINGER_MS=soon",
             "PROTOBRIDGE_PUBLISH_LINGER_MS=",
@@ -239,13 +240,13 @@ retry: {min_seconds: 400}
         PROTOBRIDGE_LOG_FORMAT: log.format: expected `auto`, `human` or `json`, found "jsn"; did you mean `json`?
         PROTOBRIDGE_QUEUES_0_URL: queues[0].url: is not a queue's URL such as `https://sqs.eu-west-1.amazonaws.com/123456789012/events`
         PROTOBRIDGE_QUEUES_1_NAME: queues[1].url: missing; a queue needs its URL, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/events`
-        PROTOBRIDGE_QUEUES_2_URL: queues[2]: the list ends before it; its next index is 1
+        PROTOBRIDGE_QUEUES_2_URL: queues[2]: the next index of the list is 1
         PROTOBRIDGE_ROUTE_TOPIC_TEMPLATE: route.topic_template: lacks `{customer}`, as in `arn:aws:sns:eu-west-1:123456789012:events-{customer}`
         "#);
     }
 
     #[test]
-    fn unknown_variables_get_the_name_that_was_meant() {
+    fn an_unknown_variable_gets_a_suggestion() {
         insta::assert_snapshot!(each_variable(&[
             "PROTOBRIDGE_PUBLISH_LINGER=5",
             "PROTOBRIDGE_QUEUES_3_URI=5",
@@ -276,7 +277,7 @@ retry: {min_seconds: 400}
             let loaded: Result<Config, _> = document_with_variables("a.yaml".as_ref(), "", &variables, |_| Vec::new());
             match loaded {
                 Ok(config) => {
-                    let pointer = format!("/{}", key.replace('.', "/").replace('[', "/").replace(']', ""));
+                    let pointer = format!("/{}", key.replace(['.', '['], "/").replace(']', ""));
                     let config = serde_json::to_value(config).unwrap();
                     let value = config.pointer(&pointer).unwrap_or_else(|| panic!("{name} does not set {key}"));
                     assert!(*value == 7 || *value == 7.0 || *value == "7" || *value == json!(["7"]), "{key}: {value}");
@@ -294,7 +295,7 @@ retry: {min_seconds: 400}
     }
 
     #[test]
-    fn variables_of_kubernetes_of_the_tests_and_of_the_command_line_are_ignored() {
+    fn variables_of_kubernetes_the_test_suite_and_the_command_line_are_ignored() {
         config(
             "",
             &["PROTOBRIDGE_PORT=tcp://10.0.0.1:8080", "PROTOBRIDGE_TEST_MINISTACK=1", "PROTOBRIDGE_CONFIG=a.yaml"],

@@ -1,12 +1,13 @@
-//! The shapes of URLs, ARNs and names, as far as they can be judged without asking anybody.
+//! The syntax of URLs, ARNs and names. Nothing here asks AWS whether they exist.
 
 pub(super) const EXAMPLE_QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/events";
 pub(super) const EXAMPLE_TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:events";
 
-/// The reason why a URL, an ARN or a name cannot be right; the message of a [`Problem`](strict_config::Problem).
+/// The reason why a URL, an ARN or a name is refused. It displays as the message of a
+/// [`Problem`](strict_config::Problem).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The text is not `arn:…:sns:…` with six parts.
+    /// The text is not the ARN of an SNS topic.
     #[error("is not the ARN of an SNS topic such as `{EXAMPLE_TOPIC}`")]
     NotATopicArn,
     /// The topic's ARN has no partition or no region.
@@ -16,9 +17,9 @@ pub enum Error {
     #[error("has no account number of 12 digits; a topic's ARN looks like `{EXAMPLE_TOPIC}`")]
     Account,
     /// SNS allows no topic of this name.
-    #[error("ends in a name that no topic can have: letters, digits, `-` and `_`, at most 256")]
+    #[error("ends in an invalid topic name; allowed are letters, digits, `-` and `_`, at most 256")]
     TopicName,
-    /// The text is not a full name with or without `*`.
+    /// The text is neither a full name nor a glob.
     #[error("{0:?} is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`")]
     TypeGlob(String),
     /// The template has no place for the customer's id.
@@ -42,7 +43,7 @@ pub enum Error {
     /// The text is not an `http` or `https` URL that ends in a name.
     #[error("is not a queue's URL such as `{EXAMPLE_QUEUE}`")]
     NotAQueueUrl,
-    /// The queue or the topic is in another region than the one that is called.
+    /// The queue or the topic is not in the region of the configuration.
     #[error("is in {found}, but `aws.region` is {configured}; one process serves one region")]
     OtherRegion {
         /// The region of the queue or the topic.
@@ -52,11 +53,11 @@ pub enum Error {
     },
 }
 
-/// Whether `text` is the ARN of an SNS topic.
+/// Checks that `text` is the ARN of an SNS topic.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for the message of a [`Problem`](strict_config::Problem).
+/// Returns an error if it is not.
 pub fn topic_arn(text: &str) -> Result<(), Error> {
     let parts: Vec<_> = text.split(':').collect();
     let ["arn", partition, "sns", region, account, name] = parts.as_slice() else {
@@ -76,11 +77,11 @@ pub fn topic_arn(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether `text` is a glob of message types: a full name in which `*` stands for any part of it.
+/// Checks that `text` is a glob of message types: a full name in which `*` matches any run of characters.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for the message of a [`Problem`](strict_config::Problem).
+/// Returns an error if it is not.
 pub fn type_glob(text: &str) -> Result<(), Error> {
     let is_segment = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| is_word(byte) || byte == b'*');
     if text.split('.').all(is_segment) {
@@ -89,6 +90,7 @@ pub fn type_glob(text: &str) -> Result<(), Error> {
     Err(Error::TypeGlob(text.to_owned()))
 }
 
+/// Checks that `template` is the ARN of an SNS topic with one `{customer}` in the topic's name.
 pub(super) fn topic_template(template: &str) -> Result<(), Error> {
     match template.matches("{customer}").count() {
         0 => return Err(Error::NoPlaceholder),
@@ -102,6 +104,7 @@ pub(super) fn topic_template(template: &str) -> Result<(), Error> {
     topic_arn(&format!("{arn}:{}", name.replace("{customer}", "x")))
 }
 
+/// Checks that `url` is the URL of a queue.
 pub(super) fn queue_url(url: &str) -> Result<(), Error> {
     if let Some(arn) = url.strip_prefix("arn:") {
         let parts: Vec<_> = arn.split(':').collect();
@@ -117,7 +120,8 @@ pub(super) fn queue_url(url: &str) -> Result<(), Error> {
     Err(Error::NotAQueueUrl)
 }
 
-/// The host, with its port, and the path of an `http` or `https` URL; the path starts with `/` unless it is empty.
+/// Returns the host (with its port) and the path of an `http` or `https` URL, or `None` for any other text. The path is
+/// empty or starts with `/`.
 pub(crate) fn host_and_path(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"))?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -125,24 +129,27 @@ pub(crate) fn host_and_path(url: &str) -> Option<(&str, &str)> {
     (is_clean && !host.is_empty()).then_some((host, path))
 }
 
-/// Whether `name` is a full name: words with dots between them.
+/// Whether `name` is a full name such as `shop.v1.OrderPlaced`, or a field path such as `meta.tenant_id`: words that
+/// dots separate.
 pub fn is_dotted(name: &str) -> bool {
     name.split('.').all(|part| {
         part.bytes().all(is_word) && !part.is_empty() && !part.starts_with(|first: char| first.is_ascii_digit())
     })
 }
 
-/// A region or a partition.
+/// Whether `text` can be the name of a region or of a partition.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
+/// Whether `name` can be the name of a message attribute:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
 pub(super) fn is_attribute(name: &str) -> bool {
     let is_allowed = name.bytes().all(|byte| is_word(byte) || matches!(byte, b'-' | b'.'));
     is_allowed && !name.is_empty() && name.len() <= 256
 }
 
+/// Whether `name` can be the name of a bucket:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 pub(super) fn is_bucket(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');

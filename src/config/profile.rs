@@ -1,4 +1,4 @@
-//! Profiles: ways to render JSON.
+//! The configuration of profiles: named ways to render JSON.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,28 +7,30 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
-    /// Spelling of field names: `json` (lowerCamelCase) or `proto` (as declared).
+    /// The spelling of field names: `json` (lowerCamelCase) or `proto` (as declared in the schema).
     pub field_names: FieldNames,
-    /// 64-bit integers as JSON strings (exact everywhere) or numbers (JavaScript rounds beyond 2^53).
+    /// The spelling of 64-bit integers: `string` (a JSON string, exact in every reader) or `number` (a JSON number,
+    /// which JavaScript rounds beyond 2^53).
     pub int64: Int64,
-    /// Enum values by name or by number.
+    /// The spelling of enum values: `name` or `number`.
     pub enums: Enums,
-    /// Bytes in standard base64 or in the URL-safe alphabet.
+    /// The spelling of bytes: `base64` (standard alphabet) or `base64url` (URL-safe alphabet).
     pub bytes: Bytes,
-    /// Write fields without presence even where they hold their default.
+    /// Whether fields without presence are written even if they hold their default.
     pub emit_defaults: bool,
-    /// Field paths to write, and nothing else: names as declared, joined by dots, such as `meta.event_id`; they lead
-    /// through repeated fields and the values of maps. Default: all fields.
+    /// The field paths to write; all other fields are left out. A path is the names as declared in the schema, joined
+    /// by dots, such as `meta.event_id`. It can lead through repeated fields and through the values of maps. Default:
+    /// all fields.
     pub include: Vec<String>,
-    /// Field paths to leave out.
+    /// The field paths to leave out.
     pub drop: Vec<String>,
-    /// Field paths whose value is hidden: `"[REDACTED]"` for a string, null for everything else.
+    /// The field paths whose value is hidden: a string becomes `"[REDACTED]"`, any other value becomes null.
     pub redact: Vec<String>,
-    /// Hide the values of all fields that the schema marks with `debug_redact`.
+    /// Whether the values of all fields that the schema marks with `debug_redact` are hidden.
     pub redact_marked: bool,
 }
 
-/// Spelling of field names.
+/// The spelling of field names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FieldNames {
@@ -39,7 +41,7 @@ pub enum FieldNames {
     Proto,
 }
 
-/// Spelling of 64-bit integers.
+/// The spelling of 64-bit integers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Int64 {
@@ -50,7 +52,7 @@ pub enum Int64 {
     Number,
 }
 
-/// Spelling of enum values.
+/// The spelling of enum values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Enums {
@@ -61,7 +63,7 @@ pub enum Enums {
     Number,
 }
 
-/// Spelling of bytes.
+/// The spelling of bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bytes {

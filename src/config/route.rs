@@ -1,29 +1,33 @@
-//! Whose event it is.
+//! The configuration of the routing of events to customers.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whose event it is, and what happens to events that are nobody's.
+/// The routing of events to customers, and the treatment of events that belong to no customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
-    /// YAML file of the customers (`customers:` with a list of {id, topic, events, profile, enabled}). A relative
-    /// path starts at the configuration file.
+    /// The YAML file of the customers (`customers:` with a list of {id, topic, events, profile, enabled}). A relative
+    /// path starts at the folder of the configuration file.
     pub customers_file: PathBuf,
-    /// Message attribute that carries the customer's id; it is asked before the `taps.customer` paths.
+    /// The message attribute that carries the customer's id. If a message does not have it, the paths in
+    /// `taps.customer` are used.
     pub customer_attribute: String,
-    /// Topic ARN of customers who name none, with `{customer}` in the place of the id, for example
-    /// `arn:aws:sns:eu-west-1:123456789012:json-events-{customer}`. Default: each customer has to name a topic.
+    /// The topic ARN of customers without a `topic`, with `{customer}` in place of the id, for example
+    /// `arn:aws:sns:eu-west-1:123456789012:json-events-{customer}`. Default: each customer must have a `topic`.
     pub topic_template: Option<String>,
-    /// What happens to an event without a customer: `quarantine`, `drop` (counted as filtered), or a topic ARN.
+    /// The treatment of an event without a customer: `quarantine`, `drop` (counted as filtered), or the ARN of a topic
+    /// that receives it.
     pub without_customer: Nobody,
-    /// What happens to an event of a customer who is not in the customers file: `quarantine`, `drop`, or a topic ARN.
+    /// The treatment of an event whose customer is not in the customers file: `quarantine`, `drop` (counted as
+    /// filtered), or the ARN of a topic that receives it.
     pub unknown_customer: Nobody,
-    /// Message types, globs allowed, that go to every customer whose `events` ask for them.
+    /// The message types that go to every customer whose `events` include them. `*` in a type is a wildcard.
     pub broadcast: Vec<String>,
-    /// Whether SNS is asked in the background if each topic exists (`sns:GetTopicAttributes`), ten topics a second.
+    /// Whether protobridge asks SNS in the background if each topic exists (`sns:GetTopicAttributes`), at ten topics
+    /// per second.
     pub check_topics: bool,
 }
 
@@ -41,16 +45,16 @@ impl Default for Route {
     }
 }
 
-/// What happens to an event that is nobody's: `quarantine`, `drop`, or the ARN of a topic that takes it.
+/// The treatment of an event that belongs to no customer: `quarantine`, `drop`, or the ARN of a topic that receives it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Nobody {
-    /// Into quarantine, with the reason `no_customer`.
+    /// The event is quarantined with the reason `no_customer`.
     #[default]
     Quarantine,
-    /// Dropped, and counted as filtered.
+    /// The event is dropped and counted as filtered.
     Drop,
-    /// Published to this topic.
+    /// The event is published to the topic with this ARN.
     Topic(String),
 }
 

@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use super::Config;
 
-/// The annotated example: every key with its default, its unit and its reason. It loads as it is.
+/// The annotated example: every key with its default, its unit and its purpose. It is a valid configuration.
 pub const EXAMPLE: &str = include_str!("../../config/protobridge.yaml");
 
-/// The JSON Schema (2020-12) of the configuration file, with a description and a default for each key.
+/// Returns the JSON Schema (2020-12) of the configuration file, with a description and a default for each key.
 pub fn json_schema() -> Value {
     let mut schema = strict_config::json_schema::<Config>("protobridge configuration");
-    // A queue's URL has no default, whatever `Queue::default()` needs to put there.
+    // The URL of a queue is required. The empty text in `Queue::default()` is not a default of the key.
     if let Some(Value::Object(queue)) = schema.pointer_mut("/$defs/Queue") {
         queue.insert("required".into(), vec!["url"].into());
     }
@@ -26,7 +26,7 @@ mod tests {
 
     use super::*;
 
-    /// Each key of the schema at its path, with its schema; list items stand at `[0]`, map values at `*`.
+    /// Collects the schema of each key under its path. The path of a list item contains `0`, that of a map value `*`.
     fn leaves(root: &Value, schema: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
         let target = match schema["$ref"].as_str() {
             Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
@@ -58,7 +58,7 @@ mod tests {
         assert!(keys.contains_key("/publish/linger_ms") && keys.contains_key("/queues/0/url"), "{keys:#?}");
         for (key, schema) in &keys {
             let description = schema["description"].as_str().unwrap_or_else(|| panic!("{key} has no description"));
-            assert!(!description.replace("\n\n", "").contains('\n'), "{key} is described in broken lines");
+            assert!(!description.replace("\n\n", "").contains('\n'), "the description of {key} has a line break");
             assert!(schema.get("default").is_some() || key == "/queues/0/url", "{key} has no default");
         }
         assert_eq!(keys["/publish/linger_ms"]["default"], 10);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_says_what_it_is() {
+    fn the_schema_has_a_title_and_requires_the_url_of_a_queue() {
         let schema = json_schema();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert_eq!(schema["title"], "protobridge configuration");
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(schema.pointer("/$defs/Queue/required"), Some(&serde_json::json!(["url"])));
     }
 
-    /// The example with what is commented out put in: a key follows its `#` at once, prose after a space.
+    /// Returns the example with its commented-out keys active. A key follows its `#` directly; prose follows a space.
     fn whole_example() -> String {
         let uncomment = |line: &str| match line.trim_start().strip_prefix('#') {
             Some(key) if key.starts_with(|first: char| !first.is_whitespace()) => line.replacen('#', "", 1),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_loads_as_it_is_and_with_everything_in() {
+    fn the_example_is_valid_with_and_without_the_commented_out_keys() {
         for text in [EXAMPLE.to_owned(), whole_example()] {
             let config: Config = strict_config::document("protobridge.yaml".as_ref(), &text).unwrap();
             assert_eq!(config.problems(), []);
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
-        // What has no default, or one that cannot be written down.
-        const OWN: [&str; 14] = [
+        // Keys without a default, and keys that are absent by default.
+        const WITHOUT_DEFAULT: [&str; 14] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/dedupe/redis_url",
@@ -113,8 +113,8 @@ mod tests {
         let example: Value = serde_saphyr::from_str(&whole_example()).unwrap();
         for (key, schema) in keys() {
             let value = example.pointer(&key.replace('*', "default"));
-            let value = value.unwrap_or_else(|| panic!("config/protobridge.yaml does not name {key}"));
-            if !OWN.contains(&key.as_str()) {
+            let value = value.unwrap_or_else(|| panic!("config/protobridge.yaml lacks {key}"));
+            if !WITHOUT_DEFAULT.contains(&key.as_str()) {
                 assert_eq!(value, &schema["default"], "{key}");
             }
         }

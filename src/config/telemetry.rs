@@ -1,4 +1,4 @@
-//! What the service says about itself.
+//! The configuration of the log, the metrics and the traces.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// `auto` is `human` on a terminal and `json` otherwise.
+    /// The format of the log: `human`, `json`, or `auto`, which is `human` on a terminal and `json` otherwise.
     pub format: LogFormat,
-    /// Level, or tracing directives such as `info,protobridge::publish=debug`.
+    /// The level (`off`, `error`, `warn`, `info`, `debug` or `trace`), or tracing directives such as
+    /// `info,protobridge::aws::sns::publish=debug`.
     pub level: String,
 }
 
@@ -19,16 +20,16 @@ impl Default for Log {
     }
 }
 
-/// Format of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `human` on a terminal, `json` otherwise.
     #[default]
     Auto,
-    /// One readable line an event.
+    /// One readable line per log event.
     Human,
-    /// One JSON object an event.
+    /// One JSON object per log event.
     Json,
 }
 
@@ -36,21 +37,23 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Label published entries with the customer's id. Off by default: ten thousand customers are ten thousand series.
+    /// Whether the metrics of published entries have a label with the customer's id. Off by default, because ten
+    /// thousand customers make ten thousand time series.
     pub customer_label: bool,
 }
 
-/// Traces: a span for the way of each event, in the trace that `traceparent` or the `AWSTraceHeader` of its message names.
+/// Traces. Each event gets a span in the trace that `traceparent` or `AWSTraceHeader` of its message names.
 ///
-/// The exporter also reads the variables of OpenTelemetry, such as `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME` and
-/// `OTEL_RESOURCE_ATTRIBUTES`.
+/// The exporter also reads the environment variables of OpenTelemetry, such as `OTEL_EXPORTER_OTLP_HEADERS`,
+/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Traces {
-    /// Base URL of the collector that takes spans by OTLP over HTTP (`/v1/traces`), for example `http://localhost:4318`.
-    /// Default: no spans are made; the trace of a message is passed on all the same.
+    /// The base URL of the collector that receives spans by OTLP over HTTP (`/v1/traces`), for example
+    /// `http://localhost:4318`. Default: protobridge makes no spans, but passes the trace of a message on.
     pub otlp_endpoint: Option<String>,
-    /// The share of new traces that is kept, from 0 to 1. A message that belongs to a trace follows that trace's decision.
+    /// The share of new traces that is kept, from 0 to 1. For a message that already belongs to a trace, the decision
+    /// of that trace applies.
     pub sample_ratio: f64,
 }
 

@@ -1,6 +1,6 @@
-//! What a value may be beyond its type, and what keys mean for each other.
+//! The rules of the configuration that types cannot express: the syntax of values and the relations between keys.
 //!
-//! Nothing here asks AWS or looks at other files; that is `protobridge check`.
+//! Nothing here calls AWS or reads other files; `protobridge check` does.
 
 mod queues;
 mod region;
@@ -15,7 +15,8 @@ use super::{Config, Nobody};
 use region::topic_in_region;
 
 impl Config {
-    /// What is wrong beyond types, each with its key; positions are looked up where the file is known.
+    /// Returns the violations of rules that types cannot express. Each names its key but has no position, because the
+    /// configuration does not know its file.
     pub fn problems(&self) -> Vec<Problem> {
         let mut rules = Rules::default();
         rules.aws(self);
@@ -65,7 +66,7 @@ impl Rules {
     }
 
     fn dedupe(&mut self, config: &Config) {
-        // The URL may hold a password, so it is not repeated.
+        // The URL can contain a password, so the message does not quote it.
         if config.dedupe.redis_url.as_ref().is_some_and(|url| redis::parse_redis_url(url).is_none()) {
             self.refuse(
                 "dedupe.redis_url",
@@ -76,7 +77,7 @@ impl Rules {
 
     fn traces(&mut self, config: &Config) {
         let traces = &config.traces;
-        // The URL may hold a password, so it is not repeated.
+        // The URL can contain a password, so the message does not quote it.
         if traces.otlp_endpoint.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
             self.refuse("traces.otlp_endpoint", "is not a URL such as `http://localhost:4318`");
         }
@@ -102,13 +103,17 @@ impl Rules {
         ];
         for (index, (key, name)) in attributes.iter().enumerate() {
             if !is_attribute(name) {
-                self.refuse(*key, "is not a message attribute's name: letters, digits, `-`, `_` and `.`");
+                self.refuse(
+                    *key,
+                    "is not the name of a message attribute; allowed are letters, digits, `-`, `_` and `.`",
+                );
             } else if let Some((other, _)) = attributes[..index].iter().find(|(_, other)| other == name) {
-                self.refuse(*key, format!("is the attribute of `{other}` as well"));
+                self.refuse(*key, format!("is also the attribute of `{other}`"));
             }
         }
         for (index, bucket) in envelope.s3_buckets.iter().enumerate().filter(|(_, bucket)| !is_bucket(bucket)) {
-            let message = format!("{bucket:?} is not a bucket's name: lower-case letters, digits, `-` and `.`, no ARN");
+            let message =
+                format!("{bucket:?} is not a bucket name; use lower-case letters, digits, `-` and `.`, and no ARN");
             self.refuse(format!("envelope.s3_buckets[{index}]"), message);
         }
     }
@@ -174,7 +179,7 @@ impl Rules {
         }
     }
 
-    /// Tracing takes any lone word for the name of a crate, so a misspelt level would turn the log off.
+    /// Refuses a misspelled level. `tracing` would accept it as the name of a crate and turn the log off.
     fn log(&mut self, config: &Config) {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));

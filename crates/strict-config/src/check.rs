@@ -1,7 +1,7 @@
-//! Holds a document against the shape of its type, and reports everything that does not fit at once.
+//! Compares a document with the shape of its type and reports all differences at once.
 //!
-//! What does not fit is left out of the result, so that the rest can still be deserialized and judged by the rules
-//! that need typed values. A key without a value counts as absent: it keeps its default.
+//! Values that do not fit are left out of the result. The rest can therefore still be deserialized, and the rules that
+//! need typed values can be applied to it. A key without a value counts as absent and has its default.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,17 +13,18 @@ use crate::problem::{Problem, Source};
 use crate::shape::{Field, Shape};
 use crate::tree::{Entry, Node, Value, contains, index_of, key_of};
 
-/// What a document comes to.
+/// The result of [`check`].
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// What fits the shape.
+    /// The part of the document that fits the shape.
     pub(crate) value: Json,
-    /// What does not.
+    /// One problem for each value or key that does not fit.
     pub(crate) problems: Vec<Problem>,
+    /// The keys that were left out.
     rejected: Vec<String>,
 }
 
-/// Holds `tree` against `shape`.
+/// Compares `tree` with `shape`.
 pub(crate) fn check(shape: &Shape, tree: &Node) -> Checked {
     let mut check = Check { root: shape, problems: Vec::new(), rejected: Vec::new() };
     let value = match tree.value {
@@ -34,7 +35,7 @@ pub(crate) fn check(shape: &Shape, tree: &Node) -> Checked {
 }
 
 impl Checked {
-    /// Whether a rule about `key` can be judged: neither it nor anything above or in it was left out.
+    /// Whether a rule about `key` can be applied: the key, the values around it and the values in it are all complete.
     pub(crate) fn judges(&self, key: &str) -> bool {
         !self.rejected.iter().any(|rejected| contains(rejected, key) || contains(key, rejected))
     }
@@ -52,7 +53,7 @@ impl Check<'_> {
         self.rejected.push(key.to_owned());
     }
 
-    /// What of `node` fits, or nothing where it is of the wrong kind.
+    /// Returns the part of `node` that fits `shape`, or `None` if `node` is of another kind.
     fn value(&mut self, key: &str, shape: &Shape, node: &Node) -> Option<Json> {
         match (shape, &node.value) {
             (Shape::Struct(fields), Value::Map(entries)) => Some(Json::Object(self.fields(key, node, fields, entries))),
@@ -119,7 +120,7 @@ impl Check<'_> {
         Json::Object(object)
     }
 
-    /// A list without one of its items would be another list, so it is all or nothing.
+    /// Returns the list if all of its items fit. A list without one of its items would have another meaning.
     fn list(&mut self, key: &str, items: &Shape, nodes: &[Node]) -> Option<Json> {
         let values: Vec<_> =
             nodes.iter().enumerate().map(|(index, node)| self.value(&index_of(key, index), items, node)).collect();
@@ -144,7 +145,7 @@ impl Check<'_> {
         let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
         let elsewhere = self.root.paths_to(&entry.key);
         let message = if let Some(near) = nearest(&entry.key, names.iter().copied()) {
-            // The key that was meant has been answered for.
+            // The near key must not be reported as missing too.
             self.rejected.push(key_of(key, near));
             format!("unknown key; did you mean `{near}`?")
         } else if let [elsewhere] = elsewhere.as_slice() {
@@ -155,7 +156,7 @@ impl Check<'_> {
         self.reject(&entry.source, &key_of(key, &entry.key), message);
     }
 
-    /// Whether `key`, or something in it, was reported already.
+    /// Whether `key` or a value in it has been reported.
     fn is_rejected(&self, key: &str) -> bool {
         self.rejected.iter().any(|rejected| contains(key, rejected))
     }
@@ -170,11 +171,11 @@ impl Shape {
     }
 }
 
-/// Returns the value if it is of the kind that `shape` asks for.
+/// Returns the value as JSON.
 ///
 /// # Errors
 ///
-/// Returns the expected kind otherwise.
+/// Returns the expected kind if the value does not fit `shape`.
 fn scalar<'s>(shape: &'s Shape, value: &Value) -> Result<Json, Expected<'s>> {
     match (shape, value) {
         (Shape::Text { choices, format }, Value::Text(text) | Value::Boolean(_, text) | Value::Number(_, text))
@@ -199,7 +200,7 @@ fn is_integer_within(number: &serde_json::Number, min: Option<i128>, max: Option
     integer.is_some_and(|integer| min.is_none_or(|min| min <= integer) && max.is_none_or(|max| integer <= max))
 }
 
-/// The kind of value that a key takes, for the message about another one.
+/// The kind of value that a key requires. It displays as the part of a message after `expected`.
 enum Expected<'s> {
     Value(&'s Shape),
     SocketAddress,
@@ -235,7 +236,7 @@ fn one_of(choices: &[String]) -> String {
     }
 }
 
-/// The nearest of several allowed texts.
+/// Returns a suggestion if `value` is near one of the allowed texts of `shape`.
 fn hint(shape: &Shape, value: &Value) -> String {
     let (Shape::Text { choices, .. }, Value::Text(text)) = (shape, value) else { return String::new() };
     match nearest(text, choices.iter().map(String::as_str)) {

@@ -25,8 +25,9 @@ pub fn document<T: DeserializeOwned + JsonSchema>(path: &Path, text: &str) -> Re
 
 /// Like [`document()`], with rules that types cannot express.
 ///
-/// The rules are applied in the same pass as the types. A problem that a rule reports gets the position of its key; it
-/// is dropped if that key did not fit its type, which is a problem already.
+/// The rules are applied even if some values do not fit their types, as far as the remaining values can be
+/// deserialized. A problem of a rule gets the position of its key. It is dropped if the value of its key does not fit
+/// its type.
 ///
 /// # Errors
 ///
@@ -64,7 +65,7 @@ pub fn document_with_variables<T: DeserializeOwned + JsonSchema>(
                 return Ok(value);
             }
         }
-        // What was left out can make the rest unreadable; that has been reported.
+        // A value that was left out, and reported, can prevent the deserialization of the rest.
         Err(_) if !problems.is_empty() => {}
         Err(error) => problems.push(Problem::new("", error.to_string())),
     }
@@ -257,7 +258,7 @@ readers: [ada]
         LIBRARY_DOOR_WIDTH_MM: door.width_mm: expected an integer from 1 to 5000, found ""
         LIBRARY_DOOR_PAINT: door.paint: expected `none`, `oil` or `varnish`, found "olj"
         LIBRARY_SHELVES_0_BOOKS: shelves[0].id: missing
-        LIBRARY_SHELVES_1_ID: shelves[1]: the list ends before it; its next index is 0
+        LIBRARY_SHELVES_1_ID: shelves[1]: the next index of the list is 0
         LIBRARY_DOOR_WIDTH: unknown variable; did you mean `LIBRARY_DOOR_WIDTH_MM`?
         LIBRARY_SHELVES_3_IDD: unknown variable; did you mean `LIBRARY_SHELVES_3_ID`?
         LIBRARY_DOOR: unknown variable; did you mean `LIBRARY_DOOR_BELL`?

@@ -7,7 +7,7 @@
 //!   suggestion.
 //! - Nothing is ignored: an unknown key, a key that is given twice and an unknown [variable](Variables) are problems.
 //! - Text keeps its spelling: for a key of type `String`, `007` and `off` need no quotes.
-//! - Rules that types cannot express are judged in the same pass, as far as the values that they need could be read.
+//! - Rules that types cannot express are applied in the same pass, as far as the values that they need are valid.
 //!
 //! ```
 //! use std::path::Path;

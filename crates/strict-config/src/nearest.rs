@@ -2,8 +2,8 @@
 
 /// Returns the known name that `name` was probably meant to be, or `None` if no known name is near.
 ///
-/// Case is ignored. A known name is near in one of these cases; an earlier case wins over a later one, and within a case
-/// the name with fewer edits wins:
+/// Case is ignored. A known name is near in one of these cases; an earlier case wins over a later one, and within a
+/// case the name with fewer edits wins:
 ///
 /// 1. At most a third of the letters of `name` are wrong, missing, superfluous or swapped. Segments that both names
 ///    start with, such as the package `shop.v1.`, do not count.
@@ -46,7 +46,7 @@ fn without_common_segments<'n>(name: &'n str, known: &'n str) -> (&'n str, &'n s
     (&name[start..], &known[start..])
 }
 
-/// Whether only the parts after the last `_` differ. What comes before them must be half of the shorter name at least,
+/// Whether only the parts after the last `_` differ. The equal part must be at least half of the shorter name,
 /// so that `max_pollers` is not near `max_attempts`.
 fn differ_in_last_word(name: &str, known: &str) -> bool {
     match (name.rsplit_once('_'), known.rsplit_once('_')) {
@@ -84,7 +84,7 @@ mod tests {
                 ("URL", Some("url")),
                 ("max_pollers", None),
                 ("topic", None),
-                ("flavour", None),
+                ("flavor", None),
                 ("", None),
             ],
         );

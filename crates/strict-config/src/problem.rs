@@ -1,31 +1,30 @@
-//! What is wrong with a configuration file, said so that it can be put right: where, which key, what, and the way
-//! out. All problems of a file are reported together; nobody should have to start the service once per mistake.
+//! Problems of a document: the position, the key, the mistake and how to fix it.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// One thing that is wrong with a configuration.
+/// One mistake in a document or in a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where the value was written.
+    /// The position of the value.
     pub source: Source,
-    /// The key with its path, such as `shelves[0].name`; empty where the problem is not about a key.
+    /// The path of the key, such as `shelves[0].name`. It is empty if the problem is not about a key.
     pub key: String,
-    /// What is wrong, and the way out where there is an obvious one; lower case, no full stop.
+    /// The mistake and, if it is obvious, the fix. In lower case, without a full stop.
     pub message: String,
 }
 
-/// Where a value was written.
+/// The place where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// In the file, at this position where it is known.
+    /// The document, at this position if it is known.
     File(Option<Position>),
-    /// In the environment variable of this name.
+    /// The environment variable of this name.
     Variable(String),
 }
 
-/// A position in the file, both counted from 1.
+/// A position in a document. Lines and columns count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -35,7 +34,7 @@ pub struct Position {
 }
 
 impl Problem {
-    /// A problem of `key`, whose position nobody has looked up yet.
+    /// A problem of `key` without a position, as a rule reports it. `document_with` adds the position.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { source: Source::File(None), key: key.into(), message: message.into() }
     }
@@ -45,7 +44,7 @@ impl Problem {
     }
 }
 
-/// `key: message`, without the place.
+/// Displays `key: message`, without the position.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.key.as_str() {
@@ -55,9 +54,9 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a configuration file is not in force: it cannot be read, or it has problems.
+/// The reason why a document was not loaded: it cannot be read, or it has problems.
 ///
-/// Displays as one line where there is one problem, otherwise as a heading and a line for each.
+/// It displays as one line if there is one problem, and otherwise as a heading with one line per problem.
 #[derive(Debug)]
 pub struct Error {
     path: PathBuf,
@@ -66,7 +65,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// The problems of the file at `path`, put in the order of the file, those of variables last.
+    /// The error for a document from `path` with these problems, of which there must be at least one. They are sorted
+    /// by position; problems of variables come last.
     pub fn new(path: &Path, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| match &problem.source {
             Source::File(Some(position)) => (0, Some(*position), String::new()),
@@ -76,8 +76,8 @@ impl Error {
         Self { path: path.into(), problems, cause: None }
     }
 
-    /// The error for a file that cannot be read, or that does not exist. `hint` is appended to the message for a file
-    /// that does not exist, such as `; create one with `shop init``.
+    /// The error for a file that cannot be read. If the file does not exist, `hint` follows the message, for example
+    /// `; create it with "shop init"`.
     pub fn unreadable(path: &Path, cause: io::Error, hint: &str) -> Self {
         if cause.kind() == io::ErrorKind::NotFound {
             return Self::new(path, vec![Problem::new("", format!("no such file{hint}"))]);
@@ -85,12 +85,12 @@ impl Error {
         Self { cause: Some(cause), ..Self::new(path, vec![Problem::new("", "cannot be read")]) }
     }
 
-    /// The file.
+    /// Returns the path of the document.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What is wrong with it; never empty.
+    /// Returns the problems, of which there is at least one.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_problem_is_one_line_with_its_place() {
+    fn one_problem_is_one_line_with_its_position() {
         let problem = Problem::new("retry", "is wrong");
         let shown = |source| Error::new(Path::new("a.yaml"), vec![Problem { source, ..problem.clone() }]).to_string();
         assert_eq!(shown(Source::File(Some(Position { line: 3, column: 1 }))), "a.yaml:3:1: retry: is wrong");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn several_problems_are_in_the_order_of_the_file() {
+    fn several_problems_are_sorted_by_position() {
         let at = |line| Source::File(Some(Position { line, column: 1 }));
         let error = Error::new(
             Path::new("a.yaml"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_keeps_the_cause() {
+    fn the_error_for_an_unreadable_file_keeps_the_cause() {
         use std::error::Error as _;
         let error = Error::unreadable(Path::new("a.yaml"), io::ErrorKind::PermissionDenied.into(), "");
         assert_eq!(error.to_string(), "a.yaml: cannot be read");

@@ -1,20 +1,20 @@
-//! The JSON Schema of a type, boiled down to what [`super::check`] and [`super::variables`] walk by.
+//! The shape of a type: the parts of its JSON Schema that [`crate::check`] and [`crate::variables`] need.
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
-/// A schema, as far as values are checked and variables are named by it.
+/// The kind of value that a schema describes.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Shape {
     /// A mapping with these keys and no others.
     Struct(Vec<Field>),
-    /// A mapping with keys of the user's choice.
+    /// A mapping with any keys.
     Map(Box<Shape>),
     List(Box<Shape>),
     Text {
-        /// The allowed texts; none means any.
+        /// The allowed texts. If empty, any text is allowed.
         choices: Vec<String>,
-        /// `format` of JSON Schema.
+        /// The `format` of the schema.
         format: Option<String>,
     },
     Integer {
@@ -23,7 +23,7 @@ pub(crate) enum Shape {
     },
     Number,
     Boolean,
-    /// Beyond what this walk understands: whatever deserializes.
+    /// Any value. Serde decides whether it fits.
     Any,
 }
 
@@ -32,14 +32,14 @@ pub(crate) enum Shape {
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) shape: Shape,
-    /// Absence is an error.
+    /// Whether the key must be present.
     pub(crate) required: bool,
-    /// Absence differs from every value that could be written.
+    /// Whether the key can be absent or null, as opposed to having a default.
     pub(crate) nullable: bool,
 }
 
 impl Shape {
-    /// The shape of a type whose definition does not contain itself.
+    /// Returns the shape of `T`, whose definition must not contain itself.
     pub(crate) fn of<T: JsonSchema>() -> Self {
         let root = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
         Self::compile(&root, &root)
@@ -71,7 +71,7 @@ impl Shape {
         }
     }
 
-    /// An optional value, or an enum whose variants are described one by one.
+    /// Compiles an optional value, or an enum whose variants have schemas of their own.
     fn compile_alternatives(root: &Value, alternatives: &[Value]) -> Self {
         let mut shapes: Vec<Self> = alternatives
             .iter()
@@ -108,7 +108,7 @@ impl Shape {
         Self::Struct(properties.iter().map(field).collect())
     }
 
-    /// Every path that ends in a key called `name`, for a key that was written in the wrong section.
+    /// Returns every path that ends in the key `name`, to suggest the right section for a key.
     pub(crate) fn paths_to(&self, name: &str) -> Vec<String> {
         let Self::Struct(fields) = self else { return Vec::new() };
         let mut paths = Vec::new();
@@ -122,7 +122,7 @@ impl Shape {
     }
 }
 
-/// The one type besides `null`.
+/// Returns the type of the schema, apart from `null`, if it is a single one.
 fn type_name(schema: &Value) -> Option<&str> {
     match &schema["type"] {
         Value::String(name) => Some(name),
@@ -144,12 +144,12 @@ fn strings(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
 }
 
-/// A bound, which a schema may spell as a float.
+/// Returns a bound, which a schema can spell as a float.
 fn integer(bound: &Value) -> Option<i128> {
     bound.as_i64().map(Into::into).or_else(|| bound.as_u64().map(Into::into)).or(bound.as_f64().map(|f| f as i128))
 }
 
-/// The largest value of the integer types that schemars names in `format` without stating their bounds.
+/// Returns the largest value of an integer type that schemars names in `format` without a `maximum`.
 fn widest(format: Option<&str>) -> Option<i128> {
     match format? {
         "int32" => Some(i32::MAX.into()),

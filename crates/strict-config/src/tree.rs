@@ -1,8 +1,7 @@
-//! A YAML document as a tree that remembers where each value was written.
+//! A YAML document as a tree in which each value has its position.
 //!
-//! Scalars keep their spelling beside their type, so that an id that is `007` or a log level that is `off`
-//! stays what was written, and so that a message can quote it. Keys that are given twice are kept: refusing them is
-//! the business of [`super::check`], together with everything else that is wrong.
+//! Numbers and booleans keep their spelling, so that text such as `007` or `off` stays as it was written and a message
+//! can quote it. A key that is given twice stays in the tree twice; [`crate::check`] reports it.
 
 use std::fmt;
 
@@ -12,17 +11,17 @@ use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use crate::problem::{Position, Problem, Source};
 
-/// A value and where it was written.
+/// A value and its position.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) source: Source,
     pub(crate) value: Value,
 }
 
-/// A value; numbers and booleans with their spelling.
+/// A value. Numbers and booleans have their spelling in the document.
 #[derive(Debug)]
 pub(crate) enum Value {
-    /// Nothing: a key without a value, `~` or `null`.
+    /// No value: a key without a value, `~` or `null`.
     Null,
     Boolean(bool, String),
     Number(serde_json::Number, String),
@@ -31,7 +30,7 @@ pub(crate) enum Value {
     Map(Vec<Entry>),
 }
 
-/// A key of a mapping, where the key was written, and its value.
+/// A key of a mapping, the position of the key, and its value.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -39,12 +38,16 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
-/// Parses one YAML document; an empty one is [`Value::Null`].
+/// Parses one YAML document. An empty document is [`Value::Null`].
+///
+/// # Errors
+///
+/// Returns an error if the text is not YAML or has several documents.
 pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        // A list of ten thousand items has more nodes than the library allows by default; the limits that stop alias
-        // bombs and deep nesting stay.
+        // A list of ten thousand items has more nodes than the library allows by default. The limits against alias
+        // bombs and deep nesting keep their defaults.
         budget: serde_saphyr::budget! { max_events: 100_000_000, max_nodes: 100_000_000 },
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw<'_>>>(text, options) {
@@ -58,7 +61,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
 }
 
 impl Node {
-    /// Where the value of `key` was written, or what is nearest above it; the document as a whole is no place.
+    /// Returns the position of `key`, or of the nearest key above it that exists. There is none for the whole document.
     pub(crate) fn locate(&self, key: &str) -> Source {
         let mut nearest = Source::File(None);
         let (mut node, mut rest) = (self, key);
@@ -69,7 +72,7 @@ impl Node {
         nearest
     }
 
-    /// The child that the first step of `key` leads to, where it was written, and the steps that follow.
+    /// Returns the child that the first step of `key` leads to, its position, and the remaining steps.
     fn step<'a>(&self, key: &'a str) -> Option<(&Node, &Source, &'a str)> {
         match &self.value {
             Value::List(items) => {
@@ -91,22 +94,22 @@ impl Node {
     }
 }
 
-/// The path of `key` in the mapping at `path`.
+/// Returns the path of `key` in the mapping at `path`.
 pub(crate) fn key_of(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// The path of an item of the list at `path`.
+/// Returns the path of an item of the list at `path`.
 pub(crate) fn index_of(path: &str, index: usize) -> String {
     format!("{path}[{index}]")
 }
 
-/// Whether `key` is `outer` or lies in it.
+/// Whether `key` is `outer` or a key in it.
 pub(crate) fn contains(outer: &str, key: &str) -> bool {
     key.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// What the YAML library reports of a value.
+/// A value as the YAML library delivers it.
 enum Raw<'de> {
     Null,
     Boolean(bool),
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_at_its_line_and_a_missing_one_at_the_line_above_it() {
+    fn a_missing_key_has_the_line_of_the_nearest_key_above_it() {
         let text = "a: 1\nlist:\n  - x: 1\n    y: {z: 2}\n  - x: 3\n";
         for (key, line) in [
             ("a", 1),
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_yaml_is_reported_with_its_position() {
+    fn invalid_yaml_is_reported_with_its_position() {
         let problem = parse("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
         assert_eq!(problem.source, Source::File(Some(Position { line: 3, column: 2 })));
         insta::assert_snapshot!(problem, @"illegal placement of ':' indicator");

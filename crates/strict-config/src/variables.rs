@@ -1,7 +1,6 @@
-//! Environment variables that override keys: each scalar key, and each list of texts, has one.
+//! Environment variables that override keys.
 //!
-//! Names are resolved by walking the shape, so that they need no separator of their own: `_` separates sections, and it
-//! can occur in a key too. The type must not have two keys that would share a name.
+//! A name is resolved by walking the shape, because `_` separates sections and also occurs in keys.
 
 mod kubernetes;
 mod resolve;
@@ -18,9 +17,10 @@ use resolve::{has_variable, read, resolve, set};
 
 /// Environment variables whose values replace those of the document.
 ///
-/// Each scalar key, and each list of texts, has a variable: the prefix and then the key's path in upper case, joined
-/// with `_`. With the prefix `SHOP_`, `door.width_mm` is `SHOP_DOOR_WIDTH_MM` and `shelves[0].name` is
-/// `SHOP_SHELVES_0_NAME`.
+/// Each scalar key and each list of texts has a variable. Its name is the prefix and the key's path in upper case,
+/// joined with `_`: with the prefix `SHOP_`, the variable of `door.width_mm` is `SHOP_DOOR_WIDTH_MM`, and that of
+/// `shelves[0].name` is `SHOP_SHELVES_0_NAME`. A type must not have two keys whose variables have the same name;
+/// [`of`](Self::of) lists the names for a test.
 ///
 /// - A number or a boolean is spelled as in the document. Commas separate the items of a list.
 /// - An empty value empties a list, and unsets a key that can be absent.
@@ -49,15 +49,15 @@ pub struct Variable {
 }
 
 impl Variables {
-    /// The variables among `values`, which are names and values, whose names start with `prefix`.
+    /// Takes the variables whose names start with `prefix` from `values`, which are pairs of a name and a value.
     ///
-    /// The prefix is in upper case and ends in `_`, such as `SHOP_`.
+    /// The prefix must be in upper case and end in `_`, such as `SHOP_`.
     pub fn new(prefix: &str, values: impl IntoIterator<Item = (String, String)>) -> Self {
         let values = values.into_iter().filter(|(name, _)| name.starts_with(prefix)).collect();
         Self { prefix: prefix.to_owned(), values, ..Self::default() }
     }
 
-    /// Ignores the variable of this name, prefix included, unless it names a key.
+    /// Ignores the variable with this name, prefix included, unless it names a key.
     #[must_use]
     pub fn ignore(mut self, name: &str) -> Self {
         self.ignored_names.push(name.to_owned());
@@ -73,8 +73,8 @@ impl Variables {
 
     /// Ignores the [variables that Kubernetes sets][variables] for Services, unless they name a key.
     ///
-    /// Kubernetes sets them for each Service of the namespace. Those of a Service `shop` or `shop-web` start with
-    /// `SHOP_`.
+    /// Kubernetes sets them for each Service of the namespace. Variables of the Services `shop` and `shop-web` start
+    /// with `SHOP_`.
     ///
     /// [variables]: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
     #[must_use]
@@ -102,7 +102,7 @@ impl Variables {
         known
     }
 
-    /// Writes the values into `tree`, and returns a problem for each variable whose name means nothing.
+    /// Writes the values into `tree`, and returns a problem for each variable that cannot be applied.
     pub(crate) fn apply(&self, shape: &Shape, tree: &mut Node) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut targets = Vec::new();
@@ -141,7 +141,7 @@ impl Variables {
     }
 }
 
-/// Names the variables but not their values, which can be secrets.
+/// Shows the names of the variables without their values, which can be secrets.
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.values.iter().map(|(name, _)| name).collect();
@@ -155,7 +155,7 @@ impl fmt::Debug for Variables {
     }
 }
 
-/// Collects the variables of `shape`, which is the value of `key`. Their names start with `name`.
+/// Collects the variables of the keys in `shape`, which is the shape of `key`. Their names start with `name`.
 fn collect(shape: &Shape, name: &str, key: &str, index: &str, known: &mut Vec<Variable>) {
     match shape {
         Shape::Struct(fields) => {

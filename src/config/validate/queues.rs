@@ -23,10 +23,10 @@ impl Rules {
                 continue;
             }
             if let Some(first) = urls.insert(queue.url.as_str(), index) {
-                self.refuse(format!("queues[{index}].url"), format!("is the queue of queues[{first}] again"));
+                self.refuse(format!("queues[{index}].url"), format!("is also the URL of queues[{first}]"));
             } else if let Some(first) = labels.insert(queue.label(), index) {
                 let message = format!(
-                    "`{}` is the name of queues[{first}] as well; metrics and logs could not tell them apart",
+                    "`{}` is also the name of queues[{first}]; metrics and logs could not tell them apart",
                     queue.label()
                 );
                 self.refuse(format!("queues[{index}].name"), message);
@@ -35,8 +35,10 @@ impl Rules {
         for (index, queue) in config.queues.iter().enumerate() {
             let Some(source) = queue.quarantine_url.as_deref().and_then(|url| urls.get(url)) else { continue };
             let message = match *source {
-                source if source == index => "is the queue itself; what is quarantined would be received again".into(),
-                source => format!("is received from as queues[{source}]; what is quarantined would be received again"),
+                source if source == index => {
+                    "is the URL of the queue itself; quarantined messages would be received again".into()
+                }
+                source => format!("is also the URL of queues[{source}]; quarantined messages would be received again"),
             };
             self.refuse(format!("queues[{index}].quarantine_url"), message);
         }

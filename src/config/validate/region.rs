@@ -1,4 +1,4 @@
-//! The region of queues and topics.
+//! The rule that queues and topics are in the region that protobridge calls.
 
 use crate::config::Config;
 use crate::config::names::{self, host_and_path};
@@ -13,7 +13,8 @@ pub(super) fn topic_in_region(config: &Config, arn: &str) -> Result<(), names::E
     in_region(config, arn.split(':').nth(3))
 }
 
-/// A call goes to the endpoint of `aws.region`, whatever the URL or the ARN says, and would find nothing there.
+/// Calls go to the endpoint of `aws.region`, whatever region the URL or the ARN names. A queue or a topic of another
+/// region does not exist there.
 fn in_region(config: &Config, region: Option<&str>) -> Result<(), names::Error> {
     match (&config.aws.region, &config.aws.endpoint_url, region) {
         (Some(ours), None, Some(region)) if ours != region => {

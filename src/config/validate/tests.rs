@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::names::EXAMPLE_QUEUE;
 
-/// The problems of a configuration with one good queue, whatever `yaml` makes of it.
+/// Returns the problems of `yaml`, one per line. A valid queue is added if `yaml` has no queues.
 fn problems(yaml: &str) -> String {
     let queue = "queues: [{url: http://localhost:4566/000000000000/events}]\n";
     let yaml = if yaml.contains("queues:") { yaml.to_owned() } else { format!("{queue}{yaml}") };
@@ -18,7 +18,7 @@ fn template(text: &str) -> String {
 }
 
 #[test]
-fn plausible_values_have_no_problems() {
+fn valid_values_have_no_problems() {
     for yaml in [
         "aws: {region: eu-west-1, endpoint_url: 'http://localhost:4566'}",
         "queues: [{url: 'https://sqs.cn-north-1.amazonaws.com.cn/123456789012/a.fifo', default_type: Event}]",
@@ -38,7 +38,7 @@ fn plausible_values_have_no_problems() {
 }
 
 #[test]
-fn queues_need_urls() {
+fn a_queue_needs_a_valid_url() {
     let yamls = ["- name: a", "- url: arn:aws:sqs:eu-west-1:123456789012:events", "- url: arn:aws:sns:r:1:events"];
     insta::assert_snapshot!(yamls.map(queues).concat(), @"
     queues[0].url: missing; a queue needs its URL, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/events`
@@ -57,7 +57,7 @@ fn queues_need_urls() {
 }
 
 #[test]
-fn queues_differ_from_each_other_and_from_their_quarantine() {
+fn queues_must_differ_from_each_other_and_from_quarantine_queues() {
     let yamls = [
         "- url: https://h/1/a\n- url: https://h/1/a",
         "- url: https://h/1/a\n- url: https://h/2/a",
@@ -66,16 +66,16 @@ fn queues_differ_from_each_other_and_from_their_quarantine() {
         "- {url: 'https://h/1/a', quarantine_url: 'https://h/1/b'}\n- url: https://h/1/b",
     ];
     insta::assert_snapshot!(yamls.map(queues).concat(), @"
-    queues[1].url: is the queue of queues[0] again
-    queues[1].name: `a` is the name of queues[0] as well; metrics and logs could not tell them apart
-    queues[1].name: `a` is the name of queues[0] as well; metrics and logs could not tell them apart
-    queues[0].quarantine_url: is the queue itself; what is quarantined would be received again
-    queues[0].quarantine_url: is received from as queues[1]; what is quarantined would be received again
+    queues[1].url: is also the URL of queues[0]
+    queues[1].name: `a` is also the name of queues[0]; metrics and logs could not tell them apart
+    queues[1].name: `a` is also the name of queues[0]; metrics and logs could not tell them apart
+    queues[0].quarantine_url: is the URL of the queue itself; quarantined messages would be received again
+    queues[0].quarantine_url: is also the URL of queues[1]; quarantined messages would be received again
     ");
 }
 
 #[test]
-fn queues_and_topics_are_in_the_region_that_is_called() {
+fn queues_and_topics_must_be_in_the_configured_region() {
     let with = |aws: &str| {
         let topic = "arn:aws:sns:eu-west-1:123456789012:nobody";
         problems(&format!("aws: {aws}\nqueues: [{{url: '{EXAMPLE_QUEUE}'}}]\nroute: {{unknown_customer: '{topic}'}}"))
@@ -89,7 +89,7 @@ fn queues_and_topics_are_in_the_region_that_is_called() {
 }
 
 #[test]
-fn topics_are_arns_and_the_template_has_one_place_for_the_customer() {
+fn a_topic_must_be_an_arn_and_a_template_must_have_one_placeholder() {
     let templates = [
         "arn:aws:sns:eu-west-1:123456789012:events",
         "arn:aws:sns:eu-west-1:123456789012:{customer}-{customer}",
@@ -108,7 +108,7 @@ fn topics_are_arns_and_the_template_has_one_place_for_the_customer() {
     route.topic_template: is not the ARN of an SNS topic such as `arn:aws:sns:eu-west-1:123456789012:events`
     route.topic_template: has no account number of 12 digits; a topic's ARN looks like `arn:aws:sns:eu-west-1:123456789012:events`
     route.topic_template: lacks the partition or the region; a topic's ARN looks like `arn:aws:sns:eu-west-1:123456789012:events`
-    route.topic_template: ends in a name that no topic can have: letters, digits, `-` and `_`, at most 256
+    route.topic_template: ends in an invalid topic name; allowed are letters, digits, `-` and `_`, at most 256
     ");
     insta::assert_snapshot!(problems("route: {without_customer: quarentine, unknown_customer: 'arn:aws:sns:x'}"), @r#"
     route.without_customer: expected `quarantine`, `drop` or a topic ARN such as `arn:aws:sns:eu-west-1:123456789012:events`, found "quarentine"
@@ -117,8 +117,8 @@ fn topics_are_arns_and_the_template_has_one_place_for_the_customer() {
 }
 
 #[test]
-fn a_misspelt_log_level_is_not_taken_for_the_name_of_a_crate() {
-    let levels = ["inof", "warn,loud", "INFO", "info,protobridge::publish=debug,hyper_util=warn"];
+fn a_misspelled_log_level_is_refused() {
+    let levels = ["inof", "warn,loud", "INFO", "info,protobridge::aws::sns::publish=debug,hyper_util=warn"];
     insta::assert_snapshot!(levels.map(|level| problems(&format!("log: {{level: '{level}'}}"))).concat(), @"
     log.level: `inof` is none of the levels off, error, warn, info, debug, trace; did you mean `info`?
     log.level: `loud` is none of the levels off, error, warn, info, debug, trace
@@ -126,7 +126,7 @@ fn a_misspelt_log_level_is_not_taken_for_the_name_of_a_crate() {
 }
 
 #[test]
-fn names_and_bounds_are_plausible() {
+fn invalid_names_and_bounds_are_refused() {
     let yamls = [
         "aws: {region: 'eu west', endpoint_url: 'localhost:4566'}",
         "taps: {customer: [a.b, a..b, '1a'], ordering: ['', a/b]}",
@@ -150,11 +150,11 @@ fn names_and_bounds_are_plausible() {
     route.broadcast[0]: "a b" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
     route.broadcast[1]: "a..b" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
     route.broadcast[2]: "" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
-    envelope.payload_attribute: is not a message attribute's name: letters, digits, `-`, `_` and `.`
-    envelope.type_attribute: is not a message attribute's name: letters, digits, `-`, `_` and `.`
-    route.customer_attribute: is the attribute of `envelope.event_id_attribute` as well
-    envelope.s3_buckets[1]: "arn:aws:s3:::events" is not a bucket's name: lower-case letters, digits, `-` and `.`, no ARN
-    envelope.s3_buckets[2]: "" is not a bucket's name: lower-case letters, digits, `-` and `.`, no ARN
+    envelope.payload_attribute: is not the name of a message attribute; allowed are letters, digits, `-`, `_` and `.`
+    envelope.type_attribute: is not the name of a message attribute; allowed are letters, digits, `-`, `_` and `.`
+    route.customer_attribute: is also the attribute of `envelope.event_id_attribute`
+    envelope.s3_buckets[1]: "arn:aws:s3:::events" is not a bucket name; use lower-case letters, digits, `-` and `.`, and no ARN
+    envelope.s3_buckets[2]: "" is not a bucket name; use lower-case letters, digits, `-` and `.`, and no ARN
     confluent.schemas_file: must not be empty; leave it out to have no file
     confluent.registry_url: is not a URL such as `https://schema-registry:8081`
     route.customers_file: must not be empty

@@ -4,21 +4,22 @@ use crate::problem::{Problem, Source};
 use crate::shape::Shape;
 use crate::tree::{self, Entry, Node, Value, index_of, key_of};
 
-/// One step of the way to a value. The order puts the items of a list in sequence, so that they can be appended.
+/// One step of a path to a value. Sorting puts the items of a list in sequence, so that they can be appended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Key(String),
     Index(usize),
 }
 
-/// A key that a variable names.
+/// The key that a variable names.
 pub(super) struct Target<'a> {
     pub(super) steps: Vec<Step>,
     shape: &'a Shape,
     nullable: bool,
 }
 
-/// The key that the upper-case `path` names in a value of `shape`, of which `node` is what the file has.
+/// Returns the key that the upper-case `path` names in `shape`, or `None` if it names no key. `node` is the value in
+/// the document, whose spelling of map keys is kept.
 pub(super) fn resolve<'a>(shape: &'a Shape, path: &str, node: Option<&Node>) -> Option<Target<'a>> {
     match shape {
         Shape::Struct(fields) => fields.iter().find_map(|field| {
@@ -27,7 +28,7 @@ pub(super) fn resolve<'a>(shape: &'a Shape, path: &str, node: Option<&Node>) -> 
             let node = node.and_then(|node| entry(node, |key| key == field.name)).map(|entry| &entry.node);
             descend(step, &field.shape, field.nullable, rest, node)
         }),
-        // The shortest name whose rest is a key: names may have underscores, too.
+        // The shortest map key whose rest names a key, because map keys can contain underscores too.
         Shape::Map(values) => {
             let ends = path.match_indices('_').map(|(end, _)| end).chain([path.len()]);
             ends.filter(|end| *end > 0).find_map(|end| {
@@ -49,7 +50,7 @@ pub(super) fn resolve<'a>(shape: &'a Shape, path: &str, node: Option<&Node>) -> 
     }
 }
 
-/// Goes on at `rest`, which is empty at a key that has a variable, and starts with `_` where more steps follow.
+/// Takes `step` and resolves `rest`, which is empty at the last step and otherwise starts with `_`.
 fn descend<'a>(step: Step, shape: &'a Shape, nullable: bool, rest: &str, node: Option<&Node>) -> Option<Target<'a>> {
     if rest.is_empty() {
         return has_variable(shape).then(|| Target { steps: vec![step], shape, nullable });
@@ -74,13 +75,12 @@ fn entry(node: &Node, wanted: impl Fn(&str) -> bool) -> Option<&Entry> {
     }
 }
 
-/// How a key of the user's choice is spelled in a variable's name.
+/// Returns the spelling of a map key in the name of a variable.
 fn in_variables(key: &str) -> String {
     key.to_uppercase().replace(|c: char| !c.is_alphanumeric(), "_")
 }
 
-/// The value that `text` stands for. Where it is not of the kind that the key takes, it stays text, and the check of
-/// the whole document says so.
+/// Returns the value that `text` spells. If it does not fit the key, it stays text, which [`crate::check`] reports.
 pub(super) fn read(target: &Target<'_>, source: &Source, text: &str) -> Value {
     if text.is_empty() && target.nullable {
         return Value::Null;
@@ -98,7 +98,8 @@ pub(super) fn read(target: &Target<'_>, source: &Source, text: &str) -> Value {
     }
 }
 
-/// Puts `leaf` where the steps lead. What stands in the way is left for the check of the whole document to report.
+/// Writes `leaf` at the end of the steps, and returns a problem if an index leaves a gap in a list. If another kind of
+/// value is in the path, it stays, and [`crate::check`] reports it.
 pub(super) fn set(node: &mut Node, path: &str, steps: &[Step], leaf: Node) -> Option<Problem> {
     let Some((step, rest)) = steps.split_first() else {
         *node = leaf;
@@ -122,7 +123,7 @@ pub(super) fn set(node: &mut Node, path: &str, steps: &[Step], leaf: Node) -> Op
         (Step::Index(index), Value::List(nodes)) => {
             let path = index_of(path, *index);
             if *index > nodes.len() {
-                let message = format!("the list ends before it; its next index is {}", nodes.len());
+                let message = format!("the next index of the list is {}", nodes.len());
                 return Some(Problem::at(&leaf.source, path, message));
             }
             if *index == nodes.len() {
