@@ -113,7 +113,7 @@ async fn a_payload_that_is_not_framed_as_its_queue_says_is_quarantined_unchanged
     let (stage, event) = stage(emulator, Framing::Confluent).await;
     let quarantined = quarantine::check(stage, Input::body(&event), "bad_envelope").await;
     let detail = detail(&quarantined);
-    assert!(detail.starts_with("the payload is not in Confluent's wire format, though"), "{detail}");
+    assert!(detail.starts_with("the payload is not in Confluent's wire format, although"), "{detail}");
 }
 
 async fn an_any_names_its_type(emulator: &Emulator) {
@@ -157,7 +157,7 @@ async fn a_cloud_event_of_a_type_that_nobody_knows_is_quarantined(emulator: &Emu
     let (stage, event) = stage(emulator, Framing::CloudEvents).await;
     let Wrapped { payload, .. } = encoder::wrap(&event, &["cloudevents-binary"], &[]).await;
     let quarantined = quarantine::check(stage, bare(&payload), "unknown_type").await;
-    assert_eq!(detail(&quarantined), "no descriptor set defines com.example.happened, as the CloudEvent has it");
+    assert_eq!(detail(&quarantined), "no descriptor set defines com.example.happened, which the CloudEvent names");
 }
 
 /// The types of `shop/v1/order.proto` in its order, as somebody reads them off it.
@@ -262,8 +262,8 @@ async fn a_pointer_to_a_bucket_that_is_not_allowed_is_quarantined_unchanged(emul
     let quarantined = quarantine::check(stage, input, "bad_envelope").await;
     assert_eq!(
         detail(&quarantined),
-        "the body points to s3://private/k, and `envelope.s3_buckets` does not allow that bucket; add it if it may be \
-         read from"
+        "the body points to s3://private/k, and `envelope.s3_buckets` does not allow that bucket; add it to allow \
+         it"
     );
 }
 
@@ -279,7 +279,7 @@ async fn an_object_that_is_missing_is_waited_for_and_then_its_pointer_is_quarant
     let (stage, _) = stage_with_bucket(emulator, "lost-events").await;
     let quarantined = quarantine::check(stage, input, "bad_envelope").await;
     let detail = detail(&quarantined);
-    assert!(detail.starts_with("s3://lost-events/lost-") && detail.contains(" is not there: "), "{detail}");
+    assert!(detail.starts_with("s3://lost-events/lost-") && detail.contains(" does not exist: "), "{detail}");
 }
 
 async fn an_object_that_is_too_large_is_not_fetched(emulator: &Emulator) {
@@ -290,8 +290,7 @@ async fn an_object_that_is_too_large_is_not_fetched(emulator: &Emulator) {
     let quarantined = quarantine::check(stage, input, "bad_envelope").await;
     let detail = detail(&quarantined);
     assert!(
-        detail
-            .ends_with("has 26668 bytes, more than 10000; if it is meant to have, raise `envelope.max_payload_bytes`"),
+        detail.ends_with("has 26668 bytes, more than 10000; to allow this size, raise `envelope.max_payload_bytes`"),
         "{detail}"
     );
 }
