@@ -163,7 +163,7 @@ impl Router {
         let broadcast_globs: Vec<Glob> = settings.broadcast.iter().map(|glob| Glob::new(glob)).collect();
         let mut broadcasts = HashMap::new();
         for known in known_types.into_iter().filter(|known| broadcast_globs.iter().any(|glob| glob.matches(known))) {
-            let receivers = customers.iter().filter(|customer| customer.enabled && customer.wants(known));
+            let receivers = customers.iter().filter(|customer| customer.enabled && customer.receives(known));
             broadcasts.insert(known.to_owned(), receivers.map(|customer| Destination::of(customer)).collect());
         }
         Self {
@@ -193,7 +193,7 @@ impl Router {
                 format!("customer {id} is not in the customers file")
             }),
             Some(customer) if !customer.enabled => filtered("the customer is disabled"),
-            Some(customer) if !customer.wants(event_type) => filtered("the customer does not receive this type"),
+            Some(customer) if !customer.receives(event_type) => filtered("the customer does not receive this type"),
             Some(customer) => Routing::To(vec![Destination::of(customer)]),
         }
     }
@@ -210,7 +210,7 @@ impl Router {
 
     /// Returns the ids of the enabled customers that receive this type, sorted.
     pub fn receivers(&self, event_type: &str) -> Vec<&str> {
-        let receivers = self.customers.values().filter(|customer| customer.enabled && customer.wants(event_type));
+        let receivers = self.customers.values().filter(|customer| customer.enabled && customer.receives(event_type));
         let mut ids: Vec<&str> = receivers.map(|customer| &*customer.id).collect();
         ids.sort_unstable();
         ids

@@ -10,3 +10,13 @@ use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 pub fn rfc3339(time: SystemTime) -> String {
     DateTime::from(time).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
+
+/// Returns a time since the Unix epoch in the format of RFC 3339, in UTC. Returns `None` if RFC 3339 cannot write it.
+pub fn rfc3339_of_unix(seconds: i64, nanos: u32) -> Option<String> {
+    DateTime::from_secs_and_nanos(seconds, nanos).fmt(DateTimeFormat::DateTime).ok()
+}
+
+/// Whether a text is a time in the format of RFC 3339, with any offset from UTC.
+pub fn is_rfc3339(text: &str) -> bool {
+    DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).is_ok()
+}

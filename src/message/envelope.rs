@@ -29,7 +29,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-pub use cloud_event::CloudEvent;
+pub use cloud_event::{CloudEvent, CloudEventError};
 pub use framing::{FrameError, SchemaReference};
 pub use inflate::DecompressError;
 pub use outer::Outer;

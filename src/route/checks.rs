@@ -30,7 +30,7 @@ pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> 
     for glob in router.broadcast_globs.iter().filter(|glob| !known_types.iter().any(|known| glob.matches(known))) {
         warnings.push(format!("route.broadcast `{}` matches no known message type", glob.as_str()));
     }
-    let receives = |event_type: &&str| customers.iter().any(|c| c.enabled && c.wants(event_type));
+    let receives = |event_type: &&str| customers.iter().any(|c| c.enabled && c.receives(event_type));
     for event_type in event_types.iter().filter(|event_type| !receives(event_type)) {
         warnings.push(format!("no customer receives {event_type}: the `events` of no enabled customer match it"));
     }

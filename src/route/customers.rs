@@ -72,7 +72,7 @@ pub struct Customer {
 
 impl Customer {
     /// Whether the customer's `events` include this type.
-    pub fn wants(&self, event_type: &str) -> bool {
+    pub fn receives(&self, event_type: &str) -> bool {
         self.events.iter().any(|glob| glob.matches(event_type))
     }
 }

@@ -118,7 +118,7 @@ async fn a_payload_without_the_framing_of_its_queue_is_quarantined_unchanged(emu
     let (stage, event) = stage(emulator, Framing::Confluent).await;
     let quarantined = quarantine::check(stage, Input::body(&event), "bad_envelope").await;
     let detail = detail(&quarantined);
-    assert!(detail.starts_with("the payload is not in Confluent's wire format, though"), "{detail}");
+    assert!(detail.starts_with("the payload is not in Confluent's wire format, although"), "{detail}");
 }
 
 async fn an_any_names_its_type(emulator: &Emulator) {
@@ -267,8 +267,8 @@ async fn a_pointer_to_a_forbidden_bucket_is_quarantined_unchanged(emulator: &Emu
     let quarantined = quarantine::check(stage, input, "bad_envelope").await;
     assert_eq!(
         detail(&quarantined),
-        "the body points to s3://private/k, and `envelope.s3_buckets` does not allow that bucket; add it if it may be \
-         read from"
+        "the body points to s3://private/k, and `envelope.s3_buckets` does not allow that bucket; add it to allow \
+         it"
     );
 }
 
@@ -284,7 +284,7 @@ async fn a_pointer_to_a_missing_object_is_retried_and_then_quarantined(emulator:
     let (stage, _) = stage_with_bucket(emulator, "lost-events").await;
     let quarantined = quarantine::check(stage, input, "bad_envelope").await;
     let detail = detail(&quarantined);
-    assert!(detail.starts_with("s3://lost-events/lost-") && detail.contains(" is not there: "), "{detail}");
+    assert!(detail.starts_with("s3://lost-events/lost-") && detail.contains(" does not exist: "), "{detail}");
 }
 
 async fn an_object_over_the_payload_limit_is_not_fetched(emulator: &Emulator) {

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
 use prost::Message as _;
 
 use super::any::Any;
-use super::framing::FrameError;
+use crate::base::time::{is_rfc3339, rfc3339_of_unix};
 
 /// The attributes of a CloudEvent.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +19,29 @@ pub struct CloudEvent {
     type_url: Option<String>,
     /// The optional and extension attributes. The values are converted to text.
     attributes: BTreeMap<String, String>,
+}
+
+/// Why a payload is not a CloudEvent with Protobuf data.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudEventError {
+    /// The payload is not a Protobuf message of this form.
+    #[error(transparent)]
+    Malformed(#[from] prost::DecodeError),
+    /// A required attribute is empty.
+    #[error("it has no `{0}`")]
+    Missing(&'static str),
+    /// The version is not supported.
+    #[error("its `spec_version` is {0:?}, not 1.0")]
+    SpecVersion(String),
+    /// The data is an Any without a type.
+    #[error("its `proto_data` has no `type_url`")]
+    ProtoDataWithoutType,
+    /// The data is text.
+    #[error("it has `text_data`, which is not Protobuf")]
+    TextData,
+    /// There is no data.
+    #[error("it has no data")]
+    NoData,
 }
 
 /// The message `io.cloudevents.v1.CloudEvent`.
@@ -83,23 +105,23 @@ struct Timestamp {
 }
 
 /// Reads a CloudEvent. Returns its data and its attributes.
-pub(super) fn read(payload: &[u8]) -> Result<(Vec<u8>, CloudEvent), FrameError> {
+pub(super) fn read(payload: &[u8]) -> Result<(Vec<u8>, CloudEvent), CloudEventError> {
     let event = Event::decode(payload)?;
     // Every CloudEvent has these four attributes.
     let required =
         [("id", &event.id), ("source", &event.source), ("spec_version", &event.spec_version), ("type", &event.kind)];
     if let Some((name, _)) = required.iter().find(|(_, value)| value.is_empty()) {
-        return Err(FrameError::Missing(name));
+        return Err(CloudEventError::Missing(name));
     }
     if !event.spec_version.starts_with("1.") {
-        return Err(FrameError::SpecVersion(event.spec_version));
+        return Err(CloudEventError::SpecVersion(event.spec_version));
     }
     let (data, type_url) = match event.data {
         Some(Data::Binary(data)) => (data, None),
-        Some(Data::Proto(any)) if any.type_url.is_empty() => return Err(FrameError::ProtoDataWithoutType),
+        Some(Data::Proto(any)) if any.type_url.is_empty() => return Err(CloudEventError::ProtoDataWithoutType),
         Some(Data::Proto(any)) => (any.value, Some(any.type_url)),
-        Some(Data::Text(_)) => return Err(FrameError::TextData),
-        None => return Err(FrameError::NoData),
+        Some(Data::Text(_)) => return Err(CloudEventError::TextData),
+        None => return Err(CloudEventError::NoData),
     };
     let attributes = event.attributes.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect();
     Ok((data, CloudEvent { id: event.id, source: event.source, kind: event.kind, type_url, attributes }))
@@ -113,7 +135,7 @@ fn text(attribute: Attribute) -> Option<String> {
         Value::String(text) | Value::Uri(text) | Value::UriRef(text) => Some(text),
         Value::Timestamp(time) => {
             let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-            DateTime::from_secs_and_nanos(time.seconds, nanos).fmt(DateTimeFormat::DateTime).ok()
+            rfc3339_of_unix(time.seconds, nanos)
         }
         Value::Bytes(_) => None,
     }
@@ -128,8 +150,7 @@ impl CloudEvent {
 
     /// Returns the time of the event in RFC 3339, if the event has a valid `time`.
     pub fn time(&self) -> Option<&str> {
-        let time = self.attributes.get("time")?;
-        DateTime::from_str(time, DateTimeFormat::DateTimeWithOffset).is_ok().then_some(time)
+        self.attributes.get("time").map(String::as_str).filter(|time| is_rfc3339(time))
     }
 
     /// Returns the possible names of the data's message type: `dataschema`, then `type`. The first can be any URI and the

@@ -5,8 +5,9 @@ use std::fmt;
 
 use prost::Message as _;
 
+use super::Error;
 use super::any::Any;
-use super::{CloudEvent, Error, cloud_event};
+use super::cloud_event::{self, CloudEvent, CloudEventError};
 use crate::config::Framing;
 
 /// The frame around a payload.
@@ -38,24 +39,15 @@ impl fmt::Display for SchemaReference {
 /// Why a payload is not in the form that the framing requires.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// The frame is not a Protobuf message.
+    /// The payload is not a `google.protobuf.Any`.
     #[error(transparent)]
-    Malformed(#[from] prost::DecodeError),
-    /// A required field is empty.
-    #[error("it has no `{0}`")]
-    Missing(&'static str),
-    /// The CloudEvent has an unsupported version.
-    #[error("its `spec_version` is {0:?}, not 1.0")]
-    SpecVersion(String),
-    /// The CloudEvent's data is an Any without a type.
-    #[error("its `proto_data` has no `type_url`")]
-    ProtoDataWithoutType,
-    /// The CloudEvent's data is text.
-    #[error("it has `text_data`, which is not Protobuf")]
-    TextData,
-    /// The CloudEvent has no data.
-    #[error("it has no data")]
-    NoData,
+    Any(#[from] prost::DecodeError),
+    /// The Any has no type.
+    #[error("it has no `type_url`")]
+    NoTypeUrl,
+    /// The payload is not a usable CloudEvent.
+    #[error(transparent)]
+    CloudEvent(#[from] CloudEventError),
     /// The payload is shorter than the header of Confluent's wire format.
     #[error("it has fewer than 5 bytes")]
     NoHeader,
@@ -89,7 +81,7 @@ pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing) -> Result<(Cow<'_, 
         }
         Framing::CloudEvents => {
             let (data, event) =
-                cloud_event::read(&payload).map_err(|error| refuse("a CloudEvent in Protobuf", error))?;
+                cloud_event::read(&payload).map_err(|error| refuse("a CloudEvent in Protobuf", error.into()))?;
             Ok((Cow::Owned(data), Frame::CloudEvent(Box::new(event))))
         }
         Framing::Confluent => {
@@ -109,7 +101,7 @@ pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing) -> Result<(Cow<'_, 
 
 fn any(payload: &[u8]) -> Result<(Vec<u8>, String), FrameError> {
     let Any { type_url, value } = Any::decode(payload)?;
-    if type_url.is_empty() { Err(FrameError::Missing("type_url")) } else { Ok((value, type_url)) }
+    if type_url.is_empty() { Err(FrameError::NoTypeUrl) } else { Ok((value, type_url)) }
 }
 
 /// Reads the header before the payload: a zero byte, the schema's id in 4 bytes, then the number of indexes and the

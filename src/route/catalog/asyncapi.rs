@@ -136,7 +136,7 @@ impl Writer<'_> {
             return known.clone();
         }
         let mut messages = Map::new();
-        for event_type in self.subject.event_types.iter().filter(|event_type| customer.wants(event_type)) {
+        for event_type in self.subject.event_types.iter().filter(|event_type| customer.receives(event_type)) {
             let Some(known) = self.subject.snapshot.find(event_type) else { continue };
             let key = format!("{}-{}", self.profiles[&customer.profile], token(event_type));
             if !self.messages.contains_key(&key) {
