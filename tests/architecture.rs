@@ -73,7 +73,8 @@ fn architecture_md_names_files_that_exist() {
 }
 
 fn architecture() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is readable")
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md"))
+        .expect("ARCHITECTURE.md is readable")
 }
 
 fn page_layers() -> Vec<String> {
