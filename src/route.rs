@@ -20,7 +20,7 @@ pub use glob::Glob;
 pub use topics::TopicWatch;
 
 use crate::base::Watched;
-use crate::config::{self, Nobody};
+use crate::config::{self, FallbackPolicy};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn};
 use crate::schema::registry::{ProfileId, Profiles};
 
@@ -31,8 +31,8 @@ pub struct Router {
     /// The destinations of each known broadcast type.
     broadcasts: HashMap<String, Vec<Destination>>,
     broadcast_globs: Vec<Glob>,
-    without_customer: Nobody,
-    unknown_customer: Nobody,
+    without_customer: FallbackPolicy,
+    unknown_customer: FallbackPolicy,
 }
 
 /// A topic that receives an event, and how the event is rendered for it.
@@ -221,8 +221,8 @@ impl Router {
         let customers = self.customers.values().filter(|customer| customer.enabled);
         let fallbacks =
             [&self.without_customer, &self.unknown_customer].into_iter().filter_map(|policy| match policy {
-                Nobody::Topic(arn) => Some(arn.as_str().into()),
-                Nobody::Quarantine | Nobody::Drop => None,
+                FallbackPolicy::Topic(arn) => Some(arn.as_str().into()),
+                FallbackPolicy::Quarantine | FallbackPolicy::Drop => None,
             });
         let mut topics: Vec<TopicArn> = customers.map(|customer| customer.topic.clone()).chain(fallbacks).collect();
         topics.sort_unstable();
@@ -238,11 +238,11 @@ impl Destination {
 }
 
 /// Applies the policy for events without a configured customer.
-fn apply_policy(policy: &Nobody, rule: &'static str, detail: impl FnOnce() -> String) -> Routing {
+fn apply_policy(policy: &FallbackPolicy, rule: &'static str, detail: impl FnOnce() -> String) -> Routing {
     match policy {
-        Nobody::Quarantine => Routing::Unroutable(QuarantineKind::NoCustomer.because(detail())),
-        Nobody::Drop => filtered(rule),
-        Nobody::Topic(arn) => {
+        FallbackPolicy::Quarantine => Routing::Unroutable(QuarantineKind::NoCustomer.because(detail())),
+        FallbackPolicy::Drop => filtered(rule),
+        FallbackPolicy::Topic(arn) => {
             let topic = arn.as_str().into();
             Routing::To(vec![Destination { topic, customer: None, profile: ProfileId::default() }])
         }

@@ -1,4 +1,4 @@
-//! What the service reports about itself: logs, metrics and traces.
+//! Logs, metrics and traces of the service.
 //!
 //! Each service keeps its metrics in its own recorder instead of a global one. Several services can therefore run in
 //! one process without mixing their counts, as in the tests. `/status` and the demo's table read the counters back.

@@ -42,7 +42,7 @@ pub(super) async fn check_queues(clients: &Clients, config: &Config) -> Result<(
 /// The result of a probe.
 #[derive(Debug)]
 pub struct Probe {
-    /// What was probed, for example `topic arn:…`.
+    /// The name of the probed thing, for example `topic arn:…`.
     pub subject: String,
     /// Whether it exists and answers.
     pub result: Result<(), Box<dyn Error + Send + Sync>>,

@@ -27,7 +27,7 @@ pub struct Limits {
 /// An entry that waits for its batch.
 #[derive(Debug)]
 pub struct Item<K, T> {
-    /// What all entries of a batch share, for example the queue.
+    /// The key that all entries of a batch share, for example the queue.
     pub key: K,
     /// The size of the entry in bytes.
     pub bytes: usize,

@@ -20,10 +20,10 @@ pub struct Route {
     pub topic_template: Option<String>,
     /// The treatment of an event without a customer: `quarantine`, `drop` (counted as filtered), or the ARN of a topic
     /// that receives it.
-    pub without_customer: Nobody,
+    pub without_customer: FallbackPolicy,
     /// The treatment of an event whose customer is not in the customers file: `quarantine`, `drop` (counted as
     /// filtered), or the ARN of a topic that receives it.
-    pub unknown_customer: Nobody,
+    pub unknown_customer: FallbackPolicy,
     /// The message types that go to every customer whose `events` include them. `*` in a type is a wildcard.
     pub broadcast: Vec<String>,
     /// Whether protobridge asks SNS in the background if each topic exists (`sns:GetTopicAttributes`), at ten topics
@@ -37,8 +37,8 @@ impl Default for Route {
             customers_file: "customers.yaml".into(),
             customer_attribute: "customer-id".into(),
             topic_template: None,
-            without_customer: Nobody::Quarantine,
-            unknown_customer: Nobody::Quarantine,
+            without_customer: FallbackPolicy::Quarantine,
+            unknown_customer: FallbackPolicy::Quarantine,
             broadcast: vec!["protobridge.v1.Heartbeat".into()],
             check_topics: true,
         }
@@ -48,7 +48,7 @@ impl Default for Route {
 /// The treatment of an event that belongs to no customer: `quarantine`, `drop`, or the ARN of a topic that receives it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub enum Nobody {
+pub enum FallbackPolicy {
     /// The event is quarantined with the reason `no_customer`.
     #[default]
     Quarantine,
@@ -58,7 +58,7 @@ pub enum Nobody {
     Topic(String),
 }
 
-impl From<String> for Nobody {
+impl From<String> for FallbackPolicy {
     fn from(text: String) -> Self {
         match text.as_str() {
             "quarantine" => Self::Quarantine,
@@ -68,19 +68,19 @@ impl From<String> for Nobody {
     }
 }
 
-impl From<Nobody> for String {
-    fn from(nobody: Nobody) -> Self {
-        match nobody {
-            Nobody::Quarantine => "quarantine".into(),
-            Nobody::Drop => "drop".into(),
-            Nobody::Topic(arn) => arn,
+impl From<FallbackPolicy> for String {
+    fn from(policy: FallbackPolicy) -> Self {
+        match policy {
+            FallbackPolicy::Quarantine => "quarantine".into(),
+            FallbackPolicy::Drop => "drop".into(),
+            FallbackPolicy::Topic(arn) => arn,
         }
     }
 }
 
-impl JsonSchema for Nobody {
+impl JsonSchema for FallbackPolicy {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Nobody".into()
+        "FallbackPolicy".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -11,7 +11,7 @@ use super::names::{
     self, EXAMPLE_TOPIC, host_and_path, is_attribute, is_bucket, is_dotted, is_name, topic_arn, topic_template,
     type_glob,
 };
-use super::{Config, Nobody};
+use super::{Config, FallbackPolicy};
 use region::topic_in_region;
 
 impl Config {
@@ -154,10 +154,10 @@ impl Rules {
                 topic_template(template).and_then(|()| topic_in_region(config, template)),
             );
         }
-        for (key, nobody) in
+        for (key, policy) in
             [("route.without_customer", &route.without_customer), ("route.unknown_customer", &route.unknown_customer)]
         {
-            let Nobody::Topic(arn) = nobody else { continue };
+            let FallbackPolicy::Topic(arn) = policy else { continue };
             if topic_arn(arn).is_err() {
                 let message = format!("expected `quarantine`, `drop` or a topic ARN such as `{EXAMPLE_TOPIC}`");
                 self.refuse(key, format!("{message}, found {arn:?}"));

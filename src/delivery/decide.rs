@@ -44,7 +44,7 @@ pub enum Opened<'m> {
     Refused(QuarantineReason),
 }
 
-/// What a message refers to outside of itself.
+/// A reference of a message to something outside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
     /// The object in S3 that has the payload.
@@ -53,14 +53,14 @@ pub enum Lookup {
     Schema(u32),
 }
 
-/// What the decision about one message depends on, besides the rules.
+/// The state that the decision about one message depends on, besides the rules.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'c> {
     /// The descriptor sets in force.
     pub snapshot: &'c Snapshot,
     /// The customers and their topics.
     pub router: &'c Router,
-    /// What is known of the schemas of Confluent's wire format.
+    /// The known schemas of Confluent's wire format.
     pub schemas: &'c Schemas,
 }
 
@@ -80,7 +80,7 @@ pub struct Decided {
 pub struct Delivery {
     /// Identifies the delivery in the window of duplicates.
     pub key: DeliveryKey,
-    /// What is published.
+    /// The entry that is published.
     pub entry: TopicEntry,
 }
 

@@ -97,7 +97,7 @@ pub enum Taken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// What this process, or all replicas, have published recently.
+/// The window: the deliveries that this process, or all replicas, have published recently.
 #[derive(Debug)]
 pub struct Window {
     memory: Option<Mutex<Memory>>,

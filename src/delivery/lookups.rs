@@ -1,4 +1,4 @@
-//! What a message refers to outside of itself: an object in S3, a schema of Confluent's wire format.
+//! Lookups: the S3 object or the Confluent schema that a message refers to.
 
 use super::decide::Lookup;
 use super::outcome::Outcome;

@@ -22,7 +22,7 @@ pub const CONTENT_TYPE: &str = "content-type";
 pub const SCHEMA_HASH: &str = "schema-hash";
 /// The trace and the span that the event belongs to (<https://www.w3.org/TR/trace-context/>).
 pub const TRACEPARENT: &str = "traceparent";
-/// What tracing vendors add to [`TRACEPARENT`].
+/// The data that tracing vendors add to [`TRACEPARENT`].
 pub const TRACESTATE: &str = "tracestate";
 /// The note that protobridge adds to a quarantined message, a JSON object.
 pub const QUARANTINE_NOTE: &str = "protobridge-quarantine";

@@ -45,7 +45,7 @@ impl OutcomeLabel {
 pub struct QuarantineReason {
     /// The entry of the closed list.
     pub kind: QuarantineKind,
-    /// What exactly is wrong with this message, for the operator.
+    /// The problem of this message, for the operator.
     pub detail: String,
 }
 
@@ -110,7 +110,7 @@ impl fmt::Display for QuarantineKind {
 pub struct Retry {
     /// The entry of the closed list.
     pub cause: RetryCause,
-    /// What exactly happened to this message, for the operator.
+    /// The failure of this message, for the operator.
     pub detail: String,
 }
 

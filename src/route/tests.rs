@@ -58,8 +58,8 @@ fn the_policy_decides_about_an_event_without_a_configured_customer() {
         "no_customer: the event names no customer: neither the attribute nor a tap has a value",
     );
     let other = config::Route {
-        without_customer: Nobody::Drop,
-        unknown_customer: Nobody::Topic("arn:aws:sns:eu-west-1:123456789012:rest".into()),
+        without_customer: FallbackPolicy::Drop,
+        unknown_customer: FallbackPolicy::Topic("arn:aws:sns:eu-west-1:123456789012:rest".into()),
         ..settings()
     };
     let router = router(&other, TWO).unwrap();

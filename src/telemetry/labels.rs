@@ -51,7 +51,7 @@ label_sets! {
     PollLabels<'v> {
         /// The name of the queue in metrics.
         queue: &'v str,
-        /// What the poll returned.
+        /// The result of the poll.
         result: PollResult,
     }
 
@@ -89,7 +89,7 @@ label_sets! {
 
     /// The labels of failed requests to the shared window of duplicates.
     StoreLabels {
-        /// What was requested.
+        /// The requested operation.
         operation: StoreOperation,
     }
 
@@ -101,15 +101,15 @@ label_sets! {
 
     /// The labels of reloads.
     ReloadLabels {
-        /// What changed.
+        /// The files that changed.
         what: ReloadSubject,
-        /// What became of the change.
+        /// The result of the change.
         result: ReloadResult,
     }
 
     /// The labels of the state that the last reload left.
     LastReloadLabels {
-        /// What is reloaded.
+        /// The reloaded files.
         what: ReloadSubject,
     }
 

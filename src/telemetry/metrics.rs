@@ -117,10 +117,8 @@ impl Metrics {
                 "Messages by what became of them: published, filtered, duplicate, quarantined, retried, abandoned",
             ),
             quarantined: all.family("protobridge_messages_quarantined_total", "Messages stored in quarantine"),
-            retried: all.family(
-                "protobridge_messages_retried_total",
-                "Messages that were given back to be tried again, by cause",
-            ),
+            retried: all
+                .family("protobridge_messages_retried_total", "Messages that were returned to be retried, by cause"),
             stale_receipts: all.family(
                 "protobridge_stale_receipts_total",
                 "Messages whose receipt went stale while they were in flight",

@@ -1,6 +1,6 @@
 //! The choice of an event's customers, and the outcome of events without one.
 
-use protobridge::config::{FieldNames, Int64, Nobody, Profile};
+use protobridge::config::{FallbackPolicy, FieldNames, Int64, Profile};
 use protobridge::message::OutcomeLabel;
 use serde_json::{Value, json};
 
@@ -112,8 +112,8 @@ async fn an_event_without_a_customer_is_quarantined(emulator: &Emulator) {
 async fn events_without_a_known_customer_go_to_the_configured_topics(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("unknown", "").await.customer("without", "").await;
     let events = [stage.samples.next_event(&["hooli"]), stage.samples.next_event(&[])];
-    stage.config.route.unknown_customer = Nobody::Topic(stage.topic_of("unknown").to_owned());
-    stage.config.route.without_customer = Nobody::Topic(stage.topic_of("without").to_owned());
+    stage.config.route.unknown_customer = FallbackPolicy::Topic(stage.topic_of("unknown").to_owned());
+    stage.config.route.without_customer = FallbackPolicy::Topic(stage.topic_of("without").to_owned());
     let running = stage.start().await;
     stage.source.send(events.iter().map(Input::body)).await;
     for (topic, event) in ["unknown", "without"].iter().zip(&events) {
@@ -128,8 +128,8 @@ async fn events_without_a_known_customer_go_to_the_configured_topics(emulator: &
 async fn events_without_a_known_customer_are_dropped_if_the_policy_is_drop(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let events = [stage.samples.next_event(&["hooli"]), stage.samples.next_event(&[])];
-    stage.config.route.unknown_customer = Nobody::Drop;
-    stage.config.route.without_customer = Nobody::Drop;
+    stage.config.route.unknown_customer = FallbackPolicy::Drop;
+    stage.config.route.without_customer = FallbackPolicy::Drop;
     let running = stage.start().await;
     stage.source.send(events.iter().map(Input::body)).await;
     running.wait_until_settled(OutcomeLabel::Filtered, 2).await;

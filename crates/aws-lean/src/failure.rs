@@ -18,7 +18,7 @@ use crate::credentials::NoCredentials;
 /// A failed call or a failed entry of a batch, classified by what the caller can do about it.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What the caller can do about it.
+    /// The caller's options.
     pub kind: FailureKind,
     /// The error code of the service; `None` if the service did not answer, or answered without a code.
     pub code: Option<String>,
@@ -28,7 +28,7 @@ pub struct Failure {
     pub request_id: Option<String>,
 }
 
-/// What the caller can do about a [`Failure`].
+/// The kind of a [`Failure`], by what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The caller sends too fast: send again later.

@@ -17,11 +17,11 @@ pub(super) struct Memory {
     published: HashMap<DeliveryKey, (MessageId, Instant), RandomState>,
     /// The keys by age. A key that was noted again is listed twice, and the later time counts.
     by_age: VecDeque<(Instant, DeliveryKey)>,
-    /// What is being published, with the channels of those who wait for the result.
+    /// The deliveries that are being published, each with the channels of the messages that wait for the result.
     claimed: HashMap<DeliveryKey, Vec<oneshot::Sender<()>>, RandomState>,
 }
 
-/// What is known of a delivery.
+/// The state of a delivery in this process.
 #[derive(Debug)]
 pub(super) enum Found {
     /// Nothing, so it is claimed now.

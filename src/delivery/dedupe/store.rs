@@ -43,7 +43,7 @@ pub enum PingError {
 const CLAIMED: &str = "claimed by ";
 const PUBLISHED: &str = "published by ";
 
-/// What the other replicas know of a delivery.
+/// The state of a delivery at the other replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It is ours to publish, or the store did not answer.
