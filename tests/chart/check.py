@@ -350,7 +350,7 @@ def check_notes():
         expect(command in text, f"the notes do not show `{command}`")
     expect("NOTE" not in text, f"the notes warn about values that are right:\n{text}")
     cases = [
-        ((minimal, "--set", "replicaCount=2"), "published twice"),
+        ((minimal, "--set", "replicaCount=2"), "knows only the events that it has published"),
         ((keda,), "create-pod-identity-association"),
         ((keda, "--set", "prometheusRule.enabled=true"), "ProtobridgeGone"),
         ((HERE / "values/everything-else.yaml",), "no customers"),
@@ -358,10 +358,10 @@ def check_notes():
     ]
     for arguments, part in cases:
         expect(part in notes(*arguments), f"the notes do not contain: {part}")
-    expect("published twice" not in notes(keda), "the notes warn about duplicates, though Redis is configured")
+    expect("knows only the events" not in notes(keda), "the notes warn about duplicates, though Redis is configured")
     volume = HERE / "values/everything-else.yaml"
     text = notes(volume, kube="1.34")
-    expect("1.34.0 needs the feature gate ImageVolume" in text, "the notes do not name the feature gate")
+    expect("1.34.0 requires the feature gate ImageVolume" in text, "the notes do not name the feature gate")
     expect("feature gate" not in notes(volume, kube="1.35"), "the notes name a feature gate that 1.35 does not need")
 
 
