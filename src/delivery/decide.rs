@@ -152,11 +152,22 @@ impl Rules {
             Routing::Unroutable(reason) => return Err(reason.into()),
         };
         let event = Event::new(message, envelope, event_type, &transcoder, &self.envelope, trace);
-        found.event = Some((event.id.clone(), destinations.len()));
+        let count = destinations.len();
+        let deliveries = self.deliveries_to(destinations, &event, &mut transcoder);
+        found.event = Some((event.id, count));
+        Ok(deliveries?)
+    }
+
+    fn deliveries_to(
+        &self,
+        destinations: Vec<Destination>,
+        event: &Event<'_>,
+        transcoder: &mut Transcoder<'_>,
+    ) -> Result<Vec<Delivery>, QuarantineReason> {
         let mut deliveries = Vec::with_capacity(destinations.len());
         for destination in destinations {
             let body = transcoder.json(destination.profile)?;
-            deliveries.push(self.delivery(&event, destination, body)?);
+            deliveries.push(self.delivery(event, destination, body)?);
         }
         Ok(deliveries)
     }

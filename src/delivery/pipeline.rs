@@ -128,7 +128,7 @@ impl Pipeline {
         }
     }
 
-    /// Starts to process what one poll returned. The messages of one message group of a FIFO queue are processed in
+    /// Starts processing the messages that one poll returned. The messages of one message group of a FIFO queue are processed in
     /// sequence; all others are processed together.
     pub fn accept(self: &Arc<Self>, tasks: &Tasks, received: Vec<Received>) {
         let mut groups: BTreeMap<String, Vec<InFlightMessage>> = BTreeMap::new();

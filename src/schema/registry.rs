@@ -68,7 +68,7 @@ pub struct EventType {
     pub name: Arc<str>,
     /// The hash of the descriptor set that defines the type.
     pub schema_hash: Arc<str>,
-    /// The indices of the type's taps in each of its plans.
+    /// The indexes of the type's taps, which are the same in each of its plans.
     pub taps: TapIndex,
     schema: Schema,
     paths: Vec<String>,

@@ -110,46 +110,46 @@ impl Metrics {
                 "protobridge_events_received_total",
                 "Messages by the type of their event: those settled and those in flight",
             ),
-            in_flight: all
-                .family("protobridge_events_in_flight", "Messages by the type of their event that are not settled yet"),
+            in_flight: all.family("protobridge_events_in_flight", "Messages that are not settled yet, by event type"),
             settled: all.family(
                 "protobridge_messages_settled_total",
-                "Messages by what became of them: published, filtered, duplicate, quarantined, retried, abandoned",
+                "Messages by outcome: published, filtered, duplicate, quarantined, retried, abandoned",
             ),
             quarantined: all.family("protobridge_messages_quarantined_total", "Messages stored in quarantine"),
-            retried: all
-                .family("protobridge_messages_retried_total", "Messages that were returned to be retried, by cause"),
+            retried: all.family(
+                "protobridge_messages_retried_total",
+                "Messages that were returned to their queue for a retry, by cause",
+            ),
             stale_receipts: all.family(
                 "protobridge_stale_receipts_total",
                 "Messages whose receipt went stale while they were in flight",
             ),
             polls: all.family("protobridge_polls_total", "Long polls by result"),
-            pollers: all.family("protobridge_pollers", "Pollers that run"),
-            queue_messages: all.family("protobridge_queue_messages", "Messages on a queue, about, as SQS counts them"),
+            pollers: all.family("protobridge_pollers", "Running pollers"),
+            queue_messages: all
+                .family("protobridge_queue_messages", "Approximate number of messages on a queue, as SQS counts them"),
             queue_full: all.family(
                 "protobridge_queue_in_flight_limit_reached",
-                "Whether a queue has as many messages in flight as SQS allows; polls come back empty then",
+                "Whether a queue has as many messages in flight as SQS allows; polls then return no messages",
             ),
             oldest_message: all.family(
                 "protobridge_oldest_message_age_seconds",
-                "Age of the oldest message, of those received lately and those in flight",
+                "Age of the oldest message, among those received recently and those in flight",
             ),
             published: all.family_without(hidden, "protobridge_entries_published_total", "Entries that SNS confirmed"),
             publish_failures: all
-                .family("protobridge_entries_failed_total", "Attempts to publish an entry that failed, by error code"),
+                .family("protobridge_entries_failed_total", "Failed attempts to publish an entry, by error code"),
             throttles: all.family("protobridge_publish_throttles_total", "Calls that SNS throttled"),
             publish_limit: all.family(
                 "protobridge_publish_limit_messages_per_second",
-                "The most that is published, over all topics, since SNS throttled",
+                "Current limit of the publish rate over all topics, since the first throttle",
             ),
             duplicates: all.family(
                 "protobridge_duplicates_suppressed_total",
-                "Entries that were not published because they had been before",
+                "Entries that were not published because SNS had confirmed them before",
             ),
-            dedupe_store_errors: all.family(
-                "protobridge_dedupe_store_errors_total",
-                "Questions that the shared window of duplicates did not answer",
-            ),
+            dedupe_store_errors: all
+                .family("protobridge_dedupe_store_errors_total", "Failed requests to the shared window of duplicates"),
             dedupe_store_up: all
                 .family("protobridge_dedupe_store_up", "Whether the shared window of duplicates answers"),
             dedupe_entries: all.gauge(
@@ -157,30 +157,28 @@ impl Metrics {
                 Unit::Count,
                 "Published events that this process remembers",
             ),
-            descriptor_sets: all.family(
-                "protobridge_descriptor_sets",
-                "Descriptor sets that are in force, and those that were refused",
-            ),
+            descriptor_sets: all
+                .family("protobridge_descriptor_sets", "Descriptor sets in force, and refused descriptor sets"),
             topics_missing: all.gauge(
                 "protobridge_topics_missing",
                 Unit::Count,
                 "Topics of customers that do not exist",
             ),
             reloads: all
-                .family("protobridge_reloads_total", "Changes of descriptor sets and customers that were found"),
+                .family("protobridge_reloads_total", "Changes of descriptor sets and of the customers file, by result"),
             last_reload: all.family(
                 "protobridge_last_reload_successful",
-                "Whether the descriptor sets, or the customers, that are there now are in force",
+                "Whether the present descriptor sets, or the present customers file, are in force",
             ),
             breaking_changes: all.family(
                 "protobridge_descriptor_breaking_changes_total",
-                "Admitted changes that break those who read the JSON",
+                "Admitted changes that break consumers of the JSON",
             ),
             calls: all.family("protobridge_aws_calls_total", "Calls of AWS APIs"),
             billable: all.family_without(
                 hidden,
                 "protobridge_billable_requests_total",
-                "Requests as AWS bills them: a call counts once for each 64 KiB",
+                "Requests as AWS bills them: a call counts once per 64 KiB",
             ),
             latency: all.family(
                 "protobridge_event_latency_seconds",
@@ -194,7 +192,7 @@ impl Metrics {
             backpressure: all.gauge(
                 "protobridge_backpressure",
                 Unit::Count,
-                "1 while receives wait, because more full batches do than are being published",
+                "1 while receives wait because more full batches wait than publish calls are under way",
             ),
             in_flight_messages: all.gauge(
                 "protobridge_messages_in_flight",

@@ -1,4 +1,4 @@
-//! The publish rate that SNS accepts, found by trying.
+//! The publish rate that SNS accepts, discovered by probing.
 //!
 //! The quota counts messages per second over all topics of an account and region, and throttling can begin below the
 //! advertised number. So all topics draw on one token bucket. There is no limit until the first throttle. From then on,

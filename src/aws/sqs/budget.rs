@@ -30,7 +30,8 @@ pub struct Permit {
 }
 
 impl Budget {
-    /// Creates a budget of `messages` messages and `bytes` bytes, but at least what one receive can return.
+    /// Creates a budget of `messages` messages and `bytes` bytes. Raises either limit, if needed, to what one receive can
+    /// return.
     pub fn new(messages: usize, bytes: usize, metrics: Arc<Metrics>) -> Self {
         Self {
             messages: Arc::new(Semaphore::new(messages.max(MAX_BATCH_ENTRIES))),

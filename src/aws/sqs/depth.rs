@@ -19,7 +19,7 @@ use crate::telemetry::{Metrics, Operation, QueueLabels, QueueMessagesLabels, Que
 /// The number of messages in flight that SQS allows per queue (Amazon SQS developer guide, message quotas).
 const MAX_IN_FLIGHT: u64 = 120_000;
 
-/// Keeps the gauges of the queues' depth up to date.
+/// Keeps the gauges of queue depth up to date.
 #[derive(Debug)]
 pub struct Depth {
     sqs: aws_sdk_sqs::Client,

@@ -72,7 +72,7 @@ pub(super) struct Delivery {
     pub(super) arrived: u64,
     /// The number of repeated deliveries.
     pub(super) duplicates: u64,
-    /// The time from sending the event to its receipt by the customer, in microseconds.
+    /// The time between sending an event and the customer's receipt of it, in microseconds.
     pub(super) latency: Histogram<u64>,
 }
 

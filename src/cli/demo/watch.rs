@@ -165,7 +165,7 @@ pub(super) async fn drain_quarantine(stage: &Stage, expected: u64) -> Vec<Quaran
     messages.iter().filter_map(Quarantined::parse).collect()
 }
 
-/// Receives and deletes the messages that the service left on the input queue, in the same way. Returns the payloads in
+/// Like [`drain_quarantine`], for the messages that the service left on the input queue. Returns their payloads in
 /// base64.
 pub(super) async fn drain_input_queue(stage: &Stage, expected: u64) -> Vec<String> {
     drain(stage, &stage.queue, expected).await.iter().filter_map(payload).collect()

@@ -56,7 +56,7 @@ pub enum Error {
 }
 
 impl File {
-    /// Reads a file.
+    /// Reads and validates a schemas file.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or is invalid.

@@ -13,7 +13,7 @@ use super::state::Emulator;
 use crate::events;
 
 const SECOND: Micros = 1_000_000;
-/// The visibility timeout of a receive that names none.
+/// The visibility timeout for receives that do not set one.
 const DEFAULT_VISIBILITY_SECONDS: u64 = 30;
 
 #[derive(Deserialize)]
