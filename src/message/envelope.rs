@@ -22,9 +22,7 @@ mod pointer;
 mod stated_type;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use aws_sdk_sqs::types::MessageAttributeValue;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -35,7 +33,6 @@ pub use inflate::DecompressError;
 pub use outer::Outer;
 pub use pointer::Pointer;
 
-use crate::config;
 use framing::Frame;
 use outer::InboundAttributes;
 
@@ -123,19 +120,6 @@ pub enum Error {
 }
 
 impl<'m> Envelope<'m> {
-    /// Opens a message whose body does not point to an S3 object.
-    ///
-    /// # Errors
-    /// Returns an error if there is no payload, or if a layer around it is not in the expected form.
-    pub fn open(
-        body: &'m str,
-        attributes: &'m HashMap<String, MessageAttributeValue>,
-        settings: &config::Envelope,
-        framing: config::Framing,
-    ) -> Result<Self, Error> {
-        Outer::read(body, attributes).open(None, settings, framing)
-    }
-
     /// Returns the value of a text attribute of the notification, or else of the message, or else of the CloudEvent.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         if self.attributes.has(name) {

@@ -1,9 +1,24 @@
+use std::collections::HashMap;
+
 use aws_sdk_sqs::primitives::Blob;
+use aws_sdk_sqs::types::MessageAttributeValue;
 
 use super::*;
-use crate::config::Framing;
+use crate::config::{self, Framing};
 
 const PAYLOAD: &[u8] = b"\xfb\xff\x00";
+
+impl<'m> Envelope<'m> {
+    /// Opens a message whose body does not point to an S3 object.
+    fn open(
+        body: &'m str,
+        attributes: &'m HashMap<String, MessageAttributeValue>,
+        settings: &config::Envelope,
+        framing: config::Framing,
+    ) -> Result<Self, Error> {
+        Outer::read(body, attributes).open(None, settings, framing)
+    }
+}
 
 fn attribute(kind: &str, text: Option<&str>, binary: Option<&[u8]>) -> MessageAttributeValue {
     let builder = MessageAttributeValue::builder().data_type(kind);
