@@ -2,7 +2,7 @@
 //!
 //! Each queue has [pollers](pollers::run), whose number follows the demand. A poll reserves room in the budget for the most
 //! that it can return before it calls SQS, so the messages in flight never exceed the budget. A poller decides nothing
-//! about a message; it passes each one on with its [`Receipt`](super::Receipt).
+//! about a message; it passes each one on with its [`Receipt`].
 
 mod poller;
 pub mod pollers;
