@@ -228,7 +228,11 @@ impl Pipeline {
                     drop(object);
                     return self.publish_when_free(message, deliveries).await;
                 }
-                Step::Settle(outcome) => return self.settle(message, outcome).await,
+                Step::Settle(outcome) => {
+                    // A slow quarantine queue must not occupy the room for objects.
+                    drop(object);
+                    return self.settle(message, outcome).await;
+                }
                 Step::Lookup(next) => lookup = next,
             }
         }
