@@ -31,7 +31,7 @@ use crate::aws::sqs::visibility::Visibility;
 use crate::base::Backpressure;
 use crate::config::{self, Config};
 use crate::delivery::pipeline::{Pipeline, Tasks};
-use crate::delivery::{SetupError, Wired, wire};
+use crate::delivery::{Intake, SetupError, Wired, wire};
 use crate::message::Queue;
 use crate::route::{self, TopicWatch};
 use crate::schema::{confluent, registry};
@@ -102,6 +102,7 @@ pub struct App {
     pipeline: Arc<Pipeline>,
     visibility: Visibility,
     backpressure: Backpressure,
+    intake: Arc<Intake>,
     metrics: Arc<Metrics>,
     state: Arc<admin::State>,
     address: SocketAddr,
@@ -141,16 +142,24 @@ impl App {
         let Loaded { registry, routes, schemas, .. } = loaded;
         let traces = Traces::new(&config.traces)?;
         let definitions = (Arc::clone(&registry), Arc::clone(&routes), schemas);
-        let wired = wire(config, &clients, definitions, traces.clone(), &metrics)?;
-        let Wired { pipeline, visibility, backpressure, rate, tasks: downstream } = wired;
+        let queues: Vec<Arc<Queue>> = config.queues.iter().map(|queue| Arc::new(Queue::from(queue))).collect();
+        let wired = wire(config, &clients, &queues, definitions, traces.clone(), &metrics)?;
+        let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, tasks: downstream } = wired;
 
         let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
         let reload = Reload::new(config, Arc::clone(&registry), Arc::clone(&routes), Arc::clone(&metrics));
-        let views =
-            admin::Views { registry, routes, visibility: visibility.clone(), rate, metrics: Arc::clone(&metrics) };
+        let views = admin::Views {
+            registry,
+            routes,
+            visibility: visibility.clone(),
+            rate,
+            outages,
+            metrics: Arc::clone(&metrics),
+        };
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep_hidden());
+        background.spawn(parking.run());
         let mut optional = JoinSet::new();
         if config.route.check_topics {
             // This task ends by itself if IAM does not allow the call.
@@ -173,27 +182,28 @@ impl App {
             pipeline,
             visibility,
             backpressure,
+            intake,
             metrics,
             state,
             address,
             traces,
             drain_timeout: config.shutdown.drain_timeout(),
         };
-        app.start_pollers(config, &clients);
+        app.start_pollers(config, &clients, queues);
         app.state.set_phase(admin::Phase::Running);
         info!(admin = %format_args!("http://{address}"), queues = config.queues.len(), "running");
         Ok(app)
     }
 
-    fn start_pollers(&mut self, config: &Config, clients: &Clients) {
+    fn start_pollers(&mut self, config: &Config, clients: &Clients, queues: Vec<Arc<Queue>>) {
         let receive = &config.receive;
-        let budget =
-            Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, Arc::clone(&self.metrics));
-        let queues: Vec<Arc<Queue>> = config.queues.iter().map(|queue| Arc::new(Queue::from(queue))).collect();
+        let urls = queues.iter().map(|queue| &queue.url);
+        let budget = Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, urls, &self.metrics);
         for queue in &queues {
             let (lean, budget, visibility) = (clients.lean.clone(), budget.clone(), self.visibility.clone());
             let queue = Arc::clone(queue);
-            let poller = Poller::new(queue, config, lean, budget, visibility, self.backpressure.clone());
+            let valves = (self.backpressure.clone(), self.intake.gate(&queue.url));
+            let poller = Poller::new(queue, config, lean, budget, visibility, valves);
             let tasks = Tasks::new(self.messages.clone(), self.abort.clone());
             let pipeline = Arc::clone(&self.pipeline);
             let deliver = move |received| pipeline.accept(&tasks, received);
@@ -247,7 +257,7 @@ impl App {
             while downstream.join_next().await.is_some() {}
         };
         let is_finished = timeout(self.drain_timeout, finish).await.is_ok();
-        let returned = if is_finished {
+        let returned = if is_finished && visibility.in_flight() == 0 {
             0
         } else {
             let unfinished = visibility.unfinished();

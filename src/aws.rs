@@ -7,6 +7,7 @@
 //! This module decides nothing about failed entries of a batch and nothing beyond a single call: the module that made
 //! the call decides by its [`Failure`].
 
+pub mod outages;
 pub mod s3;
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -5,7 +5,9 @@
 pub mod backoff;
 pub mod backpressure;
 pub mod batch;
+pub mod breaker;
 pub mod error;
+pub mod gate;
 pub mod http;
 mod rate_limited_log;
 pub mod time;
@@ -13,5 +15,7 @@ mod watched;
 
 pub use backoff::Backoff;
 pub use backpressure::Backpressure;
+pub use breaker::Breaker;
+pub use gate::Gate;
 pub use rate_limited_log::RateLimitedLog;
 pub use watched::Watched;

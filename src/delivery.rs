@@ -7,9 +7,14 @@
 pub mod account;
 pub mod decide;
 pub mod dedupe;
+mod dependency;
+mod intake;
 pub mod lookups;
 pub mod outcome;
+mod parking;
 pub mod pipeline;
 mod wiring;
 
+pub use intake::Intake;
+pub use parking::Parking;
 pub use wiring::{SetupError, Wired, wire};

@@ -17,10 +17,10 @@ pub use exposition::Declared;
 pub use family::{Family, Level, Member, Tally, Times};
 pub use label_set::{LabelSet, LabelValue, NoLabels};
 pub use labels::{
-    BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DuplicateLabels,
-    EventLabels, FailureLabels, LastReloadLabels, PollLabels, PollResult, PublishedLabels, QuarantinedLabels,
-    QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SetState,
-    SettledLabels, StoreLabels, StoreOperation,
+    BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DomainKind,
+    DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PollResult,
+    PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult,
+    ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels, StoreOperation,
 };
 pub use log::init as init_log;
 pub use metrics::{Metrics, UNKNOWN_TYPE};

@@ -18,6 +18,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tracing::error;
 
+use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
 use crate::aws::sqs::visibility::Visibility;
 use crate::config::Config;
@@ -46,6 +47,8 @@ pub struct Views {
     pub visibility: Visibility,
     /// The publish rate.
     pub rate: Arc<Rate>,
+    /// The parts of the outside that do not work.
+    pub outages: Arc<Outages>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }

@@ -25,10 +25,17 @@ const MAX_OBJECTS: usize = 16;
 /// The buckets that protobridge reads from.
 #[derive(Debug)]
 pub struct Objects {
-    buckets: BTreeMap<String, AmazonS3>,
+    buckets: BTreeMap<String, Bucket>,
     room: Semaphore,
     max_bytes: usize,
     deadline: Duration,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    store: AmazonS3,
+    /// The bucket's part of the room, so that a bucket that does not answer leaves some to the others.
+    room: Semaphore,
 }
 
 /// An object's bytes, and its share of the room for objects.
@@ -36,7 +43,7 @@ pub struct Objects {
 pub struct Object<'o> {
     /// The bytes.
     pub bytes: Bytes,
-    _permit: Option<SemaphorePermit<'o>>,
+    _permits: [SemaphorePermit<'o>; 2],
 }
 
 /// Why the buckets cannot be used.
@@ -77,6 +84,9 @@ pub enum Error {
     /// The object does not exist.
     #[error("{0} does not exist: it was deleted before the message was read, or is not there yet")]
     Missing(Pointer),
+    /// Too many objects are being fetched or rendered. No call was made.
+    #[error("there was no room to fetch {0}: other objects are still being fetched or rendered")]
+    Busy(Pointer),
     /// S3 did not return the object, for a reason that can pass.
     #[error("cannot fetch {pointer}: {error}")]
     Failed {
@@ -121,25 +131,34 @@ impl Objects {
                 if let Some(credentials) = &credentials {
                     bucket = bucket.with_credentials(Arc::clone(credentials) as _);
                 }
-                buckets.insert(name.clone(), bucket.build()?);
+                let room = Semaphore::new(if envelope.s3_buckets.len() > 1 { MAX_OBJECTS / 2 } else { MAX_OBJECTS });
+                buckets.insert(name.clone(), Bucket { store: bucket.build()?, room });
             }
         }
         Ok(Self { buckets, room: Semaphore::new(MAX_OBJECTS), max_bytes: envelope.max_payload_bytes, deadline })
     }
 
-    /// Fetches an object, once there is room for it.
+    /// Returns the names of the allowed buckets.
+    pub fn buckets(&self) -> impl Iterator<Item = &str> {
+        self.buckets.keys().map(String::as_str)
+    }
+
+    /// Fetches an object, once there is room for it. Waits for the room and for the object at most one deadline each: the
+    /// time that all attempts at a call can take.
     ///
     /// # Errors
-    /// Returns an error if the object is not allowed, does not exist, is too large, or S3 does not return it.
+    /// Returns an error if the object is not allowed, does not exist, is too large, there is no room for it, or S3 does not
+    /// return it.
     pub async fn fetch(&self, pointer: Pointer) -> Result<Object<'_>, Error> {
         let Some(bucket) = self.buckets.get(&pointer.bucket) else { return Err(Error::Forbidden(pointer)) };
         let path = match Path::parse(&pointer.key) {
             Ok(path) => path,
             Err(error) => return Err(Error::Impossible { pointer, error }),
         };
-        // The semaphore is never closed.
-        let permit = self.room.acquire().await.ok();
-        let bytes = match timeout(self.deadline, self.get(bucket, &path)).await {
+        let room = async { tokio::try_join!(bucket.room.acquire(), self.room.acquire()) };
+        // The semaphores are never closed.
+        let Ok(Ok((own, common))) = timeout(self.deadline, room).await else { return Err(Error::Busy(pointer)) };
+        let bytes = match timeout(self.deadline, self.get(&bucket.store, &path)).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(GetError::TooLarge(size))) => return Err(Error::TooLarge { pointer, size, most: self.max_bytes }),
             Ok(Err(GetError::Store(object_store::Error::NotFound { .. }))) => return Err(Error::Missing(pointer)),
@@ -149,7 +168,7 @@ impl Objects {
                 return Err(Error::Failed { pointer, error });
             }
         };
-        Ok(Object { bytes, _permit: permit })
+        Ok(Object { bytes, _permits: [own, common] })
     }
 
     /// Requests an object from each bucket. Returns each bucket's name, and whether it exists. A bucket that denies access
@@ -157,7 +176,7 @@ impl Objects {
     pub async fn probe(&self) -> Vec<(&str, Result<(), ProbeError>)> {
         let mut results = Vec::new();
         for (name, bucket) in &self.buckets {
-            let result = match timeout(self.deadline, self.get(bucket, &Path::from("protobridge-check"))).await {
+            let result = match timeout(self.deadline, self.get(&bucket.store, &Path::from("protobridge-check"))).await {
                 Ok(Err(GetError::Store(error))) if names_no_such_bucket(&error) => Err(ProbeError::NoSuchBucket),
                 Ok(Ok(_) | Err(GetError::TooLarge(_))) => Ok(()),
                 Ok(Err(GetError::Store(error))) => match error {

@@ -2,7 +2,8 @@
 //!
 //! Each message in flight has a [`Receipt`]. A receipt ends in one of these ways: [`delete::Deleter`] deletes the message,
 //! [`release::Releaser`] returns it to its queue, or the receipt is dropped and the message becomes visible again when its
-//! visibility timeout lapses.
+//! visibility timeout lapses. A receipt can be [parked](Receipt::park) in between: the message stays hidden, and leaves the
+//! memory.
 
 pub mod budget;
 pub mod delete;
@@ -13,4 +14,4 @@ pub mod receive;
 pub mod release;
 pub mod visibility;
 
-pub use receipt::{Receipt, Received};
+pub use receipt::{ParkedReceipt, Receipt, Received};

@@ -20,15 +20,23 @@ pub struct Receive {
     /// cost more calls.
     #[schemars(range(min = 0, max = 20))]
     pub wait_seconds: u32,
-    /// The most messages in flight, over all queues: received and not yet finished. Receiving pauses below this number
+    /// The most messages in flight, over all queues: received and not yet finished. Half of them are divided among the
+    /// queues, so that each queue has a share of its own. Receiving pauses below this number
     /// while more full batches wait for a publish call than calls are under way.
     #[schemars(range(min = 10))]
     pub max_in_flight_messages: usize,
-    /// The most bytes in flight, over all queues, bodies and attributes together. Each poll reserves 1 MiB until it
+    /// The most bytes in flight, over all queues: bodies and attributes as received, and the JSON that is not published
+    /// yet. Half of it is divided among the queues, so that each queue has a share of its own. Each poll reserves 1 MiB until it
     /// returns, because one receive call can return that much. With less than 1 MiB per poller, pollers wait for each
     /// other.
     #[schemars(range(min = 1_048_576))]
     pub max_in_flight_bytes: usize,
+    /// The most messages per queue that protobridge keeps hidden, out of memory, while their customer's topic, SNS, a
+    /// bucket or the schema registry does not work. Further messages go into quarantine with the reason `destination_down`.
+    /// SQS allows 120,000 messages in flight per queue, over all replicas: this number times the number of replicas must
+    /// stay well below that. Each held message takes about 1 KB of memory.
+    #[schemars(range(min = 10, max = 100_000))]
+    pub max_held_messages: usize,
     /// The interval, in seconds, at which protobridge asks SQS for the number of messages on each queue. 0 turns this
     /// off.
     #[schemars(range(max = 3_600))]
@@ -43,6 +51,7 @@ impl Default for Receive {
             wait_seconds: 20,
             max_in_flight_messages: 2_000,
             max_in_flight_bytes: 64 * 1024 * 1024,
+            max_held_messages: 20_000,
             depth_seconds: 30,
         }
     }

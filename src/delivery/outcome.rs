@@ -5,6 +5,7 @@
 //! message ([`Stored`]), or a rule of the configuration drops the event ([`Filtered`]). [`Reached`] is created from these
 //! values only, and [`Deleter::delete`](crate::aws::sqs::delete::Deleter::delete) requires one.
 
+use crate::aws::outages::Domain;
 use crate::aws::sns::publish::Confirmed;
 use crate::aws::sqs::quarantine::Stored;
 use crate::delivery::dedupe::PublishedBefore;
@@ -24,6 +25,14 @@ pub enum Outcome {
     Quarantine(QuarantineReason),
     /// The message cannot be finished now. It returns to its queue and becomes visible after a delay.
     Retry(Retry),
+    /// The message is not at fault, and the domain that it depends on does not take it now. It stays hidden on its queue
+    /// until the domain does.
+    Held {
+        /// The domain.
+        domain: Domain,
+        /// The problem, for the operator.
+        detail: String,
+    },
 }
 
 impl From<Retry> for Outcome {

@@ -22,8 +22,10 @@ use tracing::info;
 
 use super::decide::{Context, Delivery, Lookup, Opened, Rules};
 use super::dedupe::{PublishedBefore, Window};
+use super::intake::Intake;
 use super::lookups::Lookups;
 use super::outcome::{Outcome, Reached};
+use super::parking::Parking;
 use crate::aws::sns::publish::{Publisher, TopicEntry};
 use crate::aws::sqs::Received;
 use crate::aws::sqs::delete::Deleter;
@@ -49,6 +51,8 @@ pub struct Pipeline {
     publisher: Publisher,
     quarantine: Quarantine,
     releaser: Releaser,
+    parking: Arc<Parking>,
+    intake: Arc<Intake>,
     deleter: Deleter<Reached>,
     /// The delays of returned messages, by their receive count.
     retry_backoff: Backoff,
@@ -63,12 +67,18 @@ struct Logs {
     duplicates: RateLimitedLog,
     quarantined: RateLimitedLog,
     retried: RateLimitedLog,
+    held: RateLimitedLog,
 }
 
 impl Default for Logs {
     fn default() -> Self {
         let one_per_second = || RateLimitedLog::new(Duration::from_secs(1));
-        Self { duplicates: one_per_second(), quarantined: one_per_second(), retried: one_per_second() }
+        Self {
+            duplicates: one_per_second(),
+            quarantined: one_per_second(),
+            retried: one_per_second(),
+            held: one_per_second(),
+        }
     }
 }
 
@@ -83,6 +93,10 @@ pub struct Downstream {
     pub quarantine: Quarantine,
     /// Returns messages to their queue.
     pub releaser: Releaser,
+    /// Hides messages until a broken part of the outside works again.
+    pub parking: Arc<Parking>,
+    /// Stops the receives of messages that cannot be finished now.
+    pub intake: Arc<Intake>,
     /// Deletes finished messages.
     pub deleter: Deleter<Reached>,
     /// Exports the spans.
@@ -110,7 +124,7 @@ impl Pipeline {
         downstream: Downstream,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let Downstream { window, publisher, quarantine, releaser, deleter, traces } = downstream;
+        let Downstream { window, publisher, quarantine, releaser, parking, intake, deleter, traces } = downstream;
         Self {
             rules,
             lookups,
@@ -120,6 +134,8 @@ impl Pipeline {
             publisher,
             quarantine,
             releaser,
+            parking,
+            intake,
             deleter,
             retry_backoff,
             traces,
@@ -149,15 +165,18 @@ impl Pipeline {
         }
     }
 
-    /// Processes the messages of one group in order. If one of them is retried, the messages behind it are returned with
-    /// it, unpublished: SQS delivers a group in order again once all of its messages are visible.
+    /// Processes the messages of one group in order. If one of them is retried or parked, the messages behind it follow it,
+    /// unpublished: SQS delivers a group in order again once all of its messages are visible.
     async fn process_group(self: Arc<Self>, group: Vec<InFlightMessage>) {
         let mut group = group.into_iter();
         while let Some(message) = group.next() {
             let snapshot = self.registry.current();
-            let Settlement::Returned(delay) = self.process(&snapshot, message).await else { continue };
+            let settlement = self.process(&snapshot, message).await;
+            if settlement == Settlement::Done {
+                continue;
+            }
             for message in group {
-                self.return_unprocessed(&snapshot, message, delay);
+                self.return_unprocessed(&snapshot, message, &settlement);
             }
             return;
         }
@@ -169,6 +188,12 @@ impl Pipeline {
         let snapshot = self.registry.current();
         let mut claimed = Vec::with_capacity(batch.len());
         for mut message in batch {
+            let permit = &message.receipt.permit;
+            if !claimed.is_empty() && !permit.has_room_to_render() {
+                // Room comes from publishing, so nothing that is rendered can wait for it.
+                tasks.spawn(Arc::clone(&self).publish_and_settle(tasks.clone(), std::mem::take(&mut claimed)));
+            }
+            permit.room_to_render().await;
             match self.decide(&snapshot, &mut message, None) {
                 Step::Publish(deliveries) => match Claimed::try_new(&self.window, message, deliveries) {
                     Ok(one) => claimed.push(one),
@@ -188,6 +213,11 @@ impl Pipeline {
                 }
             }
         }
+        self.publish_and_settle(tasks, claimed).await;
+    }
+
+    /// Publishes claimed events, and settles each message as soon as its own topics have answered.
+    async fn publish_and_settle(self: Arc<Self>, tasks: Tasks, claimed: Vec<Claimed>) {
         let mut publishing = self.publish(claimed).await;
         while let Some(ended) = publishing.next(&self.window).await {
             for (message, outcome) in ended {
@@ -198,6 +228,7 @@ impl Pipeline {
 
     /// Processes one message, from the decision to the settlement.
     async fn process(&self, snapshot: &Snapshot, mut message: InFlightMessage) -> Settlement {
+        message.receipt.permit.room_to_render().await;
         match self.decide(snapshot, &mut message, None) {
             Step::Publish(deliveries) => self.publish_when_free(message, deliveries).await,
             Step::Settle(outcome) => self.settle(message, outcome).await,
@@ -218,11 +249,13 @@ impl Pipeline {
         let mut object = None;
         for _ in 0..MAX_LOOKUPS {
             let missing_object = |detail| self.rules.missing_object(&message.message, detail);
-            match self.lookups.answer(lookup, &self.metrics, missing_object).await {
+            let ownership = message.receipt.hold.ownership();
+            match self.lookups.answer(lookup, &ownership, &self.metrics, missing_object).await {
                 Ok(answer) => object = answer.or(object),
                 Err(outcome) => return self.settle(message, outcome).await,
             }
             let bytes = object.as_ref().map(|object| &*object.bytes);
+            message.receipt.permit.room_to_render().await;
             match self.decide(snapshot, &mut message, bytes) {
                 Step::Publish(deliveries) => {
                     drop(object);
@@ -264,9 +297,12 @@ impl Pipeline {
                 Err(outcome) => Step::Settle(outcome),
             }
         });
-        if !matches!(step, Step::Lookup(_)) {
-            message.open_account();
+        match &step {
+            Step::Publish(deliveries) => message.count_rendered(deliveries),
+            Step::Settle(_) => {}
+            Step::Lookup(_) => return step,
         }
+        message.open_account();
         step
     }
 
@@ -302,10 +338,18 @@ impl Pipeline {
         }
     }
 
-    /// Returns a message to its queue that is behind a retried message of its group.
-    fn return_unprocessed(&self, snapshot: &Snapshot, mut message: InFlightMessage, delay: Duration) {
+    /// Returns a message to its queue, or parks it, like the first message of its group that was not finished.
+    fn return_unprocessed(&self, snapshot: &Snapshot, mut message: InFlightMessage, first: &Settlement) {
         message.event_type = self.event_type(snapshot, &message.message);
         message.open_account();
+        let delay = match first {
+            Settlement::Parked(domain) => {
+                self.park(message, domain.clone(), "a message before it in its group is held");
+                return;
+            }
+            Settlement::Returned(delay) => *delay,
+            Settlement::Done => Duration::ZERO,
+        };
         let InFlightMessage { message, receipt, mut account, .. } = message;
         self.note_retried(&message.queue, RetryCause::GroupOrder);
         account.close(OutcomeLabel::Retried);

@@ -7,9 +7,12 @@ use tokio::task::JoinSet;
 
 use super::decide::Rules;
 use super::dedupe::{StoreError, Window};
+use super::intake::Intake;
 use super::lookups::Lookups;
+use super::parking::Parking;
 use super::pipeline::{Downstream, Pipeline};
 use crate::aws::Clients;
+use crate::aws::outages::Outages;
 use crate::aws::s3::{self, Objects};
 use crate::aws::sns::publish::Publisher;
 use crate::aws::sns::rate::Rate;
@@ -19,6 +22,7 @@ use crate::aws::sqs::release::Releaser;
 use crate::aws::sqs::visibility::Visibility;
 use crate::base::{Backoff, Backpressure};
 use crate::config::Config;
+use crate::message::Queue;
 use crate::route::Routes;
 use crate::schema::confluent::{self, Schemas};
 use crate::schema::registry::Registry;
@@ -60,6 +64,12 @@ pub struct Wired {
     pub backpressure: Backpressure,
     /// The publish rate.
     pub rate: Arc<Rate>,
+    /// The parts of the outside that do not work at the moment.
+    pub outages: Arc<Outages>,
+    /// The messages that wait for them. [`Parking::run`] must be polled.
+    pub parking: Arc<Parking>,
+    /// The receives that are allowed.
+    pub intake: Arc<Intake>,
     /// The tasks of the publisher, the deleter, the releaser and the quarantine. They end after the pipeline was dropped
     /// and their work is done.
     pub tasks: JoinSet<()>,
@@ -72,12 +82,14 @@ pub struct Wired {
 pub fn wire(
     config: &Config,
     clients: &Clients,
+    queues: &[Arc<Queue>],
     (registry, routes, schemas): (Arc<Registry>, Arc<Routes>, Option<confluent::File>),
     traces: Traces,
     metrics: &Arc<Metrics>,
 ) -> Result<Wired, SetupError> {
-    let lookups =
-        Lookups { objects: Objects::new(config, &clients.shared)?, schemas: Schemas::new(&config.confluent, schemas)? };
+    let outages = Arc::new(Outages::new(Arc::clone(metrics)));
+    let objects = Objects::new(config, &clients.shared)?;
+    let lookups = Lookups::new(objects, Schemas::new(&config.confluent, schemas)?, &outages);
     let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
     let mut tasks = JoinSet::new();
     let rate = Arc::new(Rate::default());
@@ -91,13 +103,31 @@ pub fn wire(
     let (deleter, run) = Deleter::new(clients.lean.clone(), Arc::clone(metrics));
     tasks.spawn(run);
 
+    let intake = Arc::new(Intake::new(queues, Arc::clone(&outages)));
+    let parking = Parking::new(
+        config.receive.max_held_messages,
+        Arc::clone(&outages),
+        Arc::clone(&intake),
+        releaser.clone(),
+        Arc::clone(metrics),
+    );
+    let parking = Arc::new(parking);
     let backpressure = publisher.backpressure();
     let rules = Rules::new(config, publisher.max_bytes());
-    let downstream = Downstream { window, publisher, quarantine, releaser, deleter, traces };
+    let downstream = Downstream {
+        window,
+        publisher,
+        quarantine,
+        releaser,
+        parking: Arc::clone(&parking),
+        intake: Arc::clone(&intake),
+        deleter,
+        traces,
+    };
     let retry = &config.retry;
     let retry_backoff =
         Backoff::new(Duration::from_secs(retry.min_seconds.into()), Duration::from_secs(retry.max_seconds.into()));
     let pipeline = Pipeline::new(rules, retry_backoff, lookups, registry, routes, downstream, Arc::clone(metrics));
     let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(metrics), config.visibility.timeout());
-    Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, tasks })
+    Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, outages, parking, intake, tasks })
 }

@@ -66,11 +66,14 @@ pub enum QuarantineKind {
     TooLarge,
     /// SNS refused the entry itself, and would refuse it again.
     PublishRefused,
+    /// The message is not at fault. Its destination has been out of order for so long that protobridge holds as many
+    /// messages of the queue as it may.
+    DestinationDown,
 }
 
 impl QuarantineKind {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BadEnvelope,
         Self::UnknownType,
         Self::MalformedProtobuf,
@@ -78,6 +81,7 @@ impl QuarantineKind {
         Self::NoCustomer,
         Self::TooLarge,
         Self::PublishRefused,
+        Self::DestinationDown,
     ];
 
     /// Returns the code that metrics, logs and the quarantine note use.
@@ -90,6 +94,7 @@ impl QuarantineKind {
             Self::NoCustomer => "no_customer",
             Self::TooLarge => "too_large",
             Self::PublishRefused => "publish_refused",
+            Self::DestinationDown => "destination_down",
         }
     }
 
@@ -133,6 +138,9 @@ pub enum RetryCause {
     QuarantineFailed,
     /// The message belongs in quarantine, and its queue has no quarantine queue.
     NoQuarantineQueue,
+    /// A part of the outside that the message depends on does not work, or takes no more messages now. The message is
+    /// hidden until it does.
+    Held,
     /// A message before it in the same message group is retried.
     GroupOrder,
     /// protobridge has a defect.
@@ -141,7 +149,7 @@ pub enum RetryCause {
 
 impl RetryCause {
     /// All causes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UnknownType,
         Self::MissingObject,
         Self::Lookup,
@@ -150,6 +158,7 @@ impl RetryCause {
         Self::StaleReceipt,
         Self::QuarantineFailed,
         Self::NoQuarantineQueue,
+        Self::Held,
         Self::GroupOrder,
         Self::Defect,
     ];
@@ -165,6 +174,7 @@ impl RetryCause {
             Self::StaleReceipt => "stale_receipt",
             Self::QuarantineFailed => "quarantine_failed",
             Self::NoQuarantineQueue => "no_quarantine_queue",
+            Self::Held => "held",
             Self::GroupOrder => "group_order",
             Self::Defect => "defect",
         }

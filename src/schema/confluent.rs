@@ -17,6 +17,7 @@ use tokio::time::Instant;
 pub use file::{Error, File};
 pub use registry::{ProbeError, RegistryError};
 
+use crate::base::Backoff;
 use crate::config;
 use crate::message::envelope::SchemaReference;
 use registry::RegistryClient;
@@ -24,8 +25,12 @@ use registry::RegistryClient;
 /// The largest number of answers that are kept. One more answer removes all of them.
 const MAX_ANSWERS: usize = 10_000;
 
-/// How long an answer of the registry lasts that is not final: it did not have the schema, or it failed.
+/// How long a failure of the registry lasts.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long the answer lasts that the registry does not have a schema. A schema is often registered a moment after its
+/// first event; if it is not, the time grows, because the events of an id that never exists must not keep the registry busy.
+const UNKNOWN: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 
 /// The message types of a schema, by their indexes.
 type Types = BTreeMap<Vec<u32>, Arc<str>>;
@@ -47,8 +52,8 @@ enum Answer {
     Types(Arc<Types>),
     /// The schema can never be used. This answer is final.
     Unusable(Arc<str>),
-    /// The registry did not have the schema. The answer lasts until this time.
-    Unknown(Instant),
+    /// The registry did not have the schema, for this number of times. The answer lasts until this time.
+    Unknown(Instant, u32),
     /// The call failed. The answer lasts until this time.
     Failed(Instant, Arc<str>),
 }
@@ -59,6 +64,8 @@ enum Answer {
 pub struct LearnError {
     id: u32,
     reason: Arc<str>,
+    /// Whether the call was made for this lookup, rather than a moment ago for another.
+    pub is_fresh: bool,
 }
 
 /// Why the type of a schema is not known.
@@ -108,18 +115,18 @@ impl Schemas {
     /// Returns an error if the call failed. A later call can succeed.
     pub async fn learn(&self, id: u32) -> Result<(), LearnError> {
         let Some(registry) = self.registry.as_ref().filter(|_| self.in_file(id).is_none()) else { return Ok(()) };
-        let answer = match self.answer(id) {
-            Some(answer) => answer,
+        let (answer, is_fresh) = match self.answer(id) {
+            Some(answer) => (answer, false),
             None => {
                 let _calling = self.calling.lock().await;
                 match self.answer(id) {
-                    Some(answer) => answer,
-                    None => self.remember(id, registry.schema(id).await),
+                    Some(answer) => (answer, false),
+                    None => (self.remember(id, registry.schema(id).await), true),
                 }
             }
         };
         match answer {
-            Answer::Failed(_, reason) => Err(LearnError { id, reason }),
+            Answer::Failed(_, reason) => Err(LearnError { id, reason, is_fresh }),
             _ => Ok(()),
         }
     }
@@ -162,13 +169,21 @@ impl Schemas {
         let answers = self.answers.lock();
         let is_current = |answer: &&Answer| match answer {
             Answer::Types(_) | Answer::Unusable(_) => true,
-            Answer::Unknown(until) | Answer::Failed(until, _) => Instant::now() < *until,
+            Answer::Unknown(until, _) | Answer::Failed(until, _) => Instant::now() < *until,
         };
         answers.get(&id).filter(is_current).cloned()
     }
 
-    fn remember(&self, id: u32, answer: Answer) -> Answer {
+    fn remember(&self, id: u32, mut answer: Answer) -> Answer {
         let mut all = self.answers.lock();
+        if let (Answer::Unknown(until, times), Some(Answer::Unknown(_, before))) = (&mut answer, all.get(&id)) {
+            *times = before.saturating_add(1);
+            *until = Instant::now() + UNKNOWN.delay(*times);
+        }
+        if all.len() >= MAX_ANSWERS {
+            // Events with ids that do not exist must not push out the schemas that are in use.
+            all.retain(|_, answer| matches!(answer, Answer::Types(_)));
+        }
         if all.len() >= MAX_ANSWERS {
             all.clear();
         }

@@ -93,6 +93,14 @@ label_sets! {
         operation: StoreOperation,
     }
 
+    /// The labels of outages.
+    OutageLabels<'v> {
+        /// The kind of the domain.
+        domain: DomainKind,
+        /// The name of the domain among those of its kind; empty if there is only one.
+        name: &'v str,
+    }
+
     /// The labels of descriptor sets.
     DescriptorSetLabels {
         /// Whether the set is in force.
@@ -173,6 +181,18 @@ closed_lists! {
         Note = "note",
         /// Gives up claims.
         Release = "release",
+    }
+
+    /// The kind of a part of the outside that can fail by itself.
+    DomainKind {
+        /// SNS as a whole, or the credentials for it.
+        Account = "account",
+        /// One topic.
+        Topic = "topic",
+        /// One S3 bucket.
+        Bucket = "bucket",
+        /// The schema registry.
+        SchemaRegistry = "schema_registry",
     }
 
     /// Whether a descriptor set is in force.

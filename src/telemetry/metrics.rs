@@ -9,8 +9,8 @@ use super::family::{Family, Level, Times};
 use super::label_set::NoLabels;
 use super::labels::{
     BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DuplicateLabels,
-    EventLabels, FailureLabels, LastReloadLabels, PollLabels, PublishedLabels, QuarantinedLabels, QueueLabels,
-    QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
+    EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels, QuarantinedLabels,
+    QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
 };
 use super::operation::Operation;
 
@@ -36,6 +36,10 @@ pub struct Metrics {
     pub retried: Family<RetriedLabels<'static>>,
     /// The messages whose receipt went stale while they were in flight.
     pub stale_receipts: Family<QueueLabels<'static>>,
+    /// Whether a part of the outside does not work at this moment.
+    pub outages: Family<OutageLabels<'static>, Level>,
+    /// The messages that are hidden on their queue until the part of the outside that they depend on works.
+    pub parked: Family<QueueLabels<'static>, Level>,
     /// The long polls.
     pub polls: Family<PollLabels<'static>>,
     /// The pollers that run.
@@ -123,6 +127,14 @@ impl Metrics {
             stale_receipts: all.family(
                 "protobridge_stale_receipts_total",
                 "Messages whose receipt went stale while they were in flight",
+            ),
+            outages: all.family(
+                "protobridge_outage",
+                "1 while a topic, SNS as a whole, a bucket or the schema registry does not work; 0 afterwards",
+            ),
+            parked: all.family(
+                "protobridge_parked_messages",
+                "Messages hidden on their queue until a topic, SNS, a bucket or the schema registry works again",
             ),
             polls: all.family("protobridge_polls_total", "Long polls by result"),
             pollers: all.family("protobridge_pollers", "Running pollers"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::State;
+use crate::aws::outages::{Domain, Outage};
 use crate::aws::sns::rate;
 use crate::base::time::rfc3339;
 use crate::message::Queue;
@@ -21,6 +22,8 @@ pub(super) struct StatusReport {
     queues: Vec<QueueReport>,
     descriptor_sets: Vec<Set>,
     customers: Customers,
+    /// The parts of the outside that do not work at this moment.
+    outages: Vec<OutageReport>,
     publish_rate: PublishRate,
     /// The number of calls of AWS APIs, by operation.
     calls: BTreeMap<&'static str, u64>,
@@ -54,10 +57,21 @@ struct Throttled {
 }
 
 #[derive(Debug, Serialize)]
+struct OutageReport {
+    domain: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: String,
+    since: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
 struct QueueReport {
     name: String,
     url: String,
     received: u64,
+    /// The number of messages that are hidden until a part of the outside works again.
+    parked: u64,
     /// The number of messages by outcome.
     outcomes: BTreeMap<&'static str, u64>,
     /// The number of messages in quarantine, by reason.
@@ -95,6 +109,7 @@ pub(super) fn report(state: &State) -> StatusReport {
             configured: router.customers().count(),
             enabled: router.customers().filter(|customer| customer.enabled).count(),
         },
+        outages: state.views.outages.current().into_iter().map(outage_report).collect(),
         publish_rate: publish_rate(state.views.rate.report()),
         calls: state.views.metrics.calls.sum_by(|labels| Some(labels.operation.name())),
     }
@@ -119,12 +134,18 @@ fn publish_rate(report: rate::RateReport) -> PublishRate {
     }
 }
 
+fn outage_report((domain, outage): (Domain, Outage)) -> OutageReport {
+    let (kind, name) = (domain.kind().code(), domain.name().to_owned());
+    OutageReport { domain: kind, name, since: rfc3339(outage.since), reason: outage.reason }
+}
+
 fn queue_report(queue: &Queue, metrics: &Metrics) -> QueueReport {
     let is_own = |label: &str| label == queue.label;
     QueueReport {
         name: queue.label.clone(),
         url: queue.url.to_string(),
         received: metrics.received.sum_where(|labels| is_own(labels.queue)),
+        parked: metrics.parked.sum_where(|labels| is_own(labels.queue)),
         outcomes: metrics.settled.sum_by(|labels| is_own(labels.queue).then(|| labels.outcome.code())),
         quarantined: metrics.quarantined.sum_by(|labels| is_own(labels.queue).then(|| labels.reason.code())),
         polls: metrics.polls.sum_by(|labels| is_own(labels.queue).then(|| labels.result.code())),

@@ -60,18 +60,35 @@ pub struct Confirmed(());
 pub struct Error {
     topic: TopicArn,
     failure: Failure,
+    verdict: Verdict,
+}
+
+/// Who is at fault that an entry was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    /// The entry: SNS refused it, and accepted others.
+    Refused,
+    /// Possibly the entry: it failed while its topic accepted others.
+    Failed,
+    /// The topic: it is out, or has as many waiting entries as are kept in memory.
+    TurnedAway,
 }
 
 impl Error {
-    /// Whether the message can be published later as it is. It cannot only if SNS refused the entry itself. A missing
-    /// topic or permission is for an operator to fix, and the message waits for that.
+    /// Whether the message can be published later as it is. It cannot only if SNS refused the entry itself.
     pub fn is_retryable(&self) -> bool {
-        self.failure.kind != FailureKind::Refused
+        self.verdict != Verdict::Refused
     }
 
-    /// Returns which of two errors of one event decides: the retryable one, because then the whole event is retried.
-    pub fn or_retryable(self, other: Self) -> Self {
-        if !self.is_retryable() && other.is_retryable() { other } else { self }
+    /// Returns the topic, if it is the topic that does not take the entry now.
+    pub fn turned_away_by(&self) -> Option<&TopicArn> {
+        (self.verdict == Verdict::TurnedAway).then_some(&self.topic)
+    }
+
+    /// Returns which of two errors of one event decides: the one after which the event is published again, and of those
+    /// the one that waits for a topic.
+    pub fn or_later(self, other: Self) -> Self {
+        if other.verdict > self.verdict { other } else { self }
     }
 }
 
@@ -108,10 +125,17 @@ struct Reply {
     is_sent: bool,
 }
 
-type IndexedResult = (usize, Result<(), Box<Failure>>);
+type IndexedResult = (usize, Result<(), Box<Unpublished>>);
+
+/// Why an entry has no confirmation, and who is at fault.
+#[derive(Debug)]
+struct Unpublished {
+    failure: Failure,
+    verdict: Verdict,
+}
 
 impl Reply {
-    fn send(mut self, result: Result<(), Failure>) {
+    fn send(mut self, result: Result<(), Unpublished>) {
         self.is_sent = true;
         // The receiver is gone if the drain timed out and the message returns to its queue.
         let _gone = self.results.send((self.index, result.map_err(Box::new)));
@@ -121,8 +145,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.is_sent {
-            let failure = not_sent("the publisher stopped before SNS answered");
-            let _gone = self.results.send((self.index, Err(Box::new(failure))));
+            let unpublished = not_sent("the publisher stopped before SNS answered");
+            let _gone = self.results.send((self.index, Err(Box::new(unpublished))));
         }
     }
 }
@@ -146,7 +170,11 @@ impl EntryResults {
         arriving.recv_many(arrived, open.len().max(1)).await;
         let of_open = |(index, result): IndexedResult| {
             let topic = open.get_mut(index)?.take()?;
-            Some((index, result.map(|()| Confirmed(())).map_err(|failure| Error { topic, failure: *failure })))
+            let error = |unpublished: Box<Unpublished>| {
+                let Unpublished { failure, verdict } = *unpublished;
+                Error { topic, failure, verdict }
+            };
+            Some((index, result.map(|()| Confirmed(())).map_err(error)))
         };
         arrived.drain(..).filter_map(of_open).collect()
     }
@@ -194,8 +222,10 @@ impl Publisher {
     }
 }
 
-fn not_sent(why: &str) -> Failure {
-    Failure { kind: FailureKind::Transient, code: None, message: why.to_owned(), request_id: None }
+/// The result of an entry that was not sent to the end, through no fault of its own.
+fn not_sent(why: &str) -> Unpublished {
+    let failure = Failure { kind: FailureKind::Transient, code: None, message: why.to_owned(), request_id: None };
+    Unpublished { failure, verdict: Verdict::Failed }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The right to settle a received message.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::budget::Permit;
 use super::visibility::Hold;
@@ -18,13 +19,34 @@ pub struct Receipt {
     /// Keeps the message hidden.
     pub hold: Hold,
     /// The message's share of the in-flight budget.
-    _permit: Permit,
+    pub permit: Permit,
 }
 
 impl Receipt {
     /// Creates the receipt of a message that was just received.
     pub fn new(queue: Arc<Queue>, handle: Arc<str>, hold: Hold, permit: Permit) -> Self {
-        Self { queue, handle, hold, _permit: permit }
+        Self { queue, handle, hold, permit }
+    }
+}
+
+/// The right to return one message to its queue, while the message itself is no longer in memory.
+#[derive(Debug)]
+pub struct ParkedReceipt {
+    /// The queue that the message was received from.
+    pub queue: Arc<Queue>,
+    /// The SQS receipt handle of this receive.
+    pub handle: Arc<str>,
+    /// Keeps the message hidden.
+    pub hold: Hold,
+}
+
+impl Receipt {
+    /// Returns the message's share of the in-flight budget and keeps the message hidden, with fewer calls: its visibility
+    /// timeout is extended by `extension` from now on.
+    pub fn park(self, extension: Duration) -> ParkedReceipt {
+        let Self { queue, handle, hold, permit: _ } = self;
+        hold.extend_by(extension);
+        ParkedReceipt { queue, handle, hold }
     }
 }
 

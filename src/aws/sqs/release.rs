@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use super::Receipt;
+use super::budget::Permit;
 use super::visibility::change_batch;
+use super::{ParkedReceipt, Receipt};
 use crate::aws::MAX_BATCH_ENTRIES;
 use crate::base::batch::{self, Item, Limits};
 use crate::message::QueueUrl;
@@ -16,11 +17,20 @@ use crate::telemetry::Metrics;
 const LINGER: Duration = Duration::from_millis(50);
 const CONCURRENT_CALLS: usize = 8;
 
+/// A message to return.
+#[derive(Debug)]
+struct Release {
+    receipt: ParkedReceipt,
+    delay: Duration,
+    /// The message's share of the in-flight budget, until the message was returned.
+    _permit: Option<Permit>,
+}
+
 /// The handle by which messages are returned to their queue. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Releaser {
-    /// The in-flight budget bounds the channel: each receipt holds its share.
-    items: mpsc::UnboundedSender<Item<QueueUrl, (Receipt, Duration)>>,
+    /// The in-flight budget bounds the channel, and so does the number of messages that can be parked.
+    items: mpsc::UnboundedSender<Item<QueueUrl, Release>>,
 }
 
 impl Releaser {
@@ -29,25 +39,35 @@ impl Releaser {
     pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let limits = Limits { entries: MAX_BATCH_ENTRIES, bytes: usize::MAX, linger: LINGER };
         let (items, arrived) = mpsc::unbounded_channel();
-        let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, receipts| {
-            release(sqs.clone(), Arc::clone(&metrics), receipts)
+        let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, releases| {
+            release(sqs.clone(), Arc::clone(&metrics), releases)
         });
         (Self { items }, run)
     }
 
     /// Makes a message visible again after `delay`. Leaves a message whose receipt went stale to its new owner.
     pub fn release(&self, receipt: Receipt, delay: Duration) {
-        let item = Item { key: receipt.queue.url.clone(), bytes: 0, entry: (receipt, delay) };
+        let Receipt { queue, handle, hold, permit } = receipt;
+        self.send(Release { receipt: ParkedReceipt { queue, handle, hold }, delay, _permit: Some(permit) });
+    }
+
+    /// Makes a parked message visible again at once.
+    pub fn unpark(&self, receipt: ParkedReceipt) {
+        self.send(Release { receipt, delay: Duration::ZERO, _permit: None });
+    }
+
+    fn send(&self, release: Release) {
+        let item = Item { key: release.receipt.queue.url.clone(), bytes: 0, entry: release };
         // If the task was aborted, the message becomes visible when its visibility timeout lapses.
         let _closed = self.items.send(item);
     }
 }
 
-async fn release(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: Vec<(Receipt, Duration)>) {
-    receipts.retain(|(receipt, _)| !receipt.hold.is_stale());
-    let Some((first, _)) = receipts.first() else { return };
-    let queue = Arc::clone(&first.queue);
-    let changes = receipts.iter().map(|(receipt, delay)| (&*receipt.handle, *delay));
+async fn release(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut releases: Vec<Release>) {
+    releases.retain(|release| !release.receipt.hold.is_stale());
+    let Some(first) = releases.first() else { return };
+    let queue = Arc::clone(&first.receipt.queue);
+    let changes = releases.iter().map(|release| (&*release.receipt.handle, release.delay));
     match change_batch(&sqs, &metrics, &queue, changes).await {
         Ok(failed) => {
             for failure in failed.values() {
@@ -56,7 +76,7 @@ async fn release(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut receipts: 
             }
         }
         Err(failure) => {
-            let (queue, messages) = (&queue.label, receipts.len());
+            let (queue, messages) = (&queue.label, releases.len());
             warn!(%failure, queue, messages, "failed to return messages; they become visible when their visibility timeout lapses");
         }
     }

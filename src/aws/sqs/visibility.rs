@@ -3,7 +3,8 @@
 //! One task extends the visibility of all messages in flight, in batches, well before their visibility timeouts lapse. A
 //! message is in flight while its [`Hold`] lives; dropping the hold stops the extension. If SQS no longer knows a receipt,
 //! the hold goes stale: the message has a new owner, and protobridge neither publishes nor deletes it. A hold does not
-//! return a message early; [`Releaser`](super::release::Releaser) does that.
+//! return a message early; [`Releaser`](super::release::Releaser) does that. SQS hides a message for at most 12 hours after
+//! its receive, whatever the extensions; then the hold goes stale too.
 
 mod age;
 
@@ -22,6 +23,10 @@ use crate::aws::{Failure, MAX_BATCH_ENTRIES};
 use crate::message::{Ownership, Queue, QueueUrl};
 use crate::telemetry::{Metrics, Operation, QueueLabels};
 use age::Ages;
+
+/// The longest time for which SQS hides a message after a receive (Amazon SQS developer guide, visibility timeout), less
+/// the time that a receive's answer can take.
+const MAX_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60 - 60);
 
 /// The messages in flight and their visibility. Clones share the table.
 #[derive(Debug, Clone)]
@@ -47,6 +52,10 @@ struct Held {
     queue: Arc<Queue>,
     receipt_handle: Arc<str>,
     sent: SystemTime,
+    /// The time after which SQS no longer extends the visibility timeout.
+    ends: Instant,
+    /// The seconds by which the visibility timeout is extended.
+    extension: AtomicU64,
     ownership: Ownership,
     /// Whether a call that changes the visibility is under way.
     is_changing: AtomicBool,
@@ -58,6 +67,16 @@ impl Held {
     /// Returns the time since the message was sent to its queue.
     fn age(&self) -> Duration {
         self.sent.elapsed().unwrap_or_default()
+    }
+
+    fn extension(&self) -> Duration {
+        Duration::from_secs(self.extension.load(Ordering::Relaxed))
+    }
+
+    /// Whether half of the timeout has passed and an extension is possible.
+    fn is_due(&self, now: Instant) -> bool {
+        let lapses_at = self.ownership.lapses_at();
+        lapses_at <= now + self.extension() / 2 && lapses_at < self.ends
     }
 }
 
@@ -100,6 +119,12 @@ impl Hold {
     pub fn mark_settled(&self) {
         self.held.is_settled.store(true, Ordering::Release);
     }
+
+    /// Extends the visibility timeout by this time from now on, in whole seconds. A longer time costs fewer calls; if the
+    /// process is killed, the message stays hidden for at most this time.
+    pub fn extend_by(&self, extension: Duration) {
+        self.held.extension.store(extension.as_secs(), Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +156,8 @@ impl Visibility {
             queue: Arc::clone(queue),
             receipt_handle: Arc::clone(receipt_handle),
             sent,
+            ends: received + MAX_HIDDEN,
+            extension: AtomicU64::new(self.timeout.as_secs()),
             ownership: Ownership::new(received, self.timeout),
             is_changing: AtomicBool::new(false),
             is_settled: AtomicBool::new(false),
@@ -175,9 +202,8 @@ impl Visibility {
             while calls.try_join_next().is_some() {}
             let now = Instant::now();
             self.give_up_lapsed(now);
-            let is_due = |held: &Held| held.ownership.lapses_at() <= now + self.timeout / 2;
-            let due = self.select(|held| is_due(held) && !held.is_changing.swap(true, Ordering::AcqRel));
-            self.change(due, self.timeout, &mut calls);
+            let due = self.select(|held| held.is_due(now) && !held.is_changing.swap(true, Ordering::AcqRel));
+            self.change(due, Held::extension, &mut calls);
         }
     }
 
@@ -190,7 +216,7 @@ impl Visibility {
     pub async fn return_to_queue(&self, unfinished: Unfinished) -> usize {
         let count = unfinished.0.len();
         let mut calls = JoinSet::new();
-        self.change(unfinished.0, Duration::ZERO, &mut calls);
+        self.change(unfinished.0, |_| Duration::ZERO, &mut calls);
         calls.join_all().await;
         count
     }
@@ -215,7 +241,7 @@ impl Visibility {
     }
 
     /// Sets the visibility timeout of these messages, in batches per queue.
-    fn change(&self, messages: Vec<Arc<Held>>, to: Duration, calls: &mut JoinSet<()>) {
+    fn change(&self, messages: Vec<Arc<Held>>, to: fn(&Held) -> Duration, calls: &mut JoinSet<()>) {
         let mut by_queue: BTreeMap<QueueUrl, Vec<Arc<Held>>> = BTreeMap::new();
         for held in messages {
             by_queue.entry(held.queue.url.clone()).or_default().push(held);
@@ -228,11 +254,12 @@ impl Visibility {
         }
     }
 
-    async fn change_held(&self, batch: &[Arc<Held>], to: Duration) {
+    async fn change_held(&self, batch: &[Arc<Held>], to: fn(&Held) -> Duration) {
         let Some(first) = batch.first() else { return };
         let queue = &first.queue;
         let called = Instant::now();
-        let changes = batch.iter().map(|held| (&*held.receipt_handle, to));
+        let times: Vec<Duration> = batch.iter().map(|held| to(held).min(held.ends.duration_since(called))).collect();
+        let changes = batch.iter().zip(&times).map(|(held, time)| (&*held.receipt_handle, *time));
         match change_batch(&self.sqs, &self.metrics, queue, changes).await {
             Ok(failed) => {
                 for (index, held) in batch.iter().enumerate() {
@@ -245,7 +272,7 @@ impl Visibility {
                             debug!(%failure, queue = queue.label, "visibility not extended, trying again");
                         }
                         // The time of the call is earlier than the time from which SQS counts.
-                        None => held.ownership.extend_to(called + to),
+                        None => held.ownership.extend_to(called + times[index]),
                     }
                 }
             }

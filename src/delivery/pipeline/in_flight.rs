@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::aws::sqs::{Receipt, Received};
 use crate::delivery::account::Account;
+use crate::delivery::decide::Delivery;
 use crate::message::Message;
 use crate::schema::registry::EventType;
 use crate::telemetry::{Metrics, Trace};
@@ -25,6 +26,14 @@ impl InFlightMessage {
         let Received { message, receipt } = received;
         let account = Account::new(&message.queue, metrics);
         Self { message, receipt, account, event_type: None, trace: None }
+    }
+
+    /// Counts the JSON of the deliveries in the in-flight budget. Deliveries of one profile share it.
+    pub(super) fn count_rendered(&mut self, deliveries: &[Delivery]) {
+        let mut bodies: Vec<&Arc<String>> = deliveries.iter().map(|delivery| &delivery.entry.body).collect();
+        bodies.sort_unstable_by_key(|body| Arc::as_ptr(body));
+        bodies.dedup_by_key(|body| Arc::as_ptr(body));
+        self.receipt.permit.count_rendered(bodies.iter().map(|body| body.capacity()).sum());
     }
 
     /// Opens the account, once the event type was looked up.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::in_flight::InFlightMessage;
+use crate::aws::outages::Domain;
 use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, TopicEntry};
 use crate::delivery::decide::Delivery;
 use crate::delivery::dedupe::{Busy, Claim, DeliveryKey, MessageId, PublishedBefore, Taken, Window};
@@ -110,8 +111,11 @@ impl PublishingMessage {
         let outcome = match (error, Everywhere::of(&delivered)) {
             // Entries that were still in their lane when the receipt went stale were not sent.
             (Some(error), _) if message.receipt.hold.is_stale() => RetryCause::StaleReceipt.because(error).into(),
-            (Some(error), _) if error.is_retryable() => RetryCause::Publish.because(error).into(),
-            (Some(error), _) => QuarantineKind::PublishRefused.because(error).into(),
+            (Some(error), _) => match error.turned_away_by() {
+                Some(topic) => Outcome::Held { domain: Domain::Topic(topic.clone()), detail: error.to_string() },
+                None if error.is_retryable() => RetryCause::Publish.because(error).into(),
+                None => QuarantineKind::PublishRefused.because(error).into(),
+            },
             (None, Some(everywhere)) => Outcome::Published(everywhere),
             (None, None) => without_topics(),
         };
@@ -201,7 +205,7 @@ impl Publishing {
                     failed.push(claim);
                     message.error = Some(match message.error.take() {
                         None => error,
-                        Some(known) => known.or_retryable(error),
+                        Some(known) => known.or_later(error),
                     });
                 }
             }

@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::in_flight::InFlightMessage;
 use super::{Pipeline, Tasks};
+use crate::aws::outages::Domain;
 use crate::delivery::outcome::{Outcome, Reached};
-use crate::message::{Message, OutcomeLabel, QuarantineReason, Queue, Retry, RetryCause};
+use crate::message::{Message, OutcomeLabel, QuarantineKind, QuarantineReason, Queue, Retry, RetryCause};
 use crate::telemetry::{QuarantinedLabels, QueueLabels, RetriedLabels};
 
 /// How a message was settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Settlement {
     /// The message is finished, and its delete is on its way.
     Done,
     /// The message returns to its queue, visible after this delay.
     Returned(Duration),
+    /// The message stays hidden until this domain takes it.
+    Parked(Domain),
 }
 
 impl Pipeline {
@@ -28,7 +31,7 @@ impl Pipeline {
         message: InFlightMessage,
         outcome: Outcome,
     ) {
-        if let Outcome::Quarantine(_) = outcome {
+        if let Outcome::Quarantine(_) | Outcome::Held { .. } = outcome {
             let this = Arc::clone(self);
             tasks.spawn(async move {
                 this.settle(message, outcome).await;
@@ -42,6 +45,7 @@ impl Pipeline {
     pub(super) async fn settle(&self, mut message: InFlightMessage, outcome: Outcome) -> Settlement {
         // A lookup that failed ends a message before its type is known.
         message.open_account();
+        let outcome = self.limit_held(&message, outcome);
         let (proof, label, detail): (Reached, _, _) = match outcome {
             Outcome::Published(everywhere) => {
                 let latency = self.metrics.latency.with(&QueueLabels { queue: &message.message.queue.label });
@@ -53,6 +57,7 @@ impl Pipeline {
                 debug!(message_id = message.message.message_id, rule = filtered.rule(), "filtered");
                 (filtered.into(), OutcomeLabel::Filtered, None)
             }
+            Outcome::Held { domain, detail } => return self.park(message, domain, &detail),
             Outcome::Retry(retry) => return self.return_to_queue(message, &retry),
             Outcome::Quarantine(_) if message.receipt.hold.is_stale() => {
                 let retry = RetryCause::StaleReceipt.because("its receipt went stale before it was quarantined");
@@ -67,6 +72,7 @@ impl Pipeline {
             },
         };
         message.account.close(label);
+        self.intake.finished(&message.message.queue.url);
         self.end_trace(&mut message, label, detail.as_deref());
         self.deleter.delete(message.receipt, proof);
         Settlement::Done
@@ -110,10 +116,38 @@ impl Pipeline {
         let delay = self.retry_backoff.delay_in_seconds(message.message.receive_count);
         self.log_retry(&message.message, retry, delay);
         self.note_retried(&message.message.queue, retry.cause);
+        self.intake.finished(&message.message.queue.url);
         message.account.close(OutcomeLabel::Retried);
         self.end_trace(&mut message, OutcomeLabel::Retried, Some(&retry.detail));
         self.releaser.release(message.receipt, delay);
         Settlement::Returned(delay)
+    }
+
+    /// Turns the outcome of a message that must be held into quarantine, if its queue has as many parked messages as are
+    /// allowed.
+    fn limit_held(&self, message: &InFlightMessage, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Held { domain, detail } if !self.parking.has_room(&message.message.queue.url) => {
+                let detail =
+                    format!("{domain} does not take messages, and protobridge holds no more of them: {detail}");
+                QuarantineKind::DestinationDown.because(detail).into()
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Parks a message until the domain takes it.
+    pub(super) fn park(&self, mut message: InFlightMessage, domain: Domain, detail: &str) -> Settlement {
+        if let Some(suppressed) = self.logs.held.permit() {
+            let (message_id, queue) = (&message.message.message_id, &message.message.queue.label);
+            info!(%domain, detail, message_id, queue, suppressed, "message is held");
+        }
+        self.note_retried(&message.message.queue, RetryCause::Held);
+        self.intake.held(&message.message.queue.url, &domain);
+        message.account.close(OutcomeLabel::Retried);
+        self.end_trace(&mut message, OutcomeLabel::Retried, Some(detail));
+        self.parking.park(&domain, message.receipt);
+        Settlement::Parked(domain)
     }
 
     fn log_retry(&self, message: &Message, retry: &Retry, delay: Duration) {

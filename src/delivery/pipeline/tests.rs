@@ -45,17 +45,18 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     let routes = Arc::new(Routes::of(&config.route, router));
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
     let definitions = (registry, routes, None);
-    let wired = wire(&config, &clients, definitions, Traces::default(), &metrics).unwrap();
+    let queues = [Arc::new(Queue::for_tests())];
+    let wired = wire(&config, &clients, &queues, definitions, Traces::default(), &metrics).unwrap();
     let Wired { pipeline, visibility, mut tasks, .. } = wired;
     tasks.detach_all();
-    let budget = Budget::new(10, 1 << 20, Arc::clone(&metrics));
+    let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);
     Stage { pipeline, visibility, budget, metrics, calls }
 }
 
 impl Stage {
     /// Processes these messages until none is in flight.
     async fn process(&self, messages: Vec<Message>) {
-        let mut reserved = self.budget.reserve().await;
+        let mut reserved = self.budget.reserve(&Queue::for_tests().url).await;
         let receipt = |index| {
             Receipt::for_tests(&format!("receipt-{index}"), &self.visibility, reserved.split(1), Instant::now())
         };
@@ -240,8 +241,12 @@ async fn a_retried_message_holds_back_its_group_only() {
 #[tokio::test(start_paused = true)]
 async fn a_message_with_a_new_owner_is_left_alone() {
     let stage = stage(0, all_good);
-    let receipt =
-        Receipt::for_tests("receipt", &stage.visibility, stage.budget.reserve().await.split(1), Instant::now());
+    let receipt = Receipt::for_tests(
+        "receipt",
+        &stage.visibility,
+        stage.budget.reserve(&Queue::for_tests().url).await.split(1),
+        Instant::now(),
+    );
     receipt.hold.mark_stale();
     stage.accept(vec![Received { message: heartbeat(queue(false, true), None), receipt }]).await;
     assert_eq!(stage.operations(), [""; 0]);

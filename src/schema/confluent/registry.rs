@@ -11,7 +11,7 @@ use prost::Message as _;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Answer, PAUSE, Types};
+use super::{Answer, PAUSE, Types, UNKNOWN};
 use crate::base::http::{self, Http};
 
 /// The largest answer that is read, in bytes.
@@ -108,7 +108,7 @@ impl RegistryClient {
     pub(super) async fn schema(&self, id: u32) -> Answer {
         match self.request(id).await {
             Ok(Some(body)) => read(&body),
-            Ok(None) => Answer::Unknown(Instant::now() + PAUSE),
+            Ok(None) => Answer::Unknown(Instant::now() + UNKNOWN.delay(1), 1),
             Err(error) => Answer::Failed(Instant::now() + PAUSE, error.to_string().into()),
         }
     }

@@ -11,7 +11,7 @@ use tracing::{debug, error, warn};
 
 use super::call::{Answer, Caller};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
-use super::{QueuedEntry, not_sent};
+use super::{QueuedEntry, Unpublished, Verdict, not_sent};
 use crate::aws::sns::rate::Rate;
 use crate::aws::{Failure, FailureKind, LeanClient};
 use crate::base::backpressure::Valve;
@@ -209,11 +209,12 @@ impl Dispatch {
         if let Some(suppressed) = self.log.permit() {
             warn!(%failure, %topic, tries, suppressed, "failed to publish entry");
         }
-        self.finish(topic, waiting, Err(failure), now);
+        let verdict = if failure.kind == FailureKind::Refused { Verdict::Refused } else { Verdict::Failed };
+        self.finish(topic, waiting, Err(Unpublished { failure, verdict }), now);
     }
 
     /// Sends the result of an entry, and lets the next entry of its group go.
-    fn finish(&mut self, topic: &TopicArn, waiting: LaneEntry, result: Result<(), Failure>, now: Instant) {
+    fn finish(&mut self, topic: &TopicArn, waiting: LaneEntry, result: Result<(), Unpublished>, now: Instant) {
         let QueuedEntry { entry, reply, .. } = waiting.queued;
         if result.is_ok() {
             self.metrics.entry_published(&entry.event_type, entry.customer.as_deref());

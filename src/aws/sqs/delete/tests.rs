@@ -21,8 +21,8 @@ async fn delete_three(
     let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), TIMEOUT);
     let (deleter, run) = Deleter::new(clients.lean, Arc::clone(&metrics));
     let running = tokio::spawn(run);
-    let budget = Budget::new(10, 1 << 20, Arc::clone(&metrics));
-    let mut reserved: Permit = budget.reserve().await;
+    let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);
+    let mut reserved: Permit = budget.reserve(&Queue::for_tests().url).await;
     for index in 0..3 {
         let receipt = Receipt::for_tests(&format!("receipt-{index}"), &visibility, reserved.split(1), Instant::now());
         if stale == Some(index) {

@@ -13,7 +13,7 @@ use crate::aws::sqs::Received;
 use crate::aws::sqs::budget::{Budget, Permit};
 use crate::aws::sqs::visibility::Visibility;
 use crate::aws::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES};
-use crate::base::{Backoff, Backpressure};
+use crate::base::{Backoff, Backpressure, Gate};
 use crate::config;
 use crate::message::{Queue, attributes};
 use crate::telemetry::{Level, Metrics, Operation, PollLabels, PollResult, QueueLabels};
@@ -32,6 +32,8 @@ pub struct Poller {
     visibility: Visibility,
     metrics: Arc<Metrics>,
     backpressure: Backpressure,
+    /// Shut while the messages of this queue cannot be finished.
+    gate: Arc<Gate>,
     wait_seconds: i32,
     visibility_timeout_seconds: i32,
 }
@@ -44,7 +46,7 @@ impl Poller {
         lean: LeanClient,
         budget: Budget,
         visibility: Visibility,
-        backpressure: Backpressure,
+        (backpressure, gate): (Backpressure, Arc<Gate>),
     ) -> Self {
         let metrics = Arc::clone(visibility.metrics());
         Self {
@@ -54,6 +56,7 @@ impl Poller {
             visibility,
             metrics,
             backpressure,
+            gate,
             wait_seconds: config.receive.wait_seconds.cast_signed(),
             visibility_timeout_seconds: config.visibility.timeout_seconds.cast_signed(),
         }
@@ -132,14 +135,21 @@ impl Poller {
         }
     }
 
-    /// Waits until backpressure allows a receive and the budget has room for it.
+    /// Waits until the gate and backpressure allow a receive and the budget has room for it.
     async fn reserve(&self) -> Permit {
         loop {
             self.backpressure.released().await;
-            let reserved = self.budget.reserve().await;
-            if !self.backpressure.is_high() {
+            let reserved = self.budget.reserve(&self.queue.url).await;
+            if self.backpressure.is_high() {
+                continue;
+            }
+            if !self.gate.is_shut() {
                 return reserved;
             }
+            // The others can use the room in the meantime. A single pass must not be lost, so it is taken last.
+            drop(reserved);
+            self.gate.pass().await;
+            return self.budget.reserve(&self.queue.url).await;
         }
     }
 

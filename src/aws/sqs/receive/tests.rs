@@ -26,10 +26,11 @@ async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
     });
     let metrics = Arc::new(Metrics::new(false));
     let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), Duration::from_secs(30));
-    let budget = Budget::new(10, 1 << 20, Arc::clone(&metrics));
     let config = config::Config::default();
     let queue = Arc::new(Queue::for_tests());
-    let poller = Poller::new(queue, &config, clients.lean, budget, visibility, Backpressure::for_tests());
+    let budget = Budget::new(10, 1 << 20, [&queue.url], &metrics);
+    let poller =
+        Poller::new(queue, &config, clients.lean, budget, visibility, (Backpressure::for_tests(), Arc::default()));
 
     let (stop, delivered) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
     let started = Instant::now();
@@ -64,10 +65,16 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
         (200, serde_json::json!({ "Messages": messages }).to_string())
     });
     let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), Duration::from_secs(30));
-    let budget = Budget::new(1_000, 64 << 20, Arc::clone(&metrics));
     let queue = Arc::new(Queue::for_tests());
-    let poller =
-        Poller::new(queue, &config::Config::default(), clients.lean, budget, visibility, Backpressure::for_tests());
+    let budget = Budget::new(1_000, 64 << 20, [&queue.url], &metrics);
+    let poller = Poller::new(
+        queue,
+        &config::Config::default(),
+        clients.lean,
+        budget,
+        visibility,
+        (Backpressure::for_tests(), Arc::default()),
+    );
     let (stop, most) = (CancellationToken::new(), Arc::new(Mutex::new(0)));
     let deliver = {
         let (metrics, most) = (Arc::clone(&metrics), Arc::clone(&most));
