@@ -5,6 +5,7 @@
 
 mod exposition;
 mod family;
+mod fleeting;
 mod label_set;
 mod labels;
 mod log;
@@ -15,12 +16,13 @@ mod zero;
 
 pub use exposition::Declared;
 pub use family::{Family, Level, Member, Tally, Times};
+pub use fleeting::FleetingFamily;
 pub use label_set::{LabelSet, LabelValue, NoLabels};
 pub use labels::{
     BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DomainKind,
     DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PollResult,
     PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult,
-    ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels, StoreOperation,
+    ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels, StoreOperation, TopicLabels,
 };
 pub use log::init as init_log;
 pub use metrics::{Metrics, UNKNOWN_TYPE};

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::message::Queue;
 use crate::route::Routes;
 use crate::schema::registry::Registry;
-use crate::telemetry::{Metrics, NoLabels};
+use crate::telemetry::{Metrics, NoLabels, TopicLabels};
 
 /// The state that the endpoint shows.
 #[derive(Debug)]
@@ -126,5 +126,14 @@ fn exposition(state: &State) -> impl IntoResponse + use<> {
     if let Some(limit) = state.views.rate.limit() {
         state.views.metrics.publish_limit.with(&NoLabels).set(limit.round() as u64);
     }
+    update_topic_limits(&state.views.metrics, &state.views.rate);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.views.metrics.render())
+}
+
+fn update_topic_limits(metrics: &Metrics, rate: &Rate) {
+    let limits = rate.topic_limits();
+    metrics.publish_topic_limits.set(limits.iter().map(|own| {
+        let labels = TopicLabels { topic: own.topic.as_str(), customer: metrics.customer(own.customer.as_deref()) };
+        (labels, own.limit.round())
+    }));
 }

@@ -6,6 +6,7 @@ use metrics::{Gauge, Histogram, Key, KeyName, Label, Recorder as _, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::family::{Family, METADATA, Member};
+use super::fleeting::FleetingFamily;
 use super::label_set::LabelSet;
 
 /// The bucket bounds of the latency histograms, in seconds: fine around the usual few milliseconds, coarse up to the
@@ -63,6 +64,18 @@ impl Exposition {
         let labels = L::names().into_iter().filter(|name| Some(*name) != hidden).collect();
         self.declared.push(Declared { name, kind: M::KIND, labels });
         Family::new(&self.recorder, name, help)
+    }
+
+    /// Declares gauges whose members come and go. They never show the label `hidden`, if one is given.
+    pub(super) fn fleeting<L: LabelSet>(
+        &mut self,
+        hidden: Option<&str>,
+        name: &'static str,
+        help: &'static str,
+    ) -> FleetingFamily<L> {
+        let labels = L::names().into_iter().filter(|name| Some(*name) != hidden).collect();
+        self.declared.push(Declared { name, kind: "gauge", labels });
+        FleetingFamily::new(name, help)
     }
 
     /// Declares a gauge without labels. It is shown from the start.

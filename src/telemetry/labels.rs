@@ -71,6 +71,14 @@ label_sets! {
         customer: CustomerLabel<'v>,
     }
 
+    /// The labels of a topic that has a limit of its own.
+    TopicLabels<'v> {
+        /// The ARN of the topic.
+        topic: &'v str,
+        /// The customer whom the topic belongs to.
+        customer: CustomerLabel<'v>,
+    }
+
     /// The labels of failures.
     FailureLabels<'v> {
         /// The error code of AWS, or protobridge's own if there was no answer.

@@ -6,11 +6,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::exposition::{Declared, Exposition};
 use super::family::{Family, Level, Times};
+use super::fleeting::FleetingFamily;
 use super::label_set::NoLabels;
 use super::labels::{
     BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DuplicateLabels,
     EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels, QuarantinedLabels,
-    QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
+    QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels, TopicLabels,
 };
 use super::operation::Operation;
 
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub throttles: Family<FailureLabels<'static>>,
     /// The limit of messages published per second. Not shown before the first throttle.
     pub publish_limit: Family<NoLabels, Level>,
+    /// The limits of the topics that SNS throttles by themselves. A topic is shown only while it has a limit.
+    pub publish_topic_limits: FleetingFamily<TopicLabels<'static>>,
     /// The entries that were not published, because the same event was published to the same customer before.
     pub duplicates: Family<DuplicateLabels<'static>>,
     /// The failed requests to the shared window of duplicates.
@@ -156,6 +159,11 @@ impl Metrics {
                 "protobridge_publish_limit_messages_per_second",
                 "Current limit of the publish rate over all topics, since the first throttle",
             ),
+            publish_topic_limits: all.fleeting(
+                hidden,
+                "protobridge_publish_topic_limit_messages_per_second",
+                "Limit on the messages published per second to a topic that SNS throttles by itself",
+            ),
             duplicates: all.family(
                 "protobridge_duplicates_suppressed_total",
                 "Entries that were not published because SNS had confirmed them before",
@@ -230,7 +238,9 @@ impl Metrics {
 
     /// Renders the metrics in the Prometheus text format.
     pub fn render(&self) -> String {
-        self.handle.render()
+        let mut text = self.handle.render();
+        self.publish_topic_limits.render(&mut text);
+        text
     }
 
     /// Keeps the histograms small. Must be called every few seconds.
@@ -259,7 +269,8 @@ impl Metrics {
         self.published.with(&PublishedLabels { event_type, customer: self.customer(customer) }).add(1);
     }
 
-    fn customer<'v>(&self, id: Option<&'v str>) -> CustomerLabel<'v> {
+    /// Returns the label of a customer, which is hidden if the configuration leaves it out.
+    pub fn customer<'v>(&self, id: Option<&'v str>) -> CustomerLabel<'v> {
         if self.customer_label {
             id.map_or(CustomerLabel::NoCustomer, CustomerLabel::Id)
         } else {

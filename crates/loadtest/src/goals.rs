@@ -31,6 +31,7 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
     for run in report.runs_of("throttled") {
         goals.extend(throttled(run));
     }
+    goals.extend(throttled_topic(report));
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
     goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals
@@ -83,6 +84,37 @@ fn throttled(run: &Run) -> Vec<Goal> {
             most: None,
             ..Goal::between("throughput of smaller customers at the quota, × their share", 0.95, 0.0, share)
         },
+    ]
+}
+
+/// The number of seconds at the start that do not count while a topic is throttled. The service finds the topic's rate.
+const TOPIC_SETTLING_SECONDS: usize = 10;
+
+/// Returns the goals for the rate of a topic that SNS throttles by itself, and for that of the other topics, compared with
+/// the run without the quota.
+fn throttled_topic(report: &Report) -> Vec<Goal> {
+    let runs = || report.runs_of("throttled-topic");
+    let with = runs().find_map(|run| Some((run, run.plan.spec.faults.topic_quota?, run.plan.limit_seconds?)));
+    let without = runs().find(|run| run.plan.spec.faults.topic_quota.is_none());
+    let (Some((with, quota, limit)), Some(without)) = (with, without) else { return Vec::new() };
+    let seconds = (limit as usize).saturating_sub(TOPIC_SETTLING_SECONDS).max(1) as f64;
+    let per_second = |series: &[u32]| {
+        let counted = series.iter().take(limit as usize).skip(TOPIC_SETTLING_SECONDS);
+        f64::from(counted.sum::<u32>()) / seconds
+    };
+    let others = |run: &Run| per_second(&run.service.stats.arrived.others_by_second);
+    let topic = per_second(&with.service.stats.arrived.by_second) - others(with);
+    vec![
+        Goal {
+            most: None,
+            ..Goal::between("others while one topic is throttled, × without", 0.95, 0.0, others(with) / others(without))
+        },
+        Goal::between(
+            format!("published to the throttled topic, × quota of {quota}"),
+            0.85,
+            1.02,
+            topic / f64::from(quota),
+        ),
     ]
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Scenario {
     Sizes,
     /// A backlog while SNS accepts only 300 messages per second
     Throttled,
+    /// A steady load for ten customers, without faults, and while SNS accepts only 100 messages per second for one of them
+    ThrottledTopic,
     /// A backlog while 5 percent of all calls fail
     Failing,
     /// A backlog for ten customers, while the topic of one refuses every publish
@@ -66,6 +68,14 @@ const SKEW: f64 = 1.0;
 const QUOTA: u32 = 300;
 /// The duration of the throttled run. Its first seconds do not count.
 const THROTTLED_SECONDS: u64 = 60;
+
+/// The quota of the throttled topic, in messages per second.
+const TOPIC_QUOTA: u32 = 100;
+/// The steady load over ten customers while a topic is throttled, in events per second. It is twice the quota for the
+/// throttled topic, and far less than the service can publish, so the rate of the others depends on nothing else.
+const TOPIC_LOAD: f64 = 2_000.0;
+/// The duration of that load.
+const TOPIC_SECONDS: u64 = 40;
 
 impl Scenario {
     /// Returns all scenarios in the order in which they run.
@@ -143,6 +153,17 @@ impl Scenario {
                 let spec = Spec { events, customers: 10, skew: 2.0, faults, ..backlog };
                 let step = Step::new(format!("{QUOTA}/s"), spec);
                 vec![Step { plan: RunPlan { limit_seconds: Some(THROTTLED_SECONDS), ..step.plan }, ..step }]
+            }
+            Self::ThrottledTopic => {
+                let events = (TOPIC_LOAD * TOPIC_SECONDS as f64) as u64;
+                let send_schedule = SendSchedule::Steady { per_second: TOPIC_LOAD };
+                let step = |(label, topic_quota): (String, Option<u32>)| {
+                    let faults = Faults { topic_quota, ..Faults::default() };
+                    let spec = Spec { events, customers: 10, send_schedule, faults, ..backlog.clone() };
+                    let step = Step::new(label, spec);
+                    Step { plan: RunPlan { limit_seconds: Some(TOPIC_SECONDS), ..step.plan }, ..step }
+                };
+                [("none".to_owned(), None), (format!("{TOPIC_QUOTA}/s"), Some(TOPIC_QUOTA))].map(step).into()
             }
             Self::Failing => {
                 let faults = Faults { failing_percent: 5, ..Faults::default() };

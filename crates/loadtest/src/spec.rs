@@ -49,6 +49,10 @@ pub(crate) enum SendSchedule {
 pub(crate) struct Faults {
     /// The messages per second that SNS accepts over all topics. It throttles publishes above that.
     pub(crate) quota: Option<u32>,
+    /// The messages per second that SNS accepts for the topic of customer 0. It throttles publishes to this topic above
+    /// that.
+    #[serde(default)]
+    pub(crate) topic_quota: Option<u32>,
     /// The percentage of calls that fail before they have any effect.
     pub(crate) failing_percent: u32,
     /// The customer whose topic refuses every publish.

@@ -29,19 +29,32 @@ pub(super) struct StatusReport {
     calls: BTreeMap<&'static str, u64>,
 }
 
-/// The publish rate over all topics, in messages per second. A support case about throttling requires these numbers.
+/// The publish rates, in messages per second. A support case about throttling requires these numbers.
 #[derive(Debug, Serialize)]
 struct PublishRate {
     /// The rate that SNS accepted in the last second.
     current: f64,
     /// The highest rate that SNS accepted in any second.
     highest: f64,
-    /// The limit on the rate since the last throttle.
+    /// The limit on the rate over all topics since the last throttle.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<f64>,
+    /// The topics that SNS throttles by themselves.
+    topics: Vec<ThrottledTopic>,
     throttled: u64,
     /// The last throttles, oldest first.
     throttles: Vec<Throttled>,
+}
+
+#[derive(Debug, Serialize)]
+struct ThrottledTopic {
+    topic: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<String>,
+    /// The rate that SNS accepted from the topic in the last second.
+    current: f64,
+    /// The limit on the topic's rate since its last throttle.
+    limit: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,10 +138,17 @@ fn publish_rate(report: rate::RateReport) -> PublishRate {
         code: throttle.code,
         request_id: throttle.request_id,
     };
+    let topic = |own: rate::TopicLimit| ThrottledTopic {
+        topic: own.topic.to_string(),
+        customer: own.customer.map(|customer| customer.to_string()),
+        current: rounded(own.rate),
+        limit: rounded(own.limit),
+    };
     PublishRate {
         current: rounded(report.rate),
         highest: rounded(report.highest),
         limit: report.limit.map(rounded),
+        topics: report.topics.into_iter().map(topic).collect(),
         throttled: report.throttled,
         throttles: report.throttles.into_iter().map(throttled).collect(),
     }

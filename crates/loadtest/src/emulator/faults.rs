@@ -3,26 +3,45 @@
 use super::clock::Micros;
 use crate::spec;
 
+/// The customer whose topic has a quota of its own, if the spec has one.
+const CUSTOMER_WITH_QUOTA: u32 = 0;
+
 /// Decides which calls fail. Equal sequences of calls have equal faults.
 #[derive(Debug)]
 pub(super) struct FaultInjector {
     spec: spec::Faults,
     calls: u64,
-    bucket: TokenBucket,
+    account: Option<TokenBucket>,
+    topic: Option<TokenBucket>,
     throttled: u64,
 }
 
-/// The messages that the SNS quota still allows, up to one second's worth.
+/// The messages that a quota still allows, up to one second's worth.
 #[derive(Debug)]
 struct TokenBucket {
+    per_second: f64,
     tokens: f64,
     filled: Micros,
 }
 
+impl TokenBucket {
+    fn new(per_second: u32) -> Self {
+        Self { per_second: per_second.into(), tokens: per_second.into(), filled: 0 }
+    }
+
+    /// Whether this many messages exceed the quota now.
+    fn is_exceeded(&mut self, messages: usize, now: Micros) -> bool {
+        let filled = now.saturating_sub(self.filled) as f64 / 1e6 * self.per_second;
+        self.tokens = (self.tokens + filled).min(self.per_second.max(10.0));
+        self.filled = now;
+        messages as f64 > self.tokens
+    }
+}
+
 impl FaultInjector {
     pub(super) fn new(spec: spec::Faults) -> Self {
-        let tokens = spec.quota.map_or(0.0, f64::from);
-        Self { spec, calls: 0, bucket: TokenBucket { tokens, filled: 0 }, throttled: 0 }
+        let (account, topic) = (spec.quota.map(TokenBucket::new), spec.topic_quota.map(TokenBucket::new));
+        Self { spec, calls: 0, account, topic, throttled: 0 }
     }
 
     /// Whether the next call fails.
@@ -32,16 +51,15 @@ impl FaultInjector {
         (mixed >> 32) % 100 < u64::from(self.spec.failing_percent)
     }
 
-    /// Whether this many messages exceed the quota now. If they do, SNS accepts none of them.
-    pub(super) fn is_over_quota(&mut self, messages: usize, now: Micros) -> bool {
-        let Some(quota) = self.spec.quota.map(f64::from) else { return false };
-        let filled = now.saturating_sub(self.bucket.filled) as f64 / 1e6 * quota;
-        self.bucket = TokenBucket { tokens: (self.bucket.tokens + filled).min(quota.max(10.0)), filled: now };
-        let is_over = messages as f64 > self.bucket.tokens;
+    /// Whether this many messages for the customer's topic exceed a quota now. If they do, SNS accepts none of them.
+    pub(super) fn is_over_quota(&mut self, customer: u32, messages: usize, now: Micros) -> bool {
+        let topic = self.topic.as_mut().filter(|_| customer == CUSTOMER_WITH_QUOTA);
+        let mut quotas: Vec<&mut TokenBucket> = self.account.iter_mut().chain(topic).collect();
+        let is_over = quotas.iter_mut().any(|quota| quota.is_exceeded(messages, now));
         if is_over {
             self.throttled += 1;
         } else {
-            self.bucket.tokens -= messages as f64;
+            quotas.iter_mut().for_each(|quota| quota.tokens -= messages as f64);
         }
         is_over
     }
@@ -59,9 +77,21 @@ mod tests {
     fn no_more_messages_pass_than_the_quota_plus_one_second_of_it() {
         let mut faults = FaultInjector::new(spec::Faults { quota: Some(300), ..spec::Faults::default() });
         // One call with ten messages per millisecond, for ten seconds.
-        let passed = (0..10_000).filter(|millis| !faults.is_over_quota(10, millis * 1_000)).count() * 10;
+        let passed = (0..10_000).filter(|millis| !faults.is_over_quota(7, 10, millis * 1_000)).count() * 10;
         assert!((3_280..=3_300).contains(&passed), "{passed}");
         assert_eq!(faults.throttled_calls() as usize, 10_000 - passed / 10);
+    }
+
+    #[test]
+    fn a_topics_quota_holds_for_this_topic_only() {
+        let mut faults = FaultInjector::new(spec::Faults { topic_quota: Some(100), ..spec::Faults::default() });
+        let mut passed = [0, 0];
+        for millis in 0..10_000 {
+            for customer in [0, 1] {
+                passed[customer as usize] += if faults.is_over_quota(customer, 10, millis * 1_000) { 0 } else { 10 };
+            }
+        }
+        assert!((1_080..=1_100).contains(&passed[0]) && passed[1] == 100_000, "{passed:?}");
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Emulator {
         }
         let at = self.now();
         let state = &mut *self.state();
-        if state.faults.is_over_quota(publish.entries.len(), at) {
+        if state.faults.is_over_quota(customer, publish.entries.len(), at) {
             return error(429, "Throttled", "Rate exceeded");
         }
         let mut successful = String::with_capacity(publish.entries.len() * 100);

@@ -113,3 +113,27 @@ fn the_throttled_goals_judge_rate_calls_and_share_separately() {
     assert_eq!(missed_with(290, 50, 9), ["throughput"]);
     assert_eq!(missed_with(290, 58, 11), ["publishes"]);
 }
+
+#[test]
+fn the_goals_for_a_throttled_topic_compare_the_others_with_the_run_without_the_quota() {
+    let run = |topic_quota: Option<u32>, all: u32, others: u32| {
+        let faults = Faults { topic_quota, ..Faults::default() };
+        let plan = RunPlan { spec: Spec { faults, ..plan().spec }, limit_seconds: Some(40), ..plan() };
+        let mut measured = drained();
+        let arrived = &mut measured.stats.arrived;
+        (arrived.by_second, arrived.others_by_second) = (vec![all; 40], vec![others; 40]);
+        report("throttled-topic", plan, measured)
+    };
+    let missed_with = |all: u32, others: u32| {
+        let mut report = run(None, 2_000, 1_800);
+        assert!(goals(&report).iter().all(|goal| !goal.name.contains("throttled")), "one run cannot be compared");
+        report.runs.extend(run(Some(100), all, others).runs);
+        missed(&goals(&report))
+            .iter()
+            .map(|name| name.split_whitespace().next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(missed_with(1_895, 1_800), [""; 0]);
+    assert_eq!(missed_with(1_795, 1_700), ["others"]);
+    assert_eq!(missed_with(1_880, 1_800), ["published"]);
+}

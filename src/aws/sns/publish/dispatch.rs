@@ -12,7 +12,7 @@ use tracing::{debug, error, warn};
 use super::call::{Answer, Caller};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
 use super::{QueuedEntry, Unpublished, Verdict, not_sent};
-use crate::aws::sns::rate::Rate;
+use crate::aws::sns::rate::{Rate, Shortage};
 use crate::aws::{Failure, FailureKind, LeanClient};
 use crate::base::backpressure::Valve;
 use crate::base::{Backoff, RateLimitedLog};
@@ -106,9 +106,14 @@ impl Dispatch {
 
     /// Makes the calls that lanes and rate allow. Returns when to try again if nothing happens before.
     fn send(&mut self, now: Instant) -> Option<Instant> {
-        while let Some(len) = self.lanes.next_len(now) {
-            if let Err(at) = self.rate.take(len, now) {
-                return Some(at);
+        while let Some((topic, len)) = self.lanes.next_turn(now) {
+            match self.rate.take(topic, len, now) {
+                Ok(()) => {}
+                Err(Shortage::Account(at)) => return Some(at),
+                Err(Shortage::Topic(at)) => {
+                    self.lanes.hold(at, now);
+                    continue;
+                }
             }
             let Some((topic, batch)) = self.lanes.next_batch(now) else { break };
             let (lost, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.queued.is_lost());
@@ -149,14 +154,10 @@ impl Dispatch {
     }
 
     fn read_answer(&mut self, answer: Answer, now: Instant) {
-        let Answer { topic, batch, called, result } = answer;
+        self.update_rate(&answer, now);
+        let Answer { topic, batch, result, .. } = answer;
         match result {
             Ok(mut failures) => {
-                self.rate.accepted(batch.len() - failures.len(), now);
-                let throttled = failures.values().find(|failure| failure.kind == FailureKind::Throttled);
-                if let Some(failure) = throttled {
-                    self.throttled(failure, &topic, called, now);
-                }
                 for (index, waiting) in batch.into_iter().enumerate() {
                     match failures.remove(&index) {
                         None => self.finish(&topic, waiting, Ok(()), now),
@@ -165,9 +166,6 @@ impl Dispatch {
                 }
             }
             Err(failure) => {
-                if failure.kind == FailureKind::Throttled {
-                    self.throttled(&failure, &topic, called, now);
-                }
                 let is_split = failure.kind == FailureKind::Refused && batch.len() > 1;
                 if is_split {
                     warn!(%failure, %topic, entries = batch.len(), "batch refused, splitting it");
@@ -186,9 +184,22 @@ impl Dispatch {
         }
     }
 
-    fn throttled(&self, failure: &Failure, topic: &TopicArn, called: Instant, now: Instant) {
-        self.rate.throttled(failure, topic, called, now);
-        self.metrics.throttles.with(&FailureLabels { code: failure.label() }).add(1);
+    /// Tells the rate how much of a call SNS accepted, and whether it throttled the call, as a whole or in part.
+    fn update_rate(&self, answer: &Answer, now: Instant) {
+        let Answer { topic, batch, called, result } = answer;
+        let is_throttle = |failure: &&Failure| failure.kind == FailureKind::Throttled;
+        let (accepted, throttle) = match result {
+            Ok(failures) => (batch.len() - failures.len(), failures.values().find(is_throttle)),
+            Err(failure) => (0, Some(failure).filter(is_throttle)),
+        };
+        if accepted > 0 {
+            self.rate.accepted(topic, accepted, *called, now);
+        }
+        if let Some(failure) = throttle {
+            let customer = batch.first().and_then(|waiting| waiting.queued.entry.customer.as_ref());
+            self.rate.throttled(failure, topic, customer, *called, now);
+            self.metrics.throttles.with(&FailureLabels { code: failure.label() }).add(1);
+        }
     }
 
     /// Sends an entry again if that can help; otherwise ends it with the failure.

@@ -3,6 +3,7 @@
 //! A lane is ready when it can fill a batch, or when its first entry has waited for the linger. Ready lanes take turns, one
 //! batch each, so the backlog of one customer does not starve the others. No lane has more than its share of the calls, so
 //! a topic that answers slowly does not starve them either. While a lane waits for its turn, its batch continues to fill.
+//! A lane that its topic's own rate holds back leaves the turn to the others until its alarm.
 //!
 //! This module does no I/O and does not read the clock.
 
@@ -89,6 +90,8 @@ struct Lane {
     last_answer: Option<Instant>,
     /// Whether the last call ended without an answer.
     is_silent: bool,
+    /// Until when the topic's own rate holds the lane back.
+    held_until: Option<Instant>,
     /// This lane's part of [`Lanes::full_batches`].
     full_batches: usize,
     is_ready: bool,
@@ -157,8 +160,12 @@ impl Lane {
         self.last_answer.filter(|_| self.calls > 0 || self.is_silent).map(|answered| answered + SLOW)
     }
 
-    /// Returns the number of full batches that wait for their turn; zero for a slow topic.
+    /// Returns the number of full batches that wait for their turn; zero for a slow topic, and for a topic that its own
+    /// rate held back within the last second. Its batches say nothing about the other topics.
     fn count_full_batches(&self, limits: &LaneLimits, now: Instant) -> usize {
+        if self.held_until.is_some_and(|until| now < until + SLOW) {
+            return 0;
+        }
         match self.slow_at() {
             Some(at) if at <= now => 0,
             _ => (self.queue.len() / MAX_BATCH_ENTRIES).max(self.bytes / limits.bytes),
@@ -194,8 +201,9 @@ impl Lanes {
         self.update(&topic, now);
     }
 
-    /// Returns the number of entries of the next batch, or `None` while no lane is ready or all calls are under way.
-    pub(super) fn next_len(&mut self, now: Instant) -> Option<usize> {
+    /// Returns the topic and the number of entries of the next batch, or `None` while no lane is ready or all calls are
+    /// under way.
+    pub(super) fn next_turn(&mut self, now: Instant) -> Option<(&TopicArn, usize)> {
         while self.alarms.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             let Some(Reverse((at, topic))) = self.alarms.pop() else { break };
             // An alarm that is not the lane's current one was replaced by an earlier alarm, which has gone off.
@@ -207,11 +215,23 @@ impl Lanes {
         if self.calls >= self.limits.calls {
             return None;
         }
-        let lane = self.lanes.get(self.ready.front()?)?;
-        Some(lane.batch_len(&self.limits))
+        let topic = self.ready.front()?;
+        let lane = self.lanes.get(topic)?;
+        Some((topic, lane.batch_len(&self.limits)))
     }
 
-    /// Returns the topic and the entries of the next batch, as announced by [`Lanes::next_len`]. The batch counts as a
+    /// Holds back the next batch, as announced by [`Lanes::next_turn`], because its topic has its own rate. The lane's next
+    /// turn is not before `until`. The other lanes go on.
+    pub(super) fn hold(&mut self, until: Instant, now: Instant) {
+        let Some(topic) = self.ready.pop_front() else { return };
+        if let Some(lane) = self.lanes.get_mut(&topic) {
+            lane.is_ready = false;
+            lane.held_until = Some(until);
+        }
+        self.update(&topic, now);
+    }
+
+    /// Returns the topic and the entries of the next batch, as announced by [`Lanes::next_turn`]. The batch counts as a
     /// call until [`Lanes::end_call`].
     pub(super) fn next_batch(&mut self, now: Instant) -> Option<(TopicArn, Vec<LaneEntry>)> {
         let topic = self.ready.pop_front()?;
@@ -259,7 +279,7 @@ impl Lanes {
         self.calls
     }
 
-    /// Returns the number of full batches that only the number of calls or the rate holds back.
+    /// Returns the number of full batches that only the number of calls or the account's rate holds back.
     pub(super) fn full_batches(&self) -> usize {
         self.full_batches
     }
@@ -301,7 +321,7 @@ impl Lanes {
         }
         let mut alarm = lane.slow_at().filter(|_| full_batches > 0);
         if !lane.is_ready && lane.calls < self.limits.calls_per_topic {
-            match lane.due(&self.limits) {
+            match lane.due(&self.limits).map(|due| lane.held_until.map_or(due, |until| due.max(until))) {
                 Some(due) if due <= now => {
                     lane.is_ready = true;
                     self.ready.push_back(topic.clone());

@@ -230,3 +230,28 @@ async fn an_entry_is_not_published_after_its_message_was_lost_or_its_caller_left
     assert_eq!((calls.len(), calls[0].count(".Message=")), (1, 1));
     assert!(calls[0].body.contains("kept"), "{}", calls[0].body);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_topic_holds_back_neither_another_topic_nor_receives() {
+    let (clients, _) = clients(|call, number| match call.count(".Message=") {
+        // The first calls of the topic are accepted, so that its rate is found. Then its key is throttled for good.
+        count if call.body.contains("globex") || number < 2 => all(count),
+        _ => sns_error(400, "KMSThrottling"),
+    });
+    let (settings, rate) = (config::Publish::default(), Arc::<Rate>::default());
+    let metrics = Arc::new(Metrics::new(false));
+    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::clone(&rate), metrics);
+    tokio::spawn(run);
+    let of = |topic: &str| TopicEntry { topic: TOPIC.replace("acme", topic).into(), ..entry("1") };
+    let entries = |topic: &str, count| (0..count).map(|_| (of(topic), owned())).collect::<Vec<_>>();
+    let _throttled = publisher.enqueue(entries("acme", 3_000)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!publisher.backpressure().is_high());
+    let started = Instant::now();
+    assert!(
+        publish_all(&publisher, (0..3_000).map(|_| of("globex")).collect(), &owned()).await.iter().all(Result::is_ok)
+    );
+    assert!(started.elapsed() < Duration::from_millis(100), "{:?}", started.elapsed());
+    let report = rate.report();
+    assert_eq!((report.limit, report.topics.len(), report.topics[0].limit), (None, 1, 10.0));
+}

@@ -1,17 +1,24 @@
+use std::time::Duration;
+
 use tokio::time::{advance, sleep_until};
 
+use super::bucket::{DECREASE, LOWEST};
 use super::*;
 
 fn throttle() -> Failure {
     Failure { request_id: Some("r-1".to_owned()), ..Failure::of_entry("Throttled", None, true) }
 }
 
+fn acme() -> TopicArn {
+    "arn:aws:sns:eu-west-1:123456789012:acme".into()
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_throttle_there_is_no_limit() {
     let rate = Rate::default();
     for _ in 0..1_000 {
-        rate.take(10, Instant::now()).unwrap();
-        rate.accepted(10, Instant::now());
+        rate.take(&acme(), 10, Instant::now()).unwrap();
+        rate.accepted(&acme(), 10, Instant::now(), Instant::now());
     }
     let report = rate.report();
     assert_eq!((report.limit, report.highest, report.throttled), (None, 10_000.0, 0));
@@ -24,7 +31,7 @@ async fn against(quota: f64, seconds: u64) -> (f64, f64, RateReport) {
     let (started, mut refilled) = (Instant::now(), Instant::now());
     let (mut bucket, mut accepted, mut late, mut calls) = (quota, 0, 0, 0);
     while started.elapsed() < Duration::from_secs(seconds) {
-        if let Err(at) = rate.take(10, Instant::now()) {
+        if let Err(Shortage::Account(at)) = rate.take(&acme(), 10, Instant::now()) {
             sleep_until(at).await;
             continue;
         }
@@ -38,9 +45,9 @@ async fn against(quota: f64, seconds: u64) -> (f64, f64, RateReport) {
             bucket -= 10.0;
             accepted += 10;
             late += if started.elapsed() > Duration::from_secs(5) { 10 } else { 0 };
-            rate.accepted(10, now);
+            rate.accepted(&acme(), 10, called, now);
         } else {
-            rate.throttled(&throttle(), &"arn:aws:sns:eu-west-1:123456789012:acme".into(), called, now);
+            rate.throttled(&throttle(), &acme(), None, called, now);
         }
     }
     (f64::from(late) / (seconds - 5) as f64, f64::from(calls) / (f64::from(accepted) / 10.0), rate.report())
@@ -59,20 +66,21 @@ async fn the_rate_stays_close_below_a_quota_without_a_storm_of_retries() {
 #[tokio::test(start_paused = true)]
 async fn a_throttle_is_kept_with_the_details_for_a_support_case() {
     let rate = Rate::default();
-    let called = Instant::now();
     for _ in 0..20 {
-        rate.accepted(10, Instant::now());
+        advance(Duration::from_millis(50)).await;
+        rate.accepted(&acme(), 10, Instant::now(), Instant::now());
     }
-    advance(Duration::from_millis(5)).await;
+    let called = Instant::now();
+    advance(Duration::from_millis(49)).await;
     // Both calls were in flight at the same time, so the limit decreases once.
     for _ in 0..2 {
-        rate.throttled(&throttle(), &"topic".into(), called, Instant::now());
+        rate.throttled(&throttle(), &acme(), None, called, Instant::now());
     }
     let report = rate.report();
     assert_eq!((report.throttled, report.limit), (2, Some(200.0 * DECREASE)));
     let kept = &report.throttles[0];
     assert_eq!((kept.rate, kept.limit, &*kept.code), (200.0, None, "Throttled"));
-    assert_eq!((kept.topic.as_str(), kept.request_id.as_deref()), ("topic", Some("r-1")));
+    assert_eq!((kept.topic.as_str(), kept.request_id.as_deref()), (acme().as_str(), Some("r-1")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,11 +88,24 @@ async fn the_limit_never_falls_below_one_batch_per_second_and_does_not_rise_whil
     let rate = Rate::default();
     for _ in 0..50 {
         advance(Duration::from_millis(10)).await;
-        rate.throttled(&throttle(), &"topic".into(), Instant::now(), Instant::now());
+        rate.throttled(&throttle(), &acme(), None, Instant::now(), Instant::now());
     }
     assert_eq!(rate.report().limit, Some(LOWEST));
     advance(Duration::from_secs(3_600)).await;
     assert_eq!(rate.report().limit, Some(LOWEST));
-    assert!(rate.take(10, Instant::now()).is_ok());
-    assert_eq!(rate.take(10, Instant::now()), Err(Instant::now() + Duration::from_secs(1)));
+    assert!(rate.take(&acme(), 10, Instant::now()).is_ok());
+    assert_eq!(rate.take(&acme(), 10, Instant::now()), Err(Shortage::Account(Instant::now() + Duration::from_secs(1))));
+}
+
+#[test]
+fn a_throttle_by_kms_is_known_by_its_code() {
+    for (code, is_of_key) in [
+        ("KMSThrottling", true),
+        ("KMSThrottlingException", true),
+        ("KMS.ThrottlingException", true),
+        ("Throttled", false),
+        ("ThrottlingException", false),
+    ] {
+        assert_eq!(is_key_throttle(&Failure::of_entry(code, None, true)), is_of_key, "{code}");
+    }
 }

@@ -38,7 +38,7 @@ fn bodies(batch: &[LaneEntry]) -> Vec<String> {
 fn take(lanes: &mut Lanes) -> Vec<(String, Vec<LaneEntry>)> {
     let now = Instant::now();
     let mut batches = Vec::new();
-    while let Some(len) = lanes.next_len(now) {
+    while let Some((_, len)) = lanes.next_turn(now) {
         let (topic, batch) = lanes.next_batch(now).unwrap();
         assert_eq!(batch.len(), len);
         batches.push((topic.to_string(), batch));
@@ -156,14 +156,14 @@ async fn full_batches_count_while_they_wait_unless_their_topic_is_slow() {
     let in_flight = take(&mut lanes);
     assert_eq!((in_flight.len(), lanes.full_batches()), (2, 2), "the topic has reached its limit of calls");
     advance(SLOW - Duration::from_millis(1)).await;
-    lanes.next_len(Instant::now());
+    lanes.next_turn(Instant::now());
     assert_eq!(lanes.full_batches(), 2);
     assert!(
         lanes.next_due().unwrap() <= Instant::now() + Duration::from_millis(1),
         "the lanes are due again when the topic becomes slow"
     );
     advance(Duration::from_millis(1)).await;
-    lanes.next_len(Instant::now());
+    lanes.next_turn(Instant::now());
     assert_eq!(lanes.full_batches(), 0, "the topic does not answer");
     for (topic, batch) in in_flight {
         let (topic, now) = (topic.as_str().into(), Instant::now());
@@ -183,4 +183,45 @@ async fn full_batches_count_while_they_wait_unless_their_topic_is_slow() {
         end_calls(&mut lanes, batches);
     }
     assert_eq!(lanes.full_batches(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_its_own_rate_holds_back_leaves_the_turn_to_the_others_and_does_not_count() {
+    let mut lanes = Lanes::new(LaneLimits { calls: 9, calls_per_topic: 9, ..LIMITS });
+    push(&mut lanes, "slow", &["0"; 45]);
+    push(&mut lanes, "other", &["1"; 20]);
+    let now = Instant::now();
+    assert_eq!(lanes.next_turn(now).map(|(topic, len)| (topic.to_string(), len)), Some(("slow".to_owned(), 10)));
+    let until = now + Duration::from_millis(100);
+    lanes.hold(until, now);
+    assert_eq!(lanes.full_batches(), 2, "the full batches of the other topic");
+    push(&mut lanes, "slow", &["0"; 5]);
+    let batches = take(&mut lanes);
+    assert_eq!(names(&batches), ["other: 1 1 1 1 1 1 1 1 1 1"; 2]);
+    end_calls(&mut lanes, batches);
+    assert_eq!(lanes.full_batches(), 0);
+    advance(Duration::from_millis(99)).await;
+    assert!(lanes.next_turn(Instant::now()).is_none());
+    assert_eq!(lanes.next_due(), Some(until));
+    advance(Duration::from_millis(1)).await;
+    push(&mut lanes, "other", &["1"; 10]);
+    let batches = take(&mut lanes);
+    let topics: Vec<&str> = batches.iter().map(|(topic, _)| topic.as_str()).collect();
+    assert_eq!(topics, ["other", "slow", "slow", "slow", "slow", "slow"]);
+    assert_eq!(lanes.full_batches(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_counts_again_when_its_own_rate_has_not_held_it_back_for_a_second() {
+    let mut lanes = Lanes::new(LIMITS);
+    push(&mut lanes, "slow", &["0"; 45]);
+    let now = Instant::now();
+    lanes.next_turn(now);
+    lanes.hold(now + Duration::from_millis(100), now);
+    advance(Duration::from_millis(1_099)).await;
+    let batches = take(&mut lanes);
+    assert_eq!((batches.len(), lanes.full_batches()), (2, 0));
+    advance(Duration::from_millis(1)).await;
+    end_calls(&mut lanes, batches);
+    assert_eq!(lanes.full_batches(), 2);
 }
