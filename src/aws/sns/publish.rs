@@ -64,9 +64,10 @@ pub struct Error {
 
 impl Error {
     /// Whether the message can be published later as it is. It cannot only if SNS refused the entry itself. A missing
-    /// topic or permission is for an operator to fix, and the message waits for that.
+    /// topic or permission, a disabled key and a wrong address are for an operator to fix, and the message waits for
+    /// that.
     pub fn is_retryable(&self) -> bool {
-        self.failure.kind != FailureKind::Refused
+        !self.failure.is_about_entry()
     }
 
     /// Returns which of two errors of one event decides: the retryable one, because then the whole event is retried.

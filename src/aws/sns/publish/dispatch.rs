@@ -13,7 +13,7 @@ use super::call::{Answer, Caller};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
 use super::{QueuedEntry, not_sent};
 use crate::aws::sns::rate::Rate;
-use crate::aws::{Failure, FailureKind, LeanClient};
+use crate::aws::{Failure, LeanClient};
 use crate::base::backpressure::Valve;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
@@ -153,7 +153,7 @@ impl Dispatch {
         match result {
             Ok(mut failures) => {
                 self.rate.accepted(batch.len() - failures.len(), now);
-                let throttled = failures.values().find(|failure| failure.kind == FailureKind::Throttled);
+                let throttled = failures.values().find(|failure| failure.is_throttle());
                 if let Some(failure) = throttled {
                     self.throttled(failure, &topic, called, now);
                 }
@@ -165,10 +165,10 @@ impl Dispatch {
                 }
             }
             Err(failure) => {
-                if failure.kind == FailureKind::Throttled {
+                if failure.is_throttle() {
                     self.throttled(&failure, &topic, called, now);
                 }
-                let is_split = failure.kind == FailureKind::Refused && batch.len() > 1;
+                let is_split = failure.is_about_entry() && batch.len() > 1;
                 if is_split {
                     warn!(%failure, %topic, entries = batch.len(), "batch refused, splitting it");
                 }
@@ -194,7 +194,7 @@ impl Dispatch {
     /// Sends an entry again if that can help; otherwise ends it with the failure.
     fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
         self.metrics.publish_failures.with(&FailureLabels { code: failure.label() }).add(1);
-        let tries = if failure.kind == FailureKind::Throttled {
+        let tries = if failure.is_throttle() {
             waiting.throttles += 1;
             waiting.throttles.div_ceil(THROTTLES_PER_ATTEMPT)
         } else {
