@@ -87,7 +87,7 @@ async fn probe_store(config: &Config) -> Option<Probe> {
 }
 
 async fn probe_buckets(clients: &Clients, config: &Config) -> Vec<Probe> {
-    match Objects::new(config, &clients.shared) {
+    match Objects::new(config, clients) {
         Ok(objects) => {
             let buckets = objects.probe().await.into_iter();
             buckets.map(|(name, result)| Probe::new(format!("bucket {name}"), result)).collect()

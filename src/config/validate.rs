@@ -60,8 +60,16 @@ impl Rules {
         if config.aws.region.as_ref().is_some_and(|region| !is_name(region)) {
             self.refuse("aws.region", "is not a region such as `eu-west-1`");
         }
-        if config.aws.endpoint_url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
-            self.refuse("aws.endpoint_url", "is not a URL such as `http://localhost:4566`");
+        let aws = &config.aws;
+        for (key, url) in [
+            ("aws.endpoint_url", &aws.endpoint_url),
+            ("aws.sqs_endpoint_url", &aws.sqs_endpoint_url),
+            ("aws.sns_endpoint_url", &aws.sns_endpoint_url),
+            ("aws.s3_endpoint_url", &aws.s3_endpoint_url),
+        ] {
+            if url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
+                self.refuse(key, "is not a URL such as `http://localhost:4566`");
+            }
         }
     }
 

@@ -43,7 +43,7 @@ impl SetupError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::SchemaRegistry(error) => matches!(error, confluent::RegistryError::Url),
-            Self::Buckets(error) => matches!(error, s3::BucketsError::Settings(_)),
+            Self::Buckets(_) => true,
             Self::Store(_) => true,
         }
     }
@@ -77,7 +77,7 @@ pub fn wire(
     metrics: &Arc<Metrics>,
 ) -> Result<Wired, SetupError> {
     let lookups =
-        Lookups { objects: Objects::new(config, &clients.shared)?, schemas: Schemas::new(&config.confluent, schemas)? };
+        Lookups { objects: Objects::new(config, clients)?, schemas: Schemas::new(&config.confluent, schemas)? };
     let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
     let mut tasks = JoinSet::new();
     let rate = Arc::new(Rate::default());

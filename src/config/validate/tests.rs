@@ -128,7 +128,7 @@ fn a_misspelled_log_level_is_refused() {
 #[test]
 fn invalid_names_and_bounds_are_refused() {
     let yamls = [
-        "aws: {region: 'eu west', endpoint_url: 'localhost:4566'}",
+        "aws: {region: 'eu west', endpoint_url: 'localhost:4566', s3_endpoint_url: 's3:9000'}",
         "taps: {customer: [a.b, a..b, '1a'], ordering: ['', a/b]}",
         "route: {broadcast: [a b, 'a..b', '']}",
         "envelope: {payload_attribute: '', type_attribute: x y, event_id_attribute: customer-id}",

@@ -150,6 +150,7 @@ fn the_signature_equals_one_computed_independently() {
         ),
     ] {
         let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_method("POST").unwrap();
         let Ok(()) = request.set_uri(endpoint.uri.clone());
         request.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         request.headers_mut().insert("x-amz-target", "AmazonSQS.ReceiveMessage");
