@@ -15,6 +15,9 @@ pub mod sqs;
 
 use std::time::Duration;
 
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -54,6 +57,11 @@ impl Clients {
         Self::of(loader(settings).credentials_provider(credentials), settings).await
     }
 
+    /// Returns the region of the clients: of the configuration, or of the SDK's default chain of providers.
+    pub fn region(&self) -> Option<String> {
+        self.shared.region().map(ToString::to_string)
+    }
+
     async fn of(loader: ConfigLoader, settings: &config::Aws) -> Self {
         let attempt = Duration::from_millis(settings.attempt_timeout_ms);
         let connections = Connections::new(Duration::from_millis(settings.connect_timeout_ms));
@@ -68,6 +76,16 @@ impl Clients {
             shared: shared.clone(),
         }
     }
+}
+
+/// Returns the region of the configuration, of the environment or of the shared profile. Unlike the SDK's default chain,
+/// it does not ask the metadata service of the instance, so it makes no call.
+pub async fn configured_region(settings: &config::Aws) -> Option<String> {
+    if settings.region.is_some() {
+        return settings.region.clone();
+    }
+    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+    chain.or_else(ProfileFileRegionProvider::new()).region().await.map(|region| region.to_string())
 }
 
 /// The connections of one process, chosen by the timeouts that an SDK component asks for.

@@ -11,6 +11,7 @@ mod envelope;
 pub mod load;
 pub mod names;
 mod profile;
+pub mod region;
 mod route;
 mod schema;
 mod telemetry;
