@@ -187,7 +187,11 @@ fn check_refuses_a_topic_of_another_region_than_that_of_the_environment() {
     let check =
         |region: &str| folder.output_of(bare().env("AWS_REGION", region), &["check", "--config", "protobridge.yaml"]);
     assert!(check("eu-west-1").ends_with("ok\nexit code 0"), "{}", check("eu-west-1"));
-    assert_snapshot!(check("us-east-1"), @"");
+    assert_snapshot!(check("us-east-1"), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    error: customers.yaml:1:24: customers[0].topic: arn:aws:sns:eu-west-1:000000000000:acme is in eu-west-1, but protobridge calls AWS in us-east-1 (`aws.region`); one process serves one region
+    exit code 64
+    ");
 }
 
 #[test]
