@@ -118,18 +118,10 @@ pub struct Drained {
 }
 
 impl App {
-    /// Checks the queues, and starts everything.
+    /// Checks the queues, and starts everything with these clients.
     ///
     /// # Errors
     /// Returns an error if the admin endpoint cannot listen, a queue cannot be used, or a part cannot be set up.
-    pub async fn start(config: &Config, loaded: Loaded) -> Result<Self, Error> {
-        Self::start_with(config, loaded, Clients::new(&config.aws).await).await
-    }
-
-    /// Like [`App::start`], with existing clients.
-    ///
-    /// # Errors
-    /// Returns the same errors as [`App::start`].
     pub async fn start_with(config: &Config, loaded: Loaded, clients: Clients) -> Result<Self, Error> {
         let address = config.admin.listen;
         let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;

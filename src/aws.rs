@@ -1,7 +1,7 @@
 //! The AWS clients of one process.
 //!
-//! The lean client ([`LeanClient`]) makes the three calls that every event needs: ReceiveMessage, PublishBatch and
-//! DeleteMessageBatch. The SDK's clients make all other calls over the same connections. The SDK retries calls to SQS,
+//! The lean client ([`LeanClient`]) makes the three calls that every event needs, ReceiveMessage, PublishBatch and
+//! DeleteMessageBatch, and GetObject of S3. The SDK's clients make all other calls over the same connections. The SDK retries calls to SQS,
 //! but not calls to SNS.
 //!
 //! This module decides nothing about failed entries of a batch and nothing beyond a single call: the module that made
@@ -16,6 +16,9 @@ pub mod sqs;
 
 use std::time::Duration;
 
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -26,21 +29,21 @@ use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, Sh
 
 pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES};
 
-use aws_lean::Auth;
+use aws_lean::{Auth, EndpointUrls};
 
 use crate::config;
 
 /// The clients of one process. Cloning shares connections and credentials.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// The client for ReceiveMessage, PublishBatch and DeleteMessageBatch. It never retries: the caller knows the rate
+    /// The client for ReceiveMessage, PublishBatch, DeleteMessageBatch and GetObject. It never retries: the caller knows the rate
     /// and when to stop.
     pub lean: LeanClient,
     /// The client for all other calls to SQS, with the SDK's retries.
     pub sqs: aws_sdk_sqs::Client,
     /// The client for all other calls to SNS, without the SDK's retries.
     pub sns: aws_sdk_sns::Client,
-    /// The region and credentials, for services that are called without the SDK.
+    /// The region, the endpoints and the credentials of all clients.
     pub shared: SdkConfig,
 }
 
@@ -55,11 +58,16 @@ impl Clients {
         Self::of(loader(settings).credentials_provider(credentials), settings).await
     }
 
+    /// Returns the region of the clients: of the configuration, or of the SDK's default chain of providers.
+    pub fn region(&self) -> Option<String> {
+        self.shared.region().map(ToString::to_string)
+    }
+
     async fn of(loader: ConfigLoader, settings: &config::Aws) -> Self {
         let attempt = Duration::from_millis(settings.attempt_timeout_ms);
         let connections = Connections::new(Duration::from_millis(settings.connect_timeout_ms));
         let connector = connections.shared.clone();
-        let shared = &loader.http_client(connections).load().await;
+        let shared = &endpoints(settings).apply(&loader.http_client(connections).load().await);
         let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
         Self {
             lean: LeanClient::new(shared, connector, Auth::of(shared), attempt)
@@ -69,6 +77,16 @@ impl Clients {
             shared: shared.clone(),
         }
     }
+}
+
+/// Returns the region of the configuration, of the environment or of the shared profile. Unlike the SDK's default chain,
+/// it does not ask the metadata service of the instance, so it makes no call.
+pub async fn configured_region(settings: &config::Aws) -> Option<String> {
+    if settings.region.is_some() {
+        return settings.region.clone();
+    }
+    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+    chain.or_else(ProfileFileRegionProvider::new()).region().await.map(|region| region.to_string())
 }
 
 /// The connections of one process, chosen by the timeouts that an SDK component asks for.
@@ -112,10 +130,16 @@ fn loader(settings: &config::Aws) -> ConfigLoader {
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    if let Some(endpoint) = &settings.endpoint_url {
-        loader = loader.endpoint_url(endpoint);
-    }
     loader
+}
+
+fn endpoints(settings: &config::Aws) -> EndpointUrls {
+    EndpointUrls {
+        all: settings.endpoint_url.clone(),
+        sqs: settings.sqs_endpoint_url.clone(),
+        sns: settings.sns_endpoint_url.clone(),
+        s3: settings.s3_endpoint_url.clone(),
+    }
 }
 
 fn timeouts(settings: &config::Aws) -> TimeoutConfig {
@@ -171,6 +195,15 @@ mod tests {
             clients.sqs.get_queue_attributes().queue_url("q").send().await.unwrap();
         }
         assert_eq!(connections.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_key_of_an_object_arrives_unchanged() {
+        let (clients, connections) = clients("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        let bucket = aws_lean::Bucket::new(&clients.shared, "large").unwrap();
+        clients.lean.get_object(&bucket, "/a//b c/", 10).await.unwrap();
+        let requests = connections.lock().unwrap();
+        assert!(requests[0].starts_with("GET /large//a//b%20c/ HTTP/1.1\r\n"), "{}", requests[0]);
     }
 
     #[tokio::test]

@@ -15,11 +15,13 @@ mod schema;
 mod transcode;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::app;
+use crate::config::Config;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
@@ -127,6 +129,17 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         ExitCode::from(USAGE)
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Sets the region that AWS is called in, if the configuration at `path` does not set it.
+///
+/// # Errors
+/// Returns an error if the configuration names a queue or a topic of another region.
+fn settle_region(config: &mut Config, region: Option<String>, path: &Path) -> Result<(), strict_config::Error> {
+    match config.settle_region(region) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(strict_config::Error::new(path, problems)),
     }
 }
 

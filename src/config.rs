@@ -11,6 +11,7 @@ mod envelope;
 pub mod load;
 pub mod names;
 mod profile;
+pub mod region;
 mod route;
 mod schema;
 mod telemetry;
@@ -79,8 +80,16 @@ pub struct Config {
 pub struct Aws {
     /// The AWS region, for example `eu-west-1`. Default: the region of the environment or the shared profile.
     pub region: Option<String>,
-    /// The base URL of SQS, SNS and S3, for an emulator or a VPC endpoint. Default: the region's public endpoints.
+    /// The base URL of SQS, SNS and S3, for an emulator or a VPC endpoint. Default: `AWS_ENDPOINT_URL` and the shared
+    /// profile, then the region's public endpoints.
     pub endpoint_url: Option<String>,
+    /// The base URL of SQS, in place of `aws.endpoint_url`. Default: `aws.endpoint_url`, then `AWS_ENDPOINT_URL_SQS`.
+    pub sqs_endpoint_url: Option<String>,
+    /// The base URL of SNS, in place of `aws.endpoint_url`. Default: `aws.endpoint_url`, then `AWS_ENDPOINT_URL_SNS`.
+    pub sns_endpoint_url: Option<String>,
+    /// The base URL of S3, in place of `aws.endpoint_url`. The bucket is the first segment of the path. Default:
+    /// `aws.endpoint_url`, then `AWS_ENDPOINT_URL_S3`.
+    pub s3_endpoint_url: Option<String>,
     /// The longest time to establish a connection, in milliseconds.
     #[schemars(range(min = 1))]
     pub connect_timeout_ms: u64,
@@ -98,6 +107,9 @@ impl Default for Aws {
         Self {
             region: None,
             endpoint_url: None,
+            sqs_endpoint_url: None,
+            sns_endpoint_url: None,
+            s3_endpoint_url: None,
             connect_timeout_ms: 3_000,
             attempt_timeout_ms: 10_000,
             max_attempts: 3,

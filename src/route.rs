@@ -19,6 +19,8 @@ pub use customers::{Customer, CustomersFile, Error};
 pub use glob::Glob;
 pub use topics::TopicWatch;
 
+use customers::TopicRules;
+
 use crate::base::Watched;
 use crate::config::{self, FallbackPolicy};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn};
@@ -50,33 +52,36 @@ pub struct Destination {
 #[derive(Debug)]
 pub struct Routes {
     settings: config::Route,
+    /// The region that AWS is called in, if it is known.
+    region: Option<String>,
     profiles: Arc<Profiles>,
     /// The router, and the text of the file.
     router: Watched<String, Router>,
 }
 
 impl Routes {
-    /// Loads the customers file.
+    /// Loads the customers file. If `region` is known, every topic must be in it.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or is invalid. The error lists all problems of the file.
     pub fn load<'t>(
         settings: &config::Route,
+        region: Option<&str>,
         profiles: Arc<Profiles>,
         known_types: impl IntoIterator<Item = &'t str>,
     ) -> Result<Self, Error> {
         let text = customers::read(&settings.customers_file)?;
-        let customers =
-            customers::parse(&settings.customers_file, &text, settings.topic_template.as_deref(), &profiles)?;
+        let rules = TopicRules { template: settings.topic_template.as_deref(), region };
+        let customers = customers::parse(&settings.customers_file, &text, rules, &profiles)?;
         let router = Watched::new(text, Router::new(settings, customers, known_types));
-        Ok(Self { settings: settings.clone(), profiles, router })
+        Ok(Self { settings: settings.clone(), region: region.map(str::to_owned), profiles, router })
     }
 
     /// Creates routes without a file.
     #[cfg(test)]
     pub(crate) fn of(settings: &config::Route, router: Router) -> Self {
         let profiles = Arc::new(Profiles::new(&Default::default()));
-        Self { settings: settings.clone(), profiles, router: Watched::new(String::new(), router) }
+        Self { settings: settings.clone(), region: None, profiles, router: Watched::new(String::new(), router) }
     }
 
     /// Returns the router in force.
@@ -112,8 +117,9 @@ impl Routes {
         known_types: impl IntoIterator<Item = &'t str>,
     ) -> Result<Option<Arc<Router>>, Error> {
         self.router.admit(text.to_owned(), |text| {
-            let (file, template) = (&self.settings.customers_file, self.settings.topic_template.as_deref());
-            let customers = customers::parse(file, text, template, &self.profiles)?;
+            let template = self.settings.topic_template.as_deref();
+            let rules = TopicRules { template, region: self.region.as_deref() };
+            let customers = customers::parse(&self.settings.customers_file, text, rules, &self.profiles)?;
             Ok(Router::new(&self.settings, customers, known_types))
         })
     }

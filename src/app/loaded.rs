@@ -33,7 +33,8 @@ impl Loaded {
         let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
         let snapshot = registry.current();
         let types = snapshot.type_names();
-        let routes = Routes::load(&config.route, Arc::clone(&profiles), types.iter().copied())?;
+        let routes =
+            Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), types.iter().copied())?;
         let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
         let mut warnings = warnings(config, &snapshot, &routes.current(), &types);
         for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {

@@ -87,7 +87,7 @@ async fn probe_store(config: &Config) -> Option<Probe> {
 }
 
 async fn probe_buckets(clients: &Clients, config: &Config) -> Vec<Probe> {
-    match Objects::new(config, &clients.shared) {
+    match Objects::new(config, clients) {
         Ok(objects) => {
             let buckets = objects.probe().await.into_iter();
             buckets.map(|(name, result)| Probe::new(format!("bucket {name}"), result)).collect()
@@ -128,6 +128,8 @@ async fn check_queue(clients: &Clients, label: &str, url: &str, key: &'static st
         (FailureKind::Transient | FailureKind::Throttled, _) => {
             "check the network, `aws.region` and `aws.endpoint_url`"
         }
+        (FailureKind::KeyThrottled, _) => "wait, or raise the KMS quota of the queue's key",
+        (FailureKind::Broken, _) => "check the queue's KMS key, the queue's URL and `aws.endpoint_url`",
         (FailureKind::Refused, _) => "check the queue's URL and region",
     };
     Err(Box::new(QueueError { label: label.to_owned(), url: url.to_owned(), failure, way_out }))

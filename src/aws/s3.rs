@@ -1,41 +1,36 @@
 //! Objects in the S3 buckets that the configuration allows.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use aws_config::SdkConfig;
+use aws_lean::{Bucket, BucketKeyError, NoEndpoint};
 use bytes::Bytes;
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
-use object_store::path::Path;
-use object_store::{BackoffConfig, CredentialProvider, ObjectStoreExt as _, RetryConfig};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::base::http::Http;
+use crate::aws::{Clients, Failure, FailureKind, LeanClient};
+use crate::base::Backoff;
 use crate::config;
 use crate::message::envelope::Pointer;
-use aws_lean::credentials::CredentialsCache;
 
 /// The largest number of objects that are being fetched, or are fetched and not yet rendered. Times the largest allowed
 /// object, this bounds their memory.
 const MAX_OBJECTS: usize = 16;
+/// Delays between the attempts at one object.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+/// The key that a probe asks for. It need not exist.
+const PROBED_KEY: &str = "protobridge-check";
 
 /// The buckets that protobridge reads from.
 #[derive(Debug)]
 pub struct Objects {
-    buckets: BTreeMap<String, Bucket>,
+    lean: LeanClient,
+    /// The buckets, each with its part of the room, so that a bucket that does not answer leaves some to the others.
+    buckets: BTreeMap<String, (Bucket, Semaphore)>,
     room: Semaphore,
     max_bytes: usize,
+    max_attempts: u32,
     deadline: Duration,
-}
-
-#[derive(Debug)]
-struct Bucket {
-    store: AmazonS3,
-    /// The bucket's part of the room, so that a bucket that does not answer leaves some to the others.
-    room: Semaphore,
 }
 
 /// An object's bytes, and its share of the room for objects.
@@ -48,13 +43,10 @@ pub struct Object<'o> {
 
 /// Why the buckets cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum BucketsError {
-    /// The HTTP client cannot be created.
-    #[error("cannot read this system's certificates: {0}; S3 requires TLS")]
-    Certificates(#[from] std::io::Error),
-    /// The settings are not valid for S3.
-    #[error("envelope.s3_buckets: {0}")]
-    Settings(#[from] object_store::Error),
+#[error("envelope.s3_buckets: bucket {bucket}: {error}")]
+pub struct BucketsError {
+    bucket: String,
+    error: NoEndpoint,
 }
 
 /// Why an object was not fetched.
@@ -63,21 +55,29 @@ pub enum Error {
     /// The configuration does not allow the bucket.
     #[error("the body points to {0}, and `envelope.s3_buckets` does not allow that bucket; add it to allow it")]
     Forbidden(Pointer),
-    /// S3 cannot have such an object.
+    /// S3 cannot have such an object, or the endpoint cannot be trusted to keep its key.
     #[error("the body points to {pointer}, which cannot be the key of an object: {error}")]
     Impossible {
         /// The object that the body points to.
         pointer: Pointer,
         /// Why the key is invalid.
-        error: object_store::path::Error,
+        error: BucketKeyError,
+    },
+    /// S3 refuses the request for this object, and will refuse it again.
+    #[error("S3 refuses to return {pointer}: {failure}")]
+    Refused {
+        /// The object.
+        pointer: Pointer,
+        /// The answer of S3.
+        failure: Failure,
     },
     /// The object is larger than allowed.
-    #[error("{pointer} has {size} bytes, more than {most}; to allow this size, raise `envelope.max_payload_bytes`")]
+    #[error("{pointer} has {}, more than {most}; to allow this size, raise `envelope.max_payload_bytes`", bytes(*size))]
     TooLarge {
         /// The object.
         pointer: Pointer,
-        /// The object's size in bytes.
-        size: u64,
+        /// The object's size in bytes, if S3 says it.
+        size: Option<u64>,
         /// The largest allowed size in bytes.
         most: usize,
     },
@@ -97,45 +97,32 @@ pub enum Error {
     },
 }
 
+fn bytes(size: Option<u64>) -> String {
+    size.map_or_else(|| "an unknown number of bytes".to_owned(), |size| format!("{size} bytes"))
+}
+
 impl Objects {
-    /// Creates clients of the configured buckets with the region, endpoint and credentials of SQS and SNS. Makes no call.
+    /// Creates the addresses of the configured buckets, in the region of SQS and SNS. Makes no call.
     ///
     /// # Errors
-    /// Returns an error if the settings are not valid for S3.
-    pub fn new(config: &config::Config, shared: &SdkConfig) -> Result<Self, BucketsError> {
+    /// Returns an error if there is no region, or no endpoint of S3 in it.
+    pub fn new(config: &config::Config, clients: &Clients) -> Result<Self, BucketsError> {
         let (aws, envelope) = (&config.aws, &config.envelope);
-        let attempt = Duration::from_millis(aws.attempt_timeout_ms);
-        let deadline = attempt * aws.max_attempts;
         let mut buckets = BTreeMap::new();
-        if !envelope.s3_buckets.is_empty() {
-            let http = Http::new(Duration::from_millis(aws.connect_timeout_ms), attempt)?;
-            let credentials = shared.credentials_provider();
-            let credentials = credentials.map(|provider| Arc::new(Signer(CredentialsCache::new(Some(provider)))));
-            for name in &envelope.s3_buckets {
-                let retry = RetryConfig {
-                    backoff: BackoffConfig::default(),
-                    max_retries: aws.max_attempts.saturating_sub(1) as usize,
-                    retry_timeout: deadline,
-                };
-                let mut bucket = AmazonS3Builder::new()
-                    .with_bucket_name(name)
-                    .with_retry(retry)
-                    .with_http_connector(http.clone())
-                    .with_virtual_hosted_style_request(aws.endpoint_url.is_none());
-                if let Some(region) = shared.region() {
-                    bucket = bucket.with_region(region.as_ref());
-                }
-                if let Some(endpoint) = &aws.endpoint_url {
-                    bucket = bucket.with_endpoint(endpoint).with_allow_http(true);
-                }
-                if let Some(credentials) = &credentials {
-                    bucket = bucket.with_credentials(Arc::clone(credentials) as _);
-                }
-                let room = Semaphore::new(if envelope.s3_buckets.len() > 1 { MAX_OBJECTS / 2 } else { MAX_OBJECTS });
-                buckets.insert(name.clone(), Bucket { store: bucket.build()?, room });
-            }
+        for name in &envelope.s3_buckets {
+            let bucket = Bucket::new(&clients.shared, name);
+            let bucket = bucket.map_err(|error| BucketsError { bucket: name.clone(), error })?;
+            let room = if envelope.s3_buckets.len() > 1 { MAX_OBJECTS / 2 } else { MAX_OBJECTS };
+            buckets.insert(name.clone(), (bucket, Semaphore::new(room)));
         }
-        Ok(Self { buckets, room: Semaphore::new(MAX_OBJECTS), max_bytes: envelope.max_payload_bytes, deadline })
+        Ok(Self {
+            lean: clients.lean.clone(),
+            buckets,
+            room: Semaphore::new(MAX_OBJECTS),
+            max_bytes: envelope.max_payload_bytes,
+            max_attempts: aws.max_attempts,
+            deadline: Duration::from_millis(aws.attempt_timeout_ms) * aws.max_attempts,
+        })
     }
 
     /// Returns the names of the allowed buckets.
@@ -150,39 +137,35 @@ impl Objects {
     /// Returns an error if the object is not allowed, does not exist, is too large, there is no room for it, or S3 does not
     /// return it.
     pub async fn fetch(&self, pointer: Pointer) -> Result<Object<'_>, Error> {
-        let Some(bucket) = self.buckets.get(&pointer.bucket) else { return Err(Error::Forbidden(pointer)) };
-        let path = match Path::parse(&pointer.key) {
-            Ok(path) => path,
-            Err(error) => return Err(Error::Impossible { pointer, error }),
-        };
-        let room = async { tokio::try_join!(bucket.room.acquire(), self.room.acquire()) };
+        let Some((bucket, own_room)) = self.buckets.get(&pointer.bucket) else { return Err(Error::Forbidden(pointer)) };
+        if let Err(error) = bucket.check(&pointer.key) {
+            return Err(Error::Impossible { pointer, error });
+        }
+        let room = async { tokio::try_join!(own_room.acquire(), self.room.acquire()) };
         // The semaphores are never closed.
         let Ok(Ok((own, common))) = timeout(self.deadline, room).await else { return Err(Error::Busy(pointer)) };
-        let bytes = match timeout(self.deadline, self.get(&bucket.store, &path)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(GetError::TooLarge(size))) => return Err(Error::TooLarge { pointer, size, most: self.max_bytes }),
-            Ok(Err(GetError::Store(object_store::Error::NotFound { .. }))) => return Err(Error::Missing(pointer)),
-            Ok(Err(GetError::Store(error))) => return Err(Error::Failed { pointer, error: explain(&error) }),
-            Err(_) => {
-                let error = format!("no answer within {:?}", self.deadline);
-                return Err(Error::Failed { pointer, error });
+        match timeout(self.deadline, self.get(bucket, &pointer.key)).await {
+            Ok(Ok(aws_lean::Object::Bytes(bytes))) => Ok(Object { bytes, _permits: [own, common] }),
+            Ok(Ok(aws_lean::Object::TooLarge { size })) => Err(Error::TooLarge { pointer, size, most: self.max_bytes }),
+            Ok(Err(failure)) if failure.is_about_entry() => Err(Error::Refused { pointer, failure }),
+            Ok(Err(failure)) if failure.kind == FailureKind::NotFound && !is_of_bucket(&failure) => {
+                Err(Error::Missing(pointer))
             }
-        };
-        Ok(Object { bytes, _permits: [own, common] })
+            Ok(Err(failure)) => Err(Error::Failed { pointer, error: explain(&failure) }),
+            Err(_) => Err(Error::Failed { pointer, error: format!("no answer within {:?}", self.deadline) }),
+        }
     }
 
     /// Requests an object from each bucket. Returns each bucket's name, and whether it exists. A bucket that denies access
     /// exists: without `s3:ListBucket`, S3 denies access to every object that does not exist.
     pub async fn probe(&self) -> Vec<(&str, Result<(), ProbeError>)> {
         let mut results = Vec::new();
-        for (name, bucket) in &self.buckets {
-            let result = match timeout(self.deadline, self.get(&bucket.store, &Path::from("protobridge-check"))).await {
-                Ok(Err(GetError::Store(error))) if names_no_such_bucket(&error) => Err(ProbeError::NoSuchBucket),
-                Ok(Ok(_) | Err(GetError::TooLarge(_))) => Ok(()),
-                Ok(Err(GetError::Store(error))) => match error {
-                    object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. } => Ok(()),
-                    error => Err(ProbeError::Failed(explain(&error))),
-                },
+        for (name, (bucket, _)) in &self.buckets {
+            let result = match timeout(self.deadline, self.get(bucket, PROBED_KEY)).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(failure)) if is_of_bucket(&failure) => Err(ProbeError::NoSuchBucket),
+                Ok(Err(failure)) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Denied) => Ok(()),
+                Ok(Err(failure)) => Err(ProbeError::Failed(failure)),
                 Err(_) => Err(ProbeError::TimedOut(self.deadline)),
             };
             results.push((name.as_str(), result));
@@ -190,13 +173,18 @@ impl Objects {
         results
     }
 
-    async fn get(&self, bucket: &AmazonS3, path: &Path) -> Result<Bytes, GetError> {
-        let found = bucket.get(path).await?;
-        // The body that follows has exactly this length, or reading it fails.
-        if found.meta.size > self.max_bytes as u64 {
-            return Err(GetError::TooLarge(found.meta.size));
+    /// Gets an object, with further attempts if a failure can pass.
+    async fn get(&self, bucket: &Bucket, key: &str) -> Result<aws_lean::Object, Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.lean.get_object(bucket, key, self.max_bytes).await {
+                Err(failure) if failure.is_passing() && attempt < self.max_attempts => {
+                    sleep(BACKOFF.delay(attempt)).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
         }
-        Ok(found.bytes().await?)
     }
 }
 
@@ -211,53 +199,25 @@ pub enum ProbeError {
     TimedOut(Duration),
     /// S3 answered with an error.
     #[error("{0}")]
-    Failed(String),
+    Failed(Failure),
 }
 
-/// Whether S3 answered that the bucket does not exist. `object_store` has no kind for this error; only the text of the
-/// answer has the code.
-fn names_no_such_bucket(error: &object_store::Error) -> bool {
-    error.to_string().contains("NoSuchBucket")
+/// Whether S3 answered that the bucket, and not only the object, does not exist.
+fn is_of_bucket(failure: &Failure) -> bool {
+    failure.code.as_deref() == Some("NoSuchBucket")
 }
 
-enum GetError {
-    TooLarge(u64),
-    Store(object_store::Error),
-}
-
-impl From<object_store::Error> for GetError {
-    fn from(error: object_store::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
-fn explain(error: &object_store::Error) -> String {
-    match error {
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+fn explain(failure: &Failure) -> String {
+    match failure.kind {
+        FailureKind::Denied => {
             // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-            "access denied; grant `s3:GetObject` (without `s3:ListBucket`, S3 also denies access to missing objects)"
-                .to_owned()
+            format!(
+                "{failure}; grant `s3:GetObject` and, on the bucket, `s3:ListBucket`: without it, S3 also denies access \
+                 to missing objects"
+            )
         }
-        _ => error.to_string(),
-    }
-}
-
-/// The SDK's credentials in the type that `object_store` requires.
-#[derive(Debug)]
-struct Signer(CredentialsCache);
-
-#[async_trait]
-impl CredentialProvider for Signer {
-    type Credential = AwsCredential;
-
-    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let found = self.0.get().await;
-        let found = found.map_err(|source| object_store::Error::Generic { store: "S3", source: source.into() })?;
-        Ok(Arc::new(AwsCredential {
-            key_id: found.keys.access_key_id().to_owned(),
-            secret_key: found.keys.secret_access_key().to_owned(),
-            token: found.keys.session_token().map(str::to_owned),
-        }))
+        FailureKind::NotFound => format!("{failure}; create the bucket, or correct the producer"),
+        _ => failure.to_string(),
     }
 }
 

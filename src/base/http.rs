@@ -1,25 +1,17 @@
-//! An HTTP client for services that the AWS SDK does not call: S3 through `object_store`, schema registries, and trace
-//! collectors.
+//! An HTTP client for services that are not of AWS: schema registries and trace collectors.
 //!
 //! Each call is one attempt with a deadline. The caller decides about another attempt.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::TokioExecutor;
-use object_store::ClientOptions;
-use object_store::client::{
-    HttpClient, HttpConnector as Connector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
-    HttpService,
-};
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::error::chain;
@@ -89,31 +81,5 @@ impl Http {
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         timeout(self.attempt, call).await.unwrap_or(Err(Error::TimedOut(self.attempt)))
-    }
-}
-
-#[async_trait]
-impl HttpService for Http {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        let answered = timeout(self.attempt, self.client.request(request)).await;
-        let answer: Response<_> = answered.map_err(of_timeout)?.map_err(of_client)?;
-        let interrupted = |error| HttpError::new(HttpErrorKind::Interrupted, error);
-        Ok(answer.map(|body| HttpResponseBody::new(body.map_err(interrupted))))
-    }
-}
-
-fn of_timeout(error: Elapsed) -> HttpError {
-    HttpError::new(HttpErrorKind::Timeout, error)
-}
-
-fn of_client(error: ClientError) -> HttpError {
-    let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
-    HttpError::new(kind, error)
-}
-
-impl Connector for Http {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.clone()))
     }
 }

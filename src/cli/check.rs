@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use crate::app::{self, Loaded, Probe};
-use crate::aws::Clients;
+use crate::aws::{self, Clients};
 use crate::config::{Config, load};
 
 /// Arguments of `check`.
@@ -24,7 +24,9 @@ pub(super) struct Args {
 
 /// Prints what is loaded, warnings and problems. Only problems make the command fail.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = load::file(&args.config, load::environment())?;
+    let mut config = load::file(&args.config, load::environment())?;
+    let region = super::runtime()?.block_on(aws::configured_region(&config.aws));
+    super::settle_region(&mut config, region, &args.config)?;
     let mut out = anstream::stdout().lock();
     writeln!(out, "configuration  {}: {} queue(s)", args.config.display(), config.queues.len())?;
     let loaded = Loaded::load(&config)?;

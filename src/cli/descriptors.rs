@@ -208,6 +208,7 @@ fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 fn router(config: &Path, known: &Snapshot) -> anyhow::Result<Arc<Router>> {
     let config = load::file(config, load::environment())?;
     let profiles = Arc::new(Profiles::new(&config.profiles));
-    let routes = Routes::load(&config.route, profiles, known.type_names()).map_err(crate::app::Error::from)?;
+    let (route, region) = (&config.route, config.aws.region.as_deref());
+    let routes = Routes::load(route, region, profiles, known.type_names()).map_err(crate::app::Error::from)?;
     Ok(routes.current())
 }

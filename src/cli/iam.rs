@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::config::names::host_and_path;
+use crate::config::region;
 use crate::config::{Config, Queue};
 use crate::message::TopicArn;
 
@@ -65,7 +66,8 @@ pub(super) fn policy(config: &Config, topics: &[TopicArn], keys: &Keys) -> Resul
     // All resources of a deployment are in one partition.
     let partition = sources.first().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
     let buckets: BTreeSet<String> =
-        config.envelope.s3_buckets.iter().map(|bucket| format!("arn:{partition}:s3:::{bucket}/*")).collect();
+        config.envelope.s3_buckets.iter().map(|bucket| format!("arn:{partition}:s3:::{bucket}")).collect();
+    let objects: BTreeSet<String> = buckets.iter().map(|bucket| format!("{bucket}/*")).collect();
 
     let mut statements = Vec::new();
     let mut allow = |sid: &str, actions: &[&str], resources: Vec<&str>| {
@@ -79,7 +81,10 @@ pub(super) fn policy(config: &Config, topics: &[TopicArn], keys: &Keys) -> Resul
     let publish: &[&str] =
         if config.route.check_topics { &["sns:Publish", "sns:GetTopicAttributes"] } else { &["sns:Publish"] };
     allow("Publish", publish, topics.iter().map(TopicArn::as_str).collect());
-    allow("FetchLargeEvents", &["s3:GetObject"], texts(&buckets));
+    allow("FetchLargeEvents", &["s3:GetObject"], texts(&objects));
+    // Without it, S3 answers 403 for an object that does not exist, and the message is retried instead of quarantined:
+    // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    allow("FindLargeEvents", &["s3:ListBucket"], texts(&buckets));
     // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html and
     // https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     allow("DecryptQueues", &["kms:Decrypt"], texts(&keys.queue));
@@ -124,40 +129,8 @@ fn queue_arn(url: &str, region: Option<&str>) -> Result<String, ArnError> {
         .split_once('/')
         .filter(|(account, _)| is_account(account))
         .ok_or(ArnError::NoAccount)?;
-    let region = region_of(host).or(region).ok_or(ArnError::NoRegion)?;
-    Ok(format!("arn:{}:sqs:{region}:{account}:{name}", partition(region)))
-}
-
-/// Returns the region in the host of a public endpoint: `sqs.REGION.amazonaws.com`, `sqs-fips.REGION.…`,
-/// `sqs.REGION.api.aws`, `VPCE-ID.sqs.REGION.vpce.amazonaws.com`, and the older `REGION.queue.amazonaws.com`.
-/// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
-fn region_of(host: &str) -> Option<&str> {
-    let host = host.split(':').next()?;
-    if !["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws"].iter().any(|domain| host.ends_with(domain)) {
-        return None;
-    }
-    let labels: Vec<&str> = host.split('.').collect();
-    if labels.first() == Some(&"queue") {
-        return Some("us-east-1");
-    }
-    let after = labels.iter().position(|label| matches!(*label, "sqs" | "sqs-fips")).map(|at| at + 1);
-    let before = labels.iter().position(|label| *label == "queue").map(|at| at - 1);
-    after.or(before).and_then(|at| labels.get(at).copied())
-}
-
-/// Returns the partition of a region.
-/// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
-fn partition(region: &str) -> &'static str {
-    const BY_PREFIX: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("us-isof-", "aws-iso-f"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("eusc-", "aws-eusc"),
-    ];
-    BY_PREFIX.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+    let region = region::of_queue_host(host).or(region).ok_or(ArnError::NoRegion)?;
+    Ok(format!("arn:{}:sqs:{region}:{account}:{name}", region::partition(region)))
 }
 
 #[cfg(test)]

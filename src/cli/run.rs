@@ -8,6 +8,7 @@ use tracing::{error, info};
 
 use crate::app::shutdown::Signals;
 use crate::app::{App, Loaded};
+use crate::aws::Clients;
 use crate::config::load;
 use crate::telemetry;
 
@@ -28,9 +29,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         // process of a container that has no handler for it.
         let mut signals = Signals::new()?;
         let start = async {
+            let clients = Clients::new(&config.aws).await;
+            let mut config = config.clone();
+            super::settle_region(&mut config, clients.region(), &args.config)?;
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
-            anyhow::Ok(App::start(&config, loaded?).await?)
+            anyhow::Ok(App::start_with(&config, loaded?, clients).await?)
         };
         let mut app = tokio::select! {
             app = start => app?,

@@ -43,13 +43,25 @@ pub enum Error {
     /// The text is not an `http` or `https` URL that ends in a name.
     #[error("is not a queue's URL such as `{EXAMPLE_QUEUE}`")]
     NotAQueueUrl,
-    /// The queue or the topic is not in the region of the configuration.
-    #[error("is in {found}, but `aws.region` is {configured}; one process serves one region")]
+    /// The queue or the topic is not in the region that protobridge calls.
+    #[error("is in {found}, but protobridge calls AWS in {called} (`aws.region`); one process serves one region")]
     OtherRegion {
         /// The region of the queue or the topic.
         found: String,
-        /// The region of the configuration.
-        configured: String,
+        /// The region that protobridge calls.
+        called: String,
+    },
+    /// The topic is in a partition that the region is not in.
+    #[error(
+        "is in the partition {found}, but the region {region} is in {expected}; an ARN there begins with `arn:{expected}:`"
+    )]
+    OtherPartition {
+        /// The partition of the topic.
+        found: String,
+        /// The region that protobridge calls.
+        region: String,
+        /// The partition of that region.
+        expected: &'static str,
     },
 }
 

@@ -94,12 +94,15 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // Keys without a default, and keys that are absent by default.
-        const WITHOUT_DEFAULT: [&str; 14] = [
+        const WITHOUT_DEFAULT: [&str; 17] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/dedupe/redis_url",
             "/aws/region",
             "/aws/endpoint_url",
+            "/aws/sqs_endpoint_url",
+            "/aws/sns_endpoint_url",
+            "/aws/s3_endpoint_url",
             "/queues/0/url",
             "/queues/0/name",
             "/queues/0/default_type",

@@ -3,7 +3,6 @@
 //! Nothing here calls AWS or reads other files; `protobridge check` does.
 
 mod queues;
-mod region;
 
 use strict_config::{Problem, nearest};
 
@@ -11,10 +10,20 @@ use super::names::{
     self, EXAMPLE_TOPIC, host_and_path, is_attribute, is_bucket, is_dotted, is_name, topic_arn, topic_template,
     type_glob,
 };
+use super::region::topic_in_region;
 use super::{Config, FallbackPolicy};
-use region::topic_in_region;
 
 impl Config {
+    /// Sets the region that AWS is called in, if no key sets it, and returns the violations of rules that the region
+    /// brings to light.
+    pub fn settle_region(&mut self, region: Option<String>) -> Vec<Problem> {
+        if self.aws.region.is_some() || region.is_none() {
+            return Vec::new();
+        }
+        self.aws.region = region;
+        self.problems()
+    }
+
     /// Returns the violations of rules that types cannot express. Each names its key but has no position, because the
     /// configuration does not know its file.
     pub fn problems(&self) -> Vec<Problem> {
@@ -60,8 +69,16 @@ impl Rules {
         if config.aws.region.as_ref().is_some_and(|region| !is_name(region)) {
             self.refuse("aws.region", "is not a region such as `eu-west-1`");
         }
-        if config.aws.endpoint_url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
-            self.refuse("aws.endpoint_url", "is not a URL such as `http://localhost:4566`");
+        let aws = &config.aws;
+        for (key, url) in [
+            ("aws.endpoint_url", &aws.endpoint_url),
+            ("aws.sqs_endpoint_url", &aws.sqs_endpoint_url),
+            ("aws.sns_endpoint_url", &aws.sns_endpoint_url),
+            ("aws.s3_endpoint_url", &aws.s3_endpoint_url),
+        ] {
+            if url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
+                self.refuse(key, "is not a URL such as `http://localhost:4566`");
+            }
         }
     }
 
@@ -144,14 +161,14 @@ impl Rules {
     }
 
     fn route(&mut self, config: &Config) {
-        let route = &config.route;
+        let (route, region) = (&config.route, config.aws.region.as_deref());
         if route.customers_file.as_os_str().is_empty() {
             self.refuse("route.customers_file", "must not be empty");
         }
         if let Some(template) = &route.topic_template {
             self.require(
                 "route.topic_template",
-                topic_template(template).and_then(|()| topic_in_region(config, template)),
+                topic_template(template).and_then(|()| topic_in_region(region, template)),
             );
         }
         for (key, policy) in
@@ -162,7 +179,7 @@ impl Rules {
                 let message = format!("expected `quarantine`, `drop` or a topic ARN such as `{EXAMPLE_TOPIC}`");
                 self.refuse(key, format!("{message}, found {arn:?}"));
             } else {
-                self.require(key, topic_in_region(config, arn));
+                self.require(key, topic_in_region(region, arn));
             }
         }
         for (index, glob) in route.broadcast.iter().enumerate() {

@@ -47,7 +47,7 @@ impl SetupError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::SchemaRegistry(error) => matches!(error, confluent::RegistryError::Url),
-            Self::Buckets(error) => matches!(error, s3::BucketsError::Settings(_)),
+            Self::Buckets(_) => true,
             Self::Store(_) => true,
         }
     }
@@ -88,7 +88,7 @@ pub fn wire(
     metrics: &Arc<Metrics>,
 ) -> Result<Wired, SetupError> {
     let outages = Arc::new(Outages::new(Arc::clone(metrics)));
-    let objects = Objects::new(config, &clients.shared)?;
+    let objects = Objects::new(config, clients)?;
     let lookups = Lookups::new(objects, Schemas::new(&config.confluent, schemas)?, &outages);
     let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
     let mut tasks = JoinSet::new();

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use strict_config::Problem;
 
 use crate::config::names;
+use crate::config::region::topic_in_region;
 use crate::message::TopicArn;
 use crate::route::Glob;
 use crate::schema::registry::{ProfileId, Profiles};
@@ -98,14 +99,24 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })
 }
 
+/// What the configuration says about the topics of customers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TopicRules<'c> {
+    /// `route.topic_template`.
+    pub(super) template: Option<&'c str>,
+    /// The region that AWS is called in, if it is known.
+    pub(super) region: Option<&'c str>,
+}
+
 /// Parses the text of the customers file.
 pub(super) fn parse(
     path: &Path,
     text: &str,
-    template: Option<&str>,
+    topics: TopicRules<'_>,
     profiles: &Profiles,
 ) -> Result<Vec<Arc<Customer>>, Error> {
-    let rules = |file: &CustomersFile| problems(file, template, profiles);
+    let template = topics.template;
+    let rules = |file: &CustomersFile| problems(file, topics, profiles);
     let file = strict_config::document_with(path, text, rules)?;
     let customer = |entry: &CustomerEntry| {
         Some(Arc::new(Customer {
@@ -125,7 +136,7 @@ fn topic(entry: &CustomerEntry, template: Option<&str>) -> Option<String> {
 }
 
 /// Validates the customers file and returns its problems.
-fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -> Vec<Problem> {
+fn problems(file: &CustomersFile, rules: TopicRules<'_>, profiles: &Profiles) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut ids: HashSet<&str> = HashSet::new();
     let mut topics: HashMap<String, &str> = HashMap::new();
@@ -149,11 +160,11 @@ fn problems(file: &CustomersFile, template: Option<&str>, profiles: &Profiles) -
             let names = profiles.names().join(", ");
             report("profile", format!("there is no profile {}; the configuration has: {names}", entry.profile));
         }
-        let Some(topic) = topic(entry, template) else {
+        let Some(topic) = topic(entry, rules.template) else {
             report("topic", format!("{id} has no topic; give it one, or set `route.topic_template`"));
             continue;
         };
-        if let Err(error) = names::topic_arn(&topic) {
+        if let Err(error) = names::topic_arn(&topic).and_then(|()| topic_in_region(rules.region, &topic)) {
             report("topic", format!("{topic} {error}"));
         }
         if let Some(other) = topics.insert(topic.clone(), id)

@@ -10,8 +10,8 @@ fn settings() -> config::Route {
 
 fn router(settings: &config::Route, yaml: &str) -> Result<Router, Error> {
     let profiles = Profiles::new(&Default::default());
-    let template = settings.topic_template.as_deref();
-    let customers = customers::parse(Path::new("customers.yaml"), yaml, template, &profiles)?;
+    let rules = TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1") };
+    let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?;
     Ok(Router::new(settings, customers, TYPES))
 }
 
@@ -102,9 +102,40 @@ fn a_glob_without_a_type_and_a_type_without_a_customer_are_warnings() {
 }
 
 #[test]
+fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("customers.yaml");
+    let yaml = |topic: &str| format!("customers: [{{id: acme, topic: 'arn:{topic}:123456789012:acme'}}]");
+    let home = yaml("aws:sns:eu-west-1");
+    let expected = [
+        (
+            yaml("aws:sns:us-east-1"),
+            "is in us-east-1, but protobridge calls AWS in eu-west-1 (`aws.region`); one process serves one region",
+        ),
+        (
+            yaml("aws-cn:sns:eu-west-1"),
+            "is in the partition aws-cn, but the region eu-west-1 is in aws; an ARN there begins with `arn:aws:`",
+        ),
+    ];
+    let settings = config::Route { customers_file: path.clone(), ..Default::default() };
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Routes::load(&settings, Some("eu-west-1"), Arc::new(Profiles::new(&Default::default())), TYPES)
+    };
+    let routes = load(&home).unwrap();
+    for (foreign, message) in expected {
+        let error = load(&foreign).unwrap_err().to_string();
+        assert!(error.contains("customers[0].topic") && error.ends_with(message), "{error}");
+        let error = routes.admit(&foreign, TYPES).unwrap_err().to_string();
+        assert!(error.ends_with(message), "{error}");
+        assert_eq!(routes.current().topics(), ["arn:aws:sns:eu-west-1:123456789012:acme".into()]);
+    }
+}
+
+#[test]
 fn the_example_customers_file_loads() {
     let profiles = Profiles::new(&Default::default());
     let path = Path::new("config/customers.yaml");
     let yaml = include_str!("../../config/customers.yaml");
-    assert!(!customers::parse(path, yaml, None, &profiles).unwrap().is_empty());
+    assert!(!customers::parse(path, yaml, TopicRules { template: None, region: None }, &profiles).unwrap().is_empty());
 }

@@ -181,6 +181,20 @@ fn the_error_lists_every_mistake_in_the_customers_file() {
 }
 
 #[test]
+fn check_refuses_a_topic_of_another_region_than_that_of_the_environment() {
+    let folder = Folder::new();
+    folder.write("protobridge.yaml", CONFIG.replace("region: eu-west-1, ", ""));
+    let check =
+        |region: &str| folder.output_of(bare().env("AWS_REGION", region), &["check", "--config", "protobridge.yaml"]);
+    assert!(check("eu-west-1").ends_with("ok\nexit code 0"), "{}", check("eu-west-1"));
+    assert_snapshot!(check("us-east-1"), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    error: customers.yaml:1:24: customers[0].topic: arn:aws:sns:eu-west-1:000000000000:acme is in eu-west-1, but protobridge calls AWS in us-east-1 (`aws.region`); one process serves one region
+    exit code 64
+    ");
+}
+
+#[test]
 fn the_error_explains_how_to_provide_missing_credentials() {
     let folder = Folder::new();
     assert_snapshot!(folder.output_of(&mut bare(), &["run", "--config", "protobridge.yaml"]), @"

@@ -101,6 +101,8 @@ route: {check_topics: false, topic_template: 'arn:aws-cn:sns:cn-north-1:12345678
       on ["arn:aws-cn:sns:cn-north-1:123456789012:json-*","arn:aws-cn:sns:cn-north-1:123456789012:unknown"]
     FetchLargeEvents: ["s3:GetObject"]
       on ["arn:aws-cn:s3:::large-events/*"]
+    FindLargeEvents: ["s3:ListBucket"]
+      on ["arn:aws-cn:s3:::large-events"]
     DecryptQueues: ["kms:Decrypt"]
       on ["arn:aws-cn:kms:cn-north-1:123456789012:key/q"]
     EncryptQuarantine: ["kms:GenerateDataKey","kms:Decrypt"]

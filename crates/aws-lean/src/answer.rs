@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::http::Headers;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::codes::type_name;
 use crate::{Failure, FailureKind};
 
 /// A complete answer.
@@ -75,10 +76,4 @@ pub(crate) fn failed_entries<'a>(
         failures.entry(index).or_insert_with(Failure::unanswered);
     }
     failures
-}
-
-/// Returns `Name` of `com.amazonaws.sqs#Name:http://…`.
-fn type_name(full: &str) -> &str {
-    let name = full.split(':').next().unwrap_or_default();
-    name.split_once('#').map_or(name, |(_namespace, name)| name)
 }

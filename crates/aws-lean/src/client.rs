@@ -1,6 +1,7 @@
 //! The client: sends each call once, and reads its answer.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,14 +10,16 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::error::{ErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
+use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
+use crate::signing::Unsigned;
 use crate::{Auth, Failure, FailureKind, Message, PublishEntry, chain, delete, publish, receive, signing};
 
 /// The limit of an answer's body, in bytes. 1 MiB of messages is smaller even in JSON that escapes every character.
@@ -25,7 +28,7 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// The user agent of a client that was not given one.
 pub(crate) const USER_AGENT: &str = concat!("aws-lean/", env!("CARGO_PKG_VERSION"));
 
-/// A client for ReceiveMessage, PublishBatch and DeleteMessageBatch. Cheap to clone.
+/// A client for ReceiveMessage, PublishBatch, DeleteMessageBatch and GetObject. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LeanClient {
     shared: Arc<Shared>,
@@ -134,11 +137,22 @@ impl LeanClient {
     async fn send(&self, to: &Result<Endpoint, Failure>, call: Call, longest: Duration) -> Result<Answer, Failure> {
         let endpoint = to.as_ref().map_err(Clone::clone)?;
         let request = self.request(endpoint, call).await?;
+        self.send_request(request, longest, MAX_ANSWER_BYTES).await.map_err(Failure::from)
+    }
+
+    /// Sends a request and waits at most `longest` for the whole answer. The body of a successful answer can have
+    /// `max_bytes` bytes.
+    pub(crate) async fn send_request(
+        &self,
+        request: HttpRequest,
+        longest: Duration,
+        max_bytes: usize,
+    ) -> Result<Answer, NoAnswer> {
         // The handle by which a failed connection is taken out of the pool.
         let connection = CaptureSmithyConnection::new();
-        let result = match timeout(longest, self.exchange(request, &connection)).await {
+        let result = match timeout(longest, self.exchange(request, &connection, max_bytes)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::of_no_answer(&NoAnswerWithin(longest))),
+            Err(_) => Err(Failure::of_no_answer(&NoAnswerWithin(longest)).into()),
         };
         if result.as_ref().map_or(true, |answer| answer.status >= 500)
             && let Some(connection) = connection.get()
@@ -163,12 +177,7 @@ impl LeanClient {
         if let Some(target) = target {
             request.headers_mut().insert("x-amz-target", target);
         }
-        if let Auth::Signed(credentials) = &self.shared.auth {
-            let credentials = credentials.get().await.map_err(|error| Failure::of_no_answer(&error))?;
-            let now = self.shared.clock.now();
-            signing::add_signature(&mut request, &body, endpoint, &credentials.identity, now)
-                .map_err(|error| Failure::of_no_answer(&error))?;
-        }
+        self.sign(|identity, now| signing::add_signature(&mut request, &body, endpoint, identity, now)).await?;
         if target.is_some() {
             // Asks SQS to send the error codes of its older protocol, too. Added after signing, so it is not signed.
             request.headers_mut().insert("x-amzn-query-mode", "true");
@@ -179,25 +188,85 @@ impl LeanClient {
         Ok(request)
     }
 
+    /// Lets `sign` sign a request, unless calls are not signed.
+    pub(crate) async fn sign(
+        &self,
+        sign: impl FnOnce(&Identity, SystemTime) -> Result<(), Unsigned>,
+    ) -> Result<(), Failure> {
+        let Auth::Signed(credentials) = &self.shared.auth else { return Ok(()) };
+        let credentials = credentials.get().await.map_err(|error| Failure::of_no_answer(&error))?;
+        sign(&credentials.identity, self.shared.clock.now()).map_err(|error| Failure::of_no_answer(&error))
+    }
+
+    /// Returns the value of the `User-Agent` header.
+    pub(crate) fn user_agent(&self) -> &'static str {
+        self.user_agent
+    }
+
+    /// Returns the time limit of one call.
+    pub(crate) fn attempt(&self) -> Duration {
+        self.shared.attempt
+    }
+
     async fn exchange(
         &self,
         mut request: HttpRequest,
         connection: &CaptureSmithyConnection,
-    ) -> Result<Answer, Failure> {
+        max_bytes: usize,
+    ) -> Result<Answer, NoAnswer> {
         request.add_extension(connection.clone());
         let mut response: HttpResponse = match self.shared.connector.call(request).await {
             Ok(response) => response,
             // The same failure as that of an SDK client's call.
-            Err(error) => return Err(Failure::of_call(&SdkError::<ErrorMetadata, _>::dispatch_failure(error))),
+            Err(error) => return Err(Failure::of_call(&SdkError::<ErrorMetadata, _>::dispatch_failure(error)).into()),
         };
         let (status, headers) = (response.status().as_u16(), take(response.headers_mut()));
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-        let body = body.map_err(|error| Failure {
-            kind: FailureKind::Transient,
-            code: None,
-            message: format!("the answer breaks off: {}", chain(&*error)),
-            request_id: None,
-        })?;
-        Ok(Answer { status, headers, body: body.to_bytes() })
+        let limit = if response.status().is_success() { max_bytes } else { MAX_ANSWER_BYTES };
+        let size = headers.get("content-length").and_then(|size| size.parse().ok());
+        if size.is_some_and(|size: u64| size > limit as u64) {
+            return Err(NoAnswer::TooLarge { size });
+        }
+        match Limited::new(response.into_body(), limit).collect().await {
+            Ok(body) => Ok(Answer { status, headers, body: body.to_bytes() }),
+            Err(error) if error.is::<LengthLimitError>() => Err(NoAnswer::TooLarge { size: None }),
+            Err(error) => Err(breaks_off(&*error).into()),
+        }
     }
+}
+
+/// Why a request has no complete answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// The body of the answer is larger than allowed.
+    TooLarge {
+        /// Its size in bytes, if the answer says it.
+        size: Option<u64>,
+    },
+    /// The call failed.
+    Failed(Failure),
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<NoAnswer> for Failure {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::TooLarge { .. } => breaks_off(&TooLong),
+            NoAnswer::Failed(failure) => failure,
+        }
+    }
+}
+
+/// The error of an answer that is longer than the client reads.
+#[derive(Debug, thiserror::Error)]
+#[error("length limit exceeded")]
+struct TooLong;
+
+fn breaks_off(error: &(dyn Error + 'static)) -> Failure {
+    let message = format!("the answer breaks off: {}", chain(error));
+    Failure { kind: FailureKind::Transient, code: None, message, request_id: None }
 }

@@ -1,79 +1,73 @@
 //! The classification of error codes and HTTP statuses.
 //!
 //! SNS and SQS have more names for throttling than the SDK's list, and flag some of them as the sender's fault. So a
-//! known code decides before the status and before the sender fault.
+//! known code decides before the status and before the sender fault. An answer without a code comes from a proxy or a
+//! load balancer, which knows nothing about the message: only its status 429 says something.
 
 use crate::FailureKind;
-use crate::FailureKind::{Denied, NotFound, Throttled, Transient};
+use crate::FailureKind::{Broken, Denied, NotFound, Refused, Throttled, Transient};
 
-/// The kind of each known error code. [`THROTTLING_PREFIX`] adds further codes.
-pub(crate) const CODES: &[(&str, FailureKind)] = &[
-    ("Throttled", Throttled),
-    ("Throttling", Throttled),
-    ("ThrottlingException", Throttled),
-    ("RequestThrottled", Throttled),
-    ("RequestThrottledException", Throttled),
-    ("KMSThrottling", Throttled),
-    ("KMSThrottlingException", Throttled),
-    ("KMS.ThrottlingException", Throttled),
-    ("KmsThrottled", Throttled),
-    ("OverLimit", Throttled),
-    ("TooManyRequestsException", Throttled),
-    ("SlowDown", Throttled),
-    ("InternalError", Transient),
-    ("InternalFailure", Transient),
-    ("InternalErrorException", Transient),
-    ("ServiceUnavailable", Transient),
-    ("RequestTimeout", Transient),
-    ("AccessDenied", Denied),
-    ("AccessDeniedException", Denied),
-    ("AuthorizationError", Denied),
-    ("AuthorizationErrorException", Denied),
-    ("InvalidClientTokenId", Denied),
-    ("UnrecognizedClientException", Denied),
-    ("SignatureDoesNotMatch", Denied),
-    ("InvalidSignatureException", Denied),
-    ("IncompleteSignature", Denied),
-    ("IncompleteSignatureException", Denied),
-    ("MissingAuthenticationToken", Denied),
-    ("MissingAuthenticationTokenException", Denied),
-    ("RequestExpired", Denied),
-    ("RequestTimeTooSkewed", Denied),
-    ("OptInRequired", Denied),
-    ("NotAuthorized", Denied),
-    ("ExpiredToken", Denied),
-    ("ExpiredTokenException", Denied),
-    ("KMSAccessDenied", Denied),
-    ("KMSAccessDeniedException", Denied),
-    ("KmsAccessDenied", Denied),
-    ("InvalidSecurity", Denied),
-    ("NotFound", NotFound),
-    ("NotFoundException", NotFound),
-    ("QueueDoesNotExist", NotFound),
-    ("AWS.SimpleQueueService.NonExistentQueue", NotFound),
-    ("ResourceNotFoundException", NotFound),
-];
+mod table;
 
-/// Every code that begins with this is a throttle.
+pub(crate) use table::ROWS;
+
+/// The error codes of one condition, and what a caller can do about it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The kind of a failure with one of these codes.
+    pub(crate) kind: FailureKind,
+    /// The reason for the kind.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reason is for the reader of the table"))]
+    pub(crate) reason: &'static str,
+    /// The names of the condition. [`names`] lists the spellings that need no entry of their own.
+    pub(crate) codes: &'static [&'static str],
+}
+
+/// Every unknown code that begins with this is a throttle.
 pub(crate) const THROTTLING_PREFIX: &str = "Throttling";
+
+/// Every unknown code that begins with one of these is about a KMS key.
+pub(crate) const KEY_PREFIXES: [&str; 2] = ["KMS", "Kms"];
 
 /// Returns the kind of a known code, or `None` if the code is unknown.
 pub(crate) fn classify_code(code: &str) -> Option<FailureKind> {
-    if code.starts_with(THROTTLING_PREFIX) {
-        return Some(Throttled);
+    let [code, stem] = names(code);
+    let is_known = |row: &&Row| row.codes.iter().any(|known| *known == code || *known == stem);
+    match ROWS.iter().find(is_known) {
+        Some(row) => Some(row.kind),
+        None if code.starts_with(THROTTLING_PREFIX) => Some(Throttled),
+        None if KEY_PREFIXES.iter().any(|prefix| code.starts_with(prefix)) => Some(Broken),
+        None => None,
     }
-    CODES.iter().find(|(known, _)| *known == code).map(|(_, kind)| *kind)
 }
 
-/// Returns the kind of a status whose code is unknown or absent. An answer without a code can come from a proxy, which
-/// knows nothing about the request.
+/// Returns the kind of a status whose code is unknown or absent.
 pub(crate) fn classify_status(status: u16, has_code: bool) -> FailureKind {
     match status {
         429 => Throttled,
+        _ if !has_code => Transient,
         401 | 403 | 407 => Denied,
         404 => NotFound,
-        400 | 413 => FailureKind::Refused,
-        402..500 if status != 408 && has_code => FailureKind::Refused,
+        408 => Transient,
+        400..500 => Refused,
         _ => Transient,
     }
 }
+
+/// Returns the two names by which the table can list a code: without the namespaces of SQS
+/// (`com.amazonaws.sqs#QueueDoesNotExist`, `AWS.SimpleQueueService.NonExistentQueue`), and without the ending
+/// `Exception` as well, which the codes of one protocol have and those of another lack.
+fn names(code: &str) -> [&str; 2] {
+    let code = type_name(code);
+    let code = code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code);
+    [code, code.strip_suffix("Exception").unwrap_or(code)]
+}
+
+/// Returns `Name` of `com.amazonaws.sqs#Name:http://…`.
+pub(crate) fn type_name(full: &str) -> &str {
+    let name = full.split(':').next().unwrap_or_default();
+    name.split_once('#').map_or(name, |(_namespace, name)| name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,14 +31,20 @@ pub struct Failure {
 /// The kind of a [`Failure`], by what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The caller sends too fast: send again later.
+    /// The account or the topic sends too fast: send again later, and slower.
     Throttled,
-    /// The service did not answer, or failed by its own fault: send again.
+    /// The KMS key of the queue or topic is used too fast: send again later. Queues and topics with other keys are not
+    /// affected.
+    KeyThrottled,
+    /// The service did not answer, or failed by its own fault, or a proxy answered in its place: send again.
     Transient,
-    /// There are no credentials, or they do not allow the call. The message is not at fault.
+    /// There are no credentials, or a policy does not allow the call. The message is not at fault.
     Denied,
     /// The queue or topic does not exist. The message is not at fault.
     NotFound,
+    /// The queue or topic, its KMS key or its address is in a state in which it accepts nothing, until an operator
+    /// changes that. The message is not at fault.
+    Broken,
     /// The service refuses the request itself and will refuse it again.
     Refused,
 }
@@ -71,8 +77,8 @@ impl Failure {
         Self { kind, code: None, message, request_id: None }
     }
 
-    /// Classifies an answer that says that the whole call failed.
-    pub(crate) fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
+    /// Classifies an answer that says that the whole call failed. `code` is the error code that the answer contains.
+    pub fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
         let kind = match classify_code(code.unwrap_or_default()) {
             Some(kind) => kind,
             None => classify_status(status, code.is_some()),
@@ -116,14 +122,25 @@ impl Failure {
         self.code.as_deref().unwrap_or("none")
     }
 
-    /// Whether AWS answered the call.
+    /// Whether AWS answered the call. The answer of a proxy does not count.
     pub fn is_answer(&self) -> bool {
         self.code.is_some() || self.request_id.is_some()
     }
 
     /// Whether the same request can succeed a moment later.
     pub fn is_passing(&self) -> bool {
-        matches!(self.kind, FailureKind::Throttled | FailureKind::Transient)
+        self.is_throttle() || self.kind == FailureKind::Transient
+    }
+
+    /// Whether the service limits how often the call is made, for the account, the topic or a KMS key.
+    pub fn is_throttle(&self) -> bool {
+        matches!(self.kind, FailureKind::Throttled | FailureKind::KeyThrottled)
+    }
+
+    /// Whether the request itself is at fault. All other failures are about credentials, destinations, keys or the
+    /// service: the same request can succeed once they work again.
+    pub fn is_about_entry(&self) -> bool {
+        self.kind == FailureKind::Refused
     }
 }
 

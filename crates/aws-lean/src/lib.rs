@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod answer;
+mod bucket;
 mod client;
 mod clock;
 mod codes;
@@ -10,6 +11,7 @@ mod delete;
 mod endpoint;
 mod failure;
 mod form;
+mod object;
 mod publish;
 mod publish_answer;
 mod receive;
@@ -20,8 +22,11 @@ mod signing;
 mod tests;
 mod xml;
 
+pub use bucket::{Bucket, BucketKeyError};
 pub use client::LeanClient;
+pub use endpoint::{EndpointUrls, NoEndpoint};
 pub use failure::{Failure, FailureKind, chain};
+pub use object::Object;
 pub use publish::PublishEntry;
 pub use receive::{Message, SystemAttributes};
 pub use signing::Auth;

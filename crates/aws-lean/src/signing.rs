@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_config::SdkConfig;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningError, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4::{self, signing_params};
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -54,6 +57,37 @@ pub(crate) fn add_signature(
 ) -> Result<(), Unsigned> {
     let mut settings = SigningSettings::default();
     settings.excluded_headers = None;
+    add_signature_with(settings, request, body, endpoint, identity, now)
+}
+
+/// Signs a request for an object in S3. S3 takes the path of the URI as it is: it neither encodes it again nor resolves
+/// `.`, `..` and `//`, because they are parts of keys
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>).
+///
+/// # Errors
+/// Returns an error if a header is invalid.
+pub(crate) fn add_object_signature(
+    request: &mut HttpRequest,
+    endpoint: &Endpoint,
+    identity: &Identity,
+    now: SystemTime,
+) -> Result<(), Unsigned> {
+    let mut settings = SigningSettings::default();
+    settings.excluded_headers = None;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    add_signature_with(settings, request, b"", endpoint, identity, now)
+}
+
+fn add_signature_with(
+    settings: SigningSettings,
+    request: &mut HttpRequest,
+    body: &[u8],
+    endpoint: &Endpoint,
+    identity: &Identity,
+    now: SystemTime,
+) -> Result<(), Unsigned> {
     let params = v4::SigningParams::builder()
         .identity(identity)
         .region(&endpoint.region)
@@ -62,7 +96,8 @@ pub(crate) fn add_signature(
         .settings(settings)
         .build()?
         .into();
-    let signable = SignableRequest::new("POST", request.uri(), request.headers().iter(), SignableBody::Bytes(body))?;
+    let (headers, body) = (request.headers().iter(), SignableBody::Bytes(body));
+    let signable = SignableRequest::new(request.method(), request.uri(), headers, body)?;
     let (instructions, _signature) = sign(signable, &params)?.into_parts();
     for header in instructions.into_parts().0 {
         let mut value = http::HeaderValue::from_str(header.value())?;

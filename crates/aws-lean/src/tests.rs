@@ -16,6 +16,7 @@ use crate::{Auth, Failure, FailureKind, LeanClient, PublishEntry, signing};
 
 mod answers;
 mod calls;
+mod objects;
 mod requests;
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/1/orders";

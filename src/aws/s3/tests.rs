@@ -1,89 +1,119 @@
+use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::extract::Request;
-use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
-use tokio::net::TcpListener;
+use aws_lean::{Auth, EndpointUrls};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::*;
 use crate::aws::scripted;
 
 /// Creates the objects of the bucket `large` in an S3 that gives these answers in this order, and repeats the last one.
 /// Returns the requests as well.
-async fn objects(answers: Vec<(u16, &'static str)>) -> (Objects, Arc<StdMutex<Vec<String>>>) {
+fn objects(answers: Vec<(u16, &'static str)>) -> (Objects, Arc<StdMutex<Vec<String>>>) {
+    objects_at(None, answers)
+}
+
+/// Like [`objects`], at this endpoint.
+fn objects_at(url: Option<&str>, answers: Vec<(u16, &'static str)>) -> (Objects, Arc<StdMutex<Vec<String>>>) {
     let requests = Arc::<StdMutex<Vec<String>>>::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config::Config::default();
-    config.aws.endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
     config.aws.max_attempts = 2;
     config.aws.attempt_timeout_ms = 2_000;
     config.envelope.s3_buckets = vec!["large".into()];
     config.envelope.max_payload_bytes = 10;
-    let (record, count) = (Arc::clone(&requests), AtomicUsize::new(0));
-    let answer = Arc::new(move |request: Request| {
-        let authorization = request.headers()["authorization"].to_str().unwrap();
+    let record = Arc::clone(&requests);
+    let connector = aws_lean::scripted::connector(move |request| {
+        let authorization = request.headers().get("authorization").unwrap();
         assert!(authorization.contains("/eu-west-1/s3/aws4_request"), "{authorization}");
-        record.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
-        let (status, body) = answers[count.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)];
-        let headers = [("last-modified", "Wed, 21 Oct 2026 07:28:00 GMT"), ("etag", "\"1\"")];
-        (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+        let mut requests = record.lock().unwrap();
+        let (status, body) = answers[requests.len().min(answers.len() - 1)];
+        requests.push(format!("{} {}", request.method(), request.uri()));
+        HttpResponse::new(status.try_into().unwrap(), body.into())
     });
-    let handler = move |request: Request| std::future::ready::<Response>(answer(request));
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(handler)).await });
-    let (clients, _) = scripted::clients(|_, _| (200, String::new()));
-    (Objects::new(&config, &clients.shared).unwrap(), requests)
+    let (mut clients, _) = scripted::clients(|_, _| (200, String::new()));
+    clients.shared = EndpointUrls { s3: url.map(str::to_owned), ..Default::default() }.apply(&clients.shared);
+    clients.lean = LeanClient::new(&clients.shared, connector, Auth::of(&clients.shared), Duration::from_secs(2));
+    (Objects::new(&config, &clients).unwrap(), requests)
 }
 
 fn pointer(bucket: &str, key: &str) -> Pointer {
     Pointer { bucket: bucket.to_owned(), key: key.to_owned() }
 }
 
-#[tokio::test]
-async fn an_object_is_fetched_with_a_signed_request() {
-    let (objects, requests) = objects(vec![(200, "CAE=")]).await;
-    let object = objects.fetch(pointer("large", "events/7 a")).await.unwrap();
-    assert_eq!(object.bytes, "CAE=");
-    assert_eq!(*requests.lock().unwrap(), ["GET /large/events/7%20a"]);
+fn error(code: &str) -> &'static str {
+    format!("<Error><Code>{code}</Code><Message>m</Message></Error>").leak()
 }
 
 #[tokio::test]
+async fn an_object_is_fetched_with_a_signed_request() {
+    let (public, requests) = objects(vec![(200, "CAE=")]);
+    let object = public.fetch(pointer("large", "/events/7 a")).await.unwrap();
+    assert_eq!(object.bytes, "CAE=");
+    assert_eq!(*requests.lock().unwrap(), ["GET https://large.s3.eu-west-1.amazonaws.com//events/7%20a"]);
+    let (custom, requests) = objects_at(Some("http://s3:9000"), vec![(200, "CAE=")]);
+    custom.fetch(pointer("large", "k")).await.unwrap();
+    assert_eq!(*requests.lock().unwrap(), ["GET http://s3:9000/large/k"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_passing_error_is_retried_and_then_reported() {
-    let (flaky, requests) = objects(vec![(503, "slow down"), (200, "CAE=")]).await;
+    let (flaky, requests) = objects(vec![(503, error("SlowDown")), (200, "CAE=")]);
     assert_eq!(flaky.fetch(pointer("large", "k")).await.unwrap().bytes, "CAE=");
     assert_eq!(requests.lock().unwrap().len(), 2);
 
-    for (status, expected) in [
-        (503, "cannot fetch s3://large/k: "),
+    for (status, body, attempts, expected) in [
+        (503, error("ServiceUnavailable"), 2, "cannot fetch s3://large/k: ServiceUnavailable: m"),
+        (404, "<html>no such site</html>", 2, "cannot fetch s3://large/k: answered with HTTP status 404"),
         (
             403,
-            "cannot fetch s3://large/k: access denied; grant `s3:GetObject` (without `s3:ListBucket`, S3 also denies access to missing objects)",
+            error("AccessDenied"),
+            1,
+            "cannot fetch s3://large/k: AccessDenied: m; grant `s3:GetObject` and, on the bucket, `s3:ListBucket`: \
+             without it, S3 also denies access to missing objects",
         ),
+        (
+            404,
+            error("NoSuchBucket"),
+            1,
+            "cannot fetch s3://large/k: NoSuchBucket: m; create the bucket, or correct the producer",
+        ),
+        (403, error("InvalidObjectState"), 1, "cannot fetch s3://large/k: InvalidObjectState: m"),
     ] {
-        let (failing, _) = objects(vec![(status, "")]).await;
+        let (failing, requests) = objects(vec![(status, body)]);
         let error = failing.fetch(pointer("large", "k")).await.unwrap_err();
         assert!(matches!(error, Error::Failed { .. }), "{status}: {error:?}");
-        assert!(error.to_string().starts_with(expected), "{status}: {error}");
+        assert_eq!((error.to_string().as_str(), requests.lock().unwrap().len()), (expected, attempts));
     }
 }
 
 #[tokio::test]
-async fn missing_too_large_and_forbidden_objects_have_distinct_errors() {
-    let (objects, requests) = objects(vec![(404, "<Error><Code>NoSuchKey</Code></Error>"), (200, "eleven byte")]).await;
+async fn missing_too_large_forbidden_and_refused_objects_have_distinct_errors() {
+    let answers = vec![(404, error("NoSuchKey")), (200, "eleven byte"), (400, error("InvalidURI"))];
+    let (objects, requests) = objects_at(Some("http://s3:9000"), answers);
     let missing = objects.fetch(pointer("large", "k")).await;
     assert!(matches!(missing, Err(Error::Missing(_))), "{missing:?}");
     let too_large = objects.fetch(pointer("large", "k")).await;
-    assert!(matches!(too_large, Err(Error::TooLarge { size: 11, most: 10, .. })), "{too_large:?}");
+    assert!(matches!(too_large, Err(Error::TooLarge { most: 10, .. })), "{too_large:?}");
+    let refused = objects.fetch(pointer("large", "k")).await;
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     let forbidden = objects.fetch(pointer("private", "k")).await;
     assert!(matches!(forbidden, Err(Error::Forbidden(_))), "{forbidden:?}");
-    let impossible = objects.fetch(pointer("large", "a//../b")).await;
+    let impossible = objects.fetch(pointer("large", "../private/k")).await;
     assert!(matches!(impossible, Err(Error::Impossible { .. })), "{impossible:?}");
-    assert_eq!(requests.lock().unwrap().len(), 2, "a forbidden or impossible object is not requested");
+    assert_eq!(requests.lock().unwrap().len(), 3, "a forbidden or impossible object is not requested");
 }
 
-#[tokio::test]
+#[test]
+fn the_error_of_a_large_object_names_both_sizes() {
+    let error = |size| Error::TooLarge { pointer: pointer("large", "k"), size, most: 10 }.to_string();
+    let end = ", more than 10; to allow this size, raise `envelope.max_payload_bytes`";
+    assert_eq!(error(Some(11)), format!("s3://large/k has 11 bytes{end}"));
+    assert_eq!(error(None), format!("s3://large/k has an unknown number of bytes{end}"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_number_of_objects_in_memory_is_limited() {
-    let (objects, _) = objects(vec![(200, "CAE=")]).await;
+    let (objects, _) = objects(vec![(200, "CAE=")]);
     let mut held = Vec::new();
     for _ in 0..MAX_OBJECTS {
         held.push(objects.fetch(pointer("large", "k")).await.unwrap());
@@ -94,19 +124,22 @@ async fn the_number_of_objects_in_memory_is_limited() {
     objects.fetch(pointer("large", "k")).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bucket_exists_unless_s3_answers_that_it_does_not() {
     for (status, body, expected) in [
         (200, "CAE=", Ok(())),
-        (404, "<Error><Code>NoSuchKey</Code></Error>", Ok(())),
-        (403, "", Ok(())),
+        (200, "eleven byte", Ok(())),
+        (404, error("NoSuchKey"), Ok(())),
+        (403, error("AccessDenied"), Ok(())),
         (
             404,
-            "<Error><Code>NoSuchBucket</Code></Error>",
+            error("NoSuchBucket"),
             Err("there is no such bucket; create it, or remove it from `envelope.s3_buckets`".to_owned()),
         ),
+        (301, error("PermanentRedirect"), Err("PermanentRedirect: m".to_owned())),
+        (404, "NoSuchBucket, says the proxy", Err("answered with HTTP status 404".to_owned())),
     ] {
-        let (objects, _) = objects(vec![(status, body)]).await;
+        let (objects, _) = objects(vec![(status, body)]);
         let probes = objects.probe().await.into_iter();
         let probes: Vec<_> = probes.map(|(name, result)| (name, result.map_err(|error| error.to_string()))).collect();
         assert_eq!(probes, [("large", expected)]);

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use limits::Shortage;
 pub use report::{RateReport, Throttle, TopicLimit};
 
-use crate::aws::Failure;
+use crate::aws::{Failure, FailureKind};
 use crate::message::TopicArn;
 use limits::{Limits, Throttled};
 use report::ThrottleLog;
@@ -66,7 +66,10 @@ impl Rate {
         let State { limits, throttles, .. } = &mut *self.state.lock();
         let limit = limits.account_limit(now);
         throttles.add(failure, topic, limits.accepted.rate(now), limit);
-        limits.throttled(&Throttled { topic, customer, is_of_key: is_key_throttle(failure), called }, now);
+        limits.throttled(
+            &Throttled { topic, customer, is_of_key: failure.kind == FailureKind::KeyThrottled, called },
+            now,
+        );
     }
 
     /// Returns the account's limit in force, in messages per second; `None` before its first throttle.
@@ -92,12 +95,6 @@ impl Rate {
             throttles: throttles.kept(),
         }
     }
-}
-
-/// Whether KMS throttled the key of an encrypted topic. That says nothing about the quota of SNS.
-fn is_key_throttle(failure: &Failure) -> bool {
-    let codes = ["KMSThrottling", "KMSThrottlingException", "KMS.ThrottlingException"];
-    failure.code.as_deref().is_some_and(|code| codes.contains(&code))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::Rules;
-use super::region::queue_in_region;
 use crate::config::names::{EXAMPLE_QUEUE, is_dotted, queue_url};
+use crate::config::region::queue_in_region;
 use crate::config::{Config, Queue};
 
 impl Rules {
@@ -45,14 +45,14 @@ impl Rules {
     }
 
     fn queue(&mut self, config: &Config, index: usize, queue: &Queue) {
-        let key = |name: &str| format!("queues[{index}].{name}");
+        let (key, region) = (|name: &str| format!("queues[{index}].{name}"), config.aws.region.as_deref());
         if queue.url.is_empty() {
             self.refuse(key("url"), format!("missing; a queue needs its URL, such as `{EXAMPLE_QUEUE}`"));
         } else {
-            self.require(key("url"), queue_url(&queue.url).and_then(|()| queue_in_region(config, &queue.url)));
+            self.require(key("url"), queue_url(&queue.url).and_then(|()| queue_in_region(region, &queue.url)));
         }
         if let Some(url) = &queue.quarantine_url {
-            self.require(key("quarantine_url"), queue_url(url).and_then(|()| queue_in_region(config, url)));
+            self.require(key("quarantine_url"), queue_url(url).and_then(|()| queue_in_region(region, url)));
         }
         if queue.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
             self.refuse(key("name"), "must not be empty; leave it out to use the last segment of the URL");

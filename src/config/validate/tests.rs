@@ -81,11 +81,26 @@ fn queues_and_topics_must_be_in_the_configured_region() {
         problems(&format!("aws: {aws}\nqueues: [{{url: '{EXAMPLE_QUEUE}'}}]\nroute: {{unknown_customer: '{topic}'}}"))
     };
     insta::assert_snapshot!(with("{region: us-east-1}"), @"
-    queues[0].url: is in eu-west-1, but `aws.region` is us-east-1; one process serves one region
-    route.unknown_customer: is in eu-west-1, but `aws.region` is us-east-1; one process serves one region
+    queues[0].url: is in eu-west-1, but protobridge calls AWS in us-east-1 (`aws.region`); one process serves one region
+    route.unknown_customer: is in eu-west-1, but protobridge calls AWS in us-east-1 (`aws.region`); one process serves one region
     ");
     assert_eq!(with("{region: eu-west-1}"), "");
-    assert_eq!(with("{region: us-east-1, endpoint_url: 'http://localhost:4566'}"), "");
+    assert_eq!(with("{region: us-east-1, endpoint_url: 'http://localhost:4566'}"), with("{region: us-east-1}"));
+}
+
+#[test]
+fn a_region_that_no_key_sets_is_checked_as_well() {
+    let yaml =
+        "queues: [{url: 'http://h/1/a'}]\nroute: {topic_template: 'arn:aws:sns:eu-west-1:123456789012:{customer}'}";
+    let config: Config = strict_config::document("protobridge.yaml".as_ref(), yaml).unwrap();
+    let settle = |region: Option<&str>| {
+        let mut config = config.clone();
+        let problems = config.settle_region(region.map(str::to_owned));
+        (problems.iter().map(ToString::to_string).collect::<String>(), config.aws.region)
+    };
+    assert_eq!(settle(None), (String::new(), None));
+    assert_eq!(settle(Some("eu-west-1")), (String::new(), Some("eu-west-1".to_owned())));
+    insta::assert_snapshot!(settle(Some("us-east-1")).0, @"route.topic_template: is in eu-west-1, but protobridge calls AWS in us-east-1 (`aws.region`); one process serves one region");
 }
 
 #[test]
@@ -128,7 +143,7 @@ fn a_misspelled_log_level_is_refused() {
 #[test]
 fn invalid_names_and_bounds_are_refused() {
     let yamls = [
-        "aws: {region: 'eu west', endpoint_url: 'localhost:4566'}",
+        "aws: {region: 'eu west', endpoint_url: 'localhost:4566', s3_endpoint_url: 's3:9000'}",
         "taps: {customer: [a.b, a..b, '1a'], ordering: ['', a/b]}",
         "route: {broadcast: [a b, 'a..b', '']}",
         "envelope: {payload_attribute: '', type_attribute: x y, event_id_attribute: customer-id}",
@@ -143,6 +158,7 @@ fn invalid_names_and_bounds_are_refused() {
     insta::assert_snapshot!(yamls.map(problems).concat(), @r#"
     aws.region: is not a region such as `eu-west-1`
     aws.endpoint_url: is not a URL such as `http://localhost:4566`
+    aws.s3_endpoint_url: is not a URL such as `http://localhost:4566`
     taps.customer[1]: "a..b" is not a path of field names such as `meta.tenant_id`
     taps.customer[2]: "1a" is not a path of field names such as `meta.tenant_id`
     taps.ordering[0]: "" is not a path of field names such as `meta.tenant_id`

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
@@ -7,7 +6,6 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::*;
-use crate::codes::{CODES, THROTTLING_PREFIX};
 use crate::scripted;
 
 /// A provider that fails with an error of this kind.
@@ -83,69 +81,6 @@ fn an_error_that_only_mentions_credentials_is_transient() {
     let failure = Failure::of_call(&SdkError::<aws_sdk_sqs::error::ErrorMetadata, _>::dispatch_failure(error));
     assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
     assert!(failure.message.contains("credentials.example"), "{failure}");
-}
-
-/// All codes of SNS, SQS, KMS and S3 that are known to mean throttling.
-const THROTTLES: [&str; 12] = [
-    "KMS.ThrottlingException",
-    "KMSThrottling",
-    "KMSThrottlingException",
-    "KmsThrottled",
-    "OverLimit",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "Throttled",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-];
-
-#[test]
-fn the_table_lists_every_known_throttling_code() {
-    let listed = CODES.iter().filter(|(_, kind)| *kind == FailureKind::Throttled).map(|(code, _)| *code);
-    assert_eq!(listed.collect::<BTreeSet<_>>(), BTreeSet::from(THROTTLES));
-}
-
-#[test]
-fn a_known_code_decides_before_the_status_and_the_sender_fault() {
-    let longer = format!("{THROTTLING_PREFIX}OfANewKind");
-    let codes = CODES.iter().copied().chain([(&*longer, FailureKind::Throttled)]);
-    for (code, kind) in codes {
-        for sender_fault in [true, false] {
-            assert_eq!(Failure::of_entry(code, None, sender_fault).kind, kind, "{code}, sender fault {sender_fault}");
-        }
-        for status in [400, 403, 404, 429, 500] {
-            assert_eq!(Failure::of_answer(status, Some(code), String::new(), None).kind, kind, "{code}, {status}");
-        }
-    }
-}
-
-#[test]
-fn the_table_lists_every_code_once() {
-    let codes: BTreeSet<_> = CODES.iter().map(|(code, _)| code).collect();
-    assert_eq!(codes.len(), CODES.len());
-}
-
-#[test]
-fn an_answer_without_a_known_code_is_classified_by_its_status() {
-    let kind = |status, code| Failure::of_answer(status, code, String::new(), None).kind;
-    for (status, code, expected) in [
-        (403, None, FailureKind::Denied),
-        (407, None, FailureKind::Denied),
-        (400, Some("RequestExpired"), FailureKind::Denied),
-        (404, None, FailureKind::NotFound),
-        (302, None, FailureKind::Transient),
-        (405, None, FailureKind::Transient),
-        (408, None, FailureKind::Transient),
-        (503, Some("New"), FailureKind::Transient),
-        (429, None, FailureKind::Throttled),
-        (400, Some("InvalidParameter"), FailureKind::Refused),
-        (413, None, FailureKind::Refused),
-        (422, Some("New"), FailureKind::Refused),
-    ] {
-        assert_eq!(kind(status, code), expected, "{status} {code:?}");
-    }
 }
 
 #[test]

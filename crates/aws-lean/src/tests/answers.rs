@@ -24,7 +24,7 @@ fn codes(failures: &HashMap<usize, Failure>) -> Vec<(usize, FailureKind, &str)> 
 #[tokio::test]
 async fn a_refusal_of_sqs_is_classified_like_that_of_an_sdk_call() {
     type Headers = &'static [(&'static str, &'static str)];
-    let cases: [(u16, Headers, &str, FailureKind); 9] = [
+    let cases: [(u16, Headers, &str, FailureKind); 11] = [
         (
             400,
             &[ID, ("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue;Sender")],
@@ -32,6 +32,13 @@ async fn a_refusal_of_sqs_is_classified_like_that_of_an_sdk_call() {
             FailureKind::NotFound,
         ),
         (400, &[ID], r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}"#, FailureKind::NotFound),
+        (
+            400,
+            &[ID, ("x-amzn-query-error", "KMS.DisabledException;Sender")],
+            r#"{"__type":"com.amazonaws.sqs#KmsDisabled","message":"disabled"}"#,
+            FailureKind::Broken,
+        ),
+        (400, &[ID], r#"{"__type":"com.amazonaws.sqs#KmsInvalidState","message":"m"}"#, FailureKind::Broken),
         (400, &[ID], r#"{"__type":"AccessDeniedException:http://x/","Message":"may not"}"#, FailureKind::Denied),
         (403, &[ID], r#"{"__type":"InvalidClientTokenId","message":"who?"}"#, FailureKind::Denied),
         (400, &[ID], r#"{"code":"RequestThrottled","message":"slower"}"#, FailureKind::Throttled),
@@ -70,7 +77,9 @@ async fn a_refusal_of_sns_is_classified_like_that_of_an_sdk_call() {
         (403, error("AuthorizationError", "&lt;user&gt; may &quot;not&quot; &#38; won&apos;t"), FailureKind::Denied),
         (400, error("Throttling", "Rate exceeded"), FailureKind::Throttled),
         (429, error("Throttled", "Rate exceeded"), FailureKind::Throttled),
-        (400, error("KMSThrottling", "Rate exceeded"), FailureKind::Throttled),
+        (400, error("KMSThrottling", "Rate exceeded"), FailureKind::KeyThrottled),
+        (400, error("KMSDisabled", "key is disabled"), FailureKind::Broken),
+        (400, error("InvalidAction", "unknown"), FailureKind::Broken),
         (400, error("BatchRequestTooLong", "too long"), FailureKind::Refused),
         (500, error("InternalError", "ours"), FailureKind::Transient),
         (503, error("Unheard", "ours"), FailureKind::Transient),
@@ -87,13 +96,18 @@ async fn a_refusal_of_sns_is_classified_like_that_of_an_sdk_call() {
 }
 
 #[tokio::test]
-async fn an_answer_of_a_proxy_is_classified_by_its_status() {
+async fn an_answer_of_a_proxy_is_not_blamed_on_the_request() {
     let page = "<html><head><title>503 Service Unavailable</title></head><body><br>&nbsp;</body></html>";
     for (status, body, kind) in [
         (503, page, FailureKind::Transient),
         (502, "", FailureKind::Transient),
         (429, "", FailureKind::Throttled),
-        (413, page, FailureKind::Refused),
+        (400, page, FailureKind::Transient),
+        (401, page, FailureKind::Transient),
+        (403, page, FailureKind::Transient),
+        (404, page, FailureKind::Transient),
+        (407, page, FailureKind::Transient),
+        (413, page, FailureKind::Transient),
     ] {
         let world = World::answering(status, &[], body);
         let message = format!("answered with HTTP status {status}");
@@ -101,6 +115,11 @@ async fn an_answer_of_a_proxy_is_classified_by_its_status() {
         assert_eq!(parts(&publish(&world, 1).await.unwrap_err()), expected);
         assert_eq!(parts(&world.client().receive(QUEUE, 0, 30).await.unwrap_err()), expected);
         assert_eq!(parts(&world.client().delete(QUEUE, ["r"].into_iter()).await.unwrap_err()), expected);
+        let sqs = world.sqs().receive_message().queue_url(QUEUE).send().await.unwrap_err();
+        let sns = world.sns().publish_batch().topic_arn(TOPIC).send().await.unwrap_err();
+        for sdk in [Failure::of_call(&sqs), Failure::of_call(&sns)] {
+            assert_eq!((sdk.kind, sdk.is_answer()), (kind, false), "{status}: {sdk}");
+        }
     }
 }
 

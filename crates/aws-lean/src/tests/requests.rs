@@ -10,6 +10,7 @@ use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use super::*;
+use crate::EndpointUrls;
 
 /// A world whose answers are empty and thus invalid: these tests look at requests only.
 fn world() -> World {
@@ -150,6 +151,7 @@ fn the_signature_equals_one_computed_independently() {
         ),
     ] {
         let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_method("POST").unwrap();
         let Ok(()) = request.set_uri(endpoint.uri.clone());
         request.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         request.headers_mut().insert("x-amz-target", "AmazonSQS.ReceiveMessage");
@@ -221,15 +223,40 @@ async fn calls_go_to_the_endpoints_of_the_sdk() {
         (both.service_config(variables), "http://sqs:2/path/", "http://all:1/"),
         (configured.service_config(other), "http://all:1/", "http://all:1/"),
     ] {
-        let sent = world();
-        let shared = shared.http_client(sharing(sent.connector.clone())).build();
-        let client = LeanClient::new(&shared, sent.connector.clone(), Auth::of(&shared), ATTEMPT);
-        let _none = client.receive(QUEUE, 0, 30).await;
-        let _none = aws_sdk_sqs::Client::new(&shared).receive_message().queue_url(QUEUE).send().await;
-        let _none = client.publish(TOPIC, std::iter::empty::<Entry<'_>>()).await;
-        let _none = aws_sdk_sns::Client::new(&shared).publish_batch().topic_arn(TOPIC).send().await;
-        let uris: Vec<_> = sent.sent().into_iter().map(|sent| sent.uri).collect();
-        assert_eq!(uris, [sqs, sqs, sns, sns]);
+        assert_eq!(uris(shared.build()).await, [sqs, sqs, sns, sns]);
+    }
+}
+
+/// Returns the endpoints of a call to SQS and of one to SNS, each by the lean client and by the SDK's client.
+async fn uris(shared: SdkConfig) -> Vec<String> {
+    let sent = world();
+    let shared = shared.into_builder().http_client(sharing(sent.connector.clone())).build();
+    let client = LeanClient::new(&shared, sent.connector.clone(), Auth::of(&shared), ATTEMPT);
+    let _none = client.receive(QUEUE, 0, 30).await;
+    let _none = aws_sdk_sqs::Client::new(&shared).receive_message().queue_url(QUEUE).send().await;
+    let _none = client.publish(TOPIC, std::iter::empty::<Entry<'_>>()).await;
+    let _none = aws_sdk_sns::Client::new(&shared).publish_batch().topic_arn(TOPIC).send().await;
+    sent.sent().into_iter().map(|sent| sent.uri).collect()
+}
+
+#[tokio::test]
+async fn the_endpoints_of_an_application_take_precedence_over_variables() {
+    let mut shared = world().shared.into_builder().endpoint_url("http://variable:1");
+    shared.insert_origin("endpoint_url", Origin::shared_environment_variable());
+    let variables = Variables(&[("AWS_ENDPOINT_URL_SNS", "http://sns-variable:1")]);
+    let shared = shared.service_config(variables).build();
+    let url = |url: &str| Some(url.to_owned());
+    for (urls, sqs, sns) in [
+        (EndpointUrls::default(), "http://variable:1/", "http://sns-variable:1/"),
+        (EndpointUrls { sqs: url("http://sqs:2"), ..Default::default() }, "http://sqs:2/", "http://sns-variable:1/"),
+        (EndpointUrls { all: url("http://all:3"), ..Default::default() }, "http://all:3/", "http://all:3/"),
+        (
+            EndpointUrls { all: url("http://all:3"), sns: url("http://sns:4"), ..Default::default() },
+            "http://all:3/",
+            "http://sns:4/",
+        ),
+    ] {
+        assert_eq!(uris(urls.apply(&shared)).await, [sqs, sqs, sns, sns]);
     }
 }
 

@@ -13,7 +13,7 @@ use super::call::{Answer, Caller};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
 use super::{QueuedEntry, Unpublished, Verdict, not_sent};
 use crate::aws::sns::rate::{Rate, Shortage};
-use crate::aws::{Failure, FailureKind, LeanClient};
+use crate::aws::{Failure, LeanClient};
 use crate::base::backpressure::Valve;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
@@ -166,7 +166,7 @@ impl Dispatch {
                 }
             }
             Err(failure) => {
-                let is_split = failure.kind == FailureKind::Refused && batch.len() > 1;
+                let is_split = failure.is_about_entry() && batch.len() > 1;
                 if is_split {
                     warn!(%failure, %topic, entries = batch.len(), "batch refused, splitting it");
                 }
@@ -187,7 +187,7 @@ impl Dispatch {
     /// Tells the rate how much of a call SNS accepted, and whether it throttled the call, as a whole or in part.
     fn update_rate(&self, answer: &Answer, now: Instant) {
         let Answer { topic, batch, called, result } = answer;
-        let is_throttle = |failure: &&Failure| failure.kind == FailureKind::Throttled;
+        let is_throttle = |failure: &&Failure| failure.is_throttle();
         let (accepted, throttle) = match result {
             Ok(failures) => (batch.len() - failures.len(), failures.values().find(is_throttle)),
             Err(failure) => (0, Some(failure).filter(is_throttle)),
@@ -205,7 +205,7 @@ impl Dispatch {
     /// Sends an entry again if that can help; otherwise ends it with the failure.
     fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
         self.metrics.publish_failures.with(&FailureLabels { code: failure.label() }).add(1);
-        let tries = if failure.kind == FailureKind::Throttled {
+        let tries = if failure.is_throttle() {
             waiting.throttles += 1;
             waiting.throttles.div_ceil(THROTTLES_PER_ATTEMPT)
         } else {
@@ -220,7 +220,7 @@ impl Dispatch {
         if let Some(suppressed) = self.log.permit() {
             warn!(%failure, %topic, tries, suppressed, "failed to publish entry");
         }
-        let verdict = if failure.kind == FailureKind::Refused { Verdict::Refused } else { Verdict::Failed };
+        let verdict = if failure.is_about_entry() { Verdict::Refused } else { Verdict::Failed };
         self.finish(topic, waiting, Err(Unpublished { failure, verdict }), now);
     }
 

@@ -157,6 +157,21 @@ async fn an_entry_for_a_missing_topic_is_retryable() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fault_of_the_key_the_address_or_a_proxy_is_not_blamed_on_the_entry() {
+    for code in ["KMSDisabled", "KMSInvalidState", "KMSNotFound", "EndpointDisabled", "InvalidAction"] {
+        let (outcomes, calls) = publish(&["1", "2"], move |_, _| sns_error(400, code)).await;
+        assert_eq!(outcomes, vec![format!("retry: {code}: scripted (request r-1)"); 2]);
+        assert_eq!(calls.lock().unwrap().len(), 1, "{code}: neither a second call nor a split can help");
+    }
+    for status in [400, 403, 413] {
+        let page = "<html><body>blocked by the proxy</body></html>";
+        let (outcomes, calls) = publish(&["1"], move |_, _| (status, page.to_owned())).await;
+        assert_eq!(outcomes, [format!("retry: answered with HTTP status {status} (request r-1)")]);
+        assert_eq!(calls.lock().unwrap().len(), config::Publish::default().max_attempts as usize, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_is_retryable_after_the_configured_attempts_failed() {
     let (outcomes, calls) = publish(&["1"], |_, _| sns_error(503, "ServiceUnavailable")).await;
     assert_eq!(outcomes, ["retry: ServiceUnavailable: scripted (request r-1)"]);

@@ -173,10 +173,10 @@ impl Poller {
         }
         let queue = &self.queue.label;
         match failure.kind {
-            FailureKind::Denied | FailureKind::NotFound | FailureKind::Refused => {
+            FailureKind::Denied | FailureKind::NotFound | FailureKind::Broken | FailureKind::Refused => {
                 error!(%failure, queue, url = %self.queue.url, failures_before, "cannot receive from the queue");
             }
-            FailureKind::Throttled | FailureKind::Transient => {
+            FailureKind::Throttled | FailureKind::KeyThrottled | FailureKind::Transient => {
                 warn!(%failure, queue, failures_before, "poll failed, backing off");
             }
         }
