@@ -92,8 +92,8 @@ pub struct Publish {
     /// The most PublishBatch calls per topic at the same time. It keeps a slow topic from delaying the others.
     #[schemars(range(min = 1, max = 4_096))]
     pub max_concurrent_calls_per_topic: usize,
-    /// The number of times that an entry is sent to SNS. After that, the message returns to its queue and is tried
-    /// again later.
+    /// The number of times that an entry is sent to SNS while its topic accepts other entries. After that, the message
+    /// returns to its queue and is tried again later. An entry whose topic accepts nothing waits, and is not counted.
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: u32,
 }

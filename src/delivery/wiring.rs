@@ -93,8 +93,13 @@ pub fn wire(
     let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
     let mut tasks = JoinSet::new();
     let rate = Arc::new(Rate::default());
-    let (publisher, run) =
-        Publisher::new(clients.lean.clone(), &config.publish, Arc::clone(&rate), Arc::clone(metrics));
+    let (publisher, run) = Publisher::new(
+        clients.lean.clone(),
+        (&config.publish, (config.receive.max_in_flight_messages, config.receive.max_in_flight_bytes)),
+        Arc::clone(&rate),
+        Arc::clone(&outages),
+        Arc::clone(metrics),
+    );
     tasks.spawn(run);
     let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(metrics));
     tasks.spawn(run);

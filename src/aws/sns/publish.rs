@@ -2,13 +2,16 @@
 //!
 //! Entries of one topic share calls, by count, bytes and age. Topics take turns, and all of them share the rate that SNS
 //! accepts. Each entry gets its own result, so nine good entries never suffer from a bad tenth. The publisher repeats
-//! entries whose failure can pass, with jittered backoff; what still fails is the caller's to decide. On a FIFO topic, the
+//! entries with jittered backoff until SNS accepts them, unless the entry itself is at fault, or its topic is in trouble
+//! and enough entries wait for it. On a FIFO topic, the
 //! next entry of a message group waits for the result of the entry before it. A [`Confirmed`] exists only for an entry that
 //! SNS has confirmed.
 
 mod attributes;
 mod call;
+mod crowding;
 mod dispatch;
+mod health;
 mod lanes;
 
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use tokio::sync::mpsc;
 
 pub use attributes::EntryAttributes;
 
+use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
 use crate::aws::{Failure, FailureKind, LeanClient};
 use crate::base::{Backpressure, backpressure};
@@ -181,18 +185,19 @@ impl EntryResults {
 }
 
 impl Publisher {
-    /// Creates the publisher, and the task that makes its calls. The task ends when the last handle is dropped and every
+    /// Creates the publisher, and the task that makes its calls. `budget` is the in-flight budget in messages and bytes. The task ends when the last handle is dropped and every
     /// entry has its result.
     pub fn new(
         lean: LeanClient,
-        settings: &config::Publish,
+        (settings, budget): (&config::Publish, (usize, usize)),
         rate: Arc<Rate>,
+        outages: Arc<Outages>,
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         // Entries wait in their lanes rather than here. The in-flight budget bounds both.
         let (items, arrived) = mpsc::channel(64);
         let (valve, backpressure) = backpressure::pair();
-        let run = dispatch::Dispatch::new(lean, settings, rate, metrics, valve).run(arrived);
+        let run = dispatch::Dispatch::new(lean, (settings, budget), rate, outages, metrics, valve).run(arrived);
         (Self { items, max_bytes: settings.max_batch_bytes, backpressure }, run)
     }
 
@@ -220,6 +225,13 @@ impl Publisher {
         let _closed = self.items.send(queued).await;
         EntryResults { arriving, arrived: Vec::new(), open }
     }
+}
+
+/// The result of an entry whose topic keeps no more entries in memory.
+fn turned_away() -> Unpublished {
+    let message = "the topic does not take its entries now, and enough of them wait".to_owned();
+    let failure = Failure { kind: FailureKind::Transient, code: None, message, request_id: None };
+    Unpublished { failure, verdict: Verdict::TurnedAway }
 }
 
 /// The result of an entry that was not sent to the end, through no fault of its own.

@@ -10,26 +10,32 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
 use super::call::{Answer, Caller};
+use super::crowding::Crowding;
+use super::health::{Health, Recovery};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
-use super::{QueuedEntry, Unpublished, Verdict, not_sent};
+use super::{QueuedEntry, Unpublished, Verdict, not_sent, turned_away};
+use crate::aws::outages::Outages;
 use crate::aws::sns::rate::{Rate, Shortage};
 use crate::aws::{Failure, LeanClient};
 use crate::base::backpressure::Valve;
+use crate::base::breaker::Permission;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
 use crate::message::TopicArn;
 use crate::telemetry::{FailureLabels, Metrics};
 
-/// The number of throttles that count as one attempt. The rate causes a throttle, not the entry, and the rate falls.
-const THROTTLES_PER_ATTEMPT: u32 = 8;
 /// Delays between the attempts at one entry.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+/// How long a lane waits while a probe is under way.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Combines lanes, rate and calls.
 #[derive(Debug)]
 pub(super) struct Dispatch {
     lanes: Lanes,
     rate: Arc<Rate>,
+    health: Health,
+    crowding: Crowding,
     caller: Caller,
     metrics: Arc<Metrics>,
     max_attempts: u32,
@@ -50,8 +56,9 @@ struct InFlightCall {
 impl Dispatch {
     pub(super) fn new(
         lean: LeanClient,
-        settings: &config::Publish,
+        (settings, budget): (&config::Publish, (usize, usize)),
         rate: Arc<Rate>,
+        outages: Arc<Outages>,
         metrics: Arc<Metrics>,
         valve: Valve,
     ) -> Self {
@@ -64,6 +71,8 @@ impl Dispatch {
         Self {
             lanes: Lanes::new(limits),
             rate,
+            health: Health::new(Arc::clone(&outages)),
+            crowding: Crowding::new(budget, outages),
             caller: Caller { lean, metrics: Arc::clone(&metrics) },
             metrics,
             max_attempts: settings.max_attempts,
@@ -80,7 +89,9 @@ impl Dispatch {
         let mut arrived = Vec::with_capacity(TAKE_AT_ONCE);
         let mut is_open = true;
         while is_open || !self.lanes.is_empty() {
-            let wake = self.send(Instant::now());
+            let now = Instant::now();
+            let next_look = self.crowding.look(&self.health, &self.lanes, now);
+            let wake = self.send(now).into_iter().chain(next_look).min();
             let is_high = self.valve.set(self.lanes.full_batches(), self.lanes.calls());
             self.metrics.backpressure.set(if is_high { 1.0 } else { 0.0 });
             let wake = async {
@@ -96,7 +107,7 @@ impl Dispatch {
                     is_open = count > 0;
                     let now = Instant::now();
                     for queued in arrived.drain(..).flatten() {
-                        self.lanes.push(queued, now);
+                        self.admit(queued, now);
                     }
                 }
                 () = wake => {}
@@ -104,13 +115,30 @@ impl Dispatch {
         }
     }
 
-    /// Makes the calls that lanes and rate allow. Returns when to try again if nothing happens before.
+    /// Puts an entry into its lane, or turns it away if its topic is in trouble and its lane is full.
+    fn admit(&mut self, queued: QueuedEntry, now: Instant) {
+        if self.crowding.turns_away(&queued.entry.topic, &self.health, &self.lanes, now) {
+            queued.reply.send(Err(turned_away()));
+        } else {
+            self.lanes.push(queued, now);
+        }
+    }
+
+    /// Makes the calls that lanes, health and rate allow. Returns when to try again if nothing happens before.
     fn send(&mut self, now: Instant) -> Option<Instant> {
         while let Some((topic, len)) = self.lanes.next_turn(now) {
+            if let Permission::Denied(at) = self.health.permission(topic, now) {
+                self.lanes.hold(at.unwrap_or(now + PROBE), now);
+                continue;
+            }
             match self.rate.take(topic, len, now) {
                 Ok(()) => {}
-                Err(Shortage::Account(at)) => return Some(at),
+                Err(Shortage::Account(at)) => {
+                    self.health.cancel(topic);
+                    return Some(at);
+                }
                 Err(Shortage::Topic(at)) => {
+                    self.health.cancel(topic);
                     self.lanes.hold(at, now);
                     continue;
                 }
@@ -121,6 +149,7 @@ impl Dispatch {
                 self.finish(&topic, waiting, Err(not_sent("its message's receipt went stale while it waited")), now);
             }
             if batch.is_empty() {
+                self.health.cancel(&topic);
                 self.lanes.cancel_call(&topic, now);
                 continue;
             }
@@ -145,6 +174,7 @@ impl Dispatch {
             Err(error) => {
                 let Some(InFlightCall { topic, groups }) = self.in_flight.remove(&error.id()) else { return };
                 error!(%error, %topic, "a call to publish failed; this is a defect of protobridge");
+                self.health.cancel(&topic);
                 self.lanes.end_call(&topic, false, now);
                 for group in groups {
                     self.lanes.entry_done(&topic, Some(&group), now);
@@ -155,6 +185,7 @@ impl Dispatch {
 
     fn read_answer(&mut self, answer: Answer, now: Instant) {
         self.update_rate(&answer, now);
+        self.update_health(&answer, now);
         let Answer { topic, batch, result, .. } = answer;
         match result {
             Ok(mut failures) => {
@@ -202,25 +233,57 @@ impl Dispatch {
         }
     }
 
-    /// Sends an entry again if that can help; otherwise ends it with the failure.
+    /// Tells the health whether the topic accepted any entry of a call.
+    fn update_health(&mut self, answer: &Answer, now: Instant) {
+        let Answer { topic, batch, result, .. } = answer;
+        let failure = match result {
+            Ok(failures) if failures.len() < batch.len() => None,
+            Ok(failures) => failures.values().next(),
+            Err(failure) => Some(failure),
+        };
+        let recovery = match failure {
+            None => self.health.accepted(topic, now),
+            Some(failure) if failure.is_throttle() => self.health.answered(topic),
+            Some(failure) => {
+                self.health.failed(topic, failure, now);
+                if self.health.is_out(topic) {
+                    self.crowding.note(topic, now);
+                }
+                None
+            }
+        };
+        match recovery {
+            Some(Recovery::Topic) => self.lanes.resume(Some(topic), now),
+            Some(Recovery::Account) => self.lanes.resume(None, now),
+            None => {}
+        }
+    }
+
+    /// Sends an entry again later, unless it is at fault or its topic keeps no more entries.
     fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
         self.metrics.publish_failures.with(&FailureLabels { code: failure.label() }).add(1);
-        let tries = if failure.is_throttle() {
-            waiting.throttles += 1;
-            waiting.throttles.div_ceil(THROTTLES_PER_ATTEMPT)
+        if failure.is_throttle() {
+            waiting.throttles = waiting.throttles.saturating_add(1);
         } else {
-            waiting.attempts += 1;
-            waiting.attempts
-        };
-        if failure.is_passing() && tries < self.max_attempts {
-            debug!(%failure, %topic, tries, "publishing again");
+            waiting.attempts = waiting.attempts.saturating_add(1);
+            waiting.failed_since.get_or_insert(now);
+        }
+        let mut verdict = self.health.verdict(topic, &waiting, &failure, self.max_attempts);
+        if verdict.is_none() && self.crowding.turns_away(topic, &self.health, &self.lanes, now) {
+            verdict = Some(Verdict::TurnedAway);
+        }
+        let Some(verdict) = verdict else {
+            debug!(%failure, %topic, attempts = waiting.attempts, "publishing again");
+            if failure.is_about_entry() {
+                // The next probe tries another entry.
+                waiting.since = now;
+            }
             let due = now + BACKOFF.delay(waiting.attempts.max(waiting.throttles));
             return self.lanes.requeue(topic, waiting, due, now);
-        }
+        };
         if let Some(suppressed) = self.log.permit() {
-            warn!(%failure, %topic, tries, suppressed, "failed to publish entry");
+            warn!(%failure, %topic, attempts = waiting.attempts, ?verdict, suppressed, "failed to publish entry");
         }
-        let verdict = if failure.is_about_entry() { Verdict::Refused } else { Verdict::Failed };
         self.finish(topic, waiting, Err(Unpublished { failure, verdict }), now);
     }
 

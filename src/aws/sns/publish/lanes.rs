@@ -42,6 +42,8 @@ pub(super) struct LaneEntry {
     pub(super) attempts: u32,
     /// The number of throttles, which say nothing about the entry.
     pub(super) throttles: u32,
+    /// When the entry failed first, throttles excepted.
+    pub(super) failed_since: Option<Instant>,
     /// The largest batch that the entry can be part of. It shrinks when SNS refuses a whole batch.
     pub(super) max_entries: usize,
 }
@@ -49,7 +51,15 @@ pub(super) struct LaneEntry {
 impl LaneEntry {
     pub(super) fn new(queued: QueuedEntry, now: Instant) -> Self {
         let bytes = queued.entry.size();
-        Self { queued, bytes, since: now, attempts: 0, throttles: 0, max_entries: MAX_BATCH_ENTRIES }
+        Self {
+            queued,
+            bytes,
+            since: now,
+            attempts: 0,
+            throttles: 0,
+            failed_since: None,
+            max_entries: MAX_BATCH_ENTRIES,
+        }
     }
 
     /// The message group in which the entry must keep its place.
@@ -81,6 +91,8 @@ struct Lane {
     /// The entries that can be sent, in order; at most the first of each group.
     queue: VecDeque<LaneEntry>,
     bytes: usize,
+    /// The number of entries that wait, and their bytes: those in `queue`, in `later` and in `groups`.
+    waiting: (usize, usize),
     /// The entries that are sent again, with the earliest time.
     later: Vec<(Instant, LaneEntry)>,
     /// The entries that wait behind an entry of the same group. That entry is in `queue`, in `later`, or in a call.
@@ -90,7 +102,7 @@ struct Lane {
     last_answer: Option<Instant>,
     /// Whether the last call ended without an answer.
     is_silent: bool,
-    /// Until when the topic's own rate holds the lane back.
+    /// Until when the topic's own rate, or an outage, holds the lane back.
     held_until: Option<Instant>,
     /// This lane's part of [`Lanes::full_batches`].
     full_batches: usize,
@@ -151,7 +163,9 @@ impl Lane {
 
     fn take_batch(&mut self, limits: &LaneLimits) -> Vec<LaneEntry> {
         let batch: Vec<LaneEntry> = self.queue.drain(..self.batch_len(limits)).collect();
-        self.bytes -= batch.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        let bytes = batch.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        self.bytes -= bytes;
+        self.waiting = (self.waiting.0 - batch.len(), self.waiting.1 - bytes);
         batch
     }
 
@@ -163,13 +177,20 @@ impl Lane {
     /// Returns the number of full batches that wait for their turn; zero for a slow topic, and for a topic that its own
     /// rate held back within the last second. Its batches say nothing about the other topics.
     fn count_full_batches(&self, limits: &LaneLimits, now: Instant) -> usize {
-        if self.held_until.is_some_and(|until| now < until + SLOW) {
+        if self.is_in_trouble(now) {
             return 0;
         }
-        match self.slow_at() {
-            Some(at) if at <= now => 0,
-            _ => (self.queue.len() / MAX_BATCH_ENTRIES).max(self.bytes / limits.bytes),
-        }
+        (self.queue.len() / MAX_BATCH_ENTRIES).max(self.bytes / limits.bytes)
+    }
+
+    /// Counts an entry that begins to wait.
+    fn count(&mut self, waiting: &LaneEntry) {
+        self.waiting = (self.waiting.0 + 1, self.waiting.1 + waiting.bytes);
+    }
+
+    /// Whether the topic is slow, or was held back within the last second.
+    fn is_in_trouble(&self, now: Instant) -> bool {
+        self.held_until.is_some_and(|until| now < until + SLOW) || self.slow_at().is_some_and(|at| at <= now)
     }
 
     fn is_empty(&self) -> bool {
@@ -188,6 +209,7 @@ impl Lanes {
         let topic = queued.entry.topic.clone();
         let waiting = LaneEntry::new(queued, now);
         let lane = self.lanes.entry(topic.clone()).or_default();
+        lane.count(&waiting);
         match waiting.group() {
             Some(group) => match lane.groups.get_mut(group) {
                 Some(behind) => return behind.push_back(waiting),
@@ -220,8 +242,8 @@ impl Lanes {
         Some((topic, lane.batch_len(&self.limits)))
     }
 
-    /// Holds back the next batch, as announced by [`Lanes::next_turn`], because its topic has its own rate. The lane's next
-    /// turn is not before `until`. The other lanes go on.
+    /// Holds back the next batch, as announced by [`Lanes::next_turn`], because of its topic's own rate or outage. The lane's
+    /// next turn is not before `until`. The other lanes go on.
     pub(super) fn hold(&mut self, until: Instant, now: Instant) {
         let Some(topic) = self.ready.pop_front() else { return };
         if let Some(lane) = self.lanes.get_mut(&topic) {
@@ -299,8 +321,39 @@ impl Lanes {
 
     /// Sends an entry again, not before `due`. Its group waits for it.
     pub(super) fn requeue(&mut self, topic: &TopicArn, waiting: LaneEntry, due: Instant, now: Instant) {
-        self.lanes.entry(topic.clone()).or_default().later.push((due, waiting));
+        let lane = self.lanes.entry(topic.clone()).or_default();
+        lane.count(&waiting);
+        lane.later.push((due, waiting));
         self.update(topic, now);
+    }
+
+    /// Returns the number of entries that wait for the topic, and their bytes.
+    pub(super) fn waiting(&self, topic: &TopicArn) -> (usize, usize) {
+        self.lanes.get(topic).map_or((0, 0), |lane| lane.waiting)
+    }
+
+    /// Whether hardly any entry waits for the topic.
+    pub(super) fn is_uncrowded(&self, topic: &TopicArn) -> bool {
+        self.lanes.get(topic).is_none_or(|lane| lane.waiting.0 == 0)
+    }
+
+    /// Whether the topic is slow, or was held back within the last second.
+    pub(super) fn is_in_trouble(&self, topic: &TopicArn, now: Instant) -> bool {
+        self.lanes.get(topic).is_some_and(|lane| lane.is_in_trouble(now))
+    }
+
+    /// Ends what holds a topic back, or all topics.
+    pub(super) fn resume(&mut self, topic: Option<&TopicArn>, now: Instant) {
+        let topics = match topic {
+            Some(topic) => vec![topic.clone()],
+            None => self.lanes.keys().cloned().collect(),
+        };
+        for topic in topics {
+            if let Some(lane) = self.lanes.get_mut(&topic) {
+                lane.held_until = None;
+            }
+            self.update(&topic, now);
+        }
     }
 
     /// Whether nothing waits and nothing is under way.

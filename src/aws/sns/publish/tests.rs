@@ -3,6 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::*;
+use crate::aws::outages::Domain;
 use crate::aws::scripted::{Calls, clients, published, sns_error};
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:acme";
@@ -17,6 +18,18 @@ fn entry(body: &str) -> TopicEntry {
         group: None,
         deduplication_id: None,
     }
+}
+
+/// Creates a publisher for an in-flight budget of 4,000 messages. Returns it with its task, its rate and the outages.
+fn publisher(
+    lean: LeanClient,
+    settings: &config::Publish,
+    metrics: Arc<Metrics>,
+) -> (Publisher, impl Future<Output = ()> + Send + 'static, Arc<Rate>, Arc<Outages>) {
+    let (rate, outages) = (Arc::<Rate>::default(), Arc::new(Outages::new(Arc::clone(&metrics))));
+    let settings = (settings, (4_000, 64 << 20));
+    let (publisher, run) = Publisher::new(lean, settings, Arc::clone(&rate), Arc::clone(&outages), metrics);
+    (publisher, run, rate, outages)
 }
 
 /// Returns the ownership of a message for longer than any test takes.
@@ -49,8 +62,7 @@ async fn publish(
 ) -> (Vec<String>, Calls) {
     let (clients, calls) = clients(move |call, number| answer(number, call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(false));
-    let (publisher, run) =
-        Publisher::new(clients.lean, &config::Publish::default(), Arc::default(), Arc::clone(&metrics));
+    let (publisher, run, ..) = publisher(clients.lean, &config::Publish::default(), Arc::clone(&metrics));
     let running = tokio::spawn(run);
     let mut tasks = Vec::new();
     for body in bodies {
@@ -88,7 +100,7 @@ async fn billable_requests_are_counted_by_the_bytes_of_the_entries() {
     let (clients, _) = clients(|call, _| all(call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(true));
     let settings = config::Publish::default();
-    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::clone(&metrics));
+    let (publisher, run, ..) = publisher(clients.lean, &settings, Arc::clone(&metrics));
     tokio::spawn(run);
     let body = "x".repeat(65 * 1024);
     let entry = TopicEntry { customer: Some("acme".into()), ..entry(&body) };
@@ -133,7 +145,7 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
         if call.body.contains("poison") { sns_error(400, "InvalidParameter") } else { all(count) }
     });
     let settings = config::Publish { linger_ms: 1_000, ..Default::default() };
-    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run, ..) = publisher(clients.lean, &settings, Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let bodies = ["1", "2", "3", "poison", "5"].map(|body| {
         let publisher = publisher.clone();
@@ -149,51 +161,150 @@ async fn a_refused_call_is_split_until_the_culprit_stands_alone() {
     assert!(calls.lock().unwrap().len() <= 7);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_entry_for_a_missing_topic_is_retryable() {
-    let (outcomes, calls) = publish(&["1", "2"], |_, _| sns_error(404, "NotFound")).await;
-    assert_eq!(outcomes, ["retry: NotFound: scripted (request r-1)"; 2]);
-    assert_eq!(calls.lock().unwrap().len(), 1, "a second call at once would fail as well");
+/// Sends entries to a topic whose calls are answered like this for ten minutes, and then with success. Returns the number
+/// of calls in the ten minutes.
+async fn outlast(entries: usize, answer: impl Fn() -> (u16, String) + Send + Sync + 'static) -> usize {
+    let works = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (clients, calls) = clients({
+        let works = Arc::clone(&works);
+        move |call, _| {
+            if works.load(std::sync::atomic::Ordering::Relaxed) { all(call.count(".Message=")) } else { answer() }
+        }
+    });
+    let metrics = Arc::new(Metrics::new(false));
+    let (publisher, run, _, outages) = publisher(clients.lean, &config::Publish::default(), metrics);
+    tokio::spawn(run);
+    let publishing = tokio::spawn(async move {
+        publish_all(&publisher, (0..entries).map(|number| entry(&number.to_string())).collect(), &owned()).await
+    });
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let during = calls.lock().unwrap().len();
+    assert!(!publishing.is_finished(), "no entry has a result");
+    assert!(outages.is_out(&Domain::Topic(TOPIC.into())));
+    works.store(true, std::sync::atomic::Ordering::Relaxed);
+    let results = tokio::time::timeout(Duration::from_secs(60), publishing).await.unwrap().unwrap();
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert!(outages.current().is_empty());
+    during
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_of_the_key_the_address_or_a_proxy_is_not_blamed_on_the_entry() {
-    for code in ["KMSDisabled", "KMSInvalidState", "KMSNotFound", "EndpointDisabled", "InvalidAction"] {
-        let (outcomes, calls) = publish(&["1", "2"], move |_, _| sns_error(400, code)).await;
-        assert_eq!(outcomes, vec![format!("retry: {code}: scripted (request r-1)"); 2]);
-        assert_eq!(calls.lock().unwrap().len(), 1, "{code}: neither a second call nor a split can help");
+async fn an_entry_waits_for_a_topic_that_accepts_nothing_and_costs_two_calls_per_minute() {
+    for (status, code) in [
+        (404, "NotFound"),
+        (403, "AuthorizationError"),
+        (403, "ExpiredToken"),
+        (503, "ServiceUnavailable"),
+        (400, "KMSDisabled"),
+        (400, "KMSInvalidState"),
+        (400, "KMSNotFound"),
+        (400, "EndpointDisabled"),
+        (400, "InvalidAction"),
+    ] {
+        let calls = outlast(2, move || sns_error(status, code)).await;
+        assert!((25..=60).contains(&calls), "{code}: {calls} calls in ten minutes");
     }
-    for status in [400, 403, 413] {
+    for status in [400, 403, 413, 502] {
         let page = "<html><body>blocked by the proxy</body></html>";
-        let (outcomes, calls) = publish(&["1"], move |_, _| (status, page.to_owned())).await;
-        assert_eq!(outcomes, [format!("retry: answered with HTTP status {status} (request r-1)")]);
-        assert_eq!(calls.lock().unwrap().len(), config::Publish::default().max_attempts as usize, "{status}");
+        let calls = outlast(2, move || (status, page.to_owned())).await;
+        assert!((25..=60).contains(&calls), "{status}: {calls} calls in ten minutes");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_is_retryable_after_the_configured_attempts_failed() {
-    let (outcomes, calls) = publish(&["1"], |_, _| sns_error(503, "ServiceUnavailable")).await;
-    assert_eq!(outcomes, ["retry: ServiceUnavailable: scripted (request r-1)"]);
+async fn a_code_that_refuses_every_entry_is_not_blamed_on_the_entries() {
+    let calls = outlast(10, || sns_error(400, "InvalidParameter")).await;
+    assert!(calls <= 80, "{calls} calls in ten minutes");
+    let calls =
+        outlast(10, || published(&[], &(0..10).map(|n| (n, "InvalidParameter", true)).collect::<Vec<_>>())).await;
+    assert!(calls <= 80, "{calls} calls in ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_entry_that_sns_refuses_again_and_again_is_refused() {
+    let (outcomes, calls) = publish(&["1"], |_, _| sns_error(400, "InvalidParameter")).await;
+    assert_eq!(outcomes, ["refused: InvalidParameter: scripted (request r-1)"]);
     assert_eq!(calls.lock().unwrap().len(), config::Publish::default().max_attempts as usize);
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_that_fails_while_its_topic_accepts_others_is_retryable_after_the_configured_attempts() {
+    let (clients, calls) = clients(|call, _| {
+        let entries = call.body.split(".Message=").skip(1).enumerate();
+        let (bad, good): (Vec<_>, Vec<_>) = entries.partition(|(_, entry)| entry.contains("poison"));
+        let bad: Vec<_> = bad.iter().map(|(index, _)| (*index, "InternalError", false)).collect();
+        published(&good.iter().map(|(index, _)| *index).collect::<Vec<_>>(), &bad)
+    });
+    let (publisher, run, ..) = publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let others = tokio::spawn({
+        let publisher = publisher.clone();
+        async move {
+            loop {
+                publish_all(&publisher, vec![entry("good")], &owned()).await;
+            }
+        }
+    });
+    let error = publish_all(&publisher, vec![entry("poison")], &owned()).await.remove(0).unwrap_err();
+    others.abort();
+    assert!(error.is_retryable() && error.turned_away_by().is_none(), "{error}");
+    let attempts = calls.lock().unwrap().iter().filter(|call| call.body.contains("poison")).count();
+    assert_eq!(attempts, config::Publish::default().max_attempts as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_out_keeps_few_entries_in_memory_and_the_others_go_on() {
+    let (clients, _) = clients(|call, _| match call.body.contains("globex") {
+        true => sns_error(400, "KMSDisabled"),
+        false => all(call.count(".Message=")),
+    });
+    let (publisher, run, _, outages) =
+        publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let broken = |count| (0..count).map(|_| TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") });
+    let mut first = publisher.enqueue(broken(10).map(|entry| (entry, owned())).collect()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let topic = Domain::Topic(TOPIC.replace("acme", "globex").into());
+    assert!(outages.is_out(&topic) && !outages.is_out(&Domain::Account), "{outages:?}");
+    let mut results = publisher.enqueue(broken(1_000).map(|entry| (entry, owned())).collect()).await;
+    let mut turned_away = 0;
+    while let Ok(next) = tokio::time::timeout(Duration::from_secs(60), results.next()).await {
+        turned_away += next.len();
+        assert!(next.iter().all(|(_, result)| result.as_ref().unwrap_err().turned_away_by().is_some()));
+    }
+    assert_eq!(turned_away, 1_000 - (100 - 10));
+    assert_eq!(outages.room(&topic), 0);
+    assert!(publish_all(&publisher, vec![entry("1")], &owned()).await[0].is_ok());
+    assert!(tokio::time::timeout(Duration::from_secs(600), first.next()).await.is_err(), "the first ones still wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sns_is_out_if_several_topics_fail_and_none_succeeds() {
+    let (clients, _) = clients(|_, _| sns_error(503, "ServiceUnavailable"));
+    let (publisher, run, _, outages) =
+        publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let of = |topic: &str| (TopicEntry { topic: TOPIC.replace("acme", topic).into(), ..entry("1") }, owned());
+    let entries = ["acme", "globex", "initech"].into_iter().flat_map(|topic| (0..500).map(move |_| of(topic)));
+    let mut results = publisher.enqueue(entries.collect()).await;
+    let turned_away = tokio::time::timeout(Duration::from_secs(600), results.next()).await;
+    assert!(turned_away.is_err(), "all entries wait: {}", turned_away.unwrap().len());
+    assert!(outages.is_out(&Domain::Account));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_for_two_topics_has_a_result_for_each() {
-    let (clients, _) =
-        clients(
-            |call, _| {
-                if call.body.contains("globex") { sns_error(404, "NotFound") } else { all(call.count(".Message=")) }
-            },
-        );
-    let (publisher, run) =
-        Publisher::new(clients.lean, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
+    let (clients, _) = clients(|call, _| match call.body.contains("globex") {
+        true => sns_error(400, "InvalidParameter"),
+        false => all(call.count(".Message=")),
+    });
+    let (publisher, run, ..) = publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let other = TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
     let mut results = publish_all(&publisher, vec![entry("1"), other], &owned()).await;
     let error = results.remove(1).unwrap_err();
     assert!(results[0].is_ok(), "the other topic does not affect this one");
-    assert!(error.is_retryable() && error.to_string().contains("globex"), "{error}");
+    assert!(!error.is_retryable() && error.to_string().contains("globex"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +315,7 @@ async fn a_result_does_not_wait_for_the_results_of_other_topics() {
         if fails { sns_error(503, "ServiceUnavailable") } else { all(call.count(".Message=")) }
     });
     let settings = config::Publish::default();
-    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run, ..) = publisher(clients.lean, &settings, Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let later = TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
     let mut results = publisher.enqueue(vec![(later, owned()), (entry("2"), owned())]).await;
@@ -218,8 +329,7 @@ async fn a_result_does_not_wait_for_the_results_of_other_topics() {
 #[tokio::test(start_paused = true)]
 async fn an_entry_is_retryable_if_the_publishers_task_has_ended() {
     let (clients, _) = clients(|_, _| all(1));
-    let (publisher, run) =
-        Publisher::new(clients.lean, &config::Publish::default(), Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run, ..) = publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
     drop(run);
     let owned = owned();
     let publish = tokio::time::timeout(Duration::from_secs(1), publish_all(&publisher, vec![entry("1")], &owned));
@@ -230,7 +340,7 @@ async fn an_entry_is_retryable_if_the_publishers_task_has_ended() {
 async fn an_entry_is_not_published_after_its_message_was_lost_or_its_caller_left() {
     let (clients, calls) = clients(|call, _| all(call.count(".Message=")));
     let settings = config::Publish { linger_ms: 5_000, ..Default::default() };
-    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::default(), Arc::new(Metrics::new(false)));
+    let (publisher, run, ..) = publisher(clients.lean, &settings, Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let (brief, owned) = (Ownership::new(Instant::now(), Duration::from_secs(1)), owned());
     let abandoned = publish_all(&publisher, vec![entry("abandoned")], &owned);
@@ -253,15 +363,18 @@ async fn a_throttled_topic_holds_back_neither_another_topic_nor_receives() {
         count if call.body.contains("globex") || number < 2 => all(count),
         _ => sns_error(400, "KMSThrottling"),
     });
-    let (settings, rate) = (config::Publish::default(), Arc::<Rate>::default());
     let metrics = Arc::new(Metrics::new(false));
-    let (publisher, run) = Publisher::new(clients.lean, &settings, Arc::clone(&rate), metrics);
+    let (publisher, run, rate, outages) = publisher(clients.lean, &config::Publish::default(), metrics);
     tokio::spawn(run);
     let of = |topic: &str| TopicEntry { topic: TOPIC.replace("acme", topic).into(), ..entry("1") };
     let entries = |topic: &str, count| (0..count).map(|_| (of(topic), owned())).collect::<Vec<_>>();
     let _throttled = publisher.enqueue(entries("acme", 3_000)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!publisher.backpressure().is_high());
+    let mut later = publisher.enqueue(entries("acme", 1)).await;
+    let turned_away = later.next().await;
+    assert!(turned_away[0].1.as_ref().unwrap_err().turned_away_by().is_some(), "a quarter of the budget waits already");
+    assert_eq!(outages.room(&Domain::Topic(TOPIC.into())), 0);
     let started = Instant::now();
     assert!(
         publish_all(&publisher, (0..3_000).map(|_| of("globex")).collect(), &owned()).await.iter().all(Result::is_ok)

@@ -96,16 +96,3 @@ async fn the_limit_never_falls_below_one_batch_per_second_and_does_not_rise_whil
     assert!(rate.take(&acme(), 10, Instant::now()).is_ok());
     assert_eq!(rate.take(&acme(), 10, Instant::now()), Err(Shortage::Account(Instant::now() + Duration::from_secs(1))));
 }
-
-#[test]
-fn a_throttle_by_kms_is_known_by_its_code() {
-    for (code, is_of_key) in [
-        ("KMSThrottling", true),
-        ("KMSThrottlingException", true),
-        ("KMS.ThrottlingException", true),
-        ("Throttled", false),
-        ("ThrottlingException", false),
-    ] {
-        assert_eq!(is_key_throttle(&Failure::of_entry(code, None, true)), is_of_key, "{code}");
-    }
-}

@@ -1,0 +1,97 @@
+//! How many entries wait in memory for a topic that is in trouble, and which entries are turned away.
+//!
+//! A topic is in trouble while it is out, slow, or held back by its own rate. Its entries must not use up the in-flight
+//! budget: together, the topics in trouble keep at most a quarter of it. Entries beyond that are turned away. Their messages
+//! are hidden, out of memory, until the topic takes them. While SNS as a whole is out, nothing is turned away: there is no
+//! other topic to protect, and receives stop.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::health::Health;
+use super::lanes::Lanes;
+use crate::aws::MAX_BATCH_ENTRIES;
+use crate::aws::outages::{Domain, Outages};
+use crate::message::TopicArn;
+
+/// The most entries that wait for a topic that is out: enough for an hour of probes that try others each time.
+const MOST_FOR_PROBES: usize = 100;
+
+/// How often the room of topics in trouble is determined.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The topics in trouble, and the limit on their entries.
+#[derive(Debug)]
+pub(super) struct Crowding {
+    /// The most entries, and the most bytes of entries, over all topics in trouble.
+    limit: (usize, usize),
+    topics: BTreeSet<TopicArn>,
+    outages: Arc<Outages>,
+    next_look: Option<Instant>,
+}
+
+impl Crowding {
+    /// Creates a crowding without topics. `budget` is the in-flight budget in messages and in bytes.
+    pub(super) fn new(budget: (usize, usize), outages: Arc<Outages>) -> Self {
+        Self { limit: (budget.0 / 4, budget.1 / 4), topics: BTreeSet::new(), outages, next_look: None }
+    }
+
+    /// Whether another entry of the topic must be turned away.
+    pub(super) fn turns_away(&mut self, topic: &TopicArn, health: &Health, lanes: &Lanes, now: Instant) -> bool {
+        if lanes.is_uncrowded(topic) || health.is_account_out() {
+            return false;
+        }
+        let is_out = health.is_out(topic);
+        if !is_out && !lanes.is_in_trouble(topic, now) {
+            return false;
+        }
+        self.note(topic, now);
+        let (len, bytes) = lanes.waiting(topic);
+        let (most, most_bytes) = self.share(is_out);
+        len >= most || bytes >= most_bytes
+    }
+
+    /// Records that the topic is in trouble.
+    pub(super) fn note(&mut self, topic: &TopicArn, now: Instant) {
+        if !self.topics.contains(topic) {
+            self.topics.insert(topic.clone());
+            self.next_look.get_or_insert(now);
+        }
+    }
+
+    /// Returns the most entries, and their most bytes, of one topic.
+    fn share(&self, is_out: bool) -> (usize, usize) {
+        let topics = self.topics.len().max(1);
+        let (most, most_bytes) = (self.limit.0 / topics, self.limit.1 / topics);
+        (if is_out { most.min(MOST_FOR_PROBES) } else { most }.max(1), most_bytes)
+    }
+
+    /// Determines the room of the topics in trouble, if it is time. Returns when to call this again.
+    pub(super) fn look(&mut self, health: &Health, lanes: &Lanes, now: Instant) -> Option<Instant> {
+        if let Some(at) = self.next_look.filter(|at| *at > now) {
+            return Some(at);
+        }
+        self.next_look?;
+        let (share, _) = self.share(false);
+        let Self { topics, outages, .. } = self;
+        topics.retain(|topic| {
+            let (len, _) = lanes.waiting(topic);
+            let is_out = health.is_out(topic);
+            let room = if is_out {
+                // Without an entry, no probe would ever find out that the topic works again.
+                Some(if len == 0 { MAX_BATCH_ENTRIES } else { 0 })
+            } else if lanes.is_in_trouble(topic, now) {
+                Some((share / 2).saturating_sub(len))
+            } else {
+                None
+            };
+            outages.set_room(Domain::Topic(topic.clone()), room);
+            room.is_some()
+        });
+        self.next_look = (!self.topics.is_empty()).then(|| now + PERIOD);
+        self.next_look
+    }
+}
