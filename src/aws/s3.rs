@@ -156,8 +156,8 @@ impl Objects {
         }
     }
 
-    /// Requests an object from each bucket. Returns each bucket's name, and whether it exists. A bucket that denies access
-    /// exists: without `s3:ListBucket`, S3 denies access to every object that does not exist.
+    /// Requests an object from each bucket. Returns each bucket's name, and whether it exists. A bucket that denies
+    /// access exists: without `s3:ListBucket`, S3 denies access to every object that does not exist.
     pub async fn probe(&self) -> Vec<(&str, Result<(), ProbeError>)> {
         let mut results = Vec::new();
         for (name, (bucket, _)) in &self.buckets {
@@ -212,8 +212,8 @@ fn explain(failure: &Failure) -> String {
         FailureKind::Denied => {
             // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
             format!(
-                "{failure}; grant `s3:GetObject` and, on the bucket, `s3:ListBucket`: without it, S3 also denies access \
-                 to missing objects"
+                "{failure}; grant `s3:GetObject` and, on the bucket, `s3:ListBucket`: without it, S3 also denies \
+                 access to missing objects"
             )
         }
         FailureKind::NotFound => format!("{failure}; create the bucket, or correct the producer"),

@@ -170,7 +170,7 @@ fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
         profiles: &Profiles::new(&config.profiles),
         customers: customers(&router, args.customer.as_deref(), &config)?,
         event_types: event_types(&snapshot, &router, &config, &args.events)?,
-        endpoint: config.aws.endpoint_url.as_deref(),
+        endpoint: config.aws.sns_endpoint_url.as_deref().or(config.aws.endpoint_url.as_deref()),
     };
     Ok(asyncapi::document(&subject))
 }

@@ -57,8 +57,8 @@ impl Endpoint {
         Self::new(&resolved, shared, "sqs")
     }
 
-    /// Returns the domain of the public endpoints in the configured region, such as `amazonaws.com.cn`. It comes from the
-    /// SDK's partitions, which the SDK shows only through the endpoints of its services.
+    /// Returns the domain of the public endpoints in the configured region, such as `amazonaws.com.cn`. It comes from
+    /// the SDK's partitions, which the SDK shows only through the endpoints of its services.
     ///
     /// # Errors
     /// Returns an error if there is no region, or if the configuration asks for FIPS or dual stack and the partition
@@ -130,7 +130,8 @@ pub(crate) fn endpoint_url(shared: &SdkConfig, service: &str) -> Option<String> 
 /// The variable of an endpoint URL, and the beginning of that of one service.
 const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 
-/// The endpoint URLs that an application is configured with. Each takes precedence over those of variables and profiles.
+/// The endpoint URLs that an application is configured with. Each takes precedence over those of variables and
+/// profiles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointUrls {
     /// The URL of every service without a URL of its own.
