@@ -5,11 +5,13 @@
 //! visibility timeout lapses.
 
 pub mod budget;
+mod dead_letters;
 pub mod delete;
 pub mod depth;
 pub mod quarantine;
 mod receipt;
 pub mod receive;
+pub mod redrive;
 pub mod release;
 pub mod visibility;
 

@@ -6,10 +6,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::aws::scripted::clients;
 use crate::aws::sqs::budget::Budget;
-use crate::aws::sqs::depth::Depth;
 use crate::base::Backpressure;
 use crate::config;
-use crate::telemetry::{CallResult, Metrics, PollResult, QueueState};
+use crate::telemetry::{CallResult, Metrics, PollResult};
 
 #[tokio::test(start_paused = true)]
 async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
@@ -87,25 +86,4 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
     stop.cancel();
     timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
     assert_eq!(metrics.pollers.sum(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_queue_at_its_in_flight_limit_is_told_from_a_quiet_one() {
-    let (clients, _) = clients(|_, number| {
-        let in_flight = if number == 0 { "120000" } else { "17" };
-        let attributes = serde_json::json!({
-            "ApproximateNumberOfMessages": "5000",
-            "ApproximateNumberOfMessagesNotVisible": in_flight,
-        });
-        (200, serde_json::json!({ "Attributes": attributes }).to_string())
-    });
-    let metrics = Arc::new(Metrics::new(false));
-    let depth = Depth::new(clients.sqs, Arc::clone(&metrics), vec![Arc::new(Queue::for_tests())]);
-    tokio::spawn(depth.watch(Duration::from_secs(30)));
-    for (after, is_full, in_flight) in [(1, 1, 120_000), (30, 0, 17)] {
-        tokio::time::sleep(Duration::from_secs(after)).await;
-        assert_eq!(metrics.queue_full.sum(), is_full);
-        let messages = |state| metrics.queue_messages.sum_where(|labels| labels.state == state);
-        assert_eq!((messages(QueueState::InFlight), messages(QueueState::Visible)), (in_flight, 5_000));
-    }
 }
