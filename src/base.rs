@@ -5,6 +5,7 @@
 pub mod backoff;
 pub mod backpressure;
 pub mod batch;
+mod cut;
 pub mod error;
 pub mod http;
 mod rate_limited_log;
@@ -13,5 +14,6 @@ mod watched;
 
 pub use backoff::Backoff;
 pub use backpressure::Backpressure;
+pub use cut::{MAX_SHOWN_BYTES, cut};
 pub use rate_limited_log::RateLimitedLog;
 pub use watched::Watched;
