@@ -71,8 +71,11 @@ async fn online(config: &Config, loaded: &Loaded, out: &mut impl std::io::Write)
         match verdict {
             Ok(verdict) if verdict.is_too_low() => writeln!(out, "warning        queue {queue}: {verdict}")?,
             Ok(verdict) => writeln!(out, "redrive        queue {queue}: {verdict}")?,
-            // The probe of the queue reports every failure except a denied call.
-            Err(error) => writeln!(out, "warning        queue {queue}: its redrive policy is unknown: {error}")?,
+            // The probe of the queue has reported every other failure.
+            Err(error) if error.is_denied() => {
+                writeln!(out, "warning        queue {queue}: its redrive policy is unknown: {error}")?
+            }
+            Err(_) => {}
         }
     }
     Ok(problems)

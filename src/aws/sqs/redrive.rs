@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use serde::{Deserialize, Deserializer};
 
-use crate::aws::Failure;
+use crate::aws::{Failure, FailureKind};
 use crate::base::Backoff;
 use crate::config;
 
@@ -67,6 +67,16 @@ pub enum Error {
     /// It is not the JSON that SQS documents.
     #[error("the attribute RedrivePolicy cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// Whether the caller is not allowed to ask, or cannot read the answer. The queue itself can still be used.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Call(failure) => failure.kind == FailureKind::Denied,
+            Self::Json(_) => true,
+        }
+    }
 }
 
 /// Requests the redrive policy of a queue. Returns `None` if the queue has no policy.
