@@ -73,7 +73,7 @@ async fn online(config: &Config, loaded: &Loaded, out: &mut impl std::io::Write)
             Ok(verdict) => writeln!(out, "redrive        queue {queue}: {verdict}")?,
             // The probe of the queue has reported every other failure.
             Err(error) if error.is_denied() => {
-                writeln!(out, "warning        queue {queue}: its redrive policy is unknown: {error}")?
+                writeln!(out, "warning        queue {queue}: its redrive policy is unknown: {error}")?;
             }
             Err(_) => {}
         }
