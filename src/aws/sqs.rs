@@ -13,6 +13,7 @@ mod receipt;
 pub mod receive;
 pub mod redrive;
 pub mod release;
+mod stale;
 pub mod visibility;
 
 pub use receipt::{Receipt, Received};

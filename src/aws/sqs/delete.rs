@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::Receipt;
-use super::receipt::is_stale_receipt;
+use super::stale::is_stale_receipt;
 use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::Backoff;
 use crate::base::batch::{self, Item, Limits};

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
-use super::receipt::is_stale_receipt;
+use super::stale::is_stale_receipt;
 use crate::aws::{Failure, MAX_BATCH_ENTRIES};
 use crate::base::RateLimitedLog;
 use crate::message::{Ownership, Queue, QueueUrl};
