@@ -21,12 +21,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use loaded::Loaded;
-pub use preflight::{Probe, QueueError, probe};
+pub use preflight::{Probe, QueueError, probe, redrive_policies};
 
 use crate::aws::Clients;
 use crate::aws::sqs::budget::Budget;
 use crate::aws::sqs::depth::Depth;
 use crate::aws::sqs::receive::{Poller, pollers};
+use crate::aws::sqs::redrive::Schedule;
 use crate::aws::sqs::visibility::Visibility;
 use crate::base::Backpressure;
 use crate::config::{self, Config};
@@ -98,7 +99,7 @@ pub struct App {
     /// Tasks that never end by themselves.
     background: JoinSet<()>,
     /// Tasks that can end by themselves. They are aborted with the service.
-    _optional: JoinSet<()>,
+    optional: JoinSet<()>,
     pipeline: Arc<Pipeline>,
     visibility: Visibility,
     backpressure: Backpressure,
@@ -170,7 +171,7 @@ impl App {
             messages: TaskTracker::new(),
             downstream,
             background,
-            _optional: optional,
+            optional,
             pipeline,
             visibility,
             backpressure,
@@ -202,8 +203,11 @@ impl App {
             let count = receive.min_pollers..=receive.max_pollers;
             self.pollers.spawn(pollers::run(poller, count, self.stop.clone(), deliver));
         }
-        if receive.depth_seconds > 0 {
-            let depth = Depth::new(clients.sqs.clone(), Arc::clone(&self.metrics), queues);
+        let schedule = Schedule::new(&config.retry);
+        let depth = Depth::new(clients.sqs.clone(), Arc::clone(&self.metrics), queues, schedule);
+        if receive.depth_seconds == 0 {
+            self.optional.spawn(depth.judge_once());
+        } else {
             self.background.spawn(depth.watch(Duration::from_secs(receive.depth_seconds)));
         }
     }

@@ -5,6 +5,7 @@
 //! payload.
 
 mod schemas;
+mod server;
 mod status;
 
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tracing::error;
 
 use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
@@ -98,9 +98,7 @@ impl State {
 
 /// Serves the endpoint until the task is aborted.
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
-    if let Err(error) = axum::serve(listener, routes(state)).await {
-        error!(%error, "the admin endpoint failed");
-    }
+    server::serve(listener, routes(state), server::Limits::default()).await;
 }
 
 fn routes(state: Arc<State>) -> Router {

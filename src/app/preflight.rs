@@ -7,6 +7,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use tracing::warn;
 
 use crate::aws::s3::Objects;
+use crate::aws::sqs::redrive::{self, Schedule, Verdict};
 use crate::aws::{Clients, Failure, FailureKind};
 use crate::config::Config;
 use crate::delivery::dedupe::Store;
@@ -74,6 +75,20 @@ pub async fn probe(clients: &Clients, config: &Config, topics: &[TopicArn]) -> V
     probes.append(&mut probe_buckets(clients, config).await);
     probes.extend(probe_registry(config).await);
     probes
+}
+
+/// Judges the redrive policy of each source queue by the retry schedule. Returns the queue's name with each result.
+pub async fn redrive_policies<'c>(
+    clients: &Clients,
+    config: &'c Config,
+) -> Vec<(&'c str, Result<Verdict, redrive::Error>)> {
+    let schedule = Schedule::new(&config.retry);
+    let mut results = Vec::new();
+    for queue in &config.queues {
+        let policy = redrive::policy(&clients.sqs, &queue.url).await;
+        results.push((queue.label(), policy.map(|policy| Verdict::new(policy, schedule))));
+    }
+    results
 }
 
 async fn probe_store(config: &Config) -> Option<Probe> {

@@ -6,12 +6,15 @@
 //! memory.
 
 pub mod budget;
+mod dead_letters;
 pub mod delete;
 pub mod depth;
 pub mod quarantine;
 mod receipt;
 pub mod receive;
+pub mod redrive;
 pub mod release;
+mod stale;
 pub mod visibility;
 
 pub use receipt::{ParkedReceipt, Receipt, Received};

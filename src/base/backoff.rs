@@ -33,6 +33,11 @@ impl Backoff {
         Duration::from_secs(fastrand::u64(seconds.div_ceil(2)..=seconds))
     }
 
+    /// Returns the shortest delay that [`Backoff::delay_in_seconds`] can return.
+    pub fn shortest_in_seconds(self, failures: u32) -> Duration {
+        Duration::from_secs(self.full(failures).as_secs().max(1).div_ceil(2))
+    }
+
     fn full(self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         self.base.saturating_mul(1 << doublings).min(self.cap)
@@ -64,6 +69,7 @@ mod tests {
                 let delay = backoff.delay_in_seconds(failures);
                 assert_eq!(delay.subsec_nanos(), 0);
                 let (least, most) = (u64::div_ceil(full, 2), full);
+                assert_eq!(backoff.shortest_in_seconds(failures).as_secs(), least);
                 assert!((least..=most).contains(&delay.as_secs()), "{failures} failures: {delay:?}");
             }
         }

@@ -69,5 +69,16 @@ async fn online(config: &Config, loaded: &Loaded, out: &mut impl std::io::Write)
             }
         }
     }
+    for (queue, verdict) in app::redrive_policies(&clients, config).await {
+        match verdict {
+            Ok(verdict) if verdict.is_too_low() => writeln!(out, "warning        queue {queue}: {verdict}")?,
+            Ok(verdict) => writeln!(out, "redrive        queue {queue}: {verdict}")?,
+            // The probe of the queue has reported every other failure.
+            Err(error) if error.is_denied() => {
+                writeln!(out, "warning        queue {queue}: its redrive policy is unknown: {error}")?;
+            }
+            Err(_) => {}
+        }
+    }
     Ok(problems)
 }

@@ -49,12 +49,18 @@ enum ArnError {
     NoRegion,
 }
 
-/// Returns the policy document. `topics` are the resources to publish to: ARNs, or patterns of ARNs. Each list is
-/// sorted, so that the same configuration gives the same text.
+/// Returns the policy document. `topics` are the resources to publish to: ARNs, or patterns of ARNs.
+/// `dead_letter_queues` are the ARNs of the dead-letter queues, which the redrive policies name and the configuration does
+/// not. Each list is sorted, so that the same configuration gives the same text.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
-pub(super) fn policy(config: &Config, topics: &[TopicArn], keys: &Keys) -> Result<Value, Error> {
+pub(super) fn policy(
+    config: &Config,
+    topics: &[TopicArn],
+    dead_letter_queues: &[String],
+    keys: &Keys,
+) -> Result<Value, Error> {
     let region = config.aws.region.as_deref();
     let arns = |urls: Vec<&str>| -> Result<BTreeSet<String>, Error> {
         urls.into_iter()
@@ -77,6 +83,9 @@ pub(super) fn policy(config: &Config, topics: &[TopicArn], keys: &Keys) -> Resul
     };
     let receive = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"];
     allow("Receive", &receive, texts(&sources));
+    // For the number of messages that SQS moved there.
+    let dead_letter_queues: BTreeSet<String> = dead_letter_queues.iter().cloned().collect();
+    allow("CountDeadLetters", &["sqs:GetQueueAttributes"], texts(&dead_letter_queues));
     allow("Quarantine", &["sqs:SendMessage", "sqs:GetQueueAttributes"], texts(&quarantines));
     let publish: &[&str] =
         if config.route.check_topics { &["sns:Publish", "sns:GetTopicAttributes"] } else { &["sns:Publish"] };

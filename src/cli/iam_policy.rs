@@ -24,6 +24,10 @@ pub(super) struct Args {
     /// new customer needs no new policy
     #[arg(long)]
     topic_pattern: bool,
+    /// ARN of the dead-letter queue that the redrive policy of an input queue names, so that the service can count its
+    /// messages; repeat the option for several queues
+    #[arg(long, value_name = "ARN", value_parser = queue_arn)]
+    dead_letter_queue: Vec<String>,
     /// ARN of a KMS key that encrypts an input queue; repeat the option for several keys
     #[arg(long, value_name = "ARN", value_parser = key_arn)]
     queue_key: Vec<String>,
@@ -55,7 +59,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         topic: args.topic_key.clone(),
         bucket: args.bucket_key.clone(),
     };
-    let policy = iam::policy(&config, &topics, &keys)?;
+    let policy = iam::policy(&config, &topics, &args.dead_letter_queue, &keys)?;
     writeln!(io::stdout().lock(), "{policy:#}")?;
     let (len, max) = (iam::len(&policy), iam::MANAGED_POLICY_MAX);
     if len > max {
@@ -74,5 +78,13 @@ fn key_arn(text: &str) -> Result<String, String> {
         // https://docs.aws.amazon.com/kms/latest/developerguide/alias-about.html
         ["arn", _, "kms", _, _, key] if key.starts_with("key/") => Ok(text.to_owned()),
         _ => Err("not the ARN of a KMS key, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd".to_owned()),
+    }
+}
+
+/// The value parser of `--dead-letter-queue`.
+fn queue_arn(text: &str) -> Result<String, String> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "sqs", _, _, _] => Ok(text.to_owned()),
+        _ => Err("not the ARN of a queue, such as arn:aws:sqs:eu-west-1:123456789012:dead".to_owned()),
     }
 }

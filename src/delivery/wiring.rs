@@ -1,7 +1,6 @@
 //! Connects the pipeline with the parts that it works on. The app and the pipeline's tests use the same wiring.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -18,9 +17,10 @@ use crate::aws::sns::publish::Publisher;
 use crate::aws::sns::rate::Rate;
 use crate::aws::sqs::delete::Deleter;
 use crate::aws::sqs::quarantine::Quarantine;
+use crate::aws::sqs::redrive::Schedule;
 use crate::aws::sqs::release::Releaser;
 use crate::aws::sqs::visibility::Visibility;
-use crate::base::{Backoff, Backpressure};
+use crate::base::Backpressure;
 use crate::config::Config;
 use crate::message::Queue;
 use crate::route::Routes;
@@ -129,9 +129,7 @@ pub fn wire(
         deleter,
         traces,
     };
-    let retry = &config.retry;
-    let retry_backoff =
-        Backoff::new(Duration::from_secs(retry.min_seconds.into()), Duration::from_secs(retry.max_seconds.into()));
+    let retry_backoff = Schedule::new(&config.retry).backoff();
     let pipeline = Pipeline::new(rules, retry_backoff, lookups, registry, routes, downstream, Arc::clone(metrics));
     let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(metrics), config.visibility.timeout());
     Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, outages, parking, intake, tasks })

@@ -27,6 +27,16 @@ pub const TRACESTATE: &str = "tracestate";
 /// The note that protobridge adds to a quarantined message, a JSON object.
 pub const QUARANTINE_NOTE: &str = "protobridge-quarantine";
 
+/// Whether SQS and SNS accept a text as the value of an attribute: every character is one of `#x9`, `#xA`, `#xD`, `#x20` to
+/// `#xD7FF`, `#xE000` to `#xFFFD` and `#x10000` to `#x10FFFF` (SQS API reference, `SendMessage`). They refuse the whole
+/// entry otherwise.
+pub fn is_accepted(text: &str) -> bool {
+    // Without an early end, the compiler checks many bytes at a time.
+    let is_refused = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+    let has_control = text.bytes().fold(false, |found, byte| found | is_refused(byte));
+    !has_control && (text.is_ascii() || !text.contains(['\u{fffe}', '\u{ffff}']))
+}
+
 /// Returns the size of an attribute in bytes, as SQS and SNS count it: name, data type and value.
 pub fn attribute_size(name: &str, data_type: &str, value_bytes: usize) -> usize {
     name.len() + data_type.len() + value_bytes
@@ -41,4 +51,19 @@ pub fn value_bytes(value: &MessageAttributeValue) -> usize {
 pub fn message_size(body: &str, attributes: &HashMap<String, MessageAttributeValue>) -> usize {
     let sizes = attributes.iter().map(|(name, value)| attribute_size(name, value.data_type(), value_bytes(value)));
     body.len() + sizes.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_characters_that_sqs_and_sns_document_are_accepted() {
+        for accepted in ["", "\t\n\r ~\u{7f}\u{80}", "\u{d7ff}\u{e000}\u{fffd}", "\u{10000}\u{1fffe}\u{10ffff}"] {
+            assert!(is_accepted(accepted), "{accepted:?}");
+        }
+        for refused in ["a\0", "\u{1}", "\u{8}", "\u{b}", "\u{c}", "\u{e}", "\u{1f}", "ü\u{fffe}", "\u{ffff}"] {
+            assert!(!is_accepted(refused), "{refused:?}");
+        }
+    }
 }

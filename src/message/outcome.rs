@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::base::cut;
+
 /// The outcome of a message, as metrics and traces name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OutcomeLabel {
@@ -98,9 +100,9 @@ impl QuarantineKind {
         }
     }
 
-    /// Creates a reason of this kind.
+    /// Creates a reason of this kind. A long detail is cut, because it can quote text of the message.
     pub fn because(self, detail: impl fmt::Display) -> QuarantineReason {
-        QuarantineReason { kind: self, detail: detail.to_string() }
+        QuarantineReason { kind: self, detail: cut(detail) }
     }
 }
 
@@ -182,7 +184,7 @@ impl RetryCause {
 
     /// Creates a retry for this cause.
     pub fn because(self, detail: impl fmt::Display) -> Retry {
-        Retry { cause: self, detail: detail.to_string() }
+        Retry { cause: self, detail: cut(detail) }
     }
 }
 

@@ -11,7 +11,7 @@ use strict_config::Problem;
 
 use crate::config::names;
 use crate::config::region::topic_in_region;
-use crate::message::TopicArn;
+use crate::message::{TopicArn, attributes};
 use crate::route::Glob;
 use crate::schema::registry::{ProfileId, Profiles};
 
@@ -147,6 +147,10 @@ fn problems(file: &CustomersFile, rules: TopicRules<'_>, profiles: &Profiles) ->
         };
         if id.is_empty() {
             report("id", "is empty".to_owned());
+        }
+        if !attributes::is_accepted(id) {
+            let why = "has a control character, which SNS refuses in the attribute `customer-id`";
+            report("id", format!("{} {why}", id.escape_debug()));
         }
         if !ids.insert(id) {
             report("id", format!("{id} is listed twice"));

@@ -77,14 +77,16 @@ customers:
   - {id: a}
   - {id: c, profile: fancy}
   - {id: d, topic: my-topic}
+  - {id: \"e\\te\\x01\", topic: arn:aws:sns:eu-west-1:123456789012:e}
 ";
     let error = router(&settings(), yaml).unwrap_err().to_string();
     insta::assert_snapshot!(error, @r"
-    4 problems in customers.yaml:
+    5 problems in customers.yaml:
       line 4: customers[1].topic: a has the same topic arn:aws:sns:eu-west-1:123456789012:t, so each would receive the other's events
       line 5: customers[2].id: a is listed twice
       line 6: customers[3].profile: there is no profile fancy; the configuration has: default
       line 7: customers[4].topic: my-topic is not the ARN of an SNS topic such as `arn:aws:sns:eu-west-1:123456789012:events`
+      line 8: customers[5].id: e\te\u{1} has a control character, which SNS refuses in the attribute `customer-id`
     ");
 }
 

@@ -49,6 +49,12 @@ pub struct Metrics {
     pub queue_messages: Family<QueueMessagesLabels<'static>, Level>,
     /// Whether a queue has as many messages in flight as SQS allows.
     pub queue_full: Family<QueueLabels<'static>, Level>,
+    /// The receives that a queue's redrive policy allows per message. Not shown without a policy.
+    pub max_receive_count: Family<QueueLabels<'static>, Level>,
+    /// The receives that a queue's redrive policy must allow for the retry schedule.
+    pub receives_needed: Family<QueueLabels<'static>, Level>,
+    /// The approximate number of messages on the dead-letter queue of a queue.
+    pub dead_letters: Family<QueueLabels<'static>, Level>,
     /// The age in seconds of a queue's oldest message, among those in flight and those received recently.
     pub oldest_message: Family<QueueLabels<'static>, Level>,
     /// The entries that SNS confirmed.
@@ -146,6 +152,18 @@ impl Metrics {
             queue_full: all.family(
                 "protobridge_queue_in_flight_limit_reached",
                 "Whether a queue has as many messages in flight as SQS allows; polls then return no messages",
+            ),
+            max_receive_count: all.family(
+                "protobridge_queue_max_receive_count",
+                "Receives of a message that the queue's redrive policy allows",
+            ),
+            receives_needed: all.family(
+                "protobridge_queue_receives_needed",
+                "Receives of a message that the queue's redrive policy must allow for the retry schedule",
+            ),
+            dead_letters: all.family(
+                "protobridge_dead_letter_messages",
+                "Approximate number of messages on the queue's dead-letter queue, as SQS counts them",
             ),
             oldest_message: all.family(
                 "protobridge_oldest_message_age_seconds",

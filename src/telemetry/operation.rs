@@ -17,6 +17,8 @@ pub enum Operation {
     DeleteMessageBatch,
     /// SQS returns the attributes of a queue.
     GetQueueAttributes,
+    /// SQS returns the URL of a queue.
+    GetQueueUrl,
     /// SQS returns up to ten messages.
     ReceiveMessage,
     /// SQS stores up to ten messages.
@@ -25,13 +27,14 @@ pub enum Operation {
 
 impl Operation {
     /// All operations, sorted by service and name.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::GetObject,
         Self::GetTopicAttributes,
         Self::PublishBatch,
         Self::ChangeMessageVisibilityBatch,
         Self::DeleteMessageBatch,
         Self::GetQueueAttributes,
+        Self::GetQueueUrl,
         Self::ReceiveMessage,
         Self::SendMessageBatch,
     ];
@@ -44,6 +47,7 @@ impl Operation {
             Self::ChangeMessageVisibilityBatch
             | Self::DeleteMessageBatch
             | Self::GetQueueAttributes
+            | Self::GetQueueUrl
             | Self::ReceiveMessage
             | Self::SendMessageBatch => "sqs",
         }
@@ -58,6 +62,7 @@ impl Operation {
             Self::ChangeMessageVisibilityBatch => "ChangeMessageVisibilityBatch",
             Self::DeleteMessageBatch => "DeleteMessageBatch",
             Self::GetQueueAttributes => "GetQueueAttributes",
+            Self::GetQueueUrl => "GetQueueUrl",
             Self::ReceiveMessage => "ReceiveMessage",
             Self::SendMessageBatch => "SendMessageBatch",
         }

@@ -23,8 +23,8 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracer, SdkTracerPr
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use crate::base::RateLimitedLog;
 use crate::base::http::Http;
+use crate::base::{RateLimitedLog, cut};
 use crate::config;
 use crate::message::Message;
 
@@ -115,7 +115,7 @@ impl Traces {
                 KeyValue::new("messaging.operation.type", "process"),
                 KeyValue::new("messaging.operation.name", "process"),
                 KeyValue::new("messaging.destination.name", message.queue.label.clone()),
-                KeyValue::new("messaging.message.id", message.message_id.clone()),
+                KeyValue::new("messaging.message.id", cut(&message.message_id)),
                 KeyValue::new("messaging.message.body.size", i64::try_from(message.body.len()).unwrap_or(i64::MAX)),
                 KeyValue::new("protobridge.receive_count", i64::from(message.receive_count)),
             ],
@@ -190,7 +190,7 @@ impl Trace {
     /// Adds the event's type and id and the number of its topics to the span.
     pub fn event(&mut self, event_type: &str, event_id: &str, topics: usize) {
         if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
-            span.set_attribute(KeyValue::new("protobridge.event_type", event_type.to_owned()));
+            span.set_attribute(KeyValue::new("protobridge.event_type", cut(event_type)));
             span.set_attribute(KeyValue::new("protobridge.event_id", event_id.to_owned()));
             span.set_attribute(KeyValue::new("protobridge.topics", i64::try_from(topics).unwrap_or(i64::MAX)));
         }
@@ -202,7 +202,7 @@ impl Trace {
         if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
             span.set_attribute(KeyValue::new("protobridge.outcome", outcome));
             if let Some(cause) = cause {
-                span.set_status(Status::error(cause.to_owned()));
+                span.set_status(Status::error(cut(cause)));
             }
         }
     }

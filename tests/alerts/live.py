@@ -37,6 +37,8 @@ def main(protobridge, work):
     with ExitStack() as running:
         demo, endpoint, folder, healthy = stage.demo(work, protobridge)
         running.enter_context(demo)
+        # The failing service asks for the redrive policy when it starts.
+        stage.add_dead_letter_queue(endpoint, folder)
         proxy = stage.ThrottlingProxy(endpoint)
         process, failing = stage.failing(work, protobridge, proxy.url, folder)
         running.enter_context(process)

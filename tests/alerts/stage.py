@@ -127,12 +127,29 @@ def failing(work, protobridge, endpoint, folder):
     return process, process.wait_for(r'"admin":"http://([^"]+)"')
 
 
+def sqs(endpoint, operation, body):
+    """Makes one call of SQS and returns its answer."""
+    headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+    with urllib.request.urlopen(urllib.request.Request(endpoint, body, headers)) as answer:
+        return json.loads(answer.read() or b"{}")
+
+
+def add_dead_letter_queue(endpoint, folder):
+    """Gives the demo's queue a redrive policy and a dead-letter queue."""
+    queue = json.load(open(f"{folder}/send-order.json"))["QueueUrl"]
+    dead = sqs(endpoint, "CreateQueue", json.dumps({"QueueName": "dead"}).encode())["QueueUrl"]
+    request = {"QueueUrl": dead, "AttributeNames": ["QueueArn"]}
+    arn = sqs(endpoint, "GetQueueAttributes", json.dumps(request).encode())["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1000})
+    request = {"QueueUrl": queue, "Attributes": {"RedrivePolicy": policy}}
+    sqs(endpoint, "SetQueueAttributes", json.dumps(request).encode())
+
+
 def send_duplicates(endpoint, folder):
     """Sends one event eight times, so that each of the two services is likely to receive it twice."""
     order = open(f"{folder}/send-order.json", "rb").read()
     for _ in range(8):
-        headers = {"X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": "application/x-amz-json-1.0"}
-        urllib.request.urlopen(urllib.request.Request(endpoint, order, headers)).read()
+        sqs(endpoint, "SendMessage", order)
 
 
 def prometheus(work, rules, targets):

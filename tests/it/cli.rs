@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use insta::assert_snapshot;
 use protobridge::cli::embedded::samples::SETS;
 use tempfile::TempDir;
@@ -340,21 +341,28 @@ async fn check_online_reports_whether_each_queue_and_topic_exists(emulator: &Emu
     let (topic, queue) =
         (topic.topic_arn.expect("a topic has an ARN"), emulator.sqs.create_queue().queue_name("there"));
     let queue = queue.send().await.expect("the queue is created").queue_url.expect("a queue has a URL");
+    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:000000000000:dead","maxReceiveCount":10}"#;
+    let low = emulator.sqs.create_queue().queue_name("low").attributes(QueueAttributeName::RedrivePolicy, policy);
+    emulator.sqs.create_queue().queue_name("dead").send().await.expect("the queue is created");
+    let low = low.send().await.expect("the queue is created").queue_url.expect("a queue has a URL");
     let config = CONFIG.replace("http://127.0.0.1:1", &emulator.endpoint_url);
     let folder = Folder::new();
-    folder.write("protobridge.yaml", config.replace("'}]", &format!("'}}, {{url: '{queue}'}}]")));
+    folder.write("protobridge.yaml", config.replace("'}]", &format!("'}}, {{url: '{queue}'}}, {{url: '{low}'}}]")));
     folder.write("customers.yaml", format!("customers: [{{id: a, topic: '{topic}'}}, {{id: b, topic: '{topic}-b'}}]"));
     let end = folder.output_of(&mut protobridge(), &["check", "--online", "--config", "protobridge.yaml"]);
     insta::with_settings!({filters => FILTERS}, {
         insta::allow_duplicates! {
             assert_snapshot!(end, @"
-            configuration  protobridge.yaml: 2 queue(s)
+            configuration  protobridge.yaml: 3 queue(s)
             descriptors    descriptors: 2 set(s), 27 message type(s)
             customers      customers.yaml: 2, 2 enabled
             online         queue http://[address]/000000000000/events: AWS.SimpleQueueService.[code and message]; create the queue, or correct `queues[].url`
             online         queue http://[address]/000000000000/there: ok
+            online         queue http://[address]/000000000000/low: ok
             online         topic arn:aws:sns:eu-west-1:000000000000:acme: ok
             online         topic arn:aws:sns:eu-west-1:000000000000:acme-b: [code and message]
+            redrive        queue there: no redrive policy: a message that cannot be finished is retried until the queue's retention ends
+            warning        queue low: maxReceiveCount 10 is too low: an event of unknown type is received up to 11 times within `retry.unknown_type_grace_seconds`, and SQS can move it to arn:aws:sqs:eu-west-1:000000000000:dead before its schema arrives; set it to 17 or more
             error: 2 of the resources that the configuration names cannot be used
             exit code 1
             ");

@@ -90,11 +90,25 @@ route: {check_topics: false, topic_template: 'arn:aws-cn:sns:cn-north-1:12345678
     let customers = "customers: [{id: acme}, {id: globex}]";
     let key = |name: &str| format!("arn:aws-cn:kms:cn-north-1:123456789012:key/{name}");
     let (q, d, t, b) = (key("q"), key("d"), key("t"), key("b"));
-    let arguments =
-        ["--topic-pattern", "--queue-key", &q, "--quarantine-key", &d, "--topic-key", &t, "--bucket-key", &b];
+    let dead = "arn:aws-cn:sqs:cn-north-1:123456789012:dead";
+    let arguments = [
+        "--topic-pattern",
+        "--dead-letter-queue",
+        dead,
+        "--queue-key",
+        &q,
+        "--quarantine-key",
+        &d,
+        "--topic-key",
+        &t,
+        "--bucket-key",
+        &b,
+    ];
     assert_snapshot!(statements(&iam_policy(config, customers, &arguments)), @r#"
     Receive: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"]
       on ["arn:aws-cn:sqs:cn-north-1:123456789012:events","arn:aws-cn:sqs:cn-north-1:123456789012:orders.fifo"]
+    CountDeadLetters: ["sqs:GetQueueAttributes"]
+      on ["arn:aws-cn:sqs:cn-north-1:123456789012:dead"]
     Quarantine: ["sqs:SendMessage","sqs:GetQueueAttributes"]
       on ["arn:aws-cn:sqs:cn-north-1:123456789012:bad.fifo"]
     Publish: ["sns:Publish"]

@@ -1,12 +1,15 @@
 //! Changes to descriptor sets and customers while the service runs, on a real file system.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use protobridge::cli::embedded::samples::UNKNOWN_TYPE;
 use protobridge::message::OutcomeLabel;
 use protobridge::telemetry::{BreakingChangeLabels, ReloadLabels, ReloadResult, ReloadSubject, SetState};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::emulator::{Emulator, scenarios};
 use crate::http;
@@ -28,6 +31,7 @@ scenarios! {
         a_breaking_change_is_refused_if_the_policy_is_refuse,
         a_changed_customers_file_is_loaded_unless_it_has_a_mistake,
         a_hundred_reloads_under_traffic_lose_no_event,
+        half_sent_requests_stop_neither_the_probes_nor_a_reload,
     ];
     ministack: [];
 }
@@ -304,5 +308,26 @@ async fn a_hundred_reloads_under_traffic_lose_no_event(emulator: &Emulator) {
     stage.delivered("acme", sent).await;
     assert_eq!(running.metrics.received.sum(), sent as u64, "no message was retried");
     assert_eq!(stage.quarantine.depth().await, 0);
+    running.stop().await;
+}
+
+async fn half_sent_requests_stop_neither_the_probes_nor_a_reload(emulator: &Emulator) {
+    let (stage, folder) = stage(emulator).await;
+    let running = stage.start().await;
+    let address = running.app.admin_address();
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        let mut client = TcpStream::connect(address).await.expect("the service accepts");
+        client.write_all(b"GET /livez HTTP/1.1\r\nhost:").await.expect("the service reads");
+        clients.push(client);
+    }
+    assert_eq!(http::get(address, "/livez").await.expect("the service runs").status, 200);
+    fs::write(folder.join("fresh.binpb"), set("One", "")).expect("the file can be written");
+    wait_until_known(&running, "fresh.v1.One").await;
+    // A connection that is open has nothing to read.
+    let is_open =
+        |client: &TcpStream| client.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    let open = clients.iter().filter(|client| is_open(client)).count();
+    assert!(open <= 64, "{open} connections are open");
     running.stop().await;
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::State;
 use crate::aws::outages::{Domain, Outage};
 use crate::aws::sns::rate;
+use crate::base::cut;
 use crate::base::time::rfc3339;
 use crate::message::Queue;
 use crate::telemetry::Metrics;
@@ -134,9 +135,9 @@ fn publish_rate(report: rate::RateReport) -> PublishRate {
         at: rfc3339(throttle.at),
         rate: rounded(throttle.rate),
         limit: throttle.limit.map(rounded),
-        topic: throttle.topic.to_string(),
-        code: throttle.code,
-        request_id: throttle.request_id,
+        topic: cut(throttle.topic),
+        code: cut(throttle.code),
+        request_id: throttle.request_id.map(cut),
     };
     let topic = |own: rate::TopicLimit| ThrottledTopic {
         topic: own.topic.to_string(),

@@ -1,7 +1,8 @@
 //! Deleting messages: in batches, and only with a proof that the message's outcome was reached.
 //!
 //! A failed delete is repeated for as long as the receipt is valid, because a message that stays on its queue is published
-//! a second time. The message's hold lives until then, so the message stays hidden.
+//! a second time. The message's hold lives until then, so the message stays hidden. This holds for every failure that does
+//! not say that the receipt is stale, a denied one included. SQS ends it: it extends no visibility timeout beyond 12 hours.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -13,6 +14,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::Receipt;
+use super::stale::is_stale_receipt;
 use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::Backoff;
 use crate::base::batch::{self, Item, Limits};
@@ -70,19 +72,12 @@ async fn delete(lean: LeanClient, metrics: Arc<Metrics>, mut receipts: Vec<Recei
         let queue = Arc::clone(&first.queue);
         match call(&lean, &metrics, &queue, &receipts).await {
             Ok(failed) => {
-                let mut index = 0;
-                receipts.retain(|_| {
-                    let failure = failed.get(&index);
-                    index += 1;
-                    failure.is_some_and(|failure| is_retryable(failure, &queue))
-                });
+                receipts = receipts_to_repeat(receipts, &failed, &queue);
+                if let Some(failure) = failed.values().find(|failure| !is_stale_receipt(failure)) {
+                    log_failure(failure, &queue, receipts.len(), attempt);
+                }
             }
-            // The first failure is logged, and then one every few minutes.
-            Err(failure) if attempt == 1 || attempt.is_multiple_of(64) => {
-                let (queue, messages) = (&queue.label, receipts.len());
-                warn!(%failure, queue, messages, attempt, "failed to delete messages, trying again");
-            }
-            Err(failure) => debug!(%failure, queue = queue.label, attempt, "failed to delete messages, trying again"),
+            Err(failure) => log_failure(&failure, &queue, receipts.len(), attempt),
         }
         if receipts.is_empty() {
             return;
@@ -91,11 +86,26 @@ async fn delete(lean: LeanClient, metrics: Arc<Metrics>, mut receipts: Vec<Recei
     }
 }
 
-fn is_retryable(failure: &Failure, queue: &Queue) -> bool {
-    if !failure.is_passing() {
-        debug!(%failure, queue = queue.label, "receipt went stale before the delete");
+/// Returns the receipts whose entries failed, without the stale ones.
+fn receipts_to_repeat(receipts: Vec<Receipt>, failed: &HashMap<usize, Failure>, queue: &Queue) -> Vec<Receipt> {
+    let failed = receipts.into_iter().enumerate().filter(|(index, _)| match failed.get(index) {
+        Some(failure) if is_stale_receipt(failure) => {
+            debug!(%failure, queue = queue.label, "receipt went stale before the delete");
+            false
+        }
+        failure => failure.is_some(),
+    });
+    failed.map(|(_, receipt)| receipt).collect()
+}
+
+/// Logs the first failure, and then one every few minutes.
+fn log_failure(failure: &Failure, queue: &Queue, messages: usize, attempt: u32) {
+    let queue = &queue.label;
+    if attempt == 1 || attempt.is_multiple_of(64) {
+        warn!(%failure, queue, messages, attempt, "failed to delete messages, trying again");
+    } else {
+        debug!(%failure, queue, messages, attempt, "failed to delete messages, trying again");
     }
-    failure.is_passing()
 }
 
 /// Makes one call. Returns the failed entries, by index.

@@ -1,4 +1,4 @@
-//! The number of messages on each queue, requested from SQS at an interval.
+//! The attributes of each queue, requested from SQS at an interval: the number of its messages, and its redrive policy.
 //!
 //! A standard queue has a limit of messages in flight over all of its consumers. Beyond it, a long poll is simply empty,
 //! which looks like a quiet queue. Only the queue's attributes tell the two apart.
@@ -8,31 +8,47 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Name;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
 
+use super::dead_letters::DeadLetters;
+use super::redrive::{RedrivePolicy, Schedule, Verdict};
 use crate::aws::{Failure, FailureKind};
-use crate::base::RateLimitedLog;
+use crate::base::{Backoff, RateLimitedLog};
 use crate::message::Queue;
 use crate::telemetry::{Metrics, Operation, QueueLabels, QueueMessagesLabels, QueueState};
 
 /// The number of messages in flight that SQS allows per queue (Amazon SQS developer guide, message quotas).
 const MAX_IN_FLIGHT: u64 = 120_000;
+/// Delays between the attempts to read redrive policies, if queue depths are not watched.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
-/// Keeps the gauges of queue depth up to date.
+/// Keeps the gauges of queue depth and of redrive policies up to date.
 #[derive(Debug)]
 pub struct Depth {
     sqs: aws_sdk_sqs::Client,
     metrics: Arc<Metrics>,
     /// The queues whose attributes protobridge is allowed to read.
-    queues: Vec<Arc<Queue>>,
+    sources: Vec<Source>,
+    schedule: Schedule,
     log: RateLimitedLog,
 }
 
+/// A queue, with what was found out about its redrive policy.
+#[derive(Debug)]
+struct Source {
+    queue: Arc<Queue>,
+    /// The text of the attribute `RedrivePolicy` that was judged last; `None` before the first answer.
+    judged: Option<String>,
+    dead_letters: Option<DeadLetters>,
+}
+
 impl Depth {
-    /// Creates a watch over these queues.
-    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, queues: Vec<Arc<Queue>>) -> Self {
-        Self { sqs, metrics, queues, log: RateLimitedLog::new(Duration::from_secs(60)) }
+    /// Creates a watch over these queues. `schedule` is the schedule of the retries that redrive policies must allow.
+    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, queues: Vec<Arc<Queue>>, schedule: Schedule) -> Self {
+        let source = |queue| Source { queue, judged: None, dead_letters: None };
+        let sources = queues.into_iter().map(source).collect();
+        Self { sqs, metrics, sources, schedule, log: RateLimitedLog::new(Duration::from_secs(60)) }
     }
 
     /// Requests the attributes every `period`, for as long as the future is polled.
@@ -41,31 +57,91 @@ impl Depth {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            for queue in std::mem::take(&mut self.queues) {
-                match self.attributes(&queue).await {
-                    Ok(counts) => self.show(&queue, &counts),
-                    Err(failure) if failure.kind == FailureKind::Denied => {
-                        self.forget(&queue);
-                        warn!(%failure, queue = queue.label, "not allowed to read the queue's depth (sqs:GetQueueAttributes); continuing without it");
-                        continue;
-                    }
-                    Err(failure) => {
-                        self.forget(&queue);
-                        debug!(%failure, queue = queue.label, "failed to read the queue's depth");
+            for mut source in std::mem::take(&mut self.sources) {
+                let Some(attributes) = self.request(&source).await else { continue };
+                if let Ok(attributes) = attributes {
+                    self.show(&source.queue, &attributes);
+                    self.judge(&mut source, &attributes);
+                    if let Some(dead_letters) = &mut source.dead_letters {
+                        dead_letters.show(&self.sqs, &self.metrics, &source.queue).await;
                     }
                 }
-                self.queues.push(queue);
+                self.sources.push(source);
             }
         }
     }
 
-    async fn attributes(&self, queue: &Queue) -> Result<HashMap<Name, u64>, Failure> {
+    /// Judges the redrive policy of each queue once. Ends when SQS has answered for each queue or denied the call.
+    pub async fn judge_once(mut self) {
+        for attempt in 1.. {
+            for mut source in std::mem::take(&mut self.sources) {
+                match self.request(&source).await {
+                    None => {}
+                    Some(Ok(attributes)) => self.judge(&mut source, &attributes),
+                    Some(Err(_)) => self.sources.push(source),
+                }
+            }
+            if self.sources.is_empty() {
+                return;
+            }
+            sleep(BACKOFF.delay(attempt)).await;
+        }
+    }
+
+    /// Requests the attributes of a queue. Returns `None` if the call is denied and must not be repeated.
+    async fn request(&self, source: &Source) -> Option<Result<HashMap<Name, String>, Failure>> {
+        let queue = &source.queue;
+        let answer = self.attributes(queue).await;
+        if let Err(failure) = &answer {
+            self.forget(queue);
+            if source.dead_letters.is_some() {
+                self.metrics.dead_letters.with(&QueueLabels { queue: &queue.label }).forget();
+            }
+            if failure.kind == FailureKind::Denied {
+                warn!(%failure, queue = queue.label, "not allowed to read the queue's depth and redrive policy (sqs:GetQueueAttributes); continuing without them");
+                return None;
+            }
+            debug!(%failure, queue = queue.label, "failed to read the queue's depth");
+        }
+        Some(answer)
+    }
+
+    async fn attributes(&self, queue: &Queue) -> Result<HashMap<Name, String>, Failure> {
         let request = self.sqs.get_queue_attributes().queue_url(queue.url.as_str());
+        let request = request.attribute_names(Name::QueueArn).attribute_names(Name::RedrivePolicy);
         let answer =
             STATES.iter().fold(request, |request, (name, _)| request.attribute_names(name.clone())).send().await;
         self.metrics.call(Operation::GetQueueAttributes, answer.is_ok());
-        let attributes = answer.map_err(|error| Failure::of_call(&error))?.attributes.unwrap_or_default();
-        Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect())
+        Ok(answer.map_err(|error| Failure::of_call(&error))?.attributes.unwrap_or_default())
+    }
+
+    /// Judges the redrive policy if it is the first one or has changed, and logs a policy that is too low.
+    fn judge(&self, source: &mut Source, attributes: &HashMap<Name, String>) {
+        let text = attributes.get(&Name::RedrivePolicy).cloned().unwrap_or_default();
+        if source.judged.as_ref() == Some(&text) {
+            return;
+        }
+        source.judged = Some(text);
+        let queue = &source.queue;
+        let policy = RedrivePolicy::of(attributes).unwrap_or_else(|error| {
+            warn!(%error, queue = queue.label, "cannot read the queue's redrive policy; continuing without it");
+            None
+        });
+        let labels = QueueLabels { queue: &queue.label };
+        self.metrics.receives_needed.with(&labels).set(u64::from(self.schedule.receives_needed()));
+        let own_arn = attributes.get(&Name::QueueArn).map(String::as_str);
+        if source.dead_letters.take().is_some() {
+            self.metrics.max_receive_count.with(&labels).forget();
+            self.metrics.dead_letters.with(&labels).forget();
+        }
+        if let Some(policy) = &policy {
+            self.metrics.max_receive_count.with(&labels).set(u64::from(policy.max_receive_count));
+            source.dead_letters = Some(DeadLetters::new(queue, own_arn, policy));
+        }
+        let verdict = Verdict::new(policy, self.schedule);
+        if verdict.is_too_low() {
+            warn!(queue = queue.label, url = %queue.url, "the queue's redrive policy: {verdict}");
+        }
     }
 
     /// Removes the queue's gauges. An old value would mislead: a queue that was drained in the meantime would look as if
@@ -77,13 +153,14 @@ impl Depth {
         self.metrics.queue_full.with(&QueueLabels { queue: &queue.label }).forget();
     }
 
-    fn show(&self, queue: &Queue, counts: &HashMap<Name, u64>) {
+    fn show(&self, queue: &Queue, attributes: &HashMap<Name, String>) {
+        let count = |name: &Name| attributes.get(name).and_then(|count| count.parse::<u64>().ok());
         for (name, state) in STATES {
-            if let Some(count) = counts.get(&name) {
-                self.metrics.queue_messages.with(&QueueMessagesLabels { queue: &queue.label, state }).set(*count);
+            if let Some(count) = count(&name) {
+                self.metrics.queue_messages.with(&QueueMessagesLabels { queue: &queue.label, state }).set(count);
             }
         }
-        let in_flight = counts.get(&Name::ApproximateNumberOfMessagesNotVisible).copied().unwrap_or(0);
+        let in_flight = count(&Name::ApproximateNumberOfMessagesNotVisible).unwrap_or(0);
         let is_full = in_flight >= MAX_IN_FLIGHT;
         self.metrics.queue_full.with(&QueueLabels { queue: &queue.label }).set(u64::from(is_full));
         if is_full && let Some(suppressed) = self.log.permit() {
@@ -104,3 +181,6 @@ const STATES: [(Name, QueueState); 3] = [
     (Name::ApproximateNumberOfMessagesNotVisible, QueueState::InFlight),
     (Name::ApproximateNumberOfMessagesDelayed, QueueState::Delayed),
 ];
+
+#[cfg(test)]
+mod tests;

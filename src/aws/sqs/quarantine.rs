@@ -24,8 +24,8 @@ use crate::telemetry::{Metrics, Operation};
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
 const LINGER: Duration = Duration::from_millis(20);
 const CONCURRENT_CALLS: usize = 8;
-/// The largest size of a detail in bytes. A detail must not push a message over the size limit.
-const MAX_DETAIL_BYTES: usize = 1024;
+/// The most characters of a message id (Amazon SQS developer guide, queue and message identifiers).
+const MAX_MESSAGE_ID: usize = 100;
 
 /// Proof that the quarantine queue has the message.
 #[derive(Debug)]
@@ -122,7 +122,9 @@ pub fn first_message_id(message: &Message) -> Option<String> {
         message_id: String,
     }
     let note = message.attributes.get(QUARANTINE_NOTE)?.string_value()?;
-    serde_json::from_str(note).ok().map(|First { message_id }| message_id)
+    let First { message_id } = serde_json::from_str(note).ok()?;
+    // A producer can send a forged note, which must not push the message over the size limit.
+    (message_id.len() <= MAX_MESSAGE_ID).then_some(message_id)
 }
 
 /// Returns the original attributes together with the note.
@@ -138,7 +140,7 @@ fn with_note(
     let folded = if attributes.len() >= MAX_ATTRIBUTES { fold(&mut attributes) } else { None };
     let note = Note {
         reason: reason.kind.code(),
-        detail: &shorten(&reason.detail),
+        detail: &reason.detail,
         schema_hash,
         queue: message.queue.url.as_str(),
         message_id: first.as_deref().unwrap_or(&message.message_id),
@@ -146,6 +148,7 @@ fn with_note(
         folded,
     };
     let note = serde_json::to_string(&note).map_err(|error| Failure::invalid_entry(&error))?;
+    let note = escape(&note);
     let value = MessageAttributeValue::builder().data_type("String").string_value(note).build();
     attributes.insert(QUARANTINE_NOTE.to_owned(), value.map_err(|error| Failure::invalid_entry(&error))?);
     Ok(attributes)
@@ -163,15 +166,9 @@ fn fold(attributes: &mut HashMap<String, MessageAttributeValue>) -> Option<Folde
     })
 }
 
-/// Cuts a detail to [`MAX_DETAIL_BYTES`], and removes the characters that SQS refuses.
-fn shorten(detail: &str) -> String {
-    let is_allowed = |c: &char| !matches!(c, '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-    let mut text: String = detail.chars().filter(is_allowed).collect();
-    if text.len() > MAX_DETAIL_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_DETAIL_BYTES));
-        text.push('…');
-    }
-    text
+/// Escapes the characters of a JSON document that SQS refuses in an attribute and that JSON does not have to escape.
+fn escape(json: &str) -> String {
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
 /// Sends one batch and answers each of its entries. The SDK retries the call. An entry that fails leaves its original on
@@ -223,6 +220,7 @@ async fn call(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::attributes::is_accepted;
     use crate::message::{QuarantineKind, Queue};
 
     fn message(attributes: usize) -> Message {
@@ -276,8 +274,24 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_is_cut_to_size_and_cleaned() {
-        assert_eq!(shorten("a\u{1}b\u{ffff}c"), "abc");
-        assert!(shorten(&"ü".repeat(2_000)).len() <= MAX_DETAIL_BYTES + '…'.len_utf8());
+    fn a_note_is_an_attribute_that_sqs_accepts_and_keeps_every_character() {
+        let (mut message, detail) = (message(10), "a\u{1}b\u{ffff}c\u{fffe}");
+        message.message_id = detail.to_owned();
+        let attributes = with_note(&message, &QuarantineKind::BadEnvelope.because(detail), None).unwrap();
+        assert!(is_accepted(attributes[QUARANTINE_NOTE].string_value().unwrap()));
+        let note = note(&attributes);
+        assert_eq!((&note["detail"], &note["message_id"]), (&detail.into(), &detail.into()));
+    }
+
+    #[test]
+    fn a_note_is_small_even_if_the_message_brings_a_large_one() {
+        let mut message = message(1);
+        let forged = format!(r#"{{"message_id":"{}"}}"#, "x".repeat(300_000));
+        let value = MessageAttributeValue::builder().data_type("String").string_value(forged).build().unwrap();
+        message.attributes.insert(QUARANTINE_NOTE.to_owned(), value);
+        let reason = QuarantineKind::NoCustomer.because("x".repeat(300_000));
+        let attributes = with_note(&message, &reason, None).unwrap();
+        assert_eq!(note(&attributes)["message_id"], "m-1");
+        assert!(value_bytes(&attributes[QUARANTINE_NOTE]) < 2_000);
     }
 }

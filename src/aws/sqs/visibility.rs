@@ -19,7 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use super::stale::is_stale_receipt;
 use crate::aws::{Failure, MAX_BATCH_ENTRIES};
+use crate::base::RateLimitedLog;
 use crate::message::{Ownership, Queue, QueueUrl};
 use crate::telemetry::{Metrics, Operation, QueueLabels};
 use age::Ages;
@@ -37,12 +39,13 @@ pub struct Visibility {
     timeout: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     /// The messages in flight, in the order of their receives.
     held: Mutex<BTreeMap<u64, Arc<Held>>>,
     ages: Ages,
     next_id: AtomicU64,
+    log: RateLimitedLog,
 }
 
 /// One message in flight.
@@ -143,7 +146,21 @@ impl Drop for Hold {
 impl Visibility {
     /// Creates an empty table. `timeout` is the visibility timeout that receives request.
     pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, timeout: Duration) -> Self {
-        Self { table: Arc::default(), sqs, metrics, timeout }
+        let log = RateLimitedLog::new(Duration::from_secs(10));
+        let table = Table { held: Mutex::default(), ages: Ages::default(), next_id: AtomicU64::new(0), log };
+        Self { table: Arc::new(table), sqs, metrics, timeout }
+    }
+
+    /// Returns the time from which the visibility timeouts of received messages count. SQS counts from the moment when it
+    /// chooses the messages for its answer, which is between the call and the arrival of the answer.
+    ///
+    /// A time that is too late makes a message look owned after SQS has given it to another consumer. A time that is too
+    /// early costs an early extension. A long poll waits up to 20 s for its messages, so the time of the call can be too
+    /// early by most of the timeout. This function assumes that an answer travels for at most a quarter of the timeout: it
+    /// returns the time that much before the arrival, but not before the call. The first extension is due a quarter of the
+    /// timeout after the arrival, so an answer that travels for up to half of the timeout is still extended in time.
+    pub fn counted_from(&self, called: Instant, answered: Instant) -> Instant {
+        answered.checked_sub(self.timeout / 4).map_or(called, |earliest| earliest.max(called))
     }
 
     /// Adds a message, given by its receipt handle and the time when it was sent. Its visibility timeout counts from
@@ -264,22 +281,29 @@ impl Visibility {
             Ok(failed) => {
                 for (index, held) in batch.iter().enumerate() {
                     match failed.get(&index) {
-                        Some(failure) if !failure.is_passing() => {
+                        Some(failure) if is_stale_receipt(failure) => {
                             debug!(%failure, queue = queue.label, "receipt went stale");
                             self.give_up(held);
                         }
-                        Some(failure) => {
-                            debug!(%failure, queue = queue.label, "visibility not extended, trying again");
-                        }
+                        Some(failure) => self.log_failure(failure, queue, 1),
                         // The time of the call is earlier than the time from which SQS counts.
                         None => held.ownership.extend_to(called + times[index]),
                     }
                 }
             }
-            Err(failure) => warn!(%failure, queue = queue.label, messages = batch.len(), "failed to change visibility"),
+            Err(failure) => self.log_failure(&failure, queue, batch.len()),
         }
         for held in batch {
             held.is_changing.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Visibility {
+    /// Logs a failure to change the visibility of messages, which is tried again while there is time.
+    fn log_failure(&self, failure: &Failure, queue: &Queue, messages: usize) {
+        if let Some(suppressed) = self.table.log.permit() {
+            warn!(%failure, queue = queue.label, messages, suppressed, "failed to change visibility, trying again");
         }
     }
 }

@@ -23,6 +23,14 @@ pub(super) struct Event<'e> {
     trace: &'e TraceHeaders,
 }
 
+/// The most bytes of an event's time. RFC 3339 needs 35 with nanoseconds and an offset.
+const MAX_TIME_BYTES: usize = 64;
+
+/// Whether a text from the event can be the value of its attribute `event-time`. The next source is used otherwise.
+fn is_time(text: &&str) -> bool {
+    !text.is_empty() && text.len() <= MAX_TIME_BYTES && names::is_accepted(text)
+}
+
 impl<'e> Event<'e> {
     pub(super) fn new(
         message: &'e Message,
@@ -45,7 +53,8 @@ impl<'e> Event<'e> {
                 (None, first) => EventId::new(first.as_deref().unwrap_or(&message.message_id)),
             },
         };
-        let time = transcoder.tap(&event_type.taps.event_time).or_else(|| cloud_event?.time());
+        let time = transcoder.tap(&event_type.taps.event_time).filter(is_time);
+        let time = time.or_else(|| cloud_event?.time().filter(is_time));
         let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);
         // A group id has the same alphabet as a deduplication id.
         let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
@@ -72,5 +81,20 @@ impl<'e> Event<'e> {
         attributes.add(names::TRACEPARENT, self.trace.traceparent.clone());
         attributes.add(names::TRACESTATE, self.trace.tracestate.clone());
         attributes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_sns_refuses_or_that_is_too_long_is_no_time() {
+        for time in ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789+01:00", "1767225600"] {
+            assert!(is_time(&time), "{time}");
+        }
+        for text in ["", "2026\0", "2026\u{ffff}", &"2".repeat(300_000)] {
+            assert!(!is_time(&text), "{} bytes", text.len());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::message::attributes::{MAX_ATTRIBUTES, TRACEPARENT, TRACESTATE, attribute_size};
+use crate::message::attributes::{MAX_ATTRIBUTES, TRACEPARENT, TRACESTATE, attribute_size, is_accepted};
 
 /// String attributes in a fixed order, at most [`MAX_ATTRIBUTES`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,10 +57,11 @@ impl Default for EntryAttributes {
 }
 
 impl EntryAttributes {
-    /// Adds an attribute, unless its value is empty, which SNS refuses, or there are ten attributes already.
+    /// Adds an attribute, unless there are ten attributes already or SNS would refuse its value and with it the entry: if
+    /// the value is empty or has a character that [`is_accepted`] does not list.
     pub fn add(&mut self, name: &'static str, value: impl Into<AttributeText>) {
         let value = value.into();
-        if !value.is_empty() && self.0.len() < MAX_ATTRIBUTES {
+        if !value.is_empty() && is_accepted(&value) && self.0.len() < MAX_ATTRIBUTES {
             self.0.push((name, value));
         }
     }
@@ -86,9 +87,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_at_most_ten_attributes_and_no_empty_one() {
+    fn there_are_at_most_ten_attributes_and_none_that_sns_refuses() {
         let mut attributes = EntryAttributes::default();
         attributes.add("empty", "");
+        attributes.add("refused", "a\u{1}".to_owned());
         for _ in 0..12 {
             attributes.add("name", "value");
         }

@@ -52,6 +52,13 @@ async fn a_transient_failure_is_repeated_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_denied_entry_is_repeated_while_its_receipt_is_valid() {
+    let calls = delete_three(|number| if number < 3 { vec![(0, "AccessDenied", true)] } else { vec![] }, None).await;
+    let calls = calls.lock().unwrap();
+    assert_eq!(calls.iter().map(|call| call.count("\"Id\"")).collect::<Vec<_>>(), [3, 1, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_receipt_is_not_repeated() {
     let calls = delete_three(|_| vec![(1, "ReceiptHandleIsInvalid", true)], None).await;
     assert_eq!(calls.lock().unwrap().len(), 1);

@@ -155,11 +155,12 @@ impl Poller {
 
     /// Makes one long poll. Returns the messages, and the time from which their visibility timeouts count.
     async fn poll(&self) -> Result<(Vec<aws_lean::Message>, Instant), Failure> {
+        let called = Instant::now();
         let answer =
             self.lean.receive(self.queue.url.as_str(), self.wait_seconds, self.visibility_timeout_seconds).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
         self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
-        Ok((answer?, Instant::now()))
+        Ok((answer?, self.visibility.counted_from(called, Instant::now())))
     }
 
     fn count_poll(&self, result: PollResult) {

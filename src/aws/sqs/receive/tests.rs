@@ -1,15 +1,18 @@
 use std::sync::Mutex;
 
-use tokio::time::timeout;
+use aws_lean::scripted::endpoint;
+use aws_lean::{Auth, LeanClient};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::aws::scripted::clients;
 use crate::aws::sqs::budget::Budget;
-use crate::aws::sqs::depth::Depth;
 use crate::base::Backpressure;
 use crate::config;
-use crate::telemetry::{CallResult, Metrics, PollResult, QueueState};
+use crate::telemetry::{CallResult, Metrics, PollResult};
 
 #[tokio::test(start_paused = true)]
 async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
@@ -96,23 +99,42 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
     assert_eq!(metrics.pollers.sum(), 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_queue_at_its_in_flight_limit_is_told_from_a_quiet_one() {
-    let (clients, _) = clients(|_, number| {
-        let in_flight = if number == 0 { "120000" } else { "17" };
-        let attributes = serde_json::json!({
-            "ApproximateNumberOfMessages": "5000",
-            "ApproximateNumberOfMessagesNotVisible": in_flight,
-        });
-        (200, serde_json::json!({ "Attributes": attributes }).to_string())
-    });
-    let metrics = Arc::new(Metrics::new(false));
-    let depth = Depth::new(clients.sqs, Arc::clone(&metrics), vec![Arc::new(Queue::for_tests())]);
-    tokio::spawn(depth.watch(Duration::from_secs(30)));
-    for (after, is_full, in_flight) in [(1, 1, 120_000), (30, 0, 17)] {
-        tokio::time::sleep(Duration::from_secs(after)).await;
-        assert_eq!(metrics.queue_full.sum(), is_full);
-        let messages = |state| metrics.queue_messages.sum_where(|labels| labels.state == state);
-        assert_eq!((messages(QueueState::InFlight), messages(QueueState::Visible)), (in_flight, 5_000));
+/// A connector whose answers arrive after a delay.
+#[derive(Debug)]
+struct Slow(SharedHttpConnector, Duration);
+
+impl HttpConnector for Slow {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (answer, delay) = (self.0.call(request), self.1);
+        HttpConnectorFuture::new(async move {
+            sleep(delay).await;
+            answer.await
+        })
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_visibility_timeout_of_a_received_message_counts_from_before_the_answer() {
+    let message = serde_json::json!({"Messages": [{"MessageId": "m-1", "ReceiptHandle": "r-1", "Body": "CAE="}]});
+    let (connector, _) = endpoint(move |_, _| (200, message.to_string()));
+    let connector = SharedHttpConnector::new(Slow(connector, Duration::from_secs(20)));
+    let (clients, _) = clients(|_, _| (200, "{}".to_owned()));
+    let lean = LeanClient::new(&clients.shared, connector, Auth::of(&clients.shared), Duration::from_secs(10));
+    let metrics = Arc::new(Metrics::new(false));
+    let visibility = Visibility::new(clients.sqs, Arc::clone(&metrics), Duration::from_secs(30));
+    let budget = Budget::new(10, 1 << 20, metrics);
+    let queue = Arc::new(Queue::for_tests());
+    let poller = Poller::new(queue, &config::Config::default(), lean, budget, visibility, Backpressure::for_tests());
+    let (called, stop, lapses_at) = (Instant::now(), CancellationToken::new(), Arc::new(Mutex::new(None)));
+    let deliver = {
+        let (stop, lapses_at) = (stop.clone(), Arc::clone(&lapses_at));
+        move |received: Vec<Received>| {
+            *lapses_at.lock().unwrap() = Some(received[0].receipt.hold.ownership().lapses_at());
+            stop.cancel();
+        }
+    };
+    timeout(Duration::from_secs(60), pollers::run(poller, 1..=1, stop, deliver)).await.unwrap();
+    let lapses_after = lapses_at.lock().unwrap().expect("a message was received") - called;
+    // The timeout of 30 s counts from a quarter of it before the answer, which arrives after 20 s.
+    assert_eq!(lapses_after, Duration::from_millis(20_000 - 7_500 + 30_000));
 }

@@ -89,3 +89,22 @@ async fn the_age_of_the_oldest_message_counts_from_its_sent_time() {
     drop(stuck);
     assert_eq!(shown(), 0, "no message is in flight, and none was received recently");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_visibility_timeout_counts_from_before_the_answer_arrives_but_not_from_before_the_call() {
+    let (visibility, _) = visibility(|call, _| sqs_batch(call, &[]));
+    let called = Instant::now();
+    for (answered_after, counted_after) in [(0, 0), (1_000, 0), (7_500, 0), (8_000, 500), (20_000, 12_500)] {
+        let counted = visibility.counted_from(called, called + Duration::from_millis(answered_after));
+        assert_eq!(counted - called, Duration::from_millis(counted_after), "answered after {answered_after} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_stays_ours_after_a_failure_that_is_not_about_its_receipt() {
+    let (visibility, calls) =
+        visibility(|call, number| sqs_batch(call, if number < 2 { &[(0, "KmsAccessDenied", true)] } else { &[] }));
+    let hold = hold(&visibility, "receipt");
+    sleep(Duration::from_secs(45)).await;
+    assert!(!hold.is_stale() && calls.lock().unwrap().len() >= 3, "the extension is repeated and succeeds");
+}
