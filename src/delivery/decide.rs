@@ -5,6 +5,7 @@
 //! the open envelope into deliveries: event type, customer, JSON, attributes.
 
 mod event;
+mod large;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -118,7 +119,8 @@ impl Rules {
         envelope.stated_type(&self.envelope.type_attribute).is_none().then_some(schema.id)
     }
 
-    /// Decides about a message whose envelope is open.
+    /// Decides about a message whose envelope is open. A large payload does not keep the worker thread of tokio from its
+    /// other tasks, see [`large`].
     pub fn decide(
         &self,
         context: Context<'_>,
@@ -126,9 +128,11 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
     ) -> Decided {
-        let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
-        decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
-        decided
+        large::run(envelope.payload.len(), || {
+            let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
+            decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
+            decided
+        })
     }
 
     fn deliveries(
@@ -144,7 +148,8 @@ impl Rules {
 
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
-        let mut transcoder = Transcoder::new(event_type, &envelope.payload, router.profile(named))?;
+        let mut transcoder =
+            Transcoder::new(event_type, &envelope.payload, router.profile(named), self.max_entry_bytes)?;
         let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
         let destinations = match router.route(&event_type.name, customer) {
             Routing::To(destinations) => destinations,
@@ -166,7 +171,7 @@ impl Rules {
     ) -> Result<Vec<Delivery>, QuarantineReason> {
         let mut deliveries = Vec::with_capacity(destinations.len());
         for destination in destinations {
-            let body = transcoder.json(destination.profile)?;
+            let body = transcoder.json(destination.profile).map_err(|reason| naming(reason, &destination))?;
             deliveries.push(self.delivery(event, destination, body)?);
         }
         Ok(deliveries)
@@ -253,3 +258,16 @@ impl Rules {
         if waited < self.unknown_type_grace { cause.because(detail).into() } else { kind.because(detail).into() }
     }
 }
+
+/// Adds the topic to a reason that depends on it.
+fn naming(reason: QuarantineReason, destination: &Destination) -> QuarantineReason {
+    match reason.kind {
+        QuarantineKind::TooLarge => {
+            reason.kind.because(format_args!("{} that {} accepts", reason.detail, destination.topic))
+        }
+        _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests;
