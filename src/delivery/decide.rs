@@ -99,9 +99,10 @@ impl Rules {
     /// Opens a message's envelope. `object` is the content of the S3 object that the body points to, if it was fetched.
     pub fn open<'m>(&self, message: &'m Message, object: Option<&[u8]>, schemas: &Schemas) -> Opened<'m> {
         let outer = Outer::read(&message.body, &message.attributes);
+        let size = object.map_or(message.body.len(), <[u8]>::len);
         let opened = match outer.pointer(&self.envelope) {
             Ok(Some(pointer)) if object.is_none() => return Opened::Needs(Lookup::Object(pointer)),
-            Ok(_) => outer.open(object, &self.envelope, message.queue.framing),
+            Ok(_) => large::run(size, || outer.open(object, &self.envelope, message.queue.framing)),
             Err(error) => Err(error),
         };
         match opened {

@@ -155,7 +155,32 @@ fn packed_enums_with_a_long_name_stop_at_the_limit() {
 fn packed_numbers_stop_at_the_limit() {
     let wire = Wire::new().packed(1, &vec![(-1i64).cast_unsigned(); MIB / 4]);
     check_refused(&plan("cases.v1.Lists", &Options::default()), &wire, 2);
-    check_refused(&plan("cases.v1.Lists", &Options::default()), &Wire::new().bytes(8, &vec![0; MIB]), 2);
+    for number in [6, 8] {
+        let wire = Wire::new().bytes(number, &vec![0; MIB]);
+        let error = check_refused(&plan("cases.v1.Lists", &Options::default()), &wire, 1);
+        assert!(error.offset() < 128 * KIB, "{error}");
+    }
+}
+
+#[test]
+fn lists_of_one_value_per_record_stop_at_the_limit() {
+    let lists = plan("cases.v1.Lists", &Options::default());
+    for record in [Wire::new().varint(1, 1), Wire::new().string(2, ""), Wire::new().bytes(9, b"")] {
+        let error = check_refused(&lists, &fill(MIB, &record), 16);
+        assert!(error.offset() < 512 * KIB, "{error}");
+        // The first record is out of order, so the list is sorted first.
+        let error = check_refused(&lists, &Wire::new().varint(8, 1).raw(&fill(MIB, &record).0), 16);
+        assert!(error.offset() < 512 * KIB, "{error}");
+    }
+}
+
+#[test]
+fn a_tree_of_singular_messages_stops_at_the_limit() {
+    // Each message has two others inside, and none of them is in a list.
+    let leaf = Wire::new();
+    let tree = (0..17).fold(leaf, |wire, _| Wire::new().message(6, wire.clone()).message(10, wire));
+    let error = check_refused(&plan("cases.v1.Presence", &with_defaults()), &tree, 4);
+    assert!(error.offset() < 64 * KIB, "{error}");
 }
 
 #[test]
