@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// The format of standard input
     #[arg(long, value_enum, default_value_t = Input::Raw)]
     input: Input,
+    /// The largest JSON of one message in bytes; a larger one is an error, as with a topic that accepts no more
+    #[arg(long, value_name = "BYTES", default_value_t = usize::MAX, hide_default_value = true)]
+    max_bytes: usize,
 }
 
 const EXAMPLES: &str = "\
@@ -107,13 +110,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (Input::Raw, Some(name)) => {
             let mut payload = Vec::new();
             io::stdin().lock().read_to_end(&mut payload)?;
-            match json(&snapshot, name, &payload) {
+            match json(&snapshot, name, &payload, args.max_bytes) {
                 Ok(json) => writeln!(out, "{json}")?,
                 Err(QuarantineReason { kind, detail }) => bail!("{kind}: {detail}"),
             }
             true
         }
-        (_, fixed) => lines(io::stdin().lock(), &mut out, &snapshot, fixed)?,
+        (_, fixed) => {
+            lines(io::stdin().lock(), &mut out, |line| transcode_line(line, &snapshot, fixed, args.max_bytes))?
+        }
     };
     out.flush()?;
     Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -126,7 +131,11 @@ fn load(path: &Path, profile: &Profile) -> anyhow::Result<Arc<Snapshot>> {
 }
 
 /// Writes one line for each input line, and returns whether all of them were transcoded.
-fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fixed: Option<&str>) -> io::Result<bool> {
+fn lines(
+    mut input: impl BufRead,
+    out: &mut impl Write,
+    transcode: impl Fn(&[u8]) -> Result<Arc<String>, QuarantineReason>,
+) -> io::Result<bool> {
     let mut all_succeeded = true;
     let mut line = Vec::new();
     loop {
@@ -135,7 +144,7 @@ fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fix
             return Ok(all_succeeded);
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        match transcode_line(text.strip_suffix(b"\r").unwrap_or(text), snapshot, fixed) {
+        match transcode(text.strip_suffix(b"\r").unwrap_or(text)) {
             Ok(json) => writeln!(out, "{json}")?,
             Err(QuarantineReason { kind, detail }) => {
                 all_succeeded = false;
@@ -146,7 +155,12 @@ fn lines(mut input: impl BufRead, out: &mut impl Write, snapshot: &Snapshot, fix
     }
 }
 
-fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Result<Arc<String>, QuarantineReason> {
+fn transcode_line(
+    line: &[u8],
+    snapshot: &Snapshot,
+    fixed: Option<&str>,
+    max_bytes: usize,
+) -> Result<Arc<String>, QuarantineReason> {
     let line = std::str::from_utf8(line).map_err(|_| QuarantineKind::BadEnvelope.because("the line is not UTF-8"))?;
     let (name, text) = match fixed {
         Some(name) => (name, line),
@@ -156,15 +170,15 @@ fn transcode_line(line: &[u8], snapshot: &Snapshot, fixed: Option<&str>) -> Resu
     };
     let payload = envelope::decode_base64(text)
         .map_err(|error| QuarantineKind::BadEnvelope.because(format_args!("the line is not base64: {error}")))?;
-    json(snapshot, name, &payload)
+    json(snapshot, name, &payload, max_bytes)
 }
 
-fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> Result<Arc<String>, QuarantineReason> {
+fn json(snapshot: &Snapshot, name: &str, payload: &[u8], max_bytes: usize) -> Result<Arc<String>, QuarantineReason> {
     let unknown = || {
         QuarantineKind::UnknownType.because(format_args!("no descriptor set defines {name}{}", hint(snapshot, name)))
     };
     let event_type = snapshot.find(name.trim()).ok_or_else(unknown)?;
-    transcode::Transcoder::new(event_type, payload, ProfileId::default())?.json(ProfileId::default())
+    transcode::Transcoder::new(event_type, payload, ProfileId::default(), max_bytes)?.json(ProfileId::default())
 }
 
 /// Returns the end of an error message about an unknown type: a similar name, or the command that lists all names.

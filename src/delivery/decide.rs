@@ -5,6 +5,7 @@
 //! the open envelope into deliveries: event type, customer, JSON, attributes.
 
 mod event;
+mod large;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -98,9 +99,10 @@ impl Rules {
     /// Opens a message's envelope. `object` is the content of the S3 object that the body points to, if it was fetched.
     pub fn open<'m>(&self, message: &'m Message, object: Option<&[u8]>, schemas: &Schemas) -> Opened<'m> {
         let outer = Outer::read(&message.body, &message.attributes);
+        let size = object.map_or(message.body.len(), <[u8]>::len);
         let opened = match outer.pointer(&self.envelope) {
             Ok(Some(pointer)) if object.is_none() => return Opened::Needs(Lookup::Object(pointer)),
-            Ok(_) => outer.open(object, &self.envelope, message.queue.framing),
+            Ok(_) => large::run(size, || outer.open(object, &self.envelope, message.queue.framing)),
             Err(error) => Err(error),
         };
         match opened {
@@ -118,7 +120,8 @@ impl Rules {
         envelope.stated_type(&self.envelope.type_attribute).is_none().then_some(schema.id)
     }
 
-    /// Decides about a message whose envelope is open.
+    /// Decides about a message whose envelope is open. A large payload does not keep the worker thread of tokio from its
+    /// other tasks, see [`large`].
     pub fn decide(
         &self,
         context: Context<'_>,
@@ -126,9 +129,11 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
     ) -> Decided {
-        let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
-        decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
-        decided
+        large::run(envelope.payload.len(), || {
+            let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
+            decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
+            decided
+        })
     }
 
     fn deliveries(
@@ -144,7 +149,8 @@ impl Rules {
 
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
-        let mut transcoder = Transcoder::new(event_type, &envelope.payload, router.profile(named))?;
+        let mut transcoder =
+            Transcoder::new(event_type, &envelope.payload, router.profile(named), self.max_entry_bytes)?;
         let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
         let destinations = match router.route(&event_type.name, customer) {
             Routing::To(destinations) => destinations,
@@ -166,7 +172,7 @@ impl Rules {
     ) -> Result<Vec<Delivery>, QuarantineReason> {
         let mut deliveries = Vec::with_capacity(destinations.len());
         for destination in destinations {
-            let body = transcoder.json(destination.profile)?;
+            let body = transcoder.json(destination.profile).map_err(|reason| naming(reason, &destination))?;
             deliveries.push(self.delivery(event, destination, body)?);
         }
         Ok(deliveries)
@@ -253,3 +259,16 @@ impl Rules {
         if waited < self.unknown_type_grace { cause.because(detail).into() } else { kind.because(detail).into() }
     }
 }
+
+/// Adds the topic to a reason that depends on it.
+fn naming(reason: QuarantineReason, destination: &Destination) -> QuarantineReason {
+    match reason.kind {
+        QuarantineKind::TooLarge => {
+            reason.kind.because(format_args!("{} that {} accepts", reason.detail, destination.topic))
+        }
+        _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protojson::Taps;
+use protojson::{ErrorKind, Plan, Taps};
 
 use crate::message::{QuarantineKind, QuarantineReason};
 use crate::schema::registry::{EventType, ProfileId};
@@ -12,39 +12,57 @@ use crate::schema::registry::{EventType, ProfileId};
 pub struct Transcoder<'e> {
     event_type: &'e EventType,
     payload: &'e [u8],
-    rendered: Vec<(ProfileId, Arc<String>)>,
+    max_bytes: usize,
+    rendered: Vec<(ProfileId, Rendered)>,
     taps: Taps,
 }
 
+/// The JSON of an event in one profile, or the reason why it has none.
+type Rendered = Result<Arc<String>, QuarantineReason>;
+
 impl<'e> Transcoder<'e> {
-    /// Transcodes the payload in one profile, and reads the values of its taps in the same pass.
+    /// Transcodes the payload in one profile, and reads the values of its taps in the same pass. Rendering stops as soon as
+    /// the JSON exceeds `max_bytes`. That is an error of [`Transcoder::json`] in this profile only: the taps have their
+    /// values, and the JSON in another profile can be smaller.
     ///
     /// # Errors
     /// Returns a reason for quarantine if the payload is malformed or has a value that ProtoJSON cannot represent.
-    pub fn new(event_type: &'e EventType, payload: &'e [u8], profile: ProfileId) -> Result<Self, QuarantineReason> {
+    pub fn new(
+        event_type: &'e EventType,
+        payload: &'e [u8],
+        profile: ProfileId,
+        max_bytes: usize,
+    ) -> Result<Self, QuarantineReason> {
         let mut taps = Taps::new();
-        // JSON is about twice the size of the wire form.
-        let mut json = Vec::with_capacity(payload.len() * 2 + 64);
-        event_type
-            .plan(profile)
-            .transcode_tapped(payload, &mut json, &mut taps)
-            .map_err(|error| quarantine_reason(&error))?;
-        Ok(Self { event_type, payload, rendered: vec![(profile, text(json)?)], taps })
+        let mut json = room(payload, max_bytes);
+        let plan = event_type.plan(profile);
+        let rendered = match plan.transcode_tapped_within(max_bytes, payload, &mut json, &mut taps) {
+            Ok(()) => Ok(text(json)?),
+            Err(error) if error.kind() == ErrorKind::OverLimit => Err(quarantine_reason(&error)),
+            Err(error) => return Err(quarantine_reason(&error)),
+        };
+        Ok(Self { event_type, payload, max_bytes, rendered: vec![(profile, rendered)], taps })
     }
 
     /// Returns the event's JSON in a profile.
     ///
     /// # Errors
-    /// Returns the same errors as [`Transcoder::new`].
-    pub fn json(&mut self, profile: ProfileId) -> Result<Arc<String>, QuarantineReason> {
-        if let Some((_, json)) = self.rendered.iter().find(|(rendered, _)| *rendered == profile) {
-            return Ok(Arc::clone(json));
+    /// Returns the same errors as [`Transcoder::new`], and one if the JSON exceeds the maximum size.
+    pub fn json(&mut self, profile: ProfileId) -> Rendered {
+        if let Some((_, rendered)) = self.rendered.iter().find(|(known, _)| *known == profile) {
+            return rendered.clone();
         }
-        let mut json = Vec::with_capacity(self.payload.len() * 2 + 64);
-        self.event_type.plan(profile).transcode(self.payload, &mut json).map_err(|error| quarantine_reason(&error))?;
-        let json = text(json)?;
-        self.rendered.push((profile, Arc::clone(&json)));
-        Ok(json)
+        let rendered = self.render(self.event_type.plan(profile));
+        self.rendered.push((profile, rendered.clone()));
+        rendered
+    }
+
+    fn render(&self, plan: &Plan) -> Rendered {
+        let mut json = room(self.payload, self.max_bytes);
+        match plan.transcode_within(self.max_bytes, self.payload, &mut json) {
+            Ok(()) => text(json),
+            Err(error) => Err(quarantine_reason(&error)),
+        }
     }
 
     /// Returns the value of the first of these taps that has one.
@@ -55,9 +73,17 @@ impl<'e> Transcoder<'e> {
 
 /// Returns the reason for quarantine that a codec error means. A retry would meet the same bytes and fail again.
 pub fn quarantine_reason(error: &protojson::Error) -> QuarantineReason {
-    let is_malformed = error.is_malformed();
-    let kind = if is_malformed { QuarantineKind::MalformedProtobuf } else { QuarantineKind::Unrenderable };
+    let kind = match error.kind() {
+        ErrorKind::OverLimit => QuarantineKind::TooLarge,
+        _ if error.is_malformed() => QuarantineKind::MalformedProtobuf,
+        _ => QuarantineKind::Unrenderable,
+    };
     kind.because(error)
+}
+
+/// Returns a buffer for the JSON of this payload, which is about twice as large as its wire form.
+fn room(payload: &[u8], max_bytes: usize) -> Vec<u8> {
+    Vec::with_capacity((payload.len() * 2).min(max_bytes) + 64)
 }
 
 fn text(json: Vec<u8>) -> Result<Arc<String>, QuarantineReason> {

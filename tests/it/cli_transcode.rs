@@ -108,6 +108,18 @@ fn a_profile_changes_the_json() {
 }
 
 #[test]
+fn a_json_over_the_limit_is_an_error_that_names_the_limit() {
+    assert_snapshot!(transcode(&["--type", "shop.v1.Money", "--max-bytes", "39"], MONEY), @r#"
+    {"currency":"EUR","amountMinor":"1999"}
+    exit code 0
+    "#);
+    assert_snapshot!(transcode(&["--type", "shop.v1.Money", "--max-bytes", "38"], MONEY), @"
+    error: too_large: JSON too large at byte 8 in shop.v1.Money: it exceeds the limit of 38 bytes
+    exit code 1
+    ");
+}
+
+#[test]
 fn the_error_suggests_a_known_type_for_an_unknown_one() {
     let end = transcode(&["--type", "shop.v1.OrderPlacd"], b"");
     assert_snapshot!(end.replace(DESCRIPTORS, "descriptors"), @"

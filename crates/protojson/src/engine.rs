@@ -12,12 +12,18 @@
 //! Functions that are small or have one caller are marked `inline(always)`. In unoptimized builds every inlined
 //! variable has its own stack slot, and the frames of a hundred levels would not fit on a thread's stack. Functions
 //! that run once per level are therefore inlined only in builds without debug assertions.
+//!
+//! The output has a limit. The engine compares it with the length behind each message, list element, map entry and
+//! chunk of packed values, so the output exceeds the limit at most by the keys, defaults and short values of one message.
+//! The fast path can exceed the limit with output that a rollback or a later map entry would remove, so such a payload
+//! starts again in careful mode too. Careful mode writes only what stays.
 
 mod check;
 mod hidden;
 mod list;
 mod map;
 mod ordered;
+mod parts;
 mod scratch;
 mod value;
 mod wkt;
@@ -50,15 +56,25 @@ pub(crate) struct Effort {
     rollback_left: usize,
     /// Whether the records of every message are put in order before anything is written.
     careful: bool,
+    /// Whether only fields with taps are read. What is written then is of no use. Implies `careful`.
+    taps_only: bool,
 }
 
 impl Effort {
     pub(crate) fn new(payload: usize) -> Self {
-        Self { rollback_left: 2 * payload + 1024, careful: false }
+        Self { rollback_left: 2 * payload + 1024, careful: false, taps_only: false }
     }
 
     pub(crate) fn careful() -> Self {
-        Self { rollback_left: usize::MAX, careful: true }
+        Self { rollback_left: usize::MAX, careful: true, taps_only: false }
+    }
+
+    pub(crate) fn taps_only() -> Self {
+        Self { taps_only: true, ..Self::careful() }
+    }
+
+    pub(crate) fn is_taps_only(self) -> bool {
+        self.taps_only
     }
 }
 
@@ -146,6 +162,7 @@ impl<'p> Engine<'p> {
                     }
                     Unusual::EndOfGroup(at) => {
                         self.finish(message, next, required, Cursor { bytes, at: start, end }, frame)?;
+                        self.within_limit(at)?;
                         return Ok(at);
                     }
                 }
@@ -175,6 +192,7 @@ impl<'p> Engine<'p> {
             return Err(Failure::malformed(start, "group has no end"));
         }
         self.finish(message, next, required, Cursor { bytes, at: start, end }, frame)?;
+        self.within_limit(end)?;
         Ok(end)
     }
 
@@ -240,6 +258,12 @@ impl<'p> Engine<'p> {
             None => return Err(Failure::start_again()),
         }
         Ok(())
+    }
+
+    /// Returns an error if the output exceeds its limit. `at` is the position in the payload.
+    #[inline(always)]
+    pub(crate) fn within_limit(&self, at: usize) -> Result<()> {
+        if self.out.is_over() { Err(Failure::over_limit(at)) } else { Ok(()) }
     }
 
     /// Writes a comma and the key of a field.

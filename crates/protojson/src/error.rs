@@ -28,6 +28,8 @@ pub enum ErrorKind {
     /// The payload is well-formed, but ProtoJSON has no form for a value: a Timestamp out of range, an Any of unknown
     /// type, …
     Unrenderable,
+    /// The JSON exceeds the limit that the caller set. The rest of the payload was not read.
+    OverLimit,
 }
 
 /// An error while it passes up through the enclosing messages.
@@ -81,6 +83,11 @@ impl Failure {
     }
 
     #[cold]
+    pub(crate) fn over_limit(offset: usize) -> Box<Self> {
+        Self::new(ErrorKind::OverLimit, offset, "")
+    }
+
+    #[cold]
     pub(crate) fn missing_required(offset: usize, field: &str) -> Box<Self> {
         Self::new(ErrorKind::MissingRequired, offset, format!("{field} is not set"))
     }
@@ -107,14 +114,20 @@ impl Failure {
     }
 
     /// Whether the payload must be transcoded again in careful mode: the engine rolled back too many bytes, or a later
-    /// record may replace the value that failed. Only careful mode knows about later records.
+    /// record may replace the value that failed or that exceeded the limit. Only careful mode knows about later records.
     pub(crate) fn needs_careful_mode(&self) -> bool {
         let FailureKind::Error(kind) = self.kind else { return true };
-        self.inside_any || matches!(kind, ErrorKind::MissingRequired | ErrorKind::Unrenderable)
+        self.inside_any || matches!(kind, ErrorKind::MissingRequired | ErrorKind::Unrenderable | ErrorKind::OverLimit)
     }
 
-    /// Returns the public error for a payload of this message type.
-    pub(crate) fn into_error(self, message_type: &str) -> Error {
+    /// Whether the JSON exceeds its limit.
+    pub(crate) fn is_over_limit(&self) -> bool {
+        self.kind == FailureKind::Error(ErrorKind::OverLimit)
+    }
+
+    /// Returns the public error for a payload of this message type, whose JSON can have `limit` bytes.
+    pub(crate) fn into_error(self, message_type: &str, limit: usize) -> Error {
+        let is_over_limit = self.is_over_limit();
         let kind = match self.kind {
             FailureKind::Error(kind) => kind,
             // Careful mode rolls nothing back, so this does not happen.
@@ -125,7 +138,9 @@ impl Failure {
             path.push('.');
             path.push_str(field);
         }
-        Error { kind, offset: self.offset, path, message: self.message.into_owned() }
+        let message =
+            if is_over_limit { format!("it exceeds the limit of {limit} bytes") } else { self.message.into_owned() };
+        Error { kind, offset: self.offset, path, message }
     }
 }
 
@@ -146,8 +161,8 @@ impl Error {
         &self.path
     }
 
-    /// Whether the payload itself is broken. Otherwise it is well-formed, but a required field is missing or a value
-    /// has no JSON form.
+    /// Whether the payload itself is broken. Otherwise a required field is missing, a value has no JSON form, or the JSON
+    /// is too large.
     pub fn is_malformed(&self) -> bool {
         matches!(self.kind, ErrorKind::Malformed | ErrorKind::InvalidUtf8 | ErrorKind::TooDeep)
     }
@@ -161,6 +176,7 @@ impl fmt::Display for Error {
             ErrorKind::TooDeep => "nested too deeply",
             ErrorKind::MissingRequired => "required field missing",
             ErrorKind::Unrenderable => "no JSON form",
+            ErrorKind::OverLimit => "JSON too large",
         })?;
         write!(f, " at byte {} in {}: {}", self.offset, self.path, self.message)
     }

@@ -4,25 +4,56 @@
 //! call, and checking the capacity costs more than the copy. The buffer therefore keeps initialized bytes behind its
 //! end. A short piece is copied as a chunk of fixed size that can reach past the end of the piece; the next piece
 //! overwrites the excess.
+//!
+//! The buffer has a limit, but it does not enforce the limit byte by byte. Writing never fails. The engine asks
+//! [`Output::is_over`] wherever the amount written since the last check can depend on the payload: behind each message,
+//! list element, map entry and chunk of packed values. Long texts ask [`Output::left`] before they are written.
 
 /// The minimum number of bytes by which the room grows. It is small, so that few bytes are initialized without being
 /// used.
 const STEP: usize = 1024;
 
 /// The bytes written so far, followed by initialized room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Output {
     /// The written bytes and the room; the bytes from `len` on have no meaning.
     bytes: Vec<u8>,
     len: usize,
+    /// The maximum of `len`.
+    limit: usize,
+}
+
+impl Default for Output {
+    /// Creates an empty output without a limit.
+    fn default() -> Self {
+        Self { bytes: Vec::new(), len: 0, limit: usize::MAX }
+    }
 }
 
 impl Output {
-    /// Continues after the contents of `bytes`, with room for about `expected` more bytes.
-    pub(crate) fn new(mut bytes: Vec<u8>, expected: usize) -> Self {
+    /// Continues after the contents of `bytes`, with room for about `expected` more bytes. `limit` is the maximum number
+    /// of bytes that are appended.
+    pub(crate) fn new(mut bytes: Vec<u8>, expected: usize, limit: usize) -> Self {
         let len = bytes.len();
         bytes.resize(len + expected.min(STEP) + 192, 0);
-        Self { bytes, len }
+        Self { bytes, len, limit: len.saturating_add(limit) }
+    }
+
+    /// Whether the written bytes exceed the limit.
+    #[inline(always)]
+    pub(crate) fn is_over(&self) -> bool {
+        self.len > self.limit
+    }
+
+    /// Returns the number of bytes that can be written within the limit.
+    #[inline(always)]
+    pub(crate) fn left(&self) -> usize {
+        self.limit.saturating_sub(self.len)
+    }
+
+    /// Replaces the limit, a position in the buffer, and returns the one before.
+    pub(crate) fn replace_limit(&mut self, limit: usize) -> usize {
+        std::mem::replace(&mut self.limit, limit)
     }
 
     /// Returns the written bytes.
@@ -71,9 +102,10 @@ impl Output {
         self.len += pen.at;
     }
 
-    /// Writes short texts, one after the other, until `write` returns `false`.
+    /// Writes short texts, one after the other, until `write` returns `false`. Returns `false` if the output exceeded the
+    /// limit before that; the check comes with each growth of the buffer.
     #[inline(always)]
-    pub(crate) fn write_all<E>(&mut self, mut write: impl FnMut(&mut Pen<'_>) -> Result<bool, E>) -> Result<(), E> {
+    pub(crate) fn write_all<E>(&mut self, mut write: impl FnMut(&mut Pen<'_>) -> Result<bool, E>) -> Result<bool, E> {
         loop {
             let room = &mut self.bytes[self.len..];
             let mut written = 0;
@@ -83,10 +115,13 @@ impl Output {
                 written += pen.at;
                 if !goes_on {
                     self.len += written;
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             self.len += written;
+            if self.is_over() {
+                return Ok(false);
+            }
             self.grow(Pen::WINDOW);
         }
     }

@@ -8,12 +8,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prost_reflect::{Cardinality, MessageDescriptor};
 
 use crate::engine::{Effort, Engine, Frame, Scratch};
+use crate::error::Failure;
 use crate::output::Output;
 use crate::program::{self, Program};
 use crate::schema::Features;
 use crate::taps::Node;
 use crate::wire::Cursor;
-use crate::{Error, Options, Schema, TapError, TapErrorKind, Taps};
+use crate::{Error, ErrorKind, Options, Schema, TapError, TapErrorKind, Taps};
+
+/// The maximum size of a payload in bytes, which is that of Protobuf
+/// (<https://protobuf.dev/programming-guides/encoding/#size-limit>).
+pub(crate) const MAX_PAYLOAD: usize = i32::MAX as usize;
 
 /// A message type compiled for transcoding. A plan is immutable, shared between threads and cheap to clone.
 #[derive(Clone)]
@@ -95,12 +100,26 @@ impl Plan {
         Ok(self)
     }
 
-    /// Transcodes one payload and appends its ProtoJSON to `json`. On an error, `json` is unchanged.
+    /// Transcodes one payload and appends its ProtoJSON to `json`. On an error, `json` is unchanged. The size of the JSON
+    /// is not limited; use [`Plan::transcode_within`] for payloads from others.
     ///
     /// # Errors
     /// Returns an error if the payload is malformed, lacks a required field, or holds a value without a ProtoJSON form.
     pub fn transcode(&self, wire: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
-        self.run(wire, json, None)
+        self.transcode_within(usize::MAX, wire, json)
+    }
+
+    /// Transcodes one payload like [`Plan::transcode`], and stops as soon as its JSON exceeds `limit` bytes.
+    ///
+    /// A small payload can have a huge JSON: with `emit_defaults`, two bytes of an empty message become all of its
+    /// defaults. The memory in use is at most a small multiple of the payload and the limit. A limit beyond 4 GiB means
+    /// 4 GiB.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases as [`Plan::transcode`], and with [`ErrorKind::OverLimit`](crate::ErrorKind) if
+    /// the JSON exceeds the limit. A payload with several faults can have the error of any of them.
+    pub fn transcode_within(&self, limit: usize, wire: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
+        self.run(limit, wire, json, None)
     }
 
     /// Transcodes one payload like [`Plan::transcode`] and records the values of the plan's taps. On an error, `taps`
@@ -109,40 +128,95 @@ impl Plan {
     /// # Errors
     /// Returns an error in the same cases as [`Plan::transcode`].
     pub fn transcode_tapped(&self, wire: &[u8], json: &mut Vec<u8>, taps: &mut Taps) -> Result<(), Error> {
-        taps.reset(self.tap_count);
-        let result = self.run(wire, json, Some(&mut *taps));
-        if result.is_err() {
+        self.transcode_tapped_within(usize::MAX, wire, json, taps)
+    }
+
+    /// Transcodes one payload like [`Plan::transcode_within`] and records the values of the plan's taps. If the JSON
+    /// exceeds the limit, `taps` has the values nevertheless, so that the caller can tell whose payload it is. On any
+    /// other error, `taps` has no values.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases as [`Plan::transcode_within`].
+    pub fn transcode_tapped_within(
+        &self,
+        limit: usize,
+        wire: &[u8],
+        json: &mut Vec<u8>,
+        taps: &mut Taps,
+    ) -> Result<(), Error> {
+        let result = self.run(limit, wire, json, Some(&mut *taps));
+        if result.as_ref().is_err_and(|error| error.kind() != ErrorKind::OverLimit) {
             taps.reset(self.tap_count);
         }
         result
     }
 
-    fn run(&self, wire: &[u8], json: &mut Vec<u8>, mut taps: Option<&mut Taps>) -> Result<(), Error> {
-        let start = json.len();
+    fn run(&self, limit: usize, wire: &[u8], json: &mut Vec<u8>, mut taps: Option<&mut Taps>) -> Result<(), Error> {
+        // Positions in the output are 32 bits wide.
+        let limit = limit.min((u32::MAX as usize).saturating_sub(json.len()));
+        if wire.len() > MAX_PAYLOAD {
+            let failure = Failure::malformed(MAX_PAYLOAD, "the payload exceeds 2 GiB");
+            return Err(failure.into_error(self.full_name(), limit));
+        }
         let mut scratch = SCRATCH.take().unwrap_or_default();
-        let mut attempt = |effort, taps: Option<&mut Taps>| {
-            scratch.clear();
-            let out = Output::new(std::mem::take(json), 2 * wire.len());
-            let frame = if taps.is_some() { Frame::with_taps(&self.taps) } else { Frame::PLAIN };
-            let (program, types) = (&*self.program, &*self.types);
-            let mut engine = Engine { program, types, out, scratch: &mut scratch, taps, depth: 0, effort };
-            let result = engine.message(0, &mut Cursor::new(wire), frame);
-            *json = engine.out.into_bytes();
-            if result.is_err() {
-                json.truncate(start);
-            }
-            result
-        };
-        let mut result = attempt(Effort::new(wire.len()), taps.as_deref_mut());
-        if result.as_ref().is_err_and(|failure| failure.needs_careful_mode()) {
-            if let Some(taps) = &mut taps {
-                taps.reset(self.tap_count);
-            }
-            result = attempt(Effort::careful(), taps);
+        let mut result = self.attempt(Effort::new(wire.len()), limit, wire, json, &mut scratch, taps.as_deref_mut());
+        if let Err(failure) = result {
+            result = self.attempt_again(failure, limit, wire, json, &mut scratch, taps);
         }
         scratch.trim();
         SCRATCH.set(Some(scratch));
-        result.map_err(|failure| failure.into_error(self.full_name()))
+        result.map_err(|failure| failure.into_error(self.full_name(), limit))
+    }
+
+    /// Transcodes a payload in careful mode if its failure requires that. If the JSON exceeds its limit, reads the taps.
+    #[cold]
+    fn attempt_again(
+        &self,
+        failure: Box<Failure>,
+        limit: usize,
+        wire: &[u8],
+        json: &mut Vec<u8>,
+        scratch: &mut Scratch,
+        mut taps: Option<&mut Taps>,
+    ) -> Result<(), Box<Failure>> {
+        if !failure.needs_careful_mode() {
+            return Err(failure);
+        }
+        let result = self.attempt(Effort::careful(), limit, wire, json, scratch, taps.as_deref_mut());
+        if let (Err(failure), Some(taps)) = (&result, taps)
+            && failure.is_over_limit()
+        {
+            // Only the values of taps are written, which the payload bounds.
+            self.attempt(Effort::taps_only(), usize::MAX, wire, json, scratch, Some(taps))?;
+        }
+        result
+    }
+
+    /// Transcodes one payload in one mode. `json` is changed only by a success that is not [`Effort::taps_only`].
+    fn attempt(
+        &self,
+        effort: Effort,
+        limit: usize,
+        wire: &[u8],
+        json: &mut Vec<u8>,
+        scratch: &mut Scratch,
+        mut taps: Option<&mut Taps>,
+    ) -> Result<(), Box<Failure>> {
+        scratch.clear();
+        if let Some(taps) = &mut taps {
+            taps.reset(self.tap_count);
+        }
+        let start = json.len();
+        let out = Output::new(std::mem::take(json), 2 * wire.len(), limit);
+        let frame = if taps.is_some() { Frame::with_taps(&self.taps) } else { Frame::PLAIN };
+        let (program, types) = (&*self.program, &*self.types);
+        let mut engine = Engine { program, types, out, scratch, taps, depth: 0, effort };
+        let result = engine.message(0, &mut Cursor::new(wire), frame).and_then(|()| engine.within_limit(wire.len()));
+        *json = engine.out.into_bytes();
+        if result.is_err() || effort.is_taps_only() {
+            json.truncate(start);
+        }
+        result
     }
 }
 

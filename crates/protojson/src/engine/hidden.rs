@@ -1,7 +1,7 @@
 //! Fields that the options drop or redact. Their records are skipped, but their taps are still recorded: a field that
 //! routes an event need not be visible in the JSON.
 
-use super::{Engine, Frame};
+use super::{Effort, Engine, Frame, value};
 use crate::program::{Field, Kind, Role};
 use crate::wire::{Cursor, LENGTH_DELIMITED, Result, Tag};
 
@@ -44,13 +44,34 @@ impl<'p> Engine<'p> {
             return Ok(!cursor.delimited()?.is_at_end());
         }
         let is_tapped = frame.node.is_some_and(|node| node.touches(index));
-        if !is_tapped && !field.omits_zero {
-            return Ok(true);
+        match field.kind {
+            _ if is_tapped => self.inspect_tapped(index, field, &mut cursor, frame),
+            _ if !field.omits_zero => Ok(true),
+            Kind::String | Kind::Bytes => {
+                self.check(field, wire_type, &mut { cursor }, self.depth)?;
+                Ok(!cursor.delimited()?.is_at_end())
+            }
+            _ => Ok(value::read(field, &mut cursor)? != 0),
         }
+    }
+
+    /// Records the taps of a hidden value like [`Engine::inspect_hidden`]. The value is written and removed again. Only
+    /// the values of taps are written, so the memory is bounded by the payload and the limit need not apply.
+    fn inspect_tapped(
+        &mut self,
+        index: u32,
+        field: &'p Field,
+        cursor: &mut Cursor<'_>,
+        frame: Frame<'p>,
+    ) -> Result<bool> {
+        let effort = std::mem::replace(&mut self.effort, Effort::taps_only());
+        let limit = self.out.replace_limit(usize::MAX);
         let written = self.out.len();
-        self.singular(index, field, &mut cursor, frame)?;
+        self.singular(index, field, cursor, frame)?;
         let is_set = self.out.len() > written;
         self.out.truncate(written);
+        self.out.replace_limit(limit);
+        self.effort = effort;
         Ok(is_set)
     }
 

@@ -15,6 +15,7 @@ impl<'p> Engine<'p> {
         let mut list = List { is_open: false };
         loop {
             self.elements(index, field, tag.wire_type(), cursor, &mut list)?;
+            self.within_limit(cursor.at)?;
             if !cursor.eat(tag) {
                 break;
             }

@@ -5,45 +5,75 @@
 //! that sort. Otherwise the rendered pieces are rearranged, and no value is rendered twice.
 //!
 //! In careful mode the entries are sorted before any is rendered. An entry that a later one replaces is only checked,
-//! because it need not have a JSON form.
+//! because it need not have a JSON form. Replaced entries are removed from time to time, so the list of entries is at most
+//! twice as long as the output can be.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 
 use super::{Engine, Frame};
+use crate::error::Failure;
 use crate::program::{Field, Kind, Map};
 use crate::wire::{Cursor, Result, Tag};
 
 use super::value;
 
-/// One rendered entry.
-#[derive(Debug, Clone)]
+/// One rendered entry. A payload can consist of tiny entries, so each byte here counts.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     key: Key,
-    /// The position of the entry's text in the output, without the comma. In careful mode, the position of the entry in
-    /// the payload.
-    text: Range<usize>,
+    /// The start of the entry's text in the output, without the comma. In careful mode, the start of the entry in the
+    /// payload.
+    start: u32,
+    end: u32,
 }
 
-/// A map key, ordered as a number or by bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    /// A number, mapped so that unsigned order equals the order of the values.
-    Number(u64),
-    /// A string, by its position in the payload.
-    Text { at: usize, len: usize },
+impl Entry {
+    /// Returns a cursor over an entry that is listed by its position in the payload.
+    fn cursor(self, payload: &[u8]) -> Cursor<'_> {
+        Cursor { bytes: payload, at: self.start as usize, end: self.end as usize }
+    }
 }
+
+/// A map key. [`Keys`] tells how keys are ordered.
+#[derive(Debug, Clone, Copy)]
+struct Key(u64);
 
 impl Key {
-    fn cmp(self, other: Self, payload: &[u8]) -> Ordering {
-        match (self, other) {
-            (Self::Number(one), Self::Number(other)) => one.cmp(&other),
-            (Self::Text { at, len }, Self::Text { at: other_at, len: other_len }) => {
-                payload[at..at + len].cmp(&payload[other_at..other_at + other_len])
-            }
-            // All keys of one map have the same kind.
-            _ => Ordering::Equal,
+    /// Creates the key of a string, by its position in the payload.
+    fn text(at: usize, len: usize) -> Self {
+        Self((at as u64) << 32 | len as u64)
+    }
+
+    fn bytes(self, payload: &[u8]) -> &[u8] {
+        let at = (self.0 >> 32) as usize;
+        &payload[at..at + self.0 as u32 as usize]
+    }
+}
+
+/// The order of the keys of one map.
+#[derive(Debug, Clone, Copy)]
+enum Keys<'w> {
+    /// A key is a number, mapped so that unsigned order equals the order of the values.
+    Numbers,
+    /// A key is the position of a string in this payload.
+    Texts(&'w [u8]),
+}
+
+impl<'w> Keys<'w> {
+    fn new(map: &Map, payload: &'w [u8]) -> Self {
+        if map.key.kind == Kind::String { Self::Texts(payload) } else { Self::Numbers }
+    }
+
+    #[inline(always)]
+    fn cmp(self, one: Key, other: Key) -> Ordering {
+        match self {
+            Self::Numbers => one.0.cmp(&other.0),
+            Self::Texts(payload) => one.bytes(payload).cmp(other.bytes(payload)),
         }
+    }
+
+    fn is_same(self, one: Entry, other: Entry) -> bool {
+        self.cmp(one.key, other.key) == Ordering::Equal
     }
 }
 
@@ -52,12 +82,14 @@ pub(super) struct Writing {
     /// The index of the map's first entry; the entries of the enclosing maps come before it.
     entries: usize,
     is_sorted: bool,
+    /// The number of listed entries from which on the replaced ones are removed.
+    crowded: usize,
 }
 
 impl Writing {
     /// Starts a map after the entries of the enclosing maps.
     pub(super) fn new(around: &[Entry]) -> Self {
-        Self { entries: around.len(), is_sorted: true }
+        Self { entries: around.len(), is_sorted: true, crowded: 1024 }
     }
 }
 
@@ -73,7 +105,7 @@ impl<'p> Engine<'p> {
                 break;
             }
         }
-        self.end_map(field, payload, &writing)
+        self.end_map(field, payload, &mut writing)
     }
 
     pub(super) fn begin_map(&mut self, field: &Field) -> Writing {
@@ -92,29 +124,37 @@ impl<'p> Engine<'p> {
     ) -> Result<()> {
         let Kind::Map(index) = field.kind else { return Ok(()) };
         let map = &self.program.maps[index as usize];
+        let keys = Keys::new(map, payload);
         let previous = self.scratch.entries[writing.entries..].last().map(|entry| entry.key);
-        let (key, text) = if self.effort.careful {
-            let place = entry.at..entry.end;
-            (self.listed_key(map, entry)?, place)
+        let (key, start, end) = if self.effort.careful {
+            let (start, end) = (entry.at, entry.end);
+            (self.listed_key(map, entry)?, start, end)
         } else {
             if previous.is_some() {
                 self.out.push(b',');
             }
             let start = self.out.len();
-            (self.render(map, entry)?, start..self.out.len())
+            let key = self.render(map, entry)?;
+            self.within_limit(entry.at)?;
+            (key, start, self.out.len())
         };
-        if previous.is_some_and(|previous| previous.cmp(key, payload) != Ordering::Less) {
+        if previous.is_some_and(|previous| keys.cmp(previous, key) != Ordering::Less) {
             writing.is_sorted = false;
         }
-        self.scratch.entries.push(Entry { key, text });
+        self.scratch.entries.push(Entry { key, start: start as u32, end: end as u32 });
+        if self.effort.careful && self.scratch.entries.len() - writing.entries >= writing.crowded {
+            self.thin_out(map, payload, writing)?;
+        }
         Ok(())
     }
 
-    pub(super) fn end_map(&mut self, field: &'p Field, payload: &[u8], writing: &Writing) -> Result<()> {
+    pub(super) fn end_map(&mut self, field: &'p Field, payload: &[u8], writing: &mut Writing) -> Result<()> {
+        let Kind::Map(index) = field.kind else { return Ok(()) };
+        let map = &self.program.maps[index as usize];
         if self.effort.careful {
-            self.render_in_order(field, payload, writing)?;
+            self.render_in_order(map, payload, writing)?;
         } else if !writing.is_sorted {
-            self.put_in_order(payload, writing.entries);
+            self.put_in_order(Keys::new(map, payload), writing.entries);
         }
         self.scratch.entries.truncate(writing.entries);
         self.out.push(b'}');
@@ -140,51 +180,79 @@ impl<'p> Engine<'p> {
     }
 
     /// Renders the listed entries in the order of their keys. If a key repeats, only the last entry is rendered.
-    fn render_in_order(&mut self, field: &'p Field, payload: &[u8], writing: &Writing) -> Result<()> {
-        let Kind::Map(index) = field.kind else { return Ok(()) };
-        let map = &self.program.maps[index as usize];
-        if !writing.is_sorted {
-            // The sort is stable, so the last of several equal keys stays last.
-            self.scratch.entries[writing.entries..].sort_by(|one, other| one.key.cmp(other.key, payload));
-        }
-        let mut first = true;
+    fn render_in_order(&mut self, map: &'p Map, payload: &[u8], writing: &mut Writing) -> Result<()> {
+        self.keep_last(map, payload, writing)?;
         for at in writing.entries..self.scratch.entries.len() {
-            let Entry { key, text } = self.scratch.entries[at].clone();
-            let mut entry = Cursor { bytes: payload, at: text.start, end: text.end };
-            let next = self.scratch.entries.get(at + 1).map(|next| next.key);
-            if next.is_some_and(|next| key.cmp(next, payload) == Ordering::Equal) {
-                self.check_entry(map, &mut entry, self.depth).map_err(|failure| failure.within("value"))?;
-                continue;
-            }
-            if !first {
+            if at > writing.entries {
                 self.out.push(b',');
             }
-            first = false;
-            self.render(map, &mut entry)?;
+            self.render(map, &mut self.scratch.entries[at].cursor(payload))?;
+            self.within_limit(self.scratch.entries[at].start as usize)?;
         }
+        Ok(())
+    }
+
+    /// Removes replaced entries from a long list, so that the list is not much longer than the limit of the output allows.
+    ///
+    /// # Errors
+    /// Returns an error if the remaining entries exceed the limit of the output, however short their texts are.
+    #[cold]
+    fn thin_out(&mut self, map: &Map, payload: &[u8], writing: &mut Writing) -> Result<()> {
+        const SHORTEST: usize = r#""":0"#.len();
+        self.keep_last(map, payload, writing)?;
+        let left = self.scratch.entries.len() - writing.entries;
+        writing.crowded = 2 * left.max(512);
+        match self.scratch.entries.last() {
+            Some(last) if left * SHORTEST > self.out.left() => Err(Failure::over_limit(last.start as usize)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sorts the listed entries by key. If a key repeats, only the last entry stays; the entries that it replaces are
+    /// checked.
+    fn keep_last(&mut self, map: &Map, payload: &[u8], writing: &mut Writing) -> Result<()> {
+        if writing.is_sorted {
+            return Ok(());
+        }
+        let keys = Keys::new(map, payload);
+        // The sort is stable, so the last of several equal keys stays last.
+        self.scratch.entries[writing.entries..].sort_by(|one, other| keys.cmp(one.key, other.key));
+        let mut kept = writing.entries;
+        for at in writing.entries..self.scratch.entries.len() {
+            let entry = self.scratch.entries[at];
+            if self.scratch.entries.get(at + 1).is_some_and(|next| keys.is_same(entry, *next)) {
+                let mut replaced = entry.cursor(payload);
+                self.check_entry(map, &mut replaced, self.depth).map_err(|failure| failure.within("value"))?;
+            } else {
+                self.scratch.entries[kept] = entry;
+                kept += 1;
+            }
+        }
+        self.scratch.entries.truncate(kept);
+        writing.is_sorted = true;
         Ok(())
     }
 
     /// Sorts the rendered entries from `base` on by key. If a key repeats, only the last entry stays.
     #[cold]
-    fn put_in_order(&mut self, payload: &[u8], base: usize) {
+    fn put_in_order(&mut self, keys: Keys<'_>, base: usize) {
         let entries = &mut self.scratch.entries[base..];
+        // The first rendered entry is the first of the list until the list is sorted.
+        let start = entries.first().map_or(self.out.len(), |entry| entry.start as usize);
         // The sort is stable, so the last of several equal keys stays last.
-        entries.sort_by(|one, other| one.key.cmp(other.key, payload));
-        let start = entries.iter().map(|entry| entry.text.start).min().unwrap_or(self.out.len());
+        entries.sort_by(|one, other| keys.cmp(one.key, other.key));
         self.scratch.bytes.clear();
         self.scratch.bytes.extend_from_slice(self.out.since(start));
         self.out.truncate(start);
         for (index, entry) in entries.iter().enumerate() {
-            let is_replaced =
-                entries.get(index + 1).is_some_and(|next| entry.key.cmp(next.key, payload) == Ordering::Equal);
-            if is_replaced {
+            if entries.get(index + 1).is_some_and(|next| keys.is_same(*entry, *next)) {
                 continue;
             }
             if self.out.len() > start {
                 self.out.push(b',');
             }
-            self.out.extend_from_slice(&self.scratch.bytes[entry.text.start - start..entry.text.end - start]);
+            let text = entry.start as usize - start..entry.end as usize - start;
+            self.out.extend_from_slice(&self.scratch.bytes[text]);
         }
     }
 
@@ -232,7 +300,7 @@ impl<'p> Engine<'p> {
                 None => Cursor::new(&[]),
             };
             self.text(Kind::String, value)?;
-            return Ok(Key::Text { at: value.at, len: value.rest().len() });
+            return Ok(Key::text(value.at, value.rest().len()));
         }
         let bits = match key {
             Some(mut key) => value::read(&map.key, &mut key)?,
@@ -246,7 +314,7 @@ impl<'p> Engine<'p> {
         };
         self.number(kind, bits);
         self.out.push(b'"');
-        Ok(Key::Number(match map.key.kind {
+        Ok(Key(match map.key.kind {
             Kind::Int64 { .. } | Kind::Sint64 { .. } => bits ^ (1 << 63),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => u64::from(bits as u32 ^ (1 << 31)),
             _ => bits,

@@ -14,14 +14,35 @@ use crate::error::Failure;
 use crate::program::{Field, Kind, Message, Role, Shape};
 use crate::wire::{Cursor, END_GROUP, LENGTH_DELIMITED, MAX_DEPTH, Result, START_GROUP, VARINT};
 
-/// One record of a known field.
+/// One record of a known field. A payload can consist of tiny records, so each byte here counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
-    /// The index of the field.
-    field: u32,
-    wire_type: u8,
+    /// The index of the field, and in the lowest three bits the wire type.
+    field_and_wire_type: u32,
     /// The position of the value in the payload.
-    at: usize,
+    at: u32,
+}
+
+impl Record {
+    /// Creates the record of a field, by its index. The payload is at most [`MAX_PAYLOAD`](crate::plan::MAX_PAYLOAD)
+    /// bytes long, so that its positions fit.
+    fn new(field: u32, wire_type: u8, at: usize) -> Self {
+        Self { field_and_wire_type: field << 3 | u32::from(wire_type), at: at as u32 }
+    }
+
+    /// Returns the index of the field.
+    pub(super) fn field(self) -> u32 {
+        self.field_and_wire_type >> 3
+    }
+
+    pub(super) fn wire_type(self) -> u8 {
+        (self.field_and_wire_type & 7) as u8
+    }
+
+    /// Returns the position of the value in the payload.
+    pub(super) fn at(self) -> usize {
+        self.at as usize
+    }
 }
 
 impl<'p> Engine<'p> {
@@ -47,30 +68,18 @@ impl<'p> Engine<'p> {
         let Kind::Message(index) = field.kind else { return Ok(()) };
         let message = &self.program.messages[index as usize];
         if message.shape != Shape::Plain {
-            let mut whole = Vec::new();
-            for at in run {
-                let mut part = self.part(field, payload, at)?;
-                whole.extend_from_slice(part.rest());
-                // Each part must be complete. Otherwise the next part could supply the rest of a truncated record.
-                while !part.is_at_end() {
-                    let tag = part.tag()?;
-                    part.skip(tag, self.depth)?;
-                }
-            }
-            return self.whole_child(field, &whole, frame);
+            return self.merged_well_known(field, message, run, payload, frame);
         }
-        let start = Cursor::from(payload, self.scratch.records[run.start].at);
+        let start = Cursor::from(payload, self.scratch.records[run.start].at());
         if self.depth >= MAX_DEPTH {
             return Err(Failure::too_deep(start.at));
         }
         let base = self.scratch.records.len();
         let mut has_oneofs = false;
-        for at in run {
-            let mut part = self.part(field, payload, at)?;
-            self.depth += 1;
-            has_oneofs |= self.list(message, &mut part, 0)?;
-            self.depth -= 1;
-        }
+        self.parts(field, run, payload, |engine, part| {
+            has_oneofs |= engine.list(message, part, 0)?;
+            Ok(())
+        })?;
         self.depth += 1;
         if has_oneofs {
             self.settle_oneofs(message, base, payload)?;
@@ -82,37 +91,57 @@ impl<'p> Engine<'p> {
         Ok(())
     }
 
+    /// Reads the parts of a message, which are listed records of a field, one after the other.
+    pub(super) fn parts<'w>(
+        &mut self,
+        field: &Field,
+        run: std::ops::Range<usize>,
+        payload: &'w [u8],
+        mut read: impl FnMut(&mut Self, &mut Cursor<'w>) -> Result<()>,
+    ) -> Result<()> {
+        for at in run {
+            let mut part = self.part(field, payload, at)?;
+            self.depth += 1;
+            read(self, &mut part)?;
+            self.depth -= 1;
+        }
+        Ok(())
+    }
+
     /// Returns the payload of one listed record of a message field.
     fn part<'w>(&self, field: &Field, payload: &'w [u8], record: usize) -> Result<Cursor<'w>> {
-        let mut cursor = Cursor::from(payload, self.scratch.records[record].at);
+        let mut cursor = Cursor::from(payload, self.scratch.records[record].at());
         if field.wire_type == START_GROUP { cursor.group(field.number, self.depth) } else { cursor.delimited() }
     }
 
     /// Lists one record of a message field for merging.
     pub(super) fn note_part(&mut self, field: &Field, at: usize) {
-        self.scratch.records.push(Record { field: 0, wire_type: field.wire_type, at });
+        self.scratch.records.push(Record::new(0, field.wire_type, at));
     }
 
     /// Writes one message, whose records are the listed records from `base` on.
     fn listed(&mut self, message: &'p Message, base: usize, start: Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         let records = &mut self.scratch.records[base..];
-        if !records.is_sorted_by_key(|record| record.field) {
-            records.sort_by_key(|record| record.field);
+        if !records.is_sorted_by_key(|record| record.field()) {
+            records.sort_by_key(|record| record.field());
         }
         let mut next = 0u32;
         let mut required = 0;
         let mut from = base;
         let to = self.scratch.records.len();
         while from < to {
-            let index = self.scratch.records[from].field;
-            let run = self.scratch.records[from..to].iter().take_while(|record| record.field == index).count();
+            let index = self.scratch.records[from].field();
+            let run = self.scratch.records[from..to].iter().take_while(|record| record.field() == index).count();
             let field = &message.fields[index as usize];
             if message.has_defaults {
                 self.defaults(&message.fields[next as usize..index as usize]);
             }
             next = index + 1;
             required += u32::from(field.is_required);
-            self.run(index, field, from..from + run, start, frame).map_err(|failure| failure.within(&field.name))?;
+            if !self.effort.taps_only || frame.node.is_some_and(|node| node.touches(index)) {
+                self.run(index, field, from..from + run, start, frame)
+                    .map_err(|failure| failure.within(&field.name))?;
+            }
             from += run;
         }
         if required < message.required {
@@ -122,11 +151,11 @@ impl<'p> Engine<'p> {
         if message.has_defaults {
             self.defaults(&message.fields[next as usize..]);
         }
-        Ok(())
+        self.within_limit(start.at)
     }
 
     /// Lists the records of a message, and returns whether members of oneofs are among them.
-    fn list(&mut self, message: &Message, cursor: &mut Cursor<'_>, group: u32) -> Result<bool> {
+    pub(super) fn list(&mut self, message: &Message, cursor: &mut Cursor<'_>, group: u32) -> Result<bool> {
         let start = cursor.at;
         let mut has_oneofs = false;
         loop {
@@ -140,7 +169,7 @@ impl<'p> Engine<'p> {
             let tag = cursor.tag()?;
             if let Some((index, field)) = accept(message, tag) {
                 has_oneofs |= field.oneof_number != 0;
-                self.scratch.records.push(Record { field: index, wire_type: tag.wire_type(), at: cursor.at });
+                self.scratch.records.push(Record::new(index, tag.wire_type(), cursor.at));
                 cursor.skip(tag, self.depth).map_err(|failure| failure.within(&field.name))?;
                 continue;
             }
@@ -176,7 +205,7 @@ impl<'p> Engine<'p> {
         }
         let field = type_id.and_then(|number| message.find(u32::try_from(number).ok()?));
         if let (Some(field), Some(at)) = (field, payload) {
-            self.scratch.records.push(Record { field, wire_type: LENGTH_DELIMITED, at });
+            self.scratch.records.push(Record::new(field, LENGTH_DELIMITED, at));
         }
         Ok(())
     }
@@ -188,28 +217,28 @@ impl<'p> Engine<'p> {
         let mut last: Vec<(u32, usize)> = Vec::new();
         let records = &self.scratch.records[base..];
         for record in records {
-            let oneof = message.fields[record.field as usize].oneof_number as usize;
+            let oneof = message.fields[record.field() as usize].oneof_number as usize;
             if oneof == 0 {
                 continue;
             }
             if last.len() < oneof {
                 last.resize(oneof, (u32::MAX, 0));
             }
-            if last[oneof - 1].0 != record.field {
-                last[oneof - 1] = (record.field, record.at);
+            if last[oneof - 1].0 != record.field() {
+                last[oneof - 1] = (record.field(), record.at());
             }
         }
         let mut kept = base;
         for at in base..self.scratch.records.len() {
             let record = self.scratch.records[at];
-            let field = &message.fields[record.field as usize];
+            let field = &message.fields[record.field() as usize];
             let oneof = field.oneof_number as usize;
-            if oneof == 0 || (last[oneof - 1].0 == record.field && record.at >= last[oneof - 1].1) {
+            if oneof == 0 || (last[oneof - 1].0 == record.field() && record.at() >= last[oneof - 1].1) {
                 self.scratch.records[kept] = record;
                 kept += 1;
             } else {
-                let mut replaced = Cursor::from(payload, record.at);
-                self.check(field, record.wire_type, &mut replaced, self.depth)
+                let mut replaced = Cursor::from(payload, record.at());
+                self.check(field, record.wire_type(), &mut replaced, self.depth)
                     .map_err(|failure| failure.within(&field.name))?;
             }
         }
@@ -226,7 +255,7 @@ impl<'p> Engine<'p> {
         message: Cursor<'_>,
         frame: Frame<'p>,
     ) -> Result<()> {
-        let cursor = |record: Record| Cursor { at: record.at, ..message };
+        let cursor = |record: Record| Cursor { at: record.at(), ..message };
         match field.role {
             Role::Singular if run.len() > 1 && matches!(field.kind, Kind::Message(_)) => {
                 self.key(field);
@@ -241,7 +270,7 @@ impl<'p> Engine<'p> {
                 let mut is_set = false;
                 for at in run {
                     let record = self.scratch.records[at];
-                    is_set = self.inspect_hidden(index, field, record.wire_type, cursor(record), frame)?
+                    is_set = self.inspect_hidden(index, field, record.wire_type(), cursor(record), frame)?
                         || (is_set && field.is_list);
                 }
                 if is_set {
@@ -253,7 +282,7 @@ impl<'p> Engine<'p> {
                 if run.len() > 1 {
                     for at in run.start..run.end - 1 {
                         let replaced = self.scratch.records[at];
-                        self.check(field, replaced.wire_type, &mut cursor(replaced), self.depth)?;
+                        self.check(field, replaced.wire_type(), &mut cursor(replaced), self.depth)?;
                     }
                 }
                 let last = self.scratch.records[run.end - 1];
@@ -263,7 +292,8 @@ impl<'p> Engine<'p> {
                 let mut list = List { is_open: false };
                 for at in run {
                     let record = self.scratch.records[at];
-                    self.elements(index, field, record.wire_type, &mut cursor(record), &mut list)?;
+                    self.elements(index, field, record.wire_type(), &mut cursor(record), &mut list)?;
+                    self.within_limit(record.at())?;
                 }
                 self.close(field, &list);
                 Ok(())
@@ -274,7 +304,7 @@ impl<'p> Engine<'p> {
                     let mut entry = cursor(self.scratch.records[at]).delimited()?;
                     self.entry(field, &mut entry, message.bytes, &mut writing)?;
                 }
-                self.end_map(field, message.bytes, &writing)
+                self.end_map(field, message.bytes, &mut writing)
             }
         }
     }
@@ -297,7 +327,7 @@ impl<'p> Engine<'p> {
 fn missing(message: &Message, records: &[Record], start: usize) -> Box<Failure> {
     let mut is_there = vec![false; message.fields.len()];
     for record in records {
-        is_there[record.field as usize] = true;
+        is_there[record.field() as usize] = true;
     }
     let missing = message.fields.iter().zip(is_there).find(|(field, is_there)| field.is_required && !is_there);
     Failure::missing_required(start, missing.map_or("", |(field, _)| &field.name))

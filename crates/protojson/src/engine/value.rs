@@ -4,7 +4,7 @@ use super::Engine;
 use crate::error::Failure;
 use crate::output::Pen;
 use crate::program::{Field, Kind};
-use crate::text;
+use crate::text::{self, Unwritten};
 use crate::wire::{Cursor, FIXED32, FIXED64, Result};
 
 /// Reads one number, bool or enum value. The value of a 32-bit kind is truncated to 32 bits first, so that the test for
@@ -52,12 +52,12 @@ impl Engine<'_> {
     /// Writes a string or bytes.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>) -> Result<()> {
-        if kind == Kind::Bytes {
-            text::base64(&mut self.out, value.rest(), self.program.base64_url);
-            return Ok(());
-        }
-        text::string(&mut self.out, value.bytes, value.at, value.end)
-            .map_err(|offset| Failure::not_utf8(value.at + offset))
+        let written = if kind == Kind::Bytes {
+            text::base64(&mut self.out, value.rest(), self.program.base64_url)
+        } else {
+            text::string(&mut self.out, value.bytes, value.at, value.end)
+        };
+        written.map_err(|error| unwritten(error, value.at))
     }
 
     /// Writes at least one packed value.
@@ -82,6 +82,7 @@ impl Engine<'_> {
                 loop {
                     let bits = read(field, &mut rest)?;
                     self.number(kind, bits);
+                    self.within_limit(rest.at)?;
                     if rest.is_at_end() {
                         return Ok(());
                     }
@@ -104,13 +105,25 @@ impl Engine<'_> {
         write: impl Fn(&mut Pen<'_>, T),
     ) -> Result<()> {
         let mut rest = *packed;
-        self.out.write_all(|pen| -> Result<bool> {
+        let is_complete = self.out.write_all(|pen| -> Result<bool> {
             write(pen, read(&mut rest)?);
             pen.put(b",");
             Ok(!rest.is_at_end())
         })?;
+        if !is_complete {
+            return Err(Failure::over_limit(rest.at));
+        }
         self.out.truncate(self.out.len() - 1);
         Ok(())
+    }
+}
+
+/// Returns the error for a text that starts at this position.
+#[cold]
+pub(super) fn unwritten(error: Unwritten, at: usize) -> Box<Failure> {
+    match error {
+        Unwritten::NotUtf8(valid) => Failure::not_utf8(at + valid),
+        Unwritten::OverLimit => Failure::over_limit(at),
     }
 }
 

@@ -2,6 +2,7 @@
 //! (<https://protobuf.dev/programming-guides/json/#field-representation>).
 
 use super::map::Writing;
+use super::value::unwritten;
 use super::{Engine, Frame};
 use crate::error::Failure;
 use crate::program::{Kind, Message, Shape};
@@ -14,10 +15,29 @@ const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_4
 const DURATION_SECONDS: std::ops::RangeInclusive<i64> = -315_576_000_000..=315_576_000_000;
 const MAX_NANOS: i32 = 999_999_999;
 
+/// The fields of an Any.
+#[derive(Debug)]
+pub(super) struct AnyContent<'w> {
+    url: &'w str,
+    value: Cursor<'w>,
+}
+
+impl Default for AnyContent<'_> {
+    fn default() -> Self {
+        Self { url: "", value: Cursor::new(&[]) }
+    }
+}
+
 impl<'p> Engine<'p> {
     /// Writes a message of a well-known type. The message ends at the end of the cursor.
     pub(super) fn well_known(&mut self, message: &'p Message, cursor: &mut Cursor<'_>, frame: Frame<'p>) -> Result<()> {
         match message.shape {
+            // These hold no tap.
+            Shape::FieldMask | Shape::Struct | Shape::Value | Shape::ListValue | Shape::Any
+                if self.effort.taps_only =>
+            {
+                Ok(())
+            }
             Shape::Plain => {
                 let open = self.out.len();
                 cursor.at = self.body(message, cursor.bytes, cursor.at, cursor.end, Frame { group: 0, ..frame })?;
@@ -104,6 +124,7 @@ impl<'p> Engine<'p> {
             }
             first = false;
             self.path(path)?;
+            self.within_limit(path.at)?;
         }
         self.out.push(b'"');
         Ok(())
@@ -148,19 +169,35 @@ impl<'p> Engine<'p> {
         let payload = cursor.bytes;
         self.out.push(b'{');
         let mut writing = Writing::new(&self.scratch.entries);
+        self.struct_entries(message, cursor, &mut writing)?;
+        self.close_struct(message, payload, &mut writing)
+    }
+
+    /// Writes the entries of one part of a Struct.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn struct_entries(
+        &mut self,
+        message: &'p Message,
+        cursor: &mut Cursor<'_>,
+        writing: &mut Writing,
+    ) -> Result<()> {
+        let payload = cursor.bytes;
         while !cursor.is_at_end() {
             let tag = cursor.tag()?;
             match super::accept(message, tag) {
                 Some((_, field)) => {
                     let mut entry = cursor.delimited()?;
-                    self.entry(field, &mut entry, payload, &mut writing)
-                        .map_err(|failure| failure.within(&field.name))?;
+                    self.entry(field, &mut entry, payload, writing).map_err(|failure| failure.within(&field.name))?;
                 }
                 None => cursor.skip(tag, self.depth)?,
             }
         }
+        Ok(())
+    }
+
+    pub(super) fn close_struct(&mut self, message: &'p Message, payload: &[u8], writing: &mut Writing) -> Result<()> {
         match message.fields.first() {
-            Some(field) => self.end_map(field, payload, &writing),
+            Some(field) => self.end_map(field, payload, writing),
             None => {
                 self.out.push(b'}');
                 Ok(())
@@ -170,76 +207,40 @@ impl<'p> Engine<'p> {
 
     fn list_value(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
         self.out.push(b'[');
-        let mut first = true;
+        self.list_elements(message, cursor, &mut true)?;
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// Writes the elements of one part of a ListValue.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn list_elements(
+        &mut self,
+        message: &'p Message,
+        cursor: &mut Cursor<'_>,
+        is_first: &mut bool,
+    ) -> Result<()> {
         while !cursor.is_at_end() {
             let tag = cursor.tag()?;
             match super::accept(message, tag) {
                 Some((index, field)) => {
-                    if !first {
+                    if !std::mem::take(is_first) {
                         self.out.push(b',');
                     }
-                    first = false;
                     self.element(index, field, cursor).map_err(|failure| failure.within(&field.name))?;
+                    self.within_limit(cursor.at)?;
                 }
                 None => cursor.skip(tag, self.depth)?,
             }
         }
-        self.out.push(b']');
         Ok(())
     }
 
     /// Writes the last kind of a Value that is set, or null if no kind is set.
     fn value(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
-        // The last kind, the start of its last uninterrupted run of records, and the number of records in that run.
-        let mut last: Option<(u32, Cursor<'_>, usize)> = None;
-        let (whole, mut is_replaced) = (*cursor, false);
-        while !cursor.is_at_end() {
-            let start = *cursor;
-            let tag = cursor.tag()?;
-            if let Some((index, _)) = super::accept(message, tag) {
-                is_replaced |= last.is_some();
-                last = match last {
-                    Some((kind, since, count)) if kind == index => Some((kind, since, count + 1)),
-                    _ => Some((index, start, 1)),
-                };
-            }
-            cursor.skip(tag, self.depth)?;
-        }
-        let Some((index, mut since, count)) = last else {
-            self.out.extend(b"null");
-            return Ok(());
-        };
-        let field = &message.fields[index as usize];
-        if is_replaced {
-            // The records of a message kind are merged, so only the records before its last run are replaced.
-            let end = if matches!(field.kind, Kind::Message(_)) { since.at } else { whole.end };
-            self.check_known(message, whole, end)?;
-        }
         let base = self.scratch.records.len();
-        let mut at = since;
-        while !since.is_at_end() {
-            let tag = since.tag()?;
-            if super::accept(message, tag).is_some() {
-                at = since;
-                if count > 1 && matches!(field.kind, Kind::Message(_)) {
-                    self.note_part(field, at.at);
-                }
-            }
-            since.skip(tag, self.depth)?;
-        }
-        match field.kind {
-            Kind::Message(_) if count > 1 => {
-                let written = self.merged(field, base..base + count, since.bytes, Frame::PLAIN);
-                self.scratch.records.truncate(base);
-                written
-            }
-            Kind::Double if !f64::from_bits(at.clone().fixed64()?).is_finite() => Err(Failure::unrenderable(
-                at.at,
-                "number_value of Value is NaN or infinite, which a JSON number cannot express",
-            )),
-            _ => self.element(index, field, &mut at),
-        }
-        .map_err(|failure| failure.within(&field.name))
+        self.list(message, cursor, 0)?;
+        self.last_kind(message, base, cursor.bytes)
     }
 
     fn wrapper(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
@@ -273,20 +274,31 @@ impl<'p> Engine<'p> {
     /// Writes `{"@type": …}` with the fields of the message inside. If that message has its own JSON form, the form is
     /// written under `value`.
     fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
-        let start = cursor.at;
-        let (mut url, mut value) = ("", Cursor::new(&[]));
+        let (start, mut content) = (cursor.at, AnyContent::default());
+        self.any_content(cursor, &mut content)?;
+        self.any_of(start, content)
+    }
+
+    /// Reads one part of an Any. If the URL or the value repeats, the last one wins.
+    pub(super) fn any_content<'w>(&mut self, cursor: &mut Cursor<'w>, content: &mut AnyContent<'w>) -> Result<()> {
         while !cursor.is_at_end() {
             let tag = cursor.tag()?;
             match (tag.number(), tag.wire_type()) {
                 (1, LENGTH_DELIMITED) => {
                     let text = cursor.delimited()?;
-                    url = std::str::from_utf8(text.rest())
+                    content.url = std::str::from_utf8(text.rest())
                         .map_err(|error| Failure::not_utf8(text.at + error.valid_up_to()))?;
                 }
-                (2, LENGTH_DELIMITED) => value = cursor.delimited()?,
+                (2, LENGTH_DELIMITED) => content.value = cursor.delimited()?,
                 _ => cursor.skip(tag, self.depth)?,
             }
         }
+        Ok(())
+    }
+
+    /// Writes an Any whose first part starts at this position.
+    pub(super) fn any_of(&mut self, start: usize, content: AnyContent<'_>) -> Result<()> {
+        let AnyContent { url, mut value } = content;
         if url.is_empty() && value.is_at_end() {
             self.out.extend(b"{}");
             return Ok(());
@@ -301,8 +313,7 @@ impl<'p> Engine<'p> {
             return Err(Failure::too_deep(start).inside_any());
         }
         self.out.extend(b"{\"@type\":");
-        text::string(&mut self.out, url.as_bytes(), 0, url.len())
-            .map_err(|offset| Failure::not_utf8(start + offset))?;
+        text::string(&mut self.out, url.as_bytes(), 0, url.len()).map_err(|error| unwritten(error, start))?;
         let mut inside = Engine {
             program: &program,
             types: self.types,

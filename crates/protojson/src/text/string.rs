@@ -2,6 +2,7 @@
 
 use wide::i8x16;
 
+use super::Unwritten;
 use crate::output::Output;
 
 /// Appends a string with its quotes. Escaped are `"`, `\`, control characters, and U+FFFE and U+FFFF, because SQS and
@@ -9,9 +10,10 @@ use crate::output::Output;
 /// effect.
 ///
 /// # Errors
-/// Returns the length of the valid UTF-8 prefix if the string is not UTF-8. The output appended so far stays.
+/// Returns an error if the string is not UTF-8, or if a string of more than 16 bytes exceeds the limit of the output. The
+/// output appended so far stays.
 #[inline(always)]
-pub(crate) fn string(out: &mut Output, bytes: &[u8], at: usize, end: usize) -> Result<(), usize> {
+pub(crate) fn string(out: &mut Output, bytes: &[u8], at: usize, end: usize) -> Result<(), Unwritten> {
     let len = end - at;
     if len <= LANES
         && let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk())
@@ -53,7 +55,7 @@ fn specials<const VALID: bool>(chunk: &[u8; LANES]) -> i8x16 {
 
 /// Appends a string of any length.
 #[inline(never)]
-fn long(out: &mut Output, bytes: &[u8]) -> Result<(), usize> {
+fn long(out: &mut Output, bytes: &[u8]) -> Result<(), Unwritten> {
     let len = bytes.len();
     if len <= 2 * LANES
         && let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk())
@@ -68,16 +70,23 @@ fn long(out: &mut Output, bytes: &[u8]) -> Result<(), usize> {
             return Ok(());
         }
     }
+    if len > out.left() {
+        return Err(Unwritten::OverLimit);
+    }
     out.push(b'"');
     let mut from = plain::<false>(out, bytes);
     while let Some(byte) = bytes.get(from) {
         if *byte >= 0x80 {
             let rest = &bytes[from..];
             if simdutf8::basic::from_utf8(rest).is_err() {
-                return Err(from + std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), |_| 0));
+                let valid = std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), |_| 0);
+                return Err(Unwritten::NotUtf8(from + valid));
             }
-            beyond_ascii(out, rest);
+            beyond_ascii(out, rest)?;
             break;
+        }
+        if out.is_over() {
+            return Err(Unwritten::OverLimit);
         }
         from += escape(out, &bytes[from..]);
         from += plain::<false>(out, &bytes[from..]);
@@ -88,12 +97,16 @@ fn long(out: &mut Output, bytes: &[u8]) -> Result<(), usize> {
 
 /// Appends a string that is known to be UTF-8.
 #[inline(never)]
-fn beyond_ascii(out: &mut Output, bytes: &[u8]) {
+fn beyond_ascii(out: &mut Output, bytes: &[u8]) -> Result<(), Unwritten> {
     let mut from = plain::<true>(out, bytes);
     while from < bytes.len() {
+        if out.is_over() {
+            return Err(Unwritten::OverLimit);
+        }
         from += escape(out, &bytes[from..]);
         from += plain::<true>(out, &bytes[from..]);
     }
+    Ok(())
 }
 
 /// The letter after the backslash, for the characters that have one; otherwise 0.
@@ -260,7 +273,18 @@ mod tests {
 
     #[test]
     fn a_string_that_is_not_utf_8_fails_with_the_position() {
-        assert_eq!(string(&mut Output::default(), b"abc\xff", 0, 4), Err(3));
-        assert_eq!(string(&mut Output::default(), b"\xed\xa0\x80", 0, 3), Err(0), "a surrogate");
+        assert_eq!(string(&mut Output::default(), b"abc\xff", 0, 4), Err(Unwritten::NotUtf8(3)));
+        assert_eq!(string(&mut Output::default(), b"\xed\xa0\x80", 0, 3), Err(Unwritten::NotUtf8(0)), "a surrogate");
+    }
+
+    #[test]
+    fn a_long_string_stops_at_the_limit() {
+        for (text, limit) in
+            [("x".repeat(10_000), 9_999), ("\n".repeat(10_000), 12_000), ("ü\n".repeat(10_000), 35_000)]
+        {
+            let mut out = Output::new(Vec::new(), 0, limit);
+            assert_eq!(string(&mut out, text.as_bytes(), 0, text.len()), Err(Unwritten::OverLimit));
+            assert!(out.len() <= limit + 64, "{} bytes", out.len());
+        }
     }
 }

@@ -253,7 +253,7 @@ fn show(outcome: &Outcome) -> String {
 }
 
 /// Truncates, flips, overwrites, duplicates or moves bytes.
-fn corrupt_bytes(wire: &mut Vec<u8>, random: &mut Random<'_>) {
+pub(crate) fn corrupt_bytes(wire: &mut Vec<u8>, random: &mut Random<'_>) {
     for _ in 0..=random.below(2) {
         if wire.is_empty() {
             return;
@@ -275,7 +275,7 @@ fn corrupt_bytes(wire: &mut Vec<u8>, random: &mut Random<'_>) {
     }
 }
 
-fn random_options(schema: &Schema, random: &mut Random<'_>) -> Options {
+pub(crate) fn random_options(schema: &Schema, random: &mut Random<'_>) -> Options {
     let mut options = Options::default();
     if random.one_in(2) {
         options.field_names = FieldNames::Proto;
@@ -302,7 +302,7 @@ fn random_options(schema: &Schema, random: &mut Random<'_>) -> Options {
 
 /// Returns rules for the root and the messages inside it: the first field is not included, and some fields inside are
 /// dropped or redacted.
-fn rules(schema: &Schema) -> Options {
+pub(crate) fn rules(schema: &Schema) -> Options {
     let mut options = Options::default();
     let root = &schema.types[0].fields;
     options.include.extend(root.iter().skip(1).map(|field| field.name.clone()));

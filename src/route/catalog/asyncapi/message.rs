@@ -35,11 +35,14 @@ pub(super) fn message(event_type: &EventType, customer: &Customer, payload: Refe
     message
 }
 
+/// The maximum size of an example's JSON in bytes, so that a document with hundreds of examples can still be opened.
+const MAX_EXAMPLE_BYTES: usize = 256 * 1024;
+
 /// Returns a sample of the type that the codec rendered in the customer's profile. Returns `None` if the codec refuses the
-/// sample, for example because the type requires itself in a field.
+/// sample, for example because the type requires itself in a field, or if its JSON exceeds [`MAX_EXAMPLE_BYTES`].
 fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
     let sample = event_type.sample();
-    let mut transcoder = Transcoder::new(event_type, &sample, customer.profile).ok()?;
+    let mut transcoder = Transcoder::new(event_type, &sample, customer.profile, MAX_EXAMPLE_BYTES).ok()?;
     let json: Arc<String> = transcoder.json(customer.profile).ok()?;
     let payload: Value = serde_json::from_str(&json).ok()?;
     let event_id = transcoder.tap(&event_type.taps.event_id).unwrap_or("7c9e6679-7425-40de-944b-e07fc1f90ae7");

@@ -191,3 +191,29 @@ fn the_yaml_has_the_same_content_as_the_json() {
     let yaml = serde_saphyr::to_string(&document).unwrap();
     assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), document);
 }
+
+/// Returns a descriptor set with levels of messages, each with ten fields of the type of the next level.
+fn levels(levels: usize) -> Vec<u8> {
+    let mut source = "syntax = \"proto3\"; package levels;".to_owned();
+    for level in 0..levels {
+        let fields = (1..=10).filter(|_| level + 1 < levels);
+        let fields: String = fields.map(|number| format!("L{} f{number} = {number};", level + 1)).collect();
+        source.push_str(&format!("message L{level} {{ {fields} string text = 11; }}"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("levels.proto"), source).unwrap();
+    prost::Message::encode_to_vec(&protox::compile(["levels.proto"], [folder.path()]).unwrap())
+}
+
+#[test]
+fn a_type_with_a_thousand_million_paths_has_a_small_document_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("levels.binpb"), levels(9)).unwrap();
+    let mut stage = stage();
+    let sets = Descriptors { path: folder.path().to_owned(), ..Descriptors::default() };
+    stage.snapshot = Registry::load(&sets, &Taps::default(), Arc::clone(&stage.profiles)).unwrap().current();
+    let document =
+        stage.customer("acme", &["levels.L0"], "default", "arn:aws:sns:eu-west-1:123456789012:acme").document();
+    let text = document.to_string();
+    assert!(text.contains(r#""name":"sample""#) && text.len() < 200_000, "{} bytes", text.len());
+}
