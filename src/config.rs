@@ -146,6 +146,14 @@ pub struct Descriptors {
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,
+    /// The maximum size of one set's file, in bytes. protobridge refuses a larger file and does not read it; the version
+    /// in force stays in force. At rest, a set takes about twice its size in memory.
+    #[schemars(range(min = 1))]
+    pub max_file_bytes: u64,
+    /// The maximum size of all sets together, in bytes. protobridge reads the sets in the order of their names and
+    /// refuses those that do not fit. A single set is also subject to this limit.
+    #[schemars(range(min = 1))]
+    pub max_total_bytes: u64,
     /// Whether protobridge watches the folder and the customers file and applies changes without a restart.
     pub reload: bool,
     /// The interval, in seconds, at which protobridge also checks the content of the folder and the customers file for
@@ -157,7 +165,14 @@ pub struct Descriptors {
 
 impl Default for Descriptors {
     fn default() -> Self {
-        Self { path: "descriptors".into(), on_break: OnBreak::Warn, reload: true, poll_seconds: 30 }
+        Self {
+            path: "descriptors".into(),
+            on_break: OnBreak::Warn,
+            max_file_bytes: 64 * 1024 * 1024,
+            max_total_bytes: 128 * 1024 * 1024,
+            reload: true,
+            poll_seconds: 30,
+        }
     }
 }
 

@@ -99,7 +99,9 @@ impl Reload {
 
     async fn descriptors(self: &Arc<Self>) {
         match self.settled().await {
-            Some(Ok(files)) => {
+            // The sets that were offered last are still there.
+            Some(Ok(None)) => self.show_descriptors(),
+            Some(Ok(Some(files))) => {
                 match self.blocking(ReloadSubject::Descriptors, move |this| this.admit_descriptors(&files)).await {
                     Some(Changed(true)) => self.descriptors_failed.store(false, Ordering::Release),
                     Some(Changed(false)) => {}
@@ -121,23 +123,30 @@ impl Reload {
         }
     }
 
-    /// Reads the folder until two reads in a row return the same files. Returns `None` if a read panics.
-    async fn settled(self: &Arc<Self>) -> Option<Result<Vec<File>, registry::Error>> {
+    /// Reads the folder until two reads in a row return the same files. Returns no files if they were offered last, and
+    /// `None` if a read panics. A folder that does not change is only hashed, so that a poll takes no memory for the sets.
+    async fn settled(self: &Arc<Self>) -> Option<Result<Option<Vec<File>>, registry::Error>> {
+        let hashes = |this: &Self| this.registry.hashes();
         let read = |this: &Self| this.registry.read().map(|files| (SetHashes::of(&files), files));
-        let (mut hashes, mut files) = match self.blocking(ReloadSubject::Descriptors, read).await? {
+        let mut hashes = match self.blocking(ReloadSubject::Descriptors, hashes).await? {
             Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
+        let mut files = None;
         for _ in 0..MAX_READS {
             if self.registry.is_current(&hashes) {
-                break;
+                return Some(Ok(None));
             }
             sleep(SETTLED).await;
             let before = hashes;
-            (hashes, files) = match self.blocking(ReloadSubject::Descriptors, read).await? {
+            // The files of the read before are dropped first, so that only one copy is in memory.
+            drop(files.take());
+            let found;
+            (hashes, found) = match self.blocking(ReloadSubject::Descriptors, read).await? {
                 Ok(found) => found,
                 Err(error) => return Some(Err(error)),
             };
+            files = Some(found);
             if hashes == before {
                 break;
             }

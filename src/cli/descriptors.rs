@@ -1,5 +1,7 @@
 //! `protobridge descriptors`: shows, checks and compares descriptor sets, for schema owners and their CI.
 
+mod memory;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ enum Command {
     Check(SetsArgs),
     /// Report what a new version breaks for the consumers of the JSON
     Diff(DiffArgs),
+    /// Measure the memory that the sets take at rest, while they are loaded and while they are reloaded
+    Memory(MemoryArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,6 +55,13 @@ struct SetsArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct MemoryArgs {
+    /// Folder of descriptor sets, or one descriptor set
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,6 +86,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::List(args) => list(args),
         Command::Check(args) => check(args),
         Command::Diff(args) => diff(args),
+        Command::Memory(args) => memory::report(&args.path),
     }
 }
 
@@ -119,6 +131,14 @@ fn check(args: &SetsArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Returns an error with the first refused set, if there is one.
+fn bail_if_refused(snapshot: &Snapshot) -> anyhow::Result<()> {
+    match snapshot.refused().first() {
+        Some(refused) => bail!("{}", refused.reason),
+        None => Ok(()),
+    }
+}
+
 /// Prints the smaller ones of several definitions of a type, and the refused sets.
 fn write_notes(snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<()> {
     for outgrown in snapshot.outgrown() {
@@ -160,9 +180,8 @@ fn to_json(snapshot: &Snapshot) -> serde_json::Value {
 
 fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let (old, new) = (snapshot(&args.old)?, snapshot(&args.new)?);
-    if let Some(refused) = old.refused().iter().chain(new.refused()).next() {
-        bail!("{}", refused.reason);
-    }
+    bail_if_refused(&old)?;
+    bail_if_refused(&new)?;
     let router = args.config.as_deref().map(|path| router(path, &old)).transpose()?;
     let changes = new.breaking_changes(&old);
     let receivers = |change: &Change| -> Option<Vec<String>> {

@@ -6,38 +6,39 @@
 
 mod admission;
 mod files;
+mod profiles;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use protojson::{Change, Options, Outgrown, Plan, Schema, SchemaError, TapError, TapErrorKind};
+use protojson::{Change, Outgrown, Plan, Schema, TapError, TapErrorKind};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
-pub use files::{Error, File};
+pub use files::{Error, File, TooLarge};
+pub use profiles::{ProfileId, Profiles, options};
 
 use crate::base::Watched;
-use crate::config::{self, OnBreak};
+use crate::config;
 
 /// The descriptor sets in force, and the folder or file that they come from.
 #[derive(Debug)]
 pub struct Registry {
-    path: PathBuf,
+    settings: config::Descriptors,
     taps: config::Taps,
     profiles: Arc<Profiles>,
-    on_break: OnBreak,
     sets: Watched<SetHashes, Snapshot>,
 }
 
 /// The names of descriptor sets and the hash of each. Two folders with the same hashes have the same content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SetHashes(Vec<(String, Arc<str>)>);
+pub struct SetHashes(Vec<(String, String)>);
 
 impl SetHashes {
     /// Hashes these files.
     pub fn of(files: &[File]) -> Self {
-        Self(files.iter().map(|file| (file.name.clone(), admission::hash(&file.bytes))).collect())
+        Self(files.iter().map(|file| (file.name.clone(), file.fingerprint())).collect())
     }
 }
 
@@ -56,7 +57,7 @@ pub struct Snapshot {
     sets: Vec<Set>,
     refused: Vec<Refused>,
     in_force: InForce,
-    types: HashMap<String, Arc<EventType>>,
+    types: HashMap<Arc<str>, Arc<EventType>>,
     /// Tap paths that exist in a type but do not lead to a single value, each with the error of the first such type.
     refused_taps: Vec<(String, TapError)>,
 }
@@ -69,11 +70,19 @@ pub struct EventType {
     /// The hash of the descriptor set that defines the type.
     pub schema_hash: Arc<str>,
     /// The indexes of the type's taps, which are the same in each of its plans.
-    pub taps: TapIndex,
+    pub taps: Arc<TapIndex>,
+    /// The tap paths, in the order of their indexes.
+    paths: Arc<[String]>,
+    source: Arc<Source>,
+    /// The plans by profile. The first event of the type makes room for them, because most types have no events.
+    plans: OnceLock<Box<[OnceLock<Plan>]>>,
+}
+
+/// The data from which plans are compiled; all types of a snapshot share it.
+#[derive(Debug)]
+struct Source {
     schema: Schema,
-    paths: Vec<String>,
     profiles: Arc<Profiles>,
-    plans: Vec<OnceLock<Plan>>,
 }
 
 /// A type's taps by their purpose: indices of taps, in the order of the configuration.
@@ -89,67 +98,6 @@ pub struct TapIndex {
     pub ordering: Vec<usize>,
 }
 
-/// The profiles of the configuration. Profile 0 is always `default`.
-#[derive(Debug, Clone)]
-pub struct Profiles {
-    names: Vec<String>,
-    options: Vec<Options>,
-}
-
-/// The number of a profile in [`Profiles`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct ProfileId(usize);
-
-impl Profiles {
-    /// Creates the configured profiles. If `default` is not configured, it renders canonical ProtoJSON.
-    pub fn new(configured: &std::collections::BTreeMap<String, config::Profile>) -> Self {
-        let default = configured.get("default").cloned().unwrap_or_default();
-        let mut profiles = Self { names: vec!["default".to_owned()], options: vec![options(&default)] };
-        for (name, profile) in configured.iter().filter(|(name, _)| *name != "default") {
-            profiles.names.push(name.clone());
-            profiles.options.push(options(profile));
-        }
-        profiles
-    }
-
-    /// Returns the number of the profile with this name.
-    pub fn find(&self, name: &str) -> Option<ProfileId> {
-        self.names.iter().position(|profile| profile == name).map(ProfileId)
-    }
-
-    /// Returns the names of all profiles.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-}
-
-/// Converts a profile to the options of the codec.
-pub fn options(profile: &config::Profile) -> Options {
-    let mut options = Options::default();
-    options.field_names = match profile.field_names {
-        config::FieldNames::Json => protojson::FieldNames::Json,
-        config::FieldNames::Proto => protojson::FieldNames::Proto,
-    };
-    options.int64 = match profile.int64 {
-        config::Int64::String => protojson::Int64::String,
-        config::Int64::Number => protojson::Int64::Number,
-    };
-    options.enums = match profile.enums {
-        config::Enums::Name => protojson::Enums::Name,
-        config::Enums::Number => protojson::Enums::Number,
-    };
-    options.bytes = match profile.bytes {
-        config::Bytes::Base64 => protojson::Bytes::Base64,
-        config::Bytes::Base64Url => protojson::Bytes::Base64Url,
-    };
-    options.emit_defaults = profile.emit_defaults;
-    options.include.clone_from(&profile.include);
-    options.drop.clone_from(&profile.drop);
-    options.redact.clone_from(&profile.redact);
-    options.redact_marked = profile.redact_marked;
-    options
-}
-
 impl Registry {
     /// Loads every descriptor set of the configured path, which is a folder or one file. Leaves out the sets that are not
     /// admitted; [`Snapshot::refused`] lists them with the reasons.
@@ -157,14 +105,13 @@ impl Registry {
     /// # Errors
     /// Returns an error if the path cannot be read or has no set, or if no set is admitted.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
-        let files = files::read(&settings.path)?;
+        let files = files::read(settings)?;
         let admitted = admission::admit(&files, None, settings.on_break)?;
         let snapshot = Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles);
         Ok(Self {
-            path: settings.path.clone(),
+            settings: settings.clone(),
             taps: taps.clone(),
             profiles,
-            on_break: settings.on_break,
             sets: Watched::new(SetHashes::of(&files), snapshot),
         })
     }
@@ -176,7 +123,7 @@ impl Registry {
 
     /// Returns the folder or file that the sets come from.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.settings.path
     }
 
     /// Reads the files that are in the folder now.
@@ -184,7 +131,15 @@ impl Registry {
     /// # Errors
     /// Returns an error if the folder cannot be read or has no set.
     pub fn read(&self) -> Result<Vec<File>, Error> {
-        files::read(&self.path)
+        files::read(&self.settings)
+    }
+
+    /// Hashes the files that are in the folder now. Takes little memory, because it holds no file as a whole.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases as [`Registry::read`].
+    pub fn hashes(&self) -> Result<SetHashes, Error> {
+        files::hashes(&self.settings).map(SetHashes)
     }
 
     /// Whether files with these hashes were offered last.
@@ -200,9 +155,9 @@ impl Registry {
             let before = self.current();
             // This does not fail: an error is returned only if no sets were in force before.
             let Admitted { in_force, refused, changes } =
-                admission::admit(files, Some(&before.in_force), self.on_break)?;
+                admission::admit(files, Some(&before.in_force), self.settings.on_break)?;
             breaking = changes;
-            Ok::<_, SchemaError>(Snapshot::new(in_force, refused, &self.taps, &self.profiles))
+            Ok::<_, Error>(Snapshot::new(in_force, refused, &self.taps, &self.profiles))
         });
         let snapshot = admitted.ok().flatten()?;
         Some(Reloaded { snapshot, changes: breaking })
@@ -215,21 +170,24 @@ impl Snapshot {
         let schema = &in_force.schema;
         let hashes: HashMap<&str, &Arc<str>> = sets.iter().map(|set| (set.name.as_str(), &set.hash)).collect();
         let built_in: Arc<str> = "builtin".into();
+        let source = Arc::new(Source { schema: schema.clone(), profiles: Arc::clone(profiles) });
+        let no_taps: (Arc<TapIndex>, Arc<[String]>) = Default::default();
         let mut types = HashMap::new();
         let mut refused_taps = Vec::new();
-        for (name, set) in schema.messages() {
+        for (name, set) in schema.shared_messages() {
             let (index, paths) = compile_taps(schema, name, taps, &mut refused_taps);
+            let (taps, paths) = if paths.is_empty() { no_taps.clone() } else { (index.into(), paths.into()) };
             let event_type = EventType {
-                name: name.into(),
+                name: Arc::clone(name),
                 schema_hash: Arc::clone(hashes.get(set).copied().unwrap_or(&built_in)),
-                taps: index,
-                schema: schema.clone(),
+                taps,
                 paths,
-                profiles: Arc::clone(profiles),
-                plans: profiles.options.iter().map(|_| OnceLock::new()).collect(),
+                source: Arc::clone(&source),
+                plans: OnceLock::new(),
             };
-            types.insert(name.to_owned(), Arc::new(event_type));
+            types.insert(Arc::clone(name), Arc::new(event_type));
         }
+        types.shrink_to_fit();
         Self { sets, refused, in_force, types, refused_taps }
     }
 
@@ -266,7 +224,7 @@ impl Snapshot {
     /// Returns the full names of all types, sorted. Leaves out the built-in types.
     pub fn type_names(&self) -> Vec<&str> {
         let defined = self.types.keys().filter(|name| !name.starts_with("google.protobuf."));
-        let mut names: Vec<&str> = defined.map(String::as_str).collect();
+        let mut names: Vec<&str> = defined.map(|name| &**name).collect();
         names.sort_unstable();
         names
     }
@@ -284,7 +242,7 @@ impl Snapshot {
     /// Returns the field paths of profiles that exist in no type, each with the name of its profile. They are most likely
     /// typos.
     pub fn unused_profile_paths(&self) -> Vec<(String, String)> {
-        let Some(profiles) = self.types.values().next().map(|known| &known.profiles) else { return Vec::new() };
+        let Some(profiles) = self.types.values().next().map(|known| &known.source.profiles) else { return Vec::new() };
         let mut unused = Vec::new();
         for (name, options) in profiles.names.iter().zip(&profiles.options) {
             let paths = [&options.include, &options.drop, &options.redact];
@@ -293,7 +251,7 @@ impl Snapshot {
                 if left.is_empty() {
                     break;
                 }
-                let plan = known.schema.plan(&known.name, options).expect("the type comes from this schema");
+                let plan = known.source.schema.plan(&known.name, options).expect("the type comes from this schema");
                 left.retain(|path| plan.unmatched_paths().contains(path));
             }
             unused.extend(left.into_iter().map(|path| (name.clone(), path.clone())));
@@ -314,10 +272,12 @@ impl Snapshot {
 impl EventType {
     /// Returns the type's plan for a profile. The first call compiles it.
     pub fn plan(&self, profile: ProfileId) -> &Plan {
-        self.plans[profile.0].get_or_init(|| {
-            let options = &self.profiles.options[profile.0];
-            let mut plan = self.schema.plan(&self.name, options).expect("the type comes from this schema");
-            for path in &self.paths {
+        let Source { schema, profiles } = &*self.source;
+        let plans = self.plans.get_or_init(|| profiles.options.iter().map(|_| OnceLock::new()).collect());
+        plans[profile.0].get_or_init(|| {
+            let options = &profiles.options[profile.0];
+            let mut plan = schema.plan(&self.name, options).expect("the type comes from this schema");
+            for path in &*self.paths {
                 plan = plan.with_tap(path).expect("the path was compiled when the snapshot was made");
             }
             plan
@@ -328,13 +288,13 @@ impl EventType {
 impl EventType {
     /// Returns the JSON Schema of the JSON that the type's plan for a profile writes.
     pub fn json_schema(&self, profile: ProfileId) -> serde_json::Value {
-        let options = &self.profiles.options[profile.0];
-        self.schema.json_schema(&self.name, options).expect("the type comes from this schema")
+        let options = &self.source.profiles.options[profile.0];
+        self.source.schema.json_schema(&self.name, options).expect("the type comes from this schema")
     }
 
     /// Returns a payload with a plausible value in every field.
     pub fn sample(&self) -> Vec<u8> {
-        self.schema.sample(&self.name).expect("the type comes from this schema")
+        self.source.schema.sample(&self.name).expect("the type comes from this schema")
     }
 }
 
@@ -365,8 +325,7 @@ fn compile_taps(
             if !schema.has_field(name, first) {
                 continue;
             }
-            let plan = schema.plan(name, &Options::default()).expect("the type comes from this schema");
-            match plan.with_tap(path) {
+            match schema.check_tap(name, path).expect("the type comes from this schema") {
                 Ok(_) => {
                     indices.push(paths.len());
                     paths.push(path.clone());

@@ -8,18 +8,16 @@
 //! Apart from `$defs` and `deprecated`, only keywords that also exist in draft 7 are used, because AsyncAPI is based on
 //! draft 7.
 
-mod comments;
 mod value;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use prost_reflect::prost_types::{FieldDescriptorProto, FieldOptions, MessageOptions};
-use prost_reflect::{Kind as Declared, MessageDescriptor, OneofDescriptor};
+use prost_types::{FieldOptions, MessageOptions};
 use serde_json::{Map, Value, json};
 
-use self::comments::Comments;
 use crate::output::Label;
 use crate::program::{Field, Kind, MessageIndex, Program, Role, Shape};
+use crate::schema::{Comments, Element, FieldDescriptor, Kind as Declared, MessageDescriptor};
 
 /// The dialect of the schemas.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -63,7 +61,7 @@ struct Source {
     declared: Declared,
     description: Option<String>,
     is_deprecated: bool,
-    oneof: Option<OneofDescriptor>,
+    oneof: Option<Element>,
 }
 
 impl Writer<'_> {
@@ -89,10 +87,12 @@ impl Writer<'_> {
             let inside = table.fields.first().map(|field| value::scalar(field.kind, self.program));
             return value::well_known(table.shape, inside);
         }
+        let declared = descriptor.fields().into_iter().chain(descriptor.extensions());
+        let declared: HashMap<u32, FieldDescriptor> = declared.map(|field| (field.number(), field)).collect();
         let (mut properties, mut required) = (Map::new(), Vec::new());
-        let mut oneofs: BTreeMap<u32, (Option<OneofDescriptor>, Vec<String>)> = BTreeMap::new();
+        let mut oneofs: BTreeMap<u32, (Option<Element>, Vec<String>)> = BTreeMap::new();
         for field in table.fields.iter().filter(|field| field.role != Role::Dropped) {
-            let (key, source) = (key(field), self.source(descriptor, field));
+            let (key, source) = (key(field), self.source(descriptor, &declared[&field.number]));
             properties.insert(key.clone(), self.property(field, &source, &join(path, &field.name)));
             if field.is_required || field.emits_default {
                 required.push(key.clone());
@@ -104,16 +104,17 @@ impl Writer<'_> {
             }
         }
         let mut schema = Map::new();
-        let options = descriptor.descriptor_proto().options.as_ref();
-        let comment = self.comments.of(&descriptor.parent_file(), descriptor.path());
-        annotate(&mut schema, comment, options.is_some_and(MessageOptions::deprecated));
+        let comment = descriptor.comment(&mut self.comments, &descriptor.element());
+        let is_deprecated = descriptor.options().as_ref().is_some_and(MessageOptions::deprecated);
+        annotate(&mut schema, comment, is_deprecated);
         schema.insert("type".to_owned(), "object".into());
         schema.insert("properties".to_owned(), properties.into());
         if !required.is_empty() {
             schema.insert("required".to_owned(), required.into());
         }
         let exclusive = oneofs.into_values().filter(|(_, members)| members.len() > 1);
-        let exclusive: Vec<Value> = exclusive.map(|(oneof, members)| self.at_most_one(oneof, &members)).collect();
+        let exclusive: Vec<Value> =
+            exclusive.map(|(oneof, members)| self.at_most_one(descriptor, oneof, &members)).collect();
         if !exclusive.is_empty() {
             schema.insert("allOf".to_owned(), exclusive.into());
         }
@@ -121,23 +122,12 @@ impl Writer<'_> {
         schema.into()
     }
 
-    fn source(&mut self, descriptor: &MessageDescriptor, field: &Field) -> Source {
-        let is_deprecated = |proto: &FieldDescriptorProto| proto.options.as_ref().is_some_and(FieldOptions::deprecated);
-        if let Some(known) = descriptor.get_field(field.number) {
-            return Source {
-                declared: known.kind(),
-                description: self.comments.of(&known.parent_message().parent_file(), known.path()),
-                is_deprecated: is_deprecated(known.field_descriptor_proto()),
-                oneof: known.containing_oneof(),
-            };
-        }
-        let extension =
-            descriptor.get_extension(field.number).expect("the program contains only fields of the descriptor");
+    fn source(&mut self, message: &MessageDescriptor, field: &FieldDescriptor) -> Source {
         Source {
-            declared: extension.kind(),
-            description: self.comments.of(&extension.parent_file(), extension.path()),
-            is_deprecated: is_deprecated(extension.field_descriptor_proto()),
-            oneof: None,
+            declared: field.kind.clone(),
+            description: message.comment(&mut self.comments, &field.element),
+            is_deprecated: field.proto.options.as_ref().is_some_and(FieldOptions::deprecated),
+            oneof: field.oneof_element(message),
         }
     }
 
@@ -159,7 +149,7 @@ impl Writer<'_> {
     fn map(&mut self, index: u32, declared: &Declared, path: &str) -> Value {
         let map = &self.program.maps[index as usize];
         let Declared::Message(entry) = declared else { return json!({"type": "object"}) };
-        let value = self.value(map.value.kind, &entry.map_entry_value_field().kind(), path);
+        let value = self.value(map.value.kind, &entry.map_entry_value_field().kind, path);
         let mut schema = object(json!({"type": "object"}));
         if let Some(names) = value::key(map.key.kind) {
             schema.insert("propertyNames".to_owned(), names);
@@ -184,10 +174,10 @@ impl Writer<'_> {
     }
 
     /// Returns a schema that allows at most one of these properties.
-    fn at_most_one(&mut self, oneof: Option<OneofDescriptor>, members: &[String]) -> Value {
+    fn at_most_one(&mut self, message: &MessageDescriptor, oneof: Option<Element>, members: &[String]) -> Value {
         let mut schema = Map::new();
         if let Some(oneof) = oneof {
-            annotate(&mut schema, self.comments.of(&oneof.parent_file(), oneof.path()), false);
+            annotate(&mut schema, message.comment(&mut self.comments, &oneof), false);
         }
         let mut choices: Vec<Value> = members.iter().map(|member| json!({"required": [member]})).collect();
         choices.push(json!({"not": {"anyOf": choices.clone()}}));

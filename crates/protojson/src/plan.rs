@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use prost_reflect::{Cardinality, MessageDescriptor};
-
 use crate::engine::{Effort, Engine, Frame, Scratch};
 use crate::error::Failure;
 use crate::output::Output;
 use crate::program::{self, Program};
-use crate::schema::Features;
+use crate::schema::MessageDescriptor;
 use crate::taps::Node;
 use crate::wire::Cursor;
 use crate::{Error, ErrorKind, Options, Schema, TapError, TapErrorKind, Taps};
@@ -67,11 +65,11 @@ thread_local! {
 }
 
 impl Plan {
-    pub(crate) fn new(schema: &Schema, message: &MessageDescriptor, features: &Features, options: &Options) -> Self {
+    pub(crate) fn new(schema: &Schema, message: &MessageDescriptor, options: &Options) -> Self {
         let types = Types { schema: schema.clone(), options: options.clone(), programs: RwLock::default() };
         Self {
             message: message.clone(),
-            program: Arc::new(program::compile(message, features, options)),
+            program: Arc::new(program::compile(message, options)),
             types: Arc::new(types),
             taps: Arc::default(),
             tap_count: 0,
@@ -222,35 +220,47 @@ impl Plan {
 
 /// Converts a path of field names to field indices in the program's tables.
 fn compile_tap(program: &Program, message: &MessageDescriptor, path: &str) -> Result<Vec<u32>, TapError> {
+    let mut table = &program.messages[0];
+    let mut indices = Vec::new();
+    for number in tap_path(message, path)? {
+        let index = table.find(number).expect("the program has every field of the message type");
+        indices.push(index);
+        if let program::Kind::Message(inner) = table.fields[index as usize].kind {
+            table = &program.messages[inner as usize];
+        }
+    }
+    Ok(indices)
+}
+
+/// Converts a path of field names to field numbers.
+///
+/// # Errors
+/// Returns an error if the path does not lead through singular fields to a single value.
+pub(crate) fn tap_path(message: &MessageDescriptor, path: &str) -> Result<Vec<u32>, TapError> {
     let fail = |kind, segment: &str| TapError {
         kind,
         message_type: message.full_name().to_owned(),
         path: path.to_owned(),
         segment: segment.to_owned(),
     };
-    let mut indices = Vec::new();
-    let mut within = Some((message.clone(), &program.messages[0]));
+    let mut numbers = Vec::new();
+    let mut within = Some(message.clone());
     let mut before = "";
     for segment in path.split('.') {
-        let Some((descriptor, table)) = within else { return Err(fail(TapErrorKind::NotMessage, before)) };
-        let unknown = || fail(TapErrorKind::UnknownField, segment);
-        let field = descriptor.get_field_by_name(segment).ok_or_else(unknown)?;
-        if field.cardinality() == Cardinality::Repeated {
+        let Some(around) = within else { return Err(fail(TapErrorKind::NotMessage, before)) };
+        let field = around.get_field_by_name(segment).ok_or_else(|| fail(TapErrorKind::UnknownField, segment))?;
+        if field.is_repeated() {
             return Err(fail(TapErrorKind::Repeated, segment));
         }
-        let index = table.find(field.number()).ok_or_else(unknown)?;
-        indices.push(index);
-        within = match (field.kind().as_message(), table.fields[index as usize].kind) {
-            (Some(inner), program::Kind::Message(at)) => Some((inner.clone(), &program.messages[at as usize])),
-            _ => None,
-        };
+        numbers.push(field.number());
+        within = field.kind.as_message().cloned();
         before = segment;
     }
     match within {
-        Some((_, table)) if !matches!(table.shape, program::Shape::Timestamp | program::Shape::Wrapper) => {
+        Some(inner) if !matches!(program::shape(&inner), program::Shape::Timestamp | program::Shape::Wrapper) => {
             Err(fail(TapErrorKind::NotScalar, before))
         }
-        _ => Ok(indices),
+        _ => Ok(numbers),
     }
 }
 

@@ -6,7 +6,7 @@
 mod compile;
 mod rules;
 
-pub(crate) use compile::compile;
+pub(crate) use compile::{compile, shape};
 
 use crate::output::Label;
 use crate::wire::Tag;

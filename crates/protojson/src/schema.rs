@@ -7,47 +7,50 @@
 
 mod changes;
 mod definition;
-mod editions;
+mod pool;
 mod readers;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-use prost::Message as _;
-use prost_reflect::prost_types::FileDescriptorSet;
-use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
 
 pub use changes::{Change, Rule};
 use definition::Definition;
-pub(crate) use editions::Features;
-use editions::RawSet;
+use pool::Pool;
+pub(crate) use pool::{Comments, Element, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::program::{self, Program};
-use crate::{Options, Plan, PlanError, SchemaError, SchemaErrorKind};
+use crate::{Options, Plan, PlanError, SchemaError, TapError};
 
 /// Linked descriptor sets. A schema is immutable; a clone shares the same data.
+///
+/// A schema keeps the definitions in the form in which the compiler wrote them, and decodes a definition when a plan or
+/// another answer requires it. So a schema takes about as much memory as its sets take on disk without source info, and
+/// a few hundred bytes for each type.
 #[derive(Clone)]
 pub struct Schema {
-    messages: Arc<HashMap<String, Entry>>,
-    /// The number of joined sets.
-    sets: usize,
-    outgrown: Arc<[Outgrown]>,
+    joined: Arc<Joined>,
 }
 
+struct Joined {
+    sets: Vec<DescriptorSet>,
+    messages: HashMap<Arc<str>, Entry>,
+    outgrown: Box<[Outgrown]>,
+}
+
+/// The definition of a message type that serves.
+#[derive(Debug, Clone, Copy)]
 struct Entry {
-    set: Arc<str>,
-    descriptor: MessageDescriptor,
-    features: Arc<Features>,
+    /// The position of the set in [`Joined::sets`]. The built-in types have the position behind the last set.
+    set: u32,
+    message: u32,
 }
 
 /// One FileDescriptorSet, linked by itself. A clone shares the same data.
 #[derive(Clone)]
 pub struct DescriptorSet {
     name: Arc<str>,
-    pool: DescriptorPool,
-    features: Arc<Features>,
+    pool: Arc<Pool>,
 }
 
 /// A definition that is superseded by a larger definition in another set.
@@ -67,10 +70,13 @@ pub struct SchemaBuilder {
     sets: Vec<DescriptorSet>,
 }
 
-// The debug output is short because a descriptor pool prints every file that it was linked from.
+// The debug output is short because a pool prints every definition.
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Schema").field("sets", &self.sets).field("messages", &self.messages.len()).finish()
+        f.debug_struct("Schema")
+            .field("sets", &self.joined.sets.len())
+            .field("messages", &self.joined.messages.len())
+            .finish()
     }
 }
 
@@ -93,8 +99,8 @@ impl DescriptorSet {
     /// # Errors
     /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
     pub fn link(name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let (pool, features) = link(name, bytes)?;
-        Ok(Self { name: name.into(), pool, features: Arc::new(features) })
+        let pool = Pool::link(bytes).map_err(|refusal| SchemaError::new(refusal.kind, name, refusal.message))?;
+        Ok(Self { name: name.into(), pool })
     }
 
     /// Returns the name that the set was linked with.
@@ -104,7 +110,7 @@ impl DescriptorSet {
 
     /// Returns the number of files in the set, including imports.
     pub fn files(&self) -> usize {
-        self.pool.files().len()
+        self.pool.files()
     }
 }
 
@@ -123,7 +129,7 @@ impl Schema {
 
     /// Returns the definitions that another set supersedes, sorted by full name.
     pub fn outgrown(&self) -> &[Outgrown] {
-        &self.outgrown
+        &self.joined.outgrown
     }
 
     /// Returns a builder without sets.
@@ -136,32 +142,58 @@ impl Schema {
     /// # Errors
     /// Returns an error if no set defines `full_name` (without a leading dot).
     pub fn plan(&self, full_name: &str, options: &Options) -> Result<Plan, PlanError> {
-        match self.messages.get(full_name) {
-            Some(entry) => Ok(Plan::new(self, &entry.descriptor, &entry.features, options)),
+        match self.message(full_name) {
+            Some(message) => Ok(Plan::new(self, &message, options)),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
     }
 
     /// Compiles the program of one message type, if a set defines the type.
     pub(crate) fn program(&self, full_name: &str, options: &Options) -> Option<Program> {
-        let entry = self.messages.get(full_name)?;
-        Some(program::compile(&entry.descriptor, &entry.features, options))
+        Some(program::compile(&self.message(full_name)?, options))
     }
 
     /// Whether a set defines this message type.
     pub fn contains(&self, full_name: &str) -> bool {
-        self.messages.contains_key(full_name)
+        self.joined.messages.contains_key(full_name)
     }
 
     /// Whether a message type has a field with this name, as declared. The call is cheap.
     pub fn has_field(&self, full_name: &str, name: &str) -> bool {
-        self.messages.get(full_name).is_some_and(|entry| entry.descriptor.get_field_by_name(name).is_some())
+        self.message(full_name).is_some_and(|message| message.has_field(name))
+    }
+
+    /// Checks that a path leads to a single value in a message type, as [`Plan::with_tap`] requires. Returns `None` if no
+    /// set defines the type. The call is cheap: it compiles no plan.
+    pub fn check_tap(&self, full_name: &str, path: &str) -> Option<Result<(), TapError>> {
+        Some(crate::plan::tap_path(&self.message(full_name)?, path).map(drop))
     }
 
     /// Returns the full names of all message types, each with the name of the set that serves it, in no particular
     /// order. Map entries are left out, because they are messages only on the wire.
     pub fn messages(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.messages.iter().map(|(name, entry)| (name.as_str(), &*entry.set))
+        self.shared_messages().map(|(name, set)| (&**name, set))
+    }
+
+    /// Returns the same as [`Schema::messages`], with full names that the caller can keep without copying them.
+    pub fn shared_messages(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        self.joined.messages.iter().map(|(name, entry)| (name, self.joined.set_of(*entry)))
+    }
+
+    /// Returns the descriptor of a message type.
+    fn message(&self, full_name: &str) -> Option<MessageDescriptor> {
+        Some(self.joined.descriptor(*self.joined.messages.get(full_name)?))
+    }
+}
+
+impl Joined {
+    fn descriptor(&self, entry: Entry) -> MessageDescriptor {
+        let pool = self.sets.get(entry.set as usize).map_or(Pool::built_in(), |set| &set.pool);
+        MessageDescriptor::new(pool, entry.message)
+    }
+
+    fn set_of(&self, entry: Entry) -> &str {
+        self.sets.get(entry.set as usize).map_or("built in", |set| &set.name)
     }
 }
 
@@ -187,58 +219,83 @@ impl SchemaBuilder {
 /// A schema while sets are added to it.
 #[derive(Default)]
 struct Join {
-    messages: HashMap<String, Entry>,
-    enums: HashMap<String, (Arc<str>, EnumDescriptor)>,
+    sets: Vec<DescriptorSet>,
+    messages: HashMap<Arc<str>, Entry>,
+    /// The enums by full name, each with the position of its set.
+    enums: HashMap<Arc<str>, (u32, u32)>,
     outgrown: Vec<Outgrown>,
-    sets: usize,
 }
 
 impl Join {
     fn add(&mut self, set: &DescriptorSet) -> Result<(), SchemaError> {
-        self.sets += 1;
-        for descriptor in set.pool.all_messages().filter(|message| !message.is_map_entry()) {
-            let entry = Entry { set: Arc::clone(&set.name), features: Arc::clone(&set.features), descriptor };
-            let name = entry.descriptor.full_name();
-            let serves = match self.messages.get(name) {
+        let position = self.sets.len() as u32;
+        self.sets.push(set.clone());
+        for message in set.pool.messages().filter(|message| !message.is_map_entry()) {
+            let name = message.shared_name();
+            let first = self.messages.get(name).map(|entry| (entry.set, entry.message));
+            let known = first.map(|(set, index)| (set, MessageDescriptor::new(&self.sets[set as usize].pool, index)));
+            let serves = match known {
                 None => true,
-                // Every protoc ships its own version of the well-known types, so differences are no conflict.
-                Some(_) if name.starts_with("google.protobuf.") => false,
-                Some(first) => {
-                    let (one, other) = (Definition::of_message(first), Definition::of_message(&entry));
-                    self.outgrown.extend(choose(name, &first.set, &one, &set.name, &other)?);
-                    other.only_adds_to(&one) && one != other
+                Some((first, known)) => {
+                    let same = known.bytes() == message.bytes();
+                    self.choose(name, first, position, same, || {
+                        (Definition::of_message(&known), Definition::of_message(&message))
+                    })?
                 }
             };
             if serves {
-                self.messages.insert(name.to_owned(), entry);
+                self.messages.insert(Arc::clone(name), Entry { set: position, message: message.index() });
             }
         }
-        for descriptor in set.pool.all_enums() {
-            let name = descriptor.full_name();
-            let serves = match self.enums.get(name) {
+        for declared in set.pool.enums() {
+            let name = declared.shared_name();
+            let serves = match self.enums.get(name).copied() {
                 None => true,
-                Some(_) if name.starts_with("google.protobuf.") => false,
                 Some((first, known)) => {
-                    let (one, other) = (Definition::of_enum(known), Definition::of_enum(&descriptor));
-                    self.outgrown.extend(choose(name, first, &one, &set.name, &other)?);
-                    other.only_adds_to(&one) && one != other
+                    let known = EnumDescriptor::new(&self.sets[first as usize].pool, known);
+                    let same = known.bytes() == declared.bytes();
+                    self.choose(name, first, position, same, || {
+                        (Definition::of_enum(&known), Definition::of_enum(&declared))
+                    })?
                 }
             };
             if serves {
-                self.enums.insert(name.to_owned(), (Arc::clone(&set.name), descriptor));
+                self.enums.insert(Arc::clone(name), (position, declared.index()));
             }
         }
         Ok(())
     }
 
-    fn finish(mut self) -> Schema {
-        for descriptor in DescriptorPool::global().all_messages().filter(|message| !message.is_map_entry()) {
-            let name = descriptor.full_name().to_owned();
-            let built_in = Entry { set: "built in".into(), descriptor, features: Arc::default() };
-            self.messages.entry(name).or_insert(built_in);
+    /// Returns whether the second of two definitions of one name serves. Records the superseded one. `same` says whether
+    /// both have the same bytes; only if not are they decoded.
+    fn choose(
+        &mut self,
+        name: &str,
+        first: u32,
+        second: u32,
+        same: bool,
+        definitions: impl FnOnce() -> (Definition, Definition),
+    ) -> Result<bool, SchemaError> {
+        // Every protoc ships its own version of the well-known types, so differences are no conflict.
+        if same || name.starts_with("google.protobuf.") {
+            return Ok(false);
         }
+        let (one, other) = definitions();
+        let set = |position: u32| &*self.sets[position as usize].name;
+        self.outgrown.extend(choose(name, set(first), &one, set(second), &other)?);
+        Ok(other.only_adds_to(&one) && one != other)
+    }
+
+    fn finish(mut self) -> Schema {
+        let set = self.sets.len() as u32;
+        for message in Pool::built_in().messages().filter(|message| !message.is_map_entry()) {
+            let name = Arc::clone(message.shared_name());
+            self.messages.entry(name).or_insert(Entry { set, message: message.index() });
+        }
+        self.messages.shrink_to_fit();
         self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
-        Schema { messages: Arc::new(self.messages), sets: self.sets, outgrown: self.outgrown.into() }
+        let Self { sets, messages, outgrown, .. } = self;
+        Schema { joined: Arc::new(Joined { sets, messages, outgrown: outgrown.into() }) }
     }
 }
 
@@ -271,64 +328,6 @@ fn choose(
         "{full_name} is defined differently in {first}{element}; compile both from the same source, or remove one of them"
     );
     Err(SchemaError::conflict(second, first, message))
-}
-
-fn link(set: &str, bytes: &[u8]) -> Result<(DescriptorPool, Features), SchemaError> {
-    let unreadable = |message: String| SchemaError::new(SchemaErrorKind::Unreadable, set, message);
-    let not_a_set = |error: prost::DecodeError| {
-        unreadable(format!(
-            "not a compiled FileDescriptorSet ({error}); write it with `protoc --include_imports --descriptor_set_out` or `buf build`"
-        ))
-    };
-    let files = FileDescriptorSet::decode(bytes).map_err(not_a_set)?.file;
-    if files.is_empty() {
-        return Err(unreadable("it holds no file; is it empty, or half written?".into()));
-    }
-    let mut features = Features::default();
-    let mut raw = RawSet::decode(bytes).map_err(not_a_set)?;
-    for file in &mut raw.file {
-        let lowered = editions::lower(file, &mut features);
-        if let Some(lowered) = lowered.map_err(|e| SchemaError::new(SchemaErrorKind::Unsupported, set, e))? {
-            *file = lowered;
-        }
-    }
-    let unlinkable = |message: String| SchemaError::new(SchemaErrorKind::Unlinkable, set, message);
-    let mut pool = DescriptorPool::new();
-    let built_in = DescriptorPool::global();
-    let present = |name: &str| files.iter().any(|file| file.name() == name);
-    for import in files.iter().flat_map(|file| &file.dependency).filter(|import| !present(import)) {
-        let Some(file) = built_in.get_file_by_name(import) else {
-            return Err(unlinkable(format!("import {import} is missing; compile with `--include_imports`")));
-        };
-        if pool.get_file_by_name(import).is_none() {
-            pool.add_file_descriptor_proto(file.file_descriptor_proto().clone())
-                .map_err(|error| unlinkable(format!("import {import}: {error}")))?;
-        }
-    }
-    let raw = raw.encode_to_vec();
-    // Some sets that no compiler writes make prost-reflect panic. Such a set must not end the process.
-    let linked = catch_unwind(AssertUnwindSafe(|| pool.decode_file_descriptor_set(raw.as_slice()).map(|()| pool)));
-    match linked {
-        Ok(Ok(pool)) => {
-            let broken = pool.all_messages().find(|message| message.is_map_entry() && !has_key_and_value(message));
-            match broken.map(|entry| entry.full_name().to_owned()) {
-                Some(name) => Err(unlinkable(format!("{name} is a map entry without a valid key or value field"))),
-                None => Ok((pool, features)),
-            }
-        }
-        Ok(Err(error)) => Err(match error.file() {
-            Some(file) => unlinkable(format!("{file}: {error}")),
-            None => unlinkable(error.to_string()),
-        }),
-        Err(_) => Err(unlinkable("the set contradicts itself; compile it again with protoc or buf".to_owned())),
-    }
-}
-
-/// Whether a map entry has the key and value that compilers write. Linking does not check this, and plans rely on it.
-fn has_key_and_value(entry: &MessageDescriptor) -> bool {
-    let one = |number| entry.get_field(number).filter(|field| field.cardinality() != Cardinality::Repeated);
-    let is_key = |kind| !matches!(kind, Kind::Double | Kind::Float | Kind::Bytes | Kind::Message(_) | Kind::Enum(_));
-    one(1).is_some_and(|key| is_key(key.kind())) && one(2).is_some()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use prost_reflect::prost_types::{
 };
 
 use super::*;
+use crate::SchemaErrorKind;
 
 /// Returns a set of one file with one message `a.B` that has these string fields.
 fn set(file: &str, fields: &[&str]) -> FileDescriptorSet {

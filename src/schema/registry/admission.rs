@@ -9,10 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use protojson::{Change, DescriptorSet, Schema, SchemaError};
-use sha2::{Digest as _, Sha256};
+use protojson::{Change, DescriptorSet, Schema};
 
-use super::files::File;
+use super::files::{self, Error, File};
 use crate::config::OnBreak;
 
 /// A set in force.
@@ -41,7 +40,7 @@ impl Set {
 pub struct Refused {
     /// The path of the set's file, relative to the folder.
     pub name: String,
-    /// The hash of the refused version; `None` for a removal.
+    /// The hash of the refused version; `None` for a removal, and for a file that is too large to read.
     pub hash: Option<Arc<str>>,
     /// The reason.
     pub reason: String,
@@ -75,17 +74,21 @@ pub(super) struct Admitted {
     pub(super) changes: Vec<Change>,
 }
 
-/// Hashes a set's bytes. Returns the first 16 hexadecimal digits of their SHA-256.
-pub(super) fn hash(bytes: &[u8]) -> Arc<str> {
-    let text: String = Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    text.into()
+impl File {
+    /// Returns a text that changes with the content of the file.
+    pub(super) fn fingerprint(&self) -> String {
+        match &self.content {
+            Ok(bytes) => files::hash(bytes),
+            Err(too_large) => too_large.fingerprint(),
+        }
+    }
 }
 
 /// Admits the files, and refuses those that cannot be admitted.
 ///
 /// # Errors
 /// Returns an error if no sets were in force before and no file can be admitted. It is the error of the first file.
-pub(super) fn admit(files: &[File], before: Option<&InForce>, policy: OnBreak) -> Result<Admitted, SchemaError> {
+pub(super) fn admit(files: &[File], before: Option<&InForce>, policy: OnBreak) -> Result<Admitted, Error> {
     let mut admission = Admission { before, sets: BTreeMap::new(), refused: BTreeMap::new() };
     let mut first_error = None;
     for file in files {
@@ -121,21 +124,28 @@ impl Admission<'_> {
     }
 
     /// Adds a file to the sets, if it links. A later step can still refuse it.
-    fn offer(&mut self, file: &File) -> Result<(), SchemaError> {
-        let hash = hash(&file.bytes);
+    fn offer(&mut self, file: &File) -> Result<(), Error> {
+        let bytes = match &file.content {
+            Ok(bytes) => bytes,
+            Err(too_large) => {
+                self.refuse(&file.name, None, too_large.to_string());
+                return Err(too_large.clone().into());
+            }
+        };
+        let hash: Arc<str> = file.fingerprint().into();
         if let Some(known) = self.in_force(&file.name).filter(|known| known.hash == hash) {
             self.sets.insert(file.name.clone(), known.clone());
             return Ok(());
         }
-        match DescriptorSet::link(&file.name, &file.bytes) {
+        match DescriptorSet::link(&file.name, bytes) {
             Ok(linked) => {
-                let (name, bytes, since) = (file.name.clone(), file.bytes.len(), SystemTime::now());
+                let (name, bytes, since) = (file.name.clone(), bytes.len(), SystemTime::now());
                 self.sets.insert(name.clone(), Set { name, hash, bytes, since, linked });
                 Ok(())
             }
             Err(error) => {
                 self.refuse(&file.name, Some(hash), error.to_string());
-                Err(error)
+                Err(error.into())
             }
         }
     }
@@ -158,7 +168,7 @@ impl Admission<'_> {
     }
 
     /// Joins the sets to a schema. Refuses sets that contradict others, one by one, and new versions first.
-    fn join(&mut self, first_error: &mut Option<SchemaError>) -> Schema {
+    fn join(&mut self, first_error: &mut Option<Error>) -> Schema {
         loop {
             let error = match Schema::join(self.sets.values().map(|set| &set.linked)) {
                 Ok(schema) => return schema,
@@ -175,7 +185,7 @@ impl Admission<'_> {
                 let name = culprit.clone();
                 self.refused.insert(culprit, Refused { name, hash, reason: error.to_string(), in_force: None });
             }
-            first_error.get_or_insert(error);
+            first_error.get_or_insert(error.into());
         }
     }
 

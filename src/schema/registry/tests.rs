@@ -97,3 +97,65 @@ fn an_error_names_what_cannot_be_loaded_and_how_to_fix_it() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+fn limited(path: &Path, max_file_bytes: u64, max_total_bytes: u64) -> config::Descriptors {
+    config::Descriptors { path: path.to_owned(), max_file_bytes, max_total_bytes, ..Default::default() }
+}
+
+fn load_limited(settings: &config::Descriptors) -> Result<Registry, Error> {
+    Registry::load(settings, &config::Taps::default(), Arc::new(Profiles::new(&Default::default())))
+}
+
+#[test]
+fn a_file_above_the_limit_is_not_read_and_the_other_sets_are_admitted() {
+    let folder = folder(&[("shop.binpb", SHOP), ("x.pb", b"")]);
+    // A sparse file, which would not fit in memory.
+    fs::File::options().write(true).open(folder.path().join("x.pb")).unwrap().set_len(1 << 40).unwrap();
+    let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
+    let names: Vec<&str> = snapshot.sets().iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["shop.binpb"]);
+    let [refused] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
+    assert_eq!(
+        refused.to_string(),
+        "descriptor set x.pb: it has 1099511627776 bytes, and `descriptors.max_file_bytes` allows 67108864; remove what no event needs from the set, or raise the limit and the memory of the process with it; its types are unknown"
+    );
+    let alone = load(&folder.path().join("x.pb"), &config::Taps::default()).unwrap_err();
+    assert!(alone.to_string().contains("it has 1099511627776 bytes"), "{alone}");
+}
+
+#[test]
+fn sets_that_do_not_fit_together_are_refused_in_the_order_of_their_names() {
+    let folder = folder(&[("a.binpb", SHOP), ("b.binpb", SHOP), ("c.binpb", OURS)]);
+    let total = (SHOP.len() + OURS.len()) as u64;
+    let snapshot = load_limited(&limited(folder.path(), 1 << 20, total)).unwrap().current();
+    let names: Vec<&str> = snapshot.sets().iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["a.binpb", "c.binpb"]);
+    let expected = format!(
+        "descriptor set b.binpb: together with the sets before it, it has {} bytes, and `descriptors.max_total_bytes` allows {total}; ",
+        2 * SHOP.len()
+    );
+    assert!(snapshot.refused()[0].reason.starts_with(&expected), "{}", snapshot.refused()[0].reason);
+}
+
+#[test]
+fn a_new_version_above_the_limit_leaves_the_version_in_force() {
+    let folder = folder(&[("shop.binpb", SHOP)]);
+    let registry = load_limited(&limited(folder.path(), SHOP.len() as u64, 1 << 30)).unwrap();
+    assert!(registry.is_current(&registry.hashes().unwrap()));
+    fs::write(folder.path().join("shop.binpb"), [SHOP, b"\x00"].concat()).unwrap();
+    let (hashes, files) = (registry.hashes().unwrap(), registry.read().unwrap());
+    assert_eq!(hashes, SetHashes::of(&files));
+    let snapshot = registry.admit(&files).unwrap().snapshot;
+    assert!(snapshot.find("shop.v1.OrderPlaced").is_some());
+    assert_eq!(snapshot.refused()[0].in_force.as_ref(), Some(&snapshot.sets()[0].hash));
+    assert!(registry.admit(&files).is_none(), "the same files are offered once");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_not_regular_is_not_opened() {
+    let folder = folder(&[("shop.binpb", SHOP)]);
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("x.pb")).unwrap();
+    let error = load(folder.path(), &config::Taps::default()).unwrap_err().to_string();
+    assert!(error.contains("x.pb: it is not a regular file"), "{error}");
+}

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use prost_reflect::EnumDescriptor;
-use prost_reflect::prost_types::{EnumOptions, EnumValueOptions};
+use prost_types::{EnumOptions, EnumValueOptions};
 use serde_json::{Map, Value, json};
 
 use super::annotate;
-use super::comments::Comments;
 use crate::program::{Kind, Program, Shape};
+use crate::schema::{Comments, EnumDescriptor};
 
 /// Decimal integers of at most 64 bits.
 const SIGNED: &str = "^(0|-?[1-9][0-9]{0,18})$";
@@ -105,12 +104,12 @@ pub(super) fn well_known(shape: Shape, inside: Option<Value>) -> Value {
 
 /// Returns the schema of an enum, by name or by number. The comments of its values are part of its description.
 pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments: &mut Comments) -> Value {
-    let file = descriptor.parent_file();
+    let values = descriptor.values();
     let (mut names, mut lines) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     let mut has_more_than_names = as_number;
     // In declaration order, so that the first of several aliases wins.
-    for (index, value) in descriptor.enum_descriptor_proto().value.iter().enumerate() {
+    for (index, value) in values.iter().enumerate() {
         if !seen.insert(value.number()) {
             continue;
         }
@@ -120,9 +119,7 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
             has_more_than_names = true;
             line.push_str(", deprecated");
         }
-        // Field 2 of EnumDescriptorProto is `value`.
-        let path: Vec<i32> = descriptor.path().iter().copied().chain([2, index as i32]).collect();
-        if let Some(comment) = comments.of(&file, &path) {
+        if let Some(comment) = descriptor.comment(comments, &descriptor.value_element(index)) {
             has_more_than_names = true;
             line.push_str(": ");
             line.push_str(&comment.replace('\n', "\n  "));
@@ -130,15 +127,16 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
         names.push(name);
         lines.push(line);
     }
-    let mut description: Vec<String> = comments.of(&file, descriptor.path()).into_iter().collect();
+    let mut description: Vec<String> = descriptor.comment(comments, &descriptor.element()).into_iter().collect();
     if has_more_than_names {
         description.push(lines.join("\n"));
     }
-    let is_deprecated = descriptor.enum_descriptor_proto().options.as_ref().is_some_and(EnumOptions::deprecated);
+    let is_deprecated = descriptor.options().as_ref().is_some_and(EnumOptions::deprecated);
     let mut schema = Map::new();
     annotate(&mut schema, Some(description.join("\n\n")).filter(|text| !text.is_empty()), is_deprecated);
     let number = integer(i32::MIN, i32::MAX);
-    let values = if as_number { number } else { json!({"anyOf": [{"type": "string", "enum": names}, number]}) };
-    schema.extend(super::object(values));
+    let schema_of_values =
+        if as_number { number } else { json!({"anyOf": [{"type": "string", "enum": names}, number]}) };
+    schema.extend(super::object(schema_of_values));
     schema.into()
 }

@@ -2,26 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use prost_reflect::{
-    Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind as Declared, MessageDescriptor,
-    OneofDescriptor, prost_types,
-};
-
 use super::rules::{Fate, Rules};
 use super::{Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
 use crate::output::{Label, Output};
-use crate::schema::Features;
+use crate::schema::{EnumDescriptor, FieldDescriptor, Kind as Declared, MessageDescriptor};
 use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
 
 /// Field numbers below this one are looked up by index. The tables cost 20 bytes per number and message.
 const DENSE: u32 = 256;
 
 /// Compiles a message type and every type that it can hold. The program records the option paths that match no field.
-pub(crate) fn compile(root: &MessageDescriptor, features: &Features, options: &Options) -> Program {
+pub(crate) fn compile(root: &MessageDescriptor, options: &Options) -> Program {
     let rules = Rules::new(&options.include, &options.drop, &options.redact);
     let paths = [&options.include, &options.drop, &options.redact].into_iter().flatten();
     let mut compiler = Compiler {
-        features,
         options,
         program: Program {
             messages: Vec::new(),
@@ -45,7 +39,6 @@ pub(crate) fn compile(root: &MessageDescriptor, features: &Features, options: &O
 }
 
 struct Compiler<'s> {
-    features: &'s Features,
     options: &'s Options,
     program: Program,
     messages: HashMap<String, MessageIndex>,
@@ -57,53 +50,33 @@ struct Compiler<'s> {
     matched: Vec<bool>,
 }
 
-/// The common data of a field or an extension.
-struct Source {
-    number: u32,
-    name: String,
-    full_name: String,
-    json_name: String,
-    kind: Declared,
-    cardinality: Cardinality,
-    is_map: bool,
-    is_group: bool,
-    has_presence: bool,
-    oneof: Option<OneofDescriptor>,
+/// The oneofs of a message that are counted: those with more than one member. A synthetic oneof has only one member, so
+/// no other member can clear it.
+#[derive(Default)]
+struct Oneofs {
+    /// The positions of the oneofs in their message, in the order of their first members.
+    positions: Vec<usize>,
 }
 
-impl From<FieldDescriptor> for Source {
-    fn from(field: FieldDescriptor) -> Self {
-        Self {
-            number: field.number(),
-            name: field.name().to_owned(),
-            full_name: field.full_name().to_owned(),
-            json_name: field.json_name().to_owned(),
-            kind: field.kind(),
-            cardinality: field.cardinality(),
-            is_map: field.is_map(),
-            is_group: field.is_group(),
-            has_presence: field.supports_presence(),
-            // A synthetic oneof has only one member, so no other member can clear it.
-            oneof: field.containing_oneof().filter(|oneof| oneof.fields().len() > 1),
+impl Oneofs {
+    fn of(fields: &[FieldDescriptor]) -> Self {
+        let mut members: HashMap<usize, u32> = HashMap::new();
+        for oneof in fields.iter().filter_map(FieldDescriptor::oneof) {
+            *members.entry(oneof).or_default() += 1;
         }
+        let mut positions = Vec::new();
+        for oneof in fields.iter().filter_map(FieldDescriptor::oneof) {
+            if members.insert(oneof, 0).is_some_and(|count| count > 1) {
+                positions.push(oneof);
+            }
+        }
+        Self { positions }
     }
-}
 
-impl From<ExtensionDescriptor> for Source {
-    fn from(extension: ExtensionDescriptor) -> Self {
-        let name = format!("[{}]", extension.full_name());
-        Self {
-            number: extension.number(),
-            name: name.clone(),
-            full_name: extension.full_name().to_owned(),
-            json_name: name,
-            kind: extension.kind(),
-            cardinality: extension.cardinality(),
-            is_map: false,
-            is_group: extension.is_group(),
-            has_presence: true,
-            oneof: None,
-        }
+    /// Returns the number of a field's oneof, counted from 1; 0 if it is in none.
+    fn number_of(&self, field: &FieldDescriptor) -> u32 {
+        let position = field.oneof().and_then(|oneof| self.positions.iter().position(|known| *known == oneof));
+        position.map_or(0, |position| position as u32 + 1)
     }
 }
 
@@ -125,47 +98,36 @@ impl<'s> Compiler<'s> {
     }
 
     fn fill(&mut self, descriptor: &MessageDescriptor, rules: Option<&'s Rules>) -> Message {
-        let mut sources: Vec<Source> = descriptor.fields().map(Source::from).collect();
-        sources.extend(descriptor.extensions().map(Source::from));
-        sources.sort_by_key(|source| source.number);
-        let mut oneofs: Vec<String> = Vec::new();
-        let fields: Vec<Field> = sources.iter().map(|source| self.field(source, &mut oneofs, rules)).collect();
-        let is_message_set = descriptor
-            .descriptor_proto()
-            .options
-            .as_ref()
-            .is_some_and(prost_types::MessageOptions::message_set_wire_format);
-        let always_ordered = is_message_set || oneofs.len() > u64::BITS as usize;
+        let mut declared = descriptor.fields();
+        declared.extend(descriptor.extensions());
+        declared.sort_by_key(FieldDescriptor::number);
+        let oneofs = Oneofs::of(&declared);
+        let fields: Vec<Field> = declared.iter().map(|field| self.field(field, &oneofs, rules)).collect();
+        let is_message_set = descriptor.options().is_some_and(|options| options.message_set_wire_format());
+        let always_ordered = is_message_set || oneofs.positions.len() > u64::BITS as usize;
         Message { has_rules: rules.is_some(), ..table(shape(descriptor), fields, is_message_set, always_ordered) }
     }
 
-    fn field(&mut self, source: &Source, oneofs: &mut Vec<String>, rules: Option<&'s Rules>) -> Field {
-        let features = self.features.of_field(&source.full_name);
-        let (fate, inside) = self.fate(source, features.is_marked, rules);
-        let role = match (source.is_map, source.cardinality) {
+    fn field(&mut self, source: &FieldDescriptor, oneofs: &Oneofs, rules: Option<&'s Rules>) -> Field {
+        let bracketed = source.extension.as_ref().map(|full_name| format!("[{full_name}]"));
+        let name = bracketed.as_deref().unwrap_or(source.name());
+        let (fate, inside) = self.fate(name, source.is_marked, rules);
+        let role = match (source.is_map(), source.is_repeated()) {
             (true, _) => Role::Map,
-            (false, Cardinality::Repeated) => Role::Repeated,
-            (false, _) => Role::Singular,
+            (false, true) => Role::Repeated,
+            (false, false) => Role::Singular,
         };
-        let kind = if source.is_map { self.map(&source.kind, inside) } else { self.kind(&source.kind, inside) };
-        let is_group = features.delimited.unwrap_or(source.is_group);
-        let oneof_number = source.oneof.as_ref().map_or(0, |oneof| {
-            let known = oneofs.iter().position(|name| name == oneof.full_name());
-            known.unwrap_or_else(|| {
-                oneofs.push(oneof.full_name().to_owned());
-                oneofs.len() - 1
-            }) as u32
-                + 1
-        });
-        let has_presence = features.has_presence.unwrap_or(source.has_presence) || source.oneof.is_some();
+        let kind = if role == Role::Map { self.map(&source.kind, inside) } else { self.kind(&source.kind, inside) };
+        let oneof_number = oneofs.number_of(source);
+        let has_presence = source.has_presence;
         let is_implicit = role == Role::Singular && !has_presence && !matches!(kind, Kind::Message(_));
         let key = match self.options.field_names {
-            FieldNames::Json => &source.json_name,
-            FieldNames::Proto => &source.name,
+            FieldNames::Json => bracketed.as_deref().unwrap_or(source.json_name()),
+            FieldNames::Proto => name,
         };
         Field {
-            number: source.number,
-            wire_type: wire_type(&source.kind, is_group),
+            number: source.number(),
+            wire_type: wire_type(&source.kind, source.is_group),
             is_packable: role == Role::Repeated && kind.is_packable(),
             is_list: role != Role::Singular,
             role: match fate {
@@ -177,19 +139,19 @@ impl<'s> Compiler<'s> {
             is_implicit,
             // A hidden field treats zero like an absent field, even with `emit_defaults`: no default is written for it.
             omits_zero: is_implicit && (!self.options.emit_defaults || fate != Fate::Kept),
-            is_required: features.is_required.unwrap_or(source.cardinality == Cardinality::Required),
+            is_required: source.is_required,
             emits_default: self.options.emit_defaults && fate == Fate::Kept && (is_implicit || role != Role::Singular),
             oneof: if oneof_number == 0 { 0 } else { 1u64.checked_shl(oneof_number - 1).unwrap_or(0) },
             oneof_number,
             key: key_bytes(key),
-            name: source.name.as_str().into(),
+            name: name.into(),
         }
     }
 
     /// Returns the treatment of a field by the options, and the rules for the fields inside it.
-    fn fate(&mut self, source: &Source, is_marked: bool, rules: Option<&'s Rules>) -> (Fate, Option<&'s Rules>) {
+    fn fate(&mut self, name: &str, is_marked: bool, rules: Option<&'s Rules>) -> (Fate, Option<&'s Rules>) {
         let is_marked = self.options.redact_marked && is_marked;
-        let (fate, inside, ends) = rules.map_or((Fate::Kept, None, &[][..]), |rules| rules.of(&source.name));
+        let (fate, inside, ends) = rules.map_or((Fate::Kept, None, &[][..]), |rules| rules.of(name));
         for path in ends {
             self.matched[*path] = true;
         }
@@ -222,15 +184,14 @@ impl<'s> Compiler<'s> {
         // A map field always has a message type: its entry.
         let Declared::Message(entry) = declared else { return self.kind(declared, rules) };
         let mut part = |field: FieldDescriptor, rules| {
-            let source = Source::from(field);
             // The rules of a map field apply to the fields inside its values.
-            let kind = self.kind(&source.kind, rules);
-            Field { omits_zero: false, kind, ..self.field(&source, &mut Vec::new(), None) }
+            let kind = self.kind(&field.kind, rules);
+            Field { omits_zero: false, kind, ..self.field(&field, &Oneofs::default(), None) }
         };
         let key = part(entry.map_entry_key_field(), None);
         let value = entry.map_entry_value_field();
         // The default of a closed enum can be a number other than zero.
-        let default = value.kind().as_enum().map_or(0, |descriptor| descriptor.default_value().number());
+        let default = if let Declared::Enum(declared) = &value.kind { declared.default_number() } else { 0 };
         let map = Map { key, value: part(value, rules), default: u64::from(default.cast_unsigned()) };
         self.program.maps.push(map);
         Kind::Map(self.program.maps.len() as u32 - 1)
@@ -243,7 +204,7 @@ impl<'s> Compiler<'s> {
         let mut names: Vec<(i32, Label)> = Vec::new();
         let mut seen = HashSet::new();
         // In declaration order, so that the first of several aliases wins.
-        for value in &descriptor.enum_descriptor_proto().value {
+        for value in descriptor.values() {
             if seen.insert(value.number()) {
                 let mut name = Output::default();
                 // This cannot fail: names in descriptors are UTF-8.
@@ -289,7 +250,8 @@ fn wire_type(kind: &Declared, is_group: bool) -> u8 {
     }
 }
 
-fn shape(descriptor: &MessageDescriptor) -> Shape {
+/// Returns the JSON form of a message type.
+pub(crate) fn shape(descriptor: &MessageDescriptor) -> Shape {
     match descriptor.full_name() {
         "google.protobuf.Timestamp" => Shape::Timestamp,
         "google.protobuf.Duration" => Shape::Duration,

@@ -1,11 +1,9 @@
 //! The changes between two schemas that break consumers of the JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
-
-use super::Schema;
+use super::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Schema};
 
 /// A change that breaks consumers of a type's JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,90 +88,109 @@ impl Schema {
     /// Returns the changes since `older` that break consumers of the JSON, in the order of the type names. Additions
     /// break no consumer.
     pub fn breaking_changes(&self, older: &Self) -> Vec<Change> {
-        let before: BTreeMap<&str, &MessageDescriptor> = older
-            .messages
-            .iter()
-            .filter(|(name, _)| !name.starts_with("google.protobuf."))
-            .map(|(name, entry)| (name.as_str(), &entry.descriptor))
-            .collect();
-        let mut changes = Vec::new();
-        for (name, before) in before {
-            match self.messages.get(name) {
-                None => changes.push(Change {
+        let mut names: Vec<&str> = older.joined.messages.keys().map(|name| &**name).collect();
+        names.retain(|name| !name.starts_with("google.protobuf."));
+        names.sort_unstable();
+        let mut comparison = Comparison::default();
+        for name in names {
+            let Some(before) = older.message(name) else { continue };
+            match self.message(name) {
+                // A set that did not change is the same set in both schemas.
+                Some(now) if now.is(&before) => {}
+                Some(now) => comparison.messages(&before, &now),
+                None => comparison.changes.push(Change {
                     message_type: name.to_owned(),
                     element: String::new(),
                     rule: Rule::MessageRemoved,
                     text: "the message type was removed".to_owned(),
                 }),
-                Some(now) => {
-                    for field in before.fields() {
-                        let change = |element: &str, rule, text| Change {
-                            message_type: name.to_owned(),
-                            element: element.to_owned(),
-                            rule,
-                            text,
-                        };
-                        compare_field(&field, &now.descriptor, &mut |rule, text| {
-                            changes.push(change(field.name(), rule, text));
-                        });
-                    }
-                }
             }
         }
-        changes
+        comparison.changes
     }
 }
 
-fn compare_field(before: &FieldDescriptor, message: &MessageDescriptor, report: &mut impl FnMut(Rule, String)) {
-    let Some(now) = message.get_field(before.number()) else {
-        return match message.get_field_by_name(before.name()) {
-            Some(now) => {
-                report(Rule::FieldRenumbered, format!("number {} is now {}", before.number(), now.number()));
+#[derive(Default)]
+struct Comparison {
+    changes: Vec<Change>,
+    /// The differences of enums that were compared already, by their names before and now. Many fields can have the
+    /// same enum.
+    enums: HashMap<(String, String), Vec<(Rule, String)>>,
+}
+
+impl Comparison {
+    fn messages(&mut self, before: &MessageDescriptor, now: &MessageDescriptor) {
+        let fields_now = now.fields();
+        for field in before.fields() {
+            let found = fields_now.binary_search_by_key(&field.number(), FieldDescriptor::number);
+            let mut differences = Vec::new();
+            match found {
+                Ok(at) => self.fields(&field, &fields_now[at], &mut differences),
+                Err(_) => differences.push(match fields_now.iter().find(|now| now.name() == field.name()) {
+                    Some(now) => (Rule::FieldRenumbered, format!("number {} is now {}", field.number(), now.number())),
+                    None => (Rule::FieldRemoved, format!("field {} was removed", field.number())),
+                }),
             }
-            None => report(Rule::FieldRemoved, format!("field {} was removed", before.number())),
-        };
+            self.changes.extend(differences.into_iter().map(|(rule, text)| Change {
+                message_type: before.full_name().to_owned(),
+                element: field.name().to_owned(),
+                rule,
+                text,
+            }));
+        }
+    }
+
+    fn fields(&mut self, before: &FieldDescriptor, now: &FieldDescriptor, differences: &mut Vec<(Rule, String)>) {
+        if now.json_name() != before.json_name() {
+            let text = format!("{:?} is now {:?} in JSON", before.json_name(), now.json_name());
+            differences.push((Rule::FieldRenamed, text));
+        }
+        let (shape, shape_now) = (shape(before), shape(now));
+        if shape != shape_now {
+            return differences.push((Rule::CardinalityChanged, format!("{shape} is now {shape_now}")));
+        }
+        let (kind, kind_now) = (kind(before), kind(now));
+        if kind != kind_now {
+            return differences.push((Rule::TypeChanged, format!("{kind} is now {kind_now}")));
+        }
+        if let (Some(values), Some(values_now)) = (values(before), values(now)) {
+            let names = (values.full_name().to_owned(), values_now.full_name().to_owned());
+            let known = self.enums.entry(names).or_insert_with(|| compare_values(&values, &values_now));
+            differences.extend(known.iter().cloned());
+        }
+    }
+}
+
+fn compare_values(before: &EnumDescriptor, now: &EnumDescriptor) -> Vec<(Rule, String)> {
+    // Of several names with one number, the first one is written.
+    let names = |declared: &EnumDescriptor| {
+        let mut names = BTreeMap::new();
+        for value in declared.values() {
+            names.entry(value.number()).or_insert_with(|| value.name().to_owned());
+        }
+        names
     };
-    if now.json_name() != before.json_name() {
-        report(Rule::FieldRenamed, format!("{:?} is now {:?} in JSON", before.json_name(), now.json_name()));
-    }
-    let (shape, shape_now) = (shape(before), shape(&now));
-    if shape != shape_now {
-        return report(Rule::CardinalityChanged, format!("{shape} is now {shape_now}"));
-    }
-    let (kind, kind_now) = (kind(before), kind(&now));
-    if kind != kind_now {
-        return report(Rule::TypeChanged, format!("{kind} is now {kind_now}"));
-    }
-    if let (Some(values), Some(values_now)) = (values(before), values(&now)) {
-        compare_values(&values, &values_now, report);
-    }
-}
-
-fn compare_values(before: &EnumDescriptor, now: &EnumDescriptor, report: &mut impl FnMut(Rule, String)) {
-    let name = |values: &EnumDescriptor, number| values.get_value(number).map(|value| value.name().to_owned());
-    let mut numbers: Vec<i32> = before.values().map(|value| value.number()).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    for number in numbers {
-        match (name(before, number), name(now, number)) {
-            (Some(was), Some(is)) if was != is => {
-                report(Rule::EnumValueRenamed, format!("value {number} of {} was {was} and is {is}", now.full_name()));
+    let (names_now, now) = (names(now), now.full_name());
+    let mut differences = Vec::new();
+    for (number, was) in names(before) {
+        match names_now.get(&number) {
+            Some(is) if *is != was => {
+                differences.push((Rule::EnumValueRenamed, format!("value {number} of {now} was {was} and is {is}")));
             }
-            (Some(was), None) => {
-                report(
-                    Rule::EnumValueRemoved,
-                    format!("value {was} of {} was removed; the JSON now shows {number}", now.full_name()),
-                );
-            }
-            _ => {}
+            Some(_) => {}
+            None => differences.push((
+                Rule::EnumValueRemoved,
+                format!("value {was} of {now} was removed; the JSON now shows {number}"),
+            )),
         }
     }
+    differences
 }
 
 fn shape(field: &FieldDescriptor) -> &'static str {
     if field.is_map() {
         "a map"
-    } else if field.is_list() {
+    } else if field.is_repeated() {
         "a list"
     } else {
         "a single value"
@@ -182,10 +199,10 @@ fn shape(field: &FieldDescriptor) -> &'static str {
 
 /// Returns the field's type as written in a schema.
 fn kind(field: &FieldDescriptor) -> String {
-    match field.kind() {
+    match &field.kind {
         Kind::Message(entry) if field.is_map() => {
-            let part = |number| entry.get_field(number).map_or_else(String::new, |field| kind(&field));
-            format!("map<{}, {}>", part(1), part(2))
+            let [key, value] = [entry.map_entry_key_field(), entry.map_entry_value_field()].map(|field| kind(&field));
+            format!("map<{key}, {value}>")
         }
         Kind::Message(message) => message.full_name().to_owned(),
         Kind::Enum(values) => values.full_name().to_owned(),
@@ -195,9 +212,9 @@ fn kind(field: &FieldDescriptor) -> String {
 
 /// Returns the enum of a field, or of the values of a map.
 fn values(field: &FieldDescriptor) -> Option<EnumDescriptor> {
-    match field.kind() {
-        Kind::Enum(values) => Some(values),
-        Kind::Message(entry) if field.is_map() => values(&entry.get_field(2)?),
+    match &field.kind {
+        Kind::Enum(values) => Some(values.clone()),
+        Kind::Message(entry) if field.is_map() => values(&entry.map_entry_value_field()),
         _ => None,
     }
 }

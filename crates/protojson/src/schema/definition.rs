@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::EnumDescriptor;
-use prost_reflect::prost_types::FieldDescriptorProto;
+use prost_types::FieldDescriptorProto;
 
-use super::Entry;
+use super::{EnumDescriptor, FieldDescriptor, MessageDescriptor};
 
 /// The elements of a message or an enum by name, each with all of its properties. Reserved ranges and names are left
 /// out, because they describe no existing element.
@@ -15,26 +14,23 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    pub(super) fn of_message(entry: &Entry) -> Self {
-        let message = entry.descriptor.descriptor_proto();
-        let oneof = |field: &FieldDescriptorProto| {
-            let index = usize::try_from(field.oneof_index?).ok()?;
-            message.oneof_decl.get(index).map(|oneof| oneof.name().to_owned())
-        };
-        let field = |field: &FieldDescriptorProto| {
+    pub(super) fn of_message(message: &MessageDescriptor) -> Self {
+        let oneofs = message.oneof_names();
+        let element = |field: FieldDescriptor| {
+            let oneof = field.oneof().and_then(|index| oneofs.get(index));
             // A oneof is compared by name, because its index changes with the oneofs before it.
-            let plain = FieldDescriptorProto { oneof_index: None, ..field.clone() };
-            (format!("field {}", field.name()), format!("{:?} {plain:?}", oneof(field)))
+            let plain = FieldDescriptorProto { oneof_index: None, ..field.proto };
+            (format!("field {}", plain.name()), format!("{oneof:?} {plain:?}"))
         };
-        let mut elements: BTreeMap<String, String> = message.field.iter().map(field).collect();
-        if let Some(options) = &message.options {
+        let mut elements: BTreeMap<String, String> = message.fields().into_iter().map(element).collect();
+        if let Some(options) = message.options() {
             elements.insert("its options".to_owned(), format!("{options:?}"));
         }
         Self { elements }
     }
 
-    pub(super) fn of_enum(descriptor: &EnumDescriptor) -> Self {
-        let values = &descriptor.enum_descriptor_proto().value;
+    pub(super) fn of_enum(declared: &EnumDescriptor) -> Self {
+        let values = declared.values();
         Self { elements: values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect() }
     }
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use prost_reflect::Kind;
 use serde_json::Value;
 
-use super::{Entry, Schema};
+use super::{Kind, MessageDescriptor, Schema};
 use crate::{Options, PlanError, json_schema, program, sample};
 
 impl Schema {
@@ -18,10 +17,8 @@ impl Schema {
     /// # Errors
     /// Returns an error if no set defines `full_name` (without a leading dot).
     pub fn json_schema(&self, full_name: &str, options: &Options) -> Result<Value, PlanError> {
-        match self.messages.get(full_name) {
-            Some(Entry { descriptor, features, .. }) => {
-                Ok(json_schema::document(descriptor, &program::compile(descriptor, features, options)))
-            }
+        match self.message(full_name) {
+            Some(message) => Ok(json_schema::document(&message, &program::compile(&message, options))),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
     }
@@ -46,17 +43,15 @@ impl Schema {
     /// Returns the full names of the message types that are the type of a field in another message type, sorted.
     pub fn held(&self) -> BTreeSet<String> {
         let mut held = BTreeSet::new();
-        for Entry { descriptor, .. } in self.messages.values() {
-            let extensions = descriptor.extensions().map(|extension| extension.kind());
-            for kind in descriptor.fields().map(|field| field.kind()).chain(extensions) {
-                let Kind::Message(inner) = kind else { continue };
-                let entry = inner.is_map_entry().then(|| inner.map_entry_value_field().kind());
-                let inner = match &entry {
-                    Some(Kind::Message(value)) => value,
-                    Some(_) => continue,
-                    None => &inner,
-                };
-                if inner.full_name() != descriptor.full_name() {
+        for entry in self.joined.messages.values() {
+            let message = self.joined.descriptor(*entry);
+            for field in message.fields().iter().chain(&message.extensions()) {
+                let value =
+                    field.is_map().then(|| field.kind.as_message().map(MessageDescriptor::map_entry_value_field));
+                let kind = value.flatten().map_or_else(|| field.kind.clone(), |value| value.kind);
+                if let Kind::Message(inner) = kind
+                    && inner.full_name() != message.full_name()
+                {
                     held.insert(inner.full_name().to_owned());
                 }
             }

@@ -1,0 +1,55 @@
+//! Linking: from the bytes of a FileDescriptorSet to a pool.
+//!
+//! Linking reads the set record by record and never holds a whole decoded file, so it takes little memory beside the
+//! pool. It checks everything that plans rely on, and the rules of descriptor.proto whose violation shows that a set was
+//! not written by a compiler. It does not check default values, because ProtoJSON never writes them, and options that the
+//! codec does not read.
+
+mod build;
+mod check;
+mod ranges;
+mod source;
+
+use std::sync::Arc;
+
+use super::Pool;
+use super::records::Malformed;
+use crate::SchemaErrorKind;
+
+/// The files of the well-known types and of descriptor.proto as compiled by protoc, without source info.
+pub(super) const WELL_KNOWN: &[u8] = include_bytes!("well_known.binpb");
+
+/// Why a set cannot be linked.
+#[derive(Debug)]
+pub(in crate::schema) struct Refusal {
+    pub(in crate::schema) kind: SchemaErrorKind,
+    pub(in crate::schema) message: String,
+}
+
+impl Refusal {
+    pub(super) fn unlinkable(message: String) -> Self {
+        Self { kind: SchemaErrorKind::Unlinkable, message }
+    }
+
+    /// Adds the name of the file with the fault.
+    fn within(self, file: &str) -> Self {
+        Self { message: format!("{file}: {}", self.message), ..self }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(Malformed(error): Malformed) -> Self {
+        let message = format!(
+            "not a compiled FileDescriptorSet ({error}); write it with `protoc --include_imports --descriptor_set_out` or `buf build`"
+        );
+        Self { kind: SchemaErrorKind::Unreadable, message }
+    }
+}
+
+/// Links a FileDescriptorSet.
+pub(super) fn link(bytes: &[u8]) -> Result<Arc<Pool>, Refusal> {
+    let sources = source::read(bytes)?;
+    let pool = Arc::new(build::build(&sources)?);
+    check::check(&pool, &sources)?;
+    Ok(pool)
+}

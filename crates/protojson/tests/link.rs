@@ -1,0 +1,211 @@
+//! Linking refuses the sets that no compiler writes. prost-reflect refuses each of them as well.
+
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+use prost_reflect::prost_types::descriptor_proto::{ExtensionRange, ReservedRange};
+use prost_reflect::prost_types::enum_descriptor_proto::EnumReservedRange;
+use prost_reflect::prost_types::field_descriptor_proto::Type;
+use prost_reflect::prost_types::{
+    DescriptorProto, EnumOptions, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+};
+use protojson::{Options, Schema, SchemaError, SchemaErrorKind};
+
+const SOURCE: &str = r#"
+    syntax = "proto3";
+    package t;
+    message M {
+        string a_b = 1;
+        E e = 2;
+        oneof choice { int32 x = 3; Inner inner = 4; }
+        message Inner { int32 z = 1; }
+        map<string, Inner> named = 6;
+    }
+    enum E { ZERO = 0; ONE = 1; }
+"#;
+
+const OTHER: &str = r#"
+    syntax = "proto2";
+    package t;
+    message Extended { extensions 100 to 200; }
+    extend Extended { optional int32 extra = 100; }
+"#;
+
+fn compile(name: &str, source: &str) -> FileDescriptorProto {
+    prost_reflect::prost_types::FileDescriptorProto::clone(
+        protox::file::File::from_source(name, source).unwrap().file_descriptor_proto(),
+    )
+}
+
+/// Returns a set of two files. Its type names are relative, as the parser leaves them.
+fn set() -> FileDescriptorSet {
+    FileDescriptorSet { file: vec![compile("m.proto", SOURCE), compile("other.proto", OTHER)] }
+}
+
+fn link(set: &FileDescriptorSet) -> Result<Schema, SchemaError> {
+    Schema::builder().set("x.binpb", &set.encode_to_vec())?.build()
+}
+
+#[test]
+fn relative_type_names_are_resolved_from_the_inside_out() {
+    let set = set();
+    assert!(DescriptorPool::from_file_descriptor_set(set.clone()).is_ok());
+    let plan = link(&set).unwrap().plan("t.M", &Options::default()).unwrap();
+    let mut json = Vec::new();
+    plan.transcode(b"\x10\x01\x22\x02\x08\x05\x32\x07\x0a\x01k\x12\x02\x08\x06", &mut json).unwrap();
+    assert_eq!(String::from_utf8(json).unwrap(), r#"{"e":"ONE","inner":{"z":5},"named":{"k":{"z":6}}}"#);
+}
+
+fn field<'f>(message: &'f mut DescriptorProto, name: &str) -> &'f mut FieldDescriptorProto {
+    message.field.iter_mut().find(|field| field.name() == name).unwrap()
+}
+
+/// Changes a set: its first message, and its two files.
+type Change = fn(&mut FileDescriptorProto, &mut FileDescriptorProto);
+
+#[test]
+fn a_set_that_contradicts_itself_is_refused_and_the_error_names_the_file_and_the_element() {
+    let cases: &[(Change, &str)] = &[
+        (|m, _| m.message_type.push(m.message_type[0].clone()), "t.M is defined twice, in m.proto and m.proto"),
+        (
+            |m, other| other.message_type.push(m.message_type[0].clone()),
+            "t.M is defined twice, in m.proto and other.proto",
+        ),
+        (|_, other| other.name = Some("m.proto".into()), "the set contains file m.proto twice"),
+        (|_, other| other.package = Some("t.M".into()), "t.M is defined twice"),
+        (|m, _| m.enum_type[0].value[1].name = Some("M".into()), "t.M is defined twice"),
+        (|m, _| field(&mut m.message_type[0], "x").name = Some("e".into()), "m.proto: t.M.e is defined twice"),
+        (
+            |m, _| field(&mut m.message_type[0], "x").name = Some("choice".into()),
+            "m.proto: t.M.choice is defined twice",
+        ),
+        (|m, _| field(&mut m.message_type[0], "x").name = Some("Inner".into()), "m.proto: t.M.Inner is defined twice"),
+        (|m, _| field(&mut m.message_type[0], "x").number = Some(1), "m.proto: two fields of t.M have the number 1"),
+        (
+            |m, _| field(&mut m.message_type[0], "x").json_name = Some("aB".into()),
+            r#"m.proto: two fields of t.M have the JSON name "aB""#,
+        ),
+        (
+            |m, _| {
+                let x = field(&mut m.message_type[0], "x");
+                (x.name, x.json_name) = (Some("ab".into()), Some("y".into()));
+            },
+            "m.proto: t.M has another field with a name like ab",
+        ),
+        (
+            |m, _| field(&mut m.message_type[0], "x").number = Some(0),
+            "t.M.x has the number 0, which is not a valid field number",
+        ),
+        (
+            |m, _| field(&mut m.message_type[0], "x").number = Some(-1),
+            "t.M.x has the number -1, which is not a valid field number",
+        ),
+        (
+            |m, _| field(&mut m.message_type[0], "x").number = Some(19_500),
+            "t.M.x has the number 19500, which is not a valid",
+        ),
+        (
+            |m, _| m.message_type[0].reserved_range.push(ReservedRange { start: Some(3), end: Some(4) }),
+            "m.proto: field t.M.x has the reserved number 3",
+        ),
+        (
+            |m, _| {
+                let range = ExtensionRange { start: Some(3), end: Some(4), options: None };
+                m.message_type[0].extension_range.push(range);
+            },
+            "m.proto: field t.M.x has the reserved number 3",
+        ),
+        (
+            |m, _| field(&mut m.message_type[0], "x").oneof_index = Some(1),
+            "field t.M.x is in oneof 1, which its message does not have",
+        ),
+        (|m, _| field(&mut m.message_type[0], "x").oneof_index = Some(-1), "field t.M.x is in oneof -1"),
+        (
+            |m, _| {
+                let x = field(&mut m.message_type[0], "x");
+                x.set_type(Type::Message);
+            },
+            "m.proto: field t.M.x does not name its type",
+        ),
+        (
+            |m, _| field(&mut m.message_type[0], "e").type_name = Some(".t.Nothing".into()),
+            "m.proto: field t.M.e has type t.Nothing, which the set does not define",
+        ),
+        (
+            |m, _| field(&mut m.message_type[0], "e").type_name = Some("Nothing.Inner".into()),
+            "m.proto: field t.M.e has type Nothing.Inner, which the set does not define",
+        ),
+        (
+            |m, _| field(&mut m.message_type[0], "e").type_name = Some(".t.Extended".into()),
+            "m.proto: field e uses a type of other.proto, which the file does not import",
+        ),
+        (|m, _| m.enum_type[0].value.clear(), "m.proto: enum t.E has no value"),
+        (|m, _| m.enum_type[0].value.swap(0, 1), "m.proto: the first value of t.E must have the number 0"),
+        (|m, _| m.enum_type[0].value[1].number = Some(0), "m.proto: two values of t.E have the number 0"),
+        (
+            |m, _| m.enum_type[0].reserved_range.push(EnumReservedRange { start: Some(1), end: Some(1) }),
+            "m.proto: value ONE of t.E has the reserved number 1",
+        ),
+        (
+            |_, other| other.extension[0].number = Some(99),
+            "other.proto: extension extra has number 99, which t.Extended does not reserve for extensions",
+        ),
+        (
+            |_, other| other.extension[0].extendee = Some(".t.Nothing".into()),
+            "other.proto: extension t.extra extends t.Nothing, which is not a message of the set",
+        ),
+        (
+            |_, other| other.extension[0].extendee = Some(".t.M".into()),
+            "field extra uses a type of m.proto, which the file does not import",
+        ),
+        (|m, _| m.public_dependency.push(0), "m.proto: a public import is not one of its imports"),
+    ];
+    for (change, expected) in cases {
+        let mut set = set();
+        let [one, other] = &mut set.file[..] else { unreachable!("the set has two files") };
+        change(one, other);
+        let error = link(&set).expect_err(expected);
+        assert_eq!(error.kind(), SchemaErrorKind::Unlinkable, "{error}");
+        assert!(error.to_string().contains(expected), "{error}, not {expected}");
+        assert!(DescriptorPool::from_file_descriptor_set(set).is_err(), "{expected}");
+    }
+}
+
+#[test]
+fn aliases_and_types_of_public_imports_are_accepted() {
+    let mut set = set();
+    let options = EnumOptions { allow_alias: Some(true), ..Default::default() };
+    set.file[0].enum_type[0].options = Some(options);
+    set.file[0].enum_type[0].value[1].number = Some(0);
+    // Each file passes the next one on, so that the first one can use the type of the last one.
+    let pass_on = |name: &str, import: &str| FileDescriptorProto {
+        name: Some(name.into()),
+        dependency: vec![import.into()],
+        public_dependency: vec![0],
+        ..Default::default()
+    };
+    set.file.push(pass_on("one.proto", "two.proto"));
+    set.file.push(pass_on("two.proto", "other.proto"));
+    set.file[0].dependency.push("one.proto".into());
+    let e = field(&mut set.file[0].message_type[0], "e");
+    e.type_name = Some(".t.Extended".into());
+    e.set_type(Type::Message);
+    let schema = link(&set).unwrap();
+    let mut json = Vec::new();
+    let plan = schema.plan("t.M", &Options::default()).unwrap();
+    plan.transcode(b"\x12\x03\xa0\x06\x07", &mut json).unwrap();
+    assert_eq!(json, br#"{"e":{"[t.extra]":7}}"#);
+}
+
+#[test]
+fn the_built_in_files_are_those_of_prost_reflect() {
+    let schema = link(&FileDescriptorSet { file: vec![FileDescriptorProto::default()] }).unwrap();
+    let mut built_in: Vec<&str> = schema.messages().map(|(name, _)| name).collect();
+    let pool = DescriptorPool::global();
+    let messages: Vec<_> = pool.all_messages().filter(|message| !message.is_map_entry()).collect();
+    let mut expected: Vec<&str> = messages.iter().map(prost_reflect::MessageDescriptor::full_name).collect();
+    built_in.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(built_in, expected);
+}
