@@ -6,7 +6,7 @@ use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::aws::MAX_BATCH_ENTRIES;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Level, Metrics};
 
 /// The most bytes that one receive returns: SQS limits one message, and all messages of one answer together, to 1 MiB.
 const MAX_RECEIVE_BYTES: usize = 1024 * 1024;
@@ -25,7 +25,7 @@ pub struct Permit {
     messages: OwnedSemaphorePermit,
     bytes: OwnedSemaphorePermit,
     /// The gauges that count this share. A reservation without a message is not counted.
-    gauges: Option<(Gauge, Gauge)>,
+    gauges: Option<(Arc<Level>, Gauge)>,
     metrics: Arc<Metrics>,
 }
 
@@ -60,8 +60,8 @@ impl Permit {
             permit.split(count.min(permit.num_permits())).expect("the count is at most what the permit holds")
         };
         let (messages, bytes) = (take(&mut self.messages, 1), take(&mut self.bytes, size));
-        let gauges = (self.metrics.in_flight_messages.clone(), self.metrics.in_flight_bytes.clone());
-        gauges.0.increment(1.0);
+        let gauges = (Arc::clone(&self.metrics.in_flight_messages), self.metrics.in_flight_bytes.clone());
+        gauges.0.rise();
         gauges.1.increment(bytes.num_permits() as f64);
         Self { messages, bytes, gauges: Some(gauges), metrics: Arc::clone(&self.metrics) }
     }
@@ -70,7 +70,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((messages, bytes)) = &self.gauges {
-            messages.decrement(1.0);
+            messages.fall();
             bytes.decrement(self.bytes.num_permits() as f64);
         }
     }
