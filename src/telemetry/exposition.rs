@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics::{Gauge, Histogram, Key, KeyName, Label, Recorder as _, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use super::family::{Family, METADATA, Member};
+use super::family::{Family, Level, METADATA, Member};
 use super::fleeting::FleetingFamily;
 use super::label_set::LabelSet;
 
@@ -83,6 +83,13 @@ impl Exposition {
         self.declared.push(Declared { name, kind: "gauge", labels: Vec::new() });
         self.recorder.describe_gauge(KeyName::from(name), Some(unit), help.into());
         self.recorder.register_gauge(&Key::from_name(name), &METADATA)
+    }
+
+    /// Declares a gauge of whole numbers without labels, which the process can read back. It is shown from the start.
+    pub(super) fn level(&mut self, name: &'static str, help: &'static str) -> Arc<Level> {
+        self.declared.push(Declared { name, kind: Level::KIND, labels: Vec::new() });
+        Level::describe(&self.recorder, name, help);
+        Arc::new(Level::register(&self.recorder, &Key::from_name(name)))
     }
 
     /// Declares a histogram without labels. It is shown from the start.

@@ -44,6 +44,11 @@ pub struct Level {
 }
 
 impl Level {
+    /// Returns the gauge.
+    pub fn get(&self) -> u64 {
+        self.level.load(Ordering::Relaxed)
+    }
+
     /// Sets the gauge.
     pub fn set(&self, level: u64) {
         self.level.store(level, Ordering::Relaxed);
@@ -127,7 +132,7 @@ impl Member for Level {
     }
 
     fn value(&self) -> u64 {
-        self.level.load(Ordering::Relaxed)
+        self.get()
     }
 }
 

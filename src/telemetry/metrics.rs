@@ -1,6 +1,8 @@
 //! The metrics of the service. Their names begin with `protobridge_`, their units are base units, and each label has a
 //! bounded number of values.
 
+use std::sync::Arc;
+
 use metrics::{Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -96,7 +98,7 @@ pub struct Metrics {
     /// Whether receives wait for publishes.
     pub backpressure: Gauge,
     /// The messages received and not yet finished.
-    pub in_flight_messages: Gauge,
+    pub in_flight_messages: Arc<Level>,
     /// The bytes of messages received and not yet finished.
     pub in_flight_bytes: Gauge,
     /// Whether entries and billed requests are counted by customer.
@@ -232,11 +234,7 @@ impl Metrics {
                 Unit::Count,
                 "1 while receives wait because more full batches wait than publish calls are under way",
             ),
-            in_flight_messages: all.gauge(
-                "protobridge_messages_in_flight",
-                Unit::Count,
-                "Messages received and not yet finished",
-            ),
+            in_flight_messages: all.level("protobridge_messages_in_flight", "Messages received and not yet finished"),
             in_flight_bytes: all.gauge(
                 "protobridge_in_flight_bytes",
                 Unit::Bytes,

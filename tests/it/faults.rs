@@ -1,28 +1,26 @@
 //! Checks that the service keeps its promises when SQS, SNS or the machine fail. Each of thousands of seeds decides one
 //! scenario in a model of AWS, in which calls fail, answers are lost, messages arrive twice and processes crash.
 //!
-//! `PROTOBRIDGE_FAULT_SEEDS=N` sets the number of seeds. `PROTOBRIDGE_FAULT_SEED=S` runs a single seed and prints its
-//! log.
+//! `PROTOBRIDGE_FAULT_SEEDS=N` sets the number of seeds, `PROTOBRIDGE_FAULT_FIRST_SEED=S` the first of them, and
+//! `PROTOBRIDGE_FAULT_THREADS=N` the number of threads. With `--nocapture` the test prints its progress and a summary.
+//! `PROTOBRIDGE_FAULT_SEED=S` runs a single seed and prints its log.
 
 mod checks;
 mod history;
+mod long_run;
 mod play;
 mod scenario;
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use checks::Violation;
+use long_run::LongRun;
 use play::Played;
 use scenario::Scenario;
 
 /// The default number of seeds.
 const SEEDS: u64 = 2_000;
-/// The number of failures after which the test stops. Each is printed in full, and more of them rarely show anything
-/// new.
-const MOST_FAILURES: usize = 3;
 /// The number of log lines that a failure prints at most.
 const MOST_LINES: usize = 60;
 
@@ -34,25 +32,12 @@ fn every_event_arrives_whatever_fails() {
         }
         return;
     }
+    let first = number("PROTOBRIDGE_FAULT_FIRST_SEED").unwrap_or(0);
     let seeds = number("PROTOBRIDGE_FAULT_SEEDS").unwrap_or(SEEDS);
-    let (next, failures) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     // Leave half of the processors to the other tests, because some of them have deadlines.
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2);
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= seeds || failures.lock().expect("no thread panicked while it held the lock").len() >= MOST_FAILURES {
-            return;
-        }
-        if let Err(failure) = try_seed(seed) {
-            failures.lock().expect("no thread panicked while it held the lock").push(failure);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
-    });
-    let failures = failures.into_inner().expect("no thread panicked while it held the lock");
+    let half = || std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2);
+    let threads = number("PROTOBRIDGE_FAULT_THREADS").map_or_else(half, |threads| threads as usize);
+    let failures = LongRun::new(first, seeds).play(threads, try_seed);
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
@@ -75,7 +60,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Plays the scenario of one seed and checks it. An error holds the command that replays it and the last log entries.
-fn try_seed(seed: u64) -> Result<(), String> {
+fn try_seed(seed: u64) -> Result<Played, String> {
     let scenario = Scenario::of(seed);
     let played = catch_unwind(AssertUnwindSafe(|| play::play(&scenario)));
     let replay = format!("PROTOBRIDGE_FAULT_SEED={seed} cargo test --test it faults::every_event");
@@ -87,8 +72,9 @@ fn try_seed(seed: u64) -> Result<(), String> {
         // Visible with `--nocapture`.
         println!("{}\n{}", scenario.summary(), history::lines(log));
     }
-    checks::all(&scenario, &played).map_err(|Violation { event, what }| {
+    if let Err(Violation { event, what }) = checks::all(&scenario, &played) {
         let timeline = history::timeline(log, event.as_deref(), MOST_LINES);
-        format!("seed {seed}: {what}\nto replay: {replay}\n{}\n{timeline}", scenario.summary())
-    })
+        return Err(format!("seed {seed}: {what}\nto replay: {replay}\n{}\n{timeline}", scenario.summary()));
+    }
+    Ok(played)
 }

@@ -30,4 +30,4 @@ mod world;
 
 pub(crate) use faults::Faults;
 pub(crate) use queue::Incoming;
-pub(crate) use world::World;
+pub(crate) use world::{World, topic_arn};

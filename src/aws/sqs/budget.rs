@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::aws::MAX_BATCH_ENTRIES;
 use crate::message::QueueUrl;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Level, Metrics};
 
 /// The most bytes that one receive returns: SQS limits one message, and all messages of one answer together, to 1 MiB.
 const MAX_RECEIVE_BYTES: usize = 1024 * 1024;
@@ -31,7 +31,7 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when a share returns and someone may wait for it.
     returned: Notify,
-    messages: Gauge,
+    messages: Arc<Level>,
     bytes: Gauge,
 }
 
@@ -140,7 +140,7 @@ impl Budget {
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             returned: Notify::new(),
-            messages: metrics.in_flight_messages.clone(),
+            messages: Arc::clone(&metrics.in_flight_messages),
             bytes: metrics.in_flight_bytes.clone(),
         }))
     }
@@ -195,7 +195,7 @@ impl Permit {
         let (messages, bytes) = (self.messages.min(1), self.bytes.min(size));
         self.messages -= messages;
         self.bytes -= bytes;
-        self.budget.0.messages.increment(1.0);
+        self.budget.0.messages.rise();
         self.budget.0.bytes.increment(bytes as f64);
         Self { budget: self.budget.clone(), queue: self.queue, messages, bytes, rendered: 0, is_counted: true }
     }
@@ -234,7 +234,7 @@ impl Drop for Permit {
             self.budget.0.returned.notify_waiters();
         }
         if self.is_counted {
-            self.budget.0.messages.decrement(1.0);
+            self.budget.0.messages.fall();
             self.budget.0.bytes.decrement(bytes as f64);
         }
     }

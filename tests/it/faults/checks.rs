@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::play::{LONGEST_DELAY, Played, SMALL_BUDGET};
 use super::scenario::{Expect, Scenario};
 use crate::model::log::{Entry, REFUSED, What};
+use crate::model::topic_arn;
 
 /// A violated invariant, and the event that it concerns, if it concerns one.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ struct Evidence<'t> {
     played: &'t Played,
     /// The expected outcome of each event, by name.
     expect: BTreeMap<&'t str, &'t Expect>,
+    /// The ARN of each customer's topic.
+    topics: Vec<String>,
     /// The number of messages that carry each event.
     sent: BTreeMap<&'t str, usize>,
     /// The events that a fault affected. They can arrive twice.
@@ -56,6 +59,7 @@ impl<'t> Evidence<'t> {
             scenario,
             played,
             expect: BTreeMap::new(),
+            topics: (0..scenario.setup.customers).map(|customer| topic_arn(&scenario.setup.topic(customer))).collect(),
             sent: BTreeMap::new(),
             faulty: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -76,11 +80,9 @@ impl<'t> Evidence<'t> {
     }
 
     /// Returns the ARNs that an event must be published to, and its body, or `None` if it must not be published.
-    fn destinations(&self, event: &str) -> Option<(BTreeSet<String>, &'t str)> {
+    fn destinations(&self, event: &str) -> Option<(BTreeSet<&str>, &'t str)> {
         let Some(Expect::Published { customers, body }) = self.expect.get(event) else { return None };
-        let arn =
-            |customer: &usize| format!("arn:aws:sns:eu-west-1:000000000000:{}", self.scenario.setup.topic(*customer));
-        Some((customers.iter().map(arn).collect(), body))
+        Some((customers.iter().map(|customer| self.topics[*customer].as_str()).collect(), body))
     }
 
     /// Checks that every publish carries an expected event with its expected body to a topic of its customer.
@@ -90,7 +92,7 @@ impl<'t> Evidence<'t> {
             let Some((topics, expected)) = self.destinations(event) else {
                 return violated(event, format!("{event} was published but must not be"));
             };
-            if !topics.contains(topic) {
+            if !topics.contains(&**topic) {
                 return violated(event, format!("{event} was published to {topic}, which is none of its topics"));
             }
             if body != expected {
@@ -103,12 +105,12 @@ impl<'t> Evidence<'t> {
     /// Checks that every message had reached its outcome when it was deleted: published to all its topics, quarantined,
     /// or filtered.
     fn no_message_is_deleted_before_its_outcome(&self) -> CheckResult {
-        let mut published: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let mut published: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         let mut quarantined: BTreeSet<&str> = BTreeSet::new();
         for entry in &self.played.log {
             match &entry.what {
                 What::Published { event, topic, .. } => {
-                    published.entry(event).or_default().insert(topic.clone());
+                    published.entry(event).or_default().insert(topic);
                 }
                 What::Quarantined { message, .. } => {
                     quarantined.insert(message);
@@ -137,21 +139,21 @@ impl<'t> Evidence<'t> {
 
     /// Checks that, at the end, every event is where it belongs and no other message is left on the source queue.
     fn every_event_arrives(&self) -> CheckResult {
-        let (mut published, mut quarantined) = (BTreeMap::<&str, BTreeSet<String>>::new(), BTreeMap::new());
+        let (mut published, mut quarantined) = (BTreeMap::<&str, BTreeSet<&str>>::new(), BTreeMap::new());
         for entry in &self.played.log {
             match &entry.what {
                 What::Published { event, topic, .. } => {
-                    published.entry(event).or_default().insert(topic.clone());
+                    published.entry(event).or_default().insert(topic);
                 }
                 What::Quarantined { message, reason, .. } => {
-                    quarantined.insert(message.as_str(), reason.as_str());
+                    quarantined.insert(&**message, reason.as_str());
                 }
                 _ => {}
             }
         }
         for (id, planned) in self.played.ids.iter().zip(&self.scenario.messages) {
-            let event = planned.message.name.as_str();
-            let (is_left, reason) = (self.played.left.contains(id), quarantined.get(id.as_str()).copied());
+            let event = &*planned.message.name;
+            let (is_left, reason) = (self.played.left.contains(id), quarantined.get(&**id).copied());
             match (&planned.expect, reason) {
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine && is_left => {}
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine => {
@@ -189,14 +191,8 @@ impl<'t> Evidence<'t> {
         if !self.scenario.fifo {
             return Ok(());
         }
-        let order: BTreeMap<&str, usize> = self
-            .scenario
-            .messages
-            .iter()
-            .enumerate()
-            .rev()
-            .map(|(at, planned)| (planned.message.name.as_str(), at))
-            .collect();
+        let order: BTreeMap<&str, usize> =
+            self.scenario.messages.iter().enumerate().rev().map(|(at, planned)| (&*planned.message.name, at)).collect();
         let (mut known, mut last) = (BTreeSet::new(), BTreeMap::<(&str, &str), &str>::new());
         for entry in &self.played.log {
             let What::Published { event, topic, group: Some(group), .. } = &entry.what else { continue };
@@ -249,7 +245,7 @@ impl<'t> Evidence<'t> {
                 What::Stopping | What::Crashed => holders.retain(|_, (_, holder)| Some(*holder) != *instance),
                 // The delay can be that of a retry, after which the service no longer holds the message.
                 What::Hidden { event, seconds } if *seconds <= LONGEST_DELAY => {
-                    holders.retain(|_, (held, _)| held != event);
+                    holders.retain(|_, (held, _)| *held != &**event);
                 }
                 What::Handed { event, message, .. } => {
                     let holder = instance.expect("each received message names the run that received it");

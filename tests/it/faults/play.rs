@@ -23,9 +23,9 @@ use crate::model::log::{Entry, What};
 pub(super) struct Played {
     pub(super) log: Vec<Entry>,
     /// The message ids of the scenario's messages, in order.
-    pub(super) ids: Vec<String>,
+    pub(super) ids: Vec<Arc<str>>,
     /// The ids of the messages that are still on the source queue.
-    pub(super) left: BTreeSet<String>,
+    pub(super) left: BTreeSet<Arc<str>>,
     /// The runs of the service that stopped by themselves, as opposed to those that crashed.
     pub(super) ended: Vec<Ended>,
     /// The largest number of messages in flight in any run of the service, or zero if it was not watched.
@@ -114,14 +114,14 @@ async fn stage(scenario: &Scenario) -> Played {
     world.heal();
 
     let stays = |expect: &Expect| matches!(expect, Expect::Quarantined(_)) && !scenario.quarantine;
-    let staying: BTreeSet<String> = ids
+    let staying: BTreeSet<Arc<str>> = ids
         .iter()
         .zip(&scenario.messages)
         .filter(|(_, planned)| stays(&planned.expect))
-        .map(|(id, _)| id.clone())
+        .map(|(id, _)| Arc::clone(id))
         .collect();
     let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline && world.messages(&source) != staying {
+    while Instant::now() < deadline && !world.has_exactly(&source, &staying) {
         sleep(Duration::from_millis(500)).await;
     }
     common.finished.cancel();
@@ -131,7 +131,7 @@ async fn stage(scenario: &Scenario) -> Played {
         ended.extend(of_replica);
         most_in_flight = most_in_flight.max(most);
     }
-    Played { log: world.log(), ids, left: world.messages(&source), ended, most_in_flight }
+    Played { log: world.take_log(), ids, left: world.messages(&source), ended, most_in_flight }
 }
 
 /// Runs one replica: first its planned runs, then a last run until the scenario is finished.
@@ -171,7 +171,7 @@ async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &m
             () = sleep_until(next) => {}
         }
         if common.watched {
-            most_in_flight = most_in_flight.max(in_flight(&app));
+            most_in_flight = most_in_flight.max(app.metrics().in_flight_messages.get() as usize);
         }
         if until.is_some_and(|until| until <= Instant::now()) {
             break;
@@ -203,13 +203,6 @@ async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &m
     most_in_flight
 }
 
-/// Returns the number of messages in flight according to the service's metrics.
-fn in_flight(app: &App) -> usize {
-    let text = app.metrics().render();
-    let value = text.lines().find_map(|line| line.strip_prefix("protobridge_messages_in_flight "));
-    value.and_then(|value| value.parse::<f64>().ok()).unwrap_or_default() as usize
-}
-
 fn config(scenario: &Scenario, source: &str, quarantine: Option<String>) -> Config {
     let mut config = base();
     config.queues = vec![Queue { url: source.to_owned(), quarantine_url: quarantine, ..Queue::default() }];
@@ -226,6 +219,8 @@ fn base() -> Config {
     config.aws.region = Some("eu-west-1".to_owned());
     config.receive.max_pollers = 3;
     config.receive.wait_seconds = WAIT.as_secs() as u32;
+    // No check depends on the gauges of the queue, and each request of its attributes costs as much as an event.
+    config.receive.depth_seconds = 300;
     config.descriptors.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors");
     let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
     config.taps.customer = paths(&["meta.tenant_id"]);

@@ -248,7 +248,8 @@ fn message(name: &str, message_type: &str, payload: &[u8], more: &[(&str, &str)]
     let attributes = attributes(&[&[("message-type", message_type)], more].concat());
     // SQS refuses an empty body.
     let payload = if payload.is_empty() { b"\x0a\x00" } else { payload };
-    Incoming { body: BASE64_STANDARD.encode(payload), attributes, name: name.to_owned(), ..Incoming::default() }
+    let body = BASE64_STANDARD.encode(payload);
+    Incoming { body, attributes, group: None, deduplication_id: None, name: name.into() }
 }
 
 fn attributes(texts: &[(&str, &str)]) -> Value {

@@ -1,5 +1,6 @@
 //! Draws the faults of a call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -123,7 +124,7 @@ impl State {
     }
 
     /// Returns the events that a call concerns, as far as its entries name them.
-    fn events_of(&mut self, call: &Call) -> Vec<String> {
+    fn events_of(&mut self, call: &Call) -> Vec<Arc<str>> {
         match &call.input {
             Input::Sns(form) => {
                 form.list("PublishBatchRequestEntries.member").iter().map(super::sns::event_of).collect()
@@ -134,7 +135,7 @@ impl State {
                 };
                 let entries = input["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
                 let event = |entry: &Value| match entry["ReceiptHandle"].as_str() {
-                    Some(handle) => queue.name_of(handle).map(str::to_owned),
+                    Some(handle) => queue.name_of(handle).cloned(),
                     None => super::sqs::quarantined(entry).map(|(message, _)| self.name_of(&message)),
                 };
                 entries.iter().filter_map(event).collect()

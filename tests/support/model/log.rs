@@ -1,6 +1,7 @@
 //! The log of a world: everything that has happened in it, in order.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One entry of the log.
@@ -18,22 +19,21 @@ pub(crate) struct Entry {
 pub(crate) enum What {
     /// A message was sent to a queue.
     Sent {
-        event: String,
-        message: String,
+        event: Arc<str>,
+        message: Arc<str>,
     },
     /// A received message reached the service.
     Handed {
-        event: String,
-        message: String,
-        bytes: usize,
+        event: Arc<str>,
+        message: Arc<str>,
     },
     /// A topic has accepted an event.
     Published {
-        event: String,
+        event: Arc<str>,
         number: u64,
         /// The number of log entries at the time of the call.
         log_length: usize,
-        topic: String,
+        topic: Arc<str>,
         group: Option<String>,
         body: String,
         /// Whether the topic discards the event as a duplicate.
@@ -41,30 +41,30 @@ pub(crate) enum What {
     },
     /// The confirmation of a publish reached the service.
     Confirmed {
-        event: String,
+        event: Arc<str>,
         number: u64,
-        topic: String,
+        topic: Arc<str>,
     },
     /// A message was deleted from its queue.
     Deleted {
-        event: String,
-        message: String,
+        event: Arc<str>,
+        message: Arc<str>,
     },
     /// The visibility of a message was set.
     Hidden {
-        event: String,
+        event: Arc<str>,
         seconds: u64,
     },
     /// A message was quarantined. `message` is the id of the original.
     Quarantined {
-        event: String,
-        message: String,
+        event: Arc<str>,
+        message: Arc<str>,
         reason: String,
     },
     /// A fault affected this event. `onward` tells a fault of a publish, a quarantine or a delete from a fault of
     /// receiving the message or keeping it hidden.
     Fault {
-        event: String,
+        event: Arc<str>,
         cause: &'static str,
         onward: bool,
     },
@@ -103,7 +103,7 @@ impl fmt::Display for Entry {
         write!(f, "{:>9.3}s {instance:>4} ", self.at.as_secs_f64())?;
         match &self.what {
             What::Sent { event, message } => write!(f, "{event}: sent as {message}"),
-            What::Handed { event, message, .. } => write!(f, "{event}: received, {message}"),
+            What::Handed { event, message } => write!(f, "{event}: received, {message}"),
             What::Published { event, number, topic, suppressed, .. } => {
                 let suppressed = if *suppressed { ", which discards it as a duplicate" } else { "" };
                 write!(f, "{event}: published ({number}) to {topic}{suppressed}")

@@ -1,6 +1,7 @@
 //! One queue: its messages, their visibility and their receipt handles. It does no I/O and adds no faults.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,11 +21,11 @@ pub(super) struct Queue {
     pub(super) visibility: Duration,
     messages: BTreeMap<u64, Stored>,
     next: u64,
-    known: BTreeMap<String, (Instant, String)>,
+    known: BTreeMap<String, (Instant, Arc<str>)>,
 }
 
 /// A message to send.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Incoming {
     pub(crate) body: String,
     /// The message attributes as SQS writes them in JSON.
@@ -32,18 +33,26 @@ pub(crate) struct Incoming {
     pub(crate) group: Option<String>,
     pub(crate) deduplication_id: Option<String>,
     /// The name of the message in the log.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
 }
 
-/// A message in the queue.
-#[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) body: String,
-    pub(super) attributes: Value,
+/// The part of a message that never changes.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) id: Arc<str>,
+    pub(super) name: Arc<str>,
     pub(super) group: Option<String>,
     pub(super) deduplication_id: Option<String>,
+    /// The body as a JSON string.
+    pub(super) body: String,
+    /// The message attributes as JSON.
+    pub(super) attributes: String,
+}
+
+/// A message in the queue. Cloning shares its content.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) content: Arc<Content>,
     pub(super) sent: Instant,
     pub(super) first_received: Option<Instant>,
     pub(super) receives: u32,
@@ -68,6 +77,16 @@ pub(super) enum Handle {
     Malformed,
 }
 
+impl Stored {
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.content.name
+    }
+
+    fn group(&self) -> Option<&str> {
+        self.content.group.as_deref()
+    }
+}
+
 impl Queue {
     pub(super) fn new(name: &str) -> Self {
         Self {
@@ -83,7 +102,7 @@ impl Queue {
 
     /// Accepts a message that becomes visible at `visible_at`. Returns its id and whether it is a duplicate, in which
     /// case the id is that of the earlier message.
-    pub(super) fn send(&mut self, message: Incoming, now: Instant, visible_at: Instant) -> (String, bool) {
+    pub(super) fn send(&mut self, message: Incoming, now: Instant, visible_at: Instant) -> (Arc<str>, bool) {
         let known_as = match (self.fifo, &message.deduplication_id) {
             (false, _) => None,
             (true, Some(id)) => Some(id.clone()),
@@ -92,21 +111,19 @@ impl Queue {
         if let Some((at, id)) = known_as.as_ref().and_then(|known| self.known.get(known))
             && now - *at < DEDUPLICATION
         {
-            return (id.clone(), true);
+            return (Arc::clone(id), true);
         }
         self.next += 1;
-        let id = format!("{}-message-{}", self.name, self.next);
+        let id: Arc<str> = format!("{}-message-{}", self.name, self.next).into();
         if let Some(known) = known_as {
-            self.known.insert(known, (now, id.clone()));
+            self.known.insert(known, (now, Arc::clone(&id)));
         }
         let Incoming { body, attributes, group, deduplication_id, name } = message;
+        let body = serde_json::to_string(&body).expect("a string is valid JSON");
+        let attributes = attributes.as_object().map_or_else(|| "{}".to_owned(), |_| attributes.to_string());
+        let id_of_content = Arc::clone(&id);
         let stored = Stored {
-            id: id.clone(),
-            name,
-            body,
-            attributes,
-            group,
-            deduplication_id,
+            content: Arc::new(Content { id: id_of_content, name, group, deduplication_id, body, attributes }),
             sent: now,
             first_received: None,
             receives: 0,
@@ -121,11 +138,11 @@ impl Queue {
     pub(super) fn receivable(&self, now: Instant) -> Vec<u64> {
         let hidden = |message: &&Stored| message.visible_at > now;
         let blocked: BTreeSet<&str> = match self.fifo {
-            true => self.messages.values().filter(hidden).filter_map(|message| message.group.as_deref()).collect(),
+            true => self.messages.values().filter(hidden).filter_map(Stored::group).collect(),
             false => BTreeSet::new(),
         };
         let free = |message: &Stored| {
-            message.visible_at <= now && message.group.as_deref().is_none_or(|group| !blocked.contains(group))
+            message.visible_at <= now && message.group().is_none_or(|group| !blocked.contains(group))
         };
         self.messages.iter().filter(|(_, message)| free(message)).map(|(number, _)| *number).collect()
     }
@@ -164,9 +181,9 @@ impl Queue {
     }
 
     /// Returns the name of the message that a receipt handle belongs to, if the message still exists.
-    pub(super) fn name_of(&self, handle: &str) -> Option<&str> {
+    pub(super) fn name_of(&self, handle: &str) -> Option<&Arc<str>> {
         let number = handle.rsplit('/').nth(1)?.parse().ok()?;
-        self.messages.get(&number).map(|message| message.name.as_str())
+        self.messages.get(&number).map(Stored::name)
     }
 
     pub(super) fn remove(&mut self, number: u64) {

@@ -1,5 +1,7 @@
 //! The SNS operations of the model.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -13,14 +15,14 @@ use super::world::{State, queue_arn, topic_arn};
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Returns the id of the event that an entry publishes.
-pub(super) fn event_of(entry: &Form) -> String {
-    attribute(entry, "event-id").unwrap_or_else(|| "an event".to_owned())
+pub(super) fn event_of(entry: &Form) -> Arc<str> {
+    attribute(entry, "event-id").unwrap_or("an event").into()
 }
 
-fn attribute(entry: &Form, name: &str) -> Option<String> {
+fn attribute<'e>(entry: &'e Form, name: &str) -> Option<&'e str> {
     let attributes = entry.list("MessageAttributes.entry");
     let found = attributes.iter().find(|attribute| attribute.text("Name") == name)?;
-    Some(found.text("Value.StringValue").to_owned())
+    Some(found.text("Value.StringValue"))
 }
 
 impl State {
@@ -75,7 +77,7 @@ impl State {
             return Answer::sns_error(400, code, "the whole batch is refused");
         }
         let mut results = Vec::with_capacity(entries.len());
-        for entry in &entries {
+        for entry in entries {
             results.push((entry.text("Id").to_owned(), self.publish(caller, arn, entry, facts)));
         }
         sns_batch(results)
@@ -107,16 +109,17 @@ impl State {
             self.onward_fault(&event, "published, but reported as failed");
             return Err(self.transient_publish_failure());
         }
-        facts.push(What::Confirmed { event, number, topic: arn.to_owned() });
+        facts.push(What::Confirmed { event, number, topic: Arc::clone(&self.topics[arn].arn) });
         Ok(format!("sns-{number}"))
     }
 
     /// Accepts an event and delivers it to the subscribed queues. Returns the number of this publish.
-    fn deliver(&mut self, caller: Caller, arn: &str, entry: &Form, event: &str, deduplication_id: &str) -> u64 {
+    fn deliver(&mut self, caller: Caller, arn: &str, entry: &Form, event: &Arc<str>, deduplication_id: &str) -> u64 {
         self.published += 1;
         let (number, now) = (self.published, Instant::now());
         let topic = self.topics.get_mut(arn).expect("the topic exists");
         let suppressed = topic.take(Some(deduplication_id), &number.to_string(), now).is_some();
+        let arn_of_topic = Arc::clone(&topic.arn);
         let (fifo, queues) = (topic.fifo, if suppressed { Vec::new() } else { topic.queues.clone() });
         let (body, group) = (entry.text("Message").to_owned(), entry.get("MessageGroupId").map(str::to_owned));
         for url in queues {
@@ -125,15 +128,15 @@ impl State {
                 attributes: attributes(entry),
                 group: group.clone(),
                 deduplication_id: fifo.then(|| deduplication_id.to_owned()),
-                name: event.to_owned(),
+                name: Arc::clone(event),
             };
             self.queue(&url).send(message, now, now);
         }
         let what = What::Published {
-            event: event.to_owned(),
+            event: Arc::clone(event),
             number,
             log_length: caller.log_length,
-            topic: arn.to_owned(),
+            topic: arn_of_topic,
             group,
             body,
             suppressed,

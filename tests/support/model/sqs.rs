@@ -1,14 +1,15 @@
 //! The SQS operations of the model.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::calls::Reply;
 use super::log::What;
-use super::queue::{Handle, Incoming, Stored};
+use super::queue::{Content, Handle, Incoming, Stored};
 use super::wire::{Answer, Failed, batch_error, is_allowed, sqs_batch};
 use super::world::{State, World, queue_arn, queue_url};
 
@@ -67,7 +68,9 @@ impl State {
     fn batch(&mut self, instance: u32, operation: &str, url: &str, entries: &Value) -> Answer {
         let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
         let ids = entries.iter().map(|entry| entry["Id"].as_str().unwrap_or_default());
-        let bytes = entries.iter().map(|entry| size(&entry["MessageBody"], &entry["MessageAttributes"])).sum();
+        let size_of =
+            |entry: &Value| size(entry["MessageBody"].as_str().unwrap_or_default(), &entry["MessageAttributes"]);
+        let bytes = entries.iter().map(size_of).sum();
         if let Some(code) = batch_error(ids.clone(), bytes, MAX_BYTES) {
             return Answer::sqs_error(400, code, "the whole batch is refused");
         }
@@ -99,26 +102,26 @@ impl State {
         if fifo && deduplication_id.is_none() && !by_content || !fifo && deduplication_id.is_some() {
             return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
         }
-        if size(&entry["MessageBody"], &entry["MessageAttributes"]) > MAX_BYTES {
+        if size(&body, &entry["MessageAttributes"]) > MAX_BYTES {
             return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
         }
         let noted = quarantined(entry);
-        let name = noted.as_ref().map_or_else(|| "a message".to_owned(), |(message, _)| self.name_of(message));
+        let name = noted.as_ref().map_or_else(|| "a message".into(), |(message, _)| self.name_of(message));
         if self.happens(|faults| faults.send_fails) {
             self.onward_fault(&name, "SQS did not accept it");
             return Err(self.transient_failure());
         }
         let attributes = entry["MessageAttributes"].clone();
         let (id, known) =
-            self.queue_send(url, Incoming { body, attributes, group, deduplication_id, name: name.clone() });
+            self.queue_send(url, Incoming { body, attributes, group, deduplication_id, name: Arc::clone(&name) });
         if let (Some((message, reason)), false) = (noted, known) {
-            self.note(Some(instance), What::Quarantined { event: name, message, reason });
+            self.note(Some(instance), What::Quarantined { event: name, message: message.into(), reason });
         }
-        Ok(json!({"MessageId": id, "MD5OfMessageBody": ""}))
+        Ok(json!({"MessageId": &*id, "MD5OfMessageBody": ""}))
     }
 
     /// Sends like [`State::send`], but for a message of the service: it is never late and not logged as sent.
-    fn queue_send(&mut self, url: &str, message: Incoming) -> (String, bool) {
+    fn queue_send(&mut self, url: &str, message: Incoming) -> (Arc<str>, bool) {
         let now = Instant::now();
         self.queue(url).send(message, now, now)
     }
@@ -135,12 +138,13 @@ impl State {
             Handle::Lapsed(_) | Handle::Stale(_) | Handle::Gone => return Ok(json!({})),
             Handle::Malformed => return Err(Failed { code: "ReceiptHandleIsInvalid", sender_fault: true }),
         };
-        let Stored { id, name, ghost, .. } = self.queue(url).get(number).clone();
+        let Stored { content, ghost, .. } = self.queue(url).get(number).clone();
+        let (id, name) = (Arc::clone(&content.id), Arc::clone(&content.name));
         if self.happens(|faults| faults.delete_fails) {
             self.onward_fault(&name, "not deleted");
             return Err(self.transient_failure());
         }
-        self.note(Some(instance), What::Deleted { event: name.clone(), message: id });
+        self.note(Some(instance), What::Deleted { event: Arc::clone(&name), message: id });
         if !fifo && !ghost && self.happens(|faults| faults.ghost) {
             let again = now + Duration::from_millis(self.random.u64(100..20_000));
             let message = self.queue(url).get_mut(number);
@@ -166,7 +170,7 @@ impl State {
             };
             return Err(Failed { code, sender_fault: true });
         };
-        let name = self.queue(url).get(number).name.clone();
+        let name = Arc::clone(self.queue(url).get(number).name());
         if self.happens(|faults| faults.visibility_fails) {
             self.fault(&name, "its visibility was not changed");
             return Err(self.transient_failure());
@@ -179,7 +183,7 @@ impl State {
     }
 
     /// Returns the actual length of a visibility timeout: shorter than requested if the draw says so.
-    fn actual_timeout(&mut self, name: &str, timeout: Duration) -> Duration {
+    fn actual_timeout(&mut self, name: &Arc<str>, timeout: Duration) -> Duration {
         if self.happens(|faults| faults.lapses_early) {
             self.fault(name, "its visibility timeout ends early");
             return timeout.mul_f64(self.random.f64());
@@ -220,7 +224,7 @@ impl State {
                     self.random.choice(held)
                 }
             {
-                let name = self.queue(url).get(number).name.clone();
+                let name = Arc::clone(self.queue(url).get(number).name());
                 self.fault(&name, "handed out a second time while in flight");
                 numbers.insert(0, number);
             }
@@ -228,7 +232,7 @@ impl State {
         numbers.truncate(most);
         let mut received = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let name = self.queue(url).get(number).name.clone();
+            let name = Arc::clone(self.queue(url).get(number).name());
             let visible_at = now + self.actual_timeout(&name, visibility);
             received.push(self.queue(url).receive(number, now, visible_at));
         }
@@ -277,34 +281,30 @@ pub(super) async fn receive(world: &World, input: &Value, reply: &mut oneshot::S
 
 fn hand_out(received: &[(String, Stored)]) -> (Answer, Vec<What>) {
     let fact = |(_, message): &(String, Stored)| What::Handed {
-        event: message.name.clone(),
-        message: message.id.clone(),
-        bytes: size(&message.body.as_str().into(), &message.attributes),
+        event: Arc::clone(message.name()),
+        message: Arc::clone(&message.content.id),
     };
-    let messages: Vec<Value> = received.iter().map(|(handle, message)| to_json(handle, message)).collect();
-    (Answer::sqs(&json!({"Messages": messages})), received.iter().map(fact).collect())
+    let messages: Vec<String> = received.iter().map(|(handle, message)| to_json(handle, message)).collect();
+    (Answer::sqs_json(format!("{{\"Messages\":[{}]}}", messages.join(","))), received.iter().map(fact).collect())
 }
 
-fn to_json(handle: &str, message: &Stored) -> Value {
-    let mut system = json!({
-        "SentTimestamp": wall_clock(message.sent),
-        "ApproximateFirstReceiveTimestamp": wall_clock(message.first_received.unwrap_or(message.sent)),
-        "ApproximateReceiveCount": message.receives.to_string(),
-    });
-    if let Some(group) = &message.group {
-        system["MessageGroupId"] = group.as_str().into();
+fn to_json(handle: &str, message: &Stored) -> String {
+    let mut system = format!(
+        "\"SentTimestamp\":\"{}\",\"ApproximateFirstReceiveTimestamp\":\"{}\",\"ApproximateReceiveCount\":\"{}\"",
+        wall_clock(message.sent),
+        wall_clock(message.first_received.unwrap_or(message.sent)),
+        message.receives,
+    );
+    let Content { id, group, deduplication_id, body, attributes, .. } = &*message.content;
+    for (name, value) in [("MessageGroupId", group), ("MessageDeduplicationId", deduplication_id)] {
+        if let Some(value) = value {
+            system += &format!(",\"{name}\":{}", Value::from(value.as_str()));
+        }
     }
-    if let Some(id) = &message.deduplication_id {
-        system["MessageDeduplicationId"] = id.as_str().into();
-    }
-    let attributes = message.attributes.as_object().cloned().unwrap_or_else(Map::new);
-    json!({
-        "MessageId": message.id,
-        "ReceiptHandle": handle,
-        "Body": message.body,
-        "Attributes": system,
-        "MessageAttributes": attributes,
-    })
+    format!(
+        "{{\"MessageId\":\"{id}\",\"ReceiptHandle\":\"{handle}\",\"Body\":{body},\"Attributes\":{{{system}}},\
+         \"MessageAttributes\":{attributes}}}"
+    )
 }
 
 /// Converts a moment of tokio's time to the wall clock that the service reads, in milliseconds since the epoch. The age
@@ -337,7 +337,7 @@ pub(super) fn quarantined(entry: &Value) -> Option<(String, String)> {
 }
 
 /// Returns the size of a message in bytes as SQS counts it.
-fn size(body: &Value, attributes: &Value) -> usize {
+fn size(body: &str, attributes: &Value) -> usize {
     let length = |value: &Value| value.as_str().map_or(0, str::len);
     let attributes = attributes.as_object().into_iter().flatten();
     let attributes = attributes.map(|(name, value)| {
@@ -347,5 +347,5 @@ fn size(body: &Value, attributes: &Value) -> usize {
             .map_or(0, |text| text.len() / 4 * 3 - text.bytes().rev().take_while(|byte| *byte == b'=').count());
         name.len() + length(&value["DataType"]) + length(&value["StringValue"]) + binary
     });
-    length(body) + attributes.sum::<usize>()
+    body.len() + attributes.sum::<usize>()
 }

@@ -1,14 +1,17 @@
 //! One topic: its subscribed queues and the deduplication ids that it remembers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::queue::DEDUPLICATION;
+use super::world::topic_arn;
 
 /// A topic.
 #[derive(Debug)]
 pub(super) struct Topic {
+    pub(super) arn: Arc<str>,
     pub(super) fifo: bool,
     /// Whether the body serves as the deduplication id if a message has none.
     pub(super) by_content: bool,
@@ -19,7 +22,13 @@ pub(super) struct Topic {
 
 impl Topic {
     pub(super) fn new(name: &str) -> Self {
-        Self { fifo: name.ends_with(".fifo"), by_content: false, queues: Vec::new(), known: BTreeMap::new() }
+        Self {
+            arn: topic_arn(name).into(),
+            fifo: name.ends_with(".fifo"),
+            by_content: false,
+            queues: Vec::new(),
+            known: BTreeMap::new(),
+        }
     }
 
     /// Remembers the deduplication id of a message that is published as `id`. If the message is a duplicate, returns

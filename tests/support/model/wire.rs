@@ -1,7 +1,5 @@
 //! The wire formats: JSON for SQS; for SNS, form fields in requests and XML in answers.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
@@ -19,9 +17,14 @@ pub(super) enum Input {
     Sns(Form),
 }
 
-/// The fields of a form by name: `Name`, `List.member.1.Name`, `Map.entry.1.Name`.
+/// A field of a form, with the fields whose names continue its name: `Name`, `List.member.1.Name`, `Map.entry.1.Name`.
+/// The form itself is a field without a name.
 #[derive(Debug, Default)]
-pub(super) struct Form(BTreeMap<String, String>);
+pub(super) struct Form {
+    name: String,
+    value: String,
+    fields: Vec<Form>,
+}
 
 /// The answer to one call.
 #[derive(Debug, Clone)]
@@ -54,15 +57,31 @@ impl Call {
 
 impl Form {
     fn parse(body: &str) -> Self {
-        let field = |pair: &str| {
-            let (name, value) = pair.split_once('=')?;
-            Some((unescape(name), unescape(value)))
-        };
-        Self(body.split('&').filter_map(field).collect())
+        let mut form = Self::default();
+        for (name, value) in body.split('&').filter_map(|pair| pair.split_once('=')) {
+            form.insert(&unescape(name)).value = unescape(value);
+        }
+        form
+    }
+
+    /// Returns the field with this name. Creates it if it is missing.
+    fn insert(&mut self, name: &str) -> &mut Self {
+        name.split('.').fold(self, |form, part| {
+            // A client sends the fields of an element together, so the last field is the most likely one.
+            let at = form.fields.iter().rposition(|field| field.name == part).unwrap_or_else(|| {
+                form.fields.push(Self { name: part.to_owned(), ..Self::default() });
+                form.fields.len() - 1
+            });
+            &mut form.fields[at]
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<&Self> {
+        name.split('.').try_fold(self, |form, part| form.fields.iter().find(|field| field.name == part))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.find(name).map(|field| field.value.as_str())
     }
 
     /// Returns the text of a field, or the empty string if the field is missing.
@@ -71,19 +90,23 @@ impl Form {
     }
 
     /// Returns the elements of a list. `prefix` is `List.member` or `Map.entry`.
-    pub(super) fn list(&self, prefix: &str) -> Vec<Self> {
-        let element = |number: usize| {
-            let start = format!("{prefix}.{number}.");
-            let fields = self.0.range(start.clone()..).take_while(|(name, _)| name.starts_with(&start));
-            let fields: BTreeMap<String, String> =
-                fields.map(|(name, value)| (name[start.len()..].to_owned(), value.clone())).collect();
-            (!fields.is_empty()).then_some(Self(fields))
-        };
-        (1..).map_while(element).collect()
+    ///
+    /// # Panics
+    ///
+    /// Panics if the elements are not numbered in order.
+    pub(super) fn list(&self, prefix: &str) -> &[Self] {
+        let elements = self.find(prefix).map_or(&[][..], |list| &list.fields);
+        let is_in_order = |(index, element): (usize, &Self)| element.name.parse() == Ok(index + 1);
+        assert!(elements.iter().enumerate().all(is_in_order), "the elements of {prefix} are not in order");
+        elements
     }
 }
 
+/// Decodes a name or a value of a form.
 fn unescape(text: &str) -> String {
+    if !text.contains(['%', '+']) {
+        return text.to_owned();
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -109,7 +132,12 @@ pub(super) fn escape(text: &str) -> String {
 impl Answer {
     /// Returns the SQS answer to a call that succeeded.
     pub(super) fn sqs(value: &Value) -> Self {
-        Self { status: 200, query_error: None, body: value.to_string() }
+        Self::sqs_json(value.to_string())
+    }
+
+    /// Returns the SQS answer to a call that succeeded, from its JSON.
+    pub(super) fn sqs_json(body: String) -> Self {
+        Self { status: 200, query_error: None, body }
     }
 
     /// Returns the SQS answer to a call that failed.

@@ -36,7 +36,7 @@ pub(super) struct State {
     pub(super) topics: BTreeMap<String, Topic>,
     pub(super) log: Vec<Entry>,
     /// The name in the log of each message that was ever sent, by message id.
-    names: BTreeMap<String, String>,
+    names: BTreeMap<Arc<str>, Arc<str>>,
     /// The number of messages that SNS has accepted.
     pub(super) published: u64,
     /// The balance of the publish quota in messages, and the time of that balance.
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// Sends a message for a producer whose calls never fail. Returns the message id.
-    pub(crate) fn send(&self, url: &str, message: Incoming) -> String {
+    pub(crate) fn send(&self, url: &str, message: Incoming) -> Arc<str> {
         let (id, _) = self.lock().send(url, message);
         self.changed().notify_waiters();
         id
@@ -99,7 +99,7 @@ impl World {
         let (now, most) = (Instant::now(), state.random.usize(1..=10));
         for number in state.queue(url).receivable(now).into_iter().take(most) {
             let (_, message) = state.queue(url).receive(number, now, now + hold);
-            state.fault(&message.name, "another consumer holds it for a while");
+            state.fault(message.name(), "another consumer holds it for a while");
         }
     }
 
@@ -131,14 +131,25 @@ impl World {
         self.lock().note(instance, what);
     }
 
-    /// Returns the log so far.
-    pub(crate) fn log(&self) -> Vec<Entry> {
-        self.lock().log.clone()
+    /// Returns the log so far, and begins a new one.
+    pub(crate) fn take_log(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.lock().log)
     }
 
     /// Returns the ids of the messages in a queue.
-    pub(crate) fn messages(&self, url: &str) -> BTreeSet<String> {
-        self.lock().queue(url).messages().map(|message| message.id.clone()).collect()
+    pub(crate) fn messages(&self, url: &str) -> BTreeSet<Arc<str>> {
+        self.lock().queue(url).messages().map(|message| Arc::clone(&message.content.id)).collect()
+    }
+
+    /// Whether a queue has these messages and no others.
+    pub(crate) fn has_exactly(&self, url: &str, ids: &BTreeSet<Arc<str>>) -> bool {
+        let mut state = self.lock();
+        let mut messages = state.queue(url).messages();
+        let mut count = 0;
+        messages.all(|message| {
+            count += 1;
+            ids.contains(&message.content.id)
+        }) && count == ids.len()
     }
 
     pub(super) fn is_crashed(&self, instance: u32) -> bool {
@@ -166,20 +177,20 @@ impl State {
     }
 
     /// Sends a message, which a fault can make visible late. Returns its id and whether it is a duplicate.
-    pub(super) fn send(&mut self, url: &str, message: Incoming) -> (String, bool) {
-        let (now, name) = (Instant::now(), message.name.clone());
+    pub(super) fn send(&mut self, url: &str, message: Incoming) -> (Arc<str>, bool) {
+        let (now, name) = (Instant::now(), Arc::clone(&message.name));
         let late = self.happens(|faults| faults.late).then(|| Duration::from_millis(self.random.u64(500..30_000)));
         let (id, known) = self.queue(url).send(message, now, now + late.unwrap_or_default());
         if !known {
-            self.names.insert(id.clone(), name.clone());
-            self.note(None, What::Sent { event: name, message: id.clone() });
+            self.names.insert(Arc::clone(&id), Arc::clone(&name));
+            self.note(None, What::Sent { event: name, message: Arc::clone(&id) });
         }
         (id, known)
     }
 
     /// Returns the name in the log of the message with this id.
-    pub(super) fn name_of(&self, id: &str) -> String {
-        self.names.get(id).map_or(id, String::as_str).to_owned()
+    pub(super) fn name_of(&self, id: &str) -> Arc<str> {
+        self.names.get(id).map_or_else(|| id.into(), Arc::clone)
     }
 
     /// Draws a random number to decide whether a fault happens.
@@ -189,13 +200,13 @@ impl State {
     }
 
     /// Logs a fault of receiving a message or of keeping it hidden.
-    pub(super) fn fault(&mut self, event: &str, cause: &'static str) {
-        self.note(None, What::Fault { event: event.to_owned(), cause, onward: false });
+    pub(super) fn fault(&mut self, event: &Arc<str>, cause: &'static str) {
+        self.note(None, What::Fault { event: Arc::clone(event), cause, onward: false });
     }
 
     /// Logs a fault of a publish, a quarantine or a delete.
-    pub(super) fn onward_fault(&mut self, event: &str, cause: &'static str) {
-        self.note(None, What::Fault { event: event.to_owned(), cause, onward: true });
+    pub(super) fn onward_fault(&mut self, event: &Arc<str>, cause: &'static str) {
+        self.note(None, What::Fault { event: Arc::clone(event), cause, onward: true });
     }
 
     /// Logs a fault for each event that this run of the service has received and not deleted.
@@ -203,7 +214,7 @@ impl State {
         let mut held = BTreeSet::new();
         for entry in self.log.iter().filter(|entry| entry.instance == Some(instance)) {
             match &entry.what {
-                What::Handed { event, .. } => held.insert(event.clone()),
+                What::Handed { event, .. } => held.insert(Arc::clone(event)),
                 What::Deleted { event, .. } => held.remove(event),
                 _ => continue,
             };
@@ -231,6 +242,7 @@ pub(super) fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:eu-west-1:{ACCOUNT}:{name}")
 }
 
-pub(super) fn topic_arn(name: &str) -> String {
+/// Returns the ARN of a topic with this name.
+pub(crate) fn topic_arn(name: &str) -> String {
     format!("arn:aws:sns:eu-west-1:{ACCOUNT}:{name}")
 }
