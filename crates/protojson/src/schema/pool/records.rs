@@ -24,7 +24,7 @@ pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = Result<(u32, Value<'
         }
         let record = record(&mut cursor).map_err(|failure| {
             cursor.at = cursor.end;
-            Malformed(failure.into_error("FileDescriptorSet").to_string())
+            Malformed(failure.into_error("FileDescriptorSet", usize::MAX).to_string())
         });
         Some(record)
     })
