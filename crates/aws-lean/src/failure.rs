@@ -78,7 +78,7 @@ impl Failure {
     }
 
     /// Classifies an answer that says that the whole call failed. `code` is the error code that the answer contains.
-    pub fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
+    pub(crate) fn of_answer(status: u16, code: Option<&str>, message: String, request_id: Option<&str>) -> Self {
         let kind = match classify_code(code.unwrap_or_default()) {
             Some(kind) => kind,
             None => classify_status(status, code.is_some()),
