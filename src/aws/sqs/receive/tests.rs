@@ -122,9 +122,16 @@ async fn the_visibility_timeout_of_a_received_message_counts_from_before_the_ans
     let lean = LeanClient::new(&clients.shared, connector, Auth::of(&clients.shared), Duration::from_secs(10));
     let metrics = Arc::new(Metrics::new(false));
     let visibility = Visibility::new(clients.sqs, Arc::clone(&metrics), Duration::from_secs(30));
-    let budget = Budget::new(10, 1 << 20, metrics);
+    let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);
     let queue = Arc::new(Queue::for_tests());
-    let poller = Poller::new(queue, &config::Config::default(), lean, budget, visibility, Backpressure::for_tests());
+    let poller = Poller::new(
+        queue,
+        &config::Config::default(),
+        lean,
+        budget,
+        visibility,
+        (Backpressure::for_tests(), Arc::default()),
+    );
     let (called, stop, lapses_at) = (Instant::now(), CancellationToken::new(), Arc::new(Mutex::new(None)));
     let deliver = {
         let (stop, lapses_at) = (stop.clone(), Arc::clone(&lapses_at));
