@@ -16,6 +16,8 @@ use crate::telemetry::Metrics;
 
 const LINGER: Duration = Duration::from_millis(50);
 const CONCURRENT_CALLS: usize = 8;
+/// The delay after which a parked message is visible.
+const UNPARK_DELAY: Duration = Duration::from_secs(1);
 
 /// A message to return.
 #[derive(Debug)]
@@ -51,9 +53,10 @@ impl Releaser {
         self.send(Release { receipt: ParkedReceipt { queue, handle, hold }, delay, _permit: Some(permit) });
     }
 
-    /// Makes a parked message visible again at once.
+    /// Makes a parked message visible again after a second. A message that cannot be held after all must not be received
+    /// again at once, time after time.
     pub fn unpark(&self, receipt: ParkedReceipt) {
-        self.send(Release { receipt, delay: Duration::ZERO, _permit: None });
+        self.send(Release { receipt, delay: UNPARK_DELAY, _permit: None });
     }
 
     fn send(&self, release: Release) {
