@@ -30,6 +30,9 @@ In the CI of a schema owner:
   protobridge descriptors check orders.binpb
   protobridge descriptors diff released/orders.binpb orders.binpb
 
+To plan the memory of a pod (Linux only):
+  protobridge descriptors memory descriptors/
+
 Additions never break consumers. Removing or renaming a field, a message type or an enum value, or changing the type of
 a field, breaks the consumers of the JSON. With --config, the report names the customers concerned.
 
