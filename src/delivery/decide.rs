@@ -23,6 +23,7 @@ use crate::schema::registry::{EventType, Snapshot};
 use crate::schema::transcode::Transcoder;
 use crate::telemetry::TraceHeaders;
 use event::Event;
+use large::Slots;
 
 /// The parts of the configuration that decisions depend on.
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ pub struct Rules {
     unknown_type_grace: Duration,
     /// The largest size of an entry in bytes, JSON and attributes together.
     max_entry_bytes: usize,
+    slots: Slots,
 }
 
 /// The result of opening a message's envelope.
@@ -93,6 +95,7 @@ impl Rules {
             customer_attribute: config.route.customer_attribute.clone(),
             unknown_type_grace: Duration::from_secs(config.retry.unknown_type_grace_seconds),
             max_entry_bytes,
+            slots: Slots::default(),
         }
     }
 
@@ -102,7 +105,7 @@ impl Rules {
         let size = object.map_or(message.body.len(), <[u8]>::len);
         let opened = match outer.pointer(&self.envelope) {
             Ok(Some(pointer)) if object.is_none() => return Opened::Needs(Lookup::Object(pointer)),
-            Ok(_) => large::run(size, || outer.open(object, &self.envelope, message.queue.framing)),
+            Ok(_) => self.slots.run(size, || outer.open(object, &self.envelope, message.queue.framing)),
             Err(error) => Err(error),
         };
         match opened {
@@ -129,7 +132,7 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
     ) -> Decided {
-        large::run(envelope.payload.len(), || {
+        self.slots.run(envelope.payload.len(), || {
             let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
             decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
             decided

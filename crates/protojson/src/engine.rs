@@ -19,6 +19,7 @@
 //! starts again in careful mode too. Careful mode writes only what stays.
 
 mod check;
+mod effort;
 mod hidden;
 mod list;
 mod map;
@@ -28,6 +29,7 @@ mod scratch;
 mod value;
 mod wkt;
 
+pub(crate) use effort::Effort;
 pub(crate) use scratch::Scratch;
 
 use crate::error::Failure;
@@ -47,35 +49,6 @@ pub(crate) struct Engine<'p> {
     /// The number of messages around the current one.
     pub(crate) depth: usize,
     pub(crate) effort: Effort,
-}
-
-/// The budget for rolling back, and the mode that follows from it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Effort {
-    /// The number of payload bytes that can still be rolled back.
-    rollback_left: usize,
-    /// Whether the records of every message are put in order before anything is written.
-    careful: bool,
-    /// Whether only fields with taps are read. What is written then is of no use. Implies `careful`.
-    taps_only: bool,
-}
-
-impl Effort {
-    pub(crate) fn new(payload: usize) -> Self {
-        Self { rollback_left: 2 * payload + 1024, careful: false, taps_only: false }
-    }
-
-    pub(crate) fn careful() -> Self {
-        Self { rollback_left: usize::MAX, careful: true, taps_only: false }
-    }
-
-    pub(crate) fn taps_only() -> Self {
-        Self { taps_only: true, ..Self::careful() }
-    }
-
-    pub(crate) fn is_taps_only(self) -> bool {
-        self.taps_only
-    }
 }
 
 /// The context in which a message is read.

@@ -171,7 +171,7 @@ fn a_large_payload_lets_other_tasks_run() {
             other.fetch_add(1, Ordering::Relaxed);
         });
         // The only worker thread does not reach a point here at which it could yield.
-        for _ in 0..100 {
+        for _ in 0..20 {
             stage.too_large(&payload, Some("plain"));
             if turns.load(Ordering::Relaxed) > 0 {
                 break;
