@@ -95,6 +95,7 @@ mod tests {
             attributes.add("name", "value");
         }
         assert_eq!(attributes.iter().count(), 10);
+        assert!(attributes.iter().all(|(name, _)| name == "name"));
         assert_eq!(attributes.size(), 10 * ("name".len() + "String".len() + "value".len()));
     }
 
