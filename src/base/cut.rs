@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
-/// The most bytes of one value that a log line, a span or a page shows. Error messages of AWS, the longest texts that help
-/// an operator, stay below it.
+/// The most bytes of one value that a log line, a span or a page shows. Error messages of AWS, the longest texts that
+/// help an operator, stay below it.
 pub const MAX_SHOWN_BYTES: usize = 1024;
 
-/// Formats a value and cuts the text to [`MAX_SHOWN_BYTES`], at the boundary of a character. A text that was cut ends in
-/// the number of bytes left out. Memory is bounded too, however long the text of the value is.
+/// Formats a value and cuts the text to [`MAX_SHOWN_BYTES`], at the boundary of a character. A text that was cut ends
+/// in the number of bytes left out. Memory is bounded too, however long the text of the value is.
 pub fn cut(value: impl fmt::Display) -> String {
     let mut cut = Cut { text: String::new(), left_out: 0 };
     // Writing into memory does not fail. If the value itself fails, its text ends there.

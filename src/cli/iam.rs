@@ -50,8 +50,8 @@ enum ArnError {
 }
 
 /// Returns the policy document. `topics` are the resources to publish to: ARNs, or patterns of ARNs.
-/// `dead_letter_queues` are the ARNs of the dead-letter queues, which the redrive policies name and the configuration does
-/// not. Each list is sorted, so that the same configuration gives the same text.
+/// `dead_letter_queues` are the ARNs of the dead-letter queues, which the redrive policies name and the configuration
+/// does not. Each list is sorted, so that the same configuration gives the same text.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.

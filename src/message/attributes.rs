@@ -27,9 +27,9 @@ pub const TRACESTATE: &str = "tracestate";
 /// The note that protobridge adds to a quarantined message, a JSON object.
 pub const QUARANTINE_NOTE: &str = "protobridge-quarantine";
 
-/// Whether SQS and SNS accept a text as the value of an attribute: every character is one of `#x9`, `#xA`, `#xD`, `#x20` to
-/// `#xD7FF`, `#xE000` to `#xFFFD` and `#x10000` to `#x10FFFF` (SQS API reference, `SendMessage`). They refuse the whole
-/// entry otherwise.
+/// Whether SQS and SNS accept a text as the value of an attribute: every character is one of `#x9`, `#xA`, `#xD`,
+/// `#x20` to `#xD7FF`, `#xE000` to `#xFFFD` and `#x10000` to `#x10FFFF` (SQS API reference, `SendMessage`). They refuse
+/// the whole entry otherwise.
 pub fn is_accepted(text: &str) -> bool {
     // Without an early end, the compiler checks many bytes at a time.
     let is_refused = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');

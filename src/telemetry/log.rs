@@ -1,7 +1,7 @@
 //! The log, on standard error: readable lines if that is a terminal, one JSON object per line otherwise.
 //!
-//! Every value is [cut], because values can come from messages: a customer's id or the name of a type can be as long as a
-//! message.
+//! Every value is [cut], because values can come from messages: a customer's id or the name of a type can be as long as
+//! a message.
 
 mod json;
 mod values;

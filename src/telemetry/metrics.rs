@@ -52,7 +52,7 @@ pub struct Metrics {
     /// Whether a queue has as many messages in flight as SQS allows.
     pub queue_full: Family<QueueLabels<'static>, Level>,
     /// The receives that a queue's redrive policy allows per message. Not shown without a policy.
-    pub max_receive_count: Family<QueueLabels<'static>, Level>,
+    pub receives_allowed: Family<QueueLabels<'static>, Level>,
     /// The receives that a queue's redrive policy must allow for the retry schedule.
     pub receives_needed: Family<QueueLabels<'static>, Level>,
     /// The approximate number of messages on the dead-letter queue of a queue.
@@ -155,8 +155,8 @@ impl Metrics {
                 "protobridge_queue_in_flight_limit_reached",
                 "Whether a queue has as many messages in flight as SQS allows; polls then return no messages",
             ),
-            max_receive_count: all.family(
-                "protobridge_queue_max_receive_count",
+            receives_allowed: all.family(
+                "protobridge_queue_receives_allowed",
                 "Receives of a message that the queue's redrive policy allows",
             ),
             receives_needed: all.family(

@@ -38,7 +38,8 @@ impl DeadLetters {
         Self { arn, url, state: State::Open }
     }
 
-    /// Sets the gauge to the number of messages on the dead-letter queue, or removes the gauge if the number is unknown.
+    /// Sets the gauge to the number of messages on the dead-letter queue, or removes the gauge if the number is
+    /// unknown.
     pub(super) async fn show(&mut self, sqs: &aws_sdk_sqs::Client, metrics: &Metrics, queue: &Queue) {
         if self.state == State::Denied {
             return;
@@ -99,8 +100,8 @@ const COUNTED: [Name; 3] = [
     Name::ApproximateNumberOfMessagesDelayed,
 ];
 
-/// Returns the URL of a queue in the account and region of another queue, whose URL and ARN are known. Returns `None` if
-/// the queue is elsewhere or the known URL does not end in the queue's name.
+/// Returns the URL of a queue in the account and region of another queue, whose URL and ARN are known. Returns `None`
+/// if the queue is elsewhere or the known URL does not end in the queue's name.
 fn sibling_url(url: &str, arn: &str, sibling_arn: &str) -> Option<String> {
     let ((place, name), (sibling_place, sibling)) = (arn.rsplit_once(':')?, sibling_arn.rsplit_once(':')?);
     let folder = url.strip_suffix(name).filter(|folder| folder.ends_with('/'))?;

@@ -1,8 +1,9 @@
 //! Deleting messages: in batches, and only with a proof that the message's outcome was reached.
 //!
-//! A failed delete is repeated for as long as the receipt is valid, because a message that stays on its queue is published
-//! a second time. The message's hold lives until then, so the message stays hidden. This holds for every failure that does
-//! not say that the receipt is stale, a denied one included. SQS ends it: it extends no visibility timeout beyond 12 hours.
+//! A failed delete is repeated for as long as the receipt is valid, because a message that stays on its queue is
+//! published a second time. The message's hold lives until then, so the message stays hidden. This holds for every
+//! failure that does not say that the receipt is stale, a denied one included. SQS ends it: it extends no visibility
+//! timeout beyond 12 hours.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;

@@ -131,11 +131,11 @@ impl Depth {
         self.metrics.receives_needed.with(&labels).set(u64::from(self.schedule.receives_needed()));
         let own_arn = attributes.get(&Name::QueueArn).map(String::as_str);
         if source.dead_letters.take().is_some() {
-            self.metrics.max_receive_count.with(&labels).forget();
+            self.metrics.receives_allowed.with(&labels).forget();
             self.metrics.dead_letters.with(&labels).forget();
         }
         if let Some(policy) = &policy {
-            self.metrics.max_receive_count.with(&labels).set(u64::from(policy.max_receive_count));
+            self.metrics.receives_allowed.with(&labels).set(u64::from(policy.max_receive_count));
             source.dead_letters = Some(DeadLetters::new(queue, own_arn, policy));
         }
         let verdict = Verdict::new(policy, self.schedule);

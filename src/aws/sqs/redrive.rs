@@ -17,8 +17,8 @@ use crate::config;
 /// The highest `maxReceiveCount` that SQS accepts (Amazon SQS API reference, `SetQueueAttributes`).
 const HIGHEST_MAX_RECEIVE_COUNT: u32 = 1_000;
 
-/// The receives that a message can lose without a retry: to restarts and to lost receipts. Kubernetes restarts a container
-/// that always fails after 10, 20, 40, 80, 160 and then 300 s, which makes five restarts within ten minutes.
+/// The receives that a message can lose without a retry: to restarts and to lost receipts. Kubernetes restarts a
+/// container that always fails after 10, 20, 40, 80, 160 and then 300 s, which makes five restarts within ten minutes.
 const SPARE_RECEIVES: u32 = 5;
 
 /// The redrive policy of a queue.

@@ -2,12 +2,12 @@
 
 use crate::aws::Failure;
 
-/// Whether a failed entry of a delete or of a visibility change says that the receipt is no longer valid: the message has,
-/// or can have, a new owner. Every other failure leaves the receipt valid until its visibility timeout lapses.
+/// Whether a failed entry of a delete or of a visibility change says that the receipt is no longer valid: the message
+/// has, or can have, a new owner. Every other failure leaves the receipt valid until its visibility timeout lapses.
 ///
 /// SQS reports an old receipt under several codes (Amazon SQS API reference, `DeleteMessage` and
-/// `ChangeMessageVisibility`). `InvalidParameterValue` is about the receipt unless its text names the visibility timeout,
-/// which SQS refuses to extend beyond 12 hours from the receive.
+/// `ChangeMessageVisibility`). `InvalidParameterValue` is about the receipt unless its text names the visibility
+/// timeout, which SQS refuses to extend beyond 12 hours from the receive.
 pub(super) fn is_stale_receipt(failure: &Failure) -> bool {
     let code = failure.code.as_deref().unwrap_or_default();
     match code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code) {

@@ -151,14 +151,15 @@ impl Visibility {
         Self { table: Arc::new(table), sqs, metrics, timeout }
     }
 
-    /// Returns the time from which the visibility timeouts of received messages count. SQS counts from the moment when it
-    /// chooses the messages for its answer, which is between the call and the arrival of the answer.
+    /// Returns the time from which the visibility timeouts of received messages count. SQS counts from the moment when
+    /// it chooses the messages for its answer, which is between the call and the arrival of the answer.
     ///
-    /// A time that is too late makes a message look owned after SQS has given it to another consumer. A time that is too
-    /// early costs an early extension. A long poll waits up to 20 s for its messages, so the time of the call can be too
-    /// early by most of the timeout. This function assumes that an answer travels for at most a quarter of the timeout: it
-    /// returns the time that much before the arrival, but not before the call. The first extension is due a quarter of the
-    /// timeout after the arrival, so an answer that travels for up to half of the timeout is still extended in time.
+    /// A time that is too late makes a message look owned after SQS has given it to another consumer. A time that is
+    /// too early costs an early extension. A long poll waits up to 20 s for its messages, so the time of the call can
+    /// be too early by most of the timeout. This function assumes that an answer travels for at most a quarter of the
+    /// timeout: it returns the time that much before the arrival, but not before the call. The first extension is due a
+    /// quarter of the timeout after the arrival, so an answer that travels for up to half of the timeout is still
+    /// extended in time.
     pub fn counted_from(&self, called: Instant, answered: Instant) -> Instant {
         answered.checked_sub(self.timeout / 4).map_or(called, |earliest| earliest.max(called))
     }

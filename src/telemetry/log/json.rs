@@ -1,7 +1,7 @@
 //! Log events as JSON, one object per line, each value cut.
 //!
-//! The subscriber's own JSON format writes values whole and has no place to cut them. This format has the same keys in the
-//! same order: `timestamp`, `level`, the fields of the event, `target`.
+//! The subscriber's own JSON format writes values whole and has no place to cut them. This format has the same keys in
+//! the same order: `timestamp`, `level`, the fields of the event, `target`.
 
 use std::fmt;
 
@@ -16,7 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::base::cut;
 
-/// The field in which an event of the crate `log` has its target. Its other fields with this prefix name the source line.
+/// The field in which an event of the crate `log` has its target. Its other fields with this prefix name the source
+/// line.
 const LOG_TARGET: &str = "log.target";
 const LOG_PREFIX: &str = "log.";
 

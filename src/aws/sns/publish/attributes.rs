@@ -57,8 +57,8 @@ impl Default for EntryAttributes {
 }
 
 impl EntryAttributes {
-    /// Adds an attribute, unless there are ten attributes already or SNS would refuse its value and with it the entry: if
-    /// the value is empty or has a character that [`is_accepted`] does not list.
+    /// Adds an attribute, unless there are ten attributes already or SNS would refuse its value and with it the entry:
+    /// if the value is empty or has a character that [`is_accepted`] does not list.
     pub fn add(&mut self, name: &'static str, value: impl Into<AttributeText>) {
         let value = value.into();
         if !value.is_empty() && is_accepted(&value) && self.0.len() < MAX_ATTRIBUTES {
@@ -95,6 +95,7 @@ mod tests {
             attributes.add("name", "value");
         }
         assert_eq!(attributes.iter().count(), 10);
+        assert!(attributes.iter().all(|(name, _)| name == "name"));
         assert_eq!(attributes.size(), 10 * ("name".len() + "String".len() + "value".len()));
     }
 

@@ -32,9 +32,9 @@ fn failed(code: &str) -> (u16, String) {
 /// Returns the lines of these metrics that have a value.
 fn shown(metrics: &Metrics) -> Vec<String> {
     let text = metrics.render();
-    let lines = text.lines().filter(|line| {
-        ["protobridge_queue_max", "protobridge_queue_receives", "protobridge_dead"].iter().any(|p| line.starts_with(p))
-    });
+    let lines = text
+        .lines()
+        .filter(|line| ["protobridge_queue_receives", "protobridge_dead"].iter().any(|p| line.starts_with(p)));
     lines.filter(|line| !line.ends_with("NaN")).map(str::to_owned).collect()
 }
 
@@ -49,7 +49,7 @@ async fn the_redrive_policy_and_its_dead_letter_queue_are_shown() {
     for allowed in [10, 20] {
         sleep(PERIOD - Duration::from_secs(1)).await;
         let dead = r#"protobridge_dead_letter_messages{queue="orders"} 5"#.to_owned();
-        let allowed = format!(r#"protobridge_queue_max_receive_count{{queue="orders"}} {allowed}"#);
+        let allowed = format!(r#"protobridge_queue_receives_allowed{{queue="orders"}} {allowed}"#);
         let needed = r#"protobridge_queue_receives_needed{queue="orders"} 17"#.to_owned();
         let mut shown = shown(&metrics);
         shown.sort();
@@ -101,7 +101,7 @@ async fn a_policy_is_judged_once_the_queue_can_be_reached() {
     let (clients, calls) = clients(|_, number| if number < 3 { (500, "{}".to_owned()) } else { source(10) });
     let metrics = Arc::new(Metrics::new(false));
     depth(clients, &metrics).judge_once().await;
-    assert_eq!((calls.lock().unwrap().len(), metrics.max_receive_count.sum()), (4, 10));
+    assert_eq!((calls.lock().unwrap().len(), metrics.receives_allowed.sum()), (4, 10));
 }
 
 #[tokio::test(start_paused = true)]
