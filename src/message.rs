@@ -20,7 +20,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 
 pub use event_id::EventId;
 pub use outcome::{DuplicateCause, OutcomeLabel, QuarantineKind, QuarantineReason, Retry, RetryCause};
-pub use ownership::Ownership;
+pub use ownership::{Ownership, TakenOver};
 pub use queue::{Queue, QueueUrl};
 pub use topic::TopicArn;
 

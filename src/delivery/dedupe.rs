@@ -7,9 +7,11 @@
 //! is only half rolled back.
 //!
 //! The window of one process is bounded by count and by time. Several replicas share a window through [Redis](store). While
-//! Redis does not answer, events are delivered anyway, with what this process knows.
+//! Redis does not answer, events are delivered anyway, with what this process knows. The claims of entries that wait for
+//! long are [renewed](renewal).
 
 mod memory;
+mod renewal;
 mod store;
 
 use std::fmt;
@@ -18,15 +20,17 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use store::{Store, StoreError};
 
 use crate::config;
-use crate::message::DuplicateCause;
+use crate::message::{DuplicateCause, TakenOver};
 use crate::telemetry::Metrics;
 use memory::{Found, Memory};
+use renewal::Renewals;
 use store::Standing;
 
 /// Identifies one delivery: an event type, an event id and a customer. Holds 128 bits of their SHA-256.
@@ -101,8 +105,17 @@ pub struct Busy;
 #[derive(Debug)]
 pub struct Window {
     memory: Option<Mutex<Memory>>,
-    store: Option<Store>,
+    store: Option<Shared>,
     metrics: Arc<Metrics>,
+}
+
+/// The store that the replicas share, and this replica's claims in it.
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    renewals: Renewals,
+    /// The task that renews the claims. It ends with the window.
+    _task: JoinSet<()>,
 }
 
 /// The right to publish a delivery and to [confirm](Window::confirm) it. Dropping an unconfirmed claim frees the delivery for
@@ -113,10 +126,23 @@ pub struct Claim {
     message: MessageId,
     window: Arc<Window>,
     is_confirmed: bool,
+    /// The mark that another replica has taken over the delivery; `None` without a shared store.
+    taken_over: Option<TakenOver>,
+}
+
+impl Claim {
+    /// Returns the mark that another replica has taken over the delivery; `None` if there are no other replicas.
+    pub fn taken_over(&self) -> Option<&TakenOver> {
+        self.taken_over.as_ref()
+    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        // Afterwards, this process can claim the delivery again.
+        if self.taken_over.is_some() {
+            self.window.end_renewals([self.key].into_iter());
+        }
         if !self.is_confirmed
             && let Some(mut memory) = self.window.memory()
         {
@@ -141,7 +167,20 @@ impl Window {
             Some(url) if settings.enabled => Some(Store::new(url, settings, claim_span, Arc::clone(&metrics))?),
             _ => None,
         };
-        Ok(Arc::new(Self { memory, store, metrics }))
+        Ok(Arc::new_cyclic(|window| {
+            let shared = |store| {
+                let mut task = JoinSet::new();
+                task.spawn(renewal::run(window.clone(), claim_span));
+                Shared { store, renewals: Renewals::new(claim_span), _task: task }
+            };
+            Self { memory, store: store.map(shared), metrics }
+        }))
+    }
+
+    fn end_renewals(&self, keys: impl Iterator<Item = DeliveryKey>) {
+        if let Some(shared) = &self.store {
+            shared.renewals.remove(keys);
+        }
     }
 
     fn memory(&self) -> Option<MutexGuard<'_, Memory>> {
@@ -192,14 +231,18 @@ impl Window {
     /// Claims in the shared store, if there is one, what is claimed in this process. Replaces the claims that are taken
     /// there.
     pub async fn claim_in_store<'c>(&self, claims: impl Iterator<Item = &'c mut Result<Claim, Taken>>) {
-        let Some(store) = &self.store else { return };
+        let Some(Shared { store, renewals, .. }) = &self.store else { return };
+        let now = Instant::now();
         let claims: Vec<_> = claims.filter(|claim| claim.is_ok()).collect();
         let keys: Vec<DeliveryKey> = claims.iter().filter_map(|claim| Some(claim.as_ref().ok()?.key)).collect();
         let standings = store.claim(&keys).await;
         for (claim, standing) in claims.into_iter().zip(standings) {
-            let Ok(Claim { key, message, .. }) = claim else { continue };
+            let Ok(Claim { key, message, taken_over, .. }) = claim else { continue };
             let taken = match standing {
-                Standing::Free => continue,
+                Standing::Free => {
+                    *taken_over = Some(renewals.add(*key, now));
+                    continue;
+                }
                 Standing::Claimed => Taken::Elsewhere,
                 Standing::Published(first) => {
                     self.note([(*key, first)].into_iter());
@@ -226,13 +269,14 @@ impl Window {
     }
 
     fn claimed(self: &Arc<Self>, key: DeliveryKey, message: MessageId) -> Claim {
-        Claim { key, message, window: Arc::clone(self), is_confirmed: false }
+        Claim { key, message, window: Arc::clone(self), is_confirmed: false, taken_over: None }
     }
 
     /// Gives up claims that were not published. Returns when every replica can see it.
     pub async fn release(&self, claims: Vec<Claim>) {
-        if let Some(store) = &self.store {
+        if let Some(Shared { store, renewals, .. }) = &self.store {
             let keys: Vec<DeliveryKey> = claims.iter().map(|claim| claim.key).collect();
+            renewals.remove(keys.iter().copied());
             store.release(&keys).await;
         }
     }
@@ -240,13 +284,15 @@ impl Window {
     /// Records that SNS confirmed the claimed deliveries. Returns when every replica can see it.
     pub async fn confirm(&self, mut claims: Vec<Claim>) {
         self.note(claims.iter().map(|claim| (claim.key, claim.message)));
+        self.end_renewals(claims.iter().map(|claim| claim.key));
         if let Some(mut memory) = self.memory() {
             for claim in &mut claims {
                 memory.release(claim.key);
                 claim.is_confirmed = true;
+                claim.taken_over = None;
             }
         }
-        if let Some(store) = &self.store {
+        if let Some(Shared { store, .. }) = &self.store {
             let published: Vec<(DeliveryKey, MessageId)> =
                 claims.iter().map(|claim| (claim.key, claim.message)).collect();
             store.note(&published).await;

@@ -185,6 +185,8 @@ closed_lists! {
     StoreOperation {
         /// Claims deliveries before they are published.
         Claim = "claim",
+        /// Renews the claims of deliveries that still wait.
+        Renew = "renew",
         /// Records published deliveries.
         Note = "note",
         /// Gives up claims.

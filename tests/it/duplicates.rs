@@ -1,6 +1,6 @@
 //! Events that arrive more than once.
 
-use protobridge::message::{DuplicateCause, OutcomeLabel};
+use protobridge::message::{DuplicateCause, OutcomeLabel, RetryCause};
 
 use crate::emulator::{Emulator, scenarios};
 use crate::queue::Input;
@@ -13,6 +13,7 @@ scenarios! {
         an_event_in_two_messages_is_published_once,
         replicas_share_the_window_of_published_events,
         an_event_waits_while_another_replica_publishes_it,
+        a_claim_is_renewed_while_its_event_waits_and_an_event_that_another_replica_took_over_is_not_published,
         events_are_delivered_while_redis_is_down,
     ];
     embedded: [];
@@ -99,6 +100,67 @@ async fn an_event_waits_while_another_replica_publishes_it(emulator: &Emulator) 
     stage.assert_nothing_more_for("acme").await;
     slow.stop().await;
     other.stop().await;
+}
+
+async fn a_claim_is_renewed_while_its_event_waits_and_an_event_that_another_replica_took_over_is_not_published(
+    emulator: &Emulator,
+) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let Some(redis) = Redis::start().await else { return };
+    share_window(&mut stage, &redis);
+    // Claims expire after twice this time.
+    stage.config.visibility.timeout_seconds = 5;
+    stage.config.publish.max_concurrent_calls = 1;
+    stage.config.publish.linger_ms = 0;
+    let [first, waiting] = [(); 2].map(|()| stage.samples.next_event(&["acme"]));
+    let gate = stage.gate().await;
+    gate.shut();
+    let running = stage.start().await;
+    stage.source.send([Input::body(&first)]).await;
+    gate.wait_for_publish().await;
+    let client = redis::Client::open(redis.url()).expect("the URL is valid");
+    let mut store = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let mut keys = async || {
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg("*:event:*").query_async(&mut store).await.expect("Redis answers");
+        keys
+    };
+    let claim_of_first = keys().await;
+    stage.source.send([Input::body(&waiting)]).await;
+    let claim = wait::until("the second event is claimed", async || {
+        keys().await.into_iter().find(|key| !claim_of_first.contains(key))
+    })
+    .await;
+
+    let mut last = i64::MAX;
+    wait::until("the claim is renewed", async || {
+        let left: i64 = redis::cmd("PTTL").arg(&claim).query_async(&mut store).await.expect("Redis answers");
+        let is_renewed = left > last;
+        last = left;
+        is_renewed.then_some(())
+    })
+    .await;
+
+    let taken = redis::cmd("SET").arg(&claim).arg("claimed by another").query_async::<()>(&mut store).await;
+    taken.expect("Redis answers");
+    // The first of two more renewals has found the other claim.
+    let mut renewals = 0;
+    last = i64::MAX;
+    wait::until("two renewals came after the other claim", async || {
+        let left = redis::cmd("PTTL").arg(&claim_of_first[0]).query_async::<i64>(&mut store).await;
+        let left = left.expect("Redis answers");
+        renewals += u32::from(left > last);
+        last = left;
+        (renewals == 2).then_some(())
+    })
+    .await;
+    gate.open();
+    stage.delivered_one("acme").await;
+    running.wait_until_settled(OutcomeLabel::Retried, 1).await;
+    let elsewhere = running.metrics.retried.sum_where(|labels| labels.cause == RetryCause::ClaimedElsewhere);
+    assert_eq!(running.settled(OutcomeLabel::Retried), elsewhere);
+    stage.assert_nothing_more_for("acme").await;
+    running.stop().await;
 }
 
 async fn events_are_delivered_while_redis_is_down(emulator: &Emulator) {

@@ -1,7 +1,7 @@
 //! The window that replicas share: one key in Redis per delivery, which expires with the window.
 //!
 //! Before a publish the replica claims the key for a limited time, so that two replicas with two messages of one event do
-//! not both publish it. After the publish the value names the message that was published. Redis must never delay an event:
+//! not both publish it. It renews the claims of events that wait for long. After the publish the value names the message that was published. Redis must never delay an event:
 //! each request has a short timeout, and after a failure the replica does not ask Redis for a moment.
 
 use std::sync::Arc;
@@ -132,6 +132,27 @@ impl Store {
                 self.request(StoreOperation::Claim, pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
             let mut found = found.unwrap_or_default().into_iter();
             standings.extend(keys.iter().map(|_| self.standing(found.next().flatten().as_deref())));
+        }
+        standings
+    }
+
+    /// Renews claims of this replica, and makes them again if they have expired. Returns what the other replicas know of
+    /// each key, or `None` for the keys for which the store did not answer.
+    pub(super) async fn renew(&self, keys: &[DeliveryKey]) -> Vec<Option<Standing>> {
+        const UNLESS_TAKEN: &str = "local found = redis.call('GET', KEYS[1]) \
+            if found and found ~= ARGV[1] then return found end \
+            redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return ARGV[1]";
+        let mut standings = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for key in keys {
+                let renew = pipeline.cmd("EVAL").arg(UNLESS_TAKEN).arg(1).arg(self.key(key));
+                renew.arg(&self.claimed).arg(self.claim_span.as_millis() as u64);
+            }
+            let mut connection = self.connection.0.clone();
+            let found = self.request(StoreOperation::Renew, pipeline.query_async::<Vec<String>>(&mut connection)).await;
+            let mut found = found.into_iter().flatten();
+            standings.extend(keys.iter().map(|_| Some(self.standing(Some(&found.next()?)))));
         }
         standings
     }

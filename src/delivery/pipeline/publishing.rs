@@ -9,7 +9,7 @@ use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, Topic
 use crate::delivery::decide::Delivery;
 use crate::delivery::dedupe::{Busy, Claim, DeliveryKey, MessageId, PublishedBefore, Taken, Window};
 use crate::delivery::outcome::{Delivered, Everywhere, Outcome};
-use crate::message::{Message, QuarantineKind, RetryCause};
+use crate::message::{Message, QuarantineKind, RetryCause, TakenOver};
 
 /// A message whose deliveries are claimed, or were found to be published or claimed before.
 pub(super) struct Claimed {
@@ -96,6 +96,8 @@ struct PublishingMessage {
     delivered: Vec<Delivered>,
     /// The error that decides, if any topic failed.
     error: Option<publish::Error>,
+    /// Whether another replica took over an entry that failed here.
+    is_elsewhere: bool,
 }
 
 struct PublishingEntry {
@@ -107,10 +109,11 @@ struct PublishingEntry {
 impl PublishingMessage {
     /// Returns the outcome of a message whose topics have all answered.
     fn end(self) -> (InFlightMessage, Outcome) {
-        let Self { message, delivered, error, .. } = self;
+        let Self { message, delivered, error, is_elsewhere, .. } = self;
         let outcome = match (error, Everywhere::of(&delivered)) {
             // Entries that were still in their lane when the receipt went stale were not sent.
             (Some(error), _) if message.receipt.hold.is_stale() => RetryCause::StaleReceipt.because(error).into(),
+            (Some(error), _) if is_elsewhere => RetryCause::ClaimedElsewhere.because(error).into(),
             (Some(error), _) => match error.turned_away_by() {
                 Some(topic) => Outcome::Held { domain: Domain::Topic(topic.clone()), detail: error.to_string() },
                 None if error.is_retryable() => RetryCause::Publish.because(error).into(),
@@ -145,8 +148,9 @@ impl Publishing {
             for ClaimedDelivery { entry, claim } in deliveries {
                 match claim {
                     Ok(claim) => {
+                        let ownership = message.receipt.hold.ownership().of_entry(claim.taken_over().cloned());
                         this.entries.push(Some(PublishingEntry { message: index, claim }));
-                        to_enqueue.push((entry, message.receipt.hold.ownership()));
+                        to_enqueue.push((entry, ownership));
                     }
                     Err(Taken::Published(before)) => delivered.push(Delivered::from(before)),
                     // An obstacle, see above.
@@ -155,7 +159,13 @@ impl Publishing {
             }
             let unanswered = to_enqueue.len() - first;
             if unanswered > 0 {
-                this.messages.push(Some(PublishingMessage { message, unanswered, delivered, error: None }));
+                this.messages.push(Some(PublishingMessage {
+                    message,
+                    unanswered,
+                    delivered,
+                    error: None,
+                    is_elsewhere: false,
+                }));
             } else {
                 let outcome = Everywhere::of(&delivered).map_or_else(without_topics, Outcome::Duplicate);
                 this.ended.push((message, outcome));
@@ -202,6 +212,7 @@ impl Publishing {
                     message.delivered.push(proof.into());
                 }
                 Err(error) => {
+                    message.is_elsewhere |= claim.taken_over().is_some_and(TakenOver::is_set);
                     failed.push(claim);
                     message.error = Some(match message.error.take() {
                         None => error,

@@ -146,7 +146,12 @@ impl Dispatch {
             let Some((topic, batch)) = self.lanes.next_batch(now) else { break };
             let (lost, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.queued.is_lost());
             for waiting in lost {
-                self.finish(&topic, waiting, Err(not_sent("its message's receipt went stale while it waited")), now);
+                self.finish(
+                    &topic,
+                    waiting,
+                    Err(not_sent("while it waited, its message's receipt went stale, or another replica took it over")),
+                    now,
+                );
             }
             if batch.is_empty() {
                 self.health.cancel(&topic);
