@@ -7,8 +7,8 @@
 use protojson::Rule;
 
 use super::labels::{
-    BreakingChangeLabels, PollLabels, PollResult, QuarantinedLabels, QueueLabels, ReloadLabels, ReloadResult,
-    ReloadSubject, RetriedLabels, SettledLabels,
+    BreakingChangeLabels, DomainKind, OutageLabels, PollLabels, PollResult, QuarantinedLabels, QueueLabels,
+    ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SettledLabels,
 };
 use super::{Metrics, UNKNOWN_TYPE};
 use crate::message::{OutcomeLabel, QuarantineKind, RetryCause};
@@ -21,6 +21,7 @@ impl Metrics {
             self.received.with(&labels);
             self.stale_receipts.with(&labels);
             self.oldest_message.with(&labels);
+            self.parked.with(&labels);
             self.latency.with(&labels);
             for result in PollResult::ALL.iter().copied() {
                 self.polls.with(&PollLabels { queue, result });
@@ -34,6 +35,9 @@ impl Metrics {
             for outcome in OutcomeLabel::ALL {
                 self.settled.with(&SettledLabels { queue, event_type: UNKNOWN_TYPE, outcome });
             }
+        }
+        for domain in [DomainKind::Account, DomainKind::SchemaRegistry] {
+            self.outages.with(&OutageLabels { domain, name: "" }).set(0);
         }
         for what in ReloadSubject::ALL.iter().copied() {
             // A reload that is `unsettled` raises no alert.
@@ -64,6 +68,7 @@ mod tests {
             r#"protobridge_messages_settled_total{queue="orders",event_type="unknown",outcome="quarantined"} 0"#,
             r#"protobridge_descriptor_breaking_changes_total{rule="field_removed"} 0"#,
             r#"protobridge_event_latency_seconds_count{queue="orders"} 0"#,
+            r#"protobridge_outage{domain="account",name=""} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
