@@ -6,10 +6,11 @@
 //! `PROTOBRIDGE_FAULT_SEED=S` runs a single seed and prints its log.
 
 mod checks;
+pub(crate) mod hazard;
 mod history;
 mod long_run;
-mod play;
-mod scenario;
+pub(crate) mod play;
+pub(crate) mod scenario;
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -54,6 +54,7 @@ mod duplicates;
 mod envelope;
 mod faults;
 mod fifo;
+mod outages;
 mod quarantine;
 mod redelivery;
 mod reload;

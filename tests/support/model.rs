@@ -2,7 +2,7 @@
 //! clients talk to a [`World`] instead of a connection.
 //!
 //! A world depends only on its seed and on its clients' calls, so a test on one thread with paused time can be repeated
-//! exactly. [`Faults`] decides which faults happen and how often. The [`log`] records everything that happens. As at
+//! exactly. [`Faults`] decides which faults happen and how often, [`Trouble`] is what a test decides itself. The [`log`] records everything that happens. As at
 //! AWS, a call takes effect even if its client no longer waits for the answer.
 
 #[path = "model/calls.rs"]
@@ -23,6 +23,8 @@ mod sns;
 mod sqs;
 #[path = "model/topic.rs"]
 mod topic;
+#[path = "model/trouble.rs"]
+mod trouble;
 #[path = "model/wire.rs"]
 mod wire;
 #[path = "model/world.rs"]
@@ -30,4 +32,5 @@ mod world;
 
 pub(crate) use faults::Faults;
 pub(crate) use queue::Incoming;
+pub(crate) use trouble::{Target, Trouble};
 pub(crate) use world::{World, topic_arn};

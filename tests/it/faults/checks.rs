@@ -1,11 +1,16 @@
 //! The invariants that every scenario must satisfy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::hazard::Planted;
 use super::play::{LONGEST_DELAY, Played, SMALL_BUDGET};
 use super::scenario::{Expect, Scenario};
 use crate::model::log::{Entry, REFUSED, What};
-use crate::model::topic_arn;
+use crate::model::{Trouble, topic_arn};
+
+/// The longest time from the send of an event to its publish while only another customer's topic is in trouble.
+const IN_TIME: Duration = Duration::from_secs(20);
 
 /// A violated invariant, and the event that it concerns, if it concerns one.
 #[derive(Debug)]
@@ -32,6 +37,7 @@ pub(super) fn all(scenario: &Scenario, played: &Played) -> CheckResult {
     log.every_retry_has_a_delay()?;
     log.exactly_the_confirmed_events_count_as_published()?;
     log.no_confirmed_event_is_published_again()?;
+    log.other_customers_receive_in_time()?;
     budgets_hold(scenario, played)?;
     accounts_balance(played)
 }
@@ -49,6 +55,8 @@ struct Evidence<'t> {
     sent: BTreeMap<&'t str, usize>,
     /// The events that a fault affected. They can arrive twice.
     faulty: BTreeSet<&'t str>,
+    /// The events that a fault of a single call or the end of a run affected. It can have spent their receives.
+    unlucky: BTreeSet<&'t str>,
     /// The events that SNS refused.
     refused: BTreeSet<&'t str>,
 }
@@ -62,6 +70,7 @@ impl<'t> Evidence<'t> {
             topics: (0..scenario.setup.customers).map(|customer| topic_arn(&scenario.setup.topic(customer))).collect(),
             sent: BTreeMap::new(),
             faulty: BTreeSet::new(),
+            unlucky: BTreeSet::new(),
             refused: BTreeSet::new(),
         };
         for planned in &scenario.messages {
@@ -71,6 +80,9 @@ impl<'t> Evidence<'t> {
         for entry in &played.log {
             if let What::Fault { event, cause, .. } = &entry.what {
                 evidence.faulty.insert(event);
+                if !Trouble::is_cause(cause) {
+                    evidence.unlucky.insert(event);
+                }
                 if *cause == REFUSED {
                     evidence.refused.insert(event);
                 }
@@ -154,7 +166,11 @@ impl<'t> Evidence<'t> {
         for (id, planned) in self.played.ids.iter().zip(&self.scenario.messages) {
             let event = &*planned.message.name;
             let (is_left, reason) = (self.played.left.contains(id), quarantined.get(&**id).copied());
+            let is_dead = self.played.dead.contains(id);
             match (&planned.expect, reason) {
+                (Expect::Quarantined(_), None) if is_dead && !self.scenario.quarantine => {}
+                (_, _) if is_dead && self.unlucky.contains(event) => {}
+                (_, _) if is_dead => return violated(event, format!("{event} is in the dead-letter queue ({id})")),
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine && is_left => {}
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine => {
                     return violated(
@@ -181,6 +197,29 @@ impl<'t> Evidence<'t> {
                         );
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the events of other customers arrive in time while one customer's topic is in trouble and nothing else
+    /// fails.
+    fn other_customers_receive_in_time(&self) -> CheckResult {
+        let Some(Planted { customer: Some(troubled), is_calm: true, .. }) = self.scenario.hazard else { return Ok(()) };
+        let troubled = self.topics[troubled].as_str();
+        let (mut sent, mut published) = (BTreeMap::<&str, Duration>::new(), BTreeSet::new());
+        for entry in &self.played.log {
+            match &entry.what {
+                What::Sent { event, .. } => {
+                    sent.entry(event).or_insert(entry.at);
+                }
+                What::Published { event, topic, .. } if **topic != *troubled && published.insert((event, topic)) => {
+                    let took = entry.at - sent[&**event];
+                    if took > IN_TIME {
+                        return violated(event, format!("{event} reached {topic} after {took:?}"));
+                    }
+                }
+                _ => {}
             }
         }
         Ok(())

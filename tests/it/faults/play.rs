@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::hazard::Planted;
 use super::scenario::{CUSTOMERS, End, Expect, Run, Scenario, Setup};
 use crate::model::World;
 use crate::model::log::{Entry, What};
@@ -26,6 +27,8 @@ pub(super) struct Played {
     pub(super) ids: Vec<Arc<str>>,
     /// The ids of the messages that are still on the source queue.
     pub(super) left: BTreeSet<Arc<str>>,
+    /// The ids of the messages in the dead-letter queue.
+    pub(super) dead: BTreeSet<Arc<str>>,
     /// The runs of the service that stopped by themselves, as opposed to those that crashed.
     pub(super) ended: Vec<Ended>,
     /// The largest number of messages in flight in any run of the service, or zero if it was not watched.
@@ -78,6 +81,10 @@ async fn stage(scenario: &Scenario) -> Played {
     let suffix = if scenario.fifo { ".fifo" } else { "" };
     let source = world.create_queue(&format!("source{suffix}"));
     let quarantine = scenario.quarantine.then(|| world.create_queue(&format!("quarantine{suffix}")));
+    let dead_letters = world.create_queue(&format!("dead-letters{suffix}"));
+    if let Some(max_receives) = scenario.hazard.as_ref().and_then(|planted| planted.max_receives) {
+        world.set_redrive(&source, &dead_letters, max_receives);
+    }
     for customer in 0..scenario.setup.customers {
         world.create_topic(&scenario.setup.topic(customer));
     }
@@ -105,6 +112,16 @@ async fn stage(scenario: &Scenario) -> Played {
             world.compete(&source, hold);
         });
     }
+    if let Some(Planted { targets, trouble, from, until, .. }) = &scenario.hazard {
+        let (world, targets, trouble) = (world.clone(), targets.clone(), *trouble);
+        let (from, until) = (began + *from, began + *until);
+        tokio::spawn(async move {
+            sleep_until(from).await;
+            targets.iter().for_each(|target| world.break_target(target.clone(), trouble));
+            sleep_until(until).await;
+            targets.iter().for_each(|target| world.heal_target(target));
+        });
+    }
     let mut ids = Vec::with_capacity(scenario.messages.len());
     for planned in &scenario.messages {
         sleep_until(began + planned.at).await;
@@ -121,7 +138,7 @@ async fn stage(scenario: &Scenario) -> Played {
         .map(|(id, _)| Arc::clone(id))
         .collect();
     let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline && !world.has_exactly(&source, &staying) {
+    while Instant::now() < deadline && !world.has_only(&source, &staying) {
         sleep(Duration::from_millis(500)).await;
     }
     common.finished.cancel();
@@ -131,7 +148,8 @@ async fn stage(scenario: &Scenario) -> Played {
         ended.extend(of_replica);
         most_in_flight = most_in_flight.max(most);
     }
-    Played { log: world.take_log(), ids, left: world.messages(&source), ended, most_in_flight }
+    let (left, dead) = (world.messages(&source), world.messages(&dead_letters));
+    Played { log: world.take_log(), ids, left, dead, ended, most_in_flight }
 }
 
 /// Runs one replica: first its planned runs, then a last run until the scenario is finished.
@@ -214,7 +232,8 @@ fn config(scenario: &Scenario, source: &str, quarantine: Option<String>) -> Conf
     config
 }
 
-fn base() -> Config {
+/// Returns the configuration that all scenarios share.
+pub(crate) fn base() -> Config {
     let mut config = Config::default();
     config.aws.region = Some("eu-west-1".to_owned());
     config.receive.max_pollers = 3;
@@ -238,7 +257,7 @@ fn base() -> Config {
 }
 
 /// Returns the descriptor sets and customers. They are loaded once for all scenarios with the same setup.
-fn parts(setup: Setup) -> Loaded {
+pub(crate) fn parts(setup: Setup) -> Loaded {
     type Definitions = (Arc<Registry>, Arc<Routes>);
     static LOADED: OnceLock<std::sync::Mutex<BTreeMap<Setup, Definitions>>> = OnceLock::new();
     let mut loaded = LOADED.get_or_init(Default::default).lock().expect("no thread panicked while it held the lock");

@@ -7,6 +7,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::hazard::{self, Planted};
 use crate::model::{Faults, Incoming};
 
 /// A scenario. Its seed determines all of it.
@@ -27,13 +28,15 @@ pub(super) struct Scenario {
     pub(super) replicas: Vec<Vec<Run>>,
     /// The times at which another consumer receives messages, and for how long it holds them.
     pub(super) competitors: Vec<(Duration, Duration)>,
+    /// Trouble that lasts, if the scenario has any.
+    pub(super) hazard: Option<Planted>,
 }
 
 /// The number of customers, and which of their topics are FIFO topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Setup {
-    pub(super) customers: usize,
-    pub(super) fifo: [bool; 3],
+pub(crate) struct Setup {
+    pub(crate) customers: usize,
+    pub(crate) fifo: [bool; 3],
 }
 
 /// A message to send, and its expected outcome.
@@ -47,7 +50,7 @@ pub(super) struct Planned {
 
 /// The expected outcome of a message.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Expect {
+pub(crate) enum Expect {
     /// Published to the topics of these customers, with this body.
     Published {
         customers: Vec<usize>,
@@ -77,11 +80,11 @@ pub(super) enum End {
     Kill(Duration),
 }
 
-pub(super) const CUSTOMERS: [&str; 3] = ["acme", "bolt", "corp"];
+pub(crate) const CUSTOMERS: [&str; 3] = ["acme", "bolt", "corp"];
 
 impl Setup {
     /// Returns the name of a customer's topic.
-    pub(super) fn topic(&self, customer: usize) -> String {
+    pub(crate) fn topic(&self, customer: usize) -> String {
         format!("{}{}", CUSTOMERS[customer], if self.fifo[customer] { ".fifo" } else { "" })
     }
 }
@@ -103,7 +106,7 @@ impl Scenario {
         };
         let count = random.usize(10..=60);
         let spread = *random.choice(&[1, 1_000, 30_000]).expect("the list is not empty");
-        Self {
+        let mut scenario = Self {
             seed,
             fifo,
             setup,
@@ -115,20 +118,24 @@ impl Scenario {
             messages: messages(random, setup, count, fifo, quarantine, spread),
             replicas,
             competitors,
-        }
+            hazard: None,
+        };
+        hazard::plant(&mut scenario);
+        scenario
     }
 
     /// Describes the scenario in one line, for the message of a failure.
     pub(super) fn summary(&self) -> String {
         let early_ends: usize = self.replicas.iter().map(Vec::len).sum();
         format!(
-            "{} source, {:?}, {} messages, {} replicas, {early_ends} runs that end early, quarantine {}, {:?}",
+            "{} source, {:?}, {} messages, {} replicas, {early_ends} runs that end early, quarantine {}, {:?}, {:?}",
             if self.fifo { "FIFO" } else { "standard" },
             self.setup,
             self.messages.len(),
             self.replicas.len(),
             self.quarantine,
             self.faults,
+            self.hazard,
         )
     }
 }
@@ -227,7 +234,7 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
 
 const ORDER: &str = "shop.v1.OrderStatusChanged";
 
-fn of_order(name: &str, customer: &str, order: &str, expect: Expect) -> (Incoming, Expect) {
+pub(crate) fn of_order(name: &str, customer: &str, order: &str, expect: Expect) -> (Incoming, Expect) {
     let meta = [field(1, name.as_bytes()), field(2, customer.as_bytes())].concat();
     let payload = [field(1, &meta), field(2, order.as_bytes())].concat();
     (message(name, ORDER, &payload, &[("event-id", name), ("customer-id", customer)]), expect)
@@ -244,7 +251,7 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, length], value].concat()
 }
 
-fn message(name: &str, message_type: &str, payload: &[u8], more: &[(&str, &str)]) -> Incoming {
+pub(crate) fn message(name: &str, message_type: &str, payload: &[u8], more: &[(&str, &str)]) -> Incoming {
     let attributes = attributes(&[&[("message-type", message_type)], more].concat());
     // SQS refuses an empty body.
     let payload = if payload.is_empty() { b"\x0a\x00" } else { payload };

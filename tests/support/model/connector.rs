@@ -9,8 +9,8 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_lean::Auth;
-use aws_sdk_sqs::config::RuntimeComponents;
 use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_sqs::config::{Credentials, RuntimeComponents, SharedCredentialsProvider};
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -51,7 +51,12 @@ pub(super) fn clients(world: &World, instance: u32) -> Clients {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(connection.clone());
     let region = Region::new("eu-west-1");
-    let shared = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(region).build();
+    let shared = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(region)
+        // Without credentials the client of S3 asks for them over the network.
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .build();
     Clients {
         lean: LeanClient::new(&shared, SharedHttpConnector::new(connection), Auth::None, attempt),
         sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),

@@ -61,6 +61,9 @@ impl State {
 
     /// Draws how a call ends. Also returns the cause if that is a fault.
     fn draw_ending(&mut self, call: &Call) -> (Ending, Option<&'static str>) {
+        if let Some((ending, cause)) = self.trouble_of(call) {
+            return (ending, Some(cause));
+        }
         let sqs = call.is_sqs();
         let error = if sqs { Answer::sqs_error } else { Answer::sns_error };
         if self.happens(|faults| faults.throttled) || self.is_over_quota(call) {
@@ -113,14 +116,7 @@ impl State {
     /// Whether a call exceeds the publish quota. SNS counts messages, not calls.
     fn is_over_quota(&mut self, call: &Call) -> bool {
         let (Some(rate), Input::Sns(form)) = (self.faults.quota, &call.input) else { return false };
-        let now = tokio::time::Instant::now();
-        let (left, counted) = self.quota;
-        // Let the balance reach ten even if the rate is lower: the service never splits a batch of ten entries.
-        let left = (left + (now - counted).as_secs_f64() * rate).min(rate.max(10.0));
-        let requested = form.list("PublishBatchRequestEntries.member").len() as f64;
-        let over = requested > left;
-        self.quota = (if over { left } else { left - requested }, now);
-        over
+        !self.quota.take(rate, form.list("PublishBatchRequestEntries.member").len() as f64)
     }
 
     /// Returns the events that a call concerns, as far as its entries name them.

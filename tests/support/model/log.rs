@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::trouble::{Target, Trouble};
+
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
@@ -61,6 +63,20 @@ pub(crate) enum What {
         message: Arc<str>,
         reason: String,
     },
+    /// A message's redrive policy moved it to the dead-letter queue.
+    DeadLettered {
+        event: Arc<str>,
+        message: Arc<str>,
+    },
+    /// Trouble began that lasts.
+    Broken {
+        target: Target,
+        trouble: Trouble,
+    },
+    /// Trouble ended.
+    Repaired {
+        target: Target,
+    },
     /// A fault affected this event. `onward` tells a fault of a publish, a quarantine or a delete from a fault of
     /// receiving the message or keeping it hidden.
     Fault {
@@ -91,8 +107,15 @@ impl Entry {
             | What::Deleted { event, .. }
             | What::Hidden { event, .. }
             | What::Quarantined { event, .. }
+            | What::DeadLettered { event, .. }
             | What::Fault { event, .. } => Some(event),
-            What::Started | What::Stopping | What::Crashed | What::Stopped { .. } | What::Healed => None,
+            What::Broken { .. }
+            | What::Repaired { .. }
+            | What::Started
+            | What::Stopping
+            | What::Crashed
+            | What::Stopped { .. }
+            | What::Healed => None,
         }
     }
 }
@@ -112,6 +135,9 @@ impl fmt::Display for Entry {
             What::Deleted { event, message } => write!(f, "{event}: deleted, {message}"),
             What::Hidden { event, seconds } => write!(f, "{event}: hidden for {seconds} s"),
             What::Quarantined { event, reason, .. } => write!(f, "{event}: in quarantine as {reason}"),
+            What::DeadLettered { event, message } => write!(f, "{event}: in the dead-letter queue, {message}"),
+            What::Broken { target, trouble } => write!(f, "{target:?} is in trouble: {trouble:?}"),
+            What::Repaired { target } => write!(f, "{target:?} is well again"),
             What::Fault { event, cause, .. } => write!(f, "{event}: FAULT {cause}"),
             What::Started => f.write_str("service started"),
             What::Stopping => f.write_str("service is stopping"),

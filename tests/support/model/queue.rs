@@ -19,9 +19,19 @@ pub(super) struct Queue {
     pub(super) by_content: bool,
     /// The visibility timeout of a receive that names none.
     pub(super) visibility: Duration,
+    pub(super) redrive: Option<Redrive>,
     messages: BTreeMap<u64, Stored>,
     next: u64,
     known: BTreeMap<String, (Instant, Arc<str>)>,
+}
+
+/// The redrive policy of a queue.
+#[derive(Debug, Clone)]
+pub(super) struct Redrive {
+    /// The URL of the dead-letter queue.
+    pub(super) dead_letter: Arc<str>,
+    /// The number of receives after which a message moves there.
+    pub(super) max_receives: u32,
 }
 
 /// A message to send.
@@ -94,6 +104,7 @@ impl Queue {
             fifo: name.ends_with(".fifo"),
             by_content: false,
             visibility: Duration::from_secs(30),
+            redrive: None,
             messages: BTreeMap::new(),
             next: 0,
             known: BTreeMap::new(),
@@ -186,8 +197,15 @@ impl Queue {
         self.messages.get(&number).map(Stored::name)
     }
 
-    pub(super) fn remove(&mut self, number: u64) {
-        self.messages.remove(&number);
+    /// Removes a message, if it is in the queue, and returns it.
+    pub(super) fn remove(&mut self, number: u64) -> Option<Stored> {
+        self.messages.remove(&number)
+    }
+
+    /// Adds a message that its redrive policy moves here. It keeps its id.
+    pub(super) fn add(&mut self, message: Stored, now: Instant) {
+        self.next += 1;
+        self.messages.insert(self.next, Stored { receives: 0, visible_at: now, ..message });
     }
 
     /// Returns all messages, including hidden ones, in order.

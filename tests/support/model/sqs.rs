@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::calls::Reply;
 use super::log::What;
-use super::queue::{Content, Handle, Incoming, Stored};
+use super::queue::{Content, Handle, Incoming, Redrive, Stored};
 use super::wire::{Answer, Failed, batch_error, is_allowed, sqs_batch};
 use super::world::{State, World, queue_arn, queue_url};
 
@@ -54,15 +54,23 @@ impl State {
 
     fn attributes(&mut self, url: &str) -> Answer {
         let (queue, now) = (self.queue(url), Instant::now());
+        let redrive = queue.redrive.as_ref().map(|Redrive { dead_letter, max_receives }| {
+            let name = dead_letter.rsplit('/').next().unwrap_or_default();
+            json!({"deadLetterTargetArn": queue_arn(name), "maxReceiveCount": max_receives}).to_string()
+        });
         let (all, in_flight) = (queue.messages().count(), queue.in_flight(now).len());
         let hidden = queue.messages().filter(|message| message.visible_at > now).count();
-        Answer::sqs(&json!({"Attributes": {
+        let mut attributes = json!({
             "QueueArn": queue_arn(&queue.name),
             "VisibilityTimeout": queue.visibility.as_secs().to_string(),
             "ApproximateNumberOfMessages": (all - hidden).to_string(),
             "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(),
             "ApproximateNumberOfMessagesDelayed": (hidden - in_flight).to_string(),
-        }}))
+        });
+        if let Some(redrive) = redrive {
+            attributes["RedrivePolicy"] = redrive.into();
+        }
+        Answer::sqs(&json!({"Attributes": attributes}))
     }
 
     fn batch(&mut self, instance: u32, operation: &str, url: &str, entries: &Value) -> Answer {
@@ -151,7 +159,7 @@ impl State {
             (message.ghost, message.visible_at) = (true, again);
             self.fault(&name, "handed out once more after its delete");
         } else {
-            self.queue(url).remove(number);
+            let _deleted = self.queue(url).remove(number);
         }
         if self.happens(|faults| faults.delete_fails_late) {
             self.onward_fault(&name, "deleted, but reported as failed");
@@ -205,8 +213,25 @@ impl State {
         Failed { code, sender_fault }
     }
 
+    /// Moves each message that a receive would return once too often to the dead-letter queue, if the queue has one.
+    pub(super) fn redrive(&mut self, url: &str) {
+        let Some(Redrive { dead_letter, max_receives }) = self.queue(url).redrive.clone() else { return };
+        let now = Instant::now();
+        loop {
+            let queue = self.queue(url);
+            let is_spent = |number: &u64| queue.get(*number).receives >= max_receives;
+            // The next message of a group can be received only after this one has moved.
+            let Some(number) = queue.receivable(now).into_iter().find(is_spent) else { return };
+            let Some(message) = queue.remove(number) else { return };
+            let (event, id) = (Arc::clone(message.name()), Arc::clone(&message.content.id));
+            self.queue(&dead_letter).add(message, now);
+            self.note(None, What::DeadLettered { event, message: id });
+        }
+    }
+
     /// Receives messages without waiting. Returns each with its receipt handle.
     fn receive_now(&mut self, url: &str, most: usize, visibility: Option<Duration>) -> Vec<(String, Stored)> {
+        self.redrive(url);
         let now = Instant::now();
         let visibility = visibility.unwrap_or(self.queue(url).visibility);
         let mut numbers = self.queue(url).receivable(now);

@@ -32,6 +32,7 @@ pub(super) struct Answer {
     status: u16,
     /// The value of `x-amzn-query-error`: the code that SQS used before it spoke JSON.
     query_error: Option<String>,
+    is_html: bool,
     pub(super) body: String,
 }
 
@@ -137,7 +138,7 @@ impl Answer {
 
     /// Returns the SQS answer to a call that succeeded, from its JSON.
     pub(super) fn sqs_json(body: String) -> Self {
-        Self { status: 200, query_error: None, body }
+        Self { status: 200, query_error: None, is_html: false, body }
     }
 
     /// Returns the SQS answer to a call that failed.
@@ -153,25 +154,42 @@ impl Answer {
             _ => code.to_owned(),
         };
         let body = json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": message}).to_string();
-        Self { status, query_error: Some(format!("{old_code};{fault}")), body }
+        Self { status, query_error: Some(format!("{old_code};{fault}")), is_html: false, body }
     }
 
     /// Returns the SNS answer to a call that succeeded. `result` is XML.
     pub(super) fn sns(operation: &str, result: &str) -> Self {
         let result = format!("<{operation}Result>{result}</{operation}Result>");
-        Self { status: 200, query_error: None, body: format!("<{operation}Response>{result}</{operation}Response>") }
+        Self {
+            status: 200,
+            query_error: None,
+            is_html: false,
+            body: format!("<{operation}Response>{result}</{operation}Response>"),
+        }
     }
 
     /// Returns the SNS answer to a call that failed.
     pub(super) fn sns_error(status: u16, code: &str, message: &str) -> Self {
         let fault = if status < 500 { "Sender" } else { "Receiver" };
         let error = format!("<Type>{fault}</Type><Code>{code}</Code><Message>{message}</Message>");
-        Self { status, query_error: None, body: format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>") }
+        Self {
+            status,
+            query_error: None,
+            is_html: false,
+            body: format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"),
+        }
     }
 
     /// Returns the answer of a proxy between the client and AWS: a status without an AWS error code.
     pub(super) fn gateway(status: u16) -> Self {
-        Self { status, query_error: None, body: String::new() }
+        Self { status, query_error: None, is_html: false, body: String::new() }
+    }
+
+    /// Returns the answer of a proxy that explains a status in HTML.
+    pub(super) fn html(status: u16) -> Self {
+        let page = "<html>\r\n<head><title>Error</title></head>\r\n<body>\r\n<h1>The proxy cannot help</h1>\r\n\
+                    <hr>proxy/1.2 &nbsp; &copy;\r\n</body>\r\n</html>\r\n";
+        Self { status, query_error: None, is_html: true, body: page.to_owned() }
     }
 
     pub(super) fn is_error(&self) -> bool {
@@ -181,6 +199,10 @@ impl Answer {
     pub(super) fn into_response(self, request_id: u64) -> HttpResponse {
         let status = self.status.try_into().expect("the number is a status code");
         let mut response = HttpResponse::new(status, self.body.into());
+        if self.is_html {
+            response.headers_mut().insert("content-type", "text/html");
+            return response;
+        }
         response.headers_mut().insert("x-amzn-requestid", format!("request-{request_id}"));
         if let Some(code) = self.query_error {
             response.headers_mut().insert("x-amzn-query-error", code);

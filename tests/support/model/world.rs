@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use super::connector;
 use super::faults::Faults;
 use super::log::{Entry, What};
-use super::queue::{Incoming, Queue};
+use super::queue::{Incoming, Queue, Redrive};
 use super::topic::Topic;
+use super::trouble::{Balance, Target, Trouble};
 
 /// A model of AWS that is independent of all other worlds. Clones share one world.
 #[derive(Debug, Clone)]
@@ -39,8 +40,10 @@ pub(super) struct State {
     names: BTreeMap<Arc<str>, Arc<str>>,
     /// The number of messages that SNS has accepted.
     pub(super) published: u64,
-    /// The balance of the publish quota in messages, and the time of that balance.
-    pub(super) quota: (f64, Instant),
+    /// The balance of the publish quota.
+    pub(super) quota: Balance,
+    /// The targets in trouble. A quota of a topic has its own balance.
+    pub(super) troubles: BTreeMap<Target, (Trouble, Balance)>,
     began: Instant,
     requests: u64,
     crashed: BTreeSet<u32>,
@@ -59,7 +62,8 @@ impl World {
             log: Vec::new(),
             names: BTreeMap::new(),
             published: 0,
-            quota: (0.0, Instant::now()),
+            quota: Balance::empty(),
+            troubles: BTreeMap::new(),
             began: Instant::now(),
             requests: 0,
             crashed: BTreeSet::new(),
@@ -79,6 +83,18 @@ impl World {
         url
     }
 
+    /// Returns the URL of a queue with this name.
+    pub(crate) fn queue_url(name: &str) -> String {
+        queue_url(name)
+    }
+
+    /// Gives a queue a redrive policy: a message that was received `max_receives` times moves to the dead-letter queue
+    /// instead of being received once more.
+    pub(crate) fn set_redrive(&self, url: &str, dead_letter: &str, max_receives: u32) {
+        let redrive = Redrive { dead_letter: dead_letter.into(), max_receives };
+        self.lock().queue(url).redrive = Some(redrive);
+    }
+
     /// Creates a topic: a FIFO topic if the name ends with `.fifo`. Returns its ARN.
     pub(crate) fn create_topic(&self, name: &str) -> String {
         let arn = topic_arn(name);
@@ -96,6 +112,7 @@ impl World {
     /// Receives some messages for another consumer, which hides them for `hold` and does not delete them.
     pub(crate) fn compete(&self, url: &str, hold: Duration) {
         let mut state = self.lock();
+        state.redrive(url);
         let (now, most) = (Instant::now(), state.random.usize(1..=10));
         for number in state.queue(url).receivable(now).into_iter().take(most) {
             let (_, message) = state.queue(url).receive(number, now, now + hold);
@@ -103,9 +120,10 @@ impl World {
         }
     }
 
-    /// Ends all faults.
+    /// Ends all faults and all trouble.
     pub(crate) fn heal(&self) {
         let mut state = self.lock();
+        state.troubles.clear();
         state.faults = Faults::none();
         state.note(None, What::Healed);
     }
@@ -141,15 +159,9 @@ impl World {
         self.lock().queue(url).messages().map(|message| Arc::clone(&message.content.id)).collect()
     }
 
-    /// Whether a queue has these messages and no others.
-    pub(crate) fn has_exactly(&self, url: &str, ids: &BTreeSet<Arc<str>>) -> bool {
-        let mut state = self.lock();
-        let mut messages = state.queue(url).messages();
-        let mut count = 0;
-        messages.all(|message| {
-            count += 1;
-            ids.contains(&message.content.id)
-        }) && count == ids.len()
+    /// Whether a queue has no other messages than these.
+    pub(crate) fn has_only(&self, url: &str, ids: &BTreeSet<Arc<str>>) -> bool {
+        self.lock().queue(url).messages().all(|message| ids.contains(&message.content.id))
     }
 
     pub(super) fn is_crashed(&self, instance: u32) -> bool {
