@@ -127,7 +127,7 @@ fn an_s3_that_hangs_delays_no_message_without_an_object() {
         let hanging = Hanging::start().await;
         let endpoint = format!("http://{}", hanging.address);
         let stage = Stage::start(false, 1_000, |config| {
-            config.aws.endpoint_url = Some(endpoint);
+            config.aws.s3_endpoint_url = Some(endpoint);
             config.envelope.s3_buckets = vec!["large".to_owned()];
         })
         .await;
@@ -229,7 +229,8 @@ impl Stage {
 
     /// Sends an event whose type only the schema registry knows.
     fn send_framed(&self, number: usize) {
-        let (sent, _) = of_order(&name(number), CUSTOMERS[0], "order", Expect::Filtered);
+        let (mut sent, _) = of_order(&name(number), CUSTOMERS[0], "order", Expect::Filtered);
+        sent.attributes.as_object_mut().expect("attributes are an object").remove("message-type");
         // A zero byte, the schema id 1 and the first message of that schema.
         let body = "AAAAAAEA".to_owned();
         self.world.send(&World::queue_url("framed"), Incoming { body, ..sent });
