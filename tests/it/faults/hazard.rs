@@ -22,7 +22,7 @@ pub(super) enum Hazard {
 
 /// The hazards that the service does not survive yet. Seeds leave them out; `PROTOBRIDGE_FAULT_HAZARD=NAME` gives every
 /// seed the hazard with this name.
-const NOT_SURVIVED_YET: &[Hazard] = &[Hazard::ThrottledTopic, Hazard::RefusingTopic, Hazard::Proxy, Hazard::Outage];
+const NOT_SURVIVED_YET: &[Hazard] = &[Hazard::RefusingTopic, Hazard::Proxy, Hazard::Outage];
 
 const ALL: [Hazard; 4] = [Hazard::ThrottledTopic, Hazard::RefusingTopic, Hazard::Proxy, Hazard::Outage];
 
