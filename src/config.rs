@@ -168,8 +168,8 @@ impl Default for Descriptors {
         Self {
             path: "descriptors".into(),
             on_break: OnBreak::Warn,
-            max_file_bytes: 64 * 1024 * 1024,
-            max_total_bytes: 128 * 1024 * 1024,
+            max_file_bytes: 32 * 1024 * 1024,
+            max_total_bytes: 64 * 1024 * 1024,
             reload: true,
             poll_seconds: 30,
         }

@@ -5,7 +5,7 @@
 //! stop. If [`STREAK`] messages of one queue in a row had to be held, receives from that queue stop, until one of the domains
 //! that they depend on takes messages again. In between, single receives find out whether other messages can be finished.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const PROBES: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs
 /// The receives of all queues.
 #[derive(Debug)]
 pub struct Intake {
-    queues: HashMap<QueueUrl, QueueIntake>,
+    queues: BTreeMap<QueueUrl, QueueIntake>,
     outages: Arc<Outages>,
 }
 

@@ -150,12 +150,15 @@ impl Found {
     }
 }
 
+/// The name of a file, and what was loaded from it.
+type Named<T> = (String, Result<T, TooLarge>);
+
 /// Calls `load` for each set within the limits, in the order of their names. `load` reads at most one byte more than the
 /// number that it is called with, and returns the number of bytes that it read.
 fn each<T>(
     settings: &config::Descriptors,
     load: impl Fn(&Found, u64) -> io::Result<(u64, T)>,
-) -> Result<Vec<(String, Result<T, TooLarge>)>, Error> {
+) -> Result<Vec<Named<T>>, Error> {
     let (file_cap, total_cap) = (settings.max_file_bytes, settings.max_total_bytes);
     let mut total = 0;
     let mut files = Vec::new();

@@ -117,7 +117,7 @@ fn a_file_above_the_limit_is_not_read_and_the_other_sets_are_admitted() {
     let [refused] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
     assert_eq!(
         refused.to_string(),
-        "descriptor set x.pb: it has 1099511627776 bytes, and `descriptors.max_file_bytes` allows 67108864; remove what no event needs from the set, or raise the limit and the memory of the process with it; its types are unknown"
+        "descriptor set x.pb: it has 1099511627776 bytes, and `descriptors.max_file_bytes` allows 33554432; remove what no event needs from the set, or raise the limit and the memory of the process with it; its types are unknown"
     );
     let alone = load(&folder.path().join("x.pb"), &config::Taps::default()).unwrap_err();
     assert!(alone.to_string().contains("it has 1099511627776 bytes"), "{alone}");

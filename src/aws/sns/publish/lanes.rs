@@ -346,7 +346,11 @@ impl Lanes {
     pub(super) fn resume(&mut self, topic: Option<&TopicArn>, now: Instant) {
         let topics = match topic {
             Some(topic) => vec![topic.clone()],
-            None => self.lanes.keys().cloned().collect(),
+            None => {
+                let mut topics: Vec<TopicArn> = self.lanes.keys().cloned().collect();
+                topics.sort_unstable();
+                topics
+            }
         };
         for topic in topics {
             if let Some(lane) = self.lanes.get_mut(&topic) {
