@@ -271,7 +271,7 @@ impl App {
         background.shutdown().await;
         self.traces.shut_down().await;
         if returned > 0 {
-            warn!(returned, "drain timeout: messages in flight were made visible again");
+            warn!(returned, "messages that were not finished were made visible again");
         }
         info!("stopped");
         Drained { returned }

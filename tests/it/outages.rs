@@ -98,6 +98,34 @@ async fn topic_in_trouble(fifo: bool, trouble: Trouble) {
 }
 
 #[test]
+fn the_events_of_a_broken_topic_beyond_the_limit_go_into_quarantine_and_the_others_arrive() {
+    run(async {
+        let stage = Stage::start(false, 1_000, |config| config.receive.max_held_messages = 10).await;
+        let topic = topic_arn(&setup(false).topic(0));
+        stage.world.break_topic(&topic, Trouble::Refused("KMSDisabled"));
+        for second in 0..150 {
+            stage.send(4 * second..4 * second + 4);
+            sleep(Duration::from_secs(1)).await;
+        }
+        stage.world.heal_topic(&topic);
+        stage.until_empty(CATCH_UP).await;
+        let log = stage.end().await;
+        let quarantined: BTreeSet<&str> = log
+            .iter()
+            .filter_map(|entry| match &entry.what {
+                What::Quarantined { event, reason, .. } if reason == "destination_down" => Some(&**event),
+                What::Quarantined { .. } => panic!("{entry}"),
+                _ => None,
+            })
+            .collect();
+        // Of 200 events, about 100 wait in memory and 10 are parked.
+        assert!((60..=100).contains(&quarantined.len()), "{} events are in quarantine", quarantined.len());
+        assert_eq!(arrivals(&log).len() + quarantined.len(), 600);
+        assert_in_time(&log, (0..600).filter(|number| number % CUSTOMERS.len() != 0), "one topic is broken");
+    });
+}
+
+#[test]
 fn an_answer_of_a_proxy_in_html_quarantines_nothing() {
     for status in PROXY_STATUSES {
         for targets in [&[Target::Sns][..], &[Target::Sqs], &[Target::Sns, Target::Sqs]] {

@@ -5,7 +5,7 @@
 //! are hidden, out of memory, until the topic takes them. While SNS as a whole is out, nothing is turned away: there is no
 //! other topic to protect, and receives stop.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +23,16 @@ const MOST_FOR_PROBES: usize = 100;
 /// How often the room of topics in trouble is determined.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// The time between two requests for messages to probe a topic with. Each request costs these messages a receive.
+const PROBE_REQUESTS: Duration = Duration::from_secs(60);
+
 /// The topics in trouble, and the limit on their entries.
 #[derive(Debug)]
 pub(super) struct Crowding {
     /// The most entries, and the most bytes of entries, over all topics in trouble.
     limit: (usize, usize),
-    topics: BTreeSet<TopicArn>,
+    /// Each topic, and when messages were last requested to probe it with.
+    topics: BTreeMap<TopicArn, Option<Instant>>,
     outages: Arc<Outages>,
     next_look: Option<Instant>,
 }
@@ -36,7 +40,7 @@ pub(super) struct Crowding {
 impl Crowding {
     /// Creates a crowding without topics. `budget` is the in-flight budget in messages and in bytes.
     pub(super) fn new(budget: (usize, usize), outages: Arc<Outages>) -> Self {
-        Self { limit: (budget.0 / 4, budget.1 / 4), topics: BTreeSet::new(), outages, next_look: None }
+        Self { limit: (budget.0 / 4, budget.1 / 4), topics: BTreeMap::new(), outages, next_look: None }
     }
 
     /// Whether another entry of the topic must be turned away.
@@ -56,8 +60,8 @@ impl Crowding {
 
     /// Records that the topic is in trouble.
     pub(super) fn note(&mut self, topic: &TopicArn, now: Instant) {
-        if !self.topics.contains(topic) {
-            self.topics.insert(topic.clone());
+        if !self.topics.contains_key(topic) {
+            self.topics.insert(topic.clone(), None);
             self.next_look.get_or_insert(now);
         }
     }
@@ -77,12 +81,16 @@ impl Crowding {
         self.next_look?;
         let (share, _) = self.share(false);
         let Self { topics, outages, .. } = self;
-        topics.retain(|topic| {
+        topics.retain(|topic, requested| {
             let (len, _) = lanes.waiting(topic);
             let is_out = health.is_out(topic);
             let room = if is_out {
                 // Without an entry, no probe would ever find out that the topic works again.
-                Some(if len == 0 { MAX_BATCH_ENTRIES } else { 0 })
+                let needs_probe = len == 0 && requested.is_none_or(|at| now >= at + PROBE_REQUESTS);
+                if needs_probe {
+                    *requested = Some(now);
+                }
+                Some(if needs_probe { MAX_BATCH_ENTRIES } else { 0 })
             } else if lanes.is_in_trouble(topic, now) {
                 Some((share / 2).saturating_sub(len))
             } else {
