@@ -133,7 +133,7 @@ fn check_names_an_unreadable_descriptor_set() {
     configuration  protobridge.yaml: 1 queue(s)
     descriptors    descriptors: 2 set(s), 27 message type(s)
     customers      customers.yaml: 1, 1 enabled
-    refused        descriptor set orders.binpb: not a compiled FileDescriptorSet (failed to decode Protobuf message: invalid wire type value: 7); write it with `protoc --include_imports --descriptor_set_out` or `buf build`; its types are unknown
+    refused        descriptor set orders.binpb: not a compiled FileDescriptorSet (malformed protobuf at byte 12 in FileDescriptorSet: unknown wire type); write it with `protoc --include_imports --descriptor_set_out` or `buf build`; its types are unknown
     error: 1 of the descriptor sets cannot be used
     exit code 1
     ");
