@@ -261,7 +261,9 @@ impl Stage {
         sent.attributes.as_object_mut().expect("attributes are an object").remove("message-type");
         // A zero byte, the schema id 1 and the first message of that schema.
         let body = "AAAAAAEA".to_owned();
-        self.world.send(&World::queue_url("framed"), Incoming { body, ..sent });
+        let mut attributes = sent.attributes.clone();
+        attributes.as_object_mut().expect("the attributes are an object").remove("message-type");
+        self.world.send(&World::queue_url("framed"), Incoming { body, attributes, ..sent });
     }
 
     /// Waits until the source queue is empty.
