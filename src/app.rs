@@ -96,6 +96,8 @@ pub struct App {
     messages: TaskTracker,
     /// The pipeline's tasks, which end after the pipeline was dropped.
     downstream: JoinSet<()>,
+    /// The task that returns parked messages. It has handles of the pipeline's tasks.
+    parking: JoinSet<()>,
     /// Tasks that never end by themselves.
     background: JoinSet<()>,
     /// Tasks that can end by themselves. They are aborted with the service.
@@ -152,7 +154,6 @@ impl App {
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep_hidden());
-        background.spawn(parking.run());
         let mut optional = JoinSet::new();
         if config.route.check_topics {
             // This task ends by itself if IAM does not allow the call.
@@ -170,6 +171,7 @@ impl App {
             pollers: JoinSet::new(),
             messages: TaskTracker::new(),
             downstream,
+            parking: JoinSet::from_iter([parking.run()]),
             background,
             optional,
             pipeline,
@@ -227,6 +229,7 @@ impl App {
         let (task, ended) = tokio::select! {
             Some(ended) = self.pollers.join_next() => ("a poller", ended),
             Some(ended) = self.downstream.join_next() => ("a publisher, deleter, releaser or quarantine", ended),
+            Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
             Some(ended) = self.background.join_next() => ("the visibility, metrics or admin task", ended),
             else => return "no task is left".to_owned(),
         };
@@ -239,8 +242,8 @@ impl App {
     /// Stops the service: receives end at once, `/readyz` reports it, messages in flight finish within the drain timeout,
     /// and the others are made visible again.
     pub async fn stop(self) -> Drained {
-        let Self { stop, abort, mut pollers, messages, mut downstream, mut background, pipeline, visibility, .. } =
-            self;
+        let Self { stop, abort, mut pollers, messages, mut downstream, mut parking, mut background, .. } = self;
+        let Self { pipeline, visibility, .. } = self;
         self.state.set_phase(admin::Phase::Draining);
         info!(in_flight = visibility.in_flight(), timeout = ?self.drain_timeout, "draining");
         stop.cancel();
@@ -248,6 +251,7 @@ impl App {
         messages.close();
         let finish = async {
             messages.wait().await;
+            parking.shutdown().await;
             // The pipeline has the last handle of each downstream task. Without it they send what is left, and end.
             drop(pipeline);
             while downstream.join_next().await.is_some() {}

@@ -196,6 +196,18 @@ fn a_schema_registry_that_hangs_delays_no_message_of_another_queue() {
     });
 }
 
+#[test]
+fn a_service_without_messages_in_flight_stops_at_once() {
+    run(async {
+        let stage = Stage::start(false, 10, |_| {}).await;
+        stage.send(0..9);
+        stage.until_empty(CATCH_UP).await;
+        let stopping = Instant::now();
+        stage.end().await;
+        assert!(stopping.elapsed() < Duration::from_secs(2), "the drain took {:?}", stopping.elapsed());
+    });
+}
+
 /// Plays one test in a runtime of its own, in tokio's time.
 fn run(test: impl Future<Output = ()>) {
     // Load before seeding, because loading draws from the thread's random numbers, too.
