@@ -1,6 +1,6 @@
 //! Circuit breakers: noticing that something outside does not work, and finding out when it works again.
 //!
-//! A breaker is closed while its domain works. It opens after [`OPENS_AFTER`] failures in a row. While it is open, it
+//! A breaker is closed while its domain works. It opens after a number of failures in a row, usually [`OPENS_AFTER`]. While it is open, it
 //! permits one attempt at a time, a probe, after a delay that grows with each failed probe. One success closes it. The
 //! caller decides which failures count: those that the message itself can have caused must not.
 //!
@@ -12,15 +12,16 @@ use tokio::time::Instant;
 
 use super::Backoff;
 
-/// The number of failures in a row after which a breaker opens.
+/// The usual number of failures in a row after which a breaker opens.
 pub const OPENS_AFTER: u32 = 5;
 
 /// Delays between probes. A short outage ends within a second, and a long one costs two calls per minute.
 const PROBES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 
 /// The breaker of one domain.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Breaker {
+    opens_after: u32,
     /// The number of failures since the last success.
     failures: u32,
     open: Option<Open>,
@@ -53,7 +54,18 @@ pub enum Change {
     Closed,
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::new(OPENS_AFTER)
+    }
+}
+
 impl Breaker {
+    /// Creates a closed breaker that opens after this number of failures in a row.
+    pub fn new(opens_after: u32) -> Self {
+        Self { opens_after, failures: 0, open: None }
+    }
+
     /// Whether the breaker is open.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
@@ -102,7 +114,7 @@ impl Breaker {
                 open.probe_at = now + PROBES.delay(open.failed_probes.saturating_add(1));
                 None
             }
-            None if self.failures < OPENS_AFTER => None,
+            None if self.failures < self.opens_after => None,
             None => {
                 self.open = Some(Open { failed_probes: 0, probe_at: now + PROBES.delay(1), is_probing: false });
                 Some(Change::Opened)

@@ -39,6 +39,8 @@ pub(super) enum Attempt<T> {
     Failed(String),
     /// No call was made, because an earlier one failed a moment ago.
     NotMade(String),
+    /// No call was made, because there was no room for its answer.
+    NoRoom,
 }
 
 /// Why a lookup was not answered.
@@ -53,10 +55,10 @@ pub(super) enum Unanswered {
 }
 
 impl Dependency {
-    /// Creates a dependency that works.
-    pub(super) fn new(domain: Domain, outages: Arc<Outages>) -> Self {
-        let seats = Semaphore::new(SEATS);
-        Self { domain, breaker: Mutex::default(), seats, changed: Notify::new(), outages }
+    /// Creates a dependency that works, and counts as out after this number of failures in a row.
+    pub(super) fn new(domain: Domain, opens_after: u32, outages: Arc<Outages>) -> Self {
+        let (seats, breaker) = (Semaphore::new(SEATS), Mutex::new(Breaker::new(opens_after)));
+        Self { domain, breaker, seats, changed: Notify::new(), outages }
     }
 
     pub(super) fn domain(&self) -> &Domain {
@@ -65,19 +67,21 @@ impl Dependency {
 
     /// Begins the lookup of a message with this ownership.
     pub(super) fn visit<'d>(&'d self, ownership: &'d Ownership) -> Visit<'d> {
-        Visit { dependency: self, ownership, seat: None }
+        Visit { dependency: self, ownership, seat: None, has_failed: false }
     }
 
     fn succeeded(&self) {
-        if self.breaker.lock().succeeded() == Some(Change::Closed) {
+        // The lock keeps the outage and the breaker in step.
+        let mut breaker = self.breaker.lock();
+        if breaker.succeeded() == Some(Change::Closed) {
             self.outages.end(&self.domain);
             self.changed.notify_waiters();
         }
     }
 
     fn failed(&self, reason: &str) {
-        let change = self.breaker.lock().failed(Instant::now());
-        if change == Some(Change::Opened) {
+        let mut breaker = self.breaker.lock();
+        if breaker.failed(Instant::now()) == Some(Change::Opened) {
             self.outages.begin(&self.domain, reason);
         }
         self.changed.notify_waiters();
@@ -89,9 +93,16 @@ pub(super) struct Visit<'d> {
     dependency: &'d Dependency,
     ownership: &'d Ownership,
     seat: Option<SemaphorePermit<'d>>,
+    /// Whether an attempt of this message failed while it had a seat.
+    has_failed: bool,
 }
 
 impl<'d> Visit<'d> {
+    /// Records that the message waits for another turn.
+    pub(super) fn again(&mut self) {
+        self.has_failed = true;
+    }
+
     /// Waits for the message's turn to make an attempt: at once, unless the dependency is out.
     ///
     /// # Errors
@@ -100,14 +111,18 @@ impl<'d> Visit<'d> {
         let Dependency { breaker, changed, seats, .. } = self.dependency;
         loop {
             let changed = changed.notified();
+            if self.ownership.is_lost() {
+                return Err(Unanswered::Lost);
+            }
             let permission = breaker.lock().permission(Instant::now());
             let probe_at = match permission {
                 Permission::Granted => return Ok(Turn { dependency: self.dependency, is_probe: false }),
                 Permission::Probe => return Ok(Turn { dependency: self.dependency, is_probe: true }),
                 Permission::Denied(at) => at,
             };
-            if self.ownership.is_lost() {
-                return Err(Unanswered::Lost);
+            if self.seat.is_some() && self.has_failed && seats.available_permits() == 0 {
+                // Other messages get a seat, because this message may be the one that cannot be answered.
+                return Err(Unanswered::Out);
             }
             if self.seat.is_none() {
                 self.seat = Some(seats.try_acquire().map_err(|_| Unanswered::Out)?);
@@ -137,10 +152,15 @@ pub(super) struct Turn<'d> {
 }
 
 impl Turn<'_> {
-    /// Records the result of the attempt. Returns `None` if the message waits for another turn.
+    /// Records the result of the attempt. Returns `None` if the message waits for another turn; it must then call
+    /// [`Visit::again`].
     pub(super) fn end<T>(mut self, attempt: Attempt<T>) -> Option<Result<T, Unanswered>> {
-        let is_probe = std::mem::take(&mut self.is_probe);
+        let is_probe = std::mem::replace(&mut self.is_probe, false);
         let reason = match attempt {
+            Attempt::NoRoom => {
+                self.is_probe = is_probe;
+                return None;
+            }
             Attempt::Answered(answer) => {
                 self.dependency.succeeded();
                 return Some(Ok(answer));
@@ -184,7 +204,7 @@ mod tests {
     impl Stage {
         fn new() -> Arc<Self> {
             let outages = Arc::new(Outages::new(Arc::new(Metrics::new(false))));
-            let dependency = Dependency::new(Domain::SchemaRegistry, Arc::clone(&outages));
+            let dependency = Dependency::new(Domain::SchemaRegistry, OPENS_AFTER, Arc::clone(&outages));
             Arc::new(Self { dependency, outages, works: AtomicBool::new(false), calls: AtomicU32::new(0) })
         }
 
@@ -199,6 +219,7 @@ mod tests {
                 if let Some(result) = turn.end(attempt) {
                     return result;
                 }
+                visit.again();
             }
         }
 
@@ -228,9 +249,14 @@ mod tests {
         let calls = stage.calls.load(Ordering::Relaxed);
         assert!((20..=60).contains(&calls), "{calls} calls in ten minutes");
         stage.works.store(true, Ordering::Relaxed);
+        let mut answered = 0;
         for one in waiting {
-            assert_eq!(one.await.unwrap(), Ok(()));
+            match one.await.unwrap() {
+                Ok(()) => answered += 1,
+                other => assert_eq!(other, Err(Unanswered::Out), "it left its seat to another message"),
+            }
         }
+        assert_eq!(answered, SEATS - 1);
         assert!(!stage.outages.is_out(&Domain::SchemaRegistry));
         assert_eq!(stage.lookup(LOOK).await, Ok(()));
     }

@@ -8,6 +8,7 @@ use super::dependency::{Attempt, Dependency, Unanswered};
 use super::outcome::Outcome;
 use crate::aws::outages::{Domain, Outages};
 use crate::aws::s3::{self, Object, Objects};
+use crate::base::breaker::OPENS_AFTER;
 use crate::message::envelope::Pointer;
 use crate::message::{Ownership, QuarantineKind, RetryCause};
 use crate::schema::confluent::{LearnError, Schemas};
@@ -28,10 +29,11 @@ impl Lookups {
     pub fn new(objects: Objects, schemas: Schemas, outages: &Arc<Outages>) -> Self {
         let bucket = |name: &str| {
             let name: Arc<str> = name.into();
-            (Arc::clone(&name), Dependency::new(Domain::Bucket(name), Arc::clone(outages)))
+            (Arc::clone(&name), Dependency::new(Domain::Bucket(name), OPENS_AFTER, Arc::clone(outages)))
         };
         let buckets = objects.buckets().map(bucket).collect();
-        let registry = Dependency::new(Domain::SchemaRegistry, Arc::clone(outages));
+        // Messages of one schema share one call, so one failure concerns many messages.
+        let registry = Dependency::new(Domain::SchemaRegistry, 1, Arc::clone(outages));
         Self { objects, schemas, buckets, registry }
     }
 
@@ -82,6 +84,7 @@ impl Lookups {
             if let Some(result) = turn.end(attempt) {
                 return result;
             }
+            visit.again();
         }
     }
 
@@ -102,12 +105,13 @@ impl Lookups {
             }
             let attempt = match fetched {
                 Err(error @ s3::Error::Failed { .. }) => Attempt::Failed(error.to_string()),
-                Err(error @ s3::Error::Busy(_)) => Attempt::NotMade(error.to_string()),
+                Err(s3::Error::Busy(_)) => Attempt::NoRoom,
                 answer => Attempt::Answered(answer),
             };
             if let Some(result) = turn.end(attempt) {
                 return result;
             }
+            visit.again();
         }
     }
 }

@@ -243,19 +243,20 @@ impl Pipeline {
         mut message: InFlightMessage,
         mut lookup: Lookup,
     ) -> Settlement {
-        // A message needs at most one object and one schema.
-        const MAX_LOOKUPS: usize = 2;
+        // A message needs at most one object and one schema, and its object a second time after the wait for the schema.
+        const MAX_LOOKUPS: usize = 3;
         // The object is kept until the event is rendered, and with it the object's share of the memory.
         let mut object = None;
         for _ in 0..MAX_LOOKUPS {
             let missing_object = |detail| self.rules.missing_object(&message.message, detail);
             let ownership = message.receipt.hold.ownership();
+            // Before the lookup, because the wait must not occupy the room for objects.
+            message.receipt.permit.room_to_render().await;
             match self.lookups.answer(lookup, &ownership, &self.metrics, missing_object).await {
                 Ok(answer) => object = answer.or(object),
                 Err(outcome) => return self.settle(message, outcome).await,
             }
             let bytes = object.as_ref().map(|object| &*object.bytes);
-            message.receipt.permit.room_to_render().await;
             match self.decide(snapshot, &mut message, bytes) {
                 Step::Publish(deliveries) => {
                     drop(object);
@@ -266,7 +267,11 @@ impl Pipeline {
                     drop(object);
                     return self.settle(message, outcome).await;
                 }
-                Step::Lookup(next) => lookup = next,
+                Step::Lookup(next) => {
+                    // The wait for a schema must not occupy the room for objects.
+                    object = None;
+                    lookup = next;
+                }
             }
         }
         let retry = RetryCause::Lookup.because("the answer of the schema registry expired before it was used");

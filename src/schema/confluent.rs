@@ -25,8 +25,9 @@ use registry::RegistryClient;
 /// The largest number of answers that are kept. One more answer removes all of them.
 const MAX_ANSWERS: usize = 10_000;
 
-/// How long a failure of the registry lasts.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How long a failure of the registry lasts: for the messages that waited for the same call. Whoever calls decides when the
+/// registry is asked again.
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// How long the answer lasts that the registry does not have a schema. A schema is often registered a moment after its
 /// first event; if it is not, the time grows, because the events of an id that never exists must not keep the registry busy.

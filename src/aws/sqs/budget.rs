@@ -50,10 +50,10 @@ impl State {
         self.rendered < self.bytes.total()
     }
 
-    /// Whether the queue, or every queue, has room for one receive.
-    fn has_room_for_receive(&self, queue: usize) -> bool {
-        let is_in = |account: &Account, amount| account.has(queue, amount) || account.has_in_common(amount);
-        is_in(&self.messages, MAX_BATCH_ENTRIES) && is_in(&self.bytes, MAX_RECEIVE_BYTES)
+    /// Whether any queue has room for one receive.
+    fn has_room_for_receive(&self) -> bool {
+        let has = |queue| self.messages.has(queue, MAX_BATCH_ENTRIES) && self.bytes.has(queue, MAX_RECEIVE_BYTES);
+        (0..self.queues.len()).any(has)
     }
 }
 
@@ -81,11 +81,6 @@ impl Account {
         let used = self.used[queue];
         let from_common = |used: usize| used.saturating_sub(self.guaranteed);
         used == 0 || self.common_used - from_common(used) + from_common(used + amount) <= self.common
-    }
-
-    /// Whether the common part has this amount.
-    fn has_in_common(&self, amount: usize) -> bool {
-        self.common_used + amount <= self.common
     }
 
     /// Takes the amount for the queue, even if there is less.
@@ -219,6 +214,19 @@ impl Permit {
         self.budget.0.bytes.increment(bytes as f64);
         self.rendered += bytes;
     }
+
+    /// Stops counting the JSON of the message, because it is published or will not be published now.
+    pub fn end_rendered(&mut self) {
+        let bytes = std::mem::take(&mut self.rendered);
+        if bytes > 0 {
+            let mut state = self.budget.0.state.lock();
+            state.bytes.put_back(self.queue, bytes);
+            state.rendered -= bytes;
+            drop(state);
+            self.budget.0.returned.notify_waiters();
+            self.budget.0.bytes.decrement(bytes as f64);
+        }
+    }
 }
 
 impl Drop for Permit {
@@ -228,7 +236,7 @@ impl Drop for Permit {
         state.messages.put_back(self.queue, self.messages);
         state.bytes.put_back(self.queue, bytes);
         state.rendered -= self.rendered;
-        let is_of_use = self.rendered > 0 || state.has_room_for_receive(self.queue);
+        let is_of_use = self.rendered > 0 || state.has_room_for_receive();
         drop(state);
         if is_of_use {
             self.budget.0.returned.notify_waiters();

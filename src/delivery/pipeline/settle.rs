@@ -45,7 +45,9 @@ impl Pipeline {
     pub(super) async fn settle(&self, mut message: InFlightMessage, outcome: Outcome) -> Settlement {
         // A lookup that failed ends a message before its type is known.
         message.open_account();
+        message.receipt.permit.end_rendered();
         let outcome = self.limit_held(&message, outcome);
+        let is_down = matches!(&outcome, Outcome::Quarantine(reason) if reason.kind == QuarantineKind::DestinationDown);
         let (proof, label, detail): (Reached, _, _) = match outcome {
             Outcome::Published(everywhere) => {
                 let latency = self.metrics.latency.with(&QueueLabels { queue: &message.message.queue.label });
@@ -72,7 +74,9 @@ impl Pipeline {
             },
         };
         message.account.close(label);
-        self.intake.finished(&message.message.queue.url);
+        if !is_down {
+            self.intake.finished(&message.message.queue.url);
+        }
         self.end_trace(&mut message, label, detail.as_deref());
         self.deleter.delete(message.receipt, proof);
         Settlement::Done
@@ -128,6 +132,7 @@ impl Pipeline {
     fn limit_held(&self, message: &InFlightMessage, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Held { domain, detail } if !self.parking.has_room(&message.message.queue.url) => {
+                self.intake.held(&message.message.queue.url, &domain);
                 let detail =
                     format!("{domain} does not take messages, and protobridge holds no more of them: {detail}");
                 QuarantineKind::DestinationDown.because(detail).into()

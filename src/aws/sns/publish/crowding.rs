@@ -86,7 +86,7 @@ impl Crowding {
             let is_out = health.is_out(topic);
             let room = if is_out {
                 // Without an entry, no probe would ever find out that the topic works again.
-                let needs_probe = len == 0 && requested.is_none_or(|at| now >= at + PROBE_REQUESTS);
+                let needs_probe = lanes.is_idle(topic) && requested.is_none_or(|at| now >= at + PROBE_REQUESTS);
                 if needs_probe {
                     *requested = Some(now);
                 }

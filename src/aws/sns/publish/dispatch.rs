@@ -223,10 +223,9 @@ impl Dispatch {
     /// Tells the rate how much of a call SNS accepted, and whether it throttled the call, as a whole or in part.
     fn update_rate(&self, answer: &Answer, now: Instant) {
         let Answer { topic, batch, called, result } = answer;
-        let is_throttle = |failure: &&Failure| failure.is_throttle();
         let (accepted, throttle) = match result {
-            Ok(failures) => (batch.len() - failures.len(), failures.values().find(is_throttle)),
-            Err(failure) => (0, Some(failure).filter(is_throttle)),
+            Ok(failures) => (batch.len() - failures.len(), first(failures, Failure::is_throttle)),
+            Err(failure) => (0, Some(failure).filter(|failure| failure.is_throttle())),
         };
         if accepted > 0 {
             self.rate.accepted(topic, accepted, *called, now);
@@ -243,7 +242,7 @@ impl Dispatch {
         let Answer { topic, batch, result, .. } = answer;
         let failure = match result {
             Ok(failures) if failures.len() < batch.len() => None,
-            Ok(failures) => failures.values().next(),
+            Ok(failures) => first(failures, Failure::is_throttle).or_else(|| first(failures, |_| true)),
             Err(failure) => Some(failure),
         };
         let recovery = match failure {
@@ -267,13 +266,7 @@ impl Dispatch {
     /// Sends an entry again later, unless it is at fault or its topic keeps no more entries.
     fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
         self.metrics.publish_failures.with(&FailureLabels { code: failure.label() }).add(1);
-        if failure.is_throttle() {
-            waiting.throttles = waiting.throttles.saturating_add(1);
-        } else {
-            waiting.attempts = waiting.attempts.saturating_add(1);
-            waiting.failed_since.get_or_insert(now);
-        }
-        let mut verdict = self.health.verdict(topic, &waiting, &failure, self.max_attempts);
+        let mut verdict = self.health.verdict(topic, &mut waiting, &failure, self.max_attempts, now);
         if verdict.is_none() && self.crowding.turns_away(topic, &self.health, &self.lanes, now) {
             verdict = Some(Verdict::TurnedAway);
         }
@@ -301,4 +294,10 @@ impl Dispatch {
         reply.send(result);
         self.lanes.entry_done(topic, entry.group.as_deref(), now);
     }
+}
+
+/// Returns the failure of the first entry, by its index, whose failure meets the condition.
+fn first(failures: &HashMap<usize, Failure>, is_met: impl Fn(&Failure) -> bool) -> Option<&Failure> {
+    let met = failures.iter().filter(|(_, failure)| is_met(failure));
+    met.min_by_key(|(index, _)| **index).map(|(_, failure)| failure)
 }

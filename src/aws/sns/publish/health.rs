@@ -122,14 +122,20 @@ impl Health {
     /// Records a call of which the topic accepted nothing.
     pub(super) fn failed(&mut self, topic: &TopicArn, failure: &Failure, now: Instant) {
         let health = self.topics.entry(topic.clone()).or_default();
+        let was_out = health.breaker.is_open();
         let opened = health.breaker.failed(now);
-        if matches!(failure.kind, FailureKind::Transient | FailureKind::Denied) {
+        // A probe of a topic that was out before says nothing new about SNS, unless SNS is out too.
+        let is_news = !was_out || self.account.is_open();
+        let can_be_shared = is_news && matches!(failure.kind, FailureKind::Transient | FailureKind::Denied);
+        if can_be_shared {
             self.failing.insert(topic.clone());
-            if (self.failing.len() > 1 || self.topics.len() == 1) && self.account.failed(now) == Some(Change::Opened) {
+        }
+        let are_several = self.failing.len() > 1 || self.topics.len() == 1;
+        if can_be_shared && (are_several || self.account.is_open()) {
+            if self.account.failed(now) == Some(Change::Opened) {
                 self.outages.begin(&Domain::Account, failure);
             }
         } else {
-            // The failure is the topic's own, and says nothing about SNS.
             self.account.cancel_probe();
         }
         if opened == Some(Change::Opened) {
@@ -141,27 +147,34 @@ impl Health {
     pub(super) fn verdict(
         &mut self,
         topic: &TopicArn,
-        entry: &LaneEntry,
+        entry: &mut LaneEntry,
         failure: &Failure,
         max_attempts: u32,
+        now: Instant,
     ) -> Option<Verdict> {
-        let health = self.topics.entry(topic.clone()).or_default();
-        let has_accepted_others = health.accepted.is_some_and(|at| entry.failed_since.is_some_and(|since| at >= since));
-        let has_attempts_left = entry.attempts < max_attempts;
         if failure.is_throttle() {
+            entry.throttles = entry.throttles.saturating_add(1);
             return None;
         }
+        let health = self.topics.entry(topic.clone()).or_default();
+        entry.attempts = entry.attempts.saturating_add(1);
+        let since = entry.failed_at.replace(now).unwrap_or(now);
+        let has_accepted_others = health.accepted.is_some_and(|at| at >= since);
+        if has_accepted_others {
+            entry.blamed = entry.blamed.saturating_add(1);
+        }
         if !failure.is_about_entry() {
-            return (has_accepted_others && !has_attempts_left).then_some(Verdict::Failed);
+            return (entry.blamed >= max_attempts).then_some(Verdict::Failed);
         }
         if has_accepted_others {
             return Some(Verdict::Refused);
         }
-        if entry.attempts <= 1 {
+        entry.refusals = entry.refusals.saturating_add(1);
+        if entry.refusals == 1 {
             health.refusals.add(failure);
         }
         let is_alone = health.refusals.entries < REFUSED_TOGETHER;
-        (is_alone && !has_attempts_left).then_some(Verdict::Refused)
+        (is_alone && entry.refusals >= max_attempts).then_some(Verdict::Refused)
     }
 }
 
@@ -173,3 +186,6 @@ impl Refusals {
         self.entries = self.entries.saturating_add(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

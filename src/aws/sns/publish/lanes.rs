@@ -42,8 +42,12 @@ pub(super) struct LaneEntry {
     pub(super) attempts: u32,
     /// The number of throttles, which say nothing about the entry.
     pub(super) throttles: u32,
-    /// When the entry failed first, throttles excepted.
-    pub(super) failed_since: Option<Instant>,
+    /// When the entry failed last, throttles excepted.
+    pub(super) failed_at: Option<Instant>,
+    /// The number of failed attempts before which its topic accepted other entries.
+    pub(super) blamed: u32,
+    /// The number of times that SNS refused the entry itself.
+    pub(super) refusals: u32,
     /// The largest batch that the entry can be part of. It shrinks when SNS refuses a whole batch.
     pub(super) max_entries: usize,
 }
@@ -57,7 +61,9 @@ impl LaneEntry {
             since: now,
             attempts: 0,
             throttles: 0,
-            failed_since: None,
+            failed_at: None,
+            blamed: 0,
+            refusals: 0,
             max_entries: MAX_BATCH_ENTRIES,
         }
     }
@@ -330,6 +336,11 @@ impl Lanes {
     /// Returns the number of entries that wait for the topic, and their bytes.
     pub(super) fn waiting(&self, topic: &TopicArn) -> (usize, usize) {
         self.lanes.get(topic).map_or((0, 0), |lane| lane.waiting)
+    }
+
+    /// Whether the topic has neither waiting entries nor calls.
+    pub(super) fn is_idle(&self, topic: &TopicArn) -> bool {
+        !self.lanes.contains_key(topic)
     }
 
     /// Whether hardly any entry waits for the topic.
