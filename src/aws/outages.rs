@@ -41,12 +41,13 @@ impl Domain {
         }
     }
 
-    /// Returns the name of the domain among those of its kind; empty if there is only one.
+    /// Returns the name of the domain among those of its kind. It is never empty: to Prometheus, an empty label is none.
     pub fn name(&self) -> &str {
         match self {
             Self::Topic(topic) => topic.as_str(),
             Self::Bucket(bucket) => bucket,
-            Self::Account | Self::SchemaRegistry => "",
+            Self::Account => "sns",
+            Self::SchemaRegistry => "confluent",
         }
     }
 }

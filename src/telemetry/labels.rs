@@ -105,7 +105,7 @@ label_sets! {
     OutageLabels<'v> {
         /// The kind of the domain.
         domain: DomainKind,
-        /// The name of the domain among those of its kind; empty if there is only one.
+        /// The name of the domain among those of its kind.
         name: &'v str,
     }
 

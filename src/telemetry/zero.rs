@@ -36,8 +36,8 @@ impl Metrics {
                 self.settled.with(&SettledLabels { queue, event_type: UNKNOWN_TYPE, outcome });
             }
         }
-        for domain in [DomainKind::Account, DomainKind::SchemaRegistry] {
-            self.outages.with(&OutageLabels { domain, name: "" }).set(0);
+        for (domain, name) in [(DomainKind::Account, "sns"), (DomainKind::SchemaRegistry, "confluent")] {
+            self.outages.with(&OutageLabels { domain, name }).set(0);
         }
         for what in ReloadSubject::ALL.iter().copied() {
             // A reload that is `unsettled` raises no alert.
@@ -68,7 +68,7 @@ mod tests {
             r#"protobridge_messages_settled_total{queue="orders",event_type="unknown",outcome="quarantined"} 0"#,
             r#"protobridge_descriptor_breaking_changes_total{rule="field_removed"} 0"#,
             r#"protobridge_event_latency_seconds_count{queue="orders"} 0"#,
-            r#"protobridge_outage{domain="account",name=""} 0"#,
+            r#"protobridge_outage{domain="account",name="sns"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -73,7 +73,6 @@ struct Throttled {
 #[derive(Debug, Serialize)]
 struct OutageReport {
     domain: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     name: String,
     since: String,
     reason: String,
