@@ -57,6 +57,8 @@ struct Held {
     sent: SystemTime,
     /// The time after which SQS no longer extends the visibility timeout.
     ends: Instant,
+    /// Whether the message is on its way back to its queue, so that an extension would hide it again.
+    is_returning: AtomicBool,
     /// The seconds by which the visibility timeout is extended.
     extension: AtomicU64,
     ownership: Ownership,
@@ -79,7 +81,8 @@ impl Held {
     /// Whether half of the timeout has passed and an extension is possible.
     fn is_due(&self, now: Instant) -> bool {
         let lapses_at = self.ownership.lapses_at();
-        lapses_at <= now + self.extension() / 2 && lapses_at < self.ends
+        let is_returning = self.is_returning.load(Ordering::Acquire);
+        !is_returning && lapses_at <= now + self.extension() / 2 && lapses_at < self.ends
     }
 }
 
@@ -121,6 +124,11 @@ impl Hold {
     /// out: if it were returned, its next owner would publish it a second time.
     pub fn mark_settled(&self) {
         self.held.is_settled.store(true, Ordering::Release);
+    }
+
+    /// Records that the message returns to its queue. Its visibility timeout is not extended any more.
+    pub fn mark_returning(&self) {
+        self.held.is_returning.store(true, Ordering::Release);
     }
 
     /// Extends the visibility timeout by this time from now on, in whole seconds. A longer time costs fewer calls; if the
@@ -175,6 +183,7 @@ impl Visibility {
             receipt_handle: Arc::clone(receipt_handle),
             sent,
             ends: received + MAX_HIDDEN,
+            is_returning: AtomicBool::new(false),
             extension: AtomicU64::new(self.timeout.as_secs()),
             ownership: Ownership::new(received, self.timeout),
             is_changing: AtomicBool::new(false),
