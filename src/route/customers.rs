@@ -99,7 +99,7 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })
 }
 
-/// What the configuration says about the topics of customers.
+/// The settings for the topics of customers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TopicRules<'c> {
     /// `route.topic_template`.

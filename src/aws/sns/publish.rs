@@ -67,7 +67,7 @@ pub struct Error {
     verdict: Verdict,
 }
 
-/// Who is at fault that an entry was not published.
+/// The side that is at fault for an entry that was not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     /// The entry: SNS refused it, and accepted others.

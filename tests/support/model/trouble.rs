@@ -18,7 +18,7 @@ pub(crate) enum Target {
     Sqs,
 }
 
-/// What happens to every call to a target that is in trouble.
+/// The fate of every call to a target that is in trouble.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Trouble {
     /// SNS accepts this number of messages per second and throttles the calls beyond it.

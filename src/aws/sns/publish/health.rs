@@ -1,4 +1,4 @@
-//! Who is at fault when publishing fails: the entry, its topic, or SNS as a whole.
+//! Tells which side is at fault for a failed publish: the entry, its topic, or SNS as a whole.
 //!
 //! An entry is blamed only if its topic accepted another entry since the entry failed first, or if it is the only one that
 //! SNS refuses. In all other cases the entry waits. A topic whose calls fail [`OPENS_AFTER`](crate::base::breaker::OPENS_AFTER)
