@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::field::display;
 use tracing::{info, warn};
 
 pub use loaded::Loaded;
@@ -86,6 +87,31 @@ impl Error {
 /// and the kill.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The address of the admin endpoint, bound before the service starts.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds the configured address.
+    ///
+    /// # Errors
+    /// Returns an error if the address is not free or not of this machine.
+    pub async fn bind(settings: &config::Admin) -> Result<Self, Error> {
+        let address = settings.listen;
+        let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
+        let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
+        Ok(Self { listener, address })
+    }
+
+    /// Returns the address, with the port that the system chose if the configured port is 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 /// The running service.
 #[derive(Debug)]
 pub struct App {
@@ -108,7 +134,6 @@ pub struct App {
     intake: Arc<Intake>,
     metrics: Arc<Metrics>,
     state: Arc<admin::State>,
-    address: SocketAddr,
     traces: Traces,
     drain_timeout: Duration,
 }
@@ -121,14 +146,17 @@ pub struct Drained {
 }
 
 impl App {
-    /// Checks the queues, and starts everything with these clients.
+    /// Checks the queues, and starts everything with these clients. The admin endpoint answers on `admin`; without a
+    /// listener there is no admin endpoint.
     ///
     /// # Errors
-    /// Returns an error if the admin endpoint cannot listen, a queue cannot be used, or a part cannot be set up.
-    pub async fn start_with(config: &Config, loaded: Loaded, clients: Clients) -> Result<Self, Error> {
-        let address = config.admin.listen;
-        let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
-        let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
+    /// Returns an error if a queue cannot be used, or a part cannot be set up.
+    pub async fn start_with(
+        config: &Config,
+        loaded: Loaded,
+        clients: Clients,
+        admin: Option<Listener>,
+    ) -> Result<Self, Error> {
         preflight::check_queues(&clients, config).await?;
         loaded.log();
 
@@ -163,7 +191,10 @@ impl App {
             background.spawn(reload.run());
         }
         background.spawn(upkeep(Arc::clone(&metrics)));
-        background.spawn(admin::serve(listener, Arc::clone(&state)));
+        let address = admin.as_ref().map(|admin| admin.address);
+        if let Some(Listener { listener, .. }) = admin {
+            background.spawn(admin::serve(listener, Arc::clone(&state)));
+        }
 
         let mut app = Self {
             stop: CancellationToken::new(),
@@ -180,13 +211,13 @@ impl App {
             intake,
             metrics,
             state,
-            address,
             traces,
             drain_timeout: config.shutdown.drain_timeout(),
         };
         app.start_pollers(config, &clients, queues);
         app.state.set_phase(admin::Phase::Running);
-        info!(admin = %format_args!("http://{address}"), queues = config.queues.len(), "running");
+        let admin = address.map(|address| display(format!("http://{address}")));
+        info!(admin, queues = config.queues.len(), "running");
         Ok(app)
     }
 
@@ -212,11 +243,6 @@ impl App {
         } else {
             self.background.spawn(depth.watch(Duration::from_secs(receive.depth_seconds)));
         }
-    }
-
-    /// Returns the address at which the admin endpoint listens.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Returns the service's metrics.

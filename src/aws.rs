@@ -1,8 +1,8 @@
 //! The AWS clients of one process.
 //!
-//! The lean client ([`LeanClient`]) makes the three calls that every event needs, ReceiveMessage, PublishBatch and
-//! DeleteMessageBatch, and GetObject of S3. The SDK's clients make all other calls over the same connections. The SDK retries calls to SQS,
-//! but not calls to SNS.
+//! The lean client ([`LeanClient`]) makes the calls that every event can need: ReceiveMessage,
+//! ChangeMessageVisibilityBatch, DeleteMessageBatch, PublishBatch, and GetObject of S3. The SDK's clients make all other
+//! calls over the same connections. The SDK retries calls to SQS, but not calls to SNS.
 //!
 //! This module decides nothing about failed entries of a batch and nothing beyond a single call: the module that made
 //! the call decides by its [`Failure`].
@@ -36,8 +36,8 @@ use crate::config;
 /// The clients of one process. Cloning shares connections and credentials.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// The client for ReceiveMessage, PublishBatch, DeleteMessageBatch and GetObject. It never retries: the caller knows the rate
-    /// and when to stop.
+    /// The client for ReceiveMessage, ChangeMessageVisibilityBatch, DeleteMessageBatch, PublishBatch and GetObject. It never
+    /// retries: the caller knows the rate and when to stop.
     pub lean: LeanClient,
     /// The client for all other calls to SQS, with the SDK's retries.
     pub sqs: aws_sdk_sqs::Client,

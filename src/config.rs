@@ -96,8 +96,8 @@ pub struct Aws {
     /// The longest time for one attempt of a call, in milliseconds. A long poll gets its wait time on top.
     #[schemars(range(min = 1))]
     pub attempt_timeout_ms: u64,
-    /// The number of attempts, including the first, before a call counts as failed. Receive, publish and delete calls
-    /// get one attempt: protobridge decides message by message what happens next.
+    /// The number of attempts, including the first, before a call counts as failed. It does not apply to calls that
+    /// receive, hide, return, publish or delete messages: protobridge decides message by message what happens next.
     #[schemars(range(min = 1, max = 20))]
     pub max_attempts: u32,
 }

@@ -6,6 +6,7 @@
 //! memory.
 
 pub mod budget;
+mod change;
 mod dead_letters;
 pub mod delete;
 pub mod depth;

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::shutdown::Signals;
-use crate::app::{App, Loaded};
+use crate::app::{App, Listener, Loaded};
 use crate::message::OutcomeLabel;
 use crate::telemetry::{self, Metrics};
 use feed::Feed;
@@ -109,10 +109,12 @@ async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<Exit
     let stage = Stage::build(args).await?;
     let config = &stage.config;
     telemetry::init_log(&config.log).with_context(|| format!("--log {}", args.log))?;
-    let mut app = App::start_with(config, Loaded::load(config)?, stage.clients.clone()).await?;
+    let admin = Listener::bind(&config.admin).await?;
+    let address = admin.address();
+    let mut app = App::start_with(config, Loaded::load(config)?, stage.clients.clone(), Some(admin)).await?;
     let books = Books { ledger: Arc::new(Ledger::new()), metrics: Arc::clone(app.metrics()) };
     let (screen, written) = Screen::start()?;
-    screen.remark(stage.introduction(&format!("http://{}", app.admin_address()))).await;
+    screen.remark(stage.introduction(&format!("http://{}", address))).await;
 
     let show = match args {
         Args { quiet: true, .. } => Show::Nothing,

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tracing::{error, info};
 
 use crate::app::shutdown::Signals;
-use crate::app::{App, Loaded};
+use crate::app::{App, Listener, Loaded};
 use crate::aws::Clients;
 use crate::config::load;
 use crate::telemetry;
@@ -29,12 +29,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         // process of a container that has no handler for it.
         let mut signals = Signals::new()?;
         let start = async {
+            let admin = Listener::bind(&config.admin).await?;
             let clients = Clients::new(&config.aws).await;
             let mut config = config.clone();
             super::settle_region(&mut config, clients.region(), &args.config)?;
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
-            anyhow::Ok(App::start_with(&config, loaded?, clients).await?)
+            anyhow::Ok(App::start_with(&config, loaded?, clients, Some(admin)).await?)
         };
         let mut app = tokio::select! {
             app = start => app?,

@@ -103,7 +103,7 @@ pub fn wire(
     tasks.spawn(run);
     let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(metrics));
     tasks.spawn(run);
-    let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(metrics));
+    let (releaser, run) = Releaser::new(clients.lean.clone(), Arc::clone(metrics));
     tasks.spawn(run);
     let (deleter, run) = Deleter::new(clients.lean.clone(), Arc::clone(metrics));
     tasks.spawn(run);
@@ -131,6 +131,6 @@ pub fn wire(
     };
     let retry_backoff = Schedule::new(&config.retry).backoff();
     let pipeline = Pipeline::new(rules, retry_backoff, lookups, registry, routes, downstream, Arc::clone(metrics));
-    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(metrics), config.visibility.timeout());
+    let visibility = Visibility::new(clients.lean.clone(), Arc::clone(metrics), config.visibility.timeout());
     Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, outages, parking, intake, tasks })
 }

@@ -32,7 +32,7 @@ async fn status_and_metrics_report_the_outcome_of_each_message(emulator: &Emulat
     running.wait_until_received(4).await;
     stage.source.wait_until_empty().await;
 
-    let address = running.app.admin_address();
+    let address = running.address;
     assert_eq!((page(address, "/livez").await.status, page(address, "/readyz").await.status), (200, 200));
     let status = page(address, "/status").await.json();
     let queue = &status["queues"][0];

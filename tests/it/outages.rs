@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protobridge::app::App;
 use protobridge::config::{Config, Queue};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults::hazard::{PROXY_STATUSES, REFUSING_CODES};
 use crate::faults::play::{base, parts};
@@ -243,7 +243,7 @@ impl Stage {
         let mut config = base();
         config.queues = vec![Queue { url: source.clone(), quarantine_url: Some(quarantine), ..Queue::default() }];
         change(&mut config);
-        let app = App::start_with(&config, parts(setup(fifo)), world.clients(1)).await.expect("the service starts");
+        let app = App::start_with(&config, parts(setup(fifo)), world.clients(1), None).await.expect("the service starts");
         Self { world, app, fifo, source, dead_letters }
     }
 
@@ -280,10 +280,7 @@ impl Stage {
 
     /// Waits until the source queue is empty.
     async fn until_empty(&self, most: Duration) {
-        let deadline = Instant::now() + most;
-        while Instant::now() < deadline && !self.world.has_only(&self.source, &BTreeSet::new()) {
-            sleep_until((Instant::now() + Duration::from_secs(1)).min(deadline)).await;
-        }
+        let _is_empty = timeout(most, self.world.until_only(&self.source, &BTreeSet::new())).await;
     }
 
     async fn end(self) -> Vec<Entry> {

@@ -60,7 +60,7 @@ async fn stage(emulator: &Emulator) -> (Stage, PathBuf) {
 
 /// Returns the answer of `/schemas`.
 async fn schemas(running: &Running) -> serde_json::Value {
-    http::get(running.app.admin_address(), "/schemas").await.expect("the service runs").json()
+    http::get(running.address, "/schemas").await.expect("the service runs").json()
 }
 
 /// Waits until the service knows this message type.
@@ -314,7 +314,7 @@ async fn a_hundred_reloads_under_traffic_lose_no_event(emulator: &Emulator) {
 async fn half_sent_requests_stop_neither_the_probes_nor_a_reload(emulator: &Emulator) {
     let (stage, folder) = stage(emulator).await;
     let running = stage.start().await;
-    let address = running.app.admin_address();
+    let address = running.address;
     let mut clients = Vec::new();
     for _ in 0..200 {
         let mut client = TcpStream::connect(address).await.expect("the service accepts");

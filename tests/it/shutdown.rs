@@ -31,7 +31,7 @@ async fn messages_in_flight_finish_and_no_more_are_received(emulator: &Emulator)
     let (mut stage, gate) = stage(emulator, 5).await;
     let running = stage.start().await;
     running.wait_until_received(5).await;
-    let address = running.app.admin_address();
+    let address = running.address;
 
     let stopping = tokio::spawn(running.stop());
     let unready = async || http::get(address, "/readyz").await.ok().filter(|answer| answer.status == 503);

@@ -2,11 +2,12 @@
 //! that the service reads, and the service itself.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use protobridge::app::{App, Drained, Loaded};
+use protobridge::app::{App, Drained, Listener, Loaded};
 use protobridge::aws::Clients;
 use protobridge::cli::embedded::Embedded;
 use protobridge::cli::embedded::samples::{Sample, Samples};
@@ -54,6 +55,8 @@ pub(crate) struct Running {
     pub(crate) app: App,
     /// The service's metrics.
     pub(crate) metrics: Arc<Metrics>,
+    /// The address of the admin endpoint.
+    pub(crate) address: SocketAddr,
 }
 
 impl Stage {
@@ -192,8 +195,10 @@ impl Stage {
         let config = load::file(&self.write_files(), []).expect("the configuration is valid");
         let loaded = Loaded::load(&config).expect("the descriptor sets and customers are valid");
         let clients = Clients::with_credentials(&config.aws, Embedded::credentials()).await;
-        let app = App::start_with(&config, loaded, clients).await.expect("the queues exist");
-        Running { metrics: Arc::clone(app.metrics()), app }
+        let admin = Listener::bind(&config.admin).await.expect("the system chooses a free port");
+        let address = admin.address();
+        let app = App::start_with(&config, loaded, clients, Some(admin)).await.expect("the queues exist");
+        Running { metrics: Arc::clone(app.metrics()), app, address }
     }
 
     /// Starts the service as a child process.

@@ -20,7 +20,8 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::signing::Unsigned;
-use crate::{Auth, Failure, FailureKind, Message, PublishEntry, chain, delete, publish, receive, signing};
+use crate::{Auth, Failure, FailureKind, Message, PublishEntry};
+use crate::{chain, change_visibility, delete, publish, receive, signing, sqs_batch};
 
 /// The limit of an answer's body, in bytes. 1 MiB of messages is smaller even in JSON that escapes every character.
 pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -28,7 +29,8 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// The user agent of a client that was not given one.
 pub(crate) const USER_AGENT: &str = concat!("aws-lean/", env!("CARGO_PKG_VERSION"));
 
-/// A client for ReceiveMessage, PublishBatch, DeleteMessageBatch and GetObject. Cheap to clone.
+/// A client for ReceiveMessage, ChangeMessageVisibilityBatch, DeleteMessageBatch, PublishBatch and GetObject. Cheap to
+/// clone.
 #[derive(Debug, Clone)]
 pub struct LeanClient {
     shared: Arc<Shared>,
@@ -130,7 +132,24 @@ impl LeanClient {
     ) -> Result<HashMap<usize, Failure>, Failure> {
         let count = handles.len();
         let call = Call::json("AmazonSQS.DeleteMessageBatch", delete::request(queue_url, handles))?;
-        delete::outcome(&self.send(&self.shared.sqs, call, self.shared.attempt).await?, count)
+        sqs_batch::outcome(&self.send(&self.shared.sqs, call, self.shared.attempt).await?, count)
+    }
+
+    /// Changes how long messages of one queue stay hidden from now on. `changes` are receipt handles with the new timeouts
+    /// in seconds, at most 43,200; with 0 a message is visible at once. Returns the failed entries by index. An entry that
+    /// the answer does not mention counts as failed.
+    ///
+    /// # Errors
+    /// Returns an error if the whole call failed, or if its answer did not come or cannot be read.
+    pub async fn change_visibility<'h>(
+        &self,
+        queue_url: &'h str,
+        changes: impl ExactSizeIterator<Item = (&'h str, u32)>,
+    ) -> Result<HashMap<usize, Failure>, Failure> {
+        let count = changes.len();
+        let call =
+            Call::json("AmazonSQS.ChangeMessageVisibilityBatch", change_visibility::request(queue_url, changes))?;
+        sqs_batch::outcome(&self.send(&self.shared.sqs, call, self.shared.attempt).await?, count)
     }
 
     /// Sends a call and waits at most `longest` for the whole answer.

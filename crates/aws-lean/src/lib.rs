@@ -3,6 +3,7 @@
 
 mod answer;
 mod bucket;
+mod change_visibility;
 mod client;
 mod clock;
 mod codes;
@@ -18,6 +19,7 @@ mod receive;
 #[cfg(any(test, feature = "test-util"))]
 pub mod scripted;
 mod signing;
+mod sqs_batch;
 #[cfg(test)]
 mod tests;
 mod xml;

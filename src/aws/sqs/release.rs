@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use super::budget::Permit;
-use super::visibility::change_batch;
+use super::change::change_batch;
 use super::{ParkedReceipt, Receipt};
-use crate::aws::MAX_BATCH_ENTRIES;
+use crate::aws::{LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::batch::{self, Item, Limits};
 use crate::message::QueueUrl;
 use crate::telemetry::Metrics;
@@ -38,11 +38,11 @@ pub struct Releaser {
 impl Releaser {
     /// Creates the releaser, and the task that makes its calls. The task ends when the last handle is dropped and every
     /// message was returned.
-    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(lean: LeanClient, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let limits = Limits { entries: MAX_BATCH_ENTRIES, bytes: usize::MAX, linger: LINGER };
         let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |_, releases| {
-            release(sqs.clone(), Arc::clone(&metrics), releases)
+            release(lean.clone(), Arc::clone(&metrics), releases)
         });
         (Self { items }, run)
     }
@@ -67,12 +67,12 @@ impl Releaser {
     }
 }
 
-async fn release(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, mut releases: Vec<Release>) {
+async fn release(lean: LeanClient, metrics: Arc<Metrics>, mut releases: Vec<Release>) {
     releases.retain(|release| !release.receipt.hold.is_stale());
     let Some(first) = releases.first() else { return };
     let queue = Arc::clone(&first.receipt.queue);
     let changes = releases.iter().map(|release| (&*release.receipt.handle, release.delay));
-    match change_batch(&sqs, &metrics, &queue, changes).await {
+    match change_batch(&lean, &metrics, &queue, changes).await {
         Ok(failed) => {
             for failure in failed.values() {
                 let queue = &queue.label;

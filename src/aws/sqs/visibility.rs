@@ -8,22 +8,22 @@
 
 mod age;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry as ChangeEntry;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use super::change::change_batch;
 use super::stale::is_stale_receipt;
-use crate::aws::{Failure, MAX_BATCH_ENTRIES};
+use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::RateLimitedLog;
 use crate::message::{Ownership, Queue, QueueUrl};
-use crate::telemetry::{Metrics, Operation, QueueLabels};
+use crate::telemetry::{Metrics, QueueLabels};
 use age::Ages;
 
 /// The longest time for which SQS hides a message after a receive (Amazon SQS developer guide, visibility timeout), less
@@ -34,7 +34,7 @@ const MAX_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60 - 60);
 #[derive(Debug, Clone)]
 pub struct Visibility {
     table: Arc<Table>,
-    sqs: aws_sdk_sqs::Client,
+    lean: LeanClient,
     metrics: Arc<Metrics>,
     timeout: Duration,
 }
@@ -153,10 +153,10 @@ impl Drop for Hold {
 
 impl Visibility {
     /// Creates an empty table. `timeout` is the visibility timeout that receives request.
-    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, timeout: Duration) -> Self {
+    pub fn new(lean: LeanClient, metrics: Arc<Metrics>, timeout: Duration) -> Self {
         let log = RateLimitedLog::new(Duration::from_secs(10));
         let table = Table { held: Mutex::default(), ages: Ages::default(), next_id: AtomicU64::new(0), log };
-        Self { table: Arc::new(table), sqs, metrics, timeout }
+        Self { table: Arc::new(table), lean, metrics, timeout }
     }
 
     /// Returns the time from which the visibility timeouts of received messages count. SQS counts from the moment when
@@ -287,7 +287,7 @@ impl Visibility {
         let called = Instant::now();
         let times: Vec<Duration> = batch.iter().map(|held| to(held).min(held.ends.duration_since(called))).collect();
         let changes = batch.iter().zip(&times).map(|(held, time)| (&*held.receipt_handle, *time));
-        match change_batch(&self.sqs, &self.metrics, queue, changes).await {
+        match change_batch(&self.lean, &self.metrics, queue, changes).await {
             Ok(failed) => {
                 for (index, held) in batch.iter().enumerate() {
                     match failed.get(&index) {
@@ -316,36 +316,6 @@ impl Visibility {
             warn!(%failure, queue = queue.label, messages, suppressed, "failed to change visibility, trying again");
         }
     }
-}
-
-/// Makes one ChangeMessageVisibilityBatch call. `changes` are receipt handles with the new timeouts. Returns the failed
-/// entries, by index.
-///
-/// # Errors
-/// Returns an error if the whole call failed.
-pub(super) async fn change_batch(
-    sqs: &aws_sdk_sqs::Client,
-    metrics: &Metrics,
-    queue: &Queue,
-    changes: impl Iterator<Item = (&str, Duration)>,
-) -> Result<HashMap<usize, Failure>, Failure> {
-    let mut request = sqs.change_message_visibility_batch().queue_url(queue.url.as_str());
-    for (index, (receipt_handle, to)) in changes.enumerate() {
-        let entry = ChangeEntry::builder()
-            .id(index.to_string())
-            .receipt_handle(receipt_handle)
-            .visibility_timeout(i32::try_from(to.as_secs()).unwrap_or(i32::MAX))
-            .build();
-        match entry {
-            Ok(entry) => request = request.entries(entry),
-            // The builder requires an id and a receipt handle, which are set above.
-            Err(error) => return Err(Failure::invalid_entry(&error)),
-        }
-    }
-    let answer = request.send().await;
-    metrics.call(Operation::ChangeMessageVisibilityBatch, answer.is_ok());
-    let answer = answer.map_err(|error| Failure::of_call(&error))?;
-    Ok(Failure::of_entries(answer.failed()))
 }
 
 #[cfg(test)]

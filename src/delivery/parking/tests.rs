@@ -21,9 +21,9 @@ struct Stage {
 async fn stage() -> Stage {
     let (clients, calls) = clients(|call, _| sqs_batch(call, &[]));
     let metrics = Arc::new(Metrics::new(false));
-    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), TIMEOUT);
+    let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), TIMEOUT);
     let outages = Arc::new(Outages::new(Arc::clone(&metrics)));
-    let (releaser, run) = Releaser::new(clients.sqs.clone(), Arc::clone(&metrics));
+    let (releaser, run) = Releaser::new(clients.lean.clone(), Arc::clone(&metrics));
     tokio::spawn(run);
     let queue = Arc::new(Queue::for_tests());
     let intake = Arc::new(Intake::new([&queue], Arc::clone(&outages)));

@@ -62,7 +62,7 @@ pub(super) fn play(scenario: &Scenario) -> Played {
     // Load before seeding, because loading draws from the thread's random numbers, too.
     drop(parts(scenario.setup));
     fastrand::seed(scenario.seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("the runtime can be built").block_on(stage(scenario))
 }
 
@@ -137,10 +137,8 @@ async fn stage(scenario: &Scenario) -> Played {
         .filter(|(_, planned)| stays(&planned.expect))
         .map(|(id, _)| Arc::clone(id))
         .collect();
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline && !world.has_only(&source, &staying) {
-        sleep(Duration::from_millis(500)).await;
-    }
+    // The checks find the messages that are left after this time.
+    let _is_only = timeout(PATIENCE, world.until_only(&source, &staying)).await;
     common.finished.cancel();
     let (mut ended, mut most_in_flight) = (Vec::new(), 0);
     for replica in replicas {
@@ -170,7 +168,7 @@ async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &m
     let world = &common.world;
     let mut app = loop {
         let clients = world.clients(instance);
-        match App::start_with(&common.config, parts(common.setup), clients).await {
+        match App::start_with(&common.config, parts(common.setup), clients, None).await {
             Ok(app) => break app,
             // Start again, as Kubernetes or systemd would.
             Err(_) => sleep(Duration::from_secs(1)).await,

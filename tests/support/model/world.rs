@@ -159,9 +159,16 @@ impl World {
         self.lock().queue(url).messages().map(|message| Arc::clone(&message.content.id)).collect()
     }
 
-    /// Whether a queue has no other messages than these.
-    pub(crate) fn has_only(&self, url: &str, ids: &BTreeSet<Arc<str>>) -> bool {
-        self.lock().queue(url).messages().all(|message| ids.contains(&message.content.id))
+    /// Waits until a queue has no other messages than these.
+    pub(crate) async fn until_only(&self, url: &str, ids: &BTreeSet<Arc<str>>) {
+        let is_only = || self.lock().queue(url).messages().all(|message| ids.contains(&message.content.id));
+        loop {
+            let changed = self.changed().notified();
+            if is_only() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     pub(super) fn is_crashed(&self, instance: u32) -> bool {

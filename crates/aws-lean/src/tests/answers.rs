@@ -58,7 +58,9 @@ async fn a_refusal_of_sqs_is_classified_like_that_of_an_sdk_call() {
         let delete = world.client().delete(QUEUE, ["r"].into_iter()).await.unwrap_err();
         let sdk = Failure::of_call(&world.sqs().receive_message().queue_url(QUEUE).send().await.unwrap_err());
         assert_eq!(parts(&poll), parts(&sdk), "{body}");
+        let hide = world.client().change_visibility(QUEUE, [("r", 1)].into_iter()).await.unwrap_err();
         assert_eq!(parts(&delete), parts(&sdk), "{body}");
+        assert_eq!(parts(&hide), parts(&sdk), "{body}");
         assert_eq!(poll.kind, kind, "{body}");
     }
 }
@@ -183,14 +185,16 @@ async fn a_publish_without_failed_entries_returns_no_failures() {
 }
 
 #[tokio::test]
-async fn each_entry_of_a_delete_has_its_own_outcome() {
+async fn each_entry_of_a_batch_for_sqs_has_its_own_outcome() {
     let body = r#"{"Failed":[
         {"Id":"1","Code":"ReceiptHandleIsInvalid","SenderFault":true,"Message":"old \u0022one\u0022","New":{}},
         {"Id":"2","Code":"InternalError","SenderFault":false,"Message":null},
         {"Id":"77","Code":"InternalError","SenderFault":false}
     ],"Successful":[{"Id":"\u0030"}],"New":[1]}"#;
     let delete = async |body: &str| World::answering(200, &[], body).client().delete(QUEUE, ["r"; 4].into_iter()).await;
+    let hidden = World::answering(200, &[], body).client().change_visibility(QUEUE, [("r", 1); 4].into_iter()).await;
     let failures = delete(body).await.unwrap();
+    assert_eq!(codes(&hidden.unwrap()), codes(&failures));
     let expected = [
         (1, FailureKind::Refused, "ReceiptHandleIsInvalid"),
         (2, FailureKind::Transient, "InternalError"),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
 
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName as System};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName as System,
+};
 use aws_smithy_types::endpoint::EndpointAuthScheme;
 use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
@@ -125,6 +127,26 @@ async fn a_delete_request_equals_that_of_the_sdk() {
     let mut request = world.sqs().delete_message_batch().queue_url(QUEUE);
     for (index, handle) in handles.into_iter().enumerate() {
         let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle);
+        request = request.entries(entry.build().unwrap());
+    }
+    let _sdk = request.send().await;
+    let sdk = world.sent().remove(0);
+    assert_eq!(ours.body, sdk.body);
+    assert_same_head(&ours, &sdk);
+}
+
+#[tokio::test]
+async fn a_change_of_visibility_equals_that_of_the_sdk() {
+    let world = world();
+    let changes = [("AQEB+/=", 0), ("\"quoted\"\\", 43_200), ("ö\n", 30)];
+    let _ours = world.client().change_visibility(QUEUE, changes.into_iter()).await;
+    let ours = world.sent().remove(0);
+    let mut request = world.sqs().change_message_visibility_batch().queue_url(QUEUE);
+    for (index, (handle, seconds)) in changes.into_iter().enumerate() {
+        let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+            .id(index.to_string())
+            .receipt_handle(handle)
+            .visibility_timeout(seconds.try_into().unwrap());
         request = request.entries(entry.build().unwrap());
     }
     let _sdk = request.send().await;

@@ -18,7 +18,7 @@ async fn delete_three(
 ) -> Calls {
     let (clients, calls) = clients(move |call, number| sqs_batch(call, &failed(number)));
     let metrics = Arc::new(Metrics::new(false));
-    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), TIMEOUT);
+    let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), TIMEOUT);
     let (deleter, run) = Deleter::new(clients.lean, Arc::clone(&metrics));
     let running = tokio::spawn(run);
     let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);

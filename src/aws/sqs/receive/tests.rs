@@ -28,7 +28,7 @@ async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
         _ => (200, "{}".to_owned()),
     });
     let metrics = Arc::new(Metrics::new(false));
-    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), Duration::from_secs(30));
+    let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
     let config = config::Config::default();
     let queue = Arc::new(Queue::for_tests());
     let budget = Budget::new(10, 1 << 20, [&queue.url], &metrics);
@@ -67,7 +67,7 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
         let messages: Vec<_> = (0..count).map(message).collect();
         (200, serde_json::json!({ "Messages": messages }).to_string())
     });
-    let visibility = Visibility::new(clients.sqs.clone(), Arc::clone(&metrics), Duration::from_secs(30));
+    let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
     let queue = Arc::new(Queue::for_tests());
     let budget = Budget::new(1_000, 64 << 20, [&queue.url], &metrics);
     let poller = Poller::new(
@@ -121,7 +121,7 @@ async fn the_visibility_timeout_of_a_received_message_counts_from_before_the_ans
     let (clients, _) = clients(|_, _| (200, "{}".to_owned()));
     let lean = LeanClient::new(&clients.shared, connector, Auth::of(&clients.shared), Duration::from_secs(10));
     let metrics = Arc::new(Metrics::new(false));
-    let visibility = Visibility::new(clients.sqs, Arc::clone(&metrics), Duration::from_secs(30));
+    let visibility = Visibility::new(clients.lean, Arc::clone(&metrics), Duration::from_secs(30));
     let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);
     let queue = Arc::new(Queue::for_tests());
     let poller = Poller::new(

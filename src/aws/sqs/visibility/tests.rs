@@ -8,7 +8,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Starts a visibility task whose calls `answer` answers.
 fn visibility(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'static) -> (Visibility, Calls) {
     let (clients, calls) = clients(answer);
-    let visibility = Visibility::new(clients.sqs, Arc::new(Metrics::new(false)), TIMEOUT);
+    let visibility = Visibility::new(clients.lean, Arc::new(Metrics::new(false)), TIMEOUT);
     tokio::spawn(visibility.clone().keep_hidden());
     (visibility, calls)
 }
