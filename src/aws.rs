@@ -1,8 +1,8 @@
 //! The AWS clients of one process.
 //!
 //! The lean client ([`LeanClient`]) makes the calls that every event can need: ReceiveMessage,
-//! ChangeMessageVisibilityBatch, DeleteMessageBatch, PublishBatch, and GetObject of S3. The SDK's clients make all other
-//! calls over the same connections. The SDK retries calls to SQS, but not calls to SNS.
+//! ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, PublishBatch, and GetObject of S3. The SDK's clients
+//! make all other calls over the same connections. The SDK retries calls to SQS, but not calls to SNS.
 //!
 //! This module decides nothing about failed entries of a batch and nothing beyond a single call: the module that made
 //! the call decides by its [`Failure`].
@@ -27,7 +27,7 @@ use aws_sdk_sqs::config::{RuntimeComponents, SharedCredentialsProvider};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 
-pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES};
+pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, SendEntry};
 
 use aws_lean::{Auth, EndpointUrls};
 
@@ -36,8 +36,7 @@ use crate::config;
 /// The clients of one process. Cloning shares connections and credentials.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// The client for ReceiveMessage, ChangeMessageVisibilityBatch, DeleteMessageBatch, PublishBatch and GetObject. It never
-    /// retries: the caller knows the rate and when to stop.
+    /// The client for the calls that every event can need. It never retries: the caller knows the rate and when to stop.
     pub lean: LeanClient,
     /// The client for all other calls to SQS, with the SDK's retries.
     pub sqs: aws_sdk_sqs::Client,

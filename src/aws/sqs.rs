@@ -5,6 +5,7 @@
 //! visibility timeout lapses. A receipt can be [parked](Receipt::park) in between: the message stays hidden, and leaves the
 //! memory.
 
+mod attempts;
 pub mod budget;
 mod change;
 mod dead_letters;

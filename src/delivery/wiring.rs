@@ -101,7 +101,7 @@ pub fn wire(
         Arc::clone(metrics),
     );
     tasks.spawn(run);
-    let (quarantine, run) = Quarantine::new(clients.sqs.clone(), Arc::clone(metrics));
+    let (quarantine, run) = Quarantine::new(clients.lean.clone(), Arc::clone(metrics));
     tasks.spawn(run);
     let (releaser, run) = Releaser::new(clients.lean.clone(), Arc::clone(metrics));
     tasks.spawn(run);

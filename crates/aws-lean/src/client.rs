@@ -20,8 +20,8 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::signing::Unsigned;
-use crate::{Auth, Failure, FailureKind, Message, PublishEntry};
-use crate::{chain, change_visibility, delete, publish, receive, signing, sqs_batch};
+use crate::{Auth, Failure, FailureKind, Message, PublishEntry, SendEntry};
+use crate::{chain, change_visibility, delete, publish, receive, send, signing, sqs_batch};
 
 /// The limit of an answer's body, in bytes. 1 MiB of messages is smaller even in JSON that escapes every character.
 pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -29,8 +29,8 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// The user agent of a client that was not given one.
 pub(crate) const USER_AGENT: &str = concat!("aws-lean/", env!("CARGO_PKG_VERSION"));
 
-/// A client for ReceiveMessage, ChangeMessageVisibilityBatch, DeleteMessageBatch, PublishBatch and GetObject. Cheap to
-/// clone.
+/// A client for ReceiveMessage, ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, PublishBatch and
+/// GetObject. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LeanClient {
     shared: Arc<Shared>,
@@ -149,6 +149,21 @@ impl LeanClient {
         let count = changes.len();
         let call =
             Call::json("AmazonSQS.ChangeMessageVisibilityBatch", change_visibility::request(queue_url, changes))?;
+        sqs_batch::outcome(&self.send(&self.shared.sqs, call, self.shared.attempt).await?, count)
+    }
+
+    /// Sends messages to one queue. Returns the failed entries by index. An entry that the answer does not mention counts
+    /// as failed.
+    ///
+    /// # Errors
+    /// Returns an error if the whole call failed, or if its answer did not come or cannot be read.
+    pub async fn send_messages<'e>(
+        &self,
+        queue_url: &str,
+        entries: impl ExactSizeIterator<Item = SendEntry<'e>>,
+    ) -> Result<HashMap<usize, Failure>, Failure> {
+        let count = entries.len();
+        let call = Call::json("AmazonSQS.SendMessageBatch", send::request(queue_url, entries))?;
         sqs_batch::outcome(&self.send(&self.shared.sqs, call, self.shared.attempt).await?, count)
     }
 

@@ -18,6 +18,7 @@ mod publish_answer;
 mod receive;
 #[cfg(any(test, feature = "test-util"))]
 pub mod scripted;
+mod send;
 mod signing;
 mod sqs_batch;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use failure::{Failure, FailureKind, chain};
 pub use object::Object;
 pub use publish::PublishEntry;
 pub use receive::{Message, SystemAttributes};
+pub use send::SendEntry;
 pub use signing::Auth;
 
 /// The largest number of entries that SQS and SNS take per batch, and of messages that one receive returns.

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::MessageAttributeValue;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::aws::{Failure, MAX_BATCH_ENTRIES};
+use super::attempts::attempts;
+use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, SendEntry};
 use crate::base::batch::{self, Item, Limits};
 use crate::base::time::rfc3339;
 use crate::message::attributes::{MAX_ATTRIBUTES, QUARANTINE_NOTE, attribute_size, message_size, value_bytes};
@@ -77,11 +78,11 @@ struct Folded {
 impl Quarantine {
     /// Creates the quarantine, and the task that makes its calls. The task ends when the last handle is dropped and every
     /// message was answered.
-    pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(lean: LeanClient, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let limits = Limits { entries: MAX_BATCH_ENTRIES, bytes: MAX_BATCH_BYTES, linger: LINGER };
         let (items, arrived) = mpsc::unbounded_channel();
         let run = batch::run(limits, CONCURRENT_CALLS, arrived, move |url, entries| {
-            send(sqs.clone(), Arc::clone(&metrics), url, entries)
+            send(lean.clone(), Arc::clone(&metrics), url, entries)
         });
         (Self { items }, run)
     }
@@ -171,10 +172,10 @@ fn escape(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
-/// Sends one batch and answers each of its entries. The SDK retries the call. An entry that fails leaves its original on
-/// the source queue, which is tried again later.
-async fn send(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, url: QueueUrl, entries: Vec<QuarantineEntry>) {
-    let mut failures = match call(&sqs, &metrics, &url, &entries).await {
+/// Sends one batch and answers each of its entries. An entry that fails leaves its original on the source queue, which is
+/// tried again later.
+async fn send(lean: LeanClient, metrics: Arc<Metrics>, url: QueueUrl, entries: Vec<QuarantineEntry>) {
+    let mut failures = match call(&lean, &metrics, &url, &entries).await {
         Ok(failures) => failures,
         Err(failure) => (0..entries.len()).map(|index| (index, failure.clone())).collect(),
     };
@@ -187,34 +188,24 @@ async fn send(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, url: QueueUrl, en
 
 /// Makes one call. Returns the failed entries, by index.
 async fn call(
-    sqs: &aws_sdk_sqs::Client,
+    lean: &LeanClient,
     metrics: &Metrics,
     url: &QueueUrl,
     entries: &[QuarantineEntry],
 ) -> Result<HashMap<usize, Failure>, Failure> {
-    let mut request = sqs.send_message_batch().queue_url(url.as_str());
-    for (index, entry) in entries.iter().enumerate() {
-        let request_entry = SendMessageBatchRequestEntry::builder()
-            .id(index.to_string())
-            .message_body(&entry.body)
-            .set_message_attributes(Some(entry.attributes.clone()))
-            .set_message_group_id(url.is_fifo().then(|| entry.group.clone()))
-            .set_message_deduplication_id(url.is_fifo().then(|| entry.deduplication_id.clone()))
-            .build();
-        request = request.entries(request_entry.map_err(|error| Failure::invalid_entry(&error))?);
-    }
-    let answer = request.send().await;
-    let bytes = entries.iter().map(|entry| message_size(&entry.body, &entry.attributes)).sum();
-    metrics.transfer(Operation::SendMessageBatch, answer.is_ok().then_some(bytes), None);
-    let answer = answer.map_err(|error| Failure::of_call(&error))?;
-    let mut failures: HashMap<usize, Failure> = (0..entries.len()).map(|i| (i, Failure::unanswered())).collect();
-    for entry in answer.successful() {
-        if let Ok(index) = entry.id().parse() {
-            failures.remove(&index);
-        }
-    }
-    failures.extend(Failure::of_entries(answer.failed()));
-    Ok(failures)
+    let sent = entries.iter().map(|entry| SendEntry {
+        body: &entry.body,
+        attributes: &entry.attributes,
+        group: url.is_fifo().then_some(&*entry.group),
+        deduplication_id: url.is_fifo().then_some(&*entry.deduplication_id),
+    });
+    let bytes = || entries.iter().map(|entry| message_size(&entry.body, &entry.attributes)).sum();
+    attempts(|| async {
+        let answer = lean.send_messages(url.as_str(), sent.clone()).await;
+        metrics.transfer(Operation::SendMessageBatch, answer.is_ok().then(bytes), None);
+        answer
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -5,14 +5,16 @@ use std::time::UNIX_EPOCH;
 
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName as System,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageAttributeValue as SqsAttribute,
+    MessageSystemAttributeName as System, SendMessageBatchRequestEntry,
 };
+use aws_smithy_types::Blob;
 use aws_smithy_types::endpoint::EndpointAuthScheme;
 use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use super::*;
-use crate::EndpointUrls;
+use crate::{EndpointUrls, SendEntry};
 
 /// A world whose answers are empty and thus invalid: these tests look at requests only.
 fn world() -> World {
@@ -152,6 +154,36 @@ async fn a_change_of_visibility_equals_that_of_the_sdk() {
     let _sdk = request.send().await;
     let sdk = world.sent().remove(0);
     assert_eq!(ours.body, sdk.body);
+    assert_same_head(&ours, &sdk);
+}
+
+#[tokio::test]
+async fn a_sent_message_equals_that_of_the_sdk() {
+    let world = world();
+    let text = |text: &str| SqsAttribute::builder().data_type("String.x").string_value(text).build().unwrap();
+    let bytes = SqsAttribute::builder().data_type("Binary").binary_value(Blob::new(*b"\0\xff?")).build().unwrap();
+    let attributes = [("a".to_owned(), text("\"ö\"\n")), ("b".to_owned(), bytes), ("c".to_owned(), text(""))].into();
+    let none = HashMap::new();
+    let entries = [
+        SendEntry { body: "{\"a\":\"\u{1f600}\\n\"}\t", attributes: &attributes, group: None, deduplication_id: None },
+        SendEntry { body: "x", attributes: &none, group: Some("g&\""), deduplication_id: Some("d") },
+    ];
+    let _ours = world.client().send_messages(QUEUE, entries.into_iter()).await;
+    let ours = world.sent().remove(0);
+    let mut request = world.sqs().send_message_batch().queue_url(QUEUE);
+    for (index, SendEntry { body, attributes, group, deduplication_id }) in entries.into_iter().enumerate() {
+        let entry = SendMessageBatchRequestEntry::builder()
+            .id(index.to_string())
+            .message_body(body)
+            .set_message_attributes(Some(attributes.clone()))
+            .set_message_group_id(group.map(str::to_owned))
+            .set_message_deduplication_id(deduplication_id.map(str::to_owned));
+        request = request.entries(entry.build().unwrap());
+    }
+    let _sdk = request.send().await;
+    let sdk = world.sent().remove(0);
+    let json = |sent: &Sent| serde_json::from_str::<serde_json::Value>(&sent.body).unwrap();
+    assert_eq!(json(&ours), json(&sdk));
     assert_same_head(&ours, &sdk);
 }
 
