@@ -3,6 +3,9 @@
 //! Scenarios of the whole pipeline are written once and run against each emulator: `embedded` is the emulator of this
 //! crate, `ministack` is an independent one. `tests/support` sets up the queues, the topics and the service.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[path = "../support/collector.rs"]
 mod collector;
 #[path = "../support/command.rs"]
