@@ -114,7 +114,7 @@ impl Rules {
     /// Opens a message's envelope if its payload is not large.
     ///
     /// # Errors
-    /// Returns an error if the payload is large, compressed or not. No more of it was decompressed than a small payload has.
+    /// Returns an error if the payload is large, compressed or not. At most the size of a small payload was decompressed.
     pub fn open_small<'m>(
         &self,
         message: &'m Message,

@@ -68,8 +68,8 @@ impl Pipeline {
         })
     }
 
-    /// Decides the next step of a message that `open` opens. A panic on the way is a retry of this message, and affects no
-    /// other.
+    /// Decides the next step of a message that `open` opens. A panic on the way is a retry of this message, and
+    /// affects no other.
     fn decide_opened<E>(
         &self,
         snapshot: &Snapshot,
