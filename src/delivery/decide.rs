@@ -2,7 +2,8 @@
 //!
 //! The functions here do no I/O and change nothing, so a dry run, a replay or a test of the configuration can call them as
 //! the pipeline does. [`Rules::open`] opens the envelope, or names the lookup that this requires. [`Rules::decide`] turns
-//! the open envelope into deliveries: event type, customer, JSON, attributes.
+//! the open envelope into deliveries: event type, customer, JSON, attributes. Both work on a large payload only in a
+//! [turn](Rules::turn).
 
 mod event;
 mod large;
@@ -15,7 +16,7 @@ use super::dedupe::DeliveryKey;
 use super::outcome::Outcome;
 use crate::aws::sns::publish::TopicEntry;
 use crate::config::{self, Config};
-use crate::message::envelope::{Envelope, Outer, Pointer};
+use crate::message::envelope::{self, Envelope, Outer, Pointer};
 use crate::message::{EventId, Message, QuarantineKind, QuarantineReason, RetryCause};
 use crate::route::{Destination, Router, Routing};
 use crate::schema::confluent::Schemas;
@@ -23,17 +24,21 @@ use crate::schema::registry::{EventType, Snapshot};
 use crate::schema::transcode::Transcoder;
 use crate::telemetry::TraceHeaders;
 use event::Event;
-use large::Slots;
+use large::{LARGE, Turns};
+
+pub use large::{IsLarge, Turn};
 
 /// The parts of the configuration that decisions depend on.
 #[derive(Debug, Clone)]
 pub struct Rules {
     envelope: config::Envelope,
+    /// The same with a limit on payloads that no large one meets.
+    small_envelope: config::Envelope,
     customer_attribute: String,
     unknown_type_grace: Duration,
     /// The largest size of an entry in bytes, JSON and attributes together.
     max_entry_bytes: usize,
-    slots: Slots,
+    turns: Turns,
 }
 
 /// The result of opening a message's envelope.
@@ -90,31 +95,63 @@ pub struct Delivery {
 impl Rules {
     /// Returns the rules of a configuration. `max_entry_bytes` is the largest size of an entry in bytes.
     pub fn new(config: &Config, max_entry_bytes: usize) -> Self {
+        let max_payload_bytes = config.envelope.max_payload_bytes.min(LARGE);
         Self {
             envelope: config.envelope.clone(),
+            small_envelope: config::Envelope { max_payload_bytes, ..config.envelope.clone() },
             customer_attribute: config.route.customer_attribute.clone(),
             unknown_type_grace: Duration::from_secs(config.retry.unknown_type_grace_seconds),
             max_entry_bytes,
-            slots: Slots::default(),
+            turns: Turns::default(),
+        }
+    }
+
+    /// Waits until a message with a large payload can be opened and decided about.
+    pub async fn turn(&self) -> Turn<'_> {
+        self.turns.next().await
+    }
+
+    /// Opens a message's envelope if its payload is not large.
+    ///
+    /// # Errors
+    /// Returns an error if the payload is large, compressed or not. At most the size of a small payload was decompressed.
+    pub fn open_small<'m>(
+        &self,
+        message: &'m Message,
+        object: Option<&[u8]>,
+        schemas: &Schemas,
+    ) -> Result<Opened<'m>, IsLarge> {
+        if object.map_or(message.body.len(), <[u8]>::len) > LARGE {
+            return Err(IsLarge);
+        }
+        match self.open_within(&self.small_envelope, message, object, schemas) {
+            Ok(Opened::Ready(envelope)) if envelope.payload.len() > LARGE => Err(IsLarge),
+            Err(envelope::Error::Inflates { .. }) => Err(IsLarge),
+            opened => Ok(opened.unwrap_or_else(refused)),
         }
     }
 
     /// Opens a message's envelope. `object` is the content of the S3 object that the body points to, if it was fetched.
     pub fn open<'m>(&self, message: &'m Message, object: Option<&[u8]>, schemas: &Schemas) -> Opened<'m> {
+        self.open_within(&self.envelope, message, object, schemas).unwrap_or_else(refused)
+    }
+
+    fn open_within<'m>(
+        &self,
+        settings: &config::Envelope,
+        message: &'m Message,
+        object: Option<&[u8]>,
+        schemas: &Schemas,
+    ) -> Result<Opened<'m>, envelope::Error> {
         let outer = Outer::read(&message.body, &message.attributes);
-        let size = object.map_or(message.body.len(), <[u8]>::len);
-        let opened = match outer.pointer(&self.envelope) {
-            Ok(Some(pointer)) if object.is_none() => return Opened::Needs(Lookup::Object(pointer)),
-            Ok(_) => self.slots.run(size, || outer.open(object, &self.envelope, message.queue.framing)),
-            Err(error) => Err(error),
-        };
-        match opened {
-            Ok(envelope) => match self.schema_id(&envelope).filter(|id| !schemas.is_learnt(*id)) {
-                Some(id) => Opened::Needs(Lookup::Schema(id)),
-                None => Opened::Ready(envelope),
-            },
-            Err(error) => Opened::Refused(QuarantineKind::BadEnvelope.because(error)),
+        if let (Some(pointer), None) = (outer.pointer(settings)?, object) {
+            return Ok(Opened::Needs(Lookup::Object(pointer)));
         }
+        let envelope = outer.open(object, settings, message.queue.framing)?;
+        Ok(match self.schema_id(&envelope).filter(|id| !schemas.is_learnt(*id)) {
+            Some(id) => Opened::Needs(Lookup::Schema(id)),
+            None => Opened::Ready(envelope),
+        })
     }
 
     /// Returns the schema of Confluent's wire format that names the type, unless an attribute does.
@@ -123,8 +160,7 @@ impl Rules {
         envelope.stated_type(&self.envelope.type_attribute).is_none().then_some(schema.id)
     }
 
-    /// Decides about a message whose envelope is open. A large payload does not keep the worker thread of tokio from its
-    /// other tasks, see [`large`].
+    /// Decides about a message whose envelope is open.
     pub fn decide(
         &self,
         context: Context<'_>,
@@ -132,11 +168,9 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
     ) -> Decided {
-        self.slots.run(envelope.payload.len(), || {
-            let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
-            decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
-            decided
-        })
+        let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
+        decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
+        decided
     }
 
     fn deliveries(
@@ -261,6 +295,10 @@ impl Rules {
         let waited = message.first_received.elapsed().unwrap_or_default();
         if waited < self.unknown_type_grace { cause.because(detail).into() } else { kind.because(detail).into() }
     }
+}
+
+fn refused<'m>(error: envelope::Error) -> Opened<'m> {
+    Opened::Refused(QuarantineKind::BadEnvelope.because(error))
 }
 
 /// Adds the topic to a reason that depends on it.

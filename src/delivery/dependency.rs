@@ -244,6 +244,10 @@ mod tests {
             let stage = Arc::clone(&stage);
             waiting.push(tokio::spawn(async move { stage.lookup(Duration::from_secs(7_200)).await }));
         }
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        assert_eq!(stage.lookup(LOOK).await, Err(Unanswered::Out));
+        assert_eq!(begun.elapsed(), Duration::ZERO, "it does not wait for a seat");
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert_eq!(stage.lookup(LOOK).await, Err(Unanswered::Out));
         let calls = stage.calls.load(Ordering::Relaxed);

@@ -30,6 +30,10 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The most messages per domain that become visible at the same time.
 const AT_ONCE: usize = 500;
 
+/// How long a message that becomes visible still counts as one that its domain must take: the time until it is visible and
+/// is received and rendered again, with a margin. The room of a domain does not show such messages yet.
+const ON_THE_WAY: Duration = Duration::from_secs(5);
+
 /// The parked messages of all queues.
 #[derive(Debug)]
 pub struct Parking {
@@ -46,6 +50,8 @@ struct State {
     /// The parked messages by the domain that they wait for, in the order of their arrival.
     parked: BTreeMap<Domain, VecDeque<ParkedReceipt>>,
     counts: HashMap<QueueUrl, usize>,
+    /// The messages that became visible within the time [`ON_THE_WAY`]: when, for which domain, and their number.
+    on_the_way: VecDeque<(Instant, Domain, usize)>,
 }
 
 impl Parking {
@@ -90,10 +96,12 @@ impl Parking {
         }
     }
 
-    /// Makes the messages visible that their domains take now. Returns whether any are left.
+    /// Makes the messages visible that their domains take now. Returns whether there were any parked messages.
     fn unpark(&self) -> bool {
-        let state = &mut *self.state.lock();
-        let State { parked, counts } = state;
+        let now = Instant::now();
+        let State { parked, counts, on_the_way } = &mut *self.state.lock();
+        let were_any = !parked.is_empty();
+        while on_the_way.pop_front_if(|(since, ..)| now >= *since + ON_THE_WAY).is_some() {}
         let mut take_out = |receipt: &ParkedReceipt| {
             if let Some(count) = counts.get_mut(&receipt.queue.url) {
                 *count -= 1;
@@ -109,14 +117,18 @@ impl Parking {
                 }
                 is_ours
             });
-            let count = self.outages.room(domain).min(AT_ONCE).min(receipts.len());
+            let coming = on_the_way.iter().filter(|(_, of, _)| of == domain).map(|(.., count)| *count).sum();
+            let count = self.outages.room(domain).saturating_sub(coming).min(AT_ONCE).min(receipts.len());
             for receipt in receipts.drain(..count) {
                 take_out(&receipt);
                 self.releaser.unpark(receipt);
             }
+            if count > 0 {
+                on_the_way.push_back((now, domain.clone(), count));
+            }
             !receipts.is_empty()
         });
-        !parked.is_empty()
+        were_any
     }
 }
 

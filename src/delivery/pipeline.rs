@@ -10,9 +10,9 @@
 mod in_flight;
 mod publishing;
 mod settle;
+mod step;
 
 use std::collections::BTreeMap;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use super::decide::{Context, Delivery, Lookup, Opened, Rules};
+use super::decide::{Delivery, IsLarge, Lookup, Rules};
 use super::dedupe::{PublishedBefore, Window};
 use super::intake::Intake;
 use super::lookups::Lookups;
-use super::outcome::{Outcome, Reached};
+use super::outcome::Reached;
 use super::parking::Parking;
 use crate::aws::sns::publish::{Publisher, TopicEntry};
 use crate::aws::sqs::Received;
@@ -39,6 +39,7 @@ use crate::telemetry::{DuplicateLabels, Metrics, Traces};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};
 use settle::Settlement;
+use step::Step;
 
 /// Processes messages from receive to delete. The fields are its collaborators, in the order of their use.
 #[derive(Debug)]
@@ -101,16 +102,6 @@ pub struct Downstream {
     pub deleter: Deleter<Reached>,
     /// Exports the spans.
     pub traces: Traces,
-}
-
-/// The next step of a message.
-enum Step {
-    /// Publish these deliveries.
-    Publish(Vec<Delivery>),
-    /// Settle the message.
-    Settle(Outcome),
-    /// Answer this lookup, then decide again.
-    Lookup(Lookup),
 }
 
 impl Pipeline {
@@ -176,14 +167,14 @@ impl Pipeline {
                 continue;
             }
             for message in group {
-                self.return_unprocessed(&snapshot, message, &settlement);
+                self.return_unprocessed(&snapshot, message, &settlement).await;
             }
             return;
         }
     }
 
     /// Processes messages that do not depend on each other. A message that must wait for a lookup, for another message of
-    /// the same event, or for the quarantine queue continues in a task of its own.
+    /// the same event, for the quarantine queue, or for its turn among large payloads continues in a task of its own.
     async fn process_batch(self: Arc<Self>, tasks: Tasks, batch: Vec<InFlightMessage>) {
         let snapshot = self.registry.current();
         let mut claimed = Vec::with_capacity(batch.len());
@@ -194,8 +185,8 @@ impl Pipeline {
                 tasks.spawn(Arc::clone(&self).publish_and_settle(tasks.clone(), std::mem::take(&mut claimed)));
             }
             permit.room_to_render().await;
-            match self.decide(&snapshot, &mut message, None) {
-                Step::Publish(deliveries) => match Claimed::try_new(&self.window, message, deliveries) {
+            match self.decide_small(&snapshot, &mut message, None) {
+                Ok(Step::Publish(deliveries)) => match Claimed::try_new(&self.window, message, deliveries) {
                     Ok(one) => claimed.push(one),
                     Err(busy) => {
                         let (this, (message, deliveries)) = (Arc::clone(&self), *busy);
@@ -204,11 +195,18 @@ impl Pipeline {
                         });
                     }
                 },
-                Step::Settle(outcome) => self.settle_without_waiting(&tasks, message, outcome).await,
-                Step::Lookup(lookup) => {
+                Ok(Step::Settle(outcome)) => self.settle_without_waiting(&tasks, message, outcome).await,
+                Ok(Step::Lookup(lookup)) => {
                     let (this, snapshot) = (Arc::clone(&self), Arc::clone(&snapshot));
                     tasks.spawn(async move {
                         this.process_with_lookups(&snapshot, message, lookup).await;
+                    });
+                }
+                Err(IsLarge) => {
+                    let (this, snapshot) = (Arc::clone(&self), Arc::clone(&snapshot));
+                    tasks.spawn(async move {
+                        let step = this.decide_large(&snapshot, &mut message, None).await;
+                        this.proceed(&snapshot, message, step).await;
                     });
                 }
             }
@@ -229,7 +227,13 @@ impl Pipeline {
     /// Processes one message, from the decision to the settlement.
     async fn process(&self, snapshot: &Snapshot, mut message: InFlightMessage) -> Settlement {
         message.receipt.permit.room_to_render().await;
-        match self.decide(snapshot, &mut message, None) {
+        let step = self.decide(snapshot, &mut message, None).await;
+        self.proceed(snapshot, message, step).await
+    }
+
+    /// Takes the step of a message that was decided without a lookup.
+    async fn proceed(&self, snapshot: &Snapshot, message: InFlightMessage, step: Step) -> Settlement {
+        match step {
             Step::Publish(deliveries) => self.publish_when_free(message, deliveries).await,
             Step::Settle(outcome) => self.settle(message, outcome).await,
             Step::Lookup(lookup) => self.process_with_lookups(snapshot, message, lookup).await,
@@ -257,7 +261,7 @@ impl Pipeline {
                 Err(outcome) => return self.settle(message, outcome).await,
             }
             let bytes = object.as_ref().map(|object| &*object.bytes);
-            match self.decide(snapshot, &mut message, bytes) {
+            match self.decide(snapshot, &mut message, bytes).await {
                 Step::Publish(deliveries) => {
                     drop(object);
                     return self.publish_when_free(message, deliveries).await;
@@ -276,39 +280,6 @@ impl Pipeline {
         }
         let retry = RetryCause::Lookup.because("the answer of the schema registry expired before it was used");
         self.settle(message, retry.into()).await
-    }
-
-    /// Decides the next step of a message. A panic on the way is a retry of this message, and affects no other.
-    fn decide(&self, snapshot: &Snapshot, message: &mut InFlightMessage, object: Option<&[u8]>) -> Step {
-        let schemas = &self.lookups.schemas;
-        let step = catch_panic(|| {
-            let InFlightMessage { message, trace, event_type, .. } = &mut *message;
-            let trace = trace.get_or_insert_with(|| self.traces.begin(message));
-            let envelope = match self.rules.open(message, object, schemas) {
-                Opened::Ready(envelope) => envelope,
-                Opened::Needs(lookup) => return Step::Lookup(lookup),
-                Opened::Refused(reason) => return Step::Settle(reason.into()),
-            };
-            trace.follow(|name| envelope.attribute(name));
-            let router = self.routes.current();
-            let context = Context { snapshot, router: &router, schemas };
-            let decided = self.rules.decide(context, message, &envelope, &trace.headers());
-            *event_type = decided.event_type;
-            if let (Some(event_type), Some((event_id, topics))) = (&*event_type, &decided.event) {
-                trace.event(&event_type.name, event_id.as_str(), *topics);
-            }
-            match decided.decision {
-                Ok(deliveries) => Step::Publish(deliveries),
-                Err(outcome) => Step::Settle(outcome),
-            }
-        });
-        match &step {
-            Step::Publish(deliveries) => message.count_rendered(deliveries),
-            Step::Settle(_) => {}
-            Step::Lookup(_) => return step,
-        }
-        message.open_account();
-        step
     }
 
     /// Publishes one message once no other message of this process publishes the same event, and settles it.
@@ -344,8 +315,8 @@ impl Pipeline {
     }
 
     /// Returns a message to its queue, or parks it, like the first message of its group that was not finished.
-    fn return_unprocessed(&self, snapshot: &Snapshot, mut message: InFlightMessage, first: &Settlement) {
-        message.event_type = self.event_type(snapshot, &message.message);
+    async fn return_unprocessed(&self, snapshot: &Snapshot, mut message: InFlightMessage, first: &Settlement) {
+        message.event_type = self.event_type(snapshot, &message.message).await;
         message.open_account();
         let delay = match first {
             Settlement::Parked(domain) => {
@@ -359,14 +330,6 @@ impl Pipeline {
         self.note_retried(&message.queue, RetryCause::GroupOrder);
         account.close(OutcomeLabel::Retried);
         self.releaser.release(receipt, delay);
-    }
-
-    /// Returns the event's type, if it is known without a lookup.
-    fn event_type(&self, snapshot: &Snapshot, message: &Message) -> Option<Arc<crate::schema::registry::EventType>> {
-        let (router, schemas) = (self.routes.current(), &self.lookups.schemas);
-        let Opened::Ready(envelope) = self.rules.open(message, None, schemas) else { return None };
-        let context = Context { snapshot, router: &router, schemas };
-        self.rules.event_type(context, message, &envelope).ok().map(Arc::clone)
     }
 }
 
@@ -386,16 +349,6 @@ impl Tasks {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(self.abort.clone().run_until_cancelled_owned(task));
     }
-}
-
-/// Returns the step that `decide` returns. If it panics, the step is a retry of the message.
-fn catch_panic(decide: impl FnOnce() -> Step) -> Step {
-    // A panic can leave only the state of this one message incomplete, and the message is retried.
-    panic::catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let detail = format!("a defect of protobridge: {}", text.unwrap_or("a panic without a text"));
-        Step::Settle(RetryCause::Defect.because(detail).into())
-    })
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn link(set: &[u8]) -> Schema {
 fn a_schema_takes_about_as_much_memory_as_its_set_has_bytes() {
     // Links the built-in types, which are in memory once per process.
     drop(link(&generated(false)[..]));
-    for (with_source_info, at_rest, peak) in [(false, 1.9, 2.8), (true, 1.2, 1.5)] {
+    for (with_source_info, at_rest, peak) in [(false, 1.9, 2.8), (true, 1.0, 1.25)] {
         let set = generated(with_source_info);
         let before = memory::live();
         let (schema, highest) = memory::peak_of(|| link(&set));

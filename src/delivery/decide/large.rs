@@ -1,46 +1,56 @@
-//! Lets other tasks run while a large payload is decompressed or rendered.
+//! Keeps large payloads out of the way of other tasks.
 //!
-//! Work on a payload has no point at which it could yield, so it occupies a worker thread of tokio for as long as it takes,
-//! and a small machine has two of them. A large payload therefore runs in [`block_in_place`]: the thread first passes its
-//! tasks to another one. That costs some microseconds, so small payloads run as they are. With the largest small payload
-//! and the largest JSON that a topic accepts, the work takes at most a few milliseconds; docs/operations.md has the figures.
+//! Work on a payload has no point at which it could yield, so it occupies a thread for as long as it takes: up to about a
+//! tenth of a second for 4 MiB, and many payloads can arrive at once. Tokio has one worker thread per core, on which the
+//! admin endpoint must answer too. Therefore no worker thread works on a large payload. It waits for its turn, without a
+//! thread, and then runs in [`block_in_place`]: the worker thread first passes its tasks to another thread. That costs some
+//! microseconds, so small payloads run as they are. With the largest small payload and the largest JSON that a topic
+//! accepts, the work takes at most a few milliseconds; docs/operations.md has the figures.
 //!
-//! The number of payloads that run like this is limited, because each can take many times its size in memory. Beyond the
-//! limit a large payload occupies its worker thread.
+//! The number of turns at a time is limited, because each payload can take many times its size in memory.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::block_in_place;
 
-/// The size in bytes from which on a payload is large.
+/// The size in bytes beyond which a payload is large.
 pub(super) const LARGE: usize = 64 * 1024;
 
-/// The number of large payloads that can run outside of the worker threads at a time.
-const SLOTS: usize = 2;
+/// A payload that is not small enough to be worked on without a [`Turn`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IsLarge;
 
-/// The room for large payloads outside of the worker threads.
+/// The turns of large payloads: at the same time one per core, and at least two.
 #[derive(Debug, Clone)]
-pub(super) struct Slots(Arc<Semaphore>);
+pub(super) struct Turns(Arc<Semaphore>);
 
-impl Default for Slots {
+impl Default for Turns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(SLOTS)))
+        Self(Arc::new(Semaphore::new(available_parallelism().map_or(2, |cores| cores.get().max(2)))))
     }
 }
 
-impl Slots {
-    /// Runs `work` on a payload of this size in bytes. Must not be called inside a `LocalSet`, where a large payload
-    /// panics.
-    pub(super) fn run<T>(&self, payload: usize, work: impl FnOnce() -> T) -> T {
-        if payload < LARGE || !has_other_threads() {
-            return work();
-        }
-        match self.0.try_acquire() {
-            Ok(_slot) => block_in_place(work),
-            Err(_) => work(),
-        }
+impl Turns {
+    /// Waits for the next turn.
+    pub(super) async fn next(&self) -> Turn<'_> {
+        // The semaphore is never closed.
+        Turn { _permit: self.0.acquire().await.ok() }
+    }
+}
+
+/// The turn of one large payload. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Turn<'t> {
+    _permit: Option<SemaphorePermit<'t>>,
+}
+
+impl Turn<'_> {
+    /// Runs `work` while other tasks go on. Must not be called inside a `LocalSet`.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        if has_other_threads() { block_in_place(work) } else { work() }
     }
 }
 
@@ -56,45 +66,39 @@ mod tests {
 
     use super::*;
 
-    /// Whether another task runs while a payload of this size is worked on. The runtime has one worker thread, and this
-    /// number of other payloads is worked on.
-    fn lets_others_run(payload: usize, others: u32) -> bool {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let task = runtime.spawn(async move {
+    #[test]
+    fn other_tasks_run_while_large_payloads_are_worked_on_and_wait() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let task = runtime.spawn(async {
+            let turns = Turns::default();
+            let waiting: Vec<_> = (0..10)
+                .map(|_| {
+                    let turns = turns.clone();
+                    tokio::spawn(async move { turns.next().await.run(|| ()) })
+                })
+                .collect();
             let (sender, receiver) = mpsc::channel();
             tokio::spawn(async move { sender.send(()) });
-            let slots = Slots::default();
-            let _others = slots.0.try_acquire_many(others).unwrap();
-            let is_expected = payload >= LARGE && (others as usize) < SLOTS;
-            let patience = if is_expected { Duration::from_secs(60) } else { Duration::from_millis(20) };
-            slots.run(payload, || receiver.recv_timeout(patience).is_ok())
+            let turn = turns.next().await;
+            assert!(turn.run(|| receiver.recv_timeout(Duration::from_secs(60)).is_ok()));
+            drop(turn);
+            for task in waiting {
+                task.await.unwrap();
+            }
         });
-        runtime.block_on(task).unwrap()
+        runtime.block_on(task).unwrap();
     }
 
-    #[test]
-    fn other_tasks_run_while_a_large_payload_is_worked_on() {
-        assert!(lets_others_run(LARGE, 0));
-        assert!(lets_others_run(LARGE, SLOTS as u32 - 1));
-    }
-
-    #[test]
-    fn a_small_payload_keeps_its_thread() {
-        assert!(!lets_others_run(LARGE - 1, 0));
-    }
-
-    #[test]
-    fn the_number_of_large_payloads_outside_of_the_worker_threads_is_limited() {
-        assert!(!lets_others_run(LARGE, SLOTS as u32));
-    }
-
-    #[tokio::test]
-    async fn a_runtime_of_one_thread_works_on_a_large_payload() {
-        assert_eq!(Slots::default().run(LARGE, || 7), 7);
-    }
-
-    #[test]
-    fn a_command_without_a_runtime_works_on_a_large_payload() {
-        assert_eq!(Slots::default().run(LARGE, || 7), 7);
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_large_payloads_at_a_time_is_limited() {
+        let turns = Turns::default();
+        let mut taken = Vec::new();
+        while let Ok(turn) = tokio::time::timeout(Duration::from_secs(1), turns.next()).await {
+            taken.push(turn);
+        }
+        let cores = available_parallelism().unwrap().get();
+        assert_eq!(taken.len(), cores.max(2));
+        taken.pop();
+        assert_eq!(turns.next().await.run(|| 7), 7, "a runtime of one thread works on it too");
     }
 }

@@ -104,6 +104,31 @@ async fn a_domain_gets_as_many_messages_as_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_on_their_way_to_a_domain_count_towards_its_room() {
+    let mut stage = stage().await;
+    let acme = topic("acme");
+    stage.outages.set_room(acme.clone(), Some(2));
+    for name in ["one", "two", "three", "four", "five"] {
+        stage.park(name, &acme);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(stage.metrics.parked.sum(), 3, "two of five are on their way");
+    tokio::time::sleep(ON_THE_WAY).await;
+    assert_eq!(stage.metrics.parked.sum(), 1, "the domain has taken two, and two more are on their way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_parked_time_and_again_becomes_visible_once_per_second_at_most() {
+    let mut stage = stage().await;
+    for _ in 0..40 {
+        stage.park("one", &topic("acme"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let batches = stage.calls.lock().unwrap().len();
+    assert!((1..=6).contains(&batches), "{batches} batches in four seconds");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_number_of_parked_messages_per_queue_is_limited() {
     let mut stage = stage().await;
     let (acme, queue) = (topic("acme"), Queue::for_tests().url);

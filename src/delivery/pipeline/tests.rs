@@ -299,11 +299,26 @@ async fn a_failed_publish_is_not_taken_for_a_duplicate() {
     );
 }
 
-#[test]
-fn a_panic_over_one_message_is_a_retry_with_its_text() {
-    let Step::Settle(Outcome::Retry(retry)) = catch_panic(|| panic!("no such {}", "index")) else {
-        panic!("a panic must be a retry");
+#[tokio::test(start_paused = true)]
+async fn a_large_payload_waits_for_its_turn_and_the_others_of_its_batch_do_not() {
+    let stage = stage(0, all_good);
+    let mut turns = Vec::new();
+    while let Ok(turn) = tokio::time::timeout(Duration::from_millis(1), stage.pipeline.rules.turn()).await {
+        turns.push(turn);
+    }
+    let event = |id, body: &str| {
+        let attributes = [("message-type", "protobridge.v1.Heartbeat"), ("event-id", id)];
+        Message::for_tests(queue(false, true), body, &attributes, None)
     };
-    assert_eq!((retry.cause, &*retry.detail), (RetryCause::Defect, "a defect of protobridge: no such index"));
-    assert!(matches!(catch_panic(|| Step::Publish(Vec::new())), Step::Publish(_)));
+    // One text of 68,990 letters.
+    let large = "Cv6aBGFh".to_owned() + &"YWFh".repeat(22_996);
+    let waiting = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let published = stage.outcome(OutcomeLabel::Published);
+        turns.clear();
+        published
+    };
+    let batch = vec![event("large", &large), event("small", "CgFh")];
+    let ((), published) = tokio::join!(stage.process(batch), waiting);
+    assert_eq!((published, stage.metrics.settled.sum()), (1, 2));
 }

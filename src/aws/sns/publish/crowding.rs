@@ -31,10 +31,18 @@ const PROBE_REQUESTS: Duration = Duration::from_secs(60);
 pub(super) struct Crowding {
     /// The most entries, and the most bytes of entries, over all topics in trouble.
     limit: (usize, usize),
-    /// Each topic, and when messages were last requested to probe it with.
-    topics: BTreeMap<TopicArn, Option<Instant>>,
+    topics: BTreeMap<TopicArn, Trouble>,
     outages: Arc<Outages>,
     next_look: Option<Instant>,
+}
+
+/// A topic in trouble.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// When messages were last requested to probe the topic with.
+    requested: Option<Instant>,
+    /// The mean size of the entries that waited last, in bytes.
+    entry_bytes: usize,
 }
 
 impl Crowding {
@@ -61,7 +69,7 @@ impl Crowding {
     /// Records that the topic is in trouble.
     pub(super) fn note(&mut self, topic: &TopicArn, now: Instant) {
         if !self.topics.contains_key(topic) {
-            self.topics.insert(topic.clone(), None);
+            self.topics.insert(topic.clone(), Trouble::default());
             self.next_look.get_or_insert(now);
         }
     }
@@ -79,20 +87,22 @@ impl Crowding {
             return Some(at);
         }
         self.next_look?;
-        let (share, _) = self.share(false);
+        let (share, share_bytes) = self.share(false);
         let Self { topics, outages, .. } = self;
-        topics.retain(|topic, requested| {
-            let (len, _) = lanes.waiting(topic);
+        topics.retain(|topic, trouble| {
+            let (len, bytes) = lanes.waiting(topic);
+            trouble.entry_bytes = bytes.checked_div(len).unwrap_or(trouble.entry_bytes);
             let is_out = health.is_out(topic);
             let room = if is_out {
                 // Without an entry, no probe would ever find out that the topic works again.
-                let needs_probe = lanes.is_idle(topic) && requested.is_none_or(|at| now >= at + PROBE_REQUESTS);
+                let needs_probe = lanes.is_idle(topic) && trouble.requested.is_none_or(|at| now >= at + PROBE_REQUESTS);
                 if needs_probe {
-                    *requested = Some(now);
+                    trouble.requested = Some(now);
                 }
                 Some(if needs_probe { MAX_BATCH_ENTRIES } else { 0 })
             } else if lanes.is_in_trouble(topic, now) {
-                Some((share / 2).saturating_sub(len))
+                let free_bytes = (share_bytes / 2).saturating_sub(bytes);
+                Some((share / 2).saturating_sub(len).min(free_bytes / trouble.entry_bytes.max(1)))
             } else {
                 None
             };

@@ -383,3 +383,17 @@ async fn a_throttled_topic_holds_back_neither_another_topic_nor_receives() {
     let report = rate.report();
     assert_eq!((report.limit, report.topics.len(), report.topics[0].limit), (None, 1, 10.0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_in_trouble_has_no_room_while_large_entries_fill_its_share_of_the_bytes() {
+    let (clients, _) = clients(|_, _| sns_error(400, "KMSThrottling"));
+    let metrics = Arc::new(Metrics::new(false));
+    let (publisher, run, _, outages) = publisher(clients.lean, &config::Publish::default(), metrics);
+    tokio::spawn(run);
+    let large = || (entry(&"x".repeat(250_000)), owned());
+    let _waiting = publisher.enqueue((0..70).map(|_| large()).collect()).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let turned_away = publisher.enqueue(vec![large()]).await.next().await;
+    assert!(turned_away[0].1.as_ref().unwrap_err().turned_away_by().is_some(), "16 MiB wait already");
+    assert_eq!(outages.room(&Domain::Topic(TOPIC.into())), 0);
+}

@@ -58,3 +58,15 @@ fn probes_of_two_topics_that_are_out_do_not_count_against_sns() {
     }
     assert!(outages.is_out(&Domain::Topic(acme)) && !outages.is_out(&Domain::Account));
 }
+
+#[test]
+fn failures_of_one_of_several_topics_do_not_count_against_sns() {
+    let (mut health, outages) = health();
+    let (acme, globex, mut now) = (topic("acme"), topic("globex"), Instant::now());
+    health.accepted(&globex, now);
+    for _ in 0..50 {
+        now += Duration::from_secs(60);
+        assert!(fail(&mut health, &acme, "InternalError", now));
+    }
+    assert!(outages.is_out(&Domain::Topic(acme)) && !outages.is_out(&Domain::Account));
+}

@@ -1,0 +1,147 @@
+//! Deciding the next step of a message. A large payload waits for its turn first.
+
+use std::convert::Infallible;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+
+use super::Pipeline;
+use super::in_flight::InFlightMessage;
+use crate::delivery::decide::{Context, Delivery, IsLarge, Lookup, Opened};
+use crate::delivery::outcome::Outcome;
+use crate::message::{Message, RetryCause};
+use crate::schema::registry::{EventType, Snapshot};
+
+/// The next step of a message.
+pub(super) enum Step {
+    /// Publish these deliveries.
+    Publish(Vec<Delivery>),
+    /// Settle the message.
+    Settle(Outcome),
+    /// Answer this lookup, then decide again.
+    Lookup(Lookup),
+}
+
+impl Pipeline {
+    /// Decides the next step of a message. Waits for the message's turn if its payload is large.
+    pub(super) async fn decide(
+        &self,
+        snapshot: &Snapshot,
+        message: &mut InFlightMessage,
+        object: Option<&[u8]>,
+    ) -> Step {
+        match self.decide_small(snapshot, message, object) {
+            Ok(step) => step,
+            Err(IsLarge) => self.decide_large(snapshot, message, object).await,
+        }
+    }
+
+    /// Decides the next step of a message.
+    ///
+    /// # Errors
+    /// Returns an error if its payload is large.
+    pub(super) fn decide_small(
+        &self,
+        snapshot: &Snapshot,
+        message: &mut InFlightMessage,
+        object: Option<&[u8]>,
+    ) -> Result<Step, IsLarge> {
+        let schemas = &self.lookups.schemas;
+        self.decide_opened(snapshot, message, |message| self.rules.open_small(message, object, schemas))
+    }
+
+    /// Decides the next step of a message with a payload of any size, when it is the message's turn.
+    pub(super) async fn decide_large(
+        &self,
+        snapshot: &Snapshot,
+        message: &mut InFlightMessage,
+        object: Option<&[u8]>,
+    ) -> Step {
+        let turn = self.rules.turn().await;
+        // Other messages can have used up the room since the message began to wait.
+        message.receipt.permit.room_to_render().await;
+        let schemas = &self.lookups.schemas;
+        turn.run(|| {
+            let Ok(step) = self.decide_opened(snapshot, message, |message| {
+                Ok::<_, Infallible>(self.rules.open(message, object, schemas))
+            });
+            step
+        })
+    }
+
+    /// Decides the next step of a message that `open` opens. A panic on the way is a retry of this message, and
+    /// affects no other.
+    fn decide_opened<E>(
+        &self,
+        snapshot: &Snapshot,
+        message: &mut InFlightMessage,
+        open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
+    ) -> Result<Step, E> {
+        let step = catch_panic(|| {
+            let InFlightMessage { message, trace, event_type, .. } = &mut *message;
+            let trace = trace.get_or_insert_with(|| self.traces.begin(message));
+            let envelope = match open(message)? {
+                Opened::Ready(envelope) => envelope,
+                Opened::Needs(lookup) => return Ok(Step::Lookup(lookup)),
+                Opened::Refused(reason) => return Ok(Step::Settle(reason.into())),
+            };
+            trace.follow(|name| envelope.attribute(name));
+            let router = self.routes.current();
+            let context = Context { snapshot, router: &router, schemas: &self.lookups.schemas };
+            let decided = self.rules.decide(context, message, &envelope, &trace.headers());
+            *event_type = decided.event_type;
+            if let (Some(event_type), Some((event_id, topics))) = (&*event_type, &decided.event) {
+                trace.event(&event_type.name, event_id.as_str(), *topics);
+            }
+            Ok(match decided.decision {
+                Ok(deliveries) => Step::Publish(deliveries),
+                Err(outcome) => Step::Settle(outcome),
+            })
+        })?;
+        match &step {
+            Step::Publish(deliveries) => message.count_rendered(deliveries),
+            Step::Settle(_) => {}
+            Step::Lookup(_) => return Ok(step),
+        }
+        message.open_account();
+        Ok(step)
+    }
+
+    /// Returns the event's type, if it is known without a lookup.
+    pub(super) async fn event_type(&self, snapshot: &Snapshot, message: &Message) -> Option<Arc<EventType>> {
+        let (router, schemas) = (self.routes.current(), &self.lookups.schemas);
+        let context = Context { snapshot, router: &router, schemas };
+        let of = |opened: Opened<'_>| {
+            let Opened::Ready(envelope) = opened else { return None };
+            self.rules.event_type(context, message, &envelope).ok().map(Arc::clone)
+        };
+        match self.rules.open_small(message, None, schemas) {
+            Ok(opened) => of(opened),
+            Err(IsLarge) => self.rules.turn().await.run(|| of(self.rules.open(message, None, schemas))),
+        }
+    }
+}
+
+/// Returns the step that `decide` returns. If it panics, the step is a retry of the message.
+fn catch_panic<E>(decide: impl FnOnce() -> Result<Step, E>) -> Result<Step, E> {
+    // A panic can leave only the state of this one message incomplete, and the message is retried.
+    panic::catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let detail = format!("a defect of protobridge: {}", text.unwrap_or("a panic without a text"));
+        Ok(Step::Settle(RetryCause::Defect.because(detail).into()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_over_one_message_is_a_retry_with_its_text() {
+        let step = catch_panic::<Infallible>(|| panic!("no such {}", "index"));
+        let Ok(Step::Settle(Outcome::Retry(retry))) = step else {
+            panic!("a panic must be a retry");
+        };
+        assert_eq!((retry.cause, &*retry.detail), (RetryCause::Defect, "a defect of protobridge: no such index"));
+        assert!(matches!(catch_panic(|| Err(IsLarge)), Err(IsLarge)));
+    }
+}
