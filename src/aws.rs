@@ -31,6 +31,7 @@ pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES};
 
 use aws_lean::{Auth, EndpointUrls};
 
+use crate::base::http::Network;
 use crate::config;
 
 /// The clients of one process. Cloning shares connections and credentials.
@@ -45,6 +46,8 @@ pub struct Clients {
     pub sns: aws_sdk_sns::Client,
     /// The region, the endpoints and the credentials of all clients.
     pub shared: SdkConfig,
+    /// The network of the services that are not of AWS, such as the schema registry.
+    pub network: Network,
 }
 
 impl Clients {
@@ -75,6 +78,7 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(shared),
             sns: aws_sdk_sns::Client::from_conf(sns),
             shared: shared.clone(),
+            network: Network::default(),
         }
     }
 }
