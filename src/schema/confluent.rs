@@ -94,11 +94,7 @@ impl Schemas {
     ///
     /// # Errors
     /// Returns an error if the registry's URL is invalid or its client cannot be created.
-    pub fn new(
-        settings: &config::Confluent,
-        file: Option<File>,
-        network: &Network,
-    ) -> Result<Self, RegistryError> {
+    pub fn new(settings: &config::Confluent, file: Option<File>, network: &Network) -> Result<Self, RegistryError> {
         let client = |url| RegistryClient::new(url, settings.registry_timeout(), network);
         let registry = settings.registry_url.as_deref().map(client).transpose()?;
         Ok(Self { file, registry, answers: Mutex::default(), calling: tokio::sync::Mutex::default() })

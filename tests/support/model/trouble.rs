@@ -1,13 +1,13 @@
-//! Trouble that lasts: of one topic, or of a whole service. [`Faults`](super::Faults) are drawn for each call instead.
+//! Trouble that lasts: of one topic, of one bucket, or of a whole service. [`Faults`](super::Faults) are drawn for each call instead.
 
 use tokio::time::Instant;
 
 use super::fate::Ending;
-use super::log::What;
+use super::log::{LOOKUP_DOWN, What};
 use super::wire::{Answer, Call, Input};
 use super::world::{State, World};
 
-/// A topic or a service that can be in trouble.
+/// A topic, a bucket or a service that can be in trouble.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     /// The topic with this ARN.
@@ -16,6 +16,10 @@ pub(crate) enum Target {
     Sns,
     /// All of SQS.
     Sqs,
+    /// The S3 bucket with this name.
+    Bucket(String),
+    /// The schema registry.
+    SchemaRegistry,
 }
 
 /// The fate of every call to a target that is in trouble.
@@ -51,7 +55,7 @@ impl Trouble {
     /// Whether the log names this cause for trouble that lasts, as opposed to a fault of a single call.
     pub(crate) fn is_cause(cause: &str) -> bool {
         let one_of_each = [Self::Throttled(""), Self::Refused(""), Self::Html(502), Self::Hangs];
-        one_of_each.iter().any(|trouble| trouble.cause() == cause)
+        cause == LOOKUP_DOWN || one_of_each.iter().any(|trouble| trouble.cause() == cause)
     }
 }
 
@@ -114,6 +118,7 @@ impl State {
         }
         let (target, messages) = match &call.input {
             Input::Sqs(_) => (Target::Sqs, 0),
+            Input::Lookup(lookup) => (lookup.target(), 0),
             Input::Sns(form) => {
                 let topic = Target::Topic(form.text("TopicArn").to_owned());
                 let target = if self.troubles.contains_key(&topic) { topic } else { Target::Sns };
@@ -121,7 +126,8 @@ impl State {
             }
         };
         let (trouble, balance) = self.troubles.get_mut(&target)?;
-        let error = if call.is_sqs() { Answer::sqs_error } else { Answer::sns_error };
+        let error = call.error();
+        let is_lookup = matches!(call.input, Input::Lookup(_));
         let ending = match *trouble {
             Trouble::Quota(rate) if balance.take(rate, messages as f64) => return None,
             Trouble::Quota(_) => Ending::Error(error(429, "Throttled", "Rate exceeded")),
@@ -132,6 +138,6 @@ impl State {
             Trouble::Disconnected => Ending::ResetBefore,
             Trouble::Hangs => Ending::LostRequest,
         };
-        Some((ending, trouble.cause()))
+        Some((ending, if is_lookup { LOOKUP_DOWN } else { trouble.cause() }))
     }
 }
