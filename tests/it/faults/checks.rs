@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::play::{LONGEST_DELAY, Played, SMALL_BUDGET};
 use super::scenario::{Expect, Scenario};
 use crate::model::log::{Entry, LOOKUP_DOWN, LOOKUP_FAILED, REFUSED, What};
-use crate::model::{Target, Trouble, topic_arn};
+use crate::model::{Trouble, topic_arn};
 
 /// The longest time from the send of an event to its publish while nothing is in trouble that it depends on.
 const IN_TIME: Duration = Duration::from_secs(20);
@@ -211,9 +211,7 @@ impl<'t> Evidence<'t> {
         let Some(hazard) = hazard else { return Ok(()) };
         let waiting = self.scenario.messages.iter().filter(|planned| hazard.concerns(planned));
         let waiting: BTreeSet<&str> = waiting.map(|planned| &*planned.message.name).collect();
-        let is_spared = |event: &str, topic: &str| {
-            !waiting.contains(event) && !hazard.targets.contains(&Target::Topic(topic.to_owned()))
-        };
+        let is_spared = |event: &str, topic: &str| !waiting.contains(event) && !hazard.is_about_topic(topic);
         let (mut sent, mut published) = (BTreeMap::<&str, Duration>::new(), BTreeSet::new());
         for entry in &self.played.log {
             match &entry.what {

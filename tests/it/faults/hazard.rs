@@ -62,6 +62,11 @@ impl Planted {
         self.targets.iter().all(|target| !matches!(target, Target::Sns | Target::Sqs))
     }
 
+    /// Whether the topic with this ARN is in trouble by itself.
+    pub(super) fn is_about_topic(&self, arn: &str) -> bool {
+        self.targets.contains(&Target::Topic(arn.to_owned()))
+    }
+
     /// Whether a message depends on a bucket or on the registry that is in trouble.
     pub(super) fn concerns(&self, message: &Planned) -> bool {
         message.needs.iter().any(|target| self.targets.contains(target))
