@@ -46,7 +46,7 @@ pub struct Clients {
     pub sns: aws_sdk_sns::Client,
     /// The region, the endpoints and the credentials of all clients.
     pub shared: SdkConfig,
-    /// The network of the services that are not of AWS, such as the schema registry.
+    /// The network through which the schema registry is called, which is not a service of AWS.
     pub network: Network,
 }
 

@@ -1,6 +1,7 @@
 //! An HTTP client for services that are not of AWS: schema registries and trace collectors.
 //!
-//! Each call is one attempt with a deadline. The caller decides about another attempt.
+//! Each call is one attempt with a deadline. The caller decides about another attempt. A [`Network`] decides how the requests
+//! of its clients leave the process.
 
 use std::fmt;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::play::{LONGEST_DELAY, Played, SMALL_BUDGET};
 use super::scenario::{Expect, Scenario};
-use crate::model::log::{Entry, LOOKUP_DOWN, LOOKUP_FAILED, REFUSED, What};
+use crate::model::log::{Entry, LOOKUP_FAILED, REFUSED, What};
 use crate::model::{Trouble, topic_arn};
 
 /// The longest time from the send of an event to its publish while nothing is in trouble that it depends on.
@@ -79,7 +79,7 @@ impl<'t> Evidence<'t> {
         for entry in &played.log {
             if let What::Fault { event, cause, .. } = &entry.what {
                 // A lookup that is made again explains no second publish.
-                if !matches!(*cause, LOOKUP_DOWN | LOOKUP_FAILED) {
+                if *cause != LOOKUP_FAILED {
                     evidence.faulty.insert(event);
                 }
                 if !Trouble::is_cause(cause) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::references::{self, BUCKETS};
+use super::references;
 use super::scenario::{Expect, Planned, Scenario};
 use crate::model::{Faults, Target, Trouble, topic_arn};
 
@@ -131,7 +131,9 @@ fn draw(random: &mut Rng, hazard: Hazard, scenario: &Scenario) -> Planted {
             let trouble = [Trouble::Disconnected, Trouble::Unavailable, Trouble::Hangs];
             (30 * 60, vec![Target::Sns], choose(random, &trouble))
         }
-        Hazard::Bucket => (300, vec![Target::Bucket(choose(random, &BUCKETS).to_owned())], trouble_of_lookups(random)),
+        Hazard::Bucket => {
+            (300, vec![Target::Bucket(references::bucket(random).to_owned())], trouble_of_lookups(random))
+        }
         Hazard::SchemaRegistry => (300, vec![Target::SchemaRegistry], trouble_of_lookups(random)),
     };
     let from = random.u64(..20);

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::log::{LOOKUP_DOWN, LOOKUP_FAILED, REFUSED, What};
+use super::log::{LOOKUP_FAILED, REFUSED, What};
 use super::lookups::Lookup;
+use super::trouble::Trouble;
 use super::wire::{Answer, Call, Input};
 use super::world::State;
 
@@ -52,15 +53,22 @@ impl State {
             cause = cause.or(Some("its call was slow"));
         }
         if let Some(cause) = cause {
-            let is_lookup = matches!(call.input, Input::Lookup(_));
-            let cause = if is_lookup && cause != LOOKUP_DOWN { LOOKUP_FAILED } else { cause };
-            let onward = is_lookup
-                || matches!(call.operation.as_str(), "PublishBatch" | "SendMessageBatch" | "DeleteMessageBatch");
-            for event in self.events_of(call) {
-                self.note(None, What::Fault { event, cause, onward });
-            }
+            self.log_fault(call, cause);
         }
         Fate { before, ending, after }
+    }
+
+    /// Logs a fault for each event that a call concerns.
+    fn log_fault(&mut self, call: &Call, cause: &'static str) {
+        let (cause, onward) = match &call.input {
+            // Each probe of a bucket or of the registry in trouble concerns many events and explains nothing about them.
+            Input::Lookup(_) if Trouble::is_cause(cause) => return,
+            Input::Lookup(_) => (LOOKUP_FAILED, true),
+            _ => (cause, matches!(&*call.operation, "PublishBatch" | "SendMessageBatch" | "DeleteMessageBatch")),
+        };
+        for event in self.events_of(call) {
+            self.note(None, What::Fault { event, cause, onward });
+        }
     }
 
     /// Draws how a call ends. Also returns the cause if that is a fault.

@@ -97,8 +97,6 @@ pub(crate) enum What {
 pub(crate) const REFUSED: &str = "SNS refused it";
 /// The cause of a fault of a single call to S3 or to the schema registry.
 pub(crate) const LOOKUP_FAILED: &str = "a lookup of its bucket or of the registry failed or was slow";
-/// The cause of a fault of a call to a bucket or to a schema registry in trouble.
-pub(crate) const LOOKUP_DOWN: &str = "its bucket or the registry is down";
 
 impl Entry {
     /// Returns the event that the entry concerns, if any.

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::fate::Ending;
-use super::log::{LOOKUP_DOWN, What};
+use super::log::What;
 use super::wire::{Answer, Call, Input};
 use super::world::{State, World};
 
@@ -55,7 +55,7 @@ impl Trouble {
     /// Whether the log names this cause for trouble that lasts, as opposed to a fault of a single call.
     pub(crate) fn is_cause(cause: &str) -> bool {
         let one_of_each = [Self::Throttled(""), Self::Refused(""), Self::Html(502), Self::Hangs];
-        cause == LOOKUP_DOWN || one_of_each.iter().any(|trouble| trouble.cause() == cause)
+        one_of_each.iter().any(|trouble| trouble.cause() == cause)
     }
 }
 
@@ -127,7 +127,6 @@ impl State {
         };
         let (trouble, balance) = self.troubles.get_mut(&target)?;
         let error = call.error();
-        let is_lookup = matches!(call.input, Input::Lookup(_));
         let ending = match *trouble {
             Trouble::Quota(rate) if balance.take(rate, messages as f64) => return None,
             Trouble::Quota(_) => Ending::Error(error(429, "Throttled", "Rate exceeded")),
@@ -138,6 +137,6 @@ impl State {
             Trouble::Disconnected => Ending::ResetBefore,
             Trouble::Hangs => Ending::LostRequest,
         };
-        Some((ending, if is_lookup { LOOKUP_DOWN } else { trouble.cause() }))
+        Some((ending, trouble.cause()))
     }
 }
