@@ -31,6 +31,7 @@ pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, SendEntr
 
 use aws_lean::{Auth, EndpointUrls};
 
+use crate::base::http::Network;
 use crate::config;
 
 /// The clients of one process. Cloning shares connections and credentials.
@@ -44,6 +45,8 @@ pub struct Clients {
     pub sns: aws_sdk_sns::Client,
     /// The region, the endpoints and the credentials of all clients.
     pub shared: SdkConfig,
+    /// The network through which the schema registry is called, which is not a service of AWS.
+    pub network: Network,
 }
 
 impl Clients {
@@ -74,6 +77,7 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(shared),
             sns: aws_sdk_sns::Client::from_conf(sns),
             shared: shared.clone(),
+            network: Network::default(),
         }
     }
 }

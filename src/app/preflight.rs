@@ -73,7 +73,7 @@ pub async fn probe(clients: &Clients, config: &Config, topics: &[TopicArn]) -> V
     }
     probes.extend(probe_store(config).await);
     probes.append(&mut probe_buckets(clients, config).await);
-    probes.extend(probe_registry(config).await);
+    probes.extend(probe_registry(clients, config).await);
     probes
 }
 
@@ -111,9 +111,9 @@ async fn probe_buckets(clients: &Clients, config: &Config) -> Vec<Probe> {
     }
 }
 
-async fn probe_registry(config: &Config) -> Option<Probe> {
+async fn probe_registry(clients: &Clients, config: &Config) -> Option<Probe> {
     let subject = "the registry of confluent.registry_url";
-    match Schemas::new(&config.confluent, None) {
+    match Schemas::new(&config.confluent, None, &clients.network) {
         Ok(schemas) => schemas.probe().await.map(|result| Probe::new(subject, result)),
         Err(error) => Some(Probe::new(subject, Err(error))),
     }

@@ -9,6 +9,7 @@ use aws_lean::scripted::{endpoint, sharing};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 
 use super::Clients;
+use crate::base::http::Network;
 use aws_lean::{Auth, LeanClient};
 
 /// Returns clients that get the status and body that `answer` returns for a call and its number, counted from 0, and
@@ -27,6 +28,7 @@ pub(crate) fn clients(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sy
         sqs: aws_sdk_sqs::Client::new(&shared),
         sns: aws_sdk_sns::Client::new(&shared),
         shared,
+        network: Network::default(),
     };
     (clients, calls)
 }

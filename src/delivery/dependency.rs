@@ -1,9 +1,11 @@
 //! A bucket or the schema registry as a dependency of messages: its breaker, and the messages that wait for it.
 //!
-//! While the breaker is open, a few messages wait here in memory and make the probes one at a time. The others are told that
+//! A message is blamed for a failure only if the dependency answered another message meanwhile. Otherwise it waits here and
+//! tries again. While the breaker is open, a few messages wait here in memory and make the probes one at a time. The others are told that
 //! they must be held, and cost no call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,8 +13,8 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::aws::outages::{Domain, Outages};
-use crate::base::Breaker;
 use crate::base::breaker::{Change, Permission};
+use crate::base::{Backoff, Breaker};
 use crate::message::Ownership;
 
 /// The number of messages per dependency that wait in memory while it is out.
@@ -21,11 +23,16 @@ const SEATS: usize = 8;
 /// How often a waiting message looks whether it is still ours.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// Delays between the attempts of one message while the breaker is closed.
+const AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
+
 /// A part of the outside that lookups depend on.
 #[derive(Debug)]
 pub(super) struct Dependency {
     domain: Domain,
     breaker: Mutex<Breaker>,
+    /// The number of attempts that were answered.
+    answers: AtomicU64,
     seats: Semaphore,
     changed: Notify,
     outages: Arc<Outages>,
@@ -46,7 +53,7 @@ pub(super) enum Attempt<T> {
 /// Why a lookup was not answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// The dependency failed, and other messages may be answered: this message is tried again later.
+    /// The dependency failed, but answered another message meanwhile: this message is tried again later.
     Failed(String),
     /// The dependency is out.
     Out,
@@ -58,7 +65,7 @@ impl Dependency {
     /// Creates a dependency that works, and counts as out after this number of failures in a row.
     pub(super) fn new(domain: Domain, opens_after: u32, outages: Arc<Outages>) -> Self {
         let (seats, breaker) = (Semaphore::new(SEATS), Mutex::new(Breaker::new(opens_after)));
-        Self { domain, breaker, seats, changed: Notify::new(), outages }
+        Self { domain, breaker, answers: AtomicU64::new(0), seats, changed: Notify::new(), outages }
     }
 
     pub(super) fn domain(&self) -> &Domain {
@@ -67,14 +74,30 @@ impl Dependency {
 
     /// Begins the lookup of a message with this ownership.
     pub(super) fn visit<'d>(&'d self, ownership: &'d Ownership) -> Visit<'d> {
-        Visit { dependency: self, ownership, seat: None, has_failed: false }
+        let answers = self.answers.load(Ordering::Relaxed);
+        Visit { dependency: self, ownership, answers, seat: None, failures: 0, not_before: None }
+    }
+
+    /// Takes a seat, if one is free.
+    fn seat(&self) -> Option<Seat<'_>> {
+        let permit = self.seats.try_acquire().ok()?;
+        self.update_room(&self.breaker.lock());
+        Some(Seat { dependency: self, permit: Some(permit) })
+    }
+
+    /// Requests a parked message if the dependency is out and no message is left that makes the probes.
+    fn update_room(&self, breaker: &Breaker) {
+        let is_unattended = breaker.is_open() && self.seats.available_permits() == SEATS;
+        self.outages.set_room(self.domain.clone(), is_unattended.then_some(1));
     }
 
     fn succeeded(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         // The lock keeps the outage and the breaker in step.
         let mut breaker = self.breaker.lock();
         if breaker.succeeded() == Some(Change::Closed) {
             self.outages.end(&self.domain);
+            self.update_room(&breaker);
             self.changed.notify_waiters();
         }
     }
@@ -83,6 +106,7 @@ impl Dependency {
         let mut breaker = self.breaker.lock();
         if breaker.failed(Instant::now()) == Some(Change::Opened) {
             self.outages.begin(&self.domain, reason);
+            self.update_room(&breaker);
         }
         self.changed.notify_waiters();
     }
@@ -92,43 +116,49 @@ impl Dependency {
 pub(super) struct Visit<'d> {
     dependency: &'d Dependency,
     ownership: &'d Ownership,
-    seat: Option<SemaphorePermit<'d>>,
-    /// Whether an attempt of this message failed while it had a seat.
-    has_failed: bool,
+    /// The number of the dependency's answers when the lookup began.
+    answers: u64,
+    seat: Option<Seat<'d>>,
+    /// The number of attempts of this message that failed.
+    failures: u32,
+    /// The time of the next attempt, if the last one failed while the breaker was closed.
+    not_before: Option<Instant>,
 }
 
 impl<'d> Visit<'d> {
     /// Records that the message waits for another turn.
     pub(super) fn again(&mut self) {
-        self.has_failed = true;
+        self.failures = self.failures.saturating_add(1);
+        let is_out = self.dependency.breaker.lock().is_open();
+        self.not_before = (!is_out).then(|| Instant::now() + AGAIN.delay(self.failures));
     }
 
-    /// Waits for the message's turn to make an attempt: at once, unless the dependency is out.
+    /// Waits for the message's turn to make an attempt: at once, unless the dependency is out or has just failed.
     ///
     /// # Errors
     /// Returns an error if the message must be held because there is no seat, or if it is no longer ours.
     pub(super) async fn turn(&mut self) -> Result<Turn<'d>, Unanswered> {
-        let Dependency { breaker, changed, seats, .. } = self.dependency;
+        let Dependency { changed, seats, .. } = self.dependency;
         loop {
             let changed = changed.notified();
             if self.ownership.is_lost() {
                 return Err(Unanswered::Lost);
             }
-            let permission = breaker.lock().permission(Instant::now());
-            let probe_at = match permission {
-                Permission::Granted => return Ok(Turn { dependency: self.dependency, is_probe: false }),
-                Permission::Probe => return Ok(Turn { dependency: self.dependency, is_probe: true }),
+            let (permission, is_out) = self.permission();
+            let next = match permission {
+                Permission::Granted => return Ok(self.begin(false)),
+                Permission::Probe => return Ok(self.begin(true)),
                 Permission::Denied(at) => at,
             };
-            if self.seat.is_some() && self.has_failed && seats.available_permits() == 0 {
+            if is_out && self.seat.is_some() && self.failures > 0 && seats.available_permits() == 0 {
                 // Other messages get a seat, because this message may be the one that cannot be answered.
                 return Err(Unanswered::Out);
             }
-            if self.seat.is_none() {
-                self.seat = Some(seats.try_acquire().map_err(|_| Unanswered::Out)?);
+            if is_out && self.seat.is_none() {
+                self.seat = Some(self.dependency.seat().ok_or(Unanswered::Out)?);
             }
             let turn = async {
-                match probe_at {
+                match next {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -142,12 +172,41 @@ impl<'d> Visit<'d> {
             let _look = timeout(LOOK, wake).await;
         }
     }
+
+    /// Requests permission for an attempt. Also returns whether the dependency is out.
+    fn permission(&self) -> (Permission, bool) {
+        let (mut breaker, now) = (self.dependency.breaker.lock(), Instant::now());
+        let is_out = breaker.is_open();
+        match self.not_before.filter(|at| *at > now && !is_out) {
+            Some(at) => (Permission::Denied(Some(at)), is_out),
+            None => (breaker.permission(now), is_out),
+        }
+    }
+
+    fn begin(&self, is_probe: bool) -> Turn<'d> {
+        Turn { dependency: self.dependency, answers: self.answers, is_probe }
+    }
+}
+
+/// The place in memory of a message that waits for a dependency that is out.
+struct Seat<'d> {
+    dependency: &'d Dependency,
+    permit: Option<SemaphorePermit<'d>>,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.dependency.update_room(&self.dependency.breaker.lock());
+    }
 }
 
 /// The turn of one message to make an attempt. Dropping the turn of a probe without its result lets another message make
 /// the probe.
 pub(super) struct Turn<'d> {
     dependency: &'d Dependency,
+    /// The number of the dependency's answers when the message's lookup began.
+    answers: u64,
     is_probe: bool,
 }
 
@@ -173,7 +232,8 @@ impl Turn<'_> {
             }
         };
         let is_out = self.dependency.breaker.lock().is_open();
-        if is_out { None } else { Some(Err(Unanswered::Failed(reason))) }
+        let answers_others = self.dependency.answers.load(Ordering::Relaxed) > self.answers;
+        (!is_out && answers_others).then_some(Err(Unanswered::Failed(reason)))
     }
 }
 
@@ -223,14 +283,11 @@ mod tests {
             }
         }
 
-        /// Makes lookups until the breaker opens, and returns the message that makes the probes.
+        /// Makes a lookup until the breaker opens, and returns its message, which makes the probes.
         async fn break_it(self: &Arc<Self>) -> tokio::task::JoinHandle<Result<(), Unanswered>> {
-            for _ in 1..OPENS_AFTER {
-                assert_eq!(self.lookup(LOOK).await, Err(Unanswered::Failed("no".into())));
-            }
             let this = Arc::clone(self);
             let probing = tokio::spawn(async move { this.lookup(Duration::from_secs(7_200)).await });
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
             assert!(self.outages.is_out(&Domain::SchemaRegistry));
             probing
         }
@@ -266,10 +323,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_is_dropped_leaves_the_probe_to_another_message() {
+    async fn a_message_is_blamed_only_if_the_dependency_answered_another() {
+        let stage = Stage::new();
+        let this = Arc::clone(&stage);
+        let lone = tokio::spawn(async move { this.lookup(Duration::from_secs(7_200)).await });
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(stage.calls.load(Ordering::Relaxed), 1);
+        assert!(!lone.is_finished() && !stage.outages.is_out(&Domain::SchemaRegistry), "it waits, and nothing is out");
+        stage.works.store(true, Ordering::Relaxed);
+        assert_eq!(stage.lookup(LOOK).await, Ok(()));
+        stage.works.store(false, Ordering::Relaxed);
+        assert_eq!(lone.await.unwrap(), Err(Unanswered::Failed("no".into())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_dropped_leaves_the_probe_to_another_message_even_if_all_are_parked() {
         let stage = Stage::new();
         let probing = stage.break_it().await;
+        assert_eq!(stage.outages.room(&Domain::SchemaRegistry), 0, "parked messages stay parked");
         probing.abort();
+        tokio::task::yield_now().await;
+        assert_eq!(stage.outages.room(&Domain::SchemaRegistry), 1, "a parked message can make the probes");
         stage.works.store(true, Ordering::Relaxed);
         assert_eq!(stage.lookup(Duration::from_secs(60)).await, Ok(()));
     }

@@ -89,7 +89,7 @@ pub fn wire(
 ) -> Result<Wired, SetupError> {
     let outages = Arc::new(Outages::new(Arc::clone(metrics)));
     let objects = Objects::new(config, clients)?;
-    let lookups = Lookups::new(objects, Schemas::new(&config.confluent, schemas)?, &outages);
+    let lookups = Lookups::new(objects, Schemas::new(&config.confluent, schemas, &clients.network)?, &outages);
     let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
     let mut tasks = JoinSet::new();
     let rate = Arc::new(Rate::default());

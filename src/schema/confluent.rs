@@ -18,6 +18,7 @@ pub use file::{Error, File};
 pub use registry::{ProbeError, RegistryError};
 
 use crate::base::Backoff;
+use crate::base::http::Network;
 use crate::config;
 use crate::message::envelope::SchemaReference;
 use registry::RegistryClient;
@@ -89,13 +90,13 @@ pub enum UnknownTypeError {
 }
 
 impl Schemas {
-    /// Creates the schemas of a file and a registry. Makes no call.
+    /// Creates the schemas of a file and a registry, which is called through this network. Makes no call.
     ///
     /// # Errors
     /// Returns an error if the registry's URL is invalid or its client cannot be created.
-    pub fn new(settings: &config::Confluent, file: Option<File>) -> Result<Self, RegistryError> {
-        let registry = settings.registry_url.as_deref();
-        let registry = registry.map(|url| RegistryClient::new(url, settings.registry_timeout())).transpose()?;
+    pub fn new(settings: &config::Confluent, file: Option<File>, network: &Network) -> Result<Self, RegistryError> {
+        let client = |url| RegistryClient::new(url, settings.registry_timeout(), network);
+        let registry = settings.registry_url.as_deref().map(client).transpose()?;
         Ok(Self { file, registry, answers: Mutex::default(), calling: tokio::sync::Mutex::default() })
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod hazard;
 mod history;
 mod long_run;
 pub(crate) mod play;
+mod references;
 pub(crate) mod scenario;
 
 use std::num::NonZero;

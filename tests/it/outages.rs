@@ -152,37 +152,55 @@ async fn proxy(status: u16, targets: &[Target]) {
 #[test]
 fn an_s3_that_hangs_delays_no_message_without_an_object() {
     run(async {
-        let hanging = Hanging::start().await;
-        let endpoint = format!("http://{}", hanging.address);
-        let stage = Stage::start(false, 1_000, |config| {
-            config.aws.s3_endpoint_url = Some(endpoint);
-            config.envelope.s3_buckets = vec!["large".to_owned()];
-        })
-        .await;
+        let stage = Stage::start(false, 3, |config| config.envelope.s3_buckets = vec!["large".to_owned()]).await;
+        let bucket = Target::Bucket("large".to_owned());
+        stage.world.break_target(bucket.clone(), Trouble::Hangs);
         for number in 0..60 {
             stage.send(number..number + 1);
             stage.send_pointer(1_000 + number);
             sleep(Duration::from_secs(3)).await;
         }
         assert_eq!(stage.world.messages(&stage.source).len(), 60, "the messages with objects wait on their queue");
+        stage.world.heal_target(&bucket);
+        stage.until_empty(CATCH_UP).await;
+        assert_eq!(stage.world.messages(&stage.dead_letters), BTreeSet::new());
         let log = stage.end().await;
+        assert_eq!(arrivals(&log).len(), 120, "not every event was published");
         assert_in_time(&log, 0..60, "S3 hangs");
         assert_nothing_is_quarantined(&log);
     });
 }
 
 #[test]
+fn a_lone_message_outlasts_an_outage_of_its_bucket() {
+    for trouble in [Trouble::Hangs, Trouble::Unavailable, Trouble::Disconnected, Trouble::Html(403)] {
+        run(async move {
+            let stage = Stage::start(false, 3, |config| config.envelope.s3_buckets = vec!["large".to_owned()]).await;
+            let bucket = Target::Bucket("large".to_owned());
+            stage.world.break_target(bucket.clone(), trouble);
+            stage.send_pointer(0);
+            sleep(Duration::from_secs(30 * 60)).await;
+            stage.world.heal_target(&bucket);
+            stage.until_empty(CATCH_UP).await;
+            assert_eq!(stage.world.messages(&stage.dead_letters), BTreeSet::new(), "{trouble:?}");
+            let log = stage.end().await;
+            let receives = log.iter().filter(|entry| matches!(entry.what, What::Handed { .. })).count();
+            assert_eq!((arrivals(&log).len(), receives), (1, 1), "{trouble:?}: events published, receives");
+        });
+    }
+}
+
+#[test]
 fn a_schema_registry_that_hangs_delays_no_message_of_another_queue() {
     run(async {
-        let hanging = Hanging::start().await;
-        let url = format!("http://{}", hanging.address);
         let stage = Stage::start(false, 1_000, |config| {
             let framed = World::queue_url("framed");
             let framing = protobridge::config::Framing::Confluent;
             config.queues.push(Queue { url: framed, framing, ..Queue::default() });
-            config.confluent.registry_url = Some(url);
+            config.confluent.registry_url = Some("http://registry:8081".to_owned());
         })
         .await;
+        stage.world.break_target(Target::SchemaRegistry, Trouble::Hangs);
         for number in 0..60 {
             stage.send(number..number + 1);
             stage.send_framed(1_000 + number);
@@ -261,11 +279,15 @@ impl Stage {
 
     /// Sends an event whose payload is in S3.
     fn send_pointer(&self, number: usize) {
-        let body = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"large","s3Key":"key"}]"#;
-        let (sent, _) = of_order(&name(number), CUSTOMERS[0], "order", Expect::Filtered);
+        let key = name(number);
+        let body = format!(
+            r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{"s3BucketName":"large","s3Key":"{key}"}}]"#
+        );
+        let (sent, _) = of_order(&key, CUSTOMERS[0], "order", Expect::Filtered);
+        self.world.put_object("large", &key, sent.body.clone());
         let mut attributes = sent.attributes.clone();
         attributes["ExtendedPayloadSize"] = serde_json::json!({"DataType": "Number", "StringValue": "300000"});
-        self.world.send(&self.source, Incoming { body: body.to_owned(), attributes, ..sent });
+        self.world.send(&self.source, Incoming { body, attributes, ..sent });
     }
 
     /// Sends an event whose type only the schema registry knows.
@@ -287,20 +309,6 @@ impl Stage {
     async fn end(self) -> Vec<Entry> {
         self.app.stop().await;
         self.world.take_log()
-    }
-}
-
-/// A server that accepts connections and never answers.
-struct Hanging {
-    address: std::net::SocketAddr,
-    _listener: tokio::net::TcpListener,
-}
-
-impl Hanging {
-    async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        // The system accepts connections to a listener that never does.
-        Self { address: listener.local_addr().expect("the listener is bound"), _listener: listener }
     }
 }
 

@@ -1,9 +1,9 @@
-//! A model of SQS and SNS as AWS documents them. It runs in this process, in tokio's time and without a network: the
+//! A model of SQS, SNS and S3 as AWS documents them, and of a schema registry. It runs in this process, in tokio's time and without a network: the
 //! clients talk to a [`World`] instead of a connection.
 //!
 //! A world depends only on its seed and on its clients' calls, so a test on one thread with paused time can be repeated
-//! exactly. [`Faults`] decides which faults happen and how often, [`Trouble`] is what a test decides itself. The [`log`] records everything that happens. As at
-//! AWS, a call takes effect even if its client no longer waits for the answer.
+//! exactly. [`Faults`] decides which faults happen and how often; a test itself decides on [`Trouble`]. The [`log`] records
+//! everything that happens. As at AWS, a call takes effect even if its client no longer waits for the answer.
 
 #[path = "model/calls.rs"]
 mod calls;
@@ -15,6 +15,8 @@ mod fate;
 mod faults;
 #[path = "model/log.rs"]
 pub(crate) mod log;
+#[path = "model/lookups.rs"]
+mod lookups;
 #[path = "model/queue.rs"]
 mod queue;
 #[path = "model/sns.rs"]

@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
+use crate::base::http::Network;
 use crate::config::{Descriptors, Profile, Taps};
 use crate::message::Queue;
 use crate::route::{Customer, Glob};
@@ -66,7 +67,7 @@ fn stage() -> Stage {
     let customers = customers.map(|(id, profile)| customer(id, profile)).to_vec();
     let snapshot = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles)).unwrap().current();
     let router = Router::new(&config.route, customers, snapshot.type_names());
-    let schemas = Schemas::new(&config.confluent, None).unwrap();
+    let schemas = Schemas::new(&config.confluent, None, &Network::default()).unwrap();
     Stage { rules: Rules::new(&config, MAX_ENTRY_BYTES), snapshot, router, schemas }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Answer, PAUSE, Types, UNKNOWN};
-use crate::base::http::{self, Http};
+use crate::base::http::{self, Http, Network};
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -81,7 +81,7 @@ struct MessageDescriptor {
 }
 
 impl RegistryClient {
-    pub(super) fn new(url: &str, wait: Duration) -> Result<Self, RegistryError> {
+    pub(super) fn new(url: &str, wait: Duration, network: &Network) -> Result<Self, RegistryError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.schemaregistry.v1+json, application/json"));
         let (scheme, rest) = url.trim_end_matches('/').split_once("://").ok_or(RegistryError::Url)?;
@@ -101,7 +101,7 @@ impl RegistryClient {
         };
         let url = format!("{scheme}://{rest}");
         url.parse::<Uri>().map_err(|_| RegistryError::Url)?;
-        Ok(Self { http: Http::new(wait, wait)?, url, headers })
+        Ok(Self { http: network.client(wait, wait)?, url, headers })
     }
 
     /// Requests one schema.

@@ -26,6 +26,10 @@ fn settings(registry: Option<String>) -> config::Confluent {
     config::Confluent { registry_url: registry, registry_timeout_ms: 2_000, ..Default::default() }
 }
 
+fn new_schemas(settings: &config::Confluent, file: Option<File>) -> Result<Schemas, RegistryError> {
+    Schemas::new(settings, file, &Network::default())
+}
+
 /// Starts a registry that gives this answer to every request. Returns its URL and the count of requests.
 async fn registry(status: u16, answer: String) -> (String, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
@@ -47,7 +51,7 @@ async fn registry(status: u16, answer: String) -> (String, Arc<AtomicUsize>) {
 
 #[test]
 fn types_are_found_by_their_indexes() {
-    let schemas = Schemas::new(&settings(None), Some(parse(FILE).unwrap())).unwrap();
+    let schemas = new_schemas(&settings(None), Some(parse(FILE).unwrap())).unwrap();
     assert!(schemas.is_configured());
     let found: Vec<String> = [(7, &[0][..]), (7, &[1]), (7, &[1, 0]), (8, &[0]), (7, &[2]), (9, &[0])]
         .map(|(id, indexes)| type_name(&schemas, id, indexes))
@@ -63,7 +67,7 @@ fn types_are_found_by_their_indexes() {
             "error: `confluent.schemas_file` has no schema 9; add it, or set `registry_url`",
         ]
     );
-    assert!(!Schemas::new(&settings(None), None).unwrap().is_configured());
+    assert!(!new_schemas(&settings(None), None).unwrap().is_configured());
 }
 
 #[test]
@@ -98,7 +102,7 @@ async fn a_schema_that_is_not_in_the_file_is_requested_from_the_registry_once() 
     let file = BASE64_STANDARD.encode(file.unwrap().encode_to_vec());
     let answer = serde_json::json!({"schema": file, "schemaType": "PROTOBUF"}).to_string();
     let (url, requests) = registry(200, answer).await;
-    let schemas = Schemas::new(&settings(Some(url)), Some(parse(FILE).unwrap())).unwrap();
+    let schemas = new_schemas(&settings(Some(url)), Some(parse(FILE).unwrap())).unwrap();
     schemas.learn(8).await.unwrap();
     assert_eq!(requests.load(Ordering::Relaxed), 0, "the file has it");
     let (first, second) = tokio::join!(schemas.learn(9), schemas.learn(9));
@@ -130,7 +134,7 @@ async fn an_error_reports_the_answer_of_the_registry() {
         ),
     ] {
         let (url, requests) = registry(status, answer.to_owned()).await;
-        let schemas = Schemas::new(&settings(Some(url)), None).unwrap();
+        let schemas = new_schemas(&settings(Some(url)), None).unwrap();
         for _ in 0..3 {
             let result = schemas.learn(9).await.map_err(|error| error.to_string());
             assert_eq!(result, learnt.map_err(str::to_owned));
@@ -148,11 +152,11 @@ async fn a_probe_succeeds_unless_the_registry_denies_access() {
         (401, Err("it answers 401 Unauthorized; check `confluent.registry_url`".to_owned())),
     ] {
         let (url, _) = registry(status, "[]".to_owned()).await;
-        let schemas = Schemas::new(&settings(Some(url)), None).unwrap();
+        let schemas = new_schemas(&settings(Some(url)), None).unwrap();
         let probe = schemas.probe().await.map(|result| result.map_err(|error| error.to_string()));
         assert_eq!(probe, Some(expected));
     }
-    assert!(Schemas::new(&settings(None), None).unwrap().probe().await.is_none());
+    assert!(new_schemas(&settings(None), None).unwrap().probe().await.is_none());
 }
 
 #[tokio::test]
@@ -161,7 +165,7 @@ async fn a_lookup_fails_if_the_registry_does_not_answer_in_time() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut settings = settings(Some(url));
     settings.registry_timeout_ms = 50;
-    let schemas = Schemas::new(&settings, None).unwrap();
+    let schemas = new_schemas(&settings, None).unwrap();
     let error = schemas.learn(9).await.unwrap_err();
     assert_eq!(error.to_string(), "the schema registry did not return Confluent schema 9: no answer within 50ms");
 }
@@ -169,6 +173,6 @@ async fn a_lookup_fails_if_the_registry_does_not_answer_in_time() {
 #[test]
 fn an_invalid_registry_url_is_refused() {
     for url in ["registry:8081", "http://", "https://a b"] {
-        assert!(matches!(Schemas::new(&settings(Some(url.into())), None), Err(RegistryError::Url)), "{url}");
+        assert!(matches!(new_schemas(&settings(Some(url.into())), None), Err(RegistryError::Url)), "{url}");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::references;
 use super::scenario::{Expect, Planned, Scenario};
 use crate::model::{Faults, Target, Trouble, topic_arn};
 
@@ -18,11 +19,22 @@ pub(super) enum Hazard {
     Proxy,
     /// SNS is down for minutes, and the source queue has a redrive policy.
     Outage,
+    /// One S3 bucket is down, or a proxy answers for it.
+    Bucket,
+    /// The schema registry is down, or a proxy answers for it.
+    SchemaRegistry,
 }
 
 /// All hazards. One seed in six draws one of them; `PROTOBRIDGE_FAULT_HAZARD=NAME` gives every seed the hazard with this
 /// name.
-const ALL: [Hazard; 4] = [Hazard::ThrottledTopic, Hazard::RefusingTopic, Hazard::Proxy, Hazard::Outage];
+const ALL: [Hazard; 6] = [
+    Hazard::ThrottledTopic,
+    Hazard::RefusingTopic,
+    Hazard::Proxy,
+    Hazard::Outage,
+    Hazard::Bucket,
+    Hazard::SchemaRegistry,
+];
 
 /// The codes with which a topic refuses every call, although no message is at fault.
 pub(crate) const REFUSING_CODES: [&str; 5] =
@@ -38,29 +50,49 @@ pub(super) struct Planted {
     /// The times from the start between which the targets are in trouble.
     pub(super) from: Duration,
     pub(super) until: Duration,
-    /// The customer whose topic is in trouble, if only one is.
-    pub(super) customer: Option<usize>,
-    /// Whether nothing else fails. Then the events of other customers must arrive in time.
+    /// Whether nothing else fails. Then the events that do not depend on the targets must arrive in time.
     pub(super) is_calm: bool,
     /// The limit of receives in the redrive policy of the source queue, if it has one.
     pub(super) max_receives: Option<u32>,
 }
 
-/// Gives some scenarios a hazard. Draws from random numbers of its own, so that the other scenarios do not depend on it.
+impl Planted {
+    /// Whether the hazard concerns a part of the events: those of one topic, of one bucket or of the registry.
+    pub(super) fn is_partial(&self) -> bool {
+        self.targets.iter().all(|target| !matches!(target, Target::Sns | Target::Sqs))
+    }
+
+    /// Whether the topic with this ARN is in trouble by itself.
+    pub(super) fn is_about_topic(&self, arn: &str) -> bool {
+        self.targets.contains(&Target::Topic(arn.to_owned()))
+    }
+
+    /// Whether a message depends on a bucket or on the registry that is in trouble.
+    pub(super) fn concerns(&self, message: &Planned) -> bool {
+        message.needs.iter().any(|target| self.targets.contains(target))
+    }
+}
+
+/// Gives some scenarios references, and some a hazard. Draws from random numbers of its own, so that the rest of a scenario
+/// does not depend on it.
 pub(super) fn plant(scenario: &mut Scenario) {
     let random = &mut Rng::with_seed(scenario.seed ^ 0x0bad_da7a);
     let drawn = random.usize(..6 * ALL.len());
     let hazard = match std::env::var("PROTOBRIDGE_FAULT_HAZARD") {
-        Ok(name) => *ALL.iter().find(|hazard| format!("{hazard:?}") == name).expect("the hazard has such a name"),
-        Err(_) => match ALL.get(drawn) {
-            Some(hazard) => *hazard,
-            None => return,
-        },
+        Ok(name) => Some(*ALL.iter().find(|hazard| format!("{hazard:?}") == name).expect("the hazard has such a name")),
+        Err(_) => ALL.get(drawn).copied(),
     };
+    references::refer(scenario, hazard);
+    let Some(hazard) = hazard else { return };
     let planted = draw(random, hazard, scenario);
     if planted.max_receives.is_some() {
-        // Three receives do not outlast the grace period of an unknown type, nor do ten. The service warns of such a policy.
-        scenario.messages.retain(|planned| planned.expect != Expect::Quarantined("unknown_type"));
+        // Three receives do not outlast the grace period of an unknown type or of a missing object, nor do ten. The
+        // service warns of such a policy.
+        scenario.messages.retain(|planned| match planned.expect {
+            Expect::Quarantined("unknown_type") => false,
+            Expect::Quarantined("bad_envelope") => planned.needs.is_empty(),
+            _ => true,
+        });
     }
     if planted.is_calm {
         scenario.faults = Faults::none();
@@ -73,8 +105,8 @@ pub(super) fn plant(scenario: &mut Scenario) {
     times.sort_unstable();
     for (number, (planned, at)) in scenario.messages.iter_mut().zip(times).enumerate() {
         planned.at = Duration::from_millis(at);
-        if planted.customer.is_some() && scenario.fifo {
-            planned.message.group = Some(group(planned, number));
+        if planted.is_partial() && scenario.fifo {
+            planned.message.group = Some(group(&planted, planned, number));
         }
     }
     scenario.troubled = scenario.troubled.max(planted.until);
@@ -99,30 +131,42 @@ fn draw(random: &mut Rng, hazard: Hazard, scenario: &Scenario) -> Planted {
             let trouble = [Trouble::Disconnected, Trouble::Unavailable, Trouble::Hangs];
             (30 * 60, vec![Target::Sns], choose(random, &trouble))
         }
+        Hazard::Bucket => {
+            (300, vec![Target::Bucket(references::bucket(random).to_owned())], trouble_of_lookups(random))
+        }
+        Hazard::SchemaRegistry => (300, vec![Target::SchemaRegistry], trouble_of_lookups(random)),
     };
     let from = random.u64(..20);
     let until = from + random.u64(30..=most_seconds);
-    let one_topic = matches!(hazard, Hazard::ThrottledTopic | Hazard::RefusingTopic);
     Planted {
         targets,
         trouble,
         from: Duration::from_secs(from),
         until: Duration::from_secs(until),
-        customer: one_topic.then_some(customer),
         is_calm: random.bool(),
-        max_receives: (hazard == Hazard::Outage).then(|| choose(random, &[3, 10])),
+        max_receives: match hazard {
+            Hazard::Outage => Some(choose(random, &[3, 10])),
+            Hazard::Bucket | Hazard::SchemaRegistry => choose(random, &[None, Some(3), Some(10)]),
+            Hazard::ThrottledTopic | Hazard::RefusingTopic | Hazard::Proxy => None,
+        },
     }
+}
+
+fn trouble_of_lookups(random: &mut Rng) -> Trouble {
+    let proxy = Trouble::Html(choose(random, &PROXY_STATUSES));
+    choose(random, &[Trouble::Hangs, Trouble::Unavailable, Trouble::Disconnected, proxy])
 }
 
 fn choose<T: Copy>(random: &mut Rng, list: &[T]) -> T {
     list[random.usize(..list.len())]
 }
 
-/// Returns a message group that the events of one customer share, so that trouble of one customer's topic explains no
-/// delay of another customer's event.
-fn group(planned: &Planned, number: usize) -> String {
+/// Returns a message group that the events of one customer share if all of them or none depend on the hazard's targets, so
+/// that the hazard explains no delay of the others.
+fn group(planted: &Planted, planned: &Planned, number: usize) -> String {
+    let waits = if planted.concerns(planned) { "waiting-" } else { "" };
     match &planned.expect {
-        Expect::Published { customers, .. } if customers.len() == 1 => format!("customer-{}", customers[0]),
+        Expect::Published { customers, .. } if customers.len() == 1 => format!("{waits}customer-{}", customers[0]),
         _ => format!("own-{number}"),
     }
 }

@@ -88,6 +88,7 @@ async fn stage(scenario: &Scenario) -> Played {
     for customer in 0..scenario.setup.customers {
         world.create_topic(&scenario.setup.topic(customer));
     }
+    scenario.references.store(&world);
     let common = Arc::new(Common {
         world: world.clone(),
         config: config(scenario, &source, quarantine),
@@ -223,6 +224,7 @@ fn config(scenario: &Scenario, source: &str, quarantine: Option<String>) -> Conf
     let mut config = base();
     config.queues = vec![Queue { url: source.to_owned(), quarantine_url: quarantine, ..Queue::default() }];
     config.visibility.timeout_seconds = scenario.visibility_seconds;
+    scenario.references.configure(&mut config);
     if scenario.small_budget {
         config.receive.max_in_flight_messages = SMALL_BUDGET;
         config.receive.max_in_flight_bytes = 2 * 1024 * 1024;

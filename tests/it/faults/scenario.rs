@@ -8,7 +8,8 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::hazard::{self, Planted};
-use crate::model::{Faults, Incoming};
+use super::references::References;
+use crate::model::{Faults, Incoming, Target};
 
 /// A scenario. Its seed determines all of it.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(super) struct Scenario {
     pub(super) replicas: Vec<Vec<Run>>,
     /// The times at which another consumer receives messages, and for how long it holds them.
     pub(super) competitors: Vec<(Duration, Duration)>,
+    pub(super) references: References,
     /// Trouble that lasts, if the scenario has any.
     pub(super) hazard: Option<Planted>,
 }
@@ -46,6 +48,8 @@ pub(super) struct Planned {
     pub(super) at: Duration,
     pub(super) message: Incoming,
     pub(super) expect: Expect,
+    /// The buckets and the registry, as far as the message depends on them.
+    pub(super) needs: Vec<Target>,
 }
 
 /// The expected outcome of a message.
@@ -118,6 +122,7 @@ impl Scenario {
             messages: messages(random, setup, count, fifo, quarantine, spread),
             replicas,
             competitors,
+            references: References::default(),
             hazard: None,
         };
         hazard::plant(&mut scenario);
@@ -128,10 +133,12 @@ impl Scenario {
     pub(super) fn summary(&self) -> String {
         let early_ends: usize = self.replicas.iter().map(Vec::len).sum();
         format!(
-            "{} source, {:?}, {} messages, {} replicas, {early_ends} runs that end early, quarantine {}, {:?}, {:?}",
+            "{} source{}, {:?}, {} messages, {} of them with lookups, {} replicas, {early_ends} runs that end early, quarantine {}, {:?}, {:?}",
             if self.fifo { "FIFO" } else { "standard" },
+            if self.references.is_framed { " with Confluent's framing" } else { "" },
             self.setup,
             self.messages.len(),
+            self.messages.iter().filter(|planned| !planned.needs.is_empty()).count(),
             self.replicas.len(),
             self.quarantine,
             self.faults,
@@ -172,7 +179,7 @@ fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine
             // message has its own group, so that it does not change the order of the first one's group.
             message.deduplication_id = fifo.then(|| format!("again-{number}"));
             message.group = fifo.then(|| format!("again-{number}"));
-            messages.push(Planned { at, message, expect });
+            messages.push(Planned { at, message, expect, needs: Vec::new() });
             continue;
         }
         let (mut message, expect) = event(random, setup, number);
@@ -183,7 +190,7 @@ fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine
             message.group = Some(group);
             message.deduplication_id = Some(format!("sent-{number}"));
         }
-        messages.push(Planned { at, message, expect });
+        messages.push(Planned { at, message, expect, needs: Vec::new() });
     }
     messages
 }
@@ -232,7 +239,7 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
     }
 }
 
-const ORDER: &str = "shop.v1.OrderStatusChanged";
+pub(super) const ORDER: &str = "shop.v1.OrderStatusChanged";
 
 pub(crate) fn of_order(name: &str, customer: &str, order: &str, expect: Expect) -> (Incoming, Expect) {
     let meta = [field(1, name.as_bytes()), field(2, customer.as_bytes())].concat();
@@ -246,7 +253,7 @@ fn json_of(name: &str, customer: &str, order: &str) -> String {
 }
 
 /// Encodes a length-delimited field whose value is shorter than 128 bytes.
-fn field(number: u8, value: &[u8]) -> Vec<u8> {
+pub(super) fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let length = u8::try_from(value.len()).expect("the value is shorter than 128 bytes");
     [&[number << 3 | 2, length], value].concat()
 }

@@ -1,27 +1,34 @@
 //! The HTTP client that passes calls to a world instead of sending them over a connection.
 
-use aws_config::SdkConfig;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_lean::Auth;
-use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_sqs::config::http::HttpRequest;
 use aws_sdk_sqs::config::{Credentials, RuntimeComponents, SharedCredentialsProvider};
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use protobridge::aws::{Clients, LeanClient};
+use protobridge::base::http::{AnswerBody, BoxError, Network, Transport};
 use protobridge::config;
 use tokio::sync::oneshot;
 
 use super::calls::{self, Reply};
-use super::wire::Call;
+use super::lookups::Lookup;
+use super::wire::{Answer, Call};
 use super::world::World;
 
 /// Returns the clients that the service would build from its default configuration, except that they do not sign.
@@ -58,10 +65,11 @@ pub(super) fn clients(world: &World, instance: u32) -> Clients {
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .build();
     Clients {
-        lean: LeanClient::new(&shared, SharedHttpConnector::new(connection), Auth::None, attempt),
+        lean: LeanClient::new(&shared, SharedHttpConnector::new(connection.clone()), Auth::None, attempt),
         sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
         sns: aws_sdk_sns::Client::from_conf(sns.build()),
         shared,
+        network: Network::of(Arc::new(connection)),
     }
 }
 
@@ -81,12 +89,33 @@ impl HttpClient for Connection {
 impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (this, call) = (self.clone(), Call::of(&request));
-        HttpConnectorFuture::new(async move { this.answer(call).await })
+        HttpConnectorFuture::new(async move {
+            let world = this.world.clone();
+            let answer = this.answer(call).await.map_err(|Reset| ConnectorError::io(Reset.into()))?;
+            let request = world.lock().next_request();
+            Ok(answer.into_response(request))
+        })
     }
 }
 
+/// All plain HTTP is for the schema registry.
+#[async_trait]
+impl Transport for Connection {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<AnswerBody>, BoxError> {
+        let call = Call::look_up(Lookup::of_schema(request.uri().path()));
+        let answer = self.clone().answer(call).await?;
+        let body = Full::new(Bytes::from(answer.body)).map_err(|never| match never {}).boxed_unsync();
+        Ok(Response::builder().status(answer.status).body(body)?)
+    }
+}
+
+/// The connection was reset.
+#[derive(Debug, thiserror::Error)]
+#[error("connection reset by peer")]
+struct Reset;
+
 impl Connection {
-    async fn answer(self, call: Call) -> Result<HttpResponse, ConnectorError> {
+    async fn answer(self, call: Call) -> Result<Answer, Reset> {
         if self.world.is_crashed(self.instance) {
             return pending().await;
         }
@@ -97,10 +126,9 @@ impl Connection {
             Ok(_) if self.world.is_crashed(self.instance) => pending().await,
             Ok(Reply::Answer(answer, facts)) => {
                 facts.confirm();
-                let request = self.world.lock().next_request();
-                Ok(answer.into_response(request))
+                Ok(answer)
             }
-            Ok(Reply::Reset) => Err(ConnectorError::io("connection reset by peer".into())),
+            Ok(Reply::Reset) => Err(Reset),
             Err(_) => pending().await,
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::log::{REFUSED, What};
+use super::log::{LOOKUP_FAILED, REFUSED, What};
+use super::lookups::Lookup;
+use super::trouble::Trouble;
 use super::wire::{Answer, Call, Input};
 use super::world::State;
 
@@ -51,12 +53,22 @@ impl State {
             cause = cause.or(Some("its call was slow"));
         }
         if let Some(cause) = cause {
-            let onward = matches!(call.operation.as_str(), "PublishBatch" | "SendMessageBatch" | "DeleteMessageBatch");
-            for event in self.events_of(call) {
-                self.note(None, What::Fault { event, cause, onward });
-            }
+            self.log_fault(call, cause);
         }
         Fate { before, ending, after }
+    }
+
+    /// Logs a fault for each event that a call concerns.
+    fn log_fault(&mut self, call: &Call, cause: &'static str) {
+        let (cause, onward) = match &call.input {
+            // Each probe of a bucket or of the registry in trouble concerns many events and explains nothing about them.
+            Input::Lookup(_) if Trouble::is_cause(cause) => return,
+            Input::Lookup(_) => (LOOKUP_FAILED, true),
+            _ => (cause, matches!(&*call.operation, "PublishBatch" | "SendMessageBatch" | "DeleteMessageBatch")),
+        };
+        for event in self.events_of(call) {
+            self.note(None, What::Fault { event, cause, onward });
+        }
     }
 
     /// Draws how a call ends. Also returns the cause if that is a fault.
@@ -64,19 +76,20 @@ impl State {
         if let Some((ending, cause)) = self.trouble_of(call) {
             return (ending, Some(cause));
         }
-        let sqs = call.is_sqs();
-        let error = if sqs { Answer::sqs_error } else { Answer::sns_error };
+        let error = call.error();
         if self.happens(|faults| faults.throttled) || self.is_over_quota(call) {
-            let known: &[(u16, &str)] = match sqs {
-                true => &[
+            let known: &[(u16, &str)] = match call.input {
+                Input::Sqs(_) => &[
                     (400, "RequestThrottled"),
                     (400, "ThrottlingException"),
                     (400, "KMS.ThrottlingException"),
                     (403, "OverLimit"),
                 ],
-                false => {
+                Input::Sns(_) => {
                     &[(429, "Throttled"), (400, "Throttling"), (400, "ThrottlingException"), (400, "KMSThrottling")]
                 }
+                Input::Lookup(Lookup::Object { .. }) => &[(503, "SlowDown"), (400, "KMS.ThrottlingException")],
+                Input::Lookup(Lookup::Schema(_)) => &[(429, "42900")],
             };
             let (status, code) = *self.random.choice(known).expect("the list is not empty");
             return (Ending::Error(error(status, code, "Rate exceeded")), Some("its call was throttled"));
@@ -94,8 +107,10 @@ impl State {
             return match self.random.u8(..3) {
                 0 => (Ending::Error(error(403, "AccessDenied", "Not now")), Some("its call was denied")),
                 1 => (Ending::Error(error(403, "ExpiredToken", "Too old")), Some("its call was denied")),
-                _ if sqs => (Ending::Error(error(403, "InvalidSecurity", "No")), Some("its call was denied")),
-                _ => (Ending::Error(error(400, "InvalidParameter", "Invalid parameter: ?")), Some(REFUSED)),
+                _ if matches!(call.input, Input::Sns(_)) => {
+                    (Ending::Error(error(400, "InvalidParameter", "Invalid parameter: ?")), Some(REFUSED))
+                }
+                _ => (Ending::Error(error(403, "InvalidSecurity", "No")), Some("its call was denied")),
             };
         }
         if self.happens(|faults| faults.lost_request) {
@@ -119,12 +134,13 @@ impl State {
         !self.quota.take(rate, form.list("PublishBatchRequestEntries.member").len() as f64)
     }
 
-    /// Returns the events that a call concerns, as far as its entries name them.
+    /// Returns the events that a call concerns, as far as its entries name them, or that depend on what it looks up.
     fn events_of(&mut self, call: &Call) -> Vec<Arc<str>> {
         match &call.input {
             Input::Sns(form) => {
                 form.list("PublishBatchRequestEntries.member").iter().map(super::sns::event_of).collect()
             }
+            Input::Lookup(lookup) => self.dependents(&lookup.target()),
             Input::Sqs(input) => {
                 let Some(queue) = input["QueueUrl"].as_str().and_then(|url| self.queues.get(url)) else {
                     return Vec::new();

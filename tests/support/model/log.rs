@@ -95,6 +95,8 @@ pub(crate) enum What {
 
 /// The cause of the fault that can send a good event to quarantine.
 pub(crate) const REFUSED: &str = "SNS refused it";
+/// The cause of a fault of a single call to S3 or to the schema registry.
+pub(crate) const LOOKUP_FAILED: &str = "a lookup of its bucket or of the registry failed or was slow";
 
 impl Entry {
     /// Returns the event that the entry concerns, if any.

@@ -310,7 +310,7 @@ fn hand_out(received: &[(String, Stored)]) -> (Answer, Vec<What>) {
         message: Arc::clone(&message.content.id),
     };
     let messages: Vec<String> = received.iter().map(|(handle, message)| to_json(handle, message)).collect();
-    (Answer::sqs_json(format!("{{\"Messages\":[{}]}}", messages.join(","))), received.iter().map(fact).collect())
+    (Answer::plain(format!("{{\"Messages\":[{}]}}", messages.join(","))), received.iter().map(fact).collect())
 }
 
 fn to_json(handle: &str, message: &Stored) -> String {

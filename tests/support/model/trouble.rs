@@ -1,4 +1,4 @@
-//! Trouble that lasts: of one topic, or of a whole service. [`Faults`](super::Faults) are drawn for each call instead.
+//! Trouble that lasts: of one topic, of one bucket, or of a whole service. [`Faults`](super::Faults) are drawn for each call instead.
 
 use tokio::time::Instant;
 
@@ -7,7 +7,7 @@ use super::log::What;
 use super::wire::{Answer, Call, Input};
 use super::world::{State, World};
 
-/// A topic or a service that can be in trouble.
+/// A topic, a bucket or a service that can be in trouble.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     /// The topic with this ARN.
@@ -16,6 +16,10 @@ pub(crate) enum Target {
     Sns,
     /// All of SQS.
     Sqs,
+    /// The S3 bucket with this name.
+    Bucket(String),
+    /// The schema registry.
+    SchemaRegistry,
 }
 
 /// The fate of every call to a target that is in trouble.
@@ -114,6 +118,7 @@ impl State {
         }
         let (target, messages) = match &call.input {
             Input::Sqs(_) => (Target::Sqs, 0),
+            Input::Lookup(lookup) => (lookup.target(), 0),
             Input::Sns(form) => {
                 let topic = Target::Topic(form.text("TopicArn").to_owned());
                 let target = if self.troubles.contains_key(&topic) { topic } else { Target::Sns };
@@ -121,7 +126,7 @@ impl State {
             }
         };
         let (trouble, balance) = self.troubles.get_mut(&target)?;
-        let error = if call.is_sqs() { Answer::sqs_error } else { Answer::sns_error };
+        let error = call.error();
         let ending = match *trouble {
             Trouble::Quota(rate) if balance.take(rate, messages as f64) => return None,
             Trouble::Quota(_) => Ending::Error(error(429, "Throttled", "Rate exceeded")),

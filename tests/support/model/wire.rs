@@ -1,7 +1,10 @@
-//! The wire formats: JSON for SQS; for SNS, form fields in requests and XML in answers.
+//! The wire formats: JSON for SQS and the schema registry; form fields in requests to SNS; XML in answers of SNS and in
+//! errors of S3.
 
 use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
+
+use super::lookups::Lookup;
 
 /// One call.
 #[derive(Debug)]
@@ -15,6 +18,7 @@ pub(super) struct Call {
 pub(super) enum Input {
     Sqs(Value),
     Sns(Form),
+    Lookup(Lookup),
 }
 
 /// A field of a form, with the fields whose names continue its name: `Name`, `List.member.1.Name`, `Map.entry.1.Name`.
@@ -29,7 +33,7 @@ pub(super) struct Form {
 /// The answer to one call.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
-    status: u16,
+    pub(super) status: u16,
     /// The value of `x-amzn-query-error`: the code that SQS used before it spoke JSON.
     query_error: Option<String>,
     is_html: bool,
@@ -44,6 +48,7 @@ impl Call {
                 operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
                 input: Input::Sqs(serde_json::from_str(&body).expect("the SDK sends JSON")),
             },
+            None if request.method() == "GET" => Self::look_up(Lookup::of_object(request.uri())),
             None => {
                 let form = Form::parse(&body);
                 Self { operation: form.text("Action").to_owned(), input: Input::Sns(form) }
@@ -51,8 +56,19 @@ impl Call {
         }
     }
 
-    pub(super) fn is_sqs(&self) -> bool {
-        matches!(self.input, Input::Sqs(_))
+    /// Returns the call for a lookup.
+    pub(super) fn look_up(lookup: Lookup) -> Self {
+        Self { operation: "lookup".to_owned(), input: Input::Lookup(lookup) }
+    }
+
+    /// Returns the function that makes the error answers of the called service.
+    pub(super) fn error(&self) -> fn(u16, &str, &str) -> Answer {
+        match self.input {
+            Input::Sqs(_) => Answer::sqs_error,
+            Input::Sns(_) => Answer::sns_error,
+            Input::Lookup(Lookup::Object { .. }) => Answer::s3_error,
+            Input::Lookup(Lookup::Schema(_)) => Answer::registry_error,
+        }
     }
 }
 
@@ -133,11 +149,11 @@ pub(super) fn escape(text: &str) -> String {
 impl Answer {
     /// Returns the SQS answer to a call that succeeded.
     pub(super) fn sqs(value: &Value) -> Self {
-        Self::sqs_json(value.to_string())
+        Self::plain(value.to_string())
     }
 
-    /// Returns the SQS answer to a call that succeeded, from its JSON.
-    pub(super) fn sqs_json(body: String) -> Self {
+    /// Returns the answer to a call that succeeded, with this body.
+    pub(super) fn plain(body: String) -> Self {
         Self { status: 200, query_error: None, is_html: false, body }
     }
 
@@ -178,6 +194,18 @@ impl Answer {
             is_html: false,
             body: format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"),
         }
+    }
+
+    /// Returns the S3 answer to a call that failed.
+    pub(super) fn s3_error(status: u16, code: &str, message: &str) -> Self {
+        let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        Self { status, query_error: None, is_html: false, body }
+    }
+
+    /// Returns the answer of the schema registry to a call that failed.
+    pub(super) fn registry_error(status: u16, code: &str, message: &str) -> Self {
+        let body = json!({"error_code": code, "message": message}).to_string();
+        Self { status, query_error: None, is_html: false, body }
     }
 
     /// Returns the answer of a proxy between the client and AWS: a status without an AWS error code.

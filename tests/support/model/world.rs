@@ -1,4 +1,4 @@
-//! A world: its queues and topics, its random numbers and its log.
+//! A world: its queues, topics, objects and schemas, its random numbers and its log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::connector;
 use super::faults::Faults;
 use super::log::{Entry, What};
+use super::lookups::Found;
 use super::queue::{Incoming, Queue, Redrive};
 use super::topic::Topic;
 use super::trouble::{Balance, Target, Trouble};
@@ -35,6 +36,8 @@ pub(super) struct State {
     pub(super) queues: BTreeMap<String, Queue>,
     /// The topics by ARN.
     pub(super) topics: BTreeMap<String, Topic>,
+    /// The objects in S3 and the schemas of the registry.
+    pub(super) found: Found,
     pub(super) log: Vec<Entry>,
     /// The name in the log of each message that was ever sent, by message id.
     names: BTreeMap<Arc<str>, Arc<str>>,
@@ -59,6 +62,7 @@ impl World {
             faults,
             queues: BTreeMap::new(),
             topics: BTreeMap::new(),
+            found: Found::default(),
             log: Vec::new(),
             names: BTreeMap::new(),
             published: 0,
