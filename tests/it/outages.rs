@@ -231,7 +231,7 @@ fn run(test: impl Future<Output = ()>) {
     // Load before seeding, because loading draws from the thread's random numbers, too.
     drop((parts(setup(false)), parts(setup(true))));
     fastrand::seed(7);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("the runtime can be built").block_on(test);
 }
 

@@ -1,6 +1,6 @@
 //! A scenario: the customers, the replicas, the messages, the faults, and the expected outcome of each message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -127,6 +127,21 @@ impl Scenario {
         };
         hazard::plant(&mut scenario);
         scenario
+    }
+
+    /// Returns the broadcasts that one topic in trouble can delay while their other topics have them. If another process
+    /// receives such an event afterwards, it publishes the event to all topics: without Redis, each process has its own
+    /// window of duplicates.
+    pub(super) fn broadcasts_that_wait(&self) -> BTreeSet<&str> {
+        let is_of_topic = |target: &Target| matches!(target, Target::Topic(_));
+        let is_one_topic = self.hazard.as_ref().is_some_and(|hazard| hazard.targets.iter().any(is_of_topic));
+        let is_one_process = self.replicas.len() == 1 && self.replicas.iter().all(Vec::is_empty);
+        let waits = |expect: &Expect| match expect {
+            Expect::Published { customers, .. } => is_one_topic && !is_one_process && customers.len() > 1,
+            _ => false,
+        };
+        let broadcasts = self.messages.iter().filter(|planned| waits(&planned.expect));
+        broadcasts.map(|planned| &*planned.message.name).collect()
     }
 
     /// Describes the scenario in one line, for the message of a failure.

@@ -1,6 +1,8 @@
 //! The wire formats: JSON for SQS and the schema registry; form fields in requests to SNS; XML in answers of SNS and in
 //! errors of S3.
 
+use std::borrow::Cow;
+
 use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
@@ -42,15 +44,15 @@ pub(super) struct Answer {
 
 impl Call {
     pub(super) fn of(request: &HttpRequest) -> Self {
-        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        let body = request.body().bytes().unwrap_or_default();
         match request.headers().get("x-amz-target") {
             Some(target) => Self {
                 operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
-                input: Input::Sqs(serde_json::from_str(&body).expect("the SDK sends JSON")),
+                input: Input::Sqs(serde_json::from_slice(body).expect("the SDK sends JSON")),
             },
             None if request.method() == "GET" => Self::look_up(Lookup::of_object(request.uri())),
             None => {
-                let form = Form::parse(&body);
+                let form = Form::parse(std::str::from_utf8(body).expect("a form is ASCII"));
                 Self { operation: form.text("Action").to_owned(), input: Input::Sns(form) }
             }
         }
@@ -76,7 +78,7 @@ impl Form {
     fn parse(body: &str) -> Self {
         let mut form = Self::default();
         for (name, value) in body.split('&').filter_map(|pair| pair.split_once('=')) {
-            form.insert(&unescape(name)).value = unescape(value);
+            form.insert(&unescape(name)).value = unescape(value).into_owned();
         }
         form
     }
@@ -120,9 +122,9 @@ impl Form {
 }
 
 /// Decodes a name or a value of a form.
-fn unescape(text: &str) -> String {
-    if !text.contains(['%', '+']) {
-        return text.to_owned();
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return text.into();
     }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -138,7 +140,7 @@ fn unescape(text: &str) -> String {
             _ => bytes.push(*first),
         }
     }
-    String::from_utf8(bytes).expect("the SDK sends UTF-8")
+    String::from_utf8(bytes).expect("the SDK sends UTF-8").into()
 }
 
 /// Escapes text for XML.
