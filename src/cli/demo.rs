@@ -114,7 +114,7 @@ async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<Exit
     let mut app = App::start_with(config, Loaded::load(config)?, stage.clients.clone(), Some(admin)).await?;
     let books = Books { ledger: Arc::new(Ledger::new()), metrics: Arc::clone(app.metrics()) };
     let (screen, written) = Screen::start()?;
-    screen.remark(stage.introduction(&format!("http://{}", address))).await;
+    screen.remark(stage.introduction(&format!("http://{address}"))).await;
 
     let show = match args {
         Args { quiet: true, .. } => Show::Nothing,
