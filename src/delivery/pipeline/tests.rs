@@ -1,3 +1,4 @@
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::time::Instant;
 
 use super::*;
@@ -310,8 +311,9 @@ async fn a_large_payload_waits_for_its_turn_and_the_others_of_its_batch_do_not()
         let attributes = [("message-type", "protobridge.v1.Heartbeat"), ("event-id", id)];
         Message::for_tests(queue(false, true), body, &attributes, None)
     };
-    // One text of 68,990 letters.
-    let large = "Cv6aBGFh".to_owned() + &"YWFh".repeat(22_996);
+    let mut payload = Vec::new();
+    prost::encoding::string::encode(1, &"a".repeat(200_000), &mut payload);
+    let large = BASE64_STANDARD.encode(payload);
     let waiting = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let published = stage.outcome(OutcomeLabel::Published);
