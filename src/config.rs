@@ -97,7 +97,8 @@ pub struct Aws {
     #[schemars(range(min = 1))]
     pub attempt_timeout_ms: u64,
     /// The number of attempts, including the first, before a call counts as failed. It does not apply to calls that
-    /// receive, hide, return, publish or delete messages: protobridge decides message by message what happens next.
+    /// receive, hide, return, quarantine, publish or delete messages: protobridge decides message by message what happens
+    /// next.
     #[schemars(range(min = 1, max = 20))]
     pub max_attempts: u32,
 }

@@ -1,4 +1,4 @@
-//! Keeps large payloads out of the way of other tasks.
+//! Keeps the work on large payloads from delaying other tasks.
 //!
 //! Work on a payload has no point at which it could yield, so it occupies a thread for as long as it takes: up to about a
 //! tenth of a second for 4 MiB, and many payloads can arrive at once. Tokio has one worker thread per core, on which the
