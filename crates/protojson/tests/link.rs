@@ -6,11 +6,12 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use prost_reflect::prost_types::descriptor_proto::{ExtensionRange, ReservedRange};
 use prost_reflect::prost_types::enum_descriptor_proto::EnumReservedRange;
-use prost_reflect::prost_types::field_descriptor_proto::Type;
+use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
+use prost_reflect::prost_types::source_code_info::Location;
 use prost_reflect::prost_types::{
-    DescriptorProto, EnumOptions, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+    DescriptorProto, EnumOptions, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, SourceCodeInfo,
 };
-use protojson::{Options, Schema, SchemaError, SchemaErrorKind};
+use protojson::{DescriptorSet, Options, Schema, SchemaError, SchemaErrorKind};
 
 const SOURCE: &str = r#"
     syntax = "proto3";
@@ -72,7 +73,7 @@ fn a_set_that_contradicts_itself_is_refused_and_the_error_names_the_file_and_the
             |m, other| other.message_type.push(m.message_type[0].clone()),
             "t.M is defined twice, in m.proto and other.proto",
         ),
-        (|_, other| other.name = Some("m.proto".into()), "the set contains file m.proto twice"),
+        (|_, other| other.name = Some("m.proto".into()), "the set contains different versions of file m.proto; "),
         (|_, other| other.package = Some("t.M".into()), "t.M is defined twice"),
         (|m, _| m.enum_type[0].value[1].name = Some("M".into()), "t.M is defined twice"),
         (|m, _| field(&mut m.message_type[0], "x").name = Some("e".into()), "m.proto: t.M.e is defined twice"),
@@ -196,6 +197,67 @@ fn aliases_and_types_of_public_imports_are_accepted() {
     let plan = schema.plan("t.M", &Options::default()).unwrap();
     plan.transcode(b"\x12\x03\xa0\x06\x07", &mut json).unwrap();
     assert_eq!(json, br#"{"e":{"[t.extra]":7}}"#);
+}
+
+#[test]
+fn identical_copies_of_a_file_in_one_set_are_one_file() {
+    let (mut plain, mut described) = (set(), set());
+    for file in &mut plain.file {
+        file.source_code_info = None;
+    }
+    for file in &mut described.file {
+        file.source_code_info = Some(SourceCodeInfo {
+            location: vec![Location {
+                path: vec![4, 0],
+                span: vec![0, 0, 1],
+                leading_comments: Some(" A remark.".into()),
+                ..Default::default()
+            }],
+        });
+    }
+    let [plain, described] = [plain, described].map(|set| set.encode_to_vec());
+    let link = |bytes: &[u8]| DescriptorSet::link("x.binpb", bytes).unwrap();
+    // One set is joined to the other as `cat` does it. The copy with comments stays.
+    for (joined, description) in [
+        ([&*plain, &*plain].concat(), None),
+        ([&*plain, &*described].concat(), Some("A remark.")),
+        ([&*described, &*plain, &*described].concat(), Some("A remark.")),
+    ] {
+        let joined = link(&joined);
+        assert_eq!(joined.files(), 2);
+        let schema = Schema::join([&joined]).unwrap();
+        let described = schema.json_schema("t.M", &Options::default()).unwrap();
+        assert_eq!(described["$defs"]["t.M"].get("description").and_then(|it| it.as_str()), description);
+    }
+}
+
+#[test]
+fn different_versions_of_a_well_known_file_in_one_set_are_one_file() {
+    let file = |fields: &[&str]| FileDescriptorProto {
+        name: Some("google/protobuf/duration.proto".into()),
+        package: Some("google.protobuf".into()),
+        syntax: Some("proto3".into()),
+        message_type: vec![DescriptorProto {
+            name: Some("Duration".into()),
+            field: (1..)
+                .zip(fields)
+                .map(|(number, name)| FieldDescriptorProto {
+                    name: Some((*name).into()),
+                    number: Some(number),
+                    label: Some(Label::Optional.into()),
+                    r#type: Some(if number == 1 { Type::Int64 } else { Type::Int32 }.into()),
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let (small, large) = (file(&["seconds"]), file(&["seconds", "nanos"]));
+    for file in [vec![small.clone(), large.clone()], vec![large, small]] {
+        let schema = link(&FileDescriptorSet { file }).unwrap();
+        assert!(schema.has_field("google.protobuf.Duration", "nanos"));
+    }
 }
 
 #[test]
