@@ -203,6 +203,17 @@ impl Joined {
         MessageDescriptor::new(self.pool(entry), entry.index).within(self)
     }
 
+    /// Returns the enum with this full name.
+    fn enumeration(&self, full_name: &str) -> Option<EnumDescriptor> {
+        let entry = self.enums.get(full_name)?;
+        Some(EnumDescriptor::new(self.pool(*entry), entry.index))
+    }
+
+    /// Returns the name of the set with this pool.
+    fn set_with(&self, pool: &Arc<Pool>) -> Option<&str> {
+        self.sets.iter().find(|set| Arc::ptr_eq(&set.pool, pool)).map(|set| &*set.name)
+    }
+
     /// Replaces the type of a field by the definition of the same name that serves.
     fn served(self: &Arc<Self>, kind: Kind) -> Kind {
         match kind {
@@ -210,11 +221,7 @@ impl Joined {
                 let serving = self.messages.get(message.full_name()).filter(|_| !message.is_map_entry());
                 Kind::Message(serving.map_or_else(|| message.within(self), |entry| self.descriptor(*entry)))
             }
-            Kind::Enum(declared) => {
-                let serving = self.enums.get(declared.full_name());
-                let serving = serving.map(|entry| EnumDescriptor::new(self.pool(*entry), entry.index));
-                Kind::Enum(serving.unwrap_or(declared))
-            }
+            Kind::Enum(declared) => Kind::Enum(self.enumeration(declared.full_name()).unwrap_or(declared)),
             scalar => scalar,
         }
     }

@@ -32,3 +32,9 @@ pub(crate) fn set(root: &str, files: &[(&str, &str)]) -> Vec<u8> {
 pub(crate) fn proto3(body: &str) -> Vec<u8> {
     set("test.proto", &[("test.proto", &format!("syntax = \"proto3\"; package t; {body}"))])
 }
+
+/// Returns the set of one proto2 file in the package `t`.
+#[allow(dead_code, reason = "not every test uses it")]
+pub(crate) fn proto2(body: &str) -> Vec<u8> {
+    set("test.proto", &[("test.proto", &format!("syntax = \"proto2\"; package t; {body}"))])
+}

@@ -66,6 +66,10 @@ impl Comments {
 }
 
 impl Element {
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     /// Returns the element inside this one with a field number of descriptor.proto and a position.
     pub(crate) fn inside(&self, number: u32, position: usize) -> Self {
         let (number, position) = (number as i32, position as i32);

@@ -63,6 +63,11 @@ impl MessageDescriptor {
         self.pool.at(self.entry().origin.place)
     }
 
+    /// Returns the pool, which identifies the set.
+    pub(in crate::schema) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     /// Returns the index in the pool.
     pub(in crate::schema) fn index(&self) -> u32 {
         self.index
@@ -216,6 +221,11 @@ impl EnumDescriptor {
         Self { pool: Arc::clone(pool), index }
     }
 
+    /// Whether the two descriptors are the same definition in the same set.
+    pub(in crate::schema) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pool, &other.pool) && self.index == other.index
+    }
+
     fn entry(&self) -> &super::Enum {
         &self.pool.enums[self.index as usize]
     }
@@ -223,6 +233,11 @@ impl EnumDescriptor {
     /// Returns the enum as compiled.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.pool.at(self.entry().origin.place)
+    }
+
+    /// Returns the pool, which identifies the set.
+    pub(in crate::schema) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// Returns the index in the pool.

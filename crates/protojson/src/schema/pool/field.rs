@@ -144,6 +144,11 @@ impl Around<'_> {
 }
 
 impl FieldDescriptor {
+    /// Returns the pool of the field, which identifies the set.
+    pub(in crate::schema) fn pool(&self) -> &Arc<Pool> {
+        self.element.pool()
+    }
+
     /// Returns the field number.
     pub(crate) fn number(&self) -> u32 {
         self.proto.number().cast_unsigned()
