@@ -7,7 +7,7 @@ use prost_types::{EnumOptions, EnumValueDescriptorProto, MessageOptions};
 
 use super::comments::Element;
 use super::features;
-use super::field::Around;
+use super::field::{self, Around};
 use super::link::Refusal;
 use super::records::{self, Malformed, decode, decode_field, last_text, tag};
 use super::{FieldDescriptor, Pool};
@@ -101,6 +101,7 @@ impl MessageDescriptor {
         });
         read.expect(LINKED);
         fields.sort_by_key(FieldDescriptor::number);
+        field::resolve_clashes(&mut fields);
         fields
     }
 
