@@ -1,10 +1,10 @@
 //! Linked descriptor sets: full name → message descriptor.
 //!
 //! Each set is linked by itself, because teams compile independently and their sets carry different versions of shared
-//! imports. Only the types and extensions must agree. If several sets define the same full name, the definitions must be identical
-//! (ignoring comments and source positions), or one must only add to the other; the larger one then serves,
-//! also as the type of fields in other sets. A type knows the extensions of all sets. The well-known types are built in,
-//! and a set can carry its own copy of them.
+//! imports. Only the types and extensions must agree. If several sets define the same full name, the definitions must be
+//! identical (ignoring comments and source positions), or one must only add to the other. The larger one then serves,
+//! also as the type of fields in other sets. A type knows the extensions of all sets. The well-known types are built
+//! in, and a set can carry its own copy of them.
 
 mod changes;
 mod definition;

@@ -55,6 +55,30 @@ fn sets_that_contradict_each_other_are_refused_and_the_error_names_both_and_the_
     assert!(join(&[("one", one), ("two", two)]).is_err());
 }
 
+#[test]
+fn definitions_that_give_different_json_contradict_each_other() {
+    for (one, other) in [
+        (
+            "message M { map<string, int32> a = 1; int32 x = 2; }",
+            "message M { map<string, string> a = 1; int32 y = 3; }",
+        ),
+        ("message M { map<string, int32> a = 1; }", "message M { map<string, int64> a = 1; }"),
+        ("message M { string a = 1 [debug_redact = true]; }", "message M { string a = 1; }"),
+    ] {
+        for sets in [[("a", one), ("b", other)], [("a", other), ("b", one)]] {
+            let error = join(&sets).expect_err(one).to_string();
+            assert!(error.contains("t.M is defined differently in a (look at field a)"), "{error}");
+        }
+    }
+    // In proto2 the field has presence, and in proto3 it has not.
+    let body = "message M { optional string a = 1; }";
+    let proto2 = DescriptorSet::link("a", &proto2(body)).unwrap();
+    let file = r#"syntax = "proto3"; package t; message M { string a = 1; }"#;
+    let proto3 = DescriptorSet::link("b", &source::set("test.proto", &[("test.proto", file)])).unwrap();
+    assert!(Schema::join([&proto2, &proto3]).is_err());
+    assert!(Schema::join([&proto3, &proto2]).is_err());
+}
+
 fn check(before: &str, now: &str, expected: &[&str]) {
     check_schemas(&join(&[("before", before)]).unwrap(), &join(&[("now", now)]).unwrap(), expected);
 }

@@ -222,8 +222,8 @@ fn fields_with_one_json_name_have_their_declared_names_in_json_and_the_others_do
 
 #[test]
 fn no_two_fields_have_the_same_name_in_json_whatever_their_json_names_are() {
-    let text = r#"syntax = "proto2"; package t; message M { optional int32 a = 1; optional int32 b = 2; optional int32 c = 3;
-        optional int32 d_e = 4; }"#;
+    let text = r#"syntax = "proto2"; package t; message M {
+        optional int32 a = 1; optional int32 b = 2; optional int32 c = 3; optional int32 d_e = 4; }"#;
     for (names, expected) in [
         ([None, None, None], r#"{"a":1,"b":2,"c":3,"dE":4}"#),
         ([Some("x"), Some("x"), None], r#"{"a":1,"b":2,"c":3,"dE":4}"#),

@@ -12,15 +12,15 @@ use super::{EnumDescriptor, FieldDescriptor, Joined, Kind, MessageDescriptor, Sc
 pub struct Change {
     /// Full name of the message type whose JSON changes.
     pub message_type: String,
-    /// The name of the field before the change, or of the added field; the full name in brackets for an extension. Empty if
-    /// the whole type was removed.
+    /// The name of the field before the change, or of the added field; for an extension, the full name in brackets. Empty
+    /// if the whole type was removed.
     pub element: String,
     /// The rule that the change breaks.
     pub rule: Rule,
     /// A description of the change for people.
     pub text: String,
-    /// The names of the sets that can have made the change: the set with the definition before the change, and the set with
-    /// the definition now.
+    /// The names of the sets that can have made the change: the set with the definition before the change, and the set
+    /// with the definition now.
     pub sets: Vec<String>,
 }
 

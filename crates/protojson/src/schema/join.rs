@@ -32,7 +32,7 @@ impl Join {
             let serves = match known {
                 None => true,
                 Some((first, known)) => {
-                    let same = known.bytes() == message.bytes();
+                    let same = known.is_copy_of(&message);
                     self.choose(name, first, position, same, || {
                         (Definition::of_message(&known), Definition::of_message(&message))
                     })?
@@ -62,7 +62,7 @@ impl Join {
     }
 
     /// Returns whether the second of two definitions of one name serves. Records the superseded one. `same` says whether
-    /// both have the same bytes; only if not are they decoded.
+    /// one is a copy of the other; only if not are they decoded.
     fn choose(
         &mut self,
         name: &str,

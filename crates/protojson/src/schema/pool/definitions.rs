@@ -10,7 +10,7 @@ use super::features;
 use super::field::{self, Around};
 use super::link::Refusal;
 use super::records::{self, Malformed, decode, decode_field, last_text, tag};
-use super::{FieldDescriptor, Pool};
+use super::{FieldDescriptor, Message, Pool};
 use crate::schema::Joined;
 
 /// A message type.
@@ -54,12 +54,12 @@ impl MessageDescriptor {
         Self { joined: Some(Arc::clone(joined)), ..self }
     }
 
-    fn entry(&self) -> &super::Message {
+    fn entry(&self) -> &Message {
         &self.pool.messages[self.index as usize]
     }
 
     /// Returns the message as compiled.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         self.pool.at(self.entry().origin.place)
     }
 
@@ -92,6 +92,15 @@ impl MessageDescriptor {
         Arc::ptr_eq(&self.pool, &other.pool) && self.index == other.index
     }
 
+    /// Whether the two definitions were compiled from the same source, apart from the types of other definitions.
+    pub(in crate::schema) fn is_copy_of(&self, other: &Self) -> bool {
+        let around = |message: &Self| {
+            let Message { origin, features, .. } = message.entry();
+            (message.pool.files[origin.file as usize].syntax, *features)
+        };
+        self.bytes() == other.bytes() && around(self) == around(other)
+    }
+
     /// Decodes the fields, sorted by number. In a schema, their types are the definitions that serve.
     pub(crate) fn fields(&self) -> Vec<FieldDescriptor> {
         let mut fields: Vec<FieldDescriptor> = Vec::new();
@@ -105,8 +114,8 @@ impl MessageDescriptor {
         fields
     }
 
-    /// Decodes the extensions of the message in all sets of the schema, sorted by number. Outside a schema, a message has
-    /// no extensions.
+    /// Decodes the extensions of the message in all sets of the schema, sorted by number. Outside a schema, a message
+    /// has no extensions.
     pub(crate) fn extensions(&self) -> Vec<FieldDescriptor> {
         let Some(joined) = &self.joined else { return Vec::new() };
         joined.extensions(self.full_name()).map(|extension| self.served(extension)).collect()

@@ -226,7 +226,7 @@ impl Kind {
     }
 }
 
-/// Gives all fields of a message with the same name in JSON their names as declared, of which a message has no two alike.
+/// Gives all fields of a message with the same name in JSON their names as declared, which differ within a message.
 /// Compilers accept such fields in proto2, and in proto3 with `deprecated_legacy_json_field_conflicts`.
 pub(super) fn resolve_clashes(fields: &mut [FieldDescriptor]) {
     loop {

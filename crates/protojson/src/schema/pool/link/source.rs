@@ -29,8 +29,8 @@ const EDITION_2024: u64 = 1001;
 /// Several copies of one file count as one.
 ///
 /// # Errors
-/// Returns an error if the bytes are not a FileDescriptorSet, if a file has an unknown syntax, if the set contains different
-/// versions of a file, or if an import is missing.
+/// Returns an error if the bytes are not a FileDescriptorSet, if a file has an unknown syntax, if the set contains
+/// different versions of a file, or if an import is missing.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Source<'_>>, Refusal> {
     let mut sources = files(bytes)?;
     if sources.is_empty() {
@@ -63,8 +63,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Source<'_>>, Refusal> {
     Ok(sources)
 }
 
-/// Removes all but one copy of each file. A set has several copies if it was joined from sets that contain their imports.
-/// Copies can differ in source info; the copy with the longest source info stays.
+/// Removes all but one copy of each file. A set has several copies if it was joined from sets with their imports. Copies
+/// can differ in source info; the copy with the longest source info stays.
 ///
 /// # Errors
 /// Returns an error if two copies of a file differ in more than that. Different copies of the files in
