@@ -23,7 +23,8 @@ impl Definition {
             // The proto does not show these properties: some come from the file, and prost ignores `debug_redact`.
             let resolved = (field.has_presence, field.is_required, field.is_group, field.is_marked);
             let entry = field.kind.as_message().filter(|message| message.is_map_entry());
-            let entry: Vec<_> = entry.into_iter().flat_map(|entry| entry.fields()).map(|field| field.proto).collect();
+            let entry: Vec<_> =
+                entry.into_iter().flat_map(MessageDescriptor::fields).map(|field| field.proto).collect();
             (format!("field {}", plain.name()), format!("{oneof:?} {plain:?} {resolved:?} {entry:?}"))
         };
         let mut elements: BTreeMap<String, String> = message.fields().into_iter().map(element).collect();
