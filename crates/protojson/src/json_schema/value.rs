@@ -119,7 +119,7 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
             has_more_than_names = true;
             line.push_str(", deprecated");
         }
-        if let Some(comment) = descriptor.comment(comments, &descriptor.value_element(index)) {
+        if let Some(comment) = comments.of(&descriptor.value_element(index)) {
             has_more_than_names = true;
             line.push_str(": ");
             line.push_str(&comment.replace('\n', "\n  "));
@@ -127,7 +127,7 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
         names.push(name);
         lines.push(line);
     }
-    let mut description: Vec<String> = descriptor.comment(comments, &descriptor.element()).into_iter().collect();
+    let mut description: Vec<String> = comments.of(&descriptor.element()).into_iter().collect();
     if has_more_than_names {
         description.push(lines.join("\n"));
     }

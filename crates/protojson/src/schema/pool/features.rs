@@ -25,7 +25,7 @@ pub(super) struct EditionFeatures {
 }
 
 /// The features in force at some place in a file. The defaults are those of both editions.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Resolved {
     is_implicit: bool,
     is_required: bool,
