@@ -262,7 +262,7 @@ impl<'p> Engine<'p> {
                 }
                 self.key(field);
                 let start = self.out.len();
-                self.text(field.kind, value)?;
+                self.text_unless_tapped(field, value, || frame.leaf(index).is_some())?;
                 (start, is_empty)
             }
             _ => {

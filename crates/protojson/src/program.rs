@@ -8,6 +8,7 @@ mod rules;
 
 pub(crate) use compile::{compile, shape};
 
+use crate::Bytes;
 use crate::output::Label;
 use crate::wire::Tag;
 
@@ -22,9 +23,22 @@ pub(crate) struct Program {
     pub(crate) enums: Vec<Enum>,
     /// The key and value fields of map fields.
     pub(crate) maps: Vec<Map>,
-    pub(crate) base64_url: bool,
+    /// The spelling of bytes.
+    pub(crate) bytes: Bytes,
+    pub(crate) unknown_any: AnyFallback,
     /// The paths of the options that match no field.
     pub(crate) unmatched: Vec<String>,
+}
+
+/// The form of an Any whose type is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnyFallback {
+    /// None; the payload is refused.
+    Refused,
+    /// The bytes of the message inside.
+    Bytes,
+    /// Null, because the bytes can contain a field that must be hidden.
+    Hidden,
 }
 
 /// A message type.
@@ -84,6 +98,8 @@ pub(crate) struct Field {
     /// Whether a zero or empty value is left out.
     pub(crate) omits_zero: bool,
     pub(crate) is_required: bool,
+    /// Whether invalid UTF-8 in the field is replaced by U+FFFD.
+    pub(crate) is_lossy: bool,
     /// Whether the field is written with its default if it is absent.
     pub(crate) emits_default: bool,
     /// The bit of the field's oneof; 0 if it is in none.

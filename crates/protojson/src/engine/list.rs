@@ -53,7 +53,7 @@ impl<'p> Engine<'p> {
             Kind::Message(_) => self.child(field, cursor, Frame::PLAIN.inside(index, field)),
             Kind::String | Kind::Bytes => {
                 let value = cursor.delimited()?;
-                self.text(field.kind, value)
+                self.text(field, value)
             }
             _ => {
                 let bits = value::read(field, cursor)?;

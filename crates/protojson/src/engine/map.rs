@@ -299,7 +299,7 @@ impl<'p> Engine<'p> {
                 Some(mut key) => key.delimited()?,
                 None => Cursor::new(&[]),
             };
-            self.text(Kind::String, value)?;
+            self.text(&map.key, value)?;
             return Ok(Key::text(value.at, value.rest().len()));
         }
         let bits = match key {

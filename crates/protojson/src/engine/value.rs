@@ -51,13 +51,33 @@ impl Engine<'_> {
 
     /// Writes a string or bytes.
     #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>) -> Result<()> {
-        let written = if kind == Kind::Bytes {
-            text::base64(&mut self.out, value.rest(), self.program.base64_url)
+    pub(super) fn text(&mut self, field: &Field, value: Cursor<'_>) -> Result<()> {
+        self.text_unless_tapped(field, value, || false)
+    }
+
+    /// Writes a string or bytes. If the field has a tap, invalid UTF-8 is an error, whatever the options say. `is_tapped`
+    /// is called only for invalid UTF-8.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn text_unless_tapped(
+        &mut self,
+        field: &Field,
+        value: Cursor<'_>,
+        is_tapped: impl FnOnce() -> bool,
+    ) -> Result<()> {
+        let start = self.out.len();
+        let written = if field.kind == Kind::Bytes {
+            text::bytes(&mut self.out, value.rest(), self.program.bytes)
         } else {
             text::string(&mut self.out, value.bytes, value.at, value.end)
         };
-        written.map_err(|error| unwritten(error, value.at))
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) if field.is_lossy && matches!(error, Unwritten::NotUtf8(_)) && !is_tapped() => {
+                self.out.truncate(start);
+                text::lossy_string(&mut self.out, value.rest()).map_err(|error| unwritten(error, value.at))
+            }
+            Err(error) => Err(unwritten(error, value.at)),
+        }
     }
 
     /// Writes at least one packed value.

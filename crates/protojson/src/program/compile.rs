@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::rules::{Fate, Rules};
-use super::{Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
+use super::{AnyFallback, Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
 use crate::output::{Label, Output};
 use crate::schema::{EnumDescriptor, FieldDescriptor, Kind as Declared, MessageDescriptor};
-use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
+use crate::{Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny, text, wire};
 
 /// Field numbers below this one are looked up by index. The tables cost 20 bytes per number and message.
 const DENSE: u32 = 256;
@@ -15,13 +15,19 @@ const DENSE: u32 = 256;
 pub(crate) fn compile(root: &MessageDescriptor, options: &Options) -> Program {
     let rules = Rules::new(&options.include, &options.drop, &options.redact);
     let paths = [&options.include, &options.drop, &options.redact].into_iter().flatten();
+    let hides = options.redact_marked || paths.clone().next().is_some();
     let mut compiler = Compiler {
         options,
         program: Program {
             messages: Vec::new(),
             enums: Vec::new(),
             maps: Vec::new(),
-            base64_url: options.bytes == Bytes::Base64Url,
+            bytes: options.bytes,
+            unknown_any: match options.unknown_any {
+                UnknownAny::Refuse => AnyFallback::Refused,
+                UnknownAny::Bytes if hides => AnyFallback::Hidden,
+                UnknownAny::Bytes => AnyFallback::Bytes,
+            },
             unmatched: Vec::new(),
         },
         matched: vec![false; paths.clone().count()],
@@ -140,6 +146,7 @@ impl<'s> Compiler<'s> {
             // A hidden field treats zero like an absent field, even with `emit_defaults`: no default is written for it.
             omits_zero: is_implicit && (!self.options.emit_defaults || fate != Fate::Kept),
             is_required: source.is_required,
+            is_lossy: self.options.invalid_utf8 == InvalidUtf8::Replace && !source.verifies_utf8,
             emits_default: self.options.emit_defaults && fate == Fate::Kept && (is_implicit || role != Role::Singular),
             oneof: if oneof_number == 0 { 0 } else { 1u64.checked_shl(oneof_number - 1).unwrap_or(0) },
             oneof_number,
@@ -188,7 +195,8 @@ impl<'s> Compiler<'s> {
             let kind = self.kind(&field.kind, rules);
             Field { omits_zero: false, kind, ..self.field(&field, &Oneofs::default(), None) }
         };
-        let key = part(entry.map_entry_key_field(), None);
+        // After a replacement, two keys could be equal.
+        let key = Field { is_lossy: false, ..part(entry.map_entry_key_field(), None) };
         let value = entry.map_entry_value_field();
         // The default of a closed enum can be a number other than zero.
         let default = if let Declared::Enum(declared) = &value.kind { declared.default_number() } else { 0 };

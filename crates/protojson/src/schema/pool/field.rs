@@ -24,6 +24,8 @@ pub(crate) struct FieldDescriptor {
     pub(crate) is_group: bool,
     /// Whether the field is marked with `debug_redact`.
     pub(crate) is_marked: bool,
+    /// Whether every reader of the field must refuse strings that are not UTF-8.
+    pub(crate) verifies_utf8: bool,
     /// The place of the field in its set, for its comment.
     pub(crate) element: Element,
     /// The full name of an extension; `None` for a field.
@@ -100,6 +102,11 @@ impl Around<'_> {
             is_required: edition.map_or(proto.label() == Label::Required, |edition| edition.is_required),
             is_group: edition.map_or(proto.r#type() == Type::Group, |edition| edition.is_delimited),
             is_marked,
+            verifies_utf8: match self.syntax {
+                Syntax::Proto2 => false,
+                Syntax::Proto3 => true,
+                Syntax::Editions => extra.verifies_utf8(self.features.with(oneof.and_then(features::Oneof::features))),
+            },
             extension: self.is_extension.then(|| join(self.scope, proto.name())),
             proto,
             kind,
