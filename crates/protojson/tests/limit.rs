@@ -199,6 +199,7 @@ fn the_other_spellings_stop_at_the_limit() {
     options.unknown_any = UnknownAny::Bytes;
     options.invalid_utf8 = InvalidUtf8::Replace;
     check_refused(&plan("cases.v1.Scalars", &options), &Wire::new().bytes(15, &vec![0; 130 * KIB]), 2);
+    check_refused(&plan("cases.v1.Scalars", &options), &Wire::new().bytes(15, &vec![0; MIB]), 1);
     check_refused(&plan("cases.v1.Lists", &options), &fill(MIB, &Wire::new().bytes(7, &[0; 10])), 16);
     let any = Wire::new().string(1, "t/r.Unknown").bytes(2, &vec![0; MIB]);
     check_refused(&plan("google.protobuf.Any", &options), &any, 2);
