@@ -135,7 +135,7 @@ impl Writer<'_> {
         let mut schema = Map::new();
         annotate(&mut schema, source.description.clone(), source.is_deprecated);
         schema.extend(object(match (field.role, field.kind) {
-            (Role::Redacted, Kind::String) if !field.is_list => json!({"const": "[REDACTED]"}),
+            (Role::Redacted, Kind::String { .. }) if !field.is_list => json!({"const": "[REDACTED]"}),
             (Role::Redacted, _) => json!({"type": "null"}),
             (Role::Repeated, kind) => {
                 json!({"type": "array", "items": self.value(kind, &source.declared, path)})

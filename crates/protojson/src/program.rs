@@ -98,8 +98,6 @@ pub(crate) struct Field {
     /// Whether a zero or empty value is left out.
     pub(crate) omits_zero: bool,
     pub(crate) is_required: bool,
-    /// Whether invalid UTF-8 in the field is replaced by U+FFFD.
-    pub(crate) is_lossy: bool,
     /// Whether the field is written with its default if it is absent.
     pub(crate) emits_default: bool,
     /// The bit of the field's oneof; 0 if it is in none.
@@ -143,7 +141,10 @@ pub(crate) enum Kind {
     },
     Float,
     Double,
-    String,
+    String {
+        /// Whether invalid UTF-8 is replaced by U+FFFD.
+        lossy: bool,
+    },
     Bytes,
     /// An enum written by name; the index in [`Program::enums`].
     Enum(u32),
@@ -166,7 +167,7 @@ impl Field {
 impl Kind {
     /// Whether values of this kind can be packed.
     pub(crate) fn is_packable(self) -> bool {
-        !matches!(self, Self::String | Self::Bytes | Self::Message(_) | Self::Map(_))
+        !matches!(self, Self::String { .. } | Self::Bytes | Self::Message(_) | Self::Map(_))
     }
 }
 

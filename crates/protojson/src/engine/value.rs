@@ -1,6 +1,6 @@
 //! Single values, from wire bytes to JSON text.
 
-use super::Engine;
+use super::{Engine, Frame};
 use crate::error::Failure;
 use crate::output::Pen;
 use crate::program::{Field, Kind};
@@ -49,34 +49,36 @@ impl Engine<'_> {
         }
     }
 
-    /// Writes a string or bytes.
+    /// Writes a string or bytes. `index` is the index of the field in the message that has this frame.
     #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(super) fn text(&mut self, field: &Field, value: Cursor<'_>) -> Result<()> {
-        self.text_unless_tapped(field, value, || false)
-    }
-
-    /// Writes a string or bytes. If the field has a tap, invalid UTF-8 is an error, whatever the options say. `is_tapped`
-    /// is called only for invalid UTF-8.
-    #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(super) fn text_unless_tapped(
-        &mut self,
-        field: &Field,
-        value: Cursor<'_>,
-        is_tapped: impl FnOnce() -> bool,
-    ) -> Result<()> {
-        let start = self.out.len();
-        let written = if field.kind == Kind::Bytes {
+    pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>, index: u32, frame: Frame<'_>) -> Result<()> {
+        let written = if kind == Kind::Bytes {
             text::bytes(&mut self.out, value.rest(), self.program.bytes)
         } else {
             text::string(&mut self.out, value.bytes, value.at, value.end)
         };
-        match written {
-            Ok(()) => Ok(()),
-            Err(error) if field.is_lossy && matches!(error, Unwritten::NotUtf8(_)) && !is_tapped() => {
-                self.out.truncate(start);
+        written.or_else(|error| self.unwritten_text(kind, value, error, (index, frame)))
+    }
+
+    /// Writes a string that is not UTF-8 with replacements, if its kind allows that and the field has no tap. With a tap,
+    /// the ids of two events could become equal.
+    ///
+    /// # Errors
+    /// Returns the error of the text otherwise.
+    #[cold]
+    #[inline(never)]
+    fn unwritten_text(
+        &mut self,
+        kind: Kind,
+        value: Cursor<'_>,
+        error: Unwritten,
+        (index, frame): (u32, Frame<'_>),
+    ) -> Result<()> {
+        match (kind, error) {
+            (Kind::String { lossy: true }, Unwritten::NotUtf8(_)) if frame.leaf(index).is_none() => {
                 text::lossy_string(&mut self.out, value.rest()).map_err(|error| unwritten(error, value.at))
             }
-            Err(error) => Err(unwritten(error, value.at)),
+            _ => Err(unwritten(error, value.at)),
         }
     }
 
@@ -176,6 +178,6 @@ fn number(pen: &mut Pen<'_>, kind: Kind, bits: u64) {
         Kind::Float => text::single(pen, f32::from_bits(bits as u32)),
         Kind::Null => pen.put(b"null"),
         // These are not numbers. All callers handle them before they call this function.
-        Kind::Enum(_) | Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Map(_) => {}
+        Kind::Enum(_) | Kind::String { .. } | Kind::Bytes | Kind::Message(_) | Kind::Map(_) => {}
     }
 }

@@ -260,7 +260,7 @@ impl<'p> Engine<'p> {
         let Some(field) = message.fields.first() else { return Ok(()) };
         match (last, field.kind) {
             (Some(mut value), _) => self.element(0, field, &mut value),
-            (None, Kind::String | Kind::Bytes) => {
+            (None, Kind::String { .. } | Kind::Bytes) => {
                 self.out.extend(b"\"\"");
                 Ok(())
             }

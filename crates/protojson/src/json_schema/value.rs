@@ -47,7 +47,7 @@ pub(super) fn scalar(kind: Kind, program: &Program) -> Value {
         Kind::Uint64 { quoted: false } => integer(u64::MIN, u64::MAX),
         Kind::Float => float(json!({"type": "number", "minimum": -MAX_FLOAT, "maximum": MAX_FLOAT})),
         Kind::Double => float(json!({"type": "number"})),
-        Kind::String => json!({"type": "string"}),
+        Kind::String { .. } => json!({"type": "string"}),
         Kind::Bytes => {
             let (encoding, pattern) = match program.bytes {
                 Bytes::Base64 => ("base64", BASE64),

@@ -123,7 +123,7 @@ impl<'s> Compiler<'s> {
             (false, true) => Role::Repeated,
             (false, false) => Role::Singular,
         };
-        let kind = if role == Role::Map { self.map(&source.kind, inside) } else { self.kind(&source.kind, inside) };
+        let kind = if role == Role::Map { self.map(source, inside) } else { self.kind(source, inside) };
         let oneof_number = oneofs.number_of(source);
         let has_presence = source.has_presence;
         let is_implicit = role == Role::Singular && !has_presence && !matches!(kind, Kind::Message(_));
@@ -146,7 +146,6 @@ impl<'s> Compiler<'s> {
             // A hidden field treats zero like an absent field, even with `emit_defaults`: no default is written for it.
             omits_zero: is_implicit && (!self.options.emit_defaults || fate != Fate::Kept),
             is_required: source.is_required,
-            is_lossy: self.options.invalid_utf8 == InvalidUtf8::Replace && !source.verifies_utf8,
             emits_default: self.options.emit_defaults && fate == Fate::Kept && (is_implicit || role != Role::Singular),
             oneof: if oneof_number == 0 { 0 } else { 1u64.checked_shl(oneof_number - 1).unwrap_or(0) },
             oneof_number,
@@ -165,9 +164,9 @@ impl<'s> Compiler<'s> {
         (if is_marked && fate == Fate::Kept { Fate::Redacted } else { fate }, inside)
     }
 
-    fn kind(&mut self, declared: &Declared, rules: Option<&'s Rules>) -> Kind {
+    fn kind(&mut self, source: &FieldDescriptor, rules: Option<&'s Rules>) -> Kind {
         let quoted = self.options.int64 == Int64::String;
-        match declared {
+        match &source.kind {
             Declared::Bool => Kind::Bool,
             Declared::Int32 => Kind::Int32,
             Declared::Sint32 => Kind::Sint32,
@@ -178,7 +177,9 @@ impl<'s> Compiler<'s> {
             Declared::Uint64 | Declared::Fixed64 => Kind::Uint64 { quoted },
             Declared::Float => Kind::Float,
             Declared::Double => Kind::Double,
-            Declared::String => Kind::String,
+            Declared::String => {
+                Kind::String { lossy: self.options.invalid_utf8 == InvalidUtf8::Replace && !source.verifies_utf8 }
+            }
             Declared::Bytes => Kind::Bytes,
             Declared::Enum(descriptor) if descriptor.full_name() == "google.protobuf.NullValue" => Kind::Null,
             Declared::Enum(_) if self.options.enums == Enums::Number => Kind::EnumNumber,
@@ -187,16 +188,19 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    fn map(&mut self, declared: &Declared, rules: Option<&'s Rules>) -> Kind {
+    fn map(&mut self, source: &FieldDescriptor, rules: Option<&'s Rules>) -> Kind {
         // A map field always has a message type: its entry.
-        let Declared::Message(entry) = declared else { return self.kind(declared, rules) };
+        let Declared::Message(entry) = &source.kind else { return self.kind(source, rules) };
         let mut part = |field: FieldDescriptor, rules| {
             // The rules of a map field apply to the fields inside its values.
-            let kind = self.kind(&field.kind, rules);
+            let kind = self.kind(&field, rules);
             Field { omits_zero: false, kind, ..self.field(&field, &Oneofs::default(), None) }
         };
-        // After a replacement, two keys could be equal.
-        let key = Field { is_lossy: false, ..part(entry.map_entry_key_field(), None) };
+        let mut key = part(entry.map_entry_key_field(), None);
+        if let Kind::String { lossy } = &mut key.kind {
+            // After a replacement, two keys could be equal.
+            *lossy = false;
+        }
         let value = entry.map_entry_value_field();
         // The default of a closed enum can be a number other than zero.
         let default = if let Declared::Enum(declared) = &value.kind { declared.default_number() } else { 0 };

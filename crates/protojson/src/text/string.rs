@@ -10,8 +10,8 @@ use crate::output::Output;
 /// effect.
 ///
 /// # Errors
-/// Returns an error if the string is not UTF-8, or if a string of more than 16 bytes exceeds the limit of the output. The
-/// output appended so far stays.
+/// Returns an error if the string is not UTF-8, or if a string of more than 16 bytes exceeds the limit of the output. A
+/// string that is not UTF-8 appends nothing; at the limit, the output appended so far stays.
 #[inline(always)]
 pub(crate) fn string(out: &mut Output, bytes: &[u8], at: usize, end: usize) -> Result<(), Unwritten> {
     let len = end - at;
@@ -73,12 +73,14 @@ fn long(out: &mut Output, bytes: &[u8]) -> Result<(), Unwritten> {
     if len > out.left() {
         return Err(Unwritten::OverLimit);
     }
+    let start = out.len();
     out.push(b'"');
     let mut from = plain::<false>(out, bytes);
     while let Some(byte) = bytes.get(from) {
         if *byte >= 0x80 {
             let rest = &bytes[from..];
             if simdutf8::basic::from_utf8(rest).is_err() {
+                out.truncate(start);
                 let valid = std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), |_| 0);
                 return Err(Unwritten::NotUtf8(from + valid));
             }
@@ -301,7 +303,9 @@ mod tests {
 
     #[test]
     fn a_string_that_is_not_utf_8_fails_with_the_position() {
-        assert_eq!(string(&mut Output::default(), b"abc\xff", 0, 4), Err(Unwritten::NotUtf8(3)));
+        let mut out = Output::default();
+        assert_eq!(string(&mut out, b"abc\xff", 0, 4), Err(Unwritten::NotUtf8(3)));
+        assert_eq!(out.len(), 0, "nothing is appended");
         assert_eq!(string(&mut Output::default(), b"\xed\xa0\x80", 0, 3), Err(Unwritten::NotUtf8(0)), "a surrogate");
     }
 
