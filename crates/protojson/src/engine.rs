@@ -262,7 +262,7 @@ impl<'p> Engine<'p> {
                 }
                 self.key(field);
                 let start = self.out.len();
-                self.text(field.kind, value, index, frame)?;
+                self.text(field, value, index, frame)?;
                 (start, is_empty)
             }
             _ => {

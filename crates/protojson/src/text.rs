@@ -5,7 +5,7 @@ mod integer;
 mod string;
 mod time;
 
-use base64_simd::{AsOut as _, Base64, STANDARD, URL_SAFE};
+use base64_simd::{AsOut as _, STANDARD, URL_SAFE};
 
 pub(crate) use float::{double, single};
 pub(crate) use integer::{integer, quoted_integer, quoted_unsigned, unsigned};
@@ -30,15 +30,11 @@ pub(crate) enum Unwritten {
 /// Returns an error if the text would exceed the limit of the output by more than the room behind its end.
 #[inline]
 pub(crate) fn bytes(out: &mut Output, bytes: &[u8], spelling: Bytes) -> Result<(), Unwritten> {
-    match spelling {
-        Bytes::Base64 => base64(out, bytes, &STANDARD),
-        Bytes::Base64Url => base64(out, bytes, &URL_SAFE),
-        Bytes::Hex => hex(out, bytes),
-    }
-}
-
-#[inline]
-fn base64(out: &mut Output, bytes: &[u8], encoding: &Base64) -> Result<(), Unwritten> {
+    let encoding = match spelling {
+        Bytes::Base64 => &STANDARD,
+        Bytes::Base64Url => &URL_SAFE,
+        Bytes::Hex => return hex(out, bytes),
+    };
     let len = encoding.encoded_length(bytes.len()) + 2;
     if let Some([first, inner @ .., last]) = out.all_room().get_mut(..len) {
         (*first, *last) = (b'"', b'"');

@@ -53,7 +53,7 @@ impl<'p> Engine<'p> {
             Kind::Message(_) => self.child(field, cursor, Frame::PLAIN.inside(index, field)),
             Kind::String { .. } | Kind::Bytes => {
                 let value = cursor.delimited()?;
-                self.text(field.kind, value, index, Frame::PLAIN)
+                self.text(field, value, index, Frame::PLAIN)
             }
             _ => {
                 let bits = value::read(field, cursor)?;

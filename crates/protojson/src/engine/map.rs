@@ -299,7 +299,7 @@ impl<'p> Engine<'p> {
                 Some(mut key) => key.delimited()?,
                 None => Cursor::new(&[]),
             };
-            self.text(map.key.kind, value, 0, Frame::PLAIN)?;
+            self.text(&map.key, value, 0, Frame::PLAIN)?;
             return Ok(Key::text(value.at, value.rest().len()));
         }
         let bits = match key {

@@ -51,13 +51,13 @@ impl Engine<'_> {
 
     /// Writes a string or bytes. `index` is the index of the field in the message that has this frame.
     #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>, index: u32, frame: Frame<'_>) -> Result<()> {
-        let written = if kind == Kind::Bytes {
+    pub(super) fn text(&mut self, field: &Field, value: Cursor<'_>, index: u32, frame: Frame<'_>) -> Result<()> {
+        let written = if field.kind == Kind::Bytes {
             text::bytes(&mut self.out, value.rest(), self.program.bytes)
         } else {
             text::string(&mut self.out, value.bytes, value.at, value.end)
         };
-        written.or_else(|error| self.unwritten_text(kind, value, error, (index, frame)))
+        written.or_else(|error| self.unwritten_text(field, value, error, (index, frame)))
     }
 
     /// Writes a string that is not UTF-8 with replacements, if its kind allows that and the field has no tap. With a tap,
@@ -69,12 +69,12 @@ impl Engine<'_> {
     #[inline(never)]
     fn unwritten_text(
         &mut self,
-        kind: Kind,
+        field: &Field,
         value: Cursor<'_>,
         error: Unwritten,
         (index, frame): (u32, Frame<'_>),
     ) -> Result<()> {
-        match (kind, error) {
+        match (field.kind, error) {
             (Kind::String { lossy: true }, Unwritten::NotUtf8(_)) if frame.leaf(index).is_none() => {
                 text::lossy_string(&mut self.out, value.rest()).map_err(|error| unwritten(error, value.at))
             }
