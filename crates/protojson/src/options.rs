@@ -100,8 +100,8 @@ pub enum UnknownAny {
     /// The Any is written as `{"@type": …, "value": …}`. The value is the bytes of the message inside, spelled as
     /// [`Options::bytes`] says.
     ///
-    /// If the options hide any field (`include`, `drop`, `redact`, `redact_marked`), the value is null, because the codec
-    /// cannot tell whether the bytes contain such a field.
+    /// If the options hide any field (`include`, `drop`, `redact`, `redact_marked`), the value is null, because the
+    /// codec cannot tell whether the bytes contain such a field.
     Bytes,
 }
 
@@ -116,8 +116,8 @@ pub enum InvalidUtf8 {
     ///
     /// The payload is still an error in these places:
     ///
-    /// - A proto3 field, or an editions field with `utf8_validation = VERIFY`. Every reader refuses such a payload, so it
-    ///   is damaged or of another type, and a replacement would hide that.
+    /// - A proto3 field, or an editions field with `utf8_validation = VERIFY`. Every reader refuses such a payload, so
+    ///   it is damaged or of another type, and a replacement would hide that.
     /// - A map key. Two different keys could become equal, and one of the entries would be lost.
     /// - A field with a tap. Two different ids could become equal.
     Replace,

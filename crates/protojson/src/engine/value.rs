@@ -60,8 +60,8 @@ impl Engine<'_> {
         written.or_else(|error| self.unwritten_text(field, value, error, (index, frame)))
     }
 
-    /// Writes a string that is not UTF-8 with replacements, if its kind allows that and the field has no tap. With a tap,
-    /// the ids of two events could become equal.
+    /// Writes a string that is not UTF-8 with replacements, if its kind allows that and the field has no tap. With a
+    /// tap, the ids of two events could become equal.
     ///
     /// # Errors
     /// Returns the error of the text otherwise.

@@ -107,8 +107,8 @@ pub(super) fn well_known(shape: Shape, inside: Option<Value>, unknown_any: AnyFa
 }
 
 fn any(unknown: AnyFallback) -> Value {
-    let known = "A message of the type that `@type` names: its fields beside `@type`, or, if it is a well-known type with \
-        its own JSON form, that form under `value`.";
+    let known = "A message of the type that `@type` names: its fields beside `@type`, or, if it is a well-known type \
+        with its own JSON form, that form under `value`.";
     // The type URL of an unknown type can be any string.
     let (description, url) = match unknown {
         AnyFallback::Refused => (known.to_owned(), json!({"type": "string", "pattern": TYPE_URL})),

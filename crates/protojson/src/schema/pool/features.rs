@@ -3,9 +3,9 @@
 //! prost-types drops `edition`, `features` and `debug_redact`, so this module reads them with its own messages. Features
 //! are resolved in the order file → message → oneof → field, where the inner one wins.
 //!
-//! Three features have an effect: presence, message encoding and UTF-8 validation. The last one only decides which invalid
-//! strings an option can replace. The codec always reads both packed and unpacked values, and keeps unknown enum numbers
-//! of open and closed enums.
+//! Three features have an effect: presence, message encoding and UTF-8 validation. The last one only decides which
+//! invalid strings an option can replace. The codec always reads both packed and unpacked values, and keeps unknown enum
+//! numbers of open and closed enums.
 
 /// The properties of a field that a FieldDescriptorProto of prost-types does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
