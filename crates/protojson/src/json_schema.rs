@@ -85,7 +85,7 @@ impl Writer<'_> {
         let table = &self.program.messages[index as usize];
         if table.shape != Shape::Plain {
             let inside = table.fields.first().map(|field| value::scalar(field.kind, self.program));
-            return value::well_known(table.shape, inside);
+            return value::well_known(table.shape, inside, self.program.unknown_any);
         }
         let declared = descriptor.fields().into_iter().chain(descriptor.extensions());
         let declared: HashMap<u32, FieldDescriptor> = declared.map(|field| (field.number(), field)).collect();
@@ -134,7 +134,7 @@ impl Writer<'_> {
         let mut schema = Map::new();
         annotate(&mut schema, source.description.clone(), source.is_deprecated);
         schema.extend(object(match (field.role, field.kind) {
-            (Role::Redacted, Kind::String) if !field.is_list => json!({"const": "[REDACTED]"}),
+            (Role::Redacted, Kind::String { .. }) if !field.is_list => json!({"const": "[REDACTED]"}),
             (Role::Redacted, _) => json!({"type": "null"}),
             (Role::Repeated, kind) => {
                 json!({"type": "array", "items": self.value(kind, &source.declared, path)})

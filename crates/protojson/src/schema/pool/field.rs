@@ -28,6 +28,8 @@ pub(crate) struct FieldDescriptor {
     /// Whether another field of the message has the same JSON name, so that JSON has the name as declared. Only
     /// [`MessageDescriptor::fields`] can tell.
     pub(crate) json_name_clashes: bool,
+    /// Whether every reader of the field must refuse strings that are not UTF-8.
+    pub(crate) verifies_utf8: bool,
     /// The place of the field in its set, for its comment.
     pub(crate) element: Element,
     /// The full name of an extension; `None` for a field.
@@ -105,6 +107,11 @@ impl Around<'_> {
             is_group: edition.map_or(proto.r#type() == Type::Group, |edition| edition.is_delimited),
             is_marked,
             json_name_clashes: false,
+            verifies_utf8: match self.syntax {
+                Syntax::Proto2 => false,
+                Syntax::Proto3 => true,
+                Syntax::Editions => extra.verifies_utf8(self.features.with(oneof.and_then(features::Oneof::features))),
+            },
             extension: self.is_extension.then(|| join(self.scope, proto.name())),
             proto,
             kind,
