@@ -22,7 +22,7 @@ use tracing::field::display;
 use tracing::{info, warn};
 
 pub use loaded::Loaded;
-pub use preflight::{Probe, QueueError, probe, redrive_policies};
+pub use preflight::{Probe, QueueError, check_queues, probe, redrive_policies};
 
 use crate::aws::Clients;
 use crate::aws::sqs::budget::Budget;
@@ -146,18 +146,19 @@ pub struct Drained {
 }
 
 impl App {
-    /// Checks the queues, and starts everything with these clients. The admin endpoint answers on `admin`; without a
-    /// listener there is no admin endpoint.
+    /// Starts everything with these clients, after [`check_queues`] found that the queues can be used. The admin endpoint
+    /// answers on `admin`; without a listener there is no admin endpoint.
+    ///
+    /// Must be called in a runtime of tokio.
     ///
     /// # Errors
-    /// Returns an error if a queue cannot be used, or a part cannot be set up.
-    pub async fn start_with(
+    /// Returns an error if a part cannot be set up.
+    pub fn start_with(
         config: &Config,
         loaded: Loaded,
         clients: Clients,
         admin: Option<Listener>,
     ) -> Result<Self, Error> {
-        preflight::check_queues(&clients, config).await?;
         loaded.log();
 
         let metrics = Arc::new(Metrics::new(config.metrics.customer_label));
@@ -275,6 +276,7 @@ impl App {
         stop.cancel();
         while pollers.join_next().await.is_some() {}
         messages.close();
+        pipeline.close_parking();
         let finish = async {
             messages.wait().await;
             parking.shutdown().await;

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing};
-pub use profile::{Bytes, Enums, FieldNames, Int64, Profile};
+pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
 pub use route::{FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};

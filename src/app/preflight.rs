@@ -28,9 +28,9 @@ pub struct QueueError {
 /// Requests one attribute of every queue that the configuration names.
 ///
 /// # Errors
-/// Returns the first queue that cannot be used. If only `sqs:GetQueueAttributes` is denied, a warning is logged instead,
-/// because receiving can still be allowed.
-pub(super) async fn check_queues(clients: &Clients, config: &Config) -> Result<(), Box<QueueError>> {
+/// Returns an error that names the first queue that cannot be used. If only `sqs:GetQueueAttributes` is denied, a
+/// warning is logged instead, because receiving can still be allowed.
+pub async fn check_queues(clients: &Clients, config: &Config) -> Result<(), Box<QueueError>> {
     for queue in &config.queues {
         check_queue(clients, queue.label(), &queue.url, "queues[].url").await?;
         if let Some(url) = &queue.quarantine_url {

@@ -104,9 +104,18 @@ impl Outages {
 
     /// Records that the outage of the domain ended. Has no effect if there is none.
     pub fn end(&self, domain: &Domain) {
+        self.remove(domain, "outage ended");
+    }
+
+    /// Ends the outage of a domain that no message depends on any more. Has no effect if there is none.
+    pub fn forget(&self, domain: &Domain) {
+        self.remove(domain, "outage no longer observed: no message depends on it");
+    }
+
+    fn remove(&self, domain: &Domain, why: &str) {
         if let Some(outage) = self.state.lock().outages.remove(domain) {
             let seconds = outage.since.elapsed().unwrap_or_default().as_secs();
-            info!(%domain, seconds, "outage ended");
+            info!(%domain, seconds, "{why}");
             self.gauge(domain, 0);
             self.notify();
         }

@@ -111,7 +111,7 @@ async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<Exit
     telemetry::init_log(&config.log).with_context(|| format!("--log {}", args.log))?;
     let admin = Listener::bind(&config.admin).await?;
     let address = admin.address();
-    let mut app = App::start_with(config, Loaded::load(config)?, stage.clients.clone(), Some(admin)).await?;
+    let mut app = App::start_with(config, Loaded::load(config)?, stage.clients.clone(), Some(admin))?;
     let books = Books { ledger: Arc::new(Ledger::new()), metrics: Arc::clone(app.metrics()) };
     let (screen, written) = Screen::start()?;
     screen.remark(stage.introduction(&format!("http://{address}"))).await;

@@ -33,8 +33,9 @@ In the CI of a schema owner:
 To plan the memory of a pod (Linux only):
   protobridge descriptors memory descriptors/
 
-Additions never break consumers. Removing or renaming a field, a message type or an enum value, or changing the type of
-a field, breaks the consumers of the JSON. With --config, the report names the customers concerned.
+Additions never break consumers, unless a new field is required. Removing or renaming a field, an extension, a message
+type or an enum value, or changing the type of a field, breaks the consumers of the JSON. A field that becomes required
+breaks producers. With --config, the report names the customers concerned.
 
 Exit codes: 0 success, 1 a set cannot be used or a change breaks consumers, 2 wrong usage, 64 wrong configuration.";
 
@@ -142,7 +143,7 @@ fn bail_if_refused(snapshot: &Snapshot) -> anyhow::Result<()> {
     }
 }
 
-/// Prints the smaller ones of several definitions of a type, and the refused sets.
+/// Prints the smaller ones of several definitions of a type, the fields whose JSON names clash, and the refused sets.
 fn write_notes(snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<()> {
     for outgrown in snapshot.outgrown() {
         writeln!(
@@ -152,6 +153,9 @@ fn write_notes(snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::R
             outgrown.set,
             by = outgrown.by
         )?;
+    }
+    for field in snapshot.json_name_clashes() {
+        writeln!(out, "note: {field} has its declared name in JSON, because another field has the same JSON name")?;
     }
     for refused in snapshot.refused() {
         writeln!(out, "refused: {}", refused.reason)?;
@@ -177,6 +181,7 @@ fn to_json(snapshot: &Snapshot) -> serde_json::Value {
             "set": outgrown.set,
             "by": outgrown.by,
         })).collect::<Vec<_>>(),
+        "json_name_clashes": snapshot.json_name_clashes(),
         "types": snapshot.types().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
     })
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tracing::{error, info};
 
 use crate::app::shutdown::Signals;
-use crate::app::{App, Listener, Loaded};
+use crate::app::{App, Listener, Loaded, check_queues};
 use crate::aws::Clients;
 use crate::config::load;
 use crate::telemetry;
@@ -35,7 +35,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             super::settle_region(&mut config, clients.region(), &args.config)?;
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
-            anyhow::Ok(App::start_with(&config, loaded?, clients, Some(admin)).await?)
+            let loaded = loaded?;
+            check_queues(&clients, &config).await?;
+            anyhow::Ok(App::start_with(&config, loaded, clients, Some(admin))?)
         };
         let mut app = tokio::select! {
             app = start => app?,

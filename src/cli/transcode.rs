@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::Usage;
-use crate::config::{Bytes, Descriptors, Enums, FieldNames, Int64, Profile, Taps};
+use crate::config::{Bytes, Descriptors, Enums, FieldNames, Int64, InvalidUtf8, Profile, Taps, UnknownAny};
 use crate::message::envelope;
 use crate::message::{QuarantineKind, QuarantineReason};
 use crate::schema::registry::{ProfileId, Profiles, Registry, Snapshot};
@@ -27,7 +27,8 @@ pub(super) struct Args {
     #[arg(long = "type", value_name = "NAME")]
     message_type: Option<String>,
     /// The form of the JSON, as settings separated by commas: field-names=json|proto, int64=string|number,
-    /// enums=name|number, bytes=base64|base64url, emit-defaults=true|false
+    /// enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace,
+    /// emit-defaults=true|false
     #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
     profile: ProfileArg,
     /// The format of standard input
@@ -73,11 +74,16 @@ impl FromStr for ProfileArg {
                 "enums=number" => profile.enums = Enums::Number,
                 "bytes=base64" => profile.bytes = Bytes::Base64,
                 "bytes=base64url" => profile.bytes = Bytes::Base64Url,
+                "bytes=hex" => profile.bytes = Bytes::Hex,
+                "unknown-any=refuse" => profile.unknown_any = UnknownAny::Refuse,
+                "unknown-any=bytes" => profile.unknown_any = UnknownAny::Bytes,
+                "invalid-utf8=refuse" => profile.invalid_utf8 = InvalidUtf8::Refuse,
+                "invalid-utf8=replace" => profile.invalid_utf8 = InvalidUtf8::Replace,
                 "emit-defaults=true" => profile.emit_defaults = true,
                 "emit-defaults=false" => profile.emit_defaults = false,
                 _ => {
                     return Err(format!(
-                        "`{pair}` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false"
+                        "`{pair}` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false"
                     ));
                 }
             }

@@ -14,8 +14,18 @@ pub struct Profile {
     pub int64: Int64,
     /// The spelling of enum values: `name` or `number`.
     pub enums: Enums,
-    /// The spelling of bytes: `base64` (standard alphabet) or `base64url` (URL-safe alphabet).
+    /// The spelling of bytes: `base64` (standard alphabet), `base64url` (URL-safe alphabet) or `hex` (lowercase digits,
+    /// as tracing tools spell trace ids).
     pub bytes: Bytes,
+    /// The treatment of a `google.protobuf.Any` whose type no descriptor set defines: `refuse` (the event goes into
+    /// quarantine) or `bytes` (the Any becomes `{"@type": …, "value": …}`, and the value is the bytes of the message
+    /// inside, spelled as `bytes` says; the event does not wait for the type). If the profile hides any field, with
+    /// `include`, `drop`, `redact` or `redact_marked`, the value is null, because the bytes can contain such a field.
+    pub unknown_any: UnknownAny,
+    /// The treatment of strings that are not UTF-8: `refuse` (the event goes into quarantine) or `replace` (in fields
+    /// of proto2 files, and of editions files with `utf8_validation = NONE`, each invalid sequence becomes U+FFFD).
+    /// Strings of proto3 files, map keys and fields that `taps` name are refused in both cases.
+    pub invalid_utf8: InvalidUtf8,
     /// Whether fields without presence are written even if they hold their default.
     pub emit_defaults: bool,
     /// The field paths to write; all other fields are left out. A path is the names as declared in the schema, joined
@@ -72,4 +82,28 @@ pub enum Bytes {
     Base64,
     /// In URL-safe base64 with padding.
     Base64Url,
+    /// In two lowercase hexadecimal digits per byte.
+    Hex,
+}
+
+/// The treatment of a `google.protobuf.Any` whose type no descriptor set defines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownAny {
+    /// The event goes into quarantine.
+    #[default]
+    Refuse,
+    /// The Any is written with the bytes of the message inside.
+    Bytes,
+}
+
+/// The treatment of strings that are not UTF-8.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InvalidUtf8 {
+    /// The event goes into quarantine.
+    #[default]
+    Refuse,
+    /// Invalid sequences are replaced by U+FFFD in fields whose strings are not validated.
+    Replace,
 }

@@ -52,6 +52,8 @@ struct State {
     counts: HashMap<QueueUrl, usize>,
     /// The messages that became visible within the time [`ON_THE_WAY`]: when, for which domain, and their number.
     on_the_way: VecDeque<(Instant, Domain, usize)>,
+    /// Whether the service stops, so that no message is parked any more.
+    is_closed: bool,
 }
 
 impl Parking {
@@ -75,11 +77,27 @@ impl Parking {
     pub fn park(&self, domain: &Domain, receipt: Receipt) {
         let receipt = receipt.park(EXTENSION);
         let mut state = self.state.lock();
+        if state.is_closed {
+            self.releaser.unpark(receipt);
+            return;
+        }
         *state.counts.entry(receipt.queue.url.clone()).or_default() += 1;
         self.metrics.parked.with(&QueueLabels { queue: &receipt.queue.label }).rise();
         state.parked.entry(domain.clone()).or_default().push_back(receipt);
         drop(state);
         self.outages.notify();
+    }
+
+    /// Makes all parked messages visible, and from now on each one at once that is to be parked, because the service stops.
+    /// Otherwise another process could receive them only at the end of their long visibility timeouts.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        state.counts.clear();
+        for receipt in std::mem::take(&mut state.parked).into_values().flatten() {
+            self.metrics.parked.with(&QueueLabels { queue: &receipt.queue.label }).fall();
+            self.releaser.unpark(receipt);
+        }
     }
 
     /// Makes parked messages visible when their domains take them, and stops and starts the receives, for as long as the
@@ -99,7 +117,7 @@ impl Parking {
     /// Makes the messages visible that their domains take now. Returns whether there were any parked messages.
     fn unpark(&self) -> bool {
         let now = Instant::now();
-        let State { parked, counts, on_the_way } = &mut *self.state.lock();
+        let State { parked, counts, on_the_way, .. } = &mut *self.state.lock();
         let were_any = !parked.is_empty();
         while on_the_way.pop_front_if(|(since, ..)| now >= *since + ON_THE_WAY).is_some() {}
         let mut take_out = |receipt: &ParkedReceipt| {

@@ -135,6 +135,11 @@ impl Pipeline {
         }
     }
 
+    /// Returns the parked messages to their queues, because the service stops.
+    pub fn close_parking(&self) {
+        self.parking.close();
+    }
+
     /// Starts processing the messages that one poll returned. The messages of one message group of a FIFO queue are processed in
     /// sequence; all others are processed together.
     pub fn accept(self: &Arc<Self>, tasks: &Tasks, received: Vec<Received>) {

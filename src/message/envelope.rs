@@ -6,7 +6,7 @@
 //! 1. The SNS notification, if the queue is subscribed to a topic without raw message delivery. The notification's
 //!    attributes take precedence over the message's.
 //! 2. The payload: the payload attribute, or else the S3 object that the body points to, or else the body. Body and object
-//!    are base64, standard or URL-safe, with or without padding.
+//!    are base64, standard or URL-safe, with or without padding, in one or more lines.
 //! 3. The `content-encoding`.
 //! 4. The framing of the queue.
 //!
@@ -23,9 +23,9 @@ mod stated_type;
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, Engine as _};
 
 pub use cloud_event::{CloudEvent, CloudEventError};
 pub use framing::{FrameError, SchemaReference};
@@ -174,18 +174,36 @@ const LENIENT: GeneralPurposeConfig =
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// Decodes base64 in the standard or the URL-safe alphabet, with or without padding. Ignores white space around it.
+/// Decodes base64 in the standard or the URL-safe alphabet, with or without padding. Ignores white space, because some
+/// encoders break the text into lines.
 ///
 /// # Errors
-/// Returns an error with the first position that is not base64.
-pub fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+/// Returns an error with the first position that is neither base64 nor white space.
+pub fn decode_base64(text: &str) -> Result<Vec<u8>, DecodeError> {
     decode_base64_bytes(text.as_bytes())
 }
 
-fn decode_base64_bytes(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+fn decode_base64_bytes(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let text = text.trim_ascii();
     let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    if url_safe { URL_SAFE.decode(text) } else { STANDARD.decode(text) }
+    let engine = if url_safe { &URL_SAFE } else { &STANDARD };
+    engine.decode(text).or_else(|error| decode_lines(engine, text, error))
+}
+
+/// Decodes base64 with white space in it. `error` is the error of the text as it is.
+#[cold]
+fn decode_lines(engine: &GeneralPurpose, text: &[u8], error: DecodeError) -> Result<Vec<u8>, DecodeError> {
+    let digits = || text.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace());
+    let joined: Vec<u8> = digits().map(|(_, byte)| *byte).collect();
+    if joined.len() == text.len() {
+        return Err(error);
+    }
+    let original = |at| digits().nth(at).map_or(at, |(at, _)| at);
+    engine.decode(joined).map_err(|error| match error {
+        DecodeError::InvalidByte(at, byte) => DecodeError::InvalidByte(original(at), byte),
+        DecodeError::InvalidLastSymbol(at, byte) => DecodeError::InvalidLastSymbol(original(at), byte),
+        other => other,
+    })
 }
 
 #[cfg(test)]

@@ -201,6 +201,12 @@ impl Snapshot {
         self.in_force.schema.outgrown()
     }
 
+    /// Returns the full names of the fields that are written under their declared names because another field of their
+    /// message has the same JSON name, sorted.
+    pub fn json_name_clashes(&self) -> Vec<String> {
+        self.in_force.schema.json_name_clashes()
+    }
+
     /// Returns each message type with the name of the set that defines it, sorted by full name. Leaves out the built-in
     /// types.
     pub fn types(&self) -> Vec<(&str, &str)> {

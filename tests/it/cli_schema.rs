@@ -115,7 +115,7 @@ fn errors_about_wrong_arguments_explain_the_fix() {
     exit code 1
     ");
     assert_snapshot!(schema(&[&IN_CONFIG[..], &["--type", "shop.v1.Money", "--profile", "int64=float"]].concat()), @"
-    error: invalid value 'int64=float' for '--profile <PROFILE>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false
+    error: invalid value 'int64=float' for '--profile <PROFILE>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false
 
     For more information, try '--help'.
     exit code 2

@@ -100,7 +100,7 @@ fn a_profile_changes_the_json() {
     exit code 0
     "#);
     assert_snapshot!(transcode(&["--type", "shop.v1.Money", "--profile", "int64=float"], MONEY), @"
-    error: invalid value 'int64=float' for '--profile <KEY=VALUE,…>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url, emit-defaults=true|false
+    error: invalid value 'int64=float' for '--profile <KEY=VALUE,…>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false
 
     For more information, try '--help'.
     exit code 2

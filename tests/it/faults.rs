@@ -6,6 +6,7 @@
 //! `PROTOBRIDGE_FAULT_SEED=S` runs a single seed and prints its log.
 
 mod checks;
+mod counters;
 pub(crate) mod hazard;
 mod history;
 mod long_run;

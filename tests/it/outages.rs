@@ -261,8 +261,7 @@ impl Stage {
         let mut config = base();
         config.queues = vec![Queue { url: source.clone(), quarantine_url: Some(quarantine), ..Queue::default() }];
         change(&mut config);
-        let app =
-            App::start_with(&config, parts(setup(fifo)), world.clients(1), None).await.expect("the service starts");
+        let app = App::start_with(&config, parts(setup(fifo)), world.clients(1), None).expect("the service starts");
         Self { world, app, fifo, source, dead_letters }
     }
 

@@ -197,7 +197,7 @@ impl Stage {
         let clients = Clients::with_credentials(&config.aws, Embedded::credentials()).await;
         let admin = Listener::bind(&config.admin).await.expect("the system chooses a free port");
         let address = admin.address();
-        let app = App::start_with(&config, loaded, clients, Some(admin)).await.expect("the queues exist");
+        let app = App::start_with(&config, loaded, clients, Some(admin)).expect("the service starts");
         Running { metrics: Arc::clone(app.metrics()), app, address }
     }
 

@@ -254,7 +254,7 @@ impl<'p> Engine<'p> {
                 self.child(field, cursor, frame.inside(index, field))?;
                 (start, false)
             }
-            Kind::String | Kind::Bytes => {
+            Kind::String { .. } | Kind::Bytes => {
                 let value = cursor.delimited()?;
                 let is_empty = value.is_at_end();
                 if is_empty && field.omits_zero {
@@ -262,7 +262,7 @@ impl<'p> Engine<'p> {
                 }
                 self.key(field);
                 let start = self.out.len();
-                self.text(field.kind, value)?;
+                self.text(field, value, index, frame)?;
                 (start, is_empty)
             }
             _ => {
@@ -314,7 +314,7 @@ impl<'p> Engine<'p> {
             match (field.role, field.kind) {
                 (Role::Repeated, _) => self.out.extend(b"[]"),
                 (Role::Map, _) => self.out.extend(b"{}"),
-                (Role::Singular, Kind::String | Kind::Bytes) => self.out.extend(b"\"\""),
+                (Role::Singular, Kind::String { .. } | Kind::Bytes) => self.out.extend(b"\"\""),
                 (_, kind) => self.number(kind, 0),
             }
         }

@@ -85,7 +85,7 @@ impl Writer<'_> {
         let table = &self.program.messages[index as usize];
         if table.shape != Shape::Plain {
             let inside = table.fields.first().map(|field| value::scalar(field.kind, self.program));
-            return value::well_known(table.shape, inside);
+            return value::well_known(table.shape, inside, self.program.unknown_any);
         }
         let declared = descriptor.fields().into_iter().chain(descriptor.extensions());
         let declared: HashMap<u32, FieldDescriptor> = declared.map(|field| (field.number(), field)).collect();
@@ -104,7 +104,7 @@ impl Writer<'_> {
             }
         }
         let mut schema = Map::new();
-        let comment = descriptor.comment(&mut self.comments, &descriptor.element());
+        let comment = self.comments.of(&descriptor.element());
         let is_deprecated = descriptor.options().as_ref().is_some_and(MessageOptions::deprecated);
         annotate(&mut schema, comment, is_deprecated);
         schema.insert("type".to_owned(), "object".into());
@@ -113,8 +113,7 @@ impl Writer<'_> {
             schema.insert("required".to_owned(), required.into());
         }
         let exclusive = oneofs.into_values().filter(|(_, members)| members.len() > 1);
-        let exclusive: Vec<Value> =
-            exclusive.map(|(oneof, members)| self.at_most_one(descriptor, oneof, &members)).collect();
+        let exclusive: Vec<Value> = exclusive.map(|(oneof, members)| self.at_most_one(oneof, &members)).collect();
         if !exclusive.is_empty() {
             schema.insert("allOf".to_owned(), exclusive.into());
         }
@@ -125,7 +124,7 @@ impl Writer<'_> {
     fn source(&mut self, message: &MessageDescriptor, field: &FieldDescriptor) -> Source {
         Source {
             declared: field.kind.clone(),
-            description: message.comment(&mut self.comments, &field.element),
+            description: self.comments.of(&field.element),
             is_deprecated: field.proto.options.as_ref().is_some_and(FieldOptions::deprecated),
             oneof: field.oneof_element(message),
         }
@@ -135,7 +134,7 @@ impl Writer<'_> {
         let mut schema = Map::new();
         annotate(&mut schema, source.description.clone(), source.is_deprecated);
         schema.extend(object(match (field.role, field.kind) {
-            (Role::Redacted, Kind::String) if !field.is_list => json!({"const": "[REDACTED]"}),
+            (Role::Redacted, Kind::String { .. }) if !field.is_list => json!({"const": "[REDACTED]"}),
             (Role::Redacted, _) => json!({"type": "null"}),
             (Role::Repeated, kind) => {
                 json!({"type": "array", "items": self.value(kind, &source.declared, path)})
@@ -174,10 +173,10 @@ impl Writer<'_> {
     }
 
     /// Returns a schema that allows at most one of these properties.
-    fn at_most_one(&mut self, message: &MessageDescriptor, oneof: Option<Element>, members: &[String]) -> Value {
+    fn at_most_one(&mut self, oneof: Option<Element>, members: &[String]) -> Value {
         let mut schema = Map::new();
         if let Some(oneof) = oneof {
-            annotate(&mut schema, message.comment(&mut self.comments, &oneof), false);
+            annotate(&mut schema, self.comments.of(&oneof), false);
         }
         let mut choices: Vec<Value> = members.iter().map(|member| json!({"required": [member]})).collect();
         choices.push(json!({"not": {"anyOf": choices.clone()}}));

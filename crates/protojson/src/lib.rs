@@ -37,7 +37,7 @@ mod text;
 mod wire;
 
 pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
-pub use options::{Bytes, Enums, FieldNames, Int64, Options};
+pub use options::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny};
 pub use plan::Plan;
 pub use schema::{Change, DescriptorSet, Outgrown, Rule, Schema, SchemaBuilder};
 pub use taps::Taps;

@@ -14,6 +14,10 @@ pub struct Options {
     pub enums: Enums,
     /// The spelling of bytes.
     pub bytes: Bytes,
+    /// The treatment of an Any whose type no descriptor set defines.
+    pub unknown_any: UnknownAny,
+    /// The treatment of strings that are not UTF-8.
+    pub invalid_utf8: InvalidUtf8,
     /// Whether fields without presence are written even if they hold their default. Empty repeated and map fields are
     /// then written as `[]` and `{}`.
     pub emit_defaults: bool,
@@ -39,6 +43,8 @@ impl Default for Options {
             int64: Int64::String,
             enums: Enums::Name,
             bytes: Bytes::Base64,
+            unknown_any: UnknownAny::Refuse,
+            invalid_utf8: InvalidUtf8::Refuse,
             emit_defaults: false,
             include: Vec::new(),
             drop: Vec::new(),
@@ -82,4 +88,37 @@ pub enum Bytes {
     Base64,
     /// URL-safe base64 with padding.
     Base64Url,
+    /// Two lowercase hexadecimal digits per byte, as tracing tools spell trace ids.
+    Hex,
+}
+
+/// The treatment of an Any whose type no descriptor set defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnknownAny {
+    /// The payload is an error.
+    Refuse,
+    /// The Any is written as `{"@type": …, "value": …}`. The value is the bytes of the message inside, spelled as
+    /// [`Options::bytes`] says.
+    ///
+    /// If the options hide any field (`include`, `drop`, `redact`, `redact_marked`), the value is null, because the
+    /// codec cannot tell whether the bytes contain such a field.
+    Bytes,
+}
+
+/// The treatment of strings that are not UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InvalidUtf8 {
+    /// The payload is an error.
+    Refuse,
+    /// In the fields that can legally hold such strings, each invalid sequence is replaced by U+FFFD, as
+    /// [`String::from_utf8_lossy`] does. These are the string fields of proto2 files, and of editions files with
+    /// `utf8_validation = NONE`: neither their writers nor their readers validate strings.
+    ///
+    /// The payload is still an error in these places:
+    ///
+    /// - A proto3 field, or an editions field with `utf8_validation = VERIFY`. Every reader refuses such a payload, so
+    ///   it is damaged or of another type, and a replacement would hide that.
+    /// - A map key. Two different keys could become equal, and one of the entries would be lost.
+    /// - A field with a tap. Two different ids could become equal.
+    Replace,
 }

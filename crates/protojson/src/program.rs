@@ -8,6 +8,7 @@ mod rules;
 
 pub(crate) use compile::{compile, shape};
 
+use crate::Bytes;
 use crate::output::Label;
 use crate::wire::Tag;
 
@@ -22,9 +23,22 @@ pub(crate) struct Program {
     pub(crate) enums: Vec<Enum>,
     /// The key and value fields of map fields.
     pub(crate) maps: Vec<Map>,
-    pub(crate) base64_url: bool,
+    /// The spelling of bytes.
+    pub(crate) bytes: Bytes,
+    pub(crate) unknown_any: AnyFallback,
     /// The paths of the options that match no field.
     pub(crate) unmatched: Vec<String>,
+}
+
+/// The form of an Any whose type is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnyFallback {
+    /// None; the payload is refused.
+    Refused,
+    /// The bytes of the message inside.
+    Bytes,
+    /// Null, because the bytes can contain a field that must be hidden.
+    Hidden,
 }
 
 /// A message type.
@@ -127,7 +141,10 @@ pub(crate) enum Kind {
     },
     Float,
     Double,
-    String,
+    String {
+        /// Whether invalid UTF-8 is replaced by U+FFFD.
+        lossy: bool,
+    },
     Bytes,
     /// An enum written by name; the index in [`Program::enums`].
     Enum(u32),
@@ -150,7 +167,7 @@ impl Field {
 impl Kind {
     /// Whether values of this kind can be packed.
     pub(crate) fn is_packable(self) -> bool {
-        !matches!(self, Self::String | Self::Bytes | Self::Message(_) | Self::Map(_))
+        !matches!(self, Self::String { .. } | Self::Bytes | Self::Message(_) | Self::Map(_))
     }
 }
 

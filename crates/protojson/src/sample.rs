@@ -168,7 +168,7 @@ impl Sampler<'_> {
                     delimited(field.number, &payload, out);
                 }
             }
-            Kind::String => text(field.number, &example_text(name), out),
+            Kind::String { .. } => text(field.number, &example_text(name), out),
             Kind::Bytes => delimited(field.number, b"example", out),
             kind => {
                 let bits = self.bits(kind, name);

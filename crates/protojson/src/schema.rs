@@ -1,12 +1,15 @@
 //! Linked descriptor sets: full name → message descriptor.
 //!
 //! Each set is linked by itself, because teams compile independently and their sets carry different versions of shared
-//! imports. Only the types must agree. If several sets define the same full name, the definitions must be identical
-//! (ignoring comments and source positions), or one must only add to the other; the larger one then serves. The
-//! well-known types are built in, and a set can carry its own copy of them.
+//! imports. Only the types and extensions must agree. If several sets define the same full name, the definitions must be
+//! identical (ignoring comments and source positions), or one must only add to the other. The larger one then serves,
+//! also as the type of fields in other sets. A type knows the extensions of all sets. The well-known types are built
+//! in, and a set can carry its own copy of them.
 
 mod changes;
 mod definition;
+mod extensions;
+mod join;
 mod pool;
 mod readers;
 
@@ -15,7 +18,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use changes::{Change, Rule};
-use definition::Definition;
+use extensions::Extensions;
+use join::Join;
 use pool::Pool;
 pub(crate) use pool::{Comments, Element, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
@@ -35,15 +39,18 @@ pub struct Schema {
 struct Joined {
     sets: Vec<DescriptorSet>,
     messages: HashMap<Arc<str>, Entry>,
+    enums: HashMap<Arc<str>, Entry>,
+    extensions: Extensions,
     outgrown: Box<[Outgrown]>,
 }
 
-/// The definition of a message type that serves.
-#[derive(Debug, Clone, Copy)]
+/// A definition that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     /// The position of the set in [`Joined::sets`]. The built-in types have the position behind the last set.
     set: u32,
-    message: u32,
+    /// The index among the definitions of the same kind in the set's pool.
+    index: u32,
 }
 
 /// One FileDescriptorSet, linked by itself. A clone shares the same data.
@@ -118,13 +125,14 @@ impl Schema {
     /// Joins linked sets.
     ///
     /// # Errors
-    /// Returns an error if two sets define the same full name and neither definition only adds to the other.
+    /// Returns an error if two sets define the same full name and neither definition only adds to the other, or if they
+    /// extend a type by different extensions with the same number or name.
     pub fn join<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Result<Self, SchemaError> {
         let mut join = Join::default();
         for set in sets {
             join.add(set)?;
         }
-        Ok(join.finish())
+        join.finish()
     }
 
     /// Returns the definitions that another set supersedes, sorted by full name.
@@ -187,9 +195,41 @@ impl Schema {
 }
 
 impl Joined {
-    fn descriptor(&self, entry: Entry) -> MessageDescriptor {
-        let pool = self.sets.get(entry.set as usize).map_or(Pool::built_in(), |set| &set.pool);
-        MessageDescriptor::new(pool, entry.message)
+    fn pool(&self, entry: Entry) -> &Arc<Pool> {
+        self.sets.get(entry.set as usize).map_or(Pool::built_in(), |set| &set.pool)
+    }
+
+    fn descriptor(self: &Arc<Self>, entry: Entry) -> MessageDescriptor {
+        MessageDescriptor::new(self.pool(entry), entry.index).within(self)
+    }
+
+    /// Returns the enum with this full name.
+    fn enumeration(&self, full_name: &str) -> Option<EnumDescriptor> {
+        let entry = self.enums.get(full_name)?;
+        Some(EnumDescriptor::new(self.pool(*entry), entry.index))
+    }
+
+    /// Returns the name of the set with this pool.
+    fn set_with(&self, pool: &Arc<Pool>) -> Option<&str> {
+        self.sets.iter().find(|set| Arc::ptr_eq(&set.pool, pool)).map(|set| &*set.name)
+    }
+
+    /// Replaces the type of a field by the definition of the same name that serves.
+    fn served(self: &Arc<Self>, kind: Kind) -> Kind {
+        match kind {
+            Kind::Message(message) => {
+                let serving = self.messages.get(message.full_name()).filter(|_| !message.is_map_entry());
+                Kind::Message(serving.map_or_else(|| message.within(self), |entry| self.descriptor(*entry)))
+            }
+            Kind::Enum(declared) => Kind::Enum(self.enumeration(declared.full_name()).unwrap_or(declared)),
+            scalar => scalar,
+        }
+    }
+
+    /// Decodes the extensions of a message type, sorted by number.
+    fn extensions(&self, full_name: &str) -> impl Iterator<Item = FieldDescriptor> + '_ {
+        let entries = self.extensions.get(full_name).map(|entries| &**entries).unwrap_or_default();
+        entries.iter().map(|entry| self.pool(*entry).extension(entry.index))
     }
 
     fn set_of(&self, entry: Entry) -> &str {
@@ -214,120 +254,6 @@ impl SchemaBuilder {
     pub fn build(self) -> Result<Schema, SchemaError> {
         Schema::join(&self.sets)
     }
-}
-
-/// A schema while sets are added to it.
-#[derive(Default)]
-struct Join {
-    sets: Vec<DescriptorSet>,
-    messages: HashMap<Arc<str>, Entry>,
-    /// The enums by full name, each with the position of its set.
-    enums: HashMap<Arc<str>, (u32, u32)>,
-    outgrown: Vec<Outgrown>,
-}
-
-impl Join {
-    fn add(&mut self, set: &DescriptorSet) -> Result<(), SchemaError> {
-        let position = self.sets.len() as u32;
-        self.sets.push(set.clone());
-        for message in set.pool.messages().filter(|message| !message.is_map_entry()) {
-            let name = message.shared_name();
-            let first = self.messages.get(name).map(|entry| (entry.set, entry.message));
-            let known = first.map(|(set, index)| (set, MessageDescriptor::new(&self.sets[set as usize].pool, index)));
-            let serves = match known {
-                None => true,
-                Some((first, known)) => {
-                    let same = known.bytes() == message.bytes();
-                    self.choose(name, first, position, same, || {
-                        (Definition::of_message(&known), Definition::of_message(&message))
-                    })?
-                }
-            };
-            if serves {
-                self.messages.insert(Arc::clone(name), Entry { set: position, message: message.index() });
-            }
-        }
-        for declared in set.pool.enums() {
-            let name = declared.shared_name();
-            let serves = match self.enums.get(name).copied() {
-                None => true,
-                Some((first, known)) => {
-                    let known = EnumDescriptor::new(&self.sets[first as usize].pool, known);
-                    let same = known.bytes() == declared.bytes();
-                    self.choose(name, first, position, same, || {
-                        (Definition::of_enum(&known), Definition::of_enum(&declared))
-                    })?
-                }
-            };
-            if serves {
-                self.enums.insert(Arc::clone(name), (position, declared.index()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns whether the second of two definitions of one name serves. Records the superseded one. `same` says whether
-    /// both have the same bytes; only if not are they decoded.
-    fn choose(
-        &mut self,
-        name: &str,
-        first: u32,
-        second: u32,
-        same: bool,
-        definitions: impl FnOnce() -> (Definition, Definition),
-    ) -> Result<bool, SchemaError> {
-        // Every protoc ships its own version of the well-known types, so differences are no conflict.
-        if same || name.starts_with("google.protobuf.") {
-            return Ok(false);
-        }
-        let (one, other) = definitions();
-        let set = |position: u32| &*self.sets[position as usize].name;
-        self.outgrown.extend(choose(name, set(first), &one, set(second), &other)?);
-        Ok(other.only_adds_to(&one) && one != other)
-    }
-
-    fn finish(mut self) -> Schema {
-        let set = self.sets.len() as u32;
-        for message in Pool::built_in().messages().filter(|message| !message.is_map_entry()) {
-            let name = Arc::clone(message.shared_name());
-            self.messages.entry(name).or_insert(Entry { set, message: message.index() });
-        }
-        self.messages.shrink_to_fit();
-        self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
-        let Self { sets, messages, outgrown, .. } = self;
-        Schema { joined: Arc::new(Joined { sets, messages, outgrown: outgrown.into() }) }
-    }
-}
-
-/// Compares two definitions of one name. Returns the superseded one if one definition only adds to the other.
-///
-/// # Errors
-/// Returns an error if the definitions contradict each other.
-fn choose(
-    full_name: &str,
-    first: &str,
-    one: &Definition,
-    second: &str,
-    other: &Definition,
-) -> Result<Option<Outgrown>, SchemaError> {
-    if one == other {
-        return Ok(None);
-    }
-    let outgrown = |set: &str, by: &str| {
-        let (full_name, set, by) = (full_name.to_owned(), set.to_owned(), by.to_owned());
-        Some(Outgrown { full_name, set, by })
-    };
-    if one.only_adds_to(other) {
-        return Ok(outgrown(second, first));
-    }
-    if other.only_adds_to(one) {
-        return Ok(outgrown(first, second));
-    }
-    let element = one.difference(other).map_or_else(String::new, |element| format!(" (look at {element})"));
-    let message = format!(
-        "{full_name} is defined differently in {first}{element}; compile both from the same source, or remove one of them"
-    );
-    Err(SchemaError::conflict(second, first, message))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::ops::Range;
 /// The values that the taps of a [`Plan`](crate::Plan) found in one payload, as text. One instance can be reused for
 /// many payloads.
 ///
-/// Every value is text: a string as it is, a number in decimal, a bool as `true` or `false`, bytes in base64, an enum
-/// as the plan's options spell it, a `google.protobuf.Timestamp` in RFC 3339. A wrapper gives the value that it wraps.
+/// Every value is text: a string as it is, a number in decimal, a bool as `true` or `false`, bytes and enums as the
+/// plan's options spell them, a `google.protobuf.Timestamp` in RFC 3339. A wrapper gives the value that it wraps.
 /// A field gives no value if it is absent, or if it has no presence and holds its default.
 #[derive(Debug, Clone, Default)]
 pub struct Taps {

@@ -6,7 +6,7 @@
 mod source;
 
 use protojson::{DescriptorSet, Options, Schema, SchemaError};
-use source::proto3;
+use source::{proto2, proto3};
 
 fn join(sets: &[(&str, &str)]) -> Result<Schema, SchemaError> {
     let sets: Vec<DescriptorSet> =
@@ -55,11 +55,38 @@ fn sets_that_contradict_each_other_are_refused_and_the_error_names_both_and_the_
     assert!(join(&[("one", one), ("two", two)]).is_err());
 }
 
+#[test]
+fn definitions_that_give_different_json_contradict_each_other() {
+    for (one, other) in [
+        (
+            "message M { map<string, int32> a = 1; int32 x = 2; }",
+            "message M { map<string, string> a = 1; int32 y = 3; }",
+        ),
+        ("message M { map<string, int32> a = 1; }", "message M { map<string, int64> a = 1; }"),
+        ("message M { string a = 1 [debug_redact = true]; }", "message M { string a = 1; }"),
+    ] {
+        for sets in [[("a", one), ("b", other)], [("a", other), ("b", one)]] {
+            let error = join(&sets).expect_err(one).to_string();
+            assert!(error.contains("t.M is defined differently in a (look at field a)"), "{error}");
+        }
+    }
+    // In proto2 the field has presence, and in proto3 it has not.
+    let body = "message M { optional string a = 1; }";
+    let proto2 = DescriptorSet::link("a", &proto2(body)).unwrap();
+    let file = r#"syntax = "proto3"; package t; message M { string a = 1; }"#;
+    let proto3 = DescriptorSet::link("b", &source::set("test.proto", &[("test.proto", file)])).unwrap();
+    assert!(Schema::join([&proto2, &proto3]).is_err());
+    assert!(Schema::join([&proto3, &proto2]).is_err());
+}
+
 fn check(before: &str, now: &str, expected: &[&str]) {
-    let (before, now) = (join(&[("before", before)]).unwrap(), join(&[("now", now)]).unwrap());
-    let changes: Vec<String> = now.breaking_changes(&before).iter().map(ToString::to_string).collect();
+    check_schemas(&join(&[("before", before)]).unwrap(), &join(&[("now", now)]).unwrap(), expected);
+}
+
+fn check_schemas(before: &Schema, now: &Schema, expected: &[&str]) {
+    let changes: Vec<String> = now.breaking_changes(before).iter().map(ToString::to_string).collect();
     assert_eq!(changes, expected);
-    assert_eq!(now.breaking_changes(&now), []);
+    assert_eq!(now.breaking_changes(now), []);
 }
 
 #[test]
@@ -114,4 +141,89 @@ fn each_breaking_change_names_the_type_the_element_and_the_change() {
     ] {
         check(before, now, &[expected]);
     }
+}
+
+/// Joins proto2 sets.
+fn join2(sets: &[(&str, &str)]) -> Schema {
+    let sets: Vec<DescriptorSet> =
+        sets.iter().map(|(name, body)| DescriptorSet::link(name, &proto2(body)).unwrap()).collect();
+    Schema::join(&sets).unwrap()
+}
+
+const M: &str = "message M { optional int32 a = 1; extensions 100 to 199; } enum E { X = 1; Y = 2; }";
+
+#[test]
+fn changes_of_extensions_are_changes_of_the_type_that_they_extend() {
+    for (before, now, expected) in [
+        ("optional int32 x = 100;", "", "t.M.[t.x]: extension 100 was removed (field_removed)"),
+        (
+            "optional int32 x = 100;",
+            "optional int32 y = 100;",
+            r#"t.M.[t.x]: "[t.x]" is now "[t.y]" in JSON (field_renamed)"#,
+        ),
+        ("optional int32 x = 100;", "optional int32 x = 101;", "t.M.[t.x]: number 100 is now 101 (field_renumbered)"),
+        ("optional int32 x = 100;", "optional int64 x = 100;", "t.M.[t.x]: int32 is now int64 (type_changed)"),
+        (
+            "optional int32 x = 100;",
+            "repeated int32 x = 100;",
+            "t.M.[t.x]: a single value is now a list (cardinality_changed)",
+        ),
+    ] {
+        let extend = |field: &str| if field.is_empty() { M.to_owned() } else { format!("{M} extend M {{ {field} }}") };
+        let (before, now) = (extend(before), extend(now));
+        check_schemas(&join2(&[("before", &before)]), &join2(&[("now", &now)]), &[expected]);
+        // The set that serves the type did not change.
+        let core = DescriptorSet::link("core", &proto2(M)).unwrap();
+        let schema =
+            |name: &str, body: &str| Schema::join([&core, &DescriptorSet::link(name, &proto2(body)).unwrap()]).unwrap();
+        let (before, now) = (schema("ext", &before), schema("ext", &now));
+        check_schemas(&before, &now, &[expected]);
+        let [change] = &*now.breaking_changes(&before) else { panic!("{expected}") };
+        assert!(change.sets.contains(&"ext".to_owned()), "{change:?}");
+        check_schemas(&schema("ext", M), &before, &[]);
+    }
+    let value = |second: &str| format!("{} extend M {{ optional E x = 100; }}", M.replace("Y = 2", second));
+    check_schemas(
+        &join2(&[("a", &value("Y = 2"))]),
+        &join2(&[("a", &value("Z = 2"))]),
+        &["t.M.[t.x]: value 2 of t.E was Y and is Z (enum_value_renamed)"],
+    );
+}
+
+#[test]
+fn the_field_that_takes_the_place_of_an_extension_has_another_name_in_json() {
+    check_schemas(
+        &join2(&[("a", &format!("{M} extend M {{ optional int32 x = 100; }}"))]),
+        &join2(&[("a", "message M { optional int32 a = 1; optional int32 x = 100; } enum E { X = 1; Y = 2; }")]),
+        &[r#"t.M.[t.x]: "[t.x]" is now "x" in JSON (field_renamed)"#],
+    );
+}
+
+#[test]
+fn a_field_that_becomes_required_or_is_added_as_required_breaks_producers() {
+    let optional = join2(&[("a", "message M { optional int32 a = 1; }")]);
+    let required = join2(&[("a", "message M { required int32 a = 1; }")]);
+    let added = join2(&[("a", "message M { optional int32 a = 1; required int32 b = 2; }")]);
+    let now_required = "t.M.a: it is required now, so payloads without it cannot be published (field_required)";
+    check_schemas(&optional, &required, &[now_required]);
+    check_schemas(&required, &optional, &[]);
+    check_schemas(
+        &optional,
+        &added,
+        &["t.M.b: the new field is required, so payloads without it cannot be published (field_required)"],
+    );
+}
+
+#[test]
+fn an_enum_that_another_set_made_smaller_changes_the_json_of_an_unchanged_set() {
+    let link = |name: &str, values: &str| {
+        DescriptorSet::link(name, &proto2(&format!("message M {{ optional E e = 1; }} enum E {{ {values} }}"))).unwrap()
+    };
+    let unchanged = link("a", "X = 0;");
+    let before = Schema::join([&unchanged, &link("b", "X = 0; Y = 1;")]).unwrap();
+    let now = Schema::join([&unchanged, &link("b", "X = 0;")]).unwrap();
+    let changes = now.breaking_changes(&before);
+    let [change] = &*changes else { panic!("{changes:?}") };
+    assert_eq!(change.to_string(), "t.M.e: value Y of t.E was removed; the JSON now shows 1 (enum_value_removed)");
+    assert_eq!(change.sets, ["b", "a"]);
 }

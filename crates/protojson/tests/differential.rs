@@ -12,8 +12,9 @@ mod support;
 use std::cell::Cell;
 
 use judge::Judge;
+use protojson::{InvalidUtf8, Options, Plan, SchemaBuilder};
 use support::random::Random;
-use support::schema::{Field, Kind, Role, Schema, Type};
+use support::schema::{Field, Kind, Role, Schema, Syntax, Type};
 use support::{encode, message, trial};
 
 /// Seeds that found a bug in the past. The named cases cover the same bugs, because a change of the generator gives
@@ -58,6 +59,47 @@ fn random_payloads_agree_with_the_oracle_in_any_order() {
     }
     println!("{cases} schemas: {counts:?}");
     assert!(counts.executions >= cases, "{counts:?}");
+}
+
+/// Checks one message with damaged strings. Returns whether there is one whose repaired form has JSON.
+fn check_replacement(schema: &Schema, plans: [&Plan; 2], syntax: Syntax, random: &mut Random<'_>) -> bool {
+    let [strict, lossy] = plans;
+    let mut broken = message::root(schema, random);
+    let Some(repaired) = message::damage(schema, &mut broken, random) else { return false };
+    let expected = trial::transcode(strict, &encode::encode(schema, &repaired, None));
+    for wire in [encode::encode(schema, &broken, None), encode::encode(schema, &broken, Some(random))] {
+        assert!(trial::transcode(strict, &wire).is_err(), "the default refuses invalid strings");
+        match (trial::transcode(lossy, &wire), &expected) {
+            (Ok(found), Ok(expected)) if syntax == Syntax::Proto2 => {
+                assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(expected));
+            }
+            (Ok(found), _) => panic!("{syntax:?} accepts {wire:02x?} as {}", String::from_utf8_lossy(&found)),
+            (Err(error), Ok(_)) if syntax == Syntax::Proto2 => panic!("{error}"),
+            (Err(_), _) => {}
+        }
+    }
+    expected.is_ok()
+}
+
+#[test]
+fn replacing_invalid_strings_gives_the_json_of_the_repaired_message_in_proto2_only() {
+    let mut replacing = Options::default();
+    replacing.invalid_utf8 = InvalidUtf8::Replace;
+    let mut damaged = [0, 0, 0];
+    for seed in 1..=300 {
+        let mut random = Random::seeded(seed);
+        let index = seed as usize % 3;
+        let syntax = [Syntax::Proto2, Syntax::Proto3, Syntax::Edition2023][index];
+        let schema = Schema::random_of(syntax, &mut random);
+        let ours = protojson::Schema::builder().set("random.binpb", &schema.set).and_then(SchemaBuilder::build);
+        let ours = ours.expect("the schema is valid");
+        let plan = |options| ours.plan("r.T0", options).expect("the type is known");
+        let (strict, lossy) = (plan(&Options::default()), plan(&replacing));
+        for _ in 0..20 {
+            damaged[index] += u32::from(check_replacement(&schema, [&strict, &lossy], syntax, &mut random));
+        }
+    }
+    assert!(damaged.iter().all(|count| *count > 50), "{damaged:?}");
 }
 
 #[test]

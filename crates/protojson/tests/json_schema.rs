@@ -8,7 +8,7 @@ mod corpus;
 mod judge;
 
 use judge::Judge;
-use protojson::{Bytes, Enums, FieldNames, Int64, Options, Schema};
+use protojson::{Bytes, Enums, FieldNames, Int64, Options, Schema, UnknownAny};
 use serde_json::{Value, json};
 
 fn shop() -> Schema {
@@ -40,6 +40,10 @@ fn the_corpus_fits_its_schema_in_every_spelling_and_mutants_do_not() {
             options.enums = Enums::Number;
             options.bytes = Bytes::Base64Url;
             options.emit_defaults = true;
+        }),
+        options(|options| {
+            options.bytes = Bytes::Hex;
+            options.unknown_any = UnknownAny::Bytes;
         }),
     ];
     for set in corpus::sets() {

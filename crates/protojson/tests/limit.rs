@@ -14,7 +14,7 @@ mod support;
 use std::sync::LazyLock;
 
 use prost::Message as _;
-use protojson::{Error, ErrorKind, Options, Plan, Schema, Taps};
+use protojson::{Bytes, Error, ErrorKind, InvalidUtf8, Options, Plan, Schema, Taps, UnknownAny};
 
 use support::random::Random;
 use support::wire::Wire;
@@ -190,6 +190,23 @@ fn long_texts_stop_at_the_limit() {
     check_refused(&plan("cases.v1.Scalars", &Options::default()), &Wire::new().bytes(15, &vec![0; MIB]), 2);
     let path = Wire::new().message(3, fill(MIB, &Wire::new().string(1, &"a".repeat(1000))));
     check_refused(&plan("cases.v1.WellKnown", &Options::default()), &path, 2);
+}
+
+#[test]
+fn the_other_spellings_stop_at_the_limit() {
+    let mut options = Options::default();
+    options.bytes = Bytes::Hex;
+    options.unknown_any = UnknownAny::Bytes;
+    options.invalid_utf8 = InvalidUtf8::Replace;
+    check_refused(&plan("cases.v1.Scalars", &options), &Wire::new().bytes(15, &vec![0; 130 * KIB]), 2);
+    check_refused(&plan("cases.v1.Scalars", &options), &Wire::new().bytes(15, &vec![0; MIB]), 1);
+    check_refused(&plan("cases.v1.Lists", &options), &fill(MIB, &Wire::new().bytes(7, &[0; 10])), 16);
+    let any = Wire::new().string(1, "t/r.Unknown").bytes(2, &vec![0; MIB]);
+    check_refused(&plan("google.protobuf.Any", &options), &any, 2);
+    check_refused(&plan("google.protobuf.Any", &options), &Wire::new().string(1, &"x".repeat(MIB)), 2);
+    check_refused(&plan("cases.v2.Unchecked", &options), &Wire::new().bytes(1, &vec![0xff; 90 * KIB]), 8);
+    check_refused(&plan("cases.v2.Unchecked", &options), &Wire::new().bytes(1, &vec![0xff; MIB]), 2);
+    check_refused(&plan("cases.v2.Unchecked", &options), &fill(MIB, &Wire::new().bytes(2, b"\xff\xff\xff")), 16);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //!
 //! The number of turns at a time is limited, because each payload can take many times its size in memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -24,13 +24,16 @@ pub(super) const LARGE: usize = 256 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IsLarge;
 
-/// The turns of large payloads: at the same time one per core, and at least two.
+/// The number of large payloads at the same time: one per core, and at least two.
+static AT_ONCE: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(2, |cores| cores.get().max(2)));
+
+/// The turns of large payloads.
 #[derive(Debug, Clone)]
 pub(super) struct Turns(Arc<Semaphore>);
 
 impl Default for Turns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(available_parallelism().map_or(2, |cores| cores.get().max(2)))))
+        Self(Arc::new(Semaphore::new(*AT_ONCE)))
     }
 }
 
@@ -97,8 +100,7 @@ mod tests {
         while let Ok(turn) = tokio::time::timeout(Duration::from_secs(1), turns.next()).await {
             taken.push(turn);
         }
-        let cores = available_parallelism().unwrap().get();
-        assert_eq!(taken.len(), cores.max(2));
+        assert_eq!(taken.len(), *AT_ONCE);
         taken.pop();
         assert_eq!(turns.next().await.run(|| 7), 7, "a runtime of one thread works on it too");
     }

@@ -142,3 +142,17 @@ async fn the_number_of_parked_messages_per_queue_is_limited() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(stage.parking.has_room(&queue));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_stops_keeps_no_message_parked() {
+    let mut stage = stage().await;
+    let acme = topic("acme");
+    stage.outages.begin(&acme, "no answer");
+    stage.park("one", &acme);
+    stage.parking.close();
+    stage.park("two", &acme);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((stage.metrics.parked.sum(), stage.visibility.in_flight()), (0, 0));
+    assert_eq!(stage.timeouts("one").last(), Some(&1));
+    assert_eq!(stage.timeouts("two").last(), Some(&1));
+}

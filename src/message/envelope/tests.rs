@@ -45,6 +45,29 @@ fn base64_is_decoded_in_both_alphabets_with_or_without_padding() {
 }
 
 #[test]
+fn base64_can_have_line_breaks_and_spaces() {
+    for body in ["+/\r\n8A", "+ /\t8\nA", "-_\r\n8A\r\n", "+/8A\r\n", "+\n/\n8\nA"] {
+        check(body, &[], Ok(PAYLOAD));
+    }
+    check("CA\r\nE=", &[], Ok(b"\x08\x01"));
+    check("CAE\n=", &[], Ok(b"\x08\x01"));
+    let notification =
+        r#"{"Type":"Notification","Message":"-","MessageAttributes":{"payload":{"Type":"Binary","Value":"+/\r\n8A"}}}"#;
+    check(notification, &[], Ok(PAYLOAD));
+}
+
+#[test]
+fn an_error_in_base64_with_line_breaks_has_the_position_in_the_whole_text() {
+    check(
+        "+/8A\r\n+/?A",
+        &[],
+        Err(
+            "the body is not base64 (Invalid symbol 63, offset 8.), and there is no Binary attribute `payload`; send the payload as one or the other",
+        ),
+    );
+}
+
+#[test]
 fn a_binary_attribute_takes_precedence_over_the_body() {
     check("see attribute", &[("payload", attribute("Binary", None, Some(PAYLOAD)))], Ok(PAYLOAD));
 }

@@ -4,7 +4,7 @@
 //! in force stays in force. A set is refused if it does not link, if it contradicts another set, or if it breaks consumers
 //! of the JSON and the policy is to refuse that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -189,24 +189,28 @@ impl Admission<'_> {
         }
     }
 
+    /// Whether the set of this name is in force and its file is gone.
+    fn is_gone(&self, name: &str) -> bool {
+        !self.sets.contains_key(name) && self.in_force(name).is_some()
+    }
+
     /// Refuses the sets that make these changes. Returns whether it refused any.
     fn refuse_breaks(&mut self, changes: &[Change]) -> bool {
-        let Some(before) = self.before else { return false };
-        let served: BTreeMap<&str, &str> = before.schema.messages().collect();
-        let mut refused = false;
+        let mut refused: BTreeSet<&str> = BTreeSet::new();
         for change in changes {
-            let Some(name) = served.get(change.message_type.as_str()).map(|name| (*name).to_owned()) else { continue };
-            let is_gone = !self.sets.contains_key(&name) && self.in_force(&name).is_some();
-            if is_gone || self.is_new(&name) {
-                let hash = self.sets.get(&name).map(|set| Arc::clone(&set.hash));
-                let what = if is_gone { "its removal" } else { "it" };
-                let reason = format!(
-                    "descriptor set {name}: {what} breaks consumers of the JSON: {change}; undo the change, give the new form another name, or set `descriptors.on_break: warn`"
-                );
-                self.refuse(&name, hash, reason);
-                refused = true;
+            // A set that is refused already takes this change back as well, if it made it.
+            if change.sets.iter().any(|name| refused.contains(name.as_str())) {
+                continue;
             }
+            let Some(name) = change.sets.iter().find(|name| self.is_gone(name) || self.is_new(name)) else { continue };
+            let hash = self.sets.get(name).map(|set| Arc::clone(&set.hash));
+            let what = if self.is_gone(name) { "its removal" } else { "it" };
+            let reason = format!(
+                "descriptor set {name}: {what} breaks consumers of the JSON: {change}; undo the change, give the new form another name, or set `descriptors.on_break: warn`"
+            );
+            self.refuse(name, hash, reason);
+            refused.insert(name);
         }
-        refused
+        !refused.is_empty()
     }
 }

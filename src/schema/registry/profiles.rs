@@ -56,6 +56,15 @@ pub fn options(profile: &config::Profile) -> Options {
     options.bytes = match profile.bytes {
         config::Bytes::Base64 => protojson::Bytes::Base64,
         config::Bytes::Base64Url => protojson::Bytes::Base64Url,
+        config::Bytes::Hex => protojson::Bytes::Hex,
+    };
+    options.unknown_any = match profile.unknown_any {
+        config::UnknownAny::Refuse => protojson::UnknownAny::Refuse,
+        config::UnknownAny::Bytes => protojson::UnknownAny::Bytes,
+    };
+    options.invalid_utf8 = match profile.invalid_utf8 {
+        config::InvalidUtf8::Refuse => protojson::InvalidUtf8::Refuse,
+        config::InvalidUtf8::Replace => protojson::InvalidUtf8::Replace,
     };
     options.emit_defaults = profile.emit_defaults;
     options.include.clone_from(&profile.include);

@@ -1,5 +1,7 @@
 use std::fs;
 
+use prost::Message as _;
+
 use super::*;
 
 const SHOP: &[u8] = include_bytes!("../../../descriptors/shop.binpb");
@@ -158,4 +160,75 @@ fn a_file_that_is_not_regular_is_not_opened() {
     let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("x.pb")).unwrap();
     let error = load(folder.path(), &config::Taps::default()).unwrap_err().to_string();
     assert!(error.contains("x.pb: it is not a regular file"), "{error}");
+}
+
+/// Returns the set of `core.proto`, and of `ext.proto` with this text if there is one.
+fn orders(extension: Option<&str>) -> Vec<u8> {
+    let core = "syntax = \"proto2\"; package x; message Order { optional string id = 1; extensions 100 to 199; }";
+    let extension = extension.map(|body| format!("syntax = \"proto2\"; package y; import \"core.proto\"; {body}"));
+    let files = [("core.proto", Some(core)), ("ext.proto", extension.as_deref())];
+    let mut set = Vec::new();
+    for (name, text) in files {
+        let Some(text) = text else { continue };
+        let file = protox::file::File::from_source(name, text).unwrap().file_descriptor_proto().encode_to_vec();
+        // Field 1 of a FileDescriptorSet.
+        set.push(0x0a);
+        prost::encoding::encode_varint(file.len() as u64, &mut set);
+        set.extend(file);
+    }
+    set
+}
+
+fn json(snapshot: &Snapshot, name: &str, payload: &[u8]) -> String {
+    let mut json = Vec::new();
+    snapshot.find(name).unwrap().plan(ProfileId::default()).transcode(payload, &mut json).unwrap();
+    String::from_utf8(json).unwrap()
+}
+
+#[test]
+fn the_names_of_the_files_do_not_decide_which_extensions_a_type_knows() {
+    let (core, note) = (orders(None), orders(Some("extend x.Order { optional string note = 100; }")));
+    let weight = orders(Some("extend x.Order { optional int32 weight = 101; }"));
+    for names in
+        [["a.binpb", "b.binpb", "c.binpb"], ["c.binpb", "b.binpb", "a.binpb"], ["b.binpb", "c.binpb", "a.binpb"]]
+    {
+        let folder = folder(&[(names[0], &core), (names[1], &note), (names[2], &weight)]);
+        let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
+        assert_eq!(snapshot.refused(), []);
+        let json = json(&snapshot, "x.Order", b"\x0a\x01a\xa2\x06\x01n\xa8\x06\x07");
+        assert_eq!(json, r#"{"id":"a","[y.note]":"n","[y.weight]":7}"#);
+    }
+}
+
+#[test]
+fn a_set_that_removes_or_changes_an_extension_is_refused_if_the_policy_is_refuse() {
+    let core = orders(None);
+    let note = orders(Some("extend x.Order { optional string note = 100; }"));
+    let folder = folder(&[("core.binpb", &core), ("note.binpb", &note)]);
+    let settings = config::Descriptors {
+        path: folder.path().to_owned(),
+        on_break: config::OnBreak::Refuse,
+        ..config::Descriptors::default()
+    };
+    let registry = load_limited(&settings).unwrap();
+    for (note, expected) in [
+        (
+            Some(orders(None)),
+            "it breaks consumers of the JSON: x.Order.[y.note]: extension 100 was removed (field_removed)",
+        ),
+        (
+            Some(orders(Some("extend x.Order { optional int32 note = 100; }"))),
+            "it breaks consumers of the JSON: x.Order.[y.note]: string is now int32 (type_changed)",
+        ),
+        (None, "its removal breaks consumers of the JSON: x.Order.[y.note]: extension 100 was removed (field_removed)"),
+    ] {
+        let file = |name: &str, bytes: Vec<u8>| File { name: name.to_owned(), content: Ok(bytes) };
+        let mut files = vec![file("core.binpb", core.clone())];
+        files.extend(note.map(|bytes| file("note.binpb", bytes)));
+        let Reloaded { snapshot, changes } = registry.admit(&files).unwrap();
+        assert_eq!(changes, []);
+        let [refused] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
+        assert!(refused.reason.starts_with(&format!("descriptor set note.binpb: {expected}; ")), "{}", refused.reason);
+        assert_eq!(json(&snapshot, "x.Order", b"\xa2\x06\x01n"), r#"{"[y.note]":"n"}"#);
+    }
 }

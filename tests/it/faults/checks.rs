@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::play::{LONGEST_DELAY, Played, SMALL_BUDGET};
-use super::scenario::{Expect, Scenario};
+use super::counters;
+use super::play::{LONGEST_DELAY, Played};
+use super::scenario::{Expect, Planned, Scenario};
 use crate::model::log::{Entry, LOOKUP_FAILED, REFUSED, What};
 use crate::model::{Trouble, topic_arn};
 
 /// The longest time from the send of an event to its publish while nothing is in trouble that it depends on.
 const IN_TIME: Duration = Duration::from_secs(20);
+
+/// The window of duplicates: the default of `dedupe.window_seconds`.
+const WINDOW: Duration = Duration::from_secs(900);
 
 /// A violated invariant, and the event that it concerns, if it concerns one.
 #[derive(Debug)]
@@ -18,7 +22,7 @@ pub(super) struct Violation {
     pub(super) what: String,
 }
 
-type CheckResult = Result<(), Violation>;
+pub(super) type CheckResult = Result<(), Violation>;
 
 fn violated<T>(event: &str, what: impl Into<String>) -> Result<T, Violation> {
     Err(Violation { event: Some(event.to_owned()), what: what.into() })
@@ -37,8 +41,8 @@ pub(super) fn all(scenario: &Scenario, played: &Played) -> CheckResult {
     log.exactly_the_confirmed_events_count_as_published()?;
     log.no_confirmed_event_is_published_again()?;
     log.events_without_trouble_arrive_in_time()?;
-    budgets_hold(scenario, played)?;
-    accounts_balance(played)
+    counters::budgets_hold(scenario, played)?;
+    counters::accounts_balance(played)
 }
 
 /// The log of a scenario, with indexes by event.
@@ -116,6 +120,15 @@ impl<'t> Evidence<'t> {
         Ok(())
     }
 
+    /// Whether a fault other than trouble that lasts cost a message a receive: a fault of the message, or of another one of
+    /// its group, because a message that is retried takes those behind it along.
+    fn is_unlucky(&self, planned: &Planned) -> bool {
+        let is_of_group =
+            |other: &&Planned| planned.message.group.is_some() && other.message.group == planned.message.group;
+        let mut others = self.scenario.messages.iter().filter(is_of_group);
+        self.unlucky.contains(&*planned.message.name) || others.any(|other| self.unlucky.contains(&*other.message.name))
+    }
+
     /// Checks that every message had reached its outcome when it was deleted: published to all its topics, quarantined,
     /// or filtered.
     fn no_message_is_deleted_before_its_outcome(&self) -> CheckResult {
@@ -171,7 +184,7 @@ impl<'t> Evidence<'t> {
             let is_dead = self.played.dead.contains(id);
             match (&planned.expect, reason) {
                 (Expect::Quarantined(_), None) if is_dead && !self.scenario.quarantine => {}
-                (_, _) if is_dead && self.unlucky.contains(event) => {}
+                (_, _) if is_dead && self.is_unlucky(planned) => {}
                 (_, _) if is_dead => return violated(event, format!("{event} is in the dead-letter queue ({id})")),
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine && is_left => {}
                 (Expect::Quarantined(_), None) if !self.scenario.quarantine => {
@@ -258,7 +271,7 @@ impl<'t> Evidence<'t> {
     /// Checks that a fault explains every event that is published or quarantined more often than it was sent.
     fn every_repetition_has_a_cause(&self) -> CheckResult {
         let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        let broadcasts = self.scenario.broadcasts_that_wait();
+        let broadcasts = self.scenario.broadcasts_of_several_processes();
         for entry in &self.played.log {
             let (event, to, most) = match &entry.what {
                 What::Published { event, topic, .. } => {
@@ -349,18 +362,20 @@ impl<'t> Evidence<'t> {
         Ok(())
     }
 
-    /// Checks that no run of the service publishes an event again after its confirmation. A call that the run had made
-    /// before the confirmation can still take effect later.
+    /// Checks that no run of the service publishes an event again within the window after its confirmation. A call that the
+    /// run had made before the confirmation can still take effect later.
     fn no_confirmed_event_is_published_again(&self) -> CheckResult {
-        let mut confirmed: BTreeMap<(u32, &str, &str), usize> = BTreeMap::new();
-        for (at, Entry { instance, what, .. }) in self.played.log.iter().enumerate() {
+        let mut confirmed: BTreeMap<(u32, &str, &str), (usize, Duration)> = BTreeMap::new();
+        for (number, Entry { instance, what, at }) in self.played.log.iter().enumerate() {
             let Some(instance) = instance else { continue };
             match what {
                 What::Confirmed { event, topic, .. } => {
-                    confirmed.entry((*instance, event, topic)).or_insert(at);
+                    confirmed.entry((*instance, event, topic)).or_insert((number, *at));
                 }
                 What::Published { event, topic, log_length, .. }
-                    if confirmed.get(&(*instance, event, topic)).is_some_and(|confirmed| confirmed < log_length) =>
+                    if confirmed
+                        .get(&(*instance, event, topic))
+                        .is_some_and(|(confirmed, since)| confirmed < log_length && *at < *since + WINDOW) =>
                 {
                     return violated(event, format!("#{instance} published {event} to {topic} again"));
                 }
@@ -369,31 +384,4 @@ impl<'t> Evidence<'t> {
         }
         Ok(())
     }
-}
-
-/// Checks that no more messages are in flight than the configuration allows.
-fn budgets_hold(scenario: &Scenario, played: &Played) -> CheckResult {
-    if scenario.small_budget && played.most_in_flight > SMALL_BUDGET {
-        let what = format!("{} messages were in flight, but the budget is {SMALL_BUDGET}", played.most_in_flight);
-        return Err(Violation { event: None, what });
-    }
-    Ok(())
-}
-
-/// Checks the counters of every run that stopped by itself: it has counted each message that reached it, and has
-/// settled each of them.
-fn accounts_balance(played: &Played) -> CheckResult {
-    for ended in &played.ended {
-        let handed =
-            |entry: &&Entry| entry.instance == Some(ended.instance) && matches!(entry.what, What::Handed { .. });
-        let handed = played.log.iter().filter(handed).count() as u64;
-        if ended.received != handed {
-            let what = format!("{ended:?}, but {handed} messages reached it");
-            return Err(Violation { event: None, what });
-        }
-        if ended.received != ended.settled || ended.open != 0 {
-            return Err(Violation { event: None, what: format!("not every received message was settled: {ended:?}") });
-        }
-    }
-    Ok(())
 }

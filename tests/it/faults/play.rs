@@ -167,14 +167,8 @@ async fn replica(common: Arc<Common>, mut instance: u32, runs: Vec<Run>) -> (Vec
 /// largest number of messages in flight.
 async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &mut Vec<Ended>) -> usize {
     let world = &common.world;
-    let mut app = loop {
-        let clients = world.clients(instance);
-        match App::start_with(&common.config, parts(common.setup), clients, None).await {
-            Ok(app) => break app,
-            // Start again, as Kubernetes or systemd would.
-            Err(_) => sleep(Duration::from_secs(1)).await,
-        }
-    };
+    let app = App::start_with(&common.config, parts(common.setup), world.clients(instance), None);
+    let mut app = app.expect("the service starts");
     world.note(Some(instance), What::Started);
     let mut most_in_flight = 0;
     let until = run.map(|run| Instant::now() + run.duration);

@@ -129,18 +129,16 @@ impl Scenario {
         scenario
     }
 
-    /// Returns the broadcasts that one topic in trouble can delay while their other topics have them. If another process
-    /// receives such an event afterwards, it publishes the event to all topics: without Redis, each process has its own
-    /// window of duplicates.
-    pub(super) fn broadcasts_that_wait(&self) -> BTreeSet<&str> {
-        let is_of_topic = |target: &Target| matches!(target, Target::Topic(_));
-        let is_one_topic = self.hazard.as_ref().is_some_and(|hazard| hazard.targets.iter().any(is_of_topic));
+    /// Returns the broadcasts, if several processes receive messages. One topic of a broadcast can delay its message while
+    /// the other topics have the event. If another process receives the message afterwards, it publishes the event to all
+    /// topics: without Redis, each process has its own window of duplicates.
+    pub(super) fn broadcasts_of_several_processes(&self) -> BTreeSet<&str> {
         let is_one_process = self.replicas.len() == 1 && self.replicas.iter().all(Vec::is_empty);
-        let waits = |expect: &Expect| match expect {
-            Expect::Published { customers, .. } => is_one_topic && !is_one_process && customers.len() > 1,
+        let is_broadcast = |expect: &Expect| match expect {
+            Expect::Published { customers, .. } => !is_one_process && customers.len() > 1,
             _ => false,
         };
-        let broadcasts = self.messages.iter().filter(|planned| waits(&planned.expect));
+        let broadcasts = self.messages.iter().filter(|planned| is_broadcast(&planned.expect));
         broadcasts.map(|planned| &*planned.message.name).collect()
     }
 

@@ -14,13 +14,13 @@ impl Engine<'_> {
     #[cold]
     pub(super) fn check(&self, field: &Field, wire_type: u8, cursor: &mut Cursor<'_>, depth: usize) -> Result<()> {
         match field.kind {
-            Kind::String => {
+            Kind::String { lossy: false } => {
                 let value = cursor.delimited()?;
                 std::str::from_utf8(value.rest())
                     .map_err(|error| Failure::not_utf8(value.at + error.valid_up_to()))
                     .map(drop)
             }
-            Kind::Bytes => cursor.delimited().map(drop),
+            Kind::String { .. } | Kind::Bytes => cursor.delimited().map(drop),
             Kind::Message(_) if depth >= MAX_DEPTH => Err(Failure::too_deep(cursor.at)),
             Kind::Message(index) => {
                 let message = &self.program.messages[index as usize];

@@ -47,7 +47,7 @@ impl<'p> Engine<'p> {
         match field.kind {
             _ if is_tapped => self.inspect_tapped(index, field, &mut cursor, frame),
             _ if !field.omits_zero => Ok(true),
-            Kind::String | Kind::Bytes => {
+            Kind::String { .. } | Kind::Bytes => {
                 self.check(field, wire_type, &mut { cursor }, self.depth)?;
                 Ok(!cursor.delimited()?.is_at_end())
             }
@@ -79,7 +79,7 @@ impl<'p> Engine<'p> {
     pub(super) fn redacted(&mut self, field: &Field) {
         if field.role == Role::Redacted {
             self.key(field);
-            let is_text = field.kind == Kind::String && !field.is_list;
+            let is_text = matches!(field.kind, Kind::String { .. }) && !field.is_list;
             if is_text {
                 self.out.extend(b"\"[REDACTED]\"");
             } else {

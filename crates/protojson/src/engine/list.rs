@@ -51,9 +51,9 @@ impl<'p> Engine<'p> {
     pub(super) fn element(&mut self, index: u32, field: &'p Field, cursor: &mut Cursor<'_>) -> Result<()> {
         match field.kind {
             Kind::Message(_) => self.child(field, cursor, Frame::PLAIN.inside(index, field)),
-            Kind::String | Kind::Bytes => {
+            Kind::String { .. } | Kind::Bytes => {
                 let value = cursor.delimited()?;
-                self.text(field.kind, value)
+                self.text(field, value, index, Frame::PLAIN)
             }
             _ => {
                 let bits = value::read(field, cursor)?;

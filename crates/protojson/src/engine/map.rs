@@ -61,7 +61,7 @@ enum Keys<'w> {
 
 impl<'w> Keys<'w> {
     fn new(map: &Map, payload: &'w [u8]) -> Self {
-        if map.key.kind == Kind::String { Self::Texts(payload) } else { Self::Numbers }
+        if matches!(map.key.kind, Kind::String { .. }) { Self::Texts(payload) } else { Self::Numbers }
     }
 
     #[inline(always)]
@@ -294,12 +294,12 @@ impl<'p> Engine<'p> {
 
     /// Writes the key between quotes, whatever its kind is.
     fn map_key(&mut self, map: &Map, key: Option<Cursor<'_>>) -> Result<Key> {
-        if map.key.kind == Kind::String {
+        if matches!(map.key.kind, Kind::String { .. }) {
             let value = match key {
                 Some(mut key) => key.delimited()?,
                 None => Cursor::new(&[]),
             };
-            self.text(Kind::String, value)?;
+            self.text(&map.key, value, 0, Frame::PLAIN)?;
             return Ok(Key::text(value.at, value.rest().len()));
         }
         let bits = match key {
@@ -341,7 +341,7 @@ impl<'p> Engine<'p> {
             }
             (Some(mut value), _) => self.element(0, field, &mut value),
             (None, Kind::Message(_)) => self.whole_child(field, &[], Frame::PLAIN),
-            (None, Kind::String | Kind::Bytes) => {
+            (None, Kind::String { .. } | Kind::Bytes) => {
                 self.out.extend(b"\"\"");
                 Ok(())
             }

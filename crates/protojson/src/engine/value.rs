@@ -1,6 +1,6 @@
 //! Single values, from wire bytes to JSON text.
 
-use super::Engine;
+use super::{Engine, Frame};
 use crate::error::Failure;
 use crate::output::Pen;
 use crate::program::{Field, Kind};
@@ -49,15 +49,37 @@ impl Engine<'_> {
         }
     }
 
-    /// Writes a string or bytes.
+    /// Writes a string or bytes. `index` is the index of the field in the message that has this frame.
     #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(super) fn text(&mut self, kind: Kind, value: Cursor<'_>) -> Result<()> {
-        let written = if kind == Kind::Bytes {
-            text::base64(&mut self.out, value.rest(), self.program.base64_url)
+    pub(super) fn text(&mut self, field: &Field, value: Cursor<'_>, index: u32, frame: Frame<'_>) -> Result<()> {
+        let written = if field.kind == Kind::Bytes {
+            text::bytes(&mut self.out, value.rest(), self.program.bytes)
         } else {
             text::string(&mut self.out, value.bytes, value.at, value.end)
         };
-        written.map_err(|error| unwritten(error, value.at))
+        written.or_else(|error| self.unwritten_text(field, value, error, (index, frame)))
+    }
+
+    /// Writes a string that is not UTF-8 with replacements, if its kind allows that and the field has no tap. With a
+    /// tap, the ids of two events could become equal.
+    ///
+    /// # Errors
+    /// Returns the error of the text otherwise.
+    #[cold]
+    #[inline(never)]
+    fn unwritten_text(
+        &mut self,
+        field: &Field,
+        value: Cursor<'_>,
+        error: Unwritten,
+        (index, frame): (u32, Frame<'_>),
+    ) -> Result<()> {
+        match (field.kind, error) {
+            (Kind::String { lossy: true }, Unwritten::NotUtf8(_)) if frame.leaf(index).is_none() => {
+                text::lossy_string(&mut self.out, value.rest()).map_err(|error| unwritten(error, value.at))
+            }
+            _ => Err(unwritten(error, value.at)),
+        }
     }
 
     /// Writes at least one packed value.
@@ -156,6 +178,6 @@ fn number(pen: &mut Pen<'_>, kind: Kind, bits: u64) {
         Kind::Float => text::single(pen, f32::from_bits(bits as u32)),
         Kind::Null => pen.put(b"null"),
         // These are not numbers. All callers handle them before they call this function.
-        Kind::Enum(_) | Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Map(_) => {}
+        Kind::Enum(_) | Kind::String { .. } | Kind::Bytes | Kind::Message(_) | Kind::Map(_) => {}
     }
 }

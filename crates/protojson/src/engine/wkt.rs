@@ -5,7 +5,7 @@ use super::map::Writing;
 use super::value::unwritten;
 use super::{Engine, Frame};
 use crate::error::Failure;
-use crate::program::{Kind, Message, Shape};
+use crate::program::{AnyFallback, Kind, Message, Shape};
 use crate::text;
 use crate::wire::{Cursor, LENGTH_DELIMITED, MAX_DEPTH, Result, Tag, VARINT};
 
@@ -260,7 +260,7 @@ impl<'p> Engine<'p> {
         let Some(field) = message.fields.first() else { return Ok(()) };
         match (last, field.kind) {
             (Some(mut value), _) => self.element(0, field, &mut value),
-            (None, Kind::String | Kind::Bytes) => {
+            (None, Kind::String { .. } | Kind::Bytes) => {
                 self.out.extend(b"\"\"");
                 Ok(())
             }
@@ -303,11 +303,10 @@ impl<'p> Engine<'p> {
             self.out.extend(b"{}");
             return Ok(());
         }
-        let Some((_, full_name)) = url.rsplit_once('/') else {
-            return Err(Failure::unrenderable(start, "Any has a type URL without a slash"));
-        };
+        // Some producers set the full name alone, without a slash before it.
+        let full_name = url.rsplit_once('/').map_or(url, |(_, full_name)| full_name);
         let Some(program) = self.types.program(full_name) else {
-            return Err(Failure::unrenderable(start, format!("Any holds the unknown message type {full_name}")));
+            return self.unknown_any(start, url, full_name, value);
         };
         if self.depth >= MAX_DEPTH {
             return Err(Failure::too_deep(start).inside_any());
@@ -332,6 +331,33 @@ impl<'p> Engine<'p> {
         };
         (self.out, self.effort) = (inside.out, inside.effort);
         result.map_err(Failure::inside_any)?;
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes an Any whose type is unknown as its type URL and the bytes of its value.
+    ///
+    /// # Errors
+    /// Returns an error unless the options ask for this form.
+    #[cold]
+    fn unknown_any(&mut self, start: usize, url: &str, full_name: &str, value: Cursor<'_>) -> Result<()> {
+        let fallback = self.program.unknown_any;
+        if fallback == AnyFallback::Refused {
+            let message = if full_name.is_empty() {
+                "Any does not name the type of its value".to_owned()
+            } else {
+                format!("Any holds the unknown message type {full_name}")
+            };
+            return Err(Failure::unrenderable(start, message));
+        }
+        self.out.extend(b"{\"@type\":");
+        text::string(&mut self.out, url.as_bytes(), 0, url.len()).map_err(|error| unwritten(error, start))?;
+        self.out.extend(b",\"value\":");
+        if fallback == AnyFallback::Bytes {
+            text::bytes(&mut self.out, value.rest(), self.program.bytes).map_err(|error| unwritten(error, value.at))?;
+        } else {
+            self.out.extend(b"null");
+        }
         self.out.push(b'}');
         Ok(())
     }

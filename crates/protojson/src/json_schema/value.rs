@@ -6,7 +6,8 @@ use prost_types::{EnumOptions, EnumValueOptions};
 use serde_json::{Map, Value, json};
 
 use super::annotate;
-use crate::program::{Kind, Program, Shape};
+use crate::Bytes;
+use crate::program::{AnyFallback, Kind, Program, Shape};
 use crate::schema::{Comments, EnumDescriptor};
 
 /// Decimal integers of at most 64 bits.
@@ -18,6 +19,11 @@ const UNSIGNED_32: &str = "^(0|[1-9][0-9]{0,9})$";
 
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
 const BASE64_URL: &str = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$";
+
+const HEX: &str = "^([0-9a-f]{2})*$";
+
+/// A full name, or anything before it that ends with a slash.
+const TYPE_URL: &str = "(^|/)[A-Za-z_][A-Za-z0-9_.]*$";
 
 /// Either no fraction of a second, or 3, 6 or 9 digits.
 const TIMESTAMP: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?Z$";
@@ -41,11 +47,15 @@ pub(super) fn scalar(kind: Kind, program: &Program) -> Value {
         Kind::Uint64 { quoted: false } => integer(u64::MIN, u64::MAX),
         Kind::Float => float(json!({"type": "number", "minimum": -MAX_FLOAT, "maximum": MAX_FLOAT})),
         Kind::Double => float(json!({"type": "number"})),
-        Kind::String => json!({"type": "string"}),
-        Kind::Bytes if program.base64_url => {
-            json!({"type": "string", "contentEncoding": "base64url", "pattern": BASE64_URL})
+        Kind::String { .. } => json!({"type": "string"}),
+        Kind::Bytes => {
+            let (encoding, pattern) = match program.bytes {
+                Bytes::Base64 => ("base64", BASE64),
+                Bytes::Base64Url => ("base64url", BASE64_URL),
+                Bytes::Hex => ("base16", HEX),
+            };
+            json!({"type": "string", "contentEncoding": encoding, "pattern": pattern})
         }
-        Kind::Bytes => json!({"type": "string", "contentEncoding": "base64", "pattern": BASE64}),
         Kind::Null => json!({"type": "null"}),
         // The callers handle these kinds themselves.
         Kind::Enum(_) | Kind::EnumNumber | Kind::Message(_) | Kind::Map(_) => json!({}),
@@ -73,7 +83,7 @@ pub(super) fn key(kind: Kind) -> Option<Value> {
 }
 
 /// Returns the schema of a well-known type. `inside` is the schema of the value in a wrapper.
-pub(super) fn well_known(shape: Shape, inside: Option<Value>) -> Value {
+pub(super) fn well_known(shape: Shape, inside: Option<Value>, unknown_any: AnyFallback) -> Value {
     match shape {
         Shape::Timestamp => json!({
             "description": "A point in time in UTC, in RFC 3339 format.",
@@ -90,16 +100,29 @@ pub(super) fn well_known(shape: Shape, inside: Option<Value>) -> Value {
         Shape::Struct => json!({"description": "Any JSON object.", "type": "object"}),
         Shape::ListValue => json!({"description": "Any JSON array.", "type": "array"}),
         Shape::Value => json!({"description": "Any JSON value."}),
-        Shape::Any => json!({
-            "description": "A message of the type that `@type` names: its fields beside `@type`, or, if it is a \
-                well-known type with its own JSON form, that form under `value`.",
-            "type": "object",
-            "properties": {"@type": {"type": "string", "pattern": "/"}},
-            "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}]
-        }),
+        Shape::Any => any(unknown_any),
         // A plain message has no JSON form of its own.
         Shape::Wrapper | Shape::Plain => inside.unwrap_or_default(),
     }
+}
+
+fn any(unknown: AnyFallback) -> Value {
+    let known = "A message of the type that `@type` names: its fields beside `@type`, or, if it is a well-known type \
+        with its own JSON form, that form under `value`.";
+    // The type URL of an unknown type can be any string.
+    let (description, url) = match unknown {
+        AnyFallback::Refused => (known.to_owned(), json!({"type": "string", "pattern": TYPE_URL})),
+        AnyFallback::Bytes => {
+            (format!("{known} If the type is unknown, its bytes are under `value`."), json!({"type": "string"}))
+        }
+        AnyFallback::Hidden => (format!("{known} If the type is unknown, `value` is null."), json!({"type": "string"})),
+    };
+    json!({
+        "description": description,
+        "type": "object",
+        "properties": {"@type": url},
+        "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}]
+    })
 }
 
 /// Returns the schema of an enum, by name or by number. The comments of its values are part of its description.
@@ -119,7 +142,7 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
             has_more_than_names = true;
             line.push_str(", deprecated");
         }
-        if let Some(comment) = descriptor.comment(comments, &descriptor.value_element(index)) {
+        if let Some(comment) = comments.of(&descriptor.value_element(index)) {
             has_more_than_names = true;
             line.push_str(": ");
             line.push_str(&comment.replace('\n', "\n  "));
@@ -127,7 +150,7 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
         names.push(name);
         lines.push(line);
     }
-    let mut description: Vec<String> = descriptor.comment(comments, &descriptor.element()).into_iter().collect();
+    let mut description: Vec<String> = comments.of(&descriptor.element()).into_iter().collect();
     if has_more_than_names {
         description.push(lines.join("\n"));
     }

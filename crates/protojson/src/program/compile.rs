@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::rules::{Fate, Rules};
-use super::{Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
+use super::{AnyFallback, Enum, Field, Kind, Map, Message, MessageIndex, Program, Role, Shape};
 use crate::output::{Label, Output};
 use crate::schema::{EnumDescriptor, FieldDescriptor, Kind as Declared, MessageDescriptor};
-use crate::{Bytes, Enums, FieldNames, Int64, Options, text, wire};
+use crate::{Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny, text, wire};
 
 /// Field numbers below this one are looked up by index. The tables cost 20 bytes per number and message.
 const DENSE: u32 = 256;
@@ -15,13 +15,19 @@ const DENSE: u32 = 256;
 pub(crate) fn compile(root: &MessageDescriptor, options: &Options) -> Program {
     let rules = Rules::new(&options.include, &options.drop, &options.redact);
     let paths = [&options.include, &options.drop, &options.redact].into_iter().flatten();
+    let hides = options.redact_marked || paths.clone().next().is_some();
     let mut compiler = Compiler {
         options,
         program: Program {
             messages: Vec::new(),
             enums: Vec::new(),
             maps: Vec::new(),
-            base64_url: options.bytes == Bytes::Base64Url,
+            bytes: options.bytes,
+            unknown_any: match options.unknown_any {
+                UnknownAny::Refuse => AnyFallback::Refused,
+                UnknownAny::Bytes if hides => AnyFallback::Hidden,
+                UnknownAny::Bytes => AnyFallback::Bytes,
+            },
             unmatched: Vec::new(),
         },
         matched: vec![false; paths.clone().count()],
@@ -117,7 +123,7 @@ impl<'s> Compiler<'s> {
             (false, true) => Role::Repeated,
             (false, false) => Role::Singular,
         };
-        let kind = if role == Role::Map { self.map(&source.kind, inside) } else { self.kind(&source.kind, inside) };
+        let kind = if role == Role::Map { self.map(source, inside) } else { self.kind(source, inside) };
         let oneof_number = oneofs.number_of(source);
         let has_presence = source.has_presence;
         let is_implicit = role == Role::Singular && !has_presence && !matches!(kind, Kind::Message(_));
@@ -158,9 +164,9 @@ impl<'s> Compiler<'s> {
         (if is_marked && fate == Fate::Kept { Fate::Redacted } else { fate }, inside)
     }
 
-    fn kind(&mut self, declared: &Declared, rules: Option<&'s Rules>) -> Kind {
+    fn kind(&mut self, source: &FieldDescriptor, rules: Option<&'s Rules>) -> Kind {
         let quoted = self.options.int64 == Int64::String;
-        match declared {
+        match &source.kind {
             Declared::Bool => Kind::Bool,
             Declared::Int32 => Kind::Int32,
             Declared::Sint32 => Kind::Sint32,
@@ -171,7 +177,9 @@ impl<'s> Compiler<'s> {
             Declared::Uint64 | Declared::Fixed64 => Kind::Uint64 { quoted },
             Declared::Float => Kind::Float,
             Declared::Double => Kind::Double,
-            Declared::String => Kind::String,
+            Declared::String => {
+                Kind::String { lossy: self.options.invalid_utf8 == InvalidUtf8::Replace && !source.verifies_utf8 }
+            }
             Declared::Bytes => Kind::Bytes,
             Declared::Enum(descriptor) if descriptor.full_name() == "google.protobuf.NullValue" => Kind::Null,
             Declared::Enum(_) if self.options.enums == Enums::Number => Kind::EnumNumber,
@@ -180,15 +188,19 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    fn map(&mut self, declared: &Declared, rules: Option<&'s Rules>) -> Kind {
+    fn map(&mut self, source: &FieldDescriptor, rules: Option<&'s Rules>) -> Kind {
         // A map field always has a message type: its entry.
-        let Declared::Message(entry) = declared else { return self.kind(declared, rules) };
+        let Declared::Message(entry) = &source.kind else { return self.kind(source, rules) };
         let mut part = |field: FieldDescriptor, rules| {
             // The rules of a map field apply to the fields inside its values.
-            let kind = self.kind(&field.kind, rules);
+            let kind = self.kind(&field, rules);
             Field { omits_zero: false, kind, ..self.field(&field, &Oneofs::default(), None) }
         };
-        let key = part(entry.map_entry_key_field(), None);
+        let mut key = part(entry.map_entry_key_field(), None);
+        if let Kind::String { lossy } = &mut key.kind {
+            // After a replacement, two keys could be equal.
+            *lossy = false;
+        }
         let value = entry.map_entry_value_field();
         // The default of a closed enum can be a number other than zero.
         let default = if let Declared::Enum(declared) = &value.kind { declared.default_number() } else { 0 };

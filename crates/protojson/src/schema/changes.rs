@@ -2,20 +2,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
-use super::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Schema};
+use super::pool::Pool;
+use super::{EnumDescriptor, FieldDescriptor, Joined, Kind, MessageDescriptor, Schema};
 
-/// A change that breaks consumers of a type's JSON.
+/// A change that breaks consumers of a type's JSON, or producers that have not changed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Full name of the message type whose JSON changes.
     pub message_type: String,
-    /// The name of the field or enum value before the change; empty if the whole type was removed.
+    /// The name of the field before the change, or of the added field; for an extension, the full name in brackets. Empty
+    /// if the whole type was removed.
     pub element: String,
     /// The rule that the change breaks.
     pub rule: Rule,
     /// A description of the change for people.
     pub text: String,
+    /// The names of the sets that can have made the change: the set with the definition before the change, and the set
+    /// with the definition now.
+    pub sets: Vec<String>,
 }
 
 /// The kinds of changes that break consumers of the JSON.
@@ -38,6 +44,8 @@ pub enum Rule {
     EnumValueRenamed,
     /// The enum value was removed; its number appears instead of its name.
     EnumValueRemoved,
+    /// The field is required now, so payloads without it cannot be rendered.
+    FieldRequired,
 }
 
 impl Rule {
@@ -51,6 +59,7 @@ impl Rule {
         Self::CardinalityChanged,
         Self::EnumValueRenamed,
         Self::EnumValueRemoved,
+        Self::FieldRequired,
     ];
 
     /// Returns the code of the rule for reports and metrics.
@@ -64,6 +73,7 @@ impl Rule {
             Self::CardinalityChanged => "cardinality_changed",
             Self::EnumValueRenamed => "enum_value_renamed",
             Self::EnumValueRemoved => "enum_value_removed",
+            Self::FieldRequired => "field_required",
         }
     }
 }
@@ -91,74 +101,146 @@ impl Schema {
         let mut names: Vec<&str> = older.joined.messages.keys().map(|name| &**name).collect();
         names.retain(|name| !name.starts_with("google.protobuf."));
         names.sort_unstable();
-        let mut comparison = Comparison::default();
+        let (before, now) = (&older.joined, &self.joined);
+        let mut comparison = Comparison { before, now, changes: Vec::new(), enums: changed_enums(before, now) };
         for name in names {
             let Some(before) = older.message(name) else { continue };
             match self.message(name) {
-                // A set that did not change is the same set in both schemas.
-                Some(now) if now.is(&before) => {}
                 Some(now) => comparison.messages(&before, &now),
-                None => comparison.changes.push(Change {
-                    message_type: name.to_owned(),
-                    element: String::new(),
-                    rule: Rule::MessageRemoved,
-                    text: "the message type was removed".to_owned(),
-                }),
+                None => {
+                    let text = "the message type was removed".to_owned();
+                    comparison.add(name, String::new(), Rule::MessageRemoved, text, [Some(before.pool()), None]);
+                }
             }
         }
         comparison.changes
     }
 }
 
-#[derive(Default)]
-struct Comparison {
+struct Comparison<'s> {
+    before: &'s Joined,
+    now: &'s Joined,
     changes: Vec<Change>,
-    /// The differences of enums that were compared already, by their names before and now. Many fields can have the
-    /// same enum.
-    enums: HashMap<(String, String), Vec<(Rule, String)>>,
+    /// The enums with differences, by full name.
+    enums: HashMap<Arc<str>, ChangedEnum>,
 }
 
-impl Comparison {
+struct ChangedEnum {
+    differences: Vec<(Rule, String)>,
+    /// The pools with the definitions before and now.
+    pools: [Arc<Pool>; 2],
+}
+
+impl Comparison<'_> {
+    /// Adds a change. `pools` have the definitions before and now.
+    fn add(&mut self, message_type: &str, element: String, rule: Rule, text: String, pools: [Option<&Arc<Pool>>; 2]) {
+        let names = [self.before, self.now].into_iter().zip(pools).filter_map(|(joined, pool)| joined.set_with(pool?));
+        let mut sets: Vec<String> = names.map(str::to_owned).collect();
+        sets.dedup();
+        self.changes.push(Change { message_type: message_type.to_owned(), element, rule, text, sets });
+    }
+
     fn messages(&mut self, before: &MessageDescriptor, now: &MessageDescriptor) {
-        let fields_now = now.fields();
-        for field in before.fields() {
+        // A set that did not change is the same set in both schemas. The enums and the extensions can be in other sets.
+        let is_same = now.is(before) && self.enums.is_empty();
+        let declared = |message: &MessageDescriptor| {
+            let mut fields = if is_same { Vec::new() } else { message.fields() };
+            fields.extend(message.extensions());
+            fields.sort_by_key(FieldDescriptor::number);
+            fields
+        };
+        let (fields, fields_now) = (declared(before), declared(now));
+        for field in &fields {
             let found = fields_now.binary_search_by_key(&field.number(), FieldDescriptor::number);
-            let mut differences = Vec::new();
-            match found {
-                Ok(at) => self.fields(&field, &fields_now[at], &mut differences),
-                Err(_) => differences.push(match fields_now.iter().find(|now| now.name() == field.name()) {
+            let field_now = found.ok().map(|at| &fields_now[at]);
+            let pools = [Some(field.pool()), Some(field_now.map_or(now.pool(), FieldDescriptor::pool))];
+            let differences = match field_now {
+                Some(field_now) => compare_fields(field, field_now),
+                None => vec![match fields_now.iter().find(|now| declared_name(now) == declared_name(field)) {
                     Some(now) => (Rule::FieldRenumbered, format!("number {} is now {}", field.number(), now.number())),
-                    None => (Rule::FieldRemoved, format!("field {} was removed", field.number())),
-                }),
+                    None => (Rule::FieldRemoved, format!("{} {} was removed", noun(field), field.number())),
+                }],
+            };
+            for (rule, text) in differences {
+                self.add(before.full_name(), declared_name(field), rule, text, pools);
             }
-            self.changes.extend(differences.into_iter().map(|(rule, text)| Change {
-                message_type: before.full_name().to_owned(),
-                element: field.name().to_owned(),
-                rule,
-                text,
-            }));
+            if let Some(values) = values(field).filter(|_| field_now.is_some_and(|now| has_same_type(field, now))) {
+                self.enumeration(before.full_name(), declared_name(field), &values);
+            }
+        }
+        for field in fields_now.iter().filter(|field| field.is_required) {
+            let found = fields.binary_search_by_key(&field.number(), FieldDescriptor::number);
+            let text = match found.map(|at| &fields[at]) {
+                Ok(before) if before.is_required => continue,
+                Ok(_) => "it is required now, so payloads without it cannot be published",
+                Err(_) => "the new field is required, so payloads without it cannot be published",
+            };
+            let pools = [None, Some(field.pool())];
+            self.add(before.full_name(), declared_name(field), Rule::FieldRequired, text.to_owned(), pools);
         }
     }
 
-    fn fields(&mut self, before: &FieldDescriptor, now: &FieldDescriptor, differences: &mut Vec<(Rule, String)>) {
-        if now.json_name() != before.json_name() {
-            let text = format!("{:?} is now {:?} in JSON", before.json_name(), now.json_name());
-            differences.push((Rule::FieldRenamed, text));
-        }
-        let (shape, shape_now) = (shape(before), shape(now));
-        if shape != shape_now {
-            return differences.push((Rule::CardinalityChanged, format!("{shape} is now {shape_now}")));
-        }
-        let (kind, kind_now) = (kind(before), kind(now));
-        if kind != kind_now {
-            return differences.push((Rule::TypeChanged, format!("{kind} is now {kind_now}")));
-        }
-        if let (Some(values), Some(values_now)) = (values(before), values(now)) {
-            let names = (values.full_name().to_owned(), values_now.full_name().to_owned());
-            let known = self.enums.entry(names).or_insert_with(|| compare_values(&values, &values_now));
-            differences.extend(known.iter().cloned());
+    /// Adds the differences of the enum of a field.
+    fn enumeration(&mut self, message_type: &str, element: String, values: &EnumDescriptor) {
+        let Some(ChangedEnum { differences, pools: [before, now] }) = self.enums.get(values.full_name()) else {
+            return;
+        };
+        let (differences, before, now) = (differences.clone(), Arc::clone(before), Arc::clone(now));
+        for (rule, text) in differences {
+            self.add(message_type, element.clone(), rule, text, [Some(&before), Some(&now)]);
         }
     }
+}
+
+/// Returns the differences of a field, without those of its enum.
+fn compare_fields(before: &FieldDescriptor, now: &FieldDescriptor) -> Vec<(Rule, String)> {
+    let mut differences = Vec::new();
+    if json_name(now) != json_name(before) {
+        let text = format!("{:?} is now {:?} in JSON", json_name(before), json_name(now));
+        differences.push((Rule::FieldRenamed, text));
+    }
+    let [(shape, kind), (shape_now, kind_now)] = [before, now].map(|field| (shape(field), kind(field)));
+    if shape != shape_now {
+        differences.push((Rule::CardinalityChanged, format!("{shape} is now {shape_now}")));
+    } else if kind != kind_now {
+        differences.push((Rule::TypeChanged, format!("{kind} is now {kind_now}")));
+    }
+    differences
+}
+
+fn has_same_type(before: &FieldDescriptor, now: &FieldDescriptor) -> bool {
+    shape(before) == shape(now) && kind(before) == kind(now)
+}
+
+/// Returns the name as declared; for an extension, the full name in brackets.
+fn declared_name(field: &FieldDescriptor) -> String {
+    field.extension.as_ref().map_or_else(|| field.name().to_owned(), |full_name| format!("[{full_name}]"))
+}
+
+fn json_name(field: &FieldDescriptor) -> String {
+    if field.extension.is_some() { declared_name(field) } else { field.json_name().to_owned() }
+}
+
+fn noun(field: &FieldDescriptor) -> &'static str {
+    if field.extension.is_some() { "extension" } else { "field" }
+}
+
+/// Returns the enums that differ.
+fn changed_enums(before: &Joined, now: &Joined) -> HashMap<Arc<str>, ChangedEnum> {
+    let mut changed = HashMap::new();
+    for name in before.enums.keys() {
+        let (Some(values), Some(values_now)) = (before.enumeration(name), now.enumeration(name)) else { continue };
+        // A set that did not change is the same set in both schemas.
+        if values.is(&values_now) {
+            continue;
+        }
+        let differences = compare_values(&values, &values_now);
+        if !differences.is_empty() {
+            let pools = [values.pool(), values_now.pool()].map(Arc::clone);
+            changed.insert(Arc::clone(name), ChangedEnum { differences, pools });
+        }
+    }
+    changed
 }
 
 fn compare_values(before: &EnumDescriptor, now: &EnumDescriptor) -> Vec<(Rule, String)> {

@@ -20,7 +20,12 @@ impl Definition {
             let oneof = field.oneof().and_then(|index| oneofs.get(index));
             // A oneof is compared by name, because its index changes with the oneofs before it.
             let plain = FieldDescriptorProto { oneof_index: None, ..field.proto };
-            (format!("field {}", plain.name()), format!("{oneof:?} {plain:?}"))
+            // The proto does not show these properties: some come from the file, and prost ignores `debug_redact`.
+            let resolved = (field.has_presence, field.is_required, field.is_group, field.is_marked);
+            let entry = field.kind.as_message().filter(|message| message.is_map_entry());
+            let entry: Vec<_> =
+                entry.into_iter().flat_map(MessageDescriptor::fields).map(|field| field.proto).collect();
+            (format!("field {}", plain.name()), format!("{oneof:?} {plain:?} {resolved:?} {entry:?}"))
         };
         let mut elements: BTreeMap<String, String> = message.fields().into_iter().map(element).collect();
         if let Some(options) = message.options() {

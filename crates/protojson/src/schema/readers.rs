@@ -40,6 +40,19 @@ impl Schema {
         }
     }
 
+    /// Returns the full names of the fields that are written under their declared names because another field of their
+    /// message has the same JSON name, sorted.
+    pub fn json_name_clashes(&self) -> Vec<String> {
+        let mut clashes = Vec::new();
+        for (full_name, entry) in &self.joined.messages {
+            let fields = self.joined.descriptor(*entry).fields();
+            let clashing = fields.iter().filter(|field| field.json_name_clashes);
+            clashes.extend(clashing.map(|field| format!("{full_name}.{}", field.name())));
+        }
+        clashes.sort_unstable();
+        clashes
+    }
+
     /// Returns the full names of the message types that are the type of a field in another message type, sorted.
     pub fn held(&self) -> BTreeSet<String> {
         let mut held = BTreeSet::new();

@@ -10,8 +10,8 @@ use crate::output::Output;
 /// effect.
 ///
 /// # Errors
-/// Returns an error if the string is not UTF-8, or if a string of more than 16 bytes exceeds the limit of the output. The
-/// output appended so far stays.
+/// Returns an error if the string is not UTF-8, or if a string of more than 16 bytes exceeds the limit of the output. A
+/// string that is not UTF-8 appends nothing; at the limit, the output appended so far stays.
 #[inline(always)]
 pub(crate) fn string(out: &mut Output, bytes: &[u8], at: usize, end: usize) -> Result<(), Unwritten> {
     let len = end - at;
@@ -73,12 +73,14 @@ fn long(out: &mut Output, bytes: &[u8]) -> Result<(), Unwritten> {
     if len > out.left() {
         return Err(Unwritten::OverLimit);
     }
+    let start = out.len();
     out.push(b'"');
     let mut from = plain::<false>(out, bytes);
     while let Some(byte) = bytes.get(from) {
         if *byte >= 0x80 {
             let rest = &bytes[from..];
             if simdutf8::basic::from_utf8(rest).is_err() {
+                out.truncate(start);
                 let valid = std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), |_| 0);
                 return Err(Unwritten::NotUtf8(from + valid));
             }
@@ -108,6 +110,34 @@ fn beyond_ascii(out: &mut Output, bytes: &[u8]) -> Result<(), Unwritten> {
     }
     Ok(())
 }
+
+/// Appends a string like [`string`], but replaces each sequence that is not UTF-8 by U+FFFD. The sequences are those of
+/// [`str::from_utf8`]'s errors, which most decoders replace one by one too.
+///
+/// # Errors
+/// Returns an error if the string exceeds the limit of the output. The output appended so far stays.
+#[cold]
+pub(crate) fn lossy_string(out: &mut Output, bytes: &[u8]) -> Result<(), Unwritten> {
+    // A replacement is at least as long as the sequence, so the text is at least as long as the string.
+    if bytes.len() > out.left() {
+        return Err(Unwritten::OverLimit);
+    }
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        beyond_ascii(out, chunk.valid().as_bytes())?;
+        if !chunk.invalid().is_empty() {
+            out.extend(REPLACEMENT);
+        }
+        if out.is_over() {
+            return Err(Unwritten::OverLimit);
+        }
+    }
+    out.push(b'"');
+    Ok(())
+}
+
+/// U+FFFD in UTF-8.
+const REPLACEMENT: &[u8; 3] = b"\xef\xbf\xbd";
 
 /// The letter after the backslash, for the characters that have one; otherwise 0.
 const LETTERS: [u8; 0x60] = {
@@ -273,8 +303,34 @@ mod tests {
 
     #[test]
     fn a_string_that_is_not_utf_8_fails_with_the_position() {
-        assert_eq!(string(&mut Output::default(), b"abc\xff", 0, 4), Err(Unwritten::NotUtf8(3)));
+        let mut out = Output::default();
+        assert_eq!(string(&mut out, b"abc\xff", 0, 4), Err(Unwritten::NotUtf8(3)));
+        assert_eq!(out.len(), 0, "nothing is appended");
         assert_eq!(string(&mut Output::default(), b"\xed\xa0\x80", 0, 3), Err(Unwritten::NotUtf8(0)), "a surrogate");
+    }
+
+    #[test]
+    fn sequences_that_are_not_utf_8_are_replaced_as_the_standard_library_replaces_them() {
+        for invalid in
+            [&b"\xff"[..], b"\xc0\x80", b"\xed\xa0\x80", b"\xf0\x9f\x92", b"\xe4\xff\xff", b"\xf5\x80\x80\x80"]
+        {
+            for at in 0..70 {
+                let text = [&b"x".repeat(at)[..], invalid, b"\"\n\xc3\xbc", invalid, &b"y".repeat(70 - at)].concat();
+                let mut out = Output::default();
+                lossy_string(&mut out, &text).unwrap();
+                let expected = String::from_utf8_lossy(&text).replace('"', "\\\"").replace('\n', "\\n");
+                assert_eq!(String::from_utf8(out.into_bytes()).unwrap(), format!("\"{expected}\""));
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_with_replacements_stops_at_the_limit() {
+        for (text, limit) in [(b"\xff".repeat(10_000), 29_000), (b"x".repeat(10_000), 9_999)] {
+            let mut out = Output::new(Vec::new(), 0, limit);
+            assert_eq!(lossy_string(&mut out, &text), Err(Unwritten::OverLimit));
+            assert!(out.len() <= limit + 64, "{} bytes", out.len());
+        }
     }
 
     #[test]

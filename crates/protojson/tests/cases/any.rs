@@ -25,6 +25,14 @@ fn the_type_comes_first_and_the_fields_follow_in_the_same_object() {
 }
 
 #[test]
+fn a_type_url_can_be_the_full_name_alone_and_is_written_as_sent() {
+    check_any(any("cases.v1.Presence", Wire::new().varint(1, 1)), r#"{"@type":"cases.v1.Presence","number":1}"#);
+    check_any(any("google.protobuf.Int32Value", Wire::new()), r#"{"@type":"google.protobuf.Int32Value","value":0}"#);
+    check_any(any("/cases.v1.Presence", Wire::new()), r#"{"@type":"/cases.v1.Presence"}"#);
+    check_any(any("a/b/cases.v1.Presence", Wire::new()), r#"{"@type":"a/b/cases.v1.Presence"}"#);
+}
+
+#[test]
 fn a_well_known_type_with_its_own_json_form_is_under_value() {
     check_any(
         any("t/google.protobuf.Timestamp", Wire::new()),
@@ -82,8 +90,9 @@ fn a_list_holds_several_anys() {
 fn an_unknown_type_is_refused() {
     let of = |any: Wire| error(WELL_KNOWN, Wire::new().message(8, any));
     insta::assert_snapshot!(of(any("t/cases.v1.Nothing", Wire::new())), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any holds the unknown message type cases.v1.Nothing");
-    insta::assert_snapshot!(of(any("cases.v1.Presence", Wire::new())), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any has a type URL without a slash");
-    insta::assert_snapshot!(of(Wire::new().bytes(2, b"x")), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any has a type URL without a slash");
+    insta::assert_snapshot!(of(any("cases.v1.Nothing", Wire::new())), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any holds the unknown message type cases.v1.Nothing");
+    insta::assert_snapshot!(of(any("cases.v1.Presence/", Wire::new())), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any does not name the type of its value");
+    insta::assert_snapshot!(of(Wire::new().bytes(2, b"x")), @"no JSON form at byte 2 in cases.v1.WellKnown.any: Any does not name the type of its value");
     insta::assert_snapshot!(of(Wire::new().bytes(1, b"/\xff")), @"invalid UTF-8 at byte 5 in cases.v1.WellKnown.any: string is not UTF-8");
 }
 

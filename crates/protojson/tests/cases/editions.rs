@@ -1,6 +1,6 @@
 //! A descriptor set of edition 2023. It is written by hand, because protox does not compile editions.
 
-use protojson::{Options, Schema};
+use protojson::{InvalidUtf8, Options, Schema};
 
 use crate::{Wire, json_with};
 
@@ -56,7 +56,7 @@ fn schema(edition: u64, file_features: Wire) -> Schema {
         .message(2, with(field("prefixed", 6, REPEATED, MESSAGE, ".ed.Inner"), length_prefixed()))
         .message(2, field("map", 7, REPEATED, MESSAGE, ".ed.Outer.MapEntry"))
         .message(2, in_oneof(field("one", 8, OPTIONAL, INT32, ""), 0))
-        .message(2, in_oneof(field("other", 9, OPTIONAL, STRING, ""), 0))
+        .message(2, in_oneof(with(field("other", 9, OPTIONAL, STRING, ""), Wire::new().varint(4, 2)), 0))
         .message(2, with(field("color", 10, OPTIONAL, ENUM, ".ed.Color"), explicit()))
         .message(2, field("numbers", 11, REPEATED, INT32, ""))
         .message(2, field("text", 12, OPTIONAL, STRING, ""))
@@ -130,6 +130,22 @@ fn a_missing_legacy_required_field_is_an_error() {
 #[test]
 fn lists_are_read_both_packed_and_unpacked() {
     check(Wire::new(), "ed.Outer", Wire::new().varint(11, 1).packed(11, &[2, 3]), r#"{"numbers":[1,2,3]}"#);
+}
+
+#[test]
+fn only_strings_without_validation_are_replaced() {
+    let mut replacing = Options::default();
+    replacing.invalid_utf8 = InvalidUtf8::Replace;
+    let [none, verify] = [3, 2].map(|mode| Wire::new().varint(4, mode));
+    let found = |file_features: &Wire| {
+        json_with(&schema(1000, file_features.clone()), &replacing, "ed.Outer", &Wire::new().bytes(12, b"\xff"))
+    };
+    assert_eq!(found(&none).as_deref(), Ok("{\"text\":\"\u{fffd}\"}"));
+    assert!(found(&verify).is_err() && found(&Wire::new()).is_err());
+    let checked = |file_features: &Wire| {
+        json_with(&schema(1000, file_features.clone()), &replacing, "ed.Outer", &Wire::new().bytes(9, b"\xff"))
+    };
+    assert!(checked(&none).is_err(), "the feature of the field takes precedence");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use protojson::{Bytes, Enums, FieldNames, Int64, Options};
+use protojson::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny};
 
 use crate::{SCHEMA, Wire, json_with};
 
@@ -66,6 +66,125 @@ fn bytes_can_be_url_safe_base64() {
         Wire::new().bytes(15, b"\xfb\xff"),
         r#"{"bytes":"-_8="}"#,
     );
+}
+
+#[test]
+fn bytes_can_be_hexadecimal_everywhere() {
+    let hex = |options: &mut Options| options.bytes = Bytes::Hex;
+    let all: Vec<u8> = (0..=255).collect();
+    for length in [1, 2, 15, 16, 17, 255, 256] {
+        let digits: String = all[..length].iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = format!(r#"{{"bytes":"{digits}"}}"#);
+        check(hex, "cases.v1.Scalars", Wire::new().bytes(15, &all[..length]), &expected);
+    }
+    check(hex, "cases.v1.Lists", Wire::new().bytes(7, b"\xab").bytes(7, b""), r#"{"datas":["ab",""]}"#);
+    check(hex, "google.protobuf.BytesValue", Wire::new().bytes(1, b"\x0f"), r#""0f""#);
+    check(hex, "google.protobuf.BytesValue", Wire::new(), "\"\"");
+}
+
+fn unknown_any() -> Wire {
+    Wire::new().message(8, Wire::new().string(1, "t/cases.v1.Nothing").bytes(2, b"\xfb\xff"))
+}
+
+fn accept_unknown(options: &mut Options) {
+    options.unknown_any = UnknownAny::Bytes;
+}
+
+#[test]
+fn an_any_of_unknown_type_can_be_its_bytes() {
+    let well_known = "cases.v1.WellKnown";
+    check(accept_unknown, well_known, unknown_any(), r#"{"any":{"@type":"t/cases.v1.Nothing","value":"+/8="}}"#);
+    let parts = Wire::new().message(8, Wire::new().bytes(2, b"x")).message(8, Wire::new().string(1, "Nothing"));
+    check(accept_unknown, well_known, parts, r#"{"any":{"@type":"Nothing","value":"eA=="}}"#);
+    check(accept_unknown, well_known, Wire::new().message(8, Wire::new()), r#"{"any":{}}"#);
+    let nameless = Wire::new().message(8, Wire::new().bytes(2, b"x"));
+    check(accept_unknown, well_known, nameless, r#"{"any":{"@type":"","value":"eA=="}}"#);
+    let inside = Wire::new().string(1, "t/google.protobuf.Any").message(2, Wire::new().string(1, "a\"b"));
+    let expected = r#"{"@type":"t/google.protobuf.Any","value":{"@type":"a\"b","value":""}}"#;
+    check(accept_unknown, "google.protobuf.Any", inside, expected);
+    let known = Wire::new().message(8, Wire::new().string(1, "t/cases.v1.Presence"));
+    check(accept_unknown, well_known, known, r#"{"any":{"@type":"t/cases.v1.Presence"}}"#);
+    let hex = |options: &mut Options| {
+        accept_unknown(options);
+        options.bytes = Bytes::Hex;
+    };
+    check(hex, well_known, unknown_any(), r#"{"any":{"@type":"t/cases.v1.Nothing","value":"fbff"}}"#);
+}
+
+#[test]
+fn an_any_of_unknown_type_has_no_bytes_if_the_options_hide_fields() {
+    type Hide = fn(&mut Options);
+    let hide: [Hide; 4] = [
+        |options| options.redact_marked = true,
+        |options| options.redact.push("secret".into()),
+        |options| options.drop.push("secret".into()),
+        |options| options.include.push("any".into()),
+    ];
+    for hide in hide {
+        let options = |options: &mut Options| {
+            accept_unknown(options);
+            hide(options);
+        };
+        let expected = r#"{"any":{"@type":"t/cases.v1.Nothing","value":null}}"#;
+        check(options, "cases.v1.WellKnown", unknown_any(), expected);
+    }
+}
+
+fn replace(options: &mut Options) {
+    options.invalid_utf8 = InvalidUtf8::Replace;
+}
+
+#[track_caller]
+fn refuses_utf8(message_type: &str, wire: &Wire) {
+    let mut options = Options::default();
+    replace(&mut options);
+    let error = json_with(&SCHEMA, &options, message_type, wire).expect_err("the payload must be refused");
+    assert!(error.starts_with("invalid UTF-8 at byte "), "{error}");
+}
+
+#[test]
+fn invalid_utf8_can_be_replaced_in_proto2() {
+    let unchecked = "cases.v2.Unchecked";
+    check(replace, unchecked, Wire::new().bytes(1, b"M\xfcller \"x\""), "{\"text\":\"M\u{fffd}ller \\\"x\\\"\"}");
+    check(replace, unchecked, Wire::new().string(1, "Müller"), r#"{"text":"Müller"}"#);
+    let lines = Wire::new().bytes(2, b"\xff").string(2, "a").bytes(2, &[&b"x".repeat(40)[..], b"\xe2\x82"].concat());
+    let expected = format!("{{\"lines\":[\"\u{fffd}\",\"a\",\"{}\u{fffd}\"]}}", "x".repeat(40));
+    check(replace, unchecked, lines, &expected);
+    let entry = Wire::new().string(1, "k").bytes(2, b"\xff");
+    check(replace, unchecked, Wire::new().message(3, entry), "{\"notes\":{\"k\":\"\u{fffd}\"}}");
+    check(replace, "cases.v2.Legacy", Wire::new().bytes(100, b"\xff"), "{\"[cases.v2.label]\":\"\u{fffd}\"}");
+    // Replaced values, in order and out of order.
+    check(replace, unchecked, Wire::new().bytes(1, b"\xff").string(1, "x"), r#"{"text":"x"}"#);
+    let twice = Wire::new().message(3, Wire::new().bytes(2, b"\xff").bytes(2, b"\xfe"));
+    check(replace, unchecked, twice.bytes(1, b"\xff"), "{\"text\":\"\u{fffd}\",\"notes\":{\"\":\"\u{fffd}\"}}");
+}
+
+#[test]
+fn invalid_utf8_is_never_replaced_in_proto3_map_keys_and_well_known_types() {
+    refuses_utf8("cases.v1.Scalars", &Wire::new().bytes(14, b"\xff"));
+    refuses_utf8("cases.v2.Unchecked", &Wire::new().message(3, Wire::new().bytes(1, b"\xff")));
+    refuses_utf8("google.protobuf.StringValue", &Wire::new().bytes(1, b"\xff"));
+    refuses_utf8("google.protobuf.Value", &Wire::new().bytes(3, b"\xff"));
+    refuses_utf8("google.protobuf.Any", &Wire::new().bytes(1, b"/\xff"));
+}
+
+#[test]
+fn a_tapped_string_is_never_replaced_because_two_ids_could_become_equal() {
+    let mut options = Options::default();
+    replace(&mut options);
+    let plan = SCHEMA.plan("cases.v2.Unchecked", &options).unwrap().with_tap("text").unwrap();
+    let transcode = |wire: Wire| {
+        let (mut json, mut taps) = (Vec::new(), protojson::Taps::new());
+        let result = plan.transcode_tapped(&wire.0, &mut json, &mut taps);
+        result.map(|()| (String::from_utf8(json).unwrap(), taps.get(0).map(str::to_owned)))
+    };
+    let invalid = || Wire::new().bytes(1, b"a\xff");
+    for wire in [invalid(), Wire::new().string(2, "x").bytes(1, b"a\xff")] {
+        assert_eq!(transcode(wire).unwrap_err().kind(), protojson::ErrorKind::InvalidUtf8);
+    }
+    let untapped = Wire::new().string(1, "id").bytes(2, b"\xff");
+    let expected = "{\"text\":\"id\",\"lines\":[\"\u{fffd}\"]}".to_owned();
+    assert_eq!(transcode(untapped).unwrap(), (expected, Some("id".to_owned())));
 }
 
 #[test]

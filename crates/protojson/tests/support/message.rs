@@ -38,6 +38,17 @@ pub(crate) enum Content {
     Entries(Vec<(Value, Value)>),
 }
 
+impl Content {
+    /// Returns the values, without the keys of map entries.
+    fn values(&mut self) -> Vec<&mut Value> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::Many(values) => values.iter_mut().collect(),
+            Self::Entries(entries) => entries.iter_mut().map(|(_, value)| value).collect(),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     /// A number in its wire form, before zigzag.
@@ -60,6 +71,41 @@ impl Value {
 pub(crate) fn root(schema: &Schema, random: &mut Random<'_>) -> Message {
     let mut drawing = Drawing { schema, random, left: 60, is_replaced: false };
     drawing.message(0, 0)
+}
+
+/// Puts invalid UTF-8 into some strings of a message, and returns the message with these strings repaired, if there are
+/// any. Map keys, well-known types and the contents of an Any stay as they are.
+#[allow(dead_code, reason = "not every target damages messages")]
+pub(crate) fn damage(schema: &Schema, message: &mut Message, random: &mut Random<'_>) -> Option<Message> {
+    let mut repaired = message.clone();
+    let mut is_damaged = false;
+    if message.of < schema.random {
+        for ((index, content), (_, copy)) in message.fields.iter_mut().zip(&mut repaired.fields) {
+            let kind = schema.types[message.of].fields[*index].kind;
+            for (value, copy) in content.values().into_iter().zip(copy.values()) {
+                is_damaged |= damage_value(schema, kind, value, copy, random);
+            }
+        }
+    }
+    is_damaged.then_some(repaired)
+}
+
+fn damage_value(schema: &Schema, kind: Kind, value: &mut Value, copy: &mut Value, random: &mut Random<'_>) -> bool {
+    match value {
+        Value::Message(inner) => {
+            let Some(repaired) = damage(schema, inner, random) else { return false };
+            *copy = Value::Message(repaired);
+            true
+        }
+        Value::Bytes(text) if kind == Kind::String && random.one_in(2) => {
+            let invalid = random.pick(&[&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x92", b"\xe4\xe4"]);
+            let at = random.below(text.len() + 1);
+            text.splice(at..at, invalid.iter().copied());
+            *copy = Value::Bytes(String::from_utf8_lossy(text).into_owned().into_bytes());
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Draws a value that a later record replaces. It does not need a JSON form.
@@ -255,6 +301,7 @@ impl Drawing<'_, '_> {
         let url = match self.random.below(40) {
             0 => "type.googleapis.com/r.Unknown".to_owned(),
             1 => format!("/{full_name}"),
+            2 => full_name.clone(),
             _ => format!("type.googleapis.com/{full_name}"),
         };
         vec![(0, Content::One(Value::Bytes(url.into_bytes()))), (1, Content::One(Value::Bytes(payload)))]

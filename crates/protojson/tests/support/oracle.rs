@@ -36,8 +36,6 @@ pub(crate) const CLOSED_ENUM: &str = "an unknown number of a closed enum";
 pub(crate) const ENUM_DEFAULT: &str = "a missing value in a map of a closed enum that does not begin with zero";
 /// The oracle accepts a message in either encoding. protojson accepts the declared encoding and skips the other.
 pub(crate) const ENCODING: &str = "a message in another encoding than the declared one";
-/// The oracle accepts a type URL that consists of a full name only. protojson requires the slash, as any.proto does.
-pub(crate) const BARE_URL: &str = "a type URL without a slash";
 /// The oracle accepts a full name that begins with a dot.
 pub(crate) const DOTTED_URL: &str = "a type URL with a dot before the full name";
 /// The oracle leaves out the extensions of the message in an Any. protojson writes them.
@@ -138,9 +136,6 @@ impl Search<'_> {
     fn any(&mut self, field: &Field, value: &[u8], depth: usize) {
         if field.number == 1 {
             let url = String::from_utf8_lossy(value);
-            if !url.contains('/') {
-                self.found = Some(BARE_URL);
-            }
             let name = url.rsplit('/').next().unwrap_or_default();
             if name.starts_with('.') {
                 self.found = Some(DOTTED_URL);

@@ -149,6 +149,10 @@ impl Field {
 impl Schema {
     pub(crate) fn random(random: &mut Random<'_>) -> Self {
         let syntax = random.pick(&[Syntax::Proto3, Syntax::Proto2, Syntax::Edition2023, Syntax::Proto3]);
+        Self::random_of(syntax, random)
+    }
+
+    pub(crate) fn random_of(syntax: Syntax, random: &mut Random<'_>) -> Self {
         let count = 1 + random.below(4);
         let enums: Vec<Enum> = (0..=random.below(2)).map(|index| random_enum(index, syntax, random)).collect();
         let well_known = well_known(count, enums.len());

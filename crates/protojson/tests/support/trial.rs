@@ -6,7 +6,7 @@
 //! - A payload gives the same bytes in careful mode.
 //! - If the trial has a judge, the judge accepts all JSON.
 
-use protojson::{Bytes, Enums, ErrorKind, FieldNames, Int64, Options, Plan};
+use protojson::{Bytes, Enums, ErrorKind, FieldNames, Int64, InvalidUtf8, Options, Plan, UnknownAny};
 
 use super::json::Json;
 use super::oracle::{Oracle, REQUIRED, known_difference};
@@ -84,7 +84,7 @@ struct Trial<'s> {
     around: Plan,
 }
 
-type Outcome = Result<Vec<u8>, protojson::Error>;
+pub(crate) type Outcome = Result<Vec<u8>, protojson::Error>;
 
 impl<'s> Trial<'s> {
     fn new(schema: &'s Schema, random: &mut Random<'_>, judges: Judges<'_>) -> Result<Self, String> {
@@ -231,7 +231,7 @@ impl<'s> Trial<'s> {
     }
 }
 
-fn transcode(plan: &Plan, wire: &[u8]) -> Outcome {
+pub(crate) fn transcode(plan: &Plan, wire: &[u8]) -> Outcome {
     let mut json = Vec::new();
     plan.transcode(wire, &mut json).map(|()| json)
 }
@@ -286,8 +286,12 @@ pub(crate) fn random_options(schema: &Schema, random: &mut Random<'_>) -> Option
     if random.one_in(2) {
         options.enums = Enums::Number;
     }
+    options.bytes = random.pick(&[Bytes::Base64, Bytes::Base64Url, Bytes::Hex]);
     if random.one_in(2) {
-        options.bytes = Bytes::Base64Url;
+        options.unknown_any = UnknownAny::Bytes;
+    }
+    if random.one_in(2) {
+        options.invalid_utf8 = InvalidUtf8::Replace;
     }
     options.emit_defaults = random.one_in(2);
     let root: Vec<&str> = schema.types[0].fields.iter().map(|field| field.name.as_str()).collect();

@@ -26,6 +26,10 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The time between two requests for messages to probe a topic with. Each request costs these messages a receive.
 const PROBE_REQUESTS: Duration = Duration::from_secs(60);
 
+/// The time after which the outage of a topic ends that no entry needs. No probe can find out how the topic is, and a topic
+/// that was removed from the configuration must not be reported for ever.
+const UNNEEDED: Duration = Duration::from_secs(10 * 60);
+
 /// The topics in trouble, and the limit on their entries.
 #[derive(Debug)]
 pub(super) struct Crowding {
@@ -41,6 +45,8 @@ pub(super) struct Crowding {
 struct Trouble {
     /// When messages were last requested to probe the topic with.
     requested: Option<Instant>,
+    /// Since when the topic has no entry, if it has none.
+    idle_since: Option<Instant>,
     /// The mean size of the entries that waited last, in bytes.
     entry_bytes: usize,
 }
@@ -82,7 +88,7 @@ impl Crowding {
     }
 
     /// Determines the room of the topics in trouble, if it is time. Returns when to call this again.
-    pub(super) fn look(&mut self, health: &Health, lanes: &Lanes, now: Instant) -> Option<Instant> {
+    pub(super) fn look(&mut self, health: &mut Health, lanes: &Lanes, now: Instant) -> Option<Instant> {
         if let Some(at) = self.next_look.filter(|at| *at > now) {
             return Some(at);
         }
@@ -92,8 +98,11 @@ impl Crowding {
         topics.retain(|topic, trouble| {
             let (len, bytes) = lanes.waiting(topic);
             trouble.entry_bytes = bytes.checked_div(len).unwrap_or(trouble.entry_bytes);
-            let is_out = health.is_out(topic);
-            let room = if is_out {
+            trouble.idle_since = lanes.is_idle(topic).then(|| trouble.idle_since.unwrap_or(now));
+            if trouble.idle_since.is_some_and(|since| now >= since + UNNEEDED) {
+                health.forget(topic);
+            }
+            let room = if health.is_out(topic) {
                 // Without an entry, no probe would ever find out that the topic works again.
                 let needs_probe = lanes.is_idle(topic) && trouble.requested.is_none_or(|at| now >= at + PROBE_REQUESTS);
                 if needs_probe {

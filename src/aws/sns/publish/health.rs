@@ -143,6 +143,13 @@ impl Health {
         }
     }
 
+    /// Ends the outage of a topic that no entry needs.
+    pub(super) fn forget(&mut self, topic: &TopicArn) {
+        self.topics.remove(topic);
+        self.failing.remove(topic);
+        self.outages.forget(&Domain::Topic(topic.clone()));
+    }
+
     /// Decides about an entry that was not accepted. Returns `None` if it waits for its next attempt.
     pub(super) fn verdict(
         &mut self,

@@ -397,3 +397,19 @@ async fn a_topic_in_trouble_has_no_room_while_large_entries_fill_its_share_of_th
     assert!(turned_away[0].1.as_ref().unwrap_err().turned_away_by().is_some(), "16 MiB wait already");
     assert_eq!(outages.room(&Domain::Topic(TOPIC.into())), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_outage_of_a_topic_that_no_entry_needs_ends_after_ten_minutes() {
+    let (clients, _) = clients(|_, _| sns_error(400, "KMSDisabled"));
+    let metrics = Arc::new(Metrics::new(false));
+    let (publisher, run, _, outages) = publisher(clients.lean, &config::Publish::default(), metrics);
+    tokio::spawn(run);
+    let short = Ownership::new(Instant::now(), Duration::from_secs(120));
+    assert!(publish_all(&publisher, vec![entry("{}")], &short).await[0].is_err(), "its message has a new owner");
+    let topic = Domain::Topic(TOPIC.into());
+    tokio::time::sleep(Duration::from_secs(9 * 60)).await;
+    assert!(outages.is_out(&topic));
+    tokio::time::sleep(Duration::from_secs(2 * 60)).await;
+    assert!(!outages.is_out(&topic));
+    assert_eq!(outages.room(&topic), usize::MAX);
+}

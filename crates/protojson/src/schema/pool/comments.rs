@@ -1,14 +1,16 @@
 //! Comments in the source of a schema. They exist only in sets that were compiled with `--include_source_info`.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use prost::Message as _;
 use prost_types::SourceCodeInfo;
 use prost_types::source_code_info::Location;
 
+use super::Pool;
 use super::records::{Malformed, decode, of, tag};
-use super::{MessageDescriptor, Pool};
 
 /// Appends the locations of a SourceCodeInfo that have a comment, without their positions. Leaves out the comments of
 /// services, which a pool does not keep.
@@ -28,24 +30,33 @@ pub(super) fn keep(source_info: &[u8], kept: &mut Vec<u8>) -> Result<(), Malform
     Ok(())
 }
 
-/// The comments by file. Each file is read at its first use. All files belong to one set.
+/// The comments by the address of the pool and by file. Each file is read at its first use.
 #[derive(Debug, Default)]
 pub(crate) struct Comments {
-    files: HashMap<u32, HashMap<Vec<i32>, String>>,
+    files: HashMap<(*const Pool, u32), HashMap<Vec<i32>, String>>,
 }
 
 /// An element of a schema that can have a comment.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Element {
-    pub(super) file: u32,
+    pool: Arc<Pool>,
+    file: u32,
     /// The path as in SourceCodeInfo.
-    pub(super) path: Vec<i32>,
+    path: Vec<i32>,
+}
+
+// The debug output is short because a pool prints every definition.
+impl fmt::Debug for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Element").field("file", &self.file).field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Comments {
-    /// Returns the comment of an element.
-    pub(crate) fn of(&mut self, pool: &Pool, element: &Element) -> Option<String> {
-        let known = self.files.entry(element.file).or_insert_with(|| {
+    /// Returns the comment of an element. The element's schema must outlive the comments.
+    pub(crate) fn of(&mut self, element: &Element) -> Option<String> {
+        let pool = &element.pool;
+        let known = self.files.entry((Arc::as_ptr(pool), element.file)).or_insert_with(|| {
             let info = &pool.comments[Range::from(pool.files[element.file as usize].comments)];
             let info = SourceCodeInfo::decode(info).expect("this module encoded the comments");
             info.location.iter().filter_map(|location| Some((location.path.clone(), text(location)?))).collect()
@@ -55,30 +66,34 @@ impl Comments {
 }
 
 impl Element {
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     /// Returns the element inside this one with a field number of descriptor.proto and a position.
     pub(crate) fn inside(&self, number: u32, position: usize) -> Self {
         let (number, position) = (number as i32, position as i32);
-        Self { file: self.file, path: self.path.iter().copied().chain([number, position]).collect() }
+        Self {
+            pool: Arc::clone(&self.pool),
+            file: self.file,
+            path: self.path.iter().copied().chain([number, position]).collect(),
+        }
     }
 }
 
 impl Pool {
     /// Returns the element of a definition. `at_top` is its field number in a file, `nested` in a message.
-    pub(super) fn element(&self, origin: &super::Origin, at_top: u32, nested: u32) -> Element {
+    pub(super) fn element(self: &Arc<Self>, origin: &super::Origin, at_top: u32, nested: u32) -> Element {
         match origin.parent {
-            None => Element { file: origin.file, path: vec![at_top as i32, origin.position as i32] },
+            None => {
+                let path = vec![at_top as i32, origin.position as i32];
+                Element { pool: Arc::clone(self), file: origin.file, path }
+            }
             Some(parent) => {
                 let around = &self.messages[parent as usize].origin;
                 self.element(around, tag::FILE_MESSAGE, tag::MESSAGE_NESTED).inside(nested, origin.position as usize)
             }
         }
-    }
-}
-
-impl MessageDescriptor {
-    /// Returns the comment of an element of the message's set.
-    pub(crate) fn comment(&self, comments: &mut Comments, element: &Element) -> Option<String> {
-        comments.of(&self.pool, element)
     }
 }
 

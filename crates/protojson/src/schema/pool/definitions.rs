@@ -7,16 +7,19 @@ use prost_types::{EnumOptions, EnumValueDescriptorProto, MessageOptions};
 
 use super::comments::Element;
 use super::features;
-use super::field::Around;
+use super::field::{self, Around};
 use super::link::Refusal;
 use super::records::{self, Malformed, decode, decode_field, last_text, tag};
-use super::{FieldDescriptor, Pool};
+use super::{FieldDescriptor, Message, Pool};
+use crate::schema::Joined;
 
 /// A message type.
 #[derive(Clone)]
 pub(crate) struct MessageDescriptor {
-    pub(super) pool: Arc<Pool>,
+    pool: Arc<Pool>,
     index: u32,
+    /// The schema that has the types of the fields, and the extensions; `None` during linking.
+    joined: Option<Arc<Joined>>,
 }
 
 /// An enum.
@@ -43,16 +46,26 @@ impl fmt::Debug for EnumDescriptor {
 
 impl MessageDescriptor {
     pub(in crate::schema) fn new(pool: &Arc<Pool>, index: u32) -> Self {
-        Self { pool: Arc::clone(pool), index }
+        Self { pool: Arc::clone(pool), index, joined: None }
     }
 
-    fn entry(&self) -> &super::Message {
+    /// Returns the message as a part of a schema.
+    pub(in crate::schema) fn within(self, joined: &Arc<Joined>) -> Self {
+        Self { joined: Some(Arc::clone(joined)), ..self }
+    }
+
+    fn entry(&self) -> &Message {
         &self.pool.messages[self.index as usize]
     }
 
     /// Returns the message as compiled.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         self.pool.at(self.entry().origin.place)
+    }
+
+    /// Returns the pool, which identifies the set.
+    pub(in crate::schema) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// Returns the index in the pool.
@@ -79,24 +92,40 @@ impl MessageDescriptor {
         Arc::ptr_eq(&self.pool, &other.pool) && self.index == other.index
     }
 
-    /// Decodes the fields, sorted by number.
+    /// Whether the two definitions were compiled from the same source, apart from the types of other definitions.
+    pub(in crate::schema) fn is_copy_of(&self, other: &Self) -> bool {
+        let around = |message: &Self| {
+            let Message { origin, features, .. } = message.entry();
+            (message.pool.files[origin.file as usize].syntax, *features)
+        };
+        self.bytes() == other.bytes() && around(self) == around(other)
+    }
+
+    /// Decodes the fields, sorted by number. In a schema, their types are the definitions that serve.
     pub(crate) fn fields(&self) -> Vec<FieldDescriptor> {
         let mut fields: Vec<FieldDescriptor> = Vec::new();
         let read = self.each_field(|field, _| {
-            fields.push(field);
+            fields.push(self.served(field));
             Ok(())
         });
         read.expect(LINKED);
         fields.sort_by_key(FieldDescriptor::number);
+        field::resolve_clashes(&mut fields);
         fields
     }
 
-    /// Decodes the extensions of the message that the set defines, in the order of their declaration.
+    /// Decodes the extensions of the message in all sets of the schema, sorted by number. Outside a schema, a message
+    /// has no extensions.
     pub(crate) fn extensions(&self) -> Vec<FieldDescriptor> {
-        let extensions = &self.pool.extensions;
-        let start = extensions.partition_point(|extension| extension.extendee < self.index);
-        let own = extensions[start..].iter().take_while(|extension| extension.extendee == self.index);
-        own.map(|extension| extension.read(&self.pool).expect(LINKED)).collect()
+        let Some(joined) = &self.joined else { return Vec::new() };
+        joined.extensions(self.full_name()).map(|extension| self.served(extension)).collect()
+    }
+
+    fn served(&self, field: FieldDescriptor) -> FieldDescriptor {
+        match &self.joined {
+            Some(joined) => FieldDescriptor { kind: joined.served(field.kind), ..field },
+            None => field,
+        }
     }
 
     /// Decodes the fields one by one, in the order of their declaration, each with its name as compiled.
@@ -171,6 +200,19 @@ impl MessageDescriptor {
     }
 }
 
+impl Pool {
+    /// Returns the index of each extension with the message that it extends.
+    pub(in crate::schema) fn extensions(self: &Arc<Self>) -> impl Iterator<Item = (u32, MessageDescriptor)> + '_ {
+        let extendees = self.extensions.iter().map(|extension| MessageDescriptor::new(self, extension.extendee));
+        (0..).zip(extendees)
+    }
+
+    /// Decodes an extension.
+    pub(in crate::schema) fn extension(self: &Arc<Self>, index: u32) -> FieldDescriptor {
+        self.extensions[index as usize].read(self).expect(LINKED)
+    }
+}
+
 impl super::Extension {
     /// Decodes the extension.
     pub(super) fn read(&self, pool: &Arc<Pool>) -> Result<FieldDescriptor, Refusal> {
@@ -189,6 +231,11 @@ impl EnumDescriptor {
         Self { pool: Arc::clone(pool), index }
     }
 
+    /// Whether the two descriptors are the same definition in the same set.
+    pub(in crate::schema) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pool, &other.pool) && self.index == other.index
+    }
+
     fn entry(&self) -> &super::Enum {
         &self.pool.enums[self.index as usize]
     }
@@ -196,6 +243,11 @@ impl EnumDescriptor {
     /// Returns the enum as compiled.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.pool.at(self.entry().origin.place)
+    }
+
+    /// Returns the pool, which identifies the set.
+    pub(in crate::schema) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// Returns the index in the pool.
@@ -237,10 +289,5 @@ impl EnumDescriptor {
     /// Returns the place of a value by its position among the values.
     pub(crate) fn value_element(&self, position: usize) -> Element {
         self.element().inside(tag::ENUM_VALUE, position)
-    }
-
-    /// Returns the comment of an element of the enum's set.
-    pub(crate) fn comment(&self, comments: &mut super::comments::Comments, element: &Element) -> Option<String> {
-        comments.of(&self.pool, element)
     }
 }

@@ -3,8 +3,9 @@
 //! prost-types drops `edition`, `features` and `debug_redact`, so this module reads them with its own messages. Features
 //! are resolved in the order file → message → oneof → field, where the inner one wins.
 //!
-//! Only two features change the wire format or the JSON: presence and message encoding. The codec always reads both
-//! packed and unpacked values, keeps unknown enum numbers of open and closed enums, and validates strings.
+//! Three features have an effect: presence, message encoding and UTF-8 validation. The last one only decides which
+//! invalid strings an option can replace. The codec always reads both packed and unpacked values, and keeps unknown enum
+//! numbers of open and closed enums.
 
 /// The properties of a field that a FieldDescriptorProto of prost-types does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,11 +26,12 @@ pub(super) struct EditionFeatures {
 }
 
 /// The features in force at some place in a file. The defaults are those of both editions.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Resolved {
     is_implicit: bool,
     is_required: bool,
     is_delimited: bool,
+    accepts_any_string: bool,
 }
 
 // The parts of descriptor.proto that contain features
@@ -83,6 +85,8 @@ struct FieldOptions {
 pub(super) struct FeatureSet {
     #[prost(int32, optional, tag = "1")]
     field_presence: Option<i32>,
+    #[prost(int32, optional, tag = "4")]
+    utf8_validation: Option<i32>,
     #[prost(int32, optional, tag = "5")]
     message_encoding: Option<i32>,
 }
@@ -90,6 +94,7 @@ pub(super) struct FeatureSet {
 const IMPLICIT: i32 = 2;
 const LEGACY_REQUIRED: i32 = 3;
 const DELIMITED: i32 = 2;
+const NONE: i32 = 3;
 
 /// The properties of a field that decide which features have an effect on it.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +114,7 @@ impl Resolved {
             is_implicit: presence.map_or(self.is_implicit, |presence| presence == IMPLICIT),
             is_required: presence.map_or(self.is_required, |presence| presence == LEGACY_REQUIRED),
             is_delimited: features.message_encoding.map_or(self.is_delimited, |encoding| encoding == DELIMITED),
+            accepts_any_string: features.utf8_validation.map_or(self.accepts_any_string, |mode| mode == NONE),
         }
     }
 }
@@ -123,6 +129,12 @@ impl Field {
     /// Whether the field is marked with `debug_redact`.
     pub(super) fn is_marked(&self) -> bool {
         self.options.as_ref().is_some_and(|options| options.debug_redact)
+    }
+
+    /// Whether the readers of the field in an editions file must refuse strings that are not UTF-8. `around` are the
+    /// features of the message around it. A compiler copies the features of a map field to the fields of its entry.
+    pub(super) fn verifies_utf8(&self, around: Resolved) -> bool {
+        !around.with(self.options.as_ref().and_then(|options| options.features)).accepts_any_string
     }
 
     /// Returns the features of the field in an editions file. `around` are the features of the message around it.

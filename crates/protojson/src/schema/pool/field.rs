@@ -1,5 +1,6 @@
 //! A field or an extension, decoded from its FieldDescriptorProto.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost_types::FieldDescriptorProto;
@@ -24,6 +25,11 @@ pub(crate) struct FieldDescriptor {
     pub(crate) is_group: bool,
     /// Whether the field is marked with `debug_redact`.
     pub(crate) is_marked: bool,
+    /// Whether another field of the message has the same JSON name, so that JSON has the name as declared. Only
+    /// [`MessageDescriptor::fields`] can tell.
+    pub(crate) json_name_clashes: bool,
+    /// Whether every reader of the field must refuse strings that are not UTF-8.
+    pub(crate) verifies_utf8: bool,
     /// The place of the field in its set, for its comment.
     pub(crate) element: Element,
     /// The full name of an extension; `None` for a field.
@@ -100,6 +106,12 @@ impl Around<'_> {
             is_required: edition.map_or(proto.label() == Label::Required, |edition| edition.is_required),
             is_group: edition.map_or(proto.r#type() == Type::Group, |edition| edition.is_delimited),
             is_marked,
+            json_name_clashes: false,
+            verifies_utf8: match self.syntax {
+                Syntax::Proto2 => false,
+                Syntax::Proto3 => true,
+                Syntax::Editions => extra.verifies_utf8(self.features.with(oneof.and_then(features::Oneof::features))),
+            },
             extension: self.is_extension.then(|| join(self.scope, proto.name())),
             proto,
             kind,
@@ -144,6 +156,11 @@ impl Around<'_> {
 }
 
 impl FieldDescriptor {
+    /// Returns the pool of the field, which identifies the set.
+    pub(in crate::schema) fn pool(&self) -> &Arc<Pool> {
+        self.element.pool()
+    }
+
     /// Returns the field number.
     pub(crate) fn number(&self) -> u32 {
         self.proto.number().cast_unsigned()
@@ -156,7 +173,7 @@ impl FieldDescriptor {
 
     /// Returns the name in JSON.
     pub(crate) fn json_name(&self) -> &str {
-        self.proto.json_name()
+        if self.json_name_clashes { self.name() } else { self.proto.json_name() }
     }
 
     /// Whether the field is repeated or a map.
@@ -213,6 +230,29 @@ impl Kind {
 
     fn is_map_entry(&self) -> bool {
         self.as_message().is_some_and(MessageDescriptor::is_map_entry)
+    }
+}
+
+/// Gives all fields of a message with the same name in JSON their names as declared, which differ within a message.
+/// Compilers accept such fields in proto2, and in proto3 with `deprecated_legacy_json_field_conflicts`.
+pub(super) fn resolve_clashes(fields: &mut [FieldDescriptor]) {
+    loop {
+        let mut counts: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
+        for field in &*fields {
+            *counts.entry(field.json_name()).or_default() += 1;
+        }
+        if counts.len() == fields.len() {
+            return;
+        }
+        let found = fields.iter().map(|field| counts[field.json_name()] > 1 && !field.json_name_clashes);
+        let found: Vec<bool> = found.collect();
+        if !found.contains(&true) {
+            return;
+        }
+        // The declared name of one field can be the JSON name of another, which then clashes as well in the next round.
+        for (field, clashes) in fields.iter_mut().zip(found) {
+            field.json_name_clashes |= clashes;
+        }
     }
 }
 

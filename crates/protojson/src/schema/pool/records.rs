@@ -7,7 +7,7 @@ use crate::wire::{self, Cursor, Tag};
 pub(in crate::schema) struct Malformed(pub(super) String);
 
 /// The value of a record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value<'b> {
     Number(u64),
     Bytes(&'b [u8]),

@@ -109,7 +109,7 @@ impl Checker<'_> {
         check_scope(message)?;
         let refuse = |text: String| Err(Refusal::unlinkable(text));
         let (reserved, extensions) = (reserved(message)?, extension_ranges(message)?);
-        let (mut numbers, mut json_names, mut similar) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut numbers = HashSet::new();
         message.each_field(|field, _| {
             let number = field.proto.number();
             self.field(&field, name)?;
@@ -118,12 +118,6 @@ impl Checker<'_> {
             }
             if !numbers.insert(number) {
                 return refuse(format!("two fields of {name} have the number {number}"));
-            }
-            if !json_names.insert(field.json_name().to_owned()) {
-                return refuse(format!("two fields of {name} have the JSON name {:?}", field.json_name()));
-            }
-            if self.source.syntax == Syntax::Proto3 && !similar.insert(without_case(field.name())) {
-                return refuse(format!("{name} has another field with a name like {}", field.name()));
             }
             Ok(())
         })
@@ -259,11 +253,6 @@ fn reserved_values(declared: &EnumDescriptor) -> Result<Ranges, Malformed> {
         Ok((range.start(), range.end()))
     });
     Ok(Ranges::new(ranges.collect::<Result<_, Malformed>>()?))
-}
-
-/// Returns a name without underscores and in lower case. proto3 refuses fields that differ only in these.
-fn without_case(name: &str) -> String {
-    name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Whether a map entry has the key and value that compilers write. Plans rely on it.

@@ -1,6 +1,6 @@
 //! The files of a set: their headers, and the built-in files that they import.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::features;
 use super::super::records::{self, Malformed, Value, decode_field, records, tag, text};
@@ -26,28 +26,26 @@ const EDITION_2023: u64 = 1000;
 const EDITION_2024: u64 = 1001;
 
 /// Reads the headers of a set's files and of the built-in files that they import and that the set does not contain.
+/// Several copies of one file count as one.
 ///
 /// # Errors
-/// Returns an error if the bytes are not a FileDescriptorSet, if a file has an unknown syntax, or if an import is missing.
+/// Returns an error if the bytes are not a FileDescriptorSet, if a file has an unknown syntax, if the set contains
+/// different versions of a file, or if an import is missing.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Source<'_>>, Refusal> {
     let mut sources = files(bytes)?;
     if sources.is_empty() {
         let message = "it holds no file; is it empty, or half written?".to_owned();
         return Err(Refusal { kind: SchemaErrorKind::Unreadable, message });
     }
-    let mut known: HashMap<&str, ()> = HashMap::new();
-    for source in &sources {
-        if known.insert(source.name, ()).is_some() {
-            return Err(Refusal::unlinkable(format!("the set contains file {} twice", source.name)));
-        }
-    }
+    drop_copies(&mut sources)?;
+    let mut known: HashSet<&str> = sources.iter().map(|source| source.name).collect();
     let mut built_in: Vec<Source<'_>> = Vec::new();
     let mut at = 0;
     while at < sources.len() {
         let missing: Vec<&str> =
-            sources[at].dependencies.iter().copied().filter(|import| !known.contains_key(import)).collect();
+            sources[at].dependencies.iter().copied().filter(|import| !known.contains(import)).collect();
         for import in missing {
-            if known.insert(import, ()).is_some() {
+            if !known.insert(import) {
                 continue;
             }
             if built_in.is_empty() {
@@ -63,6 +61,36 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Source<'_>>, Refusal> {
         at += 1;
     }
     Ok(sources)
+}
+
+/// Removes all but one copy of each file. A set has several copies if it was joined from sets with their imports. Copies
+/// can differ in source info; the copy with the longest source info stays.
+///
+/// # Errors
+/// Returns an error if two copies of a file differ in more than that. Different copies of the files in
+/// `google/protobuf/` are no error, because every compiler has its own version of them; the largest copy stays.
+fn drop_copies(sources: &mut Vec<Source<'_>>) -> Result<(), Refusal> {
+    let mut kept: HashMap<&str, usize> = HashMap::new();
+    let mut is_dropped = vec![false; sources.len()];
+    for at in 0..sources.len() {
+        let source = &sources[at];
+        let Some(known) = kept.insert(source.name, at) else { continue };
+        let other = &sources[known];
+        if !source.name.starts_with("google/protobuf/") && source.definitions()? != other.definitions()? {
+            return Err(Refusal::unlinkable(format!(
+                "the set contains different versions of file {}; compile the set from one version, or give each version's types a set of their own",
+                source.name
+            )));
+        }
+        // Compared by content, so that the order of the copies does not matter.
+        let is_smaller = (source.bytes.len(), source.bytes) < (other.bytes.len(), other.bytes);
+        let (stays, dropped) = if is_smaller { (known, at) } else { (at, known) };
+        is_dropped[dropped] = true;
+        kept.insert(source.name, stays);
+    }
+    let mut is_dropped = is_dropped.into_iter();
+    sources.retain(|_| !is_dropped.next().unwrap_or(false));
+    Ok(())
 }
 
 fn files(bytes: &[u8]) -> Result<Vec<Source<'_>>, Refusal> {
@@ -93,6 +121,12 @@ impl<'b> Source<'b> {
         let syntax = known_syntax(name, syntax, edition)
             .map_err(|message| Refusal { kind: SchemaErrorKind::Unsupported, message })?;
         Ok(Self { bytes, name, package, dependencies, public, syntax, features })
+    }
+
+    /// Returns the records of the file without its source info.
+    fn definitions(&self) -> Result<Vec<(u32, Value<'b>)>, Malformed> {
+        let records = records(self.bytes).map(|record| record.map(|(number, value, _)| (number, value)));
+        records.filter(|record| !matches!(record, Ok((tag::FILE_SOURCE_INFO, _)))).collect()
     }
 
     /// Returns the full name of a definition at the top of the file.
