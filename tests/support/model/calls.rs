@@ -79,11 +79,11 @@ pub(super) async fn serve(world: World, instance: u32, call: Call, mut reply: on
         }
         Ending::Answered | Ending::LostAnswer | Ending::ResetAfter => {}
     }
-    let (answer, facts) = match &call.input {
-        Input::Sqs(input) if call.operation == "ReceiveMessage" => sqs::receive(&world, input, &mut reply).await,
+    let (answer, facts) = match call.input {
+        Input::Sqs(input) if call.operation == "ReceiveMessage" => sqs::receive(&world, &input, &mut reply).await,
         Input::Sqs(input) => world.lock().sqs(instance, &call.operation, input),
-        Input::Sns(form) => world.lock().sns(caller, &call.operation, form),
-        Input::Lookup(lookup) => (world.lock().look_up(lookup), Vec::new()),
+        Input::Sns(form) => world.lock().sns(caller, &call.operation, &form),
+        Input::Lookup(lookup) => (world.lock().look_up(&lookup), Vec::new()),
     };
     world.changed().notify_waiters();
     if after.as_millis() > 100 {

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::log::{LOOKUP_FAILED, REFUSED, What};
 use super::lookups::Lookup;
 use super::trouble::Trouble;
-use super::wire::{Answer, Call, Input};
+use super::wire::{Answer, Call, Input, SqsEntry};
 use super::world::State;
 
 /// How a call proceeds.
@@ -142,15 +140,14 @@ impl State {
             }
             Input::Lookup(lookup) => self.dependents(&lookup.target()),
             Input::Sqs(input) => {
-                let Some(queue) = input["QueueUrl"].as_str().and_then(|url| self.queues.get(url)) else {
+                let Some(queue) = self.queues.get(&input.queue_url) else {
                     return Vec::new();
                 };
-                let entries = input["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
-                let event = |entry: &Value| match entry["ReceiptHandle"].as_str() {
+                let event = |entry: &SqsEntry| match entry.receipt_handle.as_deref() {
                     Some(handle) => queue.name_of(handle).cloned(),
                     None => super::sqs::quarantined(entry).map(|(message, _)| self.name_of(&message)),
                 };
-                entries.iter().filter_map(event).collect()
+                input.entries.iter().filter_map(event).collect()
             }
         }
     }

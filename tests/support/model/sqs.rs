@@ -10,21 +10,20 @@ use tokio::time::{Instant, sleep_until};
 use super::calls::Reply;
 use super::log::What;
 use super::queue::{Content, Handle, Incoming, Redrive, Stored};
-use super::wire::{Answer, Failed, batch_error, is_allowed, sqs_batch};
+use super::wire::{Answer, Failed, SqsEntry, SqsInput, SqsResult, batch_error, is_allowed, sqs_batch};
 use super::world::{State, World, queue_arn, queue_url};
 
 const MAX_BYTES: usize = 1024 * 1024;
 
 impl State {
     /// Runs any operation except ReceiveMessage. Returns the answer and the facts that it carries.
-    pub(super) fn sqs(&mut self, instance: u32, operation: &str, input: &Value) -> (Answer, Vec<What>) {
-        let text = |name: &str| input[name].as_str().unwrap_or_default();
+    pub(super) fn sqs(&mut self, instance: u32, operation: &str, input: SqsInput) -> (Answer, Vec<What>) {
         if operation == "CreateQueue" {
-            return (self.create(text("QueueName"), &input["Attributes"]), Vec::new());
+            return (self.create(&input.queue_name, &input.attributes), Vec::new());
         }
         let url = match operation {
-            "GetQueueUrl" => queue_url(text("QueueName")),
-            _ => text("QueueUrl").to_owned(),
+            "GetQueueUrl" => queue_url(&input.queue_name),
+            _ => input.queue_url,
         };
         if !self.queues.contains_key(&url) {
             return (no_such_queue(), Vec::new());
@@ -32,11 +31,12 @@ impl State {
         let answer = match operation {
             "GetQueueUrl" => Answer::sqs(&json!({"QueueUrl": url})),
             "GetQueueAttributes" => self.attributes(&url),
-            "SendMessage" => single(self.send_entry(instance, &url, input)),
-            "DeleteMessage" => single(self.delete(instance, &url, text("ReceiptHandle"))),
-            "ChangeMessageVisibility" => single(self.change(instance, &url, input)),
+            "SendMessage" | "DeleteMessage" | "ChangeMessageVisibility" => {
+                let mut results = input.entries.into_iter().map(|entry| self.entry(instance, operation, &url, entry));
+                single(results.next().expect("an operation that is not a batch has one entry"))
+            }
             "SendMessageBatch" | "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => {
-                self.batch(instance, operation, &url, &input["Entries"])
+                self.batch(instance, operation, &url, input.entries)
             }
             other => Answer::sqs_error(400, "InvalidAction", other),
         };
@@ -73,34 +73,33 @@ impl State {
         Answer::sqs(&json!({"Attributes": attributes}))
     }
 
-    fn batch(&mut self, instance: u32, operation: &str, url: &str, entries: &Value) -> Answer {
-        let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
-        let ids = entries.iter().map(|entry| entry["Id"].as_str().unwrap_or_default());
-        let size_of =
-            |entry: &Value| size(entry["MessageBody"].as_str().unwrap_or_default(), &entry["MessageAttributes"]);
-        let bytes = entries.iter().map(size_of).sum();
-        if let Some(code) = batch_error(ids.clone(), bytes, MAX_BYTES) {
+    fn batch(&mut self, instance: u32, operation: &str, url: &str, mut entries: Vec<SqsEntry>) -> Answer {
+        let bytes = entries.iter().map(|entry| size(&entry.message_body, &entry.message_attributes)).sum();
+        if let Some(code) = batch_error(entries.iter().map(|entry| &*entry.id), bytes, MAX_BYTES) {
             return Answer::sqs_error(400, code, "the whole batch is refused");
         }
-        let ids: Vec<String> = ids.map(str::to_owned).collect();
-        let mut results = Vec::with_capacity(entries.len());
-        for (id, entry) in ids.into_iter().zip(entries) {
-            let handle = entry["ReceiptHandle"].as_str().unwrap_or_default();
-            let result = match operation {
-                "SendMessageBatch" => self.send_entry(instance, url, entry),
-                "DeleteMessageBatch" => self.delete(instance, url, handle),
-                _ => self.change(instance, url, entry),
-            };
-            results.push((id, result));
-        }
-        sqs_batch(results)
+        let ids: Vec<String> = entries.iter_mut().map(|entry| std::mem::take(&mut entry.id)).collect();
+        let results = entries.into_iter().map(|entry| self.entry(instance, operation, url, entry));
+        sqs_batch(ids.iter().map(String::as_str).zip(results))
     }
 
-    fn send_entry(&mut self, instance: u32, url: &str, entry: &Value) -> Result<Value, Failed> {
-        let text = |name: &str| entry[name].as_str().map(str::to_owned);
-        let body = text("MessageBody").unwrap_or_default();
+    /// Runs an operation for one entry.
+    fn entry(&mut self, instance: u32, operation: &str, url: &str, entry: SqsEntry) -> SqsResult {
+        let handle = entry.receipt_handle.as_deref().unwrap_or_default();
+        match operation {
+            "DeleteMessage" | "DeleteMessageBatch" => self.delete(instance, url, handle),
+            "ChangeMessageVisibility" | "ChangeMessageVisibilityBatch" => {
+                self.change(instance, url, handle, entry.visibility_timeout)
+            }
+            _ => self.send_entry(instance, url, entry),
+        }
+    }
+
+    fn send_entry(&mut self, instance: u32, url: &str, entry: SqsEntry) -> SqsResult {
         let (fifo, by_content) = (self.queue(url).fifo, self.queue(url).by_content);
-        let (group, deduplication_id) = (text("MessageGroupId"), text("MessageDeduplicationId"));
+        let noted = quarantined(&entry);
+        let SqsEntry { message_body: body, message_attributes: attributes, .. } = entry;
+        let (group, deduplication_id) = (entry.message_group_id, entry.message_deduplication_id);
         if !is_allowed(&body) {
             return Err(Failed { code: "InvalidMessageContents", sender_fault: true });
         }
@@ -110,22 +109,20 @@ impl State {
         if fifo && deduplication_id.is_none() && !by_content || !fifo && deduplication_id.is_some() {
             return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
         }
-        if size(&body, &entry["MessageAttributes"]) > MAX_BYTES {
+        if size(&body, &attributes) > MAX_BYTES {
             return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
         }
-        let noted = quarantined(entry);
         let name = noted.as_ref().map_or_else(|| "a message".into(), |(message, _)| self.name_of(message));
         if self.happens(|faults| faults.send_fails) {
             self.onward_fault(&name, "SQS did not accept it");
             return Err(self.transient_failure());
         }
-        let attributes = entry["MessageAttributes"].clone();
         let (id, known) =
             self.queue_send(url, Incoming { body, attributes, group, deduplication_id, name: Arc::clone(&name) });
         if let (Some((message, reason)), false) = (noted, known) {
             self.note(Some(instance), What::Quarantined { event: name, message: message.into(), reason });
         }
-        Ok(json!({"MessageId": &*id, "MD5OfMessageBody": ""}))
+        Ok(Some(id))
     }
 
     /// Sends like [`State::send`], but for a message of the service: it is never late and not logged as sent.
@@ -134,7 +131,7 @@ impl State {
         self.queue(url).send(message, now, now)
     }
 
-    fn delete(&mut self, instance: u32, url: &str, handle: &str) -> Result<Value, Failed> {
+    fn delete(&mut self, instance: u32, url: &str, handle: &str) -> SqsResult {
         let (now, fifo) = (Instant::now(), self.queue(url).fifo);
         let number = match self.queue(url).find(handle, now) {
             Handle::InFlight(number) => number,
@@ -143,7 +140,7 @@ impl State {
                 return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
             }
             // API reference, DeleteMessage: "the request succeeds, but the message will not be deleted".
-            Handle::Lapsed(_) | Handle::Stale(_) | Handle::Gone => return Ok(json!({})),
+            Handle::Lapsed(_) | Handle::Stale(_) | Handle::Gone => return Ok(None),
             Handle::Malformed => return Err(Failed { code: "ReceiptHandleIsInvalid", sender_fault: true }),
         };
         let Stored { content, ghost, .. } = self.queue(url).get(number).clone();
@@ -165,11 +162,11 @@ impl State {
             self.onward_fault(&name, "deleted, but reported as failed");
             return Err(self.transient_failure());
         }
-        Ok(json!({}))
+        Ok(None)
     }
 
-    fn change(&mut self, instance: u32, url: &str, entry: &Value) -> Result<Value, Failed> {
-        let (now, handle) = (Instant::now(), entry["ReceiptHandle"].as_str().unwrap_or_default());
+    fn change(&mut self, instance: u32, url: &str, handle: &str, seconds: u64) -> SqsResult {
+        let now = Instant::now();
         let Handle::InFlight(number) = self.queue(url).find(handle, now) else {
             let codes = ["InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"];
             let code = match self.queue(url).find(handle, now) {
@@ -183,11 +180,10 @@ impl State {
             self.fault(&name, "its visibility was not changed");
             return Err(self.transient_failure());
         }
-        let seconds = entry["VisibilityTimeout"].as_u64().unwrap_or_default();
         let visible_at = now + self.actual_timeout(&name, Duration::from_secs(seconds));
         self.queue(url).get_mut(number).visible_at = visible_at;
         self.note(Some(instance), What::Hidden { event: name, seconds });
-        Ok(json!({}))
+        Ok(None)
     }
 
     /// Returns the actual length of a visibility timeout: shorter than requested if the draw says so.
@@ -266,17 +262,21 @@ impl State {
 }
 
 /// Runs ReceiveMessage: waits for messages up to the wait time. Returns the answer and the facts that it carries.
-pub(super) async fn receive(world: &World, input: &Value, reply: &mut oneshot::Sender<Reply>) -> (Answer, Vec<What>) {
-    let url = input["QueueUrl"].as_str().unwrap_or_default();
+pub(super) async fn receive(
+    world: &World,
+    input: &SqsInput,
+    reply: &mut oneshot::Sender<Reply>,
+) -> (Answer, Vec<What>) {
+    let url = &*input.queue_url;
     if !world.lock().queues.contains_key(url) {
         return (no_such_queue(), Vec::new());
     }
-    let most = input["MaxNumberOfMessages"].as_u64().unwrap_or(1) as usize;
+    let most = input.max_number_of_messages.unwrap_or(1) as usize;
     if !(1..=10).contains(&most) {
         return (Answer::sqs_error(400, "InvalidParameterValue", "MaxNumberOfMessages is from 1 to 10"), Vec::new());
     }
-    let visibility = input["VisibilityTimeout"].as_u64().map(Duration::from_secs);
-    let deadline = Instant::now() + Duration::from_secs(input["WaitTimeSeconds"].as_u64().unwrap_or_default());
+    let visibility = input.visibility_timeout.map(Duration::from_secs);
+    let deadline = Instant::now() + Duration::from_secs(input.wait_time_seconds.unwrap_or_default());
     loop {
         let mut changed = std::pin::pin!(world.changed().notified());
         changed.as_mut().enable();
@@ -345,9 +345,10 @@ fn no_such_queue() -> Answer {
 }
 
 /// Returns the answer to a call with one entry.
-fn single(result: Result<Value, Failed>) -> Answer {
+fn single(result: SqsResult) -> Answer {
     match result {
-        Ok(value) => Answer::sqs(&value),
+        Ok(Some(message)) => Answer::sqs(&json!({"MessageId": &*message, "MD5OfMessageBody": ""})),
+        Ok(None) => Answer::sqs(&json!({})),
         Err(Failed { code, sender_fault }) => {
             Answer::sqs_error(if sender_fault { 400 } else { 500 }, code, "the call failed")
         }
@@ -355,8 +356,8 @@ fn single(result: Result<Value, Failed>) -> Answer {
 }
 
 /// Returns the original's message id and the reason from the note of a quarantined message.
-pub(super) fn quarantined(entry: &Value) -> Option<(String, String)> {
-    let note = entry["MessageAttributes"]["protobridge-quarantine"]["StringValue"].as_str()?;
+pub(super) fn quarantined(entry: &SqsEntry) -> Option<(String, String)> {
+    let note = entry.message_attributes["protobridge-quarantine"]["StringValue"].as_str()?;
     let note: Value = serde_json::from_str(note).ok()?;
     Some((note["message_id"].as_str()?.to_owned(), note["reason"].as_str()?.to_owned()))
 }

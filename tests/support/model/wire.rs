@@ -2,8 +2,10 @@
 //! errors of S3.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use aws_sdk_sqs::config::http::{HttpRequest, HttpResponse};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::lookups::Lookup;
@@ -18,9 +20,36 @@ pub(super) struct Call {
 
 #[derive(Debug)]
 pub(super) enum Input {
-    Sqs(Value),
+    Sqs(SqsInput),
     Sns(Form),
     Lookup(Lookup),
+}
+
+/// The fields of a request to SQS. Which of them a request has depends on the operation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct SqsInput {
+    pub(super) queue_url: String,
+    pub(super) queue_name: String,
+    pub(super) attributes: Value,
+    pub(super) max_number_of_messages: Option<u64>,
+    pub(super) visibility_timeout: Option<u64>,
+    pub(super) wait_time_seconds: Option<u64>,
+    /// The entries of a batch. An operation that is not a batch has one entry.
+    pub(super) entries: Vec<SqsEntry>,
+}
+
+/// The fields of an entry of a batch, or of the only entry of an operation that is not a batch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct SqsEntry {
+    pub(super) id: String,
+    pub(super) receipt_handle: Option<String>,
+    pub(super) visibility_timeout: u64,
+    pub(super) message_body: String,
+    pub(super) message_attributes: Value,
+    pub(super) message_group_id: Option<String>,
+    pub(super) message_deduplication_id: Option<String>,
 }
 
 /// A field of a form, with the fields whose names continue its name: `Name`, `List.member.1.Name`, `Map.entry.1.Name`.
@@ -46,10 +75,10 @@ impl Call {
     pub(super) fn of(request: &HttpRequest) -> Self {
         let body = request.body().bytes().unwrap_or_default();
         match request.headers().get("x-amz-target") {
-            Some(target) => Self {
-                operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
-                input: Input::Sqs(serde_json::from_slice(body).expect("the SDK sends JSON")),
-            },
+            Some(target) => {
+                let operation = target.rsplit('.').next().unwrap_or_default();
+                Self { operation: operation.to_owned(), input: Input::Sqs(SqsInput::parse(operation, body)) }
+            }
             None if request.method() == "GET" => Self::look_up(Lookup::of_object(request.uri())),
             None => {
                 let form = Form::parse(std::str::from_utf8(body).expect("a form is ASCII"));
@@ -71,6 +100,16 @@ impl Call {
             Input::Lookup(Lookup::Object { .. }) => Answer::s3_error,
             Input::Lookup(Lookup::Schema(_)) => Answer::registry_error,
         }
+    }
+}
+
+impl SqsInput {
+    fn parse(operation: &str, body: &[u8]) -> Self {
+        let mut input: Self = serde_json::from_slice(body).expect("the client sends JSON with the fields of SQS");
+        if matches!(operation, "SendMessage" | "DeleteMessage" | "ChangeMessageVisibility") {
+            input.entries = vec![serde_json::from_slice(body).expect("the client sends JSON with the fields of SQS")];
+        }
+        input
     }
 }
 
@@ -248,23 +287,24 @@ pub(super) struct Failed {
     pub(super) sender_fault: bool,
 }
 
-/// Returns the SQS answer to a batch. Each entry has its id and either its result or its failure.
-pub(super) fn sqs_batch(entries: Vec<(String, Result<Value, Failed>)>) -> Answer {
+/// The result of one entry of an SQS batch. An entry that sends a message returns the id of the message.
+pub(super) type SqsResult = Result<Option<Arc<str>>, Failed>;
+
+/// Returns the SQS answer to a batch. Each entry has its id, which [`batch_error`] has accepted, and its result.
+pub(super) fn sqs_batch<'i>(entries: impl Iterator<Item = (&'i str, SqsResult)>) -> Answer {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, result) in entries {
         match result {
-            Ok(mut value) => {
-                value["Id"] = id.into();
-                successful.push(value);
+            Ok(Some(message)) => {
+                successful.push(format!("{{\"Id\":\"{id}\",\"MessageId\":\"{message}\",\"MD5OfMessageBody\":\"\"}}"));
             }
-            Err(Failed { code, sender_fault }) => {
-                failed.push(
-                    json!({"Id": id, "Code": code, "SenderFault": sender_fault, "Message": "drawn by the model"}),
-                );
-            }
+            Ok(None) => successful.push(format!("{{\"Id\":\"{id}\"}}")),
+            Err(Failed { code, sender_fault }) => failed.push(format!(
+                "{{\"Id\":\"{id}\",\"Code\":\"{code}\",\"SenderFault\":{sender_fault},\"Message\":\"drawn by the model\"}}"
+            )),
         }
     }
-    Answer::sqs(&json!({"Successful": successful, "Failed": failed}))
+    Answer::plain(format!("{{\"Successful\":[{}],\"Failed\":[{}]}}", successful.join(","), failed.join(",")))
 }
 
 /// Returns the SNS answer to PublishBatch. Each entry has its id and either its message id or its failure.
