@@ -16,6 +16,7 @@ mod route;
 mod schema;
 mod telemetry;
 mod validate;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

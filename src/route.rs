@@ -23,7 +23,7 @@ use customers::TopicRules;
 
 use crate::base::Watched;
 use crate::config::{self, FallbackPolicy};
-use crate::message::{QuarantineKind, QuarantineReason, TopicArn};
+use crate::message::{QuarantineKind, QuarantineReason, TopicArn, attributes};
 use crate::schema::registry::{ProfileId, Profiles};
 
 /// Finds the destinations of an event by its customer and type.
@@ -42,8 +42,10 @@ pub struct Router {
 pub struct Destination {
     /// The ARN of the topic.
     pub topic: TopicArn,
-    /// The customer's id; `None` for a topic that receives events without a configured customer.
+    /// The configured customer's id; `None` for a topic that receives events without a configured customer.
     pub customer: Option<Arc<str>>,
+    /// The customer that the event names although it is not configured, as the value of an attribute.
+    pub stranger: Option<Arc<str>>,
     /// The profile that renders the JSON.
     pub profile: ProfileId,
 }
@@ -190,12 +192,12 @@ impl Router {
             };
         }
         let Some(id) = customer else {
-            return apply_policy(&self.without_customer, "events without a customer are dropped", || {
+            return apply_policy(&self.without_customer, None, "events without a customer are dropped", || {
                 "the event names no customer: neither the attribute nor a tap has a value".to_owned()
             });
         };
         match self.customers.get(id) {
-            None => apply_policy(&self.unknown_customer, "events of unknown customers are dropped", || {
+            None => apply_policy(&self.unknown_customer, Some(id), "events of unknown customers are dropped", || {
                 format!("customer {id} is not in the customers file")
             }),
             Some(customer) if !customer.enabled => filtered("the customer is disabled"),
@@ -239,18 +241,31 @@ impl Router {
 
 impl Destination {
     fn of(customer: &Customer) -> Self {
-        Self { topic: customer.topic.clone(), customer: Some(Arc::clone(&customer.id)), profile: customer.profile }
+        let id = Arc::clone(&customer.id);
+        Self { topic: customer.topic.clone(), customer: Some(id), stranger: None, profile: customer.profile }
+    }
+
+    /// Returns the customer that the event is for: the configured one, or else the one that the event names. It is a part
+    /// of the delivery's identity and the value of the attribute `customer-id`.
+    pub fn customer_id(&self) -> Option<&Arc<str>> {
+        self.customer.as_ref().or(self.stranger.as_ref())
     }
 }
 
-/// Applies the policy for events without a configured customer.
-fn apply_policy(policy: &FallbackPolicy, rule: &'static str, detail: impl FnOnce() -> String) -> Routing {
+/// Applies the policy for events without a configured customer. `stranger` is the customer that the event names.
+fn apply_policy(
+    policy: &FallbackPolicy,
+    stranger: Option<&str>,
+    rule: &'static str,
+    detail: impl FnOnce() -> String,
+) -> Routing {
     match policy {
         FallbackPolicy::Quarantine => Routing::Unroutable(QuarantineKind::NoCustomer.because(detail())),
         FallbackPolicy::Drop => filtered(rule),
         FallbackPolicy::Topic(arn) => {
             let topic = arn.as_str().into();
-            Routing::To(vec![Destination { topic, customer: None, profile: ProfileId::default() }])
+            let stranger = stranger.map(|id| attributes::customer_id(id).into());
+            Routing::To(vec![Destination { topic, customer: None, stranger, profile: ProfileId::default() }])
         }
     }
 }

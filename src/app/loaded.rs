@@ -36,7 +36,8 @@ impl Loaded {
         let routes =
             Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), types.iter().copied())?;
         let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
-        let mut warnings = warnings(config, &snapshot, &routes.current(), &types);
+        let mut warnings = config.warnings();
+        warnings.extend(warnings_of_files(config, &snapshot, &routes.current(), &types));
         for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {
             warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
         }
@@ -54,7 +55,7 @@ impl Loaded {
     }
 }
 
-fn warnings(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str]) -> Vec<String> {
+fn warnings_of_files(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str]) -> Vec<String> {
     // Only the default types of queues are known to be sent as events. Any other type can be a part of an event.
     let defaults: Vec<&str> = config.queues.iter().filter_map(|queue| queue.default_type.as_deref()).collect();
     let mut warnings = route::warnings(router, types, &defaults);

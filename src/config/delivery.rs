@@ -110,8 +110,8 @@ impl Default for Publish {
     }
 }
 
-/// Suppression of duplicates. If SNS has confirmed an event for a customer, the event is not published to that customer
-/// again, whether it arrives with the same SQS message or with another message that has the same event id.
+/// Suppression of duplicates. If SNS has confirmed an event for a topic, the event is not published to that topic again,
+/// whether it arrives with the same SQS message or with another message that has the same event type, event id and customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dedupe {
@@ -120,7 +120,7 @@ pub struct Dedupe {
     /// The time for which protobridge remembers a published event, in seconds.
     #[schemars(range(min = 1, max = 1_209_600))]
     pub window_seconds: u64,
-    /// The most published events that this process remembers. An event counts once per customer and takes about 100
+    /// The most published events that this process remembers. An event counts once per topic and takes about 100
     /// bytes.
     #[schemars(range(min = 1))]
     pub max_entries: usize,
@@ -128,7 +128,8 @@ pub struct Dedupe {
     /// replica remembers only the events that it published itself. If Redis cannot be reached, events are delivered
     /// anyway.
     pub redis_url: Option<String>,
-    /// The prefix of all keys in Redis. Installations with different prefixes can share one Redis.
+    /// The prefix of all keys in Redis. Each key also depends on the ARN of the topic, so installations that publish to
+    /// different topics can share one Redis and one prefix.
     pub redis_prefix: String,
     /// The longest time to wait for an answer of Redis, in milliseconds. An event waits at most twice this time.
     #[schemars(range(min = 1, max = 10_000))]

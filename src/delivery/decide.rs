@@ -222,16 +222,16 @@ impl Rules {
         body: Arc<String>,
     ) -> Result<Delivery, QuarantineReason> {
         let is_fifo = destination.topic.is_fifo();
-        let recipient = destination.customer.as_deref().unwrap_or(destination.topic.as_str());
-        let key = DeliveryKey::new(&event.event_type.name, event.id.as_str(), recipient);
+        let customer = destination.customer_id();
+        let key = DeliveryKey::new(&event.event_type.name, event.id.as_str(), customer, &destination.topic);
         let mut entry = TopicEntry {
-            attributes: event.attributes(destination.customer.as_ref()),
+            attributes: event.attributes(customer),
             topic: destination.topic,
             customer: destination.customer,
             event_type: Arc::clone(&event.event_type.name),
             body,
             group: is_fifo.then(|| event.group()),
-            deduplication_id: is_fifo.then(|| event.id.as_str().to_owned()),
+            deduplication_id: is_fifo.then(|| key.to_hex()),
         };
         let max_bytes = self.max_entry_bytes;
         if entry.size() > max_bytes {

@@ -3,13 +3,14 @@
 //! SQS delivers at least once, and producers repeat messages that they are not sure of. A delivery enters the window only
 //! after SNS confirmed it, so a failed publish is never taken for a duplicate. While a delivery is being published it is
 //! [claimed](Window::claim), and another message with the same delivery waits for the result. Suppressed duplicates have a
-//! cause: the same SQS message again, or another message with the same event id. The second cause reveals a producer that
+//! cause: the same SQS message again, or another message with the same event. The second cause reveals a producer that
 //! is only half rolled back.
 //!
 //! The window of one process is bounded by count and by time. Several replicas share a window through [Redis](store). While
 //! Redis does not answer, events are delivered anyway, with what this process knows. The claims of entries that wait for
 //! long are [renewed](renewal).
 
+mod marker;
 mod memory;
 mod renewal;
 mod store;
@@ -27,28 +28,42 @@ use uuid::Uuid;
 pub use store::{Store, StoreError};
 
 use crate::config;
-use crate::message::{DuplicateCause, TakenOver};
+use crate::message::{DuplicateCause, TakenOver, TopicArn};
 use crate::telemetry::Metrics;
 use memory::{Found, Memory};
 use renewal::Renewals;
 use store::Standing;
 
-/// Identifies one delivery: an event type, an event id and a customer. Holds 128 bits of their SHA-256.
+/// Identifies one delivery: an event type, an event id, a customer and a topic. Holds 128 bits of their SHA-256.
+///
+/// The window, the keys in Redis and the deduplication ids of FIFO topics all have this identity. On one topic, two
+/// deliveries are the same if their attributes `event-type`, `event-id` and `customer-id` are equal, so consumers can apply
+/// the same rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryKey([u8; 16]);
 
 impl DeliveryKey {
-    /// Creates the key of an event for a customer. For a topic without a customer, `customer` is the topic's ARN. The event
-    /// type is part of the key, because some producers number each type by itself.
-    pub fn new(event_type: &str, event_id: &str, customer: &str) -> Self {
+    /// Creates the key of an event for a topic. `customer` is the value of the entry's attribute `customer-id`, if it has
+    /// one.
+    ///
+    /// The event type is part of the key because some producers number each type by itself. The customer is, because
+    /// producers can number the events of each customer by themselves and one topic can receive events of several. The topic
+    /// is, because it names the account, so that installations that share a Redis do not take each other's deliveries for
+    /// their own.
+    pub fn new(event_type: &str, event_id: &str, customer: Option<&Arc<str>>, topic: &TopicArn) -> Self {
         let mut hash = Sha256::new();
-        for part in [event_type, event_id, customer] {
+        for part in [event_type, event_id, customer.map_or("", |customer| customer), topic.as_str()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
         let mut half = [0; 16];
         half.copy_from_slice(&hash.finalize()[..16]);
         Self(half)
+    }
+
+    /// Returns the key as 32 hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        hex::encode(self.0)
     }
 }
 

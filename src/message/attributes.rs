@@ -1,8 +1,10 @@
 //! Names, sizes and the number of message attributes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_sqs::types::MessageAttributeValue;
+use sha2::{Digest as _, Sha256};
 
 /// The largest number of attributes of one message. SQS refuses a message with more, and raw delivery from SNS to SQS
 /// silently discards it.
@@ -12,7 +14,7 @@ pub const MAX_ATTRIBUTES: usize = 10;
 pub const EVENT_ID: &str = "event-id";
 /// The full name of the event's message type.
 pub const EVENT_TYPE: &str = "event-type";
-/// The id of the customer whose topic carries the event.
+/// The id of the customer whose topic carries the event; on a topic of no customer, the customer that the event names.
 pub const CUSTOMER_ID: &str = "customer-id";
 /// When the event happened.
 pub const EVENT_TIME: &str = "event-time";
@@ -35,6 +37,20 @@ pub fn is_accepted(text: &str) -> bool {
     let is_refused = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
     let has_control = text.bytes().fold(false, |found, byte| found | is_refused(byte));
     !has_control && (text.is_ascii() || !text.contains(['\u{fffe}', '\u{ffff}']))
+}
+
+/// The most bytes of the id of a customer that is not in the customers file.
+const MAX_CUSTOMER_BYTES: usize = 256;
+
+/// Returns the value of [`CUSTOMER_ID`] for a customer that an event names and the customers file does not list.
+///
+/// The text itself is the value if SNS accepts it and it has at most 256 bytes. Otherwise the value is `sha256:` and the
+/// hash of the text in hexadecimal digits, so that two customers never share a value.
+pub fn customer_id(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_CUSTOMER_BYTES && is_accepted(text) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("sha256:{}", hex::encode(Sha256::digest(text))))
 }
 
 /// Returns the size of an attribute in bytes, as SQS and SNS count it: name, data type and value.
@@ -65,5 +81,15 @@ mod tests {
         for refused in ["a\0", "\u{1}", "\u{8}", "\u{b}", "\u{c}", "\u{e}", "\u{1f}", "ü\u{fffe}", "\u{ffff}"] {
             assert!(!is_accepted(refused), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn a_customer_that_sns_refuses_as_a_value_is_replaced_by_its_hash() {
+        for accepted in ["hooli", "Zwölf GmbH", &"x".repeat(256)] {
+            assert_eq!(customer_id(accepted), accepted);
+        }
+        let hashes = ["a\u{1}", "a\u{2}", &"x".repeat(257)].map(|refused| customer_id(refused).into_owned());
+        assert!(hashes.iter().all(|hash| hash.starts_with("sha256:") && hash.len() == 71), "{hashes:?}");
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
     }
 }

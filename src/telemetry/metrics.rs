@@ -73,9 +73,11 @@ pub struct Metrics {
     pub duplicates: Family<DuplicateLabels<'static>>,
     /// The failed requests to the shared window of duplicates.
     pub dedupe_store_errors: Family<StoreLabels>,
+    /// The values in the shared window of duplicates that no replica writes. Not shown if no shared window is configured.
+    pub dedupe_store_invalid: Family,
     /// Whether the shared window of duplicates answers. Not shown if none is configured.
     pub dedupe_store_up: Family<NoLabels, Level>,
-    /// The pairs of event and customer in the window of this process.
+    /// The deliveries in the window of this process.
     pub dedupe_entries: Gauge,
     /// The descriptor sets in force and those refused.
     pub descriptor_sets: Family<DescriptorSetLabels, Level>,
@@ -190,6 +192,10 @@ impl Metrics {
             ),
             dedupe_store_errors: all
                 .family("protobridge_dedupe_store_errors_total", "Failed requests to the shared window of duplicates"),
+            dedupe_store_invalid: all.family(
+                "protobridge_dedupe_store_invalid_values_total",
+                "Values in the shared window of duplicates that are not from protobridge and were ignored",
+            ),
             dedupe_store_up: all
                 .family("protobridge_dedupe_store_up", "Whether the shared window of duplicates answers"),
             dedupe_entries: all.gauge(

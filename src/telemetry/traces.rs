@@ -196,6 +196,17 @@ impl Trace {
         }
     }
 
+    /// Adds to the span that SNS has confirmed the event for a topic, and the message id that SNS gave to it.
+    pub fn published(&mut self, topic: &str, sns_message_id: &str) {
+        if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
+            let attributes = vec![
+                KeyValue::new("protobridge.topic", topic.to_owned()),
+                KeyValue::new("protobridge.sns_message_id", cut(sns_message_id)),
+            ];
+            span.add_event("published", attributes);
+        }
+    }
+
     /// Adds the outcome of the message to the span. `cause` is the reason if the outcome is an error.
     pub fn settled(&mut self, outcome: &'static str, cause: Option<&str>) {
         self.start();

@@ -1,9 +1,10 @@
 //! Events that arrive more than once.
 
+use protobridge::config::FallbackPolicy;
 use protobridge::message::{DuplicateCause, OutcomeLabel, RetryCause};
 
 use crate::emulator::{Emulator, scenarios};
-use crate::queue::Input;
+use crate::queue::{Input, Message};
 use crate::redis::Redis;
 use crate::stage::{Running, Stage};
 use crate::wait;
@@ -11,6 +12,9 @@ use crate::wait;
 scenarios! {
     both: [
         an_event_in_two_messages_is_published_once,
+        events_of_two_types_or_two_customers_with_one_id_are_published,
+        installations_with_topics_of_their_own_can_share_a_redis,
+        a_value_in_redis_that_no_replica_writes_suppresses_no_event,
         replicas_share_the_window_of_published_events,
         an_event_waits_while_another_replica_publishes_it,
         a_claim_is_renewed_while_its_event_waits_and_an_event_that_another_replica_took_over_is_not_published,
@@ -40,6 +44,85 @@ async fn an_event_in_two_messages_is_published_once(emulator: &Emulator) {
     assert_eq!((running.settled(OutcomeLabel::Published), running.settled(OutcomeLabel::Duplicate)), (2, 2));
     assert_eq!(running.metrics.duplicates.sum_where(|labels| labels.cause == DuplicateCause::Producer), 2);
     running.stop().await;
+}
+
+async fn events_of_two_types_or_two_customers_with_one_id_are_published(emulator: &Emulator) {
+    // The topic is a FIFO topic, so SNS deduplicates as well.
+    let mut stage = Stage::new(emulator).await.fifo_customer("rest").await;
+    stage.config.route.unknown_customer = FallbackPolicy::Topic(stage.topic_of("rest").to_owned());
+    let mut event = |customer: &str, name: &str| {
+        let event = stage.event_of_type(customer, &format!("shop.v1.{name}"));
+        Input::body(&event).attribute("event-id", "42")
+    };
+    let placed = event("hooli", "OrderPlaced");
+    let changed = event("hooli", "OrderStatusChanged");
+    let of_other = event("initech", "OrderPlaced");
+    let running = stage.start().await;
+    stage.source.send([placed.clone(), changed, of_other, placed]).await;
+    running.wait_until_settled(OutcomeLabel::Published, 3).await;
+    running.wait_until_settled(OutcomeLabel::Duplicate, 1).await;
+    stage.source.wait_until_empty().await;
+    let delivered = stage.delivered("rest", 3).await;
+    let attribute = |message: &Message, name: &str| message.attribute(name).expect("it has the attribute").to_owned();
+    let mut delivered: Vec<_> = delivered
+        .iter()
+        .map(|message| ["event-id", "event-type", "customer-id"].map(|name| attribute(message, name)).join(" "))
+        .collect();
+    delivered.sort_unstable();
+    assert_eq!(
+        delivered,
+        ["42 shop.v1.OrderPlaced hooli", "42 shop.v1.OrderPlaced initech", "42 shop.v1.OrderStatusChanged hooli"]
+    );
+    stage.assert_nothing_more_for("rest").await;
+    running.stop().await;
+}
+
+async fn installations_with_topics_of_their_own_can_share_a_redis(emulator: &Emulator) {
+    let Some(redis) = Redis::start().await else { return };
+    let mut event = None;
+    for _ in 0..2 {
+        let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+        share_window(&mut stage, &redis);
+        let event = event.get_or_insert_with(|| stage.samples.next_event(&["acme"]));
+        let running = stage.start().await;
+        stage.source.send([Input::body(event)]).await;
+        stage.delivered_one("acme").await;
+        stage.source.wait_until_empty().await;
+        running.stop().await;
+    }
+}
+
+async fn a_value_in_redis_that_no_replica_writes_suppresses_no_event(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let Some(redis) = Redis::start().await else { return };
+    share_window(&mut stage, &redis);
+    let client = redis::Client::open(redis.url()).expect("the URL is valid");
+    let mut store = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let event = stage.samples.next_event(&["acme"]);
+    let mut key = String::new();
+    for planted in ["", "published by another", "claimed by another", "a list"] {
+        match planted {
+            "" => {}
+            "a list" => {
+                let mut plant = redis::pipe();
+                plant.del(&key).rpush(&key, "an element");
+                plant.query_async::<()>(&mut store).await.expect("Redis answers");
+            }
+            value => redis::cmd("SET").arg(&key).arg(value).query_async(&mut store).await.expect("Redis answers"),
+        }
+        // Each replica remembers only what it published itself.
+        let running = stage.start().await;
+        stage.source.send([Input::body(&event)]).await;
+        stage.delivered_one("acme").await;
+        stage.source.wait_until_empty().await;
+        assert_eq!(running.metrics.dedupe_store_invalid.sum(), u64::from(!planted.is_empty()), "{planted}");
+        assert_eq!(running.metrics.dedupe_store_errors.sum(), 0, "{planted}: the store answered");
+        running.stop().await;
+        let keys = redis::cmd("KEYS").arg("*").query_async::<Vec<String>>(&mut store).await;
+        [key] = keys.expect("Redis answers").try_into().expect("there is one key");
+        let value = redis::cmd("GET").arg(&key).query_async::<String>(&mut store).await.expect("Redis answers");
+        assert!(value.starts_with("published by ") && value.len() == 49, "the publish replaced the value: {value}");
+    }
 }
 
 async fn replicas_share_the_window_of_published_events(emulator: &Emulator) {
@@ -122,7 +205,7 @@ async fn a_claim_is_renewed_while_its_event_waits_and_an_event_that_another_repl
     let mut store = client.get_multiplexed_async_connection().await.expect("Redis answers");
     let mut keys = async || {
         let keys: Vec<String> =
-            redis::cmd("KEYS").arg("*:event:*").query_async(&mut store).await.expect("Redis answers");
+            redis::cmd("KEYS").arg("*:delivery:*").query_async(&mut store).await.expect("Redis answers");
         keys
     };
     let claim_of_first = keys().await;
@@ -141,7 +224,7 @@ async fn a_claim_is_renewed_while_its_event_waits_and_an_event_that_another_repl
     })
     .await;
 
-    let taken = redis::cmd("SET").arg(&claim).arg("claimed by another").query_async::<()>(&mut store).await;
+    let taken = redis::cmd("SET").arg(&claim).arg("claimed by 0123456789abcdef").query_async::<()>(&mut store).await;
     taken.expect("Redis answers");
     // The first of two more renewals has found the other claim.
     let mut renewals = 0;

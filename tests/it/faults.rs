@@ -9,6 +9,7 @@ mod checks;
 mod counters;
 pub(crate) mod hazard;
 mod history;
+mod identity;
 mod long_run;
 pub(crate) mod play;
 mod references;

@@ -236,7 +236,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 fn setup(fifo: bool) -> Setup {
-    Setup { customers: CUSTOMERS.len(), fifo: [fifo; 3] }
+    Setup { customers: CUSTOMERS.len(), fifo: [fifo; 3], has_fallback: false }
 }
 
 /// A running service with one source queue, which has a redrive policy.

@@ -72,6 +72,10 @@ async fn each_event_has_a_span_that_its_customer_can_continue(emulator: &Emulato
     assert_eq!(value("messaging.system").as_deref(), Some("aws_sqs"));
     assert_eq!(value("protobridge.event_type"), Some(event.message_type));
     assert_eq!(value("protobridge.topics").as_deref(), Some("1"));
+    let confirmed = |key: &str| attribute(&span.events[0].attributes, key);
+    assert_eq!((span.events.len(), &*span.events[0].name), (1, "published"));
+    assert_eq!(confirmed("protobridge.topic").as_deref(), Some(stage.topic_of("acme")));
+    assert!(confirmed("protobridge.sns_message_id").is_some_and(|id| !id.is_empty()), "{:?}", span.events);
 
     let ours = format!("00-{TRACE}-{}-01", hex(&span.span_id));
     let kept = published.iter().find(|message| message.attribute("traceparent") == Some(&ours));

@@ -34,5 +34,6 @@ mod world;
 
 pub(crate) use faults::Faults;
 pub(crate) use queue::Incoming;
+pub(crate) use sns::{SHARED_ID, name_of};
 pub(crate) use trouble::{Target, Trouble};
 pub(crate) use world::{World, topic_arn};

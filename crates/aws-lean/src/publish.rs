@@ -1,10 +1,9 @@
 //! The wire format of SNS PublishBatch: form fields in the request, XML in the answer
 //! (<https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>).
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use crate::answer::{Answer, failed_entries};
+use crate::answer::Answer;
 use crate::form::escape_into;
 use crate::{Failure, publish_answer};
 
@@ -77,20 +76,30 @@ fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
     escape_into(form, value);
 }
 
-/// Returns the failed entries of a call by index. `entries` is the number of entries that were sent.
+/// Returns the result of each entry of a call, in their order: the message id that SNS gave to its message, or its
+/// failure. `entries` is the number of entries that were sent. An entry that the answer does not mention has failed, and so
+/// has one that it mentions as both.
 ///
 /// # Errors
 /// Returns an error if the whole call failed or its answer cannot be read.
-pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<Vec<Result<String, Failure>>, Failure> {
     if !answer.is_success() {
         return Err(sns_failure(answer));
     }
     let read = publish_answer::read(&answer.body).map_err(|error| answer.unreadable(error))?;
-    let failed = read
-        .failed
-        .iter()
-        .map(|entry| (&*entry.id, Failure::of_entry(&entry.code, entry.message.as_deref(), entry.sender_fault)));
-    Ok(failed_entries(entries, read.successful.iter().map(String::as_str), failed))
+    let mut results: Vec<Option<Result<String, Failure>>> = (0..entries).map(|_| None).collect();
+    for entry in read.successful {
+        if let Some(result) = entry.index.and_then(|index| results.get_mut(index)) {
+            *result = Some(Ok(entry.message_id));
+        }
+    }
+    for entry in read.failed {
+        if let Some(result) = entry.id.parse().ok().and_then(|index: usize| results.get_mut(index)) {
+            let failure = Failure::of_entry(&entry.code, entry.message.as_deref(), entry.sender_fault);
+            *result = Some(Err(failure));
+        }
+    }
+    Ok(results.into_iter().map(|result| result.unwrap_or_else(|| Err(Failure::unanswered()))).collect())
 }
 
 /// Reads the failure of a call to SNS.

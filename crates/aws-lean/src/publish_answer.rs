@@ -4,11 +4,19 @@ use std::mem::take;
 
 use crate::xml::{self, Malformed, Tag};
 
-/// The ids of the successful entries, and the failed entries.
+/// The successful and the failed entries.
 #[derive(Debug, Default)]
 pub(crate) struct PublishAnswer {
-    pub(crate) successful: Vec<String>,
+    pub(crate) successful: Vec<SuccessfulEntry>,
     pub(crate) failed: Vec<FailedEntry>,
+}
+
+/// A successful entry: its index, and the message id that SNS gave to its message.
+#[derive(Debug, Default)]
+pub(crate) struct SuccessfulEntry {
+    /// `None` if the id of the entry is not a number.
+    pub(crate) index: Option<usize>,
+    pub(crate) message_id: String,
 }
 
 /// A failed entry, as SNS describes it.
@@ -33,12 +41,15 @@ pub(crate) struct CallError {
 /// # Errors
 /// Returns an error if the body is not one complete PublishBatchResponse with a result.
 pub(crate) fn read(body: &[u8]) -> Result<PublishAnswer, Malformed> {
-    let (mut answer, mut failed, mut has_result) = (PublishAnswer::default(), FailedEntry::default(), false);
+    let (mut answer, mut has_result) = (PublishAnswer::default(), false);
+    let (mut successful, mut failed) = (SuccessfulEntry::default(), FailedEntry::default());
     xml::read(body, |path, text| {
         let [Tag::PublishBatchResponse, Tag::PublishBatchResult, inner @ ..] = path else { return };
         match inner {
             [] => has_result = true,
-            [Tag::Successful, Tag::Member, Tag::Id] => answer.successful.push(text.to_owned()),
+            [Tag::Successful, Tag::Member, Tag::Id] => successful.index = text.parse().ok(),
+            [Tag::Successful, Tag::Member, Tag::MessageId] => text.clone_into(&mut successful.message_id),
+            [Tag::Successful, Tag::Member] => answer.successful.push(take(&mut successful)),
             [Tag::Failed, Tag::Member, Tag::Id] => text.clone_into(&mut failed.id),
             [Tag::Failed, Tag::Member, Tag::Code] => text.clone_into(&mut failed.code),
             [Tag::Failed, Tag::Member, Tag::Message] => failed.message = Some(text.to_owned()),

@@ -33,7 +33,8 @@ use crate::telemetry::Metrics;
 pub struct TopicEntry {
     /// The topic.
     pub topic: TopicArn,
-    /// The customer whom the topic belongs to.
+    /// The configured customer whom the topic belongs to. It is a label of metrics, unlike a customer that only the event
+    /// names.
     pub customer: Option<Arc<str>>,
     /// The full name of the event's type.
     pub event_type: Arc<str>,
@@ -54,9 +55,25 @@ impl TopicEntry {
     }
 }
 
-/// Proof that SNS has confirmed an entry.
+/// Proof that SNS has confirmed an entry. Names the topic, and the message id that SNS gave to the entry's message.
 #[derive(Debug)]
-pub struct Confirmed(());
+pub struct Confirmed {
+    topic: TopicArn,
+    message_id: String,
+}
+
+impl Confirmed {
+    /// Returns the topic that has the message.
+    pub fn topic(&self) -> &TopicArn {
+        &self.topic
+    }
+
+    /// Returns the message id that SNS gave to the message. Subscribers find it in the notification; raw delivery does not
+    /// carry it. The id is empty if SNS did not mention it.
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+}
 
 /// Why an entry was not published.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +146,8 @@ struct Reply {
     is_sent: bool,
 }
 
-type IndexedResult = (usize, Result<(), Box<Unpublished>>);
+/// The index of an entry, and the message id that SNS gave to its message.
+type IndexedResult = (usize, Result<String, Box<Unpublished>>);
 
 /// Why an entry has no confirmation, and who is at fault.
 #[derive(Debug)]
@@ -139,7 +157,7 @@ struct Unpublished {
 }
 
 impl Reply {
-    fn send(mut self, result: Result<(), Unpublished>) {
+    fn send(mut self, result: Result<String, Unpublished>) {
         self.is_sent = true;
         // The receiver is gone if the drain timed out and the message returns to its queue.
         let _gone = self.results.send((self.index, result.map_err(Box::new)));
@@ -174,11 +192,16 @@ impl EntryResults {
         arriving.recv_many(arrived, open.len().max(1)).await;
         let of_open = |(index, result): IndexedResult| {
             let topic = open.get_mut(index)?.take()?;
-            let error = |unpublished: Box<Unpublished>| {
-                let Unpublished { failure, verdict } = *unpublished;
-                Error { topic, failure, verdict }
-            };
-            Some((index, result.map(|()| Confirmed(())).map_err(error)))
+            Some((
+                index,
+                match result {
+                    Ok(message_id) => Ok(Confirmed { topic, message_id }),
+                    Err(unpublished) => {
+                        let Unpublished { failure, verdict } = *unpublished;
+                        Err(Error { topic, failure, verdict })
+                    }
+                },
+            ))
         };
         arrived.drain(..).filter_map(of_open).collect()
     }

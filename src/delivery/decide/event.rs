@@ -67,7 +67,7 @@ impl<'e> Event<'e> {
         self.group.clone().unwrap_or_else(|| self.id.as_str().to_owned())
     }
 
-    /// Returns the attributes of the entry for a customer's topic, or for a topic without a customer.
+    /// Returns the attributes of the entry for a customer, or for no customer.
     pub(super) fn attributes(&self, customer: Option<&Arc<str>>) -> EntryAttributes {
         let mut attributes = EntryAttributes::default();
         attributes.add(names::EVENT_ID, self.id.as_str().to_owned());

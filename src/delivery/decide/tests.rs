@@ -4,16 +4,19 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::base::http::Network;
-use crate::config::{Descriptors, Profile, Taps};
+use crate::config::{Descriptors, FallbackPolicy, Profile, Taps};
 use crate::message::Queue;
 use crate::route::{Customer, Glob};
 use crate::schema::registry::{Profiles, Registry};
 
 const MIB: usize = 1 << 20;
 const MAX_ENTRY_BYTES: usize = 256 << 10;
+
+const REST: &str = "arn:aws:sns:eu-west-1:123456789012:rest.fifo";
 
 const NODE: &str = r#"
     syntax = "proto3";
@@ -30,7 +33,7 @@ const NODE: &str = r#"
 "#;
 
 /// Rules with a type `t.Node`, and a customer for each profile: `plain`, `full` (with defaults) and `slim` (a node without
-/// its children and colors). The customer `gone` is disabled.
+/// its children and colors). The customer `gone` is disabled. Events of other customers go to the FIFO topic [`REST`].
 struct Stage {
     rules: Rules,
     snapshot: Arc<Snapshot>,
@@ -51,6 +54,11 @@ fn stage() -> Stage {
         .into(),
         taps: Taps { customer: vec!["tenant".into()], ..Taps::default() },
         descriptors: Descriptors { path: folder.path().to_owned(), ..Descriptors::default() },
+        route: config::Route {
+            unknown_customer: FallbackPolicy::Topic(REST.to_owned()),
+            without_customer: FallbackPolicy::Topic(REST.to_owned()),
+            ..config::Route::default()
+        },
         ..Config::default()
     };
     let profiles = Arc::new(Profiles::new(&config.profiles));
@@ -74,7 +82,7 @@ fn stage() -> Stage {
 impl Stage {
     /// Decides about a payload. The customer is the one of the attribute, if there is one.
     fn decide(&self, payload: &[u8], customer: Option<&str>) -> Result<Vec<Delivery>, Outcome> {
-        let mut attributes = vec![("message-type", "t.Node"), ("content-encoding", "gzip")];
+        let mut attributes = vec![("message-type", "t.Node"), ("content-encoding", "gzip"), ("event-id", "42")];
         attributes.extend(customer.map(|customer| ("customer-id", customer)));
         let body = BASE64_STANDARD.encode(gzip(payload));
         let message = Message::for_tests(Queue::for_tests(), &body, &attributes, None);
@@ -178,4 +186,39 @@ fn a_payload_is_large_by_its_size_after_decompression_and_no_more_of_it_is_decom
     let mut broken = gzip(&children());
     broken.truncate(2_000);
     assert!(open(&broken, "gzip"));
+}
+
+#[test]
+fn the_customer_that_an_event_names_is_a_part_of_its_identity_on_a_topic_of_no_customer() {
+    let stage = stage();
+    let mut identities = Vec::new();
+    for (named, attribute) in [
+        (Some("hooli"), Some("hooli".to_owned())),
+        (Some("Zwölf GmbH"), Some("Zwölf GmbH".to_owned())),
+        (Some("a\u{1}"), Some(format!("sha256:{}", hex::encode(Sha256::digest("a\u{1}"))))),
+        (Some("a\u{2}"), Some(format!("sha256:{}", hex::encode(Sha256::digest("a\u{2}"))))),
+        (None, None),
+    ] {
+        let Delivery { key, entry } = stage.decide(&[], named).unwrap().remove(0);
+        let customer_id = entry.attributes.iter().find(|(name, _)| *name == "customer-id");
+        assert_eq!(customer_id.map(|(_, value)| value.to_owned()), attribute, "{named:?}");
+        assert_eq!((entry.topic.as_str(), entry.customer), (REST, None), "no metric has the name as a label");
+        let id = entry.deduplication_id.expect("a FIFO topic requires one");
+        assert_eq!(id, key.to_hex());
+        identities.push(id);
+        // The tap names the same customer, so it is the same event.
+        let by_tap = named.map(|named| stage.decide(&tenant(named), None).unwrap().remove(0).key);
+        assert!(by_tap.is_none_or(|by_tap| by_tap == key), "{named:?}");
+    }
+    identities.sort_unstable();
+    identities.dedup();
+    assert_eq!(identities.len(), 5, "{identities:?}");
+}
+
+#[test]
+fn a_deduplication_id_is_one_that_sns_accepts_and_only_a_fifo_topic_has_one() {
+    let stage = stage();
+    let id = stage.decide(&[], Some("hooli")).unwrap().remove(0).entry.deduplication_id.unwrap();
+    assert!(id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+    assert_eq!(stage.decide(&[], Some("plain")).unwrap().remove(0).entry.deduplication_id, None);
 }

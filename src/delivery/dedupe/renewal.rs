@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn key(event: &str) -> DeliveryKey {
-        DeliveryKey::new("a.B", event, "acme")
+        DeliveryKey::new("a.B", event, None, &"arn:aws:sns:eu-west-1:123456789012:acme".into())
     }
 
     fn record(renewals: &Renewals, key: DeliveryKey, standing: Option<Standing>) -> Vec<DeliveryKey> {

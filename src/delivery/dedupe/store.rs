@@ -1,19 +1,22 @@
 //! The window that replicas share: one key in Redis per delivery, which expires with the window.
 //!
 //! Before a publish the replica claims the key for a limited time, so that two replicas with two messages of one event do
-//! not both publish it. It renews the claims of events that wait for long. After the publish the value names the message that was published. Redis must never delay an event:
-//! each request has a short timeout, and after a failure the replica does not ask Redis for a moment.
+//! not both publish it. It renews the claims of events that wait for long. After the publish the value names the message
+//! that was published. A value that no replica writes counts as no value.
+//!
+//! Redis must never delay an event: each request has a short timeout, and after a failure the replica does not ask Redis for
+//! a moment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisError};
+use redis::{Client, Pipeline, RedisError, Value};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::{DeliveryKey, MessageId};
+use super::{DeliveryKey, MessageId, marker};
 use crate::base::RateLimitedLog;
 use crate::config;
 use crate::telemetry::{Metrics, NoLabels, StoreLabels, StoreOperation};
@@ -40,9 +43,6 @@ pub enum PingError {
     TimedOut(Duration),
 }
 
-const CLAIMED: &str = "claimed by ";
-const PUBLISHED: &str = "published by ";
-
 /// The state of a delivery at the other replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -67,6 +67,7 @@ pub struct Store {
     /// The end of the pause after a failure.
     resting: Mutex<Option<Instant>>,
     log: RateLimitedLog,
+    log_of_invalid: RateLimitedLog,
     metrics: Arc<Metrics>,
 }
 
@@ -103,15 +104,17 @@ impl Store {
         for operation in StoreOperation::ALL.iter().copied() {
             metrics.dedupe_store_errors.with(&StoreLabels { operation });
         }
+        metrics.dedupe_store_invalid.with(&NoLabels);
         Ok(Self {
             connection: Connection(manager),
             prefix: settings.redis_prefix.clone(),
-            claimed: format!("{CLAIMED}{:016x}", fastrand::u64(..)),
+            claimed: marker::claimed(),
             claim_span,
             span: Duration::from_secs(settings.window_seconds),
             timeout,
             resting: Mutex::new(None),
             log: RateLimitedLog::new(Duration::from_secs(10)),
+            log_of_invalid: RateLimitedLog::new(Duration::from_secs(10)),
             metrics,
         })
     }
@@ -124,14 +127,13 @@ impl Store {
             for key in keys {
                 let redis_key = self.key(key);
                 let claim = pipeline.cmd("SET").arg(&redis_key).arg(&self.claimed).arg("NX");
-                claim.arg("PX").arg(self.claim_span.as_millis() as u64).ignore();
+                claim.arg("PX").arg(self.claim_span.as_millis() as u64);
                 pipeline.cmd("GET").arg(&redis_key);
             }
-            let mut connection = self.connection.0.clone();
-            let found =
-                self.request(StoreOperation::Claim, pipeline.query_async::<Vec<Option<String>>>(&mut connection)).await;
-            let mut found = found.unwrap_or_default().into_iter();
-            standings.extend(keys.iter().map(|_| self.standing(found.next().flatten().as_deref())));
+            let found = self.request(StoreOperation::Claim, self.values(&mut pipeline)).await;
+            // Every second value is the answer to GET.
+            let mut found = found.unwrap_or_default().into_iter().skip(1).step_by(2);
+            standings.extend(keys.iter().map(|key| self.standing(key, found.next().flatten())));
         }
         standings
     }
@@ -149,21 +151,43 @@ impl Store {
                 let renew = pipeline.cmd("EVAL").arg(UNLESS_TAKEN).arg(1).arg(self.key(key));
                 renew.arg(&self.claimed).arg(self.claim_span.as_millis() as u64);
             }
-            let mut connection = self.connection.0.clone();
-            let found = self.request(StoreOperation::Renew, pipeline.query_async::<Vec<String>>(&mut connection)).await;
+            let found = self.request(StoreOperation::Renew, self.values(&mut pipeline)).await;
             let mut found = found.into_iter().flatten();
-            standings.extend(keys.iter().map(|_| Some(self.standing(Some(&found.next()?)))));
+            standings.extend(keys.iter().map(|key| Some(self.standing(key, found.next()?))));
         }
         standings
     }
 
-    fn standing(&self, value: Option<&str>) -> Standing {
+    /// Makes the requests of a pipeline. Returns the value that each answers with.
+    async fn values(&self, pipeline: &mut Pipeline) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
+        let mut connection = self.connection.0.clone();
+        // The answers keep their errors, so that a key that holds no string spoils no other answer.
+        let answers: Vec<Result<Value, RedisError>> = pipeline.ignore_errors().query_async(&mut connection).await?;
+        answers.into_iter().map(marker::value).collect()
+    }
+
+    fn standing(&self, key: &DeliveryKey, value: Option<Vec<u8>>) -> Standing {
         match value {
-            Some(value) if value.starts_with(CLAIMED) && value != self.claimed => Standing::Claimed,
-            Some(value) => {
-                value.strip_prefix(PUBLISHED).map_or(Standing::Free, |id| Standing::Published(MessageId::new(id)))
-            }
             None => Standing::Free,
+            Some(value) if value == self.claimed.as_bytes() => Standing::Free,
+            Some(value) => marker::standing(&value).unwrap_or_else(|| {
+                self.note_invalid(key);
+                Standing::Free
+            }),
+        }
+    }
+
+    /// Counts and logs a value that no replica writes. The next publish of the delivery replaces it.
+    fn note_invalid(&self, key: &DeliveryKey) {
+        self.metrics.dedupe_store_invalid.with(&NoLabels).add(1);
+        if let Some(suppressed) = self.log_of_invalid.permit() {
+            let key = self.key(key);
+            warn!(
+                key,
+                suppressed,
+                "a value in the store of the duplicate window is not from protobridge and is ignored; the event is \
+                 published"
+            );
         }
     }
 
@@ -173,8 +197,7 @@ impl Store {
         for published in published.chunks(AT_ONCE) {
             let mut pipeline = redis::pipe();
             for (key, message) in published {
-                let value = format!("{PUBLISHED}{message}");
-                pipeline.cmd("SET").arg(self.key(key)).arg(value).arg("PX").arg(millis).ignore();
+                pipeline.cmd("SET").arg(self.key(key)).arg(marker::published(*message)).arg("PX").arg(millis).ignore();
             }
             let mut connection = self.connection.0.clone();
             self.request(StoreOperation::Note, pipeline.query_async::<()>(&mut connection)).await;
@@ -208,7 +231,7 @@ impl Store {
     }
 
     fn key(&self, key: &DeliveryKey) -> String {
-        format!("{}:event:{}", self.prefix, hex::encode(key.0))
+        format!("{}:delivery:{}", self.prefix, key.to_hex())
     }
 
     /// Makes a request, unless the store failed a moment ago.

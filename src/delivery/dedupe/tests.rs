@@ -7,8 +7,10 @@ fn window(max_entries: usize) -> Arc<Window> {
     Window::new(&settings, Duration::from_secs(60), Arc::new(Metrics::new(false))).unwrap()
 }
 
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:acme";
+
 fn key(event: &str, customer: &str) -> DeliveryKey {
-    DeliveryKey::new("a.B", event, customer)
+    DeliveryKey::new("a.B", event, Some(&customer.into()), &TOPIC.into())
 }
 
 const FIRST: MessageId = MessageId(Uuid::from_u128(1));
@@ -24,15 +26,20 @@ async fn claim(window: &Arc<Window>, event: &str, message: MessageId) -> Result<
 }
 
 #[test]
-fn a_key_depends_on_type_id_and_customer() {
+fn a_key_depends_on_type_id_customer_and_topic() {
+    let other_account = TOPIC.replace("123456789012", "210987654321");
     let keys = [
-        ("a.B", "1", "acme"),
-        ("a.B", "1", "globex"),
-        ("a.B", "11", "acme"),
-        ("a.B1", "1", "acme"),
-        ("a.B", "", "1acme"),
+        ("a.B", "1", Some("acme"), TOPIC),
+        ("a.B", "1", Some("globex"), TOPIC),
+        ("a.B", "1", None, TOPIC),
+        ("a.B", "11", Some("acme"), TOPIC),
+        ("a.B1", "1", Some("acme"), TOPIC),
+        ("a.B", "", Some("1acme"), TOPIC),
+        ("a.B", "1", Some("acme"), &*other_account),
     ]
-    .map(|(event_type, id, customer)| DeliveryKey::new(event_type, id, customer));
+    .map(|(event_type, id, customer, topic)| {
+        DeliveryKey::new(event_type, id, customer.map(Arc::from).as_ref(), &topic.into())
+    });
     for (index, one) in keys.iter().enumerate() {
         assert_eq!(keys.iter().filter(|other| *other == one).count(), 1, "{index}");
     }

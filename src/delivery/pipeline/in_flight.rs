@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tracing::debug;
+
+use crate::aws::sns::publish::Confirmed;
 use crate::aws::sqs::{Receipt, Received};
 use crate::delivery::account::Account;
 use crate::delivery::decide::Delivery;
-use crate::message::Message;
+use crate::message::{EventId, Message};
 use crate::schema::registry::EventType;
 use crate::telemetry::{Metrics, Trace};
 
@@ -16,6 +19,8 @@ pub(super) struct InFlightMessage {
     pub(super) account: Account,
     /// The event's type, once it was looked up and if it is known.
     pub(super) event_type: Option<Arc<EventType>>,
+    /// The event's id, once its destinations are known.
+    pub(super) event_id: Option<EventId>,
     /// The trace, once processing began.
     pub(super) trace: Option<Trace>,
 }
@@ -25,7 +30,7 @@ impl InFlightMessage {
     pub(super) fn new(received: Received, metrics: &Arc<Metrics>) -> Self {
         let Received { message, receipt } = received;
         let account = Account::new(&message.queue, metrics);
-        Self { message, receipt, account, event_type: None, trace: None }
+        Self { message, receipt, account, event_type: None, event_id: None, trace: None }
     }
 
     /// Counts the JSON of the deliveries in the in-flight budget. Deliveries of one profile share it.
@@ -34,6 +39,18 @@ impl InFlightMessage {
         bodies.sort_unstable_by_key(|body| Arc::as_ptr(body));
         bodies.dedup_by_key(|body| Arc::as_ptr(body));
         self.receipt.permit.count_rendered(bodies.iter().map(|body| body.capacity()).sum());
+    }
+
+    /// Notes that SNS confirmed the event for one topic, in a line of the log and in the span. Both have the SNS message id,
+    /// the only id that a customer and SNS know as well.
+    pub(super) fn note_published(&mut self, confirmed: &Confirmed) {
+        let (topic, sns_message_id) = (confirmed.topic(), confirmed.message_id());
+        let event_type = self.event_type.as_ref().map(|event_type| &*event_type.name);
+        let event_id = self.event_id.as_ref().map(EventId::as_str);
+        debug!(message_id = self.message.message_id, event_type, event_id, %topic, sns_message_id, "published");
+        if let Some(trace) = &mut self.trace {
+            trace.published(topic.as_str(), sns_message_id);
+        }
     }
 
     /// Opens the account, once the event type was looked up.

@@ -209,6 +209,7 @@ impl Publishing {
             match result {
                 Ok(proof) => {
                     confirmed.push(claim);
+                    message.message.note_published(&proof);
                     message.delivered.push(proof.into());
                 }
                 Err(error) => {

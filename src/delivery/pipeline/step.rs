@@ -77,7 +77,7 @@ impl Pipeline {
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
     ) -> Result<Step, E> {
         let step = catch_panic(|| {
-            let InFlightMessage { message, trace, event_type, .. } = &mut *message;
+            let InFlightMessage { message, trace, event_type, event_id, .. } = &mut *message;
             let trace = trace.get_or_insert_with(|| self.traces.begin(message));
             let envelope = match open(message)? {
                 Opened::Ready(envelope) => envelope,
@@ -89,8 +89,9 @@ impl Pipeline {
             let context = Context { snapshot, router: &router, schemas: &self.lookups.schemas };
             let decided = self.rules.decide(context, message, &envelope, &trace.headers());
             *event_type = decided.event_type;
-            if let (Some(event_type), Some((event_id, topics))) = (&*event_type, &decided.event) {
-                trace.event(&event_type.name, event_id.as_str(), *topics);
+            if let (Some(event_type), Some((id, topics))) = (&*event_type, decided.event) {
+                trace.event(&event_type.name, id.as_str(), topics);
+                *event_id = Some(id);
             }
             Ok(match decided.decision {
                 Ok(deliveries) => Step::Publish(deliveries),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::counters;
+use super::identity;
 use super::play::{LONGEST_DELAY, Played};
 use super::scenario::{Expect, Planned, Scenario};
 use crate::model::log::{Entry, LOOKUP_FAILED, REFUSED, What};
@@ -24,7 +25,7 @@ pub(super) struct Violation {
 
 pub(super) type CheckResult = Result<(), Violation>;
 
-fn violated<T>(event: &str, what: impl Into<String>) -> Result<T, Violation> {
+pub(super) fn violated<T>(event: &str, what: impl Into<String>) -> Result<T, Violation> {
     Err(Violation { event: Some(event.to_owned()), what: what.into() })
 }
 
@@ -41,6 +42,7 @@ pub(super) fn all(scenario: &Scenario, played: &Played) -> CheckResult {
     log.exactly_the_confirmed_events_count_as_published()?;
     log.no_confirmed_event_is_published_again()?;
     log.events_without_trouble_arrive_in_time()?;
+    identity::no_event_is_discarded_for_another(played)?;
     counters::budgets_hold(scenario, played)?;
     counters::accounts_balance(played)
 }
@@ -52,8 +54,8 @@ struct Evidence<'t> {
     played: &'t Played,
     /// The expected outcome of each event, by name.
     expect: BTreeMap<&'t str, &'t Expect>,
-    /// The ARN of each customer's topic.
-    topics: Vec<String>,
+    /// The ARNs of the topics by their numbers.
+    topics: BTreeMap<usize, String>,
     /// The number of messages that carry each event.
     sent: BTreeMap<&'t str, usize>,
     /// The events that a fault affected. They can arrive twice.
@@ -70,7 +72,7 @@ impl<'t> Evidence<'t> {
             scenario,
             played,
             expect: BTreeMap::new(),
-            topics: (0..scenario.setup.customers).map(|customer| topic_arn(&scenario.setup.topic(customer))).collect(),
+            topics: scenario.setup.topics().map(|of| (of, topic_arn(&scenario.setup.topic(of)))).collect(),
             sent: BTreeMap::new(),
             faulty: BTreeSet::new(),
             unlucky: BTreeSet::new(),
@@ -100,7 +102,7 @@ impl<'t> Evidence<'t> {
     /// Returns the ARNs that an event must be published to, and its body, or `None` if it must not be published.
     fn destinations(&self, event: &str) -> Option<(BTreeSet<&str>, &'t str)> {
         let Some(Expect::Published { customers, body }) = self.expect.get(event) else { return None };
-        Some((customers.iter().map(|customer| self.topics[*customer].as_str()).collect(), body))
+        Some((customers.iter().map(|customer| self.topics[customer].as_str()).collect(), body))
     }
 
     /// Checks that every publish carries an expected event with its expected body to a topic of its customer.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protobridge::app::{App, Loaded};
-use protobridge::config::{Config, Queue};
+use protobridge::config::{Config, FallbackPolicy, Queue};
 use protobridge::message::OutcomeLabel;
 use protobridge::route::Routes;
 use protobridge::schema::registry::Registry;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::hazard::Planted;
-use super::scenario::{CUSTOMERS, End, Expect, Run, Scenario, Setup};
+use super::scenario::{CUSTOMERS, End, Expect, FALLBACK, Run, Scenario, Setup};
 use crate::model::World;
 use crate::model::log::{Entry, What};
 
@@ -85,8 +85,8 @@ async fn stage(scenario: &Scenario) -> Played {
     if let Some(max_receives) = scenario.hazard.as_ref().and_then(|planted| planted.max_receives) {
         world.set_redrive(&source, &dead_letters, max_receives);
     }
-    for customer in 0..scenario.setup.customers {
-        world.create_topic(&scenario.setup.topic(customer));
+    for number in scenario.setup.topics() {
+        world.create_topic(&scenario.setup.topic(number));
     }
     scenario.references.store(&world);
     let common = Arc::new(Common {
@@ -276,6 +276,9 @@ fn load(setup: Setup) -> Loaded {
     let folder = TempDir::new().expect("a temporary folder can be created");
     let mut config = base();
     config.route.customers_file = folder.path().join("customers.yaml");
+    if setup.has_fallback {
+        config.route.unknown_customer = FallbackPolicy::Topic(topic(&setup.topic(FALLBACK)));
+    }
     std::fs::write(&config.route.customers_file, customers).expect("the file can be written");
     Loaded::load(&config).expect("the descriptor sets and customers are valid")
 }

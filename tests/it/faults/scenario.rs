@@ -8,6 +8,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::hazard::{self, Planted};
+use super::identity;
 use super::references::References;
 use crate::model::{Faults, Incoming, Target};
 
@@ -34,11 +35,13 @@ pub(super) struct Scenario {
     pub(super) hazard: Option<Planted>,
 }
 
-/// The number of customers, and which of their topics are FIFO topics.
+/// The number of customers, which of their topics are FIFO topics, and whether events of unknown customers go to a topic.
+/// That topic is like the topic of the first customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Setup {
     pub(crate) customers: usize,
     pub(crate) fifo: [bool; 3],
+    pub(crate) has_fallback: bool,
 }
 
 /// A message to send, and its expected outcome.
@@ -55,7 +58,7 @@ pub(super) struct Planned {
 /// The expected outcome of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expect {
-    /// Published to the topics of these customers, with this body.
+    /// Published to the topics of these customers, or of [`FALLBACK`], with this body.
     Published {
         customers: Vec<usize>,
         body: String,
@@ -85,11 +88,22 @@ pub(super) enum End {
 }
 
 pub(crate) const CUSTOMERS: [&str; 3] = ["acme", "bolt", "corp"];
+/// The number of the topic for events of unknown customers, after the customers.
+pub(super) const FALLBACK: usize = CUSTOMERS.len();
 
 impl Setup {
     /// Returns the name of a customer's topic.
     pub(crate) fn topic(&self, customer: usize) -> String {
-        format!("{}{}", CUSTOMERS[customer], if self.fifo[customer] { ".fifo" } else { "" })
+        let (name, is_fifo) = match CUSTOMERS.get(customer) {
+            Some(name) => (*name, self.fifo[customer]),
+            None => ("rest", self.fifo[0]),
+        };
+        format!("{name}{}", if is_fifo { ".fifo" } else { "" })
+    }
+
+    /// Returns the numbers of the topics.
+    pub(super) fn topics(self) -> impl Iterator<Item = usize> {
+        (0..self.customers).chain(self.has_fallback.then_some(FALLBACK))
     }
 }
 
@@ -100,7 +114,9 @@ impl Scenario {
         let random = &mut random;
         let fifo = random.bool();
         let kind = random.u8(..3);
-        let setup = Setup { customers: random.usize(1..=3), fifo: [kind > 0, kind > 1, kind > 1] };
+        let fifo_topics = [kind > 0, kind > 1, kind > 1];
+        let has_fallback = identity::has_fallback(seed);
+        let setup = Setup { customers: random.usize(1..=3), fifo: fifo_topics, has_fallback };
         let troubled = seconds(random, 20..150);
         let quarantine = random.u8(..5) > 0;
         let replicas = (0..random.usize(1..=2)).map(|_| runs(random)).collect();
@@ -125,6 +141,7 @@ impl Scenario {
             references: References::default(),
             hazard: None,
         };
+        identity::share_ids(&mut scenario);
         hazard::plant(&mut scenario);
         scenario
     }
@@ -221,7 +238,13 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
         }
         1 => of_order(&format!("disabled-{number}"), "dora", &order, Expect::Filtered),
         2 => of_order(&format!("unwanted-{number}"), "ella", &order, Expect::Filtered),
-        3 => of_order(&format!("stranger-{number}"), "stranger", &order, Expect::Quarantined("no_customer")),
+        3 => {
+            let name = format!("stranger-{number}");
+            let body = json_of(&name, "stranger", &order);
+            let published = Expect::Published { customers: vec![FALLBACK], body };
+            let expect = if setup.has_fallback { published } else { Expect::Quarantined("no_customer") };
+            of_order(&name, "stranger", &order, expect)
+        }
         4 => {
             let name = format!("unknown-{number}");
             let sent = message(&name, "shop.v1.GiftCardIssued", b"", &[("event-id", &name)]);
@@ -254,14 +277,19 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
 
 pub(super) const ORDER: &str = "shop.v1.OrderStatusChanged";
 
-pub(crate) fn of_order(name: &str, customer: &str, order: &str, expect: Expect) -> (Incoming, Expect) {
-    let meta = [field(1, name.as_bytes()), field(2, customer.as_bytes())].concat();
-    let payload = [field(1, &meta), field(2, order.as_bytes())].concat();
-    (message(name, ORDER, &payload, &[("event-id", name), ("customer-id", customer)]), expect)
+pub(crate) fn of_order(name: &str, customer: &str, order_id: &str, expect: Expect) -> (Incoming, Expect) {
+    (order(name, ORDER, customer, order_id), expect)
 }
 
-/// Returns a `shop.v1.OrderStatusChanged` as ProtoJSON.
-fn json_of(name: &str, customer: &str, order: &str) -> String {
+/// Returns the message of an event about an order, whose first two fields are those of [`ORDER`].
+pub(super) fn order(id: &str, message_type: &str, customer: &str, order_id: &str) -> Incoming {
+    let meta = [field(1, id.as_bytes()), field(2, customer.as_bytes())].concat();
+    let payload = [field(1, &meta), field(2, order_id.as_bytes())].concat();
+    message(id, message_type, &payload, &[("event-id", id), ("customer-id", customer)])
+}
+
+/// Returns an event about an order as ProtoJSON.
+pub(super) fn json_of(name: &str, customer: &str, order: &str) -> String {
     format!("{{\"meta\":{{\"eventId\":\"{name}\",\"tenantId\":\"{customer}\"}},\"orderId\":\"{order}\"}}")
 }
 

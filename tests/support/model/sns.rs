@@ -14,9 +14,21 @@ use super::world::{State, queue_arn, topic_arn};
 
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Returns the id of the event that an entry publishes.
+/// The start of the ids that several events share.
+pub(crate) const SHARED_ID: &str = "shared-";
+
+/// Returns the name of an event that shares its id with others.
+pub(crate) fn name_of(id: &str, event_type: &str, customer: &str) -> Arc<str> {
+    format!("{id}/{event_type}/{customer}").into()
+}
+
+/// Returns the name of the event that an entry publishes: its id, and more if several events share the id.
 pub(super) fn event_of(entry: &Form) -> Arc<str> {
-    attribute(entry, "event-id").unwrap_or("an event").into()
+    let text = |name| attribute(entry, name).unwrap_or_default();
+    match attribute(entry, "event-id") {
+        Some(id) if id.starts_with(SHARED_ID) => name_of(id, text("event-type"), text("customer-id")),
+        id => id.unwrap_or("an event").into(),
+    }
 }
 
 fn attribute<'e>(entry: &'e Form, name: &str) -> Option<&'e str> {

@@ -4,7 +4,7 @@ use super::*;
 
 const ID: (&str, &str) = ("x-amzn-requestid", "r-1");
 
-async fn publish(world: &World, entries: usize) -> Result<HashMap<usize, Failure>, Failure> {
+async fn publish(world: &World, entries: usize) -> Result<Vec<Result<String, Failure>>, Failure> {
     let entries: Vec<_> = (0..entries).map(|_| entry("{}", &[], None)).collect();
     world.client().publish(TOPIC, entries.iter().cloned()).await
 }
@@ -12,6 +12,12 @@ async fn publish(world: &World, entries: usize) -> Result<HashMap<usize, Failure
 /// Returns kind, code, message and request id.
 fn parts(failure: &Failure) -> (FailureKind, Option<&str>, &str, Option<&str>) {
     (failure.kind, failure.code.as_deref(), &failure.message, failure.request_id.as_deref())
+}
+
+/// Returns the failed entries by index.
+fn failed(results: Vec<Result<String, Failure>>) -> HashMap<usize, Failure> {
+    let results = results.into_iter().enumerate();
+    results.filter_map(|(index, result)| Some((index, result.err()?))).collect()
 }
 
 /// Returns index, kind and label of the failed entries, by index.
@@ -148,7 +154,9 @@ async fn each_entry_of_a_publish_has_its_own_outcome() {
   </sns:PublishBatchResult>
   <sns:ResponseMetadata><sns:RequestId>r-1</sns:RequestId></sns:ResponseMetadata>
 </sns:PublishBatchResponse>"#;
-    let failures = publish(&World::answering(200, &[], body), 5).await.unwrap();
+    let results = publish(&World::answering(200, &[], body), 5).await.unwrap();
+    assert_eq!(results[0].as_deref().unwrap(), "m");
+    let failures = failed(results);
     let expected = [
         (1, FailureKind::Throttled, "Throttled"),
         (2, FailureKind::Refused, "InvalidParameter"),
@@ -161,13 +169,16 @@ async fn each_entry_of_a_publish_has_its_own_outcome() {
 }
 
 #[tokio::test]
-async fn a_publish_without_failed_entries_returns_no_failures() {
+async fn a_publish_returns_the_message_id_of_each_successful_entry() {
     for failed in ["<Failed/>", "<Failed></Failed>", "", "<Failed>\n</Failed>"] {
-        let good: String = (0..10).map(|id| format!("<member><Id>{id}</Id></member>")).collect();
+        let member = |id| format!("<member><MessageId>m-{id}</MessageId><Id>{id}</Id></member>");
+        let good: String = (0..10).rev().map(member).collect();
         let result = format!("{failed}<Successful>{good}</Successful>");
         let body =
             format!("<PublishBatchResponse><PublishBatchResult>{result}</PublishBatchResult></PublishBatchResponse>");
-        assert!(publish(&World::answering(200, &[], &body), 10).await.unwrap().is_empty(), "{body}");
+        let results = publish(&World::answering(200, &[], &body), 10).await.unwrap();
+        let ids: Vec<String> = results.into_iter().map(Result::unwrap).collect();
+        assert_eq!(ids, (0..10).map(|id| format!("m-{id}")).collect::<Vec<_>>(), "{body}");
         // An incomplete answer fails the whole call, wherever it breaks off.
         for end in (0..body.len()).step_by(7) {
             let failure = publish(&World::answering(200, &[ID], &body[..end]), 10).await.unwrap_err();
@@ -181,7 +192,14 @@ async fn a_publish_without_failed_entries_returns_no_failures() {
         assert_eq!((failure.kind, failure.label()), (FailureKind::Transient, "none"), "{other}");
     }
     let nothing = "<PublishBatchResponse><PublishBatchResult/></PublishBatchResponse>";
-    assert_eq!(publish(&World::answering(200, &[], nothing), 2).await.unwrap().len(), 2);
+    assert_eq!(failed(publish(&World::answering(200, &[], nothing), 2).await.unwrap()).len(), 2);
+    let without_id = nothing.replace(
+        "<PublishBatchResult/>",
+        "<PublishBatchResult><Successful><member><Id>0</Id>\
+        </member><member><Id>1</Id><MessageId>m-1</MessageId></member></Successful></PublishBatchResult>",
+    );
+    let results = publish(&World::answering(200, &[], &without_id), 2).await.unwrap();
+    assert_eq!(results.into_iter().map(Result::unwrap).collect::<Vec<_>>(), ["", "m-1"]);
 }
 
 #[tokio::test]

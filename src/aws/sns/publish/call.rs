@@ -1,6 +1,5 @@
 //! PublishBatch calls.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lean::PublishEntry;
@@ -26,9 +25,12 @@ pub(super) struct Answer {
     pub(super) batch: Vec<LaneEntry>,
     /// When the call was made.
     pub(super) called: Instant,
-    /// The failed entries by index, if SNS answered the call; the failure of the whole call otherwise.
-    pub(super) result: Result<HashMap<usize, Failure>, Failure>,
+    /// The results of the entries in their order, if SNS answered the call; the failure of the whole call otherwise.
+    pub(super) result: Result<Vec<CallResult>, Failure>,
 }
+
+/// The message id that SNS gave to the message of an entry, or the entry's failure.
+pub(super) type CallResult = Result<String, Failure>;
 
 impl Caller {
     /// Sends one batch once.
@@ -39,7 +41,7 @@ impl Caller {
     }
 
     /// Makes one call. An entry that the answer does not mention counts as failed.
-    async fn call(&self, topic: &TopicArn, batch: &[LaneEntry]) -> Result<HashMap<usize, Failure>, Failure> {
+    async fn call(&self, topic: &TopicArn, batch: &[LaneEntry]) -> Result<Vec<CallResult>, Failure> {
         let entries = batch.iter().map(|waiting| &waiting.queued.entry);
         let answer = self.lean.publish(topic.as_str(), entries.clone().map(publish_entry)).await;
         let bytes = entries.map(TopicEntry::size).sum();

@@ -9,7 +9,7 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
-use super::call::{Answer, Caller};
+use super::call::{Answer, CallResult, Caller};
 use super::crowding::Crowding;
 use super::health::{Health, Recovery};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
@@ -193,11 +193,11 @@ impl Dispatch {
         self.update_health(&answer, now);
         let Answer { topic, batch, result, .. } = answer;
         match result {
-            Ok(mut failures) => {
-                for (index, waiting) in batch.into_iter().enumerate() {
-                    match failures.remove(&index) {
-                        None => self.finish(&topic, waiting, Ok(()), now),
-                        Some(failure) => self.failed(&topic, waiting, failure, now),
+            Ok(results) => {
+                for (waiting, result) in batch.into_iter().zip(results) {
+                    match result {
+                        Ok(message_id) => self.finish(&topic, waiting, Ok(message_id), now),
+                        Err(failure) => self.failed(&topic, waiting, failure, now),
                     }
                 }
             }
@@ -224,7 +224,7 @@ impl Dispatch {
     fn update_rate(&self, answer: &Answer, now: Instant) {
         let Answer { topic, batch, called, result } = answer;
         let (accepted, throttle) = match result {
-            Ok(failures) => (batch.len() - failures.len(), first(failures, Failure::is_throttle)),
+            Ok(results) => (results.iter().flatten().count(), first(results, Failure::is_throttle)),
             Err(failure) => (0, Some(failure).filter(|failure| failure.is_throttle())),
         };
         if accepted > 0 {
@@ -239,10 +239,10 @@ impl Dispatch {
 
     /// Tells the health whether the topic accepted any entry of a call.
     fn update_health(&mut self, answer: &Answer, now: Instant) {
-        let Answer { topic, batch, result, .. } = answer;
+        let Answer { topic, result, .. } = answer;
         let failure = match result {
-            Ok(failures) if failures.len() < batch.len() => None,
-            Ok(failures) => first(failures, Failure::is_throttle).or_else(|| first(failures, |_| true)),
+            Ok(results) if results.iter().any(Result::is_ok) => None,
+            Ok(results) => first(results, Failure::is_throttle).or_else(|| first(results, |_| true)),
             Err(failure) => Some(failure),
         };
         let recovery = match failure {
@@ -286,7 +286,7 @@ impl Dispatch {
     }
 
     /// Sends the result of an entry, and lets the next entry of its group go.
-    fn finish(&mut self, topic: &TopicArn, waiting: LaneEntry, result: Result<(), Unpublished>, now: Instant) {
+    fn finish(&mut self, topic: &TopicArn, waiting: LaneEntry, result: Result<String, Unpublished>, now: Instant) {
         let QueuedEntry { entry, reply, .. } = waiting.queued;
         if result.is_ok() {
             self.metrics.entry_published(&entry.event_type, entry.customer.as_deref());
@@ -296,8 +296,7 @@ impl Dispatch {
     }
 }
 
-/// Returns the failure of the first entry, by its index, whose failure meets the condition.
-fn first(failures: &HashMap<usize, Failure>, is_met: impl Fn(&Failure) -> bool) -> Option<&Failure> {
-    let met = failures.iter().filter(|(_, failure)| is_met(failure));
-    met.min_by_key(|(index, _)| **index).map(|(_, failure)| failure)
+/// Returns the failure of the first entry whose failure meets the condition.
+fn first(results: &[CallResult], is_met: impl Fn(&Failure) -> bool) -> Option<&Failure> {
+    results.iter().filter_map(|result| result.as_ref().err()).find(|failure| is_met(failure))
 }

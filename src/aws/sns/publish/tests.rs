@@ -96,6 +96,20 @@ async fn entries_of_one_topic_are_sent_in_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_confirmation_has_its_topic_and_the_message_id_that_sns_gave() {
+    let (clients, _) =
+        clients(|_, number| if number == 0 { published(&[1], &[(0, "Throttled", true)]) } else { all(1) });
+    let settings = config::Publish::default();
+    let (publisher, run, ..) = publisher(clients.lean, &settings, Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let results = publish_all(&publisher, vec![entry("1"), entry("2")], &owned()).await;
+    let confirmed: Vec<&Confirmed> = results.iter().map(|result| result.as_ref().unwrap()).collect();
+    // The first entry was sent again, alone, and is the entry 0 of the second call.
+    assert_eq!(confirmed.iter().map(|confirmed| confirmed.message_id()).collect::<Vec<_>>(), ["m-0", "m-1"]);
+    assert!(confirmed.iter().all(|confirmed| confirmed.topic().as_str() == TOPIC));
+}
+
+#[tokio::test(start_paused = true)]
 async fn billable_requests_are_counted_by_the_bytes_of_the_entries() {
     let (clients, _) = clients(|call, _| all(call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(true));
