@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
-pub use route::{FallbackPolicy, Route};
+pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
 
@@ -193,7 +193,8 @@ pub enum OnBreak {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Taps {
-    /// Paths to the customer's id, for events without a customer attribute.
+    /// Paths to the customer's id. If an event has a customer attribute too, `route.customer_mismatch` says what happens
+    /// if the two differ.
     pub customer: Vec<String>,
     /// Paths to the event id, for events without an event id attribute. An event that is sent again must have the same
     /// id.
