@@ -147,6 +147,11 @@ pub struct Descriptors {
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,
+    /// The hidden fields that may become visible: the full name of a message type, and a field path in it, such as
+    /// `shop.v1.Order.card.number`. protobridge refuses a set in which a path of `redact` or `drop`, or the option
+    /// `debug_redact`, no longer hides a field that it hid before, unless the field is listed here. A path of `redact` or
+    /// `drop` may match nothing if a field that ends in it is listed here.
+    pub may_become_visible: Vec<String>,
     /// The maximum size of one set's file, in bytes. protobridge refuses a larger file and does not read it; the version
     /// in force stays in force. At rest, a set takes about twice its size in memory.
     #[schemars(range(min = 1))]
@@ -169,6 +174,7 @@ impl Default for Descriptors {
         Self {
             path: "descriptors".into(),
             on_break: OnBreak::Warn,
+            may_become_visible: Vec::new(),
             max_file_bytes: 32 * 1024 * 1024,
             max_total_bytes: 64 * 1024 * 1024,
             reload: true,
