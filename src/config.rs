@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
-pub use route::{FallbackPolicy, Route};
+pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
 
@@ -148,6 +148,11 @@ pub struct Descriptors {
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,
+    /// The hidden fields that may become visible: the full name of a message type, and a field path in it, such as
+    /// `shop.v1.Order.card.number`. protobridge refuses a set in which a path of `redact` or `drop`, or the option
+    /// `debug_redact`, no longer hides a field that it hid before, unless the field is listed here. A path of `redact` or
+    /// `drop` may match nothing if a field that ends in it is listed here.
+    pub may_become_visible: Vec<String>,
     /// The maximum size of one set's file, in bytes. protobridge refuses a larger file and does not read it; the version
     /// in force stays in force. At rest, a set takes about twice its size in memory.
     #[schemars(range(min = 1))]
@@ -170,6 +175,7 @@ impl Default for Descriptors {
         Self {
             path: "descriptors".into(),
             on_break: OnBreak::Warn,
+            may_become_visible: Vec::new(),
             max_file_bytes: 32 * 1024 * 1024,
             max_total_bytes: 64 * 1024 * 1024,
             reload: true,
@@ -194,7 +200,8 @@ pub enum OnBreak {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Taps {
-    /// Paths to the customer's id, for events without a customer attribute.
+    /// Paths to the customer's id. If an event has a customer attribute too, `route.customer_mismatch` says what happens
+    /// if the two differ.
     pub customer: Vec<String>,
     /// Paths to the event id, for events without an event id attribute. An event that is sent again must have the same
     /// id.

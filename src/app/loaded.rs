@@ -38,6 +38,7 @@ impl Loaded {
         let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
         let mut warnings = config.warnings();
         warnings.extend(warnings_of_files(config, &snapshot, &routes.current(), &types));
+        warnings.extend(registry.path_warnings());
         for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {
             warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
         }
@@ -61,9 +62,6 @@ fn warnings_of_files(config: &Config, snapshot: &Snapshot, router: &Router, type
     let mut warnings = route::warnings(router, types, &defaults);
     for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
         warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
-    }
-    for (profile, path) in snapshot.unused_profile_paths() {
-        warnings.push(format!("profiles.{profile}: no message type has the field path {path}"));
     }
     for (path, why) in snapshot.unused_taps(&config.taps) {
         warnings.push(match why {

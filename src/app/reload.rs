@@ -169,6 +169,9 @@ impl Reload {
         self.show_counts();
         let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
         info!(sets, types, refused = snapshot.refused().len(), breaking = changes.len(), "descriptor sets reloaded");
+        for warning in self.registry.path_warnings() {
+            warn!("{warning}");
+        }
         self.warn_about(&router);
         Changed(true)
     }

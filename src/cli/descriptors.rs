@@ -12,7 +12,7 @@ use clap::Subcommand;
 use protojson::Change;
 use serde_json::json;
 
-use crate::config::{self, Descriptors, load};
+use crate::config::{self, Config, Descriptors, load};
 use crate::route::{Router, Routes};
 use crate::schema::registry::{Profiles, Registry, Snapshot};
 
@@ -35,7 +35,8 @@ To plan the memory of a pod (Linux only):
 
 Additions never break consumers, unless a new field is required. Removing or renaming a field, an extension, a message
 type or an enum value, or changing the type of a field, breaks the consumers of the JSON. A field that becomes required
-breaks producers. With --config, the report names the customers concerned.
+breaks producers. Removing the option debug_redact shows a value that was hidden. With --config, the report also has the
+fields that the paths of the profiles hide or no longer hide, and names the customers concerned.
 
 Exit codes: 0 success, 1 a set cannot be used or a change breaks consumers, 2 wrong usage, 64 wrong configuration.";
 
@@ -76,7 +77,7 @@ struct DiffArgs {
     /// Folder or set in its new version
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// Configuration file (YAML); names the customers who receive the changed types
+    /// Configuration file (YAML); has the profiles that hide fields, and the customers who receive the changed types
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: Option<PathBuf>,
     /// Print JSON
@@ -190,38 +191,23 @@ fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let (old, new) = (snapshot(&args.old)?, snapshot(&args.new)?);
     bail_if_refused(&old)?;
     bail_if_refused(&new)?;
-    let router = args.config.as_deref().map(|path| router(path, &old)).transpose()?;
-    let changes = new.breaking_changes(&old);
-    let receivers = |change: &Change| -> Option<Vec<String>> {
-        let receivers = router.as_ref()?.receivers(&change.message_type);
-        Some(receivers.into_iter().map(str::to_owned).collect())
-    };
+    let mut changes = new.changes(&old);
+    let mut router = None;
+    if let Some(path) = args.config.as_deref() {
+        let config = load::file(path, load::environment())?;
+        let profiles = Arc::new(Profiles::new(&config.profiles));
+        changes.extend(new.redaction_changes(&old, &profiles));
+        router = Some(self::router(&config, profiles, &old)?);
+    }
+    let report = Report { router, changes };
     let mut out = anstream::stdout().lock();
     if args.json {
-        let changes: Vec<_> = changes
-            .iter()
-            .map(|change| {
-                json!({
-                    "message_type": change.message_type,
-                    "element": change.element,
-                    "rule": change.rule.code(),
-                    "text": change.text,
-                    "customers": receivers(change),
-                })
-            })
-            .collect();
-        writeln!(out, "{:#}", json!({ "breaking": changes }))?;
+        writeln!(out, "{:#}", json!({ "breaking": report.to_json(true), "not_breaking": report.to_json(false) }))?;
     } else {
-        for change in &changes {
-            match receivers(change) {
-                None => writeln!(out, "{change}")?,
-                Some(ids) if ids.is_empty() => writeln!(out, "{change}; no customer receives it")?,
-                Some(ids) => writeln!(out, "{change}; received by {}", ids.join(", "))?,
-            }
-        }
+        report.write(&mut out)?;
     }
     out.flush()?;
-    match changes.len() {
+    match report.changes.iter().filter(|change| change.rule.is_breaking()).count() {
         0 if args.json => Ok(ExitCode::SUCCESS),
         0 => {
             writeln!(out, "no breaking changes")?;
@@ -231,10 +217,46 @@ fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// The changes between two versions, and the customers who can receive the changed types.
+struct Report {
+    router: Option<Arc<Router>>,
+    changes: Vec<Change>,
+}
+
+impl Report {
+    fn receivers(&self, change: &Change) -> Option<Vec<&str>> {
+        Some(self.router.as_ref()?.receivers(&change.message_type))
+    }
+
+    /// Returns the changes that break consumers, or those that do not.
+    fn to_json(&self, is_breaking: bool) -> Vec<serde_json::Value> {
+        let changes = self.changes.iter().filter(|change| change.rule.is_breaking() == is_breaking);
+        let changes = changes.map(|change| {
+            json!({
+                "message_type": change.message_type,
+                "element": change.element,
+                "rule": change.rule.code(),
+                "text": change.text,
+                "customers": self.receivers(change),
+            })
+        });
+        changes.collect()
+    }
+
+    fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        for change in &self.changes {
+            match self.receivers(change) {
+                None => writeln!(out, "{change}")?,
+                Some(ids) if ids.is_empty() => writeln!(out, "{change}; no customer receives it")?,
+                Some(ids) => writeln!(out, "{change}; received by {}", ids.join(", "))?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Loads the customers, to find out who receives a message type of `known`.
-fn router(config: &Path, known: &Snapshot) -> anyhow::Result<Arc<Router>> {
-    let config = load::file(config, load::environment())?;
-    let profiles = Arc::new(Profiles::new(&config.profiles));
+fn router(config: &Config, profiles: Arc<Profiles>, known: &Snapshot) -> anyhow::Result<Arc<Router>> {
     let (route, region) = (&config.route, config.aws.region.as_deref());
     let routes = Routes::load(route, region, profiles, known.type_names()).map_err(crate::app::Error::from)?;
     Ok(routes.current())

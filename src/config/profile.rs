@@ -29,14 +29,21 @@ pub struct Profile {
     /// Whether fields without presence are written even if they hold their default.
     pub emit_defaults: bool,
     /// The field paths to write; all other fields are left out. A path is the names as declared in the schema, joined
-    /// by dots, such as `meta.event_id`. It can lead through repeated fields and through the values of maps. Default:
-    /// all fields.
+    /// by dots, such as `meta.event_id`. It can lead through repeated fields and through the values of maps. The name of
+    /// an extension is its full name in brackets. `shop.v1.Order*/meta.event_id` is a path in the types that the pattern
+    /// before the slash matches; a path without a slash is a path in every type that has it. The type is that of the
+    /// event, or of a message in a `google.protobuf.Any`. Default: all fields.
     pub include: Vec<String>,
-    /// The field paths to leave out.
+    /// The field paths to leave out, written as in `include`. Every path must match: a path with types must lead to a
+    /// field in each of them, and a path without types in at least one type. protobridge does not start otherwise, and
+    /// refuses a set in which a path no longer matches.
     pub drop: Vec<String>,
-    /// The field paths whose value is hidden: a string becomes `"[REDACTED]"`, any other value becomes null.
+    /// The field paths whose value is hidden: a string becomes `"[REDACTED]"`, any other value becomes null. The paths
+    /// are written as in `include` and must match as those of `drop`.
     pub redact: Vec<String>,
-    /// Whether the values of all fields that the schema marks with `debug_redact` are hidden.
+    /// Whether the values of all fields that the schema marks with `debug_redact` are hidden. protobridge refuses a set
+    /// that removes the mark of a field; a start has no older set to compare with, so list fields that must never be
+    /// visible in `redact` too.
     pub redact_marked: bool,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here calls AWS or reads other files; `protobridge check` does.
 
+mod profiles;
 mod queues;
 
 use strict_config::{Problem, nearest};
@@ -42,9 +43,7 @@ impl Config {
         if self.descriptors.path.as_os_str().is_empty() {
             rules.refuse("descriptors.path", "must not be empty");
         }
-        for name in self.profiles.keys().filter(|name| name.trim().is_empty()) {
-            rules.refuse(format!("profiles.{name}"), "a profile needs a name");
-        }
+        rules.profiles(self);
         rules.problems
     }
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod files;
+mod hidden;
 mod profiles;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,6 +18,8 @@ use protojson::{Change, Outgrown, Plan, Schema, TapError, TapErrorKind};
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
 pub use files::{Error, File, TooLarge};
+use hidden::Hiding;
+pub use hidden::UnmatchedPath;
 pub use profiles::{ProfileId, Profiles, options};
 
 use crate::base::Watched;
@@ -28,6 +31,7 @@ pub struct Registry {
     settings: config::Descriptors,
     taps: config::Taps,
     profiles: Arc<Profiles>,
+    hiding: Hiding,
     sets: Watched<SetHashes, Snapshot>,
 }
 
@@ -103,15 +107,23 @@ impl Registry {
     /// admitted; [`Snapshot::refused`] lists them with the reasons.
     ///
     /// # Errors
-    /// Returns an error if the path cannot be read or has no set, or if no set is admitted.
+    /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if all are admitted and a path
+    /// that a profile is meant to hide matches no field.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
         let files = files::read(settings)?;
-        let admitted = admission::admit(&files, None, settings.on_break)?;
+        let hiding = Hiding::new(&profiles, &settings.may_become_visible);
+        let admitted = admission::admit(&files, None, settings.on_break, &hiding)?;
+        let unmatched = hiding.unmatched(&admitted.in_force.schema);
+        // A set that was refused can have the type that the path is for.
+        if admitted.refused.is_empty() && !unmatched.is_empty() {
+            return Err(Error::UnmatchedPaths(unmatched));
+        }
         let snapshot = Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles);
         Ok(Self {
             settings: settings.clone(),
             taps: taps.clone(),
             profiles,
+            hiding,
             sets: Watched::new(SetHashes::of(&files), snapshot),
         })
     }
@@ -142,6 +154,12 @@ impl Registry {
         files::hashes(&self.settings).map(SetHashes)
     }
 
+    /// Returns the field paths of profiles that match no field in the sets in force and are no error, one sentence each.
+    /// They can be typos.
+    pub fn path_warnings(&self) -> Vec<String> {
+        self.hiding.warnings(&self.current().in_force.schema)
+    }
+
     /// Whether files with these hashes were offered last.
     pub fn is_current(&self, hashes: &SetHashes) -> bool {
         self.sets.is_current(hashes)
@@ -155,7 +173,7 @@ impl Registry {
             let before = self.current();
             // This does not fail: an error is returned only if no sets were in force before.
             let Admitted { in_force, refused, changes } =
-                admission::admit(files, Some(&before.in_force), self.settings.on_break)?;
+                admission::admit(files, Some(&before.in_force), self.settings.on_break, &self.hiding)?;
             breaking = changes;
             Ok::<_, Error>(Snapshot::new(in_force, refused, &self.taps, &self.profiles))
         });
@@ -216,9 +234,14 @@ impl Snapshot {
         types
     }
 
-    /// Returns the changes since an older snapshot that break consumers of the JSON.
-    pub fn breaking_changes(&self, older: &Self) -> Vec<Change> {
-        self.in_force.schema.breaking_changes(&older.in_force.schema)
+    /// Returns the changes since an older snapshot that break consumers of the JSON, and the redactions that were added.
+    pub fn changes(&self, older: &Self) -> Vec<Change> {
+        self.in_force.schema.changes(&older.in_force.schema)
+    }
+
+    /// Returns the redactions that the paths of these profiles gain or lose since an older snapshot.
+    pub fn redaction_changes(&self, older: &Self, profiles: &Arc<Profiles>) -> Vec<Change> {
+        hidden::changes(profiles, &older.in_force.schema, &self.in_force.schema)
     }
 
     /// Returns the event type with this full name. Ignores a leading dot and the prefix of an Any URL.
@@ -243,26 +266,6 @@ impl Snapshot {
     /// Returns the descriptor sets in force, by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
-    }
-
-    /// Returns the field paths of profiles that exist in no type, each with the name of its profile. They are most likely
-    /// typos.
-    pub fn unused_profile_paths(&self) -> Vec<(String, String)> {
-        let Some(profiles) = self.types.values().next().map(|known| &known.source.profiles) else { return Vec::new() };
-        let mut unused = Vec::new();
-        for (name, options) in profiles.names.iter().zip(&profiles.options) {
-            let paths = [&options.include, &options.drop, &options.redact];
-            let mut left: Vec<&String> = paths.into_iter().flatten().collect();
-            for known in self.types.values() {
-                if left.is_empty() {
-                    break;
-                }
-                let plan = known.source.schema.plan(&known.name, options).expect("the type comes from this schema");
-                left.retain(|path| plan.unmatched_paths().contains(path));
-            }
-            unused.extend(left.into_iter().map(|path| (name.clone(), path.clone())));
-        }
-        unused
     }
 
     /// Returns the tap paths that are used in no type, each with the reason if the path exists in a type. They are most

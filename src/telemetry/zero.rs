@@ -45,7 +45,7 @@ impl Metrics {
                 self.reloads.with(&ReloadLabels { what, result });
             }
         }
-        for rule in Rule::ALL.iter().copied() {
+        for rule in Rule::ALL.iter().copied().filter(|rule| rule.is_breaking()) {
             self.breaking_changes.with(&BreakingChangeLabels { rule });
         }
     }

@@ -105,7 +105,8 @@ fn diff_lists_breaking_changes_and_fails() {
             "acme"
           ]
         }
-      ]
+      ],
+      "not_breaking": []
     }
     error: 2 change(s) break the consumers of the JSON
     exit code 1

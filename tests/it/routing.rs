@@ -1,6 +1,6 @@
 //! The choice of an event's customers, and the outcome of events without one.
 
-use protobridge::config::{FallbackPolicy, FieldNames, Int64, Profile};
+use protobridge::config::{CustomerMismatch, FallbackPolicy, FieldNames, Int64, Profile};
 use protobridge::message::OutcomeLabel;
 use serde_json::{Value, json};
 
@@ -11,7 +11,8 @@ use crate::stage::Stage;
 scenarios! {
     both: [
         an_event_goes_to_the_customer_in_its_field,
-        the_customer_attribute_wins_over_the_field,
+        an_event_with_two_customers_is_quarantined,
+        the_configuration_says_which_of_two_customers_receives_an_event,
         a_customer_without_a_topic_gets_one_from_the_template,
         an_event_of_a_type_outside_the_customers_globs_is_filtered,
         an_event_of_a_disabled_customer_is_filtered,
@@ -39,15 +40,36 @@ async fn an_event_goes_to_the_customer_in_its_field(emulator: &Emulator) {
     running.stop().await;
 }
 
-async fn the_customer_attribute_wins_over_the_field(emulator: &Emulator) {
+async fn an_event_with_two_customers_is_quarantined(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await.customer("globex", "").await;
     let event = stage.samples.next_event(&["acme"]);
     let running = stage.start().await;
     stage.source.send([Input::body(&event).attribute("customer-id", "globex")]).await;
-    assert_eq!(stage.delivered_one("globex").await.attribute("customer-id"), Some("globex"));
+    let note = stage.quarantine.take_one().await.quarantine_note();
+    assert_eq!(note["reason"], "customer_mismatch");
+    let detail = note["detail"].as_str().expect("the note has a detail");
+    let expected = "the attribute `customer-id` names customer globex, and the payload names acme";
+    assert!(detail.starts_with(expected), "{detail}");
     stage.source.wait_until_empty().await;
     stage.assert_nothing_more_for("acme").await;
+    stage.assert_nothing_more_for("globex").await;
     running.stop().await;
+}
+
+async fn the_configuration_says_which_of_two_customers_receives_an_event(emulator: &Emulator) {
+    for (trusted, receiver, other) in
+        [(CustomerMismatch::Attribute, "globex", "acme"), (CustomerMismatch::Payload, "acme", "globex")]
+    {
+        let mut stage = Stage::new(emulator).await.customer("acme", "").await.customer("globex", "").await;
+        stage.config.route.customer_mismatch = trusted;
+        let event = stage.samples.next_event(&["acme"]);
+        let running = stage.start().await;
+        stage.source.send([Input::body(&event).attribute("customer-id", "globex")]).await;
+        assert_eq!(stage.delivered_one(receiver).await.attribute("customer-id"), Some(receiver));
+        stage.source.wait_until_empty().await;
+        stage.assert_nothing_more_for(other).await;
+        running.stop().await;
+    }
 }
 
 async fn a_customer_without_a_topic_gets_one_from_the_template(emulator: &Emulator) {

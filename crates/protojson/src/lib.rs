@@ -25,6 +25,7 @@
 
 mod engine;
 mod error;
+mod field_path;
 mod json_schema;
 mod options;
 mod output;
@@ -37,9 +38,10 @@ mod text;
 mod wire;
 
 pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
+pub use field_path::FieldPath;
 pub use options::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny};
 pub use plan::Plan;
-pub use schema::{Change, DescriptorSet, Outgrown, Rule, Schema, SchemaBuilder};
+pub use schema::{Change, DescriptorSet, MarkedField, Outgrown, Rule, Schema, SchemaBuilder, Trail, Visibility};
 pub use taps::Taps;
 
 /// Runs the examples in the README.

@@ -24,8 +24,12 @@ pub struct Options {
     /// The field paths to write; all other fields are left out. If the list is empty, all fields are written.
     ///
     /// A path starts at the message that is transcoded. It consists of field names as declared in the schema, joined by
-    /// dots, such as `order.items.sku`. A path can pass through repeated fields and map values. Including a field
-    /// includes everything inside it.
+    /// dots, such as `order.items.sku`; the name of an extension is its full name in brackets. A path can pass through
+    /// repeated fields and map values. Including a field includes everything inside it.
+    ///
+    /// A path can name the message types that it starts at: `shop.v1.Order*/meta.id`, where `*` matches any run of
+    /// characters. [`FieldPath`](crate::FieldPath) splits such a path. If a list has paths, but none for a type, nothing
+    /// of that type is written.
     pub include: Vec<String>,
     /// The field paths to leave out.
     pub drop: Vec<String>,

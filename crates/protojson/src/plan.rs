@@ -81,11 +81,6 @@ impl Plan {
         self.message.full_name()
     }
 
-    /// Returns the paths of the options (`include`, `drop`, `redact`) that match no field of this message type.
-    pub fn unmatched_paths(&self) -> &[String] {
-        &self.program.unmatched
-    }
-
     /// Adds a tap. The path is a list of field names as declared, joined by dots, such as `meta.tenant_id`.
     /// [`Plan::transcode_tapped`] records its value under the tap's index: the number of taps added before it.
     ///

@@ -26,8 +26,6 @@ pub(crate) struct Program {
     /// The spelling of bytes.
     pub(crate) bytes: Bytes,
     pub(crate) unknown_any: AnyFallback,
-    /// The paths of the options that match no field.
-    pub(crate) unmatched: Vec<String>,
 }
 
 /// The form of an Any whose type is unknown.

@@ -9,6 +9,7 @@
 mod changes;
 mod definition;
 mod extensions;
+mod hidden;
 mod join;
 mod pool;
 mod readers;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use changes::{Change, Rule};
 use extensions::Extensions;
+pub use hidden::{MarkedField, Trail, Visibility};
 use join::Join;
 use pool::Pool;
 pub(crate) use pool::{Comments, Element, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};

@@ -97,6 +97,16 @@ fn additions_are_no_breaking_changes() {
 }
 
 #[test]
+fn a_redaction_that_is_removed_breaks_and_one_that_is_added_does_not() {
+    let (marked, plain) = ("message M { string a = 1 [debug_redact = true]; }", "message M { string a = 1; }");
+    check(marked, plain, &["t.M.a: the option debug_redact was removed (redaction_removed)"]);
+    check(plain, marked, &[]);
+    let (before, now) = (join(&[("before", plain)]).unwrap(), join(&[("now", marked)]).unwrap());
+    let added: Vec<String> = now.changes(&before).iter().map(ToString::to_string).collect();
+    assert_eq!(added, ["t.M.a: the option debug_redact was added (redaction_added)"]);
+}
+
+#[test]
 fn each_breaking_change_names_the_type_the_element_and_the_change() {
     for (before, now, expected) in [
         ("message M { int32 a = 1; }", "", "t.M: the message type was removed (message_removed)"),

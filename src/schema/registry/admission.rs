@@ -1,17 +1,18 @@
 //! Admission: decides which version of each descriptor set is in force.
 //!
 //! Every team owns its own sets, so one bad set must not hold up the others: only the bad set is refused, and its version
-//! in force stays in force. A set is refused if it does not link, if it contradicts another set, or if it breaks consumers
-//! of the JSON and the policy is to refuse that.
+//! in force stays in force. A set is refused if it does not link, if it contradicts another set, if it would show a hidden
+//! field, or if it breaks consumers of the JSON and the policy is to refuse that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use protojson::{Change, DescriptorSet, Schema};
+use protojson::{Change, DescriptorSet, Rule, Schema};
 
 use super::files::{self, Error, File};
+use super::hidden::{Hidden, Hiding};
 use crate::config::OnBreak;
 
 /// A set in force.
@@ -63,6 +64,8 @@ impl fmt::Display for Refused {
 pub(super) struct InForce {
     pub(super) sets: BTreeMap<String, Set>,
     pub(super) schema: Schema,
+    /// The hidden fields of types and fields that were in force before and are gone.
+    gone: Hidden,
 }
 
 /// The result of an admission.
@@ -88,7 +91,12 @@ impl File {
 ///
 /// # Errors
 /// Returns an error if no sets were in force before and no file can be admitted. It is the error of the first file.
-pub(super) fn admit(files: &[File], before: Option<&InForce>, policy: OnBreak) -> Result<Admitted, Error> {
+pub(super) fn admit(
+    files: &[File],
+    before: Option<&InForce>,
+    policy: OnBreak,
+    hiding: &Hiding,
+) -> Result<Admitted, Error> {
     let mut admission = Admission { before, sets: BTreeMap::new(), refused: BTreeMap::new() };
     let mut first_error = None;
     for file in files {
@@ -96,18 +104,25 @@ pub(super) fn admit(files: &[File], before: Option<&InForce>, policy: OnBreak) -
             first_error.get_or_insert(error);
         }
     }
-    let mut schema = admission.join(&mut first_error);
-    let mut changes = Vec::new();
-    if let Some(before) = before {
-        changes = schema.breaking_changes(&before.schema);
-        while policy == OnBreak::Refuse && admission.refuse_breaks(&changes) {
-            schema = admission.join(&mut first_error);
-            changes = schema.breaking_changes(&before.schema);
+    let mut hidden = before.map(|before| hiding.hidden_in(&before.schema)).unwrap_or_default();
+    hidden.extend(&before.map(|before| before.gone.clone()).unwrap_or_default());
+    let (schema, changes) = loop {
+        let schema = admission.join(&mut first_error);
+        if let Some(reason) = admission.refuse_exposed(&hiding.exposed(&schema, &hidden)) {
+            first_error.get_or_insert(Error::ShowsHiddenField(reason));
+            continue;
         }
-    } else if let (true, Some(error)) = (admission.sets.is_empty(), first_error) {
+        let changes = before.map(|before| schema.breaking_changes(&before.schema)).unwrap_or_default();
+        if policy == OnBreak::Warn || !admission.refuse_breaks(&changes) {
+            break (schema, changes);
+        }
+    };
+    if let (None, true, Some(error)) = (before, admission.sets.is_empty(), first_error) {
         return Err(error);
     }
-    let in_force = InForce { sets: admission.sets, schema };
+    let changes = changes.into_iter().filter(|change| hiding.concerns(change)).collect();
+    let gone = Hiding::gone(&schema, hidden);
+    let in_force = InForce { sets: admission.sets, schema, gone };
     Ok(Admitted { in_force, refused: admission.refused.into_values().collect(), changes })
 }
 
@@ -194,15 +209,43 @@ impl Admission<'_> {
         !self.sets.contains_key(name) && self.in_force(name).is_some()
     }
 
+    /// Whether the set of this name is another version than the one in force, or its file is gone.
+    fn has_changed(&self, name: &str) -> bool {
+        self.is_gone(name) || self.is_new(name)
+    }
+
+    /// Returns the name of the first set that has changed.
+    fn any_changed(&self) -> Option<String> {
+        let in_force = self.before.iter().flat_map(|before| before.sets.keys());
+        self.sets.keys().chain(in_force).filter(|name| self.has_changed(name)).min().cloned()
+    }
+
+    /// Refuses a set that shows one of these hidden fields, if there is any. Returns the reason.
+    fn refuse_exposed(&mut self, exposed: &[Change]) -> Option<String> {
+        let blamed = |change: &Change| change.sets.iter().find(|name| self.has_changed(name)).cloned();
+        let found = exposed.iter().find_map(|change| Some((change, blamed(change)?)));
+        // If no set on the path of a field has changed, another one has: no set that can show the field is admitted.
+        let (change, name) = found.or_else(|| Some((exposed.first()?, self.any_changed()?)))?;
+        let field = format!("{}.{}", change.message_type, change.element);
+        let what = if self.is_gone(&name) { "its removal" } else { "it" };
+        let reason = format!(
+            "descriptor set {name}: {what} can show a hidden field: {change}; undo the change, or correct the path of the profile; if customers may see the field, add `{field}` to `descriptors.may_become_visible`"
+        );
+        let hash = self.sets.get(&name).map(|set| Arc::clone(&set.hash));
+        self.refuse(&name, hash, reason.clone());
+        Some(reason)
+    }
+
     /// Refuses the sets that make these changes. Returns whether it refused any.
     fn refuse_breaks(&mut self, changes: &[Change]) -> bool {
         let mut refused: BTreeSet<&str> = BTreeSet::new();
-        for change in changes {
+        // Hidden fields have their own rule, whatever the policy is.
+        for change in changes.iter().filter(|change| change.rule != Rule::RedactionRemoved) {
             // A set that is refused already takes this change back as well, if it made it.
             if change.sets.iter().any(|name| refused.contains(name.as_str())) {
                 continue;
             }
-            let Some(name) = change.sets.iter().find(|name| self.is_gone(name) || self.is_new(name)) else { continue };
+            let Some(name) = change.sets.iter().find(|name| self.has_changed(name)) else { continue };
             let hash = self.sets.get(name).map(|set| Arc::clone(&set.hash));
             let what = if self.is_gone(name) { "its removal" } else { "it" };
             let reason = format!(

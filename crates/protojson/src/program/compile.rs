@@ -11,11 +11,11 @@ use crate::{Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny, text, wi
 /// Field numbers below this one are looked up by index. The tables cost 20 bytes per number and message.
 const DENSE: u32 = 256;
 
-/// Compiles a message type and every type that it can hold. The program records the option paths that match no field.
+/// Compiles a message type and every type that it can hold.
 pub(crate) fn compile(root: &MessageDescriptor, options: &Options) -> Program {
-    let rules = Rules::new(&options.include, &options.drop, &options.redact);
-    let paths = [&options.include, &options.drop, &options.redact].into_iter().flatten();
-    let hides = options.redact_marked || paths.clone().next().is_some();
+    let rules = Rules::new(root.full_name(), &options.include, &options.drop, &options.redact);
+    let has_paths = [&options.include, &options.drop, &options.redact].iter().any(|paths| !paths.is_empty());
+    let hides = options.redact_marked || has_paths;
     let mut compiler = Compiler {
         options,
         program: Program {
@@ -28,9 +28,7 @@ pub(crate) fn compile(root: &MessageDescriptor, options: &Options) -> Program {
                 UnknownAny::Bytes if hides => AnyFallback::Hidden,
                 UnknownAny::Bytes => AnyFallback::Bytes,
             },
-            unmatched: Vec::new(),
         },
-        matched: vec![false; paths.clone().count()],
         messages: HashMap::new(),
         enums: HashMap::new(),
         waiting: Vec::new(),
@@ -39,8 +37,6 @@ pub(crate) fn compile(root: &MessageDescriptor, options: &Options) -> Program {
     while let Some((index, descriptor, rules)) = compiler.waiting.pop() {
         compiler.program.messages[index as usize] = compiler.fill(&descriptor, rules);
     }
-    let unmatched = paths.zip(&compiler.matched).filter(|(_, matched)| !**matched).map(|(path, _)| path.clone());
-    compiler.program.unmatched = unmatched.collect();
     compiler.program
 }
 
@@ -52,8 +48,6 @@ struct Compiler<'s> {
     /// The messages that have an index but no table yet. A type can contain itself, so the tables are filled one after
     /// the other.
     waiting: Vec<(MessageIndex, MessageDescriptor, Option<&'s Rules>)>,
-    /// For each option path, whether it matches a field.
-    matched: Vec<bool>,
 }
 
 /// The oneofs of a message that are counted: those with more than one member. A synthetic oneof has only one member, so
@@ -155,12 +149,9 @@ impl<'s> Compiler<'s> {
     }
 
     /// Returns the treatment of a field by the options, and the rules for the fields inside it.
-    fn fate(&mut self, name: &str, is_marked: bool, rules: Option<&'s Rules>) -> (Fate, Option<&'s Rules>) {
+    fn fate(&self, name: &str, is_marked: bool, rules: Option<&'s Rules>) -> (Fate, Option<&'s Rules>) {
         let is_marked = self.options.redact_marked && is_marked;
-        let (fate, inside, ends) = rules.map_or((Fate::Kept, None, &[][..]), |rules| rules.of(name));
-        for path in ends {
-            self.matched[*path] = true;
-        }
+        let (fate, inside) = rules.map_or((Fate::Kept, None), |rules| rules.of(name));
         (if is_marked && fate == Fate::Kept { Fate::Redacted } else { fate }, inside)
     }
 

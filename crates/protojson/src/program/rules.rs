@@ -1,5 +1,7 @@
 //! The rules about which fields a profile includes, drops or redacts, as a tree that follows the message's fields.
 
+use crate::FieldPath;
+
 /// The treatment of a field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -21,35 +23,31 @@ pub(super) struct Rules {
     /// Whether an include path ends here, so that this field and all fields inside it are kept.
     is_included: bool,
     fields: Vec<(String, Rules)>,
-    /// The numbers of the option paths that end here.
-    ends: Vec<usize>,
 }
 
 impl Rules {
-    /// Builds the tree of these paths. The numbers of the paths count through `include`, `drop` and `redact` in this
-    /// order.
-    pub(super) fn new(include: &[String], drop: &[String], redact: &[String]) -> Self {
+    /// Builds the tree of the paths that start at the message type with this full name.
+    pub(super) fn new(full_name: &str, include: &[String], drop: &[String], redact: &[String]) -> Self {
+        // If no path of an include list starts at the type, none of its fields is written.
         let mut root = Self { includes: !include.is_empty(), ..Self::default() };
-        let mut number = 0;
         for (paths, fate) in [(include, Fate::Kept), (drop, Fate::Dropped), (redact, Fate::Redacted)] {
-            for path in paths {
+            let paths = paths.iter().map(|path| FieldPath::new(path));
+            for path in paths.filter(|path| path.starts_at(full_name)) {
                 let is_include = fate == Fate::Kept;
                 let leaf = root.descend(path, is_include);
-                leaf.ends.push(number);
                 if is_include {
                     leaf.is_included = true;
                 } else {
                     leaf.fate = fate;
                 }
-                number += 1;
             }
         }
         root
     }
 
-    fn descend(&mut self, path: &str, includes: bool) -> &mut Self {
+    fn descend(&mut self, path: FieldPath<'_>, includes: bool) -> &mut Self {
         let mut at = self;
-        for name in path.split('.') {
+        for name in path.names() {
             at.includes |= includes;
             let known = at.fields.iter().position(|(field, _)| field == name);
             let index = known.unwrap_or_else(|| {
@@ -66,16 +64,15 @@ impl Rules {
         self.fields.is_empty() && !self.includes
     }
 
-    /// Returns the treatment of a field of this message, the rules inside the field, and the numbers of the paths that
-    /// end in it.
-    pub(super) fn of(&self, field: &str) -> (Fate, Option<&Self>, &[usize]) {
+    /// Returns the treatment of a field of this message, and the rules inside the field.
+    pub(super) fn of(&self, field: &str) -> (Fate, Option<&Self>) {
         let Some((_, rules)) = self.fields.iter().find(|(known, _)| known == field) else {
-            return (if self.includes { Fate::Dropped } else { Fate::Kept }, None, &[]);
+            return (if self.includes { Fate::Dropped } else { Fate::Kept }, None);
         };
         let is_on_include_path = rules.includes || rules.is_included;
         let fate = if self.includes && !is_on_include_path { Fate::Dropped } else { rules.fate };
         // Everything inside an included field is included, but a longer path can still drop or redact a part of it.
-        (fate, Some(rules).filter(|rules| !rules.is_empty()), &rules.ends)
+        (fate, Some(rules).filter(|rules| !rules.is_empty()))
     }
 }
 
@@ -88,7 +85,7 @@ mod tests {
         let mut fate = Fate::Kept;
         for name in path.split('.') {
             let Some(rules) = at else { return fate };
-            let (next, inside, _) = rules.of(name);
+            let (next, inside) = rules.of(name);
             fate = next;
             if fate != Fate::Kept {
                 return fate;
@@ -100,7 +97,7 @@ mod tests {
 
     fn check(include: &[&str], drop: &[&str], redact: &[&str], expected: &[(&str, Fate)]) {
         let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
-        let rules = Rules::new(&owned(include), &owned(drop), &owned(redact));
+        let rules = Rules::new("t.T", &owned(include), &owned(drop), &owned(redact));
         for (path, expected) in expected {
             assert_eq!(fate(&rules, path), *expected, "{path} of {include:?} {drop:?} {redact:?}");
         }
@@ -132,5 +129,13 @@ mod tests {
                 ("d", Fate::Dropped),
             ],
         );
+    }
+
+    #[test]
+    fn a_path_applies_only_to_the_types_that_it_names() {
+        let (mine, other) = ("t.T/a".to_owned(), "t.Other/b".to_owned());
+        check(&[], &[&mine], &[&other], &[("a", Fate::Dropped), ("b", Fate::Kept)]);
+        // An include list applies to every type, so that a type without a path of its own shows nothing.
+        check(&[&other], &[], &[], &[("a", Fate::Dropped), ("b", Fate::Dropped)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The changes between two schemas that break consumers of the JSON.
+//! The changes between two schemas that concern consumers of the JSON.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::pool::Pool;
 use super::{EnumDescriptor, FieldDescriptor, Joined, Kind, MessageDescriptor, Schema};
 
-/// A change that breaks consumers of a type's JSON, or producers that have not changed yet.
+/// A change that concerns consumers of a type's JSON, or producers that have not changed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Full name of the message type whose JSON changes.
@@ -15,7 +15,7 @@ pub struct Change {
     /// The name of the field before the change, or of the added field; for an extension, the full name in brackets. Empty
     /// if the whole type was removed.
     pub element: String,
-    /// The rule that the change breaks.
+    /// The kind of the change.
     pub rule: Rule,
     /// A description of the change for people.
     pub text: String,
@@ -24,7 +24,7 @@ pub struct Change {
     pub sets: Vec<String>,
 }
 
-/// The kinds of changes that break consumers of the JSON.
+/// The kinds of changes that concern consumers of the JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rule {
@@ -46,6 +46,10 @@ pub enum Rule {
     EnumValueRemoved,
     /// The field is required now, so payloads without it cannot be rendered.
     FieldRequired,
+    /// The field is no longer marked with `debug_redact`, so a profile that hides such fields shows its value.
+    RedactionRemoved,
+    /// The field is marked with `debug_redact`. This breaks no consumer.
+    RedactionAdded,
 }
 
 impl Rule {
@@ -60,7 +64,14 @@ impl Rule {
         Self::EnumValueRenamed,
         Self::EnumValueRemoved,
         Self::FieldRequired,
+        Self::RedactionRemoved,
+        Self::RedactionAdded,
     ];
+
+    /// Whether a change of this kind breaks consumers or producers, or shows a value that was hidden from consumers.
+    pub fn is_breaking(self) -> bool {
+        self != Self::RedactionAdded
+    }
 
     /// Returns the code of the rule for reports and metrics.
     pub fn code(self) -> &'static str {
@@ -74,6 +85,8 @@ impl Rule {
             Self::EnumValueRenamed => "enum_value_renamed",
             Self::EnumValueRemoved => "enum_value_removed",
             Self::FieldRequired => "field_required",
+            Self::RedactionRemoved => "redaction_removed",
+            Self::RedactionAdded => "redaction_added",
         }
     }
 }
@@ -98,6 +111,14 @@ impl Schema {
     /// Returns the changes since `older` that break consumers of the JSON, in the order of the type names. Additions
     /// break no consumer.
     pub fn breaking_changes(&self, older: &Self) -> Vec<Change> {
+        let mut changes = self.changes(older);
+        changes.retain(|change| change.rule.is_breaking());
+        changes
+    }
+
+    /// Returns the changes since `older` that break consumers of the JSON, and the redactions that were added, in the
+    /// order of the type names.
+    pub fn changes(&self, older: &Self) -> Vec<Change> {
         let mut names: Vec<&str> = older.joined.messages.keys().map(|name| &**name).collect();
         names.retain(|name| !name.starts_with("google.protobuf."));
         names.sort_unstable();
@@ -156,16 +177,16 @@ impl Comparison<'_> {
             let pools = [Some(field.pool()), Some(field_now.map_or(now.pool(), FieldDescriptor::pool))];
             let differences = match field_now {
                 Some(field_now) => compare_fields(field, field_now),
-                None => vec![match fields_now.iter().find(|now| declared_name(now) == declared_name(field)) {
+                None => vec![match fields_now.iter().find(|now| now.declared_name() == field.declared_name()) {
                     Some(now) => (Rule::FieldRenumbered, format!("number {} is now {}", field.number(), now.number())),
                     None => (Rule::FieldRemoved, format!("{} {} was removed", noun(field), field.number())),
                 }],
             };
             for (rule, text) in differences {
-                self.add(before.full_name(), declared_name(field), rule, text, pools);
+                self.add(before.full_name(), field.declared_name(), rule, text, pools);
             }
             if let Some(values) = values(field).filter(|_| field_now.is_some_and(|now| has_same_type(field, now))) {
-                self.enumeration(before.full_name(), declared_name(field), &values);
+                self.enumeration(before.full_name(), field.declared_name(), &values);
             }
         }
         for field in fields_now.iter().filter(|field| field.is_required) {
@@ -176,7 +197,7 @@ impl Comparison<'_> {
                 Err(_) => "the new field is required, so payloads without it cannot be published",
             };
             let pools = [None, Some(field.pool())];
-            self.add(before.full_name(), declared_name(field), Rule::FieldRequired, text.to_owned(), pools);
+            self.add(before.full_name(), field.declared_name(), Rule::FieldRequired, text.to_owned(), pools);
         }
     }
 
@@ -205,6 +226,11 @@ fn compare_fields(before: &FieldDescriptor, now: &FieldDescriptor) -> Vec<(Rule,
     } else if kind != kind_now {
         differences.push((Rule::TypeChanged, format!("{kind} is now {kind_now}")));
     }
+    match (before.is_marked, now.is_marked) {
+        (true, false) => differences.push((Rule::RedactionRemoved, "the option debug_redact was removed".to_owned())),
+        (false, true) => differences.push((Rule::RedactionAdded, "the option debug_redact was added".to_owned())),
+        _ => {}
+    }
     differences
 }
 
@@ -212,13 +238,8 @@ fn has_same_type(before: &FieldDescriptor, now: &FieldDescriptor) -> bool {
     shape(before) == shape(now) && kind(before) == kind(now)
 }
 
-/// Returns the name as declared; for an extension, the full name in brackets.
-fn declared_name(field: &FieldDescriptor) -> String {
-    field.extension.as_ref().map_or_else(|| field.name().to_owned(), |full_name| format!("[{full_name}]"))
-}
-
 fn json_name(field: &FieldDescriptor) -> String {
-    if field.extension.is_some() { declared_name(field) } else { field.json_name().to_owned() }
+    if field.extension.is_some() { field.declared_name() } else { field.json_name().to_owned() }
 }
 
 fn noun(field: &FieldDescriptor) -> &'static str {

@@ -1,6 +1,5 @@
 //! Compiles descriptor sets from the text of schemas.
 
-use prost::Message as _;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
@@ -24,7 +23,8 @@ pub(crate) fn set(root: &str, files: &[(&str, &str)]) -> Vec<u8> {
     resolver.add(GoogleFileResolver::new());
     let mut compiler = Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true).open_file(root).unwrap();
-    compiler.file_descriptor_set().encode_to_vec()
+    // `compiler.file_descriptor_set()` would lose the options that prost does not know, such as `debug_redact`.
+    compiler.encode_file_descriptor_set()
 }
 
 /// Returns the set of one proto3 file in the package `t`.

@@ -171,6 +171,11 @@ impl FieldDescriptor {
         self.proto.name()
     }
 
+    /// Returns the name as declared; for an extension, the full name in brackets.
+    pub(crate) fn declared_name(&self) -> String {
+        self.extension.as_ref().map_or_else(|| self.name().to_owned(), |full_name| format!("[{full_name}]"))
+    }
+
     /// Returns the name in JSON.
     pub(crate) fn json_name(&self) -> &str {
         if self.json_name_clashes { self.name() } else { self.proto.json_name() }

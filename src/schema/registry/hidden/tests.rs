@@ -1,0 +1,229 @@
+use std::fs;
+
+use crate::config;
+use crate::schema::registry::{Error, File, ProfileId, Profiles, Refused, Registry, Reloaded, Snapshot};
+use std::sync::Arc;
+
+/// A registry whose only profile hides fields, and the folder that it was loaded from.
+struct Stage {
+    folder: tempfile::TempDir,
+    settings: config::Descriptors,
+    profile: config::Profile,
+}
+
+impl Stage {
+    fn new(redact: &[&str], accepted: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let settings = config::Descriptors {
+            path: folder.path().to_owned(),
+            may_become_visible: owned(accepted),
+            ..config::Descriptors::default()
+        };
+        Self { folder, settings, profile: config::Profile { redact: owned(redact), ..config::Profile::default() } }
+    }
+
+    /// A stage whose profile hides the fields that are marked with `debug_redact`.
+    fn marked(accepted: &[&str]) -> Self {
+        let mut stage = Self::new(&[], accepted);
+        stage.profile.redact_marked = true;
+        stage
+    }
+
+    /// Loads these sets as a start does.
+    fn load(&self, sets: &[(&str, &str)]) -> Result<Registry, Error> {
+        for (name, body) in sets {
+            fs::write(self.folder.path().join(name), set(body)).unwrap();
+        }
+        let profiles = Profiles::new(&[("default".to_owned(), self.profile.clone())].into());
+        Registry::load(&self.settings, &config::Taps::default(), Arc::new(profiles))
+    }
+
+    fn start(&self, sets: &[(&str, &str)]) -> Registry {
+        self.load(sets).unwrap()
+    }
+}
+
+/// Compiles a set of the package `t`.
+fn set(body: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("t.proto"), format!("syntax = \"proto3\"; package t; {body}")).unwrap();
+    let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
+    compiler.open_file("t.proto").unwrap();
+    compiler.encode_file_descriptor_set()
+}
+
+/// Offers these sets while the service runs.
+fn reload(registry: &Registry, sets: &[(&str, &str)]) -> Arc<Snapshot> {
+    let files = sets.iter().map(|(name, body)| File { name: (*name).to_owned(), content: Ok(set(body)) });
+    let Reloaded { snapshot, .. } = registry.admit(&files.collect::<Vec<_>>()).expect("the sets differ");
+    snapshot
+}
+
+/// Returns the reason of the only refusal.
+#[track_caller]
+fn reason(snapshot: &Snapshot) -> (&str, &str) {
+    let [Refused { name, reason, .. }] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
+    (name, reason)
+}
+
+fn json(snapshot: &Snapshot, payload: &[u8]) -> String {
+    let mut json = Vec::new();
+    snapshot.find("t.Order").unwrap().plan(ProfileId::default()).transcode(payload, &mut json).unwrap();
+    String::from_utf8(json).unwrap()
+}
+
+const MARKED: &str = "message Order { string id = 1; string pan = 4 [debug_redact = true]; }";
+const CARD: &str = "message Order { Card card = 2; } message Card { string holder = 1; string number = 4; }";
+
+#[test]
+fn a_set_that_removes_debug_redact_is_refused_under_every_policy_and_the_value_stays_hidden() {
+    for policy in [config::OnBreak::Warn, config::OnBreak::Refuse] {
+        let mut stage = Stage::marked(&[]);
+        stage.settings.on_break = policy;
+        let registry = stage.start(&[("a.pb", MARKED)]);
+        for pan in ["string pan = 4;", "string number = 4;", "string pan = 5;"] {
+            let snapshot = reload(&registry, &[("a.pb", &format!("message Order {{ string id = 1; {pan} }}"))]);
+            let (name, reason) = reason(&snapshot);
+            assert_eq!(name, "a.pb");
+            assert_eq!(
+                reason,
+                "descriptor set a.pb: it can show a hidden field: t.Order.pan: the option debug_redact was removed, and \
+                 the profile `default` hides it only by that (redaction_removed); undo the change, or correct the path of \
+                 the profile; if customers may see the field, add `t.Order.pan` to `descriptors.may_become_visible`",
+                "{pan}"
+            );
+            assert_eq!(json(&snapshot, b"\x22\x01s"), r#"{"pan":"[REDACTED]"}"#);
+        }
+    }
+}
+
+#[test]
+fn a_removed_debug_redact_is_admitted_if_it_is_acknowledged_or_if_no_profile_depends_on_it() {
+    for (stage, breaking) in [(Stage::marked(&["t.Order.pan"]), 1), (Stage::new(&[], &[]), 0)] {
+        let registry = stage.start(&[("a.pb", MARKED)]);
+        let files = [File { name: "a.pb".into(), content: Ok(set(&MARKED.replace(" [debug_redact = true]", ""))) }];
+        let Reloaded { snapshot, changes } = registry.admit(&files).unwrap();
+        assert_eq!((snapshot.refused(), changes.len()), (&[][..], breaking));
+    }
+}
+
+#[test]
+fn a_set_that_renames_a_field_of_a_path_is_refused_and_the_set_of_the_field_is_blamed() {
+    let stage = Stage::new(&["card.number"], &[]);
+    let registry = stage.start(&[("a.pb", "message Other { string x = 1; }"), ("b.pb", CARD)]);
+    let renamed = CARD.replace("number", "pan");
+    let snapshot = reload(&registry, &[("a.pb", "message Other { string x = 1; string y = 2; }"), ("b.pb", &renamed)]);
+    let (name, reason) = reason(&snapshot);
+    assert_eq!(name, "b.pb");
+    assert!(
+        reason.contains(
+            "t.Order.card.number: the profile `default` hides `card.number`, which no longer leads to a field"
+        ) && reason.ends_with("add `t.Order.card.number` to `descriptors.may_become_visible`"),
+        "{reason}"
+    );
+    assert_eq!(json(&snapshot, b"\x12\x03\x22\x01s"), r#"{"card":{"number":"[REDACTED]"}}"#);
+    // The harmless set of the other team is in force.
+    assert!(snapshot.changes(&stage.start(&[]).current()).is_empty());
+    assert_eq!(snapshot.sets()[0].bytes, set("message Other { string x = 1; string y = 2; }").len());
+}
+
+#[test]
+fn a_set_in_which_the_path_leads_to_another_field_is_refused() {
+    let registry = Stage::new(&["card.number"], &[]).start(&[("a.pb", CARD)]);
+    let swapped = CARD.replace("string number = 4", "string pan = 4; string number = 5");
+    let snapshot = reload(&registry, &[("a.pb", &swapped)]);
+    assert!(reason(&snapshot).1.contains("which is the name of another field now"), "{:?}", snapshot.refused());
+}
+
+#[test]
+fn a_renamed_field_is_admitted_if_the_profile_hides_both_names() {
+    let stage = Stage::new(&["card.number", "card.pan"], &["t.Order.card.pan"]);
+    let registry = stage.start(&[("a.pb", CARD)]);
+    let snapshot = reload(&registry, &[("a.pb", &CARD.replace("number", "pan"))]);
+    assert_eq!(snapshot.refused(), []);
+    assert_eq!(json(&snapshot, b"\x12\x03\x22\x01s"), r#"{"card":{"pan":"[REDACTED]"}}"#);
+}
+
+#[test]
+fn a_hidden_field_cannot_return_visible_after_a_removal() {
+    let other = ("b.pb", "message Other { string x = 1; }");
+    // The type is gone meanwhile.
+    let registry = Stage::marked(&[]).start(&[("a.pb", MARKED), other]);
+    let snapshot = reload(&registry, &[other]);
+    assert_eq!((snapshot.refused(), snapshot.find("t.Order").is_some()), (&[][..], false));
+    let plain = MARKED.replace(" [debug_redact = true]", "");
+    let snapshot = reload(&registry, &[("c.pb", &plain), other]);
+    assert_eq!(reason(&snapshot).0, "c.pb");
+    let snapshot = reload(&registry, &[("c.pb", MARKED), other]);
+    assert_eq!(snapshot.refused(), []);
+    // The field is gone meanwhile.
+    let snapshot = reload(&registry, &[("c.pb", "message Order { string id = 1; }"), other]);
+    assert_eq!(snapshot.refused(), []);
+    let snapshot = reload(&registry, &[("c.pb", &plain), other]);
+    assert_eq!(reason(&snapshot).0, "c.pb");
+}
+
+#[test]
+fn a_path_without_types_that_matches_nothing_stops_the_start_and_names_the_ways_out() {
+    let error = Stage::new(&["card.nmber"], &[]).load(&[("a.pb", CARD)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "profiles.default.redact: no message type has the field path `card.nmber`, so it hides nothing; correct it; if its \
+         type comes later, write `TYPE/card.nmber` with the full name of the type"
+    );
+    // A path cannot lead into a type with a JSON form of its own, where it would hide nothing.
+    let error = Stage::new(&["card.number.x"], &[]).load(&[("a.pb", CARD)]).unwrap_err();
+    assert!(matches!(error, Error::UnmatchedPaths(_)), "{error}");
+    let accepted = Stage::new(&["card.nmber"], &["t.Order.card.nmber"]).start(&[("a.pb", CARD)]);
+    assert_eq!(
+        accepted.path_warnings(),
+        ["profiles.default.redact: no message type has the field path `card.nmber`, so it hides nothing"]
+    );
+}
+
+#[test]
+fn a_path_with_types_must_match_in_each_of_them_at_the_start_and_when_the_type_comes() {
+    let stage = Stage::new(&["t.Order*/card.number"], &[]);
+    let registry = stage.start(&[("b.pb", "message Other { string x = 1; }")]);
+    assert_eq!(
+        registry.path_warnings(),
+        [
+            "profiles.default.redact: no descriptor set has a message type t.Order* yet, so `t.Order*/card.number` hides nothing"
+        ]
+    );
+    let late = format!("{CARD} message OrderPaid {{ string id = 1; }}");
+    let snapshot = reload(&registry, &[("a.pb", &late), ("b.pb", "message Other { string x = 1; }")]);
+    let (name, reason) = reason(&snapshot);
+    assert_eq!(name, "a.pb");
+    let expected =
+        "t.OrderPaid.card.number: the profile `default` hides `t.Order*/card.number`, and the type has no such";
+    assert!(reason.contains(expected), "{reason}");
+    let snapshot = reload(&registry, &[("a.pb", CARD), ("b.pb", "message Other { string x = 1; }")]);
+    assert_eq!(json(&snapshot, b"\x12\x03\x22\x01s"), r#"{"card":{"number":"[REDACTED]"}}"#);
+    // At a start the other sets are in force; a set alone stops the start.
+    let sets = [("a.pb", &*late), ("b.pb", "message Other { string x = 1; }")];
+    let started = stage.start(&sets).current();
+    assert_eq!(self::reason(&started).0, "a.pb");
+    assert!(started.find("t.Order").is_none() && started.find("t.Other").is_some());
+    let error = Stage::new(&["t.Order/card.nmber"], &[]).load(&[("a.pb", CARD)]).unwrap_err();
+    assert!(matches!(error, Error::ShowsHiddenField(_)), "{error}");
+}
+
+#[test]
+fn the_removal_of_the_last_type_with_a_path_is_refused() {
+    let other = ("b.pb", "message Other { string x = 1; }");
+    let registry = Stage::new(&["card.number"], &[]).start(&[("a.pb", CARD), other]);
+    let snapshot = reload(&registry, &[other]);
+    let (name, reason) = reason(&snapshot);
+    assert!(name == "a.pb" && reason.contains("its removal can show a hidden field"), "{name}: {reason}");
+    assert!(snapshot.find("t.Order").is_some());
+}
+
+#[test]
+fn an_unmatched_path_stops_no_start_while_a_refused_set_can_have_its_type() {
+    let stage = Stage::new(&["card.number"], &[]);
+    fs::write(stage.folder.path().join("broken.pb"), b"no set").unwrap();
+    let registry = stage.start(&[("b.pb", "message Other { string x = 1; }")]);
+    assert_eq!(registry.path_warnings().len(), 1);
+}
