@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
-pub use envelope::{Confluent, Envelope, Framing};
+pub use envelope::{Confluent, Envelope, Framing, Glue};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
 pub use route::{FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
@@ -47,6 +47,8 @@ pub struct Config {
     pub envelope: Envelope,
     /// The lookup of the schema ids of Confluent's wire format.
     pub confluent: Confluent,
+    /// The lookup of the schema version ids of the AWS Glue Schema Registry.
+    pub glue: Glue,
     /// The compiled descriptor sets.
     pub descriptors: Descriptors,
     /// Field paths whose values protobridge reads from an event while it transcodes the event.
@@ -130,7 +132,9 @@ pub struct Queue {
     /// events are quarantined as `unknown_type`.
     pub default_type: Option<String>,
     /// The format that wraps the payloads of this queue: `none`, `any` (`google.protobuf.Any`), `cloudevents`
-    /// (CloudEvents in the Protobuf format) or `confluent` (Confluent's wire format, see the section `confluent`).
+    /// (CloudEvents in the Protobuf format), `confluent` (Confluent's wire format, see the section `confluent`), `glue`
+    /// (the wire format of the AWS Glue Schema Registry, see the section `glue`) or `delimited` (the length of the event
+    /// as a varint, then the event).
     pub framing: Framing,
     /// The URL of the queue for messages that cannot be published. They arrive unchanged, with the reason. Default:
     /// they stay on their queue until its redrive policy moves them.

@@ -216,6 +216,12 @@ impl Snapshot {
         types
     }
 
+    /// Returns the full names of all messages of the `.proto` file that defines this message, sorted, if a descriptor set
+    /// has it. Nested messages, map entries and groups count.
+    pub fn messages_beside(&self, name: &str) -> Option<Vec<Arc<str>>> {
+        self.in_force.schema.messages_beside(name)
+    }
+
     /// Returns the changes since an older snapshot that break consumers of the JSON.
     pub fn breaking_changes(&self, older: &Self) -> Vec<Change> {
         self.in_force.schema.breaking_changes(&older.in_force.schema)

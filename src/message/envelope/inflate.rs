@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
@@ -25,6 +26,15 @@ pub enum DecompressError {
     /// There are no bytes.
     #[error("it is empty")]
     Empty,
+    /// The payload ends within its zlib stream.
+    #[error("it is cut off")]
+    CutOffStream,
+    /// Bytes follow the zlib stream.
+    #[error("{0} byte(s) follow its end")]
+    Trailing(usize),
+    /// The payload is not a zlib stream.
+    #[error(transparent)]
+    Zlib(#[from] flate2::DecompressError),
     /// The payload ends within a skippable zstd frame.
     #[error("a skippable frame is cut off")]
     CutOff,
@@ -58,6 +68,45 @@ fn gzip(payload: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {
     let mut inflated = Vec::new();
     read_some(MultiGzDecoder::new(payload), most, &mut inflated)?;
     Ok(inflated)
+}
+
+/// Decompresses the zlib of a framing to `most` bytes at most.
+///
+/// # Errors
+/// Returns an error if the payload is not one whole zlib stream, or if it has more bytes.
+pub(super) fn zlib(payload: &[u8], most: usize) -> Result<Vec<u8>, Error> {
+    let encoding = "zlib";
+    match zlib_stream(payload, most) {
+        Ok(inflated) if inflated.len() <= most => Ok(inflated),
+        Ok(_) => Err(Error::Inflates { encoding, most }),
+        Err(error) => Err(Error::NotCompressed { encoding, error }),
+    }
+}
+
+/// Decompresses zlib like [`gzip`]. flate2's reader takes the end of the payload for the end of the stream.
+fn zlib_stream(payload: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {
+    /// The room for output, in bytes, that is added at a time.
+    const ROOM: usize = 16 * 1024;
+    let mut inflater = Decompress::new(true);
+    let mut inflated = Vec::new();
+    loop {
+        let rest = &payload[inflater.total_in() as usize..];
+        inflated.reserve(ROOM.min(most + 1 - inflated.len()));
+        let before = (inflater.total_in(), inflated.len());
+        let status = inflater.decompress_vec(rest, &mut inflated, FlushDecompress::None)?;
+        if inflated.len() > most {
+            return Ok(inflated);
+        }
+        match status {
+            Status::StreamEnd => break,
+            _ if before == (inflater.total_in(), inflated.len()) => return Err(DecompressError::CutOffStream),
+            Status::Ok | Status::BufError => {}
+        }
+    }
+    match payload.len() - inflater.total_in() as usize {
+        0 => Ok(inflated),
+        trailing => Err(DecompressError::Trailing(trailing)),
+    }
 }
 
 /// Decompresses zstd like [`gzip`]. The payload can have several frames, and skippable frames among them.
