@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
-pub use route::{FallbackPolicy, Route};
+pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
 
@@ -145,14 +145,15 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Descriptors {
-    /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`), including its subfolders, or the path of one
-    /// such file. A relative path starts at the folder of the configuration file.
+    /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`, `*.protoset`, `*.fds`, `*.bin`, each also with
+    /// `.gz`), including its subfolders, or the path of one such file. A relative path starts at the folder of the
+    /// configuration file. A set that is gzip is decompressed, whatever its name.
     pub path: PathBuf,
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,
-    /// The maximum size of one set's file, in bytes. protobridge refuses a larger file and does not read it; the version
-    /// in force stays in force. At rest, a set takes about twice its size in memory.
+    /// The maximum size of one set's file, in bytes, after decompression if it is gzip. protobridge refuses a larger file
+    /// and does not read it as a whole; the version in force stays in force. At rest, a set takes about twice its size in memory.
     #[schemars(range(min = 1))]
     pub max_file_bytes: u64,
     /// The maximum size of all sets together, in bytes. protobridge reads the sets in the order of their names and
@@ -197,7 +198,8 @@ pub enum OnBreak {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Taps {
-    /// Paths to the customer's id, for events without a customer attribute.
+    /// Paths to the customer's id. If an event has a customer attribute too, `route.customer_mismatch` says what happens
+    /// if the two differ.
     pub customer: Vec<String>,
     /// Paths to the event id, for events without an event id attribute. An event that is sent again must have the same
     /// id.

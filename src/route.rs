@@ -204,6 +204,11 @@ impl Router {
         }
     }
 
+    /// Whether events of this type go to every customer that receives the type.
+    pub fn is_broadcast(&self, event_type: &str) -> bool {
+        self.broadcasts.contains_key(event_type)
+    }
+
     /// Returns the profile of a customer, or the default profile if the customer is unknown.
     pub fn profile(&self, customer: Option<&str>) -> ProfileId {
         customer.and_then(|id| self.customers.get(id)).map_or_else(ProfileId::default, |customer| customer.profile)

@@ -15,6 +15,10 @@ pub struct Route {
     /// The message attribute that carries the customer's id. If a message does not have it, the paths in
     /// `taps.customer` are used.
     pub customer_attribute: String,
+    /// The treatment of an event whose attribute and whose `taps.customer` field name different customers: `quarantine`
+    /// (with the reason `customer_mismatch`), `attribute` (the attribute's customer receives the event) or `payload`
+    /// (the customer of the field receives it). The customer of a broadcast is not compared.
+    pub customer_mismatch: CustomerMismatch,
     /// The topic ARN of customers without a `topic`, with `{customer}` in place of the id, for example
     /// `arn:aws:sns:eu-west-1:123456789012:json-events-{customer}`. Default: each customer must have a `topic`.
     pub topic_template: Option<String>,
@@ -36,6 +40,7 @@ impl Default for Route {
         Self {
             customers_file: "customers.yaml".into(),
             customer_attribute: "customer-id".into(),
+            customer_mismatch: CustomerMismatch::Quarantine,
             topic_template: None,
             without_customer: FallbackPolicy::Quarantine,
             unknown_customer: FallbackPolicy::Quarantine,
@@ -43,6 +48,19 @@ impl Default for Route {
             check_topics: true,
         }
     }
+}
+
+/// The treatment of an event whose attribute and whose payload name different customers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CustomerMismatch {
+    /// The event is quarantined with the reason `customer_mismatch`.
+    #[default]
+    Quarantine,
+    /// The customer that the attribute names receives the event.
+    Attribute,
+    /// The customer that the payload names receives the event.
+    Payload,
 }
 
 /// The treatment of an event that belongs to no customer: `quarantine`, `drop`, or the ARN of a topic that receives it.

@@ -5,6 +5,7 @@
 //! the open envelope into deliveries: event type, customer, JSON, attributes. Both work on a large payload only in a
 //! [turn](Rules::turn).
 
+mod customer;
 mod event;
 mod large;
 
@@ -24,6 +25,7 @@ use crate::schema::glue;
 use crate::schema::registry::{EventType, Snapshot};
 use crate::schema::transcode::Transcoder;
 use crate::telemetry::TraceHeaders;
+use customer::Customers;
 use event::Event;
 use large::{LARGE, Turns};
 
@@ -36,6 +38,7 @@ pub struct Rules {
     /// The same with a limit on payloads that no large one meets.
     small_envelope: config::Envelope,
     customer_attribute: String,
+    customer_mismatch: config::CustomerMismatch,
     /// The known schema versions of Glue's wire format.
     glue: glue::Schemas,
     unknown_type_grace: Duration,
@@ -103,6 +106,7 @@ impl Rules {
             envelope: config.envelope.clone(),
             small_envelope: config::Envelope { max_payload_bytes, ..config.envelope.clone() },
             customer_attribute: config.route.customer_attribute.clone(),
+            customer_mismatch: config.route.customer_mismatch,
             glue: glue::Schemas::default(),
             unknown_type_grace: Duration::from_secs(config.retry.unknown_type_grace_seconds),
             max_entry_bytes,
@@ -197,7 +201,8 @@ impl Rules {
         let named = envelope.attribute(&self.customer_attribute);
         let mut transcoder =
             Transcoder::new(event_type, &envelope.payload, router.profile(named), self.max_entry_bytes)?;
-        let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
+        let customers = Customers { attribute: named, payload: transcoder.tap(&event_type.taps.customer) };
+        let customer = self.customer(customers, router, &event_type.name)?;
         let destinations = match router.route(&event_type.name, customer) {
             Routing::To(destinations) => destinations,
             Routing::Filtered(filtered) => return Err(Outcome::Filtered(filtered)),

@@ -64,6 +64,8 @@ pub enum QuarantineKind {
     Unrenderable,
     /// The event names no customer, or a customer who is not configured.
     NoCustomer,
+    /// The attribute and the payload name different customers.
+    CustomerMismatch,
     /// The JSON and its attributes exceed the topic's size limit.
     TooLarge,
     /// SNS refused the entry itself, and would refuse it again.
@@ -75,12 +77,13 @@ pub enum QuarantineKind {
 
 impl QuarantineKind {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BadEnvelope,
         Self::UnknownType,
         Self::MalformedProtobuf,
         Self::Unrenderable,
         Self::NoCustomer,
+        Self::CustomerMismatch,
         Self::TooLarge,
         Self::PublishRefused,
         Self::DestinationDown,
@@ -94,6 +97,7 @@ impl QuarantineKind {
             Self::MalformedProtobuf => "malformed_protobuf",
             Self::Unrenderable => "unrenderable",
             Self::NoCustomer => "no_customer",
+            Self::CustomerMismatch => "customer_mismatch",
             Self::TooLarge => "too_large",
             Self::PublishRefused => "publish_refused",
             Self::DestinationDown => "destination_down",

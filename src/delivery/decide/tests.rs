@@ -83,6 +83,11 @@ impl Stage {
         self.rules.decide(context, &message, &envelope, &TraceHeaders::default()).decision
     }
 
+    /// Returns a router of the same customers with other settings.
+    fn router_of(&self, settings: &config::Route) -> Router {
+        Router::new(settings, self.router.customers().cloned().collect(), self.snapshot.type_names())
+    }
+
     #[track_caller]
     fn too_large(&self, payload: &[u8], customer: Option<&str>) -> String {
         match self.decide(payload, customer) {
@@ -208,4 +213,49 @@ fn a_glue_schema_version_names_the_type_and_an_unknown_one_gets_the_grace_period
     assert_eq!(event_type(8, 0, 600), format!("retry: {unknown}"));
     assert_eq!(event_type(8, 0, 0), format!("unknown_type: {unknown}"));
     assert!(event_type(7, 2, 0).starts_with("unknown_type: there is no message 2 of Glue schema version"));
+}
+
+/// Decides about an event of this tenant and this customer attribute. Returns the customers who receive it, or the
+/// outcome.
+fn receivers(stage: &Stage, payload: &[u8], attribute: &str) -> Result<Vec<String>, String> {
+    let name = |delivery: Delivery| delivery.entry.customer.as_deref().unwrap_or("nobody").to_owned();
+    match stage.decide(payload, Some(attribute)) {
+        Ok(deliveries) => Ok(deliveries.into_iter().map(name).collect()),
+        Err(Outcome::Quarantine(reason)) => Err(format!("{}: {}", reason.kind, reason.detail)),
+        Err(other) => Err(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn an_event_whose_attribute_and_payload_name_different_customers_is_quarantined() {
+    let mut stage = stage();
+    let refused = receivers(&stage, &tenant("full"), "plain").unwrap_err();
+    assert_eq!(
+        refused,
+        "customer_mismatch: the attribute `customer-id` names customer plain, and the payload names full; fix the \
+         producer, or set `route.customer_mismatch` to the one to trust (`attribute` or `payload`)"
+    );
+    assert_eq!(receivers(&stage, &tenant("plain"), "plain").unwrap(), ["plain"]);
+    // One of the two is empty.
+    assert_eq!(receivers(&stage, &tenant(""), "plain").unwrap(), ["plain"]);
+    assert_eq!(receivers(&stage, &tenant("full"), "").unwrap(), ["full"]);
+    // The customer of a broadcast decides nothing.
+    stage.router = stage.router_of(&config::Route { broadcast: vec!["t.*".into()], ..config::Route::default() });
+    let mut all = receivers(&stage, &tenant("full"), "plain").unwrap();
+    all.sort_unstable();
+    assert_eq!(all, ["full", "plain", "slim"]);
+}
+
+#[test]
+fn the_configuration_says_which_customer_to_trust() {
+    let mut stage = stage();
+    for (trusted, expected) in
+        [(config::CustomerMismatch::Attribute, "plain"), (config::CustomerMismatch::Payload, "full")]
+    {
+        stage.rules.customer_mismatch = trusted;
+        assert_eq!(receivers(&stage, &tenant("full"), "plain").unwrap(), [expected]);
+        let json = stage.decide(&tenant("slim"), Some("full")).unwrap().remove(0).entry.body;
+        let is_full = json.contains("firstOfSomeNumbers");
+        assert_eq!(is_full, trusted == config::CustomerMismatch::Attribute, "the profile is that of the receiver");
+    }
 }

@@ -191,10 +191,10 @@ fn the_header_of_glues_wire_format_is_removed() {
     the payload is not in the wire format of the AWS Glue Schema Registry, although the queue's `framing` says so: behind its header there is no valid index of a message; send it in this form, or change `framing`
     the payload is not in the wire format of the AWS Glue Schema Registry, although the queue's `framing` says so: it starts with the byte 0x00, not with 0x03; send it in this form, or change `framing`
     the payload is not in the wire format of the AWS Glue Schema Registry, although the queue's `framing` says so: its compression byte is 0x01, not 0x00 (none) or 0x05 (zlib); send it in this form, or change `framing`
-    the payload is not zlib, although its header says so (it is cut off); compress it, or correct the header
-    the payload is not zlib, although its header says so (it is cut off); compress it, or correct the header
-    the payload is not zlib, although its header says so (it is cut off); compress it, or correct the header
-    the payload is not zlib, although its header says so (deflate decompression error); compress it, or correct the header
+    the payload is not zlib, although its header says so (it is empty); compress it, or correct the header
+    the payload is not zlib, although its header says so (incomplete deflate stream); compress it, or correct the header
+    the payload is not zlib, although its header says so (incomplete deflate stream); compress it, or correct the header
+    the payload is not zlib, although its header says so (corrupt deflate stream); compress it, or correct the header
     the payload is not zlib, although its header says so (1 byte(s) follow its end); compress it, or correct the header
     the payload is not in the wire format of the AWS Glue Schema Registry, although the queue's `framing` says so: behind its header there is no valid index of a message; send it in this form, or change `framing`
     "
