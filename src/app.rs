@@ -36,7 +36,7 @@ use crate::delivery::pipeline::{Pipeline, Tasks};
 use crate::delivery::{Intake, SetupError, Wired, wire};
 use crate::message::Queue;
 use crate::route::{self, TopicWatch};
-use crate::schema::{confluent, registry};
+use crate::schema::{confluent, glue, registry};
 use crate::telemetry::{Metrics, Traces, TracesError};
 use reload::Reload;
 
@@ -55,6 +55,9 @@ pub enum Error {
     /// The file of Confluent schemas does not load.
     #[error(transparent)]
     Schemas(#[from] confluent::Error),
+    /// The file of Glue schema versions does not load.
+    #[error(transparent)]
+    GlueSchemas(#[from] glue::Error),
     /// The pipeline cannot be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -75,7 +78,8 @@ impl Error {
     /// Whether the configuration, or a file that it names, is wrong, rather than the environment.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Descriptors(_) | Self::Customers(_) | Self::Schemas(_) | Self::Traces(_) => true,
+            Self::Descriptors(_) | Self::Customers(_) | Self::Traces(_) => true,
+            Self::Schemas(_) | Self::GlueSchemas(_) => true,
             Self::Setup(error) => error.is_configuration(),
             Self::Queue(_) | Self::Listen { .. } => false,
         }

@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
-pub use envelope::{Confluent, Envelope, Framing};
+pub use envelope::{Confluent, Envelope, Framing, Glue};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
 pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
@@ -48,6 +48,8 @@ pub struct Config {
     pub envelope: Envelope,
     /// The lookup of the schema ids of Confluent's wire format.
     pub confluent: Confluent,
+    /// The lookup of the schema version ids of the AWS Glue Schema Registry.
+    pub glue: Glue,
     /// The compiled descriptor sets.
     pub descriptors: Descriptors,
     /// Field paths whose values protobridge reads from an event while it transcodes the event.
@@ -131,7 +133,9 @@ pub struct Queue {
     /// events are quarantined as `unknown_type`.
     pub default_type: Option<String>,
     /// The format that wraps the payloads of this queue: `none`, `any` (`google.protobuf.Any`), `cloudevents`
-    /// (CloudEvents in the Protobuf format) or `confluent` (Confluent's wire format, see the section `confluent`).
+    /// (CloudEvents in the Protobuf format), `confluent` (Confluent's wire format, see the section `confluent`), `glue`
+    /// (the wire format of the AWS Glue Schema Registry, see the section `glue`) or `delimited` (the length of the event
+    /// as a varint, then the event).
     pub framing: Framing,
     /// The URL of the queue for messages that cannot be published. They arrive unchanged, with the reason. Default:
     /// they stay on their queue until its redrive policy moves them.
@@ -142,8 +146,9 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Descriptors {
-    /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`), including its subfolders, or the path of one
-    /// such file. A relative path starts at the folder of the configuration file.
+    /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`, `*.protoset`, `*.fds`, `*.bin`, each also with
+    /// `.gz`), including its subfolders, or the path of one such file. A relative path starts at the folder of the
+    /// configuration file. A set that is gzip is decompressed, whatever its name.
     pub path: PathBuf,
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
@@ -153,8 +158,9 @@ pub struct Descriptors {
     /// `debug_redact`, no longer hides a field that it hid before, unless the field is listed here. A path of `redact` or
     /// `drop` may match nothing if a field that ends in it is listed here.
     pub may_become_visible: Vec<String>,
-    /// The maximum size of one set's file, in bytes. protobridge refuses a larger file and does not read it; the version
-    /// in force stays in force. At rest, a set takes about twice its size in memory.
+    /// The maximum size of one set's file, in bytes, after decompression if it is gzip. protobridge refuses a larger file
+    /// and does not read it as a whole; the version in force stays in force. At rest, a set takes about twice its size in
+    /// memory.
     #[schemars(range(min = 1))]
     pub max_file_bytes: u64,
     /// The maximum size of all sets together, in bytes. protobridge reads the sets in the order of their names and

@@ -7,8 +7,8 @@ use tracing::{error, warn};
 use super::Error;
 use crate::config::Config;
 use crate::route::{self, Router, Routes};
-use crate::schema::confluent;
 use crate::schema::registry::{Profiles, Registry, Snapshot};
+use crate::schema::{SchemaFiles, confluent, glue};
 
 /// The files that a configuration names, loaded and checked.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Loaded {
     pub registry: Arc<Registry>,
     /// The customers.
     pub routes: Arc<Routes>,
-    /// The schemas of `confluent.schemas_file`, if it is set.
-    pub schemas: Option<confluent::File>,
+    /// The files of schema ids.
+    pub schemas: SchemaFiles,
     /// Probable mistakes, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -27,7 +27,7 @@ impl Loaded {
     /// Loads the files that the configuration names. Makes no call to AWS.
     ///
     /// # Errors
-    /// Returns an error if a descriptor set, the customers file or the file of Confluent schemas does not load.
+    /// Returns an error if a descriptor set, the customers file or a file of schema ids does not load.
     pub fn load(config: &Config) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
         let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
@@ -35,13 +35,15 @@ impl Loaded {
         let types = snapshot.type_names();
         let routes =
             Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), types.iter().copied())?;
-        let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
+        let schemas = SchemaFiles {
+            confluent: config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?,
+            glue: config.glue.schemas_file.as_deref().map(glue::Schemas::load).transpose()?.unwrap_or_default(),
+        };
         let mut warnings = config.warnings();
         warnings.extend(warnings_of_files(config, &snapshot, &routes.current(), &types));
         warnings.extend(registry.path_warnings());
-        for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {
-            warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
-        }
+        warnings.extend(registry.source_warning().map(|warning| format!("descriptors.path: {warning}")));
+        warnings.extend(about_schema_ids(&schemas, &snapshot));
         Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
     }
 
@@ -68,6 +70,30 @@ fn warnings_of_files(config: &Config, snapshot: &Snapshot, router: &Router, type
             Some(why) => format!("taps: no message type has a value at {path}: {why}"),
             None => format!("taps: no message type has the field path {path}"),
         });
+    }
+    warnings
+}
+
+fn about_schema_ids(schemas: &SchemaFiles, snapshot: &Snapshot) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let confluent = schemas.confluent.iter().flat_map(confluent::File::type_names);
+    for name in confluent.filter(|name| snapshot.find(name).is_none()) {
+        warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
+    }
+    for (version, types) in schemas.glue.versions() {
+        let listed = |name: &str| types.iter().any(|listed| **listed == *name);
+        let Some(beside) = types.iter().find_map(|name| snapshot.messages_beside(name)) else {
+            warnings.push(format!("glue.schemas_file: no type of schema version {version} is in a descriptor set yet"));
+            continue;
+        };
+        let missing: Vec<&str> = beside.iter().map(|name| &**name).filter(|name| !listed(name)).collect();
+        if !missing.is_empty() {
+            warnings.push(format!(
+                "glue.schemas_file: schema version {version} does not list {}, which the same .proto file has today; \
+                 if that version has them, list them, because each message is numbered among all of them",
+                missing.join(", ")
+            ));
+        }
     }
     warnings
 }

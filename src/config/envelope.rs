@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Envelope {
-    /// The Binary message attribute that carries the payload. If a message does not have it, its body must be the
-    /// payload in base64.
+    /// The message attribute that carries the payload: a Binary attribute, or a String attribute with the payload in
+    /// base64. If a message does not have it, its body must be the payload in base64.
     pub payload_attribute: String,
     /// The message attribute that carries the full name of the message type.
     pub type_attribute: String,
     /// The message attribute that carries the event id.
     pub event_id_attribute: String,
-    /// The most bytes of a payload after decompression (`content-encoding` gzip or zstd), and of an S3 object that a
-    /// message points to. A message with more is quarantined as `bad_envelope`.
+    /// The most bytes of a payload after decompression (`content-encoding` gzip or zstd, or zlib in `framing: glue`),
+    /// and of an S3 object that a message points to. A message with more is quarantined as `bad_envelope`.
     #[schemars(range(min = 1_024, max = 268_435_456))]
     pub max_payload_bytes: usize,
     /// The S3 buckets that messages of the SQS and SNS extended clients can point to. protobridge reads from no other
@@ -51,6 +51,11 @@ pub enum Framing {
     CloudEvents,
     /// Confluent's wire format: a zero byte, the schema id and the indexes of the message in that schema.
     Confluent,
+    /// The wire format of the AWS Glue Schema Registry: a header with the id of the schema version, and the index of the
+    /// message in that schema.
+    Glue,
+    /// Length-delimited: the length of the event in bytes as a varint, then the event. A message has exactly one event.
+    Delimited,
 }
 
 /// The lookup of the schema ids of Confluent's wire format, for queues with `framing: confluent`.
@@ -80,4 +85,13 @@ impl Confluent {
     pub fn registry_timeout(&self) -> Duration {
         Duration::from_millis(self.registry_timeout_ms)
     }
+}
+
+/// The lookup of the schema version ids of the AWS Glue Schema Registry, for queues with `framing: glue`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Glue {
+    /// The YAML file of schema version ids (`schemas:` with a list of {id, types}). protobridge does not call AWS Glue. A
+    /// relative path starts at the folder of the configuration file. Default: no file.
+    pub schemas_file: Option<PathBuf>,
 }

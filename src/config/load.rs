@@ -28,7 +28,7 @@ pub fn file(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
     let folder = path.parent().unwrap_or(Path::new(""));
     config.descriptors.path = folder.join(&config.descriptors.path);
     config.route.customers_file = folder.join(&config.route.customers_file);
-    if let Some(file) = &mut config.confluent.schemas_file {
+    for file in [&mut config.confluent.schemas_file, &mut config.glue.schemas_file].into_iter().flatten() {
         *file = folder.join(&*file);
     }
     Ok(config)
@@ -153,7 +153,7 @@ retry: {min_seconds: 400}
           line 11: log.format: expected `auto`, `human` or `json`, found "humna"; did you mean `human`?
           line 12: log.format: given twice; first on line 11
           line 13: linger_ms: unknown key; did you mean `publish.linger_ms`?
-          line 14: flavor: unknown key; known here: aws, queues, receive, visibility, envelope, confluent, descriptors, taps, profiles, route, publish, dedupe, retry, shutdown, admin, log, metrics, traces
+          line 14: flavor: unknown key; known here: aws, queues, receive, visibility, envelope, confluent, glue, descriptors, taps, profiles, route, publish, dedupe, retry, shutdown, admin, log, metrics, traces
           line 15: taps: expected a mapping of keys to values, found a list
           line 16: retry: min_seconds (400) is more than max_seconds (300)
           PROTOBRIDGE_PUBLISH_LINGER: unknown variable; did you mean `PROTOBRIDGE_PUBLISH_LINGER_MS`?

@@ -32,7 +32,7 @@ impl Config {
         rules.aws(self);
         rules.queues(self);
         rules.envelope(self);
-        rules.confluent(self);
+        rules.schema_ids(self);
         rules.taps(self);
         rules.route(self);
         rules.retry(self);
@@ -134,10 +134,14 @@ impl Rules {
         }
     }
 
-    fn confluent(&mut self, config: &Config) {
+    fn schema_ids(&mut self, config: &Config) {
         let confluent = &config.confluent;
-        if confluent.schemas_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
-            self.refuse("confluent.schemas_file", "must not be empty; leave it out to have no file");
+        for (key, file) in
+            [("confluent.schemas_file", &confluent.schemas_file), ("glue.schemas_file", &config.glue.schemas_file)]
+        {
+            if file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+                self.refuse(key, "must not be empty; leave it out to have no file");
+            }
         }
         if confluent.registry_url.as_ref().is_some_and(|url| host_and_path(url).is_none()) {
             self.refuse("confluent.registry_url", "is not a URL such as `https://schema-registry:8081`");

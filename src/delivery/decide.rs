@@ -21,6 +21,7 @@ use crate::message::envelope::{self, Envelope, Outer, Pointer};
 use crate::message::{EventId, Message, QuarantineKind, QuarantineReason, RetryCause};
 use crate::route::{Destination, Router, Routing};
 use crate::schema::confluent::Schemas;
+use crate::schema::glue;
 use crate::schema::registry::{EventType, Snapshot};
 use crate::schema::transcode::Transcoder;
 use crate::telemetry::TraceHeaders;
@@ -38,6 +39,8 @@ pub struct Rules {
     small_envelope: config::Envelope,
     customer_attribute: String,
     customer_mismatch: config::CustomerMismatch,
+    /// The known schema versions of Glue's wire format.
+    glue: glue::Schemas,
     unknown_type_grace: Duration,
     /// The largest size of an entry in bytes, JSON and attributes together.
     max_entry_bytes: usize,
@@ -104,10 +107,16 @@ impl Rules {
             small_envelope: config::Envelope { max_payload_bytes, ..config.envelope.clone() },
             customer_attribute: config.route.customer_attribute.clone(),
             customer_mismatch: config.route.customer_mismatch,
+            glue: glue::Schemas::default(),
             unknown_type_grace: Duration::from_secs(config.retry.unknown_type_grace_seconds),
             max_entry_bytes,
             turns: Turns::default(),
         }
+    }
+
+    /// Sets the known schema versions of Glue's wire format.
+    pub fn with_glue(self, glue: glue::Schemas) -> Self {
+        Self { glue, ..self }
     }
 
     /// Waits until a message with a large payload can be opened and decided about.
@@ -252,7 +261,7 @@ impl Rules {
     }
 
     /// Returns the event's type. The first of these that is present names it: an attribute, the URL of an Any, the
-    /// CloudEvent, the schema of Confluent's wire format, the default of the queue.
+    /// CloudEvent, the schema of Confluent's or Glue's wire format, the default of the queue.
     ///
     /// # Errors
     /// Returns a retry while a type that no descriptor set defines can still arrive, and a reason for quarantine after the
@@ -268,6 +277,7 @@ impl Rules {
         let later = |detail| self.within_grace(message, RetryCause::UnknownType, QuarantineKind::UnknownType, detail);
         let by_event = || envelope.cloud_event()?.type_names().find_map(|name| snapshot.find(name));
         let schema = envelope.schema().filter(|_| schemas.is_configured());
+        let glue = envelope.glue().filter(|_| self.glue.is_configured());
         let stated = envelope.stated_type(attribute).or_else(|| envelope.type_url().map(Cow::Borrowed));
         let name = if let Some(name) = stated {
             name
@@ -275,6 +285,8 @@ impl Rules {
             return Ok(event_type);
         } else if let Some(reference) = schema {
             Cow::Owned(schemas.type_name(reference).map_err(|error| later(error.to_string()))?.to_string())
+        } else if let Some(reference) = glue {
+            Cow::Borrowed(&**self.glue.type_name(reference).map_err(|error| later(error.to_string()))?)
         } else if let Some(name) = &message.queue.default_type {
             Cow::Borrowed(name.as_str())
         } else if let Some(event) = envelope.cloud_event() {

@@ -24,6 +24,7 @@ use crate::base::Backpressure;
 use crate::config::Config;
 use crate::message::Queue;
 use crate::route::Routes;
+use crate::schema::SchemaFiles;
 use crate::schema::confluent::{self, Schemas};
 use crate::schema::registry::Registry;
 use crate::telemetry::{Metrics, Traces};
@@ -83,13 +84,14 @@ pub fn wire(
     config: &Config,
     clients: &Clients,
     queues: &[Arc<Queue>],
-    (registry, routes, schemas): (Arc<Registry>, Arc<Routes>, Option<confluent::File>),
+    (registry, routes, schemas): (Arc<Registry>, Arc<Routes>, SchemaFiles),
     traces: Traces,
     metrics: &Arc<Metrics>,
 ) -> Result<Wired, SetupError> {
     let outages = Arc::new(Outages::new(Arc::clone(metrics)));
     let objects = Objects::new(config, clients)?;
-    let lookups = Lookups::new(objects, Schemas::new(&config.confluent, schemas, &clients.network)?, &outages);
+    let lookups =
+        Lookups::new(objects, Schemas::new(&config.confluent, schemas.confluent, &clients.network)?, &outages);
     let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
     let mut tasks = JoinSet::new();
     let rate = Arc::new(Rate::default());
@@ -118,7 +120,7 @@ pub fn wire(
     );
     let parking = Arc::new(parking);
     let backpressure = publisher.backpressure();
-    let rules = Rules::new(config, publisher.max_bytes());
+    let rules = Rules::new(config, publisher.max_bytes()).with_glue(schemas.glue);
     let downstream = Downstream {
         window,
         publisher,

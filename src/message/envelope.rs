@@ -5,8 +5,9 @@
 //!
 //! 1. The SNS notification, if the queue is subscribed to a topic without raw message delivery. The notification's
 //!    attributes take precedence over the message's.
-//! 2. The payload: the payload attribute, or else the S3 object that the body points to, or else the body. Body and object
-//!    are base64, standard or URL-safe, with or without padding, in one or more lines.
+//! 2. The payload: the payload attribute, or else the S3 object that the body points to, or else the body. The attribute
+//!    is Binary, or a String with base64. Body and object are base64. Base64 is standard or URL-safe, with or without
+//!    padding, in one or more lines.
 //! 3. The `content-encoding`.
 //! 4. The framing of the queue.
 //!
@@ -16,6 +17,7 @@
 mod any;
 mod cloud_event;
 mod framing;
+mod glue;
 mod inflate;
 mod outer;
 mod pointer;
@@ -29,6 +31,7 @@ use base64::{DecodeError, Engine as _};
 
 pub use cloud_event::{CloudEvent, CloudEventError};
 pub use framing::{FrameError, SchemaReference};
+pub use glue::{GlueError, GlueReference};
 pub use inflate::DecompressError;
 pub use outer::Outer;
 pub use pointer::Pointer;
@@ -51,7 +54,7 @@ pub struct Envelope<'m> {
 pub enum Error {
     /// The body is not base64, and there is no payload attribute either.
     #[error(
-        "the {place} is not base64 ({error}), and there is no Binary attribute `{attribute}`; send the payload as one or the other"
+        "the {place} is not base64 ({error}), and there is no attribute `{attribute}` of type Binary or String; send the payload as one or the other"
     )]
     NoPayload {
         /// The text that was decoded: the body, the notification's message, or the S3 object.
@@ -61,9 +64,13 @@ pub enum Error {
         /// The configured name of the payload attribute.
         attribute: String,
     },
-    /// An SNS notification's Binary attribute is not base64.
-    #[error("attribute `{attribute}` of the SNS notification is not base64 ({error})")]
+    /// A payload attribute that contains text is not base64.
+    #[error(
+        "attribute `{attribute}` of the {place} is not base64 ({error}); send the payload as a Binary attribute, or as a String attribute with base64, or give `envelope.payload_attribute` another name"
+    )]
     BadAttribute {
+        /// The message or the notification.
+        place: &'static str,
         /// The attribute's name.
         attribute: String,
         /// The first place that is not base64.
@@ -93,6 +100,14 @@ pub enum Error {
     )]
     NotEncoded {
         /// The encoding that the attribute names.
+        encoding: &'static str,
+        /// Why decompression failed.
+        error: DecompressError,
+    },
+    /// The payload is not in the compression that its framing states.
+    #[error("the payload is not {encoding}, although its header says so ({error}); compress it, or correct the header")]
+    NotCompressed {
+        /// The compression that the header states.
         encoding: &'static str,
         /// Why decompression failed.
         error: DecompressError,
@@ -156,7 +171,7 @@ impl<'m> Envelope<'m> {
         match &self.frame {
             Frame::Any(url) => Some(url),
             Frame::CloudEvent(event) => event.type_url(),
-            Frame::None | Frame::Confluent(_) => None,
+            Frame::None | Frame::Confluent(_) | Frame::Glue(_) => None,
         }
     }
 
@@ -164,6 +179,14 @@ impl<'m> Envelope<'m> {
     pub fn schema(&self) -> Option<&SchemaReference> {
         match &self.frame {
             Frame::Confluent(reference) => Some(reference),
+            _ => None,
+        }
+    }
+
+    /// Returns the reference to the payload's type in Glue's wire format, if the payload is in this format.
+    pub fn glue(&self) -> Option<&GlueReference> {
+        match &self.frame {
+            Frame::Glue(reference) => Some(reference),
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ use protojson::{Change, Outgrown, Plan, Schema, TapError, TapErrorKind};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
-pub use files::{Error, File, TooLarge};
+pub use files::{Error, File, TooLarge, Unusable};
 use hidden::Hiding;
 pub use hidden::UnmatchedPath;
 pub use profiles::{ProfileId, Profiles, options};
@@ -138,6 +138,11 @@ impl Registry {
         &self.settings.path
     }
 
+    /// Returns a warning about the `.proto` files that are in the folder now, if there are any.
+    pub fn source_warning(&self) -> Option<String> {
+        files::source_warning(&self.settings)
+    }
+
     /// Reads the files that are in the folder now.
     ///
     /// # Errors
@@ -242,6 +247,12 @@ impl Snapshot {
     /// Returns the redactions that the paths of these profiles gain or lose since an older snapshot.
     pub fn redaction_changes(&self, older: &Self, profiles: &Arc<Profiles>) -> Vec<Change> {
         hidden::changes(profiles, &older.in_force.schema, &self.in_force.schema)
+    }
+
+    /// Returns the full names of all messages of the `.proto` file that defines this message, sorted, if a descriptor set
+    /// has it. Nested messages, map entries and groups count.
+    pub fn messages_beside(&self, name: &str) -> Option<Vec<Arc<str>>> {
+        self.in_force.schema.messages_beside(name)
     }
 
     /// Returns the event type with this full name. Ignores a leading dot and the prefix of an Any URL.

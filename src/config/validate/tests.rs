@@ -148,7 +148,7 @@ fn invalid_names_and_bounds_are_refused() {
         "route: {broadcast: [a b, 'a..b', '']}",
         "envelope: {payload_attribute: '', type_attribute: x y, event_id_attribute: customer-id}",
         "envelope: {s3_buckets: [large-events, 'arn:aws:s3:::events', '']}",
-        "confluent: {schemas_file: '', registry_url: 'registry:8081'}",
+        "confluent: {schemas_file: '', registry_url: 'registry:8081'}\nglue: {schemas_file: ''}",
         "descriptors: {path: ''}\nroute: {customers_file: ''}\nprofiles: {'': {}}",
         "retry: {min_seconds: 400}",
         "receive: {min_pollers: 9, max_pollers: 8}",
@@ -172,6 +172,7 @@ fn invalid_names_and_bounds_are_refused() {
     envelope.s3_buckets[1]: "arn:aws:s3:::events" is not a bucket name; use lower-case letters, digits, `-` and `.`, and no ARN
     envelope.s3_buckets[2]: "" is not a bucket name; use lower-case letters, digits, `-` and `.`, and no ARN
     confluent.schemas_file: must not be empty; leave it out to have no file
+    glue.schemas_file: must not be empty; leave it out to have no file
     confluent.registry_url: is not a URL such as `https://schema-registry:8081`
     route.customers_file: must not be empty
     descriptors.path: must not be empty

@@ -230,6 +230,36 @@ fn a_deduplication_id_is_one_that_sns_accepts_and_only_a_fifo_topic_has_one() {
     assert_eq!(stage.decide(&[], Some("plain")).unwrap().remove(0).entry.deduplication_id, None);
 }
 
+#[test]
+fn a_glue_schema_version_names_the_type_and_an_unknown_one_gets_the_grace_period() {
+    let version = "07070707-0707-0707-0707-070707070707";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("schemas: [{{id: {version}, types: [t.Node, t.Absent]}}]")).unwrap();
+    let Stage { rules, snapshot, router, schemas } = stage();
+    let mut rules = rules.with_glue(glue::Schemas::load(file.path()).unwrap());
+    let context = Context { snapshot: &snapshot, router: &router, schemas: &schemas };
+    let mut event_type = |id: u8, index: u8, grace| {
+        rules.unknown_type_grace = Duration::from_secs(grace);
+        let queue = Queue { framing: config::Framing::Glue, default_type: Some("t.Node".into()), ..Queue::for_tests() };
+        let body = BASE64_STANDARD.encode([&[3, 0], &[id; 16][..], &[index]].concat());
+        let message = Message::for_tests(queue, &body, &[], None);
+        let Opened::Ready(envelope) = rules.open(&message, None, &schemas) else { panic!("it opens") };
+        match rules.event_type(context, &message, &envelope) {
+            Ok(event_type) => event_type.name.to_string(),
+            Err(Outcome::Retry(reason)) => format!("retry: {}", reason.detail),
+            Err(Outcome::Quarantine(reason)) => format!("{}: {}", reason.kind, reason.detail),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    // The names are sorted, so t.Absent is message 0.
+    assert_eq!(event_type(7, 1, 0), "t.Node");
+    assert_eq!(event_type(7, 0, 0), "unknown_type: no descriptor set defines t.Absent");
+    let unknown = "`glue.schemas_file` has no schema version 08080808-0808-0808-0808-080808080808; add it and restart protobridge";
+    assert_eq!(event_type(8, 0, 600), format!("retry: {unknown}"));
+    assert_eq!(event_type(8, 0, 0), format!("unknown_type: {unknown}"));
+    assert!(event_type(7, 2, 0).starts_with("unknown_type: there is no message 2 of Glue schema version"));
+}
+
 /// Decides about an event of this tenant and this customer attribute. Returns the customers who receive it, or the
 /// outcome.
 fn receivers(stage: &Stage, payload: &[u8], attribute: &str) -> Result<Vec<String>, String> {

@@ -45,7 +45,7 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     let router = Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names());
     let routes = Arc::new(Routes::of(&config.route, router));
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
-    let definitions = (registry, routes, None);
+    let definitions = (registry, routes, Default::default());
     let queues = [Arc::new(Queue::for_tests())];
     let wired = wire(&config, &clients, &queues, definitions, Traces::default(), &metrics).unwrap();
     let Wired { pipeline, visibility, mut tasks, .. } = wired;
@@ -178,7 +178,7 @@ async fn an_unknown_type_is_retried_until_the_grace_period_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_present_source_names_the_type() {
-    use config::Framing::{Any, CloudEvents, Confluent, None as Bare};
+    use config::Framing::{Any, CloudEvents, Confluent, Delimited, Glue, None as Bare};
     const HEARTBEAT: &str = "protobridge.v1.Heartbeat";
     let text = |number: u8, text: &[u8]| [&[number << 3 | 2, text.len() as u8], text].concat();
     let any = |url: &str| [text(1, url.as_bytes()), text(2, b"\x0a\x01a")].concat();
@@ -188,6 +188,7 @@ async fn the_first_present_source_names_the_type() {
     let (url, other) = (format!("type.googleapis.com/{HEARTBEAT}"), "type.googleapis.com/a.B");
     let bare = b"\x0a\x01a".to_vec();
     let confluent = b"\0\0\0\0\x07\0\x0a\x01a".to_vec();
+    let glue = [&[3, 0], &[7; 16][..], b"\0\x0a\x01a"].concat();
     let (stated, in_content_type) = (Some(("message-type", ".protobridge.v1.Heartbeat")), "x/y; proto=a.B");
     let content_type = Some(("content-type", "x/y; proto=protobridge.v1.Heartbeat"));
     for (framing, payload, attribute, default, expected) in [
@@ -207,6 +208,12 @@ async fn the_first_present_source_names_the_type() {
         // Without a schemas file and a registry, the schema id is not looked up.
         (Confluent, confluent.clone(), None, Some(HEARTBEAT), OutcomeLabel::Published),
         (Confluent, confluent, None, None, OutcomeLabel::Quarantined),
+        (Glue, glue.clone(), None, Some(HEARTBEAT), OutcomeLabel::Published),
+        (Glue, glue.clone(), stated, None, OutcomeLabel::Published),
+        (Glue, glue, None, None, OutcomeLabel::Quarantined),
+        (Delimited, b"\x03\x0a\x01a".to_vec(), None, Some(HEARTBEAT), OutcomeLabel::Published),
+        // A CloudEvent without data is an empty message.
+        (CloudEvents, event(HEARTBEAT, Vec::new()), None, None, OutcomeLabel::Published),
     ] {
         let stage = stage(0, all_good);
         let default_type = default.map(str::to_owned);

@@ -39,9 +39,6 @@ pub enum CloudEventError {
     /// The data is text.
     #[error("it has `text_data`, which is not Protobuf")]
     TextData,
-    /// There is no data.
-    #[error("it has no data")]
-    NoData,
 }
 
 /// The message `io.cloudevents.v1.CloudEvent`.
@@ -121,7 +118,8 @@ pub(super) fn read(payload: &[u8]) -> Result<(Vec<u8>, CloudEvent), CloudEventEr
         Some(Data::Proto(any)) if any.type_url.is_empty() => return Err(CloudEventError::ProtoDataWithoutType),
         Some(Data::Proto(any)) => (any.value, Some(any.type_url)),
         Some(Data::Text(_)) => return Err(CloudEventError::TextData),
-        None => return Err(CloudEventError::NoData),
+        // A message without fields has no bytes, and an encoder can leave out empty data.
+        None => (Vec::new(), None),
     };
     let attributes = event.attributes.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect();
     Ok((data, CloudEvent { id: event.id, source: event.source, kind: event.kind, type_url, attributes }))

@@ -8,6 +8,8 @@ use prost::Message as _;
 use super::Error;
 use super::any::Any;
 use super::cloud_event::{self, CloudEvent, CloudEventError};
+use super::glue::{self, GlueError, GlueReference};
+use super::inflate;
 use crate::config::Framing;
 
 /// The frame around a payload.
@@ -18,6 +20,7 @@ pub(super) enum Frame {
     Any(String),
     CloudEvent(Box<CloudEvent>),
     Confluent(SchemaReference),
+    Glue(GlueReference),
 }
 
 /// The reference to a payload's schema in Confluent's wire format.
@@ -48,6 +51,17 @@ pub enum FrameError {
     /// The payload is not a usable CloudEvent.
     #[error(transparent)]
     CloudEvent(#[from] CloudEventError),
+    /// The payload is not in Glue's wire format.
+    #[error(transparent)]
+    Glue(#[from] GlueError),
+    /// The payload is not as long as its length prefix says.
+    #[error("its length prefix says {stated} byte(s), and {found} follow; a payload must be exactly one message")]
+    Length {
+        /// The length that the prefix states, in bytes.
+        stated: u64,
+        /// The number of bytes behind the prefix.
+        found: usize,
+    },
     /// The payload is shorter than the header of Confluent's wire format.
     #[error("it has fewer than 5 bytes")]
     NoHeader,
@@ -70,8 +84,8 @@ pub enum FrameError {
     TooManyIndexes(u32),
 }
 
-/// Removes the frame. Returns the payload and the frame.
-pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing) -> Result<(Cow<'_, [u8]>, Frame), Error> {
+/// Removes the frame. Returns the payload and the frame. A compressed payload is decompressed to `most` bytes at most.
+pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing, most: usize) -> Result<(Cow<'_, [u8]>, Frame), Error> {
     let refuse = |expected, error| Error::NotFramed { expected, error };
     match framing {
         Framing::None => Ok((payload, Frame::None)),
@@ -87,15 +101,45 @@ pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing) -> Result<(Cow<'_, 
         Framing::Confluent => {
             let (reference, length) =
                 confluent(&payload).map_err(|error| refuse("in Confluent's wire format", error))?;
-            let payload = match payload {
-                Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[length..]),
-                Cow::Owned(mut bytes) => {
-                    bytes.drain(..length);
-                    Cow::Owned(bytes)
-                }
-            };
-            Ok((payload, Frame::Confluent(reference)))
+            Ok((without(payload, length), Frame::Confluent(reference)))
         }
+        Framing::Glue => {
+            let expected = "in the wire format of the AWS Glue Schema Registry";
+            let header = glue::header(&payload).map_err(|error| refuse(expected, error.into()))?;
+            let payload = match header.is_compressed {
+                false => without(payload, glue::HEADER),
+                true => Cow::Owned(inflate::zlib(&payload[glue::HEADER..], most)?),
+            };
+            let (index, length) = glue::index(&payload).map_err(|error| refuse(expected, error.into()))?;
+            Ok((without(payload, length), Frame::Glue(GlueReference { version: header.version, index })))
+        }
+        Framing::Delimited => {
+            let length = delimited(&payload).map_err(|error| refuse("length-delimited", error))?;
+            Ok((without(payload, length), Frame::None))
+        }
+    }
+}
+
+/// Removes this number of bytes from the start.
+fn without(payload: Cow<'_, [u8]>, length: usize) -> Cow<'_, [u8]> {
+    match payload {
+        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[length..]),
+        Cow::Owned(mut bytes) => {
+            bytes.drain(..length);
+            Cow::Owned(bytes)
+        }
+    }
+}
+
+/// Reads the length prefix of the only message: a varint. Returns the number of bytes of the prefix.
+fn delimited(payload: &[u8]) -> Result<usize, FrameError> {
+    let mut rest = payload;
+    let stated = prost::encoding::decode_varint(&mut rest).map_err(|_| FrameError::CutOff("its length prefix"))?;
+    let found = rest.len();
+    if u64::try_from(found).is_ok_and(|found| found == stated) {
+        Ok(payload.len() - found)
+    } else {
+        Err(FrameError::Length { stated, found })
     }
 }
 

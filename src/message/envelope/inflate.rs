@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use flate2::bufread::ZlibDecoder;
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -25,6 +26,9 @@ pub enum DecompressError {
     /// There are no bytes.
     #[error("it is empty")]
     Empty,
+    /// Bytes follow the zlib stream.
+    #[error("{0} byte(s) follow its end")]
+    Trailing(usize),
     /// The payload ends within a skippable zstd frame.
     #[error("a skippable frame is cut off")]
     CutOff,
@@ -58,6 +62,33 @@ fn gzip(payload: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {
     let mut inflated = Vec::new();
     read_some(MultiGzDecoder::new(payload), most, &mut inflated)?;
     Ok(inflated)
+}
+
+/// Decompresses the zlib of a framing to `most` bytes at most.
+///
+/// # Errors
+/// Returns an error if the payload is not one whole zlib stream, or if it has more bytes.
+pub(super) fn zlib(payload: &[u8], most: usize) -> Result<Vec<u8>, Error> {
+    let encoding = "zlib";
+    match zlib_stream(payload, most) {
+        Ok(inflated) if inflated.len() <= most => Ok(inflated),
+        Ok(_) => Err(Error::Inflates { encoding, most }),
+        Err(error) => Err(Error::NotCompressed { encoding, error }),
+    }
+}
+
+/// Decompresses zlib like [`gzip`]. The payload is one stream.
+fn zlib_stream(payload: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {
+    if payload.is_empty() {
+        return Err(DecompressError::Empty);
+    }
+    let mut inflated = Vec::new();
+    let mut decoder = ZlibDecoder::new(payload);
+    read_some(&mut decoder, most, &mut inflated)?;
+    match decoder.get_ref().len() {
+        trailing if trailing > 0 && inflated.len() <= most => Err(DecompressError::Trailing(trailing)),
+        _ => Ok(inflated),
+    }
 }
 
 /// Decompresses zstd like [`gzip`]. The payload can have several frames, and skippable frames among them.

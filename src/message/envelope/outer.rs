@@ -69,7 +69,7 @@ impl<'m> Outer<'m> {
     /// # Errors
     /// Returns an error if the body is an incomplete pointer.
     pub fn pointer(&self, settings: &config::Envelope) -> Result<Option<Pointer>, Error> {
-        if self.attributes.has_binary(&settings.payload_attribute) {
+        if self.attributes.has_payload(&settings.payload_attribute) {
             return Ok(None);
         }
         pointer::read(&self.text).map_err(|missing| Error::BadPointer { place: self.place, missing })
@@ -90,13 +90,13 @@ impl<'m> Outer<'m> {
             let attribute = &settings.payload_attribute;
             move |error| Error::NoPayload { place, error, attribute: attribute.clone() }
         };
-        let payload = match (attributes.binary(&settings.payload_attribute)?, object) {
+        let payload = match (attributes.payload(&settings.payload_attribute)?, object) {
             (Some(payload), _) => payload,
             (None, Some(object)) => Cow::Owned(decode_base64_bytes(object).map_err(no_payload("S3 object"))?),
             (None, None) => Cow::Owned(decode_base64(&text).map_err(no_payload(place))?),
         };
         let payload = inflate::undo(payload, attributes.text("content-encoding"), settings.max_payload_bytes)?;
-        let (payload, frame) = framing::open(payload, framing)?;
+        let (payload, frame) = framing::open(payload, framing, settings.max_payload_bytes)?;
         Ok(Envelope { payload, attributes, notification_id, frame })
     }
 }
@@ -113,18 +113,49 @@ impl<'m> InboundAttributes<'m> {
         self.message.get(name)?.string_value()
     }
 
-    fn has_binary(&self, name: &str) -> bool {
-        let outer = self.notification.get(name).is_some_and(|attribute| attribute.kind == "Binary");
-        outer || self.message.get(name).is_some_and(|value| value.binary_value().is_some())
+    fn has_payload(&self, name: &str) -> bool {
+        self.payload_of_notification(name).is_some() || self.payload_of_message(name).is_some()
     }
 
-    fn binary(&self, name: &str) -> Result<Option<Cow<'m, [u8]>>, Error> {
-        if let Some(attribute) = self.notification.get(name).filter(|attribute| attribute.kind == "Binary") {
-            let bad = |error| Error::BadAttribute { attribute: name.to_owned(), error };
-            return Ok(Some(Cow::Owned(decode_base64(&attribute.value).map_err(bad)?)));
+    /// Returns the bytes of the payload attribute: a Binary one, or base64 in a String one.
+    fn payload(&self, name: &str) -> Result<Option<Cow<'m, [u8]>>, Error> {
+        let decode = |place, text: &str| {
+            let bad = |error| Error::BadAttribute { place, attribute: name.to_owned(), error };
+            Ok(Some(Cow::Owned(decode_base64(text).map_err(bad)?)))
+        };
+        match (self.payload_of_notification(name), self.payload_of_message(name)) {
+            (Some(text), _) => decode("SNS notification", text),
+            (None, Some(Value::Binary(bytes))) => Ok(Some(Cow::Borrowed(bytes))),
+            (None, Some(Value::Text(text))) => decode("message", text),
+            (None, None) => Ok(None),
         }
-        Ok(self.message.get(name).and_then(|value| value.binary_value()).map(|blob| Cow::Borrowed(blob.as_ref())))
     }
+
+    /// Returns the base64 of the notification's payload attribute. A Number is no payload.
+    fn payload_of_notification(&self, name: &str) -> Option<&str> {
+        let attribute = self.notification.get(name)?;
+        (attribute.kind == "Binary" || is_string(&attribute.kind)).then_some(&*attribute.value)
+    }
+
+    fn payload_of_message(&self, name: &str) -> Option<Value<'m>> {
+        let attribute = self.message.get(name)?;
+        if let Some(blob) = attribute.binary_value() {
+            return Some(Value::Binary(blob.as_ref()));
+        }
+        attribute.string_value().filter(|_| is_string(attribute.data_type())).map(Value::Text)
+    }
+}
+
+/// The value of a payload attribute.
+enum Value<'m> {
+    Binary(&'m [u8]),
+    /// Base64.
+    Text(&'m str),
+}
+
+/// Whether an attribute of this type is a String, with or without a label such as `String.base64`.
+fn is_string(kind: &str) -> bool {
+    kind.strip_prefix("String").is_some_and(|label| label.is_empty() || label.starts_with('.'))
 }
 
 fn notification(body: &str) -> Option<Notification<'_>> {

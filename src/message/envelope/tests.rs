@@ -6,6 +6,8 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use super::*;
 use crate::config::{self, Framing};
 
+mod framing;
+
 const PAYLOAD: &[u8] = b"\xfb\xff\x00";
 
 impl<'m> Envelope<'m> {
@@ -62,7 +64,7 @@ fn an_error_in_base64_with_line_breaks_has_the_position_in_the_whole_text() {
         "+/8A\r\n+/?A",
         &[],
         Err(
-            "the body is not base64 (Invalid symbol 63, offset 8.), and there is no Binary attribute `payload`; send the payload as one or the other",
+            "the body is not base64 (Invalid symbol 63, offset 8.), and there is no attribute `payload` of type Binary or String; send the payload as one or the other",
         ),
     );
 }
@@ -70,6 +72,33 @@ fn an_error_in_base64_with_line_breaks_has_the_position_in_the_whole_text() {
 #[test]
 fn a_binary_attribute_takes_precedence_over_the_body() {
     check("see attribute", &[("payload", attribute("Binary", None, Some(PAYLOAD)))], Ok(PAYLOAD));
+}
+
+#[test]
+fn a_string_attribute_can_carry_the_payload_in_base64() {
+    for (kind, text) in [("String", "+/8A"), ("String.base64", "-_8A"), ("String", "+/\r\n8A\r\n")] {
+        check("?", &[("payload", attribute(kind, Some(text), None))], Ok(PAYLOAD));
+        let text = text.replace("\r\n", "\\r\\n");
+        let notification = format!(
+            r#"{{"Type":"Notification","Message":"?","MessageAttributes":{{"payload":{{"Type":"{kind}","Value":"{text}"}}}}}}"#
+        );
+        check(&notification, &[("payload", attribute("Binary", None, Some(b"of the message")))], Ok(PAYLOAD));
+    }
+    // A number can be base64 by chance, and `Strings` is no type.
+    for kind in ["Number", "Number.int", "Strings"] {
+        check("+/8A", &[("payload", attribute(kind, Some("1234"), None))], Ok(PAYLOAD));
+    }
+    check(
+        "+/8A",
+        &[("payload", attribute("String", Some("v2!"), None))],
+        Err(
+            "attribute `payload` of the message is not base64 (Invalid symbol 33, offset 2.); send the payload as a Binary attribute, or as a String attribute with base64, or give `envelope.payload_attribute` another name",
+        ),
+    );
+    // The body is not read, so that it cannot name an object in S3.
+    let attributes = HashMap::from([("payload".to_owned(), attribute("String", Some("+/8A"), None))]);
+    let body = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"b","s3Key":"k"}]"#;
+    assert_eq!(Outer::read(body, &attributes).pointer(&config::Envelope::default()).unwrap(), None);
 }
 
 #[test]
@@ -92,7 +121,9 @@ fn a_binary_attribute_of_a_notification_is_decoded_from_base64() {
     check(
         r#"{"Type":"Notification","Message":"-","MessageAttributes":{"payload":{"Type":"Binary","Value":"?"}}}"#,
         &[],
-        Err("attribute `payload` of the SNS notification is not base64 (Invalid symbol 63, offset 0.)"),
+        Err(
+            "attribute `payload` of the SNS notification is not base64 (Invalid symbol 63, offset 0.); send the payload as a Binary attribute, or as a String attribute with base64, or give `envelope.payload_attribute` another name",
+        ),
     );
 }
 
@@ -102,14 +133,14 @@ fn an_error_about_a_missing_payload_names_what_was_tried() {
         "hello, world",
         &[],
         Err(
-            "the body is not base64 (Invalid symbol 44, offset 5.), and there is no Binary attribute `payload`; send the payload as one or the other",
+            "the body is not base64 (Invalid symbol 44, offset 5.), and there is no attribute `payload` of type Binary or String; send the payload as one or the other",
         ),
     );
     check(
         r#"{"Type":"SubscriptionConfirmation","Message":"+/8A"}"#,
         &[],
         Err(
-            "the body is not base64 (Invalid symbol 123, offset 0.), and there is no Binary attribute `payload`; send the payload as one or the other",
+            "the body is not base64 (Invalid symbol 123, offset 0.), and there is no attribute `payload` of type Binary or String; send the payload as one or the other",
         ),
     );
 }
@@ -129,6 +160,7 @@ fn open(payload: &[u8], attributes: &[(&str, &str)], framing: Framing) -> Result
     let opened = Opened {
         type_url: envelope.type_url().map(str::to_owned),
         schema: envelope.schema().cloned(),
+        glue: envelope.glue().copied(),
         event: event.map(|event| (event.event_id(), event.time().map(str::to_owned))),
         names: event.into_iter().flat_map(CloudEvent::type_names).map(str::to_owned).collect(),
         customer: envelope.attribute("customer-id").map(str::to_owned),
@@ -141,6 +173,7 @@ fn open(payload: &[u8], attributes: &[(&str, &str)], framing: Framing) -> Result
 struct Opened {
     type_url: Option<String>,
     schema: Option<SchemaReference>,
+    glue: Option<GlueReference>,
     event: Option<(String, Option<String>)>,
     names: Vec<String>,
     customer: Option<String>,
@@ -238,105 +271,6 @@ fn a_payload_that_is_not_in_its_stated_encoding_is_refused() {
     the payload is not zstd, although its `content-encoding` says so (there is no zstd frame); encode it, or remove the attribute
     the payload is not zstd, although its `content-encoding` says so (its checksum is wrong); encode it, or remove the attribute
     the payload is not zstd, although its `content-encoding` says so (Specified window_size is too big; Requested: 2147483648, Max: 8388608); encode it, or remove the attribute
-    "
-    );
-}
-
-#[test]
-fn an_any_names_its_type() {
-    let payload = fields(&[(1, b"type.googleapis.com/a.B"), (2, PAYLOAD)]);
-    let expected = Opened { type_url: Some("type.googleapis.com/a.B".into()), ..Opened::default() };
-    assert_eq!(open(&payload, &[], Framing::Any), Ok((PAYLOAD.to_vec(), expected)));
-    assert_eq!(open(&fields(&[(1, b"/a.B")]), &[], Framing::Any).unwrap().0, b"", "an empty message");
-    insta::assert_snapshot!(
-        [refused(&fields(&[(2, PAYLOAD)]), &[], Framing::Any), refused(PAYLOAD, &[], Framing::Any)].concat(),
-        @"
-    the payload is not a google.protobuf.Any, although the queue's `framing` says so: it has no `type_url`; send it in this form, or change `framing`
-    the payload is not a google.protobuf.Any, although the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it in this form, or change `framing`
-    "
-    );
-}
-
-#[test]
-fn a_cloud_event_gives_the_type_id_time_and_attributes() {
-    let attribute = |name: &[u8], kind, value: &[u8]| fields(&[(1, name), (2, &fields(&[(kind, value)]))]);
-    let schema = attribute(b"dataschema", 5, b"https://a.example/schemas#a.B");
-    let customer = attribute(b"customerid", 3, b"acme");
-    let time = attribute(b"time", 7, &[0x08, 0xe8, 0x07]);
-    let content_type = attribute(b"datacontenttype", 3, b"application/protobuf; proto=a.C");
-    let mandatory: [(u8, &[u8]); 4] = [(1, b"7"), (2, b"/shop|1"), (3, b"1.0"), (4, b"a.Placed")];
-    let with = |more: &[(u8, &[u8])]| fields(&[&mandatory, more].concat());
-
-    let opened = open(&with(&[(5, &schema), (5, &customer), (5, &time), (6, PAYLOAD)]), &[], Framing::CloudEvents);
-    let expected = Opened {
-        event: Some(("/shop%7C1|7".into(), Some("1970-01-01T00:16:40Z".into()))),
-        names: vec!["a.B".into(), "a.Placed".into()],
-        customer: Some("acme".into()),
-        ..Opened::default()
-    };
-    assert_eq!(opened, Ok((PAYLOAD.to_vec(), expected)));
-
-    let (payload, opened) = open(
-        &with(&[(5, &customer), (5, &content_type), (8, &fields(&[(1, b"x/a.D"), (2, PAYLOAD)]))]),
-        &[("customer-id", "globex")],
-        Framing::CloudEvents,
-    )
-    .unwrap();
-    let found = (payload.as_slice(), opened.type_url.as_deref(), opened.stated.as_deref(), opened.customer.as_deref());
-    assert_eq!(found, (PAYLOAD, Some("x/a.D"), Some("a.C"), Some("globex")));
-
-    insta::assert_snapshot!(
-        [
-            with(&[]),
-            with(&[(7, b"{}")]),
-            with(&[(8, &fields(&[(2, PAYLOAD)]))]),
-            with(&[(3, b"0.3"), (6, PAYLOAD)]),
-            fields(&[(1, b"7"), (3, b"1.0"), (4, b"a"), (6, PAYLOAD)]),
-            PAYLOAD.to_vec(),
-        ]
-        .map(|payload| refused(&payload, &[], Framing::CloudEvents))
-        .concat(),
-        @r#"
-    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has no data; send it in this form, or change `framing`
-    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has `text_data`, which is not Protobuf; send it in this form, or change `framing`
-    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: its `proto_data` has no `type_url`; send it in this form, or change `framing`
-    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: its `spec_version` is "0.3", not 1.0; send it in this form, or change `framing`
-    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has no `source`; send it in this form, or change `framing`
-    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: failed to decode Protobuf message: invalid varint; send it in this form, or change `framing`
-    "#
-    );
-}
-
-#[test]
-fn the_header_of_confluents_wire_format_is_removed() {
-    let reference = |id, indexes: &[u32]| Some(SchemaReference { id, indexes: indexes.to_vec() });
-    for (header, schema) in [
-        (&[0, 0, 0, 0, 7, 0][..], reference(7, &[0])),
-        (&[0, 0, 0, 0, 7, 2, 0], reference(7, &[0])),
-        (&[0, 0, 0, 1, 0, 2, 6], reference(256, &[3])),
-        (&[0, 255, 255, 255, 255, 4, 2, 0x80, 0x02], reference(u32::MAX, &[1, 128])),
-    ] {
-        let (payload, opened) = open(&[header, PAYLOAD].concat(), &[], Framing::Confluent).unwrap();
-        assert_eq!((payload.as_slice(), opened.schema), (PAYLOAD, schema), "{header:?}");
-    }
-    insta::assert_snapshot!(
-        [
-            &[0, 0, 0][..],
-            &[1, 0, 0, 0, 7, 0],
-            &[0, 0, 0, 0, 7],
-            &[0, 0, 0, 0, 7, 4, 0],
-            &[0, 0, 0, 0, 7, 2, 1],
-            &[0, 0, 0, 0, 7, 0xfe, 0xff, 0xff, 0xff, 0x0f],
-        ]
-        .map(|payload| refused(payload, &[], Framing::Confluent))
-        .concat(),
-        @"
-    the payload is not in Confluent's wire format, although the queue's `framing` says so: it has fewer than 5 bytes; send it in this form, or change `framing`
-    the payload is not in Confluent's wire format, although the queue's `framing` says so: it starts with the byte 0x01, not with 0x00; send it in this form, or change `framing`
-    the payload is not in Confluent's wire format, although the queue's `framing` says so: the number of its message indexes is cut off; send it in this form, or change `framing`
-    the payload is not in Confluent's wire format, although the queue's `framing` says so: a message index is cut off; send it in this form, or change `framing`
-    the payload is not in Confluent's wire format, although the queue's `framing` says so: a message index is -1; send it in this form, or change `framing`
-    the payload is not in Confluent's wire format, although the queue's `framing` says so: it has 2147483647 message indexes; send it in this form, or change `framing`
     "
     );
 }

@@ -262,7 +262,12 @@ pub(crate) fn parts(setup: Setup) -> Loaded {
         let loaded = load(setup);
         (loaded.registry, loaded.routes)
     });
-    Loaded { registry: Arc::clone(registry), routes: Arc::clone(routes), schemas: None, warnings: Vec::new() }
+    Loaded {
+        registry: Arc::clone(registry),
+        routes: Arc::clone(routes),
+        schemas: Default::default(),
+        warnings: Vec::new(),
+    }
 }
 
 fn load(setup: Setup) -> Loaded {

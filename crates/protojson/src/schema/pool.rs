@@ -127,6 +127,13 @@ impl Pool {
         (0..self.messages.len() as u32).map(|index| MessageDescriptor::new(self, index))
     }
 
+    /// Returns the full names of all messages of the file that has this message, map entries included.
+    pub(super) fn messages_beside(&self, index: u32) -> Vec<Arc<str>> {
+        let file = self.messages[index as usize].origin.file;
+        let beside = self.messages.iter().filter(|message| message.origin.file == file);
+        beside.map(|message| Arc::clone(&message.name)).collect()
+    }
+
     /// Returns all enums.
     pub(super) fn enums(self: &Arc<Self>) -> impl Iterator<Item = EnumDescriptor> + '_ {
         (0..self.enums.len() as u32).map(|index| EnumDescriptor::new(self, index))

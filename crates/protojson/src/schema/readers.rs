@@ -1,6 +1,7 @@
 //! Information for readers of the JSON: JSON Schema, sample payloads, and which types are nested in others.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -38,6 +39,15 @@ impl Schema {
             Some(program) => Ok(sample::payload(&program)),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
+    }
+
+    /// Returns the full names of all messages of the file that defines this message type, sorted. Nested messages, map
+    /// entries and groups count. Returns `None` if no set defines the type.
+    pub fn messages_beside(&self, full_name: &str) -> Option<Vec<Arc<str>>> {
+        let entry = *self.joined.messages.get(full_name)?;
+        let mut names = self.joined.pool(entry).messages_beside(entry.index);
+        names.sort_unstable();
+        Some(names)
     }
 
     /// Returns the full names of the fields that are written under their declared names because another field of their
