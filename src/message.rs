@@ -10,6 +10,7 @@ mod event_id;
 mod outcome;
 mod ownership;
 mod queue;
+mod recipient;
 mod topic;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ pub use event_id::EventId;
 pub use outcome::{DuplicateCause, OutcomeLabel, QuarantineKind, QuarantineReason, Retry, RetryCause};
 pub use ownership::{Ownership, TakenOver};
 pub use queue::{Queue, QueueUrl};
+pub use recipient::{PartlyDelivered, Recipient};
 pub use topic::TopicArn;
 
 /// A message as it was received.

@@ -6,6 +6,7 @@
 //! [turn](Rules::turn).
 
 mod customer;
+mod destinations;
 mod event;
 mod large;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use super::dedupe::DeliveryKey;
 use super::outcome::Outcome;
 use crate::aws::sns::publish::TopicEntry;
+use crate::aws::sqs::quarantine::NotedRecipients;
 use crate::config::{self, Config};
 use crate::message::envelope::{self, Envelope, Outer, Pointer};
 use crate::message::{EventId, Message, QuarantineKind, QuarantineReason, RetryCause};
@@ -29,6 +31,7 @@ use customer::Customers;
 use event::Event;
 use large::{LARGE, Turns};
 
+pub use destinations::{Deliveries, NotedDelivery};
 pub use large::{IsLarge, Turn};
 
 /// The parts of the configuration that decisions depend on.
@@ -86,7 +89,7 @@ pub struct Decided {
     /// The event's id and the number of its destinations, if it has any.
     pub event: Option<(EventId, usize)>,
     /// The deliveries that the event needs, or the outcome that the message has without any.
-    pub decision: Result<Vec<Delivery>, Outcome>,
+    pub decision: Result<Deliveries, Outcome>,
 }
 
 /// One event for one topic, with the key by which a duplicate of it is recognized.
@@ -181,7 +184,7 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
     ) -> Decided {
-        let mut decided = Decided { event_type: None, event: None, decision: Ok(Vec::new()) };
+        let mut decided = Decided { event_type: None, event: None, decision: Ok(Deliveries::default()) };
         decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
         decided
     }
@@ -193,7 +196,7 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
         found: &mut Decided,
-    ) -> Result<Vec<Delivery>, Outcome> {
+    ) -> Result<Deliveries, Outcome> {
         let event_type = self.event_type(context, message, envelope)?;
         found.event_type = Some(Arc::clone(event_type));
 
@@ -210,23 +213,10 @@ impl Rules {
         };
         let event = Event::new(message, envelope, event_type, &transcoder, &self.envelope, trace);
         let count = destinations.len();
-        let deliveries = self.deliveries_to(destinations, &event, &mut transcoder);
+        let noted = NotedRecipients::of(message, &event_type.name, event.id.as_str());
+        let deliveries = self.deliveries_to(destinations, noted.as_ref(), &event, &mut transcoder);
         found.event = Some((event.id, count));
         Ok(deliveries?)
-    }
-
-    fn deliveries_to(
-        &self,
-        destinations: Vec<Destination>,
-        event: &Event<'_>,
-        transcoder: &mut Transcoder<'_>,
-    ) -> Result<Vec<Delivery>, QuarantineReason> {
-        let mut deliveries = Vec::with_capacity(destinations.len());
-        for destination in destinations {
-            let body = transcoder.json(destination.profile).map_err(|reason| naming(reason, &destination))?;
-            deliveries.push(self.delivery(event, destination, body)?);
-        }
-        Ok(deliveries)
     }
 
     fn delivery(
@@ -236,10 +226,9 @@ impl Rules {
         body: Arc<String>,
     ) -> Result<Delivery, QuarantineReason> {
         let is_fifo = destination.topic.is_fifo();
-        let customer = destination.customer_id();
-        let key = DeliveryKey::new(&event.event_type.name, event.id.as_str(), customer, &destination.topic);
+        let key = key(event, &destination);
         let mut entry = TopicEntry {
-            attributes: event.attributes(customer),
+            attributes: event.attributes(destination.customer_id()),
             topic: destination.topic,
             customer: destination.customer,
             event_type: Arc::clone(&event.event_type.name),
@@ -318,14 +307,9 @@ fn refused<'m>(error: envelope::Error) -> Opened<'m> {
     Opened::Refused(QuarantineKind::BadEnvelope.because(error))
 }
 
-/// Adds the topic to a reason that depends on it.
-fn naming(reason: QuarantineReason, destination: &Destination) -> QuarantineReason {
-    match reason.kind {
-        QuarantineKind::TooLarge => {
-            reason.kind.because(format_args!("{} that {} accepts", reason.detail, destination.topic))
-        }
-        _ => reason,
-    }
+/// Identifies the delivery of an event to a destination.
+fn key(event: &Event<'_>, destination: &Destination) -> DeliveryKey {
+    DeliveryKey::new(&event.event_type.name, event.id.as_str(), destination.customer_id(), &destination.topic)
 }
 
 #[cfg(test)]

@@ -9,11 +9,15 @@
 //! The window of one process is bounded by count and by time. Several replicas share a window through [Redis](store). While
 //! Redis does not answer, events are delivered anyway, with what this process knows. The claims of entries that wait for
 //! long are [renewed](renewal).
+//!
+//! A message with several destinations can wait for one of them for longer than the window lasts. So its deliveries stay
+//! confirmed until it is [finished](unfinished).
 
 mod marker;
 mod memory;
 mod renewal;
 mod store;
+mod unfinished;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +36,7 @@ use crate::message::{DuplicateCause, TakenOver, TopicArn};
 use crate::telemetry::Metrics;
 use memory::{Found, Memory};
 use renewal::Renewals;
-use store::Standing;
+use store::{Published, Standing};
 
 /// Identifies one delivery: an event type, an event id, a customer and a topic. Holds 128 bits of their SHA-256.
 ///
@@ -68,7 +72,7 @@ impl DeliveryKey {
 }
 
 /// An SQS message id, which is a UUID. Any other text is represented by its hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageId(Uuid);
 
 impl MessageId {
@@ -88,8 +92,9 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// Proof that SNS confirmed a delivery before, within the window.
-#[derive(Debug)]
+/// Proof that SNS confirmed a delivery before: within the window, for a message that is not finished, or before the message
+/// was quarantined.
+#[derive(Debug, Clone, Copy)]
 pub struct PublishedBefore {
     /// The message whose delivery was published.
     pub first: MessageId,
@@ -100,6 +105,12 @@ pub struct PublishedBefore {
 impl PublishedBefore {
     fn new(first: MessageId, now: MessageId) -> Self {
         Self { first, cause: if first == now { DuplicateCause::Redelivery } else { DuplicateCause::Producer } }
+    }
+
+    /// Creates the proof for a delivery that the quarantine note of its message lists. `first` is the message id that the
+    /// message had before it was quarantined.
+    pub fn noted(first: MessageId) -> Self {
+        Self { first, cause: DuplicateCause::Redelivery }
     }
 }
 
@@ -115,6 +126,15 @@ pub enum Taken {
 /// This process is publishing one of the deliveries at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
+
+/// A message with several destinations that is finished.
+#[derive(Debug)]
+pub struct Finished {
+    /// The message.
+    pub message: MessageId,
+    /// Its deliveries that were confirmed while it was unfinished.
+    pub deliveries: Vec<DeliveryKey>,
+}
 
 /// The window: the deliveries that this process, or all replicas, have published recently.
 #[derive(Debug)]
@@ -146,6 +166,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Returns the key of the delivery.
+    pub fn key(&self) -> DeliveryKey {
+        self.key
+    }
+
     /// Returns the mark that another replica has taken over the delivery; `None` if there are no other replicas.
     pub fn taken_over(&self) -> Option<&TakenOver> {
         self.taken_over.as_ref()
@@ -216,7 +241,7 @@ impl Window {
         let now = Instant::now();
         let mut memory = self.memory();
         for key in keys {
-            let found = memory.as_mut().map_or(Found::Free, |memory| memory.claim(key, now));
+            let found = memory.as_mut().map_or(Found::Free, |memory| memory.claim(key, message, now));
             claims.push(match found {
                 Found::Free => Ok(self.claimed(key, message)),
                 Found::Published(first) => Err(Taken::Published(PublishedBefore::new(first, message))),
@@ -271,7 +296,7 @@ impl Window {
     async fn claim_one(self: &Arc<Self>, key: DeliveryKey, message: MessageId) -> Result<Claim, PublishedBefore> {
         loop {
             let found = match self.memory() {
-                Some(mut memory) => memory.claim(key, Instant::now()),
+                Some(mut memory) => memory.claim(key, message, Instant::now()),
                 None => Found::Free,
             };
             match found {
@@ -296,20 +321,59 @@ impl Window {
         }
     }
 
+    /// Notes that a message with several destinations is being published. Its deliveries stay confirmed until it is
+    /// [finished](Window::finish), with those of its deliveries that were published before with another message.
+    pub async fn begin(&self, message: MessageId, published: &[(DeliveryKey, PublishedBefore)]) {
+        let published = published.iter().map(|(key, before)| (*key, before.first));
+        let adopted = match self.memory() {
+            Some(mut memory) => memory.begin(message, published, Instant::now()),
+            None => return,
+        };
+        let adopted = adopted.into_iter().map(|key| Published { key, message, is_unfinished: true });
+        self.share(adopted.collect()).await;
+    }
+
     /// Records that SNS confirmed the claimed deliveries. Returns when every replica can see it.
     pub async fn confirm(&self, mut claims: Vec<Claim>) {
         self.note(claims.iter().map(|claim| (claim.key, claim.message)));
         self.end_renewals(claims.iter().map(|claim| claim.key));
+        let mut published = Vec::new();
         if let Some(mut memory) = self.memory() {
             for claim in &mut claims {
                 memory.release(claim.key);
                 claim.is_confirmed = true;
                 claim.taken_over = None;
             }
+            if self.store.is_some() {
+                published.extend(claims.iter().map(|Claim { key, message, .. }| Published {
+                    key: *key,
+                    message: *message,
+                    is_unfinished: memory.is_unfinished(*message),
+                }));
+            }
         }
-        if let Some(Shared { store, .. }) = &self.store {
-            let published: Vec<(DeliveryKey, MessageId)> =
-                claims.iter().map(|claim| (claim.key, claim.message)).collect();
+        self.share(published).await;
+    }
+
+    /// Records at once that messages are finished. From now on, their deliveries are remembered for the time of the window.
+    /// The future returns when every replica can see it.
+    pub fn finish(&self, finished: Vec<Finished>) -> impl Future<Output = ()> + '_ {
+        if let Some(mut memory) = self.memory() {
+            for Finished { message, .. } in &finished {
+                memory.finish(*message, Instant::now());
+            }
+        }
+        let deliveries = finished.into_iter().flat_map(|Finished { message, deliveries }| {
+            deliveries.into_iter().map(move |key| Published { key, message, is_unfinished: false })
+        });
+        self.share(deliveries.collect())
+    }
+
+    /// Records deliveries in the shared store, if there is one.
+    async fn share(&self, published: Vec<Published>) {
+        if let Some(Shared { store, .. }) = &self.store
+            && !published.is_empty()
+        {
             store.note(&published).await;
         }
     }

@@ -26,16 +26,16 @@ use super::intake::Intake;
 use super::lookups::Lookups;
 use super::outcome::Reached;
 use super::parking::Parking;
-use crate::aws::sns::publish::{Publisher, TopicEntry};
+use crate::aws::sns::publish::Publisher;
 use crate::aws::sqs::Received;
 use crate::aws::sqs::delete::Deleter;
 use crate::aws::sqs::quarantine::Quarantine;
 use crate::aws::sqs::release::Releaser;
 use crate::base::{Backoff, RateLimitedLog};
-use crate::message::{Message, OutcomeLabel, RetryCause};
+use crate::message::{OutcomeLabel, RetryCause, TopicArn};
 use crate::route::Routes;
 use crate::schema::registry::{Registry, Snapshot};
-use crate::telemetry::{DuplicateLabels, Metrics, Traces};
+use crate::telemetry::{DuplicateLabels, Metrics, Traces, UNKNOWN_TYPE};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};
 use settle::Settlement;
@@ -303,17 +303,19 @@ impl Pipeline {
     /// Publishes events to those of their topics that do not have them yet.
     async fn publish(&self, mut claimed: Vec<Claimed>) -> Publishing {
         self.window.claim_in_store(claimed.iter_mut().flat_map(Claimed::claims)).await;
-        for (message, entry, before) in claimed.iter().flat_map(Claimed::duplicates) {
-            self.note_duplicate(message, entry, before);
+        for (message, topic, before) in claimed.iter().flat_map(Claimed::duplicates) {
+            self.note_duplicate(message, topic, before);
         }
         Publishing::start(claimed, &self.window, &self.publisher).await
     }
 
-    fn note_duplicate(&self, message: &Message, entry: &TopicEntry, before: &PublishedBefore) {
-        let (queue, event_type, cause) = (&message.queue.label, &*entry.event_type, before.cause);
+    fn note_duplicate(&self, message: &InFlightMessage, topic: &TopicArn, before: &PublishedBefore) {
+        let InFlightMessage { message, event_type, .. } = message;
+        let event_type = event_type.as_ref().map_or(UNKNOWN_TYPE, |event_type| &event_type.name);
+        let (queue, cause) = (&message.queue.label, before.cause);
         self.metrics.duplicates.with(&DuplicateLabels { queue, event_type, cause }).add(1);
         if let Some(suppressed) = self.logs.duplicates.permit() {
-            let (message_id, first_message_id, topic) = (&message.message_id, before.first, &entry.topic);
+            let (message_id, first_message_id) = (&message.message_id, before.first);
             let cause = cause.code();
             info!(cause, event_type, %topic, message_id, %first_message_id, queue, suppressed, "duplicate suppressed");
         }

@@ -290,6 +290,11 @@ impl Snapshot {
 }
 
 impl EventType {
+    /// Returns the profiles that the type can be rendered in.
+    pub fn profiles(&self) -> impl Iterator<Item = ProfileId> + use<> {
+        (0..self.source.profiles.options.len()).map(ProfileId)
+    }
+
     /// Returns the type's plan for a profile. The first call compiles it.
     pub fn plan(&self, profile: ProfileId) -> &Plan {
         let Source { schema, profiles } = &*self.source;

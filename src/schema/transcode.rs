@@ -22,26 +22,43 @@ type Rendered = Result<Arc<String>, QuarantineReason>;
 
 impl<'e> Transcoder<'e> {
     /// Transcodes the payload in one profile, and reads the values of its taps in the same pass. Rendering stops as soon as
-    /// the JSON exceeds `max_bytes`. That is an error of [`Transcoder::json`] in this profile only: the taps have their
-    /// values, and the JSON in another profile can be smaller.
+    /// the JSON exceeds `max_bytes`. A profile that cannot render the payload is an error of [`Transcoder::json`] in this
+    /// profile only, if the JSON is too large or if another profile can read the payload: the taps have their values.
     ///
     /// # Errors
-    /// Returns a reason for quarantine if the payload is malformed or has a value that ProtoJSON cannot represent.
+    /// Returns a reason for quarantine if no profile can read the payload: it is malformed, or has a value that ProtoJSON
+    /// cannot represent.
     pub fn new(
         event_type: &'e EventType,
         payload: &'e [u8],
         profile: ProfileId,
         max_bytes: usize,
     ) -> Result<Self, QuarantineReason> {
-        let mut taps = Taps::new();
-        let mut json = room(payload, max_bytes);
-        let plan = event_type.plan(profile);
-        let rendered = match plan.transcode_tapped_within(max_bytes, payload, &mut json, &mut taps) {
-            Ok(()) => Ok(text(json)?),
-            Err(error) if error.kind() == ErrorKind::OverLimit => Err(quarantine_reason(&error)),
-            Err(error) => return Err(quarantine_reason(&error)),
-        };
-        Ok(Self { event_type, payload, max_bytes, rendered: vec![(profile, rendered)], taps })
+        let mut this = Self { event_type, payload, max_bytes, rendered: Vec::with_capacity(1), taps: Taps::new() };
+        let Err(error) = this.render_with_taps(profile)? else { return Ok(this) };
+        let depends_on_profile = matches!(error.kind(), ErrorKind::Unrenderable | ErrorKind::InvalidUtf8);
+        if depends_on_profile {
+            for other in event_type.profiles().filter(|other| *other != profile) {
+                if this.render_with_taps(other)?.is_ok() {
+                    return Ok(this);
+                }
+            }
+        }
+        Err(quarantine_reason(&error))
+    }
+
+    /// Renders the JSON in a profile and reads the taps. Returns the codec's error if the taps have no values.
+    fn render_with_taps(&mut self, profile: ProfileId) -> Result<Result<(), protojson::Error>, QuarantineReason> {
+        let mut json = room(self.payload, self.max_bytes);
+        let plan = self.event_type.plan(profile);
+        let (rendered, read) =
+            match plan.transcode_tapped_within(self.max_bytes, self.payload, &mut json, &mut self.taps) {
+                Ok(()) => (Ok(text(json)?), Ok(())),
+                Err(error) if error.kind() == ErrorKind::OverLimit => (Err(quarantine_reason(&error)), Ok(())),
+                Err(error) => (Err(quarantine_reason(&error)), Err(error)),
+            };
+        self.rendered.push((profile, rendered));
+        Ok(read)
     }
 
     /// Returns the event's JSON in a profile.

@@ -88,7 +88,10 @@ impl Stage {
         let message = Message::for_tests(Queue::for_tests(), &body, &attributes, None);
         let Opened::Ready(envelope) = self.rules.open(&message, None, &self.schemas) else { panic!("it opens") };
         let context = Context { snapshot: &self.snapshot, router: &self.router, schemas: &self.schemas };
-        self.rules.decide(context, &message, &envelope, &TraceHeaders::default()).decision
+        self.rules
+            .decide(context, &message, &envelope, &TraceHeaders::default())
+            .decision
+            .map(|deliveries| deliveries.to_publish)
     }
 
     /// Returns a router of the same customers with other settings.

@@ -7,9 +7,11 @@ use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::unfinished::Unfinished;
 use super::{DeliveryKey, MessageId};
 
-/// The deliveries that were published, bounded by count and by time, and the deliveries that are being published.
+/// The deliveries that were published, bounded by count and by time, and the deliveries that are being published. The
+/// deliveries of unfinished messages outlast the window.
 #[derive(Debug)]
 pub(super) struct Memory {
     span: Duration,
@@ -19,6 +21,7 @@ pub(super) struct Memory {
     by_age: VecDeque<(Instant, DeliveryKey)>,
     /// The deliveries that are being published, each with the channels of the messages that wait for the result.
     claimed: HashMap<DeliveryKey, Vec<oneshot::Sender<()>>, RandomState>,
+    unfinished: Unfinished,
 }
 
 /// The state of a delivery in this process.
@@ -35,13 +38,21 @@ pub(super) enum Found {
 impl Memory {
     pub(super) fn new(span: Duration, max_entries: usize) -> Self {
         let (published, by_age, claimed) = (HashMap::default(), VecDeque::new(), HashMap::default());
-        Self { span, max_entries, published, by_age, claimed }
+        Self { span, max_entries, published, by_age, claimed, unfinished: Unfinished::new(max_entries) }
     }
 
-    pub(super) fn claim(&mut self, key: DeliveryKey, now: Instant) -> Found {
+    /// Claims a delivery of a message. If the same message was published, its time in the window begins again: as long as
+    /// the message comes again, it was not deleted.
+    pub(super) fn claim(&mut self, key: DeliveryKey, message: MessageId, now: Instant) -> Found {
         self.forget(now);
-        if let Some((message, _)) = self.published.get(&key) {
-            return Found::Published(*message);
+        if let Some((first, _)) = self.published.get(&key).copied() {
+            if first == message {
+                self.note(key, message, now);
+            }
+            return Found::Published(first);
+        }
+        if let Some(first) = self.unfinished.find(key) {
+            return Found::Published(first);
         }
         if let Some(waiting) = self.claimed.get_mut(&key) {
             let (over, released) = oneshot::channel();
@@ -62,8 +73,41 @@ impl Memory {
         self.forget(now);
     }
 
+    /// Notes that a message with several destinations is being published. Its deliveries stay confirmed until it is
+    /// finished. Adopts the deliveries among these that another message published, unless that message is unfinished too.
+    /// Returns the adopted ones.
+    pub(super) fn begin(
+        &mut self,
+        message: MessageId,
+        published: impl Iterator<Item = (DeliveryKey, MessageId)>,
+        now: Instant,
+    ) -> Vec<DeliveryKey> {
+        self.unfinished.begin(message, now);
+        let adopted: Vec<DeliveryKey> = published
+            .filter(|(_, first)| *first != message && !self.unfinished.contains(*first))
+            .map(|(key, _)| key)
+            .collect();
+        for key in adopted.iter().copied() {
+            self.note(key, message, now);
+        }
+        adopted
+    }
+
+    /// Whether a message with several destinations is not finished.
+    pub(super) fn is_unfinished(&self, message: MessageId) -> bool {
+        self.unfinished.contains(message)
+    }
+
+    /// Notes that a message is finished. Those of its deliveries that had left the window enter it again, because SQS can
+    /// deliver a message again after its delete.
+    pub(super) fn finish(&mut self, message: MessageId, now: Instant) {
+        for key in self.unfinished.finish(message) {
+            self.note(key, message, now);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.published.len()
+        self.published.len() + self.unfinished.len()
     }
 
     fn forget(&mut self, now: Instant) {
@@ -72,8 +116,11 @@ impl Memory {
                 return;
             }
             self.by_age.pop_front();
-            if self.published.get(&key).is_some_and(|(_, last)| *last == noted) {
+            if let Some((message, last)) = self.published.get(&key).copied()
+                && last == noted
+            {
                 self.published.remove(&key);
+                self.unfinished.keep(key, message, now);
             }
         }
     }

@@ -16,6 +16,7 @@ use redis::{Client, Pipeline, RedisError, Value};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::unfinished::MAX_RETENTION;
 use super::{DeliveryKey, MessageId, marker};
 use crate::base::RateLimitedLog;
 use crate::config;
@@ -52,6 +53,15 @@ pub(super) enum Standing {
     Claimed,
     /// It was published, with this message.
     Published(MessageId),
+}
+
+/// A delivery that was published, for the other replicas.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Published {
+    pub(super) key: DeliveryKey,
+    pub(super) message: MessageId,
+    /// Whether the message has other destinations that do not have the event yet.
+    pub(super) is_unfinished: bool,
 }
 
 /// A Redis server, or another that speaks its protocol.
@@ -191,13 +201,16 @@ impl Store {
         }
     }
 
-    /// Records the message with which each delivery was published.
-    pub(super) async fn note(&self, published: &[(DeliveryKey, MessageId)]) {
-        let millis = self.span.as_millis() as u64;
+    /// Records the message with which each delivery was published. The store remembers a delivery of an unfinished message
+    /// for as long as the message can come again, and any other for the time of the window.
+    pub(super) async fn note(&self, published: &[Published]) {
         for published in published.chunks(AT_ONCE) {
             let mut pipeline = redis::pipe();
-            for (key, message) in published {
-                pipeline.cmd("SET").arg(self.key(key)).arg(marker::published(*message)).arg("PX").arg(millis).ignore();
+            for Published { key, message, is_unfinished } in published {
+                let value = marker::published(*message);
+                let span = if *is_unfinished { MAX_RETENTION.max(self.span) } else { self.span };
+                let millis = span.as_millis() as u64;
+                pipeline.cmd("SET").arg(self.key(key)).arg(value).arg("PX").arg(millis).ignore();
             }
             let mut connection = self.connection.0.clone();
             self.request(StoreOperation::Note, pipeline.query_async::<()>(&mut connection)).await;

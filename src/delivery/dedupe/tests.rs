@@ -125,11 +125,84 @@ async fn the_window_is_bounded_by_time_and_by_count() {
         window.confirm(vec![claim(&window, event, FIRST).await.unwrap()]).await;
         advance(Duration::from_secs(10)).await;
     }
-    assert!(claim(&window, "1", FIRST).await.is_ok(), "only three deliveries are kept");
-    assert!(claim(&window, "2", FIRST).await.is_err());
+    assert!(claim(&window, "1", OTHER).await.is_ok(), "only three deliveries are kept");
+    assert!(claim(&window, "2", OTHER).await.is_err());
     advance(Duration::from_secs(40)).await;
-    assert!(claim(&window, "2", FIRST).await.is_ok(), "it was confirmed 70 seconds ago");
-    assert!(claim(&window, "4", FIRST).await.is_err(), "it was confirmed 50 seconds ago");
+    assert!(claim(&window, "2", OTHER).await.is_ok(), "it was confirmed 70 seconds ago");
+    assert!(claim(&window, "4", OTHER).await.is_err(), "it was confirmed 50 seconds ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_again_within_the_window_stays_confirmed() {
+    let window = window(100);
+    window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
+    for _ in 0..10 {
+        advance(Duration::from_secs(50)).await;
+        assert_eq!(claim(&window, "1", FIRST).await.unwrap_err(), DuplicateCause::Redelivery);
+    }
+    advance(Duration::from_secs(50)).await;
+    assert_eq!(claim(&window, "1", OTHER).await.unwrap_err(), DuplicateCause::Producer);
+    advance(Duration::from_secs(50)).await;
+    assert!(claim(&window, "1", OTHER).await.is_ok(), "another message does not renew the delivery");
+}
+
+fn finished(message: MessageId) -> Vec<Finished> {
+    vec![Finished { message, deliveries: Vec::new() }]
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deliveries_of_an_unfinished_message_stay_confirmed_until_it_is_finished() {
+    let window = window(3);
+    window.begin(FIRST, &[]).await;
+    window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
+    for event in ["2", "3", "4", "5"] {
+        window.confirm(vec![claim(&window, event, OTHER).await.unwrap()]).await;
+    }
+    assert!(claim(&window, "1", OTHER).await.is_err(), "other deliveries do not push it out");
+    assert!(claim(&window, "2", OTHER).await.is_ok());
+    advance(Duration::from_secs(12 * 60 * 60)).await;
+    assert_eq!(claim(&window, "1", FIRST).await.unwrap_err(), DuplicateCause::Redelivery);
+
+    window.finish(finished(FIRST)).await;
+    advance(Duration::from_secs(59)).await;
+    assert!(claim(&window, "1", OTHER).await.is_err(), "SQS can deliver a message again after its delete");
+    advance(Duration::from_secs(1)).await;
+    assert!(claim(&window, "1", OTHER).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_message_adopts_the_deliveries_of_a_finished_one() {
+    let window = window(100);
+    window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
+    let before = PublishedBefore::new(FIRST, OTHER);
+    window.begin(OTHER, &[(key("1", "acme"), before)]).await;
+    advance(Duration::from_secs(3_600)).await;
+    assert_eq!(claim(&window, "1", OTHER).await.unwrap_err(), DuplicateCause::Redelivery);
+
+    // A delivery of a message that is not finished stays with that message.
+    let third = MessageId(Uuid::from_u128(3));
+    window.begin(third, &[(key("1", "acme"), PublishedBefore::new(OTHER, third))]).await;
+    window.finish(finished(third)).await;
+    advance(Duration::from_secs(3_600)).await;
+    assert_eq!(claim(&window, "1", OTHER).await.unwrap_err(), DuplicateCause::Redelivery);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unfinished_messages_are_bounded_by_count_and_by_the_retention_of_sqs() {
+    let window = window(2);
+    let messages = [1, 2, 3].map(|number| MessageId(Uuid::from_u128(number)));
+    for (message, event) in messages.into_iter().zip(["1", "2", "3"]) {
+        window.begin(message, &[]).await;
+        window.confirm(vec![claim(&window, event, message).await.unwrap()]).await;
+        advance(Duration::from_secs(61)).await;
+    }
+    assert!(claim(&window, "1", messages[0]).await.is_ok(), "the message that was seen first is forgotten");
+    for at in [1, 2] {
+        assert!(claim(&window, ["1", "2", "3"][at], messages[at]).await.is_err());
+    }
+    advance(unfinished::MAX_RETENTION).await;
+    window.begin(messages[2], &[]).await;
+    assert!(claim(&window, "2", messages[1]).await.is_ok(), "SQS does not keep a message for that long");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,9 @@ use tracing::debug;
 use crate::aws::sns::publish::Confirmed;
 use crate::aws::sqs::{Receipt, Received};
 use crate::delivery::account::Account;
-use crate::delivery::decide::Delivery;
-use crate::message::{EventId, Message};
+use crate::delivery::decide::{Deliveries, Delivery, NotedDelivery};
+use crate::delivery::dedupe::{DeliveryKey, Finished, MessageId};
+use crate::message::{EventId, Message, PartlyDelivered, QuarantineReason, Recipient};
 use crate::schema::registry::EventType;
 use crate::telemetry::{Metrics, Trace};
 
@@ -23,6 +24,30 @@ pub(super) struct InFlightMessage {
     pub(super) event_id: Option<EventId>,
     /// The trace, once processing began.
     pub(super) trace: Option<Trace>,
+    /// The progress of an event with several destinations.
+    pub(super) progress: Option<Box<Progress>>,
+}
+
+/// The progress of an event with several destinations.
+pub(super) struct Progress {
+    /// The destinations that have the event according to the message's quarantine note.
+    pub(super) noted: Vec<NotedDelivery>,
+    /// The destinations that are known to have the event.
+    pub(super) delivered: Vec<(DeliveryKey, Recipient)>,
+    /// Why the event cannot be published to other destinations, if there are any.
+    pub(super) refused: Option<QuarantineReason>,
+}
+
+impl Progress {
+    /// Creates the progress of an event whose deliveries were decided; `None` if it has one destination only.
+    pub(super) fn of(deliveries: &mut Deliveries) -> Option<Box<Self>> {
+        let Deliveries { to_publish, noted, refused } = deliveries;
+        if noted.is_empty() && refused.is_none() && to_publish.len() < 2 {
+            return None;
+        }
+        let (noted, refused) = (std::mem::take(noted), refused.take());
+        Some(Box::new(Self { noted, delivered: Vec::new(), refused }))
+    }
 }
 
 impl InFlightMessage {
@@ -30,7 +55,7 @@ impl InFlightMessage {
     pub(super) fn new(received: Received, metrics: &Arc<Metrics>) -> Self {
         let Received { message, receipt } = received;
         let account = Account::new(&message.queue, metrics);
-        Self { message, receipt, account, event_type: None, event_id: None, trace: None }
+        Self { message, receipt, account, event_type: None, event_id: None, trace: None, progress: None }
     }
 
     /// Counts the JSON of the deliveries in the in-flight budget. Deliveries of one profile share it.
@@ -51,6 +76,22 @@ impl InFlightMessage {
         if let Some(trace) = &mut self.trace {
             trace.published(topic.as_str(), sns_message_id);
         }
+    }
+
+    /// Returns the message as finished, with the deliveries that are known to have its event, if it has several
+    /// destinations.
+    pub(super) fn finished(&self) -> Option<Finished> {
+        let deliveries = self.progress.as_ref()?.delivered.iter().map(|(key, _)| *key).collect();
+        Some(Finished { message: MessageId::new(&self.message.message_id), deliveries })
+    }
+
+    /// Returns the destinations that have the event, if it has several destinations.
+    pub(super) fn partly_delivered(&self) -> Option<PartlyDelivered> {
+        let (event_type, event_id) = (self.event_type.as_ref()?, self.event_id.as_ref()?);
+        let progress = self.progress.as_ref()?;
+        let recipients = progress.delivered.iter().map(|(_, recipient)| recipient.clone()).collect();
+        let (event_type, event_id) = (Arc::clone(&event_type.name), event_id.as_str().to_owned());
+        Some(PartlyDelivered { event_type, event_id, recipients })
     }
 
     /// Opens the account, once the event type was looked up.

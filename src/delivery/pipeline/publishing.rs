@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::in_flight::InFlightMessage;
 use crate::aws::outages::Domain;
 use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, TopicEntry};
-use crate::delivery::decide::Delivery;
-use crate::delivery::dedupe::{Busy, Claim, DeliveryKey, MessageId, PublishedBefore, Taken, Window};
+use crate::delivery::decide::{Delivery, NotedDelivery};
+use crate::delivery::dedupe::{Busy, Claim, DeliveryKey, Finished, MessageId, PublishedBefore, Taken, Window};
 use crate::delivery::outcome::{Delivered, Everywhere, Outcome};
-use crate::message::{Message, QuarantineKind, RetryCause, TakenOver};
+use crate::message::{QuarantineKind, QuarantineReason, Recipient, RetryCause, TakenOver, TopicArn};
 
 /// A message whose deliveries are claimed, or were found to be published or claimed before.
 pub(super) struct Claimed {
@@ -18,6 +18,7 @@ pub(super) struct Claimed {
 }
 
 struct ClaimedDelivery {
+    key: DeliveryKey,
     entry: TopicEntry,
     claim: Result<Claim, Taken>,
 }
@@ -48,7 +49,8 @@ impl Claimed {
 
     fn of(message: InFlightMessage, deliveries: Vec<Delivery>, claims: Vec<Result<Claim, Taken>>) -> Self {
         let deliveries = deliveries.into_iter().zip(claims);
-        let deliveries = deliveries.map(|(delivery, claim)| ClaimedDelivery { entry: delivery.entry, claim });
+        let deliveries =
+            deliveries.map(|(delivery, claim)| ClaimedDelivery { key: delivery.key, entry: delivery.entry, claim });
         Self { message, deliveries: deliveries.collect() }
     }
 
@@ -57,12 +59,15 @@ impl Claimed {
         self.deliveries.iter_mut().map(|delivery| &mut delivery.claim)
     }
 
-    /// Returns the deliveries that were published before.
-    pub(super) fn duplicates(&self) -> impl Iterator<Item = (&Message, &TopicEntry, &PublishedBefore)> {
-        self.deliveries.iter().filter_map(|delivery| match &delivery.claim {
-            Err(Taken::Published(before)) => Some((&self.message.message, &delivery.entry, before)),
+    /// Returns the topics that have the event already, each with the message that was published.
+    pub(super) fn duplicates(&self) -> impl Iterator<Item = (&InFlightMessage, &TopicArn, &PublishedBefore)> {
+        let published = self.deliveries.iter().filter_map(|delivery| match &delivery.claim {
+            Err(Taken::Published(before)) => Some((&delivery.entry.topic, before)),
             _ => None,
-        })
+        });
+        let noted = self.message.progress.iter().flat_map(|progress| &progress.noted);
+        let noted = noted.map(|delivery| (&delivery.recipient.topic, &delivery.before));
+        published.chain(noted).map(|(topic, before)| (&self.message, topic, before))
     }
 
     /// Why the message must not be published, if it must not.
@@ -104,12 +109,15 @@ struct PublishingEntry {
     /// The index of the message that the entry belongs to.
     message: usize,
     claim: Claim,
+    /// The destination, if the event has several.
+    recipient: Option<Box<Recipient>>,
 }
 
 impl PublishingMessage {
     /// Returns the outcome of a message whose topics have all answered.
     fn end(self) -> (InFlightMessage, Outcome) {
-        let Self { message, delivered, error, is_elsewhere, .. } = self;
+        let Self { mut message, delivered, error, is_elsewhere, .. } = self;
+        let refused = message.progress.as_mut().and_then(|progress| progress.refused.take());
         let outcome = match (error, Everywhere::of(&delivered)) {
             // Entries that were still in their lane when the receipt went stale were not sent.
             (Some(error), _) if message.receipt.hold.is_stale() => RetryCause::StaleReceipt.because(error).into(),
@@ -119,11 +127,64 @@ impl PublishingMessage {
                 None if error.is_retryable() => RetryCause::Publish.because(error).into(),
                 None => QuarantineKind::PublishRefused.because(error).into(),
             },
-            (None, Some(everywhere)) => Outcome::Published(everywhere),
-            (None, None) => without_topics(),
+            (None, proof) => reached(proof, refused, Outcome::Published),
         };
         (message, outcome)
     }
+
+    /// Returns the outcome of a message for which there was nothing to publish.
+    fn end_as_before(mut self) -> (InFlightMessage, Outcome) {
+        let refused = self.message.progress.as_mut().and_then(|progress| progress.refused.take());
+        (self.message, reached(Everywhere::of(&self.delivered), refused, Outcome::Duplicate))
+    }
+
+    /// Returns the message as finished, if its event has several destinations and all of them have it.
+    fn finished(&self) -> Option<Finished> {
+        let progress = self.message.progress.as_ref()?;
+        (self.error.is_none() && progress.refused.is_none()).then(|| self.message.finished()).flatten()
+    }
+}
+
+/// Returns the outcome of an event whose destinations have it, apart from those that cannot get it for the reason `refused`.
+/// `delivered` is the outcome if there are no such destinations.
+fn reached(
+    proof: Option<Everywhere>,
+    refused: Option<QuarantineReason>,
+    delivered: impl FnOnce(Everywhere) -> Outcome,
+) -> Outcome {
+    match (refused, proof) {
+        (Some(reason), _) => Outcome::Quarantine(reason),
+        (None, Some(everywhere)) => delivered(everywhere),
+        (None, None) => without_topics(),
+    }
+}
+
+/// Begins the progress of an event with several destinations: notes the destinations that have it already, and adds the
+/// proofs of the quarantine note to `delivered`.
+async fn begin(
+    message: &mut InFlightMessage,
+    deliveries: &[ClaimedDelivery],
+    delivered: &mut Vec<Delivered>,
+    window: &Window,
+) {
+    let id = MessageId::new(&message.message.message_id);
+    let Some(progress) = &mut message.progress else { return };
+    for NotedDelivery { key, recipient, before } in progress.noted.drain(..) {
+        delivered.push(before.into());
+        progress.delivered.push((key, recipient));
+    }
+    let mut published = Vec::new();
+    for ClaimedDelivery { key, entry, claim } in deliveries {
+        if let Err(Taken::Published(before)) = claim {
+            progress.delivered.push((*key, recipient(entry)));
+            published.push((*key, *before));
+        }
+    }
+    window.begin(id, &published).await;
+}
+
+fn recipient(entry: &TopicEntry) -> Recipient {
+    Recipient { topic: entry.topic.clone(), customer: entry.customer.clone() }
 }
 
 fn without_topics() -> Outcome {
@@ -134,10 +195,10 @@ impl Publishing {
     /// Starts to publish what is claimed. Skips events whose receipt is stale or that another replica is publishing.
     pub(super) async fn start(claimed: Vec<Claimed>, window: &Window, publisher: &Publisher) -> Self {
         let mut this = Self { messages: Vec::new(), entries: Vec::new(), results: None, ended: Vec::new() };
-        let (mut to_enqueue, mut unused_claims) = (Vec::new(), Vec::new());
+        let (mut to_enqueue, mut unused_claims, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for one in claimed {
             let obstacle = one.obstacle();
-            let Claimed { message, deliveries } = one;
+            let Claimed { mut message, deliveries } = one;
             if let Some(outcome) = obstacle {
                 unused_claims.extend(deliveries.into_iter().filter_map(|delivery| delivery.claim.ok()));
                 this.ended.push((message, outcome));
@@ -145,11 +206,13 @@ impl Publishing {
             }
             let (index, first) = (this.messages.len(), to_enqueue.len());
             let mut delivered = Vec::with_capacity(deliveries.len());
-            for ClaimedDelivery { entry, claim } in deliveries {
+            begin(&mut message, &deliveries, &mut delivered, window).await;
+            for ClaimedDelivery { entry, claim, .. } in deliveries {
                 match claim {
                     Ok(claim) => {
                         let ownership = message.receipt.hold.ownership().of_entry(claim.taken_over().cloned());
-                        this.entries.push(Some(PublishingEntry { message: index, claim }));
+                        let recipient = message.progress.is_some().then(|| Box::new(recipient(&entry)));
+                        this.entries.push(Some(PublishingEntry { message: index, claim, recipient }));
                         to_enqueue.push((entry, ownership));
                     }
                     Err(Taken::Published(before)) => delivered.push(Delivered::from(before)),
@@ -158,23 +221,18 @@ impl Publishing {
                 }
             }
             let unanswered = to_enqueue.len() - first;
+            let one = PublishingMessage { message, unanswered, delivered, error: None, is_elsewhere: false };
             if unanswered > 0 {
-                this.messages.push(Some(PublishingMessage {
-                    message,
-                    unanswered,
-                    delivered,
-                    error: None,
-                    is_elsewhere: false,
-                }));
+                this.messages.push(Some(one));
             } else {
-                let outcome = Everywhere::of(&delivered).map_or_else(without_topics, Outcome::Duplicate);
-                this.ended.push((message, outcome));
+                finished.extend(one.finished());
+                this.ended.push(one.end_as_before());
             }
         }
         if !to_enqueue.is_empty() {
             this.results = Some(publisher.enqueue(to_enqueue).await);
         }
-        window.release(unused_claims).await;
+        tokio::join!(window.finish(finished), window.release(unused_claims));
         this
     }
 
@@ -200,14 +258,17 @@ impl Publishing {
     /// Records results in their messages and in the window. Returns the messages that ended.
     async fn record(&mut self, results: Vec<EntryResult>, window: &Window) -> Vec<(InFlightMessage, Outcome)> {
         let (mut confirmed, mut failed, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+        let mut reached = Vec::new();
         for (index, result) in results {
-            let Some(PublishingEntry { message: index, claim }) = self.entries.get_mut(index).and_then(Option::take)
+            let Some(PublishingEntry { message: index, claim, recipient }) =
+                self.entries.get_mut(index).and_then(Option::take)
             else {
                 continue;
             };
             let Some(message) = &mut self.messages[index] else { continue };
             match result {
                 Ok(proof) => {
+                    reached.extend(recipient.map(|recipient| (index, claim.key(), recipient)));
                     confirmed.push(claim);
                     message.message.note_published(&proof);
                     message.delivered.push(proof.into());
@@ -226,7 +287,16 @@ impl Publishing {
                 answered.push(index);
             }
         }
-        tokio::join!(window.confirm(confirmed), window.release(failed));
+        // These list the deliveries that were confirmed before; `confirm` records those that were confirmed now.
+        let finished = answered.iter().filter_map(|index| self.messages[*index].as_ref()?.finished());
+        let finished = window.finish(finished.collect());
+        tokio::join!(finished, window.confirm(confirmed), window.release(failed));
+        for (index, key, recipient) in reached {
+            let message = self.messages[index].as_mut();
+            if let Some(progress) = message.and_then(|message| message.message.progress.as_mut()) {
+                progress.delivered.push((key, *recipient));
+            }
+        }
         let answered = answered.into_iter().filter_map(|index| self.messages[index].take());
         answered.map(PublishingMessage::end).collect()
     }

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use super::in_flight::InFlightMessage;
 use super::{Pipeline, Tasks};
 use crate::aws::outages::Domain;
+use crate::delivery::dedupe::{Finished, MessageId};
 use crate::delivery::outcome::{Outcome, Reached};
 use crate::message::{Message, OutcomeLabel, QuarantineKind, QuarantineReason, Queue, Retry, RetryCause};
 use crate::telemetry::{QuarantinedLabels, QueueLabels, RetriedLabels};
@@ -74,6 +75,7 @@ impl Pipeline {
             },
         };
         message.account.close(label);
+        self.finish_deliveries(&message, label).await;
         if !is_down {
             self.intake.finished(&message.message.queue.url);
         }
@@ -88,6 +90,7 @@ impl Pipeline {
     /// Returns a retry if the queue has no quarantine queue, whose redrive policy then takes the message in the end, or if
     /// the quarantine queue does not accept it.
     async fn store(&self, message: &InFlightMessage, reason: &QuarantineReason) -> Result<Reached, Retry> {
+        let delivered = message.partly_delivered();
         let InFlightMessage { message, event_type, .. } = message;
         let QuarantineReason { kind, detail } = reason;
         let queue = &message.queue.label;
@@ -100,7 +103,7 @@ impl Pipeline {
             return Err(RetryCause::NoQuarantineQueue.because(detail));
         };
         let schema_hash = event_type.as_ref().map(|event_type| &*event_type.schema_hash);
-        match self.quarantine.store(url, message, reason, schema_hash).await {
+        match self.quarantine.store(url, message, reason, schema_hash, delivered.as_ref()).await {
             Ok(stored) => {
                 self.metrics.quarantined.with(&QuarantinedLabels { queue, reason: *kind }).add(1);
                 Ok(stored.into())
@@ -109,6 +112,19 @@ impl Pipeline {
                 let detail = format!("{kind}, and the quarantine queue {url} did not accept it: {failure}");
                 Err(RetryCause::QuarantineFailed.because(detail))
             }
+        }
+    }
+
+    /// Lets the window forget the message after a while, if it came more than once or has several destinations. The window
+    /// has learned that all destinations have the event when they had answered.
+    async fn finish_deliveries(&self, message: &InFlightMessage, label: OutcomeLabel) {
+        match message.finished() {
+            Some(finished) if label == OutcomeLabel::Quarantined => self.window.finish(vec![finished]).await,
+            None if message.message.receive_count > 1 => {
+                let message = MessageId::new(&message.message.message_id);
+                self.window.finish(vec![Finished { message, deliveries: Vec::new() }]).await;
+            }
+            _ => {}
         }
     }
 

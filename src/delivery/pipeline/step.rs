@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use super::Pipeline;
-use super::in_flight::InFlightMessage;
+use super::in_flight::{InFlightMessage, Progress};
 use crate::delivery::decide::{Context, Delivery, IsLarge, Lookup, Opened};
 use crate::delivery::outcome::Outcome;
 use crate::message::{Message, RetryCause};
@@ -77,7 +77,7 @@ impl Pipeline {
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
     ) -> Result<Step, E> {
         let step = catch_panic(|| {
-            let InFlightMessage { message, trace, event_type, event_id, .. } = &mut *message;
+            let InFlightMessage { message, trace, event_type, event_id, progress, .. } = &mut *message;
             let trace = trace.get_or_insert_with(|| self.traces.begin(message));
             let envelope = match open(message)? {
                 Opened::Ready(envelope) => envelope,
@@ -94,7 +94,10 @@ impl Pipeline {
                 *event_id = Some(id);
             }
             Ok(match decided.decision {
-                Ok(deliveries) => Step::Publish(deliveries),
+                Ok(mut deliveries) => {
+                    *progress = Progress::of(&mut deliveries);
+                    Step::Publish(deliveries.to_publish)
+                }
                 Err(outcome) => Step::Settle(outcome),
             })
         })?;

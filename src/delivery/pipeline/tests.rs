@@ -1,3 +1,5 @@
+mod destinations;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::time::Instant;
 
@@ -8,7 +10,7 @@ use crate::aws::sqs::budget::Budget;
 use crate::aws::sqs::visibility::Visibility;
 use crate::config::{self, Config};
 use crate::delivery::{Wired, wire};
-use crate::message::{DuplicateCause, OutcomeLabel, QuarantineKind, Queue, RetryCause};
+use crate::message::{DuplicateCause, Message, OutcomeLabel, QuarantineKind, Queue, RetryCause};
 use crate::route::Router;
 use crate::schema::registry::Profiles;
 use crate::telemetry::UNKNOWN_TYPE;
@@ -25,24 +27,36 @@ struct Stage {
 }
 
 fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static) -> Stage {
-    let (clients, calls) = clients(move |call, _| answer(call));
     let mut config = Config::default();
-    config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:{customer}".into());
     config.retry.unknown_type_grace_seconds = grace;
+    stage_of(config, &[("acme", "default")], answer)
+}
+
+/// Creates a pipeline with these customers, each with the name of its profile.
+fn stage_of(
+    mut config: Config,
+    customers: &[(&str, &str)],
+    answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static,
+) -> Stage {
+    let (clients, calls) = clients(move |call, _| answer(call));
+    config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:{customer}".into());
     config.publish.max_attempts = 1;
     let metrics = Arc::new(Metrics::new(false));
     config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
     let profiles = Arc::new(Profiles::new(&config.profiles));
-    let registry = Registry::load(&config.descriptors, &config.taps, profiles);
+    let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles));
     let registry = Arc::new(registry.unwrap());
-    let acme = crate::route::Customer {
-        id: "acme".into(),
-        topic: "arn:aws:sns:eu-west-1:123456789012:acme".into(),
-        events: vec![crate::route::Glob::new("*")],
-        profile: Default::default(),
-        enabled: true,
+    let customer = |(id, profile): &(&str, &str)| {
+        Arc::new(crate::route::Customer {
+            id: (*id).into(),
+            topic: format!("arn:aws:sns:eu-west-1:123456789012:{id}").into(),
+            events: vec![crate::route::Glob::new("*")],
+            profile: profiles.find(profile).unwrap(),
+            enabled: true,
+        })
     };
-    let router = Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names());
+    let customers = customers.iter().map(customer).collect();
+    let router = Router::new(&config.route, customers, registry.current().type_names());
     let routes = Arc::new(Routes::of(&config.route, router));
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
     let definitions = (registry, routes, Default::default());

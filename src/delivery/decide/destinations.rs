@@ -1,0 +1,112 @@
+//! The destinations of one event, each decided by itself: a destination whose JSON is too large, or cannot be rendered in its
+//! profile, keeps the event from no other destination.
+
+use super::event::Event;
+use super::{Delivery, Rules, key};
+use crate::aws::sqs::quarantine::NotedRecipients;
+use crate::delivery::dedupe::{DeliveryKey, MessageId, PublishedBefore};
+use crate::message::{QuarantineKind, QuarantineReason, Recipient, TopicArn};
+use crate::route::Destination;
+use crate::schema::transcode::Transcoder;
+
+/// The deliveries of an event. Each destination is decided by itself.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    /// The deliveries to publish, unless the window of duplicates has them.
+    pub to_publish: Vec<Delivery>,
+    /// The destinations that have the event according to the message's quarantine note.
+    pub noted: Vec<NotedDelivery>,
+    /// Why the event cannot be published to its other destinations, if there are any.
+    pub refused: Option<QuarantineReason>,
+}
+
+/// A destination that has an event according to the quarantine note of the message.
+#[derive(Debug)]
+pub struct NotedDelivery {
+    /// Identifies the delivery in the window of duplicates.
+    pub key: DeliveryKey,
+    /// The destination.
+    pub recipient: Recipient,
+    /// The proof that the note is.
+    pub before: PublishedBefore,
+}
+
+impl Rules {
+    /// Decides about each destination by itself.
+    ///
+    /// # Errors
+    /// Returns the reason for quarantine if the event can be published to none of its destinations.
+    pub(super) fn deliveries_to(
+        &self,
+        destinations: Vec<Destination>,
+        noted: Option<&NotedRecipients>,
+        event: &Event<'_>,
+        transcoder: &mut Transcoder<'_>,
+    ) -> Result<Deliveries, QuarantineReason> {
+        let count = destinations.len();
+        let (to_publish, mut refusals) = (Vec::with_capacity(count), Refusals::default());
+        let mut deliveries = Deliveries { to_publish, ..Deliveries::default() };
+        for destination in destinations {
+            if let Some(delivery) = noted.and_then(|noted| noted_delivery(noted, event, &destination)) {
+                deliveries.noted.push(delivery);
+                continue;
+            }
+            let topic = (count > 1).then(|| destination.topic.clone());
+            let body = transcoder.json(destination.profile).map_err(|reason| naming(reason, &destination));
+            match body.and_then(|body| self.delivery(event, destination, body)) {
+                Ok(delivery) => deliveries.to_publish.push(delivery),
+                Err(reason) => refusals.add(topic, reason),
+            }
+        }
+        deliveries.refused = refusals.reason(count);
+        match deliveries.refused.take_if(|_| deliveries.to_publish.is_empty() && deliveries.noted.is_empty()) {
+            Some(reason) => Err(reason),
+            None => Ok(deliveries),
+        }
+    }
+}
+
+/// Returns the delivery to a destination that has the event according to the message's quarantine note.
+fn noted_delivery(noted: &NotedRecipients, event: &Event<'_>, destination: &Destination) -> Option<NotedDelivery> {
+    let recipient = Recipient { topic: destination.topic.clone(), customer: destination.customer.clone() };
+    let before = PublishedBefore::noted(MessageId::new(&noted.first_message_id));
+    noted.contains(&recipient).then(|| NotedDelivery { key: key(event, destination), recipient, before })
+}
+
+/// Adds the topic to a reason that depends on it.
+fn naming(reason: QuarantineReason, destination: &Destination) -> QuarantineReason {
+    match reason.kind {
+        QuarantineKind::TooLarge => {
+            reason.kind.because(format_args!("{} that {} accepts", reason.detail, destination.topic))
+        }
+        _ => reason,
+    }
+}
+
+/// The destinations that an event cannot be published to. The first reason decides.
+#[derive(Default)]
+struct Refusals {
+    first: Option<(Option<TopicArn>, QuarantineReason)>,
+    others: usize,
+}
+
+impl Refusals {
+    fn add(&mut self, topic: Option<TopicArn>, reason: QuarantineReason) {
+        match self.first {
+            None => self.first = Some((topic, reason)),
+            Some(_) => self.others += 1,
+        }
+    }
+
+    /// Returns the reason why an event with `count` destinations goes into quarantine. If it has several, the reason names
+    /// the topic of the first one that refused it.
+    fn reason(self, count: usize) -> Option<QuarantineReason> {
+        let (topic, reason) = self.first?;
+        let Some(topic) = topic else { return Some(reason) };
+        let others = match self.others {
+            0 => String::new(),
+            others => format!(" and {others} more of its {count} destinations"),
+        };
+        Some(reason.kind.because(format_args!("cannot be published to {topic}{others}: {}", reason.detail)))
+    }
+}
