@@ -250,8 +250,8 @@ impl Destination {
         Self { topic: customer.topic.clone(), customer: Some(id), stranger: None, profile: customer.profile }
     }
 
-    /// Returns the customer that the event is for: the configured one, or else the one that the event names. It is a part
-    /// of the delivery's identity and the value of the attribute `customer-id`.
+    /// Returns the customer that the event is for: the configured one, or else the one that the event names. It is a
+    /// part of the delivery's identity and the value of the attribute `customer-id`.
     pub fn customer_id(&self) -> Option<&Arc<str>> {
         self.customer.as_ref().or(self.stranger.as_ref())
     }

@@ -110,8 +110,9 @@ impl Default for Publish {
     }
 }
 
-/// Suppression of duplicates. If SNS has confirmed an event for a topic, the event is not published to that topic again,
-/// whether it arrives with the same SQS message or with another message that has the same event type, event id and customer.
+/// Suppression of duplicates. If SNS has confirmed an event for a topic, the event is not published to that topic
+/// again, whether it arrives with the same SQS message or with another message that has the same event type, event id
+/// and customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dedupe {

@@ -26,7 +26,7 @@ pub struct Route {
     /// that receives it.
     pub without_customer: FallbackPolicy,
     /// The treatment of an event whose customer is not in the customers file: `quarantine`, `drop` (counted as
-    /// filtered), or the ARN of a topic that receives it.
+    /// filtered), or the ARN of a topic that receives it, with the attribute `customer-id` as the event names it.
     pub unknown_customer: FallbackPolicy,
     /// The message types that go to every customer whose `events` include them. `*` in a type is a wildcard.
     pub broadcast: Vec<String>,

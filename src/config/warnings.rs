@@ -9,8 +9,8 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let warning = |host| {
             format!(
-                "dedupe.redis_url: the connection to {host} has no TLS, so the network between can read the password and \
-                 change what counts as a duplicate; use `rediss://`"
+                "dedupe.redis_url: the connection to {host} has no TLS, so other hosts on the network can read the \
+                 password and change what counts as a duplicate; use `rediss://`"
             )
         };
         self.dedupe.host_without_tls().map(warning).into_iter().collect()

@@ -34,26 +34,27 @@ pub use store::{Store, StoreError};
 use crate::config;
 use crate::message::{DuplicateCause, TakenOver, TopicArn};
 use crate::telemetry::Metrics;
+use marker::Standing;
 use memory::{Found, Memory};
 use renewal::Renewals;
-use store::{Published, Standing};
+use store::Published;
 
 /// Identifies one delivery: an event type, an event id, a customer and a topic. Holds 128 bits of their SHA-256.
 ///
 /// The window, the keys in Redis and the deduplication ids of FIFO topics all have this identity. On one topic, two
-/// deliveries are the same if their attributes `event-type`, `event-id` and `customer-id` are equal, so consumers can apply
-/// the same rule.
+/// deliveries are the same if their attributes `event-type`, `event-id` and `customer-id` are equal, so consumers can
+/// apply the same rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryKey([u8; 16]);
 
 impl DeliveryKey {
-    /// Creates the key of an event for a topic. `customer` is the value of the entry's attribute `customer-id`, if it has
-    /// one.
+    /// Creates the key of an event for a topic. `customer` is the value of the entry's attribute `customer-id`, if it
+    /// has one.
     ///
     /// The event type is part of the key because some producers number each type by itself. The customer is, because
-    /// producers can number the events of each customer by themselves and one topic can receive events of several. The topic
-    /// is, because it names the account, so that installations that share a Redis do not take each other's deliveries for
-    /// their own.
+    /// producers can number the events of each customer by themselves and one topic can receive events of several. The
+    /// topic is, because it names the account, so that installations that share a Redis do not take each other's
+    /// deliveries for their own.
     pub fn new(event_type: &str, event_id: &str, customer: Option<&Arc<str>>, topic: &TopicArn) -> Self {
         let mut hash = Sha256::new();
         for part in [event_type, event_id, customer.map_or("", |customer| customer), topic.as_str()] {

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 /// silently discards it.
 pub const MAX_ATTRIBUTES: usize = 10;
 
-/// The event's id, by which consumers deduplicate.
+/// The event's id, by which consumers deduplicate, together with [`EVENT_TYPE`].
 pub const EVENT_ID: &str = "event-id";
 /// The full name of the event's message type.
 pub const EVENT_TYPE: &str = "event-type";
@@ -44,8 +44,8 @@ const MAX_CUSTOMER_BYTES: usize = 256;
 
 /// Returns the value of [`CUSTOMER_ID`] for a customer that an event names and the customers file does not list.
 ///
-/// The text itself is the value if SNS accepts it and it has at most 256 bytes. Otherwise the value is `sha256:` and the
-/// hash of the text in hexadecimal digits, so that two customers never share a value.
+/// The text itself is the value if SNS accepts it and it has at most 256 bytes. Otherwise the value is `sha256:` and
+/// the hash of the text in hexadecimal digits, so that two customers never share a value.
 pub fn customer_id(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_CUSTOMER_BYTES && is_accepted(text) {
         return Cow::Borrowed(text);

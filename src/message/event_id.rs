@@ -2,17 +2,18 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// The id of an event. It stays the same when the event is sent or delivered again, so consumers deduplicate by it.
+/// The id of an event. It stays the same when the event is sent or delivered again, so consumers deduplicate by it and
+/// the event's type together: producers can give one id to two events of different types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventId(String);
 
-/// The largest number of characters of a deduplication id (SNS API reference, `Publish`).
+/// The largest number of characters of a message group (SNS API reference, `Publish`).
 const MAX_CHARACTERS: usize = 128;
 
 impl EventId {
     /// Creates an id from the text that the event carries.
     ///
-    /// The text itself is the id if SNS accepts it as an attribute and as a deduplication id: 1 to 128 visible ASCII
+    /// The text itself is the id if SNS accepts it as an attribute and as a message group: 1 to 128 visible ASCII
     /// characters. Otherwise the id is `sha256:` and the hash of the text in hexadecimal digits.
     pub fn new(text: &str) -> Self {
         let is_accepted =

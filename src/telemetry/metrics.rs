@@ -73,7 +73,8 @@ pub struct Metrics {
     pub duplicates: Family<DuplicateLabels<'static>>,
     /// The failed requests to the shared window of duplicates.
     pub dedupe_store_errors: Family<StoreLabels>,
-    /// The values in the shared window of duplicates that no replica writes. Not shown if no shared window is configured.
+    /// The values in the shared window of duplicates that no replica writes. Not shown if no shared window is
+    /// configured.
     pub dedupe_store_invalid: Family,
     /// Whether the shared window of duplicates answers. Not shown if none is configured.
     pub dedupe_store_up: Family<NoLabels, Level>,

@@ -316,7 +316,7 @@ fn check_warns_of_likely_mistakes_and_succeeds() {
     configuration  protobridge.yaml: 1 queue(s)
     descriptors    descriptors: 2 set(s), 27 message type(s)
     customers      customers.yaml: 1, 1 enabled
-    warning        dedupe.redis_url: the connection to redis has no TLS, so the network between can read the password and change what counts as a duplicate; use `rediss://`
+    warning        dedupe.redis_url: the connection to redis has no TLS, so other hosts on the network can read the password and change what counts as a duplicate; use `rediss://`
     warning        customer acme: events `shop.v1.Ordr*` matches no known message type
     warning        route.broadcast `shop.v2.*` matches no known message type
     warning        taps: no message type has the field path meta.tenant

@@ -101,9 +101,9 @@ impl LeanClient {
         receive::outcome(&self.send(&self.shared.sqs, call, longest).await?)
     }
 
-    /// Publishes a batch to one topic. Returns the result of each entry, in the order of the entries: the message id that
-    /// SNS gave to its message, or its failure. An entry that the answer does not mention counts as failed. A message id
-    /// that SNS does not mention is empty.
+    /// Publishes a batch to one topic. Returns the result of each entry, in the order of the entries: the message id
+    /// that SNS gave to its message, or its failure. An entry that the answer does not mention counts as failed. A
+    /// message id that SNS does not mention is empty.
     ///
     /// # Errors
     /// Returns an error if the whole call failed, or if its answer did not come or cannot be read.

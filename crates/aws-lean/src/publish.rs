@@ -77,8 +77,8 @@ fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
 }
 
 /// Returns the result of each entry of a call, in their order: the message id that SNS gave to its message, or its
-/// failure. `entries` is the number of entries that were sent. An entry that the answer does not mention has failed, and so
-/// has one that it mentions as both.
+/// failure. `entries` is the number of entries that were sent. An entry that the answer does not mention has failed,
+/// and so has one that it mentions as both.
 ///
 /// # Errors
 /// Returns an error if the whole call failed or its answer cannot be read.

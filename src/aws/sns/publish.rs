@@ -33,8 +33,8 @@ use crate::telemetry::Metrics;
 pub struct TopicEntry {
     /// The topic.
     pub topic: TopicArn,
-    /// The configured customer whom the topic belongs to. It is a label of metrics, unlike a customer that only the event
-    /// names.
+    /// The configured customer whom the topic belongs to. It is a label of metrics, unlike a customer that only the
+    /// event names.
     pub customer: Option<Arc<str>>,
     /// The full name of the event's type.
     pub event_type: Arc<str>,
@@ -68,8 +68,8 @@ impl Confirmed {
         &self.topic
     }
 
-    /// Returns the message id that SNS gave to the message. Subscribers find it in the notification; raw delivery does not
-    /// carry it. The id is empty if SNS did not mention it.
+    /// Returns the message id that SNS gave to the message. Subscribers find it in the notification; raw delivery does
+    /// not carry it. The id is empty if SNS did not mention it.
     pub fn message_id(&self) -> &str {
         &self.message_id
     }

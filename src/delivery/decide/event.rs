@@ -56,7 +56,7 @@ impl<'e> Event<'e> {
         let time = transcoder.tap(&event_type.taps.event_time).filter(is_time);
         let time = time.or_else(|| cloud_event?.time().filter(is_time));
         let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);
-        // A group id has the same alphabet as a deduplication id.
+        // The alphabet of an event id is that of a message group.
         let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
         let group = message.group.clone().or_else(ordering);
         Self { event_type, id, time, group, trace }

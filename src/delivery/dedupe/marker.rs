@@ -1,16 +1,26 @@
 //! The values in the shared store: who is publishing a delivery, or with which message it was published.
 //!
-//! Anything else at a key is no value of protobridge. It never counts as a claim or as a publish, because the event would
-//! be retried or deleted for it.
+//! Anything else at a key is no value of protobridge. It never counts as a claim or as a publish, because the event
+//! would be retried or deleted for it.
 
 use redis::{RedisError, Value};
 use uuid::Uuid;
 
 use super::MessageId;
-use super::store::Standing;
 
 const CLAIMED: &str = "claimed by ";
 const PUBLISHED: &str = "published by ";
+
+/// The state of a delivery at the other replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is ours to publish, or the store did not answer.
+    Free,
+    /// Another replica is publishing it.
+    Claimed,
+    /// It was published, with this message.
+    Published(MessageId),
+}
 
 /// Returns a value with which a replica claims deliveries. No other replica has the same.
 pub(super) fn claimed() -> String {
@@ -35,7 +45,8 @@ pub(super) fn standing(value: &[u8]) -> Option<Standing> {
     (message.to_string() == text).then_some(Standing::Published(message))
 }
 
-/// Returns the value in an answer, or `None` if the key does not exist. The value of a key that holds no string is empty.
+/// Returns the value in an answer, or `None` if the key does not exist. The value of a key that holds no string is
+/// empty.
 ///
 /// # Errors
 /// Returns an error if the request failed for another reason than the type of what the key holds.

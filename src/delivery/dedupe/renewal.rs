@@ -16,7 +16,8 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::store::{Standing, Store};
+use super::marker::Standing;
+use super::store::Store;
 use super::{DeliveryKey, Window};
 use crate::message::TakenOver;
 

@@ -1,11 +1,11 @@
 //! The window that replicas share: one key in Redis per delivery, which expires with the window.
 //!
-//! Before a publish the replica claims the key for a limited time, so that two replicas with two messages of one event do
-//! not both publish it. It renews the claims of events that wait for long. After the publish the value names the message
-//! that was published. A value that no replica writes counts as no value.
+//! Before a publish the replica claims the key for a limited time, so that two replicas with two messages of one event
+//! do not both publish it. It renews the claims of events that wait for long. After the publish the value names the
+//! message that was published. A value that no replica writes counts as no value.
 //!
-//! Redis must never delay an event: each request has a short timeout, and after a failure the replica does not ask Redis for
-//! a moment.
+//! Redis must never delay an event: each request has a short timeout, and after a failure the replica does not ask
+//! Redis for a moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,9 @@ use redis::{Client, Pipeline, RedisError, Value};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::marker::{self, Standing};
 use super::unfinished::MAX_RETENTION;
-use super::{DeliveryKey, MessageId, marker};
+use super::{DeliveryKey, MessageId};
 use crate::base::RateLimitedLog;
 use crate::config;
 use crate::telemetry::{Metrics, NoLabels, StoreLabels, StoreOperation};
@@ -42,17 +43,6 @@ pub enum PingError {
     /// There was no answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-}
-
-/// The state of a delivery at the other replicas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It is ours to publish, or the store did not answer.
-    Free,
-    /// Another replica is publishing it.
-    Claimed,
-    /// It was published, with this message.
-    Published(MessageId),
 }
 
 /// A delivery that was published, for the other replicas.

@@ -66,8 +66,8 @@ impl InFlightMessage {
         self.receipt.permit.count_rendered(bodies.iter().map(|body| body.capacity()).sum());
     }
 
-    /// Notes that SNS confirmed the event for one topic, in a line of the log and in the span. Both have the SNS message id,
-    /// the only id that a customer and SNS know as well.
+    /// Notes that SNS confirmed the event for one topic, in a line of the log and in the span. Both have the SNS
+    /// message id, the only id that a customer and SNS know as well.
     pub(super) fn note_published(&mut self, confirmed: &Confirmed) {
         let (topic, sns_message_id) = (confirmed.topic(), confirmed.message_id());
         let event_type = self.event_type.as_ref().map(|event_type| &*event_type.name);

@@ -162,9 +162,9 @@ fn info(snapshot: &Snapshot) -> Value {
         "description": "Events that protobridge publishes as JSON (ProtoJSON), one SNS topic per customer.\n\n\
             The document has protobridge's point of view: protobridge sends, and the subscriber of a topic receives.\n\n\
             The headers are SNS message attributes of type String; subscriptions can filter by them. An event can arrive \
-            more than once, always with the same `event-id`: deduplicate on it. A queue that is subscribed without raw \
-            message delivery receives the JSON as the string `Message` of a notification, and the attributes under \
-            `MessageAttributes`."
+            more than once, always with the same `event-type` and `event-id`: deduplicate on both together. A queue that \
+            is subscribed without raw message delivery receives the JSON as the string `Message` of a notification, and \
+            the attributes under `MessageAttributes`."
     })
 }
 

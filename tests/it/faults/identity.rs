@@ -23,7 +23,7 @@ pub(super) fn has_fallback(seed: u64) -> bool {
 
 /// Adds events that share their ids with others to some scenarios. Draws from random numbers of its own.
 pub(super) fn share_ids(scenario: &mut Scenario) {
-    let random = &mut Rng::with_seed(scenario.seed ^ 0x5a4e_1d5);
+    let random = &mut Rng::with_seed(scenario.seed ^ 0x05a4_e1d5);
     if random.u8(..3) > 0 {
         return;
     }

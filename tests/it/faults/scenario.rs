@@ -35,8 +35,8 @@ pub(super) struct Scenario {
     pub(super) hazard: Option<Planted>,
 }
 
-/// The number of customers, which of their topics are FIFO topics, and whether events of unknown customers go to a topic.
-/// That topic is like the topic of the first customer.
+/// The number of customers, which of their topics are FIFO topics, and whether events of unknown customers go to a
+/// topic. That topic is like the topic of the first customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Setup {
     pub(crate) customers: usize,

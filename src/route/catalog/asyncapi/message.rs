@@ -65,7 +65,7 @@ pub(super) fn attributes() -> Value {
         "description": "SNS message attributes, each of type String.",
         "properties": {
             "event-id": {
-                "description": "The same each time the event is delivered; deduplicate on it.",
+                "description": "The same each time the event is delivered; deduplicate on it together with `event-type`.",
                 "type": "string", "minLength": 1, "maxLength": 128
             },
             "event-type": {"description": "Full name of the message type.", "type": "string"},
