@@ -6,7 +6,6 @@ use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
 
-use super::UnmatchedPath;
 use crate::config;
 
 /// A descriptor set's file.
@@ -79,9 +78,6 @@ pub enum Error {
     /// A set is too large.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// Paths that hide fields match no field, so they hide nothing.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    UnmatchedPaths(Vec<UnmatchedPath>),
     /// No set is left, because sets were refused that would show a hidden field. The text is the first refusal.
     #[error("{0}")]
     ShowsHiddenField(String),
