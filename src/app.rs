@@ -46,6 +46,9 @@ pub enum Error {
     /// The descriptor sets do not load.
     #[error("descriptors.path: {0}")]
     Descriptors(#[from] registry::Error),
+    /// Paths that hide fields match no field, so they hide nothing.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    UnmatchedPaths(Vec<registry::UnmatchedPath>),
     /// The customers file does not load.
     #[error(transparent)]
     Customers(#[from] route::Error),
@@ -78,7 +81,7 @@ impl Error {
     /// Whether the configuration, or a file that it names, is wrong, rather than the environment.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Descriptors(_) | Self::Customers(_) | Self::Traces(_) => true,
+            Self::Descriptors(_) | Self::UnmatchedPaths(_) | Self::Customers(_) | Self::Traces(_) => true,
             Self::Schemas(_) | Self::GlueSchemas(_) => true,
             Self::Setup(error) => error.is_configuration(),
             Self::Queue(_) | Self::Listen { .. } => false,

@@ -27,10 +27,15 @@ impl Loaded {
     /// Loads the files that the configuration names. Makes no call to AWS.
     ///
     /// # Errors
-    /// Returns an error if a descriptor set, the customers file or a file of schema ids does not load.
+    /// Returns an error if a descriptor set, the customers file or a file of schema ids does not load, or if a path that is
+    /// meant to hide a field matches none.
     pub fn load(config: &Config) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
         let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
+        let unmatched = registry.unmatched_paths();
+        if !unmatched.is_empty() {
+            return Err(Error::UnmatchedPaths(unmatched));
+        }
         let snapshot = registry.current();
         let types = snapshot.type_names();
         let routes =

@@ -107,17 +107,11 @@ impl Registry {
     /// admitted; [`Snapshot::refused`] lists them with the reasons.
     ///
     /// # Errors
-    /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if all are admitted and a path
-    /// that a profile is meant to hide matches no field.
+    /// Returns an error if the path cannot be read or has no set, or if no set is admitted.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
         let files = files::read(settings)?;
         let hiding = Hiding::new(&profiles, &settings.may_become_visible);
         let admitted = admission::admit(&files, None, settings.on_break, &hiding)?;
-        let unmatched = hiding.unmatched(&admitted.in_force.schema);
-        // A set that was refused can have the type that the path is for.
-        if admitted.refused.is_empty() && !unmatched.is_empty() {
-            return Err(Error::UnmatchedPaths(unmatched));
-        }
         let snapshot = Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles);
         Ok(Self {
             settings: settings.clone(),
@@ -157,6 +151,13 @@ impl Registry {
     /// Returns an error in the same cases as [`Registry::read`].
     pub fn hashes(&self) -> Result<SetHashes, Error> {
         files::hashes(&self.settings).map(SetHashes)
+    }
+
+    /// Returns the paths that hide fields, are meant for any type, and match no field in the sets in force. Returns none if a
+    /// set was refused, because that set can have the fields.
+    pub fn unmatched_paths(&self) -> Vec<UnmatchedPath> {
+        let snapshot = self.current();
+        if snapshot.refused.is_empty() { self.hiding.unmatched(&snapshot.in_force.schema) } else { Vec::new() }
     }
 
     /// Returns the field paths of profiles that match no field in the sets in force and are no error, one sentence each.

@@ -326,6 +326,34 @@ fn check_warns_of_likely_mistakes_and_succeeds() {
 }
 
 #[test]
+fn check_and_run_fail_if_a_path_hides_nothing() {
+    let folder = Folder::new();
+    folder.configure("profiles: {default: {redact: [meta.tenant], drop: [meta.sorce]}}");
+    for output in [folder.check(), folder.run()] {
+        for (key, path) in [("redact", "meta.tenant"), ("drop", "meta.sorce")] {
+            let line =
+                format!("profiles.default.{key}: no message type has the field path `{path}`, so it hides nothing");
+            assert!(output.contains(&line), "{output}");
+        }
+        assert!(output.ends_with("exit code 64"), "{output}");
+    }
+    folder.configure("profiles: {default: {redact: ['shop.v1.OrderPlaced/meta.tenant']}}");
+    let output = folder.check();
+    assert!(output.contains("shop.v1.OrderPlaced.meta.tenant: the profile `default` hides"), "{output}");
+    assert!(output.ends_with("error: 1 of the descriptor sets cannot be used\nexit code 1"), "{output}");
+    folder.configure(
+        "profiles: {default: {redact: ['shop v1/meta.tenant', 'meta..id']}}\ndescriptors: {may_become_visible: [x]}",
+    );
+    assert_snapshot!(folder.check(), @r#"
+    error: 3 problems in protobridge.yaml:
+      line 4: profiles.default.redact[0]: "shop v1" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
+      line 4: profiles.default.redact[1]: "meta..id" is not a path of field names such as `meta.tenant_id`, or with types `shop.v1.Order/meta.tenant_id`
+      line 5: descriptors.may_become_visible[0]: "x" is not a message type and a field path in it, such as `shop.v1.Order.card.number`
+    exit code 64
+    "#);
+}
+
+#[test]
 fn check_fails_if_run_would_fail() {
     assert_snapshot!(Folder::new().configure("descriptors: {path: descriptor}").check(), @"
     configuration  protobridge.yaml: 1 queue(s)

@@ -123,3 +123,47 @@ fn diff_lists_breaking_changes_and_fails() {
     exit code 1
     "#);
 }
+
+#[test]
+fn diff_reports_redactions_of_the_schema_and_with_a_configuration_of_the_profiles() {
+    let folder = folder(&[
+        ("old.binpb", "message A { string a = 1 [debug_redact = true]; string b = 2; string pan = 3; }"),
+        (
+            "new.binpb",
+            "message A { string a = 1; string b = 2 [debug_redact = true]; string number = 3; string c = 4; }",
+        ),
+        (
+            "more.binpb",
+            "message A { string a = 1 [debug_redact = true]; string b = 2 [debug_redact = true]; string pan = 3; }",
+        ),
+    ]);
+    assert_snapshot!(descriptors(&folder, &["diff", "old.binpb", "new.binpb"]), @r#"
+    shop.A.a: the option debug_redact was removed (redaction_removed)
+    shop.A.b: the option debug_redact was added (redaction_added)
+    shop.A.pan: "pan" is now "number" in JSON (field_renamed)
+    error: 2 change(s) break the consumers of the JSON
+    exit code 1
+    "#);
+    assert_snapshot!(descriptors(&folder, &["diff", "old.binpb", "more.binpb"]), @"
+    shop.A.b: the option debug_redact was added (redaction_added)
+    no breaking changes
+    exit code 0
+    ");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("the file can be written");
+    write("customers.yaml", "customers: [{id: acme, topic: 'arn:aws:sns:eu-west-1:123456789012:acme'}]");
+    write(
+        "protobridge.yaml",
+        "queues: [{url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'}]
+profiles: {default: {redact: [pan], drop: [shop.A/c]}}",
+    );
+    let args = ["diff", "old.binpb", "new.binpb", "--config", "protobridge.yaml"];
+    assert_snapshot!(descriptors(&folder, &args), @r#"
+    shop.A.a: the option debug_redact was removed (redaction_removed); received by acme
+    shop.A.b: the option debug_redact was added (redaction_added); received by acme
+    shop.A.pan: "pan" is now "number" in JSON (field_renamed); received by acme
+    shop.A.pan: the profile `default` hides `pan`, which no longer leads to a field (redaction_removed); received by acme
+    shop.A.c: the profile `default` hides `shop.A/c`, which led to no field (redaction_added); received by acme
+    error: 3 change(s) break the consumers of the JSON
+    exit code 1
+    "#);
+}

@@ -57,6 +57,7 @@ mod duplicates;
 mod envelope;
 mod faults;
 mod fifo;
+mod hidden;
 mod outages;
 mod quarantine;
 mod redelivery;

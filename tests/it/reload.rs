@@ -37,12 +37,12 @@ scenarios! {
 }
 
 /// Compiles a descriptor set with one message, `fresh.v1.<name>`, with these fields.
-fn set(name: &str, fields: &str) -> Vec<u8> {
+pub(crate) fn set(name: &str, fields: &str) -> Vec<u8> {
     source::compile(&format!("syntax = \"proto3\"; package fresh.v1; message {name} {{ {fields} }}"))
 }
 
 /// Creates a stage with its own folder of descriptor sets, which holds copies of the committed sets. Returns both.
-async fn stage(emulator: &Emulator) -> (Stage, PathBuf) {
+pub(crate) async fn stage(emulator: &Emulator) -> (Stage, PathBuf) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let folder = stage.write_file("customers.yaml", "").with_file_name("descriptors");
     fs::create_dir(&folder).expect("the folder is new");
@@ -59,12 +59,12 @@ async fn stage(emulator: &Emulator) -> (Stage, PathBuf) {
 }
 
 /// Returns the answer of `/schemas`.
-async fn schemas(running: &Running) -> serde_json::Value {
+pub(crate) async fn schemas(running: &Running) -> serde_json::Value {
     http::get(running.address, "/schemas").await.expect("the service runs").json()
 }
 
 /// Waits until the service knows this message type.
-async fn wait_until_known(running: &Running, name: &str) {
+pub(crate) async fn wait_until_known(running: &Running, name: &str) {
     let is_known = async || schemas(running).await["types"].get(name).map(drop);
     wait::until(&format!("{name} is known"), is_known).await;
 }
@@ -76,7 +76,7 @@ async fn wait_until_unknown(running: &Running, name: &str) {
 }
 
 /// Waits until the service refuses a set. Returns the reason.
-async fn wait_until_refused(running: &Running, name: &str) -> String {
+pub(crate) async fn wait_until_refused(running: &Running, name: &str) -> String {
     wait::until(&format!("{name} is refused"), async || {
         let schemas = schemas(running).await;
         let refused = schemas["refused"].as_array()?.iter().find(|refused| refused["name"] == name)?.clone();

@@ -8,7 +8,6 @@ use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
 
-use super::UnmatchedPath;
 use crate::config;
 use content::Content;
 
@@ -114,9 +113,6 @@ pub enum Error {
     /// A set is too large or damaged.
     #[error(transparent)]
     Unusable(#[from] Unusable),
-    /// Paths that hide fields match no field, so they hide nothing.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    UnmatchedPaths(Vec<UnmatchedPath>),
     /// No set is left, because sets were refused that would show a hidden field. The text is the first refusal.
     #[error("{0}")]
     ShowsHiddenField(String),
