@@ -145,14 +145,16 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Descriptors {
-    /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`), including its subfolders, or the path of one
-    /// such file. A relative path starts at the folder of the configuration file.
+    /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`, `*.protoset`, `*.fds`, `*.bin`, each also with
+    /// `.gz`), including its subfolders, or the path of one such file. A relative path starts at the folder of the
+    /// configuration file. A set that is gzip is decompressed, whatever its name.
     pub path: PathBuf,
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,
-    /// The maximum size of one set's file, in bytes. protobridge refuses a larger file and does not read it; the version
-    /// in force stays in force. At rest, a set takes about twice its size in memory.
+    /// The maximum size of one set's file, in bytes, after decompression if it is gzip. protobridge refuses a larger file
+    /// and does not read it as a whole; the version in force stays in force. At rest, a set takes about twice its size in
+    /// memory.
     #[schemars(range(min = 1))]
     pub max_file_bytes: u64,
     /// The maximum size of all sets together, in bytes. protobridge reads the sets in the order of their names and

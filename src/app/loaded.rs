@@ -40,6 +40,7 @@ impl Loaded {
             glue: config.glue.schemas_file.as_deref().map(glue::Schemas::load).transpose()?.unwrap_or_default(),
         };
         let mut warnings = warnings(config, &snapshot, &routes.current(), &types);
+        warnings.extend(registry.source_warning().map(|warning| format!("descriptors.path: {warning}")));
         warnings.extend(about_schema_ids(&schemas, &snapshot));
         Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
     }

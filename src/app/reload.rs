@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -41,6 +42,8 @@ pub struct Reload {
     default_types: Vec<String>,
     poll: Option<Duration>,
     unreadable: RateLimitedLog,
+    /// The last warning about sources in the folder of descriptor sets.
+    source_warning: Mutex<Option<String>>,
     /// Whether reading or admitting the present descriptor sets panicked.
     descriptors_failed: AtomicBool,
     /// Whether the present customers file was refused.
@@ -58,8 +61,19 @@ impl Reload {
         let poll = Some(config.descriptors.poll_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
         let unreadable = RateLimitedLog::new(Duration::from_secs(60));
         let (descriptors_failed, customers_refused) = (AtomicBool::new(false), AtomicBool::new(false));
-        let this =
-            Self { registry, routes, metrics, default_types, poll, unreadable, descriptors_failed, customers_refused };
+        // The start has logged this warning.
+        let source_warning = Mutex::new(registry.source_warning());
+        let this = Self {
+            registry,
+            routes,
+            metrics,
+            default_types,
+            poll,
+            unreadable,
+            source_warning,
+            descriptors_failed,
+            customers_refused,
+        };
         this.show_counts();
         this.show_descriptors();
         this.show_customers(true);
@@ -98,6 +112,9 @@ impl Reload {
     }
 
     async fn descriptors(self: &Arc<Self>) {
+        if let Some(Some(warning)) = self.blocking(ReloadSubject::Descriptors, Self::new_source_warning).await {
+            warn!("{warning}");
+        }
         match self.settled().await {
             // The sets that were offered last are still there.
             Some(Ok(None)) => self.show_descriptors(),
@@ -152,6 +169,13 @@ impl Reload {
             }
         }
         Some(Ok(files))
+    }
+
+    /// Returns the warning about sources in the folder if it is not the last one.
+    fn new_source_warning(&self) -> Option<String> {
+        let warning = self.registry.source_warning();
+        let last = std::mem::replace(&mut *self.source_warning.lock(), warning.clone());
+        warning.filter(|warning| last.as_ref() != Some(warning))
     }
 
     fn admit_descriptors(&self, files: &[File]) -> Changed {
@@ -279,6 +303,34 @@ fn names(ids: &[&str]) -> String {
 mod tests {
     use super::*;
     use crate::app::Loaded;
+
+    #[test]
+    fn a_warning_about_sources_is_given_once_per_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/shop.binpb");
+        std::fs::copy(set, folder.path().join("shop.binpb")).unwrap();
+        std::fs::write(folder.path().join("a.proto"), "").unwrap();
+        let mut config = Config::default();
+        config.descriptors.path = folder.path().to_owned();
+        config.route.customers_file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/customers.yaml").into();
+        config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:json-{customer}".to_owned());
+        config.profiles.insert("web".to_owned(), Default::default());
+        let Loaded { registry, routes, warnings, .. } = Loaded::load(&config).unwrap();
+        let is_about_a = |warning: &String| warning.starts_with("descriptors.path: a.proto is a source, which");
+        assert!(warnings.iter().any(is_about_a), "{warnings:?}");
+        let reload = Reload::new(&config, registry, routes, Arc::new(Metrics::new(false)));
+        assert_eq!(reload.new_source_warning(), None, "the start has logged it");
+        std::fs::write(folder.path().join("b.proto"), "").unwrap();
+        let warning = reload.new_source_warning().unwrap();
+        assert!(warning.starts_with("a.proto, b.proto are sources"), "{warning}");
+        assert_eq!(reload.new_source_warning(), None);
+        for name in ["a.proto", "b.proto"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(reload.new_source_warning(), None);
+        std::fs::write(folder.path().join("b.proto"), "").unwrap();
+        assert!(reload.new_source_warning().is_some_and(|warning| warning.starts_with("b.proto is a source")));
+    }
 
     #[tokio::test]
     async fn a_panic_during_a_reload_does_not_stop_the_service() {

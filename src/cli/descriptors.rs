@@ -94,16 +94,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn snapshot(path: &Path) -> anyhow::Result<Arc<Snapshot>> {
+fn registry(path: &Path) -> anyhow::Result<Registry> {
     let settings = Descriptors { path: path.to_owned(), ..Descriptors::default() };
     let profiles = Arc::new(Profiles::new(&Default::default()));
-    Ok(Registry::load(&settings, &config::Taps::default(), profiles)
-        .with_context(|| path.display().to_string())?
-        .current())
+    Registry::load(&settings, &config::Taps::default(), profiles).with_context(|| path.display().to_string())
+}
+
+fn snapshot(path: &Path) -> anyhow::Result<Arc<Snapshot>> {
+    Ok(registry(path)?.current())
 }
 
 fn list(args: &SetsArgs) -> anyhow::Result<ExitCode> {
-    let snapshot = snapshot(&args.path)?;
+    let registry = registry(&args.path)?;
+    let snapshot = registry.current();
     let mut out = anstream::stdout().lock();
     if args.json {
         writeln!(out, "{:#}", to_json(&snapshot))?;
@@ -115,17 +118,18 @@ fn list(args: &SetsArgs) -> anyhow::Result<ExitCode> {
             writeln!(out, "  {name}")?;
         }
     }
-    write_notes(&snapshot, &mut out)?;
+    write_notes(&registry, &snapshot, &mut out)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(args: &SetsArgs) -> anyhow::Result<ExitCode> {
-    let snapshot = snapshot(&args.path)?;
+    let registry = registry(&args.path)?;
+    let snapshot = registry.current();
     let mut out = anstream::stdout().lock();
     if args.json {
         writeln!(out, "{:#}", to_json(&snapshot))?;
     } else {
-        write_notes(&snapshot, &mut out)?;
+        write_notes(&registry, &snapshot, &mut out)?;
         let (sets, types) = (snapshot.sets().len(), snapshot.types().len());
         writeln!(out, "{sets} set(s) with {types} message type(s) can be used")?;
     }
@@ -143,8 +147,12 @@ fn bail_if_refused(snapshot: &Snapshot) -> anyhow::Result<()> {
     }
 }
 
-/// Prints the smaller ones of several definitions of a type, the fields whose JSON names clash, and the refused sets.
-fn write_notes(snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<()> {
+/// Prints a warning about sources, the smaller ones of several definitions of a type, the fields whose JSON names clash,
+/// and the refused sets.
+fn write_notes(registry: &Registry, snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    if let Some(warning) = registry.source_warning() {
+        writeln!(out, "warning: {warning}")?;
+    }
     for outgrown in snapshot.outgrown() {
         writeln!(
             out,

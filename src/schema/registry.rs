@@ -16,7 +16,7 @@ use protojson::{Change, Outgrown, Plan, Schema, TapError, TapErrorKind};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
-pub use files::{Error, File, TooLarge};
+pub use files::{Error, File, TooLarge, Unusable};
 pub use profiles::{ProfileId, Profiles, options};
 
 use crate::base::Watched;
@@ -124,6 +124,11 @@ impl Registry {
     /// Returns the folder or file that the sets come from.
     pub fn path(&self) -> &Path {
         &self.settings.path
+    }
+
+    /// Returns a warning about the `.proto` files that are in the folder now, if there are any.
+    pub fn source_warning(&self) -> Option<String> {
+        files::source_warning(&self.settings)
     }
 
     /// Reads the files that are in the folder now.

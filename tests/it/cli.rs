@@ -122,7 +122,7 @@ fn the_error_names_a_folder_without_descriptor_sets() {
     let folder = Folder::new();
     fs::create_dir(folder.path().join("empty")).expect("the folder can be created");
     assert_snapshot!(folder.configure("descriptors: {path: empty}").run(), @"
-    error: descriptors.path: no descriptor set in empty: it has no file that ends in .desc, .binpb or .pb; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`
+    error: descriptors.path: no descriptor set in empty: it has no file that ends in .desc, .binpb, .pb, .protoset, .fds or .bin, or in one of these and .gz; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`
     exit code 64
     ");
 }
@@ -136,6 +136,38 @@ fn check_names_an_unreadable_descriptor_set() {
     refused        descriptor set orders.binpb: not a compiled FileDescriptorSet (malformed protobuf at byte 12 in FileDescriptorSet: unknown wire type); write it with `protoc --include_imports --descriptor_set_out` or `buf build`; its types are unknown
     error: 1 of the descriptor sets cannot be used
     exit code 1
+    ");
+}
+
+#[test]
+fn check_warns_about_sources_in_the_descriptor_folder() {
+    assert_snapshot!(Folder::new().write("descriptors/order.proto", "").check(), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    descriptors    descriptors: 2 set(s), 27 message type(s)
+    customers      customers.yaml: 1, 1 enabled
+    warning        descriptors.path: order.proto is a source, which protobridge does not read; compile a set with `protoc --include_imports --descriptor_set_out=FILE.binpb` or `buf build -o FILE.binpb`, and keep the sources out of descriptors
+    ok
+    exit code 0
+    ");
+}
+
+#[test]
+fn check_warns_about_a_glue_schema_version_that_lists_too_few_messages() {
+    let id = "b7b4a7f0-9c96-4e4a-a687-fb5de9ef0c63";
+    let other = id.replace("b7", "00");
+    let folder = Folder::new();
+    folder.write(
+        "glue.yaml",
+        format!("schemas: [{{id: {id}, types: [shop.v1.OrderShipped]}}, {{id: {other}, types: [a.B]}}]"),
+    );
+    assert_snapshot!(folder.configure("glue: {schemas_file: glue.yaml}").check(), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    descriptors    descriptors: 2 set(s), 27 message type(s)
+    customers      customers.yaml: 1, 1 enabled
+    warning        glue.schemas_file: no type of schema version 00b4a7f0-9c96-4e4a-a687-fb5de9ef0c63 is in a descriptor set yet
+    warning        glue.schemas_file: schema version b7b4a7f0-9c96-4e4a-a687-fb5de9ef0c63 does not list shop.v1.Delivery, shop.v1.OrderPlaced, shop.v1.OrderPlaced.LabelsEntry, shop.v1.OrderPlaced.LineItem, shop.v1.OrderPlaced.LineItem.Option, shop.v1.OrderShipped.BackOrderedEntry, shop.v1.OrderShipped.Parcel, shop.v1.OrderStatusChanged, shop.v1.Pickup, which the same .proto file has today; if that version has them, list them, because each message is numbered among all of them
+    ok
+    exit code 0
     ");
 }
 

@@ -57,6 +57,17 @@ fn check_names_the_unusable_sets() {
 }
 
 #[test]
+fn check_warns_about_sources_in_the_folder() {
+    let folder = folder(&[("a.binpb", "message A { string a = 1; }")]);
+    std::fs::write(folder.path().join("a.proto"), "").expect("the file can be written");
+    assert_snapshot!(descriptors(&folder, &["check", "."]), @"
+    warning: a.proto is a source, which protobridge does not read; compile a set with `protoc --include_imports --descriptor_set_out=FILE.binpb` or `buf build -o FILE.binpb`, and keep the sources out of .
+    1 set(s) with 1 message type(s) can be used
+    exit code 0
+    ");
+}
+
+#[test]
 fn diff_lists_breaking_changes_and_fails() {
     let folder = folder(&[
         ("old.binpb", "message A { string a = 1; E e = 2; } enum E { X = 0; Y = 1; }"),

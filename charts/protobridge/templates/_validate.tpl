@@ -99,8 +99,8 @@ once.
 {{- $problems = append $problems (printf "descriptors has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
 {{- end }}
 {{- range $name, $set := $v.descriptors.inline }}
-{{- if not (regexMatch "^[-_a-zA-Z0-9][-._a-zA-Z0-9]*\\.(desc|binpb|pb)$" $name) }}
-{{- $problems = append $problems (printf "descriptors.inline has the name %q: the service reads files whose names end in .desc, .binpb or .pb, and a ConfigMap allows only letters, digits, -, _ and . in names: rename the file" $name) }}
+{{- if not (regexMatch "^[-_a-zA-Z0-9][-._a-zA-Z0-9]*\\.(desc|binpb|pb|protoset|fds|bin)(\\.gz)?$" $name) }}
+{{- $problems = append $problems (printf "descriptors.inline has the name %q: the service reads files whose names end in .desc, .binpb, .pb, .protoset, .fds or .bin, or in one of these and .gz, and a ConfigMap allows only letters, digits, -, _ and . in names: rename the file" $name) }}
 {{- end }}
 {{- $text := include "protobridge.base64" $set }}
 {{- if or (not $text) (ne (b64enc (b64dec $text)) $text) }}

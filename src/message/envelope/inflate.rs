@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use flate2::bufread::ZlibDecoder;
 use flate2::read::MultiGzDecoder;
-use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
@@ -26,15 +26,9 @@ pub enum DecompressError {
     /// There are no bytes.
     #[error("it is empty")]
     Empty,
-    /// The payload ends within its zlib stream.
-    #[error("it is cut off")]
-    CutOffStream,
     /// Bytes follow the zlib stream.
     #[error("{0} byte(s) follow its end")]
     Trailing(usize),
-    /// The payload is not a zlib stream.
-    #[error(transparent)]
-    Zlib(#[from] flate2::DecompressError),
     /// The payload ends within a skippable zstd frame.
     #[error("a skippable frame is cut off")]
     CutOff,
@@ -83,29 +77,17 @@ pub(super) fn zlib(payload: &[u8], most: usize) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Decompresses zlib like [`gzip`]. flate2's reader takes the end of the payload for the end of the stream.
+/// Decompresses zlib like [`gzip`]. The payload is one stream.
 fn zlib_stream(payload: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {
-    /// The room for output, in bytes, that is added at a time.
-    const ROOM: usize = 16 * 1024;
-    let mut inflater = Decompress::new(true);
-    let mut inflated = Vec::new();
-    loop {
-        let rest = &payload[inflater.total_in() as usize..];
-        inflated.reserve(ROOM.min(most + 1 - inflated.len()));
-        let before = (inflater.total_in(), inflated.len());
-        let status = inflater.decompress_vec(rest, &mut inflated, FlushDecompress::None)?;
-        if inflated.len() > most {
-            return Ok(inflated);
-        }
-        match status {
-            Status::StreamEnd => break,
-            _ if before == (inflater.total_in(), inflated.len()) => return Err(DecompressError::CutOffStream),
-            Status::Ok | Status::BufError => {}
-        }
+    if payload.is_empty() {
+        return Err(DecompressError::Empty);
     }
-    match payload.len() - inflater.total_in() as usize {
-        0 => Ok(inflated),
-        trailing => Err(DecompressError::Trailing(trailing)),
+    let mut inflated = Vec::new();
+    let mut decoder = ZlibDecoder::new(payload);
+    read_some(&mut decoder, most, &mut inflated)?;
+    match decoder.get_ref().len() {
+        trailing if trailing > 0 && inflated.len() <= most => Err(DecompressError::Trailing(trailing)),
+        _ => Ok(inflated),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Descriptor sets on disk.
 
+mod content;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,26 +9,56 @@ use std::{fs, io};
 use sha2::{Digest as _, Sha256};
 
 use crate::config;
+use content::Content;
+
+/// The endings of descriptor sets' names. Each can be followed by `.gz`.
+const ENDINGS: [&str; 6] = ["desc", "binpb", "pb", "protoset", "fds", "bin"];
+/// The ending of the names of sources.
+const SOURCE: &str = "proto";
+/// The largest number of sources that a message names.
+const NAMED: usize = 5;
 
 /// A descriptor set's file.
 #[derive(Debug)]
 pub struct File {
     /// The path relative to the folder, with `/` between its parts.
     pub name: String,
-    /// The bytes, or the reason why the file was not read.
-    pub content: Result<Vec<u8>, TooLarge>,
+    /// The bytes, decompressed if the file is gzip, or the reason why there are none.
+    pub content: Result<Vec<u8>, Unusable>,
+}
+
+/// Why a file has no content to link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The file is too large.
+    #[error(transparent)]
+    TooLarge(TooLarge),
+    /// The file starts like gzip, and cannot be decompressed.
+    #[error(
+        "descriptor set {name}: it starts like gzip, and it cannot be decompressed ({error}); is it half written? Compress it again, or remove it"
+    )]
+    Damaged {
+        /// The file's name.
+        name: String,
+        /// The size of the file in bytes.
+        bytes: u64,
+        /// The error of the decoder.
+        error: String,
+    },
 }
 
 /// A file that is larger than the configuration allows. It is not read into memory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "descriptor set {name}: {} {bytes} bytes, and `{}` allows {cap}; remove what no event needs from the set, or raise the limit and the memory of the process with it",
-    scope.description(), scope.key()
+    "descriptor set {name}: {} {}, and `{}` allows {cap}; remove what no event needs from the set, or raise the limit and the memory of the process with it",
+    scope.description(), self.size(), scope.key()
 )]
 pub struct TooLarge {
     name: String,
     /// The size in bytes. A file that grows while it is read can be larger.
     bytes: u64,
+    /// Whether the file is compressed. `bytes` is then the number of bytes after which decompression stopped.
+    is_compressed: bool,
     /// The limit in bytes.
     cap: u64,
     scope: Scope,
@@ -69,15 +101,18 @@ pub enum Error {
     },
     /// The folder has no descriptor set.
     #[error(
-        "no descriptor set in {}: it has no file that ends in .desc, .binpb or .pb; compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`", path.display()
+        "no descriptor set in {}: it has no file that ends in .desc, .binpb, .pb, .protoset, .fds or .bin, or in one of these and .gz; {}compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`",
+        path.display(), if sources.is_empty() { String::new() } else { format!("{}; ", are_sources(sources)) }
     )]
     Empty {
         /// The folder.
         path: PathBuf,
+        /// The names of the `.proto` files in the folder.
+        sources: Vec<String>,
     },
-    /// A set is too large.
+    /// A set is too large or damaged.
     #[error(transparent)]
-    TooLarge(#[from] TooLarge),
+    Unusable(#[from] Unusable),
     /// A set does not load, or contradicts another set.
     #[error(transparent)]
     Schema(#[from] protojson::SchemaError),
@@ -88,9 +123,9 @@ pub enum Error {
 /// # Errors
 /// Returns an error if the folder or a file cannot be read, or if the folder has no set.
 pub(super) fn read(settings: &config::Descriptors) -> Result<Vec<File>, Error> {
-    let read = |found: &Found, cap| {
+    let read = |found: &Found, content: Content, cap: u64| {
         let mut bytes = Vec::with_capacity(usize::try_from(found.size.min(cap)).unwrap_or(0));
-        found.open()?.take(cap.saturating_add(1)).read_to_end(&mut bytes)?;
+        content.take(cap.saturating_add(1)).read_to_end(&mut bytes)?;
         Ok((bytes.len() as u64, bytes))
     };
     let files = each(settings, read)?;
@@ -102,9 +137,9 @@ pub(super) fn read(settings: &config::Descriptors) -> Result<Vec<File>, Error> {
 /// # Errors
 /// Returns an error in the same cases as [`read`].
 pub(super) fn hashes(settings: &config::Descriptors) -> Result<Vec<(String, String)>, Error> {
-    let hash = |found: &Found, cap: u64| {
+    let hash = |_: &Found, content: Content, cap: u64| {
         let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
-        let mut file = found.open()?.take(cap.saturating_add(1));
+        let mut file = content.take(cap.saturating_add(1));
         loop {
             match file.read(&mut buffer)? {
                 0 => return Ok((bytes, digits(&hasher.finalize()))),
@@ -116,7 +151,7 @@ pub(super) fn hashes(settings: &config::Descriptors) -> Result<Vec<(String, Stri
         }
     };
     let files = each(settings, hash)?;
-    Ok(files.into_iter().map(|(name, hash)| (name, hash.unwrap_or_else(|too_large| too_large.fingerprint()))).collect())
+    Ok(files.into_iter().map(|(name, hash)| (name, hash.unwrap_or_else(|unusable| unusable.fingerprint()))).collect())
 }
 
 /// Returns the first 16 hexadecimal digits of the SHA-256 of these bytes.
@@ -128,10 +163,42 @@ fn digits(digest: &[u8]) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl TooLarge {
+/// Returns a warning about the `.proto` files at the configured path, if there are any: protobridge does not read sources.
+pub(super) fn source_warning(settings: &config::Descriptors) -> Option<String> {
+    // An unreadable folder is an error of every other reader.
+    let sources = sources(&settings.path).ok().filter(|sources| !sources.is_empty())?;
+    Some(format!(
+        "{}; compile a set with `protoc --include_imports --descriptor_set_out=FILE.binpb` or `buf build -o FILE.binpb`, \
+         and keep the sources out of {}",
+        are_sources(&sources),
+        settings.path.display()
+    ))
+}
+
+/// Returns a sentence that names the first of these sources.
+fn are_sources(names: &[String]) -> String {
+    let (named, more) = names.split_at(names.len().min(NAMED));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let verb = if names.len() == 1 { "is a source" } else { "are sources" };
+    format!("{}{more} {verb}, which protobridge does not read", named.join(", "))
+}
+
+impl Unusable {
     /// Returns a text that changes if the file changes its size or if a limit changes. It takes the place of the hash.
     pub(super) fn fingerprint(&self) -> String {
-        format!("{} bytes, {} {}", self.bytes, self.scope.key(), self.cap)
+        match self {
+            Self::TooLarge(TooLarge { bytes, cap, scope, .. }) => format!("{bytes} bytes, {} {cap}", scope.key()),
+            Self::Damaged { bytes, error, .. } => format!("{bytes} bytes, {error}"),
+        }
+    }
+}
+
+impl TooLarge {
+    fn size(&self) -> String {
+        match self.is_compressed {
+            true => format!("at least {} bytes after it is decompressed", self.bytes),
+            false => format!("{} bytes", self.bytes),
+        }
     }
 }
 
@@ -144,43 +211,45 @@ struct Found {
     size: u64,
 }
 
-impl Found {
-    fn open(&self) -> io::Result<fs::File> {
-        fs::File::open(&self.path)
-    }
-}
-
 /// The name of a file, and what was loaded from it.
-type Named<T> = (String, Result<T, TooLarge>);
+type Named<T> = (String, Result<T, Unusable>);
 
 /// Calls `load` for each set within the limits, in the order of their names. `load` reads at most one byte more than the
-/// number that it is called with, and returns the number of bytes that it read.
+/// number that it is called with, and returns the number of bytes that it read. The limits count the bytes of a compressed
+/// set after decompression.
 fn each<T>(
     settings: &config::Descriptors,
-    load: impl Fn(&Found, u64) -> io::Result<(u64, T)>,
+    load: impl Fn(&Found, Content, u64) -> io::Result<(u64, T)>,
 ) -> Result<Vec<Named<T>>, Error> {
     let (file_cap, total_cap) = (settings.max_file_bytes, settings.max_total_bytes);
     let mut total = 0;
     let mut files = Vec::new();
     for found in find(&settings.path)? {
-        let refuse = |bytes: u64| {
+        let refuse = |bytes: u64, is_compressed| {
             let (bytes, cap, scope) = match bytes > file_cap {
                 true => (bytes, file_cap, Scope::File),
                 false => (bytes + total, total_cap, Scope::Folder),
             };
-            Err(TooLarge { name: found.name.clone(), bytes, cap, scope })
+            Err(Unusable::TooLarge(TooLarge { name: found.name.clone(), bytes, is_compressed, cap, scope }))
         };
         let left = file_cap.min(total_cap - total);
         let content = if found.size > left {
-            refuse(found.size)
+            refuse(found.size, false)
         } else {
+            let unreadable = |error| unreadable(&found.path, error);
+            let content = Content::open(&found.path, left.saturating_add(1)).map_err(unreadable)?;
+            let is_compressed = content.is_compressed();
             // The file can have grown since the listing.
-            match load(&found, left).map_err(|error| unreadable(&found.path, error))? {
-                (bytes, _) if bytes > left => refuse(bytes),
-                (bytes, content) => {
+            match load(&found, content, left) {
+                Ok((bytes, _)) if bytes > left => refuse(bytes, is_compressed),
+                Ok((bytes, content)) => {
                     total += bytes;
                     Ok(content)
                 }
+                Err(error) => match content::damage(&error) {
+                    Some(error) => Err(Unusable::Damaged { name: found.name.clone(), bytes: found.size, error }),
+                    None => return Err(unreadable(error)),
+                },
             }
         };
         files.push((found.name, content));
@@ -200,6 +269,23 @@ fn find(path: &Path) -> Result<Vec<Found>, Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         return Ok(vec![Found { name, path: path.to_owned(), size: metadata.len() }]);
     }
+    let files = walk(path, is_set)?;
+    if files.is_empty() {
+        return Err(Error::Empty { path: path.to_owned(), sources: sources(path)? });
+    }
+    Ok(files)
+}
+
+/// Returns the names of the `.proto` files in a folder and its sub-folders, sorted.
+fn sources(path: &Path) -> Result<Vec<String>, Error> {
+    let is_source = |path: &Path| path.extension().is_some_and(|ending| ending == SOURCE);
+    let is_folder = fs::metadata(path).map_err(|error| unreadable(path, error))?.is_dir();
+    let files = if is_folder { walk(path, is_source)? } else { Vec::new() };
+    Ok(files.into_iter().map(|found| found.name).collect())
+}
+
+/// Finds these files in a folder and its sub-folders, in the order of their names.
+fn walk(path: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Found>, Error> {
     let mut files = Vec::new();
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -212,7 +298,7 @@ fn find(path: &Path) -> Result<Vec<Found>, Error> {
             let metadata = fs::metadata(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
             if metadata.is_dir() {
                 folders.push(entry.path());
-            } else if is_set(&entry.path()) {
+            } else if is_wanted(&entry.path()) {
                 if !metadata.is_file() {
                     // Opening a pipe waits for a writer, and a device can have no end.
                     return Err(unreadable(&entry.path(), io::Error::other("it is not a regular file")));
@@ -221,15 +307,14 @@ fn find(path: &Path) -> Result<Vec<Found>, Error> {
             }
         }
     }
-    if files.is_empty() {
-        return Err(Error::Empty { path: path.to_owned() });
-    }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
 }
 
 fn is_set(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["desc", "binpb", "pb"].iter().any(|ending| extension == *ending))
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let ending = name.strip_suffix(".gz").unwrap_or(&name).rsplit_once('.').map(|(_, ending)| ending);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 fn relative(folder: &Path, file: &Path) -> String {
@@ -238,20 +323,4 @@ fn relative(folder: &Path, file: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_grows_while_it_is_read_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("x.pb"), b"12").unwrap();
-        let settings =
-            config::Descriptors { path: folder.path().into(), max_file_bytes: 10, ..config::Descriptors::default() };
-        let loaded = each(&settings, |found, cap| {
-            assert_eq!((found.size, cap), (2, 10));
-            Ok((11, ()))
-        });
-        let (_, refused) = loaded.unwrap().remove(0);
-        assert!(refused.unwrap_err().to_string().starts_with("descriptor set x.pb: it has 11 bytes"));
-    }
-}
+mod tests;

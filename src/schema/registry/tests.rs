@@ -92,7 +92,10 @@ fn an_error_names_what_cannot_be_loaded_and_how_to_fix_it() {
             load(Path::new("/nowhere/at/all"), &Default::default()),
             "cannot read descriptors at /nowhere/at/all: No such file or directory (os error 2); it must be a folder of compiled sets, or one compiled set",
         ),
-        (load(empty.path(), &Default::default()), "it has no file that ends in .desc, .binpb or .pb; compile one with"),
+        (
+            load(empty.path(), &Default::default()),
+            "it has no file that ends in .desc, .binpb, .pb, .protoset, .fds or .bin, or in one of these and .gz; compile one with",
+        ),
         (load(broken.path(), &Default::default()), "descriptor set shop.binpb: not a compiled FileDescriptorSet"),
     ] {
         let error = result.unwrap_err().to_string();
