@@ -195,8 +195,8 @@ impl Rules {
 
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
-        let mut transcoder =
-            Transcoder::new(event_type, &envelope.payload, router.profile(named), self.max_entry_bytes)?;
+        let payload = wire(event_type, envelope)?;
+        let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)?;
         let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
         let destinations = match router.route(&event_type.name, customer) {
             Routing::To(destinations) => destinations,
@@ -311,6 +311,18 @@ impl Rules {
 
 fn refused<'m>(error: envelope::Error) -> Opened<'m> {
     Opened::Refused(QuarantineKind::BadEnvelope.because(error))
+}
+
+/// Returns the event in the wire format. Its JSON is then written from that, so that the options of each profile apply to
+/// an event that arrived as JSON, too.
+fn wire<'e>(event_type: &EventType, envelope: &'e Envelope<'_>) -> Result<Cow<'e, [u8]>, QuarantineReason> {
+    if !envelope.is_json() {
+        return Ok(Cow::Borrowed(&envelope.payload));
+    }
+    event_type.wire_from_json(&envelope.payload).map(Cow::Owned).map_err(|error| {
+        QuarantineKind::MalformedProtobuf
+            .because(format_args!("the data of the CloudEvent is not the JSON of {}: {error}", event_type.name))
+    })
 }
 
 /// Adds the topic to a reason that depends on it.

@@ -28,6 +28,7 @@ mod error;
 mod json_schema;
 mod options;
 mod output;
+mod parse;
 mod plan;
 mod program;
 mod sample;
@@ -38,6 +39,7 @@ mod wire;
 
 pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
 pub use options::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny};
+pub use parse::JsonError;
 pub use plan::Plan;
 pub use schema::{Change, DescriptorSet, Outgrown, Rule, Schema, SchemaBuilder};
 pub use taps::Taps;
