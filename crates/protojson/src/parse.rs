@@ -43,6 +43,35 @@ pub(crate) fn wire(schema: &Schema, message: &MessageDescriptor, json: &[u8]) ->
     Ok(out)
 }
 
+/// Passes the values that are neither objects nor lists to the method `scalar` of a visitor.
+macro_rules! visit_scalars {
+    ($value:ty) => {
+        fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<$value, E> {
+            self.scalar(&Json::Bool(value))
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<$value, E> {
+            self.scalar(&Json::Integer(value.into()))
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<$value, E> {
+            self.scalar(&Json::Integer(value.into()))
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<$value, E> {
+            self.scalar(&Json::Number(value))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<$value, E> {
+            self.scalar(&Json::Text(value))
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<$value, E> {
+            self.scalar(&Json::Null)
+        }
+    };
+}
+
 /// Writes the fields of one message.
 struct Body<'t> {
     types: &'t Types<'t>,
@@ -171,29 +200,7 @@ impl<'de> Visitor<'de> for Body<'_> {
         write!(f, "the JSON of {}", self.message.name)
     }
 
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        self.scalar(&Json::Bool(value))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.scalar(&Json::Integer(value.into()))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.scalar(&Json::Integer(value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        self.scalar(&Json::Number(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
-        self.scalar(&Json::Text(value))
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.scalar(&Json::Null)
-    }
+    visit_scalars!(());
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         match self.message.shape {
@@ -264,29 +271,7 @@ impl<'de> Visitor<'de> for Field<'_> {
         write!(f, "the JSON of {}.{}", self.message, self.slot.name)
     }
 
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<bool, E> {
-        self.scalar(&Json::Bool(value))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<bool, E> {
-        self.scalar(&Json::Integer(value.into()))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<bool, E> {
-        self.scalar(&Json::Integer(value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<bool, E> {
-        self.scalar(&Json::Number(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<bool, E> {
-        self.scalar(&Json::Text(value))
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<bool, E> {
-        self.scalar(&Json::Null)
-    }
+    visit_scalars!(bool);
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<bool, A::Error> {
         match &self.slot.form {
@@ -373,29 +358,7 @@ impl<'de> Visitor<'de> for One<'_> {
         write!(f, "the JSON of {}.{}", self.message, self.slot.name)
     }
 
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        self.scalar(&Json::Bool(value))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.scalar(&Json::Integer(value.into()))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.scalar(&Json::Integer(value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        self.scalar(&Json::Number(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
-        self.scalar(&Json::Text(value))
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.scalar(&Json::Null)
-    }
+    visit_scalars!(());
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         self.inside(|body| body.visit_map(map))

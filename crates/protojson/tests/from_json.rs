@@ -56,16 +56,17 @@ message M {
 "#;
 
 fn schema() -> Schema {
-    let folder = tempfile_folder("t.proto", SOURCE);
-    let set = protox::compile(["t.proto"], [&folder]).unwrap();
-    Schema::builder().set("t.binpb", &prost::Message::encode_to_vec(&set)).unwrap().build().unwrap()
+    let folder = folder_with("t.proto", SOURCE);
+    let set = protox::compile(["t.proto"], [&folder]).expect("the source compiles");
+    let builder = Schema::builder().set("t.binpb", &prost::Message::encode_to_vec(&set)).expect("the set links");
+    builder.build().expect("one set contradicts no other")
 }
 
 /// Writes a source into a folder of its own, below the folder of the tests.
-fn tempfile_folder(name: &str, source: &str) -> std::path::PathBuf {
+fn folder_with(name: &str, source: &str) -> std::path::PathBuf {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("from_json-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(name), source).unwrap();
+    std::fs::create_dir_all(&folder).expect("the folder can be created");
+    std::fs::write(folder.join(name), source).expect("the file can be written");
     folder
 }
 
@@ -74,8 +75,8 @@ fn canonical(schema: &Schema, json: &str) -> String {
     match schema.wire_from_json("t.M", json.as_bytes()).expect("the type is known") {
         Ok(wire) => {
             let mut out = Vec::new();
-            match schema.plan("t.M", &Options::default()).unwrap().transcode(&wire, &mut out) {
-                Ok(()) => String::from_utf8(out).unwrap(),
+            match schema.plan("t.M", &Options::default()).expect("the type is known").transcode(&wire, &mut out) {
+                Ok(()) => String::from_utf8(out).expect("JSON is UTF-8"),
                 Err(error) => format!("unrenderable: {error}"),
             }
         }

@@ -35,13 +35,15 @@ impl Slot {
                     Json::Text(name) => *numbers.get(*name).ok_or("expected the name of a value of its enum")?,
                     _ => integer(json, i32::MIN.into(), i32::MAX.into())? as i32,
                 };
-                return Ok(self.varint(i64::from(number).cast_unsigned(), out));
+                self.varint(i64::from(number).cast_unsigned(), out);
+                return Ok(());
             }
             Value::Null => {
-                return match json {
-                    Json::Null | Json::Text("NULL_VALUE") | Json::Integer(0) => Ok(self.varint(0, out)),
-                    _ => Err("expected null"),
-                };
+                if !matches!(json, Json::Null | Json::Text("NULL_VALUE") | Json::Integer(0)) {
+                    return Err("expected null");
+                }
+                self.varint(0, out);
+                return Ok(());
             }
             Value::Message(_) => return Err("expected an object"),
         };

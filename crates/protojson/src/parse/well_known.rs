@@ -10,7 +10,10 @@ use crate::wire::{FIXED64, VARINT};
 /// Writes a message of this shape.
 pub(super) fn scalar(shape: Shape, json: &Json<'_>, out: &mut Vec<u8>) -> Result<(), Reason> {
     match (shape, json) {
-        (Shape::Value, _) => value(json, out),
+        (Shape::Value, _) => {
+            value(json, out);
+            Ok(())
+        }
         (Shape::Timestamp, Json::Text(text)) => {
             seconds_and_nanos(timestamp(text).ok_or("expected an RFC 3339 time such as 2026-01-15T09:30:00Z")?, out);
             Ok(())
@@ -28,17 +31,16 @@ pub(super) fn scalar(shape: Shape, json: &Json<'_>, out: &mut Vec<u8>) -> Result
     }
 }
 
-fn value(json: &Json<'_>, out: &mut Vec<u8>) -> Result<(), Reason> {
+fn value(json: &Json<'_>, out: &mut Vec<u8>) {
     let number = match json {
-        Json::Null => return Ok(varint(1, 0, out)),
-        Json::Bool(value) => return Ok(varint(4, u64::from(*value), out)),
-        Json::Text(text) => return Ok(delimited(3, text.as_bytes(), out)),
+        Json::Null => return varint(1, 0, out),
+        Json::Bool(value) => return varint(4, u64::from(*value), out),
+        Json::Text(text) => return delimited(3, text.as_bytes(), out),
         Json::Integer(number) => *number as f64,
         Json::Number(number) => *number,
     };
     tag(2, FIXED64, out);
     out.extend_from_slice(&number.to_bits().to_le_bytes());
-    Ok(())
 }
 
 fn varint(number: u32, value: u64, out: &mut Vec<u8>) {
