@@ -202,8 +202,8 @@ impl Rules {
 
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
-        let mut transcoder =
-            Transcoder::new(event_type, &envelope.payload, router.profile(named), self.max_entry_bytes)?;
+        let payload = wire(event_type, envelope)?;
+        let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)?;
         let customers = Customers { attribute: named, payload: transcoder.tap(&event_type.taps.customer) };
         let customer = self.customer(customers, router, &event_type.name)?;
         let destinations = match router.route(&event_type.name, customer) {
@@ -310,6 +310,18 @@ fn refused<'m>(error: envelope::Error) -> Opened<'m> {
 /// Identifies the delivery of an event to a destination.
 fn key(event: &Event<'_>, destination: &Destination) -> DeliveryKey {
     DeliveryKey::new(&event.event_type.name, event.id.as_str(), destination.customer_id(), &destination.topic)
+}
+
+/// Returns the event in the wire format. Its JSON is then written from that, so that the options of each profile apply to
+/// an event that arrived as JSON, too.
+fn wire<'e>(event_type: &EventType, envelope: &'e Envelope<'_>) -> Result<Cow<'e, [u8]>, QuarantineReason> {
+    if !envelope.is_json() {
+        return Ok(Cow::Borrowed(&envelope.payload));
+    }
+    event_type.wire_from_json(&envelope.payload).map(Cow::Owned).map_err(|error| {
+        QuarantineKind::MalformedProtobuf
+            .because(format_args!("the data of the CloudEvent is not the JSON of {}: {error}", event_type.name))
+    })
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use outer::InboundAttributes;
 /// An opened message: its payload and its attributes.
 #[derive(Debug)]
 pub struct Envelope<'m> {
-    /// The wire bytes of the event.
+    /// The event: its wire bytes, or its ProtoJSON if [`Envelope::is_json`].
     pub payload: Cow<'m, [u8]>,
     attributes: InboundAttributes<'m>,
     notification_id: Option<Cow<'m, str>>,
@@ -154,6 +154,11 @@ impl<'m> Envelope<'m> {
             Frame::CloudEvent(event) => Some(event),
             _ => None,
         }
+    }
+
+    /// Whether the payload is the ProtoJSON of the event.
+    pub fn is_json(&self) -> bool {
+        self.cloud_event().is_some_and(CloudEvent::is_json)
     }
 
     /// Returns the type that the attributes name: the value of `attribute`, or else the parameter `messageType` or `proto`

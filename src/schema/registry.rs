@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use protojson::{Change, Outgrown, Plan, Schema, TapError, TapErrorKind};
+use protojson::{Change, JsonError, Outgrown, Plan, Schema, TapError, TapErrorKind};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
@@ -316,6 +316,14 @@ impl EventType {
     pub fn json_schema(&self, profile: ProfileId) -> serde_json::Value {
         let options = &self.source.profiles.options[profile.0];
         self.source.schema.json_schema(&self.name, options).expect("the type comes from this schema")
+    }
+
+    /// Returns the payload of the event of this type that has this ProtoJSON.
+    ///
+    /// # Errors
+    /// Returns an error if the text is not the ProtoJSON of the type.
+    pub fn wire_from_json(&self, json: &[u8]) -> Result<Vec<u8>, JsonError> {
+        self.source.schema.wire_from_json(&self.name, json).expect("the type comes from this schema")
     }
 
     /// Returns a payload with a plausible value in every field.

@@ -307,3 +307,30 @@ fn the_configuration_says_which_customer_to_trust() {
         assert_eq!(is_full, trusted == config::CustomerMismatch::Attribute, "the profile is that of the receiver");
     }
 }
+
+#[test]
+fn an_event_that_arrives_as_json_is_read_by_its_type_and_rendered_in_the_profile_of_its_customer() {
+    let stage = stage();
+    let text = |number: u8, text: &str| [&[number << 3 | 2, text.len() as u8], text.as_bytes()].concat();
+    let decide = |data: &str| {
+        let event = [text(1, "7"), text(2, "/shop"), text(3, "1.0"), text(4, "t.Node"), text(7, data)].concat();
+        let queue = Queue { framing: config::Framing::CloudEvents, ..Queue::for_tests() };
+        let message = Message::for_tests(queue, &BASE64_STANDARD.encode(event), &[], None);
+        let Opened::Ready(envelope) = stage.rules.open(&message, None, &stage.schemas) else { panic!("it opens") };
+        let context = Context { snapshot: &stage.snapshot, router: &stage.router, schemas: &stage.schemas };
+        stage.rules.decide(context, &message, &envelope, &TraceHeaders::default()).decision
+    };
+    // The tenant is read from the event, and the profile `slim` drops its children.
+    let deliveries = decide(r#"{"children":[{"tenant":"secret"}],"tenant":"slim","first_of_some_numbers":7}"#).unwrap();
+    let [Delivery { entry, .. }] = &deliveries.to_publish[..] else { panic!("{deliveries:?}") };
+    assert_eq!(*entry.body, r#"{"tenant":"slim","firstOfSomeNumbers":"7"}"#);
+    for (data, expected) in [
+        (r#"{"tenant":7}"#, "t.Node.tenant: expected a string at line 1 column 11"),
+        (r#"{"unknown":7}"#, "t.Node: it has no field `unknown` at line 1 column 10"),
+        ("hello", "expected value at line 1 column 1"),
+    ] {
+        let Err(Outcome::Quarantine(reason)) = decide(data) else { panic!("{data}") };
+        assert_eq!(reason.kind, QuarantineKind::MalformedProtobuf);
+        assert_eq!(reason.detail, format!("the data of the CloudEvent is not the JSON of t.Node: {expected}"));
+    }
+}

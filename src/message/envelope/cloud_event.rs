@@ -8,6 +8,9 @@ use prost::Message as _;
 use super::any::Any;
 use crate::base::time::{is_rfc3339, rfc3339_of_unix};
 
+/// The attribute with the content type of the data.
+const CONTENT_TYPE: &str = "datacontenttype";
+
 /// The attributes of a CloudEvent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CloudEvent {
@@ -17,11 +20,13 @@ pub struct CloudEvent {
     kind: String,
     /// The type URL of the data, if the data is an Any.
     type_url: Option<String>,
+    /// Whether the data is JSON text.
+    is_json: bool,
     /// The optional and extension attributes. The values are converted to text.
     attributes: BTreeMap<String, String>,
 }
 
-/// Why a payload is not a CloudEvent with Protobuf data.
+/// Why a payload is not a CloudEvent with Protobuf or JSON data.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudEventError {
     /// The payload is not a Protobuf message of this form.
@@ -36,9 +41,11 @@ pub enum CloudEventError {
     /// The data is an Any without a type.
     #[error("its `proto_data` has no `type_url`")]
     ProtoDataWithoutType,
-    /// The data is text.
-    #[error("it has `text_data`, which is not Protobuf")]
-    TextData,
+    /// The data is text that is not JSON.
+    #[error(
+        "its `text_data` has the `datacontenttype` {0:?}, which is not JSON; send the event in `proto_data` or `binary_data`, or as ProtoJSON with `application/json`"
+    )]
+    TextData(String),
 }
 
 /// The message `io.cloudevents.v1.CloudEvent`.
@@ -113,16 +120,29 @@ pub(super) fn read(payload: &[u8]) -> Result<(Vec<u8>, CloudEvent), CloudEventEr
     if !event.spec_version.starts_with("1.") {
         return Err(CloudEventError::SpecVersion(event.spec_version));
     }
+    let is_json = matches!(event.data, Some(Data::Text(_)));
+    let attributes = event.attributes.into_iter().filter_map(|(name, value)| Some((name, text(value)?)));
+    let attributes: BTreeMap<String, String> = attributes.collect();
     let (data, type_url) = match event.data {
         Some(Data::Binary(data)) => (data, None),
         Some(Data::Proto(any)) if any.type_url.is_empty() => return Err(CloudEventError::ProtoDataWithoutType),
         Some(Data::Proto(any)) => (any.value, Some(any.type_url)),
-        Some(Data::Text(_)) => return Err(CloudEventError::TextData),
+        Some(Data::Text(text)) => match attributes.get(CONTENT_TYPE) {
+            Some(content_type) if !names_json(content_type) => {
+                return Err(CloudEventError::TextData(content_type.clone()));
+            }
+            _ => (text.into_bytes(), None),
+        },
         // A message without fields has no bytes, and an encoder can leave out empty data.
         None => (Vec::new(), None),
     };
-    let attributes = event.attributes.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect();
-    Ok((data, CloudEvent { id: event.id, source: event.source, kind: event.kind, type_url, attributes }))
+    Ok((data, CloudEvent { id: event.id, source: event.source, kind: event.kind, type_url, is_json, attributes }))
+}
+
+/// Whether this is the content type of JSON.
+fn names_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || media_type.ends_with("+json")
 }
 
 /// Converts an attribute to text, as the JSON format of CloudEvents writes it. Returns `None` for bytes.
@@ -163,7 +183,11 @@ impl CloudEvent {
     }
 
     pub(super) fn content_type(&self) -> Option<&str> {
-        self.attributes.get("datacontenttype").map(String::as_str)
+        self.attributes.get(CONTENT_TYPE).map(String::as_str)
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.is_json
     }
 
     /// Returns the value of an optional or extension attribute. Names of CloudEvents attributes have only letters and

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Kind, MessageDescriptor, Schema};
-use crate::{Options, PlanError, json_schema, program, sample};
+use crate::{JsonError, Options, PlanError, json_schema, parse, program, sample};
 
 impl Schema {
     /// Returns the JSON Schema (2020-12) of the JSON that the message type's plan writes with these options.
@@ -39,6 +39,21 @@ impl Schema {
             Some(program) => Ok(sample::payload(&program)),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
+    }
+
+    /// Returns the wire format of the message of this type whose ProtoJSON is `json`, in any spelling that ProtoJSON
+    /// allows. Returns `None` if no set defines `full_name`.
+    ///
+    /// # Errors
+    /// Returns an error if the text is not the ProtoJSON of the type: it is not JSON, has an unknown field, or a value does
+    /// not fit. The error names the type, the field and the position.
+    pub fn wire_from_json(&self, full_name: &str, json: &[u8]) -> Option<Result<Vec<u8>, JsonError>> {
+        Some(parse::wire(self, &self.message(full_name)?, json))
+    }
+
+    /// Returns the descriptor of a message type.
+    pub(crate) fn descriptor(&self, full_name: &str) -> Option<MessageDescriptor> {
+        self.message(full_name)
     }
 
     /// Returns the full names of all messages of the file that defines this message type, sorted. Nested messages, map

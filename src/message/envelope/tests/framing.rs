@@ -52,7 +52,7 @@ fn a_cloud_event_gives_the_type_id_time_and_attributes() {
 
     insta::assert_snapshot!(
         [
-            with(&[(7, b"{}")]),
+            with(&[(7, b"hello"), (5, &attribute(b"datacontenttype", 3, b"text/plain; charset=utf-8"))]),
             with(&[(8, &fields(&[(2, PAYLOAD)]))]),
             with(&[(3, b"0.3"), (6, PAYLOAD)]),
             fields(&[(1, b"7"), (3, b"1.0"), (4, b"a"), (6, PAYLOAD)]),
@@ -61,7 +61,7 @@ fn a_cloud_event_gives_the_type_id_time_and_attributes() {
         .map(|payload| refused(&payload, &[], Framing::CloudEvents))
         .concat(),
         @r#"
-    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has `text_data`, which is not Protobuf; send it in this form, or change `framing`
+    the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: its `text_data` has the `datacontenttype` "text/plain; charset=utf-8", which is not JSON; send the event in `proto_data` or `binary_data`, or as ProtoJSON with `application/json`; send it in this form, or change `framing`
     the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: its `proto_data` has no `type_url`; send it in this form, or change `framing`
     the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: its `spec_version` is "0.3", not 1.0; send it in this form, or change `framing`
     the payload is not a CloudEvent in Protobuf, although the queue's `framing` says so: it has no `source`; send it in this form, or change `framing`
@@ -109,6 +109,30 @@ fn a_cloud_event_without_data_is_an_empty_message() {
     let event: [(u8, &[u8]); 4] = [(1, b"7"), (2, b"/shop"), (3, b"1.0"), (4, b"a.Placed")];
     let (payload, opened) = open(&fields(&event), &[], Framing::CloudEvents).unwrap();
     assert_eq!((payload, opened.names), (Vec::new(), vec!["a.Placed".to_owned()]));
+}
+
+#[test]
+fn the_text_of_a_cloud_event_is_json_unless_its_content_type_is_another() {
+    let event: [(u8, &[u8]); 4] = [(1, b"7"), (2, b"/shop"), (3, b"1.0"), (4, b"a.Placed")];
+    for (content_type, is_json) in [
+        (None, true),
+        (Some("application/json"), true),
+        (Some("Application/JSON; charset=utf-8"), true),
+        (Some("application/vnd.shop.order+json"), true),
+        (Some("application/xml"), false),
+        (Some("text/json-like"), false),
+    ] {
+        let content_type =
+            content_type.map(|name| fields(&[(1, b"datacontenttype"), (2, &fields(&[(3, name.as_bytes())]))]));
+        let mut with_text = event.to_vec();
+        with_text.extend(content_type.iter().map(|attribute| (5, attribute.as_slice())));
+        with_text.push((7, br#"{"a":1}"#));
+        let body = STANDARD.encode(fields(&with_text));
+        let attributes = HashMap::new();
+        let opened = Envelope::open(&body, &attributes, &config::Envelope::default(), Framing::CloudEvents);
+        let found = opened.map(|envelope| (envelope.is_json(), envelope.payload.to_vec()));
+        assert_eq!(found.ok(), is_json.then(|| (true, br#"{"a":1}"#.to_vec())), "{content_type:?}");
+    }
 }
 
 #[test]

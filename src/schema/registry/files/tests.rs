@@ -103,9 +103,8 @@ fn a_compressed_set_is_decompressed_up_to_the_limits() {
     let reasons = |max_file_bytes, max_total_bytes| {
         let registry = load_limited(&limited(folder.path(), max_file_bytes, max_total_bytes)).unwrap();
         assert!(registry.is_current(&registry.hashes().unwrap()), "both readers agree");
-        let refused =
-            registry.current().refused().iter().map(|refused| refused.reason.clone() + "\n").collect::<String>();
-        refused
+        let current = registry.current();
+        current.refused().iter().map(|refused| refused.reason.clone() + "\n").collect::<String>()
     };
     assert_eq!(
         reasons(1_000_000, 2_000_000),
