@@ -141,7 +141,7 @@ impl Rules {
             return Err(IsLarge);
         }
         match self.open_within(&self.small_envelope, message, object, schemas) {
-            Ok(Opened::Ready(envelope)) if envelope.payload.len() > LARGE => Err(IsLarge),
+            Ok(Opened::Ready(envelope)) if size(&envelope) > LARGE => Err(IsLarge),
             Err(envelope::Error::Inflates { .. }) => Err(IsLarge),
             opened => Ok(opened.unwrap_or_else(refused)),
         }
@@ -202,7 +202,7 @@ impl Rules {
 
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
-        let payload = wire(event_type, envelope)?;
+        let payload = self.wire(event_type, envelope)?;
         let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)?;
         let customers = Customers { attribute: named, payload: transcoder.tap(&event_type.taps.customer) };
         let customer = self.customer(customers, router, &event_type.name)?;
@@ -291,6 +291,28 @@ impl Rules {
         snapshot.find(&name).ok_or_else(|| later(format!("no descriptor set defines {name}")))
     }
 
+    /// Returns the event in the wire format. Its JSON is then written from that, so that the options of each profile apply
+    /// to an event that arrived as JSON, too.
+    fn wire<'e>(&self, event_type: &EventType, envelope: &'e Envelope<'_>) -> Result<Cow<'e, [u8]>, QuarantineReason> {
+        if !envelope.is_json() {
+            return Ok(Cow::Borrowed(&envelope.payload));
+        }
+        let name = &event_type.name;
+        let wire = event_type.wire_from_json(&envelope.payload).map_err(|error| {
+            let detail = format_args!("the data of the CloudEvent is not the JSON of {name}: {error}");
+            QuarantineKind::MalformedProtobuf.because(detail)
+        })?;
+        // The memory for rendering depends on the size of the wire format.
+        let (size, most) = (wire.len(), self.envelope.max_payload_bytes);
+        if size > most {
+            return Err(QuarantineKind::BadEnvelope.because(format_args!(
+                "the JSON data of the CloudEvent has {size} bytes in the wire format of {name}; to allow this size, raise \
+                 `envelope.max_payload_bytes` ({most})"
+            )));
+        }
+        Ok(Cow::Owned(wire))
+    }
+
     /// Returns the outcome of a message whose S3 object does not exist: a retry during the grace period, then quarantine.
     pub fn missing_object(&self, message: &Message, detail: String) -> Outcome {
         self.within_grace(message, RetryCause::MissingObject, QuarantineKind::BadEnvelope, detail)
@@ -312,16 +334,11 @@ fn key(event: &Event<'_>, destination: &Destination) -> DeliveryKey {
     DeliveryKey::new(&event.event_type.name, event.id.as_str(), destination.customer_id(), &destination.topic)
 }
 
-/// Returns the event in the wire format. Its JSON is then written from that, so that the options of each profile apply to
-/// an event that arrived as JSON, too.
-fn wire<'e>(event_type: &EventType, envelope: &'e Envelope<'_>) -> Result<Cow<'e, [u8]>, QuarantineReason> {
-    if !envelope.is_json() {
-        return Ok(Cow::Borrowed(&envelope.payload));
-    }
-    event_type.wire_from_json(&envelope.payload).map(Cow::Owned).map_err(|error| {
-        QuarantineKind::MalformedProtobuf
-            .because(format_args!("the data of the CloudEvent is not the JSON of {}: {error}", event_type.name))
-    })
+/// Returns the size of the payload in the wire format in bytes, or its upper bound if the payload is JSON.
+fn size(envelope: &Envelope<'_>) -> usize {
+    /// A digit and a comma become a Value with a double: eleven bytes, besides the lengths around it.
+    const GROWTH: usize = 6;
+    envelope.payload.len() * if envelope.is_json() { GROWTH } else { 1
 }
 
 #[cfg(test)]

@@ -310,9 +310,9 @@ fn the_configuration_says_which_customer_to_trust() {
 
 #[test]
 fn an_event_that_arrives_as_json_is_read_by_its_type_and_rendered_in_the_profile_of_its_customer() {
-    let stage = stage();
+    let mut stage = stage();
     let text = |number: u8, text: &str| [&[number << 3 | 2, text.len() as u8], text.as_bytes()].concat();
-    let decide = |data: &str| {
+    let decide = |stage: &Stage, data: &str| {
         let event = [text(1, "7"), text(2, "/shop"), text(3, "1.0"), text(4, "t.Node"), text(7, data)].concat();
         let queue = Queue { framing: config::Framing::CloudEvents, ..Queue::for_tests() };
         let message = Message::for_tests(queue, &BASE64_STANDARD.encode(event), &[], None);
@@ -321,7 +321,8 @@ fn an_event_that_arrives_as_json_is_read_by_its_type_and_rendered_in_the_profile
         stage.rules.decide(context, &message, &envelope, &TraceHeaders::default()).decision
     };
     // The tenant is read from the event, and the profile `slim` drops its children.
-    let deliveries = decide(r#"{"children":[{"tenant":"secret"}],"tenant":"slim","first_of_some_numbers":7}"#).unwrap();
+    let deliveries =
+        decide(&stage, r#"{"children":[{"tenant":"secret"}],"tenant":"slim","first_of_some_numbers":7}"#).unwrap();
     let [Delivery { entry, .. }] = &deliveries.to_publish[..] else { panic!("{deliveries:?}") };
     assert_eq!(*entry.body, r#"{"tenant":"slim","firstOfSomeNumbers":"7"}"#);
     for (data, expected) in [
@@ -329,8 +330,31 @@ fn an_event_that_arrives_as_json_is_read_by_its_type_and_rendered_in_the_profile
         (r#"{"unknown":7}"#, "t.Node: it has no field `unknown` at line 1 column 10"),
         ("hello", "expected value at line 1 column 1"),
     ] {
-        let Err(Outcome::Quarantine(reason)) = decide(data) else { panic!("{data}") };
+        let Err(Outcome::Quarantine(reason)) = decide(&stage, data) else { panic!("{data}") };
         assert_eq!(reason.kind, QuarantineKind::MalformedProtobuf);
         assert_eq!(reason.detail, format!("the data of the CloudEvent is not the JSON of t.Node: {expected}"));
     }
+    stage.rules.envelope.max_payload_bytes = 5;
+    let Err(Outcome::Quarantine(reason)) = decide(&stage, r#"{"tenant":"slim"}"#) else { panic!("it is too large") };
+    assert_eq!(reason.kind, QuarantineKind::BadEnvelope);
+    assert_eq!(
+        reason.detail,
+        "the JSON data of the CloudEvent has 6 bytes in the wire format of t.Node; to allow this size, raise \
+         `envelope.max_payload_bytes` (5)"
+    );
+}
+
+#[test]
+fn json_data_is_large_if_its_wire_format_can_be() {
+    let stage = stage();
+    let text = |number: u8, text: &str| [&[number << 3 | 2, text.len() as u8], text.as_bytes()].concat();
+    let is_large = |bytes: usize| {
+        let data = format!("{{{}}}", " ".repeat(bytes - 2));
+        let mut event = [text(1, "7"), text(2, "/shop"), text(3, "1.0"), text(4, "t.Node")].concat();
+        prost::encoding::string::encode(7, &data, &mut event);
+        let queue = Queue { framing: config::Framing::CloudEvents, ..Queue::for_tests() };
+        let message = Message::for_tests(queue, &BASE64_STANDARD.encode(event), &[], None);
+        stage.rules.open_small(&message, None, &stage.schemas).is_err()
+    };
+    assert!(!is_large(LARGE / 6) && is_large(LARGE / 6 + 1));
 }
