@@ -12,6 +12,7 @@ mod history;
 mod long_run;
 pub(crate) mod play;
 mod references;
+mod repetitions;
 pub(crate) mod scenario;
 
 use std::num::NonZero;

@@ -148,7 +148,7 @@ impl State {
                 let entries = input["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
                 let event = |entry: &Value| match entry["ReceiptHandle"].as_str() {
                     Some(handle) => queue.name_of(handle).cloned(),
-                    None => super::sqs::quarantined(entry).map(|(message, _)| self.name_of(&message)),
+                    None => super::sqs::quarantined(entry).map(|noted| self.name_of(&noted.message)),
                 };
                 entries.iter().filter_map(event).collect()
             }
