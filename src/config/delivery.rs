@@ -118,11 +118,12 @@ impl Default for Publish {
 pub struct Dedupe {
     /// Whether duplicates are suppressed.
     pub enabled: bool,
-    /// The time for which protobridge remembers a published event, in seconds.
+    /// The time for which protobridge remembers a published event, in seconds. It remembers an event with several
+    /// destinations at least until each of them has it.
     #[schemars(range(min = 1, max = 1_209_600))]
     pub window_seconds: u64,
     /// The most published events that this process remembers. An event counts once per topic and takes about 100
-    /// bytes.
+    /// bytes. Older events that other topics still wait for have the same limit of their own.
     #[schemars(range(min = 1))]
     pub max_entries: usize,
     /// The URL of a Redis in which the replicas share the published events, such as `rediss://host:6379`. Default: each

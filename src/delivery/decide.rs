@@ -338,7 +338,7 @@ fn key(event: &Event<'_>, destination: &Destination) -> DeliveryKey {
 fn size(envelope: &Envelope<'_>) -> usize {
     /// A digit and a comma become a Value with a double: eleven bytes, besides the lengths around it.
     const GROWTH: usize = 6;
-    envelope.payload.len() * if envelope.is_json() { GROWTH } else { 1
+    envelope.payload.len() * if envelope.is_json() { GROWTH } else { 1 }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ scenarios! {
         an_event_waits_while_another_replica_publishes_it,
         a_claim_is_renewed_while_its_event_waits_and_an_event_that_another_replica_took_over_is_not_published,
         events_are_delivered_while_redis_is_down,
+        replicas_remember_a_broadcast_until_each_customer_has_it,
     ];
     embedded: [];
     ministack: [];
@@ -281,4 +282,55 @@ async fn events_are_delivered_while_redis_is_down(emulator: &Emulator) {
     wait::until("the metrics report that Redis is up again", back).await;
     stage.source.wait_until_empty().await;
     running.stop().await;
+}
+
+async fn replicas_remember_a_broadcast_until_each_customer_has_it(emulator: &Emulator) {
+    const WINDOW_SECONDS: u64 = 60;
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await.customer("globex", "").await;
+    let Some(redis) = Redis::start().await else { return };
+    share_window(&mut stage, &redis);
+    stage.config.dedupe.window_seconds = WINDOW_SECONDS;
+    stage.config.visibility.timeout_seconds = 5;
+    // The event waits for the missing topic, so the drain does not end before its timeout.
+    stage.config.shutdown.drain_timeout_seconds = 1;
+    let (acme, globex) = (stage.topic_of("acme").to_owned(), stage.topic_of("globex").to_owned());
+    let customers =
+        |globex: &str| format!("customers: [{{id: acme, topic: '{acme}'}}, {{id: globex, topic: '{globex}'}}]");
+    stage.config.route.customers_file = stage.write_file("missing.yaml", &customers(&globex.replace("globex", "none")));
+    let heartbeat = stage.samples.heartbeat();
+    let first = stage.start().await;
+    stage.source.send([Input::body(&heartbeat)]).await;
+    stage.delivered_one("acme").await;
+    let client = redis::Client::open(redis.url()).expect("the URL is valid");
+    let mut store = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    // Returns the times that are left of the published deliveries, in seconds.
+    let mut left = async || {
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg("*:event:*").query_async(&mut store).await.expect("Redis answers");
+        let mut left = Vec::new();
+        for key in keys {
+            let value: String = redis::cmd("GET").arg(&key).query_async(&mut store).await.expect("Redis answers");
+            let seconds: u64 = redis::cmd("TTL").arg(&key).query_async(&mut store).await.expect("Redis answers");
+            left.extend(value.starts_with("published").then_some(seconds));
+        }
+        left
+    };
+    wait::until("the delivery to acme is remembered for long", async || {
+        let left = left().await;
+        (left.len() == 1 && left[0] > WINDOW_SECONDS).then_some(())
+    })
+    .await;
+    first.stop().await;
+
+    stage.config.route.customers_file = stage.write_file("both.yaml", &customers(&globex));
+    let second = stage.start().await;
+    stage.delivered_one("globex").await;
+    stage.source.wait_until_empty().await;
+    stage.assert_nothing_more_for("acme").await;
+    wait::until("both deliveries are remembered for the time of the window", async || {
+        let left = left().await;
+        (left.len() == 2 && left.iter().all(|seconds| *seconds <= WINDOW_SECONDS)).then_some(())
+    })
+    .await;
+    second.stop().await;
 }

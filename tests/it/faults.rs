@@ -13,6 +13,7 @@ mod identity;
 mod long_run;
 pub(crate) mod play;
 mod references;
+mod repetitions;
 pub(crate) mod scenario;
 
 use std::num::NonZero;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults::hazard::{PROXY_STATUSES, REFUSING_CODES};
 use crate::faults::play::{base, parts};
-use crate::faults::scenario::{CUSTOMERS, Expect, Setup, of_order};
+use crate::faults::scenario::{CUSTOMERS, Expect, Setup, field, message, of_order};
 use crate::model::log::{Entry, What};
 use crate::model::{Faults, Incoming, Target, Trouble, World, topic_arn};
 
@@ -123,6 +123,37 @@ fn the_events_of_a_broken_topic_beyond_the_limit_go_into_quarantine_and_the_othe
         assert_eq!(arrivals(&log).len() + quarantined.len(), 600);
         assert_in_time(&log, (0..600).filter(|number| number % CUSTOMERS.len() != 0), "one topic is broken");
     });
+}
+
+#[test]
+fn a_broadcast_reaches_each_customer_once_while_one_topic_is_out_for_longer_than_the_window() {
+    for fifo in [false, true] {
+        run(async move {
+            let stage = Stage::start(fifo, 1_000, |config| config.dedupe.window_seconds = 60).await;
+            let topic = topic_arn(&setup(fifo).topic(0));
+            stage.world.break_topic(&topic, Trouble::Refused("KMSDisabled"));
+            // More than wait in memory for the topic, so that some messages are parked and received again.
+            for number in 0..150 {
+                stage.send_heartbeat(number);
+                sleep(Duration::from_secs(2)).await;
+            }
+            sleep(Duration::from_secs(30 * 60)).await;
+            stage.world.heal_topic(&topic);
+            stage.until_empty(CATCH_UP).await;
+            let log = stage.end().await;
+            let mut copies = BTreeMap::<(&str, &str), usize>::new();
+            for entry in &log {
+                if let What::Published { event, topic, .. } = &entry.what {
+                    *copies.entry((event, topic)).or_default() += 1;
+                }
+            }
+            let receives = log.iter().filter(|entry| matches!(entry.what, What::Handed { .. })).count();
+            assert!(receives > 150, "some messages were received again");
+            assert_eq!(copies.len(), 450, "not every customer has every heartbeat");
+            assert!(copies.values().all(|count| *count == 1), "{copies:?}");
+            assert_nothing_is_quarantined(&log);
+        });
+    }
 }
 
 #[test]
@@ -274,6 +305,16 @@ impl Stage {
             sent.deduplication_id = self.fifo.then(|| name(number));
             self.world.send(&self.source, sent);
         }
+    }
+
+    /// Sends a heartbeat, which every customer receives.
+    fn send_heartbeat(&self, number: usize) {
+        let event_id = name(number);
+        let payload = field(1, event_id.as_bytes());
+        let mut sent = message(&event_id, "protobridge.v1.Heartbeat", &payload, &[("event-id", &event_id)]);
+        sent.group = self.fifo.then(|| event_id.clone());
+        sent.deduplication_id = self.fifo.then_some(event_id);
+        self.world.send(&self.source, sent);
     }
 
     /// Sends an event whose payload is in S3.

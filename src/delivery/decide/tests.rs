@@ -21,6 +21,7 @@ const REST: &str = "arn:aws:sns:eu-west-1:123456789012:rest.fifo";
 const NODE: &str = r#"
     syntax = "proto3";
     package t;
+    import "google/protobuf/timestamp.proto";
     enum Color { A_NAME_OF_AN_ENUM_VALUE_THAT_HAS_46_CHARACTERS = 0; }
     message Node {
       string tenant = 1;
@@ -29,11 +30,13 @@ const NODE: &str = r#"
       int64 first_of_some_numbers = 4;
       int64 second_of_some_numbers = 5;
       bool and_a_flag = 6;
+      google.protobuf.Timestamp at = 7;
     }
 "#;
 
 /// Rules with a type `t.Node`, and a customer for each profile: `plain`, `full` (with defaults) and `slim` (a node without
-/// its children and colors). The customer `gone` is disabled. Events of other customers go to the FIFO topic [`REST`].
+/// its children, its colors and its time). The customer `gone` is disabled. Events of other customers go to the FIFO topic
+/// [`REST`].
 struct Stage {
     rules: Rules,
     snapshot: Arc<Snapshot>,
@@ -49,7 +52,10 @@ fn stage() -> Stage {
     let config = Config {
         profiles: [
             ("full".to_owned(), Profile { emit_defaults: true, ..Profile::default() }),
-            ("slim".to_owned(), Profile { drop: vec!["children".into(), "colors".into()], ..Profile::default() }),
+            (
+                "slim".to_owned(),
+                Profile { drop: vec!["children".into(), "colors".into(), "at".into()], ..Profile::default() },
+            ),
         ]
         .into(),
         taps: Taps { customer: vec!["tenant".into()], ..Taps::default() },
@@ -169,6 +175,28 @@ fn the_profile_of_the_topic_decides_what_is_too_large() {
     let payload = [children(), tenant("slim")].concat();
     let deliveries = stage().decide(&payload, None).unwrap();
     assert_eq!(*deliveries[0].entry.body, r#"{"tenant":"slim"}"#);
+}
+
+/// Returns a time that ProtoJSON cannot represent.
+fn unrenderable() -> Vec<u8> {
+    b"\x3a\x07\x08\x80\x80\x80\x80\x80\x40".to_vec()
+}
+
+#[test]
+fn the_profile_of_the_topic_decides_what_cannot_be_rendered() {
+    let stage = stage();
+    let of = |customer: &str| [unrenderable(), tenant(customer)].concat();
+    for customer in [None, Some("slim")] {
+        let deliveries = stage.decide(&of("slim"), customer).unwrap();
+        assert_eq!(*deliveries[0].entry.body, r#"{"tenant":"slim"}"#, "{customer:?}");
+    }
+    for (payload, kind) in [
+        (of("plain"), QuarantineKind::Unrenderable),
+        ([of("slim"), vec![0x0a, 0x20]].concat(), QuarantineKind::MalformedProtobuf),
+    ] {
+        let reason = stage.decide(&payload, None).unwrap_err();
+        assert!(matches!(&reason, Outcome::Quarantine(reason) if reason.kind == kind), "{reason:?}");
+    }
 }
 
 #[test]

@@ -13,9 +13,6 @@ use crate::model::{Trouble, topic_arn};
 /// The longest time from the send of an event to its publish while nothing is in trouble that it depends on.
 const IN_TIME: Duration = Duration::from_secs(20);
 
-/// The window of duplicates: the default of `dedupe.window_seconds`.
-const WINDOW: Duration = Duration::from_secs(900);
-
 /// A violated invariant, and the event that it concerns, if it concerns one.
 #[derive(Debug)]
 pub(super) struct Violation {
@@ -35,6 +32,7 @@ pub(super) fn all(scenario: &Scenario, played: &Played) -> CheckResult {
     log.only_expected_events_are_published()?;
     log.no_message_is_deleted_before_its_outcome()?;
     log.every_event_arrives()?;
+    log.every_note_lists_the_destinations_that_have_the_event()?;
     log.groups_keep_their_order()?;
     log.every_repetition_has_a_cause()?;
     log.held_messages_stay_hidden()?;
@@ -49,21 +47,21 @@ pub(super) fn all(scenario: &Scenario, played: &Played) -> CheckResult {
 
 /// The log of a scenario, with indexes by event.
 #[derive(Debug)]
-struct Evidence<'t> {
-    scenario: &'t Scenario,
-    played: &'t Played,
+pub(super) struct Evidence<'t> {
+    pub(super) scenario: &'t Scenario,
+    pub(super) played: &'t Played,
     /// The expected outcome of each event, by name.
-    expect: BTreeMap<&'t str, &'t Expect>,
+    pub(super) expect: BTreeMap<&'t str, &'t Expect>,
     /// The ARNs of the topics by their numbers.
-    topics: BTreeMap<usize, String>,
+    pub(super) topics: BTreeMap<usize, String>,
     /// The number of messages that carry each event.
-    sent: BTreeMap<&'t str, usize>,
+    pub(super) sent: BTreeMap<&'t str, usize>,
     /// The events that a fault affected. They can arrive twice.
-    faulty: BTreeSet<&'t str>,
+    pub(super) faulty: BTreeSet<&'t str>,
     /// The events that a fault of a single call or the end of a run affected. It can have spent their receives.
-    unlucky: BTreeSet<&'t str>,
+    pub(super) unlucky: BTreeSet<&'t str>,
     /// The events that SNS refused.
-    refused: BTreeSet<&'t str>,
+    pub(super) refused: BTreeSet<&'t str>,
 }
 
 impl<'t> Evidence<'t> {
@@ -99,22 +97,33 @@ impl<'t> Evidence<'t> {
         evidence
     }
 
-    /// Returns the ARNs that an event must be published to, and its body, or `None` if it must not be published.
-    fn destinations(&self, event: &str) -> Option<(BTreeSet<&str>, &'t str)> {
-        let Some(Expect::Published { customers, body }) = self.expect.get(event) else { return None };
-        Some((customers.iter().map(|customer| self.topics[customer].as_str()).collect(), body))
+    /// Returns the ARNs that an event must be published to, each with its body.
+    pub(super) fn destinations(&self, event: &str) -> BTreeMap<&str, &'t str> {
+        let topic = |customer: usize| self.topics[&customer].as_str();
+        match self.expect.get(event) {
+            Some(Expect::Published { customers, body }) => {
+                customers.iter().map(|customer| (topic(*customer), body.as_str())).collect()
+            }
+            Some(Expect::Broadcast { bodies, .. }) => {
+                let bodies = bodies.iter().enumerate();
+                bodies.filter_map(|(customer, body)| Some((topic(customer), body.as_deref()?))).collect()
+            }
+            Some(Expect::Filtered | Expect::Quarantined(_)) | None => BTreeMap::new(),
+        }
+    }
+
+    /// Whether all topics that an event must be published to are among these.
+    fn is_everywhere(&self, event: &str, published: Option<&BTreeSet<&str>>) -> bool {
+        self.destinations(event).keys().all(|topic| published.is_some_and(|published| published.contains(topic)))
     }
 
     /// Checks that every publish carries an expected event with its expected body to a topic of its customer.
     fn only_expected_events_are_published(&self) -> CheckResult {
         for entry in &self.played.log {
             let What::Published { event, topic, body, .. } = &entry.what else { continue };
-            let Some((topics, expected)) = self.destinations(event) else {
-                return violated(event, format!("{event} was published but must not be"));
-            };
-            if !topics.contains(&**topic) {
+            let Some(expected) = self.destinations(event).get(&**topic).copied() else {
                 return violated(event, format!("{event} was published to {topic}, which is none of its topics"));
-            }
+            };
             if body != expected {
                 return violated(event, format!("{event} was published as {body}, not as {expected}"));
             }
@@ -145,12 +154,11 @@ impl<'t> Evidence<'t> {
                     quarantined.insert(message);
                 }
                 What::Deleted { event, message } => {
-                    let everywhere =
-                        || self.destinations(event).map(|(topics, _)| topics) == published.get(&**event).cloned();
+                    let everywhere = || self.is_everywhere(event, published.get(&**event));
                     let reached = match self.expect.get(&**event) {
                         Some(Expect::Filtered) => true,
-                        Some(Expect::Published { .. }) => everywhere() || quarantined.contains(&**message),
-                        Some(Expect::Quarantined(_)) => quarantined.contains(&**message),
+                        Some(expect) if expect.quarantined().is_some() => quarantined.contains(&**message),
+                        Some(_) => everywhere() || quarantined.contains(&**message),
                         None => continue,
                     };
                     if !reached {
@@ -184,36 +192,36 @@ impl<'t> Evidence<'t> {
             let event = &*planned.message.name;
             let (is_left, reason) = (self.played.left.contains(id), quarantined.get(&**id).copied());
             let is_dead = self.played.dead.contains(id);
-            match (&planned.expect, reason) {
-                (Expect::Quarantined(_), None) if is_dead && !self.scenario.quarantine => {}
-                (_, _) if is_dead && self.is_unlucky(planned) => {}
+            let is_refused = reason == Some("publish_refused") && self.refused.contains(event);
+            match (planned.expect.quarantined(), reason) {
+                // The scenario does not wait for the destinations of a message that cannot leave its queue.
+                (Some(_), None) if is_dead && !self.scenario.quarantine => continue,
+                (_, _) if is_dead && self.is_unlucky(planned) => continue,
                 (_, _) if is_dead => return violated(event, format!("{event} is in the dead-letter queue ({id})")),
-                (Expect::Quarantined(_), None) if !self.scenario.quarantine && is_left => {}
-                (Expect::Quarantined(_), None) if !self.scenario.quarantine => {
+                (Some(_), None) if !self.scenario.quarantine && is_left => continue,
+                (Some(_), None) if !self.scenario.quarantine => {
                     return violated(
                         event,
                         format!("{event} was deleted from its queue, but there is no quarantine queue"),
                     );
                 }
                 (_, _) if is_left => return violated(event, format!("{event} is still on its queue ({id})")),
-                (Expect::Quarantined(expected), Some(reason)) if *expected == reason => {}
-                (Expect::Quarantined(expected), reason) => {
+                (Some(expected), Some(reason)) if expected == reason => {}
+                (_, Some(_)) if is_refused && !self.destinations(event).is_empty() => {}
+                (Some(expected), reason) => {
                     return violated(event, format!("{event} must be in quarantine as {expected}, but is: {reason:?}"));
                 }
-                (Expect::Published { .. }, Some("publish_refused")) if self.refused.contains(event) => {}
-                (_, Some(reason)) => {
+                (None, Some(reason)) => {
                     return violated(event, format!("{event} is in quarantine as {reason} but must not be"));
                 }
-                (Expect::Filtered, None) => {}
-                (Expect::Published { .. }, None) => {
-                    let topics = self.destinations(event).map(|(topics, _)| topics);
-                    if topics.as_ref() != published.get(event) {
-                        return violated(
-                            event,
-                            format!("{event} was published to the wrong topics: {:?}", published.get(event)),
-                        );
-                    }
-                }
+                (None, None) => {}
+            }
+            // The destinations that can get the event have it, also if the message is quarantined because of another one.
+            if !self.is_everywhere(event, published.get(event)) && !self.refused.contains(event) {
+                return violated(
+                    event,
+                    format!("{event} was published to these topics only: {:?}", published.get(event)),
+                );
             }
         }
         Ok(())
@@ -265,27 +273,6 @@ impl<'t> Evidence<'t> {
                 && order[before] > order[&**event]
             {
                 return violated(event, format!("{event} came after {before} in group {group} at {topic}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that a fault explains every event that is published or quarantined more often than it was sent.
-    fn every_repetition_has_a_cause(&self) -> CheckResult {
-        let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        let broadcasts = self.scenario.broadcasts_of_several_processes();
-        for entry in &self.played.log {
-            let (event, to, most) = match &entry.what {
-                What::Published { event, topic, .. } => {
-                    (event, topic, self.sent.get(&**event).copied().unwrap_or_default())
-                }
-                What::Quarantined { event, message, .. } => (event, message, 1),
-                _ => continue,
-            };
-            let count = counts.entry((event, to)).or_default();
-            *count += 1;
-            if *count > most && !self.faulty.contains(&**event) && !broadcasts.contains(&**event) {
-                return violated(event, format!("{event} reached {to} {count} times, and no fault explains it"));
             }
         }
         Ok(())
@@ -351,37 +338,15 @@ impl<'t> Evidence<'t> {
                 }
             }
             let everywhere = |event: &str| {
-                let (topics, _) = self.destinations(event)?;
-                topics.iter().map(|topic| confirmed.get(&(event, topic)).copied().unwrap_or_default()).min()
+                let topics = self.destinations(event);
+                topics.keys().map(|topic| confirmed.get(&(event, topic)).copied().unwrap_or_default()).min()
             };
-            let all: u64 = self.expect.keys().filter_map(|event| everywhere(event)).sum();
+            let published = self.expect.iter().filter(|(_, expect)| expect.quarantined().is_none());
+            let all: u64 = published.filter_map(|(event, _)| everywhere(event)).sum();
             // A message that the drain abandoned is not settled, even if all its topics have confirmed it.
             if ended.published > all || ended.published + ended.abandoned < all {
                 let what = format!("{ended:?}, but {all} events were confirmed by all their topics");
                 return Err(Violation { event: None, what });
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that no run of the service publishes an event again within the window after its confirmation. A call that the
-    /// run had made before the confirmation can still take effect later.
-    fn no_confirmed_event_is_published_again(&self) -> CheckResult {
-        let mut confirmed: BTreeMap<(u32, &str, &str), (usize, Duration)> = BTreeMap::new();
-        for (number, Entry { instance, what, at }) in self.played.log.iter().enumerate() {
-            let Some(instance) = instance else { continue };
-            match what {
-                What::Confirmed { event, topic, .. } => {
-                    confirmed.entry((*instance, event, topic)).or_insert((number, *at));
-                }
-                What::Published { event, topic, log_length, .. }
-                    if confirmed
-                        .get(&(*instance, event, topic))
-                        .is_some_and(|(confirmed, since)| confirmed < log_length && *at < *since + WINDOW) =>
-                {
-                    return violated(event, format!("#{instance} published {event} to {topic} again"));
-                }
-                _ => {}
             }
         }
         Ok(())

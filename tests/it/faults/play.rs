@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protobridge::app::{App, Loaded};
-use protobridge::config::{Config, FallbackPolicy, Queue};
+use protobridge::config::{Config, FallbackPolicy, Profile, Queue};
 use protobridge::message::OutcomeLabel;
 use protobridge::route::Routes;
 use protobridge::schema::registry::Registry;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::hazard::Planted;
-use super::scenario::{CUSTOMERS, End, Expect, FALLBACK, Run, Scenario, Setup};
+use super::scenario::{CUSTOMERS, End, Expect, FALLBACK, MAX_ENTRY_BYTES, Run, SLIM, Scenario, Setup};
 use crate::model::World;
 use crate::model::log::{Entry, What};
 
@@ -131,7 +131,7 @@ async fn stage(scenario: &Scenario) -> Played {
     sleep_until(began + scenario.troubled).await;
     world.heal();
 
-    let stays = |expect: &Expect| matches!(expect, Expect::Quarantined(_)) && !scenario.quarantine;
+    let stays = |expect: &Expect| expect.quarantined().is_some() && !scenario.quarantine;
     let staying: BTreeSet<Arc<str>> = ids
         .iter()
         .zip(&scenario.messages)
@@ -218,6 +218,7 @@ fn config(scenario: &Scenario, source: &str, quarantine: Option<String>) -> Conf
     let mut config = base();
     config.queues = vec![Queue { url: source.to_owned(), quarantine_url: quarantine, ..Queue::default() }];
     config.visibility.timeout_seconds = scenario.visibility_seconds;
+    config.dedupe.window_seconds = scenario.window.as_secs();
     scenario.references.configure(&mut config);
     // No check depends on the gauges of the queue, and each request of its attributes costs as much as an event.
     if !scenario.seed.is_multiple_of(8) {
@@ -249,6 +250,9 @@ pub(crate) fn base() -> Config {
     // Reloading reads files in real time, which a replay cannot repeat.
     config.descriptors.reload = false;
     config.route.check_topics = false;
+    config.publish.max_batch_bytes = MAX_ENTRY_BYTES;
+    let drop = paths(&["source", "sent_at"]);
+    config.profiles.insert("slim".to_owned(), Profile { drop, ..Profile::default() });
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     config
 }
@@ -274,7 +278,8 @@ fn load(setup: Setup) -> Loaded {
     let topic = |name: &str| format!("arn:aws:sns:eu-west-1:000000000000:{name}");
     let mut customers = "customers:\n".to_owned();
     for (number, id) in CUSTOMERS.iter().enumerate().take(setup.customers) {
-        customers += &format!("  - {{id: {id}, topic: '{}'}}\n", topic(&setup.topic(number)));
+        let profile = if number == SLIM { "slim" } else { "default" };
+        customers += &format!("  - {{id: {id}, topic: '{}', profile: {profile}}}\n", topic(&setup.topic(number)));
     }
     customers += &format!("  - {{id: dora, topic: '{}', enabled: false}}\n", topic("dora"));
     customers += &format!("  - {{id: ella, topic: '{}', events: [shop.v1.PaymentCaptured]}}\n", topic("ella"));

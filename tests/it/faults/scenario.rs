@@ -22,6 +22,8 @@ pub(super) struct Scenario {
     /// Whether the in-flight budget is so small that it is always full.
     pub(super) small_budget: bool,
     pub(super) visibility_seconds: u32,
+    /// The time for which the service remembers a published event.
+    pub(super) window: Duration,
     pub(super) faults: Faults,
     /// The time from the start during which faults happen.
     pub(super) troubled: Duration,
@@ -63,9 +65,25 @@ pub(crate) enum Expect {
         customers: Vec<usize>,
         body: String,
     },
+    /// Published to the topic of each customer for whom there is a body. If there is none for some, the message is
+    /// quarantined for this reason afterwards.
+    Broadcast {
+        bodies: Vec<Option<String>>,
+        refused: Option<&'static str>,
+    },
     Filtered,
     /// Quarantined for this reason.
     Quarantined(&'static str),
+}
+
+impl Expect {
+    /// Returns the reason for which the message is quarantined, if it is.
+    pub(super) fn quarantined(&self) -> Option<&'static str> {
+        match self {
+            Self::Quarantined(reason) | Self::Broadcast { refused: Some(reason), .. } => Some(reason),
+            Self::Published { .. } | Self::Broadcast { refused: None, .. } | Self::Filtered => None,
+        }
+    }
 }
 
 /// One run of the service.
@@ -90,6 +108,12 @@ pub(super) enum End {
 pub(crate) const CUSTOMERS: [&str; 3] = ["acme", "bolt", "corp"];
 /// The number of the topic for events of unknown customers, after the customers.
 pub(super) const FALLBACK: usize = CUSTOMERS.len();
+/// The customer whose profile leaves out the sender and the time of a heartbeat.
+pub(super) const SLIM: usize = 1;
+/// The largest entry in bytes: room for ten events, and not for a heartbeat with a long sender.
+pub(super) const MAX_ENTRY_BYTES: usize = 8 * 1024;
+/// The times for which the service remembers a published event: the default, and a time that many outages outlast.
+const WINDOWS: [Duration; 2] = [Duration::from_secs(900), Duration::from_secs(60)];
 
 impl Setup {
     /// Returns the name of a customer's topic.
@@ -140,22 +164,24 @@ impl Scenario {
             competitors,
             references: References::default(),
             hazard: None,
+            window: *Rng::with_seed(seed ^ 0x0117_d0f0).choice(&WINDOWS).expect("the list is not empty"),
         };
         identity::share_ids(&mut scenario);
         hazard::plant(&mut scenario);
         scenario
     }
 
+    /// Whether one process receives all messages.
+    pub(super) fn is_one_process(&self) -> bool {
+        self.replicas.len() == 1 && self.replicas.iter().all(Vec::is_empty)
+    }
+
     /// Returns the broadcasts, if several processes receive messages. One topic of a broadcast can delay its message while
     /// the other topics have the event. If another process receives the message afterwards, it publishes the event to all
     /// topics: without Redis, each process has its own window of duplicates.
     pub(super) fn broadcasts_of_several_processes(&self) -> BTreeSet<&str> {
-        let is_one_process = self.replicas.len() == 1 && self.replicas.iter().all(Vec::is_empty);
-        let is_broadcast = |expect: &Expect| match expect {
-            Expect::Published { customers, .. } => !is_one_process && customers.len() > 1,
-            _ => false,
-        };
-        let broadcasts = self.messages.iter().filter(|planned| is_broadcast(&planned.expect));
+        let is_repeated = |expect: &Expect| matches!(expect, Expect::Broadcast { .. }) && !self.is_one_process();
+        let broadcasts = self.messages.iter().filter(|planned| is_repeated(&planned.expect));
         broadcasts.map(|planned| &*planned.message.name).collect()
     }
 
@@ -213,7 +239,7 @@ fn messages(random: &mut Rng, setup: Setup, count: usize, fifo: bool, quarantine
             continue;
         }
         let (mut message, expect) = event(random, setup, number);
-        let own_group = !quarantine && matches!(expect, Expect::Quarantined(_));
+        let own_group = !quarantine && expect.quarantined().is_some();
         if fifo {
             // A message that never leaves the queue would block its group forever, so it gets its own group.
             let group = if own_group { format!("own-{number}") } else { format!("group-{}", random.usize(..groups)) };
@@ -231,10 +257,8 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
     let order = format!("order-{number}");
     match random.u8(..20) {
         0 => {
-            let name = format!("heartbeat-{number}");
-            let body = format!("{{\"source\":\"{name}\"}}");
-            let expect = Expect::Published { customers: (0..setup.customers).collect(), body };
-            (message(&name, "protobridge.v1.Heartbeat", &field(1, name.as_bytes()), &[("event-id", &name)]), expect)
+            let kind = *random.choice(&["heartbeat", "heartbeat", "large", "timeless"]).expect("the list is not empty");
+            broadcast(&format!("{kind}-{number}"), kind, setup)
         }
         1 => of_order(&format!("disabled-{number}"), "dora", &order, Expect::Filtered),
         2 => of_order(&format!("unwanted-{number}"), "ella", &order, Expect::Filtered),
@@ -275,6 +299,28 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
     }
 }
 
+/// Returns a heartbeat and its expected outcome. The JSON of a `large` one is too large, and the time of a `timeless` one
+/// cannot be rendered, except for the customer whose profile leaves both out.
+fn broadcast(name: &str, kind: &str, setup: Setup) -> (Incoming, Expect) {
+    let (more, payload, refused) = match kind {
+        "large" => (MAX_ENTRY_BYTES, Vec::new(), Some("too_large")),
+        // The year 10000 begins 253,402,300,800 seconds after 1970.
+        "timeless" => (0, b"\x1a\x07\x08\x80\x80\x80\x80\x80\x40".to_vec(), Some("unrenderable")),
+        _ => (0, Vec::new(), None),
+    };
+    let source = format!("{name}{}", "x".repeat(more));
+    let mut heartbeat = Vec::new();
+    prost::encoding::string::encode(1, &source, &mut heartbeat);
+    heartbeat.extend(payload);
+    let body = |customer| match (customer, refused) {
+        (SLIM, _) => Some("{}".to_owned()),
+        (_, Some(_)) => None,
+        (_, None) => Some(format!("{{\"source\":\"{source}\"}}")),
+    };
+    let expect = Expect::Broadcast { bodies: (0..setup.customers).map(body).collect(), refused };
+    (message(name, "protobridge.v1.Heartbeat", &heartbeat, &[("event-id", name)]), expect)
+}
+
 pub(super) const ORDER: &str = "shop.v1.OrderStatusChanged";
 
 pub(crate) fn of_order(name: &str, customer: &str, order_id: &str, expect: Expect) -> (Incoming, Expect) {
@@ -294,7 +340,7 @@ pub(super) fn json_of(name: &str, customer: &str, order: &str) -> String {
 }
 
 /// Encodes a length-delimited field whose value is shorter than 128 bytes.
-pub(super) fn field(number: u8, value: &[u8]) -> Vec<u8> {
+pub(crate) fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let length = u8::try_from(value.len()).expect("the value is shorter than 128 bytes");
     [&[number << 3 | 2, length], value].concat()
 }

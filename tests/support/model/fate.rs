@@ -145,7 +145,7 @@ impl State {
                 };
                 let event = |entry: &SqsEntry| match entry.receipt_handle.as_deref() {
                     Some(handle) => queue.name_of(handle).cloned(),
-                    None => super::sqs::quarantined(entry).map(|(message, _)| self.name_of(&message)),
+                    None => super::sqs::quarantined(entry).map(|noted| self.name_of(&noted.message)),
                 };
                 input.entries.iter().filter_map(event).collect()
             }

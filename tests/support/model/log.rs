@@ -57,11 +57,13 @@ pub(crate) enum What {
         event: Arc<str>,
         seconds: u64,
     },
-    /// A message was quarantined. `message` is the id of the original.
+    /// A message was quarantined. `message` is the id of the original. `delivered` are the topics that have the event
+    /// according to the note.
     Quarantined {
         event: Arc<str>,
         message: Arc<str>,
         reason: String,
+        delivered: Vec<String>,
     },
     /// A message's redrive policy moved it to the dead-letter queue.
     DeadLettered {

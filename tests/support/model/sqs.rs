@@ -112,15 +112,15 @@ impl State {
         if size(&body, &attributes) > MAX_BYTES {
             return Err(Failed { code: "InvalidParameterValue", sender_fault: true });
         }
-        let name = noted.as_ref().map_or_else(|| "a message".into(), |(message, _)| self.name_of(message));
+        let name = noted.as_ref().map_or_else(|| "a message".into(), |noted| self.name_of(&noted.message));
         if self.happens(|faults| faults.send_fails) {
             self.onward_fault(&name, "SQS did not accept it");
             return Err(self.transient_failure());
         }
         let (id, known) =
             self.queue_send(url, Incoming { body, attributes, group, deduplication_id, name: Arc::clone(&name) });
-        if let (Some((message, reason)), false) = (noted, known) {
-            self.note(Some(instance), What::Quarantined { event: name, message: message.into(), reason });
+        if let (Some(Noted { message, reason, delivered }), false) = (noted, known) {
+            self.note(Some(instance), What::Quarantined { event: name, message: message.into(), reason, delivered });
         }
         Ok(Some(id))
     }
@@ -355,11 +355,26 @@ fn single(result: SqsResult) -> Answer {
     }
 }
 
-/// Returns the original's message id and the reason from the note of a quarantined message.
-pub(super) fn quarantined(entry: &SqsEntry) -> Option<(String, String)> {
+/// What the note of a quarantined message says.
+pub(super) struct Noted {
+    /// The id of the original.
+    pub(super) message: String,
+    reason: String,
+    /// The topics that have the event.
+    delivered: Vec<String>,
+}
+
+/// Returns what the note of a quarantined message says.
+pub(super) fn quarantined(entry: &SqsEntry) -> Option<Noted> {
     let note = entry.message_attributes["protobridge-quarantine"]["StringValue"].as_str()?;
     let note: Value = serde_json::from_str(note).ok()?;
-    Some((note["message_id"].as_str()?.to_owned(), note["reason"].as_str()?.to_owned()))
+    let delivered = note["delivered"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let topic = |recipient: &Value| recipient["topic"].as_str().map(str::to_owned);
+    Some(Noted {
+        message: note["message_id"].as_str()?.to_owned(),
+        reason: note["reason"].as_str()?.to_owned(),
+        delivered: delivered.iter().filter_map(topic).collect(),
+    })
 }
 
 /// Returns the size of a message in bytes as SQS counts it.
