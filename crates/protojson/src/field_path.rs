@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// A path of [`Options::include`](crate::Options::include), `drop` or `redact`: `meta.tenant_id` starts at every message
-/// type, and `shop.v1.Order*/meta.tenant_id` starts only at the types that the pattern before the slash matches.
+/// A path of [`Options::include`](crate::Options::include), `drop` or `redact`: `meta.tenant_id` starts at every
+/// message type, and `shop.v1.Order*/meta.tenant_id` starts only at the types that the pattern before the slash
+/// matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldPath<'p> {
     text: &'p str,

@@ -33,7 +33,8 @@ impl Rules {
         }
         if !is_fields(path.fields()) {
             let message = format!(
-                "{:?} is not a path of field names such as `meta.tenant_id`, or with types `shop.v1.Order/meta.tenant_id`",
+                "{:?} is not a path of field names such as `meta.tenant_id`, or with types \
+                 `shop.v1.Order/meta.tenant_id`",
                 path.fields()
             );
             self.refuse(key, message);

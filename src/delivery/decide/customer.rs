@@ -15,8 +15,8 @@ pub(super) struct Customers<'e> {
 }
 
 impl Rules {
-    /// Returns the id of the event's customer, if the event names one. Of two different ids, the configuration says which
-    /// one counts. An empty id counts as absent.
+    /// Returns the id of the event's customer, if the event names one. Of two different ids, the configuration says
+    /// which one counts. An empty id counts as absent.
     ///
     /// # Errors
     /// Returns a reason for quarantine if the two ids differ and the configuration trusts neither. A broadcast is never
@@ -37,8 +37,8 @@ impl Rules {
             CustomerMismatch::Payload => Ok(customers.payload),
             CustomerMismatch::Quarantine if router.is_broadcast(event_type) => Ok(attribute),
             CustomerMismatch::Quarantine => Err(QuarantineKind::CustomerMismatch.because(format_args!(
-                "the attribute `{}` names customer {by_attribute}, and the payload names {by_payload}; fix the producer, \
-                 or set `route.customer_mismatch` to the one to trust (`attribute` or `payload`)",
+                "the attribute `{}` names customer {by_attribute}, and the payload names {by_payload}; fix the \
+                 producer, or set `route.customer_mismatch` to the one to trust (`attribute` or `payload`)",
                 self.customer_attribute
             ))),
         }

@@ -1,8 +1,8 @@
 //! The rule that a hidden field stays hidden.
 //!
 //! A profile hides fields by a path (`redact`, `drop`) or by the option `debug_redact` of the schema (`redact_marked`).
-//! Both depend on the schema: if a new version of a set renames the field or removes the option, customers see the value.
-//! So admission asks here which hidden fields a schema would show, and refuses the sets that show them, whatever
+//! Both depend on the schema: if a new version of a set renames the field or removes the option, customers see the
+//! value. So admission asks here which hidden fields a schema would show, and refuses the sets that show them, whatever
 //! `descriptors.on_break` says. The configuration can accept the loss by the name of the field.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,8 +102,8 @@ impl Hiding {
         Hidden { marked, paths }
     }
 
-    /// Returns the fields that the schema would show, or that a path is meant to hide and does not reach. `before` has the
-    /// fields that were hidden until now.
+    /// Returns the fields that the schema would show, or that a path is meant to hide and does not reach. `before` has
+    /// the fields that were hidden until now.
     pub(super) fn exposed(&self, schema: &Schema, before: &Hidden) -> Vec<Change> {
         let shown = self.shown(schema, before);
         shown.into_iter().chain(self.missing(schema)).chain(self.orphaned(schema, before)).collect()
@@ -149,7 +149,8 @@ impl Hiding {
         Some(change(message_type, fields, text, trail.sets.iter().chain(&before.sets).map(String::as_str)))
     }
 
-    /// Returns the fields that a path is meant to hide in a type, by the name of the type, and that the type does not have.
+    /// Returns the fields that a path is meant to hide in a type, by the name of the type, and that the type does not
+    /// have.
     fn missing(&self, schema: &Schema) -> Vec<Change> {
         let mut missing = Vec::new();
         for path in self.paths.iter().filter(|path| path.parsed().types().is_some()) {
@@ -179,8 +180,8 @@ impl Hiding {
         changes.collect()
     }
 
-    /// Adds to the hidden fields of types and fields that `schema` does not have, so that a set cannot show them by a
-    /// removal first and a return later.
+    /// Returns those of the hidden fields that are gone: the schema does not have them or their types. Admission remembers
+    /// them, so that a set cannot remove a field first and show it later.
     pub(super) fn gone(schema: &Schema, mut hidden: Hidden) -> Hidden {
         hidden.marked.retain(|field| !schema.has_marked_field(field));
         hidden.paths.retain(|hidden| !schema.contains(&hidden.message_type));
@@ -281,8 +282,8 @@ impl Hidden {
     }
 }
 
-/// Returns the changes of redactions between two schemas that these profiles cause by their paths: the fields that become
-/// visible, and those that become hidden.
+/// Returns the changes of redactions between two schemas that these profiles cause by their paths: the fields that
+/// become visible, and those that become hidden.
 pub(super) fn changes(profiles: &Arc<Profiles>, older: &Schema, newer: &Schema) -> Vec<Change> {
     let hiding = Hiding::new(profiles, &[]);
     let [Hidden { paths: before, .. }, Hidden { paths: now, .. }] =

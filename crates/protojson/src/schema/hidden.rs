@@ -1,5 +1,5 @@
-//! The fields that options hide: which field a path leads to, which fields are marked with `debug_redact`, and whether a
-//! field that was hidden in another version of the schema still is.
+//! The fields that options hide: which field a path leads to, which fields are marked with `debug_redact`, and whether
+//! a field that was hidden in another version of the schema still is.
 
 use super::{FieldDescriptor, Kind, MessageDescriptor, Schema};
 use crate::program::{self, Role, Shape};
@@ -43,8 +43,8 @@ pub enum Visibility {
 impl Schema {
     /// Follows the field names of a path through a message type. Returns `None` if no set defines the type.
     ///
-    /// The path must lead through messages whose fields the JSON has. So it cannot continue inside a Timestamp, an Any or
-    /// another type with a JSON form of its own.
+    /// The path must lead through messages whose fields the JSON has. So it cannot continue inside a Timestamp, an Any
+    /// or another type with a JSON form of its own.
     pub fn trail(&self, full_name: &str, path: FieldPath<'_>) -> Option<Trail> {
         let mut within = Some(self.message(full_name)?);
         let mut trail = Trail { numbers: Vec::new(), is_complete: true, sets: Vec::new() };
@@ -67,8 +67,8 @@ impl Schema {
     }
 
     /// Returns the visibility of the field that these numbers lead to in the JSON of a message type. A value of another
-    /// type in the place of the field or of a message around it is visible, because the codec can read the same bytes as
-    /// that type.
+    /// type in the place of the field or of a message around it is visible, because the codec can read the same bytes
+    /// as that type.
     pub fn visibility(&self, full_name: &str, options: &Options, numbers: &[u32]) -> Visibility {
         let Some(program) = self.program(full_name, options) else { return Visibility::Absent };
         let mut table = Some(&program.messages[0]);

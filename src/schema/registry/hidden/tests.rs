@@ -88,9 +88,9 @@ fn a_set_that_removes_debug_redact_is_refused_under_every_policy_and_the_value_s
             assert_eq!(name, "a.pb");
             assert_eq!(
                 reason,
-                "descriptor set a.pb: it can show a hidden field: t.Order.pan: the option debug_redact was removed, and \
-                 the profile `default` hides it only by that (redaction_removed); undo the change, or correct the path of \
-                 the profile; if customers may see the field, add `t.Order.pan` to `descriptors.may_become_visible`",
+                "descriptor set a.pb: it can show a hidden field: t.Order.pan: the option debug_redact was removed, \
+                 and the profile `default` hides it only by that (redaction_removed); undo the change, or correct the \
+                 path of the profile; if customers may see the field, add `t.Order.pan` to `descriptors.may_become_visible`",
                 "{pan}"
             );
             assert_eq!(json(&snapshot, b"\x22\x01s"), r#"{"pan":"[REDACTED]"}"#);
@@ -173,10 +173,8 @@ fn a_path_without_types_must_match_in_a_type_or_be_acknowledged() {
     assert_eq!(unmatched(&Stage::new(&["card.number"], &[])), [""; 0]);
     assert_eq!(
         unmatched(&Stage::new(&["card.nmber"], &[])),
-        [
-            "profiles.default.redact: no message type has the field path `card.nmber`, so it hides nothing; correct it; if \
-          its type comes later, write `TYPE/card.nmber` with the full name of the type"
-        ]
+        ["profiles.default.redact: no message type has the field path `card.nmber`, so it hides nothing; correct it; \
+          if its type comes later, write `TYPE/card.nmber` with the full name of the type"]
     );
     assert_eq!(unmatched(&Stage::new(&["card.number.x"], &[])).len(), 1);
     let accepted = Stage::new(&["card.nmber"], &["t.Order.card.nmber"]);
@@ -193,9 +191,8 @@ fn a_path_with_types_must_match_in_each_of_them_at_the_start_and_when_the_type_c
     let registry = stage.start(&[("b.pb", "message Other { string x = 1; }")]);
     assert_eq!(
         registry.path_warnings(),
-        [
-            "profiles.default.redact: no descriptor set has a message type t.Order* yet, so `t.Order*/card.number` hides nothing"
-        ]
+        ["profiles.default.redact: no descriptor set has a message type t.Order* yet, so `t.Order*/card.number` \
+          hides nothing"]
     );
     let late = format!("{CARD} message OrderPaid {{ string id = 1; }}");
     let snapshot = reload(&registry, &[("a.pb", &late), ("b.pb", "message Other { string x = 1; }")]);
