@@ -39,7 +39,7 @@ mod wire;
 pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
 pub use options::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny};
 pub use plan::Plan;
-pub use schema::{Change, DescriptorSet, Outgrown, Rule, Schema, SchemaBuilder};
+pub use schema::{Change, DescriptorSet, Outgrown, Reconciled, Rule, Schema, SchemaBuilder};
 pub use taps::Taps;
 
 /// Runs the examples in the README.
