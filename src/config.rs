@@ -147,11 +147,16 @@ pub struct Descriptors {
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,
+    /// The folder or file of the released sets. The sets in `path` are compared with these, and a set that is refused is
+    /// replaced by the released set of the same name, so every replica decides alike, also after a restart. A relative
+    /// path starts at the folder of the configuration file. It is read at the start. Default: the sets are compared
+    /// with those in force, which a restarted replica does not know.
+    pub baseline: Option<PathBuf>,
     /// The maximum size of one set's file, in bytes. protobridge refuses a larger file and does not read it; the version
     /// in force stays in force. At rest, a set takes about twice its size in memory.
     #[schemars(range(min = 1))]
     pub max_file_bytes: u64,
-    /// The maximum size of all sets together, in bytes. protobridge reads the sets in the order of their names and
+    /// The maximum size of all sets together, in bytes. protobridge admits the smallest sets first and
     /// refuses those that do not fit. A single set is also subject to this limit.
     #[schemars(range(min = 1))]
     pub max_total_bytes: u64,
@@ -169,6 +174,7 @@ impl Default for Descriptors {
         Self {
             path: "descriptors".into(),
             on_break: OnBreak::Warn,
+            baseline: None,
             max_file_bytes: 32 * 1024 * 1024,
             max_total_bytes: 64 * 1024 * 1024,
             reload: true,

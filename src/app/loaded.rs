@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::Error;
-use crate::config::Config;
+use crate::config::{Config, OnBreak};
 use crate::route::{self, Router, Routes};
 use crate::schema::confluent;
 use crate::schema::registry::{Profiles, Registry, Snapshot};
@@ -34,7 +34,7 @@ impl Loaded {
         let snapshot = registry.current();
         let types = snapshot.type_names();
         let routes =
-            Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), types.iter().copied())?;
+            Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), Arc::clone(&snapshot))?;
         let schemas = config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?;
         let mut warnings = warnings(config, &snapshot, &routes.current(), &types);
         for name in schemas.iter().flat_map(confluent::File::type_names).filter(|name| snapshot.find(name).is_none()) {
@@ -60,6 +60,14 @@ fn warnings(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str
     let mut warnings = route::warnings(router, types, &defaults);
     for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
         warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
+    }
+    if config.descriptors.on_break == OnBreak::Refuse && config.descriptors.baseline.is_none() {
+        warnings.push(
+            "descriptors.on_break is refuse without descriptors.baseline: a replica that restarts does not know the \
+             version that the others keep, so it admits the set that they refuse; put the released sets into a folder \
+             and name it"
+                .to_owned(),
+        );
     }
     for (profile, path) in snapshot.unused_profile_paths() {
         warnings.push(format!("profiles.{profile}: no message type has the field path {path}"));

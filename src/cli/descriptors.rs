@@ -232,10 +232,10 @@ fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Loads the customers, to find out who receives a message type of `known`.
-fn router(config: &Path, known: &Snapshot) -> anyhow::Result<Arc<Router>> {
+fn router(config: &Path, known: &Arc<Snapshot>) -> anyhow::Result<Arc<Router>> {
     let config = load::file(config, load::environment())?;
     let profiles = Arc::new(Profiles::new(&config.profiles));
     let (route, region) = (&config.route, config.aws.region.as_deref());
-    let routes = Routes::load(route, region, profiles, known.type_names()).map_err(crate::app::Error::from)?;
+    let routes = Routes::load(route, region, profiles, Arc::clone(known)).map_err(crate::app::Error::from)?;
     Ok(routes.current())
 }

@@ -94,10 +94,11 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // Keys without a default, and keys that are absent by default.
-        const WITHOUT_DEFAULT: [&str; 17] = [
+        const WITHOUT_DEFAULT: [&str; 18] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/dedupe/redis_url",
+            "/descriptors/baseline",
             "/aws/region",
             "/aws/endpoint_url",
             "/aws/sqs_endpoint_url",

@@ -187,7 +187,8 @@ impl Rules {
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
         let mut transcoder =
-            Transcoder::new(event_type, &envelope.payload, router.profile(named), self.max_entry_bytes)?;
+            Transcoder::new(event_type, &envelope.payload, router.profile(named), self.max_entry_bytes)
+                .map_err(|reason| self.unrenderable(message, reason))?;
         let customer = named.or_else(|| transcoder.tap(&event_type.taps.customer));
         let destinations = match router.route(&event_type.name, customer) {
             Routing::To(destinations) => destinations,
@@ -198,7 +199,7 @@ impl Rules {
         let count = destinations.len();
         let deliveries = self.deliveries_to(destinations, &event, &mut transcoder);
         found.event = Some((event.id, count));
-        Ok(deliveries?)
+        deliveries.map_err(|reason| self.unrenderable(message, reason))
     }
 
     fn deliveries_to(
@@ -282,12 +283,23 @@ impl Rules {
             );
             return Err(QuarantineKind::UnknownType.because(detail).into());
         };
-        snapshot.find(&name).ok_or_else(|| later(format!("no descriptor set defines {name}")))
+        snapshot.find(&name).ok_or_else(|| later(snapshot.why_unknown(&name)))
     }
 
     /// Returns the outcome of a message whose S3 object does not exist: a retry during the grace period, then quarantine.
     pub fn missing_object(&self, message: &Message, detail: String) -> Outcome {
         self.within_grace(message, RetryCause::MissingObject, QuarantineKind::BadEnvelope, detail)
+    }
+
+    /// Returns the outcome of an event that has no JSON: a retry during the grace period if it holds a message of a type
+    /// that can still arrive, quarantine otherwise.
+    fn unrenderable(&self, message: &Message, reason: QuarantineReason) -> Outcome {
+        match reason.kind {
+            QuarantineKind::UnknownType => {
+                self.within_grace(message, RetryCause::UnknownType, reason.kind, reason.detail)
+            }
+            _ => reason.into(),
+        }
     }
 
     /// Returns a retry while what is missing can still arrive, and a reason for quarantine after the grace period.

@@ -11,7 +11,7 @@ fn settings() -> config::Route {
 fn router(settings: &config::Route, yaml: &str) -> Result<Router, Error> {
     let profiles = Profiles::new(&Default::default());
     let rules = TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1") };
-    let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?;
+    let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?.customers;
     Ok(Router::new(settings, customers, TYPES))
 }
 
@@ -122,13 +122,13 @@ fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reloa
     let settings = config::Route { customers_file: path.clone(), ..Default::default() };
     let load = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        Routes::load(&settings, Some("eu-west-1"), Arc::new(Profiles::new(&Default::default())), TYPES)
+        Routes::load(&settings, Some("eu-west-1"), Arc::new(Profiles::new(&Default::default())), Snapshot::empty())
     };
     let routes = load(&home).unwrap();
     for (foreign, message) in expected {
         let error = load(&foreign).unwrap_err().to_string();
         assert!(error.contains("customers[0].topic") && error.ends_with(message), "{error}");
-        let error = routes.admit(&foreign, TYPES).unwrap_err().to_string();
+        let error = routes.admit(&foreign).unwrap_err().to_string();
         assert!(error.ends_with(message), "{error}");
         assert_eq!(routes.current().topics(), ["arn:aws:sns:eu-west-1:123456789012:acme".into()]);
     }
@@ -139,5 +139,10 @@ fn the_example_customers_file_loads() {
     let profiles = Profiles::new(&Default::default());
     let path = Path::new("config/customers.yaml");
     let yaml = include_str!("../../config/customers.yaml");
-    assert!(!customers::parse(path, yaml, TopicRules { template: None, region: None }, &profiles).unwrap().is_empty());
+    assert!(
+        !customers::parse(path, yaml, TopicRules { template: None, region: None }, &profiles)
+            .unwrap()
+            .customers
+            .is_empty()
+    );
 }

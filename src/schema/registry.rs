@@ -28,6 +28,8 @@ pub struct Registry {
     settings: config::Descriptors,
     taps: config::Taps,
     profiles: Arc<Profiles>,
+    /// The released sets, which the sets of the folder are compared with.
+    baseline: Option<InForce>,
     sets: Watched<SetHashes, Snapshot>,
 }
 
@@ -57,6 +59,8 @@ pub struct Snapshot {
     sets: Vec<Set>,
     refused: Vec<Refused>,
     in_force: InForce,
+    /// The types that no set can serve, by full name, with the name of the set that defines each.
+    withheld: HashMap<String, String>,
     types: HashMap<Arc<str>, Arc<EventType>>,
     /// Tap paths that exist in a type but do not lead to a single value, each with the error of the first such type.
     refused_taps: Vec<(String, TapError)>,
@@ -103,15 +107,18 @@ impl Registry {
     /// admitted; [`Snapshot::refused`] lists them with the reasons.
     ///
     /// # Errors
-    /// Returns an error if the path cannot be read or has no set, or if no set is admitted.
+    /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if a set of the baseline
+    /// cannot be used.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
+        let baseline = settings.baseline.as_ref().map(|path| baseline(settings, path)).transpose()?;
         let files = files::read(settings)?;
-        let admitted = admission::admit(&files, None, settings.on_break)?;
-        let snapshot = Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles);
+        let admitted = admission::admit(&files, baseline.as_ref(), settings.on_break)?;
+        let snapshot = Snapshot::new(admitted, taps, &profiles);
         Ok(Self {
             settings: settings.clone(),
             taps: taps.clone(),
             profiles,
+            baseline,
             sets: Watched::new(SetHashes::of(&files), snapshot),
         })
     }
@@ -147,17 +154,20 @@ impl Registry {
         self.sets.is_current(hashes)
     }
 
-    /// Admits these files. Returns `None` if they were offered last. For each set that is refused, the version in force
-    /// stays in force. Messages in flight keep the snapshot that they started with.
+    /// Admits these files. Returns `None` if they were offered last. A set that is refused is replaced by its version in
+    /// the baseline, or without a baseline by its version in force. Messages in flight keep the snapshot that they started with.
     pub fn admit(&self, files: &[File]) -> Option<Reloaded> {
         let mut breaking = Vec::new();
         let admitted = self.sets.admit(SetHashes::of(files), |_| {
-            let before = self.current();
-            // This does not fail: an error is returned only if no sets were in force before.
-            let Admitted { in_force, refused, changes } =
-                admission::admit(files, Some(&before.in_force), self.settings.on_break)?;
-            breaking = changes;
-            Ok::<_, Error>(Snapshot::new(in_force, refused, &self.taps, &self.profiles))
+            let current = self.current();
+            let before = self.baseline.as_ref().unwrap_or(&current.in_force);
+            // This does not fail: an error is returned only if there are no sets before.
+            let mut admitted = admission::admit(files, Some(before), self.settings.on_break)?;
+            breaking = match &self.baseline {
+                Some(_) => admitted.in_force.schema.breaking_changes(&current.in_force.schema),
+                None => std::mem::take(&mut admitted.changes),
+            };
+            Ok::<_, Error>(Snapshot::new(admitted, &self.taps, &self.profiles))
         });
         let snapshot = admitted.ok().flatten()?;
         Some(Reloaded { snapshot, changes: breaking })
@@ -165,7 +175,8 @@ impl Registry {
 }
 
 impl Snapshot {
-    fn new(in_force: InForce, refused: Vec<Refused>, taps: &config::Taps, profiles: &Arc<Profiles>) -> Self {
+    fn new(admitted: Admitted, taps: &config::Taps, profiles: &Arc<Profiles>) -> Self {
+        let Admitted { in_force, refused, withheld, .. } = admitted;
         let sets: Vec<Set> = in_force.sets.values().cloned().collect();
         let schema = &in_force.schema;
         let hashes: HashMap<&str, &Arc<str>> = sets.iter().map(|set| (set.name.as_str(), &set.hash)).collect();
@@ -188,7 +199,25 @@ impl Snapshot {
             types.insert(Arc::clone(name), Arc::new(event_type));
         }
         types.shrink_to_fit();
-        Self { sets, refused, in_force, types, refused_taps }
+        Self { sets, refused, in_force, withheld: withheld.into_iter().collect(), types, refused_taps }
+    }
+
+    /// Creates a snapshot without types.
+    #[cfg(test)]
+    pub(crate) fn empty() -> Arc<Self> {
+        let admitted = admission::admit(&[], None, config::OnBreak::Warn).expect("there is no file to refuse");
+        Arc::new(Self::new(admitted, &config::Taps::default(), &Arc::new(Profiles::new(&Default::default()))))
+    }
+
+    /// Returns the reason why a type is unknown, for people.
+    pub fn why_unknown(&self, name: &str) -> String {
+        match self.withheld.get(full_name(name)) {
+            Some(set) => format!(
+                "{name} is in force nowhere, because descriptor set {set} contradicts another set in it or in a type \
+                 that it holds; `/schemas` names the contradiction"
+            ),
+            None => format!("no descriptor set defines {name}"),
+        }
     }
 
     /// Returns the sets that were not admitted, by name.
@@ -223,8 +252,7 @@ impl Snapshot {
 
     /// Returns the event type with this full name. Ignores a leading dot and the prefix of an Any URL.
     pub fn find(&self, name: &str) -> Option<&Arc<EventType>> {
-        let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
-        self.types.get(name.strip_prefix('.').unwrap_or(name))
+        self.types.get(full_name(name))
     }
 
     /// Returns the full names of all types, sorted. Leaves out the built-in types.
@@ -301,6 +329,27 @@ impl EventType {
     /// Returns a payload with a plausible value in every field.
     pub fn sample(&self) -> Vec<u8> {
         self.source.schema.sample(&self.name).expect("the type comes from this schema")
+    }
+}
+
+/// Returns the full name in a name that can have a leading dot or the prefix of an Any URL.
+fn full_name(name: &str) -> &str {
+    let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
+    name.strip_prefix('.').unwrap_or(name)
+}
+
+/// Loads the released sets.
+///
+/// # Errors
+/// Returns an error if a set cannot be read or is refused.
+fn baseline(settings: &config::Descriptors, path: &Path) -> Result<InForce, Error> {
+    let invalid = |reason: String| Error::Baseline { reason };
+    let settings = config::Descriptors { path: path.to_owned(), ..settings.clone() };
+    let files = files::read(&settings).map_err(|error| invalid(error.to_string()))?;
+    let admitted = admission::admit(&files, None, config::OnBreak::Warn).map_err(|error| invalid(error.to_string()))?;
+    match admitted.refused.first() {
+        Some(refused) => Err(invalid(refused.reason.clone())),
+        None => Ok(admitted.in_force),
     }
 }
 

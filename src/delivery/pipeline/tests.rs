@@ -10,7 +10,7 @@ use crate::config::{self, Config};
 use crate::delivery::{Wired, wire};
 use crate::message::{DuplicateCause, OutcomeLabel, QuarantineKind, Queue, RetryCause};
 use crate::route::Router;
-use crate::schema::registry::Profiles;
+use crate::schema::registry::{Profiles, Registry};
 use crate::telemetry::UNKNOWN_TYPE;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
     config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
     let profiles = Arc::new(Profiles::new(&config.profiles));
     let registry = Registry::load(&config.descriptors, &config.taps, profiles);
-    let registry = Arc::new(registry.unwrap());
+    let snapshot = registry.unwrap().current();
     let acme = crate::route::Customer {
         id: "acme".into(),
         topic: "arn:aws:sns:eu-west-1:123456789012:acme".into(),
@@ -42,10 +42,10 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
         profile: Default::default(),
         enabled: true,
     };
-    let router = Router::new(&config.route, vec![Arc::new(acme)], registry.current().type_names());
-    let routes = Arc::new(Routes::of(&config.route, router));
+    let router = Router::new(&config.route, vec![Arc::new(acme)], snapshot.type_names());
+    let routes = Arc::new(Routes::of(&config.route, router, snapshot));
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
-    let definitions = (registry, routes, None);
+    let definitions = (routes, None);
     let queues = [Arc::new(Queue::for_tests())];
     let wired = wire(&config, &clients, &queues, definitions, Traces::default(), &metrics).unwrap();
     let Wired { pipeline, visibility, mut tasks, .. } = wired;

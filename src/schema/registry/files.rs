@@ -36,7 +36,7 @@ pub struct TooLarge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     File,
-    /// The file and those before it, in the order of their names.
+    /// The file and the smaller files of the folder.
     Folder,
 }
 
@@ -51,7 +51,7 @@ impl Scope {
     fn description(self) -> &'static str {
         match self {
             Self::File => "it has",
-            Self::Folder => "together with the sets before it, it has",
+            Self::Folder => "together with the smaller sets, it has",
         }
     }
 }
@@ -78,9 +78,15 @@ pub enum Error {
     /// A set is too large.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// A set does not load, or contradicts another set.
+    /// A set does not load.
     #[error(transparent)]
     Schema(#[from] protojson::SchemaError),
+    /// The released sets cannot be used.
+    #[error("descriptors.baseline: {reason}")]
+    Baseline {
+        /// The reason.
+        reason: String,
+    },
 }
 
 /// Reads the configured sets in the order of their names. A file beyond the limits is not read.
@@ -153,7 +159,7 @@ impl Found {
 /// The name of a file, and what was loaded from it.
 type Named<T> = (String, Result<T, TooLarge>);
 
-/// Calls `load` for each set within the limits, in the order of their names. `load` reads at most one byte more than the
+/// Calls `load` for each set within the limits, and returns the results in the order of the names. `load` reads at most one byte more than the
 /// number that it is called with, and returns the number of bytes that it read.
 fn each<T>(
     settings: &config::Descriptors,
@@ -162,7 +168,10 @@ fn each<T>(
     let (file_cap, total_cap) = (settings.max_file_bytes, settings.max_total_bytes);
     let mut total = 0;
     let mut files = Vec::new();
-    for found in find(&settings.path)? {
+    let mut all = find(&settings.path)?;
+    // The smallest first, so that neither a name nor one large set decides about the sets of others.
+    all.sort_by(|one, other| (one.size, &one.name).cmp(&(other.size, &other.name)));
+    for found in all {
         let refuse = |bytes: u64| {
             let (bytes, cap, scope) = match bytes > file_cap {
                 true => (bytes, file_cap, Scope::File),
@@ -185,6 +194,7 @@ fn each<T>(
         };
         files.push((found.name, content));
     }
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(files)
 }
 

@@ -126,15 +126,15 @@ fn a_file_above_the_limit_is_not_read_and_the_other_sets_are_admitted() {
 }
 
 #[test]
-fn sets_that_do_not_fit_together_are_refused_in_the_order_of_their_names() {
+fn the_largest_sets_are_refused_if_the_sets_do_not_fit_together() {
     let folder = folder(&[("a.binpb", SHOP), ("b.binpb", SHOP), ("c.binpb", OURS)]);
     let total = (SHOP.len() + OURS.len()) as u64;
     let snapshot = load_limited(&limited(folder.path(), 1 << 20, total)).unwrap().current();
     let names: Vec<&str> = snapshot.sets().iter().map(|set| set.name.as_str()).collect();
     assert_eq!(names, ["a.binpb", "c.binpb"]);
     let expected = format!(
-        "descriptor set b.binpb: together with the sets before it, it has {} bytes, and `descriptors.max_total_bytes` allows {total}; ",
-        2 * SHOP.len()
+        "descriptor set b.binpb: together with the smaller sets, it has {} bytes, and `descriptors.max_total_bytes` allows {total}; ",
+        2 * SHOP.len() + OURS.len()
     );
     assert!(snapshot.refused()[0].reason.starts_with(&expected), "{}", snapshot.refused()[0].reason);
 }
