@@ -146,3 +146,54 @@ fn the_example_customers_file_loads() {
             .is_empty()
     );
 }
+
+#[test]
+fn the_types_and_the_router_that_knows_them_are_swapped_together() {
+    const RELOADS: usize = 2_000;
+    let yaml = "customers: [{id: acme}]";
+    let settings = config::Route { broadcast: vec!["shop.*".into()], ..settings() };
+    let snapshots = [Snapshot::empty(), shop()];
+    let routes = Routes::of(&settings, router(&settings, yaml).unwrap(), Snapshot::empty());
+    routes.set_types(Arc::clone(&snapshots[0]));
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for at in 0..RELOADS {
+                routes.set_types(Arc::clone(&snapshots[at % 2]));
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        while !is_done.load(std::sync::atomic::Ordering::Acquire) {
+            let Definitions { snapshot, router } = &*routes.definitions();
+            let is_known = snapshot.find("shop.v1.OrderPlaced").is_some();
+            let is_broadcast = matches!(router.route("shop.v1.OrderPlaced", None), Routing::To(_));
+            assert_eq!(is_known, is_broadcast);
+        }
+    });
+}
+
+/// Returns the types of the committed sets.
+fn shop() -> Arc<Snapshot> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
+    let settings = config::Descriptors { path, ..Default::default() };
+    let profiles = Arc::new(Profiles::new(&Default::default()));
+    crate::schema::registry::Registry::load(&settings, &Default::default(), profiles).unwrap().current()
+}
+
+#[test]
+fn a_reload_that_lacks_many_customers_is_refused_unless_the_file_lists_them_as_removed() {
+    let yaml = "customers: [{id: a}, {id: b}, {id: c}, {id: d}]";
+    let routes = Routes::of(&settings(), router(&settings(), yaml).unwrap(), Snapshot::empty());
+    for (text, expected) in [
+        ("\n", "customers file customers.yaml has no customers: "),
+        ("customers: []", "customers file customers.yaml has no customers: "),
+        ("customers: [{id: a}, {id: b}]", "customers file customers.yaml lacks 2 of 4 customers, "),
+        ("customers: [{id: a}]\nremoved: [a]", "customers[0].id: a is also listed under `removed`"),
+    ] {
+        let error = routes.admit(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(routes.current().customers().count(), 4, "the customers in force stay in force");
+    }
+    routes.admit("customers: [{id: a}]\nremoved: [c, d]").unwrap().unwrap();
+    assert_eq!(routes.current().customers().count(), 1);
+}

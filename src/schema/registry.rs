@@ -405,3 +405,7 @@ fn compile_taps(
 #[cfg(test)]
 #[path = "registry/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "registry/agreement.rs"]
+mod agreement;

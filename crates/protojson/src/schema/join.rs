@@ -32,16 +32,14 @@ pub(super) fn is_well_known(full_name: &str) -> bool {
 impl Join {
     /// Adds these sets.
     pub(super) fn of(sets: &[DescriptorSet], choices: Choices) -> Self {
-        let mut join = Self { choices, ..Self::default() };
-        for set in sets {
-            join.add(set);
+        let mut join = Self { choices, sets: sets.to_vec(), ..Self::default() };
+        for (position, set) in (0..).zip(sets) {
+            join.add(position, set);
         }
         join
     }
 
-    fn add(&mut self, set: &DescriptorSet) {
-        let position = self.sets.len() as u32;
-        self.sets.push(set.clone());
+    fn add(&mut self, position: u32, set: &DescriptorSet) {
         for message in set.pool.messages().filter(|message| !message.is_map_entry()) {
             let name = message.shared_name();
             let first = self.messages.get(name).map(|entry| (entry.set, entry.index));
