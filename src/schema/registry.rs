@@ -110,7 +110,7 @@ impl Registry {
     /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if a set of the baseline
     /// cannot be used.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
-        let baseline = settings.baseline.as_ref().map(|path| baseline(settings, path)).transpose()?;
+        let baseline = settings.baseline.as_ref().map(|path| admission::baseline(settings, path)).transpose()?;
         let files = files::read(settings)?;
         let admitted = admission::admit(&files, baseline.as_ref(), settings.on_break)?;
         let snapshot = Snapshot::new(admitted, taps, &profiles);
@@ -336,21 +336,6 @@ impl EventType {
 fn full_name(name: &str) -> &str {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     name.strip_prefix('.').unwrap_or(name)
-}
-
-/// Loads the released sets.
-///
-/// # Errors
-/// Returns an error if a set cannot be read or is refused.
-fn baseline(settings: &config::Descriptors, path: &Path) -> Result<InForce, Error> {
-    let invalid = |reason: String| Error::Baseline { reason };
-    let settings = config::Descriptors { path: path.to_owned(), ..settings.clone() };
-    let files = files::read(&settings).map_err(|error| invalid(error.to_string()))?;
-    let admitted = admission::admit(&files, None, config::OnBreak::Warn).map_err(|error| invalid(error.to_string()))?;
-    match admitted.refused.first() {
-        Some(refused) => Err(invalid(refused.reason.clone())),
-        None => Ok(admitted.in_force),
-    }
 }
 
 fn all_paths(taps: &config::Taps) -> impl Iterator<Item = &str> {

@@ -9,13 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use protojson::{Change, DescriptorSet, Reconciled, Schema, SchemaError};
 
 use super::files::{self, Error, File};
-use crate::config::OnBreak;
+use crate::config::{Descriptors, OnBreak};
 
 /// A set in force.
 #[derive(Debug, Clone)]
@@ -120,6 +121,21 @@ pub(super) fn admit(files: &[File], before: Option<&InForce>, policy: OnBreak) -
     let Reconciled { schema, withheld, .. } = joined;
     let in_force = InForce { sets: admission.sets, schema };
     Ok(Admitted { in_force, refused: admission.refused.into_values().collect(), changes, withheld })
+}
+
+/// Loads the released sets.
+///
+/// # Errors
+/// Returns an error if a set cannot be read or is refused.
+pub(super) fn baseline(settings: &Descriptors, path: &Path) -> Result<InForce, Error> {
+    let invalid = |reason: String| Error::Baseline { reason };
+    let settings = Descriptors { path: path.to_owned(), ..settings.clone() };
+    let files = files::read(&settings).map_err(|error| invalid(error.to_string()))?;
+    let admitted = admit(&files, None, OnBreak::Warn).map_err(|error| invalid(error.to_string()))?;
+    match admitted.refused.first() {
+        Some(refused) => Err(invalid(refused.reason.clone())),
+        None => Ok(admitted.in_force),
+    }
 }
 
 struct Admission<'b> {

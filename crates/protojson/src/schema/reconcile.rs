@@ -74,7 +74,7 @@ pub(super) fn reconcile(mut sets: Vec<DescriptorSet>) -> (Reconciled, Choices) {
                 vec![error]
             }
             (false, _) => {
-                let names = join.conflicts.into_iter().map(|(name, _)| name).collect();
+                let names = join.conflicts.into_keys().collect();
                 choices = join.choices;
                 choices.settle(&sets, names)
             }
