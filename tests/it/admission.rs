@@ -243,7 +243,7 @@ async fn a_set_with_repeated_files_and_a_clash_of_json_names_is_loaded(emulator:
     let mut set = vec![0x0a];
     prost::encoding::encode_varint(file.len() as u64, &mut set);
     set.extend(file);
-    // What `cat` makes of two copies.
+    // `cat` makes such a set of two copies.
     put(&folder, "twice.binpb", &set.repeat(2));
     wait_until_known(&running, "fresh.v1.Clash").await;
     stage.source.send([event("fresh.v1.Clash", b"\x0a\x01a\x12\x01b\x1a\x01c")]).await;

@@ -17,7 +17,7 @@ pub(super) struct Join {
     pub(super) messages: HashMap<Arc<str>, Entry>,
     enums: HashMap<Arc<str>, Entry>,
     outgrown: Vec<Outgrown>,
-    /// What was decided before about the definitions.
+    /// The decisions about definitions so far.
     pub(super) choices: Choices,
     /// The names for which the order of the sets would decide, each with the first contradiction.
     pub(super) conflicts: BTreeMap<Arc<str>, SchemaError>,
@@ -119,7 +119,7 @@ impl Join {
         Ok(self.finish_with_choices()?.0)
     }
 
-    /// Returns the schema, and what was decided about the definitions.
+    /// Returns the schema and the decisions about definitions.
     ///
     /// # Errors
     /// Returns an error if extensions of the sets contradict each other.

@@ -28,7 +28,7 @@ pub struct Reconciled {
     pub withheld: Vec<(String, String)>,
 }
 
-/// What is decided about the definitions of a name.
+/// The decisions about definitions.
 #[derive(Default)]
 pub(super) struct Choices {
     /// The definitions that do not serve, by the position of their set.
