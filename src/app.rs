@@ -172,21 +172,15 @@ impl App {
         metrics.start_at_zero(config.queues.iter().map(config::Queue::label));
         let Loaded { registry, routes, schemas, .. } = loaded;
         let traces = Traces::new(&config.traces)?;
-        let definitions = (Arc::clone(&registry), Arc::clone(&routes), schemas);
+        let definitions = (Arc::clone(&routes), schemas);
         let queues: Vec<Arc<Queue>> = config.queues.iter().map(|queue| Arc::new(Queue::from(queue))).collect();
         let wired = wire(config, &clients, &queues, definitions, traces.clone(), &metrics)?;
         let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, tasks: downstream } = wired;
 
         let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
-        let reload = Reload::new(config, Arc::clone(&registry), Arc::clone(&routes), Arc::clone(&metrics));
-        let views = admin::Views {
-            registry,
-            routes,
-            visibility: visibility.clone(),
-            rate,
-            outages,
-            metrics: Arc::clone(&metrics),
-        };
+        let reload = Reload::new(config, registry, Arc::clone(&routes), Arc::clone(&metrics));
+        let views =
+            admin::Views { routes, visibility: visibility.clone(), rate, outages, metrics: Arc::clone(&metrics) };
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep_hidden());

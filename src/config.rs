@@ -158,12 +158,17 @@ pub struct Descriptors {
     /// `debug_redact`, no longer hides a field that it hid before, unless the field is listed here. A path of `redact` or
     /// `drop` may match nothing if a field that ends in it is listed here.
     pub may_become_visible: Vec<String>,
+    /// The folder or file of the released sets. The sets in `path` are compared with these, and a set that is refused is
+    /// replaced by the released set of the same name, so every replica decides alike, also after a restart. A relative
+    /// path starts at the folder of the configuration file. It is read at the start. Default: the sets are compared
+    /// with those in force, which a restarted replica does not know.
+    pub baseline: Option<PathBuf>,
     /// The maximum size of one set's file, in bytes, after decompression if it is gzip. protobridge refuses a larger file
     /// and does not read it as a whole; the version in force stays in force. At rest, a set takes about twice its size in
     /// memory.
     #[schemars(range(min = 1))]
     pub max_file_bytes: u64,
-    /// The maximum size of all sets together, in bytes. protobridge reads the sets in the order of their names and
+    /// The maximum size of all sets together, in bytes. protobridge admits the smallest sets first and
     /// refuses those that do not fit. A single set is also subject to this limit.
     #[schemars(range(min = 1))]
     pub max_total_bytes: u64,
@@ -182,6 +187,7 @@ impl Default for Descriptors {
             path: "descriptors".into(),
             on_break: OnBreak::Warn,
             may_become_visible: Vec::new(),
+            baseline: None,
             max_file_bytes: 32 * 1024 * 1024,
             max_total_bytes: 64 * 1024 * 1024,
             reload: true,

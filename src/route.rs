@@ -8,6 +8,7 @@ pub mod catalog;
 mod checks;
 mod customers;
 mod glob;
+mod losses;
 mod topics;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use checks::warnings;
 pub use customers::{Customer, CustomersFile, Error};
 pub use glob::Glob;
+pub use losses::Loss;
 pub use topics::TopicWatch;
 
 use customers::TopicRules;
@@ -24,7 +26,7 @@ use customers::TopicRules;
 use crate::base::Watched;
 use crate::config::{self, FallbackPolicy};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn, attributes};
-use crate::schema::registry::{ProfileId, Profiles};
+use crate::schema::registry::{ProfileId, Profiles, Snapshot};
 
 /// Finds the destinations of an event by its customer and type.
 #[derive(Debug)]
@@ -50,45 +52,64 @@ pub struct Destination {
     pub profile: ProfileId,
 }
 
-/// The router in force, and the customers file that it comes from.
+/// Everything that decides about an event and that a reload can change. A reload swaps it as a whole, and a decision
+/// uses one of it, so the types of a decision are always those that its router knows.
+#[derive(Debug)]
+pub struct Definitions {
+    /// The message types.
+    pub snapshot: Arc<Snapshot>,
+    /// The customers and their topics.
+    pub router: Arc<Router>,
+}
+
+/// The definitions in force, and the customers file that the router comes from.
 #[derive(Debug)]
 pub struct Routes {
     settings: config::Route,
     /// The region that AWS is called in, if it is known.
     region: Option<String>,
     profiles: Arc<Profiles>,
-    /// The router, and the text of the file.
-    router: Watched<String, Router>,
+    /// The definitions, and the text of the file.
+    definitions: Watched<String, Definitions>,
 }
 
 impl Routes {
-    /// Loads the customers file. If `region` is known, every topic must be in it.
+    /// Loads the customers file. If `region` is known, every topic must be in it. `snapshot` has the message types.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or is invalid. The error lists all problems of the file.
-    pub fn load<'t>(
+    /// Returns an error if the file cannot be read, is invalid or has no customers. The error lists all problems of the
+    /// file.
+    pub fn load(
         settings: &config::Route,
         region: Option<&str>,
         profiles: Arc<Profiles>,
-        known_types: impl IntoIterator<Item = &'t str>,
+        snapshot: Arc<Snapshot>,
     ) -> Result<Self, Error> {
         let text = customers::read(&settings.customers_file)?;
         let rules = TopicRules { template: settings.topic_template.as_deref(), region };
-        let customers = customers::parse(&settings.customers_file, &text, rules, &profiles)?;
-        let router = Watched::new(text, Router::new(settings, customers, known_types));
-        Ok(Self { settings: settings.clone(), region: region.map(str::to_owned), profiles, router })
+        let parsed = customers::parse(&settings.customers_file, &text, rules, &profiles)?;
+        losses::check(settings, &[], &parsed)?;
+        let router = Arc::new(Router::new(settings, parsed.customers, snapshot.type_names()));
+        let definitions = Watched::new(text, Definitions { snapshot, router });
+        Ok(Self { settings: settings.clone(), region: region.map(str::to_owned), profiles, definitions })
     }
 
     /// Creates routes without a file.
     #[cfg(test)]
-    pub(crate) fn of(settings: &config::Route, router: Router) -> Self {
+    pub(crate) fn of(settings: &config::Route, router: Router, snapshot: Arc<Snapshot>) -> Self {
         let profiles = Arc::new(Profiles::new(&Default::default()));
-        Self { settings: settings.clone(), region: None, profiles, router: Watched::new(String::new(), router) }
+        let definitions = Watched::new(String::new(), Definitions { snapshot, router: Arc::new(router) });
+        Self { settings: settings.clone(), region: None, profiles, definitions }
+    }
+
+    /// Returns the definitions in force.
+    pub fn definitions(&self) -> Arc<Definitions> {
+        self.definitions.current()
     }
 
     /// Returns the router in force.
     pub fn current(&self) -> Arc<Router> {
-        self.router.current()
+        Arc::clone(&self.definitions().router)
     }
 
     /// Returns the path of the customers file.
@@ -106,30 +127,35 @@ impl Routes {
 
     /// Whether this text was offered last.
     pub fn is_current(&self, text: &str) -> bool {
-        self.router.is_current(text)
+        self.definitions.is_current(text)
     }
 
     /// Admits this text of the customers file. Returns `None` if the text was offered last.
     ///
     /// # Errors
-    /// Returns an error if the text is invalid. The router in force stays in force.
-    pub fn admit<'t>(
-        &self,
-        text: &str,
-        known_types: impl IntoIterator<Item = &'t str>,
-    ) -> Result<Option<Arc<Router>>, Error> {
-        self.router.admit(text.to_owned(), |text| {
+    /// Returns an error if the text is invalid, or if it lacks more customers than the configuration allows. The router in
+    /// force stays in force.
+    pub fn admit(&self, text: &str) -> Result<Option<Arc<Router>>, Error> {
+        let admitted = self.definitions.admit(text.to_owned(), |text| {
             let template = self.settings.topic_template.as_deref();
             let rules = TopicRules { template, region: self.region.as_deref() };
-            let customers = customers::parse(&self.settings.customers_file, text, rules, &self.profiles)?;
-            Ok(Router::new(&self.settings, customers, known_types))
-        })
+            let parsed = customers::parse(&self.settings.customers_file, text, rules, &self.profiles)?;
+            let before = self.definitions();
+            let known: Vec<&str> = before.router.customers().map(|customer| &*customer.id).collect();
+            losses::check(&self.settings, &known, &parsed)?;
+            let snapshot = Arc::clone(&before.snapshot);
+            let router = Arc::new(Router::new(&self.settings, parsed.customers, snapshot.type_names()));
+            Ok::<_, Error>(Definitions { snapshot, router })
+        })?;
+        Ok(admitted.map(|definitions| Arc::clone(&definitions.router)))
     }
 
-    /// Replaces the known message types, and returns the new router.
-    pub fn set_known_types<'t>(&self, known_types: impl IntoIterator<Item = &'t str>) -> Arc<Router> {
+    /// Puts message types into force, together with a router that knows them. Returns the router.
+    pub fn set_types(&self, snapshot: Arc<Snapshot>) -> Arc<Router> {
         let customers = self.current().customers().cloned().collect();
-        self.router.replace(Router::new(&self.settings, customers, known_types))
+        let router = Arc::new(Router::new(&self.settings, customers, snapshot.type_names()));
+        self.definitions.replace(Definitions { snapshot, router: Arc::clone(&router) });
+        router
     }
 }
 

@@ -24,7 +24,6 @@ use crate::aws::sqs::visibility::Visibility;
 use crate::config::Config;
 use crate::message::Queue;
 use crate::route::Routes;
-use crate::schema::registry::Registry;
 use crate::telemetry::{Metrics, NoLabels, TopicLabels};
 
 /// The state that the endpoint shows.
@@ -39,9 +38,7 @@ pub struct State {
 /// The parts of the service that the endpoint reads.
 #[derive(Debug)]
 pub struct Views {
-    /// The descriptor sets.
-    pub registry: Arc<Registry>,
-    /// The customers.
+    /// The descriptor sets and the customers.
     pub routes: Arc<Routes>,
     /// The messages in flight.
     pub visibility: Visibility,
@@ -108,7 +105,7 @@ fn routes(state: Arc<State>) -> Router {
         .route("/readyz", get(|| async move { readiness(&ready) }))
         .route("/metrics", get(|| async move { exposition(&metrics) }))
         .route("/status", get(|| async move { Json(status::report(&status)) }))
-        .route("/schemas", get(|| async move { Json(schemas::report(&schemas.views.registry.current())) }))
+        .route("/schemas", get(|| async move { Json(schemas::report(&schemas.views.routes.definitions().snapshot)) }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status or /schemas\n") })
 }
 

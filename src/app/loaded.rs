@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::Error;
-use crate::config::Config;
+use crate::config::{Config, OnBreak};
 use crate::route::{self, Router, Routes};
 use crate::schema::registry::{Profiles, Registry, Snapshot};
 use crate::schema::{SchemaFiles, confluent, glue};
@@ -39,7 +39,7 @@ impl Loaded {
         let snapshot = registry.current();
         let types = snapshot.type_names();
         let routes =
-            Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), types.iter().copied())?;
+            Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), Arc::clone(&snapshot))?;
         let schemas = SchemaFiles {
             confluent: config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?,
             glue: config.glue.schemas_file.as_deref().map(glue::Schemas::load).transpose()?.unwrap_or_default(),
@@ -69,6 +69,14 @@ fn warnings_of_files(config: &Config, snapshot: &Snapshot, router: &Router, type
     let mut warnings = route::warnings(router, types, &defaults);
     for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
         warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
+    }
+    if config.descriptors.on_break == OnBreak::Refuse && config.descriptors.baseline.is_none() {
+        warnings.push(
+            "descriptors.on_break is refuse without descriptors.baseline: a replica that restarts does not know the \
+             version that the others keep, so it admits the set that they refuse; put the released sets into a folder \
+             and name it"
+                .to_owned(),
+        );
     }
     for (path, why) in snapshot.unused_taps(&config.taps) {
         warnings.push(match why {

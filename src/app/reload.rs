@@ -180,7 +180,7 @@ impl Reload {
 
     fn admit_descriptors(&self, files: &[File]) -> Changed {
         let Some(Reloaded { snapshot, changes }) = self.registry.admit(files) else { return Changed(false) };
-        let router = self.routes.set_known_types(snapshot.type_names());
+        let router = self.routes.set_types(Arc::clone(&snapshot));
         for refused in snapshot.refused() {
             error!(set = refused.name, "{refused}");
         }
@@ -230,7 +230,7 @@ impl Reload {
     }
 
     fn admit_customers(&self, text: Result<String, route::Error>) {
-        let result = match text.and_then(|text| self.routes.admit(&text, self.registry.current().type_names())) {
+        let result = match text.and_then(|text| self.routes.admit(&text)) {
             Ok(None) => return self.show_customers(true),
             Ok(Some(router)) => {
                 self.customers_refused.store(false, Ordering::Release);

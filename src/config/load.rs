@@ -27,6 +27,7 @@ pub fn file(path: &Path, variables: impl IntoIterator<Item = (String, String)>) 
         strict_config::document_with_variables(path, &text, &self::variables(variables), Config::problems)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     config.descriptors.path = folder.join(&config.descriptors.path);
+    config.descriptors.baseline = config.descriptors.baseline.take().map(|path| folder.join(path));
     config.route.customers_file = folder.join(&config.route.customers_file);
     for file in [&mut config.confluent.schemas_file, &mut config.glue.schemas_file].into_iter().flatten() {
         *file = folder.join(&*file);

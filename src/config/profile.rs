@@ -17,8 +17,8 @@ pub struct Profile {
     /// The spelling of bytes: `base64` (standard alphabet), `base64url` (URL-safe alphabet) or `hex` (lowercase digits,
     /// as tracing tools spell trace ids).
     pub bytes: Bytes,
-    /// The treatment of a `google.protobuf.Any` whose type no descriptor set defines: `refuse` (the event goes into
-    /// quarantine) or `bytes` (the Any becomes `{"@type": …, "value": …}`, and the value is the bytes of the message
+    /// The treatment of a `google.protobuf.Any` whose type no descriptor set defines: `refuse` (the event waits for
+    /// the type for `retry.unknown_type_grace_seconds`, then it goes into quarantine) or `bytes` (the Any becomes `{"@type": …, "value": …}`, and the value is the bytes of the message
     /// inside, spelled as `bytes` says; the event does not wait for the type). If the profile hides any field, with
     /// `include`, `drop`, `redact` or `redact_marked`, the value is null, because the bytes can contain such a field.
     pub unknown_any: UnknownAny,
@@ -97,7 +97,7 @@ pub enum Bytes {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownAny {
-    /// The event goes into quarantine.
+    /// The event waits for the type during the grace period, then it goes into quarantine.
     #[default]
     Refuse,
     /// The Any is written with the bytes of the message inside.

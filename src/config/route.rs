@@ -12,6 +12,11 @@ pub struct Route {
     /// The YAML file of the customers (`customers:` with a list of {id, topic, events, profile, enabled}). A relative
     /// path starts at the folder of the configuration file.
     pub customers_file: PathBuf,
+    /// The share of the customers, in percent, that a changed customers file can lack without listing them under
+    /// `removed`. protobridge refuses a file that lacks more, and a file without customers. One customer can always be
+    /// removed. 100 turns both checks off.
+    #[schemars(range(max = 100))]
+    pub max_removed_percent: u8,
     /// The message attribute that carries the customer's id. If a message does not have it, the paths in
     /// `taps.customer` are used.
     pub customer_attribute: String,
@@ -39,6 +44,7 @@ impl Default for Route {
     fn default() -> Self {
         Self {
             customers_file: "customers.yaml".into(),
+            max_removed_percent: 20,
             customer_attribute: "customer-id".into(),
             customer_mismatch: CustomerMismatch::Quarantine,
             topic_template: None,

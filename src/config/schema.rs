@@ -99,6 +99,7 @@ mod tests {
             "/confluent/registry_url",
             "/glue/schemas_file",
             "/dedupe/redis_url",
+            "/descriptors/baseline",
             "/aws/region",
             "/aws/endpoint_url",
             "/aws/sqs_endpoint_url",

@@ -203,7 +203,8 @@ impl Rules {
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
         let payload = self.wire(event_type, envelope)?;
-        let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)?;
+        let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)
+            .map_err(|reason| self.unrenderable(message, reason))?;
         let customers = Customers { attribute: named, payload: transcoder.tap(&event_type.taps.customer) };
         let customer = self.customer(customers, router, &event_type.name)?;
         let destinations = match router.route(&event_type.name, customer) {
@@ -216,7 +217,7 @@ impl Rules {
         let noted = NotedRecipients::of(message, &event_type.name, event.id.as_str());
         let deliveries = self.deliveries_to(destinations, noted.as_ref(), &event, &mut transcoder);
         found.event = Some((event.id, count));
-        Ok(deliveries?)
+        deliveries.map_err(|reason| self.unrenderable(message, reason))
     }
 
     fn delivery(
@@ -288,7 +289,7 @@ impl Rules {
             );
             return Err(QuarantineKind::UnknownType.because(detail).into());
         };
-        snapshot.find(&name).ok_or_else(|| later(format!("no descriptor set defines {name}")))
+        snapshot.find(&name).ok_or_else(|| later(snapshot.why_unknown(&name)))
     }
 
     /// Returns the event in the wire format. Its JSON is then written from that, so that the options of each profile apply
@@ -316,6 +317,17 @@ impl Rules {
     /// Returns the outcome of a message whose S3 object does not exist: a retry during the grace period, then quarantine.
     pub fn missing_object(&self, message: &Message, detail: String) -> Outcome {
         self.within_grace(message, RetryCause::MissingObject, QuarantineKind::BadEnvelope, detail)
+    }
+
+    /// Returns the outcome of an event that has no JSON: a retry during the grace period if it holds a message of a type
+    /// that can still arrive, quarantine otherwise.
+    fn unrenderable(&self, message: &Message, reason: QuarantineReason) -> Outcome {
+        match reason.kind {
+            QuarantineKind::UnknownType => {
+                self.within_grace(message, RetryCause::UnknownType, reason.kind, reason.detail)
+            }
+            _ => reason.into(),
+        }
     }
 
     /// Returns a retry while what is missing can still arrive, and a reason for quarantine after the grace period.

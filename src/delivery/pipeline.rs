@@ -34,7 +34,7 @@ use crate::aws::sqs::release::Releaser;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::message::{OutcomeLabel, RetryCause, TopicArn};
 use crate::route::Routes;
-use crate::schema::registry::{Registry, Snapshot};
+use crate::schema::registry::Snapshot;
 use crate::telemetry::{DuplicateLabels, Metrics, Traces, UNKNOWN_TYPE};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};
@@ -46,7 +46,6 @@ use step::Step;
 pub struct Pipeline {
     rules: Rules,
     lookups: Lookups,
-    registry: Arc<Registry>,
     routes: Arc<Routes>,
     window: Arc<Window>,
     publisher: Publisher,
@@ -110,7 +109,6 @@ impl Pipeline {
         rules: Rules,
         retry_backoff: Backoff,
         lookups: Lookups,
-        registry: Arc<Registry>,
         routes: Arc<Routes>,
         downstream: Downstream,
         metrics: Arc<Metrics>,
@@ -119,7 +117,6 @@ impl Pipeline {
         Self {
             rules,
             lookups,
-            registry,
             routes,
             window,
             publisher,
@@ -166,13 +163,12 @@ impl Pipeline {
     async fn process_group(self: Arc<Self>, group: Vec<InFlightMessage>) {
         let mut group = group.into_iter();
         while let Some(message) = group.next() {
-            let snapshot = self.registry.current();
-            let settlement = self.process(&snapshot, message).await;
+            let settlement = self.process(message).await;
             if settlement == Settlement::Done {
                 continue;
             }
             for message in group {
-                self.return_unprocessed(&snapshot, message, &settlement).await;
+                self.return_unprocessed(message, &settlement).await;
             }
             return;
         }
@@ -181,7 +177,6 @@ impl Pipeline {
     /// Processes messages that do not depend on each other. A message that must wait for a lookup, for another message of
     /// the same event, for the quarantine queue, or for its turn among large payloads continues in a task of its own.
     async fn process_batch(self: Arc<Self>, tasks: Tasks, batch: Vec<InFlightMessage>) {
-        let snapshot = self.registry.current();
         let mut claimed = Vec::with_capacity(batch.len());
         for mut message in batch {
             let permit = &message.receipt.permit;
@@ -190,7 +185,7 @@ impl Pipeline {
                 tasks.spawn(Arc::clone(&self).publish_and_settle(tasks.clone(), std::mem::take(&mut claimed)));
             }
             permit.room_to_render().await;
-            match self.decide_small(&snapshot, &mut message, None) {
+            match self.decide_small(&mut message, None) {
                 Ok(Step::Publish(deliveries)) => match Claimed::try_new(&self.window, message, deliveries) {
                     Ok(one) => claimed.push(one),
                     Err(busy) => {
@@ -202,16 +197,16 @@ impl Pipeline {
                 },
                 Ok(Step::Settle(outcome)) => self.settle_without_waiting(&tasks, message, outcome).await,
                 Ok(Step::Lookup(lookup)) => {
-                    let (this, snapshot) = (Arc::clone(&self), Arc::clone(&snapshot));
+                    let this = Arc::clone(&self);
                     tasks.spawn(async move {
-                        this.process_with_lookups(&snapshot, message, lookup).await;
+                        this.process_with_lookups(message, lookup).await;
                     });
                 }
                 Err(IsLarge) => {
-                    let (this, snapshot) = (Arc::clone(&self), Arc::clone(&snapshot));
+                    let this = Arc::clone(&self);
                     tasks.spawn(async move {
-                        let step = this.decide_large(&snapshot, &mut message, None).await;
-                        this.proceed(&snapshot, message, step).await;
+                        let step = this.decide_large(&mut message, None).await;
+                        this.proceed(message, step).await;
                     });
                 }
             }
@@ -230,28 +225,23 @@ impl Pipeline {
     }
 
     /// Processes one message, from the decision to the settlement.
-    async fn process(&self, snapshot: &Snapshot, mut message: InFlightMessage) -> Settlement {
+    async fn process(&self, mut message: InFlightMessage) -> Settlement {
         message.receipt.permit.room_to_render().await;
-        let step = self.decide(snapshot, &mut message, None).await;
-        self.proceed(snapshot, message, step).await
+        let step = self.decide(&mut message, None).await;
+        self.proceed(message, step).await
     }
 
     /// Takes the step of a message that was decided without a lookup.
-    async fn proceed(&self, snapshot: &Snapshot, message: InFlightMessage, step: Step) -> Settlement {
+    async fn proceed(&self, message: InFlightMessage, step: Step) -> Settlement {
         match step {
             Step::Publish(deliveries) => self.publish_when_free(message, deliveries).await,
             Step::Settle(outcome) => self.settle(message, outcome).await,
-            Step::Lookup(lookup) => self.process_with_lookups(snapshot, message, lookup).await,
+            Step::Lookup(lookup) => self.process_with_lookups(message, lookup).await,
         }
     }
 
     /// Processes one message that needs at least one lookup.
-    async fn process_with_lookups(
-        &self,
-        snapshot: &Snapshot,
-        mut message: InFlightMessage,
-        mut lookup: Lookup,
-    ) -> Settlement {
+    async fn process_with_lookups(&self, mut message: InFlightMessage, mut lookup: Lookup) -> Settlement {
         // A message needs at most one object and one schema, and its object a second time after the wait for the schema.
         const MAX_LOOKUPS: usize = 3;
         // The object is kept until the event is rendered, and with it the object's share of the memory.
@@ -266,7 +256,7 @@ impl Pipeline {
                 Err(outcome) => return self.settle(message, outcome).await,
             }
             let bytes = object.as_ref().map(|object| &*object.bytes);
-            match self.decide(snapshot, &mut message, bytes).await {
+            match self.decide(&mut message, bytes).await {
                 Step::Publish(deliveries) => {
                     drop(object);
                     return self.publish_when_free(message, deliveries).await;
@@ -322,8 +312,8 @@ impl Pipeline {
     }
 
     /// Returns a message to its queue, or parks it, like the first message of its group that was not finished.
-    async fn return_unprocessed(&self, snapshot: &Snapshot, mut message: InFlightMessage, first: &Settlement) {
-        message.event_type = self.event_type(snapshot, &message.message).await;
+    async fn return_unprocessed(&self, mut message: InFlightMessage, first: &Settlement) {
+        message.event_type = self.event_type(&message.message).await;
         message.open_account();
         let delay = match first {
             Settlement::Parked(domain) => {

@@ -26,7 +26,6 @@ use crate::message::Queue;
 use crate::route::Routes;
 use crate::schema::SchemaFiles;
 use crate::schema::confluent::{self, Schemas};
-use crate::schema::registry::Registry;
 use crate::telemetry::{Metrics, Traces};
 
 /// Why the pipeline cannot be set up.
@@ -84,7 +83,7 @@ pub fn wire(
     config: &Config,
     clients: &Clients,
     queues: &[Arc<Queue>],
-    (registry, routes, schemas): (Arc<Registry>, Arc<Routes>, SchemaFiles),
+    (routes, schemas): (Arc<Routes>, SchemaFiles),
     traces: Traces,
     metrics: &Arc<Metrics>,
 ) -> Result<Wired, SetupError> {
@@ -132,7 +131,7 @@ pub fn wire(
         traces,
     };
     let retry_backoff = Schedule::new(&config.retry).backoff();
-    let pipeline = Pipeline::new(rules, retry_backoff, lookups, registry, routes, downstream, Arc::clone(metrics));
+    let pipeline = Pipeline::new(rules, retry_backoff, lookups, routes, downstream, Arc::clone(metrics));
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(metrics), config.visibility.timeout());
     Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, outages, parking, intake, tasks })
 }

@@ -12,7 +12,7 @@ use strict_config::Problem;
 use crate::config::names;
 use crate::config::region::topic_in_region;
 use crate::message::{TopicArn, attributes};
-use crate::route::Glob;
+use crate::route::{Glob, Loss};
 use crate::schema::registry::{ProfileId, Profiles};
 
 /// The content of the customers file: which customers receive which events, at which topic and in which profile.
@@ -22,6 +22,10 @@ pub struct CustomersFile {
     /// The customers.
     #[serde(default)]
     pub customers: Vec<CustomerEntry>,
+    /// The ids of customers that were removed on purpose. A reload that removes more customers at once than
+    /// `route.max_removed_percent` allows is refused unless they are listed here.
+    #[serde(default)]
+    pub removed: Vec<String>,
 }
 
 /// One customer in the file.
@@ -89,6 +93,9 @@ pub enum Error {
         /// The error of the file system.
         error: io::Error,
     },
+    /// The file has no customers, or lacks many that are in force.
+    #[error(transparent)]
+    Loss(#[from] Loss),
     /// The file is invalid, or customers in it contradict each other.
     #[error(transparent)]
     Document(#[from] strict_config::Error),
@@ -108,13 +115,16 @@ pub(super) struct TopicRules<'c> {
     pub(super) region: Option<&'c str>,
 }
 
+/// The content of the customers file, ready for routing.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) customers: Vec<Arc<Customer>>,
+    /// The ids of customers that were removed on purpose.
+    pub(super) removed: HashSet<String>,
+}
+
 /// Parses the text of the customers file.
-pub(super) fn parse(
-    path: &Path,
-    text: &str,
-    topics: TopicRules<'_>,
-    profiles: &Profiles,
-) -> Result<Vec<Arc<Customer>>, Error> {
+pub(super) fn parse(path: &Path, text: &str, topics: TopicRules<'_>, profiles: &Profiles) -> Result<Parsed, Error> {
     let template = topics.template;
     let rules = |file: &CustomersFile| problems(file, topics, profiles);
     let file = strict_config::document_with(path, text, rules)?;
@@ -128,7 +138,8 @@ pub(super) fn parse(
         }))
     };
     // `problems` has checked that every customer has a topic and a profile.
-    Ok(file.customers.iter().filter_map(customer).collect())
+    let customers = file.customers.iter().filter_map(customer).collect();
+    Ok(Parsed { customers, removed: file.removed.into_iter().collect() })
 }
 
 fn topic(entry: &CustomerEntry, template: Option<&str>) -> Option<String> {
@@ -154,6 +165,9 @@ fn problems(file: &CustomersFile, rules: TopicRules<'_>, profiles: &Profiles) ->
         }
         if !ids.insert(id) {
             report("id", format!("{id} is listed twice"));
+        }
+        if file.removed.iter().any(|removed| removed == id) {
+            report("id", format!("{id} is also listed under `removed`; delete it there if the customer is back"));
         }
         for (position, glob) in entry.events.iter().enumerate() {
             if let Err(error) = names::type_glob(glob) {

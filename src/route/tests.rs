@@ -11,7 +11,7 @@ fn settings() -> config::Route {
 fn router(settings: &config::Route, yaml: &str) -> Result<Router, Error> {
     let profiles = Profiles::new(&Default::default());
     let rules = TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1") };
-    let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?;
+    let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?.customers;
     Ok(Router::new(settings, customers, TYPES))
 }
 
@@ -122,13 +122,13 @@ fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reloa
     let settings = config::Route { customers_file: path.clone(), ..Default::default() };
     let load = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        Routes::load(&settings, Some("eu-west-1"), Arc::new(Profiles::new(&Default::default())), TYPES)
+        Routes::load(&settings, Some("eu-west-1"), Arc::new(Profiles::new(&Default::default())), Snapshot::empty())
     };
     let routes = load(&home).unwrap();
     for (foreign, message) in expected {
         let error = load(&foreign).unwrap_err().to_string();
         assert!(error.contains("customers[0].topic") && error.ends_with(message), "{error}");
-        let error = routes.admit(&foreign, TYPES).unwrap_err().to_string();
+        let error = routes.admit(&foreign).unwrap_err().to_string();
         assert!(error.ends_with(message), "{error}");
         assert_eq!(routes.current().topics(), ["arn:aws:sns:eu-west-1:123456789012:acme".into()]);
     }
@@ -139,5 +139,61 @@ fn the_example_customers_file_loads() {
     let profiles = Profiles::new(&Default::default());
     let path = Path::new("config/customers.yaml");
     let yaml = include_str!("../../config/customers.yaml");
-    assert!(!customers::parse(path, yaml, TopicRules { template: None, region: None }, &profiles).unwrap().is_empty());
+    assert!(
+        !customers::parse(path, yaml, TopicRules { template: None, region: None }, &profiles)
+            .unwrap()
+            .customers
+            .is_empty()
+    );
+}
+
+#[test]
+fn the_types_and_the_router_that_knows_them_are_swapped_together() {
+    const RELOADS: usize = 2_000;
+    let yaml = "customers: [{id: acme}]";
+    let settings = config::Route { broadcast: vec!["shop.*".into()], ..settings() };
+    let snapshots = [Snapshot::empty(), shop()];
+    let routes = Routes::of(&settings, router(&settings, yaml).unwrap(), Snapshot::empty());
+    routes.set_types(Arc::clone(&snapshots[0]));
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for at in 0..RELOADS {
+                routes.set_types(Arc::clone(&snapshots[at % 2]));
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        while !is_done.load(std::sync::atomic::Ordering::Acquire) {
+            let Definitions { snapshot, router } = &*routes.definitions();
+            let is_known = snapshot.find("shop.v1.OrderPlaced").is_some();
+            let is_broadcast = matches!(router.route("shop.v1.OrderPlaced", None), Routing::To(_));
+            assert_eq!(is_known, is_broadcast);
+        }
+    });
+}
+
+/// Returns the types of the committed sets.
+fn shop() -> Arc<Snapshot> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
+    let settings = config::Descriptors { path, ..Default::default() };
+    let profiles = Arc::new(Profiles::new(&Default::default()));
+    crate::schema::registry::Registry::load(&settings, &Default::default(), profiles).unwrap().current()
+}
+
+#[test]
+fn a_reload_that_lacks_many_customers_is_refused_unless_the_file_lists_them_as_removed() {
+    let yaml = "customers: [{id: a}, {id: b}, {id: c}, {id: d}]";
+    let routes = Routes::of(&settings(), router(&settings(), yaml).unwrap(), Snapshot::empty());
+    for (text, expected) in [
+        ("\n", "customers file customers.yaml has no customers: "),
+        ("customers: []", "customers file customers.yaml has no customers: "),
+        ("customers: [{id: a}, {id: b}]", "customers file customers.yaml lacks 2 of 4 customers, "),
+        ("customers: [{id: a}]\nremoved: [a]", "customers[0].id: a is also listed under `removed`"),
+    ] {
+        let error = routes.admit(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(routes.current().customers().count(), 4, "the customers in force stay in force");
+    }
+    routes.admit("customers: [{id: a}]\nremoved: [c, d]").unwrap().unwrap();
+    assert_eq!(routes.current().customers().count(), 1);
 }

@@ -124,7 +124,14 @@ mod tests {
         let settings = config::Route::default();
         let router = Router::new(&settings, ["acme", "globex"].map(customer).into(), ["a.B"]);
         let metrics = Arc::new(Metrics::new(false));
-        (TopicWatch::new(clients.sns, Arc::new(Routes::of(&settings, router)), Arc::clone(&metrics)), metrics)
+        (
+            TopicWatch::new(
+                clients.sns,
+                Arc::new(Routes::of(&settings, router, crate::schema::registry::Snapshot::empty())),
+                Arc::clone(&metrics),
+            ),
+            metrics,
+        )
     }
 
     const EXISTS: &str = "<GetTopicAttributesResponse><GetTopicAttributesResult/></GetTopicAttributesResponse>";
@@ -174,7 +181,7 @@ mod tests {
         });
         assert!(watch.round().await);
         let text = "customers: [{id: acme, topic: 'arn:aws:sns:eu-west-1:123456789012:acme'}]";
-        watch.routes.admit(text, ["a.B"]).unwrap().unwrap();
+        watch.routes.admit(text).unwrap().unwrap();
         assert!(watch.round().await);
         assert!(metrics.render().contains("protobridge_topics_missing 0"));
     }

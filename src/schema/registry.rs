@@ -32,6 +32,8 @@ pub struct Registry {
     taps: config::Taps,
     profiles: Arc<Profiles>,
     hiding: Hiding,
+    /// The released sets, which the sets of the folder are compared with.
+    baseline: Option<InForce>,
     sets: Watched<SetHashes, Snapshot>,
 }
 
@@ -61,6 +63,8 @@ pub struct Snapshot {
     sets: Vec<Set>,
     refused: Vec<Refused>,
     in_force: InForce,
+    /// The types that no set can serve, by full name, with the name of the set that defines each.
+    withheld: HashMap<String, String>,
     types: HashMap<Arc<str>, Arc<EventType>>,
     /// Tap paths that exist in a type but do not lead to a single value, each with the error of the first such type.
     refused_taps: Vec<(String, TapError)>,
@@ -107,17 +111,21 @@ impl Registry {
     /// admitted; [`Snapshot::refused`] lists them with the reasons.
     ///
     /// # Errors
-    /// Returns an error if the path cannot be read or has no set, or if no set is admitted.
+    /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if a set of the baseline
+    /// cannot be used.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
-        let files = files::read(settings)?;
         let hiding = Hiding::new(&profiles, &settings.may_become_visible);
-        let admitted = admission::admit(&files, None, settings.on_break, &hiding)?;
-        let snapshot = Snapshot::new(admitted.in_force, admitted.refused, taps, &profiles);
+        let baseline =
+            settings.baseline.as_ref().map(|path| admission::baseline(settings, path, &hiding)).transpose()?;
+        let files = files::read(settings)?;
+        let admitted = admission::admit(&files, baseline.as_ref(), settings.on_break, &hiding)?;
+        let snapshot = Snapshot::new(admitted, taps, &profiles);
         Ok(Self {
             settings: settings.clone(),
             taps: taps.clone(),
             profiles,
             hiding,
+            baseline,
             sets: Watched::new(SetHashes::of(&files), snapshot),
         })
     }
@@ -171,17 +179,20 @@ impl Registry {
         self.sets.is_current(hashes)
     }
 
-    /// Admits these files. Returns `None` if they were offered last. For each set that is refused, the version in force
-    /// stays in force. Messages in flight keep the snapshot that they started with.
+    /// Admits these files. Returns `None` if they were offered last. A set that is refused is replaced by its version in
+    /// the baseline, or without a baseline by its version in force. Messages in flight keep the snapshot that they started with.
     pub fn admit(&self, files: &[File]) -> Option<Reloaded> {
         let mut breaking = Vec::new();
         let admitted = self.sets.admit(SetHashes::of(files), |_| {
-            let before = self.current();
-            // This does not fail: an error is returned only if no sets were in force before.
-            let Admitted { in_force, refused, changes } =
-                admission::admit(files, Some(&before.in_force), self.settings.on_break, &self.hiding)?;
-            breaking = changes;
-            Ok::<_, Error>(Snapshot::new(in_force, refused, &self.taps, &self.profiles))
+            let current = self.current();
+            let before = self.baseline.as_ref().unwrap_or(&current.in_force);
+            // This does not fail: an error is returned only if there are no sets before.
+            let mut admitted = admission::admit(files, Some(before), self.settings.on_break, &self.hiding)?;
+            breaking = match &self.baseline {
+                Some(_) => self.hiding.breaking_changes(&admitted.in_force.schema, &current.in_force.schema),
+                None => std::mem::take(&mut admitted.changes),
+            };
+            Ok::<_, Error>(Snapshot::new(admitted, &self.taps, &self.profiles))
         });
         let snapshot = admitted.ok().flatten()?;
         Some(Reloaded { snapshot, changes: breaking })
@@ -189,7 +200,8 @@ impl Registry {
 }
 
 impl Snapshot {
-    fn new(in_force: InForce, refused: Vec<Refused>, taps: &config::Taps, profiles: &Arc<Profiles>) -> Self {
+    fn new(admitted: Admitted, taps: &config::Taps, profiles: &Arc<Profiles>) -> Self {
+        let Admitted { in_force, refused, withheld, .. } = admitted;
         let sets: Vec<Set> = in_force.sets.values().cloned().collect();
         let schema = &in_force.schema;
         let hashes: HashMap<&str, &Arc<str>> = sets.iter().map(|set| (set.name.as_str(), &set.hash)).collect();
@@ -212,7 +224,25 @@ impl Snapshot {
             types.insert(Arc::clone(name), Arc::new(event_type));
         }
         types.shrink_to_fit();
-        Self { sets, refused, in_force, types, refused_taps }
+        Self { sets, refused, in_force, withheld: withheld.into_iter().collect(), types, refused_taps }
+    }
+
+    /// Creates a snapshot without types.
+    #[cfg(test)]
+    pub(crate) fn empty() -> Arc<Self> {
+        let admitted = admission::admit(&[], None, config::OnBreak::Warn).expect("there is no file to refuse");
+        Arc::new(Self::new(admitted, &config::Taps::default(), &Arc::new(Profiles::new(&Default::default()))))
+    }
+
+    /// Returns the reason why a type is unknown, for people.
+    pub fn why_unknown(&self, name: &str) -> String {
+        match self.withheld.get(full_name(name)) {
+            Some(set) => format!(
+                "{name} is in force nowhere, because descriptor set {set} contradicts another set in it or in a type \
+                 that it holds; `/schemas` names the contradiction"
+            ),
+            None => format!("no descriptor set defines {name}"),
+        }
     }
 
     /// Returns the sets that were not admitted, by name.
@@ -258,8 +288,7 @@ impl Snapshot {
 
     /// Returns the event type with this full name. Ignores a leading dot and the prefix of an Any URL.
     pub fn find(&self, name: &str) -> Option<&Arc<EventType>> {
-        let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
-        self.types.get(name.strip_prefix('.').unwrap_or(name))
+        self.types.get(full_name(name))
     }
 
     /// Returns the full names of all types, sorted. Leaves out the built-in types.
@@ -332,6 +361,12 @@ impl EventType {
     }
 }
 
+/// Returns the full name in a name that can have a leading dot or the prefix of an Any URL.
+fn full_name(name: &str) -> &str {
+    let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
+    name.strip_prefix('.').unwrap_or(name)
+}
+
 fn all_paths(taps: &config::Taps) -> impl Iterator<Item = &str> {
     let lists = [&taps.customer, &taps.event_id, &taps.event_time, &taps.ordering];
     lists.into_iter().flatten().map(String::as_str)
@@ -384,3 +419,7 @@ fn compile_taps(
 #[cfg(test)]
 #[path = "registry/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "registry/agreement.rs"]
+mod agreement;

@@ -88,10 +88,12 @@ impl<'e> Transcoder<'e> {
     }
 }
 
-/// Returns the reason for quarantine that a codec error means. A retry would meet the same bytes and fail again.
+/// Returns the reason for quarantine that a codec error means. A retry meets the same bytes and fails again, unless the
+/// event holds a message of an unknown type, which can still arrive.
 pub fn quarantine_reason(error: &protojson::Error) -> QuarantineReason {
     let kind = match error.kind() {
         ErrorKind::OverLimit => QuarantineKind::TooLarge,
+        ErrorKind::UnknownType => QuarantineKind::UnknownType,
         _ if error.is_malformed() => QuarantineKind::MalformedProtobuf,
         _ => QuarantineKind::Unrenderable,
     };

@@ -46,7 +46,7 @@ fn check_names_the_unusable_sets() {
     let folder = folder(&[("a.binpb", "message A { string a = 1; }"), ("b.binpb", "message A { int32 a = 1; }")]);
     assert_snapshot!(descriptors(&folder, &["check", "."]), @r#"
     refused: descriptor set b.binpb: shop.A is defined differently in a.binpb (look at field a); compile both from the same source, or remove one of them
-    1 set(s) with 1 message type(s) can be used
+    2 set(s) with 1 message type(s) can be used
     error: 1 set(s) cannot be used
     exit code 1
     "#);

@@ -33,7 +33,7 @@ fn config(listen: SocketAddr) -> (TempDir, String) {
 }
 
 async fn healthcheck_passes_while_the_service_runs_and_fails_after_it_stops(emulator: &Emulator) {
-    let running = Stage::new(emulator).await.start().await;
+    let running = Stage::new(emulator).await.customer("acme", "").await.start().await;
     let address = running.address;
     // As in a pod, `admin.listen` names all interfaces. The health check must then use the loopback address.
     let (_folder, file) = config(SocketAddr::from(([0, 0, 0, 0], address.port())));

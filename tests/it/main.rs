@@ -42,6 +42,7 @@ mod stage;
 mod wait;
 
 mod admin;
+mod admission;
 mod boto3;
 mod cli;
 mod cli_descriptors;

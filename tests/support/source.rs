@@ -1,19 +1,32 @@
-//! Compiles the text of a schema into a descriptor set.
+//! Compiles the text of schemas into descriptor sets.
 
 use protox::Compiler;
-use protox::file::{File, FileResolver};
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
-struct Source(String);
+/// The texts of files by their names.
+struct Sources(Vec<(String, String)>);
 
-impl FileResolver for Source {
+impl FileResolver for Sources {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        File::from_source(name, &self.0)
+        match self.0.iter().find(|(known, _)| known == name) {
+            Some((_, text)) => File::from_source(name, text),
+            None => Err(protox::Error::file_not_found(name)),
+        }
     }
 }
 
 /// Compiles one `.proto` file with this text.
 pub(crate) fn compile(text: &str) -> Vec<u8> {
-    let mut compiler = Compiler::with_file_resolver(Source(text.to_owned()));
-    compiler.open_file("source.proto").expect("the schema compiles");
+    compile_files(&[("source.proto", text)])
+}
+
+/// Compiles the first of these files with its imports. Each file is a name and a text.
+pub(crate) fn compile_files(files: &[(&str, &str)]) -> Vec<u8> {
+    let sources = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(Sources(sources.collect()));
+    resolver.add(GoogleFileResolver::new());
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).open_file(files[0].0).expect("the schema compiles");
     compiler.encode_file_descriptor_set()
 }

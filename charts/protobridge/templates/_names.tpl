@@ -101,7 +101,9 @@ annotations:
 {{- end }}
 
 {{- define "protobridge.customers" -}}
-{{- toYaml (dict "customers" .Values.customers.inline) }}
+{{- $file := dict "customers" .Values.customers.inline }}
+{{- with .Values.customers.removed }}{{ $_ := set $file "removed" . }}{{ end }}
+{{- toYaml $file }}
 {{- end }}
 
 {{/* The default of the service is also 25. */}}

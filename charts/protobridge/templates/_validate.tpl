@@ -66,9 +66,8 @@ once.
 {{- if gt (len $sources) 1 }}
 {{- $problems = append $problems (printf "customers has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
 {{- end }}
-{{- $policies := list (dig "route" "without_customer" "quarantine" $v.config) (dig "route" "unknown_customer" "quarantine" $v.config) | uniq | join " " }}
-{{- if and (not $sources) (eq $policies "quarantine") }}
-{{- $problems = append $problems "customers has no source, so every event would go to quarantine: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, or set another policy in config.route.unknown_customer" }}
+{{- if and (not $sources) (lt (dig "route" "max_removed_percent" 20 $v.config | int) 100) }}
+{{- $problems = append $problems "customers has no source, and the service refuses to start without customers: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, or set config.route.max_removed_percent to 100 to treat every event as config.route.unknown_customer says" }}
 {{- end }}
 {{- $template := dig "route" "topic_template" "" $v.config }}
 {{- $profiles := append (keys (dig "profiles" (dict) $v.config)) "default" }}

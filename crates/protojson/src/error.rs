@@ -25,9 +25,12 @@ pub enum ErrorKind {
     TooDeep,
     /// A required field (proto2, `LEGACY_REQUIRED`) is absent.
     MissingRequired,
-    /// The payload is well-formed, but ProtoJSON has no form for a value: a Timestamp out of range, an Any of unknown
-    /// type, …
+    /// The payload is well-formed, but ProtoJSON has no form for a value: a Timestamp out of range, an Any
+    /// that does not name its type, …
     Unrenderable,
+    /// The payload is well-formed, but it has an Any whose type no descriptor set defines. A set that defines the type
+    /// makes the payload renderable.
+    UnknownType,
     /// The JSON exceeds the limit that the caller set. The rest of the payload was not read.
     OverLimit,
 }
@@ -83,6 +86,11 @@ impl Failure {
     }
 
     #[cold]
+    pub(crate) fn unknown_type(offset: usize, full_name: &str) -> Box<Self> {
+        Self::new(ErrorKind::UnknownType, offset, format!("Any holds the unknown message type {full_name}"))
+    }
+
+    #[cold]
     pub(crate) fn over_limit(offset: usize) -> Box<Self> {
         Self::new(ErrorKind::OverLimit, offset, "")
     }
@@ -117,7 +125,11 @@ impl Failure {
     /// record may replace the value that failed or that exceeded the limit. Only careful mode knows about later records.
     pub(crate) fn needs_careful_mode(&self) -> bool {
         let FailureKind::Error(kind) = self.kind else { return true };
-        self.inside_any || matches!(kind, ErrorKind::MissingRequired | ErrorKind::Unrenderable | ErrorKind::OverLimit)
+        let depends_on_later_records = matches!(
+            kind,
+            ErrorKind::MissingRequired | ErrorKind::Unrenderable | ErrorKind::UnknownType | ErrorKind::OverLimit
+        );
+        self.inside_any || depends_on_later_records
     }
 
     /// Whether the JSON exceeds its limit.
@@ -175,7 +187,7 @@ impl fmt::Display for Error {
             ErrorKind::InvalidUtf8 => "invalid UTF-8",
             ErrorKind::TooDeep => "nested too deeply",
             ErrorKind::MissingRequired => "required field missing",
-            ErrorKind::Unrenderable => "no JSON form",
+            ErrorKind::Unrenderable | ErrorKind::UnknownType => "no JSON form",
             ErrorKind::OverLimit => "JSON too large",
         })?;
         write!(f, " at byte {} in {}: {}", self.offset, self.path, self.message)

@@ -43,7 +43,9 @@ pub use field_path::FieldPath;
 pub use options::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny};
 pub use parse::JsonError;
 pub use plan::Plan;
-pub use schema::{Change, DescriptorSet, MarkedField, Outgrown, Rule, Schema, SchemaBuilder, Trail, Visibility};
+pub use schema::{
+    Change, DescriptorSet, MarkedField, Outgrown, Reconciled, Rule, Schema, SchemaBuilder, Trail, Visibility,
+};
 pub use taps::Taps;
 
 /// Runs the examples in the README.

@@ -13,6 +13,7 @@ mod hidden;
 mod join;
 mod pool;
 mod readers;
+mod reconcile;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,6 +25,8 @@ pub use hidden::{MarkedField, Trail, Visibility};
 use join::Join;
 use pool::Pool;
 pub(crate) use pool::{Comments, Element, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use reconcile::Choices;
+pub use reconcile::Reconciled;
 
 use crate::program::{self, Program};
 use crate::{Options, Plan, PlanError, SchemaError, TapError};
@@ -47,7 +50,7 @@ struct Joined {
 }
 
 /// A definition that serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Entry {
     /// The position of the set in [`Joined::sets`]. The built-in types have the position behind the last set.
     set: u32,
@@ -130,11 +133,26 @@ impl Schema {
     /// Returns an error if two sets define the same full name and neither definition only adds to the other, or if they
     /// extend a type by different extensions with the same number or name.
     pub fn join<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Result<Self, SchemaError> {
-        let mut join = Join::default();
-        for set in sets {
-            join.add(set)?;
-        }
-        join.finish()
+        let sets: Vec<DescriptorSet> = sets.into_iter().cloned().collect();
+        let (reconciled, choices) = reconcile::reconcile(sets.clone());
+        let Some(contradiction) = reconciled.contradictions.into_iter().next() else { return Ok(reconciled.schema) };
+        // The error names the sets in the order of the caller.
+        let mut join = Join::of(&sets, Choices::default());
+        join.conflicts.retain(|name, _| choices.withholds(name));
+        Err(match join.conflicts.pop_first() {
+            Some((_, error)) => error,
+            None => join.finish().map_or_else(|clash| clash.in_order, |_| contradiction),
+        })
+    }
+
+    /// Joins linked sets that can contradict each other. Of contradicting definitions, one serves; the others are left
+    /// out, and so are the types of their sets that hold them. The result depends on the content of the sets alone,
+    /// not on their names or their order.
+    ///
+    /// The definition that serves is the one that the most sets agree with. Among equals it is the one whose set has
+    /// the most types of the same package, then the one with the most fields or values.
+    pub fn reconcile<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Reconciled {
+        reconcile::reconcile(sets.into_iter().cloned().collect()).0
     }
 
     /// Returns the definitions that another set supersedes, sorted by full name.

@@ -107,9 +107,9 @@ struct Customers {
 }
 
 pub(super) fn report(state: &State) -> StatusReport {
-    let (sets, router) = (state.views.registry.current(), state.views.routes.current());
-    let sets =
-        sets.sets().iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
+    let definitions = state.views.routes.definitions();
+    let (sets, router) = (definitions.snapshot.sets(), &definitions.router);
+    let sets = sets.iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
     StatusReport {
         version: env!("CARGO_PKG_VERSION"),
         phase: state.phase().name(),

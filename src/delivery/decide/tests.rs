@@ -21,6 +21,7 @@ const REST: &str = "arn:aws:sns:eu-west-1:123456789012:rest.fifo";
 const NODE: &str = r#"
     syntax = "proto3";
     package t;
+    import "google/protobuf/any.proto";
     import "google/protobuf/timestamp.proto";
     enum Color { A_NAME_OF_AN_ENUM_VALUE_THAT_HAS_46_CHARACTERS = 0; }
     message Node {
@@ -31,6 +32,7 @@ const NODE: &str = r#"
       int64 second_of_some_numbers = 5;
       bool and_a_flag = 6;
       google.protobuf.Timestamp at = 7;
+      google.protobuf.Any any = 8;
     }
 "#;
 
@@ -385,4 +387,55 @@ fn json_data_is_large_if_its_wire_format_can_be() {
         stage.rules.open_small(&message, None, &stage.schemas).is_err()
     };
     assert!(!is_large(LARGE / 6) && is_large(LARGE / 6 + 1));
+}
+
+/// Returns a node with an Any of this type. Its value is `value`.
+fn any(name: &str, value: &[u8]) -> Vec<u8> {
+    let url = format!("t/{name}");
+    let mut any = [&[0x0a, url.len() as u8], url.as_bytes()].concat();
+    if !value.is_empty() {
+        any.extend([&[0x12, value.len() as u8], value].concat());
+    }
+    [&[0x42, any.len() as u8], &*any].concat()
+}
+
+#[test]
+fn a_type_that_is_unknown_inside_an_any_has_the_same_grace_period_as_outside() {
+    let stage = stage();
+    let decide = |payload: &[u8], message_type: &str, is_late: bool| {
+        let body = BASE64_STANDARD.encode(payload);
+        let attributes = [("message-type", message_type), ("customer-id", "plain")];
+        let mut message = Message::for_tests(Queue::for_tests(), &body, &attributes, None);
+        if is_late {
+            message.first_received = std::time::UNIX_EPOCH;
+        }
+        let Opened::Ready(envelope) = stage.rules.open(&message, None, &stage.schemas) else { panic!("it opens") };
+        let context = Context { snapshot: &stage.snapshot, router: &stage.router, schemas: &stage.schemas };
+        stage.rules.decide(context, &message, &envelope, &TraceHeaders::default()).decision
+    };
+    // In an Any, in an Any in an Any, in the child of a child.
+    let inside = any("t.Late", b"");
+    let nested = any("t.Node", &inside);
+    let child = [&[0x1a, inside.len() as u8], &*inside].concat();
+    for (payload, message_type) in [
+        (&b""[..], "t.Late"),
+        (&inside, "t.Node"),
+        (&nested, "t.Node"),
+        (&child, "t.Node"),
+        (&any("t.Late", b"x"), "t.Node"),
+    ] {
+        let Err(Outcome::Retry(retry)) = decide(payload, message_type, false) else { panic!("{payload:?}") };
+        assert_eq!(retry.cause, RetryCause::UnknownType);
+        assert!(retry.detail.contains("t.Late"), "{}", retry.detail);
+        let Err(Outcome::Quarantine(reason)) = decide(payload, message_type, true) else { panic!("{payload:?}") };
+        assert_eq!(reason.kind, QuarantineKind::UnknownType);
+        assert!(reason.detail.contains("t.Late"), "{}", reason.detail);
+    }
+    // No set that arrives later changes these.
+    for (payload, kind) in
+        [(any("", b"x"), QuarantineKind::Unrenderable), (any("t.Node", b"\x0a"), QuarantineKind::MalformedProtobuf)]
+    {
+        let Err(Outcome::Quarantine(reason)) = decide(&payload, "t.Node", false) else { panic!("{payload:?}") };
+        assert_eq!(reason.kind, kind, "{}", reason.detail);
+    }
 }

@@ -9,7 +9,8 @@ use super::in_flight::{InFlightMessage, Progress};
 use crate::delivery::decide::{Context, Delivery, IsLarge, Lookup, Opened};
 use crate::delivery::outcome::Outcome;
 use crate::message::{Message, RetryCause};
-use crate::schema::registry::{EventType, Snapshot};
+use crate::route::Definitions;
+use crate::schema::registry::EventType;
 
 /// The next step of a message.
 pub(super) enum Step {
@@ -23,15 +24,10 @@ pub(super) enum Step {
 
 impl Pipeline {
     /// Decides the next step of a message. Waits for the message's turn if its payload is large.
-    pub(super) async fn decide(
-        &self,
-        snapshot: &Snapshot,
-        message: &mut InFlightMessage,
-        object: Option<&[u8]>,
-    ) -> Step {
-        match self.decide_small(snapshot, message, object) {
+    pub(super) async fn decide(&self, message: &mut InFlightMessage, object: Option<&[u8]>) -> Step {
+        match self.decide_small(message, object) {
             Ok(step) => step,
-            Err(IsLarge) => self.decide_large(snapshot, message, object).await,
+            Err(IsLarge) => self.decide_large(message, object).await,
         }
     }
 
@@ -39,31 +35,20 @@ impl Pipeline {
     ///
     /// # Errors
     /// Returns an error if its payload is large.
-    pub(super) fn decide_small(
-        &self,
-        snapshot: &Snapshot,
-        message: &mut InFlightMessage,
-        object: Option<&[u8]>,
-    ) -> Result<Step, IsLarge> {
+    pub(super) fn decide_small(&self, message: &mut InFlightMessage, object: Option<&[u8]>) -> Result<Step, IsLarge> {
         let schemas = &self.lookups.schemas;
-        self.decide_opened(snapshot, message, |message| self.rules.open_small(message, object, schemas))
+        self.decide_opened(message, |message| self.rules.open_small(message, object, schemas))
     }
 
     /// Decides the next step of a message with a payload of any size, when it is the message's turn.
-    pub(super) async fn decide_large(
-        &self,
-        snapshot: &Snapshot,
-        message: &mut InFlightMessage,
-        object: Option<&[u8]>,
-    ) -> Step {
+    pub(super) async fn decide_large(&self, message: &mut InFlightMessage, object: Option<&[u8]>) -> Step {
         let turn = self.rules.turn().await;
         // Other messages can have used up the room since the message began to wait.
         message.receipt.permit.room_to_render().await;
         let schemas = &self.lookups.schemas;
         turn.run(|| {
-            let Ok(step) = self.decide_opened(snapshot, message, |message| {
-                Ok::<_, Infallible>(self.rules.open(message, object, schemas))
-            });
+            let Ok(step) =
+                self.decide_opened(message, |message| Ok::<_, Infallible>(self.rules.open(message, object, schemas)));
             step
         })
     }
@@ -72,7 +57,6 @@ impl Pipeline {
     /// affects no other.
     fn decide_opened<E>(
         &self,
-        snapshot: &Snapshot,
         message: &mut InFlightMessage,
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
     ) -> Result<Step, E> {
@@ -85,8 +69,9 @@ impl Pipeline {
                 Opened::Refused(reason) => return Ok(Step::Settle(reason.into())),
             };
             trace.follow(|name| envelope.attribute(name));
-            let router = self.routes.current();
-            let context = Context { snapshot, router: &router, schemas: &self.lookups.schemas };
+            // One load, so that the type and its destinations come from the same reload.
+            let Definitions { snapshot, router } = &*self.routes.definitions();
+            let context = Context { snapshot, router, schemas: &self.lookups.schemas };
             let decided = self.rules.decide(context, message, &envelope, &trace.headers());
             *event_type = decided.event_type;
             if let (Some(event_type), Some((id, topics))) = (&*event_type, decided.event) {
@@ -111,9 +96,9 @@ impl Pipeline {
     }
 
     /// Returns the event's type, if it is known without a lookup.
-    pub(super) async fn event_type(&self, snapshot: &Snapshot, message: &Message) -> Option<Arc<EventType>> {
-        let (router, schemas) = (self.routes.current(), &self.lookups.schemas);
-        let context = Context { snapshot, router: &router, schemas };
+    pub(super) async fn event_type(&self, message: &Message) -> Option<Arc<EventType>> {
+        let (definitions, schemas) = (self.routes.definitions(), &self.lookups.schemas);
+        let context = Context { snapshot: &definitions.snapshot, router: &definitions.router, schemas };
         let of = |opened: Opened<'_>| {
             let Opened::Ready(envelope) = opened else { return None };
             self.rules.event_type(context, message, &envelope).ok().map(Arc::clone)

@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::delivery::{Wired, wire};
 use crate::message::{DuplicateCause, Message, OutcomeLabel, QuarantineKind, Queue, RetryCause};
 use crate::route::Router;
-use crate::schema::registry::Profiles;
+use crate::schema::registry::{Profiles, Registry};
 use crate::telemetry::UNKNOWN_TYPE;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ fn stage_of(
     config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
     let profiles = Arc::new(Profiles::new(&config.profiles));
     let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles));
-    let registry = Arc::new(registry.unwrap());
+    let snapshot = registry.unwrap().current();
     let customer = |(id, profile): &(&str, &str)| {
         Arc::new(crate::route::Customer {
             id: (*id).into(),
@@ -56,10 +56,10 @@ fn stage_of(
         })
     };
     let customers = customers.iter().map(customer).collect();
-    let router = Router::new(&config.route, customers, registry.current().type_names());
-    let routes = Arc::new(Routes::of(&config.route, router));
+    let router = Router::new(&config.route, customers, snapshot.type_names());
+    let routes = Arc::new(Routes::of(&config.route, router, snapshot));
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
-    let definitions = (registry, routes, Default::default());
+    let definitions = (routes, Default::default());
     let queues = [Arc::new(Queue::for_tests())];
     let wired = wire(&config, &clients, &queues, definitions, Traces::default(), &metrics).unwrap();
     let Wired { pipeline, visibility, mut tasks, .. } = wired;

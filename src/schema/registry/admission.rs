@@ -1,19 +1,24 @@
 //! Admission: decides which version of each descriptor set is in force.
 //!
-//! Every team owns its own sets, so one bad set must not hold up the others: only the bad set is refused, and its version
-//! in force stays in force. A set is refused if it does not link, if it contradicts another set, if it would show a hidden
-//! field, or if it breaks consumers of the JSON and the policy is to refuse that.
+//! Every team owns its own sets, so one bad set must not hold up the others.
+//!
+//! - A set that does not link, or that breaks consumers of the JSON against the policy, is refused. The version before
+//!   stays in force: that of the baseline, or without a baseline the one that this process had in force.
+//! - A set that would show a hidden field is refused under every policy.
+//! - A set that contradicts others is refused in part: [`Schema::reconcile`] decides by the content of the sets alone
+//!   which definitions serve. What was in force before does not count, so all replicas agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use protojson::{Change, DescriptorSet, Rule, Schema};
+use protojson::{Change, DescriptorSet, Reconciled, Rule, Schema, SchemaError};
 
 use super::files::{self, Error, File};
 use super::hidden::{Hidden, Hiding};
-use crate::config::OnBreak;
+use crate::config::{Descriptors, OnBreak};
 
 /// A set in force.
 #[derive(Debug, Clone)]
@@ -47,6 +52,8 @@ pub struct Refused {
     pub reason: String,
     /// The hash of the version that stays in force, if there is one.
     pub in_force: Option<Arc<str>>,
+    /// Whether the set is in force, apart from what the reason names.
+    pub partly: bool,
 }
 
 impl fmt::Display for Refused {
@@ -54,6 +61,7 @@ impl fmt::Display for Refused {
         f.write_str(&self.reason)?;
         match &self.in_force {
             Some(hash) => write!(f, "; version {hash} stays in force"),
+            None if self.partly => f.write_str("; its other types are in force"),
             None => f.write_str("; its types are unknown"),
         }
     }
@@ -75,6 +83,8 @@ pub(super) struct Admitted {
     pub(super) refused: Vec<Refused>,
     /// The admitted changes that break consumers of the JSON.
     pub(super) changes: Vec<Change>,
+    /// The types that no set can serve, each with the name of the set that defines it.
+    pub(super) withheld: Vec<(String, String)>,
 }
 
 impl File {
@@ -87,10 +97,11 @@ impl File {
     }
 }
 
-/// Admits the files, and refuses those that cannot be admitted.
+/// Admits the files, and refuses those that cannot be admitted. `before` are the sets that a refused set is replaced
+/// from, and that changes are compared with.
 ///
 /// # Errors
-/// Returns an error if no sets were in force before and no file can be admitted. It is the error of the first file.
+/// Returns an error if there are no sets before and no file can be admitted. It is the error of the first file.
 pub(super) fn admit(
     files: &[File],
     before: Option<&InForce>,
@@ -106,24 +117,40 @@ pub(super) fn admit(
     }
     let mut hidden = before.map(|before| hiding.hidden_in(&before.schema)).unwrap_or_default();
     hidden.extend(&before.map(|before| before.gone.clone()).unwrap_or_default());
-    let (schema, changes) = loop {
-        let schema = admission.join(&mut first_error);
-        if let Some(reason) = admission.refuse_exposed(&hiding.exposed(&schema, &hidden)) {
+    let (joined, changes) = loop {
+        let joined = admission.join();
+        if let Some(reason) = admission.refuse_exposed(&hiding.exposed(&joined.schema, &hidden)) {
             first_error.get_or_insert(Error::ShowsHiddenField(reason));
             continue;
         }
-        let changes = before.map(|before| schema.breaking_changes(&before.schema)).unwrap_or_default();
+        let changes = before.map(|before| hiding.breaking_changes(&joined.schema, &before.schema)).unwrap_or_default();
         if policy == OnBreak::Warn || !admission.refuse_breaks(&changes) {
-            break (schema, changes);
+            break (joined, changes);
         }
     };
     if let (None, true, Some(error)) = (before, admission.sets.is_empty(), first_error) {
         return Err(error);
     }
-    let changes = changes.into_iter().filter(|change| hiding.concerns(change)).collect();
+    admission.refuse_in_part(&joined);
+    let Reconciled { schema, withheld, .. } = joined;
     let gone = Hiding::gone(&schema, hidden);
     let in_force = InForce { sets: admission.sets, schema, gone };
-    Ok(Admitted { in_force, refused: admission.refused.into_values().collect(), changes })
+    Ok(Admitted { in_force, refused: admission.refused.into_values().collect(), changes, withheld })
+}
+
+/// Loads the released sets.
+///
+/// # Errors
+/// Returns an error if a set cannot be read or is refused.
+pub(super) fn baseline(settings: &Descriptors, path: &Path, hiding: &Hiding) -> Result<InForce, Error> {
+    let invalid = |reason: String| Error::Baseline { reason };
+    let settings = Descriptors { path: path.to_owned(), ..settings.clone() };
+    let files = files::read(&settings).map_err(|error| invalid(error.to_string()))?;
+    let admitted = admit(&files, None, OnBreak::Warn, hiding).map_err(|error| invalid(error.to_string()))?;
+    match admitted.refused.first() {
+        Some(refused) => Err(invalid(refused.reason.clone())),
+        None => Ok(admitted.in_force),
+    }
 }
 
 struct Admission<'b> {
@@ -173,7 +200,7 @@ impl Admission<'_> {
             Some(known) => self.sets.insert(name.to_owned(), known),
             None => self.sets.remove(name),
         };
-        self.refused.insert(name.to_owned(), Refused { name: name.to_owned(), hash, reason, in_force });
+        self.refused.insert(name.to_owned(), Refused { name: name.to_owned(), hash, reason, in_force, partly: false });
     }
 
     /// Whether the set of this name is not the version in force.
@@ -182,25 +209,37 @@ impl Admission<'_> {
         self.sets.get(name).is_some_and(|set| Some(&set.hash) != before)
     }
 
-    /// Joins the sets to a schema. Refuses sets that contradict others, one by one, and new versions first.
-    fn join(&mut self, first_error: &mut Option<Error>) -> Schema {
-        loop {
-            let error = match Schema::join(self.sets.values().map(|set| &set.linked)) {
-                Ok(schema) => return schema,
-                Err(error) => error,
-            };
-            let other = error.other().filter(|other| !self.is_new(error.set()) && self.is_new(other));
-            let culprit = other.unwrap_or(error.set()).to_owned();
-            let hash = self.sets.get(&culprit).map(|set| Arc::clone(&set.hash));
-            if self.is_new(&culprit) {
-                self.refuse(&culprit, hash, error.to_string());
-            } else {
-                // This version is in force already. It contradicts another set that returned to its version in force.
-                self.sets.remove(&culprit);
-                let name = culprit.clone();
-                self.refused.insert(culprit, Refused { name, hash, reason: error.to_string(), in_force: None });
+    /// Joins the sets to a schema.
+    fn join(&self) -> Reconciled {
+        Schema::reconcile(self.sets.values().map(|set| &set.linked))
+    }
+
+    /// Notes the sets with definitions that contradict those that serve.
+    fn refuse_in_part(&mut self, joined: &Reconciled) {
+        let mut contradictions: BTreeMap<&str, Vec<&SchemaError>> = BTreeMap::new();
+        for contradiction in &joined.contradictions {
+            contradictions.entry(contradiction.set()).or_default().push(contradiction);
+        }
+        for (name, errors) in contradictions {
+            let withheld: Vec<&str> =
+                joined.withheld.iter().filter(|(_, set)| set == name).map(|(full_name, _)| &**full_name).collect();
+            let mut reason = errors[0].to_string();
+            if errors.len() > 1 {
+                reason.push_str(&format!("; {} more of its definitions contradict other sets", errors.len() - 1));
             }
-            first_error.get_or_insert(error.into());
+            if !withheld.is_empty() {
+                reason.push_str(&format!("; these types are unknown because of that: {}", listed(&withheld)));
+            }
+            match self.refused.get_mut(name) {
+                // A newer version was refused, and the version in force contradicts another set.
+                Some(refused) => refused.reason.push_str(&format!("; {reason}")),
+                None => {
+                    let hash = self.sets.get(name).map(|set| Arc::clone(&set.hash));
+                    let name = name.to_owned();
+                    let refused = Refused { name: name.clone(), hash, reason, in_force: None, partly: true };
+                    self.refused.insert(name, refused);
+                }
+            }
         }
     }
 
@@ -255,5 +294,15 @@ impl Admission<'_> {
             refused.insert(name);
         }
         !refused.is_empty()
+    }
+}
+
+/// Returns the first of these names, and the number of the others.
+fn listed(names: &[&str]) -> String {
+    /// The largest number of names that a reason lists.
+    const LISTED: usize = 5;
+    match names.len() {
+        count if count > LISTED => format!("{} and {} more", names[..LISTED].join(", "), count - LISTED),
+        _ => names.join(", "),
     }
 }

@@ -68,7 +68,7 @@ pub struct TooLarge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     File,
-    /// The file and those before it, in the order of their names.
+    /// The file and the smaller files of the folder.
     Folder,
 }
 
@@ -83,7 +83,7 @@ impl Scope {
     fn description(self) -> &'static str {
         match self {
             Self::File => "it has",
-            Self::Folder => "together with the sets before it, it has",
+            Self::Folder => "together with the smaller sets, it has",
         }
     }
 }
@@ -116,9 +116,15 @@ pub enum Error {
     /// No set is left, because sets were refused that would show a hidden field. The text is the first refusal.
     #[error("{0}")]
     ShowsHiddenField(String),
-    /// A set does not load, or contradicts another set.
+    /// A set does not load.
     #[error(transparent)]
     Schema(#[from] protojson::SchemaError),
+    /// The released sets cannot be used.
+    #[error("descriptors.baseline: {reason}")]
+    Baseline {
+        /// The reason.
+        reason: String,
+    },
 }
 
 /// Reads the configured sets in the order of their names. A file beyond the limits is not read.
@@ -217,9 +223,9 @@ struct Found {
 /// The name of a file, and what was loaded from it.
 type Named<T> = (String, Result<T, Unusable>);
 
-/// Calls `load` for each set within the limits, in the order of their names. `load` reads at most one byte more than the
-/// number that it is called with, and returns the number of bytes that it read. The limits count the bytes of a compressed
-/// set after decompression.
+/// Calls `load` for each set within the limits, the smallest files first, and returns the results in the order of the
+/// names. `load` reads at most one byte more than the number that it is called with, and returns the number of bytes that
+/// it read. The limits count the bytes of a compressed set after decompression.
 fn each<T>(
     settings: &config::Descriptors,
     load: impl Fn(&Found, Content, u64) -> io::Result<(u64, T)>,
@@ -227,7 +233,10 @@ fn each<T>(
     let (file_cap, total_cap) = (settings.max_file_bytes, settings.max_total_bytes);
     let mut total = 0;
     let mut files = Vec::new();
-    for found in find(&settings.path)? {
+    let mut all = find(&settings.path)?;
+    // The smallest first, so that neither a name nor one large set decides about the sets of others.
+    all.sort_by(|one, other| (one.size, &one.name).cmp(&(other.size, &other.name)));
+    for found in all {
         let refuse = |bytes: u64, is_compressed| {
             let (bytes, cap, scope) = match bytes > file_cap {
                 true => (bytes, file_cap, Scope::File),
@@ -257,6 +266,7 @@ fn each<T>(
         };
         files.push((found.name, content));
     }
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(files)
 }
 

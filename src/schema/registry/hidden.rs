@@ -188,10 +188,12 @@ impl Hiding {
         hidden
     }
 
-    /// Whether a change of a schema changes the JSON of a profile. Only profiles that hide marked fields depend on
-    /// `debug_redact`.
-    pub(super) fn concerns(&self, change: &Change) -> bool {
-        change.rule != Rule::RedactionRemoved || self.hides_marked()
+    /// Returns the changes since an older schema that break consumers of the JSON of these profiles. Only profiles that hide
+    /// marked fields depend on `debug_redact`.
+    pub(super) fn breaking_changes(&self, schema: &Schema, older: &Schema) -> Vec<Change> {
+        let mut changes = schema.breaking_changes(older);
+        changes.retain(|change| change.rule != Rule::RedactionRemoved || self.hides_marked());
+        changes
     }
 
     /// Returns the paths of `drop` and `redact` that are meant for any type and that match none.

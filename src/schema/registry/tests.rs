@@ -129,15 +129,15 @@ fn a_file_above_the_limit_is_not_read_and_the_other_sets_are_admitted() {
 }
 
 #[test]
-fn sets_that_do_not_fit_together_are_refused_in_the_order_of_their_names() {
+fn the_largest_sets_are_refused_if_the_sets_do_not_fit_together() {
     let folder = folder(&[("a.binpb", SHOP), ("b.binpb", SHOP), ("c.binpb", OURS)]);
     let total = (SHOP.len() + OURS.len()) as u64;
     let snapshot = load_limited(&limited(folder.path(), 1 << 20, total)).unwrap().current();
     let names: Vec<&str> = snapshot.sets().iter().map(|set| set.name.as_str()).collect();
     assert_eq!(names, ["a.binpb", "c.binpb"]);
     let expected = format!(
-        "descriptor set b.binpb: together with the sets before it, it has {} bytes, and `descriptors.max_total_bytes` allows {total}; ",
-        2 * SHOP.len()
+        "descriptor set b.binpb: together with the smaller sets, it has {} bytes, and `descriptors.max_total_bytes` allows {total}; ",
+        2 * SHOP.len() + OURS.len()
     );
     assert!(snapshot.refused()[0].reason.starts_with(&expected), "{}", snapshot.refused()[0].reason);
 }
@@ -233,5 +233,76 @@ fn a_set_that_removes_or_changes_an_extension_is_refused_if_the_policy_is_refuse
         let [refused] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
         assert!(refused.reason.starts_with(&format!("descriptor set note.binpb: {expected}; ")), "{}", refused.reason);
         assert_eq!(json(&snapshot, "x.Order", b"\xa2\x06\x01n"), r#"{"[y.note]":"n"}"#);
+    }
+}
+
+/// Returns the set of one proto2 file of the package `shared` with this text.
+fn shared(body: &str) -> Vec<u8> {
+    let text = format!("syntax = \"proto2\"; package shared; {body}");
+    let file = protox::file::File::from_source("shared.proto", &text).unwrap().file_descriptor_proto().encode_to_vec();
+    let mut set = vec![0x0a];
+    prost::encoding::encode_varint(file.len() as u64, &mut set);
+    set.extend(file);
+    set
+}
+
+#[test]
+fn of_contradicting_sets_only_the_types_that_hold_a_losing_definition_are_unknown() {
+    let good = shared("message Money { optional string amount = 1; } message A { optional Money total = 1; }");
+    let stale = shared(
+        "message Money { optional int32 amount = 1; } message B { repeated Money totals = 1; } message C { optional B b = 1; } message Free {}",
+    );
+    let other = shared("message Money { optional string amount = 1; } message D { optional Money total = 1; }");
+    for names in
+        [["a.binpb", "b.binpb", "c.binpb"], ["c.binpb", "b.binpb", "a.binpb"], ["b.binpb", "c.binpb", "a.binpb"]]
+    {
+        let folder = folder(&[(names[0], &good), (names[1], &stale), (names[2], &other)]);
+        let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
+        assert_eq!(snapshot.type_names(), ["shared.A", "shared.D", "shared.Free", "shared.Money"]);
+        assert_eq!(json(&snapshot, "shared.Money", b"\x0a\x01x"), r#"{"amount":"x"}"#);
+        let [refused] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
+        let text = refused.to_string();
+        let start = format!("descriptor set {}: shared.Money is defined differently in ", names[1]);
+        assert!(text.starts_with(&start) && text.contains("(look at field amount)"), "{text}");
+        let end = "; these types are unknown because of that: shared.B, shared.C; its other types are in force";
+        assert!(text.ends_with(end), "{text}");
+        let why = format!("shared.C is in force nowhere, because descriptor set {} contradicts another set", names[1]);
+        assert!(snapshot.why_unknown("shared.C").starts_with(&why), "{}", snapshot.why_unknown("shared.C"));
+        assert_eq!(snapshot.why_unknown("shared.Z"), "no descriptor set defines shared.Z");
+    }
+}
+
+#[test]
+fn a_definition_that_adds_to_all_others_ends_the_contradiction_between_them() {
+    let one = shared("message M { optional int32 a = 1; optional int32 b = 2; }");
+    let other = shared("message M { optional int32 a = 1; optional int32 c = 3; }");
+    // The order of its fields puts this set behind the other two in the order of the content.
+    let both = shared("message M { optional int32 c = 3; optional int32 a = 1; optional int32 b = 2; }");
+    let folder = folder(&[("a.binpb", &one), ("b.binpb", &other), ("c.binpb", &both)]);
+    let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
+    assert_eq!(snapshot.refused(), []);
+    assert_eq!(json(&snapshot, "shared.M", b"\x10\x01\x18\x02"), r#"{"b":1,"c":2}"#);
+}
+
+#[test]
+fn a_set_of_the_owner_beats_one_set_that_imports_the_type() {
+    let owner = shared("message T { optional string a = 1; } message U {} message V {}");
+    let importer = shared("message T { optional int32 a = 1; optional int32 b = 2; } message Own {}");
+    for names in [["a.binpb", "b.binpb"], ["b.binpb", "a.binpb"]] {
+        let folder = folder(&[(names[0], &owner), (names[1], &importer)]);
+        let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
+        assert_eq!(json(&snapshot, "shared.T", b"\x0a\x01x"), r#"{"a":"x"}"#);
+        assert!(snapshot.find("shared.Own").is_some());
+    }
+}
+
+#[test]
+fn a_baseline_that_cannot_be_used_is_an_error() {
+    let (sets, empty, broken) = (folder(&[("shop.binpb", SHOP)]), folder(&[]), folder(&[("x.binpb", b"x")]));
+    for (path, expected) in [(empty.path(), "no descriptor set in"), (broken.path(), "descriptor set x.binpb: not a")] {
+        let baseline = Some(path.to_owned());
+        let settings = config::Descriptors { path: sets.path().to_owned(), baseline, ..Default::default() };
+        let error = load_limited(&settings).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("descriptors.baseline: {expected}")), "{error}");
     }
 }

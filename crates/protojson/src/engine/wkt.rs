@@ -343,12 +343,10 @@ impl<'p> Engine<'p> {
     fn unknown_any(&mut self, start: usize, url: &str, full_name: &str, value: Cursor<'_>) -> Result<()> {
         let fallback = self.program.unknown_any;
         if fallback == AnyFallback::Refused {
-            let message = if full_name.is_empty() {
-                "Any does not name the type of its value".to_owned()
-            } else {
-                format!("Any holds the unknown message type {full_name}")
-            };
-            return Err(Failure::unrenderable(start, message));
+            return Err(match full_name {
+                "" => Failure::unrenderable(start, "Any does not name the type of its value"),
+                full_name => Failure::unknown_type(start, full_name),
+            });
         }
         self.out.extend(b"{\"@type\":");
         text::string(&mut self.out, url.as_bytes(), 0, url.len()).map_err(|error| unwritten(error, start))?;

@@ -8,7 +8,7 @@ use super::{EnumDescriptor, FieldDescriptor, MessageDescriptor};
 
 /// The elements of a message or an enum by name, each with all of its properties. Reserved ranges and names are left
 /// out, because they describe no existing element.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Definition {
     elements: BTreeMap<String, String>,
 }
@@ -37,6 +37,11 @@ impl Definition {
     pub(super) fn of_enum(declared: &EnumDescriptor) -> Self {
         let values = declared.values();
         Self { elements: values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect() }
+    }
+
+    /// Returns the number of elements.
+    pub(super) fn len(&self) -> usize {
+        self.elements.len()
     }
 
     /// Whether this definition contains everything in the other one, and possibly more.

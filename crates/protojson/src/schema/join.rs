@@ -1,92 +1,130 @@
 //! Joins linked sets to a schema: of several definitions of one name, decides which one serves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::definition::Definition;
+use super::extensions::Clash;
 use super::pool::Pool;
+use super::reconcile::Choices;
 use super::{DescriptorSet, Entry, EnumDescriptor, Joined, MessageDescriptor, Outgrown, Schema, extensions};
 use crate::SchemaError;
 
 /// A schema while sets are added to it.
 #[derive(Default)]
 pub(super) struct Join {
-    sets: Vec<DescriptorSet>,
-    messages: HashMap<Arc<str>, Entry>,
+    pub(super) sets: Vec<DescriptorSet>,
+    pub(super) messages: HashMap<Arc<str>, Entry>,
     enums: HashMap<Arc<str>, Entry>,
     outgrown: Vec<Outgrown>,
+    /// The decisions about definitions so far.
+    pub(super) choices: Choices,
+    /// The names for which the order of the sets would decide, each with the first contradiction.
+    pub(super) conflicts: BTreeMap<Arc<str>, SchemaError>,
+}
+
+/// Whether the name is that of a built-in type. Every protoc ships its own version of these, so differences are no
+/// contradiction.
+pub(super) fn is_well_known(full_name: &str) -> bool {
+    full_name.starts_with("google.protobuf.")
 }
 
 impl Join {
-    /// Adds a set.
-    ///
-    /// # Errors
-    /// Returns an error if the set contradicts a set that was added before.
-    pub(super) fn add(&mut self, set: &DescriptorSet) -> Result<(), SchemaError> {
-        let position = self.sets.len() as u32;
-        self.sets.push(set.clone());
+    /// Adds these sets.
+    pub(super) fn of(sets: &[DescriptorSet], choices: Choices) -> Self {
+        let mut join = Self { choices, sets: sets.to_vec(), ..Self::default() };
+        for (position, set) in (0..).zip(sets) {
+            join.add(position, set);
+        }
+        join
+    }
+
+    fn add(&mut self, position: u32, set: &DescriptorSet) {
         for message in set.pool.messages().filter(|message| !message.is_map_entry()) {
             let name = message.shared_name();
             let first = self.messages.get(name).map(|entry| (entry.set, entry.index));
             let known = first.map(|(set, index)| (set, MessageDescriptor::new(&self.sets[set as usize].pool, index)));
-            let serves = match known {
-                None => true,
-                Some((first, known)) => {
-                    let same = known.is_copy_of(&message);
-                    self.choose(name, first, position, same, || {
-                        (Definition::of_message(&known), Definition::of_message(&message))
-                    })?
-                }
-            };
+            let first = known.as_ref().map(|(set, known)| (*set, known.is_copy_of(&message)));
+            let serves = self.serves(name, position, first, || {
+                let (_, known) = known.as_ref()?;
+                Some((Definition::of_message(known), Definition::of_message(&message)))
+            });
             if serves {
                 self.messages.insert(Arc::clone(name), Entry { set: position, index: message.index() });
             }
         }
         for declared in set.pool.enums() {
             let name = declared.shared_name();
-            let serves = match self.enums.get(name).copied() {
-                None => true,
-                Some(first) => {
-                    let known = EnumDescriptor::new(&self.sets[first.set as usize].pool, first.index);
-                    let same = known.bytes() == declared.bytes();
-                    self.choose(name, first.set, position, same, || {
-                        (Definition::of_enum(&known), Definition::of_enum(&declared))
-                    })?
-                }
-            };
+            let known = self
+                .enums
+                .get(name)
+                .map(|entry| (entry.set, EnumDescriptor::new(&self.sets[entry.set as usize].pool, entry.index)));
+            let first = known.as_ref().map(|(set, known)| (*set, known.bytes() == declared.bytes()));
+            let serves = self.serves(name, position, first, || {
+                let (_, known) = known.as_ref()?;
+                Some((Definition::of_enum(known), Definition::of_enum(&declared)))
+            });
             if serves {
                 self.enums.insert(Arc::clone(name), Entry { set: position, index: declared.index() });
             }
         }
-        Ok(())
     }
 
-    /// Returns whether the second of two definitions of one name serves. Records the superseded one. `same` says whether
-    /// one is a copy of the other; only if not are they decoded.
-    fn choose(
+    /// Whether the definition of a name in the set at `second` serves rather than the one that served until now. `first`
+    /// is the position of that one's set, and whether the two are copies; only if not are they decoded.
+    fn serves(
         &mut self,
-        name: &str,
-        first: u32,
+        name: &Arc<str>,
         second: u32,
-        same: bool,
-        definitions: impl FnOnce() -> (Definition, Definition),
-    ) -> Result<bool, SchemaError> {
-        // Every protoc ships its own version of the well-known types, so differences are no conflict.
-        if same || name.starts_with("google.protobuf.") {
-            return Ok(false);
+        first: Option<(u32, bool)>,
+        definitions: impl FnOnce() -> Option<(Definition, Definition)>,
+    ) -> bool {
+        if self.choices.is_withheld(second, name) {
+            return false;
         }
-        let (one, other) = definitions();
+        let Some((first, is_copy)) = first else { return true };
+        if is_copy {
+            return self.choices.serving.get(name) == Some(&second);
+        }
+        let Some((one, other)) = definitions() else { return true };
         let set = |position: u32| &*self.sets[position as usize].name;
-        self.outgrown.extend(choose(name, set(first), &one, set(second), &other)?);
-        Ok(other.only_adds_to(&one) && one != other)
+        if let Some(chosen) = self.choices.serving.get(name) {
+            // The chosen definition only adds to every other one.
+            let (serves, smaller) = if *chosen == second { (true, first) } else { (false, second) };
+            if !is_well_known(name) && one != other {
+                let outgrown = outgrown(name, set(smaller), set(*chosen));
+                self.outgrown.push(outgrown);
+            }
+            return serves;
+        }
+        let (grows, shrinks) = (other.only_adds_to(&one), one.only_adds_to(&other));
+        if !grows && !shrinks {
+            let error = conflict(name, (set(first), &one), (set(second), &other));
+            self.conflicts.entry(Arc::clone(name)).or_insert(error);
+            return false;
+        }
+        if !is_well_known(name) && one != other {
+            let (smaller, larger) = if grows { (first, second) } else { (second, first) };
+            let outgrown = outgrown(name, set(smaller), set(larger));
+            self.outgrown.push(outgrown);
+        }
+        grows && one != other
     }
 
     /// Returns the schema.
     ///
     /// # Errors
     /// Returns an error if extensions of the sets contradict each other.
-    pub(super) fn finish(mut self) -> Result<Schema, SchemaError> {
-        let extensions = extensions::join(&self.sets, &self.messages)?;
+    pub(super) fn finish(self) -> Result<Schema, Box<Clash>> {
+        Ok(self.finish_with_choices()?.0)
+    }
+
+    /// Returns the schema and the decisions about definitions.
+    ///
+    /// # Errors
+    /// Returns an error if extensions of the sets contradict each other.
+    pub(super) fn finish_with_choices(mut self) -> Result<(Schema, Choices), Box<Clash>> {
+        let extensions = extensions::join(&self.sets, &self.messages, &self.choices)?;
         let set = self.sets.len() as u32;
         for message in Pool::built_in().messages().filter(|message| !message.is_map_entry()) {
             let name = Arc::clone(message.shared_name());
@@ -95,39 +133,22 @@ impl Join {
         self.messages.shrink_to_fit();
         self.enums.shrink_to_fit();
         self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
-        let Self { sets, messages, enums, outgrown } = self;
+        let Self { sets, messages, enums, outgrown, choices, .. } = self;
         let outgrown = outgrown.into();
-        Ok(Schema { joined: Arc::new(Joined { sets, messages, enums, extensions, outgrown }) })
+        Ok((Schema { joined: Arc::new(Joined { sets, messages, enums, extensions, outgrown }) }, choices))
     }
 }
 
-/// Compares two definitions of one name. Returns the superseded one if one definition only adds to the other.
-///
-/// # Errors
-/// Returns an error if the definitions contradict each other.
-fn choose(
-    full_name: &str,
-    first: &str,
-    one: &Definition,
-    second: &str,
-    other: &Definition,
-) -> Result<Option<Outgrown>, SchemaError> {
-    if one == other {
-        return Ok(None);
-    }
-    let outgrown = |set: &str, by: &str| {
-        let (full_name, set, by) = (full_name.to_owned(), set.to_owned(), by.to_owned());
-        Some(Outgrown { full_name, set, by })
-    };
-    if one.only_adds_to(other) {
-        return Ok(outgrown(second, first));
-    }
-    if other.only_adds_to(one) {
-        return Ok(outgrown(first, second));
-    }
-    let element = one.difference(other).map_or_else(String::new, |element| format!(" (look at {element})"));
+fn outgrown(full_name: &str, set: &str, by: &str) -> Outgrown {
+    Outgrown { full_name: full_name.to_owned(), set: set.to_owned(), by: by.to_owned() }
+}
+
+/// Returns the error about a set whose definition of a name contradicts that of another set.
+pub(super) fn conflict(full_name: &str, other: (&str, &Definition), set: (&str, &Definition)) -> SchemaError {
+    let ((other, known), (set, definition)) = (other, set);
+    let element = known.difference(definition).map_or_else(String::new, |element| format!(" (look at {element})"));
     let message = format!(
-        "{full_name} is defined differently in {first}{element}; compile both from the same source, or remove one of them"
+        "{full_name} is defined differently in {other}{element}; compile both from the same source, or remove one of them"
     );
-    Err(SchemaError::conflict(second, first, message))
+    SchemaError::conflict(set, other, message)
 }

@@ -117,6 +117,11 @@ impl Pool {
         &BUILT_IN
     }
 
+    /// Returns the content in a form that puts sets in an order: the comments, longest first, then the definitions.
+    pub(super) fn content(&self) -> impl Ord + '_ {
+        (std::cmp::Reverse(self.comments.len()), &self.bytes, &self.comments)
+    }
+
     /// Returns the number of files, imports included.
     pub(super) fn files(&self) -> usize {
         self.files.len()
