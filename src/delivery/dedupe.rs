@@ -359,7 +359,9 @@ impl Window {
     /// Records at once that messages are finished. From now on, their deliveries are remembered for the time of the window.
     /// The future returns when every replica can see it.
     pub fn finish(&self, finished: Vec<Finished>) -> impl Future<Output = ()> + '_ {
-        if let Some(mut memory) = self.memory() {
+        if !finished.is_empty()
+            && let Some(mut memory) = self.memory()
+        {
             for Finished { message, .. } in &finished {
                 memory.finish(*message, Instant::now());
             }

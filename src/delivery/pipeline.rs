@@ -34,7 +34,6 @@ use crate::aws::sqs::release::Releaser;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::message::{OutcomeLabel, RetryCause, TopicArn};
 use crate::route::Routes;
-use crate::schema::registry::Snapshot;
 use crate::telemetry::{DuplicateLabels, Metrics, Traces, UNKNOWN_TYPE};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};

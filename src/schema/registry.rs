@@ -230,8 +230,9 @@ impl Snapshot {
     /// Creates a snapshot without types.
     #[cfg(test)]
     pub(crate) fn empty() -> Arc<Self> {
-        let admitted = admission::admit(&[], None, config::OnBreak::Warn).expect("there is no file to refuse");
-        Arc::new(Self::new(admitted, &config::Taps::default(), &Arc::new(Profiles::new(&Default::default()))))
+        let profiles = Arc::new(Profiles::new(&Default::default()));
+        let admitted = admission::admit(&[], None, config::OnBreak::Warn, &Hiding::new(&profiles, &[]));
+        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &config::Taps::default(), &profiles))
     }
 
     /// Returns the reason why a type is unknown, for people.

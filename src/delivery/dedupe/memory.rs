@@ -41,12 +41,13 @@ impl Memory {
         Self { span, max_entries, published, by_age, claimed, unfinished: Unfinished::new(max_entries) }
     }
 
-    /// Claims a delivery of a message. If the same message was published, its time in the window begins again: as long as
-    /// the message comes again, it was not deleted.
+    /// Claims a delivery of a message. If the same message was published, and half of the window has passed, its time in the
+    /// window begins again: as long as the message comes again, it was not deleted.
     pub(super) fn claim(&mut self, key: DeliveryKey, message: MessageId, now: Instant) -> Found {
         self.forget(now);
-        if let Some((first, _)) = self.published.get(&key).copied() {
-            if first == message {
+        if let Some((first, noted)) = self.published.get(&key).copied() {
+            let is_old = now.duration_since(noted) >= self.span / 2;
+            if first == message && is_old && !self.unfinished.contains(message) {
                 self.note(key, message, now);
             }
             return Found::Published(first);

@@ -176,15 +176,14 @@ async fn an_unfinished_message_adopts_the_deliveries_of_a_finished_one() {
     window.confirm(vec![claim(&window, "1", FIRST).await.unwrap()]).await;
     let before = PublishedBefore::new(FIRST, OTHER);
     window.begin(OTHER, &[(key("1", "acme"), before)]).await;
-    advance(Duration::from_secs(3_600)).await;
-    assert_eq!(claim(&window, "1", OTHER).await.unwrap_err(), DuplicateCause::Redelivery);
-
     // A delivery of a message that is not finished stays with that message.
     let third = MessageId(Uuid::from_u128(3));
     window.begin(third, &[(key("1", "acme"), PublishedBefore::new(OTHER, third))]).await;
     window.finish(finished(third)).await;
-    advance(Duration::from_secs(3_600)).await;
-    assert_eq!(claim(&window, "1", OTHER).await.unwrap_err(), DuplicateCause::Redelivery);
+    for _ in 0..2 {
+        advance(Duration::from_secs(3_600)).await;
+        assert_eq!(claim(&window, "1", OTHER).await.unwrap_err(), DuplicateCause::Redelivery);
+    }
 }
 
 #[tokio::test(start_paused = true)]

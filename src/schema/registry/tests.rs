@@ -297,6 +297,18 @@ fn a_set_of_the_owner_beats_one_set_that_imports_the_type() {
 }
 
 #[test]
+fn of_contradicting_definitions_the_one_that_hides_more_serves() {
+    let marked = shared("message T { optional string a = 1 [debug_redact = true]; }");
+    let plain = [" message U {}", " message U {} message V {}"]
+        .map(|more| shared(&format!("message T {{ optional string a = 1; optional string b = 2; }}{more}")));
+    for names in [["a.binpb", "b.binpb", "c.binpb"], ["c.binpb", "b.binpb", "a.binpb"]] {
+        let folder = folder(&[(names[0], &marked), (names[1], &plain[0]), (names[2], &plain[1])]);
+        let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
+        assert_eq!(json(&snapshot, "shared.T", b"\x12\x01x"), "{}", "the field b is in the other definitions");
+    }
+}
+
+#[test]
 fn a_baseline_that_cannot_be_used_is_an_error() {
     let (sets, empty, broken) = (folder(&[("shop.binpb", SHOP)]), folder(&[]), folder(&[("x.binpb", b"x")]));
     for (path, expected) in [(empty.path(), "no descriptor set in"), (broken.path(), "descriptor set x.binpb: not a")] {

@@ -7,6 +7,9 @@ use super::checks::{CheckResult, Evidence, violated};
 use super::scenario::Expect;
 use crate::model::log::{Entry, What};
 
+/// The topics that confirmed an event, each with the number of the log entry and the time.
+type Confirmations<'t> = BTreeMap<&'t str, (usize, Duration)>;
+
 impl Evidence<'_> {
     /// Checks that a fault explains every event that is published or quarantined more often than it was sent.
     pub(super) fn every_repetition_has_a_cause(&self) -> CheckResult {
@@ -57,7 +60,7 @@ impl Evidence<'_> {
     /// has several destinations, for as long as one of them lacks it. A call that the run had made before the confirmation
     /// can still take effect later.
     pub(super) fn no_confirmed_event_is_published_again(&self) -> CheckResult {
-        let mut confirmed: BTreeMap<(u32, &str), BTreeMap<&str, (usize, Duration)>> = BTreeMap::new();
+        let mut confirmed: BTreeMap<(u32, &str), Confirmations<'_>> = BTreeMap::new();
         let mut finished: BTreeSet<&str> = BTreeSet::new();
         for (number, Entry { instance, what, at }) in self.played.log.iter().enumerate() {
             if let What::Deleted { event, .. } | What::Quarantined { event, .. } = what {

@@ -11,6 +11,8 @@ use super::{EnumDescriptor, FieldDescriptor, MessageDescriptor};
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Definition {
     elements: BTreeMap<String, String>,
+    /// The number of fields that are marked with `debug_redact`.
+    marked: usize,
 }
 
 impl Definition {
@@ -27,21 +29,29 @@ impl Definition {
                 entry.into_iter().flat_map(MessageDescriptor::fields).map(|field| field.proto).collect();
             (format!("field {}", plain.name()), format!("{oneof:?} {plain:?} {resolved:?} {entry:?}"))
         };
-        let mut elements: BTreeMap<String, String> = message.fields().into_iter().map(element).collect();
+        let fields = message.fields();
+        let marked = fields.iter().filter(|field| field.is_marked).count();
+        let mut elements: BTreeMap<String, String> = fields.into_iter().map(element).collect();
         if let Some(options) = message.options() {
             elements.insert("its options".to_owned(), format!("{options:?}"));
         }
-        Self { elements }
+        Self { elements, marked }
     }
 
     pub(super) fn of_enum(declared: &EnumDescriptor) -> Self {
         let values = declared.values();
-        Self { elements: values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect() }
+        let elements = values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect();
+        Self { elements, marked: 0 }
     }
 
     /// Returns the number of elements.
     pub(super) fn len(&self) -> usize {
         self.elements.len()
+    }
+
+    /// Returns the number of fields that are marked with `debug_redact`.
+    pub(super) fn marked(&self) -> usize {
+        self.marked
     }
 
     /// Whether this definition contains everything in the other one, and possibly more.

@@ -7,7 +7,6 @@
 //! The choice depends on the content of the sets alone, so every process that has the same sets makes the same choice,
 //! whatever the sets are called, in which order they came, and which of them was in force before.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -181,23 +180,21 @@ struct Candidate {
 
 /// Returns the definition that serves.
 ///
-/// It is the one that the most sets agree with, so one new set cannot overrule several others. Among equals it is the one
+/// It is the one that marks the most fields with `debug_redact`, so no other set can show a field that one set hides. Among
+/// equals it is the one that the most sets agree with, so one new set cannot overrule several others. Then it is the one
 /// whose set has the most types of the package, because a set that only imports the package tends to have fewer of
 /// them than the set of its owner. Then it is the one with the most elements. The last rule has no meaning: it compares
 /// the definitions as text.
 fn best(candidates: &[Candidate]) -> &Candidate {
     let agreeing =
         |one: &Candidate| candidates.iter().filter(|other| one.definition.only_adds_to(&other.definition)).count();
-    let rank = |one: &&Candidate| {
+    let rank = |one: &Candidate| {
         let definition = &one.definition;
-        (agreeing(one), one.neighbors, definition.len(), Reverse(one.set))
+        (definition.marked(), agreeing(one), one.neighbors, definition.len())
     };
     let by_content = |one: &&Candidate, other: &&Candidate| {
-        let ((votes, neighbors, len, set), (votes_2, neighbors_2, len_2, set_2)) = (rank(one), rank(other));
-        (votes, neighbors, len)
-            .cmp(&(votes_2, neighbors_2, len_2))
-            .then_with(|| one.definition.cmp(&other.definition))
-            .then(set.cmp(&set_2))
+        let by_text = || one.definition.cmp(&other.definition).then(other.set.cmp(&one.set));
+        rank(one).cmp(&rank(other)).then_with(by_text)
     };
     candidates.iter().max_by(by_content).expect("a name in conflict has definitions")
 }
