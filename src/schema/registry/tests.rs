@@ -238,12 +238,11 @@ fn a_set_that_removes_or_changes_an_extension_is_refused_if_the_policy_is_refuse
 
 /// Returns the set of one proto2 file of the package `shared` with this text.
 fn shared(body: &str) -> Vec<u8> {
-    let text = format!("syntax = \"proto2\"; package shared; {body}");
-    let file = protox::file::File::from_source("shared.proto", &text).unwrap().file_descriptor_proto().encode_to_vec();
-    let mut set = vec![0x0a];
-    prost::encoding::encode_varint(file.len() as u64, &mut set);
-    set.extend(file);
-    set
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("shared.proto"), format!("syntax = \"proto2\"; package shared; {body}")).unwrap();
+    let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
+    compiler.open_file("shared.proto").unwrap();
+    compiler.encode_file_descriptor_set()
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn a_compressed_set_is_decompressed_up_to_the_limits() {
     assert_eq!(
         reasons(1_000_000, total),
         format!(
-            "descriptor set b.binpb: together with the sets before it, it has at least {} bytes after it is decompressed, and `descriptors.max_total_bytes` allows {total}; remove what no event needs from the set, or raise the limit and the memory of the process with it\n",
+            "descriptor set b.binpb: together with the smaller sets, it has at least {} bytes after it is decompressed, and `descriptors.max_total_bytes` allows {total}; remove what no event needs from the set, or raise the limit and the memory of the process with it\n",
             total + 1
         )
     );
