@@ -71,7 +71,9 @@ def check_service_accepts(name, objects):
     for file, text in one(objects, "ConfigMap", "-config")["data"].items():
         (folder / "config" / file).write_text(text)
     customers = one(objects, "ConfigMap", "-customers")
-    text = customers["data"]["customers.yaml"] if customers else "customers: []\n"
+    # A file without customers is refused.
+    topic = "arn:aws:sns:eu-west-1:123456789012:acme"
+    text = customers["data"]["customers.yaml"] if customers else f"customers: [{{id: acme, topic: '{topic}'}}]\n"
     (folder / "customers.yaml").write_text(text)
     sets = one(objects, "ConfigMap", "-descriptors")
     if sets:

@@ -306,7 +306,7 @@ async fn replicas_remember_a_broadcast_until_each_customer_has_it(emulator: &Emu
     // Returns the times that are left of the published deliveries, in seconds.
     let mut left = async || {
         let keys: Vec<String> =
-            redis::cmd("KEYS").arg("*:event:*").query_async(&mut store).await.expect("Redis answers");
+            redis::cmd("KEYS").arg("*:delivery:*").query_async(&mut store).await.expect("Redis answers");
         let mut left = Vec::new();
         for key in keys {
             let value: String = redis::cmd("GET").arg(&key).query_async(&mut store).await.expect("Redis answers");

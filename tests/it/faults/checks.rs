@@ -260,12 +260,19 @@ impl<'t> Evidence<'t> {
         }
         let order: BTreeMap<&str, usize> =
             self.scenario.messages.iter().enumerate().rev().map(|(at, planned)| (&*planned.message.name, at)).collect();
+        let dead = self.played.log.iter().filter_map(|entry| match &entry.what {
+            What::DeadLettered { event, .. } => Some(&**event),
+            _ => None,
+        });
+        let dead: BTreeSet<&str> = dead.collect();
         let (mut known, mut last) = (BTreeSet::new(), BTreeMap::<(&str, &str), &str>::new());
         for entry in &self.played.log {
             let What::Published { event, topic, group: Some(group), .. } = &entry.what else { continue };
             // Skip events that were sent twice: the second message has another group, and either can be first. Skip
-            // events that SNS refused: they do not block later events, and SNS can accept them later.
-            let is_ordered = self.sent.get(&**event) == Some(&1) && !self.refused.contains(&**event);
+            // events that SNS refused and those that SQS moved to the dead-letter queue: they do not block later events,
+            // and SNS can accept them later, even by a call that was already on its way when SQS moved the message.
+            let can_be_late = self.refused.contains(&**event) || dead.contains(&**event);
+            let is_ordered = self.sent.get(&**event) == Some(&1) && !can_be_late;
             if !is_ordered || !known.insert((topic, event)) {
                 continue;
             }
