@@ -151,12 +151,15 @@ impl Outages {
         };
     }
 
-    /// Returns the number of messages that the domain can take now.
+    /// Returns the number of messages that the domain can take now. While SNS as a whole is out, no domain takes more than
+    /// SNS, unless its own number was set.
     pub fn room(&self, domain: &Domain) -> usize {
-        let state = self.state.lock();
-        let is_out = state.outages.contains_key(domain) || state.outages.contains_key(&Domain::Account);
-        let full_room = if is_out { 0 } else { usize::MAX };
-        state.room.get(domain).copied().unwrap_or(full_room)
+        let State { outages, room } = &*self.state.lock();
+        let room_of = |domain: &Domain| {
+            let full_room = if outages.contains_key(domain) { 0 } else { usize::MAX };
+            room.get(domain).copied().unwrap_or(full_room)
+        };
+        if room.contains_key(domain) { room_of(domain) } else { room_of(domain).min(room_of(&Domain::Account)) }
     }
 
     fn gauge(&self, domain: &Domain, level: u64) {
@@ -196,5 +199,9 @@ mod tests {
         outages.end(&bucket);
         outages.set_room(bucket.clone(), None);
         assert_eq!(outages.room(&bucket), usize::MAX);
+        outages.begin(&Domain::Account, "no answer");
+        assert_eq!(outages.room(&bucket), 0);
+        outages.set_room(Domain::Account, Some(10));
+        assert_eq!(outages.room(&bucket), 10, "some messages are needed as probes");
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Crowding {
     topics: BTreeMap<TopicArn, Trouble>,
     outages: Arc<Outages>,
     next_look: Option<Instant>,
+    /// Whether SNS as a whole is out, and no entry is left to probe it with.
+    is_unattended: bool,
 }
 
 /// A topic in trouble.
@@ -54,7 +56,13 @@ struct Trouble {
 impl Crowding {
     /// Creates a crowding without topics. `budget` is the in-flight budget in messages and in bytes.
     pub(super) fn new(budget: (usize, usize), outages: Arc<Outages>) -> Self {
-        Self { limit: (budget.0 / 4, budget.1 / 4), topics: BTreeMap::new(), outages, next_look: None }
+        Self {
+            limit: (budget.0 / 4, budget.1 / 4),
+            topics: BTreeMap::new(),
+            outages,
+            next_look: None,
+            is_unattended: false,
+        }
     }
 
     /// Whether another entry of the topic must be turned away.
@@ -77,6 +85,16 @@ impl Crowding {
         if !self.topics.contains_key(topic) {
             self.topics.insert(topic.clone(), Trouble::default());
             self.next_look.get_or_insert(now);
+        }
+    }
+
+    /// Requests parked messages, whatever they wait for, while SNS as a whole is out and no entry is left. Receives have
+    /// stopped then, so without an entry no probe would ever find out that SNS works again.
+    pub(super) fn attend(&mut self, health: &Health, lanes: &Lanes) {
+        let is_unattended = health.is_account_out() && lanes.is_empty();
+        if is_unattended != self.is_unattended {
+            self.is_unattended = is_unattended;
+            self.outages.set_room(Domain::Account, is_unattended.then_some(MAX_BATCH_ENTRIES));
         }
     }
 

@@ -92,6 +92,7 @@ impl Dispatch {
             let now = Instant::now();
             let next_look = self.crowding.look(&mut self.health, &self.lanes, now);
             let wake = self.send(now).into_iter().chain(next_look).min();
+            self.crowding.attend(&self.health, &self.lanes);
             let is_high = self.valve.set(self.lanes.full_batches(), self.lanes.calls());
             self.metrics.backpressure.set(if is_high { 1.0 } else { 0.0 });
             let wake = async {

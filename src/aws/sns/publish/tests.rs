@@ -427,3 +427,27 @@ async fn the_outage_of_a_topic_that_no_entry_needs_ends_after_ten_minutes() {
     assert!(!outages.is_out(&topic));
     assert_eq!(outages.room(&topic), usize::MAX);
 }
+
+#[tokio::test(start_paused = true)]
+async fn parked_messages_are_requested_if_sns_is_out_and_no_entry_is_left_to_probe_it() {
+    let (clients, _) = clients(|_, number| match number {
+        0..=20 => sns_error(503, "ServiceUnavailable"),
+        _ => all(1),
+    });
+    let (publisher, run, _, outages) =
+        publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
+    tokio::spawn(run);
+    let other = Domain::SchemaRegistry;
+    let short = Ownership::new(Instant::now(), Duration::from_secs(120));
+    let lost = publish_all(&publisher, vec![entry("lost")], &short);
+    let still_waits = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        (outages.is_out(&Domain::Account), outages.room(&other))
+    };
+    let (lost, still_waits) = tokio::join!(lost, still_waits);
+    assert!(lost[0].is_err(), "its message has a new owner");
+    assert_eq!(still_waits, (true, 0), "the entry probes");
+    assert_eq!((outages.is_out(&Domain::Account), outages.room(&other)), (true, 10));
+    assert!(publish_all(&publisher, vec![entry("probe")], &owned()).await[0].is_ok());
+    assert_eq!((outages.is_out(&Domain::Account), outages.room(&other)), (false, usize::MAX));
+}
