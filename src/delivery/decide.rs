@@ -217,7 +217,15 @@ impl Rules {
         let noted = NotedRecipients::of(message, &event_type.name, event.id.as_str());
         let deliveries = self.deliveries_to(destinations, noted.as_ref(), &event, &mut transcoder);
         found.event = Some((event.id, count));
-        deliveries.map_err(|reason| self.unrenderable(message, reason))
+        let deliveries = deliveries.map_err(|reason| self.unrenderable(message, reason))?;
+        if let Some(reason) = &deliveries.refused
+            && reason.kind == QuarantineKind::UnknownType
+            && let retry @ Outcome::Retry(_) = self.unrenderable(message, reason.clone())
+        {
+            // The type can still arrive, and then all destinations get the event together.
+            return Err(retry);
+        }
+        Ok(deliveries)
     }
 
     fn delivery(

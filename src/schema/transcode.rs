@@ -36,7 +36,8 @@ impl<'e> Transcoder<'e> {
     ) -> Result<Self, QuarantineReason> {
         let mut this = Self { event_type, payload, max_bytes, rendered: Vec::with_capacity(1), taps: Taps::new() };
         let Err(error) = this.render_with_taps(profile)? else { return Ok(this) };
-        let depends_on_profile = matches!(error.kind(), ErrorKind::Unrenderable | ErrorKind::InvalidUtf8);
+        let depends_on_profile =
+            matches!(error.kind(), ErrorKind::Unrenderable | ErrorKind::InvalidUtf8 | ErrorKind::UnknownType);
         if depends_on_profile {
             for other in event_type.profiles().filter(|other| *other != profile) {
                 if this.render_with_taps(other)?.is_ok() {

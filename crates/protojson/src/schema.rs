@@ -149,8 +149,9 @@ impl Schema {
     /// out, and so are the types of their sets that hold them. The result depends on the content of the sets alone,
     /// not on their names or their order.
     ///
-    /// The definition that serves is the one that the most sets agree with. Among equals it is the one whose set has
-    /// the most types of the same package, then the one with the most fields or values.
+    /// The definition that serves is the one that marks the most fields with `debug_redact`, then the one that the most
+    /// sets agree with. Among equals it is the one whose set has the most types of the same package, then the one with
+    /// the most fields or values.
     pub fn reconcile<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Reconciled {
         reconcile::reconcile(sets.into_iter().cloned().collect()).0
     }

@@ -83,7 +83,8 @@ fn naming(reason: QuarantineReason, destination: &Destination) -> QuarantineReas
     }
 }
 
-/// The destinations that an event cannot be published to. The first reason decides.
+/// The destinations that an event cannot be published to. The first reason decides, unless another one can pass: a type that
+/// is unknown can still arrive.
 #[derive(Default)]
 struct Refusals {
     first: Option<(Option<TopicArn>, QuarantineReason)>,
@@ -92,9 +93,14 @@ struct Refusals {
 
 impl Refusals {
     fn add(&mut self, topic: Option<TopicArn>, reason: QuarantineReason) {
-        match self.first {
+        match &self.first {
             None => self.first = Some((topic, reason)),
-            Some(_) => self.others += 1,
+            Some((_, first)) => {
+                self.others += 1;
+                if reason.kind == QuarantineKind::UnknownType && first.kind != QuarantineKind::UnknownType {
+                    self.first = Some((topic, reason));
+                }
+            }
         }
     }
 

@@ -439,3 +439,30 @@ fn a_type_that_is_unknown_inside_an_any_has_the_same_grace_period_as_outside() {
         assert_eq!(reason.kind, kind, "{}", reason.detail);
     }
 }
+
+#[test]
+fn a_late_type_in_an_any_holds_back_only_events_of_which_a_destination_needs_it() {
+    let mut stage = stage();
+    let inside = any("t.Late", b"");
+    let child = |tenant: &[u8]| [tenant, &[0x1a, inside.len() as u8], &inside].concat();
+    // The profile `slim` drops the children. The customer is read from the payload, so another profile is tried first.
+    let deliveries = stage.decide(&child(&tenant("slim")), None).unwrap();
+    assert_eq!(deliveries[0].entry.customer.as_deref(), Some("slim"));
+    stage.router = stage.router_of(&config::Route { broadcast: vec!["t.*".into()], ..config::Route::default() });
+    let decide = |is_late: bool| {
+        let body = BASE64_STANDARD.encode(child(b""));
+        let mut message = Message::for_tests(Queue::for_tests(), &body, &[("message-type", "t.Node")], None);
+        if is_late {
+            message.first_received = std::time::UNIX_EPOCH;
+        }
+        let Opened::Ready(envelope) = stage.rules.open(&message, None, &stage.schemas) else { panic!("it opens") };
+        let context = Context { snapshot: &stage.snapshot, router: &stage.router, schemas: &stage.schemas };
+        stage.rules.decide(context, &message, &envelope, &TraceHeaders::default()).decision
+    };
+    let Err(Outcome::Retry(retry)) = decide(false) else { panic!("all destinations wait") };
+    assert_eq!(retry.cause, RetryCause::UnknownType);
+    let Deliveries { to_publish, refused, .. } = decide(true).unwrap();
+    let customers: Vec<_> = to_publish.iter().map(|delivery| delivery.entry.customer.as_deref()).collect();
+    assert_eq!(customers, [Some("slim")]);
+    assert_eq!(refused.unwrap().kind, QuarantineKind::UnknownType);
+}

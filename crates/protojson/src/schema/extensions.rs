@@ -126,12 +126,14 @@ fn check_numbers(
     Ok(())
 }
 
-/// Decides which of the extensions in `copies` serves. It is the one that the most sets have. Among equals, the texts of
-/// the definitions are compared. `found` are two that contradict each other.
+/// Decides which of the extensions in `copies` serves. It is one that is marked with `debug_redact`, if there is
+/// any; then the one that the most sets have. Among equals, the texts of the definitions are compared. `found` are two that contradict each other.
 fn decide(copies: &[Extension], found: [&Extension; 2], sets: &[DescriptorSet]) -> Box<Clash> {
     let count = |one: &Extension| copies.iter().filter(|other| one.is_equal(other, sets)).count();
-    let rank =
-        |one: &&Extension| (count(one), format!("{:?}", (&one.name, &one.extendee, one.number, one.definition(sets))));
+    let rank = |one: &&Extension| {
+        let text = format!("{:?}", (&one.name, &one.extendee, one.number, one.definition(sets)));
+        (one.read(sets).is_marked, count(one), text)
+    };
     let winner = copies.iter().max_by_key(rank).unwrap_or(found[0]);
     let losers: Vec<&Extension> = copies.iter().filter(|other| !winner.is_equal(other, sets)).collect();
     let [first, second] = if found[0].entry < found[1].entry { found } else { [found[1], found[0]] };

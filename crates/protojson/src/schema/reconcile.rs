@@ -180,11 +180,10 @@ struct Candidate {
 
 /// Returns the definition that serves.
 ///
-/// It is the one that marks the most fields with `debug_redact`, so no other set can show a field that one set hides. Among
-/// equals it is the one that the most sets agree with, so one new set cannot overrule several others. Then it is the one
-/// whose set has the most types of the package, because a set that only imports the package tends to have fewer of
-/// them than the set of its owner. Then it is the one with the most elements. The last rule has no meaning: it compares
-/// the definitions as text.
+/// It is the one that marks the most fields with `debug_redact`, so that a set without marks cannot show what another set
+/// hides. Among equals it is the one that the most sets agree with. Then it is the one whose set has the most types of the
+/// package, because a set that only imports the package tends to have fewer of them than the set of its owner. Then it is
+/// the one with the most elements. The last rule has no meaning: it compares the definitions as text.
 fn best(candidates: &[Candidate]) -> &Candidate {
     let agreeing =
         |one: &Candidate| candidates.iter().filter(|other| one.definition.only_adds_to(&other.definition)).count();

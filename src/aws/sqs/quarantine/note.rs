@@ -46,7 +46,19 @@ struct NotedEvent {
     delivered: Vec<NotedRecipient>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+impl NotedEvent {
+    fn is_about(&self, other: &Self) -> bool {
+        self.event_type == other.event_type && self.event_id == other.event_id
+    }
+
+    /// Adds the recipients of an earlier note. They have the event even if they are no destinations any more.
+    fn add(&mut self, earlier: Vec<NotedRecipient>) {
+        let missing: Vec<_> = earlier.into_iter().filter(|one| !self.delivered.contains(one)).collect();
+        self.delivered.extend(missing);
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct NotedRecipient {
     topic: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +153,14 @@ pub(super) fn with_note(
     let first = first_message_id(message);
     let folded = if attributes.len() >= MAX_ATTRIBUTES { fold(&mut attributes) } else { None };
     // If a message that was sent back does not get as far as its destinations this time, its earlier note is still true.
-    let event = delivered.map(NotedEvent::from).or_else(|| noted_event(message));
+    let earlier = noted_event(message);
+    let event = match (delivered.map(NotedEvent::from), earlier) {
+        (Some(mut event), Some(earlier)) if event.is_about(&earlier) => {
+            event.add(earlier.delivered);
+            Some(event)
+        }
+        (event, earlier) => event.or(earlier),
+    };
     let mut note = Note {
         reason: reason.kind.code(),
         detail: &reason.detail,

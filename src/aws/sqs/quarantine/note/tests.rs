@@ -106,6 +106,19 @@ fn a_note_lists_the_destinations_that_have_the_event_and_is_read_back_for_this_e
     // The message was sent back and is quarantined before its destinations are known.
     let again = with_note(&message, &QuarantineKind::UnknownType.because("x"), None, None).unwrap();
     assert_eq!((&note(&again)["delivered"], &note(&again)["event_id"]), (&list, &"e-1".into()));
+
+    // One of the destinations of the note is a destination no longer. It still has the event.
+    let one = PartlyDelivered { recipients: vec![two.recipients[1].clone()], ..delivered(0) };
+    let again = with_note(&message, &reason, None, Some(&one)).unwrap();
+    let mut recipients = note(&again)["delivered"].as_array().unwrap().clone();
+    recipients.sort_by_key(|recipient| recipient["topic"].to_string());
+    assert_eq!(recipients, *list.as_array().unwrap());
+    // The note of another event says nothing about this one.
+    let other = PartlyDelivered { event_id: "e-2".to_owned(), ..one };
+    assert_eq!(
+        note(&with_note(&message, &reason, None, Some(&other)).unwrap())["delivered"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[test]
