@@ -14,7 +14,7 @@ fn load(path: &Path, taps: &config::Taps) -> Result<Arc<Snapshot>, Error> {
 }
 
 /// Creates a folder with these files.
-fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(super) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = folder.path().join(name);

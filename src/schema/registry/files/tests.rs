@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::schema::registry::tests::folder;
 use crate::schema::registry::{Profiles, Registry, Snapshot};
 
 const SHOP: &[u8] = include_bytes!("../../../../descriptors/shop.binpb");
@@ -16,17 +17,6 @@ fn load(path: &Path) -> Result<Arc<Snapshot>, Error> {
 
 fn limited(path: &Path, max_file_bytes: u64, max_total_bytes: u64) -> config::Descriptors {
     config::Descriptors { path: path.to_owned(), max_file_bytes, max_total_bytes, ..Default::default() }
-}
-
-/// Creates a folder with these files.
-fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    folder
 }
 
 #[test]
