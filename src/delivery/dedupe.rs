@@ -16,6 +16,7 @@
 mod marker;
 mod memory;
 mod renewal;
+mod shared;
 mod store;
 mod unfinished;
 
@@ -29,14 +30,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use shared::Attempt;
 pub use store::{Store, StoreError};
 
 use crate::config;
 use crate::message::{DuplicateCause, TakenOver, TopicArn};
 use crate::telemetry::Metrics;
-use marker::Standing;
 use memory::{Found, Memory};
 use renewal::Renewals;
+use shared::Shared;
 use store::Published;
 
 /// Identifies one delivery: an event type, an event id, a customer and a topic. Holds 128 bits of their SHA-256.
@@ -120,7 +122,7 @@ impl PublishedBefore {
 pub enum Taken {
     /// It was published before.
     Published(PublishedBefore),
-    /// Another replica is publishing it at the moment.
+    /// Another replica, or another message of this process, is publishing it at the moment.
     Elsewhere,
 }
 
@@ -143,15 +145,6 @@ pub struct Window {
     memory: Option<Mutex<Memory>>,
     store: Option<Shared>,
     metrics: Arc<Metrics>,
-}
-
-/// The store that the replicas share, and this replica's claims in it.
-#[derive(Debug)]
-struct Shared {
-    store: Store,
-    renewals: Renewals,
-    /// The task that renews the claims. It ends with the window.
-    _task: JoinSet<()>,
 }
 
 /// The right to publish a delivery and to [confirm](Window::confirm) it. Dropping an unconfirmed claim frees the delivery for
@@ -269,31 +262,6 @@ impl Window {
         claims.into_iter().flatten().collect()
     }
 
-    /// Claims in the shared store, if there is one, what is claimed in this process. Replaces the claims that are taken
-    /// there.
-    pub async fn claim_in_store<'c>(&self, claims: impl Iterator<Item = &'c mut Result<Claim, Taken>>) {
-        let Some(Shared { store, renewals, .. }) = &self.store else { return };
-        let now = Instant::now();
-        let claims: Vec<_> = claims.filter(|claim| claim.is_ok()).collect();
-        let keys: Vec<DeliveryKey> = claims.iter().filter_map(|claim| Some(claim.as_ref().ok()?.key)).collect();
-        let standings = store.claim(&keys).await;
-        for (claim, standing) in claims.into_iter().zip(standings) {
-            let Ok(Claim { key, message, taken_over, .. }) = claim else { continue };
-            let taken = match standing {
-                Standing::Free => {
-                    *taken_over = Some(renewals.add(*key, now));
-                    continue;
-                }
-                Standing::Claimed => Taken::Elsewhere,
-                Standing::Published(first) => {
-                    self.note([(*key, first)].into_iter());
-                    Taken::Published(PublishedBefore::new(first, *message))
-                }
-            };
-            *claim = Err(taken);
-        }
-    }
-
     async fn claim_one(self: &Arc<Self>, key: DeliveryKey, message: MessageId) -> Result<Claim, PublishedBefore> {
         loop {
             let found = match self.memory() {
@@ -362,22 +330,18 @@ impl Window {
         if !finished.is_empty()
             && let Some(mut memory) = self.memory()
         {
-            for Finished { message, .. } in &finished {
-                memory.finish(*message, Instant::now());
+            for Finished { message, deliveries } in &finished {
+                memory.finish(*message, deliveries, Instant::now());
             }
         }
-        let deliveries = finished.into_iter().flat_map(|Finished { message, deliveries }| {
-            deliveries.into_iter().map(move |key| Published { key, message, is_unfinished: false })
-        });
-        self.share(deliveries.collect())
-    }
-
-    /// Records deliveries in the shared store, if there is one.
-    async fn share(&self, published: Vec<Published>) {
-        if let Some(Shared { store, .. }) = &self.store
-            && !published.is_empty()
-        {
-            store.note(&published).await;
+        let deliveries = finished
+            .into_iter()
+            .flat_map(|Finished { message, deliveries }| deliveries.into_iter().map(move |key| (key, message)));
+        let deliveries: Vec<(DeliveryKey, MessageId)> = deliveries.collect();
+        async move {
+            if let Some(Shared { store, .. }) = &self.store {
+                store.finish(&deliveries).await;
+            }
         }
     }
 

@@ -291,7 +291,7 @@ impl Pipeline {
 
     /// Publishes events to those of their topics that do not have them yet.
     async fn publish(&self, mut claimed: Vec<Claimed>) -> Publishing {
-        self.window.claim_in_store(claimed.iter_mut().flat_map(Claimed::claims)).await;
+        self.window.claim_in_store(claimed.iter_mut().flat_map(Claimed::attempts)).await;
         for (message, topic, before) in claimed.iter().flat_map(Claimed::duplicates) {
             self.note_duplicate(message, topic, before);
         }

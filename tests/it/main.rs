@@ -64,5 +64,6 @@ mod quarantine;
 mod redelivery;
 mod reload;
 mod routing;
+mod shared_window;
 mod shutdown;
 mod traces;

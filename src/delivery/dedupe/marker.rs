@@ -14,7 +14,7 @@ const PUBLISHED: &str = "published by ";
 /// The state of a delivery at the other replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is ours to publish, or the store did not answer.
+    /// It is ours to publish.
     Free,
     /// Another replica is publishing it.
     Claimed,

@@ -64,6 +64,17 @@ impl Memory {
         Found::Free
     }
 
+    /// Returns the unfinished message from which alone this process knows that the delivery was published: the delivery
+    /// left the window.
+    pub(super) fn kept_for(&self, key: DeliveryKey) -> Option<MessageId> {
+        if self.published.contains_key(&key) { None } else { self.unfinished.find(key) }
+    }
+
+    /// Forgets that a delivery was kept for this message, because another replica has finished it.
+    pub(super) fn forget_kept(&mut self, key: DeliveryKey, message: MessageId) {
+        self.unfinished.forget_delivery(key, message);
+    }
+
     pub(super) fn release(&mut self, key: DeliveryKey) {
         self.claimed.remove(&key);
     }
@@ -99,10 +110,13 @@ impl Memory {
         self.unfinished.contains(message)
     }
 
-    /// Notes that a message is finished. Those of its deliveries that had left the window enter it again, because SQS can
-    /// deliver a message again after its delete.
-    pub(super) fn finish(&mut self, message: MessageId, now: Instant) {
-        for key in self.unfinished.finish(message) {
+    /// Notes that a message is finished. Its deliveries begin their time in the window again, and those that had left it
+    /// enter it again, because SQS can deliver a message again after its delete. So all destinations of the message are
+    /// remembered for the same time.
+    pub(super) fn finish(&mut self, message: MessageId, deliveries: &[DeliveryKey], now: Instant) {
+        let is_of_message = |key: &DeliveryKey| self.published.get(key).is_some_and(|(first, _)| *first == message);
+        let in_window: Vec<DeliveryKey> = deliveries.iter().copied().filter(is_of_message).collect();
+        for key in self.unfinished.finish(message).into_iter().chain(in_window) {
             self.note(key, message, now);
         }
     }
@@ -113,7 +127,7 @@ impl Memory {
 
     fn forget(&mut self, now: Instant) {
         while let Some((noted, key)) = self.by_age.front().copied() {
-            if now.duration_since(noted) < self.span && self.by_age.len() <= self.max_entries {
+            if now.duration_since(noted) < self.span && self.published.len() <= self.max_entries {
                 return;
             }
             self.by_age.pop_front();

@@ -119,8 +119,9 @@ impl Store {
         })
     }
 
-    /// Claims the keys that are free. Returns what the other replicas know of each.
-    pub(super) async fn claim(&self, keys: &[DeliveryKey]) -> Vec<Standing> {
+    /// Claims the keys that are free. Returns what the other replicas know of each, or `None` for the keys for which the
+    /// store did not answer.
+    pub(super) async fn claim(&self, keys: &[DeliveryKey]) -> Vec<Option<Standing>> {
         let mut standings = Vec::with_capacity(keys.len());
         for keys in keys.chunks(AT_ONCE) {
             let mut pipeline = redis::pipe();
@@ -133,7 +134,7 @@ impl Store {
             let found = self.request(StoreOperation::Claim, self.values(&mut pipeline)).await;
             // Every second value is the answer to GET.
             let mut found = found.unwrap_or_default().into_iter().skip(1).step_by(2);
-            standings.extend(keys.iter().map(|key| self.standing(key, found.next().flatten())));
+            standings.extend(keys.iter().map(|key| Some(self.standing(key, found.next()?))));
         }
         standings
     }
@@ -202,14 +203,33 @@ impl Store {
                 let millis = span.as_millis() as u64;
                 pipeline.cmd("SET").arg(self.key(key)).arg(value).arg("PX").arg(millis).ignore();
             }
-            let mut connection = self.connection.0.clone();
-            self.request(StoreOperation::Note, pipeline.query_async::<()>(&mut connection)).await;
+            self.note_all(&pipeline).await;
         }
+    }
+
+    /// Records that the message of these deliveries is finished: the store remembers them for the time of the window. A
+    /// delivery that names another message by now stays as it is, because that message may be unfinished.
+    pub(super) async fn finish(&self, finished: &[(DeliveryKey, MessageId)]) {
+        const UNLESS_OF_OTHER: &str = "local found = redis.pcall('GET', KEYS[1]) \
+            if not found or found == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end";
+        for finished in finished.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for (key, message) in finished {
+                let finish = pipeline.cmd("EVAL").arg(UNLESS_OF_OTHER).arg(1).arg(self.key(key));
+                finish.arg(marker::published(*message)).arg(self.span.as_millis() as u64).ignore();
+            }
+            self.note_all(&pipeline).await;
+        }
+    }
+
+    async fn note_all(&self, pipeline: &Pipeline) {
+        let mut connection = self.connection.0.clone();
+        self.request(StoreOperation::Note, pipeline.query_async::<()>(&mut connection)).await;
     }
 
     /// Gives up claims, except those that have expired and belong to another replica by now.
     pub(super) async fn release(&self, keys: &[DeliveryKey]) {
-        const IF_OURS: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+        const IF_OURS: &str = "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
         for keys in keys.chunks(AT_ONCE) {
             let mut pipeline = redis::pipe();
             for key in keys {

@@ -17,9 +17,10 @@ const FIRST: MessageId = MessageId(Uuid::from_u128(1));
 const OTHER: MessageId = MessageId(Uuid::from_u128(2));
 
 async fn claim(window: &Arc<Window>, event: &str, message: MessageId) -> Result<Claim, DuplicateCause> {
-    let mut claims = window.claim(&[key(event, "acme")], message).await;
-    window.claim_in_store(claims.iter_mut()).await;
-    claims.remove(0).map_err(|taken| match taken {
+    let key = key(event, "acme");
+    let mut claim = window.claim(&[key], message).await.remove(0);
+    window.claim_in_store(std::iter::once(Attempt { key, message, claim: &mut claim })).await;
+    claim.map_err(|taken| match taken {
         Taken::Published(before) => before.cause,
         Taken::Elsewhere => panic!("there is no other replica"),
     })
@@ -168,6 +169,27 @@ async fn the_deliveries_of_an_unfinished_message_stay_confirmed_until_it_is_fini
     assert!(claim(&window, "1", OTHER).await.is_err(), "SQS can deliver a message again after its delete");
     advance(Duration::from_secs(1)).await;
     assert!(claim(&window, "1", OTHER).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deliveries_of_a_finished_message_leave_the_window_together() {
+    let window = window(2);
+    window.begin(FIRST, &[]).await;
+    for event in ["1", "2"] {
+        window.confirm(vec![claim(&window, event, FIRST).await.unwrap()]).await;
+        advance(Duration::from_secs(50)).await;
+    }
+    window
+        .finish(vec![Finished { message: FIRST, deliveries: ["1", "2"].map(|event| key(event, "acme")).into() }])
+        .await;
+    advance(Duration::from_secs(59)).await;
+    for event in ["1", "2"] {
+        assert!(claim(&window, event, OTHER).await.is_err(), "{event} was finished 59 seconds ago");
+    }
+    advance(Duration::from_secs(1)).await;
+    for event in ["1", "2"] {
+        assert!(claim(&window, event, OTHER).await.is_ok(), "{event}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

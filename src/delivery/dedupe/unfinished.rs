@@ -60,7 +60,16 @@ impl Unfinished {
     pub(super) fn finish(&mut self, message: MessageId) -> Vec<DeliveryKey> {
         let Some(UnfinishedMessage { turn, kept, .. }) = self.messages.remove(&message) else { return Vec::new() };
         self.by_turn.remove(&turn);
-        kept.into_iter().filter(|key| self.kept.remove(key).is_some()).collect()
+        kept.into_iter().filter(|key| self.forget_delivery(*key, message)).collect()
+    }
+
+    /// Forgets a delivery of a message that left the window. Returns whether it was known.
+    pub(super) fn forget_delivery(&mut self, key: DeliveryKey, message: MessageId) -> bool {
+        let is_known = self.find(key) == Some(message);
+        if is_known {
+            self.kept.remove(&key);
+        }
+        is_known
     }
 
     pub(super) fn contains(&self, message: MessageId) -> bool {

@@ -7,7 +7,7 @@ use super::in_flight::InFlightMessage;
 use crate::aws::outages::Domain;
 use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, TopicEntry};
 use crate::delivery::decide::{Delivery, NotedDelivery};
-use crate::delivery::dedupe::{Busy, Claim, DeliveryKey, Finished, MessageId, PublishedBefore, Taken, Window};
+use crate::delivery::dedupe::{Attempt, Busy, Claim, DeliveryKey, Finished, MessageId, PublishedBefore, Taken, Window};
 use crate::delivery::outcome::{Delivered, Everywhere, Outcome};
 use crate::message::{QuarantineKind, QuarantineReason, Recipient, RetryCause, TakenOver, TopicArn};
 
@@ -54,9 +54,10 @@ impl Claimed {
         Self { message, deliveries: deliveries.collect() }
     }
 
-    /// Returns the claims, for the store that replicas share.
-    pub(super) fn claims(&mut self) -> impl Iterator<Item = &mut Result<Claim, Taken>> {
-        self.deliveries.iter_mut().map(|delivery| &mut delivery.claim)
+    /// Returns the attempts to claim the deliveries, for the store that replicas share.
+    pub(super) fn attempts(&mut self) -> impl Iterator<Item = Attempt<'_>> {
+        let message = MessageId::new(&self.message.message.message_id);
+        self.deliveries.iter_mut().map(move |ClaimedDelivery { key, claim, .. }| Attempt { key: *key, message, claim })
     }
 
     /// Returns the topics that have the event already, each with the message that was published.
