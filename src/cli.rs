@@ -39,7 +39,7 @@ Start here:
   protobridge check --config protobridge.yaml    check that everything is in place
   protobridge run --config protobridge.yaml      run the service
 
-An environment variable can override every key of the configuration: PROTOBRIDGE_PUBLISH_LINGER_MS=5 overrides
+An environment variable can override every key of the configuration: PROTOBRIDGE_PUBLISH_LINGER_MS=5 overrides \
 `publish.linger_ms`.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.";
@@ -147,3 +147,6 @@ fn settle_region(config: &mut Config, region: Option<String>, path: &Path) -> Re
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// Seed of the random events; the same seed gives the same events
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// The port of SQS and SNS; the admin endpoint has the next port. By default, the system chooses free ports
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..65535))]
+    port: Option<u16>,
     /// Compiled descriptor sets to use instead of the built-in ones: a folder, or one file
     #[arg(long, value_name = "PATH")]
     descriptors: Option<PathBuf>,
@@ -68,17 +71,20 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
-There are three customers. acme receives everything. globex receives only orders. initech receives everything with the
-field names of the .proto files and with 64-bit integers as JSON numbers. A few events are malformed or of unknown type;
-the service quarantines them.
+There are three customers. acme receives everything. globex receives only orders. initech receives everything with \
+the field names of the .proto files and with 64-bit integers as JSON numbers. A few events are malformed or of unknown \
+type; the service quarantines them.
 
 Examples:
   protobridge demo                                    run until Ctrl-C
   protobridge demo --events 2000                      send 2000 events, then compare all counts
   protobridge demo --events 3 --pretty                show three events in full
   protobridge demo --events 20000 --rate 0 --quiet    measure the maximum rate
+  protobridge demo | less                             read the events at leisure
 
-Events and tables go to standard output, everything else to standard error.
+Events and tables go to standard output, everything else to standard error. On a terminal, each event is one line, cut \
+at the width of the terminal.
+
 Exit codes: 0 all counts agree, 1 they do not, 2 wrong usage, 64 wrong configuration.";
 
 /// The two accounts that the demo compares: its own ledger, and the metrics of the service.
@@ -122,7 +128,8 @@ async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<Exit
         _ => Show::OneLine,
     };
     let customers = watch::start_customers(&stage, &books.ledger, &screen, show);
-    let counters = AbortOnDropHandle::new(tokio::spawn(books.clone().show_counters(screen.clone())));
+    let admin = format!("http://{address}");
+    let counters = AbortOnDropHandle::new(tokio::spawn(books.clone().show_counters(screen.clone(), admin)));
     tokio::select! {
         sent = Feed::new(args, &stage, books.clone()).run(stop) => sent?,
         defect = app.failed() => bail!("{defect}; this is a bug in protobridge"),
@@ -241,8 +248,9 @@ impl Books {
         }
     }
 
-    /// Shows the counters on the screen at regular intervals, until the task is dropped.
-    async fn show_counters(self, screen: Screen) {
+    /// Shows the counters and the address of the admin endpoint on the screen at regular intervals, until the task is
+    /// dropped.
+    async fn show_counters(self, screen: Screen, admin: String) {
         const WINDOW: usize = 10;
         let mut tick = interval(Screen::counters_period());
         // The first tick completes immediately.
@@ -261,7 +269,7 @@ impl Books {
             let rate = rate(&history);
             let (sent, retried) = (self.ledger.sent(), settled(OutcomeLabel::Retried));
             screen.counters(format!(
-                "{sent} sent  {published} published  {filtered} filtered  {quarantined} quarantined  {retried} retried  {rate:.0}/s",
+                "{admin}  {sent} sent  {published} published  {filtered} filtered  {quarantined} quarantined  {retried} retried  {rate:.0}/s",
             ));
         }
     }

@@ -58,7 +58,15 @@ impl Embedded {
     /// # Errors
     /// Returns an error if no port is free.
     pub async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_on(0).await
+    }
+
+    /// Starts both services on this port, or on a free one if it is 0.
+    ///
+    /// # Errors
+    /// Returns an error if the port is in use, or if no port is free.
+    pub async fn start_on(port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let sqs = Arc::new(RustackSqs::new(SqsConfig {
             skip_signature_validation: true,

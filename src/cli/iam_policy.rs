@@ -10,7 +10,7 @@ use crate::config::load;
 /// Arguments of `iam-policy`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Attach the policy to the role that the service runs as (IRSA, Pod Identity). A queue or topic in another account also
+Attach the policy to the role that the service runs as (IRSA, Pod Identity). A queue or topic in another account also \
 needs a resource policy in that account; docs/iam.md shows one.
 
 Example:

@@ -52,7 +52,7 @@ Examples:
   protobridge schema asyncapi --config protobridge.yaml > asyncapi.yaml
   protobridge schema asyncapi --config protobridge.yaml --customer acme --json > acme.json
 
-All operations are `send`, because the document describes protobridge: protobridge sends, and the subscribers of a topic
+All operations are `send`, because the document describes protobridge: protobridge sends, and the subscribers of a topic \
 receive.";
 
 #[derive(Debug, clap::Args)]

@@ -44,7 +44,7 @@ Examples:
   protobridge transcode --descriptors descriptors --type shop.v1.OrderPlaced < order.bin
   echo 'shop.v1.OrderPlaced<TAB>CgIIAQ==' | protobridge transcode --descriptors descriptors --input base64-lines
 
-With --input base64-lines, each input line gives one output line, in order. A line that cannot be transcoded gives
+With --input base64-lines, each input line gives one output line, in order. A line that cannot be transcoded gives \
 `error: CODE: message`; the command goes on, and exits with code 1 at the end.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -45,6 +45,7 @@ mod admin;
 mod admission;
 mod boto3;
 mod cli;
+mod cli_demo;
 mod cli_descriptors;
 mod cli_healthcheck;
 mod cli_iam_policy;

@@ -3,9 +3,16 @@
 //! A slow reader, such as a paused terminal, delays only the tasks that print lines: the writing thread does the
 //! waiting. If the reader closes the pipe, the demo ends.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::time::Duration;
+
+use terminal_size::Width;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -54,13 +61,17 @@ impl Screen {
         self.send(Piece::Result(text)).await;
     }
 
-    /// Writes a remark to standard error. Waits while the channel is full.
+    /// Writes a remark to standard error, or where a pager shows it. Waits while the channel is full.
     pub(super) async fn remark(&self, text: String) {
         self.send(Piece::Remark(text)).await;
     }
 
-    /// Shows the counters on standard error. Skips them if the channel is full.
+    /// Shows the counters on standard error, unless they would damage the page of a pager. Skips them if the channel is
+    /// full.
     pub(super) fn counters(&self, text: String) {
+        if is_paged() {
+            return;
+        }
         let _skipped = self.pieces.try_send(Piece::Counters(text));
     }
 
@@ -82,20 +93,53 @@ impl Screen {
 
 /// Whether the counters can overwrite each other: standard error is a terminal that can.
 fn is_live() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    !is_paged() && io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether a program reads standard output while standard error is the user's terminal. That program can be a pager, and
+/// whatever else is written to the terminal would damage its page.
+fn is_paged() -> bool {
+    let is_pipe = || {
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        io::Result::Ok(stdout.metadata()?.file_type().is_fifo())
+    };
+    io::stderr().is_terminal() && is_pipe().unwrap_or_default()
+}
+
+/// Returns the number of columns of the terminal that shows the results, or `None` if they go elsewhere.
+pub(super) fn columns() -> Option<usize> {
+    let (Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(columns.into())
+}
+
+/// Returns the text, cut at a number of columns. An ellipsis takes the last column of a text that is cut.
+pub(super) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return text.into();
+    }
+    let (mut used, mut end) = (0, 0);
+    for (start, c) in text.char_indices() {
+        used += c.width().unwrap_or_default();
+        if used >= columns {
+            break;
+        }
+        end = start + c.len_utf8();
+    }
+    format!("{}…", &text[..end]).into()
 }
 
 /// The state of the thread that writes.
 #[derive(Debug)]
 struct Writer {
     live: bool,
+    paged: bool,
     /// The counters that are on the screen now.
     counters: Option<String>,
 }
 
 impl Writer {
     fn new() -> Self {
-        Self { live: is_live(), counters: None }
+        Self { live: is_live(), paged: is_paged(), counters: None }
     }
 
     /// Writes pieces until the last handle is dropped.
@@ -108,6 +152,7 @@ impl Writer {
                 match piece {
                     // Writing to a `String` cannot fail.
                     Piece::Result(text) => _ = writeln!(results, "{text}"),
+                    Piece::Remark(text) if self.paged => _ = writeln!(results, "{text}"),
                     Piece::Remark(text) => self.write(&std::mem::take(&mut results), &(text + "\n"), None)?,
                     Piece::Counters(text) => counters = Some(text),
                 }
@@ -151,4 +196,26 @@ fn write(mut to: impl io::Write, text: &str) -> io::Result<()> {
     }
     to.write_all(text.as_bytes())?;
     to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_the_width_of_the_terminal() {
+        for (text, columns, expected) in [
+            ("acme", 4, "acme"),
+            ("acme {", 4, "acm…"),
+            ("Zażółć gęślą", 7, "Zażółć…"),
+            // A wide character that does not fit is left out whole.
+            ("日本語です", 6, "日本…"),
+            ("日本語です", 5, "日本…"),
+            ("acme", 1, "…"),
+        ] {
+            let cut = fit(text, columns);
+            assert_eq!(cut, expected);
+            assert!(cut.width() <= columns, "{cut}");
+        }
+    }
 }

@@ -71,7 +71,11 @@ const REQUEST_FILE: &str = "send-order.json";
 
 impl Stage {
     pub(super) async fn build(args: &Args) -> anyhow::Result<Self> {
-        let embedded = Embedded::start().await.context("cannot listen on 127.0.0.1")?;
+        let embedded = Embedded::start_on(args.port.unwrap_or_default()).await;
+        let embedded = embedded.with_context(|| match args.port {
+            Some(port) => format!("--port {port}: SQS and SNS cannot listen on 127.0.0.1:{port}"),
+            None => "cannot listen on 127.0.0.1".to_owned(),
+        })?;
         let clients = embedded.clients().await;
         let input = setup::topic_with_queue(&clients, "events", "events").await?;
         let quarantine = setup::queue(&clients.sqs, "events-quarantine").await?;
@@ -187,7 +191,7 @@ retry:
   max_seconds: 5
   unknown_type_grace_seconds: {grace}
 admin:
-  listen: 127.0.0.1:0
+  listen: 127.0.0.1:{admin_port}
 log:
   format: human
   level: {level}
@@ -200,6 +204,7 @@ metrics:
         // Every JSON string is a valid YAML string, whatever characters it contains.
         descriptors = json!(descriptors),
         grace = args.unknown_grace_seconds,
+        admin_port = args.port.map_or(0, |port| port + 1),
         level = json!(args.log),
     ))
 }

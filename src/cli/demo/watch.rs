@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::ledger::{Ledger, Quarantined};
-use super::screen::Screen;
+use super::screen::{self, Screen};
 use super::stage::{CUSTOMERS, Customer, Stage};
 use crate::aws::{Clients, Failure};
 use crate::cli::embedded::Notification;
@@ -82,7 +82,8 @@ impl Reader {
             return;
         }
         for event in events {
-            self.screen.result(event.show(&CUSTOMERS[self.index], self.show)).await;
+            let text = event.show(&CUSTOMERS[self.index], self.show, screen::columns());
+            self.screen.result(text).await;
         }
     }
 }
@@ -102,13 +103,17 @@ impl ReceivedEvent {
         Some(Self { id: attribute("event-id"), message_type: attribute("event-type"), json: notification.message })
     }
 
-    /// Returns the text that is printed for the event.
-    fn show(&self, customer: &Customer, show: Show) -> String {
-        let (style, id, message_type) = (customer.style(), customer.id, &self.message_type);
-        match show {
-            Show::Pretty => format!("{style}{id:<8}{style:#}{message_type}\n{}", pretty(&self.json)),
-            _ => format!("{style}{id:<8}{style:#}{message_type:<26} {}", self.json),
+    /// Returns the text that is printed for the event. A line is cut at the width of the terminal, if there is one.
+    fn show(&self, customer: &Customer, show: Show, columns: Option<usize>) -> String {
+        const ID_COLUMNS: usize = 8;
+        let (style, id, Self { message_type, json, .. }) = (customer.style(), customer.id, self);
+        let head = format!("{style}{id:<ID_COLUMNS$}{style:#}");
+        if show == Show::Pretty {
+            return format!("{head}{message_type}\n{}", pretty(json));
         }
+        let line = format!("{message_type:<26} {json}");
+        let line = columns.map_or((&*line).into(), |columns| screen::fit(&line, columns.saturating_sub(ID_COLUMNS)));
+        head + &line
     }
 }
 
@@ -252,7 +257,7 @@ mod tests {
     fn an_event_is_printed_with_its_customer_and_type() {
         let event =
             ReceivedEvent { id: "e-1".into(), message_type: "shop.v1.OrderPlaced".into(), json: r#"{"a":1}"#.into() };
-        let shown = |show| anstream::adapter::strip_str(&event.show(&CUSTOMERS[0], show)).to_string();
+        let shown = |show| anstream::adapter::strip_str(&event.show(&CUSTOMERS[0], show, None)).to_string();
         assert_eq!(shown(Show::OneLine), r#"acme    shop.v1.OrderPlaced        {"a":1}"#);
         assert_eq!(shown(Show::Pretty), "acme    shop.v1.OrderPlaced\n{\n  \"a\": 1\n}");
     }

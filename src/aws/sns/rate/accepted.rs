@@ -44,6 +44,19 @@ impl Accepted {
     /// Returns the number of messages within the window.
     pub(super) fn rate(&mut self, now: Instant) -> f64 {
         self.forget(now);
-        self.slots.iter().map(|(_, count)| *count as f64).sum::<f64>() / WINDOW.as_secs_f64()
+        // The sum of no floating-point numbers is -0.0, so the integers are summed.
+        let count: usize = self.slots.iter().map(|(_, count)| count).sum();
+        count as f64 / WINDOW.as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_of_no_messages_is_shown_without_a_sign() {
+        let rate = Accepted::default().rate(Instant::now());
+        assert_eq!(format!("{rate:?}"), "0.0");
     }
 }
