@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::definition::without_empty_options;
 use super::reconcile::Choices;
 use super::{DescriptorSet, Entry, FieldDescriptor, MessageDescriptor};
 use crate::SchemaError;
@@ -126,13 +127,12 @@ fn check_numbers(
     Ok(())
 }
 
-/// Decides which of the extensions in `copies` serves. It is one that is marked with `debug_redact`, if there is
-/// any; then the one that the most sets have. Among equals, the texts of the definitions are compared. `found` are two that contradict each other.
+/// Decides which of the extensions in `copies` serves. It is the one that the most sets have. Among equals, the texts of the definitions are compared. `found` are two that contradict each other.
 fn decide(copies: &[Extension], found: [&Extension; 2], sets: &[DescriptorSet]) -> Box<Clash> {
     let count = |one: &Extension| copies.iter().filter(|other| one.is_equal(other, sets)).count();
     let rank = |one: &&Extension| {
         let text = format!("{:?}", (&one.name, &one.extendee, one.number, one.definition(sets)));
-        (one.read(sets).is_marked, count(one), text)
+        (count(one), text)
     };
     let winner = copies.iter().max_by_key(rank).unwrap_or(found[0]);
     let losers: Vec<&Extension> = copies.iter().filter(|other| !winner.is_equal(other, sets)).collect();
@@ -157,7 +157,7 @@ impl Extension {
         let mut field = self.read(sets);
         // Both extend the same message. Its name can be written in full or relative to the package.
         field.proto.extendee = None;
-        (field.proto, field.has_presence, field.is_required, field.is_group, field.is_marked)
+        (without_empty_options(field.proto), field.has_presence, field.is_required, field.is_group)
     }
 
     /// Whether two extensions of one message with one number have the same definition.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::definition::Definition;
 use super::extensions::Clash;
+use super::marks::Marks;
 use super::pool::Pool;
 use super::reconcile::Choices;
 use super::{DescriptorSet, Entry, EnumDescriptor, Joined, MessageDescriptor, Outgrown, Schema, extensions};
@@ -134,8 +135,8 @@ impl Join {
         self.enums.shrink_to_fit();
         self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
         let Self { sets, messages, enums, outgrown, choices, .. } = self;
-        let outgrown = outgrown.into();
-        Ok((Schema { joined: Arc::new(Joined { sets, messages, enums, extensions, outgrown }) }, choices))
+        let (outgrown, marks) = (outgrown.into(), Marks::of(&sets));
+        Ok((Schema { joined: Arc::new(Joined { sets, messages, enums, extensions, marks, outgrown }) }, choices))
     }
 }
 

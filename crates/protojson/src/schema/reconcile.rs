@@ -180,17 +180,13 @@ struct Candidate {
 
 /// Returns the definition that serves.
 ///
-/// It is the one that marks the most fields with `debug_redact`, so that a set without marks cannot show what another set
-/// hides. Among equals it is the one that the most sets agree with. Then it is the one whose set has the most types of the
-/// package, because a set that only imports the package tends to have fewer of them than the set of its owner. Then it is
-/// the one with the most elements. The last rule has no meaning: it compares the definitions as text.
+/// It is the one that the most sets agree with. Then it is the one whose set has the most types of the package, because a
+/// set that only imports the package tends to have fewer of them than the set of its owner. Then it is the one with the
+/// most elements. The last rule has no meaning: it compares the definitions as text.
 fn best(candidates: &[Candidate]) -> &Candidate {
     let agreeing =
         |one: &Candidate| candidates.iter().filter(|other| one.definition.only_adds_to(&other.definition)).count();
-    let rank = |one: &Candidate| {
-        let definition = &one.definition;
-        (definition.marked(), agreeing(one), one.neighbors, definition.len())
-    };
+    let rank = |one: &Candidate| (agreeing(one), one.neighbors, one.definition.len());
     let by_content = |one: &&Candidate, other: &&Candidate| {
         let by_text = || one.definition.cmp(&other.definition).then(other.set.cmp(&one.set));
         rank(one).cmp(&rank(other)).then_with(by_text)
