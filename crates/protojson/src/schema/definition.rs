@@ -62,8 +62,8 @@ impl Definition {
     }
 }
 
-/// Returns the definition of a field without options if it has none that prost knows. So `debug_redact` as the only option
-/// makes no difference.
+/// Returns the definition of a field without options if it has none that prost knows. So `debug_redact` as the only
+/// option makes no difference.
 pub(super) fn without_empty_options(field: FieldDescriptorProto) -> FieldDescriptorProto {
     let options = field.options.filter(|options| *options != FieldOptions::default());
     FieldDescriptorProto { options, ..field }

@@ -1,7 +1,7 @@
 //! The marks `debug_redact` of all sets of a schema.
 //!
-//! A mark hides the number and the name of a field, whichever definition of the message type serves. So a set that marks
-//! a field hides it, also if the definition of another set serves the type.
+//! A mark hides the number and the name of a field, whichever definition of the message type serves. So a set that
+//! marks a field hides it, also if the definition of another set serves the type.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -107,8 +107,8 @@ static BUILT_IN: LazyLock<Arc<Pool>> =
     LazyLock::new(|| link::link(link::WELL_KNOWN).expect("the built-in set links").0);
 
 impl Pool {
-    /// Links a FileDescriptorSet. Files that the set imports but does not contain are added if they are built in. Returns
-    /// the fields that the set marks with `debug_redact`, too.
+    /// Links a FileDescriptorSet. Files that the set imports but does not contain are added if they are built in.
+    /// Returns the fields that the set marks with `debug_redact`, too.
     ///
     /// # Errors
     /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
