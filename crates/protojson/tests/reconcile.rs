@@ -76,6 +76,51 @@ fn types_that_hold_each_other_are_in_force_together() {
     }
 }
 
+/// Checks which sets lose which types. All types are in force.
+#[track_caller]
+fn check_losers(sets: &[(&str, &str)], types: &[&str], losers: &[(&str, &str)]) {
+    let owned = |(one, other): &(&str, &str)| ((*one).to_owned(), (*other).to_owned());
+    let mut sets: Vec<(String, String)> = sets.iter().map(owned).collect();
+    for _ in 0..sets.len() {
+        sets.rotate_left(1);
+        let reconciled = reconcile(&sets);
+        assert_eq!(in_force(&reconciled), types.iter().copied().collect());
+        assert_eq!(lost(&reconciled), losers.iter().map(owned).collect());
+    }
+}
+
+#[test]
+fn among_types_that_hold_each_other_the_set_that_wins_first_wins_again() {
+    let one =
+        "message X { optional Y y = 1; optional int32 a = 2; } message Y { optional X x = 1; optional int32 c = 2; }";
+    let more = "message Y { optional string c = 2; }";
+    // More sets agree on the other definition of `Y`.
+    let sets = [("a", one), ("b", "message X { optional string a = 2; }"), ("c", more), ("d", more)];
+    check_losers(&sets, &["t.X", "t.Y"], &[("t.X", "b"), ("t.Y", "c"), ("t.Y", "d")]);
+}
+
+#[test]
+fn a_definition_that_lost_against_one_that_is_withheld_later_serves() {
+    let cycle = "message N1 { optional N2 n = 1; optional string x = 5; }
+        message N2 { optional N3 n = 1; optional string a = 2; } message N3 { optional N1 n = 1; }";
+    let first = "message N1 { optional int32 x = 5; } message N3 { optional string c = 2; }";
+    // It wins `N2` against `b`, and then loses `N3`, which its `N2` holds, against `p`.
+    let second = "message N2 { optional N3 n = 1; optional int32 a = 2; } message N3 { optional int32 c = 2; }";
+    let sets =
+        [("r", cycle), ("p", first), ("s", first), ("q", second), ("b", "message N2 { optional string a = 2; }")];
+    check_losers(&sets, &["t.N1", "t.N2", "t.N3"], &[("t.N1", "r"), ("t.N3", "q")]);
+}
+
+#[test]
+fn definitions_whose_common_larger_one_is_withheld_contradict_each_other() {
+    let larger = "message M1 { optional M2 m = 1; optional int32 a = 2; optional int32 b = 3; }
+        message M2 { optional M1 m = 1; optional string x = 2; }";
+    let winner = "message M1 { optional int32 a = 2; }
+        message M2 { optional M1 m = 1; optional int32 x = 2; optional int32 y = 3; }";
+    let sets = [("b", larger), ("a", winner), ("c", "message M1 { optional int32 b = 3; }")];
+    check_losers(&sets, &["t.M1", "t.M2"], &[("t.M2", "b"), ("t.M1", "c")]);
+}
+
 #[test]
 fn a_chain_of_contradicting_types_is_decided_at_once() {
     const TYPES: usize = 1_000;
