@@ -280,6 +280,12 @@ fn an_extension_whose_type_is_withheld_is_reported() {
     assert_eq!(withheld, ["[y.kind] of x.Order", "[y.kinds] of x.Order"]);
 }
 
+/// Returns the processor time of this thread, which does not depend on the load of the machine.
+fn processor_time() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(time).unwrap()
+}
+
 /// The time limit is far above the time that this takes, and below the time of one pass over the sets per clash.
 #[test]
 fn thousands_of_clashing_extensions_are_decided_at_once() {
@@ -292,10 +298,9 @@ fn thousands_of_clashing_extensions_are_decided_at_once() {
     };
     let sets = [("a", set("string", "e")), ("b", set("int32", "e")), ("c", set("string", "f"))];
     let sets = sets.map(|(name, bytes)| DescriptorSet::link(name, &bytes).unwrap());
-    let start = std::time::Instant::now();
+    let start = processor_time();
     let reconciled = Schema::reconcile(&sets);
-    let elapsed = start.elapsed();
-    eprintln!("{CLASHES} clashes: {elapsed:?}");
+    let elapsed = processor_time() - start;
     assert_eq!(reconciled.contradictions.len(), 2 * CLASHES);
     assert!(elapsed < std::time::Duration::from_secs(10), "{elapsed:?}");
 }

@@ -151,7 +151,12 @@ fn random_types(random: &mut Random<'_>) -> Types {
             continue;
         }
         let variant = |random: &mut Random<'_>| if random.one_in(3) { random.below(2) } else { 0 };
-        let fields = (1..4).filter_map(|number| random.one_in(2).then(|| (number, variant(random)))).collect();
+        let mut fields = Vec::new();
+        for number in 1..4 {
+            if random.one_in(2) {
+                fields.push((number, variant(random)));
+            }
+        }
         let mut held = BTreeSet::new();
         while at >= ENUMS && random.one_in(2) {
             held.insert(random.below(TYPES));

@@ -302,8 +302,7 @@ fn of_contradicting_definitions_the_one_that_most_sets_agree_with_serves_and_the
         .map(|more| shared(&format!("message T {{ optional string a = 1; optional string b = 2; }}{more}")));
     for names in [["a.binpb", "b.binpb", "c.binpb"], ["c.binpb", "b.binpb", "a.binpb"]] {
         let folder = folder(&[(names[0], &marked), (names[1], &plain[0]), (names[2], &plain[1])]);
-        let mut profile = config::Profile::default();
-        profile.redact_marked = true;
+        let profile = config::Profile { redact_marked: true, ..config::Profile::default() };
         let profiles = Profiles::new(&[("default".to_owned(), profile)].into());
         let settings = config::Descriptors { path: folder.path().to_owned(), ..config::Descriptors::default() };
         let registry = Registry::load(&settings, &config::Taps::default(), Arc::new(profiles)).unwrap();

@@ -77,7 +77,7 @@ pub(super) fn join(
     let by_extendee = serving.chunk_by(|one, other| one.extendee == other.extendee);
     let entries = |own: &[&Extension]| own.iter().map(|extension| extension.copies[0]).collect();
     let extensions = by_extendee.map(|own| (Arc::clone(&own[0].extendee), entries(own))).collect();
-    clashes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    clashes.sort_by_key(|(key, _)| *key);
     (extensions, clashes.into_iter().flat_map(|(_, clashes)| clashes).collect())
 }
 
