@@ -1,16 +1,19 @@
 //! Linked descriptor sets: full name → message descriptor.
 //!
 //! Each set is linked by itself, because teams compile independently and their sets carry different versions of shared
-//! imports. Only the types and extensions must agree. If several sets define the same full name, the definitions must be
-//! identical (ignoring comments and source positions), or one must only add to the other. The larger one then serves,
-//! also as the type of fields in other sets. A type knows the extensions of all sets. The well-known types are built
-//! in, and a set can carry its own copy of them.
+//! imports. Only the types and extensions must agree. If several sets define the same full name, the definitions must
+//! be identical (ignoring comments and source positions), or one must only add to the other. The larger one then
+//! serves, also as the type of fields in other sets. A type knows the extensions of all sets. A field is marked with
+//! `debug_redact` if any set marks it. The well-known types are built in, and a set can carry its own copy of them.
 
 mod changes;
+mod decisions;
 mod definition;
 mod extensions;
 mod hidden;
 mod join;
+mod marks;
+mod order;
 mod pool;
 mod readers;
 mod reconcile;
@@ -20,12 +23,13 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use changes::{Change, Rule};
+use decisions::Choices;
 use extensions::Extensions;
 pub use hidden::{MarkedField, Trail, Visibility};
 use join::Join;
+use marks::{Mark, Marks};
 use pool::Pool;
 pub(crate) use pool::{Comments, Element, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
-use reconcile::Choices;
 pub use reconcile::Reconciled;
 
 use crate::program::{self, Program};
@@ -46,6 +50,7 @@ struct Joined {
     messages: HashMap<Arc<str>, Entry>,
     enums: HashMap<Arc<str>, Entry>,
     extensions: Extensions,
+    marks: Marks,
     outgrown: Box<[Outgrown]>,
 }
 
@@ -63,6 +68,8 @@ struct Entry {
 pub struct DescriptorSet {
     name: Arc<str>,
     pool: Arc<Pool>,
+    /// The fields and extensions that the set marks with `debug_redact`.
+    marks: Arc<[Mark]>,
 }
 
 /// A definition that is superseded by a larger definition in another set.
@@ -111,8 +118,9 @@ impl DescriptorSet {
     /// # Errors
     /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
     pub fn link(name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let pool = Pool::link(bytes).map_err(|refusal| SchemaError::new(refusal.kind, name, refusal.message))?;
-        Ok(Self { name: name.into(), pool })
+        let linked = Pool::link(bytes);
+        let (pool, marks) = linked.map_err(|refusal| SchemaError::new(refusal.kind, name, refusal.message))?;
+        Ok(Self { name: name.into(), pool, marks: marks.into() })
     }
 
     /// Returns the name that the set was linked with.
@@ -141,7 +149,7 @@ impl Schema {
         join.conflicts.retain(|name, _| choices.withholds(name));
         Err(match join.conflicts.pop_first() {
             Some((_, error)) => error,
-            None => join.finish().map_or_else(|clash| clash.in_order, |_| contradiction),
+            None => join.finish().clashes.into_iter().next().map_or(contradiction, |clash| clash.in_order),
         })
     }
 
@@ -149,9 +157,9 @@ impl Schema {
     /// out, and so are the types of their sets that hold them. The result depends on the content of the sets alone,
     /// not on their names or their order.
     ///
-    /// The definition that serves is the one that marks the most fields with `debug_redact`, then the one that the most
-    /// sets agree with. Among equals it is the one whose set has the most types of the same package, then the one with
-    /// the most fields or values.
+    /// The definition that serves is the one that the most sets agree with. Among equals it is the one whose set has
+    /// the most types of the same package, then the one with the most fields or values. A field that any of the sets
+    /// marks with `debug_redact` is marked, whichever definition serves.
     pub fn reconcile<'s>(sets: impl IntoIterator<Item = &'s DescriptorSet>) -> Reconciled {
         reconcile::reconcile(sets.into_iter().cloned().collect()).0
     }

@@ -63,7 +63,6 @@ fn definitions_that_give_different_json_contradict_each_other() {
             "message M { map<string, string> a = 1; int32 y = 3; }",
         ),
         ("message M { map<string, int32> a = 1; }", "message M { map<string, int64> a = 1; }"),
-        ("message M { string a = 1 [debug_redact = true]; }", "message M { string a = 1; }"),
     ] {
         for sets in [[("a", one), ("b", other)], [("a", other), ("b", one)]] {
             let error = join(&sets).expect_err(one).to_string();
@@ -77,6 +76,42 @@ fn definitions_that_give_different_json_contradict_each_other() {
     let proto3 = DescriptorSet::link("b", &source::set("test.proto", &[("test.proto", file)])).unwrap();
     assert!(Schema::join([&proto2, &proto3]).is_err());
     assert!(Schema::join([&proto3, &proto2]).is_err());
+}
+
+#[test]
+fn definitions_that_differ_in_marks_alone_agree() {
+    for (one, other) in [
+        ("message M { string a = 1 [debug_redact = true]; }", "message M { string a = 1; }"),
+        (
+            "message M { string a = 1 [debug_redact = true, deprecated = true]; }",
+            "message M { string a = 1 [deprecated = true]; int32 b = 2; }",
+        ),
+        (
+            "message M { map<string, int32> a = 1 [debug_redact = true]; }",
+            "message M { map<string, int32> a = 1 [debug_redact = false]; }",
+        ),
+    ] {
+        join(&[("a", one), ("b", other)]).unwrap();
+        join(&[("a", other), ("b", one)]).unwrap();
+    }
+}
+
+#[test]
+fn a_mark_in_another_set_is_a_change_of_an_unchanged_type_and_names_the_sets_with_the_mark() {
+    let link =
+        |name: &str, fields: &str| DescriptorSet::link(name, &proto3(&format!("message M {{ {fields} }}"))).unwrap();
+    // Its larger definition serves in both schemas.
+    let unchanged = link("z", "string a = 1; string b = 2;");
+    let marked = Schema::join([&unchanged, &link("B", "string a = 1 [debug_redact = true];")]).unwrap();
+    let plain = Schema::join([&unchanged, &link("B", "string a = 1;")]).unwrap();
+    for (before, now, expected) in [
+        (&marked, &plain, "t.M.a: the option debug_redact was removed (redaction_removed)"),
+        (&plain, &marked, "t.M.a: the option debug_redact was added (redaction_added)"),
+    ] {
+        let changes = now.changes(before);
+        let [change] = &*changes else { panic!("{changes:?}") };
+        assert_eq!((&*change.to_string(), &*change.sets[0]), (expected, "B"));
+    }
 }
 
 fn check(before: &str, now: &str, expected: &[&str]) {

@@ -203,3 +203,104 @@ fn the_json_does_not_depend_on_the_split_of_extensions_over_sets() {
         }
     }
 }
+
+fn reconcile(sets: &[(&str, Vec<u8>)]) -> protojson::Reconciled {
+    let sets: Vec<DescriptorSet> = sets.iter().map(|(name, bytes)| DescriptorSet::link(name, bytes).unwrap()).collect();
+    Schema::reconcile(&sets)
+}
+
+#[test]
+fn each_copy_of_a_losing_extension_is_reported_for_its_set() {
+    let (note, other) = (extending(NOTE), |kind: &str, name: &str, number: u32| {
+        extending(&format!("extend x.Order {{ optional {kind} {name} = {number}; }}"))
+    });
+    let field = r#"syntax = "proto2"; package x; message Order { optional string id = 1; optional int32 f = 100; }"#;
+    let field = source::set("core.proto", &[("core.proto", field)]);
+    for (sets, losers) in [
+        // Two sets have the extension that serves, and each of the others loses.
+        (
+            vec![
+                &note,
+                &note,
+                &other("int32", "note", 100),
+                &other("string", "memo", 100),
+                &other("string", "note", 101),
+            ],
+            vec!["c", "d", "e"],
+        ),
+        // Two sets have the extension that loses.
+        (vec![&note, &note, &note, &other("string", "memo", 100), &other("string", "memo", 100)], vec!["d", "e"]),
+        // A field has the number of two extensions.
+        (vec![&field, &note, &other("string", "memo", 100)], vec!["b", "c"]),
+    ] {
+        let sets: Vec<(&str, Vec<u8>)> = ["a", "b", "c", "d", "e"].into_iter().zip(sets.into_iter().cloned()).collect();
+        let reconciled = reconcile(&sets);
+        let mut found: Vec<&str> = reconciled.contradictions.iter().map(SchemaError::set).collect();
+        found.sort_unstable();
+        assert_eq!(found, losers, "{:#?}", reconciled.contradictions);
+    }
+}
+
+#[test]
+fn an_extension_is_left_out_only_if_it_contradicts_one_that_serves() {
+    // `memo` loses its name to number 101, so it does not take number 100 from `note`.
+    let sets = [
+        ("a", extending("extend x.Order { optional string note = 100; }")),
+        ("b", extending("extend x.Order { optional string memo = 100; }")),
+        ("c", extending("extend x.Order { optional string memo = 100; }")),
+        ("d", extending("extend x.Order { optional string memo = 101; }")),
+        ("e", extending("extend x.Order { optional string memo = 101; }")),
+        ("f", extending("extend x.Order { optional string memo = 101; }")),
+    ];
+    let reconciled = reconcile(&sets);
+    let losers: Vec<&str> = reconciled.contradictions.iter().map(SchemaError::set).collect();
+    assert_eq!(losers, ["b", "c"]);
+    let served = json(&reconciled.schema, "x.Order", b"\xa2\x06\x01n\xaa\x06\x01m");
+    assert_eq!(served, r#"{"[y.note]":"n","[y.memo]":"m"}"#);
+}
+
+#[test]
+fn an_extension_whose_type_is_withheld_is_reported() {
+    let set = |enumeration: &str, more: &str| {
+        extending(&format!("{enumeration} extend x.Order {{ optional E kind = 100; {more} }}"))
+    };
+    let (good, bad) = ("enum E { A = 0; B = 1; }", "enum E { A = 0; C = 1; }");
+    let owner = ("a", set(good, ""));
+    let agreeing = ("b", extending(good));
+    let losing = ("c", set(bad, "repeated E kinds = 101; optional string text = 102;"));
+    let reconciled = reconcile(&[owner, agreeing.clone(), losing.clone()]);
+    // The first set has the extension `kind` too, and its type is in force.
+    let expected = [("[y.kinds] of x.Order".to_owned(), "c".to_owned())];
+    assert_eq!((&*reconciled.withheld_extensions, reconciled.contradictions.len()), (&expected[..], 1));
+    let served = json(&reconciled.schema, "x.Order", b"\xa0\x06\x01\xb2\x06\x01t");
+    assert_eq!(served, r#"{"[y.kind]":"B","[y.text]":"t"}"#);
+    let third = ("d", extending(good));
+    let reconciled = reconcile(&[agreeing, losing, third]);
+    let withheld: Vec<&str> = reconciled.withheld_extensions.iter().map(|(extension, _)| &**extension).collect();
+    assert_eq!(withheld, ["[y.kind] of x.Order", "[y.kinds] of x.Order"]);
+}
+
+/// Returns the processor time of this thread, which does not depend on the load of the machine.
+fn processor_time() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(time).unwrap()
+}
+
+/// The time limit is far above the time that this takes, and below the time of one pass over the sets per clash.
+#[test]
+fn thousands_of_clashing_extensions_are_decided_at_once() {
+    const CLASHES: usize = 3_000;
+    let core = CORE.replace("199", "99999");
+    let set = |kind: &str, name: &str| {
+        let fields: String = (0..CLASHES).map(|at| format!("optional {kind} {name}{at} = {};", 100 + at)).collect();
+        let text = format!(r#"syntax = "proto2"; package y; import "core.proto"; extend x.Order {{ {fields} }}"#);
+        source::set("ext.proto", &[("core.proto", &core), ("ext.proto", &text)])
+    };
+    let sets = [("a", set("string", "e")), ("b", set("int32", "e")), ("c", set("string", "f"))];
+    let sets = sets.map(|(name, bytes)| DescriptorSet::link(name, &bytes).unwrap());
+    let start = processor_time();
+    let reconciled = Schema::reconcile(&sets);
+    let elapsed = processor_time() - start;
+    assert_eq!(reconciled.contradictions.len(), 2 * CLASHES);
+    assert!(elapsed < std::time::Duration::from_secs(10), "{elapsed:?}");
+}

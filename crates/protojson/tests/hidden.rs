@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+#[path = "support/random.rs"]
+#[allow(dead_code, reason = "these tests use a part of it")]
+mod random;
 #[path = "support/source.rs"]
 mod source;
 
 use protojson::{DescriptorSet, FieldPath, Options, Schema, Visibility};
+use random::Random;
 use source::{proto2, proto3};
 
 const SHOP: &str = "
@@ -85,7 +89,8 @@ fn a_field_is_visible_unless_an_option_hides_it_or_the_schema_lacks_it() {
 fn a_mark_applies_to_the_name_and_to_the_number_of_a_field() {
     let before = schema(SHOP).marked_fields();
     let [field] = before.as_slice() else { panic!("{before:?}") };
-    assert_eq!((&*field.message_type, &*field.name, field.number, &*field.set), ("t.Card", "number", 4, "shop"));
+    assert_eq!((&*field.message_type, &*field.name, field.number), ("t.Card", "number", 4));
+    assert_eq!(field.sets, ["shop"]);
     for (card, unmarked) in [
         ("string holder = 1; string number = 4 [debug_redact = true];", None),
         ("string holder = 1; string number = 4;", Some("shop")),
@@ -111,4 +116,164 @@ fn an_extension_is_hidden_by_its_name_in_brackets() {
     let plan = schema.plan("t.Order", &options).unwrap();
     plan.transcode(b"\x0a\x01a\xa2\x06\x06secret", &mut json).unwrap();
     assert_eq!(String::from_utf8(json).unwrap(), r#"{"id":"a","[t.note]":"[REDACTED]"}"#);
+}
+
+/// Joins sets of proto2 files, which can contradict each other.
+fn reconcile(bodies: &[&str]) -> protojson::Reconciled {
+    let sets: Vec<DescriptorSet> = bodies
+        .iter()
+        .zip(["a", "b", "c"])
+        .map(|(body, name)| DescriptorSet::link(name, &proto2(body)).unwrap())
+        .collect();
+    Schema::reconcile(&sets)
+}
+
+fn redact_marked() -> Options {
+    let mut options = Options::default();
+    options.redact_marked = true;
+    options
+}
+
+#[test]
+fn a_field_is_hidden_if_any_set_marks_it_whichever_definition_serves() {
+    const MARK: &str = "[debug_redact = true]";
+    let order = |fields: &str| format!("message Order {{ {fields} extensions 100 to 199; }}");
+    let serving = order("optional string id = 1; optional string pan = 4;");
+    // Each case has a set beside the set that serves, the number of contradictions, and the numbers of hidden fields.
+    for (what, one, other, contradictions, hidden) in [
+        ("no mark", serving.clone(), serving.clone(), 0, &[][..]),
+        (
+            "marks crosswise",
+            order(&format!("optional string id = 1 {MARK}; optional string pan = 4;")),
+            order(&format!("optional string id = 1; optional string pan = 4 {MARK};")),
+            0,
+            &[1, 4],
+        ),
+        ("a smaller definition", serving.clone(), order(&format!("optional string pan = 4 {MARK};")), 0, &[4]),
+        (
+            "a losing definition",
+            serving.clone(),
+            order(&format!("optional int32 id = 1; optional string pan = 4 {MARK}; optional string more = 5;")),
+            1,
+            &[4],
+        ),
+        ("the number of a field", serving.clone(), order(&format!("optional string number = 4 {MARK};")), 1, &[4]),
+        ("the name of a field", serving.clone(), order(&format!("optional string pan = 9 {MARK};")), 1, &[4]),
+        (
+            "a name and a number",
+            order("optional string id = 1; optional string pan = 4; optional string number = 5;"),
+            order(&format!("optional string number = 4 {MARK};")),
+            1,
+            &[4, 5],
+        ),
+        (
+            "a type that holds a losing definition",
+            format!("{serving} enum E {{ A = 0; B = 1; }}"),
+            format!(
+                "{} enum E {{ A = 0; C = 1; }}",
+                order(&format!("optional string id = 1; optional string pan = 4 {MARK}; optional E e = 6;"))
+            ),
+            1,
+            &[4],
+        ),
+        (
+            "an extension",
+            format!("{serving} extend Order {{ optional string note = 100; }}"),
+            format!("{serving} extend Order {{ optional string note = 100 {MARK}; }}"),
+            0,
+            &[100],
+        ),
+        (
+            "a losing extension",
+            format!("{serving} extend Order {{ optional string note = 100; }}"),
+            format!("{serving} extend Order {{ optional int32 memo = 100 {MARK}; }}"),
+            1,
+            &[100],
+        ),
+        (
+            "the name of an extension",
+            format!("{serving} extend Order {{ optional string note = 100; }}"),
+            format!("{serving} extend Order {{ optional string note = 101 {MARK}; }}"),
+            1,
+            &[100],
+        ),
+    ] {
+        // Two sets have the definition that serves. With a set of its own, no definition is marked.
+        let unmarked = one.replace(MARK, "");
+        for sets in [[&*one, &*other, &*unmarked], [&*unmarked, &*other, &*one], [&*other, &*one, &*unmarked]] {
+            let reconciled = reconcile(&sets);
+            assert_eq!(reconciled.contradictions.len(), contradictions, "{what}: {:?}", reconciled.contradictions);
+            let visible = |number: &u32| {
+                reconciled.schema.visibility("t.Order", &redact_marked(), &[*number]) == Visibility::Hidden
+            };
+            let found: Vec<u32> = [1, 4, 5, 100].into_iter().filter(visible).collect();
+            assert_eq!(found, hidden, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_mark_is_gone_only_when_the_last_set_has_removed_it() {
+    let marked = "message Card { optional string number = 4 [debug_redact = true]; }";
+    let losing = "message Card { optional int32 holder = 1; optional string number = 4 [debug_redact = true]; }";
+    let plain = "message Card { optional string holder = 1; optional string number = 4; } message Own {}";
+    let before = reconcile(&[marked, losing, plain]).schema.marked_fields();
+    let [field] = before.as_slice() else { panic!("{before:?}") };
+    assert_eq!(field.sets, ["a", "b"]);
+    for (sets, unmarked) in [
+        (vec![marked, plain], None),
+        (vec![plain, losing], None),
+        (vec![plain, &losing.replace(" [debug_redact = true]", "")], Some("a")),
+        (vec![plain], Some("a")),
+        (vec!["message Own {}"], None),
+    ] {
+        assert_eq!(reconcile(&sets).schema.set_that_unmarks(field), unmarked, "{sets:?}");
+    }
+}
+
+/// Joins random definitions of a type, some of whose fields are marked, and compares with the union of the marks.
+#[test]
+fn the_hidden_fields_are_the_union_of_the_marks_of_all_sets() {
+    const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let mut random = Random::seeded(16);
+    let (mut contradictions, mut hidden) = (0, 0);
+    for case in 0..200 {
+        let mut marks: Vec<(u32, &str)> = Vec::new();
+        let mut definition = || {
+            let mut names = NAMES;
+            if random.one_in(2) {
+                let (one, other) = (random.below(6), random.below(6));
+                names.swap(one, other);
+            }
+            let mut body = String::new();
+            for (number, name) in (1..).zip(names) {
+                if random.one_in(2) {
+                    continue;
+                }
+                let kind = if random.one_in(6) { "int32" } else { "string" };
+                let is_marked = random.one_in(4);
+                marks.extend(is_marked.then_some((number, name)));
+                let mark = if is_marked { " [debug_redact = true]" } else { "" };
+                body.push_str(&format!("optional {kind} {name} = {number}{mark}; "));
+            }
+            format!("message M {{ {body} }}")
+        };
+        let sets = [definition(), definition(), definition()];
+        let reconciled = reconcile(&sets.each_ref().map(|set| &**set));
+        for name in NAMES {
+            let trail = reconciled.schema.trail("t.M", FieldPath::new(name)).unwrap();
+            let Some(number) = trail.numbers.first().copied() else { continue };
+            let is_hidden = marks.iter().any(|mark| mark.0 == number || mark.1 == name);
+            let expected = if is_hidden { Visibility::Hidden } else { Visibility::Visible };
+            let found = reconciled.schema.visibility("t.M", &redact_marked(), &[number]);
+            assert_eq!(found, expected, "case {case}: {name} in {sets:?}");
+            hidden += usize::from(is_hidden);
+        }
+        // Marks contradict nothing.
+        let plain = sets.each_ref().map(|set| set.replace(" [debug_redact = true]", ""));
+        let plain = reconcile(&plain.each_ref().map(|set| &**set));
+        assert_eq!(reconciled.contradictions.len(), plain.contradictions.len(), "case {case}: {sets:?}");
+        contradictions += usize::from(!plain.contradictions.is_empty());
+    }
+    assert!(contradictions > 50 && hidden > 200, "{contradictions} contradictions, {hidden} hidden fields");
 }

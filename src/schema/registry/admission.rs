@@ -119,7 +119,8 @@ pub(super) fn admit(
     hidden.extend(&before.map(|before| before.gone.clone()).unwrap_or_default());
     let (joined, changes) = loop {
         let joined = admission.join();
-        if let Some(reason) = admission.refuse_exposed(&hiding.exposed(&joined.schema, &hidden)) {
+        let exposed = |schema: &Schema| hiding.exposed(schema, &hidden);
+        if let Some(reason) = admission.refuse_exposed(&exposed(&joined.schema), exposed) {
             first_error.get_or_insert(Error::ShowsHiddenField(reason));
             continue;
         }
@@ -230,6 +231,11 @@ impl Admission<'_> {
             if !withheld.is_empty() {
                 reason.push_str(&format!("; these types are unknown because of that: {}", listed(&withheld)));
             }
+            let extensions: Vec<&str> =
+                joined.withheld_extensions.iter().filter(|(_, set)| set == name).map(|(name, _)| &**name).collect();
+            if !extensions.is_empty() {
+                reason.push_str(&format!("; these extensions are left out because of that: {}", listed(&extensions)));
+            }
             match self.refused.get_mut(name) {
                 // A newer version was refused, and the version in force contradicts another set.
                 Some(refused) => refused.reason.push_str(&format!("; {reason}")),
@@ -253,18 +259,54 @@ impl Admission<'_> {
         self.is_gone(name) || self.is_new(name)
     }
 
-    /// Returns the name of the first set that has changed.
-    fn any_changed(&self) -> Option<String> {
+    /// Returns the names of all sets that have changed, sorted.
+    fn changed(&self) -> BTreeSet<&String> {
         let in_force = self.before.iter().flat_map(|before| before.sets.keys());
-        self.sets.keys().chain(in_force).filter(|name| self.has_changed(name)).min().cloned()
+        self.sets.keys().chain(in_force).filter(|name| self.has_changed(name)).collect()
+    }
+
+    /// Returns the schema that the sets would form without the changes of some sets.
+    fn join_without(&self, is_left_out: impl Fn(&String) -> bool) -> Schema {
+        let kept = self.sets.iter().filter(|(name, _)| !is_left_out(name));
+        let before = self.before.iter().flat_map(|before| &before.sets);
+        let restored = before.filter(|(name, _)| is_left_out(name));
+        Schema::reconcile(kept.chain(restored).map(|(_, set)| &set.linked)).schema
+    }
+
+    /// Returns one of these changes, which show hidden fields, and the name of the set that makes it. `exposed_in`
+    /// returns such changes of a schema.
+    ///
+    /// A set on the path of a field can have changed in another way, and sets that are not on the path can show the
+    /// field by a contradiction. So the sets that have changed are added one by one, those on the path first. The set
+    /// that shows the field makes the change.
+    fn find_exposing<'c>(
+        &self,
+        exposed: &'c [Change],
+        exposed_in: impl Fn(&Schema) -> Vec<Change>,
+    ) -> Option<(&'c Change, String)> {
+        let changed = self.changed();
+        let is_on_path = |change: &&Change| change.sets.iter().any(|name| changed.contains(name));
+        let change = exposed.iter().find(is_on_path).or(exposed.first())?;
+        let mut candidates: Vec<&String> = Vec::new();
+        for name in change.sets.iter().filter(|name| changed.contains(name)).chain(changed.iter().copied()) {
+            if !candidates.contains(&name) {
+                candidates.push(name);
+            }
+        }
+        let is_it = |other: &Change| (&other.message_type, &other.element) == (&change.message_type, &change.element);
+        let shows = |added: &usize| {
+            let (_, left_out) = candidates.split_at(added + 1);
+            exposed_in(&self.join_without(|name| left_out.contains(&name))).iter().any(is_it)
+        };
+        // The last set shows the field if no set before it does.
+        let last = candidates.len().checked_sub(1)?;
+        let name = candidates[(0..last).find(shows).unwrap_or(last)];
+        Some((change, name.clone()))
     }
 
     /// Refuses a set that shows one of these hidden fields, if there is any. Returns the reason.
-    fn refuse_exposed(&mut self, exposed: &[Change]) -> Option<String> {
-        let blamed = |change: &Change| change.sets.iter().find(|name| self.has_changed(name)).cloned();
-        let found = exposed.iter().find_map(|change| Some((change, blamed(change)?)));
-        // If no set on the path of a field has changed, another one has: no set that can show the field is admitted.
-        let (change, name) = found.or_else(|| Some((exposed.first()?, self.any_changed()?)))?;
+    fn refuse_exposed(&mut self, exposed: &[Change], exposed_in: impl Fn(&Schema) -> Vec<Change>) -> Option<String> {
+        let (change, name) = self.find_exposing(exposed, exposed_in)?;
         let field = format!("{}.{}", change.message_type, change.element);
         let what = if self.is_gone(&name) { "its removal" } else { "it" };
         let reason = format!(

@@ -115,7 +115,7 @@ impl Hiding {
         let marked = marked.filter_map(|field| {
             let set = schema.set_that_unmarks(field)?;
             let text = format!("the option debug_redact was removed, and {} it only by that", self.hide_marked());
-            Some(change(&field.message_type, &field.name, text, [set, &field.set]))
+            Some(change(&field.message_type, &field.name, text, field.sets.iter().map(String::as_str).chain([set])))
         });
         let paths = before.paths.iter().filter_map(|hidden| self.shown_by_path(schema, hidden));
         marked.chain(paths).collect()

@@ -296,14 +296,18 @@ fn a_set_of_the_owner_beats_one_set_that_imports_the_type() {
 }
 
 #[test]
-fn of_contradicting_definitions_the_one_that_hides_more_serves() {
-    let marked = shared("message T { optional string a = 1 [debug_redact = true]; }");
+fn of_contradicting_definitions_the_one_that_most_sets_agree_with_serves_and_the_marks_of_the_others_hide() {
+    let marked = shared("message T { optional string a = 1 [debug_redact = true]; optional string c = 3; }");
     let plain = [" message U {}", " message U {} message V {}"]
         .map(|more| shared(&format!("message T {{ optional string a = 1; optional string b = 2; }}{more}")));
     for names in [["a.binpb", "b.binpb", "c.binpb"], ["c.binpb", "b.binpb", "a.binpb"]] {
         let folder = folder(&[(names[0], &marked), (names[1], &plain[0]), (names[2], &plain[1])]);
-        let snapshot = load(folder.path(), &config::Taps::default()).unwrap();
-        assert_eq!(json(&snapshot, "shared.T", b"\x12\x01x"), "{}", "the field b is in the other definitions");
+        let profile = config::Profile { redact_marked: true, ..config::Profile::default() };
+        let profiles = Profiles::new(&[("default".to_owned(), profile)].into());
+        let settings = config::Descriptors { path: folder.path().to_owned(), ..config::Descriptors::default() };
+        let registry = Registry::load(&settings, &config::Taps::default(), Arc::new(profiles)).unwrap();
+        let json = json(&registry.current(), "shared.T", b"\x0a\x01x\x12\x01y");
+        assert_eq!(json, r#"{"a":"[REDACTED]","b":"y"}"#);
     }
 }
 

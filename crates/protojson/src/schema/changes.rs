@@ -19,8 +19,8 @@ pub struct Change {
     pub rule: Rule,
     /// A description of the change for people.
     pub text: String,
-    /// The names of the sets that can have made the change: the set with the definition before the change, and the set
-    /// with the definition now.
+    /// The names of the sets that can have made the change: for a redaction, the sets that mark the field; then the set
+    /// with the definition before the change, and the set with the definition now.
     pub sets: Vec<String>,
 }
 
@@ -161,9 +161,19 @@ impl Comparison<'_> {
         self.changes.push(Change { message_type: message_type.to_owned(), element, rule, text, sets });
     }
 
+    /// Adds these sets in front of the sets of the change that was added last.
+    fn blame(&mut self, marking: Vec<&str>) {
+        if let Some(Change { sets, .. }) = self.changes.last_mut() {
+            sets.retain(|name| !marking.contains(&&**name));
+            sets.splice(..0, marking.into_iter().map(str::to_owned));
+        }
+    }
+
     fn messages(&mut self, before: &MessageDescriptor, now: &MessageDescriptor) {
-        // A set that did not change is the same set in both schemas. The enums and the extensions can be in other sets.
-        let is_same = now.is(before) && self.enums.is_empty();
+        // A set that did not change is the same set in both schemas. The enums, the extensions and the marks can be in
+        // other sets.
+        let has_same_marks = self.now.marks.are_same(&self.before.marks, before.full_name());
+        let is_same = now.is(before) && self.enums.is_empty() && has_same_marks;
         let declared = |message: &MessageDescriptor| {
             let mut fields = if is_same { Vec::new() } else { message.fields() };
             fields.extend(message.extensions());
@@ -184,6 +194,13 @@ impl Comparison<'_> {
             };
             for (rule, text) in differences {
                 self.add(before.full_name(), field.declared_name(), rule, text, pools);
+                match (rule, field_now) {
+                    (Rule::RedactionRemoved, _) => self.blame(self.before.sets_that_mark(before.full_name(), field)),
+                    (Rule::RedactionAdded, Some(now)) => {
+                        self.blame(self.now.sets_that_mark(before.full_name(), now));
+                    }
+                    _ => {}
+                }
             }
             if let Some(values) = values(field).filter(|_| field_now.is_some_and(|now| has_same_type(field, now))) {
                 self.enumeration(before.full_name(), field.declared_name(), &values);

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use prost_types::FieldDescriptorProto;
+use prost_types::{FieldDescriptorProto, FieldOptions};
 
 use super::{EnumDescriptor, FieldDescriptor, MessageDescriptor};
 
 /// The elements of a message or an enum by name, each with all of its properties. Reserved ranges and names are left
-/// out, because they describe no existing element.
+/// out, because they describe no existing element. The marks `debug_redact` are left out too, because those of all sets
+/// apply.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Definition {
     elements: BTreeMap<String, String>,
-    /// The number of fields that are marked with `debug_redact`.
-    marked: usize,
 }
 
 impl Definition {
@@ -21,37 +20,30 @@ impl Definition {
         let element = |field: FieldDescriptor| {
             let oneof = field.oneof().and_then(|index| oneofs.get(index));
             // A oneof is compared by name, because its index changes with the oneofs before it.
-            let plain = FieldDescriptorProto { oneof_index: None, ..field.proto };
-            // The proto does not show these properties: some come from the file, and prost ignores `debug_redact`.
-            let resolved = (field.has_presence, field.is_required, field.is_group, field.is_marked);
+            let plain = FieldDescriptorProto { oneof_index: None, ..without_empty_options(field.proto) };
+            // The proto does not show these properties, because they can come from the file.
+            let resolved = (field.has_presence, field.is_required, field.is_group);
             let entry = field.kind.as_message().filter(|message| message.is_map_entry());
             let entry: Vec<_> =
                 entry.into_iter().flat_map(MessageDescriptor::fields).map(|field| field.proto).collect();
             (format!("field {}", plain.name()), format!("{oneof:?} {plain:?} {resolved:?} {entry:?}"))
         };
-        let fields = message.fields();
-        let marked = fields.iter().filter(|field| field.is_marked).count();
-        let mut elements: BTreeMap<String, String> = fields.into_iter().map(element).collect();
+        let mut elements: BTreeMap<String, String> = message.fields().into_iter().map(element).collect();
         if let Some(options) = message.options() {
             elements.insert("its options".to_owned(), format!("{options:?}"));
         }
-        Self { elements, marked }
+        Self { elements }
     }
 
     pub(super) fn of_enum(declared: &EnumDescriptor) -> Self {
         let values = declared.values();
         let elements = values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect();
-        Self { elements, marked: 0 }
+        Self { elements }
     }
 
     /// Returns the number of elements.
     pub(super) fn len(&self) -> usize {
         self.elements.len()
-    }
-
-    /// Returns the number of fields that are marked with `debug_redact`.
-    pub(super) fn marked(&self) -> usize {
-        self.marked
     }
 
     /// Whether this definition contains everything in the other one, and possibly more.
@@ -68,4 +60,11 @@ impl Definition {
         let found = in_both.or_else(|| self.elements.iter().find(|(name, what)| lacks(other, name, what)));
         found.map(|(name, _)| name.as_str())
     }
+}
+
+/// Returns the definition of a field without options if it has none that prost knows. So `debug_redact` as the only
+/// option makes no difference.
+pub(super) fn without_empty_options(field: FieldDescriptorProto) -> FieldDescriptorProto {
+    let options = field.options.filter(|options| *options != FieldOptions::default());
+    FieldDescriptorProto { options, ..field }
 }

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::reconcile::Choices;
-use super::{DescriptorSet, Entry, FieldDescriptor, MessageDescriptor};
+use super::decisions::Choices;
+use super::definition::without_empty_options;
+use super::{DescriptorSet, Entry, MessageDescriptor};
 use crate::SchemaError;
 
 /// The extensions by the full name of the message that they extend, sorted by number.
@@ -15,62 +16,73 @@ pub(super) type Extensions = HashMap<Arc<str>, Box<[Entry]>>;
 
 const FIX: &str = "compile both from the same source, or remove one of them";
 
-/// An extension in a set.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A definition of an extension, and the sets that have it.
+#[derive(Debug)]
 struct Extension {
     extendee: Arc<str>,
     number: u32,
-    entry: Entry,
     /// The full name.
     name: String,
+    /// The copies, in the order of the sets.
+    copies: Vec<Entry>,
 }
 
-/// A contradiction between extensions, or between an extension and a field.
+/// A copy of an extension that contradicts another extension or a field, and does not serve.
 #[derive(Debug)]
 pub(super) struct Clash {
-    /// The error about the extension that does not serve.
+    /// The error about the copy.
     pub(super) error: SchemaError,
     /// The error about the second of the two elements in the order of the sets.
     pub(super) in_order: SchemaError,
-    /// The extensions that do not serve.
-    pub(super) losers: Vec<Entry>,
 }
 
 /// Joins the extensions of these sets. `messages` are the definitions that serve.
 ///
-/// # Errors
-/// Returns an error if two different extensions of a message have the same number or the same name, or if an extension
-/// has the number of a field. Options are no error, because every team chooses the numbers of its own options.
+/// Two different extensions contradict each other if they have the same name, or the same message and number. An
+/// extension also contradicts a field of its message with its number, and the field serves. Of contradicting extensions
+/// serves the one that the most sets have; among equals, their definitions are compared. An extension is left out only
+/// if it contradicts one that serves. Returns a clash for each copy that is left out, sorted by message and number.
+///
+/// Different options with one number are left out without a clash, because every team chooses the numbers of its own
+/// options, and a payload does not tell which of them it holds.
 pub(super) fn join(
     sets: &[DescriptorSet],
     messages: &HashMap<Arc<str>, Entry>,
     choices: &Choices,
-) -> Result<Extensions, Box<Clash>> {
-    let all = all(sets, choices);
-    let mut joined: Vec<Extension> = Vec::new();
-    for copies in all.chunk_by(|one, other| one.extendee == other.extendee && one.number == other.number) {
-        let [first, others @ ..] = copies else { continue };
-        match others.iter().find(|other| !first.is_same(other, sets)) {
-            None => joined.push(first.clone()),
-            // Two options have this number, and a payload does not tell which of them it holds.
-            Some(_) if first.is_option() => {}
-            Some(other) => return Err(decide(copies, [first, other], sets)),
-        }
+) -> (Extensions, Vec<Clash>) {
+    let (options, mut all): (Vec<Extension>, _) = distinct(sets, choices).into_iter().partition(Extension::is_option);
+    let is_same = |one: &Extension, other: &Extension| one.extendee == other.extendee && one.number == other.number;
+    let mut serving: Vec<&Extension> =
+        options.chunk_by(is_same).filter(|options| options.len() == 1).flatten().collect();
+    let mut clashes = Vec::new();
+    all.sort_by(|one, other| other.rank(one, sets));
+    let mut fields = Fields { sets, messages, by_message: HashMap::new() };
+    let mut by_number: HashMap<(&str, u32), &Extension> = HashMap::new();
+    let mut by_name: HashMap<&str, &Extension> = HashMap::new();
+    for extension in &all {
+        let key = (&*extension.extendee, extension.number);
+        let found = if let Some((set, field)) = fields.find(extension) {
+            extension.clashes_with_field(set, field, sets)
+        } else if let Some(winner) = by_number.get(&key).or_else(|| by_name.get(&*extension.name)) {
+            extension.clashes_with(winner, sets)
+        } else {
+            by_number.insert(key, extension);
+            by_name.insert(&extension.name, extension);
+            serving.push(extension);
+            continue;
+        };
+        clashes.push(((&extension.extendee, extension.number, &extension.name), found));
     }
-    check_names(&joined, &all, sets)?;
-    let mut extensions = Extensions::new();
-    for own in joined.chunk_by(|one, other| one.extendee == other.extendee) {
-        let extendee = &own[0].extendee;
-        if let Some(serving) = messages.get(extendee) {
-            check_numbers(own, &all, *serving, sets)?;
-        }
-        extensions.insert(Arc::clone(extendee), own.iter().map(|extension| extension.entry).collect());
-    }
-    Ok(extensions)
+    serving.sort_by_key(|extension| (&extension.extendee, extension.number));
+    let by_extendee = serving.chunk_by(|one, other| one.extendee == other.extendee);
+    let entries = |own: &[&Extension]| own.iter().map(|extension| extension.copies[0]).collect();
+    let extensions = by_extendee.map(|own| (Arc::clone(&own[0].extendee), entries(own))).collect();
+    clashes.sort_by_key(|(key, _)| *key);
+    (extensions, clashes.into_iter().flat_map(|(_, clashes)| clashes).collect())
 }
 
-/// Returns the extensions that can serve, sorted.
-fn all(sets: &[DescriptorSet], choices: &Choices) -> Vec<Extension> {
+/// Returns the extensions that can serve, sorted by message, number and name. Identical ones are one.
+fn distinct(sets: &[DescriptorSet], choices: &Choices) -> Vec<Extension> {
     let mut all = Vec::new();
     for (set, linked) in (0..).zip(sets) {
         for (index, extendee) in linked.pool.extensions() {
@@ -79,67 +91,48 @@ fn all(sets: &[DescriptorSet], choices: &Choices) -> Vec<Extension> {
                 continue;
             }
             let field = linked.pool.extension(index);
-            let (extendee, number) = (Arc::clone(extendee.shared_name()), field.number());
-            let name = field.extension.unwrap_or_default();
-            all.push(Extension { extendee, number, entry, name });
+            let number = field.number();
+            all.push((Arc::clone(extendee.shared_name()), number, field.extension.unwrap_or_default(), entry));
         }
     }
     all.sort_unstable();
-    all
-}
-
-/// Checks that no two extensions have the same full name. `all` has the copies of the extensions, too.
-fn check_names(extensions: &[Extension], all: &[Extension], sets: &[DescriptorSet]) -> Result<(), Box<Clash>> {
-    let mut by_name: Vec<&Extension> = extensions.iter().filter(|extension| !extension.is_option()).collect();
-    by_name.sort_by_key(|extension| (&extension.name, extension.entry));
-    let Some(pair) = by_name.windows(2).find(|pair| pair[0].name == pair[1].name) else { return Ok(()) };
-    let copies: Vec<Extension> = all.iter().filter(|extension| extension.name == pair[0].name).cloned().collect();
-    Err(decide(&copies, [pair[0], pair[1]], sets))
-}
-
-/// Checks that no extension of a message has the number of a field of the message.
-fn check_numbers(
-    extensions: &[Extension],
-    all: &[Extension],
-    serving: Entry,
-    sets: &[DescriptorSet],
-) -> Result<(), Box<Clash>> {
-    let message = MessageDescriptor::new(&sets[serving.set as usize].pool, serving.index);
-    for field in message.fields() {
-        let Ok(at) = extensions.binary_search_by_key(&field.number(), |extension| extension.number) else { continue };
-        let (Extension { name, number, entry, extendee }, message) = (&extensions[at], message.full_name());
-        let [one, other] = [serving, *entry].map(|entry| sets[entry.set as usize].name());
-        let text = format!(
-            "extension [{name}] of {message} has number {number}, which is field {} in {one}; {FIX}",
-            field.name()
-        );
-        let error = SchemaError::conflict(other, one, text);
-        let text = format!(
-            "field {message}.{} has number {number}, which is extension [{name}] in {other}; {FIX}",
-            field.name()
-        );
-        let in_order = if serving.set > entry.set { SchemaError::conflict(one, other, text) } else { error.clone() };
-        // The field serves. A message without it would contradict its own set.
-        let copies = all.iter().filter(|copy| &copy.extendee == extendee && copy.number == *number);
-        return Err(Box::new(Clash { error, in_order, losers: copies.map(|copy| copy.entry).collect() }));
+    let mut distinct: Vec<Extension> = Vec::new();
+    for (extendee, number, name, entry) in all {
+        let is_it = |known: &&mut Extension| (&known.extendee, known.number, &known.name) == (&extendee, number, &name);
+        let mut known = distinct.iter_mut().rev().take_while(is_it);
+        match known.find(|known| definition(known.copies[0], sets) == definition(entry, sets)) {
+            Some(known) => known.copies.push(entry),
+            None => distinct.push(Extension { extendee, number, name, copies: vec![entry] }),
+        }
     }
-    Ok(())
+    distinct
 }
 
-/// Decides which of the extensions in `copies` serves. It is one that is marked with `debug_redact`, if there is
-/// any; then the one that the most sets have. Among equals, the texts of the definitions are compared. `found` are two that contradict each other.
-fn decide(copies: &[Extension], found: [&Extension; 2], sets: &[DescriptorSet]) -> Box<Clash> {
-    let count = |one: &Extension| copies.iter().filter(|other| one.is_equal(other, sets)).count();
-    let rank = |one: &&Extension| {
-        let text = format!("{:?}", (&one.name, &one.extendee, one.number, one.definition(sets)));
-        (one.read(sets).is_marked, count(one), text)
-    };
-    let winner = copies.iter().max_by_key(rank).unwrap_or(found[0]);
-    let losers: Vec<&Extension> = copies.iter().filter(|other| !winner.is_equal(other, sets)).collect();
-    let [first, second] = if found[0].entry < found[1].entry { found } else { [found[1], found[0]] };
-    let in_order = second.conflict(first, sets);
-    let error = losers.first().map_or_else(|| in_order.clone(), |loser| loser.conflict(winner, sets));
-    Box::new(Clash { error, in_order, losers: losers.into_iter().map(|loser| loser.entry).collect() })
+/// The fields of the messages that serve, decoded when an extension of the message requires them.
+struct Fields<'s> {
+    sets: &'s [DescriptorSet],
+    messages: &'s HashMap<Arc<str>, Entry>,
+    by_message: HashMap<Arc<str>, HashMap<u32, String>>,
+}
+
+impl Fields<'_> {
+    /// Returns the field with the number of an extension in the message that it extends, and the position of its set.
+    fn find(&mut self, extension: &Extension) -> Option<(Entry, &str)> {
+        let serving = *self.messages.get(&extension.extendee)?;
+        let fields = self.by_message.entry(Arc::clone(&extension.extendee)).or_insert_with(|| {
+            let message = MessageDescriptor::new(&self.sets[serving.set as usize].pool, serving.index);
+            message.fields().into_iter().map(|field| (field.number(), field.name().to_owned())).collect()
+        });
+        Some((serving, fields.get(&extension.number)?))
+    }
+}
+
+/// Returns all that two extensions with the same message, number and name must share.
+fn definition(entry: Entry, sets: &[DescriptorSet]) -> impl PartialEq + std::fmt::Debug {
+    let mut field = sets[entry.set as usize].pool.extension(entry.index);
+    // Both extend the same message. Its name can be written in full or relative to the package.
+    field.proto.extendee = None;
+    (without_empty_options(field.proto), field.has_presence, field.is_required, field.is_group)
 }
 
 impl Extension {
@@ -148,31 +141,44 @@ impl Extension {
         self.extendee.starts_with("google.protobuf.")
     }
 
-    fn read(&self, sets: &[DescriptorSet]) -> FieldDescriptor {
-        sets[self.entry.set as usize].pool.extension(self.entry.index)
+    /// Compares which of two extensions serves if they contradict each other.
+    fn rank(&self, other: &Self, sets: &[DescriptorSet]) -> std::cmp::Ordering {
+        let by_copies = self.copies.len().cmp(&other.copies.len());
+        let by_name = || (&self.name, &self.extendee, self.number).cmp(&(&other.name, &other.extendee, other.number));
+        let text = |one: &Self| format!("{:?}", definition(one.copies[0], sets));
+        by_copies.then_with(by_name).then_with(|| text(self).cmp(&text(other)))
     }
 
-    /// Returns all that two extensions of one message with one number must share.
-    fn definition(&self, sets: &[DescriptorSet]) -> impl PartialEq + std::fmt::Debug {
-        let mut field = self.read(sets);
-        // Both extend the same message. Its name can be written in full or relative to the package.
-        field.proto.extendee = None;
-        (field.proto, field.has_presence, field.is_required, field.is_group, field.is_marked)
+    /// Returns a clash for each copy of this extension, which loses against a field.
+    fn clashes_with_field(&self, serving: Entry, field: &str, sets: &[DescriptorSet]) -> Vec<Clash> {
+        let Self { name, number, extendee: message, .. } = self;
+        let clash = |copy: &Entry| {
+            let [one, other] = [serving, *copy].map(|entry| sets[entry.set as usize].name());
+            let text =
+                format!("extension [{name}] of {message} has number {number}, which is field {field} in {one}; {FIX}");
+            let error = SchemaError::conflict(other, one, text);
+            let text =
+                format!("field {message}.{field} has number {number}, which is extension [{name}] in {other}; {FIX}");
+            let in_order = if serving.set > copy.set { SchemaError::conflict(one, other, text) } else { error.clone() };
+            Clash { error, in_order }
+        };
+        self.copies.iter().map(clash).collect()
     }
 
-    /// Whether two extensions of one message with one number have the same definition.
-    fn is_same(&self, other: &Self, sets: &[DescriptorSet]) -> bool {
-        self.name == other.name && self.definition(sets) == other.definition(sets)
+    /// Returns a clash for each copy of this extension, which loses against another one.
+    fn clashes_with(&self, winner: &Self, sets: &[DescriptorSet]) -> Vec<Clash> {
+        let first = winner.copies[0];
+        let clash = |copy: &Entry| {
+            let error = self.conflict(*copy, winner, first, sets);
+            let in_order = if first > *copy { winner.conflict(first, self, *copy, sets) } else { error.clone() };
+            Clash { error, in_order }
+        };
+        self.copies.iter().map(clash).collect()
     }
 
-    /// Whether the two are the same extension of the same message.
-    fn is_equal(&self, other: &Self, sets: &[DescriptorSet]) -> bool {
-        (&self.extendee, self.number) == (&other.extendee, other.number) && self.is_same(other, sets)
-    }
-
-    /// Returns the error about an extension that contradicts another one.
-    fn conflict(&self, first: &Self, sets: &[DescriptorSet]) -> SchemaError {
-        let [first_set, second_set] = [first, self].map(|extension| sets[extension.entry.set as usize].name());
+    /// Returns the error about a copy of an extension that contradicts a copy of another one.
+    fn conflict(&self, copy: Entry, first: &Self, first_copy: Entry, sets: &[DescriptorSet]) -> SchemaError {
+        let [first_set, second_set] = [first_copy, copy].map(|entry| sets[entry.set as usize].name());
         let Self { extendee, number, name, .. } = self;
         let text = if name != &first.name {
             format!(

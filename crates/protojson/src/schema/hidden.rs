@@ -1,7 +1,7 @@
 //! The fields that options hide: which field a path leads to, which fields are marked with `debug_redact`, and whether
 //! a field that was hidden in another version of the schema still is.
 
-use super::{FieldDescriptor, Kind, MessageDescriptor, Schema};
+use super::{FieldDescriptor, Kind, Mark, MessageDescriptor, Schema};
 use crate::program::{self, Role, Shape};
 use crate::{FieldPath, Options};
 
@@ -16,7 +16,7 @@ pub struct Trail {
     pub sets: Vec<String>,
 }
 
-/// A field that is marked with `debug_redact`.
+/// A field that at least one set marks with `debug_redact`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MarkedField {
     /// Full name of the message type.
@@ -25,8 +25,8 @@ pub struct MarkedField {
     pub name: String,
     /// The field number.
     pub number: u32,
-    /// The name of the set that defines the field.
-    pub set: String,
+    /// The names of the sets that mark the field, sorted.
+    pub sets: Vec<String>,
 }
 
 /// Whether consumers of the JSON see a field.
@@ -91,26 +91,22 @@ impl Schema {
         Visibility::Visible
     }
 
-    /// Returns the fields that are marked with `debug_redact`, sorted.
+    /// Returns the fields that any set marks with `debug_redact`, sorted. They include those of definitions that do not
+    /// serve, because the definition that serves can have the field later.
     pub fn marked_fields(&self) -> Vec<MarkedField> {
-        let mut marked = Vec::new();
-        for full_name in self.joined.messages.keys() {
-            let Some(message) = self.message(full_name) else { continue };
-            for field in all_fields(&message).iter().filter(|field| field.is_marked) {
-                marked.push(MarkedField {
-                    message_type: message.full_name().to_owned(),
-                    name: field.declared_name(),
-                    number: field.number(),
-                    set: self.joined.set_with(field.pool()).unwrap_or_default().to_owned(),
-                });
-            }
-        }
+        let fields = self.joined.marks.all().map(|(mark, sets)| {
+            let mut sets: Vec<String> = self.joined.set_names(sets).map(str::to_owned).collect();
+            sets.sort_unstable();
+            let (message_type, name) = (mark.message_type.to_string(), mark.name.to_string());
+            MarkedField { message_type, name, number: mark.number, sets }
+        });
+        let mut marked: Vec<MarkedField> = fields.collect();
         marked.sort_unstable();
         marked
     }
 
-    /// Returns the name of the set that defines the field of this name or number without `debug_redact`. Returns `None`
-    /// if there is no such field, or if every such field is marked.
+    /// Returns the name of the set whose definition of the field of this name or number serves while no set marks that
+    /// field. Returns `None` if there is no such field, or if every such field is marked.
     pub fn set_that_unmarks(&self, field: &MarkedField) -> Option<&str> {
         let message = self.message(&field.message_type)?;
         let fields = all_fields(&message);
@@ -119,8 +115,12 @@ impl Schema {
         Some(self.joined.set_with(unmarked.pool()).unwrap_or_default())
     }
 
-    /// Whether the message type has a field of this name or number.
+    /// Whether a set marks the field, or the message type has a field of this name or number.
     pub fn has_marked_field(&self, field: &MarkedField) -> bool {
+        let is_it = |mark: &Mark| mark.number == field.number && *mark.name == *field.name;
+        if self.joined.marks.of_type(&field.message_type).any(|(mark, _)| is_it(mark)) {
+            return true;
+        }
         let Some(message) = self.message(&field.message_type) else { return false };
         all_fields(&message).iter().any(|now| now.number() == field.number || now.declared_name() == field.name)
     }

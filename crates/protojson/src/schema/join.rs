@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::decisions::Choices;
 use super::definition::Definition;
 use super::extensions::Clash;
+use super::marks::Marks;
 use super::pool::Pool;
-use super::reconcile::Choices;
 use super::{DescriptorSet, Entry, EnumDescriptor, Joined, MessageDescriptor, Outgrown, Schema, extensions};
 use crate::SchemaError;
 
@@ -21,6 +22,15 @@ pub(super) struct Join {
     pub(super) choices: Choices,
     /// The names for which the order of the sets would decide, each with the first contradiction.
     pub(super) conflicts: BTreeMap<Arc<str>, SchemaError>,
+}
+
+/// A schema, and what its join has found.
+pub(super) struct Finished {
+    pub(super) schema: Schema,
+    /// The contradictions between extensions.
+    pub(super) clashes: Vec<Clash>,
+    /// The decisions about definitions.
+    pub(super) choices: Choices,
 }
 
 /// Whether the name is that of a built-in type. Every protoc ships its own version of these, so differences are no
@@ -111,20 +121,9 @@ impl Join {
         grows && one != other
     }
 
-    /// Returns the schema.
-    ///
-    /// # Errors
-    /// Returns an error if extensions of the sets contradict each other.
-    pub(super) fn finish(self) -> Result<Schema, Box<Clash>> {
-        Ok(self.finish_with_choices()?.0)
-    }
-
-    /// Returns the schema and the decisions about definitions.
-    ///
-    /// # Errors
-    /// Returns an error if extensions of the sets contradict each other.
-    pub(super) fn finish_with_choices(mut self) -> Result<(Schema, Choices), Box<Clash>> {
-        let extensions = extensions::join(&self.sets, &self.messages, &self.choices)?;
+    /// Returns the schema, with the contradictions between extensions.
+    pub(super) fn finish(mut self) -> Finished {
+        let (extensions, clashes) = extensions::join(&self.sets, &self.messages, &self.choices);
         let set = self.sets.len() as u32;
         for message in Pool::built_in().messages().filter(|message| !message.is_map_entry()) {
             let name = Arc::clone(message.shared_name());
@@ -134,8 +133,9 @@ impl Join {
         self.enums.shrink_to_fit();
         self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
         let Self { sets, messages, enums, outgrown, choices, .. } = self;
-        let outgrown = outgrown.into();
-        Ok((Schema { joined: Arc::new(Joined { sets, messages, enums, extensions, outgrown }) }, choices))
+        let (outgrown, marks) = (outgrown.into(), Marks::of(&sets));
+        let joined = Joined { sets, messages, enums, extensions, marks, outgrown };
+        Finished { schema: Schema { joined: Arc::new(joined) }, clashes, choices }
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) use field::{FieldDescriptor, Kind};
 pub(super) use link::Refusal;
 use names::Symbol;
 
+use super::marks::Mark;
+
 /// The linked definitions of one set.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
@@ -101,14 +103,16 @@ struct Extension {
 }
 
 /// The well-known types, which are built in.
-static BUILT_IN: LazyLock<Arc<Pool>> = LazyLock::new(|| link::link(link::WELL_KNOWN).expect("the built-in set links"));
+static BUILT_IN: LazyLock<Arc<Pool>> =
+    LazyLock::new(|| link::link(link::WELL_KNOWN).expect("the built-in set links").0);
 
 impl Pool {
     /// Links a FileDescriptorSet. Files that the set imports but does not contain are added if they are built in.
+    /// Returns the fields that the set marks with `debug_redact`, too.
     ///
     /// # Errors
     /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
-    pub(super) fn link(bytes: &[u8]) -> Result<Arc<Self>, Refusal> {
+    pub(super) fn link(bytes: &[u8]) -> Result<(Arc<Self>, Vec<Mark>), Refusal> {
         link::link(bytes)
     }
 

@@ -109,6 +109,68 @@ fn a_removed_debug_redact_is_admitted_if_it_is_acknowledged_or_if_no_profile_dep
 }
 
 #[test]
+fn a_field_stays_hidden_until_the_last_set_has_removed_its_mark() {
+    let other = "message Order { string id = 1; string pan = 4; } message Other { string x = 1; }";
+    // The definition of `b.pb` loses, and marks the field.
+    let losing = "message Order { int32 id = 1; string pan = 4 [debug_redact = true]; }";
+    let (plain, payload) = (MARKED.replace(" [debug_redact = true]", ""), b"\x22\x01s");
+    for marking in [losing, MARKED] {
+        let stage = Stage::marked(&[]);
+        let sets = |a, b| [("a.pb", a), ("b.pb", b), ("c.pb", other)];
+        let registry = stage.start(&sets(MARKED, marking));
+        let hidden = r#"{"pan":"[REDACTED]"}"#;
+        assert_eq!(json(&registry.current(), payload), hidden);
+        // Another set still marks the field.
+        let snapshot = reload(&registry, &sets(&plain, marking));
+        assert!(!snapshot.refused().iter().any(|refused| refused.name == "a.pb"), "{:?}", snapshot.refused());
+        assert_eq!(json(&snapshot, payload), hidden);
+        // The last mark is removed, with its set or without it.
+        let unmarked = marking.replace(" [debug_redact = true]", "");
+        for (sets, what) in
+            [(sets(&plain, &unmarked).to_vec(), "it"), (vec![("a.pb", &*plain), ("c.pb", other)], "its removal")]
+        {
+            let snapshot = reload(&registry, &sets);
+            let [Refused { name, reason, .. }] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
+            let expected = format!(
+                "descriptor set b.pb: {what} can show a hidden field: t.Order.pan: the option debug_redact was removed"
+            );
+            assert!(name == "b.pb" && reason.starts_with(&expected), "{name}: {reason}");
+            assert_eq!(json(&snapshot, payload), hidden);
+        }
+        // The platform team accepts it.
+        let mut stage = Stage::marked(&["t.Order.pan"]);
+        stage.settings.on_break = config::OnBreak::Refuse;
+        let registry = stage.start(&sets(&plain, marking));
+        assert_eq!(json(&registry.current(), payload), hidden);
+        assert_eq!(json(&reload(&registry, &sets(&plain, &unmarked)), payload), r#"{"pan":"s"}"#);
+    }
+}
+
+/// The type `Order` holds a definition that loses against the other sets, so it is in force nowhere.
+#[test]
+fn a_set_that_takes_a_hidden_field_out_of_force_by_a_contradiction_is_refused_and_no_innocent_set() {
+    let innocent = ["message Other { string x = 1; }", "message Other { string x = 1; string y = 2; }"];
+    let order = "message Order { string id = 1; Card card = 2; } message Card { string number = 4; Kind kind = 5; }
+        enum Kind { ZERO = 0; ONE = 1; }";
+    let contradicting = ["q.pb", "r.pb", "s.pb"].map(|name| {
+        (name, format!("enum Kind {{ ZERO = 0; TWO = 2; }} message {} {{ Kind kind = 1; }}", name.replace('.', "_")))
+    });
+    for (count, expected) in [(2, vec!["r.pb"]), (3, vec!["r.pb", "s.pb"])] {
+        let registry = Stage::new(&["card.number"], &[]).start(&[("a.pb", innocent[0]), ("b.pb", order)]);
+        let mut sets = vec![("a.pb", innocent[1]), ("b.pb", order)];
+        sets.extend(contradicting[..count].iter().map(|(name, body)| (*name, &**body)));
+        let snapshot = reload(&registry, &sets);
+        let refused = snapshot.refused().iter().filter(|refused| !refused.partly);
+        let refused: Vec<&str> = refused.map(|refused| &*refused.name).collect();
+        assert_eq!(refused, expected, "{:?}", snapshot.refused());
+        let has_reason = |refused: &Refused| refused.reason.contains("no other message type has that path");
+        assert!(snapshot.refused().iter().any(has_reason), "{:?}", snapshot.refused());
+        assert_eq!(json(&snapshot, b"\x12\x03\x22\x01s"), r#"{"card":{"number":"[REDACTED]"}}"#);
+        assert_eq!(snapshot.sets()[0].bytes, set(innocent[1]).len(), "the innocent set is in force");
+    }
+}
+
+#[test]
 fn a_set_that_renames_a_field_of_a_path_is_refused_and_the_set_of_the_field_is_blamed() {
     let stage = Stage::new(&["card.number"], &[]);
     let registry = stage.start(&[("a.pb", "message Other { string x = 1; }"), ("b.pb", CARD)]);

@@ -101,7 +101,8 @@ impl MessageDescriptor {
         self.bytes() == other.bytes() && around(self) == around(other)
     }
 
-    /// Decodes the fields, sorted by number. In a schema, their types are the definitions that serve.
+    /// Decodes the fields, sorted by number. In a schema, their types are the definitions that serve, and the marks of
+    /// all sets apply.
     pub(crate) fn fields(&self) -> Vec<FieldDescriptor> {
         let mut fields: Vec<FieldDescriptor> = Vec::new();
         let read = self.each_field(|field, _| {
@@ -123,7 +124,11 @@ impl MessageDescriptor {
 
     fn served(&self, field: FieldDescriptor) -> FieldDescriptor {
         match &self.joined {
-            Some(joined) => FieldDescriptor { kind: joined.served(field.kind), ..field },
+            Some(joined) => FieldDescriptor {
+                is_marked: joined.marks.hide(self.full_name(), &field),
+                kind: joined.served(field.kind),
+                ..field
+            },
             None => field,
         }
     }
@@ -205,6 +210,11 @@ impl Pool {
     pub(in crate::schema) fn extensions(self: &Arc<Self>) -> impl Iterator<Item = (u32, MessageDescriptor)> + '_ {
         let extendees = self.extensions.iter().map(|extension| MessageDescriptor::new(self, extension.extendee));
         (0..).zip(extendees)
+    }
+
+    /// Returns the message that an extension extends.
+    pub(in crate::schema) fn extendee(self: &Arc<Self>, index: u32) -> MessageDescriptor {
+        MessageDescriptor::new(self, self.extensions[index as usize].extendee)
     }
 
     /// Decodes an extension.

@@ -23,7 +23,7 @@ pub(crate) struct FieldDescriptor {
     pub(crate) is_required: bool,
     /// Whether the values are encoded as groups.
     pub(crate) is_group: bool,
-    /// Whether the field is marked with `debug_redact`.
+    /// Whether the field is marked with `debug_redact`: in a schema, by any of its sets; otherwise, by its own set.
     pub(crate) is_marked: bool,
     /// Whether another field of the message has the same JSON name, so that JSON has the name as declared. Only
     /// [`MessageDescriptor::fields`] can tell.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::Pool;
 use super::records::Malformed;
 use crate::SchemaErrorKind;
+use crate::schema::marks::Mark;
 
 /// The files of the well-known types and of descriptor.proto as compiled by protoc, without source info.
 pub(super) const WELL_KNOWN: &[u8] = include_bytes!("well_known.binpb");
@@ -46,10 +47,10 @@ impl From<Malformed> for Refusal {
     }
 }
 
-/// Links a FileDescriptorSet.
-pub(super) fn link(bytes: &[u8]) -> Result<Arc<Pool>, Refusal> {
+/// Links a FileDescriptorSet. Returns its marks, too.
+pub(super) fn link(bytes: &[u8]) -> Result<(Arc<Pool>, Vec<Mark>), Refusal> {
     let sources = source::read(bytes)?;
     let pool = Arc::new(build::build(&sources)?);
-    check::check(&pool, &sources)?;
-    Ok(pool)
+    let marks = check::check(&pool, &sources)?;
+    Ok((pool, marks))
 }

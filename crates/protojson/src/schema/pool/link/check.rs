@@ -12,15 +12,17 @@ use super::super::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Poo
 use super::Refusal;
 use super::ranges::Ranges;
 use super::source::Source;
+use crate::schema::marks::Mark;
 
-/// Checks a pool against the files that it was built from.
-pub(super) fn check(pool: &Arc<Pool>, sources: &[Source<'_>]) -> Result<(), Refusal> {
+/// Checks a pool against the files that it was built from. Returns the fields and extensions that are marked with
+/// `debug_redact`.
+pub(super) fn check(pool: &Arc<Pool>, sources: &[Source<'_>]) -> Result<Vec<Mark>, Refusal> {
     let positions: HashMap<&str, usize> =
         sources.iter().enumerate().map(|(position, source)| (source.name, position)).collect();
-    let mut work = Work::of(pool, sources.len());
+    let (mut work, mut marks) = (Work::of(pool, sources.len()), Vec::new());
     for (file, source) in sources.iter().enumerate() {
         let checker = Checker { pool, source, visible: visible(file, sources, &positions) };
-        checker.file(&work.files[file]).map_err(|refusal| refusal.within(source.name))?;
+        checker.file(&work.files[file], &mut marks).map_err(|refusal| refusal.within(source.name))?;
         work.files[file] = Definitions::default();
     }
     let broken = pool.messages().find(|message| message.is_map_entry() && !has_key_and_value(message));
@@ -28,7 +30,7 @@ pub(super) fn check(pool: &Arc<Pool>, sources: &[Source<'_>]) -> Result<(), Refu
         Some(entry) => {
             Err(Refusal::unlinkable(format!("{} is a map entry without a valid key or value field", entry.full_name())))
         }
-        None => Ok(()),
+        None => Ok(marks),
     }
 }
 
@@ -83,9 +85,9 @@ struct Checker<'p> {
 }
 
 impl Checker<'_> {
-    fn file(&self, definitions: &Definitions) -> Result<(), Refusal> {
+    fn file(&self, definitions: &Definitions, marks: &mut Vec<Mark>) -> Result<(), Refusal> {
         for index in &definitions.messages {
-            self.message(&MessageDescriptor::new(self.pool, *index))?;
+            self.message(&MessageDescriptor::new(self.pool, *index), marks)?;
         }
         for index in &definitions.enums {
             self.enumeration(&EnumDescriptor::new(self.pool, *index))?;
@@ -99,12 +101,12 @@ impl Checker<'_> {
                 Some(known) => known,
                 None => (extendee, extension_ranges(&MessageDescriptor::new(self.pool, extendee))?),
             });
-            self.extension(*index, ranges)?;
+            self.extension(*index, ranges, marks)?;
         }
         Ok(())
     }
 
-    fn message(&self, message: &MessageDescriptor) -> Result<(), Refusal> {
+    fn message(&self, message: &MessageDescriptor, marks: &mut Vec<Mark>) -> Result<(), Refusal> {
         let name = message.full_name();
         check_scope(message)?;
         let refuse = |text: String| Err(Refusal::unlinkable(text));
@@ -113,6 +115,7 @@ impl Checker<'_> {
         message.each_field(|field, _| {
             let number = field.proto.number();
             self.field(&field, name)?;
+            marks.extend(Mark::of(message.shared_name(), &field));
             if reserved.contain(number) || extensions.contain(number) {
                 return refuse(format!("field {name}.{} has the reserved number {number}", field.name()));
             }
@@ -123,12 +126,13 @@ impl Checker<'_> {
         })
     }
 
-    fn extension(&self, index: u32, ranges: &Ranges) -> Result<(), Refusal> {
+    fn extension(&self, index: u32, ranges: &Ranges, marks: &mut Vec<Mark>) -> Result<(), Refusal> {
         let extension = &self.pool.extensions[index as usize];
         let extendee = MessageDescriptor::new(self.pool, extension.extendee);
         let field = extension.read(self.pool)?;
         self.field(&field, self.pool.scope(&extension.origin, &extension.package))?;
         self.check_visible(&extendee, &field)?;
+        marks.extend(Mark::of(extendee.shared_name(), &field));
         let number = field.proto.number();
         if !ranges.contain(number) {
             return Err(Refusal::unlinkable(format!(
