@@ -6,6 +6,7 @@
 //! [`load`] reads a file and the `PROTOBRIDGE_…` variables; [`strict_config`] checks both against the types here.
 //! [`Config::problems`] checks the rules that types cannot express.
 
+mod changes;
 mod delivery;
 mod envelope;
 pub mod load;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use changes::{APPLIED, Change};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};

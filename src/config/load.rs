@@ -21,8 +21,8 @@ pub struct Origin {
 impl Origin {
     /// Creates the origin of the file at `path` and of those variables that are `PROTOBRIDGE_…`.
     ///
-    /// [`Variables`] says how the variables are named. Relative paths in the file and in variables start at the folder of
-    /// the file.
+    /// [`Variables`] says how the variables are named. Relative paths in the file and in variables start at the folder
+    /// of the file.
     pub fn new(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { path: path.to_owned(), variables: self::variables(path, variables) }
     }
@@ -32,7 +32,8 @@ impl Origin {
         &self.path
     }
 
-    /// Returns the files that the configuration is read from: its own, and those that `PROTOBRIDGE_…_FILE` variables name.
+    /// Returns the files that the configuration is read from: its own, and those that `PROTOBRIDGE_…_FILE` variables
+    /// name.
     pub fn files(&self) -> Vec<PathBuf> {
         [self.path.clone()].into_iter().chain(self.variables.files::<Config>()).collect()
     }
@@ -110,8 +111,8 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
         .filter(|(name, _)| name.starts_with(PREFIX))
 }
 
-/// Returns the variables of the configuration at `path`. `PROTOBRIDGE_CONFIG` belongs to the command line (`--config`), and
-/// `PROTOBRIDGE_TEST_…` to the test suite.
+/// Returns the variables of the configuration at `path`. `PROTOBRIDGE_CONFIG` belongs to the command line (`--config`),
+/// and `PROTOBRIDGE_TEST_…` to the test suite.
 fn variables(path: &Path, values: impl IntoIterator<Item = (String, String)>) -> Variables {
     Variables::new(PREFIX, values)
         .read_files_in(folder(path))

@@ -86,8 +86,8 @@ pub struct Context<'c> {
 pub struct Decided {
     /// The event's type, if it is known.
     pub event_type: Option<Arc<EventType>>,
-    /// The event's id and the number of its destinations. The id is known once the event was decoded, or if an attribute
-    /// names it.
+    /// The event's id and the number of its destinations. The id is known once the event was decoded, or if an
+    /// attribute names it.
     pub event: Option<(EventId, usize)>,
     /// The deliveries that the event needs, or the outcome that the message has without any.
     pub decision: Result<Deliveries, Outcome>,

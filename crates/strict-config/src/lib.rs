@@ -7,7 +7,8 @@
 //!   suggestion.
 //! - Nothing is ignored: an unknown key, a key that is given twice and an unknown [variable](Variables) are problems.
 //! - Text keeps its spelling: for a key of type `String`, `007` and `off` need no quotes.
-//! - A placeholder such as `${NAME}` is a problem, because nothing replaces it. The problem names the variable of the key.
+//! - A placeholder such as `${NAME}` is a problem, because nothing replaces it. The problem names the variable of the
+//!   key.
 //! - Rules that types cannot express are applied in the same pass, as far as the values that they need are valid.
 //!
 //! ```

@@ -1,5 +1,5 @@
-//! Placeholders such as `${NAME}`, which other programs replace by the value of a variable. A document keeps them as they
-//! are, so they are refused: a key would otherwise have the name of a variable as its value.
+//! Placeholders such as `${NAME}`, which other programs replace by the value of a variable. A document keeps them as
+//! they are, so they are refused: a key would otherwise have the name of a variable as its value.
 
 /// Returns the first placeholder in `text`, `${NAME}`, without a default that it gives.
 pub(crate) fn placeholder(text: &str) -> Option<String> {
@@ -13,14 +13,15 @@ pub(crate) fn placeholder(text: &str) -> Option<String> {
     })
 }
 
-/// Returns the problem of a placeholder in a value. `variable` is the variable that overrides the key, if there is one, and
-/// the variable that names a file with the value.
+/// Returns the problem of a placeholder in a value. `variable` is the variable that overrides the key, if there is one,
+/// and the variable that names a file with the value.
 pub(crate) fn message(placeholder: &str, variable: Option<(&str, Option<&str>)>) -> String {
     let way_out = match variable {
         None => "write the value itself".to_owned(),
         Some((variable, None)) => format!("set the variable `{variable}`, which overrides this key"),
         Some((variable, Some(file))) => format!(
-            "set the variable `{variable}`, which overrides this key, or set `{file}` to the path of a file with the value"
+            "set the variable `{variable}`, which overrides this key, or set `{file}` to the path of a file with the \
+             value"
         ),
     };
     format!("`{placeholder}` is not replaced by a variable; {way_out}")

@@ -92,9 +92,9 @@ impl Variables {
     }
 
     /// Also takes the variables that name a file: the variable of a key with `_FILE` appended, as in
-    /// `SHOP_DOOR_KEY_FILE`. Its value is the path of a file whose content is the value of the key, without trailing line
-    /// breaks. A relative path starts at `folder`. A file that is empty or cannot be read is a problem, and so are both
-    /// variables of one key.
+    /// `SHOP_DOOR_KEY_FILE`. Its value is the path of a file whose content is the value of the key, without trailing
+    /// line breaks. A relative path starts at `folder`. A file that is empty or cannot be read is a problem, and so are
+    /// both variables of one key.
     ///
     /// A key whose own variable ends in `_FILE` keeps it.
     #[must_use]
