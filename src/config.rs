@@ -174,12 +174,12 @@ pub struct Descriptors {
     /// refuses those that do not fit. A single set is also subject to this limit.
     #[schemars(range(min = 1))]
     pub max_total_bytes: u64,
-    /// Whether protobridge watches the folder, the customers file and the configuration file, and applies changes without
-    /// a restart. If this is off, it applies them at SIGHUP only.
+    /// Whether protobridge watches the folder, the customers file and the configuration file, and applies changes
+    /// without a restart. If this is off, it applies them at SIGHUP only.
     pub reload: bool,
     /// The interval, in seconds, at which protobridge also checks the content of these files for changes. If the file
-    /// system reports changes, protobridge sees them at once; 0 turns the check off and relies on these reports alone. A
-    /// change of this key takes effect without a restart.
+    /// system reports changes, protobridge sees them at once; 0 turns the check off and relies on these reports alone.
+    /// A change of this key takes effect without a restart.
     #[schemars(range(max = 3_600))]
     pub poll_seconds: u64,
 }

@@ -342,9 +342,8 @@ taps:
         std::fs::remove_file(&secret).unwrap();
         let error = problems(QUEUE, &[&variable]).replace(&folder.path().display().to_string(), "FOLDER");
         insta::assert_snapshot!(error, @"PROTOBRIDGE_DEDUPE_REDIS_URL_FILE: dedupe.redis_url: cannot read FOLDER/redis: No such file or directory (os error 2)");
-        // The key `route.customers_file` has its own variable, which names no secret.
         let path = config("", &["PROTOBRIDGE_ROUTE_CUSTOMERS_FILE=/etc/customers.yaml"]).route.customers_file;
-        assert_eq!(path, Path::new("/etc/customers.yaml"));
+        assert_eq!(path, Path::new("/etc/customers.yaml"), "the key `route.customers_file` keeps its own variable");
     }
 
     #[test]
