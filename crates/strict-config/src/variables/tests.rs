@@ -95,7 +95,7 @@ fn a_variable_can_name_a_file_with_the_value_of_its_key() {
     let named = Variables::new("LIBRARY_", [("LIBRARY_NAME_FILE".to_owned(), "name".to_owned())]);
     assert!(load_with_files(folder.path(), &[]).is_ok());
     assert_eq!(named.clone().read_files_in(folder.path()).files::<Library>(), [folder.path().join("name")]);
-    assert_eq!(named.files::<Library>(), [PathBuf::new(); 0], "without a folder there are no such variables");
+    assert!(named.files::<Library>().is_empty(), "without a folder there are no such variables");
 }
 
 #[test]
