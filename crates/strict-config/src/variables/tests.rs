@@ -126,6 +126,6 @@ fn a_file_that_gives_no_value_is_a_problem_of_its_variable() {
     LIBRARY_NAME_FILE: name: `LIBRARY_NAME` is set too; unset one of them
     LIBRARY_DOOR_WIDTH_MM_FILE: door.width_mm: expected an integer from 1 to 5000, found "wide"
     LIBRARY_DOOR_WIDTH_FILE: unknown variable; did you mean `LIBRARY_DOOR_WIDTH_MM_FILE`?
-    LIBRARY_DOOR_FILE: unknown variable; did you mean `LIBRARY_DOOR_BELL_FILE`?
+    LIBRARY_DOOR_FILE: unknown variable; a key's variable is its path in upper case, such as `LIBRARY_NAME`
     "#);
 }
