@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,7 @@ use crate::message::Queue;
 use crate::route::{self, TopicWatch};
 use crate::schema::{confluent, glue, registry};
 use crate::telemetry::{Metrics, Traces, TracesError};
-use reload::Reload;
+use reload::{Configuration, Followed, Pace, Reload, Standing};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +143,9 @@ pub struct App {
     metrics: Arc<Metrics>,
     state: Arc<admin::State>,
     traces: Traces,
+    reload_requests: watch::Sender<()>,
+    pace: Pace,
+    standing: Arc<Standing>,
     drain_timeout: Duration,
 }
 
@@ -178,9 +182,18 @@ impl App {
         let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, tasks: downstream } = wired;
 
         let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
-        let reload = Reload::new(config, registry, Arc::clone(&routes), Arc::clone(&metrics));
-        let views =
-            admin::Views { routes, visibility: visibility.clone(), rate, outages, metrics: Arc::clone(&metrics) };
+        let (requests, requested) = watch::channel(());
+        let pace = Pace::new(&config.descriptors, requested);
+        let reload = Reload::new(config, registry, Arc::clone(&routes), pace.clone(), Arc::clone(&metrics));
+        let standing = Arc::new(Standing::default());
+        let views = admin::Views {
+            routes,
+            visibility: visibility.clone(),
+            rate,
+            outages,
+            configuration: Arc::clone(&standing),
+            metrics: Arc::clone(&metrics),
+        };
         let state = Arc::new(admin::State::new(config, views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep_hidden());
@@ -189,9 +202,7 @@ impl App {
             // This task ends by itself if IAM does not allow the call.
             optional.spawn(topics.run());
         }
-        if config.descriptors.reload {
-            background.spawn(reload.run());
-        }
+        background.spawn(reload.run());
         background.spawn(upkeep(Arc::clone(&metrics)));
         let address = admin.as_ref().map(|admin| admin.address);
         if let Some(Listener { listener, .. }) = admin {
@@ -214,6 +225,9 @@ impl App {
             metrics,
             state,
             traces,
+            reload_requests: requests,
+            pace,
+            standing,
             drain_timeout: config.shutdown.drain_timeout(),
         };
         app.start_pollers(config, &clients, queues);
@@ -247,6 +261,18 @@ impl App {
         }
     }
 
+    /// Follows the configuration file from now on.
+    pub fn follow(&mut self, followed: Followed) {
+        let (standing, metrics) = (Arc::clone(&self.standing), Arc::clone(&self.metrics));
+        self.background.spawn(Configuration::new(followed, self.pace.clone(), standing, metrics).run());
+    }
+
+    /// Reads the descriptor sets, the customers and the configuration again, because of `signal`.
+    pub fn reload(&self, signal: &str) {
+        info!(signal, "reading descriptor sets, customers and the configuration again");
+        self.reload_requests.send_replace(());
+    }
+
     /// Returns the service's metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -258,7 +284,7 @@ impl App {
             Some(ended) = self.pollers.join_next() => ("a poller", ended),
             Some(ended) = self.downstream.join_next() => ("a publisher, deleter, releaser or quarantine", ended),
             Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
-            Some(ended) = self.background.join_next() => ("the visibility, metrics or admin task", ended),
+            Some(ended) = self.background.join_next() => ("the visibility, reload, metrics or admin task", ended),
             else => return "no task is left".to_owned(),
         };
         match ended {

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod config_file;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
@@ -40,7 +41,8 @@ Start here:
   protobridge run --config protobridge.yaml      run the service
 
 An environment variable can override every key of the configuration: PROTOBRIDGE_PUBLISH_LINGER_MS=5 overrides \
-`publish.linger_ms`.
+`publish.linger_ms`. PROTOBRIDGE_DEDUPE_REDIS_URL_FILE names a file with the value of `dedupe.redis_url`. Without \
+--config, a command takes protobridge.yaml of its folder.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.";
 

@@ -6,6 +6,7 @@
 //! [`load`] reads a file and the `PROTOBRIDGE_…` variables; [`strict_config`] checks both against the types here.
 //! [`Config::problems`] checks the rules that types cannot express.
 
+mod changes;
 mod delivery;
 mod envelope;
 pub mod load;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use changes::{APPLIED, Change};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
@@ -172,11 +174,12 @@ pub struct Descriptors {
     /// refuses those that do not fit. A single set is also subject to this limit.
     #[schemars(range(min = 1))]
     pub max_total_bytes: u64,
-    /// Whether protobridge watches the folder and the customers file and applies changes without a restart.
+    /// Whether protobridge watches the folder, the customers file and the configuration file, and applies changes
+    /// without a restart. If this is off, it applies them at SIGHUP only.
     pub reload: bool,
-    /// The interval, in seconds, at which protobridge also checks the content of the folder and the customers file for
-    /// changes. If the file system reports changes, protobridge sees them at once; 0 turns the check off and relies on
-    /// these reports alone.
+    /// The interval, in seconds, at which protobridge also checks the content of these files for changes. If the file
+    /// system reports changes, protobridge sees them at once; 0 turns the check off and relies on these reports alone.
+    /// A change of this key takes effect without a restart.
     #[schemars(range(max = 3_600))]
     pub poll_seconds: u64,
 }

@@ -24,7 +24,7 @@ pub use labels::{
     PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult,
     ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels, StoreOperation, TopicLabels,
 };
-pub use log::init as init_log;
+pub use log::{LogLevel, init as init_log};
 pub use metrics::{Metrics, UNKNOWN_TYPE};
 pub use operation::Operation;
 pub use traces::{LAST_EXPORT, Trace, TraceHeaders, Traces, TracesError};

@@ -72,6 +72,30 @@ fn architecture_md_names_files_that_exist() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// A log line about a message is written by `log_about`, which adds the event. A macro of `tracing` must not name the
+/// message itself.
+#[test]
+fn a_line_about_a_message_has_the_common_fields() {
+    let mut checked = 0;
+    for file in files(&source(), &source()).iter().filter(|file| !is_for_tests(&module(file))) {
+        let text = fs::read_to_string(source().join(file)).expect("source files are readable");
+        for level in ["trace", "debug", "info", "warn", "error"] {
+            for (start, call) in text.match_indices(&format!("{level}!(")) {
+                let is_whole_name = !text[..start].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+                let arguments = text[start + call.len()..].split(");").next().unwrap_or_default();
+                let mut words = arguments.split(|c: char| !c.is_alphanumeric() && c != '_');
+                checked += 1;
+                assert!(
+                    !is_whole_name || words.all(|word| word != "message_id"),
+                    "{}: use log_about for this line: {level}!({arguments}",
+                    file.display()
+                );
+            }
+        }
+    }
+    assert!(checked > 50, "only {checked} lines of the log were found");
+}
+
 fn architecture() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md"))
         .expect("ARCHITECTURE.md is readable")

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Json};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::app::reload::Standing;
 use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
 use crate::aws::sqs::visibility::Visibility;
@@ -46,6 +47,8 @@ pub struct Views {
     pub rate: Arc<Rate>,
     /// The parts of the outside that do not work.
     pub outages: Arc<Outages>,
+    /// The state of the configuration file.
+    pub configuration: Arc<Standing>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }

@@ -1,11 +1,18 @@
-//! Reload: descriptor sets and customers can change while the service runs.
+//! Reload: descriptor sets, customers and the configuration can change while the service runs.
 //!
 //! The folders are watched. They are also polled, because some file systems, such as network file systems, report no
 //! changes. Kubernetes updates a ConfigMap by replacing its symbolic link `..data`, and an editor saves by renaming, so the
 //! folders are watched and not the files. New content is admitted after two reads in a row have returned the same content.
 //! Refused content never replaces the content in force.
 
+mod configuration;
+mod pace;
+mod standing;
 mod watch;
+
+pub use configuration::{Configuration, Followed};
+pub use pace::Pace;
+pub use standing::{Standing, StandingReport};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +31,7 @@ use crate::telemetry::{
     BreakingChangeLabels, DescriptorSetLabels, LastReloadLabels, Metrics, ReloadLabels, ReloadResult, ReloadSubject,
     SetState,
 };
+use pace::Reason;
 use watch::Watch;
 
 /// How long files must stay unchanged before they are admitted, because they can be only partly written.
@@ -40,7 +48,7 @@ pub struct Reload {
     routes: Arc<Routes>,
     metrics: Arc<Metrics>,
     default_types: Vec<String>,
-    poll: Option<Duration>,
+    pace: Pace,
     unreadable: RateLimitedLog,
     /// The last warning about sources in the folder of descriptor sets.
     source_warning: Mutex<Option<String>>,
@@ -56,9 +64,14 @@ struct Changed(bool);
 
 impl Reload {
     /// Creates the reload of a registry and of routes from the files that they were loaded from.
-    pub fn new(config: &Config, registry: Arc<Registry>, routes: Arc<Routes>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        config: &Config,
+        registry: Arc<Registry>,
+        routes: Arc<Routes>,
+        pace: Pace,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let default_types = config.queues.iter().filter_map(|queue| queue.default_type.clone()).collect();
-        let poll = Some(config.descriptors.poll_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
         let unreadable = RateLimitedLog::new(Duration::from_secs(60));
         let (descriptors_failed, customers_refused) = (AtomicBool::new(false), AtomicBool::new(false));
         // The start has logged this warning.
@@ -68,7 +81,7 @@ impl Reload {
             routes,
             metrics,
             default_types,
-            poll,
+            pace,
             unreadable,
             source_warning,
             descriptors_failed,
@@ -83,13 +96,23 @@ impl Reload {
     /// Reloads descriptor sets and customers whenever they change. Never returns.
     pub async fn run(self) {
         let customers = self.routes.path().to_owned();
-        let mut watch = Watch::new([self.registry.path().to_owned(), customers]);
+        let mut watch = Watch::new(vec![self.registry.path().to_owned(), customers]);
+        let mut pace = self.pace.clone();
         let this = Arc::new(self);
+        let mut reason = Reason::Change;
+        if !pace.is_watching() {
+            reason = pace.next(&mut watch).await;
+        }
         loop {
             // The first pass does not wait for a change: files can have changed between the start and the watch.
+            let turn = pace.turn_to_load().await;
             this.descriptors().await;
+            drop(turn);
             this.customers().await;
-            watch.changed(this.poll).await;
+            if reason == Reason::Request {
+                info!("the files were read again on request");
+            }
+            reason = pace.next(&mut watch).await;
         }
     }
 
@@ -307,6 +330,10 @@ mod tests {
     use super::*;
     use crate::app::Loaded;
 
+    fn pace(config: &Config) -> Pace {
+        Pace::new(&config.descriptors, tokio::sync::watch::channel(()).1)
+    }
+
     #[test]
     fn a_warning_about_sources_is_given_once_per_change() {
         let folder = tempfile::tempdir().unwrap();
@@ -321,7 +348,7 @@ mod tests {
         let Loaded { registry, routes, warnings, .. } = Loaded::load(&config).unwrap();
         let is_about_a = |warning: &String| warning.starts_with("descriptors.path: a.proto is a source, which");
         assert!(warnings.iter().any(is_about_a), "{warnings:?}");
-        let reload = Reload::new(&config, registry, routes, Arc::new(Metrics::new(false)));
+        let reload = Reload::new(&config, registry, routes, pace(&config), Arc::new(Metrics::new(false)));
         assert_eq!(reload.new_source_warning(), None, "the start has logged it");
         std::fs::write(folder.path().join("b.proto"), "").unwrap();
         let warning = reload.new_source_warning().unwrap();
@@ -344,7 +371,7 @@ mod tests {
         config.profiles.insert("web".to_owned(), Default::default());
         let Loaded { registry, routes, .. } = Loaded::load(&config).unwrap();
         let metrics = Arc::new(Metrics::new(false));
-        let reload = Arc::new(Reload::new(&config, registry, routes, Arc::clone(&metrics)));
+        let reload = Arc::new(Reload::new(&config, registry, routes, pace(&config), Arc::clone(&metrics)));
         assert_eq!(reload.blocking(ReloadSubject::Descriptors, |_| 7).await, Some(7));
         assert_eq!(
             reload.blocking(ReloadSubject::Descriptors, |_| -> u32 { panic!("a panic of a library") }).await,

@@ -1,20 +1,50 @@
-//! The signals that stop the service.
+//! The signals to the service: SIGTERM and SIGINT stop it, SIGHUP reloads its files.
 
 use std::io;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGTERM and SIGINT (Ctrl-C) from its creation on, so that none is missed between two waits.
+/// Listens for signals from its creation on, so that none is missed between two waits.
 #[derive(Debug)]
 pub struct Signals {
+    /// SIGTERM and SIGINT (Ctrl-C).
+    pub stop: StopSignals,
+    /// SIGHUP.
+    pub reload: ReloadSignal,
+}
+
+/// Listens for SIGTERM and SIGINT (Ctrl-C).
+#[derive(Debug)]
+pub struct StopSignals {
     #[cfg(unix)]
     terminate: Signal,
     #[cfg(unix)]
     interrupt: Signal,
 }
 
+/// Listens for SIGHUP.
+#[derive(Debug)]
+pub struct ReloadSignal {
+    #[cfg(unix)]
+    hangup: Signal,
+}
+
 impl Signals {
+    /// Starts to listen. From then on the signals no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// Returns an error if the process cannot listen for signals.
+    pub fn new() -> io::Result<Self> {
+        let reload = ReloadSignal {
+            #[cfg(unix)]
+            hangup: signal(SignalKind::hangup())?,
+        };
+        Ok(Self { stop: StopSignals::new()?, reload })
+    }
+}
+
+impl StopSignals {
     /// Starts to listen. From then on the signals no longer end the process by themselves.
     ///
     /// # Errors
@@ -41,5 +71,17 @@ impl Signals {
             // The process cannot listen for signals, so none ever arrives.
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+impl ReloadSignal {
+    /// Waits for the next SIGHUP.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            self.hangup.recv().await;
+        }
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
     }
 }

@@ -1,21 +1,20 @@
 //! `protobridge check`: tells before a deployment whether the service can run with a configuration.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
 
+use super::config_file::ConfigFile;
 use crate::app::{self, Loaded, Probe};
 use crate::aws::{self, Clients};
-use crate::config::{Config, load};
+use crate::config::Config;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Configuration file (YAML)
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Also ask AWS whether the queues, topics and buckets exist, and check that Redis and the schema registry answer
     /// if they are configured
     #[arg(long)]
@@ -24,11 +23,11 @@ pub(super) struct Args {
 
 /// Prints what is loaded, warnings and problems. Only problems make the command fail.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = load::file(&args.config, load::environment())?;
+    let (path, mut config) = (args.config.path()?, args.config.load()?);
     let region = super::runtime()?.block_on(aws::configured_region(&config.aws));
-    super::settle_region(&mut config, region, &args.config)?;
+    super::settle_region(&mut config, region, path)?;
     let mut out = anstream::stdout().lock();
-    writeln!(out, "configuration  {}: {} queue(s)", args.config.display(), config.queues.len())?;
+    writeln!(out, "configuration  {}: {} queue(s)", path.display(), config.queues.len())?;
     let loaded = Loaded::load(&config)?;
     let snapshot = loaded.registry.current();
     let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());

@@ -25,7 +25,7 @@ use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::app::shutdown::Signals;
+use crate::app::shutdown::StopSignals;
 use crate::app::{App, Listener, Loaded};
 use crate::message::OutcomeLabel;
 use crate::telemetry::{self, Metrics};
@@ -97,7 +97,7 @@ struct Books {
 /// Runs the demo until every event has its outcome, or until a signal arrives. A second signal ends it at once.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
-        let mut signals = Signals::new()?;
+        let mut signals = StopSignals::new()?;
         let stop = CancellationToken::new();
         let mut demo = pin!(run_until(args, &stop));
         tokio::select! {

@@ -78,6 +78,7 @@ struct DiffArgs {
     #[arg(value_name = "NEW")]
     new: PathBuf,
     /// Configuration file (YAML); has the profiles that hide fields, and the customers who receive the changed types
+    /// [default: none, also if the folder has one]
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: Option<PathBuf>,
     /// Print JSON

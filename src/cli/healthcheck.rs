@@ -1,7 +1,6 @@
 //! `protobridge healthcheck`: asks the admin endpoint of a running service whether it is healthy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
 use super::Usage;
+use super::config_file::ConfigFile;
 use crate::base::error::chain;
 use crate::config::load;
 
@@ -23,14 +23,17 @@ const MAX_ANSWER_BYTES: usize = 4096;
 /// Arguments of `healthcheck`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Asks the endpoint that `admin.listen` of the configuration file names. If there is no file, it asks port 8080 of this
+machine.
+
 For images without a shell or curl, such as the image of protobridge:
   HEALTHCHECK CMD [\"protobridge\", \"healthcheck\"]
 
 Exit codes: 0 the service is healthy, 1 it is not or does not answer, 2 wrong usage, 64 wrong configuration.")]
 pub(super) struct Args {
-    /// Configuration file (YAML) whose `admin.listen` names the endpoint [default: port 8080 of this machine]
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
-    config: Option<PathBuf>,
+    // The file's `admin.listen` names the endpoint.
+    #[command(flatten)]
+    config: ConfigFile,
     /// URL to ask instead, such as http://protobridge:8080/readyz
     #[arg(long, conflicts_with = "ready")]
     url: Option<Uri>,
@@ -63,7 +66,7 @@ fn uri(args: &Args) -> anyhow::Result<Uri> {
             _ => Err(Usage("--url must be an http URL, such as http://127.0.0.1:8080/livez").into()),
         };
     }
-    let listen = load::listen(args.config.as_deref(), load::environment())?;
+    let listen = load::listen(args.config.if_present(), load::environment())?;
     if listen.port() == 0 {
         return Err(Usage(
             "`admin.listen` has port 0, so the service listens on any free port; name its URL with --url",

@@ -1,11 +1,10 @@
 //! `protobridge iam-policy`: prints the minimal IAM policy of the service.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 
+use super::config_file::ConfigFile;
 use crate::app::Loaded;
 use crate::cli::iam::{self, Keys};
-use crate::config::load;
 
 /// Arguments of `iam-policy`.
 #[derive(Debug, clap::Args)]
@@ -17,9 +16,8 @@ Example:
   protobridge iam-policy --config protobridge.yaml > policy.json
   aws iam put-role-policy --role-name protobridge --policy-name protobridge --policy-document file://policy.json")]
 pub(super) struct Args {
-    /// Configuration file (YAML)
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Allow every topic that matches `route.topic_template` instead of only the topics of today's customers, so that a
     /// new customer needs no new policy
     #[arg(long)]
@@ -44,7 +42,7 @@ pub(super) struct Args {
 
 /// Prints the policy as JSON.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let config = load::file(&args.config, load::environment())?;
+    let config = args.config.load()?;
     let mut topics = Loaded::load(&config)?.routes.current().topics();
     match &config.route.topic_template {
         Some(template) if args.topic_pattern => topics = iam::topics_by_pattern(template, &topics),

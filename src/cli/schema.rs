@@ -10,9 +10,10 @@ use serde_json::Value;
 use strict_config::nearest;
 
 use super::Usage;
+use super::config_file::ConfigFile;
 use super::transcode::ProfileArg;
 use crate::app::Loaded;
-use crate::config::{Config, Profile, Taps, load};
+use crate::config::{Config, Profile, Taps};
 use crate::route::catalog::asyncapi::{self, Subject};
 use crate::route::{Customer, Glob, Router};
 use crate::schema::registry::{ProfileId, Profiles, Registry, Snapshot};
@@ -64,9 +65,9 @@ struct JsonSchemaArgs {
     /// field-names=proto,int64=number
     #[arg(long, value_name = "PROFILE", default_value = "default")]
     profile: ProfileChoice,
-    /// Configuration file (YAML) with the descriptor sets and the profiles
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
-    config: Option<PathBuf>,
+    // The file has the descriptor sets and the profiles.
+    #[command(flatten)]
+    config: ConfigFile,
     /// Compiled descriptor sets to use instead of those of the configuration: a folder, or one file
     #[arg(long, value_name = "PATH")]
     descriptors: Option<PathBuf>,
@@ -92,9 +93,8 @@ impl FromStr for ProfileChoice {
 
 #[derive(Debug, clap::Args)]
 struct AsyncapiArgs {
-    /// Configuration file (YAML)
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Describe only the topic of this customer
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
@@ -115,10 +115,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
-    let config = match (&args.config, &args.descriptors) {
-        (Some(config), _) => Some(load::file(config, load::environment())?),
-        (None, Some(_)) => None,
-        (None, None) => return Err(Usage("use --config FILE or --descriptors PATH").into()),
+    let config = match &args.descriptors {
+        // Sets that are named alone must not depend on the folder that the command runs in.
+        Some(_) if !args.config.is_named() => None,
+        None if args.config.if_present().is_none() => {
+            return Err(Usage("use --config FILE or --descriptors PATH; this folder has no protobridge.yaml").into());
+        }
+        _ => Some(args.config.load()?),
     };
     let mut configured = config.as_ref().map(|config| config.profiles.clone()).unwrap_or_default();
     let name = match &args.profile {
@@ -161,7 +164,7 @@ fn find_profile(profiles: &Profiles, name: &str, is_configured: bool) -> anyhow:
 }
 
 fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
-    let config = load::file(&args.config, load::environment())?;
+    let config = args.config.load()?;
     let loaded = Loaded::load(&config)?;
     let snapshot = loaded.registry.current();
     let router = loaded.routes.current();

@@ -1,7 +1,7 @@
 //! Reads the configuration from its file and its environment variables. [`strict_config`] checks both.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use strict_config::{Error, Problem, Variables};
@@ -11,28 +11,62 @@ use super::{Admin, Config};
 /// The prefix of all variables of the configuration.
 const PREFIX: &str = "PROTOBRIDGE_";
 
-/// Returns the configuration of the file at `path`, with the values of `PROTOBRIDGE_…` variables in place of those of
-/// the file.
-///
-/// [`Variables`] says how the variables are named. Relative paths in the file and in variables start at the folder of
-/// the file.
+/// The place that a configuration comes from: a file, and the variables that override its keys.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    path: PathBuf,
+    variables: Variables,
+}
+
+impl Origin {
+    /// Creates the origin of the file at `path` and of those variables that are `PROTOBRIDGE_…`.
+    ///
+    /// [`Variables`] says how the variables are named. Relative paths in the file and in variables start at the folder
+    /// of the file.
+    pub fn new(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { path: path.to_owned(), variables: self::variables(path, variables) }
+    }
+
+    /// Returns the path of the configuration file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the files that the configuration is read from: its own, and those that `PROTOBRIDGE_…_FILE` variables
+    /// name.
+    pub fn files(&self) -> Vec<PathBuf> {
+        [self.path.clone()].into_iter().chain(self.variables.files::<Config>()).collect()
+    }
+
+    /// Returns the configuration of the file, with the values of the variables in place of those of the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read, if the file is not YAML, or if anything in it or in the variables is
+    /// wrong.
+    pub fn load(&self) -> Result<Config, Error> {
+        let path = &self.path;
+        let hint = "; an annotated example: `protobridge config example`";
+        let text = std::fs::read_to_string(path).map_err(|cause| Error::unreadable(path, cause, hint))?;
+        let mut config = strict_config::document_with_variables(path, &text, &self.variables, Config::problems)?;
+        let folder = folder(path);
+        config.descriptors.path = folder.join(&config.descriptors.path);
+        config.descriptors.baseline = config.descriptors.baseline.take().map(|path| folder.join(path));
+        config.route.customers_file = folder.join(&config.route.customers_file);
+        for file in [&mut config.confluent.schemas_file, &mut config.glue.schemas_file].into_iter().flatten() {
+            *file = folder.join(&*file);
+        }
+        Ok(config)
+    }
+}
+
+/// Returns the configuration of an [`Origin`].
 ///
 /// # Errors
 ///
-/// Returns an error if the file cannot be read or is not YAML, or if anything in it or in the variables is wrong.
+/// Returns an error in the cases of [`Origin::load`].
 pub fn file(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
-    let hint = "; an annotated example: `protobridge config example`";
-    let text = std::fs::read_to_string(path).map_err(|cause| Error::unreadable(path, cause, hint))?;
-    let mut config =
-        strict_config::document_with_variables(path, &text, &self::variables(variables), Config::problems)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    config.descriptors.path = folder.join(&config.descriptors.path);
-    config.descriptors.baseline = config.descriptors.baseline.take().map(|path| folder.join(path));
-    config.route.customers_file = folder.join(&config.route.customers_file);
-    for file in [&mut config.confluent.schemas_file, &mut config.glue.schemas_file].into_iter().flatten() {
-        *file = folder.join(&*file);
-    }
-    Ok(config)
+    Origin::new(path, variables).load()
 }
 
 /// Returns `admin.listen` from the variables, from the file at `path`, or its default.
@@ -56,7 +90,9 @@ pub fn listen(path: Option<&Path>, variables: impl IntoIterator<Item = (String, 
     }
     const VARIABLE: &str = "PROTOBRIDGE_ADMIN_LISTEN";
     let wrong = |path: &Path, error: String| Error::new(path, vec![Problem::new("admin.listen", error)]);
-    if let Some((_, value)) = variables.into_iter().find(|(name, _)| name == VARIABLE) {
+    let variables = self::variables(path.unwrap_or(Path::new("")), variables);
+    if let Some(value) = variables.get(VARIABLE) {
+        let value = value.map_err(|message| wrong(Path::new(VARIABLE), message))?;
         return value.parse().map_err(|error| wrong(Path::new(VARIABLE), format!("{value:?}: {error}")));
     }
     let Some(path) = path else { return Ok(Admin::default().listen) };
@@ -75,13 +111,19 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
         .filter(|(name, _)| name.starts_with(PREFIX))
 }
 
-/// Returns the variables of the configuration. `PROTOBRIDGE_CONFIG` belongs to the command line (`--config`), and
-/// `PROTOBRIDGE_TEST_…` to the test suite.
-fn variables(values: impl IntoIterator<Item = (String, String)>) -> Variables {
+/// Returns the variables of the configuration at `path`. `PROTOBRIDGE_CONFIG` belongs to the command line (`--config`),
+/// and `PROTOBRIDGE_TEST_…` to the test suite.
+fn variables(path: &Path, values: impl IntoIterator<Item = (String, String)>) -> Variables {
     Variables::new(PREFIX, values)
+        .read_files_in(folder(path))
         .ignore("PROTOBRIDGE_CONFIG")
         .ignore_prefix("PROTOBRIDGE_TEST_")
         .ignore_kubernetes_services()
+}
+
+/// Returns the folder of the file at `path`, at which relative paths start.
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 #[cfg(test)]
@@ -114,6 +156,10 @@ mod tests {
 
     fn problems(yaml: &str, env: &[&str]) -> String {
         load(yaml, env).0.unwrap_err()
+    }
+
+    fn no_variables() -> Variables {
+        variables(Path::new(""), [])
     }
 
     fn each_variable(variables: &[&str]) -> String {
@@ -264,17 +310,65 @@ retry: {min_seconds: 400}
     }
 
     #[test]
+    fn a_placeholder_in_the_file_is_refused() {
+        let yaml = "
+queues:
+  - url: ${QUEUE_URL}
+dedupe:
+  redis_url: redis://:${REDIS_PASSWORD}@cache:6379
+publish:
+  linger_ms: ${LINGER:-10}
+taps:
+  customer: ['${TAP}']
+";
+        insta::assert_snapshot!(problems(yaml, &[]), @"
+        4 problems in protobridge.yaml:
+          line 3: queues[0].url: `${QUEUE_URL}` is not replaced by a variable; set the variable `PROTOBRIDGE_QUEUES_0_URL`, which overrides this key, or set `PROTOBRIDGE_QUEUES_0_URL_FILE` to the path of a file with the value
+          line 5: dedupe.redis_url: `${REDIS_PASSWORD}` is not replaced by a variable; set the variable `PROTOBRIDGE_DEDUPE_REDIS_URL`, which overrides this key, or set `PROTOBRIDGE_DEDUPE_REDIS_URL_FILE` to the path of a file with the value
+          line 7: publish.linger_ms: `${LINGER}` is not replaced by a variable; set the variable `PROTOBRIDGE_PUBLISH_LINGER_MS`, which overrides this key, or set `PROTOBRIDGE_PUBLISH_LINGER_MS_FILE` to the path of a file with the value
+          line 9: taps.customer[0]: `${TAP}` is not replaced by a variable; set the variable `PROTOBRIDGE_TAPS_CUSTOMER`, which overrides this key, or set `PROTOBRIDGE_TAPS_CUSTOMER_FILE` to the path of a file with the value
+        ");
+        let literal = config("", &["PROTOBRIDGE_DEDUPE_REDIS_PREFIX=${x}"]);
+        assert_eq!(literal.dedupe.redis_prefix, "${x}", "the value of a variable is taken as it is");
+    }
+
+    #[test]
+    fn a_secret_can_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("redis");
+        std::fs::write(&secret, "rediss://:secret@cache:6379\n").unwrap();
+        let variable = format!("PROTOBRIDGE_DEDUPE_REDIS_URL_FILE={}", secret.display());
+        assert_eq!(config("", &[&variable]).dedupe.redis_url.as_deref(), Some("rediss://:secret@cache:6379"));
+        std::fs::remove_file(&secret).unwrap();
+        let error = problems(QUEUE, &[&variable]).replace(&folder.path().display().to_string(), "FOLDER");
+        insta::assert_snapshot!(error, @"PROTOBRIDGE_DEDUPE_REDIS_URL_FILE: dedupe.redis_url: cannot read FOLDER/redis: No such file or directory (os error 2)");
+        let path = config("", &["PROTOBRIDGE_ROUTE_CUSTOMERS_FILE=/etc/customers.yaml"]).route.customers_file;
+        assert_eq!(path, Path::new("/etc/customers.yaml"), "the key `route.customers_file` keeps its own variable");
+    }
+
+    #[test]
+    fn the_health_check_reads_its_address_from_a_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("listen"), "127.0.0.1:9\n").unwrap();
+        let path = folder.path().join("protobridge.yaml");
+        let variable = |value: &str| [("PROTOBRIDGE_ADMIN_LISTEN_FILE".to_owned(), value.to_owned())];
+        assert_eq!(listen(Some(&path), variable("listen")).unwrap().to_string(), "127.0.0.1:9");
+        assert!(listen(Some(&path), variable("missing")).unwrap_err().to_string().contains("cannot read "));
+    }
+
+    #[test]
     fn no_two_keys_share_a_variable() {
-        let known = variables([]).of::<Config>();
+        let known = no_variables().of::<Config>();
         assert!(known.iter().any(|known| known.name == "PROTOBRIDGE_PUBLISH_LINGER_MS"), "{known:#?}");
-        let names: BTreeSet<_> = known.iter().map(|known| &known.name).collect();
-        assert_eq!(names.len(), known.len(), "{known:#?}");
+        // Each key also has a variable that names a file.
+        let names = known.iter().flat_map(|known| [known.name.clone(), format!("{}_FILE", known.name)]);
+        assert_eq!(names.collect::<BTreeSet<_>>().len(), 2 * known.len(), "{known:#?}");
     }
 
     #[test]
     fn each_variable_sets_its_own_key() {
-        for Variable { name, key } in variables([]).of::<Config>() {
-            let variables = variables([(name.clone(), "7".to_owned())]);
+        for Variable { name, key } in no_variables().of::<Config>() {
+            let variables = variables(Path::new(""), [(name.clone(), "7".to_owned())]);
             let loaded: Result<Config, _> = document_with_variables("a.yaml".as_ref(), "", &variables, |_| Vec::new());
             match loaded {
                 Ok(config) => {
@@ -290,8 +384,8 @@ retry: {min_seconds: 400}
 
     #[test]
     fn no_variable_of_kubernetes_sets_a_key() {
-        for Variable { name, .. } in variables([]).of::<Config>() {
-            assert!(!variables([]).ignores(&name, ""), "{name}");
+        for Variable { name, .. } in no_variables().of::<Config>() {
+            assert!(!no_variables().ignores(&name, ""), "{name}");
         }
     }
 

@@ -10,7 +10,7 @@ pub struct Log {
     /// The format of the log: `human`, `json`, or `auto`, which is `human` on a terminal and `json` otherwise.
     pub format: LogFormat,
     /// The level (`off`, `error`, `warn`, `info`, `debug` or `trace`), or tracing directives such as
-    /// `info,protobridge::aws::sns::publish=debug`.
+    /// `info,protobridge::aws::sns::publish=debug`. A change takes effect without a restart.
     pub level: String,
 }
 
@@ -50,7 +50,8 @@ pub struct Metrics {
 #[serde(deny_unknown_fields, default)]
 pub struct Traces {
     /// The base URL of the collector that receives spans by OTLP over HTTP (`/v1/traces`), for example
-    /// `http://localhost:4318`. Default: protobridge makes no spans, but passes the trace of a message on.
+    /// `http://localhost:4318`. It can contain a user and a password. Default: protobridge makes no spans, but passes
+    /// the trace of a message on.
     pub otlp_endpoint: Option<String>,
     /// The share of new traces that is kept, from 0 to 1. For a message that already belongs to a trace, the decision
     /// of that trace applies.

@@ -6,6 +6,7 @@ mod profiles;
 mod queues;
 
 use strict_config::{Problem, nearest};
+use tracing_subscriber::EnvFilter;
 
 use super::names::{
     self, EXAMPLE_TOPIC, host_and_path, is_attribute, is_bucket, is_dotted, is_name, topic_arn, topic_template,
@@ -208,6 +209,12 @@ impl Rules {
         for word in words.filter(|word| !word.is_empty() && !is_level(word)) {
             let near = nearest(word, LEVELS).map(|level| format!("; did you mean `{level}`?")).unwrap_or_default();
             self.refuse("log.level", format!("`{word}` is none of the levels {}{near}", LEVELS.join(", ")));
+        }
+        let is_known = |problem: &Problem| problem.key == "log.level";
+        if !self.problems.iter().any(is_known)
+            && let Err(error) = EnvFilter::builder().parse(&config.log.level)
+        {
+            self.refuse("log.level", error.to_string());
         }
     }
 }

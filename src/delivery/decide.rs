@@ -86,7 +86,8 @@ pub struct Context<'c> {
 pub struct Decided {
     /// The event's type, if it is known.
     pub event_type: Option<Arc<EventType>>,
-    /// The event's id and the number of its destinations, if it has any.
+    /// The event's id and the number of its destinations. The id is known once the event was decoded, or if an
+    /// attribute names it.
     pub event: Option<(EventId, usize)>,
     /// The deliveries that the event needs, or the outcome that the message has without any.
     pub decision: Result<Deliveries, Outcome>,
@@ -197,22 +198,27 @@ impl Rules {
         trace: &TraceHeaders,
         found: &mut Decided,
     ) -> Result<Deliveries, Outcome> {
-        let event_type = self.event_type(context, message, envelope)?;
+        let stated_id = envelope.attribute(&self.envelope.event_id_attribute);
+        let without_destinations = |id: EventId| Some((id, 0));
+        let not_decoded = || stated_id.map(EventId::new).and_then(without_destinations);
+        let event_type = self.event_type(context, message, envelope).inspect_err(|_| found.event = not_decoded())?;
         found.event_type = Some(Arc::clone(event_type));
 
         let router = context.router;
         let named = envelope.attribute(&self.customer_attribute);
-        let payload = self.wire(event_type, envelope)?;
+        let payload = self.wire(event_type, envelope).inspect_err(|_| found.event = not_decoded())?;
         let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)
+            .inspect_err(|_| found.event = not_decoded())
             .map_err(|reason| self.unrenderable(message, reason))?;
-        let customers = Customers { attribute: named, payload: transcoder.tap(&event_type.taps.customer) };
-        let customer = self.customer(customers, router, &event_type.name)?;
-        let destinations = match router.route(&event_type.name, customer) {
-            Routing::To(destinations) => destinations,
-            Routing::Filtered(filtered) => return Err(Outcome::Filtered(filtered)),
-            Routing::Unroutable(reason) => return Err(reason.into()),
+        let id = event::id(message, envelope, event_type, &transcoder, stated_id);
+        let destinations = match self.destinations(router, event_type, named, &transcoder) {
+            Ok(destinations) => destinations,
+            Err(outcome) => {
+                found.event = without_destinations(id);
+                return Err(outcome);
+            }
         };
-        let event = Event::new(message, envelope, event_type, &transcoder, &self.envelope, trace);
+        let event = Event::new(id, message, envelope, event_type, &transcoder, trace);
         let count = destinations.len();
         let noted = NotedRecipients::of(message, &event_type.name, event.id.as_str());
         let deliveries = self.deliveries_to(destinations, noted.as_ref(), &event, &mut transcoder);
@@ -226,6 +232,23 @@ impl Rules {
             return Err(retry);
         }
         Ok(deliveries)
+    }
+
+    /// Returns the destinations of a decoded event. `named` is the customer that an attribute names.
+    fn destinations(
+        &self,
+        router: &Router,
+        event_type: &EventType,
+        named: Option<&str>,
+        transcoder: &Transcoder<'_>,
+    ) -> Result<Vec<Destination>, Outcome> {
+        let customers = Customers { attribute: named, payload: transcoder.tap(&event_type.taps.customer) };
+        let customer = self.customer(customers, router, &event_type.name)?;
+        match router.route(&event_type.name, customer) {
+            Routing::To(destinations) => Ok(destinations),
+            Routing::Filtered(filtered) => Err(Outcome::Filtered(filtered)),
+            Routing::Unroutable(reason) => Err(reason.into()),
+        }
     }
 
     fn delivery(

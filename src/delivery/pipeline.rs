@@ -7,6 +7,7 @@
 //! that is never zero; and a message that is dropped on the way, by a panic or at the end of a drain, becomes visible when
 //! its visibility timeout lapses.
 
+mod about;
 mod in_flight;
 mod publishing;
 mod settle;
@@ -18,7 +19,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
 
 use super::decide::{Delivery, IsLarge, Lookup, Rules};
 use super::dedupe::{PublishedBefore, Window};
@@ -35,6 +35,7 @@ use crate::base::{Backoff, RateLimitedLog};
 use crate::message::{OutcomeLabel, RetryCause, TopicArn};
 use crate::route::Routes;
 use crate::telemetry::{DuplicateLabels, Metrics, Traces, UNKNOWN_TYPE};
+use about::{log_about, log_about_limited};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};
 use settle::Settlement;
@@ -299,15 +300,12 @@ impl Pipeline {
     }
 
     fn note_duplicate(&self, message: &InFlightMessage, topic: &TopicArn, before: &PublishedBefore) {
-        let InFlightMessage { message, event_type, .. } = message;
-        let event_type = event_type.as_ref().map_or(UNKNOWN_TYPE, |event_type| &event_type.name);
-        let (queue, cause) = (&message.queue.label, before.cause);
+        let event_type = message.event_type.as_ref().map_or(UNKNOWN_TYPE, |event_type| &event_type.name);
+        let (queue, cause) = (&message.message.queue.label, before.cause);
         self.metrics.duplicates.with(&DuplicateLabels { queue, event_type, cause }).add(1);
-        if let Some(suppressed) = self.logs.duplicates.permit() {
-            let (message_id, first_message_id) = (&message.message_id, before.first);
-            let cause = cause.code();
-            info!(cause, event_type, %topic, message_id, %first_message_id, queue, suppressed, "duplicate suppressed");
-        }
+        let (first_message_id, cause) = (before.first, cause.code());
+        let limit = &self.logs.duplicates;
+        log_about_limited!(info, limit, message, cause, %topic, %first_message_id, "duplicate suppressed");
     }
 
     /// Returns a message to its queue, or parks it, like the first message of its group that was not finished.
@@ -322,8 +320,10 @@ impl Pipeline {
             Settlement::Returned(delay) => *delay,
             Settlement::Done => Duration::ZERO,
         };
+        let cause = RetryCause::GroupOrder;
+        log_about!(debug, message, cause = cause.code(), delay_seconds = delay.as_secs(), "message will be retried");
         let InFlightMessage { message, receipt, mut account, .. } = message;
-        self.note_retried(&message.queue, RetryCause::GroupOrder);
+        self.note_retried(&message.queue, cause);
         account.close(OutcomeLabel::Retried);
         self.releaser.release(receipt, delay);
     }

@@ -219,6 +219,8 @@ closed_lists! {
         Descriptors = "descriptors",
         /// The customers file.
         Customers = "customers",
+        /// The configuration file.
+        Configuration = "configuration",
     }
 
     /// The result of a reload that found a change.

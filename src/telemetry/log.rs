@@ -6,7 +6,9 @@
 mod json;
 mod values;
 
+use std::fmt;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -17,11 +19,43 @@ use crate::config::{Log, LogFormat};
 use json::JsonLines;
 use values::CutFields;
 
-/// Starts the log. Later calls in the same process have no effect.
+/// The level of a running log, which can be changed. Libraries that log through the crate `log` keep the level of the
+/// start.
+#[derive(Clone)]
+pub struct LogLevel(Arc<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LogLevel {
+    /// Sets the level.
+    ///
+    /// # Errors
+    /// Returns an error if the level is neither a level nor a list of tracing directives. The level stays as it is.
+    pub fn set(&self, level: &str) -> Result<(), ParseError> {
+        (self.0)(EnvFilter::builder().parse(level)?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl LogLevel {
+    /// Returns a level that notes what it is set to.
+    pub(crate) fn noted() -> (Self, Arc<parking_lot::Mutex<Vec<String>>>) {
+        let levels: Arc<parking_lot::Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&levels);
+        (Self(Arc::new(move |filter| noted.lock().push(filter.to_string()))), levels)
+    }
+}
+
+impl fmt::Debug for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogLevel")
+    }
+}
+
+/// Starts the log, and returns its level. Later calls in the same process have no effect, and neither has their level.
 ///
 /// # Errors
 /// Returns an error if `log.level` is neither a level nor a list of tracing directives.
-pub fn init(settings: &Log) -> Result<(), ParseError> {
+pub fn init(settings: &Log) -> Result<LogLevel, ParseError> {
     let filter = EnvFilter::builder().parse(&settings.level)?;
     let terminal = std::io::stderr().is_terminal();
     let is_human = match settings.format {
@@ -30,27 +64,34 @@ pub fn init(settings: &Log) -> Result<(), ParseError> {
         LogFormat::Json => false,
     };
     // An error means that the process has a log already, as in tests. That log stays.
-    let _already_started = if is_human {
-        human(filter, std::io::stderr, terminal).try_init()
+    let (_already_started, level) = if is_human {
+        let (log, level) = human(filter, std::io::stderr, terminal);
+        (log.try_init(), level)
     } else {
-        json(filter, std::io::stderr).try_init()
+        let (log, level) = json(filter, std::io::stderr);
+        (log.try_init(), level)
     };
-    Ok(())
+    Ok(level)
 }
 
-fn human<W>(filter: EnvFilter, writer: W, has_colors: bool) -> impl Subscriber + Send + Sync
+fn human<W>(filter: EnvFilter, writer: W, has_colors: bool) -> (impl Subscriber + Send + Sync, LogLevel)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(has_colors);
-    builder.with_target(false).fmt_fields(CutFields).finish()
+    let builder = builder.with_target(false).fmt_fields(CutFields).with_filter_reloading();
+    let handle = builder.reload_handle();
+    // The log is gone if it was never started. Its level then has no effect.
+    (builder.finish(), LogLevel(Arc::new(move |filter| drop(handle.reload(filter)))))
 }
 
-fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+fn json<W>(filter: EnvFilter, writer: W) -> (impl Subscriber + Send + Sync, LogLevel)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    fmt().with_env_filter(filter).with_writer(writer).event_format(JsonLines).finish()
+    let builder = fmt().with_env_filter(filter).with_writer(writer).event_format(JsonLines).with_filter_reloading();
+    let handle = builder.reload_handle();
+    (builder.finish(), LogLevel(Arc::new(move |filter| drop(handle.reload(filter)))))
 }
 
 #[cfg(test)]

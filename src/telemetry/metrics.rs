@@ -86,6 +86,8 @@ pub struct Metrics {
     pub topics_missing: Gauge,
     /// The changes of descriptor sets or customers that were found.
     pub reloads: Family<ReloadLabels>,
+    /// The keys of the configuration whose changed value needs a restart.
+    pub restart_pending: Arc<Level>,
     /// Whether the present content of the files is in force.
     pub last_reload: Family<LastReloadLabels, Level>,
     /// The admitted changes that break readers of the JSON.
@@ -211,11 +213,17 @@ impl Metrics {
                 Unit::Count,
                 "Topics of customers that do not exist",
             ),
-            reloads: all
-                .family("protobridge_reloads_total", "Changes of descriptor sets and of the customers file, by result"),
+            reloads: all.family(
+                "protobridge_reloads_total",
+                "Changes of descriptor sets, the customers file and the configuration file, by result",
+            ),
+            restart_pending: all.level(
+                "protobridge_restart_pending_keys",
+                "Keys of the configuration whose changed value needs a restart",
+            ),
             last_reload: all.family(
                 "protobridge_last_reload_successful",
-                "Whether the present descriptor sets, or the present customers file, are in force",
+                "Whether the present descriptor sets or customers are in force, or the present configuration is valid",
             ),
             breaking_changes: all.family(
                 "protobridge_descriptor_breaking_changes_total",

@@ -45,6 +45,11 @@ impl Folder {
         folder
     }
 
+    /// Creates a folder without files.
+    fn empty() -> Self {
+        Self(TempDir::new().expect("a temporary folder can be created"))
+    }
+
     fn path(&self) -> &Path {
         self.0.path()
     }
@@ -104,7 +109,7 @@ fn the_error_locates_a_typo_in_the_configuration() {
 #[test]
 fn an_unknown_log_level_exits_with_64() {
     assert_snapshot!(Folder::new().configure("log: {level: protobridge=loud}").run(), @r#"
-    error: log.level `protobridge=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
+    error: protobridge.yaml:4:7: log.level: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     exit code 64
     "#);
 }
@@ -271,15 +276,31 @@ fn a_variable_overrides_the_file_and_errors_name_it() {
 }
 
 #[test]
-fn wrong_usage_exits_with_2() {
+fn a_command_that_names_no_file_takes_protobridge_yaml_of_its_folder() {
     let folder = Folder::new();
+    for command in [&["check"][..], &["iam-policy"], &["schema", "asyncapi"]] {
+        let named = folder.output_of(&mut protobridge(), &[command, &["--config", "protobridge.yaml"]].concat());
+        assert_eq!(folder.output_of(&mut protobridge(), command), named);
+        assert!(named.ends_with("exit code 0"), "{named}");
+    }
+    let broken = folder.configure("publsh: {linger_ms: 5}");
+    assert_snapshot!(broken.output_of(&mut protobridge(), &["run"]), @"
+    error: protobridge.yaml:4:1: publsh: unknown key; did you mean `publish`?
+    exit code 64
+    ");
+    let mut other = protobridge();
+    other.env("PROTOBRIDGE_CONFIG", "other.yaml");
+    assert_snapshot!(broken.output_of(&mut other, &["check"]), @"
+    error: other.yaml: no such file; an annotated example: `protobridge config example`
+    exit code 64
+    ");
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let folder = Folder::empty();
     assert_snapshot!(folder.output_of(&mut protobridge(), &["run"]), @"
-    error: the following required arguments were not provided:
-      --config <FILE>
-
-    Usage: protobridge run --config <FILE>
-
-    For more information, try '--help'.
+    error: there is no configuration file: this folder has no protobridge.yaml; name the file with --config FILE or PROTOBRIDGE_CONFIG, or write one: protobridge config example > protobridge.yaml; see --help
     exit code 2
     ");
     assert_snapshot!(folder.output_of(&mut protobridge(), &["rum"]), @"

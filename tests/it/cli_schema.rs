@@ -132,8 +132,9 @@ fn errors_about_wrong_arguments_explain_the_fix() {
     error: --events shop.v2.* matches no known message type; `protobridge descriptors list` shows all types
     exit code 1
     ");
-    assert_snapshot!(schema(&["json-schema", "--type", "shop.v1.Money"]), @"
-    error: use --config FILE or --descriptors PATH; see --help
+    let empty = TempDir::new().expect("a temporary folder can be created");
+    assert_snapshot!(run(empty.path(), &["json-schema", "--type", "shop.v1.Money"]), @"
+    error: use --config FILE or --descriptors PATH; this folder has no protobridge.yaml; see --help
     exit code 2
     ");
     assert_snapshot!(schema(&["asyncapi", "--config", "protobrigde.yaml"]), @"

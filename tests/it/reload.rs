@@ -218,7 +218,9 @@ async fn a_refused_set_does_not_block_the_others(emulator: &Emulator) {
     // b.binpb no longer contradicts a.binpb, so only d.binpb is still refused.
     change(&[("a.binpb", set("Shared", "string a = 1; string more = 2;")), ("b.binpb", set("Other", ""))]);
     wait_until_known(&running, "fresh.v1.Other").await;
-    assert_eq!(running.metrics.descriptor_sets.sum_where(|labels| labels.state == SetState::Refused), 1);
+    // The gauge is set after the types are known.
+    let refused = || running.metrics.descriptor_sets.sum_where(|labels| labels.state == SetState::Refused);
+    wait::until("one set is refused", async || (refused() == 1).then_some(())).await;
     assert_eq!(running.metrics.last_reload.sum_where(|labels| labels.what == ReloadSubject::Descriptors), 0);
     running.stop().await;
 }

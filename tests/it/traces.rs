@@ -39,7 +39,7 @@ fn hex(bytes: &[u8]) -> String {
 
 async fn each_event_has_a_span_that_its_customer_can_continue(emulator: &Emulator) {
     let collector = Collector::start().await;
-    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await.customer("off", "enabled: false").await;
     stage.config.traces.otlp_endpoint = Some(collector.url.clone());
     stage.config.queues[0].name = Some("events".to_owned());
     stage.config.retry.unknown_type_grace_seconds = 0;
@@ -48,21 +48,27 @@ async fn each_event_has_a_span_that_its_customer_can_continue(emulator: &Emulato
     // The producer's flags say that this trace is not sampled.
     let untraced = stage.samples.next_event(&["acme"]);
     let untraced = Input::body(&untraced).attribute("traceparent", &traceparent("00"));
+    let filtered = stage.event_of_type("off", "shop.v1.OrderPlaced");
+    let unknown = Input::text("CgA=").attribute("message-type", "a.B");
     let running = stage.start().await;
-    stage.source.send([traced, untraced, Input::text("CgA=").attribute("message-type", "a.B")]).await;
+    stage.source.send([traced, untraced, unknown, Input::body(&filtered)]).await;
     let published = stage.delivered("acme", 2).await;
     running.wait_until_settled(OutcomeLabel::Quarantined, 1).await;
+    running.wait_until_settled(OutcomeLabel::Filtered, 1).await;
     running.stop().await;
 
     assert_eq!(collector.service("service.name").as_deref(), Some("protobridge"));
     let spans = collector.spans();
-    assert_eq!(spans.len(), 2, "the unsampled trace has no span: {spans:#?}");
+    assert_eq!(spans.len(), 3, "the unsampled trace has no span: {spans:#?}");
     let with = |outcome: &str| {
         let is = |span: &&Span| attribute(&span.attributes, "protobridge.outcome").as_deref() == Some(outcome);
         spans.iter().find(is).unwrap_or_else(|| panic!("no span has the outcome {outcome}: {spans:#?}"))
     };
     let status = with("quarantined").status.as_ref().expect("the span has a status");
     assert!(status.code() == StatusCode::Error && status.message.contains("a.B"), "{status:?}");
+    let of_filtered = |key: &str| attribute(&with("filtered").attributes, key);
+    assert_eq!(of_filtered("protobridge.event_type"), Some(filtered.message_type));
+    assert_eq!(of_filtered("protobridge.event_id"), Some(filtered.event_id));
     let span = with("published");
     assert_eq!(span.name, "process events");
     assert_eq!((hex(&span.trace_id), hex(&span.parent_span_id)), (TRACE.to_owned(), PRODUCER.to_owned()));

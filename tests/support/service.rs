@@ -68,9 +68,29 @@ impl Service {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the process was not waited for");
-        let kill = std::process::Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status();
+        let kill = std::process::Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status();
         assert!(kill.expect("a shell can be started").success());
+    }
+
+    /// Returns the lines of the log so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.log.lines()
+    }
+
+    /// Waits until the log has a line with this message. Returns the first one.
+    pub(crate) async fn wait_for_line(&self, message: &str) -> Value {
+        let line = async || self.lines().into_iter().find(|line| line["message"] == message);
+        wait::until(&format!("the log has {message:?}"), line).await
     }
 
     /// Waits until the service exits. Returns its exit status and its log.
@@ -89,11 +109,16 @@ impl Log {
         self.0.lock().expect("no thread panicked while it held the lock").join("\n")
     }
 
+    fn lines(&self) -> Vec<Value> {
+        let lines = self.0.lock().expect("no thread panicked while it held the lock");
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// Returns the address of the admin endpoint, once the service has logged that it runs.
     fn admin(&self) -> Option<SocketAddr> {
-        let lines = self.0.lock().expect("no thread panicked while it held the lock");
-        let running = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let address = running
+        let address = self
+            .lines()
+            .into_iter()
             .filter(|line| line["message"] == "running")
             .find_map(|line| Some(line["admin"].as_str()?.strip_prefix("http://")?.to_owned()));
         Some(address?.parse().expect("the admin address has a port"))

@@ -190,7 +190,8 @@ the URL.
 {{/* Whether extraEnv has a variable. Takes a list: the root context and the name of the variable. */}}
 {{- define "protobridge.hasVariable" -}}
 {{- $name := index . 1 }}
-{{- range (index . 0).Values.extraEnv }}{{ if eq .name $name }}true{{ end }}{{ end }}
+{{- /* The variable with _FILE appended names a file with the value. */}}
+{{- range (index . 0).Values.extraEnv }}{{ if or (eq .name $name) (eq .name (printf "%s_FILE" $name)) }}true{{ end }}{{ end }}
 {{- end }}
 
 {{/* The port of Redis; empty if neither the values nor the configuration name one. */}}

@@ -165,7 +165,7 @@ once.
 {{- end }}
 {{- end }}
 {{- range $v.extraEnv }}
-{{- if regexMatch "^PROTOBRIDGE_QUEUES_[0-9]+_URL$" .name }}
+{{- if regexMatch "^PROTOBRIDGE_QUEUES_[0-9]+_URL(_FILE)?$" .name }}
 {{- $problems = append $problems (printf "extraEnv has %s, but KEDA's triggers use config.queues only: set the URL there" .name) }}
 {{- end }}
 {{- end }}

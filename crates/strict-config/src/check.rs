@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 use serde_json::Value as Json;
 
 use crate::nearest::nearest;
+use crate::placeholder::placeholder;
 use crate::problem::{Problem, Source};
 use crate::shape::{Field, Shape};
 use crate::tree::{Entry, Node, Value, contains, index_of, key_of};
+use crate::variables::Variables;
 
 /// The result of [`check`].
 #[derive(Debug)]
@@ -24,9 +26,9 @@ pub(crate) struct Checked {
     rejected: Vec<String>,
 }
 
-/// Compares `tree` with `shape`.
-pub(crate) fn check(shape: &Shape, tree: &Node) -> Checked {
-    let mut check = Check { root: shape, problems: Vec::new(), rejected: Vec::new() };
+/// Compares `tree` with `shape`. `variables` name the way out of a placeholder.
+pub(crate) fn check(shape: &Shape, tree: &Node, variables: &Variables) -> Checked {
+    let mut check = Check { root: shape, variables, problems: Vec::new(), rejected: Vec::new() };
     let value = match tree.value {
         Value::Null => Some(Json::Object(check.fields("", tree, shape.fields(), &[]))),
         _ => check.value("", shape, tree),
@@ -43,6 +45,7 @@ impl Checked {
 
 struct Check<'a> {
     root: &'a Shape,
+    variables: &'a Variables,
     problems: Vec<Problem>,
     rejected: Vec<String>,
 }
@@ -55,6 +58,12 @@ impl Check<'_> {
 
     /// Returns the part of `node` that fits `shape`, or `None` if `node` is of another kind.
     fn value(&mut self, key: &str, shape: &Shape, node: &Node) -> Option<Json> {
+        if let (Source::File(_), Value::Text(text)) = (&node.source, &node.value)
+            && let Some(placeholder) = placeholder(text)
+        {
+            self.reject(&node.source, key, self.variables.way_out(shape, key, &placeholder));
+            return None;
+        }
         match (shape, &node.value) {
             (Shape::Struct(fields), Value::Map(entries)) => Some(Json::Object(self.fields(key, node, fields, entries))),
             (Shape::Map(values), Value::Map(entries)) => Some(self.map(key, values, entries)),

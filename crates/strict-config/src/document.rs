@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::check::check;
-use crate::problem::{Error, Problem};
+use crate::placeholder::placeholder;
+use crate::problem::{Error, Position, Problem, Source};
 use crate::shape::Shape;
 use crate::tree;
 use crate::variables::Variables;
@@ -52,9 +53,9 @@ pub fn document_with_variables<T: DeserializeOwned + JsonSchema>(
     rules: impl FnOnce(&T) -> Vec<Problem>,
 ) -> Result<T, Error> {
     let shape = Shape::of::<T>();
-    let mut tree = tree::parse(text).map_err(|problem| Error::new(path, vec![problem]))?;
+    let mut tree = tree::parse(text).map_err(|problem| Error::new(path, vec![with_placeholder(problem, text)]))?;
     let mut problems = variables.apply(&shape, &mut tree);
-    let mut checked = check(&shape, &tree);
+    let mut checked = check(&shape, &tree, variables);
     problems.append(&mut checked.problems);
 
     match T::deserialize(checked.value.take()) {
@@ -70,6 +71,19 @@ pub fn document_with_variables<T: DeserializeOwned + JsonSchema>(
         Err(error) => problems.push(Problem::new("", error.to_string())),
     }
     Err(Error::new(path, problems))
+}
+
+/// Adds the reason why a document is not YAML if the line of the problem has a placeholder: `{a: ${B}}` needs quotes.
+fn with_placeholder(problem: Problem, text: &str) -> Problem {
+    let Source::File(Some(Position { line, .. })) = problem.source else { return problem };
+    let line = usize::try_from(line).ok().and_then(|line| text.lines().nth(line.checked_sub(1)?));
+    match line.and_then(placeholder) {
+        Some(found) => {
+            let message = format!("{}; `{found}` is not replaced by a variable", problem.message);
+            Problem { message, ..problem }
+        }
+        None => problem,
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +211,35 @@ readers: [ada]
             assert_eq!(load(yaml, &[]).unwrap(), Library::default(), "{yaml:?}");
         }
         assert_eq!(load("readers: {ada: }", &[]).unwrap().readers["ada"].max_loans, 0);
+    }
+
+    #[test]
+    fn a_placeholder_is_refused_and_its_problem_names_the_variable_of_the_key() {
+        let yaml = "
+name: ${NAME}
+door:
+  width_mm: ${WIDTH:-900}
+  paint: ${PAINT}
+  keeper: 'Ms ${KEEPER}'
+  signs: [exit, '${SIGN}']
+shelves: '${SHELVES}'
+readers: {For-Kids: {max_loans: '${LOANS}'}}
+";
+        insta::assert_snapshot!(load(yaml, &["LIBRARY_DOOR_PAINT=oil", "LIBRARY_DOOR_BELL=${BELL}"]).unwrap_err(), @r#"
+        7 problems in a.yaml:
+          line 2: name: `${NAME}` is not replaced by a variable; set the variable `LIBRARY_NAME`, which overrides this key
+          line 4: door.width_mm: `${WIDTH}` is not replaced by a variable; set the variable `LIBRARY_DOOR_WIDTH_MM`, which overrides this key
+          line 6: door.keeper: `${KEEPER}` is not replaced by a variable; set the variable `LIBRARY_DOOR_KEEPER`, which overrides this key
+          line 7: door.signs[1]: `${SIGN}` is not replaced by a variable; set the variable `LIBRARY_DOOR_SIGNS`, which overrides this key
+          line 8: shelves: `${SHELVES}` is not replaced by a variable; write the value itself
+          line 9: readers.For-Kids.max_loans: `${LOANS}` is not replaced by a variable; set the variable `LIBRARY_READERS_FOR_KIDS_MAX_LOANS`, which overrides this key
+          LIBRARY_DOOR_BELL: door.bell: expected an address with a port, such as 0.0.0.0:8080, found "${BELL}"
+        "#);
+        let library = load("name: ${NAME}\ndoor: {keeper: $KEEPER}", &["LIBRARY_NAME=${literal}"]).unwrap();
+        assert_eq!((library.name.as_str(), library.door.keeper.as_deref()), ("${literal}", Some("$KEEPER")));
+        insta::assert_snapshot!(load("door: {width_mm: ${WIDTH}}", &[]).unwrap_err(), @"a.yaml:1:19: while parsing a flow mapping, did not find expected ',' or '}'; `${WIDTH}` is not replaced by a variable");
+        let plain = document::<Library>(Path::new("a.yaml"), "name: ${NAME}").unwrap_err();
+        insta::assert_snapshot!(plain, @"a.yaml:1:7: name: `${NAME}` is not replaced by a variable; write the value itself");
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //!   suggestion.
 //! - Nothing is ignored: an unknown key, a key that is given twice and an unknown [variable](Variables) are problems.
 //! - Text keeps its spelling: for a key of type `String`, `007` and `off` need no quotes.
+//! - A placeholder such as `${NAME}` is a problem, because nothing replaces it. The problem names the variable of the
+//!   key.
 //! - Rules that types cannot express are applied in the same pass, as far as the values that they need are valid.
 //!
 //! ```
@@ -24,7 +26,8 @@
 //!
 //! It deliberately does not:
 //!
-//! - read files or the environment; the caller passes the text and the variables,
+//! - read the document's file or the environment; the caller passes the text and the variables. It only reads the files
+//!   that [variables name](Variables::read_files_in), if the caller allows it,
 //! - merge several documents,
 //! - write YAML,
 //! - support every type: a type must not contain itself, and the values of an enum with data are not checked one by
@@ -36,6 +39,7 @@ mod check;
 mod document;
 mod json_schema;
 mod nearest;
+mod placeholder;
 mod problem;
 mod shape;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::State;
+use crate::app::reload::StandingReport;
 use crate::aws::outages::{Domain, Outage};
 use crate::aws::sns::rate;
 use crate::base::cut;
@@ -21,6 +22,9 @@ pub(super) struct StatusReport {
     uptime_seconds: u64,
     in_flight: usize,
     queues: Vec<QueueReport>,
+    /// The configuration file, if the service follows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<StandingReport>,
     descriptor_sets: Vec<Set>,
     customers: Customers,
     /// The parts of the outside that do not work at this moment.
@@ -117,6 +121,7 @@ pub(super) fn report(state: &State) -> StatusReport {
         uptime_seconds: state.started.elapsed().unwrap_or_default().as_secs(),
         in_flight: state.views.visibility.in_flight(),
         queues: state.queues.iter().map(|queue| queue_report(queue, &state.views.metrics)).collect(),
+        configuration: state.views.configuration.report(),
         descriptor_sets: sets.collect(),
         customers: Customers {
             configured: router.customers().count(),

@@ -13,10 +13,10 @@ const BURST: Duration = Duration::from_millis(100);
 /// The interval of polls if a folder cannot be watched and polling is off.
 const UNWATCHED: Duration = Duration::from_secs(5);
 
-/// Watches two paths, each a folder or a file.
+/// Watches paths, each a folder or a file.
 #[derive(Debug)]
 pub(super) struct Watch {
-    paths: [PathBuf; 2],
+    paths: Vec<PathBuf>,
     changed: mpsc::Receiver<()>,
     report: mpsc::Sender<()>,
     /// Kept because dropping it ends the watch.
@@ -26,7 +26,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(paths: [PathBuf; 2]) -> Self {
+    pub(super) fn new(paths: Vec<PathBuf>) -> Self {
         let (report, changed) = mpsc::channel(1);
         let mut watch = Self { paths, changed, report, watcher: None, watched: Vec::new() };
         watch.renew();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::aws::sns::publish::EntryAttributes;
 use crate::aws::sqs::quarantine::first_message_id;
 use crate::base::time::rfc3339;
-use crate::config;
 use crate::message::attributes as names;
 use crate::message::envelope::Envelope;
 use crate::message::{EventId, Message};
@@ -31,28 +30,34 @@ fn is_time(text: &&str) -> bool {
     !text.is_empty() && text.len() <= MAX_TIME_BYTES && names::is_accepted(text)
 }
 
+/// Returns the id of a decoded event. `stated` is the id that an attribute names.
+pub(super) fn id(
+    message: &Message,
+    envelope: &Envelope<'_>,
+    event_type: &EventType,
+    transcoder: &Transcoder<'_>,
+    stated: Option<&str>,
+) -> EventId {
+    match (stated.or_else(|| transcoder.tap(&event_type.taps.event_id)), envelope.cloud_event()) {
+        (Some(id), _) => EventId::new(id),
+        (None, Some(event)) => EventId::new(&event.event_id()),
+        (None, None) => match (envelope.notification_id(), first_message_id(message)) {
+            (Some(id), _) => EventId::new(id),
+            (None, first) => EventId::new(first.as_deref().unwrap_or(&message.message_id)),
+        },
+    }
+}
+
 impl<'e> Event<'e> {
     pub(super) fn new(
+        id: EventId,
         message: &'e Message,
         envelope: &'e Envelope<'_>,
         event_type: &'e EventType,
         transcoder: &Transcoder<'_>,
-        settings: &config::Envelope,
         trace: &'e TraceHeaders,
     ) -> Self {
         let cloud_event = envelope.cloud_event();
-        let in_event = || {
-            let id = envelope.attribute(&settings.event_id_attribute);
-            id.or_else(|| transcoder.tap(&event_type.taps.event_id))
-        };
-        let id = match (in_event(), cloud_event) {
-            (Some(id), _) => EventId::new(id),
-            (None, Some(event)) => EventId::new(&event.event_id()),
-            (None, None) => match (envelope.notification_id(), first_message_id(message)) {
-                (Some(id), _) => EventId::new(id),
-                (None, first) => EventId::new(first.as_deref().unwrap_or(&message.message_id)),
-            },
-        };
         let time = transcoder.tap(&event_type.taps.event_time).filter(is_time);
         let time = time.or_else(|| cloud_event?.time().filter(is_time));
         let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);

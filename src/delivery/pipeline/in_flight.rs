@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::debug;
-
+use super::about::log_about;
 use crate::aws::sns::publish::Confirmed;
 use crate::aws::sqs::{Receipt, Received};
 use crate::delivery::account::Account;
@@ -20,7 +19,7 @@ pub(super) struct InFlightMessage {
     pub(super) account: Account,
     /// The event's type, once it was looked up and if it is known.
     pub(super) event_type: Option<Arc<EventType>>,
-    /// The event's id, once its destinations are known.
+    /// The event's id, once the event was decoded, or if an attribute names it.
     pub(super) event_id: Option<EventId>,
     /// The trace, once processing began.
     pub(super) trace: Option<Trace>,
@@ -70,9 +69,7 @@ impl InFlightMessage {
     /// message id, the only id that a customer and SNS know as well.
     pub(super) fn note_published(&mut self, confirmed: &Confirmed) {
         let (topic, sns_message_id) = (confirmed.topic(), confirmed.message_id());
-        let event_type = self.event_type.as_ref().map(|event_type| &*event_type.name);
-        let event_id = self.event_id.as_ref().map(EventId::as_str);
-        debug!(message_id = self.message.message_id, event_type, event_id, %topic, sns_message_id, "published");
+        log_about!(debug, self, %topic, sns_message_id, "published");
         if let Some(trace) = &mut self.trace {
             trace.published(topic.as_str(), sns_message_id);
         }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
-
+use super::about::{log_about, log_about_limited};
 use super::in_flight::InFlightMessage;
 use super::{Pipeline, Tasks};
 use crate::aws::outages::Domain;
 use crate::delivery::dedupe::{Finished, MessageId};
 use crate::delivery::outcome::{Outcome, Reached};
-use crate::message::{Message, OutcomeLabel, QuarantineKind, QuarantineReason, Queue, Retry, RetryCause};
+use crate::message::{OutcomeLabel, QuarantineKind, QuarantineReason, Queue, Retry, RetryCause};
 use crate::telemetry::{QuarantinedLabels, QueueLabels, RetriedLabels};
 
 /// How a message was settled.
@@ -57,7 +56,7 @@ impl Pipeline {
             }
             Outcome::Duplicate(everywhere) => (everywhere.into(), OutcomeLabel::Duplicate, None),
             Outcome::Filtered(filtered) => {
-                debug!(message_id = message.message.message_id, rule = filtered.rule(), "filtered");
+                log_about!(debug, message, rule = filtered.rule(), "filtered");
                 (filtered.into(), OutcomeLabel::Filtered, None)
             }
             Outcome::Held { domain, detail } => return self.park(message, domain, &detail),
@@ -91,13 +90,11 @@ impl Pipeline {
     /// the quarantine queue does not accept it.
     async fn store(&self, message: &InFlightMessage, reason: &QuarantineReason) -> Result<Reached, Retry> {
         let delivered = message.partly_delivered();
-        let InFlightMessage { message, event_type, .. } = message;
         let QuarantineReason { kind, detail } = reason;
+        let limit = &self.logs.quarantined;
+        log_about_limited!(warn, limit, message, reason = %kind, detail, "message cannot be published");
+        let InFlightMessage { message, event_type, .. } = message;
         let queue = &message.queue.label;
-        if let Some(suppressed) = self.logs.quarantined.permit() {
-            let message_id = &message.message_id;
-            warn!(reason = %kind, detail, message_id, queue, suppressed, "message cannot be published");
-        }
         let Some(url) = &message.queue.quarantine else {
             let detail = format!("{kind}, and the queue has no quarantine_url: {detail}");
             return Err(RetryCause::NoQuarantineQueue.because(detail));
@@ -134,7 +131,9 @@ impl Pipeline {
 
     fn return_to_queue(&self, mut message: InFlightMessage, retry: &Retry) -> Settlement {
         let delay = self.retry_backoff.delay_in_seconds(message.message.receive_count);
-        self.log_retry(&message.message, retry, delay);
+        let (cause, detail, delay_seconds) = (retry.cause.code(), &retry.detail, delay.as_secs());
+        let limit = &self.logs.retried;
+        log_about_limited!(warn, limit, message, cause, detail, delay_seconds, "message will be retried");
         self.note_retried(&message.message.queue, retry.cause);
         self.intake.finished(&message.message.queue.url);
         message.account.close(OutcomeLabel::Retried);
@@ -159,24 +158,13 @@ impl Pipeline {
 
     /// Parks a message until the domain takes it.
     pub(super) fn park(&self, mut message: InFlightMessage, domain: Domain, detail: &str) -> Settlement {
-        if let Some(suppressed) = self.logs.held.permit() {
-            let (message_id, queue) = (&message.message.message_id, &message.message.queue.label);
-            info!(%domain, detail, message_id, queue, suppressed, "message is held");
-        }
+        log_about_limited!(info, self.logs.held, message, %domain, detail, "message is held");
         self.note_retried(&message.message.queue, RetryCause::Held);
         self.intake.held(&message.message.queue.url, &domain);
         message.account.close(OutcomeLabel::Retried);
         self.end_trace(&mut message, OutcomeLabel::Retried, Some(detail));
         self.parking.park(&domain, message.receipt);
         Settlement::Parked(domain)
-    }
-
-    fn log_retry(&self, message: &Message, retry: &Retry, delay: Duration) {
-        if let Some(suppressed) = self.logs.retried.permit() {
-            let (message_id, queue, delay_seconds) = (&message.message_id, &message.queue.label, delay.as_secs());
-            let (cause, detail) = (retry.cause.code(), &retry.detail);
-            warn!(cause, detail, message_id, queue, delay_seconds, suppressed, "message will be retried");
-        }
     }
 
     fn end_trace(&self, message: &mut InFlightMessage, label: OutcomeLabel, detail: Option<&str>) {

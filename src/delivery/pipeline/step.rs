@@ -74,8 +74,10 @@ impl Pipeline {
             let context = Context { snapshot, router, schemas: &self.lookups.schemas };
             let decided = self.rules.decide(context, message, &envelope, &trace.headers());
             *event_type = decided.event_type;
-            if let (Some(event_type), Some((id, topics))) = (&*event_type, decided.event) {
-                trace.event(&event_type.name, id.as_str(), topics);
+            if let Some((id, topics)) = decided.event {
+                if let Some(event_type) = event_type {
+                    trace.event(&event_type.name, id.as_str(), topics);
+                }
                 *event_id = Some(id);
             }
             Ok(match decided.decision {

@@ -33,9 +33,9 @@ fn written(is_human: bool, events: impl Fn()) -> String {
     let writer = written.clone();
     let writer = move || writer.clone();
     if is_human {
-        subscriber::with_default(human(filter, writer, false), events);
+        subscriber::with_default(human(filter, writer, false).0, events);
     } else {
-        subscriber::with_default(json(filter, writer), events);
+        subscriber::with_default(json(filter, writer).0, events);
     }
     written.text()
 }
@@ -77,4 +77,32 @@ fn a_json_line_has_the_fields_beside_time_level_and_target() {
 fn a_readable_line_has_the_fields_after_the_message() {
     let text = written(true, || warn!(queue = "orders", count = 3, shown = %"plain", "polls failed"));
     assert!(text.ends_with(" WARN polls failed queue=\"orders\" count=3 shown=plain\n"), "{text}");
+}
+
+#[test]
+fn the_level_changes_while_the_log_runs() {
+    for is_human in [true, false] {
+        let written = Written::default();
+        let writer = written.clone();
+        let writer = move || writer.clone();
+        let events = |level: LogLevel| {
+            tracing::debug!("before");
+            level.set("info,protobridge=debug").unwrap();
+            tracing::debug!("between");
+            assert!(level.set("info,protobridge=loud").is_err());
+            tracing::debug!("still");
+            level.set("error").unwrap();
+            warn!("after");
+        };
+        let filter = EnvFilter::new("info");
+        if is_human {
+            let (log, level) = human(filter, writer, false);
+            subscriber::with_default(log, || events(level));
+        } else {
+            let (log, level) = json(filter, writer);
+            subscriber::with_default(log, || events(level));
+        }
+        let text = written.text();
+        assert!(text.contains("between") && text.contains("still") && text.lines().count() == 2, "{text}");
+    }
 }

@@ -18,6 +18,16 @@ pub(super) struct Target<'a> {
     nullable: bool,
 }
 
+impl Target<'_> {
+    /// Returns the path of the key, such as `shelves[0].name`.
+    pub(super) fn key(&self) -> String {
+        self.steps.iter().fold(String::new(), |path, step| match step {
+            Step::Key(key) => key_of(&path, key),
+            Step::Index(index) => index_of(&path, *index),
+        })
+    }
+}
+
 /// Returns the key that the upper-case `path` names in `shape`, or `None` if it names no key. `node` is the value in
 /// the document, whose spelling of map keys is kept.
 pub(super) fn resolve<'a>(shape: &'a Shape, path: &str, node: Option<&Node>) -> Option<Target<'a>> {
@@ -75,8 +85,8 @@ fn entry(node: &Node, wanted: impl Fn(&str) -> bool) -> Option<&Entry> {
     }
 }
 
-/// Returns the spelling of a map key in the name of a variable.
-fn in_variables(key: &str) -> String {
+/// Returns the spelling of a map key, or of a path to a key, in the name of a variable.
+pub(super) fn in_variables(key: &str) -> String {
     key.to_uppercase().replace(|c: char| !c.is_alphanumeric(), "_")
 }
 

@@ -1,0 +1,216 @@
+//! The configuration file: it can change while the service runs. Keys that can change safely take effect; the others
+//! are reported as waiting for a restart. A file that would not pass `protobridge check` changes nothing.
+
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::pace::{Pace, Reason};
+use super::standing::{Standing, StandingReport};
+use super::watch::Watch;
+use super::{MAX_READS, SETTLED};
+use crate::app::Loaded;
+use crate::base::error::chain;
+use crate::config::load::Origin;
+use crate::config::{Change, Config};
+use crate::telemetry::{LastReloadLabels, LogLevel, Metrics, ReloadLabels, ReloadResult, ReloadSubject};
+
+/// A running configuration, and the place that it came from.
+#[derive(Debug)]
+pub struct Followed {
+    /// The file and the variables.
+    pub origin: Origin,
+    /// The configuration as it was loaded at the start.
+    pub config: Config,
+    /// The region that AWS is called in.
+    pub region: Option<String>,
+    /// The level of the log.
+    pub level: LogLevel,
+}
+
+/// Follows the configuration file.
+#[derive(Debug)]
+pub struct Configuration {
+    followed: Followed,
+    /// The result of the last read.
+    last: Found,
+    /// Why the present file is not valid, if it is not.
+    refused: Option<String>,
+    /// The changes that wait for a restart.
+    pending: Vec<Change>,
+    pace: Pace,
+    standing: Arc<Standing>,
+    metrics: Arc<Metrics>,
+}
+
+/// The content of the file.
+type Found = Result<Box<Config>, Refusal>;
+
+/// Why a file is refused. The text is that of `protobridge check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refusal {
+    text: String,
+    result: ReloadResult,
+}
+
+impl Configuration {
+    /// Creates the follower of a running configuration. It shows its findings in `standing`.
+    pub fn new(followed: Followed, pace: Pace, standing: Arc<Standing>, metrics: Arc<Metrics>) -> Self {
+        let last = Ok(Box::new(followed.config.clone()));
+        let this = Self { followed, last, refused: None, pending: Vec::new(), pace, standing, metrics };
+        this.show();
+        this
+    }
+
+    /// Looks at the file whenever it changes. Never returns.
+    pub async fn run(mut self) {
+        let mut watch = Watch::new(self.followed.origin.files());
+        let mut reason = Reason::Change;
+        if !self.pace.is_watching() {
+            reason = self.pace.next(&mut watch).await;
+        }
+        loop {
+            // The first look does not wait for a change: the file can have changed between the start and the watch.
+            self.look(reason).await;
+            reason = self.pace.next(&mut watch).await;
+        }
+    }
+
+    /// Reads the file, and judges its content if it is new. A request judges a refused file again.
+    async fn look(&mut self, reason: Reason) {
+        let found = self.settled().await;
+        let is_new = found != self.last;
+        // The files that a valid configuration names can have changed since it was refused.
+        let is_judged = self.refused.is_none() || (found.is_err() && reason == Reason::Change);
+        if !is_new && is_judged {
+            return;
+        }
+        let judged = match found.clone() {
+            Ok(config) => self.judge(*config).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.last = found;
+        match judged {
+            Ok(config) => self.admit(&config),
+            Err(refusal) => self.refuse(refusal, is_new || reason == Reason::Request),
+        }
+        self.show();
+    }
+
+    /// Reads the file until two reads in a row return the same content, because it can be only partly written. One read
+    /// is enough if the content is that of the last look.
+    async fn settled(&self) -> Found {
+        let mut found = self.read().await;
+        for _ in 0..MAX_READS {
+            if found == self.last {
+                break;
+            }
+            sleep(SETTLED).await;
+            let before = std::mem::replace(&mut found, self.read().await);
+            if before == found {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Reads the file and the variables.
+    async fn read(&self) -> Found {
+        let origin = self.followed.origin.clone();
+        let read = move || match origin.load() {
+            Ok(config) => Ok(Box::new(config)),
+            Err(error) => Err(Refusal {
+                text: chain(&error),
+                result: match std::fs::metadata(origin.path()) {
+                    Ok(_) => ReloadResult::Refused,
+                    Err(_) => ReloadResult::Unreadable,
+                },
+            }),
+        };
+        spawn_blocking(read).await.unwrap_or_else(|panic| Err(Refusal::of(&panic)))
+    }
+
+    /// Checks a changed configuration as a start does, apart from the calls of AWS. A change of applied keys alone
+    /// needs no check.
+    async fn judge(&self, config: Config) -> Result<Config, Refusal> {
+        if self.followed.config.changes(&config).iter().all(Change::is_applied) {
+            return Ok(config);
+        }
+        let mut settled = config.clone();
+        let problems = settled.settle_region(self.followed.region.clone());
+        if !problems.is_empty() {
+            return Err(Refusal::of(&strict_config::Error::new(self.followed.origin.path(), problems)));
+        }
+        let turn = self.pace.turn_to_load().await;
+        let loaded = spawn_blocking(move || Loaded::load(&settled).map(drop)).await;
+        drop(turn);
+        match loaded {
+            Ok(Ok(())) => Ok(config),
+            Ok(Err(error)) => Err(Refusal::of(&error)),
+            Err(panic) => Err(Refusal::of(&panic)),
+        }
+    }
+
+    /// Applies the changes that are safe, and reports the others.
+    fn admit(&mut self, config: &Config) {
+        let changes = self.followed.config.changes(config);
+        let (applied, pending): (Vec<_>, Vec<_>) = changes.into_iter().partition(Change::is_applied);
+        if let Err(error) = self.followed.level.set(&config.log.level) {
+            return self.refuse(Refusal::of(&error), true);
+        }
+        self.pace.set_poll_seconds(config.descriptors.poll_seconds);
+        self.followed.config.apply(config);
+        for Change { key, old, new } in applied {
+            info!(key, old, new, "configuration changed: applied");
+        }
+        for Change { key, old, new } in pending.iter().filter(|change| !self.pending.contains(change)) {
+            warn!(key, old, new, "configuration changed: needs a restart");
+        }
+        for Change { key, old, .. } in
+            self.pending.iter().filter(|change| pending.iter().all(|now| now.key != change.key))
+        {
+            info!(key, value = old, "configuration changed: has the running value again, so it needs no restart");
+        }
+        if self.refused.take().is_some() {
+            info!(file = %self.followed.origin.path().display(), "configuration is valid again");
+        }
+        self.pending = pending;
+        self.count(ReloadResult::Admitted);
+    }
+
+    fn refuse(&mut self, Refusal { text, result }: Refusal, is_new: bool) {
+        if is_new || self.refused.as_ref() != Some(&text) {
+            let file = self.followed.origin.path().display();
+            error!(%file, error = text, "configuration refused; the running configuration stays");
+            self.count(result);
+        }
+        self.refused = Some(text);
+    }
+
+    /// Shows the state in the metrics and for `/status`.
+    fn show(&self) {
+        let what = ReloadSubject::Configuration;
+        self.metrics.last_reload.with(&LastReloadLabels { what }).set(self.refused.is_none().into());
+        self.metrics.restart_pending.set(self.pending.len() as u64);
+        self.standing.set(StandingReport {
+            file: self.followed.origin.path().display().to_string(),
+            error: self.refused.clone(),
+            restart_pending: self.pending.iter().map(|change| change.key.clone()).collect(),
+        });
+    }
+
+    fn count(&self, result: ReloadResult) {
+        self.metrics.reloads.with(&ReloadLabels { what: ReloadSubject::Configuration, result }).add(1);
+    }
+}
+
+impl Refusal {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { text: chain(error), result: ReloadResult::Refused }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The moments at which files are looked at: on a request, on a change, and at each poll.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard, watch};
+
+use super::watch::Watch;
+use crate::config::Descriptors;
+
+/// Tells a task that follows files when to look at them.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    requested: watch::Receiver<()>,
+    /// Whether changes are looked for without a request.
+    is_watching: bool,
+    poll_seconds: Arc<AtomicU64>,
+    loading: Arc<Mutex<()>>,
+}
+
+/// The reason for a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The operator asked for it.
+    Request,
+    /// A change was reported, or a poll is due.
+    Change,
+}
+
+impl Pace {
+    /// Creates the pace that the configuration sets. Each value that `requested` receives is a request.
+    pub fn new(settings: &Descriptors, requested: watch::Receiver<()>) -> Self {
+        Self {
+            requested,
+            is_watching: settings.reload,
+            poll_seconds: Arc::new(settings.poll_seconds.into()),
+            loading: Arc::default(),
+        }
+    }
+
+    /// Whether changes are looked for without a request.
+    pub(super) fn is_watching(&self) -> bool {
+        self.is_watching
+    }
+
+    /// Sets the interval of polls, for all tasks of this pace, after their present wait. 0 turns polls off.
+    pub(super) fn set_poll_seconds(&self, seconds: u64) {
+        self.poll_seconds.store(seconds, Ordering::Release);
+    }
+
+    /// Waits for the next look.
+    pub(super) async fn next(&mut self, watch: &mut Watch) -> Reason {
+        let poll = Some(self.poll_seconds.load(Ordering::Acquire)).filter(|seconds| *seconds > 0);
+        let change = async {
+            if self.is_watching {
+                watch.changed(poll.map(Duration::from_secs)).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(()) = self.requested.changed() => Reason::Request,
+            () = change => Reason::Change,
+        }
+    }
+
+    /// Waits until no other task loads descriptor sets, because two loads at a time need twice the memory.
+    pub(super) async fn turn_to_load(&self) -> MutexGuard<'_, ()> {
+        self.loading.lock().await
+    }
+}
