@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tracing::{error, info};
 
 use crate::app::shutdown::Signals;
-use crate::app::{App, Listener, Loaded, check_queues};
+use crate::app::{App, Listener, Loaded, Unhealthy};
 use crate::aws::Clients;
 use crate::config::load;
 use crate::telemetry;
@@ -18,6 +19,23 @@ pub(super) struct Args {
     /// Configuration file (YAML); `protobridge config example` prints one
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: PathBuf,
+    /// Fail with exit code 1 unless every queue could be received from within this time, in seconds (default: 30). Without
+    /// this option, queues that are missing or denied are polled until they answer; `/readyz` names them
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30",
+        value_parser = clap::value_parser!(u32).range(1..=3_600)
+    )]
+    require_healthy: Option<u32>,
+}
+
+/// Why the service stops.
+enum End {
+    Signal(&'static str),
+    Unhealthy(Unhealthy),
 }
 
 /// Runs the service until SIGTERM or SIGINT, then drains it. A second signal ends the process at once.
@@ -36,7 +54,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
             let loaded = loaded?;
-            check_queues(&clients, &config).await?;
             anyhow::Ok(App::start_with(&config, loaded, clients, Some(admin))?)
         };
         let mut app = tokio::select! {
@@ -46,17 +63,36 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
+        let limit = args.require_healthy.map(|seconds| Duration::from_secs(seconds.into()));
+        let unhealthy = unhealthy(limit.map(|limit| app.healthy(limit)));
+        let end = tokio::select! {
+            signal = signals.next() => End::Signal(signal),
+            unhealthy = unhealthy => End::Unhealthy(unhealthy),
             defect = app.failed() => bail!("{defect}; this is a bug in protobridge"),
         };
-        info!(signal, "stopping");
+        match &end {
+            End::Signal(signal) => info!(signal, "stopping"),
+            End::Unhealthy(unhealthy) => error!("{unhealthy}"),
+        }
         tokio::select! {
-            _drained = app.stop() => Ok(ExitCode::SUCCESS),
+            _drained = app.stop() => match end {
+                End::Signal(_) => Ok(ExitCode::SUCCESS),
+                End::Unhealthy(unhealthy) => Err(unhealthy.into()),
+            },
             signal = signals.next() => {
                 error!(signal, "second signal: exiting at once; SQS delivers the messages in flight again");
                 Ok(ExitCode::FAILURE)
             }
         }
     })
+}
+
+/// Waits until a required health is missing for too long. Never ends if none is required, or once it was reached.
+async fn unhealthy(health: Option<impl Future<Output = Result<(), Unhealthy>>>) -> Unhealthy {
+    if let Some(health) = health
+        && let Err(unhealthy) = health.await
+    {
+        return unhealthy;
+    }
+    std::future::pending().await
 }

@@ -10,6 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod collector;
 #[path = "../support/command.rs"]
 mod command;
+#[path = "../support/denial.rs"]
+mod denial;
 #[path = "../support/descriptors.rs"]
 mod descriptor_sets;
 #[path = "../support/emulator.rs"]
@@ -45,6 +47,7 @@ mod admin;
 mod admission;
 mod boto3;
 mod cli;
+mod cli_check;
 mod cli_descriptors;
 mod cli_healthcheck;
 mod cli_iam_policy;
@@ -58,6 +61,7 @@ mod duplicates;
 mod envelope;
 mod faults;
 mod fifo;
+mod health;
 mod hidden;
 mod outages;
 mod quarantine;
