@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::cli::{CONFIG, CUSTOMERS, FILTERS, Folder};
-use crate::command::{self, bare, protobridge};
+use crate::command::{bare, protobridge};
 use crate::denial::Denial;
 use crate::emulator::{Emulator, scenarios};
 
@@ -137,7 +137,7 @@ fn check_and_run_fail_if_a_path_hides_nothing() {
     folder.configure("profiles: {default: {redact: ['shop.v1.OrderPlaced/meta.tenant']}}");
     let output = folder.check();
     assert!(output.contains("shop.v1.OrderPlaced.meta.tenant: the profile `default` hides"), "{output}");
-    assert!(output.ends_with("error: the check found 1 error\nexit code 1"), "{output}");
+    assert!(output.ends_with("error: the check found 1 error and 1 warning\nexit code 1"), "{output}");
     folder.configure(
         "profiles: {default: {redact: ['shop v1/meta.tenant', 'meta..id']}}\ndescriptors: {may_become_visible: [x]}",
     );
@@ -164,7 +164,14 @@ fn check_strict_fails_on_a_warning() {
     let folder = Folder::new();
     folder.configure("route: {max_removed_percent: 100}").write("customers.yaml", "customers: []");
     let strict = || folder.output_of(&mut protobridge(), &["check", "--strict", "--config", "protobridge.yaml"]);
-    assert_snapshot!(strict(), @"");
+    assert_snapshot!(strict(), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    descriptors    descriptors: 2 set(s), 27 message type(s)
+    customers      customers.yaml: 0, 0 enabled
+    warning        route.customers_file: the file has no customers, so no event reaches a customer; add a customer, or enable one
+    error: the check found 1 warning, and --strict treats warnings as errors
+    exit code 1
+    ");
     assert!(folder.check().ends_with("\nok\nexit code 0"), "{}", folder.check());
     folder.configure("").write("customers.yaml", CUSTOMERS);
     assert!(strict().ends_with("\nok\nexit code 0"), "{}", strict());
@@ -175,12 +182,23 @@ fn check_warns_about_a_queue_without_a_quarantine_queue() {
     let folder = Folder::new();
     let without = CONFIG.replace(", quarantine_url: 'http://127.0.0.1:1/000000000000/bad'", "");
     folder.write("protobridge.yaml", without);
-    assert_snapshot!(folder.check(), @"");
+    assert_snapshot!(folder.check(), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    descriptors    descriptors: 2 set(s), 27 message type(s)
+    customers      customers.yaml: 1, 1 enabled
+    warning        queues[0].quarantine_url: queue events has no quarantine queue: a message that can never be published is received again until the queue's redrive policy moves it or its retention ends; create a queue for such messages, and set the key to its URL
+    ok
+    exit code 0
+    ");
 }
 
 #[test]
 fn an_empty_customers_file_is_an_error() {
-    assert_snapshot!(Folder::new().write("customers.yaml", "").check(), @"");
+    assert_snapshot!(Folder::new().write("customers.yaml", "").check(), @"
+    configuration  protobridge.yaml: 1 queue(s)
+    error: customers file customers.yaml has no customers: is it empty, or half written? To run without customers, set `route.max_removed_percent` to 100
+    exit code 64
+    ");
 }
 
 /// Runs `check --json` with these further arguments. Returns the document and the exit code.
@@ -294,7 +312,22 @@ async fn check_online_fails_for_a_role_without_any_permission(emulator: &Emulato
     let denial = Denial::in_front_of(&emulator.endpoint_url, &["*"]).await;
     let online = Online::new(emulator, "denied", &denial.endpoint_url).await;
     let (_, output) = online.check(&[]).await;
-    assert_snapshot!(output, @"");
+    assert_snapshot!(output, @"
+    configuration  protobridge.yaml: 1 queue(s)
+    descriptors    descriptors: 2 set(s), 27 message type(s)
+    customers      customers.yaml: 1, 1 enabled
+    not proven     sqs:ReceiveMessage on arn:aws:sqs:eu-west-1:000000000000:denied: only a receive can prove it; `--receive` makes one
+    error          queues[0].url: sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:denied is denied: AccessDeniedException: no policy allows GetQueueAttributes; allow sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:denied; `protobridge iam-policy` prints the policy, docs/iam.md explains it
+    warning        queues[0].url: queue denied: its redrive policy is unknown: sqs:GetQueueAttributes is denied
+    error          queues[0].url: sqs:DeleteMessage on arn:aws:sqs:eu-west-1:000000000000:denied is denied: AccessDeniedException: no policy allows DeleteMessageBatch; allow sqs:DeleteMessage on arn:aws:sqs:eu-west-1:000000000000:denied; `protobridge iam-policy` prints the policy, docs/iam.md explains it
+    error          queues[0].url: sqs:ChangeMessageVisibility on arn:aws:sqs:eu-west-1:000000000000:denied is denied: AccessDeniedException: no policy allows ChangeMessageVisibilityBatch; allow sqs:ChangeMessageVisibility on arn:aws:sqs:eu-west-1:000000000000:denied; `protobridge iam-policy` prints the policy, docs/iam.md explains it
+    error          queues[0].quarantine_url: sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:denied-bad is denied: AccessDeniedException: no policy allows GetQueueAttributes; allow sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:denied-bad; `protobridge iam-policy` prints the policy, docs/iam.md explains it
+    error          queues[0].quarantine_url: sqs:SendMessage on arn:aws:sqs:eu-west-1:000000000000:denied-bad is denied: AccessDeniedException: no policy allows SendMessageBatch; allow sqs:SendMessage on arn:aws:sqs:eu-west-1:000000000000:denied-bad; `protobridge iam-policy` prints the policy, docs/iam.md explains it
+    error          route.customers_file: sns:GetTopicAttributes on arn:aws:sns:eu-west-1:000000000000:denied is denied: AuthorizationError: no policy allows GetTopicAttributes; allow sns:GetTopicAttributes on arn:aws:sns:eu-west-1:000000000000:denied; `protobridge iam-policy` prints the policy, docs/iam.md explains it
+    error          route.customers_file: sns:Publish on arn:aws:sns:eu-west-1:000000000000:denied is denied: AuthorizationError: no policy allows PublishBatch (request r-1); allow sns:Publish on arn:aws:sns:eu-west-1:000000000000:denied; `protobridge iam-policy` prints the policy, docs/iam.md explains it
+    error: the check found 7 errors and 1 warning
+    exit code 1
+    ");
 }
 
 async fn check_online_fails_for_a_role_that_lacks_an_action_and_names_it(emulator: &Emulator) {
@@ -356,7 +389,28 @@ async fn check_online_reports_whether_each_queue_and_topic_exists(emulator: &Emu
     let end = folder.output_of(&mut protobridge(), &["check", "--online", "--config", "protobridge.yaml"]);
     insta::with_settings!({filters => FILTERS}, {
         insta::allow_duplicates! {
-            assert_snapshot!(end, @"");
+            assert_snapshot!(end, @"
+            configuration  protobridge.yaml: 3 queue(s)
+            descriptors    descriptors: 2 set(s), 27 message type(s)
+            customers      customers.yaml: 2, 2 enabled
+            proven         sqs:GetQueueAttributes, sqs:DeleteMessage, sqs:ChangeMessageVisibility on arn:aws:sqs:eu-west-1:000000000000:there
+            proven         sqs:GetQueueAttributes, sqs:DeleteMessage, sqs:ChangeMessageVisibility on arn:aws:sqs:eu-west-1:000000000000:low
+            proven         sns:GetTopicAttributes on arn:aws:sns:eu-west-1:000000000000:acme
+            not proven     sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility on arn:aws:sqs:eu-west-1:000000000000:events: the queue could not be asked for
+            not proven     sqs:SendMessage on arn:aws:sqs:eu-west-1:000000000000:bad: the queue could not be asked for
+            not proven     sqs:ReceiveMessage on arn:aws:sqs:eu-west-1:000000000000:there, arn:aws:sqs:eu-west-1:000000000000:low: only a receive can prove it; `--receive` makes one
+            not proven     sns:Publish on arn:aws:sns:eu-west-1:000000000000:acme: only an event can prove it; SNS did not deny a publish of no entries
+            not proven     sns:Publish on arn:aws:sns:eu-west-1:000000000000:acme-b: the topic could not be asked for
+            warning        queues[1].quarantine_url: queue there has no quarantine queue: a message that can never be published is received again until the queue's redrive policy moves it or its retention ends; create a queue for such messages, and set the key to its URL
+            warning        queues[2].quarantine_url: queue low has no quarantine queue: a message that can never be published is received again until the queue's redrive policy moves it or its retention ends; create a queue for such messages, and set the key to its URL
+            error          queues[0].url: arn:aws:sqs:eu-west-1:000000000000:events: AWS.SimpleQueueService.[code and message]; create it, or correct `queues[0].url`; if it exists, allow sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:events
+            error          queues[0].quarantine_url: arn:aws:sqs:eu-west-1:000000000000:bad: AWS.SimpleQueueService.[code and message]; create it, or correct `queues[0].quarantine_url`; if it exists, allow sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:bad
+            warning        queues[1].url: queue there: no redrive policy: a message that cannot be finished is retried until the queue's retention ends; create a dead-letter queue, and set a redrive policy with a maxReceiveCount of 17 or more
+            warning        queues[2].url: queue low: maxReceiveCount 10 is too low: an event of unknown type is received up to 11 times within `retry.unknown_type_grace_seconds`, and SQS can move it to arn:aws:sqs:eu-west-1:000000000000:dead before its schema arrives; set it to 17 or more
+            error          route.customers_file: arn:aws:sns:eu-west-1:000000000000:acme-b: [code and message]; create it, or correct `route.customers_file`; if it exists, allow sns:GetTopicAttributes on arn:aws:sns:eu-west-1:000000000000:acme-b
+            error: the check found 3 errors and 4 warnings
+            exit code 1
+            ");
         }
     });
 }
