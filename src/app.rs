@@ -189,10 +189,8 @@ impl App {
         let state = Arc::new(admin::State::new(views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep_hidden());
-        let mut optional = JoinSet::new();
         if config.route.check_topics {
-            // This task ends by itself if IAM does not allow the call.
-            optional.spawn(topics.run());
+            background.spawn(topics.run());
         }
         if config.descriptors.reload {
             background.spawn(reload.run());
@@ -211,7 +209,7 @@ impl App {
             downstream,
             parking: JoinSet::from_iter([parking.run()]),
             background,
-            optional,
+            optional: JoinSet::new(),
             pipeline,
             visibility,
             backpressure,
@@ -275,7 +273,7 @@ impl App {
             Some(ended) = self.pollers.join_next() => ("a poller", ended),
             Some(ended) = self.downstream.join_next() => ("a publisher, deleter, releaser or quarantine", ended),
             Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
-            Some(ended) = self.background.join_next() => ("the visibility, metrics or admin task", ended),
+            Some(ended) = self.background.join_next() => ("the visibility, metrics, topics or admin task", ended),
             else => return "no task is left".to_owned(),
         };
         match ended {
