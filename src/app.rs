@@ -151,8 +151,9 @@ pub struct Drained {
 }
 
 impl App {
-    /// Starts everything with these clients. The admin endpoint answers on `admin`; without a listener there is no admin
-    /// endpoint. A queue that is missing or denied is polled until it answers, and keeps no other queue from its work.
+    /// Starts everything with these clients. The admin endpoint answers on `admin`; without a listener there is no
+    /// admin endpoint. A queue that is missing or denied is polled until it answers, and keeps no other queue from its
+    /// work.
     ///
     /// Must be called in a runtime of tokio.
     ///

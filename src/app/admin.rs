@@ -1,8 +1,8 @@
 //! The HTTP endpoint for operators and monitoring.
 //!
-//! `/livez` answers 200 while the process runs. `/readyz` answers 200 from the first queue that SQS lets the service receive
-//! from until the drain, and names the queues that do not work. `/metrics` answers in the Prometheus text format; `/status` and `/schemas` answer in JSON. No page changes the service, and no page shows a
-//! payload.
+//! `/livez` answers 200 while the process runs. `/readyz` answers 200 from the first queue that the service could
+//! receive from until the drain, and names the queues that do not work. `/metrics` answers in the Prometheus text
+//! format; `/status` and `/schemas` answer in JSON. No page changes the service, and no page shows a payload.
 
 mod schemas;
 mod server;

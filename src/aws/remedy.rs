@@ -18,8 +18,8 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Creates the permission for an action on the queue with this URL. `region` is the region that AWS is called in, if
-    /// it is known.
+    /// Creates the permission for an action on the queue with this URL. `region` is the region that AWS is called in,
+    /// if it is known.
     pub fn of_queue(action: &'static str, url: &str, region: Option<&str>, key: impl Into<String>) -> Self {
         let resource = queue_arn(url, region).unwrap_or_else(|_| url.to_owned());
         Self { action, resource, key: key.into() }

@@ -156,8 +156,8 @@ impl Objects {
         }
     }
 
-    /// Requests an object from each bucket. Returns each bucket's name, and whether objects can be read from it. S3 denies an
-    /// object that does not exist unless both `s3:GetObject` and `s3:ListBucket` are granted
+    /// Requests an object from each bucket. Returns each bucket's name, and whether objects can be read from it. S3 denies
+    /// an object that does not exist unless both `s3:GetObject` and `s3:ListBucket` are granted
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>).
     pub async fn probe(&self) -> Vec<(&str, Result<Readable, ProbeError>)> {
         let mut results = Vec::new();

@@ -22,13 +22,14 @@ pub(super) struct Args {
     /// Configuration file (YAML)
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: PathBuf,
-    /// Also ask AWS whether the queues, topics and buckets exist and which permissions are granted, and check that Redis
-    /// and the schema registry answer if they are configured
+    /// Also ask AWS whether the queues, topics and buckets exist and which permissions are granted, and check that
+    /// Redis and the schema registry answer if they are configured
     #[arg(long)]
     online: bool,
-    /// With --online: receive at most one message from each queue, to prove sqs:ReceiveMessage. The message stays visible
-    /// (visibility timeout 0, no wait), but its receive count rises by one, which counts towards the maxReceiveCount of the
-    /// redrive policy. On a FIFO queue, other consumers cannot receive from the message's group for that moment
+    /// With --online: receive at most one message from each queue, to prove sqs:ReceiveMessage. The message stays
+    /// visible (visibility timeout 0, no wait), but its receive count rises by one, which counts towards the
+    /// maxReceiveCount of the redrive policy. On a FIFO queue, other consumers cannot receive from the message's group
+    /// for that moment
     #[arg(long, requires = "online")]
     receive: bool,
     /// Treat warnings as errors

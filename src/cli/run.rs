@@ -19,8 +19,8 @@ pub(super) struct Args {
     /// Configuration file (YAML); `protobridge config example` prints one
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
     config: PathBuf,
-    /// Fail with exit code 1 unless every queue could be received from within this time, in seconds (default: 30). Without
-    /// this option, queues that are missing or denied are polled until they answer; `/readyz` names them
+    /// Fail with exit code 1 unless every queue could be received from within this time, in seconds (default: 30).
+    /// Without this option, queues that are missing or denied are polled until they answer; `/readyz` names them
     #[arg(
         long,
         value_name = "SECONDS",

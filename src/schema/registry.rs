@@ -168,8 +168,8 @@ impl Registry {
         if snapshot.refused.is_empty() { self.hiding.unmatched(&snapshot.in_force.schema) } else { Vec::new() }
     }
 
-    /// Returns a warning for each field path of a profile that matches no field in the sets in force and is no error. It
-    /// can be a typo.
+    /// Returns a warning for each field path of a profile that matches no field in the sets in force and is no error.
+    /// It can be a typo.
     pub fn path_warnings(&self) -> Vec<config::Warning> {
         self.hiding.warnings(&self.current().in_force.schema)
     }

@@ -48,6 +48,7 @@ mod admission;
 mod boto3;
 mod cli;
 mod cli_check;
+mod cli_check_online;
 mod cli_descriptors;
 mod cli_healthcheck;
 mod cli_iam_policy;

@@ -83,8 +83,8 @@ struct OutageReport {
 struct QueueReport {
     name: String,
     url: String,
-    /// Whether the queue can be received from: `receiving`, `denied`, `missing`, `failing`, or `unknown` before the first
-    /// poll has ended.
+    /// Whether the queue can be received from: `receiving`, `denied`, `missing`, `failing`, or `unknown` before the
+    /// first poll has ended.
     state: &'static str,
     /// Why the queue cannot be received from at this moment.
     #[serde(skip_serializing_if = "Option::is_none")]

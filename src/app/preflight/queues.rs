@@ -55,8 +55,8 @@ impl Preflight<'_> {
         }
         self.redrive(queue.label(), &receive.key, attributes.as_ref());
         let lean = &self.clients.lean;
-        // SQS answers with one result per entry, and refuses the entry of a message that does not exist. The answer itself
-        // proves the permission, which belongs to the call.
+        // SQS answers with one result per entry, and refuses the entry of a message that does not exist. The answer
+        // itself proves the permission, which belongs to the call.
         let deleted = self.attempt(async || lean.delete(&queue.url, std::iter::once(NO_HANDLE)).await).await;
         self.judge(&delete, of_entries(deleted), Some(REFUSED));
         let changes = || std::iter::once((NO_HANDLE, 0));

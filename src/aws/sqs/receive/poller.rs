@@ -154,9 +154,10 @@ impl Poller {
         }
     }
 
-    /// Returns the time, in seconds, for which the next poll waits for a message. A queue that has not answered, or whose
-    /// last poll failed, gets a short poll: a long poll of an empty queue would tell only at its end whether the queue can
-    /// be received from. After a throttle the poll is long, because SQS reports `OverLimit` to short polls only.
+    /// Returns the time, in seconds, for which the next poll waits for a message. A queue that has not answered, or
+    /// whose last poll failed, gets a short poll: a long poll of an empty queue would tell only at its end whether the
+    /// queue can be received from. After a throttle the poll is long, because SQS reports `OverLimit` to short polls
+    /// only.
     fn wait(&self, is_throttled: bool) -> i32 {
         if self.reception.works() || is_throttled { self.wait_seconds } else { 0 }
     }

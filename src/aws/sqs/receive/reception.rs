@@ -1,7 +1,7 @@
 //! Whether each queue can be received from, as its pollers find out.
 //!
-//! The start of the service depends on no queue: a queue that is missing or denied is polled again until it answers, and
-//! the others work meanwhile. Readiness, `/status` and a metric read here which queues answer.
+//! The start of the service depends on no queue: a queue that is missing or denied is polled again until it answers,
+//! and the others work meanwhile. Readiness, `/status` and a metric read here which queues answer.
 
 use std::fmt;
 use std::sync::Arc;
