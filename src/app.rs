@@ -19,16 +19,16 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::field::display;
+use tracing::field::{DisplayValue, display};
 use tracing::{info, warn};
 
 pub use loaded::Loaded;
-pub use preflight::{Probe, QueueError, check_queues, probe, redrive_policies};
+pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
 
 use crate::aws::Clients;
 use crate::aws::sqs::budget::Budget;
 use crate::aws::sqs::depth::Depth;
-use crate::aws::sqs::receive::{Poller, pollers};
+use crate::aws::sqs::receive::{Poller, Receptions, pollers};
 use crate::aws::sqs::redrive::Schedule;
 use crate::aws::sqs::visibility::Visibility;
 use crate::base::Backpressure;
@@ -53,9 +53,6 @@ pub enum Error {
     /// The customers file does not load.
     #[error(transparent)]
     Customers(#[from] route::Error),
-    /// A queue cannot be used.
-    #[error(transparent)]
-    Queue(#[from] Box<QueueError>),
     /// The file of Confluent schemas does not load.
     #[error(transparent)]
     Schemas(#[from] confluent::Error),
@@ -85,7 +82,7 @@ impl Error {
             Self::Descriptors(_) | Self::UnmatchedPaths(_) | Self::Customers(_) | Self::Traces(_) => true,
             Self::Schemas(_) | Self::GlueSchemas(_) => true,
             Self::Setup(error) => error.is_configuration(),
-            Self::Queue(_) | Self::Listen { .. } => false,
+            Self::Listen { .. } => false,
         }
     }
 }
@@ -140,6 +137,7 @@ pub struct App {
     visibility: Visibility,
     backpressure: Backpressure,
     intake: Arc<Intake>,
+    receptions: Arc<Receptions>,
     metrics: Arc<Metrics>,
     state: Arc<admin::State>,
     traces: Traces,
@@ -157,8 +155,9 @@ pub struct Drained {
 }
 
 impl App {
-    /// Starts everything with these clients, after [`check_queues`] found that the queues can be used. The admin endpoint
-    /// answers on `admin`; without a listener there is no admin endpoint.
+    /// Starts everything with these clients. The admin endpoint answers on `admin`; without a listener there is no
+    /// admin endpoint. A queue that is missing or denied is polled until it answers, and keeps no other queue from its
+    /// work.
     ///
     /// Must be called in a runtime of tokio.
     ///
@@ -177,7 +176,8 @@ impl App {
         let Loaded { registry, routes, schemas, .. } = loaded;
         let traces = Traces::new(&config.traces)?;
         let definitions = (Arc::clone(&routes), schemas);
-        let queues: Vec<Arc<Queue>> = config.queues.iter().map(|queue| Arc::new(Queue::from(queue))).collect();
+        let receptions = Arc::new(Receptions::new(config, clients.region().as_deref(), &metrics));
+        let queues: Vec<Arc<Queue>> = receptions.iter().map(|reception| Arc::clone(&reception.queue)).collect();
         let wired = wire(config, &clients, &queues, definitions, traces.clone(), &metrics)?;
         let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, tasks: downstream } = wired;
 
@@ -188,19 +188,18 @@ impl App {
         let standing = Arc::new(Standing::default());
         let views = admin::Views {
             routes,
+            receptions: Arc::clone(&receptions),
             visibility: visibility.clone(),
             rate,
             outages,
             configuration: Arc::clone(&standing),
             metrics: Arc::clone(&metrics),
         };
-        let state = Arc::new(admin::State::new(config, views));
+        let state = Arc::new(admin::State::new(views));
         let mut background = JoinSet::new();
         background.spawn(visibility.clone().keep_hidden());
-        let mut optional = JoinSet::new();
         if config.route.check_topics {
-            // This task ends by itself if IAM does not allow the call.
-            optional.spawn(topics.run());
+            background.spawn(topics.run());
         }
         background.spawn(reload.run());
         background.spawn(upkeep(Arc::clone(&metrics)));
@@ -217,11 +216,12 @@ impl App {
             downstream,
             parking: JoinSet::from_iter([parking.run()]),
             background,
-            optional,
+            optional: JoinSet::new(),
             pipeline,
             visibility,
             backpressure,
             intake,
+            receptions,
             metrics,
             state,
             traces,
@@ -231,9 +231,9 @@ impl App {
             drain_timeout: config.shutdown.drain_timeout(),
         };
         app.start_pollers(config, &clients, queues);
-        app.state.set_phase(admin::Phase::Running);
-        let admin = address.map(|address| display(format!("http://{address}")));
-        info!(admin, queues = config.queues.len(), "running");
+        info!(admin = address.map(url), queues = config.queues.len(), "started");
+        app.optional.spawn(announce(Arc::clone(&app.receptions), Arc::clone(&app.state), address));
+        app.optional.spawn(preflight::find_quarantine_queues(clients, config.clone()));
         Ok(app)
     }
 
@@ -241,11 +241,10 @@ impl App {
         let receive = &config.receive;
         let urls = queues.iter().map(|queue| &queue.url);
         let budget = Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, urls, &self.metrics);
-        for queue in &queues {
+        for reception in self.receptions.iter() {
             let (lean, budget, visibility) = (clients.lean.clone(), budget.clone(), self.visibility.clone());
-            let queue = Arc::clone(queue);
-            let valves = (self.backpressure.clone(), self.intake.gate(&queue.url));
-            let poller = Poller::new(queue, config, lean, budget, visibility, valves);
+            let valves = (self.backpressure.clone(), self.intake.gate(&reception.queue.url));
+            let poller = Poller::new(Arc::clone(reception), config, lean, budget, visibility, valves);
             let tasks = Tasks::new(self.messages.clone(), self.abort.clone());
             let pipeline = Arc::clone(&self.pipeline);
             let deliver = move |received| pipeline.accept(&tasks, received);
@@ -278,13 +277,25 @@ impl App {
         &self.metrics
     }
 
+    /// Waits until every queue could be received from.
+    ///
+    /// # Errors
+    /// Returns an error that names the other queues if that takes longer than `limit`.
+    pub fn healthy(&self, limit: Duration) -> impl Future<Output = Result<(), Unhealthy>> + use<> {
+        let receptions = Arc::clone(&self.receptions);
+        async move {
+            let all = timeout(limit, receptions.all_answered()).await;
+            all.map_err(|_elapsed| Unhealthy { limit, troubles: receptions.troubles() })
+        }
+    }
+
     /// Waits until a task ends that must run as long as the service. Returns its description: this is a defect.
     pub async fn failed(&mut self) -> String {
         let (task, ended) = tokio::select! {
             Some(ended) = self.pollers.join_next() => ("a poller", ended),
             Some(ended) = self.downstream.join_next() => ("a publisher, deleter, releaser or quarantine", ended),
             Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
-            Some(ended) = self.background.join_next() => ("the visibility, reload, metrics or admin task", ended),
+            Some(ended) = self.background.join_next() => ("the visibility, reload, metrics, topics or admin task", ended),
             else => return "no task is left".to_owned(),
         };
         match ended {
@@ -335,6 +346,25 @@ impl App {
         info!("stopped");
         Drained { returned }
     }
+}
+
+/// Queues that could not be received from in time.
+#[derive(Debug, thiserror::Error)]
+#[error("not healthy within {} s:\n  {}", limit.as_secs(), troubles.join("\n  "))]
+pub struct Unhealthy {
+    limit: Duration,
+    troubles: Vec<String>,
+}
+
+/// Reports that the service runs once the first queue could be received from.
+async fn announce(receptions: Arc<Receptions>, state: Arc<admin::State>, admin: Option<SocketAddr>) {
+    receptions.any_answered().await;
+    state.set_phase(admin::Phase::Running);
+    info!(admin = admin.map(url), "running");
+}
+
+fn url(address: SocketAddr) -> DisplayValue<String> {
+    display(format!("http://{address}"))
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {

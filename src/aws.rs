@@ -8,6 +8,7 @@
 //! the call decides by its [`Failure`].
 
 pub mod outages;
+mod remedy;
 pub mod s3;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -27,7 +28,9 @@ use aws_sdk_sqs::config::{RuntimeComponents, SharedCredentialsProvider};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 
-pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, SendEntry};
+pub use remedy::{Permission, is_denied_by_a_policy};
+
+pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, PublishEntry, SendEntry};
 
 use aws_lean::{Auth, EndpointUrls};
 

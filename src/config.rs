@@ -33,6 +33,7 @@ pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, Unknown
 pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
+pub use warnings::Warning;
 
 /// Configuration of protobridge.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

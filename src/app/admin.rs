@@ -1,8 +1,8 @@
 //! The HTTP endpoint for operators and monitoring.
 //!
-//! `/livez` answers 200 while the process runs, and `/readyz` while the service receives. `/metrics` answers in the
-//! Prometheus text format; `/status` and `/schemas` answer in JSON. No page changes the service, and no page shows a
-//! payload.
+//! `/livez` answers 200 while the process runs. `/readyz` answers 200 from the first queue that the service could
+//! receive from until the drain, and names the queues that do not work. `/metrics` answers in the Prometheus text
+//! format; `/status` and `/schemas` answer in JSON. No page changes the service, and no page shows a payload.
 
 mod schemas;
 mod server;
@@ -21,9 +21,8 @@ use tokio::net::TcpListener;
 use crate::app::reload::Standing;
 use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
+use crate::aws::sqs::receive::Receptions;
 use crate::aws::sqs::visibility::Visibility;
-use crate::config::Config;
-use crate::message::Queue;
 use crate::route::Routes;
 use crate::telemetry::{Metrics, NoLabels, TopicLabels};
 
@@ -32,7 +31,6 @@ use crate::telemetry::{Metrics, NoLabels, TopicLabels};
 pub struct State {
     phase: AtomicU8,
     started: SystemTime,
-    queues: Vec<Queue>,
     views: Views,
 }
 
@@ -41,6 +39,8 @@ pub struct State {
 pub struct Views {
     /// The descriptor sets and the customers.
     pub routes: Arc<Routes>,
+    /// The queues, and whether they can be received from.
+    pub receptions: Arc<Receptions>,
     /// The messages in flight.
     pub visibility: Visibility,
     /// The publish rate.
@@ -56,9 +56,9 @@ pub struct Views {
 /// The phase of the service's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// The service does not receive yet.
+    /// No queue could be received from since the start.
     Starting,
-    /// The service receives.
+    /// At least one queue could be received from.
     Running,
     /// The service finishes the messages in flight and receives no others.
     Draining,
@@ -76,15 +76,14 @@ impl Phase {
 
 impl State {
     /// Creates the state of a service that is starting.
-    pub fn new(config: &Config, views: Views) -> Self {
-        let queues = config.queues.iter().map(Queue::from).collect();
+    pub fn new(views: Views) -> Self {
         let phase = AtomicU8::new(Phase::Starting as u8);
-        Self { phase, started: SystemTime::now(), queues, views }
+        Self { phase, started: SystemTime::now(), views }
     }
 
-    /// Sets the phase.
+    /// Sets the phase, unless a later one was set before.
     pub fn set_phase(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Release);
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
     }
 
     fn phase(&self) -> Phase {
@@ -115,7 +114,14 @@ fn routes(state: Arc<State>) -> Router {
 fn readiness(state: &State) -> impl IntoResponse + use<> {
     let phase = state.phase();
     let code = if phase == Phase::Running { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, format!("{}\n", phase.name()))
+    let mut lines = match phase {
+        Phase::Starting => vec!["starting: no queue could be received from since the start".to_owned()],
+        Phase::Running | Phase::Draining => vec![phase.name().to_owned()],
+    };
+    if phase != Phase::Draining {
+        lines.append(&mut state.views.receptions.troubles());
+    }
+    (code, lines.join("\n") + "\n")
 }
 
 fn exposition(state: &State) -> impl IntoResponse + use<> {

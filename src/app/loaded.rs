@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::Error;
-use crate::config::{Config, OnBreak};
+use crate::config::{Config, OnBreak, Warning};
 use crate::route::{self, Router, Routes};
 use crate::schema::registry::{Profiles, Registry, Snapshot};
 use crate::schema::{SchemaFiles, confluent, glue};
@@ -19,8 +19,8 @@ pub struct Loaded {
     pub routes: Arc<Routes>,
     /// The files of schema ids.
     pub schemas: SchemaFiles,
-    /// Probable mistakes, one sentence each.
-    pub warnings: Vec<String>,
+    /// Probable mistakes.
+    pub warnings: Vec<Warning>,
 }
 
 impl Loaded {
@@ -47,7 +47,7 @@ impl Loaded {
         let mut warnings = config.warnings();
         warnings.extend(warnings_of_files(config, &snapshot, &routes.current(), &types));
         warnings.extend(registry.path_warnings());
-        warnings.extend(registry.source_warning().map(|warning| format!("descriptors.path: {warning}")));
+        warnings.extend(registry.source_warning().map(about_sources));
         warnings.extend(about_schema_ids(&schemas, &snapshot));
         Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
     }
@@ -63,49 +63,63 @@ impl Loaded {
     }
 }
 
-fn warnings_of_files(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str]) -> Vec<String> {
+fn warnings_of_files(config: &Config, snapshot: &Snapshot, router: &Router, types: &[&str]) -> Vec<Warning> {
     // Only the default types of queues are known to be sent as events. Any other type can be a part of an event.
     let defaults: Vec<&str> = config.queues.iter().filter_map(|queue| queue.default_type.as_deref()).collect();
     let mut warnings = route::warnings(router, types, &defaults);
-    for unknown in defaults.iter().filter(|name| snapshot.find(name).is_none()) {
-        warnings.push(format!("default_type {unknown} is in no descriptor set yet"));
+    for (index, queue) in config.queues.iter().enumerate() {
+        if let Some(unknown) = queue.default_type.as_ref().filter(|name| snapshot.find(name).is_none()) {
+            let message = format!("{unknown} is in no descriptor set yet");
+            warnings.push(Warning::new(format!("queues[{index}].default_type"), message));
+        }
     }
     if config.descriptors.on_break == OnBreak::Refuse && config.descriptors.baseline.is_none() {
-        warnings.push(
-            "descriptors.on_break is refuse without descriptors.baseline: a replica that restarts does not know the \
-             version that the others keep, so it admits the set that they refuse; put the released sets into a folder \
-             and name it"
-                .to_owned(),
-        );
+        let message = "is `refuse` without `descriptors.baseline`: a replica that restarts does not know the version \
+                       that the others keep, so it admits the set that they refuse";
+        warnings
+            .push(Warning::new("descriptors.on_break", message).fix("put the released sets into a folder and name it"));
     }
     for (path, why) in snapshot.unused_taps(&config.taps) {
-        warnings.push(match why {
-            Some(why) => format!("taps: no message type has a value at {path}: {why}"),
-            None => format!("taps: no message type has the field path {path}"),
-        });
+        let message = match why {
+            Some(why) => format!("no message type has a value at {path}: {why}"),
+            None => format!("no message type has the field path {path}"),
+        };
+        warnings.push(Warning::new("taps", message));
     }
     warnings
 }
 
-fn about_schema_ids(schemas: &SchemaFiles, snapshot: &Snapshot) -> Vec<String> {
+/// Returns the warning about sources in the folder of the sets. The text has the way out behind its first semicolon.
+fn about_sources(text: String) -> Warning {
+    const KEY: &str = "descriptors.path";
+    match text.split_once("; ") {
+        Some((message, way_out)) => Warning::new(KEY, message).fix(way_out),
+        None => Warning::new(KEY, text),
+    }
+}
+
+fn about_schema_ids(schemas: &SchemaFiles, snapshot: &Snapshot) -> Vec<Warning> {
+    let (confluent_key, glue_key) = ("confluent.schemas_file", "glue.schemas_file");
     let mut warnings = Vec::new();
     let confluent = schemas.confluent.iter().flat_map(confluent::File::type_names);
     for name in confluent.filter(|name| snapshot.find(name).is_none()) {
-        warnings.push(format!("confluent.schemas_file: {name} is in no descriptor set yet"));
+        warnings.push(Warning::new(confluent_key, format!("{name} is in no descriptor set yet")));
     }
     for (version, types) in schemas.glue.versions() {
         let listed = |name: &str| types.iter().any(|listed| **listed == *name);
         let Some(beside) = types.iter().find_map(|name| snapshot.messages_beside(name)) else {
-            warnings.push(format!("glue.schemas_file: no type of schema version {version} is in a descriptor set yet"));
+            let message = format!("no type of schema version {version} is in a descriptor set yet");
+            warnings.push(Warning::new(glue_key, message));
             continue;
         };
         let missing: Vec<&str> = beside.iter().map(|name| &**name).filter(|name| !listed(name)).collect();
         if !missing.is_empty() {
-            warnings.push(format!(
-                "glue.schemas_file: schema version {version} does not list {}, which the same .proto file has today; \
-                 if that version has them, list them, because each message is numbered among all of them",
+            let message = format!(
+                "schema version {version} does not list {}, which the same .proto file has today",
                 missing.join(", ")
-            ));
+            );
+            let way_out = "if that version has them, list them, because each message is numbered among all of them";
+            warnings.push(Warning::new(glue_key, message).fix(way_out));
         }
     }
     warnings

@@ -1,151 +1,197 @@
-//! Checks whether what the configuration names exists and answers, before the service reports that it runs.
+//! Asks AWS whether the service can do its work: which resources exist, and which permissions are granted.
+//!
+//! A permission is proven by a call that needs it. Only calls without an effect are made, so some permissions cannot be
+//! proven, and the report says which ones and why. A denial is always proven: AWS says so.
 
-use std::error::Error;
+mod finding;
+mod queues;
+mod topics;
+
 use std::sync::Arc;
+use std::time::Duration;
 
-use aws_sdk_sqs::types::QueueAttributeName;
-use tracing::warn;
+use tokio::time::sleep;
 
-use crate::aws::s3::Objects;
-use crate::aws::sqs::redrive::{self, Schedule, Verdict};
-use crate::aws::{Clients, Failure, FailureKind};
+pub use finding::{Finding, Proof, ProofResult, Severity};
+pub use queues::Receives;
+pub(super) use queues::find_quarantine_queues;
+
+use crate::aws::s3::{Objects, ProbeError, Readable};
+use crate::aws::{Clients, Failure, FailureKind, Permission, is_denied_by_a_policy};
+use crate::base::Backoff;
 use crate::config::Config;
+use crate::config::region::partition;
 use crate::delivery::dedupe::Store;
 use crate::message::TopicArn;
 use crate::schema::confluent::Schemas;
 use crate::telemetry::Metrics;
 
-/// A queue that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("queue {label} ({url}): {failure}; {way_out}")]
-pub struct QueueError {
-    label: String,
-    url: String,
-    failure: Failure,
-    way_out: &'static str,
-}
+/// Delays between the attempts at a call.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
 
-/// Requests one attribute of every queue that the configuration names.
-///
-/// # Errors
-/// Returns an error that names the first queue that cannot be used. If only `sqs:GetQueueAttributes` is denied, a
-/// warning is logged instead, because receiving can still be allowed.
-pub async fn check_queues(clients: &Clients, config: &Config) -> Result<(), Box<QueueError>> {
-    for queue in &config.queues {
-        check_queue(clients, queue.label(), &queue.url, "queues[].url").await?;
-        if let Some(url) = &queue.quarantine_url {
-            check_queue(clients, &format!("{} quarantine", queue.label()), url, "queues[].quarantine_url").await?;
-        }
-    }
-    Ok(())
-}
-
-/// The result of a probe.
+/// The answers of AWS about the resources of a configuration.
 #[derive(Debug)]
-pub struct Probe {
-    /// The name of the probed thing, for example `topic arn:…`.
-    pub subject: String,
-    /// Whether it exists and answers.
-    pub result: Result<(), Box<dyn Error + Send + Sync>>,
-}
-
-impl Probe {
-    fn new<E: Into<Box<dyn Error + Send + Sync>>>(subject: impl Into<String>, result: Result<(), E>) -> Self {
-        Self { subject: subject.into(), result: result.map_err(Into::into) }
-    }
-}
-
-/// Probes every queue, topic and bucket, the store of the duplicate window and the schema registry, each by itself.
-pub async fn probe(clients: &Clients, config: &Config, topics: &[TopicArn]) -> Vec<Probe> {
-    let mut probes = Vec::new();
-    for queue in &config.queues {
-        let result = check_queue(clients, queue.label(), &queue.url, "queues[].url").await;
-        probes.push(Probe::new(format!("queue {}", queue.url), result.map_err(|error| error.without_name())));
-        if let Some(url) = &queue.quarantine_url {
-            let result = check_queue(clients, queue.label(), url, "queues[].quarantine_url").await;
-            probes.push(Probe::new(format!("quarantine queue {url}"), result.map_err(|error| error.without_name())));
-        }
-    }
-    for topic in topics {
-        let answer = clients.sns.get_topic_attributes().topic_arn(topic.as_str()).send().await;
-        let result = answer.map(|_| ()).map_err(|error| Failure::of_call(&error));
-        probes.push(Probe::new(format!("topic {topic}"), result));
-    }
-    probes.extend(probe_store(config).await);
-    probes.append(&mut probe_buckets(clients, config).await);
-    probes.extend(probe_registry(clients, config).await);
-    probes
-}
-
-/// Judges the redrive policy of each source queue by the retry schedule. Returns the queue's name with each result.
-pub async fn redrive_policies<'c>(
-    clients: &Clients,
+pub struct Preflight<'c> {
+    clients: &'c Clients,
     config: &'c Config,
-) -> Vec<(&'c str, Result<Verdict, redrive::Error>)> {
-    let schedule = Schedule::new(&config.retry);
-    let mut results = Vec::new();
-    for queue in &config.queues {
-        let policy = redrive::policy(&clients.sqs, &queue.url).await;
-        results.push((queue.label(), policy.map(|policy| Verdict::new(policy, schedule))));
-    }
-    results
+    region: Option<String>,
+    /// The permissions, in the order in which they were asked for.
+    pub proofs: Vec<Proof>,
+    /// The problems, in the order in which they were found.
+    pub findings: Vec<Finding>,
 }
 
-async fn probe_store(config: &Config) -> Option<Probe> {
-    let url = config.dedupe.redis_url.as_ref()?;
-    let subject = "the store of dedupe.redis_url";
-    let metrics = Arc::new(Metrics::new(false));
-    Some(match Store::new(url, &config.dedupe, config.visibility.timeout(), metrics) {
-        Ok(store) => Probe::new(subject, store.ping().await),
-        Err(error) => Probe::new(subject, Err(error)),
-    })
-}
-
-async fn probe_buckets(clients: &Clients, config: &Config) -> Vec<Probe> {
-    match Objects::new(config, clients) {
-        Ok(objects) => {
-            let buckets = objects.probe().await.into_iter();
-            buckets.map(|(name, result)| Probe::new(format!("bucket {name}"), result)).collect()
+impl<'c> Preflight<'c> {
+    /// Asks for every queue, topic and bucket, for the store of the duplicate window and for the schema registry.
+    pub async fn run(clients: &'c Clients, config: &'c Config, topics: &[TopicArn], receives: Receives) -> Self {
+        let region = clients.region();
+        let mut this = Self { clients, config, region, proofs: Vec::new(), findings: Vec::new() };
+        this.queues(receives).await;
+        for topic in topics {
+            this.topic(topic).await;
         }
-        Err(error) => vec![Probe::new("the buckets of envelope.s3_buckets", Err(error))],
+        this.buckets().await;
+        this.store().await;
+        this.schema_registry().await;
+        this
+    }
+
+    /// Makes a call, with further attempts if a failure can pass.
+    async fn attempt<T>(&self, mut call: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut attempt = 1;
+        loop {
+            match call().await {
+                Err(failure) if failure.is_passing() && attempt < self.config.aws.max_attempts => {
+                    sleep(BACKOFF.delay(attempt)).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Records what the answer to a call says about the permission for it. `if_refused` says why the permission stays
+    /// unproven if AWS refuses the request itself; without it, that is a failure. Returns whether further calls to the
+    /// resource make sense.
+    fn judge(&mut self, permission: &Permission, answer: Result<(), Failure>, if_refused: Option<&str>) -> bool {
+        let failure = match answer {
+            Ok(()) => {
+                self.prove(permission, ProofResult::Proven, None);
+                return true;
+            }
+            Err(failure) => failure,
+        };
+        if let Some(why) = if_refused
+            && failure.kind == FailureKind::Refused
+        {
+            self.leave_unproven(permission, why);
+            return true;
+        }
+        // Credentials that are missing or not valid concern every call alike.
+        let goes_on = is_denied_by_a_policy(&failure);
+        let (result, message) = match failure.kind {
+            FailureKind::Denied => (ProofResult::Denied, format!("{permission} is denied: {failure}")),
+            _ => (ProofResult::Failed, format!("{}: {failure}", permission.resource)),
+        };
+        self.prove(permission, result, Some(failure.to_string()));
+        let finding = Finding::new(Severity::Error, &permission.key, message);
+        self.findings.push(finding.fix(permission.way_out(&failure)));
+        goes_on
+    }
+
+    fn prove(&mut self, permission: &Permission, result: ProofResult, detail: Option<String>) {
+        self.proofs.push(Proof::new(permission, result, detail));
+    }
+
+    fn leave_unproven(&mut self, permission: &Permission, why: &str) {
+        self.prove(permission, ProofResult::Unproven, Some(why.to_owned()));
+    }
+
+    /// Records the permissions for the KMS key of a queue or a topic. AWS uses the key only for a message.
+    fn key_unproven(&mut self, key_id: Option<&String>, actions: &[&'static str], key: &str) {
+        let Some(key_id) = key_id.filter(|id| !id.is_empty()) else { return };
+        for action in actions {
+            let permission = Permission { action, resource: key_id.clone(), key: key.to_owned() };
+            self.leave_unproven(&permission, "AWS uses the key only for a message");
+        }
+    }
+
+    async fn buckets(&mut self) {
+        const KEY: &str = "envelope.s3_buckets";
+        let objects = match Objects::new(self.config, self.clients) {
+            Ok(objects) => objects,
+            Err(error) => return self.findings.push(Finding::new(Severity::Error, KEY, error.to_string())),
+        };
+        let partition = self.region.as_deref().map_or("aws", partition);
+        for (name, result) in objects.probe().await {
+            let bucket = format!("arn:{partition}:s3:::{name}");
+            let get = Permission { action: "s3:GetObject", resource: format!("{bucket}/*"), key: KEY.to_owned() };
+            let list = Permission { action: "s3:ListBucket", resource: bucket, key: KEY.to_owned() };
+            match result {
+                Ok(Readable::Object) => {
+                    self.prove(&get, ProofResult::Proven, None);
+                    self.leave_unproven(&list, "S3 needs it only for an object that does not exist");
+                }
+                Ok(Readable::NoObject) => {
+                    self.prove(&get, ProofResult::Proven, None);
+                    self.prove(&list, ProofResult::Proven, None);
+                }
+                Err(error) => self.bucket_failed([&get, &list], &error),
+            }
+        }
+    }
+
+    fn bucket_failed(&mut self, [get, list]: [&Permission; 2], error: &ProbeError) {
+        let (result, finding) = match error {
+            ProbeError::Denied(failure) => {
+                let message = format!("{get} or {list} is denied: {failure}");
+                let way_out =
+                    format!("{}; also allow {list}: without it, S3 denies missing objects", get.way_out(failure));
+                (ProofResult::Denied, Finding::new(Severity::Error, &get.key, message).fix(way_out))
+            }
+            _ => {
+                let text = format!("bucket {}: {error}", list.resource);
+                (ProofResult::Failed, Finding::of_text(Severity::Error, &get.key, &text))
+            }
+        };
+        self.prove(get, result, Some(error.to_string()));
+        self.prove(list, result, Some(error.to_string()));
+        self.findings.push(finding);
+    }
+
+    async fn store(&mut self) {
+        let Some(url) = &self.config.dedupe.redis_url else { return };
+        let metrics = Arc::new(Metrics::new(false));
+        let result = match Store::new(url, &self.config.dedupe, self.config.visibility.timeout(), metrics) {
+            Ok(store) => store.ping().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        self.other("PING", "the store of dedupe.redis_url", "dedupe.redis_url", result);
+    }
+
+    async fn schema_registry(&mut self) {
+        let result = match Schemas::new(&self.config.confluent, None, &self.clients.network) {
+            Ok(schemas) => match schemas.probe().await {
+                Some(result) => result.map_err(|error| error.to_string()),
+                None => return,
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        self.other("GET", "the registry of confluent.registry_url", "confluent.registry_url", result);
+    }
+
+    /// Records whether a resource that is not of AWS answers.
+    fn other(&mut self, action: &'static str, resource: &str, key: &str, result: Result<(), String>) {
+        let permission = Permission { action, resource: resource.to_owned(), key: key.to_owned() };
+        match result {
+            Ok(()) => self.prove(&permission, ProofResult::Proven, None),
+            Err(error) => {
+                self.findings.push(Finding::of_text(Severity::Error, key, &format!("{resource}: {error}")));
+                self.prove(&permission, ProofResult::Failed, Some(error));
+            }
+        }
     }
 }
 
-async fn probe_registry(clients: &Clients, config: &Config) -> Option<Probe> {
-    let subject = "the registry of confluent.registry_url";
-    match Schemas::new(&config.confluent, None, &clients.network) {
-        Ok(schemas) => schemas.probe().await.map(|result| Probe::new(subject, result)),
-        Err(error) => Some(Probe::new(subject, Err(error))),
-    }
-}
-
-impl QueueError {
-    /// Returns the error without the queue's name, for a line that names the queue already.
-    fn without_name(&self) -> String {
-        format!("{}; {}", self.failure, self.way_out)
-    }
-}
-
-async fn check_queue(clients: &Clients, label: &str, url: &str, key: &'static str) -> Result<(), Box<QueueError>> {
-    let request = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
-    let Err(error) = request.send().await else { return Ok(()) };
-    let failure = Failure::of_call(&error);
-    let way_out = match (failure.kind, &failure.code) {
-        (FailureKind::Denied, Some(code)) if code.starts_with("AccessDenied") => {
-            warn!(%failure, queue = label, url, "not allowed to read the queue's attributes; continuing without them");
-            return Ok(());
-        }
-        (FailureKind::Denied, _) => {
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the pod or instance a role"
-        }
-        (FailureKind::NotFound, _) if key == "queues[].url" => "create the queue, or correct `queues[].url`",
-        (FailureKind::NotFound, _) => "create the queue, or correct `queues[].quarantine_url`",
-        (FailureKind::Transient | FailureKind::Throttled, _) => {
-            "check the network, `aws.region` and `aws.endpoint_url`"
-        }
-        (FailureKind::KeyThrottled, _) => "wait, or raise the KMS quota of the queue's key",
-        (FailureKind::Broken, _) => "check the queue's KMS key, the queue's URL and `aws.endpoint_url`",
-        (FailureKind::Refused, _) => "check the queue's URL and region",
-    };
-    Err(Box::new(QueueError { label: label.to_owned(), url: url.to_owned(), failure, way_out }))
-}
+#[cfg(test)]
+mod tests;

@@ -346,7 +346,9 @@ mod tests {
         config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:json-{customer}".to_owned());
         config.profiles.insert("web".to_owned(), Default::default());
         let Loaded { registry, routes, warnings, .. } = Loaded::load(&config).unwrap();
-        let is_about_a = |warning: &String| warning.starts_with("descriptors.path: a.proto is a source, which");
+        let is_about_a = |warning: &crate::config::Warning| {
+            warning.to_string().starts_with("descriptors.path: a.proto is a source, which protobridge does not read; ")
+        };
         assert!(warnings.iter().any(is_about_a), "{warnings:?}");
         let reload = Reload::new(&config, registry, routes, pace(&config), Arc::new(Metrics::new(false)));
         assert_eq!(reload.new_source_warning(), None, "the start has logged it");

@@ -156,15 +156,17 @@ impl Objects {
         }
     }
 
-    /// Requests an object from each bucket. Returns each bucket's name, and whether it exists. A bucket that denies
-    /// access exists: without `s3:ListBucket`, S3 denies access to every object that does not exist.
-    pub async fn probe(&self) -> Vec<(&str, Result<(), ProbeError>)> {
+    /// Requests an object from each bucket. Returns each bucket's name, and whether objects can be read from it. S3 denies
+    /// an object that does not exist unless both `s3:GetObject` and `s3:ListBucket` are granted
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>).
+    pub async fn probe(&self) -> Vec<(&str, Result<Readable, ProbeError>)> {
         let mut results = Vec::new();
         for (name, (bucket, _)) in &self.buckets {
             let result = match timeout(self.deadline, self.get(bucket, PROBED_KEY)).await {
-                Ok(Ok(_)) => Ok(()),
+                Ok(Ok(_)) => Ok(Readable::Object),
                 Ok(Err(failure)) if is_of_bucket(&failure) => Err(ProbeError::NoSuchBucket),
-                Ok(Err(failure)) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Denied) => Ok(()),
+                Ok(Err(failure)) if failure.kind == FailureKind::NotFound => Ok(Readable::NoObject),
+                Ok(Err(failure)) if failure.kind == FailureKind::Denied => Err(ProbeError::Denied(failure)),
                 Ok(Err(failure)) => Err(ProbeError::Failed(failure)),
                 Err(_) => Err(ProbeError::TimedOut(self.deadline)),
             };
@@ -188,12 +190,24 @@ impl Objects {
     }
 }
 
+/// What a probe of a bucket found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readable {
+    /// The object that the probe asks for.
+    Object,
+    /// No such object. S3 says that only to a caller that can read the bucket's objects and list them.
+    NoObject,
+}
+
 /// Why a bucket cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The bucket does not exist.
     #[error("there is no such bucket; create it, or remove it from `envelope.s3_buckets`")]
     NoSuchBucket,
+    /// S3 denies the object: `s3:GetObject` or `s3:ListBucket` is not granted.
+    #[error("{0}")]
+    Denied(Failure),
     /// S3 did not answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),

@@ -1,83 +1,110 @@
 //! `protobridge check`: tells before a deployment whether the service can run with a configuration.
 
-use std::io::Write as _;
+mod report;
+
 use std::process::ExitCode;
 
-use anyhow::bail;
-
 use super::config_file::ConfigFile;
-use crate::app::{self, Loaded, Probe};
+use crate::app::{Finding, Loaded, Preflight, Receives, Severity};
 use crate::aws::{self, Clients};
 use crate::config::Config;
+use report::{Report, Summary};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without --online the command makes no call to AWS. With it, it proves each permission of `protobridge iam-policy` that a \
+call without an effect can prove, and lists those that it cannot prove.
+
+Exit codes: 0 the service can run, 1 the check found an error (with --strict also: a warning), 2 wrong usage, 64 \
+invalid configuration.")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// Also ask AWS whether the queues, topics and buckets exist, and check that Redis and the schema registry answer
-    /// if they are configured
+    /// Also ask AWS whether the queues, topics and buckets exist and which permissions are granted, and check that
+    /// Redis and the schema registry answer if they are configured
     #[arg(long)]
     online: bool,
+    /// With --online: receive at most one message from each queue, to prove sqs:ReceiveMessage. The message stays
+    /// visible (visibility timeout 0, no wait), but its receive count rises by one, which counts towards the
+    /// maxReceiveCount of the redrive policy. On a FIFO queue, other consumers cannot receive from the message's group
+    /// for that moment
+    #[arg(long, requires = "online")]
+    receive: bool,
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
+    /// Print the result as JSON; docs/operations.md describes it
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints what is loaded, warnings and problems. Only problems make the command fail.
+/// Prints what is loaded, the proofs of permissions, and the problems.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (path, mut config) = (args.config.path()?, args.config.load()?);
-    let region = super::runtime()?.block_on(aws::configured_region(&config.aws));
-    super::settle_region(&mut config, region, path)?;
+    let mut report = Report::new(args.config.path()?, args.strict);
     let mut out = anstream::stdout().lock();
-    writeln!(out, "configuration  {}: {} queue(s)", path.display(), config.queues.len())?;
-    let loaded = Loaded::load(&config)?;
-    let snapshot = loaded.registry.current();
-    let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
-    writeln!(out, "descriptors    {}: {sets} set(s), {types} message type(s)", config.descriptors.path.display())?;
-    let router = loaded.routes.current();
-    let customers = router.customers().count();
-    let enabled = router.customers().filter(|customer| customer.enabled).count();
-    writeln!(out, "customers      {}: {customers}, {enabled} enabled", config.route.customers_file.display())?;
-    for warning in &loaded.warnings {
-        writeln!(out, "warning        {warning}")?;
-    }
-    if args.online {
-        let problems = super::runtime()?.block_on(online(&config, &loaded, &mut out))?;
-        if problems > 0 {
-            bail!("{problems} of the resources that the configuration names cannot be used");
+    match examine(args, &mut report) {
+        Ok(()) if args.json => report.write_json(&mut out)?,
+        Ok(()) => {
+            report.write_text(&mut out)?;
+            report.verdict()?;
+        }
+        Err(error) if args.json => {
+            report.add_error(&error);
+            report.write_json(&mut out)?;
+            return Ok(super::exit_code(&error));
+        }
+        Err(error) => {
+            report.write_text(&mut out)?;
+            return Err(error);
         }
     }
-    if !snapshot.refused().is_empty() {
-        for refused in snapshot.refused() {
-            writeln!(out, "refused        {refused}")?;
-        }
-        bail!("{} of the descriptor sets cannot be used", snapshot.refused().len());
-    }
-    writeln!(out, "ok")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Probes every resource that the configuration names, and returns the number of those that cannot be used.
-async fn online(config: &Config, loaded: &Loaded, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
-    let clients = Clients::new(&config.aws).await;
-    let mut problems = 0;
-    for Probe { subject, result } in app::probe(&clients, config, &loaded.routes.current().topics()).await {
-        match result {
-            Ok(()) => writeln!(out, "online         {subject}: ok")?,
-            Err(error) => {
-                problems += 1;
-                writeln!(out, "online         {subject}: {error}")?;
-            }
-        }
+/// Examines the configuration, and adds the result to the report.
+///
+/// # Errors
+/// Returns an error if the configuration or a file that it names does not load.
+fn examine(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+    let runtime = super::runtime()?;
+    let (path, mut config) = (args.config.path()?, args.config.load()?);
+    let region = runtime.block_on(aws::configured_region(&config.aws));
+    super::settle_region(&mut config, region, path)?;
+    report.line("configuration", format!("{}: {} queue(s)", path.display(), config.queues.len()));
+    let loaded = Loaded::load(&config)?;
+    add_loaded(report, &config, &loaded);
+    if args.online {
+        let receives = if args.receive { Receives::One } else { Receives::None };
+        let topics = loaded.routes.current().topics();
+        let online = async {
+            let clients = Clients::new(&config.aws).await;
+            let Preflight { proofs, findings, .. } = Preflight::run(&clients, &config, &topics, receives).await;
+            (proofs, findings)
+        };
+        let (proofs, mut findings) = runtime.block_on(online);
+        report.proofs = proofs;
+        report.findings.append(&mut findings);
     }
-    for (queue, verdict) in app::redrive_policies(&clients, config).await {
-        match verdict {
-            Ok(verdict) if verdict.is_too_low() => writeln!(out, "warning        queue {queue}: {verdict}")?,
-            Ok(verdict) => writeln!(out, "redrive        queue {queue}: {verdict}")?,
-            // The probe of the queue has reported every other failure.
-            Err(error) if error.is_denied() => {
-                writeln!(out, "warning        queue {queue}: its redrive policy is unknown: {error}")?;
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(problems)
+    Ok(())
+}
+
+fn add_loaded(report: &mut Report, config: &Config, loaded: &Loaded) {
+    let (snapshot, router) = (loaded.registry.current(), loaded.routes.current());
+    let summary = Summary {
+        queues: config.queues.len(),
+        descriptor_sets: snapshot.sets().len(),
+        message_types: snapshot.type_names().len(),
+        customers: router.customers().count(),
+        enabled_customers: router.customers().filter(|customer| customer.enabled).count(),
+    };
+    let Summary { descriptor_sets, message_types, customers, enabled_customers, .. } = summary;
+    let path = config.descriptors.path.display();
+    report.line("descriptors", format!("{path}: {descriptor_sets} set(s), {message_types} message type(s)"));
+    let path = config.route.customers_file.display();
+    report.line("customers", format!("{path}: {customers}, {enabled_customers} enabled"));
+    report.loaded = Some(summary);
+    report.findings.extend(loaded.warnings.iter().map(Finding::from));
+    let refused = snapshot.refused().iter().map(ToString::to_string);
+    report.findings.extend(refused.map(|text| Finding::of_text(Severity::Error, "descriptors.path", &text)));
 }

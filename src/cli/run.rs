@@ -1,6 +1,8 @@
 //! `protobridge run`.
 
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tracing::{error, info};
@@ -8,7 +10,7 @@ use tracing::{error, info};
 use super::config_file::ConfigFile;
 use crate::app::reload::Followed;
 use crate::app::shutdown::Signals;
-use crate::app::{App, Listener, Loaded, check_queues};
+use crate::app::{App, Listener, Loaded, Unhealthy};
 use crate::aws::Clients;
 use crate::telemetry;
 
@@ -17,6 +19,23 @@ use crate::telemetry;
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
+    /// Fail with exit code 1 unless every queue could be received from within this time, in seconds (default: 30).
+    /// Without this option, queues that are missing or denied are polled until they answer; `/readyz` names them
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30",
+        value_parser = clap::value_parser!(u32).range(1..=3_600)
+    )]
+    require_healthy: Option<u32>,
+}
+
+/// Why the service stops.
+enum End {
+    Signal(&'static str),
+    Unhealthy(Unhealthy),
 }
 
 /// Runs the service until SIGTERM or SIGINT, then drains it. A second signal ends the process at once. SIGHUP reloads
@@ -38,7 +57,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
             let loaded = loaded?;
-            check_queues(&clients, &config).await?;
             let mut app = App::start_with(&config, loaded, clients, Some(admin))?;
             app.follow(Followed { origin: origin.clone(), config: as_loaded, region: config.aws.region, level });
             anyhow::Ok(app)
@@ -50,20 +68,39 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        let signal = loop {
+        let limit = args.require_healthy.map(|seconds| Duration::from_secs(seconds.into()));
+        let mut unhealthy = pin!(unhealthy(limit.map(|limit| app.healthy(limit))));
+        let end = loop {
             tokio::select! {
-                signal = signals.stop.next() => break signal,
+                signal = signals.stop.next() => break End::Signal(signal),
+                unhealthy = unhealthy.as_mut() => break End::Unhealthy(unhealthy),
                 () = signals.reload.next() => app.reload("SIGHUP"),
                 defect = app.failed() => bail!("{defect}; this is a bug in protobridge"),
             }
         };
-        info!(signal, "stopping");
+        match &end {
+            End::Signal(signal) => info!(signal, "stopping"),
+            End::Unhealthy(unhealthy) => error!("{unhealthy}"),
+        }
         tokio::select! {
-            _drained = app.stop() => Ok(ExitCode::SUCCESS),
+            _drained = app.stop() => match end {
+                End::Signal(_) => Ok(ExitCode::SUCCESS),
+                End::Unhealthy(unhealthy) => Err(unhealthy.into()),
+            },
             signal = signals.stop.next() => {
                 error!(signal, "second signal: exiting at once; SQS delivers the messages in flight again");
                 Ok(ExitCode::FAILURE)
             }
         }
     })
+}
+
+/// Waits until a required health is missing for too long. Never ends if none is required, or once it was reached.
+async fn unhealthy(health: Option<impl Future<Output = Result<(), Unhealthy>>>) -> Unhealthy {
+    if let Some(health) = health
+        && let Err(unhealthy) = health.await
+    {
+        return unhealthy;
+    }
+    std::future::pending().await
 }

@@ -35,6 +35,38 @@ fn in_region(called: &str, found: &str) -> Result<(), Error> {
     Err(Error::OtherRegion { found: found.to_owned(), called: called.to_owned() })
 }
 
+/// The reason why a URL does not determine the ARN of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ArnError {
+    /// The text is not a URL.
+    #[error("it is not a URL")]
+    NotUrl,
+    /// The path of the URL has no account number.
+    #[error("its path is not /ACCOUNT/NAME with an account number of 12 digits")]
+    NoAccount,
+    /// No region is known.
+    #[error("neither its URL nor the configuration names a region; set `aws.region`")]
+    NoRegion,
+}
+
+/// Returns the ARN of the queue with this URL. If the URL names no region, as with emulators and private endpoints, the
+/// ARN gets `region`.
+///
+/// # Errors
+///
+/// Returns an error if the URL has no account number, or if neither it nor `region` names a region.
+pub fn queue_arn(url: &str, region: Option<&str>) -> Result<String, ArnError> {
+    let (host, path) = host_and_path(url).ok_or(ArnError::NotUrl)?;
+    let is_account = |account: &str| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let (account, name) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .filter(|(account, _)| is_account(account))
+        .ok_or(ArnError::NoAccount)?;
+    let region = of_queue_host(host).or(region).ok_or(ArnError::NoRegion)?;
+    Ok(format!("arn:{}:sqs:{region}:{account}:{name}", partition(region)))
+}
+
 /// Returns the region in the host of a public endpoint: `sqs.REGION.amazonaws.com`, `sqs-fips.REGION.…`,
 /// `sqs.REGION.api.aws`, `VPCE-ID.sqs.REGION.vpce.amazonaws.com`, and the older `REGION.queue.amazonaws.com`.
 /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>
@@ -70,6 +102,30 @@ pub(crate) fn partition(region: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_arn_of_a_queue_is_derived_from_its_url() {
+        for (url, arn) in [
+            ("https://sqs.eu-west-1.amazonaws.com/123456789012/events", "arn:aws:sqs:eu-west-1:123456789012:events"),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/a", "arn:aws-cn:sqs:cn-north-1:123456789012:a"),
+            (
+                "https://sqs-fips.us-gov-west-1.amazonaws.com/123456789012/a.fifo",
+                "arn:aws-us-gov:sqs:us-gov-west-1:123456789012:a.fifo",
+            ),
+            ("https://eu-west-2.queue.amazonaws.com/123456789012/a", "arn:aws:sqs:eu-west-2:123456789012:a"),
+            ("https://queue.amazonaws.com/123456789012/a", "arn:aws:sqs:us-east-1:123456789012:a"),
+            ("https://sqs.eu-west-1.api.aws/123456789012/a", "arn:aws:sqs:eu-west-1:123456789012:a"),
+            (
+                "https://vpce-0a1-b2.sqs.eu-west-3.vpce.amazonaws.com/123456789012/a",
+                "arn:aws:sqs:eu-west-3:123456789012:a",
+            ),
+            ("http://localhost:4566/123456789012/a", "arn:aws:sqs:eu-north-1:123456789012:a"),
+        ] {
+            assert_eq!(queue_arn(url, Some("eu-north-1")), Ok(arn.to_owned()), "{url}");
+        }
+        assert_eq!(queue_arn("http://localhost:4566/123456789012/a", None), Err(ArnError::NoRegion));
+        assert_eq!(queue_arn("https://sqs.eu-west-1.amazonaws.com/a", None), Err(ArnError::NoAccount));
+    }
 
     fn problem(region: &str, arn: &str) -> String {
         topic_in_region(Some(region), arn).map_or_else(|error| error.to_string(), |()| "none".to_owned())

@@ -1,19 +1,65 @@
 //! Settings that are valid and still probable mistakes.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::{Config, Dedupe};
 
+/// A probable mistake in a configuration or in a file that it names. It displays as `key: message; way out`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The key of the configuration that the warning is about, such as `queues[0].quarantine_url`.
+    pub key: String,
+    /// The mistake and its consequence.
+    pub message: String,
+    /// How to fix it; `None` if the message says it all.
+    pub way_out: Option<String>,
+}
+
+impl Warning {
+    /// Creates a warning about a key.
+    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into(), way_out: None }
+    }
+
+    /// Adds how to fix the mistake.
+    #[must_use]
+    pub fn fix(self, way_out: impl Into<String>) -> Self {
+        Self { way_out: Some(way_out.into()), ..self }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)?;
+        self.way_out.as_ref().map_or(Ok(()), |way_out| write!(f, "; {way_out}"))
+    }
+}
+
 impl Config {
-    /// Returns the probable mistakes in the configuration, one sentence each. Each begins with its key.
-    pub fn warnings(&self) -> Vec<String> {
-        let warning = |host| {
-            format!(
-                "dedupe.redis_url: the connection to {host} has no TLS, so other hosts on the network can read the \
-                 password and change what counts as a duplicate; use `rediss://`"
-            )
-        };
-        self.dedupe.host_without_tls().map(warning).into_iter().collect()
+    /// Returns the probable mistakes in the configuration.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let unprotected = self.dedupe.host_without_tls().map(|host| {
+            let message = format!(
+                "the connection to {host} has no TLS, so other hosts on the network can read the password and change \
+                 what counts as a duplicate"
+            );
+            Warning::new("dedupe.redis_url", message).fix("use `rediss://`")
+        });
+        unprotected.into_iter().chain(self.queues_without_quarantine()).collect()
+    }
+
+    fn queues_without_quarantine(&self) -> impl Iterator<Item = Warning> {
+        let queues = self.queues.iter().enumerate().filter(|(_, queue)| queue.quarantine_url.is_none());
+        queues.map(|(index, queue)| {
+            let message = format!(
+                "queue {} has no quarantine queue: a message that can never be published is received again until the \
+                 queue's redrive policy moves it or its retention ends",
+                queue.label()
+            );
+            Warning::new(format!("queues[{index}].quarantine_url"), message)
+                .fix("create a queue for such messages, and set the key to its URL")
+        })
     }
 }
 
@@ -32,9 +78,27 @@ impl Dedupe {
 mod tests {
     use super::*;
 
+    fn texts(config: &Config) -> Vec<String> {
+        config.warnings().iter().map(ToString::to_string).collect()
+    }
+
     fn warnings(url: &str, enabled: bool) -> Vec<String> {
         let dedupe = Dedupe { redis_url: Some(url.to_owned()), enabled, ..Dedupe::default() };
-        Config { dedupe, ..Config::default() }.warnings()
+        texts(&Config { dedupe, ..Config::default() })
+    }
+
+    #[test]
+    fn a_queue_without_a_quarantine_queue_causes_a_warning_that_names_its_key() {
+        let queue = |name: &str, quarantine: Option<&str>| crate::config::Queue {
+            url: format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"),
+            quarantine_url: quarantine.map(str::to_owned),
+            ..Default::default()
+        };
+        let queues = vec![queue("events", Some("https://sqs.eu-west-1.amazonaws.com/1/q")), queue("audit", None)];
+        let found = texts(&Config { queues, ..Config::default() });
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = "queues[1].quarantine_url: queue audit has no quarantine queue: ";
+        assert!(found[0].starts_with(expected) && found[0].contains("; create a queue"), "{found:?}");
     }
 
     #[test]
@@ -63,6 +127,6 @@ mod tests {
         ] {
             assert_eq!(warnings(url, true), [""; 0], "{url}");
         }
-        assert_eq!(Config::default().warnings(), [""; 0]);
+        assert_eq!(texts(&Config::default()), [""; 0]);
     }
 }

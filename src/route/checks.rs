@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 
+use crate::config::Warning;
 use crate::route::Router;
 
-/// Returns one sentence for each glob that matches no known type, and for each event type that no customer receives.
-pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> Vec<String> {
+/// Returns a warning for each glob that matches no known type, and for each event type that no customer receives.
+pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> Vec<Warning> {
+    const FILE: &str = "route.customers_file";
     let mut warnings = Vec::new();
     let mut customers: Vec<_> = router.customers().collect();
     customers.sort_by(|a, b| a.id.cmp(&b.id));
@@ -20,19 +22,25 @@ pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> 
             if *is_used.or_insert_with(|| known_types.iter().any(|known| glob.matches(known))) {
                 continue;
             }
-            warnings.push(format!(
-                "customer {}: events `{}` matches no known message type",
-                customer.id,
-                glob.as_str()
-            ));
+            let message = format!("customer {}: events `{}` matches no known message type", customer.id, glob.as_str());
+            warnings.push(Warning::new(FILE, message));
         }
     }
     for glob in router.broadcast_globs.iter().filter(|glob| !known_types.iter().any(|known| glob.matches(known))) {
-        warnings.push(format!("route.broadcast `{}` matches no known message type", glob.as_str()));
+        let message = format!("`{}` matches no known message type", glob.as_str());
+        warnings.push(Warning::new("route.broadcast", message));
     }
     let receives = |event_type: &&str| customers.iter().any(|c| c.enabled && c.receives(event_type));
     for event_type in event_types.iter().filter(|event_type| !receives(event_type)) {
-        warnings.push(format!("no customer receives {event_type}: the `events` of no enabled customer match it"));
+        let message = format!("no customer receives {event_type}: the `events` of no enabled customer match it");
+        warnings.push(Warning::new(FILE, message));
+    }
+    if !customers.iter().any(|customer| customer.enabled) {
+        let message = match customers.len() {
+            0 => "the file has no customers, so no event reaches a customer".to_owned(),
+            count => format!("none of the {count} customers is enabled, so no event reaches a customer"),
+        };
+        warnings.push(Warning::new(FILE, message).fix("add a customer, or enable one"));
     }
     warnings
 }

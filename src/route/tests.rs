@@ -95,12 +95,30 @@ fn a_glob_without_a_type_and_a_type_without_a_customer_are_warnings() {
     let yaml = "customers: [{id: acme, events: [shop.v1.Order*, shop.v1.Refund*]}]";
     let router = router(&settings(), yaml).unwrap();
     assert_eq!(
-        warnings(&router, &TYPES, &TYPES[..2]),
+        texts(&router, &TYPES[..2]),
         [
-            "customer acme: events `shop.v1.Refund*` matches no known message type",
-            "no customer receives shop.v1.PaymentFailed: the `events` of no enabled customer match it",
+            "route.customers_file: customer acme: events `shop.v1.Refund*` matches no known message type",
+            "route.customers_file: no customer receives shop.v1.PaymentFailed: the `events` of no enabled customer \
+             match it",
         ]
     );
+}
+
+fn texts(router: &Router, event_types: &[&str]) -> Vec<String> {
+    warnings(router, &TYPES, event_types).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_file_without_an_enabled_customer_is_a_warning() {
+    let settings = config::Route { max_removed_percent: 100, ..settings() };
+    for (yaml, expected) in [
+        ("customers: []", "the file has no customers"),
+        ("customers: [{id: acme, enabled: false}]", "none of the 1 customers is enabled"),
+    ] {
+        let found = texts(&router(&settings, yaml).unwrap(), &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("route.customers_file: {expected}, so no event")), "{found:?}");
+    }
 }
 
 #[test]

@@ -20,6 +20,9 @@ const PACE: Duration = Duration::from_millis(100);
 /// The pause between two rounds over all topics.
 const ROUND: Duration = Duration::from_secs(30);
 
+/// The pause after a round in which IAM did not allow the call: a role can be corrected while the service runs.
+const DENIED_ROUND: Duration = Duration::from_secs(600);
+
 /// Checks the topics.
 #[derive(Debug)]
 pub struct TopicWatch {
@@ -37,10 +40,11 @@ impl TopicWatch {
         Self { sns, routes, metrics, existing: HashSet::new(), missing: BTreeMap::new() }
     }
 
-    /// Checks all topics in rounds. Ends if IAM does not allow the call.
+    /// Checks all topics in rounds, for as long as the future is polled.
     pub async fn run(mut self) {
-        while self.round().await {
-            sleep(ROUND).await;
+        loop {
+            let is_allowed = self.round().await;
+            sleep(if is_allowed { ROUND } else { DENIED_ROUND }).await;
         }
     }
 
@@ -157,10 +161,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_check_ends_if_the_call_is_not_allowed() {
-        let (mut watch, metrics) = watch(|_, _| sns_error(403, "AuthorizationError"));
-        assert!(!watch.round().await);
-        assert_eq!(metrics.calls.sum(), 2);
+    async fn the_check_is_made_again_after_ten_minutes_if_the_call_is_not_allowed() {
+        let (watch, metrics) = watch(|_, number| match number {
+            0..2 => sns_error(403, "AuthorizationError"),
+            _ => sns_error(404, "NotFound"),
+        });
+        tokio::spawn(watch.run());
+        sleep(Duration::from_secs(599)).await;
+        assert_eq!(metrics.calls.sum(), 2, "each topic is asked for once");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(metrics.calls.sum(), 4);
+        assert!(metrics.render().contains("protobridge_topics_missing 2"));
     }
 
     #[tokio::test(start_paused = true)]

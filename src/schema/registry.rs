@@ -168,9 +168,9 @@ impl Registry {
         if snapshot.refused.is_empty() { self.hiding.unmatched(&snapshot.in_force.schema) } else { Vec::new() }
     }
 
-    /// Returns the field paths of profiles that match no field in the sets in force and are no error, one sentence each.
-    /// They can be typos.
-    pub fn path_warnings(&self) -> Vec<String> {
+    /// Returns a warning for each field path of a profile that matches no field in the sets in force and is no error.
+    /// It can be a typo.
+    pub fn path_warnings(&self) -> Vec<config::Warning> {
         self.hiding.warnings(&self.current().in_force.schema)
     }
 

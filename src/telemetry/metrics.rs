@@ -45,6 +45,8 @@ pub struct Metrics {
     pub parked: Family<QueueLabels<'static>, Level>,
     /// The long polls.
     pub polls: Family<PollLabels<'static>>,
+    /// Whether SQS answered the last poll of a queue.
+    pub queue_up: Family<QueueLabels<'static>, Level>,
     /// The pollers that run.
     pub pollers: Family<QueueLabels<'static>, Level>,
     /// The approximate number of messages on a queue, as SQS counts them.
@@ -153,6 +155,7 @@ impl Metrics {
                 "Messages hidden on their queue until a topic, SNS, a bucket or the schema registry works again",
             ),
             polls: all.family("protobridge_polls_total", "Long polls by result"),
+            queue_up: all.family("protobridge_queue_up", "Whether SQS answered the last poll of the queue"),
             pollers: all.family("protobridge_pollers", "Running pollers"),
             queue_messages: all
                 .family("protobridge_queue_messages", "Approximate number of messages on a queue, as SQS counts them"),

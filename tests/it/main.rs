@@ -10,6 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod collector;
 #[path = "../support/command.rs"]
 mod command;
+#[path = "../support/denial.rs"]
+mod denial;
 #[path = "../support/descriptors.rs"]
 mod descriptor_sets;
 #[path = "../support/emulator.rs"]
@@ -46,6 +48,8 @@ mod admission;
 mod boto3;
 mod changes;
 mod cli;
+mod cli_check;
+mod cli_check_online;
 mod cli_demo;
 mod cli_descriptors;
 mod cli_healthcheck;
@@ -60,6 +64,7 @@ mod duplicates;
 mod envelope;
 mod faults;
 mod fifo;
+mod health;
 mod hidden;
 mod log;
 mod outages;

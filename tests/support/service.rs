@@ -27,11 +27,11 @@ pub(crate) struct Service {
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Service {
-    /// Starts the service with this configuration file and waits until it logs that it runs. The admin endpoint must be
-    /// on a loopback address.
-    pub(crate) async fn start(config: &Path) -> Self {
+    /// Starts the service with this configuration file and further arguments, and waits until it logs that it runs. The
+    /// admin endpoint must be on a loopback address.
+    pub(crate) async fn start(config: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::from(command::protobridge());
-        command.arg("run").arg("--config").arg(config).env("PROTOBRIDGE_LOG_FORMAT", "json");
+        command.arg("run").arg("--config").arg(config).args(arguments).env("PROTOBRIDGE_LOG_FORMAT", "json");
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

@@ -203,7 +203,12 @@ impl Stage {
 
     /// Starts the service as a child process.
     pub(crate) async fn spawn(&self) -> Service {
-        Service::start(&self.write_files()).await
+        self.spawn_with(&[]).await
+    }
+
+    /// Starts the service as a child process with these further arguments of `run`.
+    pub(crate) async fn spawn_with(&self, arguments: &[&str]) -> Service {
+        Service::start(&self.write_files(), arguments).await
     }
 
     /// Takes out exactly `count` messages that a customer's topic has delivered, in the order of their arrival.

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::State;
 use crate::app::reload::StandingReport;
+use crate::aws::FailureKind;
 use crate::aws::outages::{Domain, Outage};
 use crate::aws::sns::rate;
+use crate::aws::sqs::receive::Reception;
 use crate::base::cut;
 use crate::base::time::rfc3339;
-use crate::message::Queue;
 use crate::telemetry::Metrics;
 
 /// The state of the service at one moment. Counts start with the process.
@@ -86,6 +87,12 @@ struct OutageReport {
 struct QueueReport {
     name: String,
     url: String,
+    /// Whether the queue can be received from: `receiving`, `denied`, `missing`, `failing`, or `unknown` before the
+    /// first poll has ended.
+    state: &'static str,
+    /// Why the queue cannot be received from at this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<TroubleReport>,
     received: u64,
     /// The number of messages that are hidden until a part of the outside works again.
     parked: u64,
@@ -95,6 +102,15 @@ struct QueueReport {
     quarantined: BTreeMap<&'static str, u64>,
     /// The number of polls by result.
     polls: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct TroubleReport {
+    since: String,
+    /// The number of polls in a row that failed.
+    failures: u64,
+    error: String,
+    way_out: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,7 +136,7 @@ pub(super) fn report(state: &State) -> StatusReport {
         started_at: rfc3339(state.started),
         uptime_seconds: state.started.elapsed().unwrap_or_default().as_secs(),
         in_flight: state.views.visibility.in_flight(),
-        queues: state.queues.iter().map(|queue| queue_report(queue, &state.views.metrics)).collect(),
+        queues: state.views.receptions.iter().map(|reception| queue_report(reception, &state.views.metrics)).collect(),
         configuration: state.views.configuration.report(),
         descriptor_sets: sets.collect(),
         customers: Customers {
@@ -164,11 +180,29 @@ fn outage_report((domain, outage): (Domain, Outage)) -> OutageReport {
     OutageReport { domain: kind, name, since: rfc3339(outage.since), reason: outage.reason }
 }
 
-fn queue_report(queue: &Queue, metrics: &Metrics) -> QueueReport {
+fn queue_report(reception: &Reception, metrics: &Metrics) -> QueueReport {
+    let (queue, trouble) = (&reception.queue, reception.trouble());
+    let state = match &trouble {
+        Some(trouble) => match trouble.kind {
+            FailureKind::Denied => "denied",
+            FailureKind::NotFound => "missing",
+            _ => "failing",
+        },
+        None if reception.works() => "receiving",
+        None => "unknown",
+    };
+    let trouble = trouble.map(|trouble| TroubleReport {
+        since: rfc3339(trouble.since),
+        failures: trouble.failures,
+        error: trouble.error,
+        way_out: trouble.way_out,
+    });
     let is_own = |label: &str| label == queue.label;
     QueueReport {
         name: queue.label.clone(),
         url: queue.url.to_string(),
+        state,
+        trouble,
         received: metrics.received.sum_where(|labels| is_own(labels.queue)),
         parked: metrics.parked.sum_where(|labels| is_own(labels.queue)),
         outcomes: metrics.settled.sum_by(|labels| is_own(labels.queue).then(|| labels.outcome.code())),

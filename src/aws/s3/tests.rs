@@ -125,12 +125,12 @@ async fn the_number_of_objects_in_memory_is_limited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bucket_exists_unless_s3_answers_that_it_does_not() {
+async fn a_bucket_can_be_read_if_s3_answers_with_an_object_or_says_that_there_is_none() {
     for (status, body, expected) in [
-        (200, "CAE=", Ok(())),
-        (200, "eleven byte", Ok(())),
-        (404, error("NoSuchKey"), Ok(())),
-        (403, error("AccessDenied"), Ok(())),
+        (200, "CAE=", Ok(Readable::Object)),
+        (200, "eleven byte", Ok(Readable::Object)),
+        (404, error("NoSuchKey"), Ok(Readable::NoObject)),
+        (403, error("AccessDenied"), Err("AccessDenied: m".to_owned())),
         (
             404,
             error("NoSuchBucket"),

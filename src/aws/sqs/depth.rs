@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Name;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
 
 use super::dead_letters::DeadLetters;
@@ -20,6 +20,8 @@ use crate::telemetry::{Metrics, Operation, QueueLabels, QueueMessagesLabels, Que
 
 /// The number of messages in flight that SQS allows per queue (Amazon SQS developer guide, message quotas).
 const MAX_IN_FLIGHT: u64 = 120_000;
+/// The pause before a call that was denied is made again: a role can be corrected while the service runs.
+const DENIED_PAUSE: Duration = Duration::from_secs(600);
 /// Delays between the attempts to read redrive policies, if queue depths are not watched.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
@@ -28,7 +30,6 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_sec
 pub struct Depth {
     sqs: aws_sdk_sqs::Client,
     metrics: Arc<Metrics>,
-    /// The queues whose attributes protobridge is allowed to read.
     sources: Vec<Source>,
     schedule: Schedule,
     log: RateLimitedLog,
@@ -41,12 +42,14 @@ struct Source {
     /// The text of the attribute `RedrivePolicy` that was judged last; `None` before the first answer.
     judged: Option<String>,
     dead_letters: Option<DeadLetters>,
+    /// When the attributes are requested again after the call was denied.
+    denied_until: Option<Instant>,
 }
 
 impl Depth {
     /// Creates a watch over these queues. `schedule` is the schedule of the retries that redrive policies must allow.
     pub fn new(sqs: aws_sdk_sqs::Client, metrics: Arc<Metrics>, queues: Vec<Arc<Queue>>, schedule: Schedule) -> Self {
-        let source = |queue| Source { queue, judged: None, dead_letters: None };
+        let source = |queue| Source { queue, judged: None, dead_letters: None, denied_until: None };
         let sources = queues.into_iter().map(source).collect();
         Self { sqs, metrics, sources, schedule, log: RateLimitedLog::new(Duration::from_secs(60)) }
     }
@@ -58,16 +61,23 @@ impl Depth {
         loop {
             tick.tick().await;
             for mut source in std::mem::take(&mut self.sources) {
-                let Some(attributes) = self.request(&source).await else { continue };
-                if let Ok(attributes) = attributes {
-                    self.show(&source.queue, &attributes);
-                    self.judge(&mut source, &attributes);
-                    if let Some(dead_letters) = &mut source.dead_letters {
-                        dead_letters.show(&self.sqs, &self.metrics, &source.queue).await;
-                    }
+                if source.denied_until.is_none_or(|until| until <= Instant::now()) {
+                    self.update(&mut source).await;
                 }
                 self.sources.push(source);
             }
+        }
+    }
+
+    /// Requests the attributes of a queue, and shows them.
+    async fn update(&self, source: &mut Source) {
+        let answer = self.request(source).await;
+        source.denied_until = answer.is_none().then(|| Instant::now() + DENIED_PAUSE);
+        let Some(Ok(attributes)) = answer else { return };
+        self.show(&source.queue, &attributes);
+        self.judge(source, &attributes);
+        if let Some(dead_letters) = &mut source.dead_letters {
+            dead_letters.show(&self.sqs, &self.metrics, &source.queue).await;
         }
     }
 
@@ -88,7 +98,7 @@ impl Depth {
         }
     }
 
-    /// Requests the attributes of a queue. Returns `None` if the call is denied and must not be repeated.
+    /// Requests the attributes of a queue. Returns `None` if the call is denied.
     async fn request(&self, source: &Source) -> Option<Result<HashMap<Name, String>, Failure>> {
         let queue = &source.queue;
         let answer = self.attributes(queue).await;

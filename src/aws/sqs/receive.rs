@@ -6,6 +6,7 @@
 
 mod poller;
 pub mod pollers;
+mod reception;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 pub use poller::Poller;
+pub use reception::{Reception, Receptions, Trouble};
 
 use super::budget::Permit;
 use super::visibility::Visibility;

@@ -151,43 +151,64 @@ impl Verdict {
         Self { policy, schedule }
     }
 
+    /// Whether there is a policy, and it allows enough receives.
+    pub fn is_good(&self) -> bool {
+        self.policy.is_some() && !self.is_too_low()
+    }
+
     /// Whether SQS can move a message to the dead-letter queue before its grace period ends.
     pub fn is_too_low(&self) -> bool {
         self.policy.as_ref().is_some_and(|policy| policy.max_receive_count < self.schedule.receives_needed())
     }
-}
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Returns what the policy means for messages.
+    pub fn meaning(&self) -> String {
         let Some(RedrivePolicy { dead_letter_arn, max_receive_count }) = &self.policy else {
-            return f.write_str(
-                "no redrive policy: a message that cannot be finished is retried until the queue's retention ends",
-            );
+            return "no redrive policy: a message that cannot be finished is retried until the queue's retention ends"
+                .to_owned();
         };
-        let needed = self.schedule.receives_needed();
-        if !self.is_too_low() {
-            let minutes = self.schedule.shortest_time_of(*max_receive_count).as_secs() / 60;
-            return write!(
-                f,
-                "maxReceiveCount {max_receive_count} is enough (at least {needed}); a message that always fails moves \
-                 to {dead_letter_arn} after {minutes} min or later"
+        if self.is_too_low() {
+            let receives = self.schedule.receives_within_grace();
+            return format!(
+                "maxReceiveCount {max_receive_count} is too low: an event of unknown type is received up to {receives} \
+                 times within `retry.unknown_type_grace_seconds`, and SQS can move it to {dead_letter_arn} before its \
+                 schema arrives"
             );
         }
-        let receives = self.schedule.receives_within_grace();
-        write!(
-            f,
-            "maxReceiveCount {max_receive_count} is too low: an event of unknown type is received up to {receives} \
-             times within `retry.unknown_type_grace_seconds`, and SQS can move it to {dead_letter_arn} before its \
-             schema arrives; "
-        )?;
+        let (needed, shortest) = (self.schedule.receives_needed(), self.schedule.shortest_time_of(*max_receive_count));
+        format!(
+            "maxReceiveCount {max_receive_count} is enough (at least {needed}); a message that always fails moves to \
+             {dead_letter_arn} after {} min or later",
+            shortest.as_secs() / 60
+        )
+    }
+
+    /// Returns how to correct the policy; `None` if it is good.
+    pub fn way_out(&self) -> Option<String> {
+        let needed = self.schedule.receives_needed();
+        if self.is_good() {
+            return None;
+        }
         if needed > HIGHEST_MAX_RECEIVE_COUNT {
-            return write!(
-                f,
+            return Some(format!(
                 "{needed} would be enough, but SQS accepts {HIGHEST_MAX_RECEIVE_COUNT} at most: raise \
                  `retry.max_seconds` or shorten the grace period"
-            );
+            ));
         }
-        write!(f, "set it to {needed} or more")
+        Some(match self.policy {
+            Some(_) => format!("set it to {needed} or more"),
+            None => format!(
+                "create a dead-letter queue, and set a redrive policy with a maxReceiveCount of {needed} or more"
+            ),
+        })
+    }
+}
+
+/// Displays the meaning and the way out.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.meaning())?;
+        self.way_out().map_or(Ok(()), |way_out| write!(f, "; {way_out}"))
     }
 }
 

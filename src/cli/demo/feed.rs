@@ -249,7 +249,7 @@ mod tests {
         let events = super::super::watch::drain_input_queue(&stage, 20).await;
         assert_eq!(events.iter().collect::<HashSet<_>>().len(), 20, "each event is on the queue once");
         let loaded = Loaded::load(&stage.config).unwrap();
-        assert_eq!(loaded.warnings, Vec::<String>::new());
+        assert_eq!(loaded.warnings, []);
         let mut feed = Feed::new(&args, &stage, books);
         let sent: Vec<Outgoing> = (0..20).map(|_| feed.next_event()).collect();
         let is_decodable = |event: &Outgoing| {

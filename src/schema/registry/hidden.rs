@@ -12,6 +12,7 @@ use std::sync::Arc;
 use protojson::{Change, FieldPath, MarkedField, Rule, Schema, Trail, Visibility};
 
 use super::Profiles;
+use crate::config::Warning;
 
 /// The rules of the configuration about hidden fields.
 #[derive(Debug, Clone)]
@@ -211,12 +212,13 @@ impl Hiding {
 
     /// Returns the paths that match no field and are no error: paths of `include`, which hide more if they match less,
     /// paths of types that are not loaded yet, and paths whose fields may become visible. They can be typos.
-    pub(super) fn warnings(&self, schema: &Schema) -> Vec<String> {
+    pub(super) fn warnings(&self, schema: &Schema) -> Vec<Warning> {
         let mut warnings = Vec::new();
         for (name, options) in self.profiles.names.iter().zip(&self.profiles.options) {
             let paths = options.include.iter().map(|path| FieldPath::new(path));
             for path in paths.filter(|path| !is_matched(schema, *path)) {
-                warnings.push(format!("profiles.{name}.include: no message type has the field path {path}"));
+                let message = format!("no message type has the field path {path}");
+                warnings.push(Warning::new(format!("profiles.{name}.include"), message));
             }
         }
         for HidingPath { key, text, .. } in &self.paths {
@@ -224,12 +226,13 @@ impl Hiding {
             if is_matched(schema, path) {
                 continue;
             }
-            warnings.push(match path.types() {
+            let message = match path.types() {
                 Some(types) if types_of(schema, path).next().is_none() => {
-                    format!("{key}: no descriptor set has a message type {types} yet, so `{path}` hides nothing")
+                    format!("no descriptor set has a message type {types} yet, so `{path}` hides nothing")
                 }
-                _ => format!("{key}: no message type has the field path `{path}`, so it hides nothing"),
-            });
+                _ => format!("no message type has the field path `{path}`, so it hides nothing"),
+            };
+            warnings.push(Warning::new(key, message));
         }
         warnings
     }

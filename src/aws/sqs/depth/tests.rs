@@ -113,6 +113,17 @@ async fn a_queue_whose_attributes_are_denied_is_not_judged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_whose_attributes_are_denied_is_asked_again_after_ten_minutes() {
+    let (clients, calls) = clients(|_, number| if number == 0 { failed("AccessDeniedException") } else { source(10) });
+    let metrics = Arc::new(Metrics::new(false));
+    tokio::spawn(depth(clients, &metrics).watch(PERIOD));
+    tokio::time::sleep(Duration::from_secs(599)).await;
+    assert_eq!((calls.lock().unwrap().len(), metrics.receives_allowed.sum()), (1, 0));
+    tokio::time::sleep(PERIOD + Duration::from_secs(2)).await;
+    assert_eq!(metrics.receives_allowed.sum(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_queue_at_its_in_flight_limit_is_told_from_a_quiet_one() {
     let (clients, _) = clients(|_, number| {
         let in_flight = if number == 0 { "120000" } else { "17" };

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
 
 use super::pair_with_receipts;
 use super::pollers::Demand;
+use super::reception::Reception;
 use crate::aws::sqs::Received;
 use crate::aws::sqs::budget::{Budget, Permit};
 use crate::aws::sqs::visibility::Visibility;
-use crate::aws::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES};
+use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::{Backoff, Backpressure, Gate};
 use crate::config;
 use crate::message::{Queue, attributes};
@@ -27,6 +27,8 @@ const LASTING: Backoff = Backoff::new(Duration::from_millis(400), Duration::from
 #[derive(Debug, Clone)]
 pub struct Poller {
     queue: Arc<Queue>,
+    /// Whether the queue can be received from.
+    reception: Arc<Reception>,
     lean: LeanClient,
     budget: Budget,
     visibility: Visibility,
@@ -41,7 +43,7 @@ pub struct Poller {
 impl Poller {
     /// Creates a poller of one queue.
     pub fn new(
-        queue: Arc<Queue>,
+        reception: Arc<Reception>,
         config: &config::Config,
         lean: LeanClient,
         budget: Budget,
@@ -50,7 +52,8 @@ impl Poller {
     ) -> Self {
         let metrics = Arc::clone(visibility.metrics());
         Self {
-            queue,
+            queue: Arc::clone(&reception.queue),
+            reception,
             lean,
             budget,
             visibility,
@@ -73,11 +76,11 @@ impl Poller {
     /// A poll that is under way when `stop` is cancelled is dropped at once. Messages that SQS had already chosen for its
     /// answer become visible again when their visibility timeout lapses.
     pub(super) async fn run(self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
-        let mut failures = 0;
+        let (mut failures, mut is_throttled) = (0, false);
         loop {
             let poll = async {
                 let reserved = self.reserve().await;
-                (self.poll().await, reserved)
+                (self.poll(self.wait(is_throttled)).await, reserved)
             };
             let (polled, reserved) = tokio::select! {
                 biased;
@@ -86,10 +89,8 @@ impl Poller {
             };
             match polled {
                 Ok((messages, received)) => {
-                    if failures > 0 {
-                        info!(queue = self.queue.label, "receiving again");
-                        failures = 0;
-                    }
+                    (failures, is_throttled) = (0, false);
+                    self.reception.note_answer();
                     let is_empty = messages.is_empty();
                     self.accept(messages, received, reserved, &demand, &deliver);
                     if is_empty && demand.give_up_poller() {
@@ -99,11 +100,11 @@ impl Poller {
                 Err(failure) => {
                     drop(reserved);
                     self.count_poll(PollResult::Error);
-                    self.log_failure(&failure, failures);
+                    self.reception.note_failure(&failure);
                     if demand.give_up_poller() {
                         return;
                     }
-                    failures += 1;
+                    (failures, is_throttled) = (failures + 1, failure.is_throttle());
                     let backoff = if failure.is_passing() { PASSING } else { LASTING };
                     tokio::select! {
                         biased;
@@ -153,11 +154,18 @@ impl Poller {
         }
     }
 
-    /// Makes one long poll. Returns the messages, and the time from which their visibility timeouts count.
-    async fn poll(&self) -> Result<(Vec<aws_lean::Message>, Instant), Failure> {
+    /// Returns the time, in seconds, for which the next poll waits for a message. A queue that has not answered, or
+    /// whose last poll failed, gets a short poll: a long poll of an empty queue would tell only at its end whether the
+    /// queue can be received from. After a throttle the poll is long, because SQS reports `OverLimit` to short polls
+    /// only.
+    fn wait(&self, is_throttled: bool) -> i32 {
+        if self.reception.works() || is_throttled { self.wait_seconds } else { 0 }
+    }
+
+    /// Makes one poll. Returns the messages, and the time from which their visibility timeouts count.
+    async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, Instant), Failure> {
         let called = Instant::now();
-        let answer =
-            self.lean.receive(self.queue.url.as_str(), self.wait_seconds, self.visibility_timeout_seconds).await;
+        let answer = self.lean.receive(self.queue.url.as_str(), wait_seconds, self.visibility_timeout_seconds).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
         self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
         Ok((answer?, self.visibility.counted_from(called, Instant::now())))
@@ -165,22 +173,6 @@ impl Poller {
 
     fn count_poll(&self, result: PollResult) {
         self.metrics.polls.with(&PollLabels { queue: &self.queue.label, result }).add(1);
-    }
-
-    /// Logs the first failure in a row, and every tenth after it.
-    fn log_failure(&self, failure: &Failure, failures_before: u32) {
-        if !failures_before.is_multiple_of(10) {
-            return;
-        }
-        let queue = &self.queue.label;
-        match failure.kind {
-            FailureKind::Denied | FailureKind::NotFound | FailureKind::Broken | FailureKind::Refused => {
-                error!(%failure, queue, url = %self.queue.url, failures_before, "cannot receive from the queue");
-            }
-            FailureKind::Throttled | FailureKind::KeyThrottled | FailureKind::Transient => {
-                warn!(%failure, queue, failures_before, "poll failed, backing off");
-            }
-        }
     }
 }
 

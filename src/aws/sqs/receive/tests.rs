@@ -30,10 +30,10 @@ async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
     let metrics = Arc::new(Metrics::new(false));
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
     let config = config::Config::default();
-    let queue = Arc::new(Queue::for_tests());
-    let budget = Budget::new(10, 1 << 20, [&queue.url], &metrics);
+    let reception = Reception::for_tests(&metrics);
+    let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
     let poller =
-        Poller::new(queue, &config, clients.lean, budget, visibility, (Backpressure::for_tests(), Arc::default()));
+        Poller::new(reception, &config, clients.lean, budget, visibility, (Backpressure::for_tests(), Arc::default()));
 
     let (stop, delivered) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
     let started = Instant::now();
@@ -68,10 +68,10 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
         (200, serde_json::json!({ "Messages": messages }).to_string())
     });
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
-    let queue = Arc::new(Queue::for_tests());
-    let budget = Budget::new(1_000, 64 << 20, [&queue.url], &metrics);
+    let reception = Reception::for_tests(&metrics);
+    let budget = Budget::new(1_000, 64 << 20, [&reception.queue.url], &metrics);
     let poller = Poller::new(
-        queue,
+        reception,
         &config::Config::default(),
         clients.lean,
         budget,
@@ -122,10 +122,12 @@ async fn the_visibility_timeout_of_a_received_message_counts_from_before_the_ans
     let lean = LeanClient::new(&clients.shared, connector, Auth::of(&clients.shared), Duration::from_secs(10));
     let metrics = Arc::new(Metrics::new(false));
     let visibility = Visibility::new(clients.lean, Arc::clone(&metrics), Duration::from_secs(30));
-    let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);
-    let queue = Arc::new(Queue::for_tests());
+    let reception = Reception::for_tests(&metrics);
+    // The poll must be long: the answer takes longer than a short poll can.
+    reception.note_answer();
+    let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
     let poller = Poller::new(
-        queue,
+        reception,
         &config::Config::default(),
         lean,
         budget,
@@ -144,4 +146,66 @@ async fn the_visibility_timeout_of_a_received_message_counts_from_before_the_ans
     let lapses_after = lapses_at.lock().unwrap().expect("a message was received") - called;
     // The timeout of 30 s counts from a quarter of it before the answer, which arrives after 20 s.
     assert_eq!(lapses_after, Duration::from_millis(20_000 - 7_500 + 30_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_gets_short_polls_until_it_answers_and_the_reception_says_why_it_does_not() {
+    let denied = r#"{"__type": "com.amazonaws.sqs#AccessDeniedException", "message": "scripted"}"#;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let metrics = Arc::new(Metrics::new(false));
+    let reception = Reception::for_tests(&metrics);
+    let stop = CancellationToken::new();
+    let (observed, troubles, fifth) = (Arc::clone(&reception), Arc::clone(&seen), stop.clone());
+    let (clients, calls) = clients(move |_, number| {
+        troubles.lock().unwrap().push((observed.works(), observed.trouble()));
+        match number {
+            0..3 => (403, denied.to_owned()),
+            3 => (200, "{}".to_owned()),
+            _ => {
+                fifth.cancel();
+                (200, "{}".to_owned())
+            }
+        }
+    });
+    let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
+    let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
+    let valves = (Backpressure::for_tests(), Arc::default());
+    let poller =
+        Poller::new(Arc::clone(&reception), &config::Config::default(), clients.lean, budget, visibility, valves);
+    let running = pollers::run(poller, 1..=1, stop, |_: Vec<Received>| {});
+    timeout(Duration::from_secs(60), running).await.expect("the pollers stop after the fifth poll");
+
+    let waits: Vec<bool> = calls.lock().unwrap().iter().map(|call| call.count(r#""WaitTimeSeconds":0"#) == 1).collect();
+    assert_eq!(waits[..5], [true, true, true, true, false], "polls are short until the first answer");
+    let seen = seen.lock().unwrap();
+    let trouble = seen[3].1.as_ref().expect("the third poll failed");
+    assert_eq!((trouble.failures, seen[0].1.is_none()), (3, true));
+    let expected = "AccessDeniedException: scripted (request r-1); allow sqs:ReceiveMessage on ";
+    assert!(trouble.to_string().starts_with(expected), "{trouble}");
+    assert!(seen[4].0 && reception.trouble().is_none(), "an empty answer ends the trouble");
+    assert_eq!(metrics.queue_up.sum(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_queue_gets_long_polls() {
+    let throttled = r#"{"__type": "com.amazonaws.sqs#OverLimit", "message": "scripted"}"#;
+    let (clients, calls) = clients(move |_, _| (403, throttled.to_owned()));
+    let metrics = Arc::new(Metrics::new(false));
+    let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
+    let reception = Reception::for_tests(&metrics);
+    let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
+    let valves = (Backpressure::for_tests(), Arc::default());
+    let poller = Poller::new(reception, &config::Config::default(), clients.lean, budget, visibility, valves);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(pollers::run(poller, 1..=1, stop.clone(), |_: Vec<Received>| {}));
+    let third = async {
+        while calls.lock().unwrap().len() < 3 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), third).await.unwrap();
+    stop.cancel();
+    running.await.unwrap();
+    let waits: Vec<bool> = calls.lock().unwrap().iter().map(|call| call.count(r#""WaitTimeSeconds":0"#) == 1).collect();
+    assert_eq!(waits[..3], [true, false, false], "SQS reports OverLimit to short polls only");
 }
