@@ -171,7 +171,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(config.metrics.customer_label));
         metrics.start_at_zero(config.queues.iter().map(config::Queue::label));
         let Loaded { registry, routes, schemas, .. } = loaded;
-        let traces = Traces::new(&config.traces)?;
+        let traces = Traces::new(&config.traces, &clients.network)?;
         let definitions = (Arc::clone(&routes), schemas);
         let queues: Vec<Arc<Queue>> = config.queues.iter().map(|queue| Arc::new(Queue::from(queue))).collect();
         let wired = wire(config, &clients, &queues, definitions, traces.clone(), &metrics)?;

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app;
+use crate::base::http::NetworkError;
 use crate::config::Config;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
@@ -121,6 +122,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     // `EX_USAGE` of sysexits.h.
     const BAD_CONFIGURATION: u8 = 64;
     let is_configuration = error.is::<strict_config::Error>()
+        || error.is::<NetworkError>()
         || error.is::<tracing_subscriber::filter::ParseError>()
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {

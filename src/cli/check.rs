@@ -8,6 +8,7 @@ use anyhow::bail;
 
 use crate::app::{self, Loaded, Probe};
 use crate::aws::{self, Clients};
+use crate::base::http::Network;
 use crate::config::{Config, load};
 
 /// Arguments of `check`.
@@ -25,10 +26,12 @@ pub(super) struct Args {
 /// Prints what is loaded, warnings and problems. Only problems make the command fail.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut config = load::file(&args.config, load::environment())?;
+    let network = Network::of_environment()?;
     let region = super::runtime()?.block_on(aws::configured_region(&config.aws));
     super::settle_region(&mut config, region, &args.config)?;
     let mut out = anstream::stdout().lock();
     writeln!(out, "configuration  {}: {} queue(s)", args.config.display(), config.queues.len())?;
+    describe(&network, &mut out)?;
     let loaded = Loaded::load(&config)?;
     let snapshot = loaded.registry.current();
     let (sets, types) = (snapshot.sets().len(), snapshot.type_names().len());
@@ -41,7 +44,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out, "warning        {warning}")?;
     }
     if args.online {
-        let problems = super::runtime()?.block_on(online(&config, &loaded, &mut out))?;
+        let problems = super::runtime()?.block_on(online(&config, &loaded, network, &mut out))?;
         if problems > 0 {
             bail!("{problems} of the resources that the configuration names cannot be used");
         }
@@ -56,9 +59,31 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints the proxies and the certificates that the environment names, if it names any.
+fn describe(network: &Network, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    let proxies = network.proxies();
+    for (scheme, proxy) in [("https://", proxies.https()), ("http://", proxies.http())] {
+        if let Some(proxy) = proxy {
+            writeln!(out, "proxy          of {scheme} addresses: {proxy}")?;
+        }
+    }
+    if let Some(exceptions) = proxies.exceptions() {
+        writeln!(out, "proxy          except for: {exceptions}")?;
+    }
+    if let Some(bundle) = network.trust().bundle() {
+        writeln!(out, "certificates   {} (AWS_CA_BUNDLE)", bundle.display())?;
+    }
+    Ok(())
+}
+
 /// Probes every resource that the configuration names, and returns the number of those that cannot be used.
-async fn online(config: &Config, loaded: &Loaded, out: &mut impl std::io::Write) -> anyhow::Result<usize> {
-    let clients = Clients::new(&config.aws).await;
+async fn online(
+    config: &Config,
+    loaded: &Loaded,
+    network: Network,
+    out: &mut impl std::io::Write,
+) -> anyhow::Result<usize> {
+    let clients = Clients::new(&config.aws, network).await;
     let mut problems = 0;
     for Probe { subject, result } in app::probe(&clients, config, &loaded.routes.current().topics()).await {
         match result {

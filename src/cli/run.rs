@@ -9,6 +9,7 @@ use tracing::{error, info};
 use crate::app::shutdown::Signals;
 use crate::app::{App, Listener, Loaded, check_queues};
 use crate::aws::Clients;
+use crate::base::http::Network;
 use crate::config::load;
 use crate::telemetry;
 
@@ -24,18 +25,20 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = load::file(&args.config, load::environment())?;
     telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
+    let network = Network::of_environment()?;
     super::runtime()?.block_on(async {
         // Install the handlers before anything that takes time: the kernel does not deliver SIGTERM to the first
         // process of a container that has no handler for it.
         let mut signals = Signals::new()?;
         let start = async {
             let admin = Listener::bind(&config.admin).await?;
-            let clients = Clients::new(&config.aws).await;
+            let clients = Clients::new(&config.aws, network.clone()).await;
             let mut config = config.clone();
             super::settle_region(&mut config, clients.region(), &args.config)?;
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
             let loaded = loaded?;
+            announce(&network);
             check_queues(&clients, &config).await?;
             anyhow::Ok(App::start_with(&config, loaded, clients, Some(admin))?)
         };
@@ -59,4 +62,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     })
+}
+
+/// Logs the network of the service.
+fn announce(network: &Network) {
+    let proxies = network.proxies();
+    info!(
+        https_proxy = proxies.https().map(display),
+        http_proxy = proxies.http().map(display),
+        no_proxy = proxies.exceptions(),
+        ca_bundle = network.trust().bundle().map(|path| display(path.display())),
+        "starting"
+    );
 }

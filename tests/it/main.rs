@@ -26,6 +26,8 @@ mod ministack;
 mod model;
 #[path = "../support/oracle.rs"]
 mod oracle;
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/python.rs"]
 mod python;
 #[path = "../support/queue.rs"]
@@ -59,6 +61,7 @@ mod envelope;
 mod faults;
 mod fifo;
 mod hidden;
+mod network;
 mod outages;
 mod quarantine;
 mod redelivery;
