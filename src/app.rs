@@ -4,6 +4,7 @@
 //! a drain.
 
 pub mod admin;
+mod identity;
 mod loaded;
 mod preflight;
 pub mod reload;
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::display;
 use tracing::{info, warn};
 
+pub use identity::announce;
 pub use loaded::Loaded;
 pub use preflight::{Probe, QueueError, check_queues, probe, redrive_policies};
 

@@ -49,7 +49,8 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Creates clients by the configuration, with the SDK's default chain of credentials providers. They make no call yet.
+    /// Creates clients by the configuration, with the SDK's default chain of credentials providers. They make no call
+    /// yet.
     pub async fn new(settings: &config::Aws, network: Network) -> Self {
         Self::of(loader(settings), settings, network).await
     }

@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use super::identity::{config_hash, sets_hash};
 use crate::base::RateLimitedLog;
 use crate::config::Config;
 use crate::route::{self, Router, Routes};
@@ -39,6 +40,7 @@ pub struct Reload {
     registry: Arc<Registry>,
     routes: Arc<Routes>,
     metrics: Arc<Metrics>,
+    config_hash: String,
     default_types: Vec<String>,
     poll: Option<Duration>,
     unreadable: RateLimitedLog,
@@ -67,6 +69,7 @@ impl Reload {
             registry,
             routes,
             metrics,
+            config_hash: config_hash(config),
             default_types,
             poll,
             unreadable,
@@ -282,6 +285,7 @@ impl Reload {
         let gauge = |state| self.metrics.descriptor_sets.with(&DescriptorSetLabels { state });
         gauge(SetState::InForce).set(snapshot.sets().len() as u64);
         gauge(SetState::Refused).set(snapshot.refused().len() as u64);
+        self.metrics.show_build(&self.config_hash, &sets_hash(&snapshot));
     }
 
     fn show_in_force(&self, what: ReloadSubject, in_force: bool) {

@@ -1,7 +1,7 @@
 //! An HTTP client for services that are not of AWS: schema registries and trace collectors.
 //!
-//! Each call is one attempt with a deadline. The caller decides about another attempt. A [`Network`] decides how requests
-//! leave the process, those of the clients of AWS included. Connections to Redis are not part of it.
+//! Each call is one attempt with a deadline. The caller decides about another attempt. A [`Network`] decides how
+//! requests leave the process, those of the clients of AWS included. Connections to Redis are not part of it.
 
 mod connections;
 mod proxy;
@@ -43,9 +43,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<AnswerBody>, BoxError>;
 }
 
-/// The network of one process: its proxies, the certificates that it trusts, and the transport of the clients of services
-/// that are not of AWS. By default, there is no proxy, the system's certificates are trusted, and each client opens its own
-/// connections.
+/// The network of one process: its proxies, the certificates that it trusts, and the transport of the clients of
+/// services that are not of AWS. By default, there is no proxy, the system's certificates are trusted, and each client
+/// opens its own connections.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
     proxies: Proxies,

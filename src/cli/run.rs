@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tracing::{error, info};
 
 use crate::app::shutdown::Signals;
-use crate::app::{App, Listener, Loaded, check_queues};
+use crate::app::{App, Listener, Loaded, announce, check_queues};
 use crate::aws::Clients;
 use crate::base::http::Network;
 use crate::config::load;
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
             let loaded = loaded?;
-            announce(&network);
+            announce(&config, &loaded.registry.current(), &network);
             check_queues(&clients, &config).await?;
             anyhow::Ok(App::start_with(&config, loaded, clients, Some(admin))?)
         };
@@ -62,16 +62,4 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     })
-}
-
-/// Logs the network of the service.
-fn announce(network: &Network) {
-    let proxies = network.proxies();
-    info!(
-        https_proxy = proxies.https().map(display),
-        http_proxy = proxies.http().map(display),
-        no_proxy = proxies.exceptions(),
-        ca_bundle = network.trust().bundle().map(|path| display(path.display())),
-        "starting"
-    );
 }

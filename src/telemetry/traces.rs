@@ -23,6 +23,7 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracer, SdkTracerPr
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use crate::base::build::VERSION;
 use crate::base::http::{Http, Network};
 use crate::base::{RateLimitedLog, cut};
 use crate::config;
@@ -70,12 +71,12 @@ fn resource() -> Resource {
     let resource = Resource::builder();
     let is_named = !name.as_str().starts_with("unknown_service");
     let resource = if is_named { resource } else { resource.with_service_name("protobridge") };
-    resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build()
+    resource.with_attribute(KeyValue::new("service.version", VERSION)).build()
 }
 
 impl Traces {
-    /// Creates the traces of a configuration, exported through `network`. Call this inside a runtime; the exporter uses it
-    /// for its calls.
+    /// Creates the traces of a configuration, exported through `network`. Call this inside a runtime; the exporter uses
+    /// it for its calls.
     ///
     /// # Errors
     /// Returns an error if the exporter cannot be set up. Does not check whether the collector answers.

@@ -69,3 +69,4 @@ mod reload;
 mod routing;
 mod shutdown;
 mod traces;
+mod version;

@@ -1,5 +1,5 @@
-//! Proxies and certificates: which connections of the service go through a proxy, which authorities it trusts, and what its
-//! errors say about both.
+//! Proxies and certificates: which connections of the service go through a proxy, which authorities it trusts, and what
+//! its errors say about both.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,8 +40,8 @@ const COLLECTOR: &str = "collector.example.com";
 
 /// The answer of STS to a web identity. The embedded services accept any credentials.
 const ASSUMED: &str = "\
-<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>\
-<Credentials><AccessKeyId>AKIDEXAMPLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\
+<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDEXAMPLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\
 <SessionToken>token</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
 </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
 

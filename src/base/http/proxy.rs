@@ -1,7 +1,8 @@
 //! The HTTP proxies that the environment names, and which of them leads to an address.
 //!
-//! The variables are those of curl and of the AWS CLI: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The lower-case name takes
-//! precedence over the upper-case one, and an empty value turns the proxy off. `ALL_PROXY` is not read, as in the AWS CLI.
+//! The variables are those of curl and of the AWS CLI: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The lower-case name
+//! takes precedence over the upper-case one, and an empty value turns the proxy off. `ALL_PROXY` is not read, as in the
+//! AWS CLI.
 //!
 //! Loopback addresses and the metadata services of EC2, ECS and EKS are always reached directly: a proxy on another
 //! machine cannot reach them, or would answer with the credentials of that machine.
@@ -54,6 +55,11 @@ impl Proxy {
         }
         if url.host().is_none_or(str::is_empty) {
             return Err(invalid("names no host".to_owned()));
+        }
+        // The parser accepts any text after the colon.
+        let server = url.authority().map_or("", |authority| authority.as_str()).rsplit('@').next().unwrap_or_default();
+        if Some(server) != url.host() && url.port_u16().is_none() {
+            return Err(invalid("its port is not a number from 0 to 65535".to_owned()));
         }
         Ok(Self { variable, url })
     }
@@ -159,15 +165,16 @@ impl Proxies {
     }
 }
 
-/// Returns the exceptions in the form that the matcher reads: separated by commas, and `.internal` instead of `*.internal`.
+/// Returns the exceptions in the form that the matcher reads: separated by commas, and `.internal` instead of
+/// `*.internal`.
 fn matched(exceptions: &str) -> String {
     let entries = exceptions.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
     let entries = entries.map(|entry| if entry.starts_with("*.") { &entry[1..] } else { entry });
     entries.collect::<Vec<_>>().join(",")
 }
 
-/// Whether a host is this machine or one of its metadata services: 169.254.169.254 and fd00:ec2::254 of EC2, 169.254.170.2
-/// of ECS, 169.254.170.23 and fd00:ec2::23 of EKS.
+/// Whether a host is this machine or one of its metadata services: 169.254.169.254 and fd00:ec2::254 of EC2,
+/// 169.254.170.2 of ECS, 169.254.170.23 and fd00:ec2::23 of EKS.
 fn is_always_direct(host: &str) -> bool {
     const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0);
     let host = host.trim_start_matches('[').trim_end_matches(']');

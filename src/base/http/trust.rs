@@ -1,7 +1,7 @@
 //! The certificate authorities that servers must be certified by.
 //!
-//! These are the authorities of the system, or those of the file that `AWS_CA_BUNDLE` names, and no others, as in the AWS
-//! CLI and the AWS SDKs.
+//! These are the authorities of the system, or those of the file that `AWS_CA_BUNDLE` names, and no others, as in the
+//! AWS CLI and the AWS SDKs.
 
 use std::path::{Path, PathBuf};
 
