@@ -78,9 +78,9 @@ fn use_names(stage: &mut Stage) {
     let config = &mut stage.config;
     let emulator = config.aws.endpoint_url.take().expect("the emulator has a URL");
     let queue = &mut config.queues[0];
-    let named = |url: &str| url.replace(emulator.trim_end_matches('/'), &format!("https://{SQS}"));
-    queue.url = named(&queue.url);
-    queue.quarantine_url = queue.quarantine_url.as_deref().map(named);
+    for url in [Some(&mut queue.url), queue.quarantine_url.as_mut()].into_iter().flatten() {
+        *url = url.replace(emulator.trim_end_matches('/'), &format!("https://{SQS}"));
+    }
     config.aws.max_attempts = 1;
     config.envelope.s3_buckets = vec!["large".to_owned()];
     config.confluent.registry_url = Some(format!("https://{REGISTRY}"));
