@@ -66,12 +66,14 @@ RUN cargo auditable build --locked --profile "$PROFILE" --no-default-features --
 
 FROM dependencies AS build
 ARG PROFILE
+# The context has no repository, so the commit that `--version` names is passed on.
+ARG REVISION=unknown
 COPY . .
 # Cargo compiled the stubs after the sources last changed, so the sources must look newer. Generated files below
 # ./target keep their timestamps; otherwise Cargo would compile the dependencies again. The binary contains the list
 # of its dependencies (`cargo auditable`), which scanners read as a bill of materials.
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
-    && cargo auditable build --locked --profile "$PROFILE" --no-default-features --package protobridge --bin protobridge \
+    && GIT_HASH="$REVISION" cargo auditable build --locked --profile "$PROFILE" --no-default-features --package protobridge --bin protobridge \
     && cp target/*/"$PROFILE"/protobridge /protobridge
 
 

@@ -4,6 +4,7 @@
 //! a drain.
 
 pub mod admin;
+mod identity;
 mod loaded;
 mod preflight;
 pub mod reload;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::{DisplayValue, display};
 use tracing::{info, warn};
 
+pub use identity::announce;
 pub use loaded::Loaded;
 pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
 
@@ -174,7 +176,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(config.metrics.customer_label));
         metrics.start_at_zero(config.queues.iter().map(config::Queue::label));
         let Loaded { registry, routes, schemas, .. } = loaded;
-        let traces = Traces::new(&config.traces)?;
+        let traces = Traces::new(&config.traces, &clients.network)?;
         let definitions = (Arc::clone(&routes), schemas);
         let receptions = Arc::new(Receptions::new(config, clients.region().as_deref(), &metrics));
         let queues: Vec<Arc<Queue>> = receptions.iter().map(|reception| Arc::clone(&reception.queue)).collect();
@@ -232,7 +234,7 @@ impl App {
         };
         app.start_pollers(config, &clients, queues);
         info!(admin = address.map(url), queues = config.queues.len(), "started");
-        app.optional.spawn(announce(Arc::clone(&app.receptions), Arc::clone(&app.state), address));
+        app.optional.spawn(announce_running(Arc::clone(&app.receptions), Arc::clone(&app.state), address));
         app.optional.spawn(preflight::find_quarantine_queues(clients, config.clone()));
         Ok(app)
     }
@@ -357,7 +359,7 @@ pub struct Unhealthy {
 }
 
 /// Reports that the service runs once the first queue could be received from.
-async fn announce(receptions: Arc<Receptions>, state: Arc<admin::State>, admin: Option<SocketAddr>) {
+async fn announce_running(receptions: Arc<Receptions>, state: Arc<admin::State>, admin: Option<SocketAddr>) {
     receptions.any_answered().await;
     state.set_phase(admin::Phase::Running);
     info!(admin = admin.map(url), "running");

@@ -24,9 +24,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_sqs::config::{RuntimeComponents, SharedCredentialsProvider};
-use aws_smithy_http_client::tls;
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_sdk_sqs::config::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 pub use remedy::{Permission, is_denied_by_a_policy};
 
@@ -48,19 +47,20 @@ pub struct Clients {
     pub sns: aws_sdk_sns::Client,
     /// The region, the endpoints and the credentials of all clients.
     pub shared: SdkConfig,
-    /// The network through which the schema registry is called, which is not a service of AWS.
+    /// The network of these clients and of those of the schema registry and the trace collector.
     pub network: Network,
 }
 
 impl Clients {
-    /// Creates clients by the configuration. They make no call yet.
-    pub async fn new(settings: &config::Aws) -> Self {
-        Self::of(loader(settings), settings).await
+    /// Creates clients by the configuration, with the SDK's default chain of credentials providers. They make no call
+    /// yet.
+    pub async fn new(settings: &config::Aws, network: Network) -> Self {
+        Self::of(loader(settings), settings, network).await
     }
 
-    /// Like [`Clients::new`], but with these credentials instead of the SDK's default chain of providers.
+    /// Like [`Clients::new`], but with these credentials, and without proxies.
     pub async fn with_credentials(settings: &config::Aws, credentials: SharedCredentialsProvider) -> Self {
-        Self::of(loader(settings).credentials_provider(credentials), settings).await
+        Self::of(loader(settings).credentials_provider(credentials), settings, Network::default()).await
     }
 
     /// Returns the region of the clients: of the configuration, or of the SDK's default chain of providers.
@@ -68,10 +68,12 @@ impl Clients {
         self.shared.region().map(ToString::to_string)
     }
 
-    async fn of(loader: ConfigLoader, settings: &config::Aws) -> Self {
+    async fn of(loader: ConfigLoader, settings: &config::Aws, network: Network) -> Self {
         let attempt = Duration::from_millis(settings.attempt_timeout_ms);
-        let connections = Connections::new(Duration::from_millis(settings.connect_timeout_ms));
-        let connector = connections.shared.clone();
+        let connect = Duration::from_millis(settings.connect_timeout_ms);
+        let connections = network.connections();
+        // The SDK's clients ask for the same timeout, and so share this pool.
+        let connector = connections.pool(&HttpConnectorSettings::builder().connect_timeout(connect).build());
         let shared = &endpoints(settings).apply(&loader.http_client(connections).load().await);
         let sns = aws_sdk_sns::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
         Self {
@@ -80,7 +82,7 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(shared),
             sns: aws_sdk_sns::Client::from_conf(sns),
             shared: shared.clone(),
-            network: Network::default(),
+            network,
         }
     }
 }
@@ -93,38 +95,6 @@ pub async fn configured_region(settings: &config::Aws) -> Option<String> {
     }
     let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
     chain.or_else(ProfileFileRegionProvider::new()).region().await.map(|region| region.to_string())
-}
-
-/// The connections of one process, chosen by the timeouts that an SDK component asks for.
-#[derive(Debug)]
-struct Connections {
-    /// The pool that all clients of [`Clients`] share.
-    shared: SharedHttpConnector,
-    /// The connect timeout of the shared pool.
-    connect_timeout: Duration,
-    /// The connections of components with other timeouts, such as the SDK's providers of region and credentials.
-    others: SharedHttpClient,
-}
-
-impl Connections {
-    fn new(connect_timeout: Duration) -> Self {
-        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let shared = aws_smithy_http_client::Connector::builder()
-            .tls_provider(tls.clone())
-            .connector_settings(HttpConnectorSettings::builder().connect_timeout(connect_timeout).build())
-            .build();
-        let others = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        Self { shared: SharedHttpConnector::new(shared), connect_timeout, others }
-    }
-}
-
-impl HttpClient for Connections {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        if settings.connect_timeout() == Some(self.connect_timeout) && settings.read_timeout().is_none() {
-            return self.shared.clone();
-        }
-        self.others.http_connector(settings, components)
-    }
 }
 
 fn loader(settings: &config::Aws) -> ConfigLoader {

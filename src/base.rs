@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod backpressure;
 pub mod batch;
 pub mod breaker;
+pub mod build;
 mod cut;
 pub mod error;
 pub mod gate;

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.
 
 mod check;
+mod completions;
 mod config;
 mod config_file;
 #[cfg(feature = "demo")]
@@ -11,6 +12,7 @@ pub mod embedded;
 mod healthcheck;
 mod iam;
 mod iam_policy;
+mod man;
 mod run;
 mod schema;
 mod transcode;
@@ -22,12 +24,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app;
+use crate::base::build::VERSION_AND_HASH;
+use crate::base::http::NetworkError;
 use crate::config::Config;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version = VERSION_AND_HASH, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,6 +71,10 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration file, or an annotated example
     Config(config::Args),
+    /// Print the completions of a shell
+    Completions(completions::Args),
+    /// Print a manual page, or write all of them
+    Man(man::Args),
 }
 
 /// Runs the command that the arguments name, and returns its exit code.
@@ -82,6 +90,8 @@ pub fn main() -> ExitCode {
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,
@@ -123,6 +133,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     // `EX_USAGE` of sysexits.h.
     const BAD_CONFIGURATION: u8 = 64;
     let is_configuration = error.is::<strict_config::Error>()
+        || error.is::<NetworkError>()
         || error.is::<tracing_subscriber::filter::ParseError>()
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {

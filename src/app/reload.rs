@@ -23,6 +23,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use super::identity::{config_hash, sets_hash};
 use crate::base::RateLimitedLog;
 use crate::config::Config;
 use crate::route::{self, Router, Routes};
@@ -47,6 +48,7 @@ pub struct Reload {
     registry: Arc<Registry>,
     routes: Arc<Routes>,
     metrics: Arc<Metrics>,
+    config_hash: String,
     default_types: Vec<String>,
     pace: Pace,
     unreadable: RateLimitedLog,
@@ -80,6 +82,7 @@ impl Reload {
             registry,
             routes,
             metrics,
+            config_hash: config_hash(config),
             default_types,
             pace,
             unreadable,
@@ -305,6 +308,7 @@ impl Reload {
         let gauge = |state| self.metrics.descriptor_sets.with(&DescriptorSetLabels { state });
         gauge(SetState::InForce).set(snapshot.sets().len() as u64);
         gauge(SetState::Refused).set(snapshot.refused().len() as u64);
+        self.metrics.show_build(&self.config_hash, &sets_hash(&snapshot));
     }
 
     fn show_in_force(&self, what: ReloadSubject, in_force: bool) {

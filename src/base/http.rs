@@ -1,22 +1,29 @@
 //! An HTTP client for services that are not of AWS: schema registries and trace collectors.
 //!
-//! Each call is one attempt with a deadline. The caller decides about another attempt. A [`Network`] decides how the requests
-//! of its clients leave the process.
+//! Each call is one attempt with a deadline. The caller decides about another attempt. A [`Network`] decides how
+//! requests leave the process, those of the clients of AWS included. Connections to Redis are not part of it.
+
+mod connections;
+mod proxy;
+mod trust;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::{BodyExt as _, Limited};
 use tokio::time::timeout;
+
+pub use connections::Connections;
+pub use proxy::{InvalidProxy, Proxies, Proxy};
+pub use trust::{InvalidBundle, Trust};
 
 use super::error::chain;
 
@@ -36,26 +43,72 @@ pub trait Transport: fmt::Debug + Send + Sync {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<AnswerBody>, BoxError>;
 }
 
-/// The network that clients of services that are not of AWS send their requests through. By default, each client opens
-/// its own connections.
+/// The network of one process: its proxies, the certificates that it trusts, and the transport of the clients of
+/// services that are not of AWS. By default, there is no proxy, the system's certificates are trusted, and each client
+/// opens its own connections.
 #[derive(Debug, Clone, Default)]
-pub struct Network(Option<Arc<dyn Transport>>);
+pub struct Network {
+    proxies: Proxies,
+    trust: Trust,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+/// Why the environment does not describe a network.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// A variable names an invalid proxy.
+    #[error(transparent)]
+    Proxy(#[from] InvalidProxy),
+    /// The file of certificates cannot be used.
+    #[error(transparent)]
+    Trust(#[from] InvalidBundle),
+}
 
 impl Network {
-    /// Creates a network in which this transport carries all requests.
+    /// Creates the network that the environment of this process describes: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and
+    /// `AWS_CA_BUNDLE`.
+    ///
+    /// # Errors
+    /// Returns an error if a proxy is invalid or the file of certificates cannot be used.
+    pub fn of_environment() -> Result<Self, NetworkError> {
+        Self::of_variables(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+    }
+
+    /// Like [`Network::of_environment`], with the variables that `variable` returns.
+    ///
+    /// # Errors
+    /// Returns an error if a proxy is invalid or the file of certificates cannot be used.
+    pub fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NetworkError> {
+        Ok(Self { proxies: Proxies::new(&variable)?, trust: Trust::new(&variable)?, transport: None })
+    }
+
+    /// Creates a network in which this transport carries all requests to services that are not of AWS.
     pub fn of(transport: Arc<dyn Transport>) -> Self {
-        Self(Some(transport))
+        Self { transport: Some(transport), ..Self::default() }
     }
 
     /// Creates a client. `connect` is the longest time for a connection, `attempt` the longest time for a call.
-    ///
-    /// # Errors
-    /// Returns an error if the system's certificates cannot be read.
-    pub fn client(&self, connect: Duration, attempt: Duration) -> std::io::Result<Http> {
-        match &self.0 {
-            Some(transport) => Ok(Http { transport: Arc::clone(transport), attempt }),
-            None => Http::new(connect, attempt),
-        }
+    pub fn client(&self, connect: Duration, attempt: Duration) -> Http {
+        let transport = self.transport.clone().unwrap_or_else(|| {
+            let settings = HttpConnectorSettings::builder().connect_timeout(connect).build();
+            Arc::new(Pool(connections::connector(&settings, &self.proxies, &self.trust)))
+        });
+        Http { transport, attempt }
+    }
+
+    /// Creates the connections of clients of AWS.
+    pub fn connections(&self) -> Connections {
+        Connections::new(self.proxies.clone(), self.trust.clone())
+    }
+
+    /// Returns the proxies.
+    pub fn proxies(&self) -> &Proxies {
+        &self.proxies
+    }
+
+    /// Returns the certificate authorities that are trusted.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 }
 
@@ -78,15 +131,6 @@ pub struct Http {
 }
 
 impl Http {
-    /// Creates a client with connections of its own. `connect` is the longest time for a connection, `attempt` the
-    /// longest time for a call.
-    ///
-    /// # Errors
-    /// Returns an error if the system's certificates cannot be read.
-    pub fn new(connect: Duration, attempt: Duration) -> std::io::Result<Self> {
-        Ok(Self { transport: Arc::new(Connections::new(connect)?), attempt })
-    }
-
     /// Gets a page of at most `max_bytes` bytes.
     ///
     /// # Errors
@@ -115,23 +159,13 @@ impl Http {
 
 /// The connections of one client.
 #[derive(Debug)]
-struct Connections(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
-
-impl Connections {
-    fn new(connect: Duration) -> std::io::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(connect));
-        tcp.set_nodelay(true);
-        let https = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(https.wrap_connector(tcp))))
-    }
-}
+struct Pool(SharedHttpConnector);
 
 #[async_trait]
-impl Transport for Connections {
+impl Transport for Pool {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<AnswerBody>, BoxError> {
-        let answer = self.0.request(request.map(Full::new)).await?;
+        let request = HttpRequest::try_from(request.map(SdkBody::from))?;
+        let answer = self.0.call(request).await?.try_into_http1x()?;
         Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed_unsync()))
     }
 }

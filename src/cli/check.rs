@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::config_file::ConfigFile;
 use crate::app::{Finding, Loaded, Preflight, Receives, Severity};
 use crate::aws::{self, Clients};
+use crate::base::http::Network;
 use crate::config::Config;
 use report::{Report, Summary};
 
@@ -65,20 +66,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Examines the configuration, and adds the result to the report.
 ///
 /// # Errors
-/// Returns an error if the configuration or a file that it names does not load.
+/// Returns an error if the configuration, or a file that it or the environment names, does not load.
 fn examine(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let runtime = super::runtime()?;
     let (path, mut config) = (args.config.path()?, args.config.load()?);
+    let network = Network::of_environment()?;
     let region = runtime.block_on(aws::configured_region(&config.aws));
     super::settle_region(&mut config, region, path)?;
     report.line("configuration", format!("{}: {} queue(s)", path.display(), config.queues.len()));
+    add_network(report, &network);
     let loaded = Loaded::load(&config)?;
     add_loaded(report, &config, &loaded);
     if args.online {
         let receives = if args.receive { Receives::One } else { Receives::None };
         let topics = loaded.routes.current().topics();
         let online = async {
-            let clients = Clients::new(&config.aws).await;
+            let clients = Clients::new(&config.aws, network).await;
             let Preflight { proofs, findings, .. } = Preflight::run(&clients, &config, &topics, receives).await;
             (proofs, findings)
         };
@@ -87,6 +90,22 @@ fn examine(args: &Args, report: &mut Report) -> anyhow::Result<()> {
         report.findings.append(&mut findings);
     }
     Ok(())
+}
+
+/// Adds the proxies and the certificates that the environment names, if it names any.
+fn add_network(report: &mut Report, network: &Network) {
+    let proxies = network.proxies();
+    for (scheme, proxy) in [("https://", proxies.https()), ("http://", proxies.http())] {
+        if let Some(proxy) = proxy {
+            report.line("proxy", format!("of {scheme} addresses: {proxy}"));
+        }
+    }
+    if let Some(exceptions) = proxies.exceptions() {
+        report.line("proxy", format!("except for: {exceptions}"));
+    }
+    if let Some(bundle) = network.trust().bundle() {
+        report.line("certificates", format!("{} (AWS_CA_BUNDLE)", bundle.display()));
+    }
 }
 
 fn add_loaded(report: &mut Report, config: &Config, loaded: &Loaded) {

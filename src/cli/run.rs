@@ -10,8 +10,9 @@ use tracing::{error, info};
 use super::config_file::ConfigFile;
 use crate::app::reload::Followed;
 use crate::app::shutdown::Signals;
-use crate::app::{App, Listener, Loaded, Unhealthy};
+use crate::app::{App, Listener, Loaded, Unhealthy, announce};
 use crate::aws::Clients;
+use crate::base::http::Network;
 use crate::telemetry;
 
 /// Arguments of `run`.
@@ -44,19 +45,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let origin = args.config.origin()?;
     let config = origin.load()?;
     let level = telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
+    let network = Network::of_environment()?;
     super::runtime()?.block_on(async {
         // Install the handlers before anything that takes time: the kernel does not deliver SIGTERM to the first
         // process of a container that has no handler for it.
         let mut signals = Signals::new()?;
         let start = async {
             let admin = Listener::bind(&config.admin).await?;
-            let clients = Clients::new(&config.aws).await;
+            let clients = Clients::new(&config.aws, network.clone()).await;
             let as_loaded = config.clone();
             let mut config = config.clone();
             super::settle_region(&mut config, clients.region(), origin.path())?;
             let loading = config.clone();
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
             let loaded = loaded?;
+            announce(&config, &loaded.registry.current(), &network);
             let mut app = App::start_with(&config, loaded, clients, Some(admin))?;
             app.follow(Followed { origin: origin.clone(), config: as_loaded, region: config.aws.region, level });
             anyhow::Ok(app)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metrics::{Gauge, Histogram, Key, KeyName, Label, Recorder as _, Unit};
+use metrics::{Gauge, Histogram, Key, KeyName, Recorder as _, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::family::{Family, Level, METADATA, Member};
@@ -97,14 +97,6 @@ impl Exposition {
         self.declared.push(Declared { name, kind: "histogram", labels: Vec::new() });
         self.recorder.describe_histogram(KeyName::from(name), Some(unit), help.into());
         self.recorder.register_histogram(&Key::from_name(name), &METADATA)
-    }
-
-    /// Declares a gauge that is always 1. Its information is the value of its label.
-    pub(super) fn info(&mut self, name: &'static str, help: &'static str, label: &'static str, value: &'static str) {
-        self.declared.push(Declared { name, kind: "gauge", labels: vec![label] });
-        let key = Key::from_parts(name, vec![Label::new(label, value)]);
-        self.recorder.describe_gauge(KeyName::from(name), None, help.into());
-        self.recorder.register_gauge(&key, &METADATA).set(1.0);
     }
 }
 

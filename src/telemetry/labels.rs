@@ -13,6 +13,18 @@ label_sets! {
         queue: &'v str,
     }
 
+    /// The labels of the build that runs.
+    BuildLabels<'v> {
+        /// The version.
+        version: &'v str,
+        /// The first digits of the commit.
+        git_hash: &'v str,
+        /// The hash of the configuration.
+        config_hash: &'v str,
+        /// The hash of the descriptor sets in force.
+        sets_hash: &'v str,
+    }
+
     /// The labels of messages whose event type was looked up.
     EventLabels<'v> {
         /// The name of the queue in metrics.

@@ -11,11 +11,13 @@ use super::family::{Family, Level, Times};
 use super::fleeting::FleetingFamily;
 use super::label_set::NoLabels;
 use super::labels::{
-    BillableLabels, BreakingChangeLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels, DuplicateLabels,
-    EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels, QuarantinedLabels,
-    QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels, TopicLabels,
+    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels,
+    DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels,
+    QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
+    TopicLabels,
 };
 use super::operation::Operation;
+use crate::base::build;
 
 /// The value of the label `event_type` if the type is unknown.
 pub const UNKNOWN_TYPE: &str = "unknown";
@@ -108,6 +110,8 @@ pub struct Metrics {
     pub in_flight_messages: Arc<Level>,
     /// The bytes of messages received and not yet finished.
     pub in_flight_bytes: Gauge,
+    /// The build that runs, with its configuration and its descriptor sets.
+    pub build_info: FleetingFamily<BuildLabels<'static>>,
     /// Whether entries and billed requests are counted by customer.
     customer_label: bool,
 }
@@ -258,9 +262,13 @@ impl Metrics {
                 Unit::Bytes,
                 "Bytes of messages received and not yet finished",
             ),
+            build_info: all.fleeting(
+                None,
+                "protobridge_build_info",
+                "The running version, its configuration and its descriptor sets; always 1",
+            ),
             customer_label,
         };
-        all.info("protobridge_build_info", "The running version; always 1", "version", env!("CARGO_PKG_VERSION"));
         metrics.declared = all.declared();
         metrics
     }
@@ -274,7 +282,14 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = self.handle.render();
         self.publish_topic_limits.render(&mut text);
+        self.build_info.render(&mut text);
         text
+    }
+
+    /// Shows the running build, with the hashes of its configuration and of the descriptor sets in force.
+    pub fn show_build(&self, config_hash: &str, sets_hash: &str) {
+        let labels = BuildLabels { version: build::VERSION, git_hash: build::GIT_HASH, config_hash, sets_hash };
+        self.build_info.set([(labels, 1.0)]);
     }
 
     /// Keeps the histograms small. Must be called every few seconds.

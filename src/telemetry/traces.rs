@@ -23,7 +23,8 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracer, SdkTracerPr
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use crate::base::http::Http;
+use crate::base::build::VERSION;
+use crate::base::http::{Http, Network};
 use crate::base::{RateLimitedLog, cut};
 use crate::config;
 use crate::message::Message;
@@ -38,9 +39,6 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// The certificates of the system cannot be read.
-    #[error("traces.otlp_endpoint: cannot read the system's certificates: {0}")]
-    Certificates(#[from] std::io::Error),
     /// The endpoint, or one of OpenTelemetry's environment variables, is invalid.
     #[error("traces.otlp_endpoint: {0}; see also the OTEL_EXPORTER_OTLP_… variables")]
     Exporter(#[from] ExporterBuildError),
@@ -73,18 +71,19 @@ fn resource() -> Resource {
     let resource = Resource::builder();
     let is_named = !name.as_str().starts_with("unknown_service");
     let resource = if is_named { resource } else { resource.with_service_name("protobridge") };
-    resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build()
+    resource.with_attribute(KeyValue::new("service.version", VERSION)).build()
 }
 
 impl Traces {
-    /// Creates the traces of a configuration. Call this inside a runtime; the exporter uses it for its calls.
+    /// Creates the traces of a configuration, exported through `network`. Call this inside a runtime; the exporter uses
+    /// it for its calls.
     ///
     /// # Errors
     /// Returns an error if the exporter cannot be set up. Does not check whether the collector answers.
-    pub fn new(settings: &config::Traces) -> Result<Self, TracesError> {
+    pub fn new(settings: &config::Traces, network: &Network) -> Result<Self, TracesError> {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Self(None)) };
         let client = Client {
-            http: Http::new(EXPORT_TIMEOUT, EXPORT_TIMEOUT)?,
+            http: network.client(EXPORT_TIMEOUT, EXPORT_TIMEOUT),
             runtime: Handle::current(),
             log: Arc::new(RateLimitedLog::new(Duration::from_secs(60))),
         };

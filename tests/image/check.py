@@ -171,7 +171,7 @@ def container(*arguments, options=(), wanted=0):
 
 def check_commands():
     printed = container("--version", options=["--rm"]).stdout.strip()
-    check(printed == f"protobridge {VERSION}", f"`--version` prints {printed}")
+    check(printed == f"protobridge {VERSION} ({args.revision[:12]})", f"`--version` prints {printed}")
     errors = container("demo", options=["--rm"], wanted=2).stderr
     check("unrecognized subcommand" in errors, "it has no subcommand `demo`", errors)
     done = container(options=["--rm"], wanted=None)

@@ -81,7 +81,7 @@ async fn a_changed_config_map_is_applied_or_reported_as_waiting_for_a_restart(em
     write(&stage, &versions[0]);
     publish(&mount, &versions[0]);
     symlink("..data/protobridge.yaml", mount.join("protobridge.yaml")).expect("a symbolic link can be created");
-    let service = Service::start(&mount.join("protobridge.yaml")).await;
+    let service = Service::start(&mount.join("protobridge.yaml"), &[]).await;
 
     stage.config.log.level = "info,protobridge::delivery=debug".to_owned();
     stage.config.dedupe.redis_prefix = "two".to_owned();

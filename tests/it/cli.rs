@@ -56,11 +56,12 @@ impl Folder {
         self.write("protobridge.yaml", format!("{CONFIG}{lines}\n"))
     }
 
-    /// Runs a command in this folder. Returns its output and its exit code as text.
+    /// Runs a command in this folder. Returns its output, without the first log line, and its exit code as text.
     pub(crate) fn output_of(&self, command: &mut Command, arguments: &[&str]) -> String {
         let ended = command::run(command.current_dir(self.path()).args(arguments), b"");
         let code = ended.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
-        format!("{}{}exit code {code}", ended.stdout, ended.stderr)
+        let lines = ended.stderr.split_inclusive('\n').filter(|line| !line.contains("\"message\":\"starting\""));
+        format!("{}{}exit code {code}", ended.stdout, lines.collect::<String>())
     }
 
     /// Runs `protobridge run` in this folder. Returns its output and its exit code as text.

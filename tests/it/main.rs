@@ -28,6 +28,8 @@ mod ministack;
 mod model;
 #[path = "../support/oracle.rs"]
 mod oracle;
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/python.rs"]
 mod python;
 #[path = "../support/queue.rs"]
@@ -67,6 +69,7 @@ mod fifo;
 mod health;
 mod hidden;
 mod log;
+mod network;
 mod outages;
 mod quarantine;
 mod redelivery;
@@ -75,3 +78,4 @@ mod routing;
 mod shared_window;
 mod shutdown;
 mod traces;
+mod version;

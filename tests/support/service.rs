@@ -30,7 +30,12 @@ impl Service {
     /// Starts the service with this configuration file and further arguments, and waits until it logs that it runs. The
     /// admin endpoint must be on a loopback address.
     pub(crate) async fn start(config: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::from(command::protobridge());
+        Self::start_with(command::protobridge(), config, arguments).await
+    }
+
+    /// Like [`Service::start`], with a command that has other environment variables.
+    pub(crate) async fn start_with(command: std::process::Command, config: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::from(command);
         command.arg("run").arg("--config").arg(config).args(arguments).env("PROTOBRIDGE_LOG_FORMAT", "json");
         let mut child = command
             .stdin(Stdio::null())

@@ -184,7 +184,7 @@ once.
 {{- end }}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.extraEgress) }}
 {{- /* A variable overrides the configuration, and the chart cannot read the port from a Secret. */}}
-{{- range $variable, $what := dict "PROTOBRIDGE_AWS_ENDPOINT_URL" "AWS" "PROTOBRIDGE_CONFLUENT_REGISTRY_URL" "the schema registry" "PROTOBRIDGE_TRACES_OTLP_ENDPOINT" "the trace collector" }}
+{{- range $variable, $what := dict "PROTOBRIDGE_AWS_ENDPOINT_URL" "AWS" "PROTOBRIDGE_CONFLUENT_REGISTRY_URL" "the schema registry" "PROTOBRIDGE_TRACES_OTLP_ENDPOINT" "the trace collector" "HTTPS_PROXY" "the proxy" "https_proxy" "the proxy" "HTTP_PROXY" "the proxy" "http_proxy" "the proxy" }}
 {{- if include "protobridge.hasVariable" (list $root $variable) }}
 {{- $problems = append $problems (printf "networkPolicy.enabled is true, and extraEnv has %s, so the policy would block %s: allow its port with networkPolicy.extraEgress, such as [{ports: [{protocol: TCP, port: 8443}]}]" $variable $what) }}
 {{- end }}

@@ -131,7 +131,7 @@ pub(super) fn report(state: &State) -> StatusReport {
     let (sets, router) = (definitions.snapshot.sets(), &definitions.router);
     let sets = sets.iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
     StatusReport {
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::base::build::VERSION,
         phase: state.phase().name(),
         started_at: rfc3339(state.started),
         uptime_seconds: state.started.elapsed().unwrap_or_default().as_secs(),
