@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod loaded;
+mod offline;
 mod preflight;
 pub mod reload;
 pub mod shutdown;
@@ -22,6 +23,7 @@ use tracing::field::display;
 use tracing::{info, warn};
 
 pub use loaded::Loaded;
+pub use offline::{Offline, UnknownQueue};
 pub use preflight::{Probe, QueueError, check_queues, probe, redrive_policies};
 
 use crate::aws::Clients;

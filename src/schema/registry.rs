@@ -5,6 +5,7 @@
 //! types costs little until they are used.
 
 mod admission;
+mod compiled;
 mod files;
 mod hidden;
 mod profiles;
@@ -17,6 +18,7 @@ use protojson::{Change, JsonError, Outgrown, Plan, Schema, TapError, TapErrorKin
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
+pub use compiled::Compiled;
 pub use files::{Error, File, TooLarge, Unusable};
 use hidden::Hiding;
 pub use hidden::UnmatchedPath;
@@ -321,6 +323,16 @@ impl Snapshot {
 }
 
 impl EventType {
+    /// Returns the path of the tap with this index.
+    pub fn path(&self, tap: usize) -> &str {
+        &self.paths[tap]
+    }
+
+    /// Returns the name of a profile.
+    pub fn profile_name(&self, profile: ProfileId) -> &str {
+        &self.source.profiles.names[profile.0]
+    }
+
     /// Returns the profiles that the type can be rendered in.
     pub fn profiles(&self) -> impl Iterator<Item = ProfileId> + use<> {
         (0..self.source.profiles.options.len()).map(ProfileId)
