@@ -12,6 +12,7 @@ mod explain;
 mod healthcheck;
 mod iam;
 mod iam_policy;
+mod profile;
 mod run;
 mod schema;
 mod test;

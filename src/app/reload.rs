@@ -5,6 +5,7 @@
 //! folders are watched and not the files. New content is admitted after two reads in a row have returned the same content.
 //! Refused content never replaces the content in force.
 
+mod decisions;
 mod watch;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::telemetry::{
     BreakingChangeLabels, DescriptorSetLabels, LastReloadLabels, Metrics, ReloadLabels, ReloadResult, ReloadSubject,
     SetState,
 };
+pub(super) use decisions::log_decisions;
 use watch::Watch;
 
 /// How long files must stay unchanged before they are admitted, because they can be only partly written.
@@ -179,14 +181,15 @@ impl Reload {
     }
 
     fn admit_descriptors(&self, files: &[File]) -> Changed {
-        let Some(Reloaded { snapshot, changes }) = self.registry.admit(files) else { return Changed(false) };
+        let Some(Reloaded { snapshot, changes, admissions }) = self.registry.admit(files) else {
+            return Changed(false);
+        };
         let router = self.routes.set_types(Arc::clone(&snapshot));
-        for refused in snapshot.refused() {
-            error!(set = refused.name, "{refused}");
-        }
+        log_decisions(&snapshot, &admissions);
         for change in &changes {
             self.metrics.breaking_changes.with(&BreakingChangeLabels { rule: change.rule }).add(1);
-            warn!("{change}; received by {}", names(&router.receivers(&change.message_type)));
+            let sets = change.sets.join(", ");
+            warn!(sets, "{change}; received by {}", names(&router.receivers(&change.message_type)));
         }
         let result = if snapshot.refused().is_empty() { ReloadResult::Admitted } else { ReloadResult::Refused };
         self.count(ReloadSubject::Descriptors, result);

@@ -15,7 +15,7 @@ use super::case::TestFile;
 use crate::app::Offline;
 use crate::aws::sns::publish::TopicEntry;
 use crate::config::load;
-use crate::delivery::dry_run::{Answers, Forecast};
+use crate::delivery::dry_run::{Answers, Forecast, Unanswered};
 use crate::message::Recipient;
 use crate::schema::confluent::{SchemaEntry, Schemas};
 use input::Form;
@@ -134,9 +134,10 @@ fn forecast_of_message(args: &Args, offline: &Offline) -> anyhow::Result<Forecas
     let object = args.object.as_ref().map(|path| std::fs::read(path).with_context(|| path.display().to_string()));
     let answers = Answers { any_object: object.transpose()?, ..Answers::default() };
     let schemas = schemas(args, offline)?;
-    offline
-        .forecast(&message, &answers, schemas.as_ref())
-        .context("give the object with --object FILE, or the schema with --schema ID=TYPE")
+    offline.forecast(&message, &answers, schemas.as_ref()).map_err(|unanswered| match unanswered {
+        Unanswered::Object(_) => anyhow::anyhow!("{unanswered}; give its content with --object FILE"),
+        Unanswered::Schema(id) => anyhow::anyhow!("{unanswered}; name its types with --schema {id}=TYPE,…"),
+    })
 }
 
 fn schemas(args: &Args, offline: &Offline) -> anyhow::Result<Option<Schemas>> {

@@ -13,7 +13,9 @@ use crate::aws::s3;
 use crate::aws::sns::publish::TopicEntry;
 use crate::message::envelope::Pointer;
 use crate::message::steps::{About, Step};
-use crate::message::{EventId, Message, OutcomeLabel, QuarantineKind, QuarantineReason, Recipient, Retry, RetryCause};
+use crate::message::{
+    EventId, Message, OutcomeLabel, QuarantineKind, QuarantineReason, Queue, Recipient, Retry, RetryCause,
+};
 use crate::schema::registry::EventType;
 use crate::telemetry::Traces;
 
@@ -113,7 +115,7 @@ pub fn forecast(
     message: &Message,
     answers: &Answers,
 ) -> Result<Forecast, Unanswered> {
-    let mut steps = Vec::new();
+    let mut steps = vec![queue(&message.queue)];
     let mut object = None;
     if let Opened::Needs(Lookup::Object(pointer)) = rules.open_before(message, None, context.schemas, &mut steps) {
         match answers.object(&pointer, buckets, rules, message)? {
@@ -122,7 +124,7 @@ pub fn forecast(
         }
     }
     // The envelope is opened again with the object.
-    steps.clear();
+    steps = vec![queue(&message.queue)];
     let envelope = match rules.open_before(message, object, context.schemas, &mut steps) {
         Opened::Ready(envelope) => envelope,
         Opened::Needs(Lookup::Object(pointer)) => return Err(Unanswered::Object(pointer)),
@@ -133,6 +135,14 @@ pub fn forecast(
     trace.follow(|name| envelope.attribute(name));
     let decided = rules.decide_before(context, message, &envelope, &trace.headers(), &mut steps);
     Ok(Forecast::of(steps, decided, message))
+}
+
+/// Returns the step that names the queue and its settings.
+fn queue(queue: &Queue) -> Step {
+    let framing = format!("{:?}", queue.framing).to_lowercase();
+    let default_type = queue.default_type.as_deref().unwrap_or("unset");
+    let settings = format!("its `framing` is {framing}, its `default_type` is {default_type}");
+    Step::new(About::Queue, &queue.label, settings)
 }
 
 impl Answers {

@@ -22,6 +22,8 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
+    /// The queue of the message.
+    Queue,
     /// A layer around the payload.
     Layer,
     /// The message type of the event.
@@ -45,6 +47,7 @@ pub enum About {
 impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Queue => "queue",
             Self::Layer => "layer",
             Self::Type => "type",
             Self::Customer => "customer",
