@@ -213,11 +213,11 @@ impl Router {
 
     /// Returns the destinations of an event of this type and customer.
     pub fn route(&self, event_type: &str, customer: Option<&str>) -> Routing {
-        self.route_before(event_type, customer, &mut ())
+        self.route_noting(event_type, customer, &mut ())
     }
 
-    /// Returns the same as [`Router::route`], before a witness.
-    pub fn route_before(&self, event_type: &str, customer: Option<&str>, witness: &mut impl Witness) -> Routing {
+    /// Returns the same as [`Router::route`], and notes the rule that decided.
+    pub fn route_noting(&self, event_type: &str, customer: Option<&str>, witness: &mut impl Witness) -> Routing {
         let mut rule = |found: &'static str, because: &dyn fmt::Display| {
             witness.note(|| Step::new(About::Route, found, because));
         };

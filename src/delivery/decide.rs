@@ -151,11 +151,11 @@ impl Rules {
 
     /// Opens a message's envelope. `object` is the content of the S3 object that the body points to, if it was fetched.
     pub fn open<'m>(&self, message: &'m Message, object: Option<&[u8]>, schemas: &Schemas) -> Opened<'m> {
-        self.open_before(message, object, schemas, &mut ())
+        self.open_noting(message, object, schemas, &mut ())
     }
 
-    /// Opens a message's envelope like [`Rules::open`], before a witness.
-    pub fn open_before<'m>(
+    /// Opens a message's envelope like [`Rules::open`], and notes each step.
+    pub fn open_noting<'m>(
         &self,
         message: &'m Message,
         object: Option<&[u8]>,
@@ -203,11 +203,11 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
     ) -> Decided {
-        self.decide_before(context, message, envelope, trace, &mut ())
+        self.decide_noting(context, message, envelope, trace, &mut ())
     }
 
-    /// Decides about a message like [`Rules::decide`], before a witness.
-    pub fn decide_before(
+    /// Decides about a message like [`Rules::decide`], and notes each step.
+    pub fn decide_noting(
         &self,
         context: Context<'_>,
         message: &Message,
@@ -228,8 +228,9 @@ impl Rules {
         (trace, witness): (&TraceHeaders, &mut impl Witness),
         found: &mut Decided,
     ) -> Result<Deliveries, Outcome> {
-        let event_type = self.event_type_before(context, message, envelope, witness)?;
+        let event_type = self.event_type_noting(context, message, envelope, witness)?;
         found.event_type = Some(Arc::clone(event_type));
+        witness.note(|| set_of(event_type, context.snapshot));
 
         let router = context.router;
         let attribute = envelope.find_attribute(&self.customer_attribute);
@@ -239,7 +240,7 @@ impl Rules {
             .map_err(|reason| self.unrenderable(message, reason))?;
         let customers = Customers { attribute, payload: transcoder.find_tap(&event_type.taps.customer), event_type };
         let customer = self.customer(customers, router, witness)?;
-        let destinations = match router.route_before(&event_type.name, customer, witness) {
+        let destinations = match router.route_noting(&event_type.name, customer, witness) {
             Routing::To(destinations) => destinations,
             Routing::Filtered(filtered) => return Err(Outcome::Filtered(filtered)),
             Routing::Unroutable(reason) => return Err(reason.into()),
@@ -333,6 +334,13 @@ impl Rules {
         let waited = message.first_received.elapsed().unwrap_or_default();
         if waited < self.unknown_type_grace { cause.because(detail).into() } else { kind.because(detail).into() }
     }
+}
+
+/// Returns the step that names the set of a type.
+fn set_of(event_type: &EventType, snapshot: &Snapshot) -> Step {
+    let hash = &event_type.schema_hash;
+    let set = snapshot.sets().iter().find(|set| set.hash == *hash).map_or("built in", |set| &set.name);
+    Step::new(About::Set, format_args!("{set} ({hash})"), "its definition of the type serves")
 }
 
 fn refused<'m>(error: envelope::Error) -> Opened<'m> {

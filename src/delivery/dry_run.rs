@@ -1,6 +1,6 @@
 //! A dry run: the outcome of a message, and the steps to it, without AWS.
 //!
-//! A dry run calls the functions of [`decide`](super::decide) that the pipeline calls, before a witness. It assumes that
+//! A dry run calls the functions of [`decide`](super::decide) that the pipeline calls, and keeps the steps that they note. It assumes that
 //! SNS accepts every entry and that the window of duplicates is empty. What a message refers to outside of it comes from
 //! the [`Answers`] of the caller.
 
@@ -117,7 +117,7 @@ pub fn forecast(
 ) -> Result<Forecast, Unanswered> {
     let mut steps = vec![queue(&message.queue)];
     let mut object = None;
-    if let Opened::Needs(Lookup::Object(pointer)) = rules.open_before(message, None, context.schemas, &mut steps) {
+    if let Opened::Needs(Lookup::Object(pointer)) = rules.open_noting(message, None, context.schemas, &mut steps) {
         match answers.object(&pointer, buckets, rules, message)? {
             Ok(found) => object = Some(found),
             Err(outcome) => return Ok(Forecast::without_event(steps, outcome, message)),
@@ -125,7 +125,7 @@ pub fn forecast(
     }
     // The envelope is opened again with the object.
     steps = vec![queue(&message.queue)];
-    let envelope = match rules.open_before(message, object, context.schemas, &mut steps) {
+    let envelope = match rules.open_noting(message, object, context.schemas, &mut steps) {
         Opened::Ready(envelope) => envelope,
         Opened::Needs(Lookup::Object(pointer)) => return Err(Unanswered::Object(pointer)),
         Opened::Needs(Lookup::Schema(id)) => return Err(Unanswered::Schema(id)),
@@ -133,7 +133,7 @@ pub fn forecast(
     };
     let mut trace = Traces::default().begin(message);
     trace.follow(|name| envelope.attribute(name));
-    let decided = rules.decide_before(context, message, &envelope, &trace.headers(), &mut steps);
+    let decided = rules.decide_noting(context, message, &envelope, &trace.headers(), &mut steps);
     Ok(Forecast::of(steps, decided, message))
 }
 

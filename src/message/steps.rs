@@ -1,7 +1,7 @@
 //! The steps from a message to its outcome, for people who ask why a message has this outcome.
 //!
-//! The code that decides notes its own steps, so an explanation cannot differ from the decision. A decision that no
-//! one asks about uses the [`Witness`] `()`, for which the compiler leaves the notes out.
+//! The code that decides notes its own steps, so an explanation cannot differ from the decision. The pipeline passes `()`
+//! as the [`Witness`], for which the compiler leaves the notes out.
 
 use std::fmt;
 
@@ -28,6 +28,8 @@ pub enum About {
     Layer,
     /// The message type of the event.
     Type,
+    /// The descriptor set that defines the type.
+    Set,
     /// The customer that the event names.
     Customer,
     /// The rule that finds the destinations.
@@ -50,6 +52,7 @@ impl fmt::Display for About {
             Self::Queue => "queue",
             Self::Layer => "layer",
             Self::Type => "type",
+            Self::Set => "set",
             Self::Customer => "customer",
             Self::Route => "route",
             Self::EventId => "event id",
@@ -68,7 +71,7 @@ impl Step {
     }
 }
 
-/// Is told each step of a decision.
+/// The recipient of the steps of a decision.
 pub trait Witness {
     /// Notes a step. `step` is not called if the witness keeps no steps.
     fn note(&mut self, step: impl FnOnce() -> Step);

@@ -56,7 +56,7 @@ impl Payload {
         }
     }
 
-    /// Whether the payload stands in for an object that does not exist.
+    /// Whether there is no object with this payload.
     pub(super) fn is_missing(&self) -> bool {
         self.missing
     }

@@ -137,7 +137,7 @@ pub(super) fn versions(url: &Uri, path: &Path, name: Option<&str>) -> anyhow::Re
         if !sets.iter().any(|set| set.name == file.name) {
             let name = &file.name;
             notes.push(format!(
-                "no set in force has the name {name}{}; it is compared as one more set, and --set NAME replaces one",
+                "no set in force has the name {name}, so it is compared as one more set; with --set NAME it replaces one{}",
                 hint(name, &sets)
             ));
         }

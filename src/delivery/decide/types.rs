@@ -24,11 +24,11 @@ impl Rules {
         message: &Message,
         envelope: &Envelope<'_>,
     ) -> Result<&'s Arc<EventType>, Outcome> {
-        self.event_type_before(context, message, envelope, &mut ())
+        self.event_type_noting(context, message, envelope, &mut ())
     }
 
-    /// Returns the same as [`Rules::event_type`], before a witness.
-    pub(super) fn event_type_before<'s>(
+    /// Returns the same as [`Rules::event_type`], and notes what names the type.
+    pub(super) fn event_type_noting<'s>(
         &self,
         context: Context<'s>,
         message: &Message,

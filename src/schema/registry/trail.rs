@@ -138,3 +138,73 @@ impl Admission {
         Self { at, set, decision, hash, before, reason, breaks: Vec::new(), more_breaks: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::config;
+    use crate::schema::registry::{File, Profiles, Registry};
+
+    /// Returns the file of a set with one message, `t.A`, with these fields.
+    fn file(name: &str, fields: &str) -> File {
+        file_of(name, &format!("message A {{ {fields} }}"))
+    }
+
+    /// Returns the file of a set with these definitions in the package `t`.
+    fn file_of(name: &str, definitions: &str) -> File {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("syntax = \"proto3\"; package t; {definitions}");
+        std::fs::write(folder.path().join("t.proto"), text).unwrap();
+        let set = protox::compile(["t.proto"], [folder.path()]).unwrap();
+        File { name: name.to_owned(), content: Ok(set.encode_to_vec()) }
+    }
+
+    fn registry(files: &[File]) -> Registry {
+        let profiles = Arc::new(Profiles::new(&Default::default()));
+        Registry::of(files, &config::Descriptors::default(), &config::Taps::default(), profiles).unwrap()
+    }
+
+    #[test]
+    fn the_trail_keeps_the_last_decisions_and_no_more() {
+        let registry = registry(&[file("a.binpb", "")]);
+        for round in 0..MAX_ADMISSIONS {
+            registry.admit(&[file("a.binpb", &format!("string f{round} = 1;"))]).unwrap();
+        }
+        let snapshot = registry.current();
+        assert_eq!(snapshot.trail().len(), MAX_ADMISSIONS);
+        assert!(snapshot.trail().iter().all(|admission| admission.decision == Decision::Replaced), "the start is gone");
+        assert_eq!(snapshot.trail().last().unwrap().hash.as_ref(), Some(&snapshot.sets()[0].hash));
+    }
+
+    #[test]
+    fn a_decision_lists_a_limited_number_of_breaks_and_counts_the_others() {
+        let fields = |kind: &str| (1..=30).map(|n| format!("{kind} f{n} = {n};")).collect::<String>();
+        let registry = registry(&[file("a.binpb", &fields("string"))]);
+        let reloaded = registry.admit(&[file("a.binpb", &fields("int32"))]).unwrap();
+        let [admission] = reloaded.admissions.as_slice() else { panic!("{:?}", reloaded.admissions) };
+        assert_eq!((admission.breaks.len(), admission.more_breaks), (MAX_BREAKS, 30 - MAX_BREAKS));
+        assert_eq!(reloaded.changes.len(), 30);
+    }
+
+    #[test]
+    fn a_break_is_noted_under_the_set_that_made_it() {
+        let b = |fields: &str| file_of("b.binpb", &format!("message B {{ {fields} }}"));
+        let registry = registry(&[file("a.binpb", ""), b("string b = 1;")]);
+        let reloaded = registry.admit(&[file("a.binpb", "string a = 1;"), b("int32 b = 1;")]).unwrap();
+        let breaks: Vec<_> = reloaded.admissions.iter().map(|one| (one.set.as_str(), one.breaks.len())).collect();
+        assert_eq!(breaks, [("a.binpb", 0), ("b.binpb", 1)]);
+    }
+
+    #[test]
+    fn a_refusal_is_in_the_trail_once_however_often_the_other_sets_change() {
+        let bad = || File { name: "bad.binpb".to_owned(), content: Ok(b"no set".to_vec()) };
+        let registry = registry(&[file("a.binpb", "")]);
+        registry.admit(&[file("a.binpb", ""), bad()]).unwrap();
+        registry.admit(&[file("a.binpb", "string a = 1;"), bad()]).unwrap();
+        let snapshot = registry.current();
+        let decisions: Vec<_> = snapshot.trail().iter().map(|one| (one.set.as_str(), one.decision.code())).collect();
+        assert_eq!(decisions, [("a.binpb", "added"), ("bad.binpb", "refused"), ("a.binpb", "replaced")]);
+    }
+}
