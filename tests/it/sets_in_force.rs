@@ -89,8 +89,8 @@ async fn a_set_is_compared_with_the_sets_in_force(emulator: &Emulator) {
     // A folder is compared as a whole.
     let whole = diff(&[folder.to_str().unwrap()]);
     assert!(whole.contains("no breaking changes\n"), "{whole}");
-    fs::remove_file(folder.join("shop.binpb")).unwrap();
-    let whole = diff(&[folder.to_str().unwrap()]);
+    put(local.path(), "whole/one.binpb", &set("One", "string a = 1;"));
+    let whole = diff(&["whole"]);
     assert!(whole.contains("shop.v1.OrderPlaced: the message type was removed (message_removed)"), "{whole}");
     let nobody = descriptors(local.path(), &["diff", "--against", "http://127.0.0.1:1", "one.binpb"]);
     assert!(nobody.starts_with("error: http://127.0.0.1:1/schemas: ") && nobody.ends_with("exit code 1"), "{nobody}");
