@@ -143,6 +143,9 @@ fn problems(content: &Content) -> Vec<Problem> {
             (None, None) => {
                 report("payload", "is missing; a case has `payload`, or `body` for the text of the message")
             }
+            (Some(payload), None) if payload.is_missing() => {
+                report("payload.missing", "is for objects under `lookups` only");
+            }
             (Some(payload), None) => {
                 if let Err(message) = payload.check() {
                     report("payload", message);
