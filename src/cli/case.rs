@@ -141,7 +141,7 @@ fn problems(content: &Content) -> Vec<Problem> {
         match (&case.payload, &case.body) {
             (Some(_), Some(_)) => report("body", "a case has either `payload` or `body`"),
             (None, None) => {
-                report("payload", "is missing; a case has `payload`, or `body` for the text of the message")
+                report("payload", "is missing; a case has `payload`, or `body` for the text of the message");
             }
             (Some(payload), None) if payload.is_missing() => {
                 report("payload.missing", "is for objects under `lookups` only");

@@ -16,7 +16,7 @@ use crate::app::Offline;
 use crate::aws::sns::publish::TopicEntry;
 use crate::config::load;
 use crate::delivery::dry_run::{Answers, Forecast, Unanswered};
-use crate::message::Recipient;
+use crate::message::{EventId, Recipient};
 use crate::schema::confluent::{SchemaEntry, Schemas};
 use input::Form;
 
@@ -199,7 +199,7 @@ fn to_json(forecast: &Forecast) -> Value {
         "code": forecast.outcome.code(),
         "detail": forecast.outcome.detail(),
         "type": forecast.event_type.as_ref().map(|known| &*known.name),
-        "event_id": forecast.event_id.as_ref().map(|id| id.as_str()),
+        "event_id": forecast.event_id.as_ref().map(EventId::as_str),
         "steps": forecast.steps,
         "destinations": forecast.entries.iter().map(entry).collect::<Vec<_>>(),
         "delivered_before": forecast.noted.iter().map(recipient).collect::<Vec<_>>(),

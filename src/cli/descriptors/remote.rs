@@ -103,7 +103,7 @@ pub(super) fn save(url: &Uri, folder: &Path, names: &[String]) -> anyhow::Result
     let mut out = anstream::stdout().lock();
     crate::cli::runtime()?.block_on(async {
         let mut sets = admin.list().await?;
-        for name in names.iter().filter(|name| !sets.iter().any(|set| set.name == **name)) {
+        if let Some(name) = names.iter().find(|name| !sets.iter().any(|set| set.name == **name)) {
             bail!("no set in force has the name {name}{}", hint(name, &sets));
         }
         sets.retain(|set| names.is_empty() || names.contains(&set.name));
