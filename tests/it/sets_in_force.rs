@@ -56,15 +56,18 @@ async fn the_version_in_force_can_be_fetched_after_a_newer_one_was_refused(emula
     let running = stage.start().await;
     put(&folder, "team/one more.binpb", b"not a set");
     wait_for(&running, "team/one more.binpb", "refused").await;
-    let (url, target) = (format!("http://{}", running.address), tempfile::tempdir().unwrap());
+    let (url, target) = (format!("http://{}", running.address), tempfile::tempdir().expect("a folder can be created"));
     let output = descriptors(target.path(), &["fetch", &url, "--out", "in-force"]);
     assert!(output.ends_with("exit code 0"), "{output}");
-    assert_eq!(fs::read(target.path().join("in-force/team/one more.binpb")).unwrap(), good);
-    let shop = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/shop.binpb")).unwrap();
-    assert_eq!(fs::read(target.path().join("in-force/shop.binpb")).unwrap(), shop);
+    assert_eq!(fs::read(target.path().join("in-force/team/one more.binpb")).expect("it exists"), good);
+    let shop = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/shop.binpb")).expect("it exists");
+    assert_eq!(fs::read(target.path().join("in-force/shop.binpb")).expect("it exists"), shop);
     let output = descriptors(target.path(), &["fetch", &url, "--set", "shop.binbp"]);
     assert!(output.contains("no set in force has the name shop.binbp; did you mean shop.binpb?"), "{output}");
-    assert_eq!(http::get(running.address, "/schemas/sets/../protobridge.yaml").await.unwrap().status, 404);
+    assert_eq!(
+        http::get(running.address, "/schemas/sets/../protobridge.yaml").await.expect("the service runs").status,
+        404
+    );
     running.stop().await;
 }
 
@@ -72,7 +75,7 @@ async fn a_set_is_compared_with_the_sets_in_force(emulator: &Emulator) {
     let (stage, folder) = stage(emulator).await;
     put(&folder, "team/one.binpb", &set("One", "string a = 1;"));
     let running = stage.start().await;
-    let (url, local) = (format!("http://{}", running.address), tempfile::tempdir().unwrap());
+    let (url, local) = (format!("http://{}", running.address), tempfile::tempdir().expect("a folder can be created"));
     put(local.path(), "one.binpb", &set("One", "int32 a = 1;"));
     put(local.path(), "larger.binpb", &set("One", "string a = 1; string b = 2;"));
     let diff = |arguments: &[&str]| descriptors(local.path(), &[&["diff", "--against", &url], arguments].concat());
@@ -87,7 +90,7 @@ async fn a_set_is_compared_with_the_sets_in_force(emulator: &Emulator) {
     assert!(more.contains("no set in force has the name one.binpb"), "{more}");
     assert!(more.contains("fresh.v1.One is defined differently in"), "{more}");
     // A folder is compared as a whole.
-    let whole = diff(&[folder.to_str().unwrap()]);
+    let whole = diff(&[folder.to_str().expect("it exists")]);
     assert!(whole.contains("no breaking changes\n"), "{whole}");
     put(local.path(), "whole/one.binpb", &set("One", "string a = 1;"));
     let whole = diff(&["whole"]);
@@ -107,19 +110,23 @@ async fn the_trail_names_each_decision_with_its_set_and_its_breaks(emulator: &Em
         "message_type": "fresh.v1.One", "element": "a", "rule": "type_changed", "text": "string is now int32",
     }]);
     assert_eq!(replaced["breaks"], expected);
-    let in_force =
-        schemas(&running).await["sets"].as_array().unwrap().iter().find(|set| set["name"] == "one.binpb").cloned();
-    assert_eq!(replaced["hash"], in_force.unwrap()["hash"]);
+    let in_force = schemas(&running).await["sets"]
+        .as_array()
+        .expect("it exists")
+        .iter()
+        .find(|set| set["name"] == "one.binpb")
+        .cloned();
+    assert_eq!(replaced["hash"], in_force.expect("it exists")["hash"]);
     put(&folder, "one.binpb", b"not a set");
     let refused = wait_for(&running, "one.binpb", "refused").await;
     assert_eq!(refused["before"], replaced["hash"]);
     assert!(refused["reason"].as_str().is_some_and(|reason| reason.contains("not a compiled FileDescriptorSet")));
-    fs::remove_file(folder.join("one.binpb")).unwrap();
+    fs::remove_file(folder.join("one.binpb")).expect("the file exists");
     let removed = wait_for(&running, "one.binpb", "removed").await;
     assert_eq!((&removed["before"], removed.get("hash")), (&replaced["hash"], None));
     assert_eq!(removed["breaks"][0]["rule"], "message_removed");
     let decisions = schemas(&running).await["admissions"].clone();
-    let of_one = decisions.as_array().unwrap().iter().filter(|one| one["set"] == "one.binpb");
+    let of_one = decisions.as_array().expect("it exists").iter().filter(|one| one["set"] == "one.binpb");
     let of_one: Vec<&Value> = of_one.map(|one| &one["decision"]).collect();
     assert_eq!(of_one, ["added", "replaced", "refused", "removed"]);
     running.stop().await;
