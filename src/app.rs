@@ -6,6 +6,7 @@
 pub mod admin;
 mod identity;
 mod loaded;
+mod offline;
 mod preflight;
 pub mod reload;
 pub mod shutdown;
@@ -25,6 +26,7 @@ use tracing::{info, warn};
 
 pub use identity::announce;
 pub use loaded::Loaded;
+pub use offline::{Offline, UnknownQueue};
 pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
 
 use crate::aws::Clients;

@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.
 
+mod case;
 mod check;
 mod completions;
 mod config;
@@ -9,12 +10,15 @@ mod demo;
 mod descriptors;
 #[cfg(feature = "demo")]
 pub mod embedded;
+mod explain;
 mod healthcheck;
 mod iam;
 mod iam_policy;
 mod man;
+mod profile;
 mod run;
 mod schema;
+mod test;
 mod transcode;
 
 use std::io;
@@ -27,6 +31,7 @@ use crate::app;
 use crate::base::build::VERSION_AND_HASH;
 use crate::base::http::NetworkError;
 use crate::config::Config;
+use crate::schema::registry::Snapshot;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
@@ -61,6 +66,10 @@ enum Command {
     Check(check::Args),
     /// Read Protobuf on standard input and write JSON on standard output
     Transcode(transcode::Args),
+    /// Run the test cases of a configuration, offline
+    Test(test::Args),
+    /// Show the outcome that a message would have, and why, step by step
+    Explain(explain::Args),
     /// List descriptor sets, check that they load, and find what a new version breaks
     Descriptors(descriptors::Args),
     /// Print what consumers receive: the JSON Schema of a message type, or the AsyncAPI document of the topics
@@ -85,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Descriptors(args) => descriptors::run(&args),
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
@@ -153,6 +164,13 @@ fn settle_region(config: &mut Config, region: Option<String>, path: &Path) -> Re
     match config.settle_region(region) {
         problems if problems.is_empty() => Ok(()),
         problems => Err(strict_config::Error::new(path, problems)),
+    }
+}
+
+/// Warns on standard error about descriptor sets that were refused.
+fn warn_about_refused(snapshot: &Snapshot) {
+    for refused in snapshot.refused() {
+        anstream::eprintln!("warning: {refused}");
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! [`decide`] is the pure half: it turns a message into deliveries or into an outcome, without I/O. [`pipeline`] is the
 //! other half: it looks up what a message refers to, suppresses duplicates, publishes, and settles. [`wire`] connects the
-//! pipeline with everything that it works on.
+//! pipeline with everything that it works on. [`dry_run`] decides about a message without the other half, and says why.
 
 pub mod account;
 pub mod decide;
 pub mod dedupe;
 mod dependency;
+pub mod dry_run;
 mod intake;
 pub mod lookups;
 pub mod outcome;

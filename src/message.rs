@@ -11,6 +11,7 @@ mod outcome;
 mod ownership;
 mod queue;
 mod recipient;
+pub mod steps;
 mod topic;
 
 use std::collections::HashMap;

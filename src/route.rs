@@ -12,6 +12,7 @@ mod losses;
 mod topics;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use customers::TopicRules;
 
 use crate::base::Watched;
 use crate::config::{self, FallbackPolicy};
+use crate::message::steps::{About, Step, Witness};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn, attributes};
 use crate::schema::registry::{ProfileId, Profiles, Snapshot};
 
@@ -211,25 +213,50 @@ impl Router {
 
     /// Returns the destinations of an event of this type and customer.
     pub fn route(&self, event_type: &str, customer: Option<&str>) -> Routing {
+        self.route_noting(event_type, customer, &mut ())
+    }
+
+    /// Returns the same as [`Router::route`], and notes the rule that decided.
+    pub fn route_noting(&self, event_type: &str, customer: Option<&str>, witness: &mut impl Witness) -> Routing {
+        let mut rule = |found: &'static str, because: &dyn fmt::Display| {
+            witness.note(|| Step::new(About::Route, found, because));
+        };
         if let Some(receivers) = self.broadcasts.get(event_type) {
+            rule(
+                "broadcast",
+                &"`route.broadcast` has this type; each customer whose `events` include it is a destination",
+            );
             return match receivers.as_slice() {
                 [] => filtered("no customer receives this broadcast type"),
                 receivers => Routing::To(receivers.to_vec()),
             };
         }
         let Some(id) = customer else {
+            rule(self.without_customer.name(), &"the event names no customer, and `route.without_customer` says this");
             return apply_policy(&self.without_customer, None, "events without a customer are dropped", || {
                 "the event names no customer: neither the attribute nor a tap has a value".to_owned()
             });
         };
-        match self.customers.get(id) {
-            None => apply_policy(&self.unknown_customer, Some(id), "events of unknown customers are dropped", || {
+        let Some(customer) = self.customers.get(id) else {
+            let because = "the customers file does not have the customer, and `route.unknown_customer` says this";
+            rule(self.unknown_customer.name(), &because);
+            return apply_policy(&self.unknown_customer, Some(id), "events of unknown customers are dropped", || {
                 format!("customer {id} is not in the customers file")
-            }),
-            Some(customer) if !customer.enabled => filtered("the customer is disabled"),
-            Some(customer) if !customer.receives(event_type) => filtered("the customer does not receive this type"),
-            Some(customer) => Routing::To(vec![Destination::of(customer)]),
+            });
+        };
+        if !customer.enabled {
+            rule("dropped", &format_args!("customer {id} has `enabled: false` in the customers file"));
+            return filtered("the customer is disabled");
         }
+        if !customer.receives(event_type) {
+            rule("dropped", &format_args!("`events` of customer {id} in the customers file do not include this type"));
+            return filtered("the customer does not receive this type");
+        }
+        rule(
+            "the customer's topic",
+            &format_args!("`events` of customer {id} in the customers file include this type"),
+        );
+        Routing::To(vec![Destination::of(customer)])
     }
 
     /// Whether events of this type go to every customer that receives the type.

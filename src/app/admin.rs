@@ -2,10 +2,12 @@
 //!
 //! `/livez` answers 200 while the process runs. `/readyz` answers 200 from the first queue that the service could
 //! receive from until the drain, and names the queues that do not work. `/metrics` answers in the Prometheus text
-//! format; `/status` and `/schemas` answer in JSON. No page changes the service, and no page shows a payload.
+//! format; `/status` and `/schemas` answer in JSON, and `/schemas/sets/…` with a descriptor set in force. No page changes
+//! the service, and no page shows a payload.
 
 mod schemas;
 mod server;
+mod sets;
 mod status;
 
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
 use axum::routing::get;
@@ -101,13 +104,17 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
 }
 
 fn routes(state: Arc<State>) -> Router {
-    let (ready, metrics, status, schemas) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state), state);
+    let (ready, metrics, status) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state));
+    let (schemas, sets) = (Arc::clone(&state), state);
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async move { readiness(&ready) }))
         .route("/metrics", get(|| async move { exposition(&metrics) }))
         .route("/status", get(|| async move { Json(status::report(&status)) }))
         .route("/schemas", get(|| async move { Json(schemas::report(&schemas.views.routes.definitions().snapshot)) }))
+        .route("/schemas/sets/{*name}", get(|Path(name): Path<String>| async move {
+            sets::answer(&sets.views.routes.definitions().snapshot, &name)
+        }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status or /schemas\n") })
 }
 

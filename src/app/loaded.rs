@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::Error;
+use super::reload::log_decisions;
 use crate::config::{Config, OnBreak, Warning};
 use crate::route::{self, Router, Routes};
 use crate::schema::registry::{Profiles, Registry, Snapshot};
@@ -52,11 +53,10 @@ impl Loaded {
         Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
     }
 
-    /// Logs the descriptor sets that were refused, and the warnings.
+    /// Logs the descriptor sets that were admitted and refused, and the warnings.
     pub(super) fn log(&self) {
-        for refused in self.registry.current().refused() {
-            error!(set = refused.name, "{refused}");
-        }
+        let snapshot = self.registry.current();
+        log_decisions(&snapshot, snapshot.trail());
         for warning in &self.warnings {
             warn!("{warning}");
         }

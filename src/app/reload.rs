@@ -6,6 +6,7 @@
 //! Refused content never replaces the content in force.
 
 mod configuration;
+mod decisions;
 mod pace;
 mod standing;
 mod watch;
@@ -32,6 +33,7 @@ use crate::telemetry::{
     BreakingChangeLabels, DescriptorSetLabels, LastReloadLabels, Metrics, ReloadLabels, ReloadResult, ReloadSubject,
     SetState,
 };
+pub(super) use decisions::log_decisions;
 use pace::Reason;
 use watch::Watch;
 
@@ -205,14 +207,15 @@ impl Reload {
     }
 
     fn admit_descriptors(&self, files: &[File]) -> Changed {
-        let Some(Reloaded { snapshot, changes }) = self.registry.admit(files) else { return Changed(false) };
+        let Some(Reloaded { snapshot, changes, admissions }) = self.registry.admit(files) else {
+            return Changed(false);
+        };
         let router = self.routes.set_types(Arc::clone(&snapshot));
-        for refused in snapshot.refused() {
-            error!(set = refused.name, "{refused}");
-        }
+        log_decisions(&snapshot, &admissions);
         for change in &changes {
             self.metrics.breaking_changes.with(&BreakingChangeLabels { rule: change.rule }).add(1);
-            warn!("{change}; received by {}", names(&router.receivers(&change.message_type)));
+            let sets = change.sets.join(", ");
+            warn!(sets, "{change}; received by {}", names(&router.receivers(&change.message_type)));
         }
         let result = if snapshot.refused().is_empty() { ReloadResult::Admitted } else { ReloadResult::Refused };
         self.count(ReloadSubject::Descriptors, result);

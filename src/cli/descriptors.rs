@@ -1,6 +1,7 @@
 //! `protobridge descriptors`: shows, checks and compares descriptor sets, for schema owners and their CI.
 
 mod memory;
+mod remote;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use http::Uri;
 use protojson::Change;
 use serde_json::json;
 
+use super::Usage;
 use crate::config::{self, Config, Descriptors, load};
 use crate::route::{Router, Routes};
-use crate::schema::registry::{Profiles, Registry, Snapshot};
+use crate::schema::registry::{Profiles, Refused, Registry, Snapshot};
 
 /// Arguments of `descriptors`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +32,10 @@ In the CI of a schema owner:
   protoc --include_imports --descriptor_set_out=orders.binpb orders.proto
   protobridge descriptors check orders.binpb
   protobridge descriptors diff released/orders.binpb orders.binpb
+  protobridge descriptors diff --against http://protobridge:8080 orders.binpb
+
+To save the sets that a running service has in force:
+  protobridge descriptors fetch http://protobridge:8080 --out in-force
 
 To plan the memory of a pod (Linux only):
   protobridge descriptors memory descriptors/
@@ -48,6 +55,8 @@ enum Command {
     Check(SetsArgs),
     /// Report what a new version breaks for the consumers of the JSON
     Diff(DiffArgs),
+    /// Save the sets that a running service has in force
+    Fetch(FetchArgs),
     /// Measure the memory that the sets take at rest, while they are loaded and while they are reloaded
     Memory(MemoryArgs),
 }
@@ -71,12 +80,19 @@ struct MemoryArgs {
 
 #[derive(Debug, clap::Args)]
 struct DiffArgs {
-    /// Folder or set in its current version
+    /// Folder or set in its current version; with --against, in its new version
     #[arg(value_name = "OLD")]
     old: PathBuf,
     /// Folder or set in its new version
-    #[arg(value_name = "NEW")]
-    new: PathBuf,
+    #[arg(value_name = "NEW", required_unless_present = "against", conflicts_with = "against")]
+    new: Option<PathBuf>,
+    /// Compare with the sets that a running service has in force: the URL of its admin endpoint, such as
+    /// http://localhost:8080. A folder is compared with all of them; a set takes the place of the one of its name
+    #[arg(long, value_name = "URL")]
+    against: Option<Uri>,
+    /// The name that the set has in the folder of the service, such as payments/refunds.binpb [default: its file name]
+    #[arg(long, value_name = "NAME", requires = "against")]
+    set: Option<String>,
     /// Configuration file (YAML); has the profiles that hide fields, and the customers who receive the changed types
     /// [default: none, also if the folder has one]
     #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
@@ -86,12 +102,26 @@ struct DiffArgs {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct FetchArgs {
+    /// URL of the admin endpoint, such as http://localhost:8080
+    #[arg(value_name = "URL")]
+    url: Uri,
+    /// Folder to save the sets in; files that are there already are replaced
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    out: PathBuf,
+    /// Save only the set of this name; repeat the option for several
+    #[arg(long = "set", value_name = "NAME")]
+    sets: Vec<String>,
+}
+
 /// Runs the command. Its report, problems included, goes to standard output.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
         Command::Check(args) => check(args),
         Command::Diff(args) => diff(args),
+        Command::Fetch(args) => remote::save(&args.url, &args.out, &args.sets),
         Command::Memory(args) => memory::report(&args.path),
     }
 }
@@ -143,7 +173,12 @@ fn check(args: &SetsArgs) -> anyhow::Result<ExitCode> {
 
 /// Returns an error with the first refused set, if there is one.
 fn bail_if_refused(snapshot: &Snapshot) -> anyhow::Result<()> {
-    match snapshot.refused().first() {
+    bail_if_newly_refused(&[], snapshot)
+}
+
+/// Returns an error with the first refused set that was not refused before.
+fn bail_if_newly_refused(before: &[Refused], snapshot: &Snapshot) -> anyhow::Result<()> {
+    match snapshot.refused().iter().find(|refused| !before.contains(refused)) {
         Some(refused) => bail!("{}", refused.reason),
         None => Ok(()),
     }
@@ -197,9 +232,16 @@ fn to_json(snapshot: &Snapshot) -> serde_json::Value {
 }
 
 fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
-    let (old, new) = (snapshot(&args.old)?, snapshot(&args.new)?);
-    bail_if_refused(&old)?;
-    bail_if_refused(&new)?;
+    let (old, new) = match (&args.against, &args.new) {
+        (Some(url), _) => remote::versions(url, &args.old, args.set.as_deref())?,
+        (None, Some(new)) => {
+            let (old, new) = (snapshot(&args.old)?, snapshot(new)?);
+            bail_if_refused(&old)?;
+            (old, new)
+        }
+        (None, None) => return Err(Usage("name the old and the new version, or use --against URL").into()),
+    };
+    bail_if_newly_refused(old.refused(), &new)?;
     let mut changes = new.changes(&old);
     let mut router = None;
     if let Some(path) = args.config.as_deref() {

@@ -2,7 +2,6 @@
 
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -11,12 +10,12 @@ use strict_config::nearest;
 
 use super::Usage;
 use super::config_file::ConfigFile;
-use super::transcode::ProfileArg;
+use super::profile::{ProfileChoice, find_customer, hint};
 use crate::app::Loaded;
-use crate::config::{Config, Profile, Taps};
+use crate::config::{Config, Taps};
 use crate::route::catalog::asyncapi::{self, Subject};
 use crate::route::{Customer, Glob, Router};
-use crate::schema::registry::{ProfileId, Profiles, Registry, Snapshot};
+use crate::schema::registry::{Profiles, Registry, Snapshot};
 
 /// Arguments of `protobridge schema`.
 #[derive(Debug, clap::Args)]
@@ -73,24 +72,6 @@ struct JsonSchemaArgs {
     descriptors: Option<PathBuf>,
 }
 
-/// A profile, either by its name in the configuration or spelled out.
-#[derive(Debug, Clone)]
-enum ProfileChoice {
-    Named(String),
-    SpelledOut(Profile),
-}
-
-impl FromStr for ProfileChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains('=') {
-            return Ok(Self::SpelledOut(ProfileArg::from_str(text)?.0));
-        }
-        Ok(Self::Named(text.to_owned()))
-    }
-}
-
 #[derive(Debug, clap::Args)]
 struct AsyncapiArgs {
     #[command(flatten)]
@@ -123,16 +104,8 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
         }
         _ => Some(args.config.load()?),
     };
-    let mut configured = config.as_ref().map(|config| config.profiles.clone()).unwrap_or_default();
-    let name = match &args.profile {
-        ProfileChoice::Named(name) => name,
-        ProfileChoice::SpelledOut(profile) => {
-            configured.insert("default".to_owned(), profile.clone());
-            "default"
-        }
-    };
-    let profiles = Profiles::new(&configured);
-    let profile = find_profile(&profiles, name, config.is_some())?;
+    let configured = config.as_ref().map(|config| config.profiles.clone()).unwrap_or_default();
+    let (profiles, profile) = args.profile.among(&configured, config.is_some())?;
     let mut sets = config.map(|config| config.descriptors).unwrap_or_default();
     if let Some(path) = &args.descriptors {
         sets.path.clone_from(path);
@@ -147,20 +120,6 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
             hint(nearest(&args.message_type, snapshot.type_names()), "`protobridge descriptors list` shows all types")
         ),
     }
-}
-
-fn find_profile(profiles: &Profiles, name: &str, is_configured: bool) -> anyhow::Result<ProfileId> {
-    if let Some(known) = profiles.find(name) {
-        return Ok(known);
-    }
-    if !is_configured {
-        bail!(
-            "a profile name such as {name} requires a configuration; use --config FILE, or spell the profile out as KEY=VALUE,…"
-        );
-    }
-    let known = || profiles.names().iter().map(String::as_str);
-    let all = format!("the configuration has: {}", known().collect::<Vec<_>>().join(", "));
-    bail!("there is no profile {name}{}", hint(nearest(name, known()), &all))
 }
 
 fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
@@ -186,15 +145,11 @@ fn customers(router: &Router, named: Option<&str>, config: &Config) -> anyhow::R
         customers.sort_by(|a, b| a.id.cmp(&b.id));
         return Ok(customers);
     };
-    match router.customers().find(|customer| &*customer.id == id) {
-        Some(customer) if customer.enabled => Ok(vec![Arc::clone(customer)]),
-        Some(_) => bail!("customer {id} is disabled, so protobridge publishes nothing for it"),
-        None => bail!(
-            "{} has no customer {id}{}",
-            config.route.customers_file.display(),
-            hint(nearest(id, all().map(|customer| &*customer.id)), "its `id:` lines name the customers")
-        ),
+    let customer = find_customer(router, id, config)?;
+    if !customer.enabled {
+        bail!("customer {id} is disabled, so protobridge publishes nothing for it");
     }
+    Ok(vec![customer])
 }
 
 fn event_types<'s>(
@@ -215,14 +170,6 @@ fn event_types<'s>(
     }
     let globs: Vec<Glob> = globs.iter().map(|glob| Glob::new(glob)).collect();
     Ok(types.into_iter().filter(|name| globs.iter().any(|glob| glob.matches(name))).collect())
-}
-
-/// Returns the end of an error message about an unknown name: the nearest known name, or else some other advice.
-fn hint(nearest: Option<&str>, otherwise: &str) -> String {
-    match nearest {
-        Some(known) => format!("; did you mean {known}?"),
-        None => format!("; {otherwise}"),
-    }
 }
 
 fn print(value: &Value, as_json: bool) -> anyhow::Result<()> {

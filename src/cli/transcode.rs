@@ -1,36 +1,43 @@
 //! `protobridge transcode`: reads Protobuf on standard input and writes JSON on standard output.
 
 use std::io::{self, BufRead, BufWriter, Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::Usage;
-use crate::config::{Bytes, Descriptors, Enums, FieldNames, Int64, InvalidUtf8, Profile, Taps, UnknownAny};
+use super::profile::{self, ProfileChoice};
+use crate::app::{self, Loaded};
+use crate::config::{Descriptors, Taps, load};
 use crate::message::envelope;
 use crate::message::{QuarantineKind, QuarantineReason};
-use crate::schema::registry::{ProfileId, Profiles, Registry, Snapshot};
+use crate::schema::registry::{ProfileId, Registry, Snapshot};
 use crate::schema::transcode;
 
 /// Arguments of `transcode`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Compiled descriptor sets: a folder, or one file
+    /// Configuration file (YAML); has the descriptor sets, the named profiles and the customers
+    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG", required_unless_present = "descriptors")]
+    config: Option<PathBuf>,
+    /// Compiled descriptor sets, instead of those of the configuration: a folder, or one file
     #[arg(long, value_name = "PATH")]
-    descriptors: PathBuf,
+    descriptors: Option<PathBuf>,
     /// Full name of the message type, such as shop.v1.OrderPlaced
     #[arg(long = "type", value_name = "NAME")]
     message_type: Option<String>,
-    /// The form of the JSON, as settings separated by commas: field-names=json|proto, int64=string|number,
-    /// enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace,
-    /// emit-defaults=true|false
-    #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
-    profile: ProfileArg,
+    /// The form of the JSON: the name of a profile of the configuration, or settings separated by commas:
+    /// field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex,
+    /// unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false
+    #[arg(long, value_name = "NAME or KEY=VALUE,…", default_value = "default", hide_default_value = true)]
+    profile: ProfileChoice,
+    /// Customer whose profile is used
+    #[arg(long, value_name = "ID", requires = "config", conflicts_with = "profile")]
+    customer: Option<String>,
     /// The format of standard input
     #[arg(long, value_enum, default_value_t = Input::Raw)]
     input: Input,
@@ -43,6 +50,7 @@ const EXAMPLES: &str = "\
 Examples:
   protobridge transcode --descriptors descriptors --type shop.v1.OrderPlaced < order.bin
   echo 'shop.v1.OrderPlaced<TAB>CgIIAQ==' | protobridge transcode --descriptors descriptors --input base64-lines
+  protobridge transcode --config protobridge.yaml --customer acme --type shop.v1.OrderPlaced < order.bin
 
 With --input base64-lines, each input line gives one output line, in order. A line that cannot be transcoded gives \
 `error: CODE: message`; the command goes on, and exits with code 1 at the end.";
@@ -55,43 +63,6 @@ enum Input {
     Base64Lines,
 }
 
-/// A profile that is spelled out on the command line.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ProfileArg(pub(super) Profile);
-
-impl FromStr for ProfileArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut profile = Profile::default();
-        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
-            match pair {
-                "field-names=json" => profile.field_names = FieldNames::Json,
-                "field-names=proto" => profile.field_names = FieldNames::Proto,
-                "int64=string" => profile.int64 = Int64::String,
-                "int64=number" => profile.int64 = Int64::Number,
-                "enums=name" => profile.enums = Enums::Name,
-                "enums=number" => profile.enums = Enums::Number,
-                "bytes=base64" => profile.bytes = Bytes::Base64,
-                "bytes=base64url" => profile.bytes = Bytes::Base64Url,
-                "bytes=hex" => profile.bytes = Bytes::Hex,
-                "unknown-any=refuse" => profile.unknown_any = UnknownAny::Refuse,
-                "unknown-any=bytes" => profile.unknown_any = UnknownAny::Bytes,
-                "invalid-utf8=refuse" => profile.invalid_utf8 = InvalidUtf8::Refuse,
-                "invalid-utf8=replace" => profile.invalid_utf8 = InvalidUtf8::Replace,
-                "emit-defaults=true" => profile.emit_defaults = true,
-                "emit-defaults=false" => profile.emit_defaults = false,
-                _ => {
-                    return Err(format!(
-                        "`{pair}` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false"
-                    ));
-                }
-            }
-        }
-        Ok(Self(profile))
-    }
-}
-
 /// Transcodes standard input. The exit code is 1 if a message cannot be transcoded.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.message_type.is_none() && matches!(args.input, Input::Raw) {
@@ -100,40 +71,60 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    let snapshot = load(&args.descriptors, &args.profile.0)?;
+    let Setup { snapshot, profile, path } = setup(args)?;
     let fixed = args.message_type.as_deref();
     if let Some(name) = fixed
         && snapshot.find(name).is_none()
     {
-        bail!(
-            "no descriptor set in {} defines the message type {name}{}",
-            args.descriptors.display(),
-            hint(&snapshot, name)
-        );
+        bail!("no descriptor set in {} defines the message type {name}{}", path.display(), hint(&snapshot, name));
     }
+    let form = (profile, args.max_bytes);
     let mut out = BufWriter::new(io::stdout().lock());
     let all_succeeded = match (args.input, fixed) {
         (Input::Raw, Some(name)) => {
             let mut payload = Vec::new();
             io::stdin().lock().read_to_end(&mut payload)?;
-            match json(&snapshot, name, &payload, args.max_bytes) {
+            match json(&snapshot, name, &payload, form) {
                 Ok(json) => writeln!(out, "{json}")?,
                 Err(QuarantineReason { kind, detail }) => bail!("{kind}: {detail}"),
             }
             true
         }
-        (_, fixed) => {
-            lines(io::stdin().lock(), &mut out, |line| transcode_line(line, &snapshot, fixed, args.max_bytes))?
-        }
+        (_, fixed) => lines(io::stdin().lock(), &mut out, |line| transcode_line(line, &snapshot, fixed, form))?,
     };
     out.flush()?;
     Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn load(path: &Path, profile: &Profile) -> anyhow::Result<Arc<Snapshot>> {
-    let profiles = Profiles::new(&[("default".to_owned(), profile.clone())].into());
-    let settings = Descriptors { path: path.to_owned(), ..Descriptors::default() };
-    Ok(Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?.current())
+/// The descriptor sets, and the profile in which the JSON is written.
+struct Setup {
+    snapshot: Arc<Snapshot>,
+    profile: ProfileId,
+    /// The path of the sets.
+    path: PathBuf,
+}
+
+fn setup(args: &Args) -> anyhow::Result<Setup> {
+    let Some(file) = &args.config else {
+        let path = args.descriptors.clone().unwrap_or_default();
+        let (profiles, profile) = args.profile.among(&Default::default(), false)?;
+        let settings = Descriptors { path: path.clone(), ..Descriptors::default() };
+        let registry = Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?;
+        return Ok(Setup { snapshot: registry.current(), profile, path });
+    };
+    let mut config = load::file(file, load::environment())?;
+    if let Some(path) = &args.descriptors {
+        config.descriptors.path.clone_from(path);
+    }
+    let (profiles, profile) = args.profile.among(&config.profiles, true)?;
+    let Some(id) = &args.customer else {
+        let registry = Registry::load(&config.descriptors, &Taps::default(), Arc::new(profiles));
+        let snapshot = registry.map_err(app::Error::from)?.current();
+        return Ok(Setup { snapshot, profile, path: config.descriptors.path });
+    };
+    let loaded = Loaded::load(&config)?;
+    let profile = profile::find_customer(&loaded.routes.current(), id, &config)?.profile;
+    Ok(Setup { snapshot: loaded.registry.current(), profile, path: config.descriptors.path })
 }
 
 /// Writes one line for each input line, and returns whether all of them were transcoded.
@@ -165,7 +156,7 @@ fn transcode_line(
     line: &[u8],
     snapshot: &Snapshot,
     fixed: Option<&str>,
-    max_bytes: usize,
+    form: (ProfileId, usize),
 ) -> Result<Arc<String>, QuarantineReason> {
     let line = std::str::from_utf8(line).map_err(|_| QuarantineKind::BadEnvelope.because("the line is not UTF-8"))?;
     let (name, text) = match fixed {
@@ -176,15 +167,21 @@ fn transcode_line(
     };
     let payload = envelope::decode_base64(text)
         .map_err(|error| QuarantineKind::BadEnvelope.because(format_args!("the line is not base64: {error}")))?;
-    json(snapshot, name, &payload, max_bytes)
+    json(snapshot, name, &payload, form)
 }
 
-fn json(snapshot: &Snapshot, name: &str, payload: &[u8], max_bytes: usize) -> Result<Arc<String>, QuarantineReason> {
+/// Returns the JSON of a payload in a profile, with a largest size in bytes.
+fn json(
+    snapshot: &Snapshot,
+    name: &str,
+    payload: &[u8],
+    (profile, max_bytes): (ProfileId, usize),
+) -> Result<Arc<String>, QuarantineReason> {
     let unknown = || {
         QuarantineKind::UnknownType.because(format_args!("no descriptor set defines {name}{}", hint(snapshot, name)))
     };
     let event_type = snapshot.find(name.trim()).ok_or_else(unknown)?;
-    transcode::Transcoder::new(event_type, payload, ProfileId::default(), max_bytes)?.json(ProfileId::default())
+    transcode::Transcoder::new(event_type, payload, profile, max_bytes)?.json(profile)
 }
 
 /// Returns the end of an error message about an unknown type: a similar name, or the command that lists all names.

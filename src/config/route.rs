@@ -82,6 +82,17 @@ pub enum FallbackPolicy {
     Topic(String),
 }
 
+impl FallbackPolicy {
+    /// Returns the kind of the policy, for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Quarantine => "quarantine",
+            Self::Drop => "drop",
+            Self::Topic(_) => "a topic of no customer",
+        }
+    }
+}
+
 impl From<String> for FallbackPolicy {
     fn from(text: String) -> Self {
         match text.as_str() {

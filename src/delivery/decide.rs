@@ -3,12 +3,13 @@
 //! The functions here do no I/O and change nothing, so a dry run, a replay or a test of the configuration can call them as
 //! the pipeline does. [`Rules::open`] opens the envelope, or names the lookup that this requires. [`Rules::decide`] turns
 //! the open envelope into deliveries: event type, customer, JSON, attributes. Both work on a large payload only in a
-//! [turn](Rules::turn).
+//! [turn](Rules::turn). Both tell a [`Witness`] what they found and why, for [`dry_run`](super::dry_run).
 
 mod customer;
 mod destinations;
 mod event;
 mod large;
+mod types;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::aws::sns::publish::TopicEntry;
 use crate::aws::sqs::quarantine::NotedRecipients;
 use crate::config::{self, Config};
 use crate::message::envelope::{self, Envelope, Outer, Pointer};
+use crate::message::steps::{About, Step, Witness};
 use crate::message::{EventId, Message, QuarantineKind, QuarantineReason, RetryCause};
 use crate::route::{Destination, Router, Routing};
 use crate::schema::confluent::Schemas;
@@ -141,7 +143,7 @@ impl Rules {
         if object.map_or(message.body.len(), <[u8]>::len) > LARGE {
             return Err(IsLarge);
         }
-        match self.open_within(&self.small_envelope, message, object, schemas) {
+        match self.open_within(&self.small_envelope, message, object, schemas, &mut ()) {
             Ok(Opened::Ready(envelope)) if size(&envelope) > LARGE => Err(IsLarge),
             Err(envelope::Error::Inflates { .. }) => Err(IsLarge),
             opened => Ok(opened.unwrap_or_else(refused)),
@@ -150,7 +152,18 @@ impl Rules {
 
     /// Opens a message's envelope. `object` is the content of the S3 object that the body points to, if it was fetched.
     pub fn open<'m>(&self, message: &'m Message, object: Option<&[u8]>, schemas: &Schemas) -> Opened<'m> {
-        self.open_within(&self.envelope, message, object, schemas).unwrap_or_else(refused)
+        self.open_noting(message, object, schemas, &mut ())
+    }
+
+    /// Opens a message's envelope like [`Rules::open`], and notes each step.
+    pub fn open_noting<'m>(
+        &self,
+        message: &'m Message,
+        object: Option<&[u8]>,
+        schemas: &Schemas,
+        witness: &mut impl Witness,
+    ) -> Opened<'m> {
+        self.open_within(&self.envelope, message, object, schemas, witness).unwrap_or_else(refused)
     }
 
     fn open_within<'m>(
@@ -159,12 +172,18 @@ impl Rules {
         message: &'m Message,
         object: Option<&[u8]>,
         schemas: &Schemas,
+        witness: &mut impl Witness,
     ) -> Result<Opened<'m>, envelope::Error> {
         let outer = Outer::read(&message.body, &message.attributes);
-        if let (Some(pointer), None) = (outer.pointer(settings)?, object) {
-            return Ok(Opened::Needs(Lookup::Object(pointer)));
+        outer.note(witness);
+        if let Some(pointer) = outer.pointer(settings)? {
+            let Some(object) = object else { return Ok(Opened::Needs(Lookup::Object(pointer))) };
+            witness.note(|| {
+                let found = format!("S3 object {pointer} of {} bytes", object.len());
+                Step::new(About::Layer, found, "the body points to it, and `envelope.s3_buckets` has the bucket")
+            });
         }
-        let envelope = outer.open(object, settings, message.queue.framing)?;
+        let envelope = outer.open(object, settings, message.queue.framing, witness)?;
         Ok(match self.schema_id(&envelope).filter(|id| !schemas.is_learnt(*id)) {
             Some(id) => Opened::Needs(Lookup::Schema(id)),
             None => Opened::Ready(envelope),
@@ -185,8 +204,20 @@ impl Rules {
         envelope: &Envelope<'_>,
         trace: &TraceHeaders,
     ) -> Decided {
+        self.decide_noting(context, message, envelope, trace, &mut ())
+    }
+
+    /// Decides about a message like [`Rules::decide`], and notes each step.
+    pub fn decide_noting(
+        &self,
+        context: Context<'_>,
+        message: &Message,
+        envelope: &Envelope<'_>,
+        trace: &TraceHeaders,
+        witness: &mut impl Witness,
+    ) -> Decided {
         let mut decided = Decided { event_type: None, event: None, decision: Ok(Deliveries::default()) };
-        decided.decision = self.deliveries(context, message, envelope, trace, &mut decided);
+        decided.decision = self.deliveries(context, message, envelope, (trace, witness), &mut decided);
         decided
     }
 
@@ -195,33 +226,39 @@ impl Rules {
         context: Context<'_>,
         message: &Message,
         envelope: &Envelope<'_>,
-        trace: &TraceHeaders,
+        (trace, witness): (&TraceHeaders, &mut impl Witness),
         found: &mut Decided,
     ) -> Result<Deliveries, Outcome> {
-        let stated_id = envelope.attribute(&self.envelope.event_id_attribute);
         let without_destinations = |id: EventId| Some((id, 0));
-        let not_decoded = || stated_id.map(EventId::new).and_then(without_destinations);
-        let event_type = self.event_type(context, message, envelope).inspect_err(|_| found.event = not_decoded())?;
+        let not_decoded = || {
+            let stated = envelope.attribute(&self.envelope.event_id_attribute);
+            stated.map(EventId::new).and_then(without_destinations)
+        };
+        let event_type = self.event_type_noting(context, message, envelope, witness);
+        let event_type = event_type.inspect_err(|_| found.event = not_decoded())?;
         found.event_type = Some(Arc::clone(event_type));
+        witness.note(|| set_of(event_type, context.snapshot));
 
         let router = context.router;
-        let named = envelope.attribute(&self.customer_attribute);
+        let attribute = envelope.find_attribute(&self.customer_attribute);
+        let named = attribute.map(|(id, _)| id);
         let payload = self.wire(event_type, envelope).inspect_err(|_| found.event = not_decoded())?;
         let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)
             .inspect_err(|_| found.event = not_decoded())
             .map_err(|reason| self.unrenderable(message, reason))?;
-        let id = event::id(message, envelope, event_type, &transcoder, stated_id);
-        let destinations = match self.destinations(router, event_type, named, &transcoder) {
+        let customers = Customers { attribute, payload: transcoder.find_tap(&event_type.taps.customer), event_type };
+        let destinations = match self.destinations(customers, router, witness) {
             Ok(destinations) => destinations,
             Err(outcome) => {
+                let id = event::id((message, envelope), event_type, &transcoder, &self.envelope);
                 found.event = without_destinations(id);
                 return Err(outcome);
             }
         };
-        let event = Event::new(id, message, envelope, event_type, &transcoder, trace);
+        let event = Event::new((message, envelope), event_type, &transcoder, &self.envelope, trace, witness);
         let count = destinations.len();
         let noted = NotedRecipients::of(message, &event_type.name, event.id.as_str());
-        let deliveries = self.deliveries_to(destinations, noted.as_ref(), &event, &mut transcoder);
+        let deliveries = self.deliveries_to(destinations, noted.as_ref(), &event, &mut transcoder, witness);
         found.event = Some((event.id, count));
         let deliveries = deliveries.map_err(|reason| self.unrenderable(message, reason))?;
         if let Some(reason) = &deliveries.refused
@@ -234,17 +271,16 @@ impl Rules {
         Ok(deliveries)
     }
 
-    /// Returns the destinations of a decoded event. `named` is the customer that an attribute names.
+    /// Returns the destinations of a decoded event.
     fn destinations(
         &self,
+        customers: Customers<'_>,
         router: &Router,
-        event_type: &EventType,
-        named: Option<&str>,
-        transcoder: &Transcoder<'_>,
+        witness: &mut impl Witness,
     ) -> Result<Vec<Destination>, Outcome> {
-        let customers = Customers { attribute: named, payload: transcoder.tap(&event_type.taps.customer) };
-        let customer = self.customer(customers, router, &event_type.name)?;
-        match router.route(&event_type.name, customer) {
+        let event_type = &customers.event_type.name;
+        let customer = self.customer(customers, router, witness)?;
+        match router.route_noting(event_type, customer, witness) {
             Routing::To(destinations) => Ok(destinations),
             Routing::Filtered(filtered) => Err(Outcome::Filtered(filtered)),
             Routing::Unroutable(reason) => Err(reason.into()),
@@ -279,48 +315,6 @@ impl Rules {
             return Err(QuarantineKind::TooLarge.because(detail));
         }
         Ok(Delivery { key, entry })
-    }
-
-    /// Returns the event's type. The first of these that is present names it: an attribute, the URL of an Any, the
-    /// CloudEvent, the schema of Confluent's or Glue's wire format, the default of the queue.
-    ///
-    /// # Errors
-    /// Returns a retry while a type that no descriptor set defines can still arrive, and a reason for quarantine after the
-    /// grace period or if nothing names a type.
-    pub fn event_type<'s>(
-        &self,
-        context: Context<'s>,
-        message: &Message,
-        envelope: &Envelope<'_>,
-    ) -> Result<&'s Arc<EventType>, Outcome> {
-        let Context { snapshot, schemas, .. } = context;
-        let attribute = &self.envelope.type_attribute;
-        let later = |detail| self.within_grace(message, RetryCause::UnknownType, QuarantineKind::UnknownType, detail);
-        let by_event = || envelope.cloud_event()?.type_names().find_map(|name| snapshot.find(name));
-        let schema = envelope.schema().filter(|_| schemas.is_configured());
-        let glue = envelope.glue().filter(|_| self.glue.is_configured());
-        let stated = envelope.stated_type(attribute).or_else(|| envelope.type_url().map(Cow::Borrowed));
-        let name = if let Some(name) = stated {
-            name
-        } else if let Some(event_type) = by_event() {
-            return Ok(event_type);
-        } else if let Some(reference) = schema {
-            Cow::Owned(schemas.type_name(reference).map_err(|error| later(error.to_string()))?.to_string())
-        } else if let Some(reference) = glue {
-            Cow::Borrowed(&**self.glue.type_name(reference).map_err(|error| later(error.to_string()))?)
-        } else if let Some(name) = &message.queue.default_type {
-            Cow::Borrowed(name.as_str())
-        } else if let Some(event) = envelope.cloud_event() {
-            let names: Vec<&str> = event.type_names().collect();
-            return Err(later(format!("no descriptor set defines {}, which the CloudEvent names", names.join(" or "))));
-        } else {
-            let detail = format!(
-                "the message has no attribute `{attribute}`, nothing else in it names its type, and its queue has no \
-                 `default_type`"
-            );
-            return Err(QuarantineKind::UnknownType.because(detail).into());
-        };
-        snapshot.find(&name).ok_or_else(|| later(snapshot.why_unknown(&name)))
     }
 
     /// Returns the event in the wire format. Its JSON is then written from that, so that the options of each profile apply
@@ -366,6 +360,13 @@ impl Rules {
         let waited = message.first_received.elapsed().unwrap_or_default();
         if waited < self.unknown_type_grace { cause.because(detail).into() } else { kind.because(detail).into() }
     }
+}
+
+/// Returns the step that names the set of a type.
+fn set_of(event_type: &EventType, snapshot: &Snapshot) -> Step {
+    let hash = &event_type.schema_hash;
+    let set = snapshot.sets().iter().find(|set| set.hash == *hash).map_or("built in", |set| &set.name);
+    Step::new(About::Set, format_args!("{set} ({hash})"), "its definition of the type serves")
 }
 
 fn refused<'m>(error: envelope::Error) -> Opened<'m> {

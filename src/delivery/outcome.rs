@@ -9,7 +9,7 @@ use crate::aws::outages::Domain;
 use crate::aws::sns::publish::Confirmed;
 use crate::aws::sqs::quarantine::Stored;
 use crate::delivery::dedupe::PublishedBefore;
-use crate::message::{QuarantineReason, Retry};
+use crate::message::{QuarantineReason, Queue, QueueUrl, Retry, RetryCause};
 use crate::route::Filtered;
 
 /// The outcome of one message.
@@ -45,6 +45,17 @@ impl From<QuarantineReason> for Outcome {
     fn from(reason: QuarantineReason) -> Self {
         Self::Quarantine(reason)
     }
+}
+
+/// Returns the quarantine queue of a message that belongs in quarantine for this reason.
+///
+/// # Errors
+/// Returns a retry if the message's queue has no quarantine queue. Its redrive policy takes the message in the end.
+pub fn quarantine_queue<'q>(queue: &'q Queue, reason: &QuarantineReason) -> Result<&'q QueueUrl, Retry> {
+    queue.quarantine.as_ref().ok_or_else(|| {
+        let QuarantineReason { kind, detail } = reason;
+        RetryCause::NoQuarantineQueue.because(format_args!("{kind}, and the queue has no quarantine_url: {detail}"))
+    })
 }
 
 /// Proof that one topic has an event: SNS confirmed it now, or before and within the window of duplicates.

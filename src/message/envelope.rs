@@ -24,6 +24,7 @@ mod pointer;
 mod stated_type;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -47,6 +48,38 @@ pub struct Envelope<'m> {
     attributes: InboundAttributes<'m>,
     notification_id: Option<Cow<'m, str>>,
     frame: Frame,
+}
+
+/// The part of a message that has an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The SNS notification in the body.
+    Notification,
+    /// The SQS message.
+    Message,
+    /// The CloudEvent around the payload.
+    CloudEvent,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Notification => "the SNS notification",
+            Self::Message => "the message",
+            Self::CloudEvent => "the CloudEvent",
+        })
+    }
+}
+
+/// The attribute that names the type of the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatedBy {
+    /// The type attribute.
+    Attribute(Origin),
+    /// A parameter of the attribute `content-type`.
+    ContentType(Origin),
+    /// A parameter of the CloudEvent's `datacontenttype`.
+    DataContentType,
 }
 
 /// Why a message's payload could not be read.
@@ -137,10 +170,15 @@ pub enum Error {
 impl<'m> Envelope<'m> {
     /// Returns the value of a text attribute of the notification, or else of the message, or else of the CloudEvent.
     pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.find_attribute(name).map(|(value, _)| value)
+    }
+
+    /// Returns the same as [`Envelope::attribute`], with the part of the message that has the attribute.
+    pub fn find_attribute(&self, name: &str) -> Option<(&str, Origin)> {
         if self.attributes.has(name) {
-            return self.attributes.text(name);
+            return self.attributes.find(name);
         }
-        self.cloud_event()?.attribute(name)
+        self.cloud_event()?.attribute(name).map(|value| (value, Origin::CloudEvent))
     }
 
     /// Returns the message id that SNS assigned, if the event arrived in a notification.
@@ -164,11 +202,20 @@ impl<'m> Envelope<'m> {
     /// Returns the type that the attributes name: the value of `attribute`, or else the parameter `messageType` or `proto`
     /// of `content-type`.
     pub fn stated_type(&self, attribute: &str) -> Option<Cow<'_, str>> {
-        if let Some(name) = self.attribute(attribute) {
-            return Some(Cow::Borrowed(name));
+        self.find_stated_type(attribute).map(|(name, _)| name)
+    }
+
+    /// Returns the same as [`Envelope::stated_type`], with the attribute that names the type.
+    pub fn find_stated_type(&self, attribute: &str) -> Option<(Cow<'_, str>, StatedBy)> {
+        if let Some((name, origin)) = self.find_attribute(attribute) {
+            return Some((Cow::Borrowed(name), StatedBy::Attribute(origin)));
         }
-        let from_event = || self.cloud_event()?.content_type();
-        stated_type::in_content_type(self.attribute("content-type").or_else(from_event)?)
+        let from_event = || Some((self.cloud_event()?.content_type()?, StatedBy::DataContentType));
+        let (content_type, by) = match self.find_attribute("content-type") {
+            Some((content_type, origin)) => (content_type, StatedBy::ContentType(origin)),
+            None => from_event()?,
+        };
+        stated_type::in_content_type(content_type).map(|name| (name, by))
     }
 
     /// Returns the type URL of the `google.protobuf.Any` around the payload, if there is one.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use file::{Error, File};
+pub use file::{Error, File, SchemaEntry};
 pub use registry::{ProbeError, RegistryError};
 
 use crate::base::Backoff;

@@ -5,22 +5,29 @@
 //! types costs little until they are used.
 
 mod admission;
+mod compiled;
 mod files;
 mod hidden;
 mod profiles;
+mod taps;
+mod trail;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use protojson::{Change, JsonError, Outgrown, Plan, Schema, TapError, TapErrorKind};
+use protojson::{Change, JsonError, Outgrown, Plan, Schema, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
-pub use files::{Error, File, TooLarge, Unusable};
+pub use compiled::Compiled;
+pub use files::{Error, File, TooLarge, Unusable, hash, read};
 use hidden::Hiding;
 pub use hidden::UnmatchedPath;
 pub use profiles::{ProfileId, Profiles, options};
+pub use taps::TapIndex;
+use taps::{all_paths, compile_taps};
+pub use trail::{Admission, Decision};
 
 use crate::base::Watched;
 use crate::config;
@@ -55,6 +62,8 @@ pub struct Reloaded {
     pub snapshot: Arc<Snapshot>,
     /// The admitted changes that break consumers of the JSON.
     pub changes: Vec<Change>,
+    /// The decisions about each set that changed.
+    pub admissions: Vec<Arc<Admission>>,
 }
 
 /// All message types at one moment.
@@ -68,6 +77,8 @@ pub struct Snapshot {
     types: HashMap<Arc<str>, Arc<EventType>>,
     /// Tap paths that exist in a type but do not lead to a single value, each with the error of the first such type.
     refused_taps: Vec<(String, TapError)>,
+    /// The last decisions about sets, oldest first.
+    trail: Vec<Arc<Admission>>,
 }
 
 /// A message type that events can have.
@@ -93,19 +104,6 @@ struct Source {
     profiles: Arc<Profiles>,
 }
 
-/// A type's taps by their purpose: indices of taps, in the order of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TapIndex {
-    /// The taps of the customer id.
-    pub customer: Vec<usize>,
-    /// The taps of the event id.
-    pub event_id: Vec<usize>,
-    /// The taps of the event time.
-    pub event_time: Vec<usize>,
-    /// The taps of the ordering key. Events with the same key stay in order.
-    pub ordering: Vec<usize>,
-}
-
 impl Registry {
     /// Loads every descriptor set of the configured path, which is a folder or one file. Leaves out the sets that are not
     /// admitted; [`Snapshot::refused`] lists them with the reasons.
@@ -114,19 +112,33 @@ impl Registry {
     /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if a set of the baseline
     /// cannot be used.
     pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
+        Self::of(&files::read(settings)?, settings, taps, profiles)
+    }
+
+    /// Loads these files instead of those of the configured path.
+    ///
+    /// # Errors
+    /// Returns an error if no set is admitted, or if a set of the baseline cannot be used.
+    pub fn of(
+        files: &[File],
+        settings: &config::Descriptors,
+        taps: &config::Taps,
+        profiles: Arc<Profiles>,
+    ) -> Result<Self, Error> {
         let hiding = Hiding::new(&profiles, &settings.may_become_visible);
         let baseline =
             settings.baseline.as_ref().map(|path| admission::baseline(settings, path, &hiding)).transpose()?;
-        let files = files::read(settings)?;
-        let admitted = admission::admit(&files, baseline.as_ref(), settings.on_break, &hiding)?;
-        let snapshot = Snapshot::new(admitted, taps, &profiles);
+        let mut admitted = admission::admit(files, baseline.as_ref(), settings.on_break, &hiding)?;
+        let breaking = std::mem::take(&mut admitted.changes);
+        let mut snapshot = Snapshot::new(admitted, taps, &profiles);
+        snapshot.trail = trail::after(None, &snapshot, &breaking).0;
         Ok(Self {
             settings: settings.clone(),
             taps: taps.clone(),
             profiles,
             hiding,
             baseline,
-            sets: Watched::new(SetHashes::of(&files), snapshot),
+            sets: Watched::new(SetHashes::of(files), snapshot),
         })
     }
 
@@ -182,7 +194,7 @@ impl Registry {
     /// Admits these files. Returns `None` if they were offered last. A set that is refused is replaced by its version in
     /// the baseline, or without a baseline by its version in force. Messages in flight keep the snapshot that they started with.
     pub fn admit(&self, files: &[File]) -> Option<Reloaded> {
-        let mut breaking = Vec::new();
+        let (mut breaking, mut admissions) = (Vec::new(), Vec::new());
         let admitted = self.sets.admit(SetHashes::of(files), |_| {
             let current = self.current();
             let before = self.baseline.as_ref().unwrap_or(&current.in_force);
@@ -192,10 +204,12 @@ impl Registry {
                 Some(_) => self.hiding.breaking_changes(&admitted.in_force.schema, &current.in_force.schema),
                 None => std::mem::take(&mut admitted.changes),
             };
-            Ok::<_, Error>(Snapshot::new(admitted, &self.taps, &self.profiles))
+            let mut snapshot = Snapshot::new(admitted, &self.taps, &self.profiles);
+            (snapshot.trail, admissions) = trail::after(Some(&current), &snapshot, &breaking);
+            Ok::<_, Error>(snapshot)
         });
         let snapshot = admitted.ok().flatten()?;
-        Some(Reloaded { snapshot, changes: breaking })
+        Some(Reloaded { snapshot, changes: breaking, admissions })
     }
 }
 
@@ -224,7 +238,15 @@ impl Snapshot {
             types.insert(Arc::clone(name), Arc::new(event_type));
         }
         types.shrink_to_fit();
-        Self { sets, refused, in_force, withheld: withheld.into_iter().collect(), types, refused_taps }
+        Self {
+            sets,
+            refused,
+            in_force,
+            withheld: withheld.into_iter().collect(),
+            types,
+            refused_taps,
+            trail: Vec::new(),
+        }
     }
 
     /// Creates a snapshot without types.
@@ -244,6 +266,11 @@ impl Snapshot {
             ),
             None => format!("no descriptor set defines {name}"),
         }
+    }
+
+    /// Returns the last decisions about sets, oldest first.
+    pub fn trail(&self) -> &[Arc<Admission>] {
+        &self.trail
     }
 
     /// Returns the sets that were not admitted, by name.
@@ -321,6 +348,16 @@ impl Snapshot {
 }
 
 impl EventType {
+    /// Returns the path of the tap with this index.
+    pub fn path(&self, tap: usize) -> &str {
+        &self.paths[tap]
+    }
+
+    /// Returns the name of a profile.
+    pub fn profile_name(&self, profile: ProfileId) -> &str {
+        &self.source.profiles.names[profile.0]
+    }
+
     /// Returns the profiles that the type can be rendered in.
     pub fn profiles(&self) -> impl Iterator<Item = ProfileId> + use<> {
         (0..self.source.profiles.options.len()).map(ProfileId)
@@ -339,9 +376,7 @@ impl EventType {
             plan
         })
     }
-}
 
-impl EventType {
     /// Returns the JSON Schema of the JSON that the type's plan for a profile writes.
     pub fn json_schema(&self, profile: ProfileId) -> serde_json::Value {
         let options = &self.source.profiles.options[profile.0];
@@ -366,55 +401,6 @@ impl EventType {
 fn full_name(name: &str) -> &str {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     name.strip_prefix('.').unwrap_or(name)
-}
-
-fn all_paths(taps: &config::Taps) -> impl Iterator<Item = &str> {
-    let lists = [&taps.customer, &taps.event_id, &taps.event_time, &taps.ordering];
-    lists.into_iter().flatten().map(String::as_str)
-}
-
-/// Returns the taps of a type: each configured path that leads to a single value in it, once.
-///
-/// A path is written for some types, and another type can have the same name for something else. So a path that exists in
-/// the type but does not lead to a single value is no error; it is added to `refused`.
-fn compile_taps(
-    schema: &Schema,
-    name: &str,
-    taps: &config::Taps,
-    refused: &mut Vec<(String, TapError)>,
-) -> (TapIndex, Vec<String>) {
-    let mut paths: Vec<String> = Vec::new();
-    let mut list = |wanted: &[String]| {
-        let mut indices = Vec::new();
-        for path in wanted {
-            if let Some(index) = paths.iter().position(|known| known == path) {
-                indices.push(index);
-                continue;
-            }
-            let first = path.split('.').next().unwrap_or(path);
-            if !schema.has_field(name, first) {
-                continue;
-            }
-            match schema.check_tap(name, path).expect("the type comes from this schema") {
-                Ok(_) => {
-                    indices.push(paths.len());
-                    paths.push(path.clone());
-                }
-                // The type has the first segment of the path, but not a later one.
-                Err(error) if error.kind() == TapErrorKind::UnknownField => {}
-                Err(error) if refused.iter().any(|(known, _)| known == path) => drop(error),
-                Err(error) => refused.push((path.clone(), error)),
-            }
-        }
-        indices
-    };
-    let index = TapIndex {
-        customer: list(&taps.customer),
-        event_id: list(&taps.event_id),
-        event_time: list(&taps.event_time),
-        ordering: list(&taps.ordering),
-    };
-    (index, paths)
 }
 
 #[cfg(test)]

@@ -85,7 +85,13 @@ impl<'e> Transcoder<'e> {
 
     /// Returns the value of the first of these taps that has one.
     pub fn tap(&self, taps: &[usize]) -> Option<&str> {
-        taps.iter().filter_map(|tap| self.taps.get(*tap)).find(|value| !value.is_empty())
+        self.find_tap(taps).map(|(value, _)| value)
+    }
+
+    /// Returns the value of the first of these taps that has one, with the index of the tap.
+    pub fn find_tap(&self, taps: &[usize]) -> Option<(&str, usize)> {
+        let values = taps.iter().filter_map(|tap| Some((self.taps.get(*tap)?, *tap)));
+        values.into_iter().find(|(value, _)| !value.is_empty())
     }
 }
 

@@ -100,10 +100,43 @@ fn a_profile_changes_the_json() {
     exit code 0
     "#);
     assert_snapshot!(transcode(&["--type", "shop.v1.Money", "--profile", "int64=float"], MONEY), @"
-    error: invalid value 'int64=float' for '--profile <KEY=VALUE,…>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false
+    error: invalid value 'int64=float' for '--profile <NAME or KEY=VALUE,…>': `int64=float` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false
 
     For more information, try '--help'.
     exit code 2
+    ");
+}
+
+#[test]
+fn a_configuration_has_the_profiles_and_the_customers() {
+    let with_config = |arguments: &[&str]| {
+        let mut command = protobridge();
+        let command =
+            command.args(["transcode", "--config", "examples/shop/protobridge.yaml", "--type", "shop.v1.Money"]);
+        let command = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let ended = command::run(command, MONEY);
+        let code = ended.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
+        format!("{}{}exit code {code}", ended.stdout, ended.stderr)
+    };
+    let canonical = "{\"currency\":\"EUR\",\"amountMinor\":\"1999\"}\nexit code 0";
+    let compact = "{\"currency\":\"EUR\",\"amount_minor\":1999}\nexit code 0";
+    assert_eq!(with_config(&[]), canonical);
+    assert_eq!(with_config(&["--customer", "acme"]), canonical);
+    assert_eq!(with_config(&["--customer", "initech"]), compact);
+    assert_eq!(with_config(&["--profile", "compact"]), compact);
+    assert_eq!(with_config(&["--profile", "int64=number,field-names=proto"]), compact);
+    assert_eq!(with_config(&["--profile", "compact", "--descriptors", DESCRIPTORS]), compact);
+    assert_snapshot!(with_config(&["--profile", "compakt"]), @"
+    error: there is no profile compakt; did you mean compact?
+    exit code 1
+    ");
+    assert_snapshot!(with_config(&["--customer", "initec"]), @"
+    error: examples/shop/customers.yaml has no customer initec; did you mean initech?
+    exit code 1
+    ");
+    assert_snapshot!(transcode(&["--type", "shop.v1.Money", "--profile", "compact"], MONEY), @"
+    error: a profile name such as compact requires a configuration; use --config FILE, or spell the profile out as KEY=VALUE,…
+    exit code 1
     ");
 }
 

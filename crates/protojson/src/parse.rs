@@ -25,6 +25,13 @@ use types::{Form, Message, Slot, Types, Value};
 #[derive(Debug)]
 pub struct JsonError(serde_json::Error);
 
+impl JsonError {
+    /// Returns the line and the column at which reading stopped. Both count from 1; the column counts bytes.
+    pub fn position(&self) -> (usize, usize) {
+        (self.0.line(), self.0.column())
+    }
+}
+
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -9,7 +9,7 @@ use crate::check::check;
 use crate::placeholder::placeholder;
 use crate::problem::{Error, Position, Problem, Source};
 use crate::shape::Shape;
-use crate::tree;
+use crate::tree::{self, Node};
 use crate::variables::Variables;
 
 /// Returns the typed value of a YAML document that was read from `path`.
@@ -52,6 +52,44 @@ pub fn document_with_variables<T: DeserializeOwned + JsonSchema>(
     variables: &Variables,
     rules: impl FnOnce(&T) -> Vec<Problem>,
 ) -> Result<T, Error> {
+    document_and_tree(path, text, variables, rules).map(|(value, _)| value)
+}
+
+/// Like [`document_with`]. Also returns the positions of the keys, for messages about values that fit their types.
+///
+/// # Errors
+///
+/// Returns an error if the text is not YAML or anything in it does not fit the type or the rules.
+pub fn document_with_positions<T: DeserializeOwned + JsonSchema>(
+    path: &Path,
+    text: &str,
+    rules: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<(T, Positions), Error> {
+    let (value, tree) = document_and_tree(path, text, &Variables::default(), rules)?;
+    Ok((value, Positions(tree)))
+}
+
+/// The positions of the keys of a document.
+#[derive(Debug)]
+pub struct Positions(Node);
+
+impl Positions {
+    /// Returns the position of `key`, such as `shelves[0].name`, or of the nearest key above it that exists. Returns
+    /// `None` for the whole document.
+    pub fn of(&self, key: &str) -> Option<Position> {
+        match self.0.locate(key) {
+            Source::File(position) => position,
+            Source::Variable(_) => None,
+        }
+    }
+}
+
+fn document_and_tree<T: DeserializeOwned + JsonSchema>(
+    path: &Path,
+    text: &str,
+    variables: &Variables,
+    rules: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<(T, Node), Error> {
     let shape = Shape::of::<T>();
     let mut tree = tree::parse(text).map_err(|problem| Error::new(path, vec![with_placeholder(problem, text)]))?;
     let mut problems = variables.apply(&shape, &mut tree);
@@ -63,7 +101,7 @@ pub fn document_with_variables<T: DeserializeOwned + JsonSchema>(
             let broken = rules(&value).into_iter().filter(|problem| checked.judges(&problem.key));
             problems.extend(broken.map(|problem| Problem { source: tree.locate(&problem.key), ..problem }));
             if problems.is_empty() {
-                return Ok(value);
+                return Ok((value, tree));
             }
         }
         // A value that was left out, and reported, can prevent the deserialization of the rest.
@@ -240,6 +278,20 @@ readers: {For-Kids: {max_loans: '${LOANS}'}}
         insta::assert_snapshot!(load("door: {width_mm: ${WIDTH}}", &[]).unwrap_err(), @"a.yaml:1:19: while parsing a flow mapping, did not find expected ',' or '}'; `${WIDTH}` is not replaced by a variable");
         let plain = document::<Library>(Path::new("a.yaml"), "name: ${NAME}").unwrap_err();
         insta::assert_snapshot!(plain, @"a.yaml:1:7: name: `${NAME}` is not replaced by a variable; write the value itself");
+    }
+
+    #[test]
+    fn a_valid_document_has_the_positions_of_its_keys() {
+        let yaml = "name: a\nshelves:\n- id: x\n- {id: y, books: 3}\n";
+        let (library, positions) =
+            document_with_positions::<Library>(Path::new("a.yaml"), yaml, |_| Vec::new()).unwrap();
+        assert_eq!(library.shelves.len(), 2);
+        let at = |key: &str| positions.of(key).map(|at| (at.line, at.column));
+        assert_eq!(at("shelves[0]"), Some((3, 3)));
+        assert_eq!(at("shelves[1]"), Some((4, 3)));
+        assert_eq!(at("shelves[1].books"), Some((4, 11)));
+        assert_eq!(at("shelves[1].missing"), Some((4, 3)));
+        assert_eq!(at("missing"), None);
     }
 
     #[test]

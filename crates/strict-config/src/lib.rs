@@ -47,7 +47,7 @@ mod toy;
 mod tree;
 mod variables;
 
-pub use document::{document, document_with, document_with_variables};
+pub use document::{Positions, document, document_with, document_with_positions, document_with_variables};
 pub use json_schema::json_schema;
 pub use nearest::nearest;
 pub use problem::{Error, Position, Problem, Source};

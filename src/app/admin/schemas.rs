@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::base::time::rfc3339;
-use crate::schema::registry::{self, Snapshot};
+use crate::schema::registry::{self, Admission, Snapshot};
 
 /// The descriptor sets, and the message types that they define.
 #[derive(Debug, Serialize)]
@@ -15,6 +15,8 @@ pub(super) struct SchemasReport {
     refused: Vec<Refused>,
     /// Definitions that are not used because another set has a newer one.
     outgrown: Vec<Outgrown>,
+    /// The last decisions about sets since the start of the process, oldest first.
+    admissions: Vec<AdmissionReport>,
     /// The set that defines each message type.
     types: BTreeMap<String, String>,
 }
@@ -48,6 +50,57 @@ struct Outgrown {
     by: String,
 }
 
+/// A decision about a set.
+#[derive(Debug, Serialize)]
+struct AdmissionReport {
+    at: String,
+    set: String,
+    decision: &'static str,
+    /// The hash of the version that was offered; `None` for a removal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+    /// The hash of the version that was in force before, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The admitted changes that break consumers of the JSON.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    breaks: Vec<Break>,
+    /// The number of further ones, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_breaks: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Break {
+    message_type: String,
+    element: String,
+    rule: &'static str,
+    text: String,
+}
+
+impl From<&Admission> for AdmissionReport {
+    fn from(admission: &Admission) -> Self {
+        let breaks = admission.breaks.iter().map(|change| Break {
+            message_type: change.message_type.clone(),
+            element: change.element.clone(),
+            rule: change.rule.code(),
+            text: change.text.clone(),
+        });
+        Self {
+            at: rfc3339(admission.at),
+            set: admission.set.clone(),
+            decision: admission.decision.code(),
+            hash: admission.hash.as_ref().map(ToString::to_string),
+            before: admission.before.as_ref().map(ToString::to_string),
+            reason: admission.reason.clone(),
+            breaks: breaks.collect(),
+            more_breaks: Some(admission.more_breaks).filter(|more| *more > 0),
+        }
+    }
+}
+
 pub(super) fn report(snapshot: &Snapshot) -> SchemasReport {
     let set = |set: &registry::Set| Set {
         name: set.name.clone(),
@@ -71,6 +124,7 @@ pub(super) fn report(snapshot: &Snapshot) -> SchemasReport {
         sets: snapshot.sets().iter().map(set).collect(),
         refused: snapshot.refused().iter().map(refused).collect(),
         outgrown: outgrown.collect(),
+        admissions: snapshot.trail().iter().map(|admission| AdmissionReport::from(&**admission)).collect(),
         types: snapshot.types().into_iter().map(|(name, set)| (name.to_owned(), set.to_owned())).collect(),
     }
 }

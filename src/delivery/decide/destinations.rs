@@ -5,8 +5,10 @@ use super::event::Event;
 use super::{Delivery, Rules, key};
 use crate::aws::sqs::quarantine::NotedRecipients;
 use crate::delivery::dedupe::{DeliveryKey, MessageId, PublishedBefore};
+use crate::message::steps::{About, Step, Witness};
 use crate::message::{QuarantineKind, QuarantineReason, Recipient, TopicArn};
 use crate::route::Destination;
+use crate::schema::registry::EventType;
 use crate::schema::transcode::Transcoder;
 
 /// The deliveries of an event. Each destination is decided by itself.
@@ -42,20 +44,27 @@ impl Rules {
         noted: Option<&NotedRecipients>,
         event: &Event<'_>,
         transcoder: &mut Transcoder<'_>,
+        witness: &mut impl Witness,
     ) -> Result<Deliveries, QuarantineReason> {
         let count = destinations.len();
         let (to_publish, mut refusals) = (Vec::with_capacity(count), Refusals::default());
         let mut deliveries = Deliveries { to_publish, ..Deliveries::default() };
         for destination in destinations {
             if let Some(delivery) = noted.and_then(|noted| noted_delivery(noted, event, &destination)) {
+                let because = "it has the event already, according to the quarantine note of the message";
+                witness.note(|| Step::new(About::Destination, &destination.topic, because));
                 deliveries.noted.push(delivery);
                 continue;
             }
+            witness.note(|| step(&destination, event.event_type));
             let topic = (count > 1).then(|| destination.topic.clone());
             let body = transcoder.json(destination.profile).map_err(|reason| naming(reason, &destination));
             match body.and_then(|body| self.delivery(event, destination, body)) {
                 Ok(delivery) => deliveries.to_publish.push(delivery),
-                Err(reason) => refusals.add(topic, reason),
+                Err(reason) => {
+                    witness.note(|| Step::new(About::Destination, "it cannot get the event", &reason.detail));
+                    refusals.add(topic, reason);
+                }
             }
         }
         deliveries.refused = refusals.reason(count);
@@ -71,6 +80,21 @@ fn noted_delivery(noted: &NotedRecipients, event: &Event<'_>, destination: &Dest
     let recipient = Recipient { topic: destination.topic.clone(), customer: destination.customer.clone() };
     let before = PublishedBefore::noted(MessageId::new(&noted.first_message_id));
     noted.contains(&recipient).then(|| NotedDelivery { key: key(event, destination), recipient, before })
+}
+
+fn step(destination: &Destination, event_type: &EventType) -> Step {
+    let profile = event_type.profile_name(destination.profile);
+    match &destination.customer {
+        Some(id) => {
+            let because =
+                format_args!("the customers file has customer {id} with this topic and the profile `{profile}`");
+            Step::new(About::Destination, &destination.topic, because)
+        }
+        None => {
+            let because = format_args!("the topic belongs to no customer, so it has the profile `{profile}`");
+            Step::new(About::Destination, &destination.topic, because)
+        }
+    }
 }
 
 /// Adds the topic to a reason that depends on it.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::aws::sns::publish::EntryAttributes;
 use crate::aws::sqs::quarantine::first_message_id;
 use crate::base::time::rfc3339;
+use crate::config;
 use crate::message::attributes as names;
 use crate::message::envelope::Envelope;
+use crate::message::steps::{About, Step, Witness};
 use crate::message::{EventId, Message};
 use crate::schema::registry::EventType;
 use crate::schema::transcode::Transcoder;
@@ -30,40 +32,29 @@ fn is_time(text: &&str) -> bool {
     !text.is_empty() && text.len() <= MAX_TIME_BYTES && names::is_accepted(text)
 }
 
-/// Returns the id of a decoded event. `stated` is the id that an attribute names.
+/// Returns the id of a decoded event that has no destinations.
 pub(super) fn id(
-    message: &Message,
-    envelope: &Envelope<'_>,
+    (message, envelope): (&Message, &Envelope<'_>),
     event_type: &EventType,
     transcoder: &Transcoder<'_>,
-    stated: Option<&str>,
+    settings: &config::Envelope,
 ) -> EventId {
-    match (stated.or_else(|| transcoder.tap(&event_type.taps.event_id)), envelope.cloud_event()) {
-        (Some(id), _) => EventId::new(id),
-        (None, Some(event)) => EventId::new(&event.event_id()),
-        (None, None) => match (envelope.notification_id(), first_message_id(message)) {
-            (Some(id), _) => EventId::new(id),
-            (None, first) => EventId::new(first.as_deref().unwrap_or(&message.message_id)),
-        },
-    }
+    Sources { message, envelope, event_type, transcoder }.id(&settings.event_id_attribute, &mut ())
 }
 
 impl<'e> Event<'e> {
     pub(super) fn new(
-        id: EventId,
-        message: &'e Message,
-        envelope: &'e Envelope<'_>,
+        (message, envelope): (&'e Message, &'e Envelope<'_>),
         event_type: &'e EventType,
         transcoder: &Transcoder<'_>,
+        settings: &config::Envelope,
         trace: &'e TraceHeaders,
+        witness: &mut impl Witness,
     ) -> Self {
-        let cloud_event = envelope.cloud_event();
-        let time = transcoder.tap(&event_type.taps.event_time).filter(is_time);
-        let time = time.or_else(|| cloud_event?.time().filter(is_time));
-        let time = time.map_or_else(|| rfc3339(message.sent), str::to_owned);
-        // The alphabet of an event id is that of a message group.
-        let ordering = || transcoder.tap(&event_type.taps.ordering).map(|key| EventId::new(key).as_str().to_owned());
-        let group = message.group.clone().or_else(ordering);
+        let sources = Sources { message, envelope, event_type, transcoder };
+        let id = sources.id(&settings.event_id_attribute, witness);
+        let time = sources.time(witness);
+        let group = sources.group(witness);
         Self { event_type, id, time, group, trace }
     }
 
@@ -86,6 +77,79 @@ impl<'e> Event<'e> {
         attributes.add(names::TRACEPARENT, self.trace.traceparent.clone());
         attributes.add(names::TRACESTATE, self.trace.tracestate.clone());
         attributes
+    }
+}
+
+/// The parts of a message that can have the properties of its event.
+struct Sources<'s, 'e> {
+    message: &'e Message,
+    envelope: &'e Envelope<'e>,
+    event_type: &'e EventType,
+    transcoder: &'s Transcoder<'s>,
+}
+
+impl Sources<'_, '_> {
+    /// Returns the id of the event. The first part that has one decides.
+    fn id(&self, attribute: &str, witness: &mut impl Witness) -> EventId {
+        let Self { message, envelope, event_type, transcoder } = self;
+        let mut chosen = |text: &str, because: &dyn Fn() -> String| {
+            let id = EventId::new(text);
+            witness.note(|| Step::new(About::EventId, id.as_str(), because()));
+            id
+        };
+        if let Some((id, origin)) = envelope.find_attribute(attribute) {
+            return chosen(id, &|| format!("{origin} has the attribute `{attribute}` (envelope.event_id_attribute)"));
+        }
+        if let Some((id, tap)) = transcoder.find_tap(&event_type.taps.event_id) {
+            return chosen(id, &|| format!("the field {} (taps.event_id) has it", event_type.path(tap)));
+        }
+        if let Some(event) = envelope.cloud_event() {
+            return chosen(&event.event_id(), &|| "it is the source and the id of the CloudEvent".to_owned());
+        }
+        match (envelope.notification_id(), first_message_id(message)) {
+            (Some(id), _) => chosen(id, &|| "the event has no id, so the message id from SNS is used".to_owned()),
+            (None, Some(first)) => {
+                chosen(&first, &|| "the event has no id, so the message id before the quarantine is used".to_owned())
+            }
+            (None, None) => {
+                chosen(&message.message_id, &|| "the event has no id, so the message id from SQS is used".to_owned())
+            }
+        }
+    }
+
+    /// Returns the time of the event in the form of its attribute.
+    fn time(&self, witness: &mut impl Witness) -> String {
+        let Self { message, envelope, event_type, transcoder } = self;
+        let mut chosen = |time: &str, because: &dyn Fn() -> String| {
+            witness.note(|| Step::new(About::EventTime, time, because()));
+        };
+        if let Some((time, tap)) = transcoder.find_tap(&event_type.taps.event_time).filter(|(time, _)| is_time(time)) {
+            chosen(time, &|| format!("the field {} (taps.event_time) has it", event_type.path(tap)));
+            return time.to_owned();
+        }
+        if let Some(time) = envelope.cloud_event().and_then(|event| event.time()).filter(is_time) {
+            chosen(time, &|| "the CloudEvent has it".to_owned());
+            return time.to_owned();
+        }
+        let sent = rfc3339(message.sent);
+        chosen(&sent, &|| "the event has no time, so the time at which the message was sent is used".to_owned());
+        sent
+    }
+
+    /// Returns the message group on a FIFO topic, if it differs from the id.
+    fn group(&self, witness: &mut impl Witness) -> Option<String> {
+        if let Some(group) = &self.message.group {
+            witness.note(|| Step::new(About::Group, group, "the message has it"));
+            return Some(group.clone());
+        }
+        let (key, tap) = self.transcoder.find_tap(&self.event_type.taps.ordering)?;
+        // The alphabet of an event id is that of a message group.
+        let group = EventId::new(key).as_str().to_owned();
+        witness.note(|| {
+            let because = format!("the field {} (taps.ordering) has it", self.event_type.path(tap));
+            Step::new(About::Group, &group, because)
+        });
+        Some(group)
     }
 }
 

@@ -8,7 +8,7 @@ use super::in_flight::InFlightMessage;
 use super::{Pipeline, Tasks};
 use crate::aws::outages::Domain;
 use crate::delivery::dedupe::{Finished, MessageId};
-use crate::delivery::outcome::{Outcome, Reached};
+use crate::delivery::outcome::{Outcome, Reached, quarantine_queue};
 use crate::message::{OutcomeLabel, QuarantineKind, QuarantineReason, Queue, Retry, RetryCause};
 use crate::telemetry::{QuarantinedLabels, QueueLabels, RetriedLabels};
 
@@ -95,10 +95,7 @@ impl Pipeline {
         log_about_limited!(warn, limit, message, reason = %kind, detail, "message cannot be published");
         let InFlightMessage { message, event_type, .. } = message;
         let queue = &message.queue.label;
-        let Some(url) = &message.queue.quarantine else {
-            let detail = format!("{kind}, and the queue has no quarantine_url: {detail}");
-            return Err(RetryCause::NoQuarantineQueue.because(detail));
-        };
+        let url = quarantine_queue(&message.queue, reason)?;
         let schema_hash = event_type.as_ref().map(|event_type| &*event_type.schema_hash);
         match self.quarantine.store(url, message, reason, schema_hash, delivered.as_ref()).await {
             Ok(stored) => {

@@ -11,6 +11,7 @@ use super::cloud_event::{self, CloudEvent, CloudEventError};
 use super::glue::{self, GlueError, GlueReference};
 use super::inflate;
 use crate::config::Framing;
+use crate::message::steps::{About, Step, Witness};
 
 /// The frame around a payload.
 #[derive(Debug)]
@@ -85,7 +86,36 @@ pub enum FrameError {
 }
 
 /// Removes the frame. Returns the payload and the frame. A compressed payload is decompressed to `most` bytes at most.
-pub(super) fn open(payload: Cow<'_, [u8]>, framing: Framing, most: usize) -> Result<(Cow<'_, [u8]>, Frame), Error> {
+pub(super) fn open<'m>(
+    payload: Cow<'m, [u8]>,
+    framing: Framing,
+    most: usize,
+    witness: &mut impl Witness,
+) -> Result<(Cow<'m, [u8]>, Frame), Error> {
+    let (payload, frame) = remove(payload, framing, most)?;
+    if framing != Framing::None {
+        witness.note(|| {
+            let found = format!("{}, with a payload of {} bytes", frame.description(), payload.len());
+            Step::new(About::Layer, found, "the queue's `framing` says so")
+        });
+    }
+    Ok((payload, frame))
+}
+
+impl Frame {
+    /// Returns a description for people.
+    fn description(&self) -> String {
+        match self {
+            Self::None => "length prefix".to_owned(),
+            Self::Any(url) => format!("google.protobuf.Any of {url}"),
+            Self::CloudEvent(event) => format!("CloudEvent {}", event.event_id()),
+            Self::Confluent(reference) => reference.to_string(),
+            Self::Glue(reference) => reference.to_string(),
+        }
+    }
+}
+
+fn remove(payload: Cow<'_, [u8]>, framing: Framing, most: usize) -> Result<(Cow<'_, [u8]>, Frame), Error> {
     let refuse = |expected, error| Error::NotFramed { expected, error };
     match framing {
         Framing::None => Ok((payload, Frame::None)),

@@ -9,6 +9,7 @@ use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
 use super::Error;
+use crate::message::steps::{About, Step, Witness};
 
 /// The largest zstd window. Decoders should support windows of this size, and encoders use larger ones only on request
 /// (RFC 8878, 3.1.1.1.2). The decoder allocates the whole window, even for a small result.
@@ -41,7 +42,12 @@ pub enum DecompressError {
 }
 
 /// Decompresses a payload to `most` bytes at most.
-pub(super) fn undo<'m>(payload: Cow<'m, [u8]>, encoding: Option<&str>, most: usize) -> Result<Cow<'m, [u8]>, Error> {
+pub(super) fn undo<'m>(
+    payload: Cow<'m, [u8]>,
+    encoding: Option<&str>,
+    most: usize,
+    witness: &mut impl Witness,
+) -> Result<Cow<'m, [u8]>, Error> {
     let Some(encoding) = encoding else { return Ok(payload) };
     let (encoding, inflated) = match encoding.trim().to_ascii_lowercase().as_str() {
         // Some producers name base64 here. A payload in a text attribute or body is decoded from base64 already.
@@ -51,7 +57,13 @@ pub(super) fn undo<'m>(payload: Cow<'m, [u8]>, encoding: Option<&str>, most: usi
         _ => return Err(Error::UnknownEncoding { encoding: encoding.to_owned() }),
     };
     match inflated {
-        Ok(inflated) if inflated.len() <= most => Ok(Cow::Owned(inflated)),
+        Ok(inflated) if inflated.len() <= most => {
+            witness.note(|| {
+                let found = format!("{encoding}, {} bytes after it is decompressed", inflated.len());
+                Step::new(About::Layer, found, "the attribute `content-encoding` names it")
+            });
+            Ok(Cow::Owned(inflated))
+        }
         Ok(_) => Err(Error::Inflates { encoding, most }),
         Err(error) => Err(Error::NotEncoded { encoding, error }),
     }

@@ -7,8 +7,12 @@ use std::fmt;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use serde::Deserialize;
 
-use super::{Envelope, Error, Pointer, decode_base64, decode_base64_bytes, framing, inflate, pointer};
+use super::{Envelope, Error, Origin, Pointer, decode_base64, decode_base64_bytes, framing, inflate, pointer};
 use crate::config;
+use crate::message::steps::{About, Step, Witness};
+
+/// The place of the text in a notification.
+const NOTIFICATION: &str = "notification's message";
 
 /// A message without its SNS notification, if it had one. All other layers are still there.
 #[derive(Debug)]
@@ -58,10 +62,19 @@ impl<'m> Outer<'m> {
     /// Reads a message's body and attributes.
     pub fn read(body: &'m str, attributes: &'m HashMap<String, MessageAttributeValue>) -> Self {
         let (place, text, notification_id, notification) = match notification(body) {
-            Some(n) => ("notification's message", n.message, n.message_id, n.attributes),
+            Some(n) => (NOTIFICATION, n.message, n.message_id, n.attributes),
             None => ("body", Cow::Borrowed(body), None, HashMap::new()),
         };
         Self { place, text, notification_id, attributes: InboundAttributes { notification, message: attributes } }
+    }
+
+    /// Notes the notification, if the message had one.
+    pub fn note(&self, witness: &mut impl Witness) {
+        if self.place == NOTIFICATION {
+            let id = self.notification_id.as_deref().unwrap_or("without a message id");
+            let because = "the body has `Type: Notification`; its attributes take precedence over those of the message";
+            witness.note(|| Step::new(About::Layer, format_args!("SNS notification {id}"), because));
+        }
     }
 
     /// Returns the S3 object that has the payload, if the body points to one.
@@ -84,19 +97,27 @@ impl<'m> Outer<'m> {
         object: Option<&[u8]>,
         settings: &config::Envelope,
         framing: config::Framing,
+        witness: &mut impl Witness,
     ) -> Result<Envelope<'m>, Error> {
         let Self { place, text, notification_id, attributes } = self;
         let no_payload = |place| {
             let attribute = &settings.payload_attribute;
             move |error| Error::NoPayload { place, error, attribute: attribute.clone() }
         };
-        let payload = match (attributes.payload(&settings.payload_attribute)?, object) {
-            (Some(payload), _) => payload,
-            (None, Some(object)) => Cow::Owned(decode_base64_bytes(object).map_err(no_payload("S3 object"))?),
-            (None, None) => Cow::Owned(decode_base64(&text).map_err(no_payload(place))?),
+        let in_attribute = attributes.payload(&settings.payload_attribute, witness)?;
+        let mut in_text = |place, decoded: Result<Vec<u8>, base64::DecodeError>| {
+            let payload = decoded.map_err(no_payload(place))?;
+            note_base64(place, payload.len(), &settings.payload_attribute, witness);
+            Ok(Cow::Owned(payload))
         };
-        let payload = inflate::undo(payload, attributes.text("content-encoding"), settings.max_payload_bytes)?;
-        let (payload, frame) = framing::open(payload, framing, settings.max_payload_bytes)?;
+        let payload = match (in_attribute, object) {
+            (Some(payload), _) => payload,
+            (None, Some(object)) => in_text("S3 object", decode_base64_bytes(object))?,
+            (None, None) => in_text(place, decode_base64(&text))?,
+        };
+        let most = settings.max_payload_bytes;
+        let payload = inflate::undo(payload, attributes.text("content-encoding"), most, witness)?;
+        let (payload, frame) = framing::open(payload, framing, most, witness)?;
         Ok(Envelope { payload, attributes, notification_id, frame })
     }
 }
@@ -107,10 +128,15 @@ impl<'m> InboundAttributes<'m> {
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.find(name).map(|(text, _)| text)
+    }
+
+    /// Returns the value of a text attribute and the part of the message that has it.
+    pub(super) fn find(&self, name: &str) -> Option<(&str, Origin)> {
         if let Some(attribute) = self.notification.get(name) {
-            return (attribute.kind != "Binary").then_some(&*attribute.value);
+            return (attribute.kind != "Binary").then_some((&*attribute.value, Origin::Notification));
         }
-        self.message.get(name)?.string_value()
+        self.message.get(name)?.string_value().map(|text| (text, Origin::Message))
     }
 
     fn has_payload(&self, name: &str) -> bool {
@@ -118,14 +144,27 @@ impl<'m> InboundAttributes<'m> {
     }
 
     /// Returns the bytes of the payload attribute: a Binary one, or base64 in a String one.
-    fn payload(&self, name: &str) -> Result<Option<Cow<'m, [u8]>>, Error> {
-        let decode = |place, text: &str| {
+    fn payload(&self, name: &str, witness: &mut impl Witness) -> Result<Option<Cow<'m, [u8]>>, Error> {
+        let mut decode = |place, text: &str| {
             let bad = |error| Error::BadAttribute { place, attribute: name.to_owned(), error };
-            Ok(Some(Cow::Owned(decode_base64(text).map_err(bad)?)))
+            let payload = decode_base64(text).map_err(bad)?;
+            witness.note(|| {
+                let found = format!("payload of {} bytes, in base64", payload.len());
+                let because = format!("the {place} has the attribute `{name}` (envelope.payload_attribute)");
+                Step::new(About::Layer, found, because)
+            });
+            Ok(Some(Cow::Owned(payload)))
         };
         match (self.payload_of_notification(name), self.payload_of_message(name)) {
             (Some(text), _) => decode("SNS notification", text),
-            (None, Some(Value::Binary(bytes))) => Ok(Some(Cow::Borrowed(bytes))),
+            (None, Some(Value::Binary(bytes))) => {
+                witness.note(|| {
+                    let found = format!("payload of {} bytes", bytes.len());
+                    let because = format!("the message has the Binary attribute `{name}` (envelope.payload_attribute)");
+                    Step::new(About::Layer, found, because)
+                });
+                Ok(Some(Cow::Borrowed(bytes)))
+            }
             (None, Some(Value::Text(text))) => decode("message", text),
             (None, None) => Ok(None),
         }
@@ -144,6 +183,16 @@ impl<'m> InboundAttributes<'m> {
         }
         attribute.string_value().filter(|_| is_string(attribute.data_type())).map(Value::Text)
     }
+}
+
+/// Notes that the payload was base64 in this place.
+fn note_base64(place: &str, bytes: usize, attribute: &str, witness: &mut impl Witness) {
+    witness.note(|| {
+        let found = format!("payload of {bytes} bytes, in base64");
+        let because =
+            format!("the message has no attribute `{attribute}` (envelope.payload_attribute), so the {place} is it");
+        Step::new(About::Layer, found, because)
+    });
 }
 
 /// The value of a payload attribute.

@@ -18,7 +18,7 @@ impl<'m> Envelope<'m> {
         settings: &config::Envelope,
         framing: config::Framing,
     ) -> Result<Self, Error> {
-        Outer::read(body, attributes).open(None, settings, framing)
+        Outer::read(body, attributes).open(None, settings, framing, &mut ())
     }
 }
 
@@ -324,6 +324,7 @@ fn a_body_can_point_to_an_object() {
     let body = format!(r#"["com.amazon.sqs.javamessaging.MessageS3Pointer",{target}]"#);
     assert_eq!(Outer::read(&body, &attributes).pointer(&config::Envelope::default()).unwrap(), None);
     let attributes = HashMap::new();
-    let opened = Outer::read(&body, &attributes).open(Some(b"+/8A\n"), &config::Envelope::default(), Framing::None);
+    let opened =
+        Outer::read(&body, &attributes).open(Some(b"+/8A\n"), &config::Envelope::default(), Framing::None, &mut ());
     assert_eq!(&*opened.unwrap().payload, PAYLOAD);
 }

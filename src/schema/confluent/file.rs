@@ -26,9 +26,9 @@ struct SchemasFile {
 }
 
 /// One schema in the file.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SchemaEntry {
+pub struct SchemaEntry {
     /// The id that the schema registry assigned.
     id: u32,
     /// Full names of the top-level messages of its `.proto` file, in the order of the file. Messages after the last one
@@ -55,6 +55,13 @@ pub enum Error {
     Document(#[from] strict_config::Error),
 }
 
+impl SchemaEntry {
+    /// Creates the entry of a schema with these top-level messages.
+    pub fn new(id: u32, types: Vec<String>) -> Self {
+        Self { id, types, nested: BTreeMap::new() }
+    }
+}
+
 impl File {
     /// Reads and validates a schemas file.
     ///
@@ -68,6 +75,20 @@ impl File {
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, strict_config::Error> {
         let file: SchemasFile = strict_config::document_with(path, text, problems)?;
         Ok(Self(file.schemas.into_iter().map(|entry| (entry.id, Arc::new(types(&entry)))).collect()))
+    }
+
+    /// Adds schemas. They take precedence over those of the file.
+    ///
+    /// # Errors
+    /// Returns the problems of the schemas, each with a key that starts with `schemas`.
+    pub fn with(mut self, schemas: Vec<SchemaEntry>) -> Result<Self, Vec<Problem>> {
+        let more = SchemasFile { schemas };
+        let problems = problems(&more);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        self.0.extend(more.schemas.into_iter().map(|entry| (entry.id, Arc::new(types(&entry)))));
+        Ok(self)
     }
 
     /// Returns the full names of all types in the file.

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use protojson::{Change, DescriptorSet, Reconciled, Rule, Schema, SchemaError};
 
+use super::compiled::Compiled;
 use super::files::{self, Error, File};
 use super::hidden::{Hidden, Hiding};
 use crate::config::{Descriptors, OnBreak};
@@ -31,6 +32,7 @@ pub struct Set {
     pub bytes: usize,
     /// The time at which it came into force.
     pub since: SystemTime,
+    compiled: Compiled,
     linked: DescriptorSet,
 }
 
@@ -38,6 +40,11 @@ impl Set {
     /// Returns the number of `.proto` files that it was compiled from, imports included.
     pub fn files(&self) -> usize {
         self.linked.files()
+    }
+
+    /// Returns its bytes.
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
     }
 }
 
@@ -182,8 +189,8 @@ impl Admission<'_> {
         }
         match DescriptorSet::link(&file.name, bytes) {
             Ok(linked) => {
-                let (name, bytes, since) = (file.name.clone(), bytes.len(), SystemTime::now());
-                self.sets.insert(name.clone(), Set { name, hash, bytes, since, linked });
+                let (name, compiled, since) = (file.name.clone(), Compiled::of(bytes), SystemTime::now());
+                self.sets.insert(name.clone(), Set { name, hash, bytes: bytes.len(), since, compiled, linked });
                 Ok(())
             }
             Err(error) => {

@@ -131,7 +131,7 @@ pub enum Error {
 ///
 /// # Errors
 /// Returns an error if the folder or a file cannot be read, or if the folder has no set.
-pub(super) fn read(settings: &config::Descriptors) -> Result<Vec<File>, Error> {
+pub fn read(settings: &config::Descriptors) -> Result<Vec<File>, Error> {
     let read = |found: &Found, content: Content, cap: u64| {
         let mut bytes = Vec::with_capacity(usize::try_from(found.size.min(cap)).unwrap_or(0));
         content.take(cap.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -164,7 +164,7 @@ pub(super) fn hashes(settings: &config::Descriptors) -> Result<Vec<(String, Stri
 }
 
 /// Returns the first 16 hexadecimal digits of the SHA-256 of these bytes.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub fn hash(bytes: &[u8]) -> String {
     digits(&Sha256::digest(bytes))
 }
 

@@ -228,7 +228,7 @@ fn a_set_that_removes_or_changes_an_extension_is_refused_if_the_policy_is_refuse
         let file = |name: &str, bytes: Vec<u8>| File { name: name.to_owned(), content: Ok(bytes) };
         let mut files = vec![file("core.binpb", core.clone())];
         files.extend(note.map(|bytes| file("note.binpb", bytes)));
-        let Reloaded { snapshot, changes } = registry.admit(&files).unwrap();
+        let Reloaded { snapshot, changes, .. } = registry.admit(&files).unwrap();
         assert_eq!(changes, []);
         let [refused] = snapshot.refused() else { panic!("{:?}", snapshot.refused()) };
         assert!(refused.reason.starts_with(&format!("descriptor set note.binpb: {expected}; ")), "{}", refused.reason);

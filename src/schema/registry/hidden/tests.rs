@@ -103,7 +103,7 @@ fn a_removed_debug_redact_is_admitted_if_it_is_acknowledged_or_if_no_profile_dep
     for (stage, breaking) in [(Stage::marked(&["t.Order.pan"]), 1), (Stage::new(&[], &[]), 0)] {
         let registry = stage.start(&[("a.pb", MARKED)]);
         let files = [File { name: "a.pb".into(), content: Ok(set(&MARKED.replace(" [debug_redact = true]", ""))) }];
-        let Reloaded { snapshot, changes } = registry.admit(&files).unwrap();
+        let Reloaded { snapshot, changes, .. } = registry.admit(&files).unwrap();
         assert_eq!((snapshot.refused(), changes.len()), (&[][..], breaking));
     }
 }
