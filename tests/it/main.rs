@@ -61,6 +61,7 @@ mod fifo;
 mod hidden;
 mod outages;
 mod quarantine;
+mod raw_delivery;
 mod redelivery;
 mod reload;
 mod routing;
