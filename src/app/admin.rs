@@ -1,9 +1,11 @@
 //! The HTTP endpoint for operators and monitoring.
 //!
 //! `/livez` answers 200 while the process runs, and `/readyz` while the service receives. `/metrics` answers in the
-//! Prometheus text format; `/status` and `/schemas` answer in JSON. No page changes the service, and no page shows a
-//! payload.
+//! Prometheus text format; `/status` and `/schemas` answer in JSON. `/json-schema/HASH` lists the types whose events
+//! carry this `schema-hash`, and `/json-schema/HASH/TYPE` and `/json-schema/HASH/TYPE/PROFILE` are their JSON Schemas. No
+//! page changes the service, and no page shows a payload.
 
+mod json_schema;
 mod schemas;
 mod server;
 mod status;
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
 use axum::routing::get;
@@ -99,14 +102,40 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
 }
 
 fn routes(state: Arc<State>) -> Router {
-    let (ready, metrics, status, schemas) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state), state);
+    let (ready, metrics, status, schemas) =
+        (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state), Arc::clone(&state));
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async move { readiness(&ready) }))
         .route("/metrics", get(|| async move { exposition(&metrics) }))
         .route("/status", get(|| async move { Json(status::report(&status)) }))
         .route("/schemas", get(|| async move { Json(schemas::report(&schemas.views.routes.definitions().snapshot)) }))
+        .merge(json_schemas(state))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status or /schemas\n") })
+}
+
+/// The JSON Schemas by the `schema-hash` of events.
+fn json_schemas(state: Arc<State>) -> Router {
+    let (types, schema, profile) = (Arc::clone(&state), Arc::clone(&state), state);
+    Router::new()
+        .route(
+            "/json-schema/{hash}",
+            get(|Path(hash): Path<String>| async move {
+                json_schema::types(&types.views.routes.definitions().snapshot, &hash)
+            }),
+        )
+        .route(
+            "/json-schema/{hash}/{type}",
+            get(|Path((hash, name)): Path<(String, String)>| async move {
+                json_schema::schema(&schema.views.routes.definitions().snapshot, &hash, &name, "default")
+            }),
+        )
+        .route(
+            "/json-schema/{hash}/{type}/{profile}",
+            get(|Path((hash, name, chosen)): Path<(String, String, String)>| async move {
+                json_schema::schema(&profile.views.routes.definitions().snapshot, &hash, &name, &chosen)
+            }),
+        )
 }
 
 fn readiness(state: &State) -> impl IntoResponse + use<> {
