@@ -99,7 +99,11 @@ pub(super) fn well_known(shape: Shape, inside: Option<Value>, unknown_any: AnyFa
         }),
         Shape::Struct => json!({"description": "Any JSON object.", "type": "object"}),
         Shape::ListValue => json!({"description": "Any JSON array.", "type": "array"}),
-        Shape::Value => json!({"description": "Any JSON value."}),
+        // A schema without types is an object to some code generators.
+        Shape::Value => json!({
+            "description": "Any JSON value.",
+            "type": ["null", "boolean", "number", "string", "array", "object"]
+        }),
         Shape::Any => any(unknown_any, additions),
         // A plain message has no JSON form of its own.
         Shape::Wrapper | Shape::Plain => inside.unwrap_or_default(),
