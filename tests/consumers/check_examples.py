@@ -92,10 +92,12 @@ page = ROOT / "docs/consumers.md"
 script = re.sub("123456789012|210987654321", ACCOUNT, commands(page, ["Your first event"]))
 steps, receive = script.split("aws sqs receive-message", 1)
 filtering = commands(page, ["Filter"])
-wait = "timeout 60 aws sqs receive-message" + receive
+wait = "aws sqs receive-message" + receive
 folder = args.work / "page"
 folder.mkdir(exist_ok=True)
 bash = subprocess.Popen(["bash", "-euo", "pipefail"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+# Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS.
+bash.stdin.write('aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }\n')
 bash.stdin.write(f"{steps}\necho subscribed\n{wait}\necho received\n{filtering}\necho filtered\n")
 bash.stdin.close()
 output = []
