@@ -2,9 +2,11 @@
 //!
 //! `/livez` answers 200 while the process runs. `/readyz` answers 200 from the first queue that the service could
 //! receive from until the drain, and names the queues that do not work. `/metrics` answers in the Prometheus text
-//! format; `/status` and `/schemas` answer in JSON, and `/schemas/sets/…` with a descriptor set in force. No page changes
-//! the service, and no page shows a payload.
+//! format; `/status` and `/schemas` answer in JSON, and `/schemas/sets/…` with a descriptor set in force.
+//! `/json-schema/HASH` lists the types whose events carry this `schema-hash`, and `/json-schema/HASH/TYPE` and
+//! `/json-schema/HASH/TYPE/PROFILE` are their JSON Schemas. No page changes the service, and no page shows a payload.
 
+mod json_schema;
 mod schemas;
 mod server;
 mod sets;
@@ -105,7 +107,7 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
 
 fn routes(state: Arc<State>) -> Router {
     let (ready, metrics, status) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state));
-    let (schemas, sets) = (Arc::clone(&state), state);
+    let (schemas, sets) = (Arc::clone(&state), Arc::clone(&state));
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async move { readiness(&ready) }))
@@ -115,7 +117,32 @@ fn routes(state: Arc<State>) -> Router {
         .route("/schemas/sets/{*name}", get(|Path(name): Path<String>| async move {
             sets::answer(&sets.views.routes.definitions().snapshot, &name)
         }))
+        .merge(json_schemas(state))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status or /schemas\n") })
+}
+
+/// The JSON Schemas by the `schema-hash` of events.
+fn json_schemas(state: Arc<State>) -> Router {
+    let (types, schema, profile) = (Arc::clone(&state), Arc::clone(&state), state);
+    Router::new()
+        .route(
+            "/json-schema/{hash}",
+            get(|Path(hash): Path<String>| async move {
+                json_schema::types(&types.views.routes.definitions().snapshot, &hash)
+            }),
+        )
+        .route(
+            "/json-schema/{hash}/{type}",
+            get(|Path((hash, name)): Path<(String, String)>| async move {
+                json_schema::schema(&schema.views.routes.definitions().snapshot, &hash, &name, "default")
+            }),
+        )
+        .route(
+            "/json-schema/{hash}/{type}/{profile}",
+            get(|Path((hash, name, chosen)): Path<(String, String, String)>| async move {
+                json_schema::schema(&profile.views.routes.definitions().snapshot, &hash, &name, &chosen)
+            }),
+        )
 }
 
 fn readiness(state: &State) -> impl IntoResponse + use<> {

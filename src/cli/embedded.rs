@@ -5,8 +5,6 @@
 //! production. They differ from AWS in these points:
 //!
 //! - Queues and topics accept messages of at most 256 KiB.
-//! - A topic with a raw subscription refuses messages with attributes. Subscriptions therefore deliver
-//!   [notifications](Notification), in which Binary attributes lose their value.
 //! - A standard queue refuses a message group id, and a FIFO queue returns the messages of a group one at a time.
 //! - `maxReceiveCount` must be a JSON number, and `StartMessageMoveTask` is missing.
 //! - SNS confirms an entry even if a subscribed queue refused it.
@@ -17,8 +15,10 @@ mod notification;
 pub mod samples;
 mod server;
 pub mod setup;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,6 +36,8 @@ use crate::config;
 use bridge::Bridge;
 pub use notification::Notification;
 use server::Server;
+use subscriptions::Subscriptions;
+use topics::Topics;
 
 /// Running SQS and SNS servers. Dropping the value stops them at once and discards their messages.
 #[derive(Debug)]
@@ -82,8 +84,10 @@ impl Embedded {
             host: address.ip().to_string(),
             port: address.port(),
         };
-        let sns = Arc::new(RustackSns::new(config, Arc::new(Bridge::new(Arc::clone(&sqs)))));
-        let server = Server::start(listener, address, &sqs, &sns);
+        let subscriptions = Arc::new(Subscriptions::default());
+        let bridge = Bridge::new(Arc::clone(&sqs), Arc::clone(&subscriptions));
+        let sns = Arc::new(RustackSns::new(config, Arc::new(bridge)));
+        let server = Server::start(listener, address, &sqs, Topics::new(Arc::clone(&sns), subscriptions));
         Ok(Self { server, sqs, sns })
     }
 

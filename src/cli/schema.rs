@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
+use protojson::Additions;
 use serde_json::Value;
 use strict_config::nearest;
 
@@ -28,8 +29,9 @@ pub(super) struct Args {
 enum Command {
     /// Print the JSON Schema (2020-12) of a message type in a profile
     ///
-    /// All JSON that protobridge publishes for this type in this profile is valid against the schema. Comments in the
-    /// .proto files become descriptions if the descriptor sets were compiled with source info.
+    /// All JSON that protobridge publishes for this type in this profile is valid against the schema, and so is JSON with
+    /// fields and enum values that a newer version of the type adds. Comments in the .proto files become descriptions if
+    /// the descriptor sets were compiled with source info. Definitions have the full name of their type, with _ for dots.
     #[command(after_help = JSON_SCHEMA_EXAMPLES)]
     JsonSchema(JsonSchemaArgs),
     /// Print the AsyncAPI 3.0 document of the customers' topics
@@ -70,6 +72,21 @@ struct JsonSchemaArgs {
     /// Compiled descriptor sets to use instead of those of the configuration: a folder, or one file
     #[arg(long, value_name = "PATH")]
     descriptors: Option<PathBuf>,
+    #[command(flatten)]
+    form: Form,
+}
+
+#[derive(Debug, clap::Args)]
+struct Form {
+    /// Refuse fields and enum values that this version of the type does not have; for tests, not for consumers
+    #[arg(long)]
+    closed: bool,
+}
+
+impl Form {
+    fn additions(&self) -> Additions {
+        if self.closed { Additions::Refused } else { Additions::Accepted }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,6 +102,8 @@ struct AsyncapiArgs {
     /// Print JSON instead of YAML
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Prints the requested document.
@@ -112,7 +131,7 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
     }
     let snapshot = Registry::load(&sets, &Taps::default(), Arc::new(profiles))?.current();
     match snapshot.find(&args.message_type) {
-        Some(known) => Ok(known.json_schema(profile)),
+        Some(known) => Ok(known.json_schema(profile, args.form.additions())),
         None => bail!(
             "no descriptor set in {} defines the message type {}{}",
             sets.path.display(),
@@ -133,6 +152,7 @@ fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
         customers: customers(&router, args.customer.as_deref(), &config)?,
         event_types: event_types(&snapshot, &router, &config, &args.events)?,
         endpoint: config.aws.sns_endpoint_url.as_deref().or(config.aws.endpoint_url.as_deref()),
+        additions: args.form.additions(),
     };
     Ok(asyncapi::document(&subject))
 }

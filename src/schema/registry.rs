@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use protojson::{Change, JsonError, Outgrown, Plan, Schema, TapError};
+use protojson::{Additions, Change, JsonError, Outgrown, Plan, Schema, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
@@ -377,10 +377,15 @@ impl EventType {
         })
     }
 
+    /// Returns the profile with this name.
+    pub fn find_profile(&self, name: &str) -> Option<ProfileId> {
+        self.source.profiles.find(name)
+    }
+
     /// Returns the JSON Schema of the JSON that the type's plan for a profile writes.
-    pub fn json_schema(&self, profile: ProfileId) -> serde_json::Value {
+    pub fn json_schema(&self, profile: ProfileId, additions: Additions) -> serde_json::Value {
         let options = &self.source.profiles.options[profile.0];
-        self.source.schema.json_schema(&self.name, options).expect("the type comes from this schema")
+        self.source.schema.json_schema(&self.name, options, additions).expect("the type comes from this schema")
     }
 
     /// Returns the payload of the event of this type that has this ProtoJSON.

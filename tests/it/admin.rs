@@ -8,7 +8,10 @@ use crate::stage::Stage;
 use crate::{http, wait};
 
 scenarios! {
-    both: [status_and_metrics_report_the_outcome_of_each_message];
+    both: [
+        status_and_metrics_report_the_outcome_of_each_message,
+        the_schema_of_an_event_is_served_by_its_schema_hash,
+    ];
     embedded: [];
     ministack: [];
 }
@@ -61,5 +64,26 @@ async fn status_and_metrics_report_the_outcome_of_each_message(emulator: &Emulat
         assert!(metrics.lines().any(|found| found == line), "the metrics lack the line {line}:\n{metrics}");
     }
     assert_eq!(page(address, "/nowhere").await.status, 404);
+    running.stop().await;
+}
+
+async fn the_schema_of_an_event_is_served_by_its_schema_hash(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let event = stage.event_of_type("acme", "shop.v1.OrderPlaced");
+    let running = stage.start().await;
+    stage.source.send([Input::body(&event)]).await;
+    let message = stage.delivered_one("acme").await;
+    let attribute = |name| message.attribute(name).expect("the event has the attribute");
+    let path = format!("/json-schema/{}", attribute("schema-hash"));
+    let listed = page(running.address, &path).await.json();
+    let types = listed["types"].as_array().expect("the page lists types");
+    assert!(types.contains(&attribute("event-type").into()), "{listed}");
+    for path in [format!("{path}/{}", attribute("event-type")), format!("{path}/{}/default", attribute("event-type"))] {
+        let schema = page(running.address, &path).await.json();
+        jsonschema::draft202012::validate(&schema, &message.json()).expect("the event fits its schema");
+    }
+    let unknown = page(running.address, "/json-schema/0123456789abcdef/shop.v1.OrderPlaced").await;
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.body.contains(attribute("schema-hash")), "{}", unknown.body);
     running.stop().await;
 }

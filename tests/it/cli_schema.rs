@@ -55,10 +55,10 @@ fn json_schema_describes_the_canonical_json_of_a_type() {
     assert_snapshot!(schema(&["json-schema", "--descriptors", DESCRIPTORS, "--type", "shop.v1.Money"]), @r##"
     {
       "$schema": "https://json-schema.org/draft/2020-12/schema",
-      "title": "shop.v1.Money",
-      "$ref": "#/$defs/shop.v1.Money",
+      "title": "shop_v1_Money",
+      "$ref": "#/$defs/shop_v1_Money",
       "$defs": {
-        "shop.v1.Money": {
+        "shop_v1_Money": {
           "description": "An amount of money. Never a floating-point number: amounts have to add up.",
           "type": "object",
           "properties": {
@@ -72,12 +72,26 @@ fn json_schema_describes_the_canonical_json_of_a_type() {
               "pattern": "^(0|-?[1-9][0-9]{0,18})$"
             }
           },
-          "additionalProperties": false
+          "additionalProperties": true
         }
       }
     }
     exit code 0
     "##);
+}
+
+#[test]
+fn only_a_closed_schema_refuses_unknown_keys() {
+    let root = |arguments: &[&str]| {
+        let schema = json(&[&IN_CONFIG[..], &["--type", "shop.v1.Money"], arguments].concat());
+        schema["$defs"]["shop_v1_Money"]["additionalProperties"].clone()
+    };
+    assert_eq!((root(&[]), root(&["--closed"])), (true.into(), false.into()));
+    let component = |arguments: &[&str]| {
+        let document = json(&[&ASYNCAPI[..], &["--json"], arguments].concat());
+        document["components"]["schemas"]["web-shop_v1_Money"]["additionalProperties"].clone()
+    };
+    assert_eq!((component(&[]), component(&["--closed"])), (true.into(), false.into()));
 }
 
 #[test]
@@ -152,10 +166,10 @@ fn asyncapi_lists_the_topics_of_enabled_customers() {
     let messages: Vec<&String> =
         document["components"]["messages"].as_object().expect("the value is a JSON object").keys().collect();
     let expected = [
-        "default-protobridge.v1.Heartbeat",
-        "web-shop.v1.OrderPlaced",
-        "web-shop.v1.OrderShipped",
-        "web-shop.v1.OrderStatusChanged",
+        "default-protobridge_v1_Heartbeat",
+        "web-shop_v1_OrderPlaced",
+        "web-shop_v1_OrderShipped",
+        "web-shop_v1_OrderStatusChanged",
     ];
     assert_eq!(messages, expected);
 }
@@ -173,8 +187,8 @@ fn asyncapi_prints_the_document_of_one_customer_as_yaml() {
         servers:
         - $ref: "#/servers/sns-eu-west-1"
         messages:
-          protobridge.v1.Heartbeat:
-            $ref: "#/components/messages/default-protobridge.v1.Heartbeat"
+          protobridge_v1_Heartbeat:
+            $ref: "#/components/messages/default-protobridge_v1_Heartbeat"
         bindings:
           sns:
             name: json-globex
@@ -194,5 +208,5 @@ fn asyncapi_describes_only_the_requested_events() {
     );
     let messages: Vec<&String> =
         document["components"]["messages"].as_object().expect("the value is a JSON object").keys().collect();
-    assert_eq!(messages, ["web-shop.v1.OrderShipped", "web-shop.v1.OrderStatusChanged"]);
+    assert_eq!(messages, ["web-shop_v1_OrderShipped", "web-shop_v1_OrderStatusChanged"]);
 }

@@ -74,6 +74,7 @@ mod log;
 mod network;
 mod outages;
 mod quarantine;
+mod raw_delivery;
 mod redelivery;
 mod reload;
 mod routing;

@@ -22,8 +22,6 @@ pub(crate) struct Emulator {
     pub(crate) sqs: aws_sdk_sqs::Client,
     /// The SNS client.
     pub(crate) sns: aws_sdk_sns::Client,
-    /// Whether the emulator's topics deliver messages with attributes to subscriptions with raw delivery.
-    pub(crate) delivers_raw: bool,
     /// The embedded emulator, which stops when the last clone is dropped.
     _embedded: Option<Arc<Embedded>>,
 }
@@ -32,25 +30,24 @@ impl Emulator {
     /// Starts an emulator in this process that no other test shares.
     pub(crate) async fn embedded() -> Option<Self> {
         let embedded = Embedded::start().await.expect("a port is free");
-        // Its topics refuse messages with attributes if a subscription has raw delivery.
-        let delivers_raw = false;
         let endpoint_url = embedded.endpoint_url();
-        Some(Self { _embedded: Some(Arc::new(embedded)), ..Self::at(&endpoint_url, delivers_raw) })
+        Some(Self { _embedded: Some(Arc::new(embedded)), ..Self::at(&endpoint_url) })
     }
 
     /// Returns the ministack of this process, or `None` if tests that need Python are skipped.
     pub(crate) async fn ministack() -> Option<Self> {
         let ministack = Ministack::get().await?;
-        Some(Self::at(&ministack.endpoint_url, true))
+        Some(Self::at(&ministack.endpoint_url))
     }
 
     /// Returns clients of a world of the model.
     pub(crate) fn of_model(world: &World) -> Self {
         let Clients { sqs, sns, .. } = world.clients(0);
-        Self { endpoint_url: "nowhere".to_owned(), sqs, sns, delivers_raw: true, _embedded: None }
+        Self { endpoint_url: "nowhere".to_owned(), sqs, sns, _embedded: None }
     }
 
-    fn at(endpoint_url: &str, delivers_raw: bool) -> Self {
+    /// Returns clients of a running emulator.
+    pub(crate) fn at(endpoint_url: &str) -> Self {
         let http = aws_smithy_http_client::Builder::new().build_http();
         let credentials = Credentials::new("test", "test", None, None, "tests");
         let sqs = aws_sdk_sqs::Config::builder()
@@ -71,7 +68,6 @@ impl Emulator {
             endpoint_url: endpoint_url.to_owned(),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             sns: aws_sdk_sns::Client::from_conf(sns),
-            delivers_raw,
             _embedded: None,
         }
     }

@@ -105,7 +105,7 @@ impl Stage {
     async fn add_customer(&mut self, id: &str, settings: &str, kind: &str) {
         let name = format!("{}-{id}{kind}", self.name);
         let queue = Queue::create(&self.emulator, &name).await;
-        let topic = self.topic(&name, &queue, self.emulator.delivers_raw).await;
+        let topic = self.topic(&name, &queue, true).await;
         self.customers.push(Customer { id: id.to_owned(), topic, settings: settings.to_owned(), queue });
     }
 

@@ -2,12 +2,15 @@
 //!
 //! The schema is derived from the compiled program, so only the compiler decides how options affect a field.
 //! Descriptors supply the details that programs do not need: names of enum values, comments, deprecation. A schema
-//! accepts everything that the codec writes, and it is as narrow as JSON Schema can reasonably express. It does not
-//! describe the contents of an Any, which can be of any type.
+//! accepts everything that the codec writes. It does not describe the contents of an Any, which can be of any type.
+//!
+//! By default it also accepts [what a newer version of the type adds](Additions), and it has only constructs that code
+//! generators turn into usable types. If additions are refused, it is as narrow as JSON Schema can reasonably express.
 //!
 //! Apart from `$defs` and `deprecated`, only keywords that also exist in draft 7 are used, because AsyncAPI is based on
 //! draft 7.
 
+mod names;
 mod value;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,27 +21,42 @@ use serde_json::{Map, Value, json};
 use crate::output::Label;
 use crate::program::{Field, Kind, MessageIndex, Program, Role, Shape};
 use crate::schema::{Comments, Element, FieldDescriptor, Kind as Declared, MessageDescriptor};
+use names::Names;
 
 /// The dialect of the schemas.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
+/// Whether a JSON Schema accepts what a newer version of the message type can add: fields, enum values, members of
+/// oneofs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Additions {
+    /// Unknown fields and unknown names of enum values are valid. This is for consumers, who receive additions without
+    /// notice.
+    #[default]
+    Accepted,
+    /// Only what this version of the type writes is valid. This is for tests of producers and consumers.
+    Refused,
+}
+
 /// Returns the schema of a program that was compiled from this message type.
-pub(crate) fn document(root: &MessageDescriptor, program: &Program) -> Value {
+pub(crate) fn document(root: &MessageDescriptor, program: &Program, additions: Additions) -> Value {
     let mut writer = Writer {
         program,
+        additions,
         root: root.full_name(),
         comments: Comments::default(),
         definitions: BTreeMap::new(),
-        names: HashMap::new(),
+        names: Names::default(),
+        messages: HashMap::new(),
         waiting: VecDeque::new(),
     };
     let reference = writer.message(0, root, "");
     while let Some((index, descriptor, path)) = writer.waiting.pop_front() {
-        let name = writer.names[&index].clone();
+        let name = writer.messages[&index].clone();
         let definition = writer.definition(index, &descriptor, &path);
         writer.definitions.insert(name, definition);
     }
-    let mut document = object(json!({"$schema": DIALECT, "title": root.full_name()}));
+    let mut document = object(json!({"$schema": DIALECT, "title": names::token(root.full_name())}));
     document.extend(object(reference));
     document.insert("$defs".to_owned(), writer.definitions.into_iter().collect());
     Value::Object(document)
@@ -46,12 +64,14 @@ pub(crate) fn document(root: &MessageDescriptor, program: &Program) -> Value {
 
 struct Writer<'p> {
     program: &'p Program,
+    additions: Additions,
     /// The full name of the root.
     root: &'p str,
     comments: Comments,
     definitions: BTreeMap<String, Value>,
+    names: Names,
     /// The names of the message definitions.
-    names: HashMap<MessageIndex, String>,
+    messages: HashMap<MessageIndex, String>,
     /// The messages that have a name but no definition yet, with their path from the root.
     waiting: VecDeque<(MessageIndex, MessageDescriptor, String)>,
 }
@@ -67,15 +87,15 @@ struct Source {
 impl Writer<'_> {
     /// Returns a reference to the definition of a message.
     fn message(&mut self, index: MessageIndex, descriptor: &MessageDescriptor, path: &str) -> Value {
-        let known = self.names.entry(index).or_insert_with(|| {
+        let known = self.messages.entry(index).or_insert_with(|| {
             let table = &self.program.messages[index as usize];
             self.waiting.push_back((index, descriptor.clone(), path.to_owned()));
-            let full_name = token(descriptor.full_name());
+            let full_name = descriptor.full_name();
             match path {
                 // Rules have no effect inside the well-known types.
-                _ if !table.has_rules || table.shape != Shape::Plain => full_name,
-                "" => format!("{full_name}-root"),
-                path => format!("{full_name}-{}.{}", token(self.root), token(path)),
+                _ if !table.has_rules || table.shape != Shape::Plain => self.names.of(full_name),
+                "" => self.names.of(&format!("{full_name}-root")),
+                path => self.names.of(&format!("{full_name}-{}.{path}", self.root)),
             }
         });
         reference(known)
@@ -85,7 +105,7 @@ impl Writer<'_> {
         let table = &self.program.messages[index as usize];
         if table.shape != Shape::Plain {
             let inside = table.fields.first().map(|field| value::scalar(field.kind, self.program));
-            return value::well_known(table.shape, inside, self.program.unknown_any);
+            return value::well_known(table.shape, inside, self.program.unknown_any, self.additions);
         }
         let declared = descriptor.fields().into_iter().chain(descriptor.extensions());
         let declared: HashMap<u32, FieldDescriptor> = declared.map(|field| (field.number(), field)).collect();
@@ -103,21 +123,25 @@ impl Writer<'_> {
                 members.push(key);
             }
         }
+        let exclusive: Vec<(Option<Element>, Vec<String>)> =
+            oneofs.into_values().filter(|(_, members)| members.len() > 1).collect();
         let mut schema = Map::new();
-        let comment = self.comments.of(&descriptor.element());
+        let mut comment: Vec<String> = self.comments.of(&descriptor.element()).into_iter().collect();
+        if self.additions == Additions::Accepted {
+            comment.extend(exclusive.iter().map(|(oneof, members)| self.at_most_one_in_words(oneof.as_ref(), members)));
+        }
         let is_deprecated = descriptor.options().as_ref().is_some_and(MessageOptions::deprecated);
-        annotate(&mut schema, comment, is_deprecated);
+        annotate(&mut schema, Some(comment.join("\n\n")).filter(|text| !text.is_empty()), is_deprecated);
         schema.insert("type".to_owned(), "object".into());
         schema.insert("properties".to_owned(), properties.into());
         if !required.is_empty() {
             schema.insert("required".to_owned(), required.into());
         }
-        let exclusive = oneofs.into_values().filter(|(_, members)| members.len() > 1);
-        let exclusive: Vec<Value> = exclusive.map(|(oneof, members)| self.at_most_one(oneof, &members)).collect();
-        if !exclusive.is_empty() {
-            schema.insert("allOf".to_owned(), exclusive.into());
+        if self.additions == Additions::Refused && !exclusive.is_empty() {
+            let exclusive = exclusive.into_iter().map(|(oneof, members)| self.at_most_one(oneof, &members));
+            schema.insert("allOf".to_owned(), exclusive.collect());
         }
-        schema.insert("additionalProperties".to_owned(), false.into());
+        schema.insert("additionalProperties".to_owned(), (self.additions == Additions::Accepted).into());
         schema.into()
     }
 
@@ -133,15 +157,21 @@ impl Writer<'_> {
     fn property(&mut self, field: &Field, source: &Source, path: &str) -> Value {
         let mut schema = Map::new();
         annotate(&mut schema, source.description.clone(), source.is_deprecated);
-        schema.extend(object(match (field.role, field.kind) {
-            (Role::Redacted, Kind::String { .. }) if !field.is_list => json!({"const": "[REDACTED]"}),
+        let value = object(match (field.role, field.kind) {
+            (Role::Redacted, Kind::String { .. }) if !field.is_list => json!({"type": "string", "const": "[REDACTED]"}),
             (Role::Redacted, _) => json!({"type": "null"}),
             (Role::Repeated, kind) => {
                 json!({"type": "array", "items": self.value(kind, &source.declared, path)})
             }
             (_, Kind::Map(index)) => self.map(index, &source.declared, path),
             (_, kind) => self.value(kind, &source.declared, path),
-        }));
+        });
+        // Draft 7 ignores the keywords beside a reference, and some code generators copy the type for each such place.
+        if value.contains_key("$ref") && !schema.is_empty() {
+            schema.insert("allOf".to_owned(), json!([value]));
+        } else {
+            schema.extend(value);
+        }
         schema.into()
     }
 
@@ -161,14 +191,25 @@ impl Writer<'_> {
         match (kind, declared) {
             (Kind::Message(index), Declared::Message(descriptor)) => self.message(index, descriptor, path),
             (Kind::Enum(_) | Kind::EnumNumber, Declared::Enum(descriptor)) => {
-                let name = token(descriptor.full_name());
+                let name = self.names.of(descriptor.full_name());
                 if !self.definitions.contains_key(&name) {
-                    let schema = value::enumeration(descriptor, kind == Kind::EnumNumber, &mut self.comments);
+                    let as_number = kind == Kind::EnumNumber;
+                    let schema = value::enumeration(descriptor, as_number, self.additions, &mut self.comments);
                     self.definitions.insert(name.clone(), schema);
                 }
                 reference(&name)
             }
             _ => value::scalar(kind, self.program),
+        }
+    }
+
+    /// Returns a sentence that says that at most one of these properties is present.
+    fn at_most_one_in_words(&mut self, oneof: Option<&Element>, members: &[String]) -> String {
+        let members: Vec<String> = members.iter().map(|member| format!("`{member}`")).collect();
+        let rule = format!("At most one of these is present: {}.", members.join(", "));
+        match oneof.and_then(|oneof| self.comments.of(oneof)) {
+            Some(comment) => format!("{comment} {rule}"),
+            None => rule,
         }
     }
 
@@ -197,13 +238,6 @@ fn key(field: &Field) -> String {
 
 fn reference(definition: &str) -> Value {
     json!({"$ref": format!("#/$defs/{definition}")})
-}
-
-/// Returns a name that is valid in references and as the key of an AsyncAPI component. Names that a compiler accepts
-/// are unchanged.
-fn token(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
 }
 
 fn join(path: &str, name: &str) -> String {

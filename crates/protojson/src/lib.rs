@@ -40,6 +40,7 @@ mod wire;
 
 pub use error::{Error, ErrorKind, PlanError, SchemaError, SchemaErrorKind, TapError, TapErrorKind};
 pub use field_path::FieldPath;
+pub use json_schema::Additions;
 pub use options::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny};
 pub use parse::JsonError;
 pub use plan::Plan;

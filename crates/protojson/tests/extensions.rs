@@ -8,7 +8,7 @@ mod random;
 #[path = "support/source.rs"]
 mod source;
 
-use protojson::{DescriptorSet, Options, Schema, SchemaError, SchemaErrorKind};
+use protojson::{Additions, DescriptorSet, Options, Schema, SchemaError, SchemaErrorKind};
 use random::Random;
 
 const CORE: &str = r#"syntax = "proto2"; package x;
@@ -66,8 +66,8 @@ fn a_type_knows_the_extensions_of_all_sets() {
         assert_eq!(json(&schema, "x.Order", ORDER), expected);
         assert_eq!(json(&schema, "x.Envelope", ENVELOPE), format!(r#"{{"order":{expected}}}"#));
         let written: serde_json::Value = serde_json::from_str(expected).unwrap();
-        let described = schema.json_schema("x.Envelope", &Options::default()).unwrap();
-        let properties = described["$defs"]["x.Order"]["properties"].as_object().unwrap();
+        let described = schema.json_schema("x.Envelope", &Options::default(), Additions::Accepted).unwrap();
+        let properties = described["$defs"]["x_Order"]["properties"].as_object().unwrap();
         assert!(properties.keys().eq(written.as_object().unwrap().keys()), "{described}");
         assert!(jsonschema::is_valid(&described, &serde_json::json!({"order": written})));
     }
@@ -77,8 +77,8 @@ fn a_type_knows_the_extensions_of_all_sets() {
 fn the_description_of_an_extension_is_the_comment_of_its_own_set() {
     let (core, note) = (core(), extending("extend x.Order {\n// A remark.\noptional string note = 100; }"));
     let schema = join(&[("a", &core), ("b", &note)]).unwrap();
-    let described = schema.json_schema("x.Order", &Options::default()).unwrap();
-    assert_eq!(described["$defs"]["x.Order"]["properties"]["[y.note]"]["description"], "A remark.");
+    let described = schema.json_schema("x.Order", &Options::default(), Additions::Accepted).unwrap();
+    assert_eq!(described["$defs"]["x_Order"]["properties"]["[y.note]"]["description"], "A remark.");
 }
 
 #[test]
@@ -198,7 +198,8 @@ fn the_json_does_not_depend_on_the_split_of_extensions_over_sets() {
             let payload = whole.sample(name).unwrap();
             assert_eq!(payload, split.sample(name).unwrap(), "{parts:?}");
             assert_eq!(json(&whole, name, &payload), json(&split, name, &payload), "{parts:?}");
-            let described = |schema: &Schema| schema.json_schema(name, &Options::default()).unwrap();
+            let described =
+                |schema: &Schema| schema.json_schema(name, &Options::default(), Additions::Accepted).unwrap();
             assert_eq!(described(&whole), described(&split), "{parts:?}");
         }
     }

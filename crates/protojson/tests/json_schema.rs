@@ -6,9 +6,11 @@
 mod corpus;
 #[path = "support/judge.rs"]
 mod judge;
+#[path = "support/source.rs"]
+mod source;
 
 use judge::Judge;
-use protojson::{Bytes, Enums, FieldNames, Int64, Options, Schema, UnknownAny};
+use protojson::{Additions, Bytes, Enums, FieldNames, Int64, Options, Schema, UnknownAny};
 use serde_json::{Value, json};
 
 fn shop() -> Schema {
@@ -25,7 +27,7 @@ fn options(set: impl FnOnce(&mut Options)) -> Options {
 
 /// Returns one property of OrderPlaced.
 fn property(options: &Options, name: &str) -> Value {
-    shop().json_schema("shop.v1.OrderPlaced", options).unwrap()["$defs"]["shop.v1.OrderPlaced"]["properties"][name]
+    shop().json_schema("shop.v1.OrderPlaced", options, Additions::Accepted).unwrap()["$defs"]["shop_v1_OrderPlaced"]["properties"][name]
         .take()
 }
 
@@ -65,67 +67,60 @@ fn the_corpus_fits_its_schema_in_every_spelling_and_mutants_do_not() {
 
 #[test]
 fn a_schema_contains_the_types_comments_and_oneofs_of_its_source() {
-    let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap();
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default(), Additions::Accepted).unwrap();
     assert_eq!(
         schema,
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": "shop.v1.OrderPlaced",
-            "$ref": "#/$defs/shop.v1.OrderPlaced",
+            "title": "shop_v1_OrderPlaced",
+            "$ref": "#/$defs/shop_v1_OrderPlaced",
             "$defs": {
-                "google.protobuf.Timestamp": {
+                "google_protobuf_Timestamp": {
                     "description": "A point in time in UTC, in RFC 3339 format.",
                     "type": "string",
                     "format": "date-time",
                     "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3}([0-9]{3}([0-9]{3})?)?)?Z$"
                 },
-                "shop.v1.Line": {
+                "shop_v1_Line": {
                     "type": "object",
                     "properties": {
                         "sku": {"type": "string"},
                         "quantity": {"type": "integer", "minimum": 0, "maximum": 4_294_967_295u32}
                     },
-                    "additionalProperties": false
+                    "additionalProperties": true
                 },
-                "shop.v1.OrderPlaced": {
-                    "description": "A customer has\nplaced an order.",
+                "shop_v1_OrderPlaced": {
+                    "description": "A customer has\nplaced an order.\n\nHow the order is paid. At most one of these is present: `card`, `voucher`.",
                     "type": "object",
                     "properties": {
                         "orderId": {"description": "Unique over all shops.", "type": "string"},
-                        "status": {"$ref": "#/$defs/shop.v1.Status"},
+                        "status": {"$ref": "#/$defs/shop_v1_Status"},
                         "totalMinor": {
                             "description": "In cents.", "type": "string", "pattern": "^(0|-?[1-9][0-9]{0,18})$"
                         },
                         "lines": {
                             "type": "object",
                             "propertyNames": {"pattern": "^(0|-?[1-9][0-9]{0,9})$"},
-                            "additionalProperties": {"$ref": "#/$defs/shop.v1.Line"}
+                            "additionalProperties": {"$ref": "#/$defs/shop_v1_Line"}
                         },
                         "card": {"type": "string"},
                         "voucher": {"type": "string"},
                         "note": {"deprecated": true, "type": "string"},
-                        "placedAt": {"$ref": "#/$defs/google.protobuf.Timestamp"},
-                        "replaces": {"$ref": "#/$defs/shop.v1.OrderPlaced"},
+                        "placedAt": {"$ref": "#/$defs/google_protobuf_Timestamp"},
+                        "replaces": {"$ref": "#/$defs/shop_v1_OrderPlaced"},
                         "digest": {
                             "type": "string",
                             "contentEncoding": "base64",
                             "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
                         }
                     },
-                    "allOf": [{
-                        "description": "How the order is paid.",
-                        "oneOf": [
-                            {"required": ["card"]},
-                            {"required": ["voucher"]},
-                            {"not": {"anyOf": [{"required": ["card"]}, {"required": ["voucher"]}]}}
-                        ]
-                    }],
-                    "additionalProperties": false
+                    "additionalProperties": true
                 },
-                "shop.v1.Status": {
+                "shop_v1_Status": {
                     "description": "The state of the order.\n\n- `STATUS_UNSPECIFIED`\n- `STATUS_PAID`: The money has arrived.",
                     "anyOf": [
                         {"type": "string", "enum": ["STATUS_UNSPECIFIED", "STATUS_PAID"]},
+                        {"type": "string"},
                         {"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX}
                     ]
                 }
@@ -135,12 +130,75 @@ fn a_schema_contains_the_types_comments_and_oneofs_of_its_source() {
 }
 
 #[test]
+fn a_schema_that_refuses_additions_has_exactly_the_fields_the_names_and_the_oneofs_of_its_source() {
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default(), Additions::Refused).unwrap();
+    let root = &schema["$defs"]["shop_v1_OrderPlaced"];
+    assert_eq!(root["additionalProperties"], false);
+    assert_eq!(
+        root["allOf"],
+        json!([{
+            "description": "How the order is paid.",
+            "oneOf": [
+                {"required": ["card"]},
+                {"required": ["voucher"]},
+                {"not": {"anyOf": [{"required": ["card"]}, {"required": ["voucher"]}]}}
+            ]
+        }])
+    );
+    assert_eq!(
+        schema["$defs"]["shop_v1_Status"]["anyOf"],
+        json!([
+            {"type": "string", "enum": ["STATUS_UNSPECIFIED", "STATUS_PAID"]},
+            {"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX}
+        ])
+    );
+}
+
+#[test]
+fn only_a_schema_that_refuses_additions_refuses_a_field_or_an_enum_value_of_a_newer_version() {
+    let newer = json!({
+        "orderId": "7", "status": "STATUS_LOST", "points": "12",
+        "lines": {"1": {"quantity": 2, "color": {"name": "red"}}}
+    });
+    let is_valid = |additions| {
+        let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default(), additions).unwrap();
+        jsonschema::draft202012::is_valid(&schema, &newer)
+    };
+    assert!(is_valid(Additions::Accepted));
+    assert!(!is_valid(Additions::Refused));
+}
+
+#[test]
+fn titles_and_names_of_definitions_have_no_dots() {
+    let schema = Schema::builder().set("corpus", corpus::DESCRIPTOR_SET).unwrap().build().unwrap();
+    for set in corpus::sets() {
+        let document = schema.json_schema(set.message_type, &Options::default(), Additions::Accepted).unwrap();
+        let definitions = document["$defs"].as_object().unwrap();
+        let names: Vec<&str> = definitions.keys().map(String::as_str).chain(document["title"].as_str()).collect();
+        assert!(names.iter().all(|name| !name.contains('.')), "{names:?}");
+    }
+}
+
+#[test]
+fn a_reference_with_a_description_is_one_that_draft_7_reads() {
+    let set = source::proto3("message A {\n// Says.\nB b = 1;\nB c = 2; } message B { int32 x = 1; }");
+    let schema = Schema::builder().set("m.binpb", &set).unwrap().build().unwrap();
+    let document = schema.json_schema("t.A", &Options::default(), Additions::Accepted).unwrap();
+    let properties = &document["$defs"]["t_A"]["properties"];
+    assert_eq!(properties["b"], json!({"description": "Says.", "allOf": [{"$ref": "#/$defs/t_B"}]}));
+    assert_eq!(properties["c"], json!({"$ref": "#/$defs/t_B"}));
+}
+
+#[test]
 fn properties_are_in_the_order_of_the_json() {
-    let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap();
-    let properties = schema["$defs"]["shop.v1.OrderPlaced"]["properties"].as_object().unwrap();
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &Options::default(), Additions::Accepted).unwrap();
+    let properties = schema["$defs"]["shop_v1_OrderPlaced"]["properties"].as_object().unwrap();
     let names: Vec<&String> = properties.keys().collect();
     assert_eq!(names[..4], ["orderId", "status", "totalMinor", "lines"]);
-    assert_eq!(schema.to_string(), shop().json_schema("shop.v1.OrderPlaced", &Options::default()).unwrap().to_string());
+    assert_eq!(
+        schema.to_string(),
+        shop().json_schema("shop.v1.OrderPlaced", &Options::default(), Additions::Accepted).unwrap().to_string()
+    );
 }
 
 #[test]
@@ -156,9 +214,9 @@ fn properties_follow_the_spelling_options() {
         json!({"description": "In cents.", "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX})
     );
     assert_eq!(property(&spelled, "digest")["contentEncoding"], "base64url");
-    let schema = shop().json_schema("shop.v1.OrderPlaced", &spelled).unwrap();
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &spelled, Additions::Accepted).unwrap();
     assert_eq!(
-        schema["$defs"]["shop.v1.Status"],
+        schema["$defs"]["shop_v1_Status"],
         json!({
             "description": "The state of the order.\n\n- 0: `STATUS_UNSPECIFIED`\n- 1: `STATUS_PAID`: The money has arrived.",
             "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX
@@ -168,8 +226,10 @@ fn properties_follow_the_spelling_options() {
 
 #[test]
 fn fields_that_are_always_written_are_required() {
-    let schema = shop().json_schema("shop.v1.OrderPlaced", &options(|options| options.emit_defaults = true)).unwrap();
-    let required = &schema["$defs"]["shop.v1.OrderPlaced"]["required"];
+    let schema = shop()
+        .json_schema("shop.v1.OrderPlaced", &options(|options| options.emit_defaults = true), Additions::Accepted)
+        .unwrap();
+    let required = &schema["$defs"]["shop_v1_OrderPlaced"]["required"];
     assert_eq!(*required, json!(["orderId", "status", "totalMinor", "lines", "note", "digest"]));
 }
 
@@ -180,21 +240,21 @@ fn rules_hide_fields_only_at_their_paths() {
         options.redact = vec!["lines.sku".into(), "total_minor".into(), "replaces.lines".into()];
         options.redact_marked = true;
     });
-    let schema = shop().json_schema("shop.v1.OrderPlaced", &hiding).unwrap();
-    assert_eq!(schema["$ref"], "#/$defs/shop.v1.OrderPlaced-root");
-    let root = &schema["$defs"]["shop.v1.OrderPlaced-root"]["properties"];
+    let schema = shop().json_schema("shop.v1.OrderPlaced", &hiding, Additions::Accepted).unwrap();
+    assert_eq!(schema["$ref"], "#/$defs/shop_v1_OrderPlaced-root");
+    let root = &schema["$defs"]["shop_v1_OrderPlaced-root"]["properties"];
     assert_eq!(root["totalMinor"], json!({"description": "In cents.", "type": "null"}));
-    assert_eq!(root["card"], json!({"const": "[REDACTED]"}));
+    assert_eq!(root["card"], json!({"type": "string", "const": "[REDACTED]"}));
     assert_eq!(root.get("note"), None);
-    let line = &schema["$defs"]["shop.v1.Line-shop.v1.OrderPlaced.lines"]["properties"];
-    assert_eq!(line["sku"], json!({"const": "[REDACTED]"}));
-    assert_eq!(root["replaces"]["$ref"], "#/$defs/shop.v1.OrderPlaced-shop.v1.OrderPlaced.replaces");
-    let replaced = &schema["$defs"]["shop.v1.OrderPlaced-shop.v1.OrderPlaced.replaces"]["properties"];
+    let line = &schema["$defs"]["shop_v1_Line-shop_v1_OrderPlaced_lines"]["properties"];
+    assert_eq!(line["sku"], json!({"type": "string", "const": "[REDACTED]"}));
+    assert_eq!(root["replaces"]["$ref"], "#/$defs/shop_v1_OrderPlaced-shop_v1_OrderPlaced_replaces");
+    let replaced = &schema["$defs"]["shop_v1_OrderPlaced-shop_v1_OrderPlaced_replaces"]["properties"];
     assert_eq!(replaced["lines"], json!({"type": "null"}));
-    assert_eq!(replaced["replaces"]["$ref"], "#/$defs/shop.v1.OrderPlaced");
-    let elsewhere = &schema["$defs"]["shop.v1.OrderPlaced"]["properties"];
+    assert_eq!(replaced["replaces"]["$ref"], "#/$defs/shop_v1_OrderPlaced");
+    let elsewhere = &schema["$defs"]["shop_v1_OrderPlaced"]["properties"];
     assert_eq!(elsewhere["note"], json!({"deprecated": true, "type": "string"}));
-    assert_eq!(elsewhere["lines"]["additionalProperties"]["$ref"], "#/$defs/shop.v1.Line");
+    assert_eq!(elsewhere["lines"]["additionalProperties"]["$ref"], "#/$defs/shop_v1_Line");
 }
 
 #[test]
@@ -228,6 +288,6 @@ fn held_lists_only_types_that_another_type_has_a_field_of() {
 
 #[test]
 fn an_unknown_type_has_no_schema_and_no_sample() {
-    assert!(shop().json_schema("shop.v1.Order", &Options::default()).is_err());
+    assert!(shop().json_schema("shop.v1.Order", &Options::default(), Additions::Accepted).is_err());
     assert!(shop().sample("shop.v1.Order").is_err());
 }

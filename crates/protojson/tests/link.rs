@@ -11,7 +11,7 @@ use prost_reflect::prost_types::source_code_info::Location;
 use prost_reflect::prost_types::{
     DescriptorProto, EnumOptions, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, SourceCodeInfo,
 };
-use protojson::{DescriptorSet, FieldNames, Options, Schema, SchemaError, SchemaErrorKind};
+use protojson::{Additions, DescriptorSet, FieldNames, Options, Schema, SchemaError, SchemaErrorKind};
 
 const SOURCE: &str = r#"
     syntax = "proto3";
@@ -197,8 +197,8 @@ fn json_of(file: FileDescriptorProto, field_names: FieldNames, payload: &[u8]) -
     let mut json = Vec::new();
     schema.plan("t.M", &options).unwrap().transcode(payload, &mut json).unwrap();
     let json = String::from_utf8(json).unwrap();
-    let described = schema.json_schema("t.M", &options).unwrap();
-    let properties = described["$defs"]["t.M"]["properties"].as_object().unwrap();
+    let described = schema.json_schema("t.M", &options, Additions::Accepted).unwrap();
+    let properties = described["$defs"]["t_M"]["properties"].as_object().unwrap();
     let written: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&json).unwrap();
     assert!(properties.keys().eq(written.keys()), "{described}");
     json
@@ -289,8 +289,8 @@ fn identical_copies_of_a_file_in_one_set_are_one_file() {
         let joined = link(&joined);
         assert_eq!(joined.files(), 2);
         let schema = Schema::join([&joined]).unwrap();
-        let described = schema.json_schema("t.M", &Options::default()).unwrap();
-        assert_eq!(described["$defs"]["t.M"].get("description").and_then(|it| it.as_str()), description);
+        let described = schema.json_schema("t.M", &Options::default(), Additions::Refused).unwrap();
+        assert_eq!(described["$defs"]["t_M"].get("description").and_then(|it| it.as_str()), description);
     }
 }
 

@@ -138,8 +138,8 @@ Show the length of the input queue:
   aws --endpoint-url {endpoint} sqs get-queue-attributes --queue-url {queue} --attribute-names All
 Subscribe your own queue to the events of acme, and read it:
   aws --endpoint-url {endpoint} sqs create-queue --queue-name mine
-  aws --endpoint-url {endpoint} sns subscribe --topic-arn {acme} --protocol sqs --notification-endpoint {mine}
-  aws --endpoint-url {endpoint} sqs receive-message --queue-url {mine_url} --wait-time-seconds 5
+  aws --endpoint-url {endpoint} sns subscribe --topic-arn {acme} --protocol sqs --notification-endpoint {mine} --attributes RawMessageDelivery=true
+  aws --endpoint-url {endpoint} sqs receive-message --queue-url {mine_url} --message-attribute-names All --wait-time-seconds 5
 "
         )
     }

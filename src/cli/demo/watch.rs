@@ -97,8 +97,15 @@ struct ReceivedEvent {
 }
 
 impl ReceivedEvent {
+    /// Reads a message in either form: the user can switch raw delivery on for the queue of a customer.
     fn parse(message: &Message) -> Option<Self> {
-        let notification = Notification::parse(message.body.as_deref()?).ok()?;
+        let body = message.body.as_deref()?;
+        if let Some(id) = message.message_attributes.get("event-id") {
+            let attribute = |name| message.message_attributes.get(name)?.string_value();
+            let message_type = attribute("event-type").unwrap_or_default().to_owned();
+            return Some(Self { id: id.string_value()?.to_owned(), message_type, json: body.to_owned() });
+        }
+        let notification = Notification::parse(body).ok()?;
         let attribute = |name: &str| notification.attribute(name).unwrap_or_default().to_owned();
         Some(Self { id: attribute("event-id"), message_type: attribute("event-type"), json: notification.message })
     }
@@ -260,6 +267,24 @@ mod tests {
         let shown = |show| anstream::adapter::strip_str(&event.show(&CUSTOMERS[0], show, None)).to_string();
         assert_eq!(shown(Show::OneLine), r#"acme    shop.v1.OrderPlaced        {"a":1}"#);
         assert_eq!(shown(Show::Pretty), "acme    shop.v1.OrderPlaced\n{\n  \"a\": 1\n}");
+    }
+
+    #[test]
+    fn an_event_is_read_from_a_notification_and_from_raw_delivery() {
+        let notification = r#"{"Type":"Notification","TopicArn":"t","Message":"{\"a\":1}","MessageAttributes":{
+            "event-id":{"Type":"String","Value":"e-1"},"event-type":{"Type":"String","Value":"shop.v1.OrderPlaced"}}}"#;
+        let value = |text| MessageAttributeValue::builder().data_type("String").string_value(text).build().unwrap();
+        let raw = Message {
+            body: Some(r#"{"a":1}"#.into()),
+            message_attributes: [("event-id", "e-1"), ("event-type", "shop.v1.OrderPlaced")]
+                .map(|(name, text)| (name.to_owned(), value(text)))
+                .into(),
+            ..Message::default()
+        };
+        for message in [Message { body: Some(notification.into()), ..Message::default() }, raw] {
+            let event = ReceivedEvent::parse(&message).unwrap();
+            assert_eq!((&*event.id, &*event.message_type, &*event.json), ("e-1", "shop.v1.OrderPlaced", r#"{"a":1}"#));
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Notification {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Attribute {
+    #[serde(rename = "Type")]
+    data_type: String,
     #[serde(rename = "Value")]
     value: String,
 }
@@ -35,5 +37,11 @@ impl Notification {
     /// Returns the value of a message attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name).map(|attribute| attribute.value.as_str())
+    }
+
+    /// Returns the name, the data type and the value of each message attribute. The value of a Binary attribute is in
+    /// base64.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.attributes.iter().map(|(name, attribute)| (&**name, &*attribute.data_type, &*attribute.value))
     }
 }

@@ -10,8 +10,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
-use rustack_sns_core::handler::RustackSnsHandler;
-use rustack_sns_core::provider::RustackSns;
 use rustack_sns_http::service::{SnsHttpConfig, SnsHttpService};
 use rustack_sqs_core::handler::RustackSqsHandler;
 use rustack_sqs_core::provider::RustackSqs;
@@ -20,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
+
+use super::topics::Topics;
 
 /// A listening server. Dropping it closes all connections.
 #[derive(Debug)]
@@ -35,22 +35,17 @@ pub(super) struct Server {
 #[derive(Debug, Clone)]
 struct Services {
     sqs: SqsHttpService<RustackSqsHandler>,
-    sns: SnsHttpService<RustackSnsHandler>,
+    sns: SnsHttpService<Topics>,
 }
 
 impl Server {
-    pub(super) fn start(
-        listener: TcpListener,
-        address: SocketAddr,
-        sqs: &Arc<RustackSqs>,
-        sns: &Arc<RustackSns>,
-    ) -> Self {
+    pub(super) fn start(listener: TcpListener, address: SocketAddr, sqs: &Arc<RustackSqs>, topics: Topics) -> Self {
         let region = super::Embedded::REGION.to_owned();
         let sqs_config = SqsHttpConfig { region: region.clone(), ..SqsHttpConfig::default() };
         let sns_config = SnsHttpConfig { region, ..SnsHttpConfig::default() };
         let services = Services {
             sqs: SqsHttpService::new(Arc::new(RustackSqsHandler::new(Arc::clone(sqs))), sqs_config),
-            sns: SnsHttpService::new(Arc::new(RustackSnsHandler::new(Arc::clone(sns))), sns_config),
+            sns: SnsHttpService::new(Arc::new(topics), sns_config),
         };
         let server = Self {
             address,

@@ -10,6 +10,7 @@ mod schemas;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use protojson::Additions;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -31,6 +32,8 @@ pub struct Subject<'a> {
     pub event_types: Vec<&'a str>,
     /// The base URL of SNS, if it is not the region's.
     pub endpoint: Option<&'a str>,
+    /// Whether the schemas accept what newer versions of the types add.
+    pub additions: Additions,
 }
 
 /// Returns the types that are events, sorted.
@@ -48,8 +51,10 @@ pub fn event_types<'s>(snapshot: &'s Snapshot, router: &Router, config: &Config)
 
 /// Creates the document.
 pub fn document(subject: &Subject<'_>) -> Value {
+    let mut event_types = Names::default();
     let mut writer = Writer {
         subject,
+        event_types: subject.event_types.iter().map(|name| (*name, event_types.unique(name))).collect(),
         profiles: profile_tokens(subject.profiles),
         servers: BTreeMap::new(),
         schemas: Schemas::default(),
@@ -83,6 +88,8 @@ pub fn document(subject: &Subject<'_>) -> Value {
 
 struct Writer<'a> {
     subject: &'a Subject<'a>,
+    /// The keys of the event types.
+    event_types: HashMap<&'a str, String>,
     /// The keys of the profiles.
     profiles: HashMap<ProfileId, String>,
     servers: BTreeMap<String, Value>,
@@ -138,13 +145,15 @@ impl Writer<'_> {
         let mut messages = Map::new();
         for event_type in self.subject.event_types.iter().filter(|event_type| customer.receives(event_type)) {
             let Some(known) = self.subject.snapshot.find(event_type) else { continue };
-            let key = format!("{}-{}", self.profiles[&customer.profile], token(event_type));
+            let name = &self.event_types[*event_type];
+            let key = format!("{}-{name}", self.profiles[&customer.profile]);
             if !self.messages.contains_key(&key) {
-                let payload = self.schemas.add(&self.profiles[&customer.profile], known.json_schema(customer.profile));
-                let message = message::message(known, customer, payload);
+                let schema = known.json_schema(customer.profile, self.subject.additions);
+                let payload = self.schemas.add(&self.profiles[&customer.profile], schema);
+                let message = message::message(known, name, customer, payload);
                 self.messages.insert(key.clone(), message);
             }
-            messages.insert(token(event_type), json!({"$ref": format!("#/components/messages/{key}")}));
+            messages.insert(name.clone(), json!({"$ref": format!("#/components/messages/{key}")}));
         }
         self.messages_by_group.insert(group, Value::Object(messages.clone()));
         messages.into()
@@ -192,9 +201,9 @@ impl Names {
     }
 }
 
-/// Replaces the characters that a key of a component cannot have.
+/// Replaces the characters that a key of a component cannot have, and dots: code generators make names of types of keys.
 fn token(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     name.chars().map(|c| if fits(c) { c } else { '_' }).collect()
 }
 

@@ -104,7 +104,10 @@ fn decisions(snapshot: &Snapshot) -> Vec<String> {
         let payload = event_type.sample();
         let mut json = Vec::new();
         event_type.plan(ProfileId::default()).transcode(&payload, &mut json).unwrap();
-        let (json, schema) = (String::from_utf8(json).unwrap(), event_type.json_schema(ProfileId::default()));
+        let (json, schema) = (
+            String::from_utf8(json).unwrap(),
+            event_type.json_schema(ProfileId::default(), protojson::Additions::Accepted),
+        );
         format!("{name} {} {payload:?} {json} {schema}", event_type.schema_hash)
     };
     let mut decisions: Vec<String> = snapshot.type_names().into_iter().map(describe).collect();

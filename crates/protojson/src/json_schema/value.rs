@@ -6,9 +6,9 @@ use prost_types::{EnumOptions, EnumValueOptions};
 use serde_json::{Map, Value, json};
 
 use super::annotate;
-use crate::Bytes;
 use crate::program::{AnyFallback, Kind, Program, Shape};
 use crate::schema::{Comments, EnumDescriptor};
+use crate::{Additions, Bytes};
 
 /// Decimal integers of at most 64 bits.
 const SIGNED: &str = "^(0|-?[1-9][0-9]{0,18})$";
@@ -83,7 +83,7 @@ pub(super) fn key(kind: Kind) -> Option<Value> {
 }
 
 /// Returns the schema of a well-known type. `inside` is the schema of the value in a wrapper.
-pub(super) fn well_known(shape: Shape, inside: Option<Value>, unknown_any: AnyFallback) -> Value {
+pub(super) fn well_known(shape: Shape, inside: Option<Value>, unknown_any: AnyFallback, additions: Additions) -> Value {
     match shape {
         Shape::Timestamp => json!({
             "description": "A point in time in UTC, in RFC 3339 format.",
@@ -99,14 +99,18 @@ pub(super) fn well_known(shape: Shape, inside: Option<Value>, unknown_any: AnyFa
         }),
         Shape::Struct => json!({"description": "Any JSON object.", "type": "object"}),
         Shape::ListValue => json!({"description": "Any JSON array.", "type": "array"}),
-        Shape::Value => json!({"description": "Any JSON value."}),
-        Shape::Any => any(unknown_any),
+        // A schema without types is an object to some code generators.
+        Shape::Value => json!({
+            "description": "Any JSON value.",
+            "type": ["null", "boolean", "number", "string", "array", "object"]
+        }),
+        Shape::Any => any(unknown_any, additions),
         // A plain message has no JSON form of its own.
         Shape::Wrapper | Shape::Plain => inside.unwrap_or_default(),
     }
 }
 
-fn any(unknown: AnyFallback) -> Value {
+fn any(unknown: AnyFallback, additions: Additions) -> Value {
     let known = "A message of the type that `@type` names: its fields beside `@type`, or, if it is a well-known type \
         with its own JSON form, that form under `value`.";
     // The type URL of an unknown type can be any string.
@@ -117,16 +121,25 @@ fn any(unknown: AnyFallback) -> Value {
         }
         AnyFallback::Hidden => (format!("{known} If the type is unknown, `value` is null."), json!({"type": "string"})),
     };
-    json!({
+    let mut schema = json!({
         "description": description,
         "type": "object",
         "properties": {"@type": url},
-        "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}]
-    })
+        "additionalProperties": true
+    });
+    if additions == Additions::Refused {
+        schema["anyOf"] = json!([{"required": ["@type"]}, {"maxProperties": 0}]);
+    }
+    schema
 }
 
 /// Returns the schema of an enum, by name or by number. The comments of its values are part of its description.
-pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments: &mut Comments) -> Value {
+pub(super) fn enumeration(
+    descriptor: &EnumDescriptor,
+    as_number: bool,
+    additions: Additions,
+    comments: &mut Comments,
+) -> Value {
     let values = descriptor.values();
     let (mut names, mut lines) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
@@ -158,8 +171,13 @@ pub(super) fn enumeration(descriptor: &EnumDescriptor, as_number: bool, comments
     let mut schema = Map::new();
     annotate(&mut schema, Some(description.join("\n\n")).filter(|text| !text.is_empty()), is_deprecated);
     let number = integer(i32::MIN, i32::MAX);
-    let schema_of_values =
-        if as_number { number } else { json!({"anyOf": [{"type": "string", "enum": names}, number]}) };
+    let known = json!({"type": "string", "enum": names});
+    let schema_of_values = match additions {
+        _ if as_number => number,
+        // Code generators make a union of the known names and any other string.
+        Additions::Accepted => json!({"anyOf": [known, {"type": "string"}, number]}),
+        Additions::Refused => json!({"anyOf": [known, number]}),
+    };
     schema.extend(super::object(schema_of_values));
     schema.into()
 }

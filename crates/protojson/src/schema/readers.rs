@@ -6,20 +6,21 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Kind, MessageDescriptor, Schema};
-use crate::{JsonError, Options, PlanError, json_schema, parse, program, sample};
+use crate::{Additions, JsonError, Options, PlanError, json_schema, parse, program, sample};
 
 impl Schema {
     /// Returns the JSON Schema (2020-12) of the JSON that the message type's plan writes with these options.
     ///
-    /// Every message and enum is in `$defs` under its full name. If `include`, `drop` or `redact` change a message in
-    /// one place, the changed message is there under its name and that place. Comments in the source become
+    /// Every message and enum is in `$defs` under its full name, with `_` for dots, so that code generators accept it as
+    /// the name of a type. If `include`, `drop` or `redact` change a message in one place, the changed message is there
+    /// under its name and that place. Comments in the source become
     /// descriptions if the set has source info. The same descriptor set and options always give the same schema.
     ///
     /// # Errors
     /// Returns an error if no set defines `full_name` (without a leading dot).
-    pub fn json_schema(&self, full_name: &str, options: &Options) -> Result<Value, PlanError> {
+    pub fn json_schema(&self, full_name: &str, options: &Options, additions: Additions) -> Result<Value, PlanError> {
         match self.message(full_name) {
-            Some(message) => Ok(json_schema::document(&message, &program::compile(&message, options))),
+            Some(message) => Ok(json_schema::document(&message, &program::compile(&message, options), additions)),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
     }

@@ -1,6 +1,6 @@
 //! Samples contain every field and fit the schema with every profile.
 
-use protojson::{Bytes, Enums, ErrorKind, FieldNames, Int64, Options, Schema};
+use protojson::{Additions, Bytes, Enums, ErrorKind, FieldNames, Int64, Options, Schema};
 
 use crate::{SCHEMA, Wire, json_with};
 
@@ -90,7 +90,7 @@ fn a_sample_of_a_type_with_a_thousand_million_paths_is_small_and_has_its_upper_l
         assert_eq!(json[format!("f{one}")][format!("f{other}")]["text"], "text", "f{one}.f{other}");
     }
     // Everything that walks the types handles each of them once.
-    let document = schema.json_schema("L0", &Options::default()).unwrap();
+    let document = schema.json_schema("L0", &Options::default(), Additions::Accepted).unwrap();
     assert_eq!(document["$defs"].as_object().unwrap().len(), 9);
     assert!(document.to_string().len() < 20_000);
 }

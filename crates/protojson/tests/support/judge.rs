@@ -1,15 +1,17 @@
 //! JSON Schema as a judge: the codec's JSON must fit the schema of its type, and mutants of it must not.
 
 use jsonschema::Validator;
-use protojson::{Options, Schema};
+use protojson::{Additions, Options, Schema};
 use serde::de::Deserialize as _;
 use serde_json::{Map, Value, json};
 
-/// The JSON Schema of one message type with its options.
+/// The JSON Schemas of one message type with its options.
 #[derive(Debug)]
 pub(crate) struct Judge {
+    /// The schema that refuses additions.
     schema: Value,
-    validator: Validator,
+    closed: Validator,
+    open: Validator,
 }
 
 /// A changed JSON document, with a description of the change.
@@ -21,12 +23,18 @@ pub(crate) struct Mutant {
 
 impl Judge {
     pub(crate) fn new(schema: &Schema, message_type: &str, options: &Options) -> Self {
-        let schema = schema.json_schema(message_type, options).expect("the type is known");
-        if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
-            panic!("the schema of {message_type} is not a valid JSON Schema: {error}\n{schema:#}");
-        }
-        let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema);
-        Self { validator: validator.expect("a valid JSON Schema can be compiled"), schema }
+        let [closed, open] = [Additions::Refused, Additions::Accepted].map(|additions| {
+            let schema = schema.json_schema(message_type, options, additions).expect("the type is known");
+            if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
+                panic!("the schema of {message_type} is not a valid JSON Schema: {error}\n{schema:#}");
+            }
+            schema
+        });
+        let validator = |schema: &Value| {
+            let validator = jsonschema::draft202012::options().should_validate_formats(true).build(schema);
+            validator.expect("a valid JSON Schema can be compiled")
+        };
+        Self { closed: validator(&closed), open: validator(&open), schema: closed }
     }
 
     /// Checks the JSON that the codec wrote.
@@ -36,8 +44,12 @@ impl Judge {
     pub(crate) fn accepts(&self, json: &[u8]) -> Result<(), String> {
         let value = parse(json);
         let errors: Vec<String> =
-            self.validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            self.closed.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
         if errors.is_empty() {
+            // The open schema accepts at least as much.
+            if let Err(error) = self.open.validate(&value) {
+                return Err(format!("the JSON does not fit its open schema: {}: {error}", error.instance_path()));
+            }
             return Ok(());
         }
         Err(format!("the JSON does not fit its schema: {}\n{value}\n{:#}", errors.join("; "), self.schema))
@@ -51,7 +63,7 @@ impl Judge {
         let value = parse(json);
         let mutants = self.mutants(&value);
         for Mutant { what, json } in &mutants {
-            if self.validator.is_valid(json) {
+            if self.closed.is_valid(json) {
                 return Err(format!("the JSON fits its schema despite {what}:\n{json}\n{:#}", self.schema));
             }
         }
@@ -75,6 +87,9 @@ impl Judge {
         let schema = self.resolve(schema);
         let mut put = |replacement, what| places.push((at.clone(), replacement, what));
         match (schema.get("type").and_then(Value::as_str), value) {
+            (Some("string"), Value::String(_)) if schema.contains_key("const") => {
+                put(json!("shown"), "a value not redacted");
+            }
             (Some("string"), Value::String(_)) => {
                 put(json!(7), "a number instead of a string");
                 if schema.get("pattern").is_some() {
@@ -97,7 +112,6 @@ impl Judge {
                 }
             }
             (Some("object"), Value::Object(members)) => self.object(schema, members, &at, places),
-            (None, Value::String(_)) if schema.get("const").is_some() => put(json!("shown"), "a value not redacted"),
             // A float or an enum.
             (None, value) if schema.get("anyOf").is_some() => {
                 put(json!(true), "a bool instead of a number or a name");
@@ -144,7 +158,9 @@ impl Judge {
     }
 
     fn resolve<'v>(&'v self, schema: &'v Value) -> &'v Map<String, Value> {
-        match schema.get("$ref").and_then(Value::as_str) {
+        // A reference with a description is in an `allOf` of its own.
+        let reference = schema.get("$ref").or_else(|| schema.get("allOf")?.get(0)?.get("$ref"));
+        match reference.and_then(Value::as_str) {
             Some(reference) => self.resolve(self.schema.pointer(&reference[1..]).expect("every reference resolves")),
             None => schema.as_object().expect("schemas are objects"),
         }

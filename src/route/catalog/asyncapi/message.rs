@@ -13,10 +13,11 @@ use crate::schema::transcode::Transcoder;
 /// The key of the schema of the attributes.
 pub(super) const ATTRIBUTES: &str = "attributes";
 
-/// Describes an event type as this customer receives it. It is the same for all customers with the same profile.
-pub(super) fn message(event_type: &EventType, customer: &Customer, payload: Reference) -> Value {
+/// Describes an event type as this customer receives it. It is the same for all customers with the same profile. `name` is
+/// a name without dots, from which code generators can make the name of a type.
+pub(super) fn message(event_type: &EventType, name: &str, customer: &Customer, payload: Reference) -> Value {
     let mut message = json!({
-        "name": *event_type.name,
+        "name": name,
         "title": event_type.name.rsplit('.').next(),
         "contentType": "application/json",
         "headers": {

@@ -1,7 +1,4 @@
 //! JSON Schemas as components: collects the definitions of many schema documents, each once.
-//!
-//! AsyncAPI's schema object is based on draft 7, which ignores all other keywords in an object with a `$ref`. So a
-//! reference that has other keywords beside it is moved into an `allOf`.
 
 use std::collections::BTreeMap;
 
@@ -59,18 +56,13 @@ fn relocated(schema: &Value, prefix: &str) -> Value {
     match schema {
         Value::Array(items) => items.iter().map(|item| relocated(item, prefix)).collect(),
         Value::Object(members) => {
-            let definition = members.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix(DEFINITIONS));
-            let others = members.iter().filter(|(key, _)| definition.is_none() || *key != "$ref");
-            let mut moved: Map<String, Value> =
-                others.map(|(key, value)| (key.clone(), relocated(value, prefix))).collect();
-            if let Some(definition) = definition {
-                let reference = json!({"$ref": format!("{COMPONENTS}{prefix}{definition}")});
-                if moved.is_empty() {
-                    return reference;
-                }
-                moved.insert("allOf".to_owned(), json!([reference]));
+            if let Some(definition) =
+                members.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix(DEFINITIONS))
+            {
+                // Definitions have no other keywords beside a reference, because draft 7 ignores those.
+                return json!({"$ref": format!("{COMPONENTS}{prefix}{definition}")});
             }
-            moved.into()
+            members.iter().map(|(key, value)| (key.clone(), relocated(value, prefix))).collect()
         }
         _ => schema.clone(),
     }
@@ -82,28 +74,28 @@ mod tests {
 
     fn document(text: &str) -> Value {
         json!({
-            "$ref": "#/$defs/a.Root",
+            "$ref": "#/$defs/a_Root",
             "$defs": {
-                "a.Root": {"properties": {
-                    "plain": {"$ref": "#/$defs/a.Inner"},
-                    "said": {"description": "says", "$ref": "#/$defs/a.Inner"},
+                "a_Root": {"properties": {
+                    "plain": {"$ref": "#/$defs/a_Inner"},
+                    "said": {"description": "says", "allOf": [{"$ref": "#/$defs/a_Inner"}]},
                     "$ref": {"type": "string"}
                 }},
-                "a.Inner": {"const": text}
+                "a_Inner": {"const": text}
             }
         })
     }
 
     #[test]
-    fn references_point_to_components_and_have_no_keywords_beside_them() {
+    fn references_point_to_components() {
         let mut schemas = Schemas::default();
-        assert_eq!(schemas.add("web", document("x")).schema, json!({"$ref": "#/components/schemas/web-a.Root"}));
+        assert_eq!(schemas.add("web", document("x")).schema, json!({"$ref": "#/components/schemas/web-a_Root"}));
         let components = schemas.into_components();
         assert_eq!(
-            components["web-a.Root"],
+            components["web-a_Root"],
             json!({"properties": {
-                "plain": {"$ref": "#/components/schemas/web-a.Inner"},
-                "said": {"description": "says", "allOf": [{"$ref": "#/components/schemas/web-a.Inner"}]},
+                "plain": {"$ref": "#/components/schemas/web-a_Inner"},
+                "said": {"description": "says", "allOf": [{"$ref": "#/components/schemas/web-a_Inner"}]},
                 "$ref": {"type": "string"}
             }})
         );
@@ -114,8 +106,8 @@ mod tests {
         let mut schemas = Schemas::default();
         let first = schemas.add("web", document("x")).schema;
         assert_eq!(schemas.add("web", document("x")).schema, first);
-        assert_eq!(schemas.add("web", document("y")).schema, json!({"$ref": "#/components/schemas/web--a.Root"}));
+        assert_eq!(schemas.add("web", document("y")).schema, json!({"$ref": "#/components/schemas/web--a_Root"}));
         let names: Vec<String> = schemas.into_components().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["web--a.Inner", "web--a.Root", "web-a.Inner", "web-a.Root"]);
+        assert_eq!(names, ["web--a_Inner", "web--a_Root", "web-a_Inner", "web-a_Root"]);
     }
 }

@@ -41,12 +41,17 @@ impl Stage {
     }
 
     fn document(&self) -> Value {
+        self.document_with(Additions::Accepted)
+    }
+
+    fn document_with(&self, additions: Additions) -> Value {
         document(&Subject {
             snapshot: &self.snapshot,
             profiles: &self.profiles,
             customers: self.customers.clone(),
             event_types: self.event_types(&Config::default()),
             endpoint: None,
+            additions,
         })
     }
 }
@@ -65,9 +70,9 @@ fn a_channel_is_a_customers_topic_with_the_events_that_the_customer_receives() {
             "title": "acme",
             "servers": [{"$ref": "#/servers/sns-eu-west-1"}],
             "messages": {
-                "shop.v1.OrderPlaced": {"$ref": "#/components/messages/default-shop.v1.OrderPlaced"},
-                "shop.v1.OrderShipped": {"$ref": "#/components/messages/default-shop.v1.OrderShipped"},
-                "shop.v1.OrderStatusChanged": {"$ref": "#/components/messages/default-shop.v1.OrderStatusChanged"}
+                "shop_v1_OrderPlaced": {"$ref": "#/components/messages/default-shop_v1_OrderPlaced"},
+                "shop_v1_OrderShipped": {"$ref": "#/components/messages/default-shop_v1_OrderShipped"},
+                "shop_v1_OrderStatusChanged": {"$ref": "#/components/messages/default-shop_v1_OrderStatusChanged"}
             },
             "bindings": {"sns": {"name": "acme"}}
         })
@@ -98,6 +103,7 @@ fn a_configured_endpoint_is_the_server() {
         customers: stage.customers.clone(),
         event_types: Vec::new(),
         endpoint,
+        additions: Additions::Accepted,
     });
     assert_eq!(document["servers"]["sns-eu-west-1"]["host"], "localhost:4566");
 }
@@ -120,10 +126,18 @@ fn events_are_the_types_that_no_other_type_contains_and_the_types_that_the_confi
 
 #[test]
 fn every_example_is_rendered_by_the_codec_and_valid_against_the_schemas_of_its_message() {
-    let document = stage()
-        .customer("acme", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:acme")
-        .customer("globex", &["*"], "web", "arn:aws:sns:eu-west-1:123456789012:globex")
-        .document();
+    let stage = stage().customer("acme", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:acme").customer(
+        "globex",
+        &["*"],
+        "web",
+        "arn:aws:sns:eu-west-1:123456789012:globex",
+    );
+    check_examples(&stage.document(), Additions::Accepted);
+    check_examples(&stage.document_with(Additions::Refused), Additions::Refused);
+}
+
+/// Asserts that each example fits the schemas of its message, and that an unknown key fits only if additions are accepted.
+fn check_examples(document: &Value, additions: Additions) {
     let messages = document["components"]["messages"].as_object().unwrap();
     assert!(messages.len() >= 18, "{:?}", messages.keys());
     for (name, message) in messages {
@@ -136,13 +150,38 @@ fn every_example_is_rendered_by_the_codec_and_valid_against_the_schemas_of_its_m
             if let Err(error) = schema.validate(example) {
                 panic!("{part} of {name}: {error} at {}\n{example:#}", error.instance_path());
             }
-            assert!(!schema.is_valid(&json!({"unknownKey": 1})), "{part} of {name} accepts an unknown key");
+            let mut more = example.clone();
+            more["unknownKey"] = 1.into();
+            let is_accepted = part == "headers" || additions == Additions::Accepted;
+            assert_eq!(schema.is_valid(&more), is_accepted, "an unknown key in {part} of {name}");
         }
     }
-    let event_id = &messages["web-shop.v1.OrderPlaced"]["examples"][0];
+    let event_id = &messages["web-shop_v1_OrderPlaced"]["examples"][0];
     assert_eq!(event_id["headers"]["event-id"], event_id["payload"]["meta"]["eventId"]);
     assert_eq!(event_id["payload"]["total"]["amountMinor"], 1999);
-    assert_eq!(messages["default-shop.v1.OrderPlaced"]["examples"][0]["payload"]["total"]["amountMinor"], "1999");
+    assert_eq!(messages["default-shop_v1_OrderPlaced"]["examples"][0]["payload"]["total"]["amountMinor"], "1999");
+}
+
+#[test]
+fn titles_and_names_have_no_dots() {
+    fn check(value: &Value) {
+        if let Some(members) = value.as_object() {
+            for key in ["title", "name"] {
+                let text = members.get(key).and_then(Value::as_str).unwrap_or_default();
+                assert!(!text.contains('.') || text.ends_with(".fifo"), "{key}: {text}");
+            }
+            members.values().for_each(check);
+        }
+    }
+    let topic = "arn:aws:sns:eu-west-1:123456789012:acme.fifo";
+    let document = stage().customer("acme.eu", &["*"], "web", topic).document();
+    let mut names = keys(&document["components"]["schemas"]);
+    names.extend(keys(&document["components"]["messages"]));
+    names.extend(keys(&document["channels"]));
+    names.extend(keys(&document["channels"]["acme_eu"]["messages"]));
+    assert!(names.iter().all(|name| !name.contains('.')), "{names:?}");
+    check(&document["components"]);
+    check(&document["channels"]["acme_eu"]["messages"]);
 }
 
 #[test]

@@ -1,0 +1,95 @@
+// Reads the events of a queue and acts once on each: adds up the revenue of placed orders, by currency.
+//
+//     QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/210987654321/events node consumer.ts
+//
+// The queue is subscribed with raw message delivery. The act and the identity of its event are stored in one transaction,
+// in the SQLite file DATABASE (`consumer.db` if unset). STOP_WHEN_IDLE=1 ends the program when the queue is empty.
+
+import { DatabaseSync } from 'node:sqlite';
+import { DeleteMessageCommand, type Message, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+
+/** The part of shop.v1.OrderPlaced that this program reads. docs/consumers.md has the commands that generate types. */
+interface OrderPlaced {
+  orderId?: string;
+  status?: 'ORDER_STATUS_PENDING' | 'ORDER_STATUS_PAID' | string | number;
+  total?: { currency?: string; amountMinor?: string };
+}
+
+const queueUrl = process.env.QUEUE_URL;
+if (!queueUrl) throw new Error('set QUEUE_URL');
+const stopWhenIdle = process.env.STOP_WHEN_IDLE === '1';
+
+const database = new DatabaseSync(process.env.DATABASE ?? 'consumer.db');
+database.exec('CREATE TABLE IF NOT EXISTS seen (event_type TEXT, event_id TEXT, PRIMARY KEY (event_type, event_id))');
+// The amounts are text, because an amount of 64 bits can grow beyond 64 bits.
+database.exec('CREATE TABLE IF NOT EXISTS revenue (currency TEXT PRIMARY KEY, minor TEXT)');
+const remember = database.prepare('INSERT OR IGNORE INTO seen VALUES (?, ?)');
+const select = database.prepare('SELECT minor FROM revenue WHERE currency = ?');
+const store = database.prepare('INSERT OR REPLACE INTO revenue VALUES (?, ?)');
+
+/** Acts on one event. Ignores types and fields that it does not know. */
+function act(eventType: string, body: string): void {
+  if (eventType !== 'shop.v1.OrderPlaced') return;
+  const order: OrderPlaced = JSON.parse(body);
+  // A new enum value is a name that this program does not know. A number is a value that protobridge does not know.
+  switch (order.status) {
+    case 'ORDER_STATUS_PENDING':
+    case 'ORDER_STATUS_PAID':
+      break;
+    default:
+      console.log(`order ${order.orderId} has the unknown status ${order.status}`);
+  }
+  // An absent field has its default. 64-bit integers are strings, because a JavaScript number would round them.
+  const currency = order.total?.currency;
+  if (!currency) return;
+  const before = select.get(currency) as { minor: string } | undefined;
+  store.run(currency, String(BigInt(order.total?.amountMinor ?? '0') + BigInt(before?.minor ?? '0')));
+}
+
+/** Acts on a message unless its event was acted on before. */
+function handle(message: Message): boolean {
+  const attribute = (name: string): string => {
+    const value = message.MessageAttributes?.[name]?.StringValue;
+    if (value === undefined) throw new Error(`there is no attribute ${name}; subscribe with RawMessageDelivery=true`);
+    return value;
+  };
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const isNew = remember.run(attribute('event-type'), attribute('event-id')).changes === 1;
+    if (isNew) act(attribute('event-type'), message.Body ?? '');
+    database.exec('COMMIT');
+    return isNew;
+  } catch (error) {
+    database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+const sqs = new SQSClient({});
+let [acted, repeated] = [0, 0];
+for (;;) {
+  const { Messages: messages = [] } = await sqs.send(
+    new ReceiveMessageCommand({
+      QueueUrl: queueUrl,
+      MaxNumberOfMessages: 10,
+      WaitTimeSeconds: stopWhenIdle ? 1 : 20,
+      MessageAttributeNames: ['All'],
+    }),
+  );
+  for (const message of messages) {
+    try {
+      if (handle(message)) acted += 1;
+      else repeated += 1;
+    } catch (error) {
+      // The message comes back, and moves to the dead-letter queue in the end.
+      console.log(`message ${message.MessageId}: ${error}`);
+      continue;
+    }
+    // Delete after the commit: a crash in between repeats the event, and the table of seen events skips it.
+    await sqs.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle: message.ReceiptHandle }));
+  }
+  if (stopWhenIdle && messages.length === 0) break;
+}
+const rows = database.prepare('SELECT currency, minor FROM revenue ORDER BY currency').all();
+const revenue = Object.fromEntries(rows.map((row) => [row.currency, row.minor]));
+console.log(JSON.stringify({ acted, repeated, revenue }));
