@@ -8,9 +8,10 @@ use clap_complete::Shell;
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Bash:  protobridge completions bash > /usr/share/bash-completion/completions/protobridge
-Zsh:   protobridge completions zsh > \"${fpath[1]}/_protobridge\"
-Fish:  protobridge completions fish > ~/.config/fish/completions/protobridge.fish")]
+Examples:
+  Bash:  protobridge completions bash > /usr/share/bash-completion/completions/protobridge
+  Zsh:   protobridge completions zsh > \"${fpath[1]}/_protobridge\"
+  Fish:  protobridge completions fish > ~/.config/fish/completions/protobridge.fish")]
 pub(super) struct Args {
     /// The shell
     shell: Shell,

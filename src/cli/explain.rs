@@ -74,8 +74,8 @@ Examples:
   protobridge explain --config protobridge.yaml --type shop.v1.OrderPlaced --base64 CgIIAQ==
   protobridge explain --config protobridge.yaml tests/orders.yaml --case 'acme gets its order'
 
-The decisions are those of the service, with the files of the configuration. No network is used: the outcome assumes
-that SNS accepts every entry, and that no event is a duplicate of an earlier one. A message that the service would
+The decisions are those of the service, with the files of the configuration. No network is used: the outcome assumes \
+that SNS accepts every entry, and that no event is a duplicate of an earlier one. A message that the service would \
 quarantine is explained with exit code 0.
 
 Exit codes: 0 the message is explained, 1 it cannot be read or needs an answer, 2 wrong usage, 64 wrong configuration.";

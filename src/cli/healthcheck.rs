@@ -23,7 +23,7 @@ const MAX_ANSWER_BYTES: usize = 4096;
 /// Arguments of `healthcheck`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Asks the endpoint that `admin.listen` of the configuration file names. If there is no file, it asks port 8080 of this
+Asks the endpoint that `admin.listen` of the configuration file names. If there is no file, it asks port 8080 of this \
 machine.
 
 For images without a shell or curl, such as the image of protobridge:

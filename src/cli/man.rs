@@ -14,8 +14,9 @@ use crate::base::build::VERSION_AND_HASH;
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Read one page:      protobridge man run | man -l -
-Install all pages:  protobridge man --out /usr/local/share/man/man1")]
+Examples:
+  Read one page:      protobridge man run | man -l -
+  Install all pages:  protobridge man --out /usr/local/share/man/man1")]
 pub(super) struct Args {
     /// Command whose page is printed, such as `run` or `descriptors diff` [default: protobridge itself]
     #[arg(conflicts_with = "out")]

@@ -50,10 +50,10 @@ A case is a message and its expected result:
         outcome: published
         destinations: {acme: {json_contains: {orderId: ord_1}, attributes: {event-id: e-1}}}
 
-The cases take the path of real messages through the rules of the service. No network is used. docs/schema-owners.md
+The cases take the path of real messages through the rules of the service. No network is used. docs/schema-owners.md \
 describes all keys.
 
-Exit codes: 0 all cases pass, 1 a case fails, 2 wrong usage or no case matches the filter, 64 the configuration or a
+Exit codes: 0 all cases pass, 1 a case fails, 2 wrong usage or no case matches the filter, 64 the configuration or a \
 test file is invalid.";
 
 /// The formats of the report.
