@@ -51,7 +51,7 @@ Start here:
 
 An environment variable can override every key of the configuration: PROTOBRIDGE_PUBLISH_LINGER_MS=5 overrides \
 `publish.linger_ms`. PROTOBRIDGE_DEDUPE_REDIS_URL_FILE names a file with the value of `dedupe.redis_url`. Without \
---config, a command takes protobridge.yaml of its folder.
+--config, a command takes protobridge.yaml of the current folder.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.";
 

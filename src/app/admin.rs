@@ -118,7 +118,7 @@ fn routes(state: Arc<State>) -> Router {
             sets::answer(&sets.views.routes.definitions().snapshot, &name)
         }))
         .merge(json_schemas(state))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status or /schemas\n") })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status, /schemas, /schemas/sets/NAME or /json-schema/HASH\n") })
 }
 
 /// The JSON Schemas by the `schema-hash` of events.

@@ -1,4 +1,4 @@
-//! What runs: the hashes of the configuration and of the descriptor sets, by which operators compare replicas.
+//! The identity of a running service: the hashes of the configuration and of the descriptor sets, by which operators compare replicas.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

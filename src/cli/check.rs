@@ -95,16 +95,21 @@ fn examine(args: &Args, report: &mut Report) -> anyhow::Result<()> {
 /// Adds the proxies and the certificates that the environment names, if it names any.
 fn add_network(report: &mut Report, network: &Network) {
     let proxies = network.proxies();
-    for (scheme, proxy) in [("https://", proxies.https()), ("http://", proxies.http())] {
+    for (key, scheme, proxy) in
+        [("https_proxy", "https://", proxies.https()), ("http_proxy", "http://", proxies.http())]
+    {
         if let Some(proxy) = proxy {
             report.line("proxy", format!("of {scheme} addresses: {proxy}"));
+            report.network.insert(key, proxy.to_string());
         }
     }
     if let Some(exceptions) = proxies.exceptions() {
         report.line("proxy", format!("except for: {exceptions}"));
+        report.network.insert("no_proxy", exceptions.to_owned());
     }
     if let Some(bundle) = network.trust().bundle() {
         report.line("certificates", format!("{} (AWS_CA_BUNDLE)", bundle.display()));
+        report.network.insert("ca_bundle", bundle.display().to_string());
     }
 }
 

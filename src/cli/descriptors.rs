@@ -42,7 +42,7 @@ To plan the memory of a pod (Linux only):
 
 Additions never break consumers, unless a new field is required. Removing or renaming a field, an extension, a message \
 type or an enum value, or changing the type of a field, breaks the consumers of the JSON. A field that becomes required \
-breaks producers. Removing the option debug_redact shows a value that was hidden. With --config, the report also has the \
+breaks producers. Removing the option debug_redact from the last set that has it shows a value that was hidden. With --config, the report also has the \
 fields that the paths of the profiles hide or no longer hide, and names the customers concerned.
 
 Exit codes: 0 success, 1 a set cannot be used or a change breaks consumers, 2 wrong usage, 64 wrong configuration.";

@@ -12,9 +12,9 @@ use strict_config::nearest;
 
 use super::Usage;
 use super::case::TestFile;
+use super::config_file::ConfigFile;
 use crate::app::Offline;
 use crate::aws::sns::publish::TopicEntry;
-use crate::config::load;
 use crate::delivery::dry_run::{Answers, Forecast, Unanswered};
 use crate::message::{EventId, Recipient};
 use crate::schema::confluent::{SchemaEntry, Schemas};
@@ -24,9 +24,8 @@ use input::Form;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Configuration file (YAML)
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// File with the message; `-` is standard input
     #[arg(value_name = "MESSAGE FILE", default_value = "-")]
     file: PathBuf,
@@ -82,7 +81,7 @@ Exit codes: 0 the message is explained, 1 it cannot be read or needs an answer, 
 
 /// Explains one message.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = load::file(&args.config, load::environment())?;
+    let mut config = args.config.load()?;
     if let Some(path) = &args.descriptors {
         config.descriptors.path.clone_from(path);
     }

@@ -11,8 +11,8 @@ use clap::ValueEnum;
 
 use super::Usage;
 use super::case::{Case, TestFile, Unusable, actual};
+use super::config_file::ConfigFile;
 use crate::app::Offline;
-use crate::config::load;
 use crate::delivery::dry_run::Forecast;
 use report::{Failure, Report, Tested};
 
@@ -20,9 +20,8 @@ use report::{Failure, Report, Tested};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Configuration file (YAML)
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Test files (YAML)
     #[arg(value_name = "TEST FILE", required = true)]
     files: Vec<PathBuf>,
@@ -69,7 +68,7 @@ enum Format {
 
 /// Runs the cases. The exit code is 1 if one of them fails.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = load::file(&args.config, load::environment())?;
+    let mut config = args.config.load()?;
     if let Some(path) = &args.descriptors {
         config.descriptors.path.clone_from(path);
     }

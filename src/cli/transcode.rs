@@ -9,9 +9,10 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::Usage;
+use super::config_file::ConfigFile;
 use super::profile::{self, ProfileChoice};
 use crate::app::{self, Loaded};
-use crate::config::{Descriptors, Taps, load};
+use crate::config::{Descriptors, Taps};
 use crate::message::envelope;
 use crate::message::{QuarantineKind, QuarantineReason};
 use crate::schema::registry::{ProfileId, Registry, Snapshot};
@@ -21,9 +22,9 @@ use crate::schema::transcode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Configuration file (YAML); has the descriptor sets, the named profiles and the customers
-    #[arg(long, value_name = "FILE", env = "PROTOBRIDGE_CONFIG", required_unless_present = "descriptors")]
-    config: Option<PathBuf>,
+    // The file has the descriptor sets, the named profiles and the customers.
+    #[command(flatten)]
+    config: ConfigFile,
     /// Compiled descriptor sets, instead of those of the configuration: a folder, or one file
     #[arg(long, value_name = "PATH")]
     descriptors: Option<PathBuf>,
@@ -36,7 +37,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME or KEY=VALUE,…", default_value = "default", hide_default_value = true)]
     profile: ProfileChoice,
     /// Customer whose profile is used
-    #[arg(long, value_name = "ID", requires = "config", conflicts_with = "profile")]
+    #[arg(long, value_name = "ID", conflicts_with = "profile")]
     customer: Option<String>,
     /// The format of standard input
     #[arg(long, value_enum, default_value_t = Input::Raw)]
@@ -105,14 +106,21 @@ struct Setup {
 }
 
 fn setup(args: &Args) -> anyhow::Result<Setup> {
-    let Some(file) = &args.config else {
+    let config = match &args.descriptors {
+        // Sets that are named alone must not depend on the folder that the command runs in.
+        Some(_) if !args.config.is_named() && args.customer.is_none() => None,
+        None if args.config.if_present().is_none() => {
+            return Err(Usage("use --config FILE or --descriptors PATH; this folder has no protobridge.yaml").into());
+        }
+        _ => Some(args.config.load()?),
+    };
+    let Some(mut config) = config else {
         let path = args.descriptors.clone().unwrap_or_default();
         let (profiles, profile) = args.profile.among(&Default::default(), false)?;
         let settings = Descriptors { path: path.clone(), ..Descriptors::default() };
         let registry = Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?;
         return Ok(Setup { snapshot: registry.current(), profile, path });
     };
-    let mut config = load::file(file, load::environment())?;
     if let Some(path) = &args.descriptors {
         config.descriptors.path.clone_from(path);
     }

@@ -205,11 +205,17 @@ fn a_variable_overrides_the_file_and_errors_name_it() {
 #[test]
 fn a_command_that_names_no_file_takes_protobridge_yaml_of_its_folder() {
     let folder = Folder::new();
-    for command in [&["check"][..], &["iam-policy"], &["schema", "asyncapi"]] {
+    for command in
+        [&["check"][..], &["iam-policy"], &["schema", "asyncapi"], &["transcode", "--type", "protobridge.v1.Heartbeat"]]
+    {
         let named = folder.output_of(&mut protobridge(), &[command, &["--config", "protobridge.yaml"]].concat());
         assert_eq!(folder.output_of(&mut protobridge(), command), named);
         assert!(named.ends_with("exit code 0"), "{named}");
     }
+    // The output has the current time.
+    let explain = ["explain", "--type", "protobridge.v1.Heartbeat", "--base64", "CgFh"];
+    let explained = folder.output_of(&mut protobridge(), &explain);
+    assert!(explained.ends_with("exit code 0"), "{explained}");
     let broken = folder.configure("publsh: {linger_ms: 5}");
     assert_snapshot!(broken.output_of(&mut protobridge(), &["run"]), @"
     error: protobridge.yaml:4:1: publsh: unknown key; did you mean `publish`?

@@ -209,6 +209,7 @@ fn check_json_has_each_finding_with_its_way_out() {
             "format": 1,
             "configuration": "protobridge.yaml",
             "strict": false,
+            "network": {},
             "loaded": {"queues": 1, "descriptor_sets": 2, "message_types": 27, "customers": 1, "enabled_customers": 1},
             "findings": [{
                 "severity": "warning",

@@ -1,6 +1,7 @@
 //! Proxies and certificates: which connections of the service go through a proxy, which authorities it trusts, and what
 //! its errors say about both.
 
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -142,6 +143,11 @@ async fn every_connection_goes_through_the_proxy_and_trusts_the_private_authorit
     assert!(checked.stdout.contains(&format!("\ncertificates   {} (AWS_CA_BUNDLE)\n", bundle.display())));
     let connect = |host: &str| format!("CONNECT {host}:443");
     assert_eq!(proxy.seen(), [S3, REGISTRY, SNS, SQS, STS].map(connect));
+    let mut offline = command();
+    offline.args(["check", "--json", "--config"]).arg(stage.write_files());
+    let document: Value = serde_json::from_str(&run(offline).await.stdout).expect("the output is JSON");
+    let network = json!({"https_proxy": format!("{shown} (HTTPS_PROXY)"), "ca_bundle": bundle});
+    assert_eq!(document["network"], network);
 
     let service = Service::start_with(command(), &stage.write_files(), &[]).await;
     stage.source.send([Input::body(&event)]).await;
@@ -224,9 +230,9 @@ async fn this_machine_is_reached_without_the_proxy(emulator: &Emulator) {
     let running = stage.start().await;
     let mut command = bare();
     command.env("HTTP_PROXY", proxy.url("")).arg("healthcheck");
-    command.arg("--url").arg(format!("http://{}/readyz", running.address));
+    command.arg("--url").arg(format!("http://{}/livez", running.address));
     let ended = run(command).await;
-    assert_eq!((ended.code, &*ended.stdout), (Some(0), "running\n"), "{}", ended.stderr);
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "ok\n"), "{}", ended.stderr);
     assert_eq!(running.settled(OutcomeLabel::Retried), 0);
     running.stop().await;
     assert!(proxy.seen().is_empty(), "{:?}", proxy.seen());

@@ -1,5 +1,6 @@
 //! The result of a check, as text and as JSON.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -21,11 +22,13 @@ pub(super) struct Report {
     format: u32,
     configuration: String,
     strict: bool,
+    /// The proxies and certificates that the environment names.
+    pub(super) network: BTreeMap<&'static str, String>,
     /// Counts of what is loaded; `None` if the configuration or a file that it names does not load.
     pub(super) loaded: Option<Summary>,
     /// The problems.
     pub(super) findings: Vec<Finding>,
-    /// What is known about the permissions. Empty without `--online`.
+    /// The proofs of permissions. Empty without `--online`.
     pub(super) proofs: Vec<Proof>,
     /// The first lines of the text.
     #[serde(skip)]
@@ -57,6 +60,7 @@ impl Report {
             format: FORMAT,
             configuration: path.display().to_string(),
             strict,
+            network: BTreeMap::new(),
             loaded: None,
             findings: Vec::new(),
             proofs: Vec::new(),
