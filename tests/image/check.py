@@ -189,7 +189,7 @@ def mounts(stage):
         (folder / part).mkdir(parents=True)
     config = {
         "aws": {"region": REGION, "endpoint_url": stage.endpoint_url},
-        "queues": [{"url": stage.source}],
+        "queues": [{"url": stage.source, "quarantine_url": stage.quarantine}],
         "descriptors": {"path": "/etc/protobridge/descriptors"},
         "route": {"customers_file": "/etc/protobridge/customers/customers.yaml"},
         "taps": {"customer": ["meta.tenant_id", "tenant_id"], "event_id": ["meta.event_id", "event_id"]},

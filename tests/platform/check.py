@@ -76,7 +76,7 @@ def render(stage, port):
         "image": {"repository": "localhost/protobridge"},
         "config": {
             "aws": {"region": REGION, "endpoint_url": stage.endpoint_url},
-            "queues": [{"url": stage.source}],
+            "queues": [{"url": stage.source, "quarantine_url": stage.quarantine}],
             "taps": {"customer": ["meta.tenant_id", "tenant_id"], "event_id": ["meta.event_id", "event_id"]},
             "admin": {"listen": f"0.0.0.0:{port}"},
             # Short polls, so that the cut of the queue shows at once.

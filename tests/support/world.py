@@ -59,7 +59,7 @@ def get(url):
 
 
 class Stage:
-    """The resources in ministack: a source queue, and for each customer a topic with a subscribed queue."""
+    """The resources in ministack: a source queue with a quarantine queue, and for each customer a topic with a subscribed queue."""
 
     def __init__(self, endpoint_url, logs):
         self.logs = logs
@@ -68,6 +68,7 @@ class Stage:
         sns = boto3.client("sns", endpoint_url=endpoint_url, region_name=REGION)
         self.sqs = sqs
         self.source = sqs.create_queue(QueueName="events")["QueueUrl"]
+        self.quarantine = sqs.create_queue(QueueName="events-quarantine")["QueueUrl"]
         self.topics, self.queues = {}, {}
         for customer in CUSTOMERS:
             self.queues[customer] = sqs.create_queue(QueueName=customer)["QueueUrl"]
