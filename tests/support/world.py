@@ -59,7 +59,7 @@ def get(url):
 
 
 class Stage:
-    """The resources in ministack: a source queue with a quarantine queue, and for each customer a topic with a subscribed queue."""
+    """The resources in ministack: a source queue, its quarantine queue, and for each customer a topic with a queue."""
 
     def __init__(self, endpoint_url, logs):
         self.logs = logs
