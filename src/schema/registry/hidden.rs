@@ -181,10 +181,10 @@ impl Hiding {
         changes.collect()
     }
 
-    /// Returns those of the hidden fields that are gone: the schema does not have them or their types. Admission remembers
-    /// them, so that a set cannot remove a field first and show it later.
+    /// Returns those of the hidden fields that are gone: the schema does not have exactly their marks, or their types.
+    /// Admission remembers them, so that a set cannot remove or rename a field first and show it later.
     pub(super) fn gone(schema: &Schema, mut hidden: Hidden) -> Hidden {
-        hidden.marked.retain(|field| !schema.has_marked_field(field));
+        hidden.marked.retain(|field| !schema.has_mark(field));
         hidden.paths.retain(|hidden| !schema.contains(&hidden.message_type));
         hidden
     }

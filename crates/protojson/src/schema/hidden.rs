@@ -115,14 +115,10 @@ impl Schema {
         Some(self.joined.set_with(unmarked.pool()).unwrap_or_default())
     }
 
-    /// Whether a set marks the field, or the message type has a field of this name or number.
-    pub fn has_marked_field(&self, field: &MarkedField) -> bool {
+    /// Whether a set marks a field with both this name and this number.
+    pub fn has_mark(&self, field: &MarkedField) -> bool {
         let is_it = |mark: &Mark| mark.number == field.number && *mark.name == *field.name;
-        if self.joined.marks.of_type(&field.message_type).any(|(mark, _)| is_it(mark)) {
-            return true;
-        }
-        let Some(message) = self.message(&field.message_type) else { return false };
-        all_fields(&message).iter().any(|now| now.number() == field.number || now.declared_name() == field.name)
+        self.joined.marks.of_type(&field.message_type).any(|(mark, _)| is_it(mark))
     }
 }
 

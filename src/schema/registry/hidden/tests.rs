@@ -208,6 +208,18 @@ fn a_renamed_field_is_admitted_if_the_profile_hides_both_names() {
 }
 
 #[test]
+fn a_hidden_field_cannot_return_visible_after_its_mark_moved_to_another_name() {
+    let registry = Stage::marked(&[]).start(&[("a.pb", MARKED)]);
+    let renamed = "message Order { string id = 1; string note = 4 [debug_redact = true]; }";
+    assert_eq!(reload(&registry, &[("a.pb", renamed)]).refused(), [], "the number is still marked");
+    let visible = renamed.replace('}', "string pan = 5; }");
+    let snapshot = reload(&registry, &[("a.pb", &visible)]);
+    let (name, reason) = reason(&snapshot);
+    assert_eq!(name, "a.pb");
+    assert!(reason.contains("it can show a hidden field: t.Order.pan"), "{reason}");
+}
+
+#[test]
 fn a_hidden_field_cannot_return_visible_after_a_removal() {
     let other = ("b.pb", "message Other { string x = 1; }");
     // The type is gone meanwhile.
