@@ -89,7 +89,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What is known about one permission.
+/// The knowledge about one permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Proof {
     /// The action of IAM, such as `sqs:DeleteMessage`. For a store or a registry, the request.
@@ -98,7 +98,7 @@ pub struct Proof {
     pub resource: String,
     /// The key of the configuration that names the resource.
     pub key: String,
-    /// What is known.
+    /// The state of the knowledge.
     pub result: ProofResult,
     /// Why the permission is not proven, or the failure of the call; `None` if the permission is proven.
     pub detail: Option<String>,
