@@ -10,6 +10,7 @@ mod changes;
 mod decisions;
 mod definition;
 mod extensions;
+mod fingerprints;
 mod hidden;
 mod join;
 mod marks;
