@@ -34,7 +34,8 @@ fn of(schema: &Schema) -> BTreeMap<String, [u8; 32]> {
     all.filter(|(name, _)| name.starts_with("t.")).collect()
 }
 
-const M: &str = "message M { optional string id = 1; optional Inner inner = 2; optional E e = 3; extensions 100 to 200; }
+const M: &str =
+    "message M { optional string id = 1; optional Inner inner = 2; optional E e = 3; extensions 100 to 200; }
                  message Inner { optional int32 x = 1; } enum E { A = 0; B = 1; }";
 
 #[test]
@@ -51,19 +52,16 @@ fn a_fingerprint_changes_with_the_json_of_its_type() {
         ("a field inside", vec![M.replacen("int32 x = 1;", "int32 x = 1; optional int32 y = 2;", 1)]),
         ("a mark", vec![M.replacen("id = 1", "id = 1 [debug_redact = true]", 1)]),
         ("a mark of another set", vec![M.to_owned(), M.replacen("id = 1", "id = 1 [debug_redact = true]", 1)]),
-        ("a mark inside, of another set", vec![
-            M.to_owned(),
-            "message Inner { optional int32 x = 1 [debug_redact = true]; }".to_owned(),
-        ]),
+        (
+            "a mark inside, of another set",
+            vec![M.to_owned(), "message Inner { optional int32 x = 1 [debug_redact = true]; }".to_owned()],
+        ),
         ("an enum of another set", vec![M.to_owned(), "enum E { A = 0; B = 1; C = 2; }".to_owned()]),
-        ("a type of another set", vec![
-            M.to_owned(),
-            "message Inner { optional int32 x = 1; optional int32 y = 2; }".to_owned(),
-        ]),
-        ("an extension of another set", vec![
-            M.to_owned(),
-            format!("{M} extend M {{ optional string note = 100; }}"),
-        ]),
+        (
+            "a type of another set",
+            vec![M.to_owned(), "message Inner { optional int32 x = 1; optional int32 y = 2; }".to_owned()],
+        ),
+        ("an extension of another set", vec![M.to_owned(), format!("{M} extend M {{ optional string note = 100; }}")]),
     ] {
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
         assert_ne!(fingerprints(&sets)["t.M"], base, "{what}");
@@ -80,16 +78,22 @@ fn a_fingerprint_depends_on_nothing_that_leaves_the_json_as_it_is() {
         ("a deprecated value", vec![M.replacen("B = 1", "B = 1 [deprecated = true]", 1)]),
         ("a default", vec![M.replacen("id = 1", "id = 1 [default = \"x\"]", 1)]),
         ("a reserved number", vec![M.replacen("extensions", "reserved 7; extensions", 1)]),
-        ("another order", vec![
-            "enum E { A = 0; B = 1; } message Inner { optional int32 x = 1; }
+        (
+            "another order",
+            vec![
+                "enum E { A = 0; B = 1; } message Inner { optional int32 x = 1; }
              message M { optional E e = 3; extensions 100 to 200; optional Inner inner = 2; optional string id = 1; }"
-                .to_owned(),
-        ]),
-        ("other sets", vec![
-            "message Other { optional int32 x = 1; }".to_owned(),
-            M.to_owned(),
-            "message Inner { optional int32 x = 1; }".to_owned(),
-        ]),
+                    .to_owned(),
+            ],
+        ),
+        (
+            "other sets",
+            vec![
+                "message Other { optional int32 x = 1; }".to_owned(),
+                M.to_owned(),
+                "message Inner { optional int32 x = 1; }".to_owned(),
+            ],
+        ),
     ] {
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
         let reversed: Vec<&str> = sets.iter().rev().copied().collect();

@@ -247,8 +247,7 @@ fn only_options_that_change_the_json_contradict() {
     let message = |options: &str, fields: &str| format!("{OWN_OPTIONS} message M {{ {options} {fields} }}");
     let field = "optional int32 x = 1;";
     // The definition without the options has one more field, so that it cannot be the smaller one.
-    let of_message =
-        |options: &str| [message("", &format!("{field} optional int32 y = 2;")), message(options, field)];
+    let of_message = |options: &str| [message("", &format!("{field} optional int32 y = 2;")), message(options, field)];
     let of_field = |one: &str, other: &str| [message("", one), message("", other)];
     let in_oneof = |options: &str| {
         let oneof = format!("oneof o {{ {options} int32 x = 1; int32 y = 2; }}");
@@ -262,7 +261,11 @@ fn only_options_that_change_the_json_contradict() {
         ("no accessor", of_message("option no_standard_descriptor_accessor = true;"), true),
         ("an option of a message", of_message("option (m) = \"x\";"), true),
         ("a deprecated field", of_field(field, "optional int32 x = 1 [deprecated = true];"), true),
-        ("a number in JavaScript", of_field("optional int64 x = 1;", "optional int64 x = 1 [jstype = JS_STRING];"), true),
+        (
+            "a number in JavaScript",
+            of_field("optional int64 x = 1;", "optional int64 x = 1 [jstype = JS_STRING];"),
+            true,
+        ),
         ("a cord", of_field("optional bytes x = 1;", "optional bytes x = 1 [ctype = CORD];"), true),
         ("a lazy field", of_field("optional M x = 1;", "optional M x = 1 [lazy = true];"), true),
         ("a packed list", of_field("repeated int32 x = 1;", "repeated int32 x = 1 [packed = true];"), true),

@@ -61,37 +61,37 @@ impl<D: Fn(&[u8]) -> Digest> Reader<'_, D> {
     /// Returns the digest of a message type without the types of its fields, and the indexes of these, sorted.
     fn message(&mut self, joined: &Arc<Joined>, name: &str) -> (Digest, Vec<usize>) {
         let message = joined.descriptor(joined.messages[name]);
-        let mut text = format!("{name:?}\n");
+        let mut text = format!("{name:?}\n").into_bytes();
         let mut held = Vec::new();
         // The JSON of a well-known type does not depend on its definition.
         if program::shape(&message) == Shape::Plain {
-            text += &format!("message_set_wire_format={}\n", message.is_message_set());
+            text.push(u8::from(message.is_message_set()));
             let mut fields = message.fields();
             fields.extend(message.extensions());
             fields.sort_by_key(FieldDescriptor::number);
             let oneofs = first_members(&fields);
             for field in &fields {
-                text += &self.field(field, &oneofs);
+                self.field(field, &oneofs, &mut text);
                 held.extend(message_in(field).and_then(|inner| self.indexes.get(inner.full_name())));
             }
         }
         held.sort_unstable();
         held.dedup();
-        ((self.digest)(text.as_bytes()), held)
+        ((self.digest)(&text), held)
     }
 
-    fn field(&mut self, field: &FieldDescriptor, oneofs: &HashMap<usize, u32>) -> String {
+    fn field(&mut self, field: &FieldDescriptor, oneofs: &HashMap<usize, u32>, text: &mut Vec<u8>) {
         let value = field.kind.as_message().filter(|_| field.is_map()).map(MessageDescriptor::map_entry_value_field);
         let value = value.as_ref().unwrap_or(field);
         let verifies_utf8 = !matches!(value.kind, Kind::String) || value.verifies_utf8;
-        let values = match &value.kind {
-            Kind::Enum(declared) => self.enumeration(declared),
-            _ => Digest::default(),
-        };
-        let oneof = field.oneof().and_then(|oneof| oneofs.get(&oneof));
-        let (clashes, marked) = (field.json_name_clashes, field.is_marked);
-        let content = content(field);
-        format!("{content} oneof={oneof:?} clashes={clashes} marked={marked} utf8={verifies_utf8} {values:?}\n")
+        let oneof = field.oneof().and_then(|oneof| oneofs.get(&oneof)).copied().unwrap_or_default();
+        text.extend_from_slice(content(field).as_bytes());
+        text.push(b'\n');
+        text.extend_from_slice(&oneof.to_le_bytes());
+        text.extend([field.json_name_clashes, field.is_marked, verifies_utf8].map(u8::from));
+        if let Kind::Enum(declared) = &value.kind {
+            text.extend_from_slice(&self.enumeration(declared));
+        }
     }
 
     fn enumeration(&mut self, declared: &EnumDescriptor) -> Digest {
