@@ -51,6 +51,21 @@ fn check_warns_about_a_glue_schema_version_that_lists_too_few_messages() {
 }
 
 #[test]
+fn check_warns_about_a_tap_that_publishes_a_hidden_field_and_strict_fails() {
+    let folder = Folder::new();
+    let hidden = "taps: {event_id: [meta.event_id], customer: [meta.tenant_id]}\n\
+                  profiles: {web: {redact: [meta.event_id]}, app: {drop: [shop.v1.OrderPlaced/meta.event_id]}}";
+    let warnings = |lines: &str| {
+        let text = folder.configure(lines).check();
+        text.lines().filter(|line| line.starts_with("warning ")).map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(warnings(hidden), @"");
+    let strict = folder.output_of(&mut protobridge(), &["check", "--strict", "--config", "protobridge.yaml"]);
+    assert!(strict.ends_with("exit code 1"), "{strict}");
+    assert_eq!(warnings(&hidden.replace("event_id: [meta.event_id], ", "")), "");
+}
+
+#[test]
 fn check_names_a_descriptor_set_without_its_imports() {
     // FileDescriptorSet {file: {name: "a.proto", dependency: "b.proto"}}
     let set = b"\x0a\x12\x0a\x07a.proto\x1a\x07b.proto";
