@@ -29,6 +29,9 @@ struct Purpose {
     indices: fn(&TapIndex) -> &[usize],
 }
 
+/// The largest number of types that a warning names.
+const SHOWN_TYPES: usize = 3;
+
 const PURPOSES: [Purpose; 4] = [
     Purpose {
         key: "taps.customer",
@@ -145,15 +148,15 @@ impl Purpose {
     /// Returns the warning about a path that leads to a hidden field in these types.
     fn warning(&self, path: &str, types: &[&str], profiles: &str) -> Warning {
         let Self { key, shown, .. } = self;
-        let of = match types {
-            [name] => (*name).to_owned(),
-            [name, others @ ..] => format!("{name} and {} other message type(s)", others.len()),
-            [] => String::new(),
-        };
+        let mut of = types.iter().take(SHOWN_TYPES).copied().collect::<Vec<_>>().join(", ");
+        if let Some(more) = types.len().checked_sub(SHOWN_TYPES).filter(|more| *more > 0) {
+            of += &format!(" and {more} more message type(s)");
+        }
         let message = format!("consumers see `{path}` of {of} {shown}, and {profiles} that field");
         let way_out = format!(
-            "remove the tap, or let the profile show the field; if consumers may see the value, add `{}.{path}` to \
+            "remove the tap, or let the profile show the field; if consumers may see the value, add {}`{}.{path}` to \
              `descriptors.may_become_visible`",
+            if types.len() > 1 { "the field of each type, such as " } else { "" },
             types.first().copied().unwrap_or_default()
         );
         Warning::new(*key, message).fix(way_out)
