@@ -10,6 +10,7 @@ mod changes;
 mod decisions;
 mod definition;
 mod extensions;
+mod fingerprints;
 mod hidden;
 mod join;
 mod marks;
@@ -204,6 +205,16 @@ impl Schema {
     /// set defines the type. The call is cheap: it compiles no plan.
     pub fn check_tap(&self, full_name: &str, path: &str) -> Option<Result<(), TapError>> {
         Some(crate::plan::tap_path(&self.message(full_name)?, path).map(drop))
+    }
+
+    /// Returns the positions of those options that drop or redact the value that a tap reads in a message type, or a
+    /// message around the value. Returns none if the path leads to no single value. A value that `include` leaves out is
+    /// not hidden. The call compiles no plan.
+    pub fn options_that_hide(&self, full_name: &str, path: &str, options: &[Options]) -> Vec<usize> {
+        let fields = self.message(full_name).and_then(|message| crate::plan::tap_path(&message, path).ok());
+        let Some(fields) = fields else { return Vec::new() };
+        let hiding = options.iter().enumerate().filter(|(_, options)| program::hides(options, full_name, &fields));
+        hiding.map(|(position, _)| position).collect()
     }
 
     /// Returns the full names of all message types, each with the name of the set that serves it, in no particular

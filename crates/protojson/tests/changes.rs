@@ -43,7 +43,7 @@ fn sets_that_contradict_each_other_are_refused_and_the_error_names_both_and_the_
         ("message Money { int32 currency = 1; }", "field currency"),
         ("message Money { string currency = 2; string more = 3; }", "field currency"),
         ("message Money { string code = 1; }", "field currency"),
-        ("enum Color { RED = 0; GREEN = 2; } message Money { string currency = 1 [deprecated = true]; }", "currency"),
+        ("enum Color { RED = 0; GREEN = 2; } message Money { string currency = 1 [json_name = \"c\"]; }", "currency"),
         ("enum Color { ROT = 0; }", "value RED"),
     ] {
         let error = join(&[("one", SMALL), ("two", other)]).unwrap_err();

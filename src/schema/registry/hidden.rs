@@ -258,12 +258,7 @@ impl Hiding {
 
     /// Returns the names of profiles as the subject of a sentence, and its verb.
     fn hide(&self, profiles: &[usize]) -> String {
-        let names: Vec<String> =
-            profiles.iter().map(|profile| format!("`{}`", self.profiles.names[*profile])).collect();
-        match names.as_slice() {
-            [name] => format!("the profile {name} hides"),
-            names => format!("the profiles {} hide", names.join(", ")),
-        }
+        self.profiles.hide(profiles)
     }
 }
 

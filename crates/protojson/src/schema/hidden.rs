@@ -137,7 +137,7 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
 }
 
 /// Returns the message type of a field, of the elements of a list, or of the values of a map.
-fn message_in(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+pub(super) fn message_in(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match &field.kind {
         Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind.as_message().cloned(),
         Kind::Message(message) => Some(message.clone()),
