@@ -1,4 +1,4 @@
-"""Runs the commands of docs/consumers.md against ministack, word by word, and then each of the example consumers.
+"""Runs each of the example consumers against ministack.
 
     check_examples.py --events EVENTS --work FOLDER LANGUAGE=COMMAND…
 
@@ -9,18 +9,19 @@ act once on each event, also after a restart, and must add up integers of 64 bit
 import argparse
 import json
 import os
-import re
 import shlex
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/support"))
+
+from world import ministack  # noqa: E402
+
 REGION, ACCOUNT = "eu-west-1", "000000000000"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:json-events-acme"
 
@@ -30,46 +31,8 @@ parser.add_argument("--work", type=Path, required=True)
 parser.add_argument("consumers", nargs="+", help="LANGUAGE=COMMAND")
 args = parser.parse_args()
 
-
-def start_ministack():
-    """Starts ministack, which ends with this process. Returns its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "sqs,sns", "LOG_LEVEL": "WARNING",
-        "IOT_MTLS_ENABLED": "0", "TMPDIR": str(args.work),
-    }
-    log = (args.work / "ministack.log").open("w")
-    script = ROOT / "tests/support/run_ministack.py"
-    # The emulator exits when its standard input closes.
-    process = subprocess.Popen([sys.executable, "-B", script], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=5).read()
-            return process, f"http://127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"ministack did not start; {args.work}/ministack.log says why")
-
-
-def commands(page, headings):
-    """Returns the commands of the console blocks below these headings."""
-    lines, wanted, inside = [], False, False
-    for line in page.read_text().splitlines():
-        if line.startswith("## "):
-            wanted = line[3:] in headings
-        elif line.strip() == "```console":
-            inside = True
-        elif line.strip() == "```":
-            inside = False
-        elif wanted and inside:
-            lines.append(re.sub(r"^\s*\$ ", "", line))
-    return "\n".join(lines)
-
-
-emulator, endpoint = start_ministack()
+emulator = ExitStack()
+endpoint = emulator.enter_context(ministack(args.work))
 os.environ.update(
     AWS_ENDPOINT_URL=endpoint, AWS_DEFAULT_REGION=REGION, AWS_REGION=REGION, AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent",
@@ -86,41 +49,6 @@ def publish(event_type, event_id, body):
     attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
     sns.publish(TopicArn=TOPIC, Message=body, MessageAttributes=attributes)
 
-
-# The page, word by word, in the account of the emulator.
-page = ROOT / "docs/consumers.md"
-script = re.sub("123456789012|210987654321", ACCOUNT, commands(page, ["Your first event"]))
-steps, receive = script.split("aws sqs receive-message", 1)
-filtering = commands(page, ["Filter"])
-wait = "aws sqs receive-message" + receive
-folder = args.work / "page"
-folder.mkdir(exist_ok=True)
-bash = subprocess.Popen(["bash", "-euo", "pipefail"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-# Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS.
-bash.stdin.write('aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }\n')
-bash.stdin.write(f"{steps}\necho subscribed\n{wait}\necho received\n{filtering}\necho filtered\n")
-bash.stdin.close()
-output = []
-for line in bash.stdout:
-    output.append(line)
-    if line == "subscribed\n":
-        publish("shop.v1.OrderPlaced", "first", '{"orderId":"1"}')
-if bash.wait() != 0:
-    sys.exit(f"a command of docs/consumers.md failed:\n{''.join(output)}")
-answer = "".join(output)
-received = json.loads(answer[answer.index("subscribed\n") + 11 : answer.index("received\n")])["Messages"][0]
-assert received["Body"] == '{"orderId":"1"}', received
-assert received["MessageAttributes"]["event-type"]["StringValue"] == "shop.v1.OrderPlaced", received
-url = sqs.get_queue_url(QueueName="events")["QueueUrl"]
-settings = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-assert json.loads(settings["Policy"])["Statement"][0]["Condition"]["ArnEquals"]["aws:SourceArn"] == TOPIC, settings
-assert json.loads(settings["RedrivePolicy"])["deadLetterTargetArn"].endswith(":events-dead"), settings
-sqs.purge_queue(QueueUrl=url)
-publish("shop.v1.PaymentCaptured", "filtered", "{}")
-publish("shop.v1.PaymentFailed", "matches", "{}")
-kept = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=5, MaxNumberOfMessages=10)["Messages"]
-assert [message["MessageAttributes"]["event-id"]["StringValue"] for message in kept] == ["matches"], kept
-print("consumers: the commands of docs/consumers.md deliver a first event and filter")
 
 # The events, and the sums that they must give.
 events = []
@@ -172,4 +100,4 @@ for event in events[:5]:
     publish(*event)
 check({"acted": 0, "repeated": 5, "revenue": revenue})
 print(f"consumers: {', '.join(queues)} act once on each of {len(events)} events")
-emulator.stdin.close()
+emulator.close()

@@ -104,14 +104,14 @@ class Stage:
 
 
 @contextlib.contextmanager
-def ministack(work):
-    """Runs ministack and yields its base URL.
+def ministack(work, services="sqs,sns"):
+    """Runs these services of ministack and yields its base URL.
 
     ministack ends when its standard input closes, so it ends with this process, however that ends.
     """
     for attempt in range(5):
         port, mark = free_port(), f"world-{os.getpid()}-{attempt}"
-        settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "SERVICES": "sqs,sns"}
+        settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "SERVICES": services}
         settings |= {"LOG_LEVEL": "WARNING", "MINISTACK_VERSION": mark, "TMPDIR": str(work)}
         unwanted = {"MINISTACK_HOST", "MINISTACK_REGION", "MINISTACK_ACCOUNT_ID", "PERSIST_STATE", "AUTH", "USE_SSL"}
         environment = {key: value for key, value in os.environ.items() if key not in unwanted} | settings

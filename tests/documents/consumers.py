@@ -1,0 +1,99 @@
+"""The steps of docs/consumers.md. The code generators of tests/consumers are on the PATH."""
+
+import json
+import re
+import urllib.request
+
+from page import Untrue
+
+
+def publish(account, event_type, event_id, body):
+    """Publishes an event of acme with the attributes that protobridge gives it."""
+    values = {"event-type": event_type, "event-id": event_id, "customer-id": "acme", "content-type": "application/json"}
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+    topic = account.arn("sns", "json-events-acme")
+    account.sns.publish(TopicArn=topic, Message=body, MessageAttributes=attributes)
+
+
+def first_event(page, account):
+    # The queues are the reader's to create.
+    for queue in ("events", "events-dead"):
+        account.sqs.delete_queue(QueueUrl=account.sqs.get_queue_url(QueueName=queue)["QueueUrl"])
+    # One account has the topic and the queue, because ministack has no topic policies.
+    page.replaced["210987654321"] = "123456789012"
+    page.shell.enter(page.work / "reader")
+    for _ in range(4):
+        page.run()
+    publish(account, "shop.v1.OrderPlaced", "first", '{"orderId":"1"}')
+    (received,) = json.loads(page.run().output)["Messages"]
+    assert received["Body"] == '{"orderId":"1"}', received
+    assert received["MessageAttributes"]["event-type"]["StringValue"] == "shop.v1.OrderPlaced", received
+    url = account.sqs.get_queue_url(QueueName="events")["QueueUrl"]
+    settings = account.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    statement = json.loads(settings["Policy"])["Statement"][0]
+    assert statement["Condition"]["ArnEquals"]["aws:SourceArn"] == account.arn("sns", "json-events-acme"), settings
+    assert json.loads(settings["RedrivePolicy"])["deadLetterTargetArn"].endswith(":events-dead"), settings
+    key = page.json()
+    if key["Condition"] != statement["Condition"] or key["Principal"] != statement["Principal"]:
+        raise Untrue(page.place, "the statement of the key is for another topic than that of the queue")
+
+
+def filtering(page, account):
+    page.run()
+    url = account.sqs.get_queue_url(QueueName="events")["QueueUrl"]
+    account.sqs.purge_queue(QueueUrl=url)
+    publish(account, "shop.v1.PaymentCaptured", "filtered", "{}")
+    publish(account, "shop.v1.PaymentFailed", "matches", "{}")
+    answer = account.sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=5, MaxNumberOfMessages=10)
+    kept = [message["MessageAttributes"]["event-id"]["StringValue"] for message in answer["Messages"]]
+    assert kept == ["matches"], f"the filter keeps {kept}"
+    check_policies(page)
+
+
+def check_policies(page):
+    """Sets every policy of the table of filters."""
+    for line in page.source.splitlines():
+        if policy := re.fullmatch(r"\| [^|]+ \| `(\{.*\})`(, with `FilterPolicyScope` set to `MessageBody`)? \|", line):
+            scope = "MessageBody" if policy[2] else "MessageAttributes"
+            for name, value in (("FilterPolicyScope", scope), ("FilterPolicy", policy[1])):
+                command = "aws sns set-subscription-attributes --subscription-arn $SUBSCRIPTION"
+                result = page.shell.run(f"{command} --attribute-name {name} --attribute-value '{value}'")
+                assert result.code == 0, f"{line}:\n{result.output}"
+            page.counts["checked"] += 1
+
+
+def document(page):
+    for name in ("protobridge.yaml", "customers.yaml"):
+        text = (page.tree / "tests/consumers" / name).read_text()
+        (page.shell.folder / name).write_text(text.replace("../../descriptors", str(page.tree / "descriptors")))
+    page.replaced["NAME"] = "compact"
+    page.run()
+    page.run()
+    demo = page.shell.start("protobridge demo --quiet", page.work / "demo.log")
+    printed = demo.wait_until("the demo prints its admin endpoint", lambda: re.search(r"admin endpoint +(\S+)", demo.output))
+    page.shell.run(f"ADMIN={printed[1]}")
+    demo.wait_until("the sets are loaded", lambda: page.shell.run("curl -sf $ADMIN/schemas").code == 0)
+    with urllib.request.urlopen(f"{printed[1]}/schemas") as answer:
+        sets = {each["name"]: each["hash"] for each in json.load(answer)["sets"]}
+    told = re.search(r"json-schema/(\w{16})", page.source)[1]
+    page.replaced[told] = sets["protobridge.binpb"]
+    page.shell.run("curl() { command curl --fail \"$@\"; }")
+    page.run()
+
+
+def generate_types(page):
+    page.run()
+    page.shell.run("protobridge schema asyncapi --config protobridge.yaml --customer acme --json > acme.json")
+    page.run()
+    for name in ("order.ts", "order-quicktype.ts", "order.py", "events.ts", "events-quicktype.ts", "events.py"):
+        text = (page.shell.folder / name).read_text()
+        assert re.search("order_?id", text, re.IGNORECASE), f"{name} has no type of an order"
+
+
+def sections(account):
+    return {
+        "Your first event": lambda page: first_event(page, account),
+        "Filter": lambda page: filtering(page, account),
+        "The document of your topic": document,
+        "Generate types": generate_types,
+    }

@@ -1,0 +1,126 @@
+"""The steps of README.md."""
+
+import re
+import signal
+import subprocess
+import urllib.request
+
+import yaml
+from ground import ROOT, encode
+from page import Untrue
+
+
+def overview(page):
+    page.excuse(" services ──Protobuf──▶ SQS", "a figure, no output")
+
+
+def try_it(page):
+    # The page promises commands that can be run meanwhile, and a demo that runs until Ctrl-C.
+    endless = page.shell.start("cargo run --release -- demo --rate 20 --pretty", page.work / "endless.log")
+    endless.wait_until("the demo prints its commands", lambda: "--wait-time-seconds 5\n" in endless.output)
+    demo = page.run(seconds=120)
+    page.output(demo.output[demo.output.index("--wait-time-seconds 5\n") + 22 :], numbers=True, sample=True)
+    commands = re.findall(r"^  ((?:curl|aws|export) .*)", endless.output, re.MULTILINE)
+    assert len(commands) == 9, f"the demo prints {len(commands)} commands, not 9:\n{endless.output}"
+    for command in commands:
+        result = page.shell.run(command)
+        assert result.code == 0, f"the demo's command `{command}` exits with {result.code}:\n{result.output}"
+        page.counts["run"] += 1
+    assert '"eventId": "' in endless.output, "`--pretty` does not print the JSON in several lines"
+    code = endless.stop(signal.SIGINT)
+    assert code == 0, f"Ctrl-C ends the demo with {code}"
+
+
+def run_it(page, account):
+    page.run()
+    for _ in range(2):
+        page.file()
+    service = page.start()
+    admin = page.real("http://localhost:8080")
+    service.wait_until("/readyz is 200", lambda: page.shell.run(f"curl -sf {admin}/readyz").code == 0)
+    protos = [page.tree / "proto/examples"]
+    order = encode(page.shell.environment, protos, "shop.v1.OrderPlaced", 'meta {tenant_id: "acme"}', "shop/v1/order.proto")
+    account.send("shop.v1.OrderPlaced", order)
+    event = service.wait_until("acme gets its event", account.receive)
+    assert event["Body"] == '{"meta":{"tenantId":"acme"}}', event
+    check_attributes(page, event)
+    check_paths(page, admin, event)
+    code = service.stop()
+    assert code == 0, f"SIGTERM ends the service with {code}:\n{service.output}"
+
+    # A file with these mistakes in these lines.
+    mistakes = re.findall(r"line (\d+): (\w+)\.(\w+): (.*)", page.waiting[0].text)
+    lines = ["queues: [{url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'}]", *[""] * 999]
+    for line, section, key, problem in mistakes:
+        lines[int(line) - 2 : int(line)] = [f"{section}:", f"  {key}: {'many' if 'found' in problem else 1}"]
+    (page.work / "mistaken").mkdir()
+    (page.work / "mistaken/protobridge.yaml").write_text("\n".join(lines))
+    page.output(page.shell.run(f"cd '{page.work}/mistaken' && protobridge check; cd - >/dev/null").output)
+
+
+def check_attributes(page, event):
+    """Compares the attributes of an event with the table of the section Output."""
+    table = page.source.split("| attribute | value |", 1)[1].split("\n\n", 1)[0]
+    told = set(re.findall(r"`([\w-]+)`(?=[,` a-z-]* \|)", "\n".join(row.split(" | ")[0] + " |" for row in table.splitlines())))
+    real = set(event["MessageAttributes"])
+    optional = {"traceparent", "tracestate"}
+    if told - optional != real - optional:
+        raise Untrue(page.place, f"the table of attributes has {sorted(told)}, the event {sorted(real)}")
+    page.counts["checked"] += 1
+
+
+def check_paths(page, admin, event):
+    """Requests each path in the table of the admin endpoint."""
+    table = page.source.split("| path | answer |", 1)[1].split("\n\n", 1)[0]
+    paths = [path for row in table.splitlines() for path in re.findall(r"`(/[\w/-]+)`", row.split(" | ")[0])]
+    assert len(paths) >= 9, f"the table of the admin endpoint has only {paths}"
+    hash = event["MessageAttributes"]["schema-hash"]["StringValue"]
+    names = {"HASH": hash, "TYPE": "shop.v1.OrderPlaced", "PROFILE": "web", "NAME": "shop.binpb"}
+    for path in paths:
+        real = "/".join(names.get(part, part) for part in path.split("/"))
+        with urllib.request.urlopen(admin + real) as answer:
+            assert answer.status == 200, f"{path} answers {answer.status}"
+        page.counts["checked"] += 1
+
+
+def input_section(page):
+    blocks = [page.file() for _ in range(4)]
+    page.check(*blocks)
+
+
+def for_consumers(page):
+    page.run()
+    folder = page.shell.folder
+    document = yaml.safe_load((folder / "acme.yaml").read_text())
+    assert document["asyncapi"].startswith("3."), "acme.yaml is not AsyncAPI 3"
+    assert "OrderPlaced" in (folder / "order-placed.json").read_text()
+
+
+def transcode(page):
+    page.run(code=1)
+
+
+def test_it(page, tests):
+    page.excuse("$ cargo test --workspace", "it is the first step of .ci/run")
+    block = page.next("text")
+    page.counts["checked"] += 1
+    told = re.search(r"Running tests/it/main\.rs\ntest result: ok\. (\d+) passed; 0 failed;", block.text)
+    if not told:
+        raise Untrue(block.place, "it is not the output of cargo test")
+    listed = subprocess.run([*tests, "--list"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    real = len(re.findall(r": test$", listed, re.MULTILINE))
+    # The number grows with most changes.
+    if not 0.9 * real <= int(told[1]) <= real:
+        raise Untrue(block.lines[1].place, f"tests/it has {real} tests; {told[1]} is off by more than a tenth")
+
+
+def sections(account, tests):
+    return {
+        "protobridge": overview,
+        "Try it": try_it,
+        "Run it": lambda page: run_it(page, account),
+        "Input": input_section,
+        "For consumers": for_consumers,
+        "Transcode on the command line": transcode,
+        "Test it": lambda page: test_it(page, tests),
+    }

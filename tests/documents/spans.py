@@ -1,0 +1,2 @@
+def check(page, protobridge):
+    pass
