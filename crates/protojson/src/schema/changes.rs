@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::pool::Pool;
-use super::{EnumDescriptor, FieldDescriptor, Joined, Kind, MessageDescriptor, Schema};
+use super::{EnumDescriptor, FieldDescriptor, Joined, Kind, Mark, MessageDescriptor, Schema};
 
 /// A change that concerns consumers of a type's JSON, or producers that have not changed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,11 +139,19 @@ impl Schema {
 }
 
 struct Comparison<'s> {
-    before: &'s Joined,
-    now: &'s Joined,
+    before: &'s Arc<Joined>,
+    now: &'s Arc<Joined>,
     changes: Vec<Change>,
     /// The enums with differences, by full name.
     enums: HashMap<Arc<str>, ChangedEnum>,
+}
+
+/// A field that was hidden and is shown now.
+struct Shown<'f> {
+    mark: Mark,
+    /// The positions of the sets with the mark.
+    sets: Vec<u32>,
+    field: &'f FieldDescriptor,
 }
 
 struct ChangedEnum {
@@ -181,6 +189,8 @@ impl Comparison<'_> {
             fields
         };
         let (fields, fields_now) = (declared(before), declared(now));
+        let mut shown =
+            if is_same && fields_now.is_empty() { BTreeMap::new() } else { self.shown(before, &fields_now) };
         for field in &fields {
             let found = fields_now.binary_search_by_key(&field.number(), FieldDescriptor::number);
             let field_now = found.ok().map(|at| &fields_now[at]);
@@ -194,17 +204,20 @@ impl Comparison<'_> {
             };
             for (rule, text) in differences {
                 self.add(before.full_name(), field.declared_name(), rule, text, pools);
-                match (rule, field_now) {
-                    (Rule::RedactionRemoved, _) => self.blame(self.before.sets_that_mark(before.full_name(), field)),
-                    (Rule::RedactionAdded, Some(now)) => {
-                        self.blame(self.now.sets_that_mark(before.full_name(), now));
-                    }
-                    _ => {}
-                }
+            }
+            if let Some(shown) = shown.remove(&field.number()) {
+                let name = if field.is_marked { field.declared_name() } else { shown.mark.name.to_string() };
+                self.redaction_removed(before, name, shown);
+            }
+            if let Some(field_now) = field_now.filter(|now| now.is_marked && !field.is_marked) {
+                self.redaction_added(before.full_name(), field, field_now);
             }
             if let Some(values) = values(field).filter(|_| field_now.is_some_and(|now| has_same_type(field, now))) {
                 self.enumeration(before.full_name(), field.declared_name(), &values);
             }
+        }
+        for shown in shown.into_values() {
+            self.redaction_removed(before, shown.mark.name.to_string(), shown);
         }
         for field in fields_now.iter().filter(|field| field.is_required) {
             let found = fields.binary_search_by_key(&field.number(), FieldDescriptor::number);
@@ -216,6 +229,48 @@ impl Comparison<'_> {
             let pools = [None, Some(field.pool())];
             self.add(before.full_name(), field.declared_name(), Rule::FieldRequired, text.to_owned(), pools);
         }
+    }
+
+    /// Returns those of these fields of a message that are shown now and were hidden, by their numbers.
+    fn shown<'f>(&self, before: &MessageDescriptor, fields_now: &'f [FieldDescriptor]) -> BTreeMap<u32, Shown<'f>> {
+        let mut shown: BTreeMap<u32, Shown<'f>> = BTreeMap::new();
+        for (mark, sets) in self.before.protected(before.shared_name(), &self.before.marks.reach, |_| true) {
+            for field in mark.hidden_among(fields_now).filter(|field| !field.is_marked) {
+                let found = || Shown { mark: mark.clone(), sets: Vec::new(), field };
+                let known = shown.entry(field.number()).or_insert_with(found);
+                known.sets.extend_from_slice(&sets);
+                // The first of the causes describes the change best.
+                if mark.cause < known.mark.cause {
+                    known.mark = mark.clone();
+                }
+            }
+        }
+        shown
+    }
+
+    fn redaction_removed(
+        &mut self,
+        before: &MessageDescriptor,
+        element: String,
+        Shown { mark, sets, field }: Shown<'_>,
+    ) {
+        let pools = [Some(before.pool()), Some(field.pool())];
+        self.add(before.full_name(), element, Rule::RedactionRemoved, mark.removal(field), pools);
+        let mut marking: Vec<&str> = self.before.set_names(&sets).collect();
+        marking.sort_unstable();
+        marking.dedup();
+        self.blame(marking);
+    }
+
+    fn redaction_added(&mut self, message_type: &str, before: &FieldDescriptor, now: &FieldDescriptor) {
+        let mut marks = self.now.marks.of_type(message_type).map(|(mark, _)| mark).filter(|mark| mark.hides(now));
+        let text = match marks.next().and_then(Mark::held) {
+            Some(held) => format!("the type {held} of another set has a field with the option debug_redact"),
+            None => "the option debug_redact was added".to_owned(),
+        };
+        let pools = [Some(before.pool()), Some(now.pool())];
+        self.add(message_type, before.declared_name(), Rule::RedactionAdded, text, pools);
+        self.blame(self.now.sets_that_mark(message_type, now));
     }
 
     /// Adds the differences of the enum of a field.
@@ -242,11 +297,6 @@ fn compare_fields(before: &FieldDescriptor, now: &FieldDescriptor) -> Vec<(Rule,
         differences.push((Rule::CardinalityChanged, format!("{shape} is now {shape_now}")));
     } else if kind != kind_now {
         differences.push((Rule::TypeChanged, format!("{kind} is now {kind_now}")));
-    }
-    match (before.is_marked, now.is_marked) {
-        (true, false) => differences.push((Rule::RedactionRemoved, "the option debug_redact was removed".to_owned())),
-        (false, true) => differences.push((Rule::RedactionAdded, "the option debug_redact was added".to_owned())),
-        _ => {}
     }
     differences
 }
@@ -305,6 +355,12 @@ fn compare_values(before: &EnumDescriptor, now: &EnumDescriptor) -> Vec<(Rule, S
         }
     }
     differences
+}
+
+/// Returns the field's type as written in a schema, with the label of a list.
+pub(super) fn type_of(field: &FieldDescriptor) -> String {
+    let label = if field.is_repeated() && !field.is_map() { "repeated " } else { "" };
+    format!("{label}{}", kind(field))
 }
 
 fn shape(field: &FieldDescriptor) -> &'static str {
