@@ -46,6 +46,10 @@ impl Reach {
         Self { types }
     }
 
+    pub(super) fn contains(&self, message_type: &str) -> bool {
+        self.types.contains(message_type)
+    }
+
     /// Returns the full names of the types, in no particular order.
     pub(super) fn types(&self) -> impl Iterator<Item = &Arc<str>> {
         self.types.iter()
@@ -53,7 +57,7 @@ impl Reach {
 
     /// Returns those of these links that lead to a mark. They are links of one set.
     fn leading<'l>(&self, set: &'l DescriptorSet, links: &'l [Link]) -> impl Iterator<Item = &'l Link> {
-        links.iter().filter(|link| self.types.contains(set.pool.message_name(link.inner)))
+        links.iter().filter(|link| self.contains(set.pool.message_name(link.inner)))
     }
 
     /// Returns the marks of the fields with these links, which belong to one message type of a set.
@@ -100,7 +104,7 @@ impl Serving<'_> {
         for (position, set) in (0..).zip(self.sets) {
             for links in set.links.chunk_by(|one, other| one.holder == other.holder) {
                 let name = set.pool.message_name(links[0].holder);
-                let Some(entry) = self.messages.get(name).filter(|_| reach.types.contains(name)) else { continue };
+                let Some(entry) = self.messages.get(name).filter(|_| reach.contains(name)) else { continue };
                 if self.has_fields(*entry, position, links) {
                     continue;
                 }

@@ -209,6 +209,9 @@ impl Joined {
         counts: impl Fn(&Mark) -> bool,
     ) -> BTreeMap<Mark, Vec<u32>> {
         let mut protected: BTreeMap<Mark, Vec<u32>> = BTreeMap::new();
+        if !reach.contains(message_type) {
+            return protected;
+        }
         let marked = self.marks.of_type(message_type).filter(|(mark, _)| mark.cause == Cause::Marked && counts(mark));
         protected.extend(marked.map(|(mark, sets)| (mark.clone(), sets.to_vec())));
         for (position, set) in (0..).zip(&self.sets) {
