@@ -13,6 +13,7 @@ mod extensions;
 mod fingerprints;
 mod hidden;
 mod join;
+mod leads;
 mod marks;
 mod order;
 mod pool;
@@ -26,11 +27,11 @@ use std::sync::Arc;
 pub use changes::{Change, Rule};
 use decisions::Choices;
 use extensions::Extensions;
-pub use hidden::{MarkedField, Trail, Visibility};
+pub use hidden::{MarkedField, ShownField, Trail, Visibility};
 use join::Join;
 use marks::{Mark, Marks};
-use pool::Pool;
 pub(crate) use pool::{Comments, Element, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use pool::{Link, Linked, Pool};
 pub use reconcile::Reconciled;
 
 use crate::program::{self, Program};
@@ -71,6 +72,8 @@ pub struct DescriptorSet {
     pool: Arc<Pool>,
     /// The fields and extensions that the set marks with `debug_redact`.
     marks: Arc<[Mark]>,
+    /// The fields and extensions that hold messages, sorted.
+    links: Arc<[Link]>,
 }
 
 /// A definition that is superseded by a larger definition in another set.
@@ -119,9 +122,9 @@ impl DescriptorSet {
     /// # Errors
     /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
     pub fn link(name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let linked = Pool::link(bytes);
-        let (pool, marks) = linked.map_err(|refusal| SchemaError::new(refusal.kind, name, refusal.message))?;
-        Ok(Self { name: name.into(), pool, marks: marks.into() })
+        let linked = Pool::link(bytes).map_err(|refusal| SchemaError::new(refusal.kind, name, refusal.message))?;
+        let Linked { pool, marks, links } = linked;
+        Ok(Self { name: name.into(), pool, marks: marks.into(), links: links.into() })
     }
 
     /// Returns the name that the set was linked with.
