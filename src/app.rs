@@ -237,7 +237,7 @@ impl App {
         app.start_pollers(config, &clients, queues);
         info!(admin = address.map(url), queues = config.queues.len(), "started");
         app.optional.spawn(announce_running(Arc::clone(&app.receptions), Arc::clone(&app.state), address));
-        app.optional.spawn(preflight::find_quarantine_queues(clients, config.clone()));
+        app.optional.spawn(preflight::find_quarantine_queues(clients, config.clone(), Arc::clone(&app.metrics)));
         Ok(app)
     }
 

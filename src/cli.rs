@@ -44,9 +44,9 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  protobridge demo                               watch events flow, without an AWS account
-  protobridge config example > protobridge.yaml  write an annotated configuration file
-  protobridge check --config protobridge.yaml    check that everything is in place
+  protobridge demo                               watch events, without AWS
+  protobridge config example > protobridge.yaml  write an annotated file
+  protobridge check --config protobridge.yaml    check that all is in place
   protobridge run --config protobridge.yaml      run the service
 
 An environment variable can override every key of the configuration: PROTOBRIDGE_PUBLISH_LINGER_MS=5 overrides \

@@ -159,7 +159,7 @@ pub struct Descriptors {
     /// The hidden fields that may become visible: the full name of a message type, and a field path in it, such as
     /// `shop.v1.Order.card.number`. protobridge refuses a set in which a path of `redact` or `drop`, or the option
     /// `debug_redact`, no longer hides a field that it hid before, unless the field is listed here. A path of `redact` or
-    /// `drop` may match nothing if a field that ends in it is listed here.
+    /// `drop` may match nothing if a field that ends in it is listed here. Consumers may also see the field by a tap.
     pub may_become_visible: Vec<String>,
     /// The folder or file of the released sets. The sets in `path` are compared with these, and a set that is refused is
     /// replaced by the released set of the same name, so every replica decides alike, also after a restart. A relative
@@ -213,6 +213,8 @@ pub enum OnBreak {
 
 /// Field paths, such as `meta.tenant_id`, whose values protobridge reads from an event while it transcodes the event.
 /// The first path in a list that exists in the event's type and holds a value is used.
+///
+/// **Consumers see the value**, also if their profile hides the field. `check` and the start warn about such a tap.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Taps {

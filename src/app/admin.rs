@@ -123,12 +123,12 @@ fn routes(state: Arc<State>) -> Router {
 
 /// The JSON Schemas by the `schema-hash` of events.
 fn json_schemas(state: Arc<State>) -> Router {
-    let (types, schema, profile) = (Arc::clone(&state), Arc::clone(&state), state);
+    let (found, schema, profile) = (Arc::clone(&state), Arc::clone(&state), state);
     Router::new()
         .route(
             "/json-schema/{hash}",
             get(|Path(hash): Path<String>| async move {
-                json_schema::types(&types.views.routes.definitions().snapshot, &hash)
+                json_schema::find(&found.views.routes.definitions().snapshot, &hash)
             }),
         )
         .route(

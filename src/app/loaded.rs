@@ -48,6 +48,7 @@ impl Loaded {
         let mut warnings = config.warnings();
         warnings.extend(warnings_of_files(config, &snapshot, &routes.current(), &types));
         warnings.extend(registry.path_warnings());
+        warnings.extend(registry.tap_warnings());
         warnings.extend(registry.source_warning().map(about_sources));
         warnings.extend(about_schema_ids(&schemas, &snapshot));
         Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })

@@ -190,7 +190,7 @@ impl Objects {
     }
 }
 
-/// What a probe of a bucket found.
+/// The result of a probe of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readable {
     /// The object that the probe asks for.

@@ -9,9 +9,11 @@ use clap_complete::Shell;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  Bash:  protobridge completions bash > /usr/share/bash-completion/completions/protobridge
+  Bash:  protobridge completions bash \\
+           > /usr/share/bash-completion/completions/protobridge
   Zsh:   protobridge completions zsh > \"${fpath[1]}/_protobridge\"
-  Fish:  protobridge completions fish > ~/.config/fish/completions/protobridge.fish")]
+  Fish:  protobridge completions fish \\
+           > ~/.config/fish/completions/protobridge.fish")]
 pub(super) struct Args {
     /// The shell
     shell: Shell,

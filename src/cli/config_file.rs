@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Usage;
+use crate::app::Offline;
 use crate::config::Config;
 use crate::config::load::{self, Origin};
 
@@ -54,5 +55,20 @@ impl ConfigFile {
     /// Returns an error if there is no file, or if the configuration is not valid.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
         Ok(self.origin()?.load()?)
+    }
+
+    /// Loads the configuration and its files for dry runs, and warns about descriptor sets that are refused.
+    /// `descriptors` is the path of sets to use instead of those of the configuration.
+    ///
+    /// # Errors
+    /// Returns an error if there is no file, or if the configuration or one of its files is not valid.
+    pub(super) fn load_offline(&self, descriptors: Option<&Path>) -> anyhow::Result<Offline> {
+        let mut config = self.load()?;
+        if let Some(path) = descriptors {
+            path.clone_into(&mut config.descriptors.path);
+        }
+        let offline = Offline::load(config)?;
+        super::warn_about_refused(offline.snapshot());
+        Ok(offline)
     }
 }

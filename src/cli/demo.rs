@@ -77,10 +77,10 @@ type; the service quarantines them.
 
 Examples:
   protobridge demo                                    run until Ctrl-C
-  protobridge demo --events 2000                      send 2000 events, then compare all counts
+  protobridge demo --events 2000                      send 2000, compare counts
   protobridge demo --events 3 --pretty                show three events in full
   protobridge demo --events 20000 --rate 0 --quiet    measure the maximum rate
-  protobridge demo | less                             read the events at leisure
+  protobridge demo | less                             page through the events
 
 Events and tables go to standard output, everything else to standard error. On a terminal, each event is one line, cut \
 at the width of the terminal.

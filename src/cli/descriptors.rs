@@ -3,6 +3,7 @@
 mod memory;
 mod remote;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ Exit codes: 0 success, 1 a set cannot be used or a change breaks consumers, 2 wr
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List descriptor sets and their message types
+    /// List descriptor sets and their message types, each type with the schema hash that its events carry
     List(SetsArgs),
     /// Check that every set loads and does not contradict another set
     Check(SetsArgs),
@@ -147,7 +148,8 @@ fn list(args: &SetsArgs) -> anyhow::Result<ExitCode> {
     for set in snapshot.sets() {
         writeln!(out, "{} ({}, {} bytes, {} file(s))", set.name, set.hash, set.bytes, set.files())?;
         for (name, _) in snapshot.types().iter().filter(|(_, defined_in)| *defined_in == set.name) {
-            writeln!(out, "  {name}")?;
+            let hash = snapshot.find(name).map_or("", |known| &known.schema_hash);
+            writeln!(out, "  {hash}  {name}")?;
         }
     }
     write_notes(&registry, &snapshot, &mut out)?;
@@ -210,6 +212,8 @@ fn write_notes(registry: &Registry, snapshot: &Snapshot, out: &mut impl std::io:
 
 fn to_json(snapshot: &Snapshot) -> serde_json::Value {
     let sets = snapshot.sets().iter();
+    let known = snapshot.type_names().into_iter().filter_map(|name| snapshot.find(name));
+    let schema_hashes = known.map(|known| (&*known.name, &*known.schema_hash));
     json!({
         "sets": sets.map(|set| json!({
             "name": set.name,
@@ -227,7 +231,8 @@ fn to_json(snapshot: &Snapshot) -> serde_json::Value {
             "by": outgrown.by,
         })).collect::<Vec<_>>(),
         "json_name_clashes": snapshot.json_name_clashes(),
-        "types": snapshot.types().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "schema_hashes": schema_hashes.collect::<BTreeMap<_, _>>(),
+        "types": snapshot.types().into_iter().collect::<BTreeMap<_, _>>(),
     })
 }
 

@@ -67,11 +67,15 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  aws sqs receive-message --queue-url URL --message-attribute-names All --message-system-attribute-names All \\
-    --visibility-timeout 0 | protobridge explain --config protobridge.yaml
-  protobridge explain --config protobridge.yaml --type shop.v1.OrderPlaced order.bin
-  protobridge explain --config protobridge.yaml --type shop.v1.OrderPlaced --base64 CgIIAQ==
-  protobridge explain --config protobridge.yaml tests/orders.yaml --case 'acme gets its order'
+  aws sqs receive-message --queue-url URL --visibility-timeout 0 \\
+    --message-attribute-names All --message-system-attribute-names All |
+    protobridge explain --config protobridge.yaml
+  protobridge explain --config protobridge.yaml \\
+    --type shop.v1.OrderPlaced order.bin
+  protobridge explain --config protobridge.yaml \\
+    --type shop.v1.OrderPlaced --base64 CgIIAQ==
+  protobridge explain --config protobridge.yaml \\
+    tests/orders.yaml --case 'acme gets its order'
 
 The decisions are those of the service, with the files of the configuration. No network is used: the outcome assumes \
 that SNS accepts every entry, and that no event is a duplicate of an earlier one. A message that the service would \
@@ -81,12 +85,7 @@ Exit codes: 0 the message is explained, 1 it cannot be read or needs an answer, 
 
 /// Explains one message.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = args.config.load()?;
-    if let Some(path) = &args.descriptors {
-        config.descriptors.path.clone_from(path);
-    }
-    let offline = Offline::load(config)?;
-    super::warn_about_refused(offline.snapshot());
+    let offline = args.config.load_offline(args.descriptors.as_deref())?;
     let forecast = match &args.case {
         Some(name) => forecast_of_case(args, &offline, name)?,
         None => forecast_of_message(args, &offline)?,

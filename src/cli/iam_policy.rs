@@ -14,7 +14,8 @@ needs a resource policy in that account; docs/iam.md shows one.
 
 Example:
   protobridge iam-policy --config protobridge.yaml > policy.json
-  aws iam put-role-policy --role-name protobridge --policy-name protobridge --policy-document file://policy.json")]
+  aws iam put-role-policy --role-name protobridge \\
+    --policy-name protobridge --policy-document file://policy.json")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,

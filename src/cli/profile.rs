@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::bail;
+use serde_json::{Map, Value};
 use strict_config::nearest;
 
-use crate::config::{Bytes, Config, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
+use crate::config::{Config, Profile};
 use crate::route::{Customer, Router};
 use crate::schema::registry::{ProfileId, Profiles};
 
@@ -18,12 +19,18 @@ pub(super) enum ProfileChoice {
     SpelledOut(Profile),
 }
 
+impl Default for ProfileChoice {
+    fn default() -> Self {
+        Self::Named("default".to_owned())
+    }
+}
+
 impl FromStr for ProfileChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.contains('=') {
-            return Ok(Self::SpelledOut(ProfileArg::from_str(text)?.0));
+            return Ok(Self::SpelledOut(spelled_out(text)?));
         }
         Ok(Self::Named(text.to_owned()))
     }
@@ -53,41 +60,28 @@ impl ProfileChoice {
     }
 }
 
-/// A profile that is spelled out on the command line.
-#[derive(Debug, Clone, Default)]
-struct ProfileArg(Profile);
+/// The settings of a profile on the command line: each key of a profile with its values.
+const SETTINGS: &str = "field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, \
+                        unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false";
 
-impl FromStr for ProfileArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut profile = Profile::default();
-        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
-            match pair {
-                "field-names=json" => profile.field_names = FieldNames::Json,
-                "field-names=proto" => profile.field_names = FieldNames::Proto,
-                "int64=string" => profile.int64 = Int64::String,
-                "int64=number" => profile.int64 = Int64::Number,
-                "enums=name" => profile.enums = Enums::Name,
-                "enums=number" => profile.enums = Enums::Number,
-                "bytes=base64" => profile.bytes = Bytes::Base64,
-                "bytes=base64url" => profile.bytes = Bytes::Base64Url,
-                "bytes=hex" => profile.bytes = Bytes::Hex,
-                "unknown-any=refuse" => profile.unknown_any = UnknownAny::Refuse,
-                "unknown-any=bytes" => profile.unknown_any = UnknownAny::Bytes,
-                "invalid-utf8=refuse" => profile.invalid_utf8 = InvalidUtf8::Refuse,
-                "invalid-utf8=replace" => profile.invalid_utf8 = InvalidUtf8::Replace,
-                "emit-defaults=true" => profile.emit_defaults = true,
-                "emit-defaults=false" => profile.emit_defaults = false,
-                _ => {
-                    return Err(format!(
-                        "`{pair}` is not one of field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex, unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false"
-                    ));
-                }
-            }
-        }
-        Ok(Self(profile))
+/// Reads a profile that is spelled out on the command line.
+///
+/// # Errors
+/// Returns an error that lists the settings if one of `text` is not among them.
+fn spelled_out(text: &str) -> Result<Profile, String> {
+    let mut settings = Map::new();
+    for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+        let is_setting = |(key, value): &(&str, &str)| {
+            let known = SETTINGS.split(", ").filter_map(|setting| setting.split_once('='));
+            known.into_iter().any(|(name, values)| name == *key && values.split('|').any(|known| known == *value))
+        };
+        let Some((key, value)) = pair.split_once('=').filter(is_setting) else {
+            return Err(format!("`{pair}` is not one of {SETTINGS}"));
+        };
+        let value = value.parse().map_or_else(|_| Value::from(value), Value::Bool);
+        settings.insert(key.replace('-', "_"), value);
     }
+    serde_json::from_value(settings.into()).map_err(|error| error.to_string())
 }
 
 fn find_profile(profiles: &Profiles, name: &str, is_configured: bool) -> anyhow::Result<ProfileId> {
@@ -122,5 +116,25 @@ pub(super) fn hint(nearest: Option<&str>, otherwise: &str) -> String {
     match nearest {
         Some(known) => format!("; did you mean {known}?"),
         None => format!("; {otherwise}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_of_the_command_line_is_a_setting_of_a_profile() {
+        for setting in SETTINGS.split(", ") {
+            let (key, values) = setting.split_once('=').unwrap();
+            for value in values.split('|') {
+                let profile = serde_json::to_value(spelled_out(&format!("{key}={value}")).unwrap()).unwrap();
+                assert_eq!(profile[key.replace('-', "_")].to_string().trim_matches('"'), value, "{key}");
+            }
+        }
+        assert_eq!(spelled_out(",,").unwrap(), Profile::default());
+        for wrong in ["int64=hex", "int64", "redact=a", "bytes="] {
+            assert_eq!(spelled_out(wrong).unwrap_err(), format!("`{wrong}` is not one of {SETTINGS}"));
+        }
     }
 }

@@ -46,13 +46,16 @@ enum Command {
 
 const JSON_SCHEMA_EXAMPLES: &str = "\
 Examples:
-  protobridge schema json-schema --config protobridge.yaml --type shop.v1.OrderPlaced --profile web
-  protobridge schema json-schema --descriptors descriptors --type shop.v1.OrderPlaced --profile int64=number";
+  protobridge schema json-schema --config protobridge.yaml \\
+    --type shop.v1.OrderPlaced --profile web
+  protobridge schema json-schema --descriptors descriptors \\
+    --type shop.v1.OrderPlaced --profile int64=number";
 
 const ASYNCAPI_EXAMPLES: &str = "\
 Examples:
   protobridge schema asyncapi --config protobridge.yaml > asyncapi.yaml
-  protobridge schema asyncapi --config protobridge.yaml --customer acme --json > acme.json
+  protobridge schema asyncapi --config protobridge.yaml --customer acme \\
+    --json > acme.json
 
 All operations are `send`, because the document describes protobridge: protobridge sends, and the subscribers of a topic \
 receive.";

@@ -47,7 +47,8 @@ A case is a message and its expected result:
       payload: {json: {meta: {tenantId: acme, eventId: e-1}, orderId: ord_1}}
       expect:
         outcome: published
-        destinations: {acme: {json_contains: {orderId: ord_1}, attributes: {event-id: e-1}}}
+        destinations:
+          acme: {json_contains: {orderId: ord_1}, attributes: {event-id: e-1}}
 
 The cases take the path of real messages through the rules of the service. No network is used. docs/schema-owners.md \
 describes all keys.
@@ -68,12 +69,7 @@ enum Format {
 
 /// Runs the cases. The exit code is 1 if one of them fails.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = args.config.load()?;
-    if let Some(path) = &args.descriptors {
-        config.descriptors.path.clone_from(path);
-    }
-    let offline = Offline::load(config)?;
-    super::warn_about_refused(offline.snapshot());
+    let offline = args.config.load_offline(args.descriptors.as_deref())?;
     let files = args.files.iter().map(|path| TestFile::load(path)).collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::default();
     for file in &files {

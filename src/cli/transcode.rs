@@ -34,10 +34,11 @@ pub(super) struct Args {
     /// The form of the JSON: the name of a profile of the configuration, or settings separated by commas:
     /// field-names=json|proto, int64=string|number, enums=name|number, bytes=base64|base64url|hex,
     /// unknown-any=refuse|bytes, invalid-utf8=refuse|replace, emit-defaults=true|false
-    #[arg(long, value_name = "NAME or KEY=VALUE,…", default_value = "default", hide_default_value = true)]
-    profile: ProfileChoice,
-    /// Customer whose profile is used
-    #[arg(long, value_name = "ID", conflicts_with = "profile")]
+    /// [default: the profile of the customer, or `default`]
+    #[arg(long, value_name = "NAME or KEY=VALUE,…")]
+    profile: Option<ProfileChoice>,
+    /// Customer whose profile is used; must be in the customers file. If --profile is given too, that profile is used
+    #[arg(long, value_name = "ID")]
     customer: Option<String>,
     /// The format of standard input
     #[arg(long, value_enum, default_value_t = Input::Raw)]
@@ -49,9 +50,12 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  protobridge transcode --descriptors descriptors --type shop.v1.OrderPlaced < order.bin
-  echo 'shop.v1.OrderPlaced<TAB>CgIIAQ==' | protobridge transcode --descriptors descriptors --input base64-lines
-  protobridge transcode --config protobridge.yaml --customer acme --type shop.v1.OrderPlaced < order.bin
+  protobridge transcode --descriptors descriptors \\
+    --type shop.v1.OrderPlaced < order.bin
+  echo 'shop.v1.OrderPlaced<TAB>CgIIAQ==' |
+    protobridge transcode --descriptors descriptors --input base64-lines
+  protobridge transcode --config protobridge.yaml --customer acme \\
+    --type shop.v1.OrderPlaced < order.bin
 
 With --input base64-lines, each input line gives one output line, in order. A line that cannot be transcoded gives \
 `error: CODE: message`; the command goes on, and exits with code 1 at the end.";
@@ -114,9 +118,10 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
         }
         _ => Some(args.config.load()?),
     };
+    let choice = args.profile.clone().unwrap_or_default();
     let Some(mut config) = config else {
         let path = args.descriptors.clone().unwrap_or_default();
-        let (profiles, profile) = args.profile.among(&Default::default(), false)?;
+        let (profiles, profile) = choice.among(&Default::default(), false)?;
         let settings = Descriptors { path: path.clone(), ..Descriptors::default() };
         let registry = Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?;
         return Ok(Setup { snapshot: registry.current(), profile, path });
@@ -124,14 +129,16 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
     if let Some(path) = &args.descriptors {
         config.descriptors.path.clone_from(path);
     }
-    let (profiles, profile) = args.profile.among(&config.profiles, true)?;
+    config.profiles = choice.added_to(config.profiles);
+    let (profiles, profile) = choice.among(&config.profiles, true)?;
     let Some(id) = &args.customer else {
         let registry = Registry::load(&config.descriptors, &Taps::default(), Arc::new(profiles));
         let snapshot = registry.map_err(app::Error::from)?.current();
         return Ok(Setup { snapshot, profile, path: config.descriptors.path });
     };
     let loaded = Loaded::load(&config)?;
-    let profile = profile::find_customer(&loaded.routes.current(), id, &config)?.profile;
+    let customer = profile::find_customer(&loaded.routes.current(), id, &config)?;
+    let profile = args.profile.as_ref().map_or(customer.profile, |_| profile);
     Ok(Setup { snapshot: loaded.registry.current(), profile, path: config.descriptors.path })
 }
 

@@ -10,7 +10,9 @@ pub struct Log {
     /// The format of the log: `human`, `json`, or `auto`, which is `human` on a terminal and `json` otherwise.
     pub format: LogFormat,
     /// The level (`off`, `error`, `warn`, `info`, `debug` or `trace`), or tracing directives such as
-    /// `info,protobridge::aws::sns::publish=debug`. A change takes effect without a restart.
+    /// `info,protobridge::aws::sns::publish=debug`. With `debug` or `trace` alone, the libraries that protobridge uses log
+    /// at `info`; to see their lines too, write directives, such as `debug,hyper_util=debug`. A change takes effect
+    /// without a restart.
     pub level: String,
 }
 

@@ -364,9 +364,11 @@ impl Rules {
 
 /// Returns the step that names the set of a type.
 fn set_of(event_type: &EventType, snapshot: &Snapshot) -> Step {
-    let hash = &event_type.schema_hash;
-    let set = snapshot.sets().iter().find(|set| set.hash == *hash).map_or("built in", |set| &set.name);
-    Step::new(About::Set, format_args!("{set} ({hash})"), "its definition of the type serves")
+    let because = "its definition of the type serves";
+    match snapshot.set_of(event_type) {
+        Some(set) => Step::new(About::Set, format_args!("{} ({})", set.name, set.hash), because),
+        None => Step::new(About::Set, "built in", because),
+    }
 }
 
 fn refused<'m>(error: envelope::Error) -> Opened<'m> {

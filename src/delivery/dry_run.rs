@@ -1,8 +1,8 @@
 //! A dry run: the outcome of a message, and the steps to it, without AWS.
 //!
-//! A dry run calls the functions of [`decide`](super::decide) that the pipeline calls, and keeps the steps that they note. It assumes that
-//! SNS accepts every entry and that the window of duplicates is empty. What a message refers to outside of it comes from
-//! the [`Answers`] of the caller.
+//! A dry run calls the functions of [`decide`](super::decide) that the pipeline calls, and keeps the steps that they
+//! note. It assumes that SNS accepts every entry and that the window of duplicates is empty. The caller's [`Answers`]
+//! have the objects and schemas that a message refers to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 
 mod admission;
 mod compiled;
+mod event_type;
 mod files;
 mod hidden;
 mod profiles;
@@ -16,11 +17,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use protojson::{Additions, Change, JsonError, Outgrown, Plan, Schema, TapError};
+use protojson::{Change, Outgrown, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
 pub use compiled::Compiled;
+pub use event_type::EventType;
+use event_type::Source;
 pub use files::{Error, File, TooLarge, Unusable, hash, read};
 use hidden::Hiding;
 pub use hidden::UnmatchedPath;
@@ -79,29 +82,6 @@ pub struct Snapshot {
     refused_taps: Vec<(String, TapError)>,
     /// The last decisions about sets, oldest first.
     trail: Vec<Arc<Admission>>,
-}
-
-/// A message type that events can have.
-#[derive(Debug)]
-pub struct EventType {
-    /// The full name.
-    pub name: Arc<str>,
-    /// The hash of the descriptor set that defines the type.
-    pub schema_hash: Arc<str>,
-    /// The indexes of the type's taps, which are the same in each of its plans.
-    pub taps: Arc<TapIndex>,
-    /// The tap paths, in the order of their indexes.
-    paths: Arc<[String]>,
-    source: Arc<Source>,
-    /// The plans by profile. The first event of the type makes room for them, because most types have no events.
-    plans: OnceLock<Box<[OnceLock<Plan>]>>,
-}
-
-/// The data from which plans are compiled; all types of a snapshot share it.
-#[derive(Debug)]
-struct Source {
-    schema: Schema,
-    profiles: Arc<Profiles>,
 }
 
 impl Registry {
@@ -186,6 +166,11 @@ impl Registry {
         self.hiding.warnings(&self.current().in_force.schema)
     }
 
+    /// Returns a warning for each tap that publishes the value of a field which a profile hides.
+    pub fn tap_warnings(&self) -> Vec<config::Warning> {
+        taps::warnings(&self.current(), &self.taps, &self.profiles, &self.settings.may_become_visible)
+    }
+
     /// Whether files with these hashes were offered last.
     pub fn is_current(&self, hashes: &SetHashes) -> bool {
         self.sets.is_current(hashes)
@@ -218,24 +203,22 @@ impl Snapshot {
         let Admitted { in_force, refused, withheld, .. } = admitted;
         let sets: Vec<Set> = in_force.sets.values().cloned().collect();
         let schema = &in_force.schema;
-        let hashes: HashMap<&str, &Arc<str>> = sets.iter().map(|set| (set.name.as_str(), &set.hash)).collect();
-        let built_in: Arc<str> = "builtin".into();
         let source = Arc::new(Source { schema: schema.clone(), profiles: Arc::clone(profiles) });
         let no_taps: (Arc<TapIndex>, Arc<[String]>) = Default::default();
         let mut types = HashMap::new();
         let mut refused_taps = Vec::new();
-        for (name, set) in schema.shared_messages() {
-            let (index, paths) = compile_taps(schema, name, taps, &mut refused_taps);
+        for (name, fingerprint) in schema.fingerprints(files::sha256) {
+            let (index, paths) = compile_taps(schema, &name, taps, &mut refused_taps);
             let (taps, paths) = if paths.is_empty() { no_taps.clone() } else { (index.into(), paths.into()) };
             let event_type = EventType {
-                name: Arc::clone(name),
-                schema_hash: Arc::clone(hashes.get(set).copied().unwrap_or(&built_in)),
+                name: Arc::clone(&name),
+                schema_hash: files::digits(&fingerprint).into(),
                 taps,
                 paths,
                 source: Arc::clone(&source),
                 plans: OnceLock::new(),
             };
-            types.insert(Arc::clone(name), Arc::new(event_type));
+            types.insert(name, Arc::new(event_type));
         }
         types.shrink_to_fit();
         Self {
@@ -332,6 +315,12 @@ impl Snapshot {
         self.in_force.schema.held()
     }
 
+    /// Returns the descriptor set whose definition of a type serves; `None` if the type is built in.
+    pub fn set_of(&self, event_type: &EventType) -> Option<&Set> {
+        let name = self.in_force.schema.set_of(&event_type.name)?;
+        self.sets.iter().find(|set| set.name == name)
+    }
+
     /// Returns the descriptor sets in force, by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
@@ -344,61 +333,6 @@ impl Snapshot {
         let refused = |path: &str| self.refused_taps.iter().find(|(refused, _)| refused == path);
         let unused = all_paths(taps).filter(|path| !used(path));
         unused.map(|path| (path, refused(path).map(|(_, error)| error))).collect()
-    }
-}
-
-impl EventType {
-    /// Returns the path of the tap with this index.
-    pub fn path(&self, tap: usize) -> &str {
-        &self.paths[tap]
-    }
-
-    /// Returns the name of a profile.
-    pub fn profile_name(&self, profile: ProfileId) -> &str {
-        &self.source.profiles.names[profile.0]
-    }
-
-    /// Returns the profiles that the type can be rendered in.
-    pub fn profiles(&self) -> impl Iterator<Item = ProfileId> + use<> {
-        (0..self.source.profiles.options.len()).map(ProfileId)
-    }
-
-    /// Returns the type's plan for a profile. The first call compiles it.
-    pub fn plan(&self, profile: ProfileId) -> &Plan {
-        let Source { schema, profiles } = &*self.source;
-        let plans = self.plans.get_or_init(|| profiles.options.iter().map(|_| OnceLock::new()).collect());
-        plans[profile.0].get_or_init(|| {
-            let options = &profiles.options[profile.0];
-            let mut plan = schema.plan(&self.name, options).expect("the type comes from this schema");
-            for path in &*self.paths {
-                plan = plan.with_tap(path).expect("the path was compiled when the snapshot was made");
-            }
-            plan
-        })
-    }
-
-    /// Returns the profile with this name.
-    pub fn find_profile(&self, name: &str) -> Option<ProfileId> {
-        self.source.profiles.find(name)
-    }
-
-    /// Returns the JSON Schema of the JSON that the type's plan for a profile writes.
-    pub fn json_schema(&self, profile: ProfileId, additions: Additions) -> serde_json::Value {
-        let options = &self.source.profiles.options[profile.0];
-        self.source.schema.json_schema(&self.name, options, additions).expect("the type comes from this schema")
-    }
-
-    /// Returns the payload of the event of this type that has this ProtoJSON.
-    ///
-    /// # Errors
-    /// Returns an error if the text is not the ProtoJSON of the type.
-    pub fn wire_from_json(&self, json: &[u8]) -> Result<Vec<u8>, JsonError> {
-        self.source.schema.wire_from_json(&self.name, json).expect("the type comes from this schema")
-    }
-
-    /// Returns a payload with a plausible value in every field.
-    pub fn sample(&self) -> Vec<u8> {
-        self.source.schema.sample(&self.name).expect("the type comes from this schema")
     }
 }
 

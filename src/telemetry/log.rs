@@ -11,7 +11,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt::{MakeWriter, fmt};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -24,13 +24,31 @@ use values::CutFields;
 #[derive(Clone)]
 pub struct LogLevel(Arc<dyn Fn(EnvFilter) + Send + Sync>);
 
+/// The crates whose lines a lone level is about.
+const OWN_CRATES: [&str; 2] = ["protobridge", "aws_lean"];
+
+/// Returns the filter of a `log.level`. With a lone `debug` or `trace`, the dependencies log at `info`, because the HTTP
+/// library alone logs several lines per call.
+///
+/// # Errors
+/// Returns an error if the text is neither a level nor a list of tracing directives.
+fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    match level.trim().parse::<LevelFilter>() {
+        Ok(lone) if lone > LevelFilter::INFO => {
+            let own = OWN_CRATES.map(|name| format!("{name}={lone}")).join(",");
+            EnvFilter::builder().parse(format!("info,{own}"))
+        }
+        _ => EnvFilter::builder().parse(level),
+    }
+}
+
 impl LogLevel {
     /// Sets the level.
     ///
     /// # Errors
     /// Returns an error if the level is neither a level nor a list of tracing directives. The level stays as it is.
     pub fn set(&self, level: &str) -> Result<(), ParseError> {
-        (self.0)(EnvFilter::builder().parse(level)?);
+        (self.0)(filter(level)?);
         Ok(())
     }
 }
@@ -56,7 +74,7 @@ impl fmt::Debug for LogLevel {
 /// # Errors
 /// Returns an error if `log.level` is neither a level nor a list of tracing directives.
 pub fn init(settings: &Log) -> Result<LogLevel, ParseError> {
-    let filter = EnvFilter::builder().parse(&settings.level)?;
+    let filter = filter(&settings.level)?;
     let terminal = std::io::stderr().is_terminal();
     let is_human = match settings.format {
         LogFormat::Auto => terminal,

@@ -158,7 +158,7 @@ impl Metrics {
                 "protobridge_parked_messages",
                 "Messages hidden on their queue until a topic, SNS, a bucket or the schema registry works again",
             ),
-            polls: all.family("protobridge_polls_total", "Long polls by result"),
+            polls: all.family("protobridge_polls_total", "Calls that receive messages, by result"),
             queue_up: all.family("protobridge_queue_up", "Whether SQS answered the last poll of the queue"),
             pollers: all.family("protobridge_pollers", "Running pollers"),
             queue_messages: all

@@ -75,9 +75,12 @@ async fn the_schema_of_an_event_is_served_by_its_schema_hash(emulator: &Emulator
     let message = stage.delivered_one("acme").await;
     let attribute = |name| message.attribute(name).expect("the event has the attribute");
     let path = format!("/json-schema/{}", attribute("schema-hash"));
-    let listed = page(running.address, &path).await.json();
-    let types = listed["types"].as_array().expect("the page lists types");
-    assert!(types.contains(&attribute("event-type").into()), "{listed}");
+    let found = page(running.address, &path).await.json();
+    assert_eq!(
+        (&found["type"], &found["set"]["name"]),
+        (&attribute("event-type").into(), &"shop.binpb".into()),
+        "{found}"
+    );
     for path in [format!("{path}/{}", attribute("event-type")), format!("{path}/{}/default", attribute("event-type"))] {
         let schema = page(running.address, &path).await.json();
         jsonschema::draft202012::validate(&schema, &message.json()).expect("the event fits its schema");

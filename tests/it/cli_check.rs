@@ -51,6 +51,24 @@ fn check_warns_about_a_glue_schema_version_that_lists_too_few_messages() {
 }
 
 #[test]
+fn check_warns_about_a_tap_that_publishes_a_hidden_field_and_strict_fails() {
+    let folder = Folder::new();
+    let hidden = "taps: {event_id: [meta.event_id], customer: [meta.tenant_id]}\n\
+                  profiles: {web: {redact: [meta.event_id]}, app: {drop: [shop.v1.OrderPlaced/meta.event_id]}}";
+    let warnings = |lines: &str| {
+        let text = folder.configure(lines).check();
+        text.lines().filter(|line| line.starts_with("warning ")).map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(warnings(hidden), @"
+    warning        taps.event_id: consumers see `meta.event_id` of shop.v1.OrderPlaced as the attribute `event-id`, and the profiles `app`, `web` hide that field; remove the tap, or let the profile show the field; if consumers may see the value, add `shop.v1.OrderPlaced.meta.event_id` to `descriptors.may_become_visible`
+    warning        taps.event_id: consumers see `meta.event_id` of shop.v1.CustomerRegistered, shop.v1.OrderShipped, shop.v1.OrderStatusChanged and 3 more message type(s) as the attribute `event-id`, and the profile `web` hides that field; remove the tap, or let the profile show the field; if consumers may see the value, add the field of each type, such as `shop.v1.CustomerRegistered.meta.event_id` to `descriptors.may_become_visible`
+    ");
+    let strict = folder.output_of(&mut protobridge(), &["check", "--strict", "--config", "protobridge.yaml"]);
+    assert!(strict.ends_with("exit code 1"), "{strict}");
+    assert_eq!(warnings(&hidden.replace("event_id: [meta.event_id], ", "")), "");
+}
+
+#[test]
 fn check_names_a_descriptor_set_without_its_imports() {
     // FileDescriptorSet {file: {name: "a.proto", dependency: "b.proto"}}
     let set = b"\x0a\x12\x0a\x07a.proto\x1a\x07b.proto";

@@ -33,9 +33,9 @@ fn list_shows_each_set_with_its_types() {
         folder(&[("team/a.binpb", "message A { B b = 1; } message B {}"), ("b.binpb", "message B { int32 n = 1; }")]);
     assert_snapshot!(descriptors(&folder, &["list", "."]), @r#"
     b.binpb (ae0239ed94ad195a, 49 bytes, 1 file(s))
-      shop.B
+      b65b2f607b871e28  shop.B
     team/a.binpb (c36727d621f585de, 63 bytes, 1 file(s))
-      shop.A
+      3c1b319852bd13ab  shop.A
     note: shop.B has a larger definition in b.binpb than in team/a.binpb; the one in b.binpb is used
     exit code 0
     "#);

@@ -72,7 +72,7 @@ fn each_step_names_the_rule_that_decided_it() {
       customer-id: globex
       event-time: 2026-01-01T00:00:00Z
       content-type: application/json
-      schema-hash: bf191b834bc04d90
+      schema-hash: 095e1ef0102e9708
       {"meta":{"tenantId":"globex"}}
     exit code 0
     "#);

@@ -126,6 +126,15 @@ fn a_configuration_has_the_profiles_and_the_customers() {
     assert_eq!(with_config(&["--profile", "compact"]), compact);
     assert_eq!(with_config(&["--profile", "int64=number,field-names=proto"]), compact);
     assert_eq!(with_config(&["--profile", "compact", "--descriptors", DESCRIPTORS]), compact);
+    // The profile that is given wins, and the customer must exist nevertheless.
+    assert_eq!(with_config(&["--profile", "compact", "--customer", "acme"]), compact);
+    assert_eq!(with_config(&["--profile", "default", "--customer", "initech"]), canonical);
+    assert_eq!(
+        with_config(&["--customer", "initech", "--profile", "int64=number"]),
+        canonical.replace("\"1999\"", "1999")
+    );
+    let unknown = with_config(&["--profile", "compact", "--customer", "initec"]);
+    assert!(unknown.starts_with("error: examples/shop/customers.yaml has no customer initec;"), "{unknown}");
     assert_snapshot!(with_config(&["--profile", "compakt"]), @"
     error: there is no profile compakt; did you mean compact?
     exit code 1

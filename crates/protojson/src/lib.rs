@@ -45,7 +45,8 @@ pub use options::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Options, Unknown
 pub use parse::JsonError;
 pub use plan::Plan;
 pub use schema::{
-    Change, DescriptorSet, MarkedField, Outgrown, Reconciled, Rule, Schema, SchemaBuilder, Trail, Visibility,
+    Change, DescriptorSet, MarkedField, Outgrown, Reconciled, Rule, Schema, SchemaBuilder, ShownField, Trail,
+    Visibility,
 };
 pub use taps::Taps;
 

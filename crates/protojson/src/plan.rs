@@ -9,7 +9,7 @@ use crate::engine::{Effort, Engine, Frame, Scratch};
 use crate::error::Failure;
 use crate::output::Output;
 use crate::program::{self, Program};
-use crate::schema::MessageDescriptor;
+use crate::schema::{FieldDescriptor, MessageDescriptor};
 use crate::taps::Node;
 use crate::wire::Cursor;
 use crate::{Error, ErrorKind, Options, Schema, TapError, TapErrorKind, Taps};
@@ -217,8 +217,8 @@ impl Plan {
 fn compile_tap(program: &Program, message: &MessageDescriptor, path: &str) -> Result<Vec<u32>, TapError> {
     let mut table = &program.messages[0];
     let mut indices = Vec::new();
-    for number in tap_path(message, path)? {
-        let index = table.find(number).expect("the program has every field of the message type");
+    for field in tap_path(message, path)? {
+        let index = table.find(field.number()).expect("the program has every field of the message type");
         indices.push(index);
         if let program::Kind::Message(inner) = table.fields[index as usize].kind {
             table = &program.messages[inner as usize];
@@ -227,18 +227,18 @@ fn compile_tap(program: &Program, message: &MessageDescriptor, path: &str) -> Re
     Ok(indices)
 }
 
-/// Converts a path of field names to field numbers.
+/// Returns the fields that a path leads through, the outermost first.
 ///
 /// # Errors
 /// Returns an error if the path does not lead through singular fields to a single value.
-pub(crate) fn tap_path(message: &MessageDescriptor, path: &str) -> Result<Vec<u32>, TapError> {
+pub(crate) fn tap_path(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor>, TapError> {
     let fail = |kind, segment: &str| TapError {
         kind,
         message_type: message.full_name().to_owned(),
         path: path.to_owned(),
         segment: segment.to_owned(),
     };
-    let mut numbers = Vec::new();
+    let mut fields = Vec::new();
     let mut within = Some(message.clone());
     let mut before = "";
     for segment in path.split('.') {
@@ -247,15 +247,15 @@ pub(crate) fn tap_path(message: &MessageDescriptor, path: &str) -> Result<Vec<u3
         if field.is_repeated() {
             return Err(fail(TapErrorKind::Repeated, segment));
         }
-        numbers.push(field.number());
         within = field.kind.as_message().cloned();
+        fields.push(field);
         before = segment;
     }
     match within {
         Some(inner) if !matches!(program::shape(&inner), program::Shape::Timestamp | program::Shape::Wrapper) => {
             Err(fail(TapErrorKind::NotScalar, before))
         }
-        _ => Ok(numbers),
+        _ => Ok(fields),
     }
 }
 

@@ -7,6 +7,7 @@ mod compile;
 mod rules;
 
 pub(crate) use compile::{compile, shape};
+pub(crate) use rules::hides;
 
 use crate::Bytes;
 use crate::output::Label;

@@ -10,8 +10,10 @@ mod changes;
 mod decisions;
 mod definition;
 mod extensions;
+mod fingerprints;
 mod hidden;
 mod join;
+mod leads;
 mod marks;
 mod order;
 mod pool;
@@ -25,11 +27,11 @@ use std::sync::Arc;
 pub use changes::{Change, Rule};
 use decisions::Choices;
 use extensions::Extensions;
-pub use hidden::{MarkedField, Trail, Visibility};
+pub use hidden::{MarkedField, ShownField, Trail, Visibility};
 use join::Join;
 use marks::{Mark, Marks};
-use pool::Pool;
 pub(crate) use pool::{Comments, Element, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use pool::{Link, Linked, Pool};
 pub use reconcile::Reconciled;
 
 use crate::program::{self, Program};
@@ -70,6 +72,8 @@ pub struct DescriptorSet {
     pool: Arc<Pool>,
     /// The fields and extensions that the set marks with `debug_redact`.
     marks: Arc<[Mark]>,
+    /// The fields and extensions that hold messages, sorted.
+    links: Arc<[Link]>,
 }
 
 /// A definition that is superseded by a larger definition in another set.
@@ -118,9 +122,9 @@ impl DescriptorSet {
     /// # Errors
     /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
     pub fn link(name: &str, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let linked = Pool::link(bytes);
-        let (pool, marks) = linked.map_err(|refusal| SchemaError::new(refusal.kind, name, refusal.message))?;
-        Ok(Self { name: name.into(), pool, marks: marks.into() })
+        let linked = Pool::link(bytes).map_err(|refusal| SchemaError::new(refusal.kind, name, refusal.message))?;
+        let Linked { pool, marks, links } = linked;
+        Ok(Self { name: name.into(), pool, marks: marks.into(), links: links.into() })
     }
 
     /// Returns the name that the set was linked with.
@@ -204,6 +208,16 @@ impl Schema {
     /// set defines the type. The call is cheap: it compiles no plan.
     pub fn check_tap(&self, full_name: &str, path: &str) -> Option<Result<(), TapError>> {
         Some(crate::plan::tap_path(&self.message(full_name)?, path).map(drop))
+    }
+
+    /// Returns the positions of those options that drop or redact the value that a tap reads in a message type, or a
+    /// message around the value. Returns none if the path leads to no single value. A value that `include` leaves out is
+    /// not hidden. The call compiles no plan.
+    pub fn options_that_hide(&self, full_name: &str, path: &str, options: &[Options]) -> Vec<usize> {
+        let fields = self.message(full_name).and_then(|message| crate::plan::tap_path(&message, path).ok());
+        let Some(fields) = fields else { return Vec::new() };
+        let hiding = options.iter().enumerate().filter(|(_, options)| program::hides(options, full_name, &fields));
+        hiding.map(|(position, _)| position).collect()
     }
 
     /// Returns the full names of all message types, each with the name of the set that serves it, in no particular

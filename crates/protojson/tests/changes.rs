@@ -43,7 +43,7 @@ fn sets_that_contradict_each_other_are_refused_and_the_error_names_both_and_the_
         ("message Money { int32 currency = 1; }", "field currency"),
         ("message Money { string currency = 2; string more = 3; }", "field currency"),
         ("message Money { string code = 1; }", "field currency"),
-        ("enum Color { RED = 0; GREEN = 2; } message Money { string currency = 1 [deprecated = true]; }", "currency"),
+        ("enum Color { RED = 0; GREEN = 2; } message Money { string currency = 1 [json_name = \"c\"]; }", "currency"),
         ("enum Color { ROT = 0; }", "value RED"),
     ] {
         let error = join(&[("one", SMALL), ("two", other)]).unwrap_err();
@@ -139,6 +139,100 @@ fn a_redaction_that_is_removed_breaks_and_one_that_is_added_does_not() {
     let (before, now) = (join(&[("before", plain)]).unwrap(), join(&[("now", marked)]).unwrap());
     let added: Vec<String> = now.changes(&before).iter().map(ToString::to_string).collect();
     assert_eq!(added, ["t.M.a: the option debug_redact was added (redaction_added)"]);
+}
+
+#[test]
+fn a_mark_inside_a_field_that_gets_another_type_is_a_redaction_that_is_removed() {
+    let card = "message Card { string number = 4 [debug_redact = true]; } message Wallet { Card card = 1; }";
+    let removed = |now: &str| format!("debug_redact hides a field inside t.Card, and {now} now (redaction_removed)");
+    for (before, now, expected) in [
+        (
+            "Card card = 3;",
+            "repeated Card card = 3;",
+            vec!["t.M.card: a single value is now a list (cardinality_changed)".to_owned()],
+        ),
+        (
+            "Card card = 3;",
+            "bytes card = 3;",
+            vec![
+                "t.M.card: t.Card is now bytes (type_changed)".to_owned(),
+                format!("t.M.card: {}", removed("card = 3 has the type bytes")),
+            ],
+        ),
+        (
+            "Wallet card = 3;",
+            "repeated Card card = 3;",
+            vec![
+                "t.M.card: a single value is now a list (cardinality_changed)".to_owned(),
+                "t.M.card: debug_redact hides a field inside t.Wallet, and card = 3 has the type repeated t.Card now \
+                 (redaction_removed)"
+                    .to_owned(),
+            ],
+        ),
+        (
+            "map<string, Card> card = 3;",
+            "repeated Card card = 3;",
+            vec![
+                "t.M.card: a map is now a list (cardinality_changed)".to_owned(),
+                "t.M.card: debug_redact hides a field inside a map of t.Card, and card = 3 has the type repeated \
+                 t.Card now (redaction_removed)"
+                    .to_owned(),
+            ],
+        ),
+        (
+            "Card card = 3;",
+            "string card = 7;",
+            vec![
+                "t.M.card: number 3 is now 7 (field_renumbered)".to_owned(),
+                format!("t.M.card: {}", removed("card = 7 has the type string")),
+            ],
+        ),
+        (
+            "Card card = 3;",
+            "bytes card = 3 [debug_redact = true];",
+            vec!["t.M.card: t.Card is now bytes (type_changed)".to_owned()],
+        ),
+        ("bytes card = 3;", "Card card = 3;", vec!["t.M.card: bytes is now t.Card (type_changed)".to_owned()]),
+    ] {
+        let [before, now] = [before, now].map(|field| format!("message M {{ {field} }} {card}"));
+        check(&before, &now, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    // A marked field that has another number now.
+    check(
+        "message M { string user_ssn = 3 [debug_redact = true]; }",
+        "message M { string userSsn = 5; }",
+        &[
+            "t.M.user_ssn: field 3 was removed (field_removed)",
+            "t.M.user_ssn: the option debug_redact was removed (redaction_removed)",
+        ],
+    );
+}
+
+/// The larger definition of set `b` serves in both schemas, and hides the field only while set `a` leads to a mark.
+#[test]
+fn a_field_that_another_set_hides_around_its_mark_becomes_visible_and_hidden_with_that_set() {
+    let own = "message M { Card card = 3; } message Card { string number = 4 [debug_redact = true]; }";
+    let link = |name: &str, body: &str| DescriptorSet::link(name, &proto3(body)).unwrap();
+    let [b, c] = ["b", "c"].map(|name| link(name, &format!("message M {{ bytes card = 3; }} message Own{name} {{}}")));
+    let with = Schema::reconcile([&link("a", own), &b, &c]).schema;
+    let without =
+        Schema::reconcile([&link("a", "message Card { string number = 4 [debug_redact = true]; }"), &b, &c]).schema;
+    for (before, now, expected) in [
+        (
+            &with,
+            &without,
+            "t.M.card: debug_redact hides a field inside t.Card, and card = 3 has the type bytes now (redaction_removed)",
+        ),
+        (
+            &without,
+            &with,
+            "t.M.card: the type t.Card of another set has a field with the option debug_redact (redaction_added)",
+        ),
+    ] {
+        let changes = now.changes(before);
+        let [change] = &*changes else { panic!("{changes:?}") };
+        assert_eq!((&*change.to_string(), &*change.sets[0]), (expected, "a"));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod random;
 #[path = "support/source.rs"]
 mod source;
 
-use protojson::{DescriptorSet, FieldPath, Options, Schema, Visibility};
+use protojson::{DescriptorSet, FieldPath, MarkedField, Options, Schema, Visibility};
 use random::Random;
 use source::{proto2, proto3};
 
@@ -26,7 +26,7 @@ fn a_path_leads_through_messages_lists_and_the_values_of_maps() {
     for (path, expected) in [
         ("card", Some(vec![2])),
         ("card.number", Some(vec![2, 4])),
-        ("cards.number", Some(vec![3, 4])),
+        ("cards.number", Some(vec![3, 2, 4])),
         ("list.number", Some(vec![4, 4])),
         ("card.pan", None),
         ("id.number", None),
@@ -75,8 +75,11 @@ fn a_field_is_visible_unless_an_option_hides_it_or_the_schema_lacks_it() {
     for (options, numbers, expected) in [
         (&plain, &[2, 4][..], Visibility::Visible),
         (&dropped, &[2, 4], Visibility::Hidden),
-        (&dropped, &[3, 4], Visibility::Visible),
-        (&marked, &[3, 4], Visibility::Hidden),
+        (&dropped, &[3, 2, 4], Visibility::Visible),
+        (&marked, &[3, 2, 4], Visibility::Hidden),
+        // The key of a map is visible, and the entries of a map have no other fields than the key and the value.
+        (&marked, &[3, 1], Visibility::Visible),
+        (&plain, &[3, 4], Visibility::Absent),
         (&plain, &[2, 9], Visibility::Absent),
         // The bytes can hold a message that was there before.
         (&plain, &[5, 4], Visibility::Visible),
@@ -86,21 +89,28 @@ fn a_field_is_visible_unless_an_option_hides_it_or_the_schema_lacks_it() {
 }
 
 #[test]
-fn a_mark_applies_to_the_name_and_to_the_number_of_a_field() {
-    let before = schema(SHOP).marked_fields();
+fn a_mark_applies_to_the_number_the_name_and_the_json_name_of_a_field() {
+    let before = marked(&schema("message Card { string the_number = 4 [debug_redact = true]; }"));
     let [field] = before.as_slice() else { panic!("{before:?}") };
-    assert_eq!((&*field.message_type, &*field.name, field.number), ("t.Card", "number", 4));
-    assert_eq!(field.sets, ["shop"]);
-    for (card, unmarked) in [
-        ("string holder = 1; string number = 4 [debug_redact = true];", None),
-        ("string holder = 1; string number = 4;", Some("shop")),
-        ("string holder = 1; string pan = 4;", Some("shop")),
-        ("string holder = 1; string number = 5;", Some("shop")),
-        ("string holder = 1;", None),
+    assert_eq!((field.message_type(), field.name(), field.number()), ("t.Card", "the_number", 4));
+    assert_eq!((field.sets(), field.inner()), (&["shop".to_owned()][..], None));
+    for (card, is_shown) in [
+        ("string the_number = 4 [debug_redact = true];", false),
+        ("string the_number = 4;", true),
+        ("string pan = 4;", true),
+        ("string the_number = 5;", true),
+        ("string theNumber = 5;", true),
+        (r#"string pan = 5 [json_name = "theNumber"];"#, true),
+        ("string theNumber = 5 [debug_redact = true];", false),
+        ("string pan = 5;", false),
+        ("", false),
     ] {
-        let now = schema(&format!("message Card {{ {card} }}"));
-        assert_eq!(now.set_that_unmarks(field), unmarked, "{card}");
-        assert_eq!(now.has_mark(field), card.contains("debug_redact"), "{card}");
+        let now = schema(&format!("message Card {{ string holder = 1; {card} }}"));
+        let shown = now.shown(&before);
+        let sets: Vec<&str> = shown.iter().map(|shown| shown.set).collect();
+        assert_eq!(sets, if is_shown { vec!["shop"] } else { vec![] }, "{card}");
+        let is_same = card.starts_with("string the_number = 4 [");
+        assert_eq!(marked(&now).iter().any(|other| other.key() == field.key()), is_same, "{card}");
     }
 }
 
@@ -116,6 +126,11 @@ fn an_extension_is_hidden_by_its_name_in_brackets() {
     let plan = schema.plan("t.Order", &options).unwrap();
     plan.transcode(b"\x0a\x01a\xa2\x06\x06secret", &mut json).unwrap();
     assert_eq!(String::from_utf8(json).unwrap(), r#"{"id":"a","[t.note]":"[REDACTED]"}"#);
+}
+
+/// Returns the fields that must stay hidden.
+fn marked(schema: &Schema) -> Vec<MarkedField> {
+    schema.marked_fields(|_, _| true)
 }
 
 /// Joins sets of proto2 files, which can contradict each other.
@@ -165,6 +180,20 @@ fn a_field_is_hidden_if_any_set_marks_it_whichever_definition_serves() {
             order(&format!("optional string number = 4 {MARK};")),
             1,
             &[4, 5],
+        ),
+        (
+            "the JSON name of a field",
+            order("optional string id = 1; optional string userPan = 4;"),
+            order(&format!("optional string user_pan = 9 {MARK};")),
+            1,
+            &[4],
+        ),
+        (
+            "the JSON name that another field is given",
+            order("optional string id = 1; optional string pan = 4 [json_name = \"userPan\"];"),
+            order(&format!("optional string user_pan = 9 {MARK};")),
+            1,
+            &[4],
         ),
         (
             "a type that holds a losing definition",
@@ -217,9 +246,9 @@ fn a_mark_is_gone_only_when_the_last_set_has_removed_it() {
     let marked = "message Card { optional string number = 4 [debug_redact = true]; }";
     let losing = "message Card { optional int32 holder = 1; optional string number = 4 [debug_redact = true]; }";
     let plain = "message Card { optional string holder = 1; optional string number = 4; } message Own {}";
-    let before = reconcile(&[marked, losing, plain]).schema.marked_fields();
+    let before = self::marked(&reconcile(&[marked, losing, plain]).schema);
     let [field] = before.as_slice() else { panic!("{before:?}") };
-    assert_eq!(field.sets, ["a", "b"]);
+    assert_eq!(field.sets(), ["a", "b"]);
     for (sets, unmarked) in [
         (vec![marked, plain], None),
         (vec![plain, losing], None),
@@ -227,7 +256,8 @@ fn a_mark_is_gone_only_when_the_last_set_has_removed_it() {
         (vec![plain], Some("a")),
         (vec!["message Own {}"], None),
     ] {
-        assert_eq!(reconcile(&sets).schema.set_that_unmarks(field), unmarked, "{sets:?}");
+        let now = reconcile(&sets).schema;
+        assert_eq!(now.shown(&before).first().map(|shown| shown.set), unmarked, "{sets:?}");
     }
 }
 

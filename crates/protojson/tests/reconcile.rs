@@ -233,3 +233,65 @@ fn a_name_is_in_force_unless_each_of_its_definitions_holds_a_losing_definition_o
     }
     assert!(with_contradictions > 200 && nowhere > 50, "{with_contradictions} with contradictions, {nowhere} nowhere");
 }
+
+/// Options of the elements of a schema that a team defines for itself.
+const OWN_OPTIONS: &str = "import \"google/protobuf/descriptor.proto\";
+    extend google.protobuf.MessageOptions { optional string m = 50001; }
+    extend google.protobuf.EnumOptions { optional string e = 50001; }
+    extend google.protobuf.EnumValueOptions { optional string v = 50001; }
+    extend google.protobuf.FieldOptions { optional string f = 50001; }
+    extend google.protobuf.OneofOptions { optional string o = 50001; }";
+
+#[test]
+fn only_options_that_change_the_json_contradict() {
+    let message = |options: &str, fields: &str| format!("{OWN_OPTIONS} message M {{ {options} {fields} }}");
+    let field = "optional int32 x = 1;";
+    // The definition without the options has one more field, so that it cannot be the smaller one.
+    let of_message = |options: &str| [message("", &format!("{field} optional int32 y = 2;")), message(options, field)];
+    let of_field = |one: &str, other: &str| [message("", one), message("", other)];
+    let in_oneof = |options: &str| {
+        let oneof = format!("oneof o {{ {options} int32 x = 1; int32 y = 2; }}");
+        of_field("oneof o { int32 x = 1; int32 y = 2; }", &oneof)
+    };
+    let of_enum = |one: &str, other: &str| {
+        [one, other].map(|values| format!("{OWN_OPTIONS} message M {{}} enum E {{ {values} }}"))
+    };
+    for (what, sets, agrees) in [
+        ("a deprecated message", of_message("option deprecated = true;"), true),
+        ("no accessor", of_message("option no_standard_descriptor_accessor = true;"), true),
+        ("an option of a message", of_message("option (m) = \"x\";"), true),
+        ("a deprecated field", of_field(field, "optional int32 x = 1 [deprecated = true];"), true),
+        (
+            "a number in JavaScript",
+            of_field("optional int64 x = 1;", "optional int64 x = 1 [jstype = JS_STRING];"),
+            true,
+        ),
+        ("a cord", of_field("optional bytes x = 1;", "optional bytes x = 1 [ctype = CORD];"), true),
+        ("a lazy field", of_field("optional M x = 1;", "optional M x = 1 [lazy = true];"), true),
+        ("a packed list", of_field("repeated int32 x = 1;", "repeated int32 x = 1 [packed = true];"), true),
+        ("a default", of_field(field, "optional int32 x = 1 [default = 5];"), true),
+        ("a mark", of_field(field, "optional int32 x = 1 [debug_redact = true];"), true),
+        ("an option of a field", of_field(field, "optional int32 x = 1 [(f) = \"x\"];"), true),
+        ("an option of a oneof", in_oneof("option (o) = \"x\";"), true),
+        ("a deprecated enum", of_enum("A = 0;", "option deprecated = true; A = 0;"), true),
+        ("aliases", of_enum("A = 0;", "option allow_alias = true; A = 0; B = 0;"), true),
+        ("an option of an enum", of_enum("A = 0;", "option (e) = \"x\"; A = 0;"), true),
+        ("a deprecated value", of_enum("A = 0;", "A = 0 [deprecated = true];"), true),
+        ("an option of a value", of_enum("A = 0;", "A = 0 [(v) = \"x\"];"), true),
+        ("a JSON name", of_field(field, "optional int32 x = 1 [json_name = \"X\"];"), false),
+        ("a required field", of_field(field, "required int32 x = 1;"), false),
+        ("a list", of_field(field, "repeated int32 x = 1;"), false),
+        ("another number", of_field(field, "optional int32 x = 2;"), false),
+        ("another type", of_field(field, "optional sint32 x = 1;"), false),
+        ("a oneof", of_field(field, "oneof o { int32 x = 1; int32 y = 2; }"), false),
+        ("another number of a value", of_enum("A = 0;", "A = 1;"), false),
+    ] {
+        for [one, other] in [[&sets[0], &sets[1]], [&sets[1], &sets[0]]] {
+            let reconciled = reconcile(&named(&[one, other]));
+            assert_eq!(reconciled.contradictions.is_empty(), agrees, "{what}: {:?}", reconciled.contradictions);
+        }
+    }
+    let [plain, set] = ["", "option message_set_wire_format = true;"]
+        .map(|options| format!("message M {{ {options} extensions 4 to max; }}"));
+    assert_eq!(lost(&reconcile(&named(&[&plain, &set]))).len(), 1);
+}

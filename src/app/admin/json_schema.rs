@@ -1,7 +1,5 @@
 //! The pages below `/json-schema`: the JSON Schema of an event, by the `schema-hash` that the event carries.
 
-use std::fmt::Display;
-
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use protojson::Additions;
@@ -10,12 +8,22 @@ use serde_json::Value;
 
 use crate::schema::registry::Snapshot;
 
-/// The event types of one version of a descriptor set.
+/// The event type that a schema hash belongs to.
 #[derive(Debug, Serialize)]
-pub(super) struct Types {
-    set: String,
+pub(super) struct Type {
     hash: String,
-    types: Vec<String>,
+    #[serde(rename = "type")]
+    name: String,
+    /// The descriptor set whose definition of the type serves; `None` if the type is built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<Set>,
+}
+
+/// A version of a descriptor set.
+#[derive(Debug, Serialize)]
+struct Set {
+    name: String,
+    hash: String,
 }
 
 /// The answer to a request for a schema that is not in force, with the way out.
@@ -28,52 +36,40 @@ impl IntoResponse for NotFound {
     }
 }
 
-/// Returns the types whose events carry this schema hash.
+const WAY_OUT: &str = "`protobridge descriptors list FOLDER` shows the hash of each type of older descriptor sets, and \
+                       `protobridge schema json-schema --descriptors FOLDER` their schemas";
+
+/// Returns the type whose events carry this schema hash.
 ///
 /// # Errors
-/// Returns an error if no descriptor set in force has the hash.
-pub(super) fn types(snapshot: &Snapshot, hash: &str) -> Result<Json<Types>, NotFound> {
-    let Some(set) = snapshot.sets().iter().find(|set| &*set.hash == hash) else {
-        let known = list(snapshot.sets().iter().map(|set| format!("{} ({})", set.hash, set.name)));
-        return Err(NotFound(format!(
-            "no descriptor set in force has the schema hash {hash}; in force: {known}\n\
-             for an older set, run `protobridge schema json-schema --descriptors FILE`\n"
-        )));
+/// Returns an error if no type in force has the hash.
+pub(super) fn find(snapshot: &Snapshot, hash: &str) -> Result<Json<Type>, NotFound> {
+    let mut types = snapshot.type_names().into_iter().filter_map(|name| snapshot.find(name));
+    let Some(found) = types.find(|known| *known.schema_hash == *hash) else {
+        return Err(NotFound(format!("no message type in force has the schema hash {hash}\n{WAY_OUT}\n")));
     };
-    let has_hash = |name: &&str| snapshot.find(name).is_some_and(|known| *known.schema_hash == *hash);
-    let types = snapshot.type_names().into_iter().filter(has_hash).map(str::to_owned).collect();
-    Ok(Json(Types { set: set.name.clone(), hash: hash.to_owned(), types }))
+    let set = snapshot.set_of(found).map(|set| Set { name: set.name.clone(), hash: set.hash.to_string() });
+    Ok(Json(Type { hash: hash.to_owned(), name: found.name.to_string(), set }))
 }
 
 /// Returns the JSON Schema of a type in a profile. It accepts what newer versions of the type add.
 ///
 /// # Errors
-/// Returns an error if no descriptor set in force has the hash, if its types do not include this one, or if there is no
-/// such profile.
+/// Returns an error if the type is not in force, if its schema hash is another one now, or if there is no such profile.
 pub(super) fn schema(snapshot: &Snapshot, hash: &str, name: &str, profile: &str) -> Result<Json<Value>, NotFound> {
-    let known = types(snapshot, hash)?;
-    let event_type = snapshot.find(name).filter(|event_type| *event_type.schema_hash == *hash);
-    let Some(event_type) = event_type else {
-        let known = list(known.0.types.iter());
-        return Err(NotFound(format!(
-            "events of type {name} do not carry the schema hash {hash}; these do: {known}\n"
-        )));
+    let Some(event_type) = snapshot.find(name) else {
+        return Err(NotFound(format!("{}\n", snapshot.why_unknown(name))));
     };
+    let now = &event_type.schema_hash;
+    if **now != *hash {
+        return Err(NotFound(format!(
+            "events of type {name} carry the schema hash {now} now, not {hash}\n{WAY_OUT}\n"
+        )));
+    }
     match event_type.find_profile(profile) {
         Some(profile) => Ok(Json(event_type.json_schema(profile, Additions::Accepted))),
         None => Err(NotFound(format!("the configuration has no profile {profile}\n"))),
     }
-}
-
-/// Joins the first names of a list, because a set can have thousands of types.
-fn list(names: impl ExactSizeIterator<Item = impl Display>) -> String {
-    const SHOWN: usize = 20;
-    let more = names.len().saturating_sub(SHOWN);
-    let mut shown: Vec<String> = names.take(SHOWN).map(|name| name.to_string()).collect();
-    if more > 0 {
-        shown.push(format!("and {more} more"));
-    }
-    shown.join(", ")
 }
 
 #[cfg(test)]
@@ -101,26 +97,32 @@ mod tests {
             document["$defs"]["shop_v1_Money"]["properties"]["amountMinor"]["type"].as_str().map(str::to_owned)
         };
         assert_eq!((kind("default").as_deref(), kind("web").as_deref()), (Some("string"), Some("integer")));
-        let types = types(&snapshot, hash).unwrap().0;
-        assert_eq!(types.set, "shop.binpb");
-        assert!(types.types.contains(&"shop.v1.Money".to_owned()), "{types:?}");
-        assert!(!types.types.contains(&"protobridge.v1.Heartbeat".to_owned()), "{types:?}");
+        let set = snapshot.sets().iter().find(|set| set.name == "shop.binpb").unwrap();
+        assert_eq!(
+            serde_json::to_value(find(&snapshot, hash).unwrap().0).unwrap(),
+            serde_json::json!({
+                "hash": **hash, "type": "shop.v1.Money", "set": {"name": "shop.binpb", "hash": *set.hash}
+            })
+        );
     }
 
     #[test]
-    fn an_error_names_what_is_in_force() {
+    fn an_error_says_how_to_find_the_schema() {
         let snapshot = snapshot();
         let hash = &snapshot.find("protobridge.v1.Heartbeat").unwrap().schema_hash;
         let error = |hash: &str, name: &str, profile: &str| schema(&snapshot, hash, name, profile).unwrap_err().0;
-        let unknown = error("0123456789abcdef", "shop.v1.Money", "default");
-        assert!(unknown.contains("0123456789abcdef") && unknown.contains(&format!("{hash} (protobridge.binpb)")));
         assert_eq!(
-            error(hash, "shop.v1.Money", "default"),
+            find(&snapshot, "0123456789abcdef").unwrap_err().0,
+            format!("no message type in force has the schema hash 0123456789abcdef\n{WAY_OUT}\n")
+        );
+        assert_eq!(
+            error("0123456789abcdef", "protobridge.v1.Heartbeat", "default"),
             format!(
-                "events of type shop.v1.Money do not carry the schema hash {hash}; these do: protobridge.v1.Heartbeat\n"
+                "events of type protobridge.v1.Heartbeat carry the schema hash {hash} now, not 0123456789abcdef\n\
+                 {WAY_OUT}\n"
             )
         );
+        assert_eq!(error(hash, "shop.v1.Nothing", "default"), "no descriptor set defines shop.v1.Nothing\n");
         assert_eq!(error(hash, "protobridge.v1.Heartbeat", "mobile"), "the configuration has no profile mobile\n");
-        assert!(list((0..100).collect::<Vec<_>>().iter()).ends_with("19, and 80 more"));
     }
 }

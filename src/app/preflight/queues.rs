@@ -1,6 +1,7 @@
 //! Asks for the queues and for the permissions on them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName as Name;
@@ -12,6 +13,7 @@ use crate::aws::sqs::redrive::{RedrivePolicy, Schedule, Verdict};
 use crate::aws::{Clients, Failure, FailureKind, SendEntry};
 use crate::base::Backoff;
 use crate::config::{Config, Queue};
+use crate::telemetry::{Metrics, Operation};
 
 /// A receipt handle that SQS never issues, so no message has it.
 const NO_HANDLE: &str = "protobridge-check";
@@ -144,7 +146,7 @@ async fn attributes(clients: &Clients, url: &str) -> Result<HashMap<Name, String
 
 /// Looks for the quarantine queues until SQS has answered for each one. Logs each queue that does not exist, once, and
 /// logs when it exists. A message that belongs in a missing queue stays on its source queue meanwhile.
-pub(crate) async fn find_quarantine_queues(clients: Clients, config: Config) {
+pub(crate) async fn find_quarantine_queues(clients: Clients, config: Config, metrics: Arc<Metrics>) {
     let urls =
         config.queues.iter().enumerate().filter_map(|(index, queue)| Some((index, queue.quarantine_url.as_ref()?)));
     let mut sought: Vec<(Permission, &String, bool)> = urls
@@ -156,7 +158,9 @@ pub(crate) async fn find_quarantine_queues(clients: Clients, config: Config) {
         .collect();
     for attempt in 1.. {
         for (permission, url, was_missing) in std::mem::take(&mut sought) {
-            match attributes(&clients, url).await {
+            let answer = attributes(&clients, url).await;
+            metrics.call(Operation::GetQueueAttributes, answer.is_ok());
+            match answer {
                 Err(failure) if failure.kind == FailureKind::NotFound => {
                     if !was_missing {
                         let way_out = permission.way_out(&failure);

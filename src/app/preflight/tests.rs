@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::aws::scripted::{Call, Calls, clients, sns_error, sqs_batch};
 use crate::config::Queue;
+use crate::telemetry::{Metrics, Operation};
 
 const ORDERS: &str = "arn:aws:sqs:eu-west-1:123456789012:orders";
 const QUARANTINE: &str = "arn:aws:sqs:eu-west-1:123456789012:quarantine";
@@ -267,6 +268,9 @@ async fn a_missing_quarantine_queue_is_sought_until_it_exists() {
         0..4 => sqs_error(400, "QueueDoesNotExist"),
         _ => (200, "{}".to_owned()),
     });
-    find_quarantine_queues(clients, config()).await;
+    let metrics = Arc::new(Metrics::new(false));
+    find_quarantine_queues(clients, config(), Arc::clone(&metrics)).await;
     assert_eq!(calls.lock().unwrap().len(), 5);
+    let counted = metrics.calls.sum_where(|labels| labels.operation == Operation::GetQueueAttributes);
+    assert_eq!(counted, 5);
 }

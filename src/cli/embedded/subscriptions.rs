@@ -1,4 +1,4 @@
-//! How each subscription delivers: as a notification, or raw.
+//! The form in which each subscription delivers: a notification, or the raw message.
 
 use std::collections::HashMap;
 

@@ -141,7 +141,7 @@ pub(super) fn admit(
     }
     admission.refuse_in_part(&joined);
     let Reconciled { schema, withheld, .. } = joined;
-    let gone = Hiding::gone(&schema, hidden);
+    let gone = hiding.gone(&schema, hidden);
     let in_force = InForce { sets: admission.sets, schema, gone };
     Ok(Admitted { in_force, refused: admission.refused.into_values().collect(), changes, withheld })
 }

@@ -96,7 +96,7 @@ fn start(files: &[File], settings: &config::Descriptors) -> Registry {
     Registry::load(&settings, &config::Taps::default(), Arc::new(Profiles::new(&Default::default()))).unwrap()
 }
 
-/// Returns all that a snapshot decides about events: for each type the hash of its set, a payload with its JSON, and the
+/// Returns all that a snapshot decides about events: for each type its schema hash, a payload with its JSON, and the
 /// JSON Schema; and the types that are withheld.
 fn decisions(snapshot: &Snapshot) -> Vec<String> {
     let describe = |name: &str| {

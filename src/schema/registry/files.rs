@@ -165,10 +165,16 @@ pub(super) fn hashes(settings: &config::Descriptors) -> Result<Vec<(String, Stri
 
 /// Returns the first 16 hexadecimal digits of the SHA-256 of these bytes.
 pub fn hash(bytes: &[u8]) -> String {
-    digits(&Sha256::digest(bytes))
+    digits(&sha256(bytes))
 }
 
-fn digits(digest: &[u8]) -> String {
+/// Returns the SHA-256 of these bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Returns the first 16 hexadecimal digits of a digest.
+pub(super) fn digits(digest: &[u8]) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -32,6 +32,15 @@ impl Profiles {
         self.names.iter().position(|profile| profile == name).map(ProfileId)
     }
 
+    /// Returns the names of these profiles as the subject of a sentence, and the verb "hides".
+    pub(super) fn hide(&self, profiles: &[usize]) -> String {
+        let names: Vec<String> = profiles.iter().map(|profile| format!("`{}`", self.names[*profile])).collect();
+        match names.as_slice() {
+            [name] => format!("the profile {name} hides"),
+            names => format!("the profiles {} hide", names.join(", ")),
+        }
+    }
+
     /// Returns the names of all profiles.
     pub fn names(&self) -> &[String] {
         &self.names

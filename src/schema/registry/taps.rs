@@ -1,8 +1,11 @@
 //! The taps of a type: the configured paths that lead to a value in it.
 
-use protojson::{Schema, TapError, TapErrorKind};
+use std::collections::BTreeMap;
 
-use crate::config;
+use protojson::{Options, Schema, TapError, TapErrorKind};
+
+use super::{Profiles, Snapshot};
+use crate::config::{self, Warning};
 
 /// A type's taps by their purpose: indices of taps, in the order of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,10 +20,48 @@ pub struct TapIndex {
     pub ordering: Vec<usize>,
 }
 
+/// A purpose of taps.
+struct Purpose {
+    key: &'static str,
+    /// The places where consumers of the event see the value.
+    shown: &'static str,
+    paths: fn(&config::Taps) -> &[String],
+    indices: fn(&TapIndex) -> &[usize],
+}
+
+/// The largest number of types that a warning names.
+const SHOWN_TYPES: usize = 3;
+
+const PURPOSES: [Purpose; 4] = [
+    Purpose {
+        key: "taps.customer",
+        shown: "as the attribute `customer-id`, and in the topic's name if that names the customer",
+        paths: |taps| &taps.customer,
+        indices: |taps| &taps.customer,
+    },
+    Purpose {
+        key: "taps.event_id",
+        shown: "as the attribute `event-id`",
+        paths: |taps| &taps.event_id,
+        indices: |taps| &taps.event_id,
+    },
+    Purpose {
+        key: "taps.event_time",
+        shown: "as the attribute `event-time`",
+        paths: |taps| &taps.event_time,
+        indices: |taps| &taps.event_time,
+    },
+    Purpose {
+        key: "taps.ordering",
+        shown: "as the message group on a FIFO topic",
+        paths: |taps| &taps.ordering,
+        indices: |taps| &taps.ordering,
+    },
+];
+
 /// Returns all configured paths.
 pub(super) fn all_paths(taps: &config::Taps) -> impl Iterator<Item = &str> {
-    let lists = [&taps.customer, &taps.event_id, &taps.event_time, &taps.ordering];
-    lists.into_iter().flatten().map(String::as_str)
+    PURPOSES.iter().flat_map(|purpose| (purpose.paths)(taps)).map(String::as_str)
 }
 
 /// Returns the taps of a type: each configured path that leads to a single value in it, once.
@@ -66,3 +107,61 @@ pub(super) fn compile_taps(
     };
     (index, paths)
 }
+
+/// Returns a warning for each tap that publishes the value of a field which a profile drops or redacts. Leaves out the
+/// fields that may become visible, such as `shop.v1.Order.card.number`.
+pub(super) fn warnings(
+    snapshot: &Snapshot,
+    taps: &config::Taps,
+    profiles: &Profiles,
+    may_become_visible: &[String],
+) -> Vec<Warning> {
+    let hides = |options: &Options| options.redact_marked || !options.drop.is_empty() || !options.redact.is_empty();
+    if !profiles.options.iter().any(hides) {
+        return Vec::new();
+    }
+    let schema = &snapshot.in_force.schema;
+    let types = snapshot.type_names();
+    let mut warnings = Vec::new();
+    for purpose in &PURPOSES {
+        for path in (purpose.paths)(taps) {
+            // Many types can have the same field, and one correction is then enough for all of them.
+            let mut hidden: BTreeMap<Vec<usize>, Vec<&str>> = BTreeMap::new();
+            for name in &types {
+                let event_type = &snapshot.types[*name];
+                let is_read = (purpose.indices)(&event_type.taps).iter().any(|tap| event_type.path(*tap) == *path);
+                if !is_read || may_become_visible.contains(&format!("{name}.{path}")) {
+                    continue;
+                }
+                let hiding = schema.options_that_hide(name, path, &profiles.options);
+                if !hiding.is_empty() {
+                    hidden.entry(hiding).or_default().push(name);
+                }
+            }
+            warnings.extend(hidden.iter().map(|(hiding, types)| purpose.warning(path, types, &profiles.hide(hiding))));
+        }
+    }
+    warnings
+}
+
+impl Purpose {
+    /// Returns the warning about a path that leads to a hidden field in these types.
+    fn warning(&self, path: &str, types: &[&str], profiles: &str) -> Warning {
+        let Self { key, shown, .. } = self;
+        let mut of = types.iter().take(SHOWN_TYPES).copied().collect::<Vec<_>>().join(", ");
+        if let Some(more) = types.len().checked_sub(SHOWN_TYPES).filter(|more| *more > 0) {
+            of += &format!(" and {more} more message type(s)");
+        }
+        let message = format!("consumers see `{path}` of {of} {shown}, and {profiles} that field");
+        let way_out = format!(
+            "remove the tap, or let the profile show the field; if consumers may see the value, add {}`{}.{path}` to \
+             `descriptors.may_become_visible`",
+            if types.len() > 1 { "the field of each type, such as " } else { "" },
+            types.first().copied().unwrap_or_default()
+        );
+        Warning::new(*key, message).fix(way_out)
+    }
+}
+
+#[cfg(test)]
+mod tests;

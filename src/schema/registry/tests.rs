@@ -37,7 +37,7 @@ fn only_the_sets_of_the_folder_and_its_sub_folders_are_loaded() {
     let names: Vec<&str> = snapshot.sets().iter().map(|set| set.name.as_str()).collect();
     assert_eq!(names, ["shop.binpb", "team/ours.desc"]);
     let order = snapshot.find("shop.v1.OrderPlaced").unwrap();
-    assert_eq!(order.schema_hash, snapshot.sets()[0].hash);
+    assert_eq!(snapshot.set_of(order).unwrap().name, "shop.binpb");
     assert_ne!(snapshot.sets()[0].hash, snapshot.sets()[1].hash);
     assert!(!snapshot.type_names().contains(&"google.protobuf.Timestamp"));
 }
@@ -236,13 +236,42 @@ fn a_set_that_removes_or_changes_an_extension_is_refused_if_the_policy_is_refuse
     }
 }
 
+/// Returns the set of one file with this text.
+pub(super) fn compile(text: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file.proto"), text).unwrap();
+    let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
+    compiler.open_file("file.proto").unwrap();
+    compiler.encode_file_descriptor_set()
+}
+
 /// Returns the set of one proto2 file of the package `shared` with this text.
 fn shared(body: &str) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("shared.proto"), format!("syntax = \"proto2\"; package shared; {body}")).unwrap();
-    let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
-    compiler.open_file("shared.proto").unwrap();
-    compiler.encode_file_descriptor_set()
+    compile(&format!("syntax = \"proto2\"; package shared; {body}"))
+}
+
+#[test]
+fn a_schema_hash_changes_with_the_json_of_the_type_and_not_with_other_types() {
+    let order = "message Money { optional string amount = 1; } message Order { optional Money total = 1; }";
+    let sets = |first: &str, other: &str| {
+        let (first, other) = (shared(first), shared(other));
+        let folder = folder(&[("a.binpb", &first), ("b.binpb", &other)]);
+        load(folder.path(), &config::Taps::default()).unwrap()
+    };
+    let hashes = |snapshot: &Snapshot| {
+        ["shared.Order", "shared.Money"].map(|name| snapshot.find(name).unwrap().schema_hash.to_string())
+    };
+    let alone = sets(order, "message Apart {}");
+    let [of_order, of_money] = hashes(&alone);
+    assert!(of_order != of_money && of_order.len() == 16 && of_order.bytes().all(|b| b.is_ascii_hexdigit()));
+    // The set changes, and the types stay as they are.
+    let beside = sets(&format!("{order} message New {{ optional Order order = 1; }}"), "message Apart {}");
+    assert_eq!(hashes(&beside), [&*of_order, &*of_money]);
+    // The set stays as it is, and another one changes the types.
+    let marked = sets(order, "message Money { optional string amount = 1 [debug_redact = true]; }");
+    assert_eq!(marked.set_of(marked.find("shared.Order").unwrap()).unwrap().hash, alone.sets()[0].hash);
+    let [of_marked_order, of_marked_money] = hashes(&marked);
+    assert!(of_marked_order != of_order && of_marked_money != of_money);
 }
 
 #[test]

@@ -80,6 +80,30 @@ fn a_readable_line_has_the_fields_after_the_message() {
 }
 
 #[test]
+fn a_lone_level_is_about_the_lines_of_protobridge() {
+    let lines = |level: &str| {
+        let written = Written::default();
+        let writer = written.clone();
+        subscriber::with_default(json(filter(level).unwrap(), move || writer.clone()).0, || {
+            tracing::trace!(target: "protobridge::delivery", "ours, trace");
+            tracing::debug!(target: "protobridge::delivery", "ours, debug");
+            tracing::debug!(target: "aws_lean", "signed");
+            tracing::debug!(target: "hyper_util::client", "a connection");
+            tracing::info!(target: "hyper_util::client", "a notice");
+        });
+        let text = written.text();
+        ["ours, trace", "ours, debug", "signed", "a connection", "a notice"].map(|line| text.contains(line))
+    };
+    assert_eq!(lines("info"), [false, false, false, false, true]);
+    assert_eq!(lines("debug"), [false, true, true, false, true]);
+    assert_eq!(lines(" TRACE"), [true, true, true, false, true]);
+    assert_eq!(lines("error"), [false; 5]);
+    // Directives are taken as they are.
+    assert_eq!(lines("debug,hyper_util=debug"), [false, true, true, true, true]);
+    assert_eq!(lines("info,protobridge::delivery=trace"), [true, true, false, false, true]);
+}
+
+#[test]
 fn the_level_changes_while_the_log_runs() {
     for is_human in [true, false] {
         let written = Written::default();

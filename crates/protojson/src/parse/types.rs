@@ -94,7 +94,7 @@ impl Message {
             // The declared name of one field can be the JSON name of another, which comes first.
             by_name.entry(field.name().to_owned()).or_insert(index);
         }
-        let is_message_set = descriptor.options().is_some_and(|options| options.message_set_wire_format());
+        let is_message_set = descriptor.is_message_set();
         let name = descriptor.full_name().to_owned();
         Self { name, shape: shape(descriptor), is_message_set, fields, by_name }
     }

@@ -103,7 +103,7 @@ impl<'s> Compiler<'s> {
         declared.sort_by_key(FieldDescriptor::number);
         let oneofs = Oneofs::of(&declared);
         let fields: Vec<Field> = declared.iter().map(|field| self.field(field, &oneofs, rules)).collect();
-        let is_message_set = descriptor.options().is_some_and(|options| options.message_set_wire_format());
+        let is_message_set = descriptor.is_message_set();
         let always_ordered = is_message_set || oneofs.positions.len() > u64::BITS as usize;
         Message { has_rules: rules.is_some(), ..table(shape(descriptor), fields, is_message_set, always_ordered) }
     }

@@ -1,6 +1,7 @@
 //! The rules about which fields a profile includes, drops or redacts, as a tree that follows the message's fields.
 
-use crate::FieldPath;
+use crate::schema::FieldDescriptor;
+use crate::{FieldPath, Options};
 
 /// The treatment of a field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,6 +75,17 @@ impl Rules {
         // Everything inside an included field is included, but a longer path can still drop or redact a part of it.
         (fate, Some(rules).filter(|rules| !rules.is_empty()))
     }
+}
+
+/// Whether options drop or redact a value of a message type, or a message around the value. `fields` lead to the value.
+pub(crate) fn hides(options: &Options, full_name: &str, fields: &[FieldDescriptor]) -> bool {
+    let root = Rules::new(full_name, &[], &options.drop, &options.redact);
+    let mut rules = Some(&root);
+    fields.iter().any(|field| {
+        let (fate, inside) = rules.map_or((Fate::Kept, None), |rules| rules.of(&field.declared_name()));
+        rules = inside;
+        fate != Fate::Kept || options.redact_marked && field.is_marked
+    })
 }
 
 #[cfg(test)]

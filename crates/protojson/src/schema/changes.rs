@@ -1,5 +1,7 @@
 //! The changes between two schemas that concern consumers of the JSON.
 
+mod redactions;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -139,8 +141,8 @@ impl Schema {
 }
 
 struct Comparison<'s> {
-    before: &'s Joined,
-    now: &'s Joined,
+    before: &'s Arc<Joined>,
+    now: &'s Arc<Joined>,
     changes: Vec<Change>,
     /// The enums with differences, by full name.
     enums: HashMap<Arc<str>, ChangedEnum>,
@@ -161,14 +163,6 @@ impl Comparison<'_> {
         self.changes.push(Change { message_type: message_type.to_owned(), element, rule, text, sets });
     }
 
-    /// Adds these sets in front of the sets of the change that was added last.
-    fn blame(&mut self, marking: Vec<&str>) {
-        if let Some(Change { sets, .. }) = self.changes.last_mut() {
-            sets.retain(|name| !marking.contains(&&**name));
-            sets.splice(..0, marking.into_iter().map(str::to_owned));
-        }
-    }
-
     fn messages(&mut self, before: &MessageDescriptor, now: &MessageDescriptor) {
         // A set that did not change is the same set in both schemas. The enums, the extensions and the marks can be in
         // other sets.
@@ -181,6 +175,8 @@ impl Comparison<'_> {
             fields
         };
         let (fields, fields_now) = (declared(before), declared(now));
+        let mut shown =
+            if is_same && fields_now.is_empty() { BTreeMap::new() } else { self.shown(before, &fields_now) };
         for field in &fields {
             let found = fields_now.binary_search_by_key(&field.number(), FieldDescriptor::number);
             let field_now = found.ok().map(|at| &fields_now[at]);
@@ -194,17 +190,20 @@ impl Comparison<'_> {
             };
             for (rule, text) in differences {
                 self.add(before.full_name(), field.declared_name(), rule, text, pools);
-                match (rule, field_now) {
-                    (Rule::RedactionRemoved, _) => self.blame(self.before.sets_that_mark(before.full_name(), field)),
-                    (Rule::RedactionAdded, Some(now)) => {
-                        self.blame(self.now.sets_that_mark(before.full_name(), now));
-                    }
-                    _ => {}
-                }
+            }
+            if let Some(shown) = shown.remove(&field.number()) {
+                let name = if field.is_marked { field.declared_name() } else { shown.mark.name.to_string() };
+                self.redaction_removed(before, name, shown);
+            }
+            if let Some(field_now) = field_now.filter(|now| now.is_marked && !field.is_marked) {
+                self.redaction_added(before.full_name(), field, field_now);
             }
             if let Some(values) = values(field).filter(|_| field_now.is_some_and(|now| has_same_type(field, now))) {
                 self.enumeration(before.full_name(), field.declared_name(), &values);
             }
+        }
+        for shown in shown.into_values() {
+            self.redaction_removed(before, shown.mark.name.to_string(), shown);
         }
         for field in fields_now.iter().filter(|field| field.is_required) {
             let found = fields.binary_search_by_key(&field.number(), FieldDescriptor::number);
@@ -242,11 +241,6 @@ fn compare_fields(before: &FieldDescriptor, now: &FieldDescriptor) -> Vec<(Rule,
         differences.push((Rule::CardinalityChanged, format!("{shape} is now {shape_now}")));
     } else if kind != kind_now {
         differences.push((Rule::TypeChanged, format!("{kind} is now {kind_now}")));
-    }
-    match (before.is_marked, now.is_marked) {
-        (true, false) => differences.push((Rule::RedactionRemoved, "the option debug_redact was removed".to_owned())),
-        (false, true) => differences.push((Rule::RedactionAdded, "the option debug_redact was added".to_owned())),
-        _ => {}
     }
     differences
 }
@@ -305,6 +299,12 @@ fn compare_values(before: &EnumDescriptor, now: &EnumDescriptor) -> Vec<(Rule, S
         }
     }
     differences
+}
+
+/// Returns the field's type as written in a schema, with the label of a list.
+pub(super) fn type_of(field: &FieldDescriptor) -> String {
+    let label = if field.is_repeated() && !field.is_map() { "repeated " } else { "" };
+    format!("{label}{}", kind(field))
 }
 
 fn shape(field: &FieldDescriptor) -> &'static str {

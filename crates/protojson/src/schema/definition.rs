@@ -1,14 +1,15 @@
-//! The contents of a definition, for comparing two definitions of the same name.
+//! The contents of a definition that decide on its JSON, for comparing two definitions of the same name.
+//!
+//! Only a difference that changes the JSON can be a contradiction. So options such as `deprecated`, defaults of proto2,
+//! the packing of lists and custom options are left out. The marks `debug_redact` are left out too, because those of all
+//! sets apply.
 
 use std::collections::BTreeMap;
 
-use prost_types::{FieldDescriptorProto, FieldOptions};
+use super::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
-use super::{EnumDescriptor, FieldDescriptor, MessageDescriptor};
-
-/// The elements of a message or an enum by name, each with all of its properties. Reserved ranges and names are left
-/// out, because they describe no existing element. The marks `debug_redact` are left out too, because those of all sets
-/// apply.
+/// The elements of a message or an enum by name, each with the properties that decide on the JSON. Reserved ranges and
+/// names are left out, because they describe no existing element.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Definition {
     elements: BTreeMap<String, String>,
@@ -18,27 +19,20 @@ impl Definition {
     pub(super) fn of_message(message: &MessageDescriptor) -> Self {
         let oneofs = message.oneof_names();
         let element = |field: FieldDescriptor| {
-            let oneof = field.oneof().and_then(|index| oneofs.get(index));
-            // A oneof is compared by name, because its index changes with the oneofs before it.
-            let plain = FieldDescriptorProto { oneof_index: None, ..without_empty_options(field.proto) };
-            // The proto does not show these properties, because they can come from the file.
-            let resolved = (field.has_presence, field.is_required, field.is_group);
-            let entry = field.kind.as_message().filter(|message| message.is_map_entry());
-            let entry: Vec<_> =
-                entry.into_iter().flat_map(MessageDescriptor::fields).map(|field| field.proto).collect();
-            (format!("field {}", plain.name()), format!("{oneof:?} {plain:?} {resolved:?} {entry:?}"))
+            // A oneof is compared by name, because its index changes with the oneofs before it. The one that a compiler
+            // makes for an `optional` field of proto3 is only another spelling of presence.
+            let oneof = field.oneof().filter(|_| !field.proto.proto3_optional()).and_then(|index| oneofs.get(index));
+            (format!("field {}", field.name()), format!("{oneof:?} {}", content(&field)))
         };
         let mut elements: BTreeMap<String, String> = message.fields().into_iter().map(element).collect();
-        if let Some(options) = message.options() {
-            elements.insert("its options".to_owned(), format!("{options:?}"));
-        }
+        elements.insert("its options".to_owned(), format!("message_set_wire_format={}", message.is_message_set()));
         Self { elements }
     }
 
     pub(super) fn of_enum(declared: &EnumDescriptor) -> Self {
         let values = declared.values();
-        let elements = values.iter().map(|v| (format!("value {}", v.name()), format!("{v:?}"))).collect();
-        Self { elements }
+        let elements = values.iter().map(|value| (format!("value {}", value.name()), value.number().to_string()));
+        Self { elements: elements.collect() }
     }
 
     /// Returns the number of elements.
@@ -62,9 +56,32 @@ impl Definition {
     }
 }
 
-/// Returns the definition of a field without options if it has none that prost knows. So `debug_redact` as the only
-/// option makes no difference.
-pub(super) fn without_empty_options(field: FieldDescriptorProto) -> FieldDescriptorProto {
-    let options = field.options.filter(|options| *options != FieldOptions::default());
-    FieldDescriptorProto { options, ..field }
+/// Returns the properties of a field or an extension that decide on its JSON, apart from its oneof, its mark and the
+/// definition of its type. The text is the same in every process.
+pub(super) fn content(field: &FieldDescriptor) -> String {
+    let entry = field.kind.as_message().filter(|_| field.is_map());
+    let kind = match entry {
+        Some(entry) => {
+            let [key, value] = [entry.map_entry_key_field(), entry.map_entry_value_field()].map(|it| kind(&it.kind));
+            format!("map {key} {value}")
+        }
+        None if field.is_repeated() => format!("repeated {}", kind(&field.kind)),
+        None => kind(&field.kind),
+    };
+    let FieldDescriptor { has_presence, is_required, is_group, .. } = field;
+    // The JSON has an extension under its full name.
+    let json_name = field.extension.is_none().then(|| field.proto.json_name());
+    format!(
+        "{} {:?} {json_name:?} {kind} presence={has_presence} required={is_required} group={is_group}",
+        field.number(),
+        field.declared_name()
+    )
+}
+
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Message(message) => format!("message {}", message.full_name()),
+        Kind::Enum(declared) => format!("enum {}", declared.full_name()),
+        scalar => format!("{scalar:?}"),
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::decisions::Choices;
-use super::definition::without_empty_options;
+use super::definition::content;
 use super::{DescriptorSet, Entry, MessageDescriptor};
 use crate::SchemaError;
 
@@ -128,11 +128,8 @@ impl Fields<'_> {
 }
 
 /// Returns all that two extensions with the same message, number and name must share.
-fn definition(entry: Entry, sets: &[DescriptorSet]) -> impl PartialEq + std::fmt::Debug {
-    let mut field = sets[entry.set as usize].pool.extension(entry.index);
-    // Both extend the same message. Its name can be written in full or relative to the package.
-    field.proto.extendee = None;
-    (without_empty_options(field.proto), field.has_presence, field.is_required, field.is_group)
+fn definition(entry: Entry, sets: &[DescriptorSet]) -> String {
+    content(&sets[entry.set as usize].pool.extension(entry.index))
 }
 
 impl Extension {
@@ -145,8 +142,8 @@ impl Extension {
     fn rank(&self, other: &Self, sets: &[DescriptorSet]) -> std::cmp::Ordering {
         let by_copies = self.copies.len().cmp(&other.copies.len());
         let by_name = || (&self.name, &self.extendee, self.number).cmp(&(&other.name, &other.extendee, other.number));
-        let text = |one: &Self| format!("{:?}", definition(one.copies[0], sets));
-        by_copies.then_with(by_name).then_with(|| text(self).cmp(&text(other)))
+        let definition = |one: &Self| definition(one.copies[0], sets);
+        by_copies.then_with(by_name).then_with(|| definition(self).cmp(&definition(other)))
     }
 
     /// Returns a clash for each copy of this extension, which loses against a field.

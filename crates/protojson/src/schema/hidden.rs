@@ -1,14 +1,23 @@
 //! The fields that options hide: which field a path leads to, which fields are marked with `debug_redact`, and whether
 //! a field that was hidden in another version of the schema still is.
 
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
+
+use super::leads::Reach;
 use super::{FieldDescriptor, Kind, Mark, MessageDescriptor, Schema};
 use crate::program::{self, Role, Shape};
 use crate::{FieldPath, Options};
 
+/// The numbers of the fields in the entries of a map.
+const KEY: u32 = 1;
+const VALUE: u32 = 2;
+
 /// The course of a path through the fields of a message type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trail {
-    /// The numbers of the fields on the path, as far as the path exists.
+    /// The numbers of the fields on the path, as far as the path exists. The number of a map is followed by 2, the number
+    /// of the values in its entries.
     pub numbers: Vec<u32>,
     /// Whether the path leads to a field.
     pub is_complete: bool,
@@ -16,17 +25,56 @@ pub struct Trail {
     pub sets: Vec<String>,
 }
 
-/// A field that at least one set marks with `debug_redact`.
+/// A field that must stay hidden where profiles hide marked fields: at least one set marks it with `debug_redact`, or it
+/// leads to such a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MarkedField {
-    /// Full name of the message type.
-    pub message_type: String,
-    /// The name as declared; for an extension, the full name in brackets.
-    pub name: String,
-    /// The field number.
-    pub number: u32,
-    /// The names of the sets that mark the field, sorted.
-    pub sets: Vec<String>,
+    mark: Mark,
+    sets: Vec<String>,
+}
+
+/// A field that a schema shows although it must stay hidden.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownField<'f> {
+    /// The field that must stay hidden.
+    pub field: &'f MarkedField,
+    /// A description of the change that shows the field, for people.
+    pub text: String,
+    /// The name of the set whose definition shows the field.
+    pub set: &'f str,
+}
+
+impl MarkedField {
+    /// Returns the full name of the message type.
+    pub fn message_type(&self) -> &str {
+        &self.mark.message_type
+    }
+
+    /// Returns the name as declared; for an extension, the full name in brackets.
+    pub fn name(&self) -> &str {
+        &self.mark.name
+    }
+
+    /// Returns the field number.
+    pub fn number(&self) -> u32 {
+        self.mark.number
+    }
+
+    /// Returns the full name of the message type of the field, or of the values of the map, if the field itself is not
+    /// marked and a field inside it is. Such a field stays hidden as long as it has this type.
+    pub fn inner(&self) -> Option<&str> {
+        self.mark.held().map(|held| &*held.message_type)
+    }
+
+    /// Returns the names of the sets that mark the field, or that have the field that leads to a mark, sorted.
+    pub fn sets(&self) -> &[String] {
+        &self.sets
+    }
+
+    /// Returns a key that is the same for the same field, whichever sets have it, and by which fields are sorted.
+    pub fn key(&self) -> impl Ord + '_ {
+        &self.mark
+    }
 }
 
 /// Whether consumers of the JSON see a field.
@@ -59,6 +107,7 @@ impl Schema {
             };
             trail.sets.extend(self.joined.set_with(field.pool()).map(str::to_owned));
             trail.numbers.push(field.number());
+            trail.numbers.extend(field.is_map().then_some(VALUE));
             within = message_in(&field);
         }
         trail.sets.reverse();
@@ -72,7 +121,8 @@ impl Schema {
     pub fn visibility(&self, full_name: &str, options: &Options, numbers: &[u32]) -> Visibility {
         let Some(program) = self.program(full_name, options) else { return Visibility::Absent };
         let mut table = Some(&program.messages[0]);
-        for number in numbers {
+        let mut numbers = numbers.iter();
+        while let Some(number) = numbers.next() {
             let Some(around) = table.filter(|table| table.shape == Shape::Plain) else { return Visibility::Visible };
             let Some(index) = around.find(*number) else { return Visibility::Absent };
             let field = &around.fields[index as usize];
@@ -80,7 +130,12 @@ impl Schema {
                 return Visibility::Hidden;
             }
             let kind = match field.kind {
-                program::Kind::Map(map) => program.maps[map as usize].value.kind,
+                program::Kind::Map(map) => match numbers.next() {
+                    None => return Visibility::Visible,
+                    Some(&VALUE) => program.maps[map as usize].value.kind,
+                    Some(&KEY) => program.maps[map as usize].key.kind,
+                    Some(_) => return Visibility::Absent,
+                },
                 kind => kind,
             };
             table = match kind {
@@ -91,41 +146,50 @@ impl Schema {
         Visibility::Visible
     }
 
-    /// Returns the fields that any set marks with `debug_redact`, sorted. They include those of definitions that do not
-    /// serve, because the definition that serves can have the field later.
-    pub fn marked_fields(&self) -> Vec<MarkedField> {
-        let fields = self.joined.marks.all().map(|(mark, sets)| {
-            let mut sets: Vec<String> = self.joined.set_names(sets).map(str::to_owned).collect();
-            sets.sort_unstable();
-            let (message_type, name) = (mark.message_type.to_string(), mark.name.to_string());
-            MarkedField { message_type, name, number: mark.number, sets }
-        });
-        let mut marked: Vec<MarkedField> = fields.collect();
+    /// Returns the fields that must stay hidden where profiles hide marked fields, sorted: those that any set marks with
+    /// `debug_redact`, those that lead to a marked field inside them, and those that serve and are hidden by these. They
+    /// include fields of definitions that do not serve, because the definition that serves can have the field later.
+    ///
+    /// `counts` says of a field, by the full name of its message type and its name, whether its mark counts.
+    pub fn marked_fields(&self, counts: impl Fn(&str, &str) -> bool) -> Vec<MarkedField> {
+        let counts = |mark: &Mark| counts(&mark.message_type, &mark.name);
+        let reach = Reach::of(&self.joined.sets, counts);
+        let mut marked = Vec::new();
+        for message_type in reach.types() {
+            for (mark, sets) in self.joined.protected(message_type, &reach, counts) {
+                let mut sets: Vec<String> = self.joined.set_names(&sets).map(str::to_owned).collect();
+                sets.sort_unstable();
+                sets.dedup();
+                marked.push(MarkedField { mark, sets });
+            }
+        }
         marked.sort_unstable();
         marked
     }
 
-    /// Returns the name of the set whose definition of the field of this name or number serves while no set marks that
-    /// field. Returns `None` if there is no such field, or if every such field is marked.
-    pub fn set_that_unmarks(&self, field: &MarkedField) -> Option<&str> {
-        let message = self.message(&field.message_type)?;
-        let fields = all_fields(&message);
-        let is_it = |now: &&FieldDescriptor| now.number() == field.number || now.declared_name() == field.name;
-        let unmarked = fields.iter().filter(is_it).find(|now| !now.is_marked)?;
-        Some(self.joined.set_with(unmarked.pool()).unwrap_or_default())
+    /// Returns those of the fields that the schema shows: a field of the same number, name or JSON name serves, no set
+    /// marks it, and it does not have the type that hides the fields inside it.
+    pub fn shown<'f>(&'f self, fields: &'f [MarkedField]) -> Vec<ShownField<'f>> {
+        let mut by_type: BTreeMap<&str, Vec<&MarkedField>> = BTreeMap::new();
+        for field in fields {
+            by_type.entry(field.message_type()).or_default().push(field);
+        }
+        let mut shown = Vec::new();
+        for (message_type, fields) in by_type {
+            let Some(message) = self.message(message_type) else { continue };
+            let now = LazyCell::new(|| message.all_fields());
+            for field in fields {
+                if self.joined.marks.contains(&field.mark) || self.joined.serves(&field.mark) {
+                    continue;
+                }
+                if let Some(now) = field.mark.hidden_among(&now).find(|now| !now.is_marked) {
+                    let set = self.joined.set_with(now.pool()).unwrap_or_default();
+                    shown.push(ShownField { field, text: field.mark.removal(now), set });
+                }
+            }
+        }
+        shown
     }
-
-    /// Whether a set marks a field with both this name and this number.
-    pub fn has_mark(&self, field: &MarkedField) -> bool {
-        let is_it = |mark: &Mark| mark.number == field.number && *mark.name == *field.name;
-        self.joined.marks.of_type(&field.message_type).any(|(mark, _)| is_it(mark))
-    }
-}
-
-fn all_fields(message: &MessageDescriptor) -> Vec<FieldDescriptor> {
-    let mut fields = message.fields();
-    fields.extend(message.extensions());
-    fields
 }
 
 /// Returns the field of this name. The name of an extension is its full name in brackets.
@@ -137,7 +201,7 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
 }
 
 /// Returns the message type of a field, of the elements of a list, or of the values of a map.
-fn message_in(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+pub(super) fn message_in(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match &field.kind {
         Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind.as_message().cloned(),
         Kind::Message(message) => Some(message.clone()),

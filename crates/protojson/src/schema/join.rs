@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decisions::Choices;
 use super::definition::Definition;
 use super::extensions::Clash;
+use super::leads::Serving;
 use super::marks::Marks;
 use super::pool::Pool;
 use super::{DescriptorSet, Entry, EnumDescriptor, Joined, MessageDescriptor, Outgrown, Schema, extensions};
@@ -133,7 +134,8 @@ impl Join {
         self.enums.shrink_to_fit();
         self.outgrown.sort_by(|one, other| one.full_name.cmp(&other.full_name));
         let Self { sets, messages, enums, outgrown, choices, .. } = self;
-        let (outgrown, marks) = (outgrown.into(), Marks::of(&sets));
+        let marks = Marks::of(Serving { sets: &sets, messages: &messages, extensions: &extensions });
+        let outgrown = outgrown.into();
         let joined = Joined { sets, messages, enums, extensions, marks, outgrown };
         Finished { schema: Schema { joined: Arc::new(joined) }, clashes, choices }
     }

@@ -12,6 +12,7 @@ mod definitions;
 mod features;
 mod field;
 mod link;
+mod links;
 mod names;
 mod records;
 
@@ -21,10 +22,9 @@ use std::sync::{Arc, LazyLock};
 pub(crate) use comments::{Comments, Element};
 pub(crate) use definitions::{EnumDescriptor, MessageDescriptor};
 pub(crate) use field::{FieldDescriptor, Kind};
-pub(super) use link::Refusal;
+pub(super) use link::{Linked, Refusal};
+pub(super) use links::{Held, Link, Names};
 use names::Symbol;
-
-use super::marks::Mark;
 
 /// The linked definitions of one set.
 #[derive(Debug, Default)]
@@ -104,15 +104,14 @@ struct Extension {
 
 /// The well-known types, which are built in.
 static BUILT_IN: LazyLock<Arc<Pool>> =
-    LazyLock::new(|| link::link(link::WELL_KNOWN).expect("the built-in set links").0);
+    LazyLock::new(|| link::link(link::WELL_KNOWN).expect("the built-in set links").pool);
 
 impl Pool {
     /// Links a FileDescriptorSet. Files that the set imports but does not contain are added if they are built in.
-    /// Returns the fields that the set marks with `debug_redact`, too.
     ///
     /// # Errors
     /// Returns an error if the bytes are not a FileDescriptorSet, or if the set does not link by itself.
-    pub(super) fn link(bytes: &[u8]) -> Result<(Arc<Self>, Vec<Mark>), Refusal> {
+    pub(super) fn link(bytes: &[u8]) -> Result<Linked, Refusal> {
         link::link(bytes)
     }
 

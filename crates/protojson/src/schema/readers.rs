@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Kind, MessageDescriptor, Schema};
+use super::{DescriptorSet, Kind, MessageDescriptor, Schema};
 use crate::{Additions, JsonError, Options, PlanError, json_schema, parse, program, sample};
 
 impl Schema {
@@ -55,6 +55,12 @@ impl Schema {
     /// Returns the descriptor of a message type.
     pub(crate) fn descriptor(&self, full_name: &str) -> Option<MessageDescriptor> {
         self.message(full_name)
+    }
+
+    /// Returns the name of the set that serves a message type. Returns `None` if no set does.
+    pub fn set_of(&self, full_name: &str) -> Option<&str> {
+        let set = self.joined.messages.get(full_name)?.set;
+        self.joined.sets.get(set as usize).map(DescriptorSet::name)
     }
 
     /// Returns the full names of all messages of the file that defines this message type, sorted. Nested messages, map

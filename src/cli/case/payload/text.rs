@@ -10,8 +10,7 @@ use crate::schema::registry::{EventType, Snapshot};
 /// # Errors
 /// Returns an error for people if the text is not the text format of the type.
 pub(super) fn wire(snapshot: &Snapshot, event_type: &EventType, text: &str) -> Result<Vec<u8>, String> {
-    let set = snapshot.sets().iter().find(|set| set.hash == event_type.schema_hash);
-    let pool = match set {
+    let pool = match snapshot.set_of(event_type) {
         Some(set) => DescriptorPool::decode(set.compiled().bytes().as_slice()).map_err(|error| error.to_string())?,
         None => DescriptorPool::global(),
     };

@@ -76,7 +76,7 @@ pub(super) fn attributes() -> Value {
                 "type": "string"
             },
             "content-type": {"const": "application/json"},
-            "schema-hash": {"description": "The hash of the descriptor set that decoded the event.", "type": "string"},
+            "schema-hash": {"description": "Names the schema of the JSON: events of one type with the same value have the same schema.", "type": "string"},
             "traceparent": {"description": "W3C trace context, if the event belongs to a trace.", "type": "string"},
             "tracestate": {"description": "Vendor-specific data that belongs to `traceparent`.", "type": "string"}
         },

@@ -1,3 +1,6 @@
+mod history;
+mod inside;
+
 use std::fs;
 
 use crate::config;
@@ -27,6 +30,7 @@ impl Stage {
     fn marked(accepted: &[&str]) -> Self {
         let mut stage = Self::new(&[], accepted);
         stage.profile.redact_marked = true;
+        stage.profile.bytes = config::Bytes::Hex;
         stage
     }
 
@@ -44,10 +48,12 @@ impl Stage {
     }
 }
 
-/// Compiles a set of the package `t`.
+/// Compiles a set of the package `t`: of proto3, or of proto2 if the text begins with `syntax`.
 fn set(body: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("t.proto"), format!("syntax = \"proto3\"; package t; {body}")).unwrap();
+    let syntax = if body.starts_with("syntax") { "" } else { "syntax = \"proto3\";" };
+    let (syntax, body) = body.split_once("\n").filter(|_| syntax.is_empty()).unwrap_or((syntax, body));
+    fs::write(folder.path().join("t.proto"), format!("{syntax} package t; {body}")).unwrap();
     let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
     compiler.open_file("t.proto").unwrap();
     compiler.encode_file_descriptor_set()
@@ -68,9 +74,26 @@ fn reason(snapshot: &Snapshot) -> (&str, &str) {
 }
 
 fn json(snapshot: &Snapshot, payload: &[u8]) -> String {
+    json_of(snapshot, "t.Order", payload).unwrap()
+}
+
+/// Returns the JSON of a payload, or `None` if the type is unknown or the payload has no JSON.
+fn json_of(snapshot: &Snapshot, message_type: &str, payload: &[u8]) -> Option<String> {
     let mut json = Vec::new();
-    snapshot.find("t.Order").unwrap().plan(ProfileId::default()).transcode(payload, &mut json).unwrap();
-    String::from_utf8(json).unwrap()
+    snapshot.find(message_type)?.plan(ProfileId::default()).transcode(payload, &mut json).ok()?;
+    Some(String::from_utf8(json).unwrap())
+}
+
+const SECRET: &str = "s3cr3t";
+
+/// Whether the secret is in the JSON, as it is or inside bytes in hexadecimal digits.
+fn shows_secret(json: &str) -> bool {
+    json.contains(SECRET) || json.contains(&hex::encode(SECRET))
+}
+
+/// Returns a record of the wire format with a length.
+fn record(number: u8, value: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, value.len() as u8], value].concat()
 }
 
 const MARKED: &str = "message Order { string id = 1; string pan = 4 [debug_redact = true]; }";
@@ -217,6 +240,46 @@ fn a_hidden_field_cannot_return_visible_after_its_mark_moved_to_another_name() {
     let (name, reason) = reason(&snapshot);
     assert_eq!(name, "a.pb");
     assert!(reason.contains("it can show a hidden field: t.Order.pan"), "{reason}");
+}
+
+/// The path leads to the number 3 first. After it has led to another number, the number 3 must still not be shown.
+#[test]
+fn a_hidden_field_cannot_return_visible_after_its_path_led_to_another_number() {
+    let registry = Stage::new(&["ssn"], &[]).start(&[("a.pb", "message Order { string ssn = 3; }")]);
+    let payload = record(3, SECRET.as_bytes());
+    for (fields, is_refused) in [
+        ("string ssn = 4; string note = 3;", true),
+        ("string ssn = 4;", false),
+        ("string ssn = 4; string note = 3;", true),
+        ("string ssn = 5;", false),
+        ("string ssn = 5; string note = 4;", true),
+        ("string ssn = 5; string note = 3;", true),
+        ("string ssn = 3;", false),
+    ] {
+        let snapshot = reload(&registry, &[("a.pb", &format!("message Order {{ {fields} }}"))]);
+        assert_eq!(!snapshot.refused().is_empty(), is_refused, "{fields}: {:?}", snapshot.refused());
+        assert!(!json(&snapshot, &payload).contains(SECRET), "{fields}");
+    }
+}
+
+/// An entry of a map, read as a card, has the card of the entry in the field `owner`.
+#[test]
+fn a_path_through_a_map_does_not_lead_to_the_same_field_as_a_path_through_a_list() {
+    let order = |field: &str| {
+        format!("message Order {{ {field} cards = 3; }} message Card {{ bytes owner = 2; string number = 4; }}")
+    };
+    let (map, list) = (order("map<string, Card>"), order("repeated Card"));
+    for (before, now) in [(&map, &list), (&list, &map)] {
+        let mut stage = Stage::new(&["cards.number"], &[]);
+        stage.profile.bytes = config::Bytes::Hex;
+        let registry = stage.start(&[("a.pb", before)]);
+        let snapshot = reload(&registry, &[("a.pb", now)]);
+        let card = record(4, SECRET.as_bytes());
+        let payload = record(3, &if before == &map { record(2, &card) } else { card });
+        let json = json(&snapshot, &payload);
+        assert!(!shows_secret(&json), "{json}: {:?}", snapshot.refused());
+        assert_eq!(snapshot.refused().is_empty(), before == &list, "{:?}", snapshot.refused());
+    }
 }
 
 #[test]

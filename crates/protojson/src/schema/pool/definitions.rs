@@ -199,6 +199,11 @@ impl MessageDescriptor {
         decode_field(self.bytes(), tag::MESSAGE_OPTIONS).expect(LINKED)
     }
 
+    /// Whether the message has the wire format of a MessageSet.
+    pub(crate) fn is_message_set(&self) -> bool {
+        self.options().is_some_and(|options| options.message_set_wire_format())
+    }
+
     /// Returns the place of the message in its set, for its comment.
     pub(crate) fn element(&self) -> Element {
         self.pool.element(&self.entry().origin, tag::FILE_MESSAGE, tag::MESSAGE_NESTED)

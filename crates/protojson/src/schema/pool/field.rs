@@ -262,7 +262,7 @@ pub(super) fn resolve_clashes(fields: &mut [FieldDescriptor]) {
 }
 
 /// Returns the JSON name that protoc gives to a field.
-fn json_name(name: &str) -> String {
+pub(super) fn json_name(name: &str) -> String {
     let mut json = String::with_capacity(name.len());
     let mut is_upper = false;
     for c in name.chars() {

@@ -12,8 +12,8 @@ mod source;
 
 use std::sync::Arc;
 
-use super::Pool;
 use super::records::Malformed;
+use super::{Link, Pool};
 use crate::SchemaErrorKind;
 use crate::schema::marks::Mark;
 
@@ -47,10 +47,20 @@ impl From<Malformed> for Refusal {
     }
 }
 
-/// Links a FileDescriptorSet. Returns its marks, too.
-pub(super) fn link(bytes: &[u8]) -> Result<(Arc<Pool>, Vec<Mark>), Refusal> {
+/// A linked set, and what linking notes while every definition is decoded.
+#[derive(Debug)]
+pub(in crate::schema) struct Linked {
+    pub(in crate::schema) pool: Arc<Pool>,
+    /// The fields and extensions that the set marks with `debug_redact`.
+    pub(in crate::schema) marks: Vec<Mark>,
+    /// The fields and extensions that hold messages, sorted.
+    pub(in crate::schema) links: Vec<Link>,
+}
+
+/// Links a FileDescriptorSet.
+pub(super) fn link(bytes: &[u8]) -> Result<Linked, Refusal> {
     let sources = source::read(bytes)?;
-    let pool = Arc::new(build::build(&sources)?);
-    let marks = check::check(&pool, &sources)?;
-    Ok((pool, marks))
+    let mut linked = Linked { pool: Arc::new(build::build(&sources)?), marks: Vec::new(), links: Vec::new() };
+    check::check(&mut linked, &sources)?;
+    Ok(linked)
 }

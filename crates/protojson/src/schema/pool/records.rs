@@ -116,5 +116,7 @@ pub(super) mod tag {
     pub(in super::super) const SERVICE_NAME: u32 = 1;
 
     pub(in super::super) const FIELD_NAME: u32 = 1;
+    pub(in super::super) const FIELD_NUMBER: u32 = 3;
+    pub(in super::super) const FIELD_JSON_NAME: u32 = 10;
     pub(in super::super) const SOURCE_LOCATION: u32 = 1;
 }

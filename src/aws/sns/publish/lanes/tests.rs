@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::advance;
 
+use super::lane::SLOW;
 use super::*;
 use crate::aws::sns::publish::{EntryAttributes, Reply, TopicEntry};
 use crate::message::Ownership;

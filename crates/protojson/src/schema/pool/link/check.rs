@@ -8,30 +8,38 @@ use prost_types::enum_descriptor_proto::EnumReservedRange;
 use prost_types::{EnumOptions, EnumValueDescriptorProto};
 
 use super::super::records::{self, Malformed, Value, decode, decode_field, last_text, records, tag, text};
-use super::super::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Pool, Syntax};
-use super::Refusal;
+use super::super::{EnumDescriptor, FieldDescriptor, Kind, Link, MessageDescriptor, Pool, Syntax};
 use super::ranges::Ranges;
 use super::source::Source;
+use super::{Linked, Refusal};
 use crate::schema::marks::Mark;
 
-/// Checks a pool against the files that it was built from. Returns the fields and extensions that are marked with
-/// `debug_redact`.
-pub(super) fn check(pool: &Arc<Pool>, sources: &[Source<'_>]) -> Result<Vec<Mark>, Refusal> {
+/// Checks a pool against the files that it was built from. Notes its marks and its links.
+pub(super) fn check(linked: &mut Linked, sources: &[Source<'_>]) -> Result<(), Refusal> {
+    let Linked { pool, marks, links } = linked;
     let positions: HashMap<&str, usize> =
         sources.iter().enumerate().map(|(position, source)| (source.name, position)).collect();
-    let (mut work, mut marks) = (Work::of(pool, sources.len()), Vec::new());
+    let (mut work, mut notes) = (Work::of(pool, sources.len()), Notes { marks, links });
     for (file, source) in sources.iter().enumerate() {
         let checker = Checker { pool, source, visible: visible(file, sources, &positions) };
-        checker.file(&work.files[file], &mut marks).map_err(|refusal| refusal.within(source.name))?;
+        checker.file(&work.files[file], &mut notes).map_err(|refusal| refusal.within(source.name))?;
         work.files[file] = Definitions::default();
     }
+    links.sort_unstable();
+    links.shrink_to_fit();
     let broken = pool.messages().find(|message| message.is_map_entry() && !has_key_and_value(message));
     match broken {
         Some(entry) => {
             Err(Refusal::unlinkable(format!("{} is a map entry without a valid key or value field", entry.full_name())))
         }
-        None => Ok(marks),
+        None => Ok(()),
     }
+}
+
+/// What is noted about the fields while they are checked.
+struct Notes<'l> {
+    marks: &'l mut Vec<Mark>,
+    links: &'l mut Vec<Link>,
 }
 
 /// The definitions by file.
@@ -85,9 +93,9 @@ struct Checker<'p> {
 }
 
 impl Checker<'_> {
-    fn file(&self, definitions: &Definitions, marks: &mut Vec<Mark>) -> Result<(), Refusal> {
+    fn file(&self, definitions: &Definitions, notes: &mut Notes<'_>) -> Result<(), Refusal> {
         for index in &definitions.messages {
-            self.message(&MessageDescriptor::new(self.pool, *index), marks)?;
+            self.message(&MessageDescriptor::new(self.pool, *index), notes)?;
         }
         for index in &definitions.enums {
             self.enumeration(&EnumDescriptor::new(self.pool, *index))?;
@@ -101,12 +109,12 @@ impl Checker<'_> {
                 Some(known) => known,
                 None => (extendee, extension_ranges(&MessageDescriptor::new(self.pool, extendee))?),
             });
-            self.extension(*index, ranges, marks)?;
+            self.extension(*index, ranges, notes)?;
         }
         Ok(())
     }
 
-    fn message(&self, message: &MessageDescriptor, marks: &mut Vec<Mark>) -> Result<(), Refusal> {
+    fn message(&self, message: &MessageDescriptor, notes: &mut Notes<'_>) -> Result<(), Refusal> {
         let name = message.full_name();
         check_scope(message)?;
         let refuse = |text: String| Err(Refusal::unlinkable(text));
@@ -115,7 +123,8 @@ impl Checker<'_> {
         message.each_field(|field, _| {
             let number = field.proto.number();
             self.field(&field, name)?;
-            marks.extend(Mark::of(message.shared_name(), &field));
+            notes.marks.extend(Mark::of(message.shared_name(), &field));
+            notes.links.extend(Link::of(message.index(), &field, None));
             if reserved.contain(number) || extensions.contain(number) {
                 return refuse(format!("field {name}.{} has the reserved number {number}", field.name()));
             }
@@ -126,13 +135,14 @@ impl Checker<'_> {
         })
     }
 
-    fn extension(&self, index: u32, ranges: &Ranges, marks: &mut Vec<Mark>) -> Result<(), Refusal> {
+    fn extension(&self, index: u32, ranges: &Ranges, notes: &mut Notes<'_>) -> Result<(), Refusal> {
         let extension = &self.pool.extensions[index as usize];
         let extendee = MessageDescriptor::new(self.pool, extension.extendee);
         let field = extension.read(self.pool)?;
         self.field(&field, self.pool.scope(&extension.origin, &extension.package))?;
         self.check_visible(&extendee, &field)?;
-        marks.extend(Mark::of(extendee.shared_name(), &field));
+        notes.marks.extend(Mark::of(extendee.shared_name(), &field));
+        notes.links.extend(Link::of(extendee.index(), &field, Some(index)));
         let number = field.proto.number();
         if !ranges.contain(number) {
             return Err(Refusal::unlinkable(format!(
