@@ -3,11 +3,11 @@
 These parts may differ:
 
 - `…` in a line of the document matches any text, and a line that is only `…` matches any lines.
-- A time in RFC 3339, a UUID, an id such as `ord_1SVGRHG5PGX1HA6664NJ0EYJ85`, and a pointer to a port of the loopback
-  interface match any other.
+- A time in RFC 3339, a UUID, and an id such as `ord_1SVGRHG5PGX1HA6664NJ0EYJ85` match any other.
 - A hash of 12, 16 or 40 hexadecimal digits matches any other, but the same hash in the document is always the same hash
   in reality.
-- If the caller asks for it, a number matches any number, and blanks match any blanks, because columns have other widths.
+- If the caller asks for it, a number that is no part of a name matches any number, and blanks match any blanks, because
+  columns have other widths.
 """
 
 import re
@@ -20,7 +20,7 @@ PARTS = {
     "id": (r"\b[a-z]{3}_[0-9A-Z]{26}\b", r"[a-z]{3}_[0-9A-Z]{26}"),
     "hash": (r"\b(?:[0-9a-f]{40}|[0-9a-f]{16}|[0-9a-f]{12})\b", r"[0-9a-f]{12,40}"),
 }
-NUMBERS = {"number": (r"\d[\d,.]*", r"[-\d][\d,.]*"), "blanks": (r" +", r" +")}
+NUMBERS = {"number": (r"(?<![\w.])\d[\d,.]*", r"[-\d][\d,.]*"), "blanks": (r" +", r" +")}
 
 
 class Comparison:
@@ -89,22 +89,27 @@ class Comparison:
             length += 1
         return length
 
-    def json_difference(self, expected, actual, path="", numbers=False):
-        """Compares JSON of a document with real JSON, and returns the first difference as a text, or `None`.
+    def json_differences(self, expected, actual, path=(), numbers=False):
+        """Returns the differences between JSON of a document and real JSON: the path, the value of each.
 
-        Objects have the same keys. Each item of a list of the document is in the real list, which can have more.
+        Objects have the same keys, and lists of plain values are equal. Each object in a list of the document is in the
+        real list, which can have more.
         """
         if isinstance(expected, dict) and isinstance(actual, dict):
             if expected.keys() != actual.keys():
-                return f"{path or 'the document'} has the keys {sorted(actual)}, not {sorted(expected)}"
-            parts = (self.json_difference(expected[key], actual[key], f"{path}.{key}", numbers) for key in expected)
-            return next((part for part in parts if part), None)
+                return [(path, f"the keys {sorted(expected)}", f"the keys {sorted(actual)}")]
+            parts = (self.json_differences(expected[key], actual[key], (*path, key), numbers) for key in expected)
+            return [difference for part in parts for difference in part]
         if isinstance(expected, list) and isinstance(actual, list):
+            if not any(isinstance(item, dict) for item in expected):
+                return [] if expected == actual else [(path, expected, actual)]
+            found = []
             for index, item in enumerate(expected):
-                if all(self.json_difference(item, real, f"{path}[{index}]", numbers) for real in actual):
-                    return f"{path}[{index}] is not in {actual}"
-            return None
+                # The real item that is most like the one of the document.
+                all_of_item = (self.json_differences(item, real, (*path, index), numbers) for real in actual)
+                found += min(all_of_item, key=len, default=[((*path, index), item, actual)])
+            return found
         if isinstance(expected, str) and isinstance(actual, str):
-            return None if self.is_same(expected, actual) else f"{path} is {actual!r}, not {expected!r}"
+            return [] if self.is_same(expected, actual) else [(path, expected, actual)]
         is_number = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (expected, actual))
-        return None if expected == actual or (numbers and is_number) else f"{path} is {actual!r}, not {expected!r}"
+        return [] if expected == actual or (numbers and is_number) else [(path, expected, actual)]

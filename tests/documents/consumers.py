@@ -44,7 +44,8 @@ def filtering(page, account):
     account.sqs.purge_queue(QueueUrl=url)
     publish(account, "shop.v1.PaymentCaptured", "filtered", "{}")
     publish(account, "shop.v1.PaymentFailed", "matches", "{}")
-    answer = account.sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=5, MaxNumberOfMessages=10)
+    options = {"MessageAttributeNames": ["All"], "WaitTimeSeconds": 5, "MaxNumberOfMessages": 10}
+    answer = account.sqs.receive_message(QueueUrl=url, **options)
     kept = [message["MessageAttributes"]["event-id"]["StringValue"] for message in answer["Messages"]]
     assert kept == ["matches"], f"the filter keeps {kept}"
     check_policies(page)
@@ -70,7 +71,8 @@ def document(page):
     page.run()
     page.run()
     demo = page.shell.start("protobridge demo --quiet", page.work / "demo.log")
-    printed = demo.wait_until("the demo prints its admin endpoint", lambda: re.search(r"admin endpoint +(\S+)", demo.output))
+    admin = lambda: re.search(r"admin endpoint +(\S+)", demo.output)  # noqa: E731
+    printed = demo.wait_until("the demo prints its admin endpoint", admin)
     page.shell.run(f"ADMIN={printed[1]}")
     demo.wait_until("the sets are loaded", lambda: page.shell.run("curl -sf $ADMIN/schemas").code == 0)
     with urllib.request.urlopen(f"{printed[1]}/schemas") as answer:

@@ -1,10 +1,10 @@
 """Follows documents word by word, and fails at the first part of each that is not true.
 
-    follow.py --protobridge FILE --work FOLDER [--helm FILE] [--tools FOLDER] [--tree FOLDER] [--tests FILE] [DOCUMENT…]
+    follow.py --protobridge FILE --work FOLDER [--helm FILE] [--tools FOLDER]… [--tests FILE] [--text FILE] [DOCUMENT…]
 
-`--helm` is needed for docs/operations.md, and `--tools`, a folder with code generators, for docs/consumers.md. `--tree` is the
-clone to take, by default the one of this script. `--tests` is the binary of the integration tests; the default asks
-cargo.
+`--helm` is needed for docs/operations.md, and `--tools`, folders with code generators and their Node.js, for
+docs/consumers.md. `--tests` is the binary of the integration tests; the default asks cargo. `--text` is a file to take
+in place of the only document.
 """
 
 import argparse
@@ -32,23 +32,22 @@ from world import free_port, ministack  # noqa: E402
 parser = argparse.ArgumentParser()
 parser.add_argument("--protobridge", type=Path, required=True)
 parser.add_argument("--helm", type=Path, default=Path("helm"))
-parser.add_argument("--tools", type=Path, default=Path("/nonexistent"))
+parser.add_argument("--tools", type=Path, action="append", default=[])
 parser.add_argument("--work", type=Path, required=True)
-parser.add_argument("--tree", type=Path, default=ROOT)
 parser.add_argument("--tests", nargs="+", default=["cargo", "test", "--quiet", "--locked", "--test", "it", "--"])
+parser.add_argument("--text", type=Path)
 parser.add_argument("documents", nargs="*", default=["README.md", "docs/schema-owners.md", "docs/operations.md"])
 args = parser.parse_args()
 
 
-def clone(tree, to):
-    """Copies the files of a clone, without what git ignores."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=tree, capture_output=True, check=True
-    )
+def clone(to):
+    """Copies the files of this clone, without what git ignores."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (tree / name).is_file():
+        if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(tree / name, to / name)
+            shutil.copy2(ROOT / name, to / name)
 
 
 def follow(document):
@@ -56,7 +55,9 @@ def follow(document):
     name = Path(document).stem
     work = args.work / name
     (work / "tree").mkdir(parents=True)
-    clone(args.tree, work / "tree")
+    clone(work / "tree")
+    if args.text:
+        shutil.copy(args.text, work / "tree" / document)
     admin = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:
         (work / "ministack").mkdir()
@@ -69,7 +70,8 @@ def follow(document):
         }
         # Real output gets the first of these addresses.
         replaced = {"127.0.0.1:8080": admin, "localhost:8080": admin}
-        commands = environment(HERE / "doubles", [args.tools.resolve(), Path(sys.executable).parent], work / "home", **variables)
+        path = [*(folder.resolve() for folder in args.tools), Path(sys.executable).parent]
+        commands = environment(HERE / "doubles", path, work / "home", **variables)
         if name != "README":
             # README.md says how to install it.
             (work / "home/.cargo/bin").mkdir(parents=True)
@@ -89,7 +91,7 @@ def follow(document):
         return page, None
 
 
-os.environ.update(CREDENTIALS)
+os.environ.update(CREDENTIALS | {"NO_PROXY": "*", "no_proxy": "*"})
 shutil.rmtree(args.work, ignore_errors=True)
 args.work.mkdir(parents=True)
 with ThreadPoolExecutor() as threads:
@@ -98,7 +100,7 @@ for page, untrue in followed:
     if untrue:
         print(f"documents: UNTRUE: {untrue}", file=sys.stderr)
         continue
-    counts = ", ".join(f"{page.counts[kind]} {kind}" for kind in ("run", "compared", "checked", "excused"))
+    counts = ", ".join(f"{page.counts[kind]} {kind}" for kind in ("run", "compared", "checked", "names", "excused"))
     print(f"documents: {page.name}: {counts}")
     for excuse in page.excuses:
         print(f"documents:   excused: {excuse}")

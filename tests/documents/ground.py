@@ -20,7 +20,7 @@ CREDENTIALS = {
 
 
 class Account:
-    """The account 123456789012 in ministack: the queue `events`, its quarantine queue, and the topics of the customers."""
+    """The account 123456789012 in ministack: the queue `events`, its quarantine queue, the topics of the customers."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
@@ -81,7 +81,8 @@ class Deny(http.server.BaseHTTPRequestHandler):
         # A policy has one action for a call and its batch.
         action = self.headers.get("x-amz-target", "").split(".")[-1].removesuffix("Batch")
         if action in self.server.actions:
-            error = {"__type": "com.amazon.coral.service#AccessDeniedException", "message": f"no policy allows {action}"}
+            kind = "com.amazon.coral.service#AccessDeniedException"
+            error = {"__type": kind, "message": f"no policy allows {action}"}
             names = {"x-amzn-query-error": "AccessDenied;Sender"}
             return self.answer(400, "application/x-amz-json-1.0", json.dumps(error).encode(), names)
         upstream = http.client.HTTPConnection(self.server.upstream)

@@ -27,7 +27,6 @@ class Block:
     """A fenced block, without the indentation of its fence."""
 
     place: str
-    heading: str
     language: str
     lines: list[Line]
 
@@ -59,23 +58,32 @@ def is_complete(command):
     return "unexpected" not in subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True).stderr
 
 
-def blocks(name, text):
-    """Returns the fenced blocks of a document, in order. `name` is the name of the document in places."""
-    found, heading, fence = [], "", None
+@dataclass
+class Section:
+    """A heading and the fenced blocks between it and the next one."""
+
+    heading: str
+    place: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+def sections(name, text):
+    """Returns the sections of a document, in order. `name` is the name of the document in places."""
+    found, fence = [Section("", f"{name}:1")], None
     for number, line in enumerate(text.splitlines(), 1):
         place = f"{name}:{number}"
         if fence is None:
             if title := re.fullmatch(r"#+ (.*)", line):
-                heading = title[1]
+                found.append(Section(title[1], place))
             elif opening := re.fullmatch(r"( *)```(\w*)", line):
                 fence = opening[1]
-                found.append(Block(place, heading, opening[2], []))
+                found[-1].blocks.append(Block(place, opening[2], []))
         elif line == f"{fence}```":
             fence = None
         else:
-            found[-1].lines.append(Line(place, line.removeprefix(fence)))
+            found[-1].blocks[-1].lines.append(Line(place, line.removeprefix(fence)))
     if fence is not None:
-        raise ValueError(f"{found[-1].place}: the block has no end")
+        raise ValueError(f"{found[-1].blocks[-1].place}: the block has no end")
     return found
 
 

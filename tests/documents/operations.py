@@ -60,12 +60,12 @@ def check_rendered(page, block):
         for name, text in value.get("data", {}).items() if kind == "ConfigMap" else ():
             (folder / name).write_text(text.replace("/etc/protobridge/config", str(folder)).replace(
                 "/etc/protobridge/customers", str(folder)))
-    result = page.shell.run(
-        f"PROTOBRIDGE_DESCRIPTORS_PATH='{page.tree}/descriptors' protobridge check --strict --config '{folder}/protobridge.yaml'"
-    )
+    variable = f"PROTOBRIDGE_DESCRIPTORS_PATH='{page.tree}/descriptors'"
+    result = page.shell.run(f"{variable} protobridge check --strict --config '{folder}/protobridge.yaml'")
     page.counts["checked"] += 1
     if result.code != 0:
-        raise Untrue(block.place, f"the configuration is not valid:\n{result.output}")
+        place = page.place_in_file(result.output) or block.place
+        raise Untrue(place, f"the configuration is not valid:\n{result.output}")
 
 
 def install(page):
@@ -86,9 +86,10 @@ def receives(page, account):
     block = page.next("text")
     if block.text != "maxReceiveCount >= receives within the grace period + 1 + 5\n":
         raise Untrue(block.lines[0].place, "the formula is another one")
-    within, total = (re.search(rf"{pattern}", page.source) for pattern in (r"(\d+) receives\.\n", r"the sum is (\d+)\."))
+    within, total = (re.search(text, page.source) for text in (r"(\d+) receives\.\n", r"the sum is (\d+)\."))
     url = account.sqs.get_queue_url(QueueName="events")["QueueUrl"]
-    policy = {"deadLetterTargetArn": account.arn("sqs", "events-dead"), "maxReceiveCount": str(int(total[1]) - 1)}
+    dead = account.arn("sqs", "events-dead")
+    policy = {"deadLetterTargetArn": dead, "maxReceiveCount": str(int(total[1]) - 1)}
     account.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)})
     output = page.shell.run("protobridge check --online").output
     warning = re.search(r"^warning .*\b(\d+) receives?.*$|^warning .*$", output, re.MULTILINE)
@@ -121,8 +122,15 @@ def states(page, account):
     assert service.stop() == 0
 
 
-def test_installation(page):
+def test_installation(page, account):
     page.excuse("the chart makes the root", "tests/platform/run compares it with its own report")
+    # From here on, the service has a second queue.
+    url = "https://sqs.eu-west-1.amazonaws.com/123456789012/refunds"
+    account.queue("refunds")
+    file = page.work / "service/protobridge.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["queues"].append({"url": url, "quarantine_url": MINIMAL["queues"][0]["quarantine_url"]})
+    file.write_text(yaml.safe_dump(config))
     start_service(page)
     status = page.run()
     page.counts["checked"] += 1
@@ -142,7 +150,7 @@ def changes(page):
     original = file.read_text()
     config = yaml.safe_load(original)
     config["publish"] = {"linger_ms": 5}
-    config["queues"].append({"url": "https://sqs.eu-west-1.amazonaws.com/123456789012/more"})
+    config["queues"][1]["url"] += "-eu"
     file.write_text(yaml.safe_dump(config))
     status = f"{page.real('http://localhost:8080')}/status"
     configuration = lambda: json.loads(get(status)[1])["configuration"]  # noqa: E731
@@ -154,8 +162,7 @@ def changes(page):
     page.service.wait_until("no key waits for a restart", lambda: not configuration()["restart_pending"])
 
     # The comment of the command is the change.
-    block = page.waiting[0]
-    change = yaml.safe_load(block.steps()[0].command.split(" # ")[1])
+    change = yaml.safe_load(page.peek().split(" # ")[1])
     edited = page.work / "edited.yaml"
     edited.write_text(yaml.safe_dump(yaml.safe_load(original) | {"log": change["log"] | {"format": "json"}}))
     page.shell.run(f"export EDITOR='cp {edited} \"$0\"'")
@@ -173,7 +180,8 @@ def promql(page):
     metrics = get(f"{page.real('http://localhost:8080')}/metrics")[1]
     series = re.search(rf"^{found[2]}\{{(.*)\}} ", metrics, re.MULTILINE)
     if not series or not set(found[1].split(", ")) <= set(re.findall(r"(\w+)=", series[1])):
-        raise Untrue(block.lines[0].place, f"/metrics has no {found[2]} with the labels {found[1]}: {series and series[0]}")
+        has = series and series[0]
+        raise Untrue(block.lines[0].place, f"/metrics has no {found[2]} with the labels {found[1]}: {has}")
 
 
 def roll_back(page):
@@ -199,10 +207,11 @@ def proxies(page):
     page.shell.enter(page.tree)
     block, extra = page.yaml()
     (page.tree / "extra.yaml").write_text(yaml.safe_dump(extra))
+    page.files = {"extra.yaml": block}
     result = page.shell.run("helm upgrade events charts/protobridge --values values.yaml --values extra.yaml")
     page.counts["checked"] += 1
     if result.code != 0:
-        raise Untrue(block.place, result.output)
+        raise Untrue(page.place_in_file(result.output) or block.place, result.output)
     (container,) = rendered(page)["Deployment", "events-protobridge"]["spec"]["template"]["spec"]["containers"]
     names = {each["name"] for each in container["env"]}
     assert {each["name"] for each in extra["extraEnv"]} <= names, f"the pod has only the variables {names}"
@@ -236,7 +245,7 @@ def what_became(page, account):
     text = 'meta {tenant_id: "acme" event_id: "order-4711"}'
     order = encode(page.shell.environment, protos, "shop.v1.OrderPlaced", text, "shop/v1/order.proto")
     account.send("shop.v1.OrderPlaced", order)
-    command = page.waiting[0].steps()[0].command
+    command = page.peek()
     result = page.service.wait_until("the log has the event", lambda: found(page.shell.run(command)))
     line = json.loads(result.output.splitlines()[0])
     table = re.search(r"^\| `published` \|.*\| (.*) \|$", page.source, re.MULTILINE)[1]
@@ -259,7 +268,7 @@ def sections(account):
         "Receives that the redrive policy must allow": lambda page: receives(page, account),
         "Check before the start": lambda page: check_before_start(page, account),
         "States": lambda page: states(page, account),
-        "Test the installation and its alerts": test_installation,
+        "Test the installation and its alerts": lambda page: test_installation(page, account),
         "Upgrade": upgrade,
         "Changes while running": changes,
         "Which version runs": promql,

@@ -1,11 +1,9 @@
 """Follows a document: every fenced block is run, compared or checked, or has an excuse."""
 
 import json
-import os
 import re
 import subprocess
 from collections import Counter
-from itertools import groupby
 
 import markdown
 import yaml
@@ -46,26 +44,28 @@ class Page:
         self.counts = Counter()
         self.excuses = []
         self.waiting, self.place = [], name
+        # The blocks that are files, by the names of these files.
+        self.files = {}
 
     # --- Sections
 
-    def follow(self, sections):
-        """Calls the function of each heading that has blocks. It must handle exactly the blocks below its heading."""
+    def follow(self, functions):
+        """Calls the functions of the headings in order. Each must handle exactly the blocks below its heading."""
         try:
-            found = markdown.blocks(self.name, self.source)
-            for heading, blocks in groupby(found, lambda block: block.heading):
-                self.waiting = list(blocks)
-                self.place = self.waiting[0].place
-                if heading not in sections:
-                    raise Untrue(self.place, f"no function handles the blocks below the heading {heading!r}")
-                sections[heading](self)
+            found = markdown.sections(self.name, self.source)
+            for section in found:
+                self.waiting, self.place = list(section.blocks), section.place
+                if section.heading in functions:
+                    functions[section.heading](self)
                 if self.waiting:
-                    raise Untrue(self.waiting[0].place, f"no step handles this block below the heading {heading!r}")
-            missing = sections.keys() - {block.heading for block in found}
+                    place = self.waiting[0].place
+                    raise Untrue(place, f"no step handles this block below the heading {section.heading!r}")
+            missing = functions.keys() - {section.heading for section in found}
             if missing:
-                raise Untrue(self.name, f"there is no block below the headings {sorted(missing)}")
+                raise Untrue(self.name, f"the headings {sorted(missing)} are gone")
         except (AssertionError, LookupError, OSError, ValueError, subprocess.SubprocessError) as error:
-            raise Untrue(self.place, f"{type(error).__name__}: {error}") from error
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            raise Untrue(self.place, f"{kind}{error}") from error
         finally:
             self.shell.close()
 
@@ -78,6 +78,12 @@ class Page:
         if block.language not in languages:
             raise Untrue(block.place, f"this block is {block.language or 'plain'!r}; the step expects {languages}")
         return block
+
+    def peek(self):
+        """Returns the first command of the next block, and makes it the present place."""
+        step = self.waiting[0].steps()[0]
+        self.place = step.place
+        return step.command
 
     def excuse(self, beginning, reason):
         """Leaves the next block out, which must begin with this text."""
@@ -108,7 +114,8 @@ class Page:
         self.counts["run"] += 1
         output = self.told(result.output)
         if result.code != code:
-            raise Untrue(step.place, f"`{step.command}` exits with {result.code}, not {code}:\n{output[-3000:]}")
+            place = self.place_in_file(output) or step.place
+            raise Untrue(place, f"`{step.command}` exits with {result.code}, not {code}:\n{output[-3000:]}")
         if step.output:
             self.compare(step.output, output, numbers)
         return result
@@ -150,7 +157,8 @@ class Page:
         self.counts["compared"] += 1
         if difference := self.comparison.first_difference(lines, real, numbers):
             line, other = difference
-            raise Untrue(line.place, f"the document has\n  {line.text}\nand the real output\n  {other}\nin\n{real[-3000:]}")
+            message = f"the document has\n  {line.text}\nand the real output\n  {other}\nin\n{real[-3000:]}"
+            raise Untrue(line.place, message)
 
     # --- JSON and YAML
 
@@ -165,10 +173,8 @@ class Page:
         self.counts["checked" if actual is None else "compared"] += 1
         if actual is not None:
             real = json.loads(self.told(json.dumps(actual)))
-            if difference := self.comparison.json_difference(value, real, numbers=numbers):
-                key = re.findall(r"[a-z_]+", difference.split(" ")[0])
-                place = next((line.place for line in block.lines if key and f'"{key[-1]}"' in line.text), block.place)
-                raise Untrue(place, f"the real JSON differs: {difference}")
+            for path, told, other in self.comparison.json_differences(value, real, numbers=numbers):
+                raise Untrue(json_place(block, path, told), f"{path} is {other!r} in the real JSON, not {told!r}")
         return value
 
     def yaml(self):
@@ -189,9 +195,12 @@ class Page:
         if not name:
             raise Untrue(block.place, "the first line names no file")
         path = self.shell.folder / name[1]
+        self.files[name[1]] = block
         if name[1] == "protobridge.yaml" and "queues" not in value:
             whole = yaml.safe_load(path.read_text()) if path.exists() else MINIMAL
             path.write_text(yaml.safe_dump(whole | value))
+            del self.files[name[1]]
+            self.files[f"part of {name[1]}"] = block
         else:
             path.write_text(self.real(block.text))
         return block
@@ -201,18 +210,37 @@ class Page:
         result = self.shell.run(f"protobridge check --strict --config {file}")
         self.counts["checked"] += len(blocks)
         if result.code != 0:
-            raise Untrue(key_place(blocks, result.output), f"the configuration is not valid:\n{result.output}")
+            place = self.place_in_file(result.output) or blocks[0].place
+            raise Untrue(place, f"the configuration is not valid:\n{result.output}")
 
-    def check_part(self, block, value, **others):
+    def check_part(self, block, value):
         """Checks a part of a configuration together with the smallest one, in a folder of its own."""
         folder = self.work / "part"
         folder.mkdir(exist_ok=True)
         (folder / "customers.yaml").write_text("customers: [{id: acme}]\n")
         config = MINIMAL | {"descriptors": {"path": str(self.tree / "descriptors")}}
-        for key, part in (others | value).items():
+        self.files = {"part": block}
+        for key, part in value.items():
             config[key] = config[key] | part if isinstance(config.get(key), dict) else part
         (folder / "protobridge.yaml").write_text(yaml.safe_dump(config))
         self.check(block, file=folder / "protobridge.yaml")
+
+    def place_in_file(self, problem):
+        """Returns the place of a problem with a file that is a block of the document, or `None`."""
+        for name, line in re.findall(r"([\w-]+\.yaml):(\d+)", problem):
+            if name in self.files:
+                return self.files[name].lines[int(line) - 1].place
+        for path, key in re.findall(r"at '(/[^']*)': (?:additional properties '(\w+)')?", problem):
+            for block in self.files.values():
+                if place := yaml_place(block, path, key):
+                    return place
+        for path in re.findall(r"\w+(?:[.\[]\w+\]?)+", problem):
+            leaf = re.findall(r"[a-z_]+", path)[-1]
+            for block in self.files.values():
+                for line in block.lines:
+                    if re.search(rf"(^|[{{,\s-]){leaf}:", line.text):
+                        return line.place
+        return None
 
     # --- Names that are others here
 
@@ -227,22 +255,36 @@ class Page:
         return text
 
 
-def key_place(blocks, problem):
-    """Returns the place of the key that a problem of `check` names, or that of the first block."""
-    for path in re.findall(r"[\w\[\].]+", problem):
-        leaf = re.split(r"[.\[]", path)[-1]
-        for block in blocks:
-            for line in block.lines:
-                if re.search(rf"(^|[{{,\s-]){re.escape(leaf)}:", line.text):
-                    return line.place
-    return blocks[0].place
+def json_place(block, path, value):
+    """Returns the place of a value in a JSON block."""
+    key = next((f'"{name}"' for name in reversed(path) if isinstance(name, str)), "")
+    lines = [line for line in block.lines if key in line.text]
+    both = [line for line in lines if json.dumps(value, ensure_ascii=False) in line.text]
+    return (both or lines or block.lines)[0].place
+
+
+def yaml_place(block, path, key):
+    """Returns the place of a node, or of a key of the node, in a YAML block. `None` if the block has no such node."""
+    node = yaml.compose(block.text)
+    for name in filter(None, path.split("/")):
+        if isinstance(node, yaml.SequenceNode) and name.isdigit() and int(name) < len(node.value):
+            node = node.value[int(name)]
+        elif isinstance(node, yaml.MappingNode):
+            node = {each.value: value for each, value in node.value}.get(name)
+        else:
+            return None
+    if node is None:
+        return None
+    if key and isinstance(node, yaml.MappingNode):
+        node = next((each for each, _ in node.value if each.value == key), node)
+    return block.lines[node.start_mark.line].place
 
 
 def environment(doubles, path, home, **variables):
-    """Returns the environment of the commands: nothing of the user's own, and the doubles before the system's programs."""
+    """Returns the environment of the commands: nothing of the user's own, the doubles before the system's programs."""
     home.mkdir(parents=True, exist_ok=True)
-    system = [folder for folder in os.environ["PATH"].split(":") if folder in ("/usr/local/bin", "/usr/bin", "/bin")]
+    folders = [doubles, f"{home}/.cargo/bin", *path, "/usr/local/bin", "/usr/bin", "/bin"]
     return {
-        "HOME": str(home), "PATH": ":".join([str(doubles), f"{home}/.cargo/bin", *map(str, path), *(system or ["/usr/bin", "/bin"])]),
+        "HOME": str(home), "PATH": ":".join(map(str, folders)),
         "LANG": "C.UTF-8", "TERM": "dumb", "TMPDIR": str(home), **{key: str(value) for key, value in variables.items()},
     }

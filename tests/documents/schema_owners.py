@@ -6,6 +6,7 @@ import shutil
 import signal
 import urllib.request
 
+import refusals
 import yaml
 from ground import encode
 from page import Untrue
@@ -75,8 +76,8 @@ def compare_with_service(page):
 
 
 def hidden_fields(page):
-    block, value = page.yaml()
-    page.check_part(block, value)
+    while page.waiting:
+        page.check_part(*page.yaml())
 
 
 def what_changed(page):
@@ -117,7 +118,8 @@ def pipeline(page, case):
     for name in ("protobridge.yaml", "customers.yaml"):
         shutil.copy(page.tree / "examples/shop" / name, folder)
     page.shell.enter(page.work / "in-force")
-    compiled = page.shell.run(f"protoc -I '{folder}' --include_imports --descriptor_set_out=orders.binpb shop/v1/order.proto")
+    command = f"protoc -I '{folder}' --include_imports --descriptor_set_out=orders.binpb shop/v1/order.proto"
+    compiled = page.shell.run(command)
     assert compiled.code == 0, compiled.output
     service = start_service(page, "pipeline-service", [page.work / "in-force/orders.binpb"])
     page.replaced["https://protobridge.example.internal"] = page.real("http://localhost:8080")
@@ -140,19 +142,22 @@ def explain(page):
     order = encode(page.shell.environment, protos, "shop.v1.OrderPlaced", text, "shop/v1/order.proto")
     (page.tree / "order.bin").write_bytes(order)
     page.run()
-    shop = "--config examples/shop/protobridge.yaml"
-    page.shell.run("cp examples/shop/protobridge.yaml examples/shop/customers.yaml .; sed -i 's|../../descriptors|descriptors|' protobridge.yaml")
+    shutil.copy(page.tree / "examples/shop/customers.yaml", page.tree)
+    config = (page.tree / "examples/shop/protobridge.yaml").read_text()
+    (page.tree / "protobridge.yaml").write_text(config.replace("../../descriptors", "descriptors"))
     command = "protobridge transcode --config protobridge.yaml --customer acme --type shop.v1.OrderPlaced < order.bin"
     result = page.try_span(command)
-    assert result.output == '{"meta":{"tenantId":"acme"}}\n', f"{command} prints {result.output}, {shop}"
+    assert result.output == '{"meta":{"tenantId":"acme"}}\n', f"{command} prints {result.output}"
 
 
 def demo(page):
     demo = page.start()
-    printed = demo.wait_until("the demo prints its admin endpoint", lambda: re.search(r"admin endpoint +(\S+)", demo.output))
+    admin = lambda: re.search(r"admin endpoint +(\S+)", demo.output)  # noqa: E731
+    printed = demo.wait_until("the demo prints its admin endpoint", admin)
     page.shell.run(f"ADMIN={printed[1]}")
-    command = page.waiting[0].steps()[0].command
-    demo.wait_until("an event of unknown type is retried", lambda: re.search(r" [1-9]\d*$", page.shell.run(command).output))
+    command = page.peek()
+    is_retried = lambda: re.search(r" [1-9]\d*$", page.shell.run(command).output)  # noqa: E731
+    demo.wait_until("an event of unknown type is retried", is_retried)
     page.run(numbers=True)
     page.run()
     cards = lambda: re.findall(r"^acme .*GiftCardIssued .*$", demo.output, re.MULTILINE)  # noqa: E731
@@ -164,8 +169,8 @@ def demo(page):
     told, (owner, owning) = json.loads(block.lines[0].text), json.loads(f"{{{block.lines[1].text}}}").popitem()
     page.counts["compared"] += 1
     real = next(each for each in schemas["sets"] if each["name"] == told["name"])
-    if difference := page.comparison.json_difference(told, real):
-        raise Untrue(block.lines[0].place, f"the real JSON differs: {difference}")
+    if differences := page.comparison.json_differences(told, real):
+        raise Untrue(block.lines[0].place, f"the real JSON differs: {differences}")
     if schemas["types"].get(owner) != owning:
         raise Untrue(block.lines[1].place, f"the real owner is {schemas['message_types'].get(owner)}")
     code = demo.stop(signal.SIGINT)
@@ -182,4 +187,5 @@ def sections():
         "Test the configuration": test_the_configuration,
         "Ask what becomes of a message": explain,
         "Try it in the demo": demo,
+        "Refusal messages": refusals.check,
     }

@@ -1,4 +1,4 @@
-"""A terminal: a bash that keeps its variables and its folder from command to command, and processes in the background."""
+"""A terminal: a bash that keeps its variables and its folder from command to command, and background processes."""
 
 import contextlib
 import os

@@ -11,7 +11,8 @@ from compare import Comparison
 
 NAME = "docs/operations.md"
 page = (Path(__file__).resolve().parents[2] / NAME).read_text()
-(block,) = (block for block in markdown.blocks(NAME, page) if block.heading == "Test the installation and its alerts" and block.language == "text")
+(section,) = (each for each in markdown.sections(NAME, page) if each.heading == "Test the installation and its alerts")
+(block,) = (block for block in section.blocks if block.language == "text")
 # The document wraps long lines of the report; the rest of such a line has the same indentation as its beginning.
 lines = []
 for line in block.lines:
