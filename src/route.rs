@@ -28,7 +28,7 @@ use crate::base::Watched;
 use crate::config::{self, FallbackPolicy};
 use crate::message::steps::{About, Step, Witness};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn, attributes};
-use crate::schema::registry::{ProfileId, Profiles, Snapshot};
+use crate::schema::registry::{HEARTBEAT, ProfileId, Profiles, Snapshot};
 
 /// Finds the destinations of an event by its customer and type.
 #[derive(Debug)]
@@ -198,9 +198,18 @@ impl Router {
     ) -> Self {
         let broadcast_globs: Vec<Glob> = settings.broadcast.iter().map(|glob| Glob::new(glob)).collect();
         let mut broadcasts = HashMap::new();
-        for known in known_types.into_iter().filter(|known| broadcast_globs.iter().any(|glob| glob.matches(known))) {
+        let is_broadcast = |known: &str| match known {
+            // `*` includes the types of the descriptor sets only.
+            HEARTBEAT => broadcast_globs.iter().any(|glob| glob.matches(known) && glob.as_str() != "*"),
+            _ => broadcast_globs.iter().any(|glob| glob.matches(known)),
+        };
+        for known in known_types.into_iter().chain([HEARTBEAT]).filter(|known| is_broadcast(known)) {
             let receivers = customers.iter().filter(|customer| customer.enabled && customer.receives(known));
-            broadcasts.insert(known.to_owned(), receivers.map(|customer| Destination::of(customer)).collect());
+            let receivers: Vec<Destination> = receivers.map(|customer| Destination::of(customer)).collect();
+            // A heartbeat without receivers has a rule of its own.
+            if known != HEARTBEAT || !receivers.is_empty() {
+                broadcasts.insert(known.to_owned(), receivers);
+            }
         }
         Self {
             customers: customers.into_iter().map(|customer| (customer.id.to_string(), customer)).collect(),
@@ -230,6 +239,10 @@ impl Router {
                 [] => filtered("no customer receives this broadcast type"),
                 receivers => Routing::To(receivers.to_vec()),
             };
+        }
+        if event_type == HEARTBEAT && !customer.is_some_and(|id| self.is_receiver(id, event_type)) {
+            rule("dropped", &"a heartbeat belongs to no customer, and no customer has subscribed to this one");
+            return filtered("a heartbeat belongs to no customer");
         }
         let Some(id) = customer else {
             rule(self.without_customer.name(), &"the event names no customer, and `route.without_customer` says this");
@@ -272,6 +285,11 @@ impl Router {
     /// Returns all customers, in no particular order.
     pub fn customers(&self) -> impl Iterator<Item = &Arc<Customer>> {
         self.customers.values()
+    }
+
+    /// Whether this customer is enabled and receives this type.
+    fn is_receiver(&self, id: &str, event_type: &str) -> bool {
+        self.customers.get(id).is_some_and(|customer| customer.enabled && customer.receives(event_type))
     }
 
     /// Returns the ids of the enabled customers that receive this type, sorted.

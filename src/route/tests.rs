@@ -50,6 +50,35 @@ fn a_broadcast_event_goes_to_all_customers_that_receive_the_type_whichever_custo
 }
 
 #[test]
+fn a_heartbeat_that_no_customer_receives_is_filtered_by_a_rule_of_its_own() {
+    let with = |broadcast: &[&str], without_customer: &str| config::Route {
+        broadcast: broadcast.iter().map(|glob| (*glob).to_owned()).collect(),
+        without_customer: without_customer.to_owned().into(),
+        ..settings()
+    };
+    let decide = |settings: &config::Route, yaml: &str, customer: Option<&str>| match router(settings, yaml)
+        .unwrap()
+        .route("protobridge.v1.Heartbeat", customer)
+    {
+        Routing::To(to) => to.len().to_string(),
+        Routing::Filtered(filtered) => filtered.rule().to_owned(),
+        Routing::Unroutable(reason) => reason.detail,
+    };
+    const RULE: &str = "a heartbeat belongs to no customer";
+    let narrow = "customers: [{id: acme, events: [shop.v1.Order*]}]";
+    let topic = "arn:aws:sns:eu-west-1:123456789012:rest";
+    for (broadcast, without_customer) in [(&[][..], "quarantine"), (&["*"], topic), (&["*.Heartbeat"], "drop")] {
+        let settings = with(broadcast, without_customer);
+        for customer in [None, Some("acme"), Some("who")] {
+            assert_eq!(decide(&settings, narrow, customer), RULE, "{broadcast:?} {customer:?}");
+        }
+    }
+    assert_eq!(decide(&with(&["*"], "quarantine"), TWO, None), RULE, "`*` has no built-in type");
+    assert_eq!(decide(&with(&["*"], "quarantine"), TWO, Some("globex")), "1", "the customer receives every type");
+    assert_eq!(decide(&with(&["*.Heartbeat"], "quarantine"), TWO, None), "1");
+}
+
+#[test]
 fn the_policy_decides_about_an_event_without_a_configured_customer() {
     check("shop.v1.OrderPlaced", Some("who"), "no_customer: customer who is not in the customers file");
     check(

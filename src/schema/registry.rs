@@ -5,6 +5,7 @@
 //! types costs little until they are used.
 
 mod admission;
+mod built_in;
 mod compiled;
 mod files;
 mod hidden;
@@ -20,6 +21,7 @@ use protojson::{Additions, Change, JsonError, Outgrown, Plan, Schema, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
+pub use built_in::{BUILT_IN, CANARY, HEARTBEAT};
 pub use compiled::Compiled;
 pub use files::{Error, File, TooLarge, Unusable, hash, read};
 use hidden::Hiding;
@@ -224,29 +226,22 @@ impl Snapshot {
         let no_taps: (Arc<TapIndex>, Arc<[String]>) = Default::default();
         let mut types = HashMap::new();
         let mut refused_taps = Vec::new();
-        for (name, set) in schema.shared_messages() {
-            let (index, paths) = compile_taps(schema, name, taps, &mut refused_taps);
+        let mut event_type = |name: &Arc<str>, hash: &Arc<str>, source: &Arc<Source>| {
+            let (index, paths) = compile_taps(&source.schema, name, taps, &mut refused_taps);
             let (taps, paths) = if paths.is_empty() { no_taps.clone() } else { (index.into(), paths.into()) };
-            let event_type = EventType {
-                name: Arc::clone(name),
-                schema_hash: Arc::clone(hashes.get(set).copied().unwrap_or(&built_in)),
-                taps,
-                paths,
-                source: Arc::clone(&source),
-                plans: OnceLock::new(),
-            };
-            types.insert(Arc::clone(name), Arc::new(event_type));
+            let (name, schema_hash, source) = (Arc::clone(name), Arc::clone(hash), Arc::clone(source));
+            Arc::new(EventType { name, schema_hash, taps, paths, source, plans: OnceLock::new() })
+        };
+        for (name, set) in schema.shared_messages() {
+            let hash = hashes.get(set).copied().unwrap_or(&built_in);
+            types.insert(Arc::clone(name), event_type(name, hash, &source));
         }
+        let withheld: HashMap<String, String> = withheld.into_iter().collect();
+        let missing: Vec<Arc<str>> = built_in::missing(&types, &withheld).collect();
+        let ours = Arc::new(Source { schema: built_in::schema().clone(), profiles: Arc::clone(profiles) });
+        types.extend(missing.into_iter().map(|name| (Arc::clone(&name), event_type(&name, &built_in, &ours))));
         types.shrink_to_fit();
-        Self {
-            sets,
-            refused,
-            in_force,
-            withheld: withheld.into_iter().collect(),
-            types,
-            refused_taps,
-            trail: Vec::new(),
-        }
+        Self { sets, refused, in_force, withheld, types, refused_taps, trail: Vec::new() }
     }
 
     /// Creates a snapshot without types.
@@ -319,12 +314,9 @@ impl Snapshot {
         self.types.get(full_name(name))
     }
 
-    /// Returns the full names of all types, sorted. Leaves out the built-in types.
+    /// Returns the full names of all types, sorted. Leaves out the built-in types that no set defines.
     pub fn type_names(&self) -> Vec<&str> {
-        let defined = self.types.keys().filter(|name| !name.starts_with("google.protobuf."));
-        let mut names: Vec<&str> = defined.map(|name| &**name).collect();
-        names.sort_unstable();
-        names
+        self.types().into_iter().map(|(name, _)| name).collect()
     }
 
     /// Returns the full names of the types that are the type of another type's field.

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(
             error(hash, "shop.v1.Money", "default"),
             format!(
-                "events of type shop.v1.Money do not carry the schema hash {hash}; these do: protobridge.v1.Heartbeat\n"
+                "events of type shop.v1.Money do not carry the schema hash {hash}; these do: protobridge.v1.Canary, protobridge.v1.Heartbeat\n"
             )
         );
         assert_eq!(error(hash, "protobridge.v1.Heartbeat", "mobile"), "the configuration has no profile mobile\n");

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::Config;
 use crate::route::{Customer, Glob, Router};
-use crate::schema::registry::{ProfileId, Profiles, Snapshot};
+use crate::schema::registry::{HEARTBEAT, ProfileId, Profiles, Snapshot};
 use schemas::Schemas;
 
 /// The input of a document.
@@ -46,7 +46,12 @@ pub fn event_types<'s>(snapshot: &'s Snapshot, router: &Router, config: &Config)
     named.extend(router.customers().flat_map(|customer| &customer.events).map(Glob::as_str));
     let held = snapshot.held();
     let is_event = |name: &&str| !held.contains(*name) || named.contains(name);
-    snapshot.type_names().into_iter().filter(is_event).collect()
+    let mut types = snapshot.type_names();
+    if named.contains(HEARTBEAT) && !types.contains(&HEARTBEAT) {
+        types.push(HEARTBEAT);
+        types.sort_unstable();
+    }
+    types.into_iter().filter(is_event).collect()
 }
 
 /// Creates the document.
