@@ -10,7 +10,7 @@ fn settings() -> config::Route {
 
 fn router(settings: &config::Route, yaml: &str) -> Result<Router, Error> {
     let profiles = Profiles::new(&Default::default());
-    let rules = TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1") };
+    let rules = TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1"), canary_topic: None };
     let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?.customers;
     Ok(Router::new(settings, customers, TYPES))
 }
@@ -166,10 +166,11 @@ fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reloa
             "is in the partition aws-cn, but the region eu-west-1 is in aws; an ARN there begins with `arn:aws:`",
         ),
     ];
-    let settings = config::Route { customers_file: path.clone(), ..Default::default() };
+    let mut config = Config { route: config::Route { customers_file: path.clone(), ..Default::default() }, ..Default::default() };
+    config.aws.region = Some("eu-west-1".into());
     let load = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        Routes::load(&settings, Some("eu-west-1"), Arc::new(Profiles::new(&Default::default())), Snapshot::empty())
+        Routes::load(&config, Arc::new(Profiles::new(&Default::default())), Snapshot::empty())
     };
     let routes = load(&home).unwrap();
     for (foreign, message) in expected {
@@ -187,7 +188,7 @@ fn the_example_customers_file_loads() {
     let path = Path::new("config/customers.yaml");
     let yaml = include_str!("../../config/customers.yaml");
     assert!(
-        !customers::parse(path, yaml, TopicRules { template: None, region: None }, &profiles)
+        !customers::parse(path, yaml, TopicRules { template: None, region: None, canary_topic: None }, &profiles)
             .unwrap()
             .customers
             .is_empty()

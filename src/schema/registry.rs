@@ -244,12 +244,16 @@ impl Snapshot {
         Self { sets, refused, in_force, withheld, types, refused_taps, trail: Vec::new() }
     }
 
-    /// Creates a snapshot without types.
+    /// Creates a snapshot of the built-in types only, for a process that reads no descriptor sets.
+    pub fn built_in(profiles: &Arc<Profiles>) -> Arc<Self> {
+        let admitted = admission::admit(&[], None, config::OnBreak::Warn, &Hiding::new(profiles, &[]));
+        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &config::Taps::default(), profiles))
+    }
+
+    /// Creates a snapshot without types of descriptor sets.
     #[cfg(test)]
     pub(crate) fn empty() -> Arc<Self> {
-        let profiles = Arc::new(Profiles::new(&Default::default()));
-        let admitted = admission::admit(&[], None, config::OnBreak::Warn, &Hiding::new(&profiles, &[]));
-        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &config::Taps::default(), &profiles))
+        Self::built_in(&Arc::new(Profiles::new(&Default::default())))
     }
 
     /// Returns the reason why a type is unknown, for people.
