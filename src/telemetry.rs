@@ -21,11 +21,11 @@ pub use family::{Family, Level, Member, Tally, Times};
 pub use fleeting::FleetingFamily;
 pub use label_set::{LabelSet, LabelValue, NoLabels};
 pub use labels::{
-    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CanaryLeg, CanaryLegLabels, CustomerLabel,
-    DescriptorSetLabels,
-    DomainKind, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PollResult,
-    PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult,
-    ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels, StoreOperation, TopicLabels,
+    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CanaryLeg, CanaryLegLabels,
+    CustomerLabel, DescriptorSetLabels, DomainKind, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels,
+    OutageLabels, PollLabels, PollResult, PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels,
+    QueueState, ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels,
+    StoreOperation, TopicLabels,
 };
 pub use log::{LogLevel, init as init_log};
 pub use metrics::{Metrics, UNKNOWN_TYPE};

@@ -12,8 +12,8 @@ pub(super) mod server;
 mod sets;
 mod status;
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use axum::Router;

@@ -27,7 +27,7 @@ use crate::config::{self, Config};
 use crate::message::{Queue, attributes};
 use crate::monitor::canary::{Composer, Instance, Ledger, Outgoing};
 use crate::telemetry::{Metrics, NoLabels, Operation, PollLabels, PollResult};
-use report::{SendTrouble, Seen};
+use report::{Seen, SendTrouble};
 use returns::Returns;
 
 /// The extra delays after sends that failed, besides the interval.

@@ -33,10 +33,8 @@ impl CanaryMetrics {
     pub(super) fn declare(all: &mut Exposition) -> Self {
         Self {
             sent: all.family("protobridge_canary_sent_total", "Canaries that the input queue accepted"),
-            returned: all.family(
-                "protobridge_canary_returned_total",
-                "Canaries that returned within their deadline, unaltered",
-            ),
+            returned: all
+                .family("protobridge_canary_returned_total", "Canaries that returned within their deadline, unaltered"),
             lost: all.family("protobridge_canary_lost_total", "Canaries that did not return within their deadline"),
             late: all.family("protobridge_canary_late_total", "Lost canaries that returned after their deadline"),
             corrupt: all.family(

@@ -41,7 +41,9 @@ fn routes(prober: Arc<Prober>) -> Router {
 fn readiness(prober: &Prober) -> impl IntoResponse + use<> {
     let (code, first) = match prober.is_ready() {
         true => (StatusCode::OK, "running"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "starting: no canary was sent, or the return queue has not answered"),
+        false => {
+            (StatusCode::SERVICE_UNAVAILABLE, "starting: no canary was sent, or the return queue has not answered")
+        }
     };
     let lines: Vec<String> = [first.to_owned()].into_iter().chain(prober.troubles()).collect();
     (code, lines.join("\n") + "\n")

@@ -60,7 +60,7 @@ struct LastCorrupt {
 
 /// The state of the prober at one moment. Counts start with the process.
 #[derive(Debug, Serialize)]
-pub struct CanaryReport {
+pub(in crate::app) struct CanaryReport {
     instance: String,
     queue: String,
     topic: String,
@@ -148,8 +148,7 @@ impl Prober {
             Some(Form::Raw) => "raw",
             None => "unknown",
         };
-        let return_queue =
-            ReturnQueue { url: self.returns.reception.queue.url.to_string(), state, trouble, delivery };
+        let return_queue = ReturnQueue { url: self.returns.reception.queue.url.to_string(), state, trouble, delivery };
         CanaryReport {
             instance: self.instance().to_string(),
             queue: self.input.label.clone(),

@@ -189,7 +189,10 @@ impl Prober {
             Fate::NeverSent => return self.note_corrupt(None, "this instance sent no canary of this number"),
             Fate::InTime { .. } | Fate::Late { .. } => {}
         }
-        metrics.last_return.with(&NoLabels).set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
+        metrics
+            .last_return
+            .with(&NoLabels)
+            .set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
         self.note_form(returned.form);
         let Some(canary) = canary else {
             return metrics.late.with(&NoLabels).add(1);
@@ -256,7 +259,10 @@ impl Prober {
         {
             let (topic, url) = (&self.topic, self.returns.url());
             let way_out = "set RawMessageDelivery of the subscription to false";
-            warn!(topic, url, way_out, suppressed, "the return queue receives raw messages, so the legs of a canary are unknown");
+            warn!(
+                topic,
+                url, way_out, suppressed, "the return queue receives raw messages, so the legs of a canary are unknown"
+            );
         }
     }
 
@@ -264,7 +270,10 @@ impl Prober {
         let Some(skew) = legs.skew else { return };
         self.seen.lock().skew = Some(skew);
         if let Some(suppressed) = self.returns.logs.skew.permit() {
-            info!(?skew, suppressed, "clocks differ, so the legs of canaries are inexact; the whole round trip is exact");
+            info!(
+                ?skew,
+                suppressed, "clocks differ, so the legs of canaries are inexact; the whole round trip is exact"
+            );
         }
     }
 

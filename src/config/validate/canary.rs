@@ -50,7 +50,8 @@ impl Rules {
         const KEY: &str = "canary.return_queue_url";
         let Canary { topic, return_queue_url, .. } = &config.canary;
         let Some(url) = return_queue_url else {
-            return self.refuse(KEY, "missing; the canary needs the URL of a queue that is subscribed to `canary.topic`");
+            return self
+                .refuse(KEY, "missing; the canary needs the URL of a queue that is subscribed to `canary.topic`");
         };
         self.require(KEY, queue_url(url).and_then(|()| queue_in_region(config.aws.region.as_deref(), url)));
         for (index, queue) in config.queues.iter().enumerate() {
@@ -131,7 +132,10 @@ mod tests {
                 |config| config.canary.return_queue_url = Some(format!("{RETURN}.fifo")),
                 "canary.return_queue_url: is a FIFO queue",
             ),
-            (|config| config.canary.return_queue_url = Some("x".into()), "canary.return_queue_url: is not a queue's URL"),
+            (
+                |config| config.canary.return_queue_url = Some("x".into()),
+                "canary.return_queue_url: is not a queue's URL",
+            ),
         ];
         for (change, expected) in cases {
             let found = problems(&["events"], change);

@@ -155,14 +155,8 @@ mod tests {
     #[test]
     fn a_canary_is_framed_as_its_queue_requires() {
         let settings = Config::default().envelope;
-        let framings = [
-            Framing::None,
-            Framing::Any,
-            Framing::CloudEvents,
-            Framing::Confluent,
-            Framing::Glue,
-            Framing::Delimited,
-        ];
+        let framings =
+            [Framing::None, Framing::Any, Framing::CloudEvents, Framing::Confluent, Framing::Glue, Framing::Delimited];
         for framing in framings {
             let (canary, outgoing) = composed(framing, "events");
             let outer = Outer::read(&outgoing.body, &outgoing.attributes);

@@ -17,7 +17,10 @@ pub struct Ledger {
     /// The canaries that are remembered, by their numbers.
     canaries: BTreeMap<u64, Entry>,
     last_sequence: u64,
-    last_failed_poll: Option<Instant>,
+    /// Whether polls fail, or the messages that came meanwhile are not all received.
+    is_blind: bool,
+    /// When the last time without complete polls ended.
+    last_blind: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -66,7 +69,7 @@ pub struct Return {
 pub enum Fate {
     /// It returned in time.
     InTime {
-        /// The time since the send; `None` if a poll failed meanwhile, because the canary waited for that.
+        /// The time since the send; `None` if polls failed meanwhile, because the canary can have waited for them.
         round_trip: Option<Duration>,
     },
     /// It returned after its deadline.
@@ -88,7 +91,7 @@ impl Ledger {
 
     /// Creates the ledger of an instance that has sent nothing.
     pub fn new(deadline: Duration) -> Self {
-        Self { deadline, canaries: BTreeMap::new(), last_sequence: 0, last_failed_poll: None }
+        Self { deadline, canaries: BTreeMap::new(), last_sequence: 0, is_blind: false, last_blind: None }
     }
 
     /// Returns the number of the next canary.
@@ -133,7 +136,7 @@ impl Ledger {
         };
         let before = std::mem::replace(&mut entry.state, State::Returned);
         let is_first_sign = matches!(before, State::Sending | State::Unsent);
-        let has_waited = self.last_failed_poll.is_some_and(|failed| failed >= entry.sent);
+        let has_waited = self.is_blind || self.last_blind.is_some_and(|end| end >= entry.sent);
         let fate = match before {
             State::Returned => Fate::Again,
             State::Lost => Fate::Late { is_newly_lost: false },
@@ -148,12 +151,14 @@ impl Ledger {
     /// Records the end of a poll, after the returns that it brought. Returns the canaries that are lost.
     pub fn polled(&mut self, poll: Poll, now: Instant) -> Vec<Canary> {
         match poll {
-            Poll::Failed => self.last_failed_poll = Some(now),
+            Poll::Failed => self.is_blind = true,
             Poll::Partial => {}
             Poll::Complete => {
-                let is_lost = |entry: &&mut Entry| {
-                    entry.state == State::Outstanding && now - entry.sent >= self.deadline
-                };
+                if std::mem::take(&mut self.is_blind) {
+                    self.last_blind = Some(now);
+                }
+                let is_lost =
+                    |entry: &&mut Entry| entry.state == State::Outstanding && now - entry.sent >= self.deadline;
                 let lost = self.canaries.values_mut().filter(is_lost).map(|entry| {
                     entry.state = State::Lost;
                     entry.canary.clone()
@@ -188,6 +193,8 @@ mod tests {
     use crate::monitor::canary::{CanaryId, Instance};
 
     const DEADLINE: Duration = Duration::from_secs(60);
+    /// No canary is lost.
+    const NONE: [u64; 0] = [];
 
     /// A ledger, and the time of its canaries.
     struct Stage {
@@ -251,23 +258,25 @@ mod tests {
     fn a_canary_is_lost_once_at_its_deadline_and_late_if_it_returns_after_all() {
         let mut stage = Stage::new();
         let (first, second) = (stage.send(0.0), stage.send(10.0));
-        assert_eq!(stage.polled(Poll::Complete, 59.9), []);
+        assert_eq!(stage.polled(Poll::Complete, 59.9), NONE);
         assert_eq!(stage.polled(Poll::Complete, 60.0), [first]);
-        assert_eq!(stage.polled(Poll::Complete, 61.0), [], "it is lost once");
+        assert_eq!(stage.polled(Poll::Complete, 61.0), NONE, "it is lost once");
         assert_eq!(stage.fate(first, 65.0), Fate::Late { is_newly_lost: false });
         assert_eq!(stage.fate(first, 66.0), Fate::Again);
         // The poll that returns a canary after its deadline is the first to tell of it.
         assert_eq!(stage.fate(second, 70.1), Fate::Late { is_newly_lost: true });
-        assert_eq!(stage.polled(Poll::Complete, 71.0), []);
+        assert_eq!(stage.polled(Poll::Complete, 71.0), NONE);
     }
 
     #[test]
     fn no_canary_is_lost_while_polls_fail_or_leave_messages_behind() {
         let mut stage = Stage::new();
         let (first, second) = (stage.send(0.0), stage.send(1.0));
-        assert_eq!(stage.polled(Poll::Failed, 30.0), []);
-        assert_eq!(stage.polled(Poll::Failed, 100.0), []);
-        assert_eq!(stage.polled(Poll::Partial, 101.0), []);
+        assert_eq!(stage.polled(Poll::Failed, 30.0), NONE);
+        // It is sent between two polls that fail, and waits in the return queue for longer than its deadline.
+        let between = stage.send(31.0);
+        assert_eq!(stage.polled(Poll::Partial, 101.0), NONE);
+        assert_eq!(stage.fate(between, 101.5), Fate::InTime { round_trip: None });
         // It waited in the return queue, so neither its delay nor its round trip tell anything about the path.
         assert_eq!(stage.fate(first, 102.0), Fate::InTime { round_trip: None });
         assert_eq!(stage.polled(Poll::Complete, 103.0), [second]);
@@ -298,7 +307,7 @@ mod tests {
         let returned = stage.ledger.returned(canary, now);
         assert_eq!(returned, Return { fate: in_time(0.2), is_first_sign: true });
         assert!(!stage.ledger.sent(canary), "it was counted at its return");
-        assert_eq!(stage.polled(Poll::Complete, 90.0), []);
+        assert_eq!(stage.polled(Poll::Complete, 90.0), NONE);
     }
 
     #[test]

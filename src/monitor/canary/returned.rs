@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use super::{Canary, CanaryId, Instance};
-use crate::base::time::parse_rfc3339;
 use crate::base::cut;
+use crate::base::time::parse_rfc3339;
 use crate::message::attributes;
 use crate::schema::registry::CANARY;
 
@@ -77,13 +77,7 @@ impl Returned {
             _ => {
                 let values = message.message_attributes.iter();
                 let texts = values.filter_map(|(name, value)| Some((name.clone(), value.string_value()?.to_owned())));
-                Self {
-                    form: Form::Raw,
-                    published: None,
-                    arrived,
-                    json: body.to_owned(),
-                    attributes: texts.collect(),
-                }
+                Self { form: Form::Raw, published: None, arrived, json: body.to_owned(), attributes: texts.collect() }
             }
         }
     }
@@ -174,7 +168,10 @@ mod tests {
         let returned = notification(&canary.json, &attributes_of(&id));
         let since = |time: Option<SystemTime>| time.map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_millis());
         assert_eq!(returned.form, Form::Notification);
-        assert_eq!((since(returned.published), since(returned.arrived)), (Some(1_767_225_600_250), Some(1_767_225_600_300)));
+        assert_eq!(
+            (since(returned.published), since(returned.arrived)),
+            (Some(1_767_225_600_250), Some(1_767_225_600_300))
+        );
         assert_eq!(returned.alteration(&canary), None);
         let raw = read(&canary.json);
         assert_eq!((raw.form, raw.published), (Form::Raw, None));
