@@ -22,7 +22,7 @@ pub struct Canary {
     /// may receive from it. Required with `canary.topic`.
     pub return_queue_url: Option<String>,
     /// The time between two canaries, in seconds.
-    #[schemars(range(min = 1, max = 3_600))]
+    #[schemars(range(min = 1, max = 300))]
     pub interval_seconds: u64,
     /// The time, in seconds, within which a canary must return. A canary that does not counts as lost.
     #[schemars(range(min = 1, max = 3_600))]
