@@ -4,6 +4,7 @@
 //! neither descriptor sets nor the content of profiles. Every lookup is in a hash map, so it costs the same with ten
 //! customers as with ten thousand.
 
+mod canaries;
 pub mod catalog;
 mod checks;
 mod customers;
@@ -22,6 +23,7 @@ pub use glob::Glob;
 pub use losses::Loss;
 pub use topics::TopicWatch;
 
+use canaries::Canaries;
 use customers::TopicRules;
 
 use crate::base::Watched;
@@ -37,8 +39,7 @@ pub struct Router {
     /// The destinations of each known broadcast type.
     broadcasts: HashMap<String, Vec<Destination>>,
     broadcast_globs: Vec<Glob>,
-    /// The topic of canaries, if there is one.
-    canary_topic: Option<TopicArn>,
+    canaries: Canaries,
     without_customer: FallbackPolicy,
     unknown_customer: FallbackPolicy,
 }
@@ -226,7 +227,7 @@ impl Router {
             customers: customers.into_iter().map(|customer| (customer.id.to_string(), customer)).collect(),
             broadcasts,
             broadcast_globs,
-            canary_topic: None,
+            canaries: Canaries::default(),
             without_customer: settings.without_customer.clone(),
             unknown_customer: settings.unknown_customer.clone(),
         }
@@ -234,17 +235,7 @@ impl Router {
 
     /// Adds the topic of canaries. They also go to the customers that opted in. Without a topic, canaries are dropped.
     pub fn with_canary(mut self, topic: Option<&TopicArn>) -> Self {
-        let mut destinations = Vec::new();
-        if let Some(topic) = topic {
-            let (topic, profile) = (topic.clone(), ProfileId::default());
-            destinations.push(Destination { topic, customer: None, stranger: None, profile, is_canary: true });
-            let mut receivers: Vec<_> = self.customers.values().filter(|own| own.enabled && own.canary).collect();
-            receivers.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-            let of_customer = |own: &Arc<Customer>| Destination { is_canary: true, ..Destination::of(own) };
-            destinations.extend(receivers.into_iter().map(of_customer));
-        }
-        self.broadcasts.insert(CANARY.to_owned(), destinations);
-        self.canary_topic = topic.cloned();
+        self.canaries = Canaries::new(topic, self.customers.values());
         self
     }
 
@@ -258,14 +249,11 @@ impl Router {
         let mut rule = |found: &'static str, because: &dyn fmt::Display| {
             witness.note(|| Step::new(About::Route, found, because));
         };
+        if event_type == CANARY {
+            rule("canary", &"a canary goes to `canary.topic` and to the customers with `canary: true`");
+            return self.canaries.route();
+        }
         if let Some(receivers) = self.broadcasts.get(event_type) {
-            if event_type == CANARY {
-                rule("canary", &"a canary goes to `canary.topic` and to the customers with `canary: true`");
-                return match receivers.as_slice() {
-                    [] => filtered("the configuration has no canary"),
-                    receivers => Routing::To(receivers.to_vec()),
-                };
-            }
             rule(
                 "broadcast",
                 &"`route.broadcast` has this type; each customer whose `events` include it is a destination",
@@ -309,7 +297,7 @@ impl Router {
 
     /// Whether events of this type go to every customer that receives the type.
     pub fn is_broadcast(&self, event_type: &str) -> bool {
-        self.broadcasts.contains_key(event_type)
+        event_type == CANARY || self.broadcasts.contains_key(event_type)
     }
 
     /// Returns the profile of a customer, or the default profile if the customer is unknown.
@@ -319,7 +307,7 @@ impl Router {
 
     /// Returns the topic of canaries, if there is one.
     pub fn canary_topic(&self) -> Option<&TopicArn> {
-        self.canary_topic.as_ref()
+        self.canaries.topic.as_ref()
     }
 
     /// Returns all customers, in no particular order.
@@ -349,7 +337,7 @@ impl Router {
                 FallbackPolicy::Quarantine | FallbackPolicy::Drop => None,
             });
         let topics = customers.map(|customer| customer.topic.clone()).chain(fallbacks);
-        let mut topics: Vec<TopicArn> = topics.chain(self.canary_topic.clone()).collect();
+        let mut topics: Vec<TopicArn> = topics.chain(self.canaries.topic.clone()).collect();
         topics.sort_unstable();
         topics.dedup();
         topics

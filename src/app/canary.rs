@@ -1,7 +1,7 @@
 //! The prober: sends canaries to an input queue, and waits for them in the return queue.
 //!
-//! Two tasks share a [`Ledger`]: one sends a canary per interval, the other one polls the return queue. A failed call ends
-//! neither; both back off. The prober knows nothing of the service, so it can run in a process of its own
+//! Two tasks share a [`Ledger`]: one sends a canary per interval, the other one polls the return queue. A failed call
+//! ends neither; both back off. The prober knows nothing of the service, so it can run in a process of its own
 //! ([`CanaryApp`]), which outlives the service's death and can report it.
 
 mod admin;

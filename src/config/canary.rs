@@ -18,8 +18,8 @@ pub struct Canary {
     /// The ARN of the topic that the service publishes canaries to. It must belong to no customer. Default: there is no
     /// canary, and the service drops canaries that it receives.
     pub topic: Option<String>,
-    /// The URL of the queue that is subscribed to `canary.topic`, without raw message delivery. Only `protobridge canary`
-    /// may receive from it. Required with `canary.topic`.
+    /// The URL of the queue that is subscribed to `canary.topic`, without raw message delivery. Only `protobridge
+    /// canary` may receive from it. Required with `canary.topic`.
     pub return_queue_url: Option<String>,
     /// The time between two canaries, in seconds.
     #[schemars(range(min = 1, max = 300))]

@@ -28,7 +28,7 @@ pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> 
             warnings.push(Warning::new(FILE, message));
         }
     }
-    if router.canary_topic.is_none() {
+    if router.canary_topic().is_none() {
         for customer in customers.iter().filter(|customer| customer.canary) {
             let message = format!("customer {}: `canary: true` has no effect without `canary.topic`", customer.id);
             warnings.push(Warning::new(FILE, message).fix("configure the section `canary`, or remove the key"));

@@ -91,11 +91,7 @@ customers:
   - {id: gone, canary: true, enabled: false}
 ";
     let settings = config::Route { broadcast: vec!["*".into()], ..settings() };
-    let build = |topic: Option<&TopicArn>| {
-        let mut router = router(&settings, yaml).unwrap();
-        router.broadcasts.insert(CANARY.to_owned(), Vec::new());
-        router.with_canary(topic)
-    };
+    let build = |topic: Option<&TopicArn>| router(&settings, yaml).unwrap().with_canary(topic);
     let with = build(Some(&CANARY_TOPIC.into()));
     for customer in [None, Some("hooli"), Some("who")] {
         let Routing::To(to) = with.route(CANARY, customer) else { panic!("{customer:?}") };

@@ -15,14 +15,14 @@ use crate::message::attributes;
 use crate::monitor::canary::{Canary, CanaryId, Fate, Form, Legs, Origin, Poll, Returned};
 use crate::telemetry::{CanaryLeg, CanaryLegLabels, NoLabels, Operation, PollLabels, PollResult};
 
-/// The time for which a received message stays hidden, in seconds. Only a message whose delete failed needs it.
+/// The time for which a received message stays hidden, in seconds. It applies to messages that are not deleted.
 const HIDDEN_SECONDS: i32 = 30;
 /// The time after which another instance can receive its canary that this one received, in seconds. It is not zero,
 /// because this instance would receive the canary again at once, in a loop without a pause.
 const LEFT_SECONDS: u32 = 1;
 /// The deadlines after which a canary of another instance is an orphan: its instance is gone.
 const ORPHAN_DEADLINES: u32 = 2;
-/// The most canaries of other instances that are remembered.
+/// The most messages that are remembered besides the canaries of this instance.
 const MAX_FOREIGN: usize = 10_000;
 /// Delays between polls that failed.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
@@ -64,14 +64,43 @@ enum Settlement {
     Delete,
     /// Another instance can receive it.
     Leave,
+    /// The message is no canary. It is not deleted, because the configuration can name a wrong queue.
+    Keep,
 }
 
-/// When this instance first received each canary of another one, by message id.
-type Foreign = HashMap<String, Instant>;
+/// The messages that are not canaries of this instance, by message id.
+#[derive(Default)]
+struct Foreign(HashMap<String, Sighting>);
+
+/// When this instance received a message.
+struct Sighting {
+    first: Instant,
+    last: Instant,
+}
+
+impl Foreign {
+    /// Notes a receive. Returns the time since the first one; zero for the first one and for a message that is not
+    /// remembered.
+    fn note(&mut self, message_id: &str, now: Instant) -> Duration {
+        if let Some(sighting) = self.0.get_mut(message_id) {
+            sighting.last = now;
+            return now - sighting.first;
+        }
+        if self.0.len() < MAX_FOREIGN {
+            self.0.insert(message_id.to_owned(), Sighting { first: now, last: now });
+        }
+        Duration::ZERO
+    }
+
+    /// Forgets messages that were not received for this time.
+    fn forget(&mut self, unseen: Duration, now: Instant) {
+        self.0.retain(|_, sighting| now - sighting.last < unseen);
+    }
+}
 
 impl Prober {
     pub(super) async fn receive_all(self: Arc<Self>) {
-        let (mut failures, mut foreign) = (0, Foreign::new());
+        let (mut failures, mut foreign) = (0, Foreign::default());
         loop {
             // A long poll of an empty queue would tell only at its end that the queue can be received from.
             let wait = match self.returns.reception.works() {
@@ -135,10 +164,11 @@ impl Prober {
             match settlement {
                 Settlement::Delete => done.push(handle),
                 Settlement::Leave => left.push(handle),
+                Settlement::Keep => {}
             }
         }
-        let kept = self.settings.deadline() * ORPHAN_DEADLINES * 2;
-        foreign.retain(|_, first| first.elapsed() < kept);
+        let hidden = Duration::from_secs(HIDDEN_SECONDS.unsigned_abs().into());
+        foreign.forget(self.settings.deadline() + hidden * 2, Instant::now());
         self.delete(&done).await;
         self.leave(&left).await;
     }
@@ -152,21 +182,22 @@ impl Prober {
             }
             Origin::Foreign(id) => self.of_foreign(message.message_id.as_deref(), &id, foreign),
             Origin::Unknown => {
-                self.note_corrupt(None, "the message is not recognizable as a canary");
-                Settlement::Delete
+                let id = message.message_id.as_deref().unwrap_or_default();
+                if foreign.note(id, Instant::now()).is_zero() {
+                    self.note_corrupt(
+                        None,
+                        "a message of the return queue is not recognizable as a canary; it stays there",
+                    );
+                }
+                Settlement::Keep
             }
         }
     }
 
-    /// Leaves the canary of another instance until it is an orphan. The time since this instance first received it counts,
-    /// because no other clock is involved.
+    /// Leaves the canary of another instance until it is an orphan. The time since this instance first received it
+    /// counts, because no other clock is involved.
     fn of_foreign(&self, message_id: Option<&str>, id: &CanaryId, foreign: &mut Foreign) -> Settlement {
-        let Some(message_id) = message_id else { return Settlement::Leave };
-        let is_known = foreign.contains_key(message_id);
-        if !is_known && foreign.len() < MAX_FOREIGN {
-            foreign.insert(message_id.to_owned(), Instant::now());
-        }
-        let age = foreign.get(message_id).map(Instant::elapsed).unwrap_or_default();
+        let age = message_id.map(|message_id| foreign.note(message_id, Instant::now())).unwrap_or_default();
         if age < self.settings.deadline() * ORPHAN_DEADLINES {
             return Settlement::Leave;
         }

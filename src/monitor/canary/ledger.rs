@@ -1,7 +1,8 @@
 //! Which canaries of an instance are outstanding, and what became of the others. Pure: the caller passes the time.
 //!
-//! A canary is judged lost only by a poll of the return queue that could have returned it: one that SQS answered after the
-//! canary's deadline, completely. While polls fail, nothing is known about the canaries, and none is counted as lost.
+//! A canary is judged lost only by a poll of the return queue that could have returned it: one that SQS answered after
+//! the canary's deadline, completely. While polls fail, nothing is known about the canaries, and none is counted as
+//! lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

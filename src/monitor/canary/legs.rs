@@ -29,8 +29,8 @@ pub enum Skew {
 
 impl Legs {
     /// Computes the legs. `published` is the time of the notification, `arrived` the time at which the return queue got
-    /// it, and `total` the round trip by the prober's monotonic clock. A negative leg counts as zero, and no leg exceeds
-    /// the round trip.
+    /// it, and `total` the round trip by the prober's monotonic clock. A negative leg counts as zero, and no leg
+    /// exceeds the round trip.
     pub fn new(
         sent_at: SystemTime,
         published: Option<SystemTime>,
