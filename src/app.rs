@@ -4,6 +4,7 @@
 //! a drain.
 
 pub mod admin;
+mod canary;
 mod identity;
 mod loaded;
 mod offline;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::{DisplayValue, display};
 use tracing::{info, warn};
 
+pub use canary::{CanaryApp, NoCanary, Prober};
 pub use identity::announce;
 pub use loaded::Loaded;
 pub use offline::{Offline, UnknownQueue};
@@ -135,6 +137,8 @@ pub struct App {
     parking: JoinSet<()>,
     /// Tasks that never end by themselves.
     background: JoinSet<()>,
+    /// The tasks of the prober, with `run --canary`.
+    canary: JoinSet<()>,
     /// Tasks that can end by themselves. They are aborted with the service.
     optional: JoinSet<()>,
     pipeline: Arc<Pipeline>,
@@ -220,6 +224,7 @@ impl App {
             downstream,
             parking: JoinSet::from_iter([parking.run()]),
             background,
+            canary: JoinSet::new(),
             optional: JoinSet::new(),
             pipeline,
             visibility,
@@ -270,6 +275,17 @@ impl App {
         self.background.spawn(Configuration::new(followed, self.pace.clone(), standing, metrics).run());
     }
 
+    /// Sends canaries from this process, too. A process of its own can also report that the service is down.
+    ///
+    /// # Errors
+    /// Returns an error if the configuration has no canary.
+    pub fn send_canaries(&mut self, config: &Config, clients: &Clients) -> Result<(), NoCanary> {
+        let prober = Prober::new(config, clients, &self.metrics)?;
+        self.canary = prober.start();
+        self.state.set_canary(prober);
+        Ok(())
+    }
+
     /// Reads the descriptor sets, the customers and the configuration again, because of `signal`.
     pub fn reload(&self, signal: &str) {
         info!(signal, "reading descriptor sets, customers and the configuration again");
@@ -300,6 +316,7 @@ impl App {
             Some(ended) = self.downstream.join_next() => ("a publisher, deleter, releaser or quarantine", ended),
             Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
             Some(ended) = self.background.join_next() => ("the visibility, reload, configuration, depth, metrics, topics or admin task", ended),
+            Some(ended) = self.canary.join_next() => ("the prober", ended),
             else => return "no task is left".to_owned(),
         };
         match ended {
@@ -312,10 +329,12 @@ impl App {
     /// and the others are made visible again.
     pub async fn stop(self) -> Drained {
         let Self { stop, abort, mut pollers, messages, mut downstream, mut parking, mut background, .. } = self;
-        let Self { pipeline, visibility, .. } = self;
+        let Self { pipeline, visibility, mut canary, .. } = self;
         self.state.set_phase(admin::Phase::Draining);
         info!(in_flight = visibility.in_flight(), timeout = ?self.drain_timeout, "draining");
         stop.cancel();
+        // From now on, this process publishes no further canary.
+        canary.shutdown().await;
         while pollers.join_next().await.is_some() {}
         messages.close();
         pipeline.close_parking();

@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.
 
+mod canary;
 mod case;
 mod check;
 mod completions;
@@ -62,6 +63,8 @@ enum Command {
     Demo(demo::Args),
     /// Run the service
     Run(run::Args),
+    /// Send test events through the service, and report those that do not return in time and unaltered
+    Canary(canary::Args),
     /// Check the configuration, the descriptor sets and the customers; with --online also the queues and topics
     Check(check::Args),
     /// Read Protobuf on standard input and write JSON on standard output
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Canary(args) => canary::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
         Command::Test(args) => test::run(&args),

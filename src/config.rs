@@ -6,6 +6,7 @@
 //! [`load`] reads a file and the `PROTOBRIDGE_…` variables; [`strict_config`] checks both against the types here.
 //! [`Config::problems`] checks the rules that types cannot express.
 
+mod canary;
 mod changes;
 mod delivery;
 mod envelope;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use canary::{Canary, CanaryPath};
 pub use changes::{APPLIED, Change};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
@@ -69,6 +71,8 @@ pub struct Config {
     pub retry: Retry,
     /// Shutdown after SIGTERM.
     pub shutdown: Shutdown,
+    /// The canary: a test event that travels the whole path of events, from an input queue to a topic and back.
+    pub canary: Canary,
     /// The HTTP endpoint for health, metrics and status.
     pub admin: Admin,
     /// Logging.

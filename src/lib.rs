@@ -11,9 +11,10 @@
 //! 5. [`aws`]: SQS, SNS and S3.
 //! 6. [`schema`]: descriptor sets and transcoding.
 //! 7. [`route`]: customers, their topics, and the catalog of what they receive.
-//! 8. [`delivery`]: decision, duplicates, publish, settlement. [`delivery::pipeline`] shows an event's path on one page.
-//! 9. [`app`]: the running service.
-//! 10. [`cli`]: the commands.
+//! 8. [`monitor`]: heartbeats of sources, silence rules and canaries.
+//! 9. [`delivery`]: decision, duplicates, publish, settlement. [`delivery::pipeline`] shows an event's path on one page.
+//! 10. [`app`]: the running service.
+//! 11. [`cli`]: the commands.
 
 pub mod config;
 
@@ -28,6 +29,8 @@ pub mod aws;
 pub mod schema;
 
 pub mod route;
+
+pub mod monitor;
 
 pub mod delivery;
 

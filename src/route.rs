@@ -4,6 +4,7 @@
 //! neither descriptor sets nor the content of profiles. Every lookup is in a hash map, so it costs the same with ten
 //! customers as with ten thousand.
 
+mod canaries;
 pub mod catalog;
 mod checks;
 mod customers;
@@ -22,13 +23,14 @@ pub use glob::Glob;
 pub use losses::Loss;
 pub use topics::TopicWatch;
 
+use canaries::Canaries;
 use customers::TopicRules;
 
 use crate::base::Watched;
-use crate::config::{self, FallbackPolicy};
+use crate::config::{self, Config, FallbackPolicy};
 use crate::message::steps::{About, Step, Witness};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn, attributes};
-use crate::schema::registry::{ProfileId, Profiles, Snapshot};
+use crate::schema::registry::{CANARY, HEARTBEAT, ProfileId, Profiles, Snapshot};
 
 /// Finds the destinations of an event by its customer and type.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub struct Router {
     /// The destinations of each known broadcast type.
     broadcasts: HashMap<String, Vec<Destination>>,
     broadcast_globs: Vec<Glob>,
+    canaries: Canaries,
     without_customer: FallbackPolicy,
     unknown_customer: FallbackPolicy,
 }
@@ -52,6 +55,8 @@ pub struct Destination {
     pub stranger: Option<Arc<str>>,
     /// The profile that renders the JSON.
     pub profile: ProfileId,
+    /// Whether the event is a canary, which has a mark and does not count in the account of a customer.
+    pub is_canary: bool,
 }
 
 /// Everything that decides about an event and that a reload can change. A reload swaps it as a whole, and a decision
@@ -70,30 +75,31 @@ pub struct Routes {
     settings: config::Route,
     /// The region that AWS is called in, if it is known.
     region: Option<String>,
+    /// The topic of canaries, if there is one.
+    canary_topic: Option<TopicArn>,
     profiles: Arc<Profiles>,
     /// The definitions, and the text of the file.
     definitions: Watched<String, Definitions>,
 }
 
 impl Routes {
-    /// Loads the customers file. If `region` is known, every topic must be in it. `snapshot` has the message types.
+    /// Loads the customers file. If the region of AWS is known, every topic must be in it. `snapshot` has the message types.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, is invalid or has no customers. The error lists all problems of the
     /// file.
-    pub fn load(
-        settings: &config::Route,
-        region: Option<&str>,
-        profiles: Arc<Profiles>,
-        snapshot: Arc<Snapshot>,
-    ) -> Result<Self, Error> {
+    pub fn load(config: &Config, profiles: Arc<Profiles>, snapshot: Arc<Snapshot>) -> Result<Self, Error> {
+        let (settings, region) = (&config.route, config.aws.region.as_deref());
+        let canary_topic = config.canary_path().map(|path| TopicArn::from(path.topic));
         let text = customers::read(&settings.customers_file)?;
-        let rules = TopicRules { template: settings.topic_template.as_deref(), region };
+        let rules =
+            TopicRules { template: settings.topic_template.as_deref(), region, canary_topic: canary_topic.as_ref() };
         let parsed = customers::parse(&settings.customers_file, &text, rules, &profiles)?;
         losses::check(settings, &[], &parsed)?;
-        let router = Arc::new(Router::new(settings, parsed.customers, snapshot.type_names()));
-        let definitions = Watched::new(text, Definitions { snapshot, router });
-        Ok(Self { settings: settings.clone(), region: region.map(str::to_owned), profiles, definitions })
+        let router = Router::new(settings, parsed.customers, snapshot.type_names()).with_canary(canary_topic.as_ref());
+        let definitions = Watched::new(text, Definitions { snapshot, router: Arc::new(router) });
+        let (settings, region) = (settings.clone(), region.map(str::to_owned));
+        Ok(Self { settings, region, canary_topic, profiles, definitions })
     }
 
     /// Creates routes without a file.
@@ -101,7 +107,7 @@ impl Routes {
     pub(crate) fn of(settings: &config::Route, router: Router, snapshot: Arc<Snapshot>) -> Self {
         let profiles = Arc::new(Profiles::new(&Default::default()));
         let definitions = Watched::new(String::new(), Definitions { snapshot, router: Arc::new(router) });
-        Self { settings: settings.clone(), region: None, profiles, definitions }
+        Self { settings: settings.clone(), region: None, canary_topic: None, profiles, definitions }
     }
 
     /// Returns the definitions in force.
@@ -140,13 +146,14 @@ impl Routes {
     pub fn admit(&self, text: &str) -> Result<Option<Arc<Router>>, Error> {
         let admitted = self.definitions.admit(text.to_owned(), |text| {
             let template = self.settings.topic_template.as_deref();
-            let rules = TopicRules { template, region: self.region.as_deref() };
+            let region = self.region.as_deref();
+            let rules = TopicRules { template, region, canary_topic: self.canary_topic.as_ref() };
             let parsed = customers::parse(&self.settings.customers_file, text, rules, &self.profiles)?;
             let before = self.definitions();
             let known: Vec<&str> = before.router.customers().map(|customer| &*customer.id).collect();
             losses::check(&self.settings, &known, &parsed)?;
             let snapshot = Arc::clone(&before.snapshot);
-            let router = Arc::new(Router::new(&self.settings, parsed.customers, snapshot.type_names()));
+            let router = self.router(parsed.customers, &snapshot);
             Ok::<_, Error>(Definitions { snapshot, router })
         })?;
         Ok(admitted.map(|definitions| Arc::clone(&definitions.router)))
@@ -155,9 +162,14 @@ impl Routes {
     /// Puts message types into force, together with a router that knows them. Returns the router.
     pub fn set_types(&self, snapshot: Arc<Snapshot>) -> Arc<Router> {
         let customers = self.current().customers().cloned().collect();
-        let router = Arc::new(Router::new(&self.settings, customers, snapshot.type_names()));
+        let router = self.router(customers, &snapshot);
         self.definitions.replace(Definitions { snapshot, router: Arc::clone(&router) });
         router
+    }
+
+    fn router(&self, customers: Vec<Arc<Customer>>, snapshot: &Snapshot) -> Arc<Router> {
+        let router = Router::new(&self.settings, customers, snapshot.type_names());
+        Arc::new(router.with_canary(self.canary_topic.as_ref()))
     }
 }
 
@@ -198,17 +210,33 @@ impl Router {
     ) -> Self {
         let broadcast_globs: Vec<Glob> = settings.broadcast.iter().map(|glob| Glob::new(glob)).collect();
         let mut broadcasts = HashMap::new();
-        for known in known_types.into_iter().filter(|known| broadcast_globs.iter().any(|glob| glob.matches(known))) {
+        let is_broadcast = |known: &str| match known {
+            // `*` includes the types of the descriptor sets only.
+            HEARTBEAT => broadcast_globs.iter().any(|glob| glob.matches(known) && glob.as_str() != "*"),
+            _ => broadcast_globs.iter().any(|glob| glob.matches(known)),
+        };
+        for known in known_types.into_iter().chain([HEARTBEAT]).filter(|known| is_broadcast(known)) {
             let receivers = customers.iter().filter(|customer| customer.enabled && customer.receives(known));
-            broadcasts.insert(known.to_owned(), receivers.map(|customer| Destination::of(customer)).collect());
+            let receivers: Vec<Destination> = receivers.map(|customer| Destination::of(customer)).collect();
+            // A heartbeat without receivers has a rule of its own.
+            if known != HEARTBEAT || !receivers.is_empty() {
+                broadcasts.insert(known.to_owned(), receivers);
+            }
         }
         Self {
             customers: customers.into_iter().map(|customer| (customer.id.to_string(), customer)).collect(),
             broadcasts,
             broadcast_globs,
+            canaries: Canaries::default(),
             without_customer: settings.without_customer.clone(),
             unknown_customer: settings.unknown_customer.clone(),
         }
+    }
+
+    /// Adds the topic of canaries. They also go to the customers that opted in. Without a topic, canaries are dropped.
+    pub fn with_canary(mut self, topic: Option<&TopicArn>) -> Self {
+        self.canaries = Canaries::new(topic, self.customers.values());
+        self
     }
 
     /// Returns the destinations of an event of this type and customer.
@@ -221,6 +249,10 @@ impl Router {
         let mut rule = |found: &'static str, because: &dyn fmt::Display| {
             witness.note(|| Step::new(About::Route, found, because));
         };
+        if event_type == CANARY {
+            rule("canary", &"a canary goes to `canary.topic` and to the customers with `canary: true`");
+            return self.canaries.route();
+        }
         if let Some(receivers) = self.broadcasts.get(event_type) {
             rule(
                 "broadcast",
@@ -230,6 +262,10 @@ impl Router {
                 [] => filtered("no customer receives this broadcast type"),
                 receivers => Routing::To(receivers.to_vec()),
             };
+        }
+        if event_type == HEARTBEAT && !customer.is_some_and(|id| self.is_receiver(id, event_type)) {
+            rule("dropped", &"a heartbeat belongs to no customer, and no customer has subscribed to this one");
+            return filtered("a heartbeat belongs to no customer");
         }
         let Some(id) = customer else {
             rule(self.without_customer.name(), &"the event names no customer, and `route.without_customer` says this");
@@ -261,7 +297,7 @@ impl Router {
 
     /// Whether events of this type go to every customer that receives the type.
     pub fn is_broadcast(&self, event_type: &str) -> bool {
-        self.broadcasts.contains_key(event_type)
+        event_type == CANARY || self.broadcasts.contains_key(event_type)
     }
 
     /// Returns the profile of a customer, or the default profile if the customer is unknown.
@@ -269,9 +305,19 @@ impl Router {
         customer.and_then(|id| self.customers.get(id)).map_or_else(ProfileId::default, |customer| customer.profile)
     }
 
+    /// Returns the topic of canaries, if there is one.
+    pub fn canary_topic(&self) -> Option<&TopicArn> {
+        self.canaries.topic.as_ref()
+    }
+
     /// Returns all customers, in no particular order.
     pub fn customers(&self) -> impl Iterator<Item = &Arc<Customer>> {
         self.customers.values()
+    }
+
+    /// Whether this customer is enabled and receives this type.
+    fn is_receiver(&self, id: &str, event_type: &str) -> bool {
+        self.customers.get(id).is_some_and(|customer| customer.enabled && customer.receives(event_type))
     }
 
     /// Returns the ids of the enabled customers that receive this type, sorted.
@@ -290,7 +336,8 @@ impl Router {
                 FallbackPolicy::Topic(arn) => Some(arn.as_str().into()),
                 FallbackPolicy::Quarantine | FallbackPolicy::Drop => None,
             });
-        let mut topics: Vec<TopicArn> = customers.map(|customer| customer.topic.clone()).chain(fallbacks).collect();
+        let topics = customers.map(|customer| customer.topic.clone()).chain(fallbacks);
+        let mut topics: Vec<TopicArn> = topics.chain(self.canaries.topic.clone()).collect();
         topics.sort_unstable();
         topics.dedup();
         topics
@@ -300,7 +347,13 @@ impl Router {
 impl Destination {
     fn of(customer: &Customer) -> Self {
         let id = Arc::clone(&customer.id);
-        Self { topic: customer.topic.clone(), customer: Some(id), stranger: None, profile: customer.profile }
+        let (topic, profile) = (customer.topic.clone(), customer.profile);
+        Self { topic, customer: Some(id), stranger: None, profile, is_canary: false }
+    }
+
+    /// Returns the configured customer in whose account the event counts. A canary counts in none.
+    pub fn account(&self) -> Option<&Arc<str>> {
+        self.customer.as_ref().filter(|_| !self.is_canary)
     }
 
     /// Returns the customer that the event is for: the configured one, or else the one that the event names. It is a
@@ -323,7 +376,8 @@ fn apply_policy(
         FallbackPolicy::Topic(arn) => {
             let topic = arn.as_str().into();
             let stranger = stranger.map(|id| attributes::customer_id(id).into());
-            Routing::To(vec![Destination { topic, customer: None, stranger, profile: ProfileId::default() }])
+            let profile = ProfileId::default();
+            Routing::To(vec![Destination { topic, customer: None, stranger, profile, is_canary: false }])
         }
     }
 }

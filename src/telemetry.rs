@@ -3,6 +3,7 @@
 //! Each service keeps its metrics in its own recorder instead of a global one. Several services can therefore run in
 //! one process without mixing their counts, as in the tests. `/status` and the demo's table read the counters back.
 
+mod canary;
 mod exposition;
 mod family;
 mod fleeting;
@@ -14,15 +15,17 @@ mod operation;
 mod traces;
 mod zero;
 
+pub use canary::CanaryMetrics;
 pub use exposition::Declared;
 pub use family::{Family, Level, Member, Tally, Times};
 pub use fleeting::FleetingFamily;
 pub use label_set::{LabelSet, LabelValue, NoLabels};
 pub use labels::{
-    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels,
-    DomainKind, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PollResult,
-    PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult,
-    ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels, StoreOperation, TopicLabels,
+    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CanaryLeg, CanaryLegLabels,
+    CustomerLabel, DescriptorSetLabels, DomainKind, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels,
+    OutageLabels, PollLabels, PollResult, PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels,
+    QueueState, ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreLabels,
+    StoreOperation, TopicLabels,
 };
 pub use log::{LogLevel, init as init_log};
 pub use metrics::{Metrics, UNKNOWN_TYPE};

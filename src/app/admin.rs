@@ -8,12 +8,12 @@
 
 mod json_schema;
 mod schemas;
-mod server;
+pub(super) mod server;
 mod sets;
 mod status;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use axum::Router;
@@ -23,6 +23,9 @@ use axum::response::{IntoResponse, Json};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub(super) use status::{TroubleReport, queue_state};
+
+use crate::app::canary::Prober;
 use crate::app::reload::Standing;
 use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
@@ -37,6 +40,8 @@ pub struct State {
     phase: AtomicU8,
     started: SystemTime,
     views: Views,
+    /// The prober, with `run --canary`.
+    canary: OnceLock<Arc<Prober>>,
 }
 
 /// The parts of the service that the endpoint reads.
@@ -83,7 +88,13 @@ impl State {
     /// Creates the state of a service that is starting.
     pub fn new(views: Views) -> Self {
         let phase = AtomicU8::new(Phase::Starting as u8);
-        Self { phase, started: SystemTime::now(), views }
+        Self { phase, started: SystemTime::now(), views, canary: OnceLock::new() }
+    }
+
+    /// Adds the prober that this process runs.
+    pub fn set_canary(&self, prober: Arc<Prober>) {
+        // Only one prober is started.
+        let _again = self.canary.set(prober);
     }
 
     /// Sets the phase, unless a later one was set before.

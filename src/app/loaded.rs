@@ -39,8 +39,7 @@ impl Loaded {
         }
         let snapshot = registry.current();
         let types = snapshot.type_names();
-        let routes =
-            Routes::load(&config.route, config.aws.region.as_deref(), Arc::clone(&profiles), Arc::clone(&snapshot))?;
+        let routes = Routes::load(config, Arc::clone(&profiles), Arc::clone(&snapshot))?;
         let schemas = SchemaFiles {
             confluent: config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?,
             glue: config.glue.schemas_file.as_deref().map(glue::Schemas::load).transpose()?.unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! A permission is proven by a call that needs it. Only calls without an effect are made, so some permissions cannot be
 //! proven, and the report says which ones and why. A denial is always proven: AWS says so.
 
+mod canary;
 mod finding;
 mod queues;
 mod topics;
@@ -47,6 +48,7 @@ impl<'c> Preflight<'c> {
         let region = clients.region();
         let mut this = Self { clients, config, region, proofs: Vec::new(), findings: Vec::new() };
         this.queues(receives).await;
+        this.canary(receives).await;
         for topic in topics {
             this.topic(topic).await;
         }

@@ -313,7 +313,6 @@ impl Report {
 
 /// Loads the customers, to find out who receives a message type of `known`.
 fn router(config: &Config, profiles: Arc<Profiles>, known: &Arc<Snapshot>) -> anyhow::Result<Arc<Router>> {
-    let (route, region) = (&config.route, config.aws.region.as_deref());
-    let routes = Routes::load(route, region, profiles, Arc::clone(known)).map_err(crate::app::Error::from)?;
+    let routes = Routes::load(config, profiles, Arc::clone(known)).map_err(crate::app::Error::from)?;
     Ok(routes.current())
 }

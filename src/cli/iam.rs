@@ -74,6 +74,12 @@ pub(super) fn policy(
     // For the number of messages that SQS moved there.
     let dead_letter_queues: BTreeSet<String> = dead_letter_queues.iter().cloned().collect();
     allow("CountDeadLetters", &["sqs:GetQueueAttributes"], texts(&dead_letter_queues));
+    // `protobridge canary` needs these two; it can have a role of its own.
+    if let Some(path) = config.canary_path() {
+        let (input, back) = (arns(vec![path.queue.url.as_str()])?, arns(vec![path.return_queue_url])?);
+        allow("SendCanaries", &["sqs:SendMessage"], texts(&input));
+        allow("ReceiveCanaries", &receive, texts(&back));
+    }
     allow("Quarantine", &["sqs:SendMessage", "sqs:GetQueueAttributes"], texts(&quarantines));
     let publish: &[&str] =
         if config.route.check_topics { &["sns:Publish", "sns:GetTopicAttributes"] } else { &["sns:Publish"] };

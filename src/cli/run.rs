@@ -10,7 +10,7 @@ use tracing::{error, info};
 use super::config_file::ConfigFile;
 use crate::app::reload::Followed;
 use crate::app::shutdown::Signals;
-use crate::app::{App, Listener, Loaded, Unhealthy, announce};
+use crate::app::{App, Listener, Loaded, NoCanary, Unhealthy, announce};
 use crate::aws::Clients;
 use crate::base::http::Network;
 use crate::telemetry;
@@ -31,6 +31,10 @@ pub(super) struct Args {
         value_parser = clap::value_parser!(u32).range(1..=3_600)
     )]
     require_healthy: Option<u32>,
+    /// Also send canaries from this process, for a small install. It cannot report that this process is down;
+    /// `protobridge canary` is a process of its own
+    #[arg(long)]
+    canary: bool,
 }
 
 /// Why the service stops.
@@ -44,6 +48,9 @@ enum End {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let origin = args.config.origin()?;
     let config = origin.load()?;
+    if args.canary && config.canary_path().is_none() {
+        return Err(super::canary::missing(&origin, &NoCanary).into());
+    }
     let level = telemetry::init_log(&config.log).with_context(|| format!("log.level `{}`", config.log.level))?;
     let network = Network::of_environment()?;
     super::runtime()?.block_on(async {
@@ -60,7 +67,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
             let loaded = loaded?;
             announce(&config, &loaded.registry.current(), &network);
-            let mut app = App::start_with(&config, loaded, clients, Some(admin))?;
+            let mut app = App::start_with(&config, loaded, clients.clone(), Some(admin))?;
+            if args.canary {
+                app.send_canaries(&config, &clients).map_err(|error| super::canary::missing(&origin, &error))?;
+            }
             app.follow(Followed { origin: origin.clone(), config: as_loaded, region: config.aws.region, level });
             anyhow::Ok(app)
         };

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // Keys without a default, and keys that are absent by default.
-        const WITHOUT_DEFAULT: [&str; 19] = [
+        const WITHOUT_DEFAULT: [&str; 22] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/glue/schemas_file",
@@ -114,6 +114,9 @@ mod tests {
             "/taps/event_time",
             "/taps/ordering",
             "/traces/otlp_endpoint",
+            "/canary/queue",
+            "/canary/topic",
+            "/canary/return_queue_url",
         ];
         let example: Value = serde_saphyr::from_str(&whole_example()).unwrap();
         for (key, schema) in keys() {

@@ -296,9 +296,9 @@ impl Rules {
         let is_fifo = destination.topic.is_fifo();
         let key = key(event, &destination);
         let mut entry = TopicEntry {
-            attributes: event.attributes(destination.customer_id()),
+            attributes: event.attributes(&destination),
+            customer: destination.account().cloned(),
             topic: destination.topic,
-            customer: destination.customer,
             event_type: Arc::clone(&event.event_type.name),
             body,
             group: is_fifo.then(|| event.group()),

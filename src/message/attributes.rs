@@ -26,6 +26,10 @@ pub const SCHEMA_HASH: &str = "schema-hash";
 pub const TRACEPARENT: &str = "traceparent";
 /// The data that tracing vendors add to [`TRACEPARENT`].
 pub const TRACESTATE: &str = "tracestate";
+/// The mark of a canary, with the value [`IS_CANARY`]. Other events do not have it.
+pub const CANARY: &str = "canary";
+/// The value of [`CANARY`].
+pub const IS_CANARY: &str = "true";
 /// The note that protobridge adds to a quarantined message, a JSON object.
 pub const QUARANTINE_NOTE: &str = "protobridge-quarantine";
 

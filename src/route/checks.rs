@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 
 use crate::config::Warning;
-use crate::route::Router;
+use crate::route::{Glob, Router};
+use crate::schema::registry::BUILT_IN;
 
 /// Returns a warning for each glob that matches no known type, and for each event type that no customer receives.
 pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> Vec<Warning> {
     const FILE: &str = "route.customers_file";
+    let matches_a_type = |glob: &Glob| known_types.iter().chain(&BUILT_IN).any(|known| glob.matches(known));
     let mut warnings = Vec::new();
     let mut customers: Vec<_> = router.customers().collect();
     customers.sort_by(|a, b| a.id.cmp(&b.id));
@@ -19,14 +21,20 @@ pub fn warnings(router: &Router, known_types: &[&str], event_types: &[&str]) -> 
     for customer in &customers {
         for glob in &customer.events {
             let is_used = matches.entry(glob.as_str());
-            if *is_used.or_insert_with(|| known_types.iter().any(|known| glob.matches(known))) {
+            if *is_used.or_insert_with(|| matches_a_type(glob)) {
                 continue;
             }
             let message = format!("customer {}: events `{}` matches no known message type", customer.id, glob.as_str());
             warnings.push(Warning::new(FILE, message));
         }
     }
-    for glob in router.broadcast_globs.iter().filter(|glob| !known_types.iter().any(|known| glob.matches(known))) {
+    if router.canary_topic().is_none() {
+        for customer in customers.iter().filter(|customer| customer.canary) {
+            let message = format!("customer {}: `canary: true` has no effect without `canary.topic`", customer.id);
+            warnings.push(Warning::new(FILE, message).fix("configure the section `canary`, or remove the key"));
+        }
+    }
+    for glob in router.broadcast_globs.iter().filter(|glob| !matches_a_type(glob)) {
         let message = format!("`{}` matches no known message type", glob.as_str());
         warnings.push(Warning::new("route.broadcast", message));
     }

@@ -13,7 +13,7 @@ use crate::config::names;
 use crate::config::region::topic_in_region;
 use crate::message::{TopicArn, attributes};
 use crate::route::{Glob, Loss};
-use crate::schema::registry::{ProfileId, Profiles};
+use crate::schema::registry::{CANARY, ProfileId, Profiles};
 
 /// The content of the customers file: which customers receive which events, at which topic and in which profile.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -46,6 +46,10 @@ pub struct CustomerEntry {
     /// Whether the customer receives anything at all.
     #[serde(default = "enabled")]
     pub enabled: bool,
+    /// Whether the customer also receives canaries: test events with the attribute `canary=true`, which the customer must
+    /// expect and ignore. They do not depend on `events`.
+    #[serde(default)]
+    pub canary: bool,
 }
 
 fn all_events() -> Vec<String> {
@@ -73,11 +77,16 @@ pub struct Customer {
     pub profile: ProfileId,
     /// Whether the customer receives anything at all.
     pub enabled: bool,
+    /// Whether the customer also receives canaries.
+    pub canary: bool,
 }
 
 impl Customer {
-    /// Whether the customer's `events` include this type.
+    /// Whether the customer's `events` include this type. Canaries reach exactly the customers that opted in.
     pub fn receives(&self, event_type: &str) -> bool {
+        if event_type == CANARY {
+            return self.canary;
+        }
         self.events.iter().any(|glob| glob.matches(event_type))
     }
 }
@@ -113,6 +122,8 @@ pub(super) struct TopicRules<'c> {
     pub(super) template: Option<&'c str>,
     /// The region that AWS is called in, if it is known.
     pub(super) region: Option<&'c str>,
+    /// `canary.topic`.
+    pub(super) canary_topic: Option<&'c TopicArn>,
 }
 
 /// The content of the customers file, ready for routing.
@@ -135,6 +146,7 @@ pub(super) fn parse(path: &Path, text: &str, topics: TopicRules<'_>, profiles: &
             events: entry.events.iter().map(|glob| Glob::new(glob)).collect(),
             profile: profiles.find(&entry.profile)?,
             enabled: entry.enabled,
+            canary: entry.canary,
         }))
     };
     // `problems` has checked that every customer has a topic and a profile.
@@ -184,6 +196,9 @@ fn problems(file: &CustomersFile, rules: TopicRules<'_>, profiles: &Profiles) ->
         };
         if let Err(error) = names::topic_arn(&topic).and_then(|()| topic_in_region(rules.region, &topic)) {
             report("topic", format!("{topic} {error}"));
+        }
+        if rules.canary_topic.is_some_and(|canary| canary.as_str() == topic) {
+            report("topic", format!("{topic} is `canary.topic`, which must belong to no customer"));
         }
         if let Some(other) = topics.insert(topic.clone(), id)
             && other != id

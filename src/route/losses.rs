@@ -85,7 +85,14 @@ mod tests {
     fn parsed(ids: impl IntoIterator<Item = usize>, removed: &[&str]) -> Parsed {
         let customer = |id: usize| {
             let (events, profile) = (Vec::new(), Default::default());
-            Arc::new(Customer { id: format!("c{id}").into(), topic: "t".into(), events, profile, enabled: true })
+            Arc::new(Customer {
+                id: format!("c{id}").into(),
+                topic: "t".into(),
+                events,
+                profile,
+                enabled: true,
+                canary: false,
+            })
         };
         Parsed {
             customers: ids.into_iter().map(customer).collect(),

@@ -10,7 +10,8 @@ fn settings() -> config::Route {
 
 fn router(settings: &config::Route, yaml: &str) -> Result<Router, Error> {
     let profiles = Profiles::new(&Default::default());
-    let rules = TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1") };
+    let rules =
+        TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1"), canary_topic: None };
     let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?.customers;
     Ok(Router::new(settings, customers, TYPES))
 }
@@ -47,6 +48,99 @@ fn an_event_goes_to_its_customers_topic_if_the_customer_receives_the_type() {
 #[test]
 fn a_broadcast_event_goes_to_all_customers_that_receive_the_type_whichever_customer_it_names() {
     check("protobridge.v1.Heartbeat", Some("acme"), "own.fifo");
+}
+
+#[test]
+fn a_heartbeat_that_no_customer_receives_is_filtered_by_a_rule_of_its_own() {
+    let with = |broadcast: &[&str], without_customer: &str| config::Route {
+        broadcast: broadcast.iter().map(|glob| (*glob).to_owned()).collect(),
+        without_customer: without_customer.to_owned().into(),
+        ..settings()
+    };
+    let decide = |settings: &config::Route, yaml: &str, customer: Option<&str>| match router(settings, yaml)
+        .unwrap()
+        .route("protobridge.v1.Heartbeat", customer)
+    {
+        Routing::To(to) => to.len().to_string(),
+        Routing::Filtered(filtered) => filtered.rule().to_owned(),
+        Routing::Unroutable(reason) => reason.detail,
+    };
+    const RULE: &str = "a heartbeat belongs to no customer";
+    let narrow = "customers: [{id: acme, events: [shop.v1.Order*]}]";
+    let topic = "arn:aws:sns:eu-west-1:123456789012:rest";
+    for (broadcast, without_customer) in [(&[][..], "quarantine"), (&["*"], topic), (&["*.Heartbeat"], "drop")] {
+        let settings = with(broadcast, without_customer);
+        for customer in [None, Some("acme"), Some("who")] {
+            assert_eq!(decide(&settings, narrow, customer), RULE, "{broadcast:?} {customer:?}");
+        }
+    }
+    assert_eq!(decide(&with(&["*"], "quarantine"), TWO, None), RULE, "`*` has no built-in type");
+    assert_eq!(decide(&with(&["*"], "quarantine"), TWO, Some("globex")), "1", "the customer receives every type");
+    assert_eq!(decide(&with(&["*.Heartbeat"], "quarantine"), TWO, None), "1");
+}
+
+const CANARY_TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:canary";
+
+#[test]
+fn a_canary_reaches_its_topic_and_the_customers_that_opted_in_and_no_other() {
+    let yaml = "
+customers:
+  - {id: globex, canary: true, events: [shop.v1.Order*]}
+  - {id: acme, canary: true}
+  - {id: hooli}
+  - {id: gone, canary: true, enabled: false}
+";
+    let settings = config::Route { broadcast: vec!["*".into()], ..settings() };
+    let build = |topic: Option<&TopicArn>| router(&settings, yaml).unwrap().with_canary(topic);
+    let with = build(Some(&CANARY_TOPIC.into()));
+    for customer in [None, Some("hooli"), Some("who")] {
+        let Routing::To(to) = with.route(CANARY, customer) else { panic!("{customer:?}") };
+        let found: Vec<_> = to.iter().map(|to| (to.topic.as_str(), to.customer_id().map(|id| &**id))).collect();
+        let of_customer = |id| (format!("arn:aws:sns:eu-west-1:123456789012:{id}"), Some(id));
+        let [acme, globex] = ["acme", "globex"].map(of_customer);
+        assert_eq!(found, [(CANARY_TOPIC, None), (&*acme.0, acme.1), (&*globex.0, globex.1)]);
+        assert!(to.iter().all(|to| to.is_canary && to.account().is_none()), "{to:?}");
+    }
+    assert_eq!(with.receivers(CANARY), ["acme", "globex"]);
+    assert!(with.topics().contains(&CANARY_TOPIC.into()));
+    let without = build(None);
+    assert!(
+        matches!(without.route(CANARY, None), Routing::Filtered(rule) if rule.rule() == "the configuration has no canary")
+    );
+    let warnings = texts(&without, &[]);
+    let expected = "route.customers_file: customer acme: `canary: true` has no effect without `canary.topic`";
+    assert!(warnings.iter().any(|warning| warning.starts_with(expected)), "{warnings:?}");
+    assert!(!texts(&with, &[]).iter().any(|warning| warning.contains("canary")));
+}
+
+#[test]
+fn the_topic_of_canaries_belongs_to_no_customer_and_stays_after_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("customers.yaml");
+    let mut config =
+        Config { route: config::Route { customers_file: path.clone(), ..settings() }, ..Default::default() };
+    config
+        .queues
+        .push(config::Queue { url: "https://sqs.eu-west-1.amazonaws.com/1/events".into(), ..Default::default() });
+    config.canary.topic = Some(CANARY_TOPIC.into());
+    config.canary.return_queue_url = Some("https://sqs.eu-west-1.amazonaws.com/1/return".into());
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Routes::load(&config, Arc::new(Profiles::new(&Default::default())), Snapshot::empty())
+    };
+    let error = load("customers: [{id: canary}]").unwrap_err().to_string();
+    assert!(error.contains(&format!("{CANARY_TOPIC} is `canary.topic`, which must belong to no customer")), "{error}");
+    let routes = load("customers: [{id: acme}]").unwrap();
+    let goes_to = |routes: &Routes| match routes.current().route(CANARY, None) {
+        Routing::To(to) => to.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(goes_to(&routes), 1);
+    assert!(routes.admit("customers: [{id: acme}, {id: canary}]").is_err());
+    routes.admit("customers: [{id: acme, canary: true}]").unwrap();
+    assert_eq!(goes_to(&routes), 2);
+    routes.set_types(Snapshot::empty());
+    assert_eq!(goes_to(&routes), 2);
 }
 
 #[test]
@@ -137,10 +231,12 @@ fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reloa
             "is in the partition aws-cn, but the region eu-west-1 is in aws; an ARN there begins with `arn:aws:`",
         ),
     ];
-    let settings = config::Route { customers_file: path.clone(), ..Default::default() };
+    let mut config =
+        Config { route: config::Route { customers_file: path.clone(), ..Default::default() }, ..Default::default() };
+    config.aws.region = Some("eu-west-1".into());
     let load = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        Routes::load(&settings, Some("eu-west-1"), Arc::new(Profiles::new(&Default::default())), Snapshot::empty())
+        Routes::load(&config, Arc::new(Profiles::new(&Default::default())), Snapshot::empty())
     };
     let routes = load(&home).unwrap();
     for (foreign, message) in expected {
@@ -158,7 +254,7 @@ fn the_example_customers_file_loads() {
     let path = Path::new("config/customers.yaml");
     let yaml = include_str!("../../config/customers.yaml");
     assert!(
-        !customers::parse(path, yaml, TopicRules { template: None, region: None }, &profiles)
+        !customers::parse(path, yaml, TopicRules { template: None, region: None, canary_topic: None }, &profiles)
             .unwrap()
             .customers
             .is_empty()

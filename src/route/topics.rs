@@ -123,6 +123,7 @@ mod tests {
                 events: vec![Glob::new("*")],
                 profile: Default::default(),
                 enabled: true,
+                canary: false,
             })
         };
         let settings = config::Route::default();

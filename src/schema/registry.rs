@@ -5,6 +5,7 @@
 //! types costs little until they are used.
 
 mod admission;
+mod built_in;
 mod compiled;
 mod event_type;
 mod files;
@@ -21,6 +22,7 @@ use protojson::{Change, Outgrown, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
+pub use built_in::{BUILT_IN, CANARY, HEARTBEAT};
 pub use compiled::Compiled;
 pub use event_type::EventType;
 use event_type::Source;
@@ -207,37 +209,36 @@ impl Snapshot {
         let no_taps: (Arc<TapIndex>, Arc<[String]>) = Default::default();
         let mut types = HashMap::new();
         let mut refused_taps = Vec::new();
-        for (name, fingerprint) in schema.fingerprints(files::sha256) {
-            let (index, paths) = compile_taps(schema, &name, taps, &mut refused_taps);
+        let mut event_type = |name: &Arc<str>, fingerprint: &[u8; 32], source: &Arc<Source>| {
+            let (index, paths) = compile_taps(&source.schema, name, taps, &mut refused_taps);
             let (taps, paths) = if paths.is_empty() { no_taps.clone() } else { (index.into(), paths.into()) };
-            let event_type = EventType {
-                name: Arc::clone(&name),
-                schema_hash: files::digits(&fingerprint).into(),
-                taps,
-                paths,
-                source: Arc::clone(&source),
-                plans: OnceLock::new(),
-            };
-            types.insert(name, Arc::new(event_type));
+            let (name, schema_hash, source) = (Arc::clone(name), files::digits(fingerprint).into(), Arc::clone(source));
+            Arc::new(EventType { name, schema_hash, taps, paths, source, plans: OnceLock::new() })
+        };
+        for (name, fingerprint) in schema.fingerprints(files::sha256) {
+            let of_set = event_type(&name, &fingerprint, &source);
+            types.insert(name, of_set);
+        }
+        let withheld: HashMap<String, String> = withheld.into_iter().collect();
+        let missing: Vec<_> = built_in::missing(&types, &withheld).collect();
+        let ours = Arc::new(Source { schema: built_in::schema().clone(), profiles: Arc::clone(profiles) });
+        for (name, fingerprint) in missing {
+            types.insert(Arc::clone(name), event_type(name, fingerprint, &ours));
         }
         types.shrink_to_fit();
-        Self {
-            sets,
-            refused,
-            in_force,
-            withheld: withheld.into_iter().collect(),
-            types,
-            refused_taps,
-            trail: Vec::new(),
-        }
+        Self { sets, refused, in_force, withheld, types, refused_taps, trail: Vec::new() }
     }
 
-    /// Creates a snapshot without types.
+    /// Creates a snapshot of the built-in types only, for a process that reads no descriptor sets.
+    pub fn built_in(profiles: &Arc<Profiles>) -> Arc<Self> {
+        let admitted = admission::admit(&[], None, config::OnBreak::Warn, &Hiding::new(profiles, &[]));
+        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &config::Taps::default(), profiles))
+    }
+
+    /// Creates a snapshot without types of descriptor sets.
     #[cfg(test)]
     pub(crate) fn empty() -> Arc<Self> {
-        let profiles = Arc::new(Profiles::new(&Default::default()));
-        let admitted = admission::admit(&[], None, config::OnBreak::Warn, &Hiding::new(&profiles, &[]));
-        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &config::Taps::default(), &profiles))
+        Self::built_in(&Arc::new(Profiles::new(&Default::default())))
     }
 
     /// Returns the reason why a type is unknown, for people.
@@ -302,12 +303,9 @@ impl Snapshot {
         self.types.get(full_name(name))
     }
 
-    /// Returns the full names of all types, sorted. Leaves out the built-in types.
+    /// Returns the full names of all types, sorted. Leaves out the built-in types that no set defines.
     pub fn type_names(&self) -> Vec<&str> {
-        let defined = self.types.keys().filter(|name| !name.starts_with("google.protobuf."));
-        let mut names: Vec<&str> = defined.map(|name| &**name).collect();
-        names.sort_unstable();
-        names
+        self.types().into_iter().map(|(name, _)| name).collect()
     }
 
     /// Returns the full names of the types that are the type of another type's field.

@@ -155,6 +155,12 @@ label_sets! {
         result: CallResult,
     }
 
+    /// The labels of the round trip of canaries.
+    CanaryLegLabels {
+        /// The part of the round trip.
+        leg: CanaryLeg,
+    }
+
     /// The labels of requests as AWS bills them.
     BillableLabels<'v> {
         /// The operation that was called. It is shown as two labels: `service` and `operation`.
@@ -245,6 +251,16 @@ closed_lists! {
         Unreadable = "unreadable",
         /// The file is being written. The next look decides.
         Unsettled = "unsettled",
+    }
+
+    /// A part of the round trip of a canary.
+    CanaryLeg {
+        /// From the prober to the topic: the input queue and the service.
+        In = "in",
+        /// From the topic to the return queue.
+        Out = "out",
+        /// From the send to the receive.
+        Total = "total",
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use metrics::{Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::canary::CanaryMetrics;
 use super::exposition::{Declared, Exposition};
 use super::family::{Family, Level, Times};
 use super::fleeting::FleetingFamily;
@@ -112,6 +113,8 @@ pub struct Metrics {
     pub in_flight_bytes: Gauge,
     /// The build that runs, with its configuration and its descriptor sets.
     pub build_info: FleetingFamily<BuildLabels<'static>>,
+    /// The metrics of the canary's prober.
+    pub canary: CanaryMetrics,
     /// Whether entries and billed requests are counted by customer.
     customer_label: bool,
 }
@@ -267,6 +270,7 @@ impl Metrics {
                 "protobridge_build_info",
                 "The running version, its configuration and its descriptor sets; always 1",
             ),
+            canary: CanaryMetrics::declare(&mut all),
             customer_label,
         };
         metrics.declared = all.declared();

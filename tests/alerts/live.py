@@ -40,12 +40,15 @@ def main(protobridge, work):
         # The failing service asks for the redrive policy when it starts.
         stage.add_dead_letter_queue(endpoint, folder)
         proxy = stage.ThrottlingProxy(endpoint)
-        process, failing = stage.failing(work, protobridge, proxy.url, folder)
+        canary = stage.add_canary(endpoint)
+        process, failing = stage.failing(work, protobridge, proxy.url, folder, canary)
         running.enter_context(process)
-        process, url = stage.prometheus(work, FILES / "rules.yaml", {"healthy": healthy, "failing": failing})
+        process, prober = stage.prober(work, protobridge, endpoint, folder, canary)
+        running.enter_context(process)
+        process, url = stage.prometheus(work, FILES / "rules.yaml", {"healthy": healthy, "failing": failing, "canary": prober})
         running.enter_context(process)
         stage.send_duplicates(endpoint, folder)
-        problems = [*expositions(healthy, failing), *ask(url)]
+        problems = [*expositions(healthy, failing, prober), *ask(url)]
     for problem in problems:
         print(problem)
     return 1 if problems else 0

@@ -8,7 +8,7 @@ AGGREGATE = re.compile(r"\b(sum|min|max|avg|count|group|topk|bottomk)\b(?: by \(
 
 def family(name):
     """Returns the metric that a series belongs to: a histogram has several series."""
-    return re.sub(r"_(bucket|count|sum)$", "", name) if "batch_entries" in name or "latency" in name else name
+    return re.sub(r"_(bucket|count|sum)$", "", name) if re.search("batch_entries|latency|round_trip", name) else name
 
 
 def metrics(expression, recorded):

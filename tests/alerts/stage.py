@@ -111,7 +111,7 @@ def demo(work, protobridge):
     return process, endpoint, folder, process.wait_for(r"admin endpoint +http://(\S+)")
 
 
-def failing(work, protobridge, endpoint, folder):
+def failing(work, protobridge, endpoint, folder, canary):
     """Starts a service on the demo's queue that cannot reach Redis. Returns its process and its admin address."""
     process = Process(
         work,
@@ -123,8 +123,52 @@ def failing(work, protobridge, endpoint, folder):
         PROTOBRIDGE_DEDUPE_REDIS_URL="redis://127.0.0.1:1",
         PROTOBRIDGE_LOG_FORMAT="json",
         PROTOBRIDGE_LOG_LEVEL="info",
+        **canary,
     )
     return process, process.wait_for(r'"admin":"http://([^"]+)"')
+
+
+def prober(work, protobridge, endpoint, folder, canary):
+    """Starts the prober of canaries on the demo's queue. Returns its process and its admin address.
+
+    The demo drops the canaries that it receives, and the failing service publishes the others. So some return, and some
+    are lost.
+    """
+    process = Process(
+        work,
+        "canary",
+        [protobridge, "canary", "--config", f"{folder}/protobridge.yaml"],
+        AWS_ACCESS_KEY_ID="demo",
+        AWS_SECRET_ACCESS_KEY="demo",
+        PROTOBRIDGE_AWS_ENDPOINT_URL=endpoint,
+        PROTOBRIDGE_ADMIN_LISTEN="127.0.0.1:0",
+        PROTOBRIDGE_LOG_FORMAT="json",
+        PROTOBRIDGE_LOG_LEVEL="info",
+        **canary,
+    )
+    return process, process.wait_for(r'"admin":"http://([^"]+)"')
+
+
+def add_canary(endpoint):
+    """Creates the topic and the return queue of canaries. Returns the variables of the configuration."""
+    url = sqs(endpoint, "CreateQueue", json.dumps({"QueueName": "canary-return"}).encode())["QueueUrl"]
+    request = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
+    arn = sqs(endpoint, "GetQueueAttributes", json.dumps(request).encode())["Attributes"]["QueueArn"]
+    (topic,) = re.findall("<TopicArn>(.+)</TopicArn>", sns(endpoint, Action="CreateTopic", Name="canary"))
+    sns(endpoint, Action="Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return {
+        "PROTOBRIDGE_CANARY_TOPIC": topic,
+        "PROTOBRIDGE_CANARY_RETURN_QUEUE_URL": url,
+        "PROTOBRIDGE_CANARY_INTERVAL_SECONDS": "1",
+        "PROTOBRIDGE_CANARY_DEADLINE_SECONDS": "3",
+    }
+
+
+def sns(endpoint, **form):
+    """Makes one call of SNS and returns its answer."""
+    body = urllib.parse.urlencode(form | {"Version": "2010-03-31"}).encode()
+    with urllib.request.urlopen(urllib.request.Request(endpoint, body)) as answer:
+        return answer.read().decode()
 
 
 def sqs(endpoint, operation, body):

@@ -120,6 +120,41 @@ def check_consistency(name, objects):
             expect(source in made, f"{name}: the ConfigMap {source} is mounted, but the chart does not create it")
 
 
+def check_canary(name, objects):
+    """Checks the prober, whose objects must share no selector with those of the service."""
+    deployment, service = one(objects, "Deployment", "-canary"), pod_of(objects)
+    if not deployment:
+        return
+    expect(deployment["spec"]["replicas"] == 1, f"{name}: more than one prober runs")
+    expect(deployment["spec"]["strategy"] == {"type": "Recreate"}, f"{name}: two probers run during a rollout")
+    pod = deployment["spec"]["template"]
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    labels = pod["metadata"]["labels"]
+    expect(selector.items() <= labels.items(), f"{name}: the Deployment does not select the prober")
+    for other, part in (("Service", None), ("NetworkPolicy", "podSelector"), ("PodMonitor", "selector")):
+        for found in (one(objects, other), one(objects, other, "-canary")):
+            if found and part:
+                wanted = found["spec"][part]["matchLabels"]
+            elif found:
+                wanted = found["spec"]["selector"]
+            else:
+                continue
+            is_canary = found["metadata"]["name"].endswith("-canary")
+            expect((wanted.items() <= labels.items()) == is_canary, f"{name}: a {other} selects the wrong pods")
+    bridge = one(objects, "Deployment")["spec"]["selector"]["matchLabels"]
+    expect(not bridge.items() <= labels.items(), f"{name}: the service's Deployment selects the prober")
+    expect(not selector.items() <= service["metadata"]["labels"].items(), f"{name}: the prober's Deployment selects the service")
+    if monitor := one(objects, "ServiceMonitor", "-canary"):
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        expect(wanted <= one(objects, "Service", "-canary")["metadata"]["labels"].items(), f"{name}: the prober is not scraped")
+    (container,) = pod["spec"]["containers"]
+    expected = ["canary", "--config", "/etc/protobridge/config/protobridge.yaml"]
+    expect(container["args"] == expected, f"{name}: the arguments of the prober are {container['args']}")
+    expect(container["securityContext"]["readOnlyRootFilesystem"], f"{name}: the prober is not hardened")
+    for key in ("serviceAccountName", "securityContext"):
+        expect(pod["spec"][key] == service["spec"][key], f"{name}: the prober has another {key} than the service")
+
+
 def configuration(objects):
     return yaml.load(one(objects, "ConfigMap", "-config")["data"]["protobridge.yaml"], Loader)
 
@@ -379,6 +414,7 @@ for values in sorted(HERE.glob("values/*.yaml")):
     objects3 = rendered(values, kube=KUBERNETES[-1], binary=HELM3)
     expect(objects == objects3, f"{name}: Helm 3 and Helm 4 render different objects")
     check_consistency(name, objects)
+    check_canary(name, objects)
     check_validates(name, values)
     check_service_accepts(name, objects)
     check_snapshot(name, objects)

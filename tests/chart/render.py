@@ -107,8 +107,12 @@ def notes(values, *more, kube=KUBERNETES[-1]):
 
 
 def one(objects, kind, suffix=""):
-    """Returns the first object of a kind whose name ends with the suffix, or None."""
-    found = [part for part in objects if part["kind"] == kind and part["metadata"]["name"].endswith(suffix)]
+    """Returns the first object of a kind whose name ends with the suffix, or None.
+
+    Without a suffix, the objects of the prober of canaries are left out.
+    """
+    named = [(part["metadata"]["name"], part) for part in objects if part["kind"] == kind]
+    found = [part for name, part in named if name.endswith(suffix) and (suffix or not name.endswith("-canary"))]
     return found[0] if found else None
 
 

@@ -129,6 +129,24 @@ route: {check_topics: false, topic_template: 'arn:aws-cn:sns:cn-north-1:12345678
 }
 
 #[test]
+fn the_policy_covers_the_path_of_the_canary() {
+    let config = format!(
+        "{PLAIN}canary: {{topic: 'arn:aws:sns:eu-west-1:123456789012:canary', \
+         return_queue_url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/canary-return'}}\n"
+    );
+    assert_snapshot!(statements(&iam_policy(&config, CUSTOMERS, &[])), @r#"
+    Receive: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:events"]
+    SendCanaries: ["sqs:SendMessage"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:events"]
+    ReceiveCanaries: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:canary-return"]
+    Publish: ["sns:Publish","sns:GetTopicAttributes"]
+      on ["arn:aws:sns:eu-west-1:123456789012:canary","arn:aws:sns:eu-west-1:123456789012:json-acme"]
+    "#);
+}
+
+#[test]
 fn the_error_explains_why_no_policy_can_be_derived() {
     let local = "queues: [{url: 'http://127.0.0.1:4566/000000000000/events'}]\n";
     let wrong = ["--queue-key", "arn:aws:kms:eu-west-1:123456789012:alias/events"];

@@ -48,6 +48,7 @@ mod wait;
 mod admin;
 mod admission;
 mod boto3;
+mod canary;
 mod changes;
 mod cli;
 mod cli_check;

@@ -35,8 +35,18 @@ impl Service {
 
     /// Like [`Service::start`], with a command that has other environment variables.
     pub(crate) async fn start_with(command: std::process::Command, config: &Path, arguments: &[&str]) -> Self {
+        Self::start_as("run", command, config, arguments).await
+    }
+
+    /// Like [`Service::start_with`], with another subcommand that has an admin endpoint.
+    pub(crate) async fn start_as(
+        subcommand: &str,
+        command: std::process::Command,
+        config: &Path,
+        arguments: &[&str],
+    ) -> Self {
         let mut command = Command::from(command);
-        command.arg("run").arg("--config").arg(config).args(arguments).env("PROTOBRIDGE_LOG_FORMAT", "json");
+        command.arg(subcommand).arg("--config").arg(config).args(arguments).env("PROTOBRIDGE_LOG_FORMAT", "json");
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -124,7 +134,7 @@ impl Log {
         let address = self
             .lines()
             .into_iter()
-            .filter(|line| line["message"] == "running")
+            .filter(|line| line["message"] == "running" || line["message"] == "sending canaries")
             .find_map(|line| Some(line["admin"].as_str()?.strip_prefix("http://")?.to_owned()));
         Some(address?.parse().expect("the admin address has a port"))
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use protobridge::app::{App, Drained, Listener, Loaded};
+use protobridge::app::{App, CanaryApp, Drained, Listener, Loaded};
 use protobridge::aws::Clients;
 use protobridge::cli::embedded::Embedded;
 use protobridge::cli::embedded::samples::{Sample, Samples};
@@ -54,6 +54,16 @@ pub(crate) struct Running {
     /// The running service.
     pub(crate) app: App,
     /// The service's metrics.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The address of the admin endpoint.
+    pub(crate) address: SocketAddr,
+}
+
+/// A prober of canaries that runs in this process.
+#[derive(Debug)]
+pub(crate) struct Canaries {
+    _app: CanaryApp,
+    /// The prober's metrics.
     pub(crate) metrics: Arc<Metrics>,
     /// The address of the admin endpoint.
     pub(crate) address: SocketAddr,
@@ -123,6 +133,43 @@ impl Stage {
         }
         request.send().await.expect("the queue is subscribed");
         topic
+    }
+
+    /// Configures a canary, of the kind of the source queue, with an interval of one second and this deadline. `raw` is the
+    /// form of the subscription of the return queue; `None` subscribes none. Returns the return queue.
+    pub(crate) async fn canary(&mut self, deadline_seconds: u64, raw: Option<bool>) -> Queue {
+        let kind = if self.source.url.ends_with(".fifo") { ".fifo" } else { "" };
+        let name = format!("{}-canary", self.name);
+        let back = Queue::create(&self.emulator, &format!("{name}-return{kind}")).await;
+        let subscriber = match raw {
+            Some(_) => back.clone(),
+            None => Queue::create(&self.emulator, &format!("{name}-elsewhere{kind}")).await,
+        };
+        let topic = self.topic(&format!("{name}{kind}"), &subscriber, raw.unwrap_or_default()).await;
+        self.config.canary = protobridge::config::Canary {
+            topic: Some(topic),
+            return_queue_url: Some(back.url.clone()),
+            interval_seconds: 1,
+            deadline_seconds,
+            ..Default::default()
+        };
+        back
+    }
+
+    /// Starts a prober of canaries in this process, which calls AWS at this endpoint.
+    pub(crate) async fn probe_at(&self, endpoint_url: &str) -> Canaries {
+        let mut config = load::file(&self.write_files(), []).expect("the configuration is valid");
+        config.aws.endpoint_url = Some(endpoint_url.to_owned());
+        let clients = Clients::with_credentials(&config.aws, Embedded::credentials()).await;
+        let admin = Listener::bind(&config.admin).await.expect("the system chooses a free port");
+        let address = admin.address();
+        let app = CanaryApp::start(&config, &clients, admin).expect("the configuration has a canary");
+        Canaries { metrics: Arc::clone(app.metrics()), _app: app, address }
+    }
+
+    /// Starts a prober of canaries in this process.
+    pub(crate) async fn probe(&self) -> Canaries {
+        self.probe_at(&self.emulator.endpoint_url).await
     }
 
     /// Creates a topic that delivers to the source queue. Returns its ARN.

@@ -30,6 +30,17 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: "bridge"
 {{- end }}
 
+{{/* The name of the prober's objects: at most 63 characters, because its Service has this name. */}}
+{{- define "protobridge.canaryName" -}}
+{{- printf "%s-canary" (include "protobridge.fullname" . | trunc 56 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Selects the pod of the prober, which no selector of the service matches. */}}
+{{- define "protobridge.canarySelectorLabels" -}}
+{{ include "protobridge.nameLabels" . }}
+app.kubernetes.io/component: "canary"
+{{- end }}
+
 {{- define "protobridge.releaseLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
@@ -46,6 +57,31 @@ selectors use.
 {{- $own := default (dict) (index . 1) }}
 {{- $release := include "protobridge.releaseLabels" $root | fromYaml }}
 {{- toYaml (merge $fixed $own $root.Values.commonLabels $release) }}
+{{- end }}
+
+{{/* Like protobridge.labels, for an object of the prober. */}}
+{{- define "protobridge.canaryLabels" -}}
+{{- $labels := include "protobridge.labels" . | fromYaml }}
+{{- toYaml (set $labels "app.kubernetes.io/component" "canary") }}
+{{- end }}
+
+{{/* The scrape settings of a monitor, without its port. */}}
+{{- define "protobridge.scrape" -}}
+path: "/metrics"
+{{- with .interval }}
+interval: {{ . | quote }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . | quote }}
+{{- end }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* Labels of the service's pods. They omit the chart's version, so that a new chart does not restart the pods. */}}

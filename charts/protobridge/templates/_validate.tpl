@@ -178,6 +178,15 @@ once.
 {{- end }}
 {{- end }}
 
+{{- /* The canary. */}}
+{{- if $v.canary.enabled }}
+{{- range $key := list "topic" "return_queue_url" }}
+{{- if not (or (dig "canary" $key "" $v.config) (include "protobridge.hasVariable" (list $root (printf "PROTOBRIDGE_CANARY_%s" (upper $key))))) }}
+{{- $problems = append $problems (printf "canary.enabled is true, but config.canary.%s is not set, so the prober would not start: set it (docs/operations.md, \"The canary\"), or set canary.enabled to false" $key) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* Network and monitoring. */}}
 {{- if and $v.networkPolicy.enabled (not (include "protobridge.redisPort" .)) (include "protobridge.hasVariable" (list . "PROTOBRIDGE_DEDUPE_REDIS_URL")) }}
 {{- $problems = append $problems "networkPolicy.enabled is true, and the URL of Redis comes from a variable, so the policy would block Redis: set networkPolicy.redisPort" }}

@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The limits on connections.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(in crate::app) struct Limits {
     /// The most connections at a time.
     pub(super) connections: usize,
     /// The time that a client has for a complete request header: from its connection, and again from each answer.
@@ -93,7 +93,7 @@ impl LastUsed {
 }
 
 /// Accepts connections: a listener, or a test's replacement for it.
-pub(super) trait Accept: Send {
+pub(in crate::app) trait Accept: Send {
     /// Waits for the next connection.
     fn next(&mut self) -> impl Future<Output = io::Result<TcpStream>> + Send;
 }
@@ -105,7 +105,7 @@ impl Accept for TcpListener {
 }
 
 /// Serves connections until the task is aborted, which closes them.
-pub(super) async fn serve(mut listener: impl Accept, router: Router, limits: Limits) {
+pub(in crate::app) async fn serve(mut listener: impl Accept, router: Router, limits: Limits) {
     let mut connections = Connections { limits, tasks: JoinSet::new(), open: Vec::new() };
     let log = RateLimitedLog::new(Duration::from_secs(60));
     loop {

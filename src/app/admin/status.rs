@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::State;
+use crate::app::canary::CanaryReport;
 use crate::app::reload::StandingReport;
 use crate::aws::FailureKind;
 use crate::aws::outages::{Domain, Outage};
@@ -33,6 +34,9 @@ pub(super) struct StatusReport {
     publish_rate: PublishRate,
     /// The number of calls of AWS APIs, by operation.
     calls: BTreeMap<&'static str, u64>,
+    /// The canaries, with `run --canary`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<CanaryReport>,
 }
 
 /// The publish rates, in messages per second. A support case about throttling requires these numbers.
@@ -105,7 +109,7 @@ struct QueueReport {
 }
 
 #[derive(Debug, Serialize)]
-struct TroubleReport {
+pub(in crate::app) struct TroubleReport {
     since: String,
     /// The number of polls in a row that failed.
     failures: u64,
@@ -146,6 +150,7 @@ pub(super) fn report(state: &State) -> StatusReport {
         outages: state.views.outages.current().into_iter().map(outage_report).collect(),
         publish_rate: publish_rate(state.views.rate.report()),
         calls: state.views.metrics.calls.sum_by(|labels| Some(labels.operation.name())),
+        canary: state.canary.get().map(|prober| prober.report()),
     }
 }
 
@@ -180,8 +185,9 @@ fn outage_report((domain, outage): (Domain, Outage)) -> OutageReport {
     OutageReport { domain: kind, name, since: rfc3339(outage.since), reason: outage.reason }
 }
 
-fn queue_report(reception: &Reception, metrics: &Metrics) -> QueueReport {
-    let (queue, trouble) = (&reception.queue, reception.trouble());
+/// Returns the state of a queue, and why it cannot be received from.
+pub(in crate::app) fn queue_state(reception: &Reception) -> (&'static str, Option<TroubleReport>) {
+    let trouble = reception.trouble();
     let state = match &trouble {
         Some(trouble) => match trouble.kind {
             FailureKind::Denied => "denied",
@@ -197,6 +203,12 @@ fn queue_report(reception: &Reception, metrics: &Metrics) -> QueueReport {
         error: trouble.error,
         way_out: trouble.way_out,
     });
+    (state, trouble)
+}
+
+fn queue_report(reception: &Reception, metrics: &Metrics) -> QueueReport {
+    let queue = &reception.queue;
+    let (state, trouble) = queue_state(reception);
     let is_own = |label: &str| label == queue.label;
     QueueReport {
         name: queue.label.clone(),

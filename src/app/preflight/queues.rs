@@ -56,21 +56,38 @@ impl Preflight<'_> {
             return [receive, delete, hide].iter().for_each(|permission| self.leave_unproven(permission, NOT_ASKED));
         }
         self.redrive(queue.label(), &receive.key, attributes.as_ref());
+        self.consume(&queue.url, [&receive, &delete, &hide], receives).await;
+    }
+
+    /// Asks for the permissions to receive messages of a queue, to delete them and to hide them.
+    async fn consume(&mut self, url: &str, [receive, delete, hide]: [&Permission; 3], receives: Receives) {
         let lean = &self.clients.lean;
         // SQS answers with one result per entry, and refuses the entry of a message that does not exist. The answer
         // itself proves the permission, which belongs to the call.
-        let deleted = self.attempt(async || lean.delete(&queue.url, std::iter::once(NO_HANDLE)).await).await;
-        self.judge(&delete, of_entries(deleted), Some(REFUSED));
+        let deleted = self.attempt(async || lean.delete(url, std::iter::once(NO_HANDLE)).await).await;
+        self.judge(delete, of_entries(deleted), Some(REFUSED));
         let changes = || std::iter::once((NO_HANDLE, 0));
-        let hidden = self.attempt(async || lean.change_visibility(&queue.url, changes()).await).await;
-        self.judge(&hide, of_entries(hidden), Some(REFUSED));
+        let hidden = self.attempt(async || lean.change_visibility(url, changes()).await).await;
+        self.judge(hide, of_entries(hidden), Some(REFUSED));
         match receives {
-            Receives::None => self.leave_unproven(&receive, NOT_RECEIVED),
+            Receives::None => self.leave_unproven(receive, NOT_RECEIVED),
             Receives::One => {
-                let received = self.receive(&queue.url).await;
-                self.judge(&receive, received, None);
+                let received = self.receive(url).await;
+                self.judge(receive, received, None);
             }
         }
+    }
+
+    /// Asks for the return queue of canaries. Its redrive policy does not matter.
+    pub(super) async fn return_queue(&mut self, url: &str, receives: Receives) {
+        let key = "canary.return_queue_url";
+        let receive = Permission::of_queue("sqs:ReceiveMessage", url, self.region.as_deref(), key);
+        let [delete, hide] = ["sqs:DeleteMessage", "sqs:ChangeMessageVisibility"].map(|name| receive.for_action(name));
+        let (goes_on, _) = self.attributes(url, &receive, &["kms:Decrypt"]).await;
+        if !goes_on {
+            return [receive, delete, hide].iter().for_each(|permission| self.leave_unproven(permission, NOT_ASKED));
+        }
+        self.consume(url, [&receive, &delete, &hide], receives).await;
     }
 
     async fn quarantine(&mut self, url: &str, key: String) {
@@ -79,10 +96,15 @@ impl Preflight<'_> {
         if !goes_on {
             return self.leave_unproven(&send, NOT_ASKED);
         }
+        self.send(url, &send).await;
+    }
+
+    /// Asks for the permission to send to a queue.
+    pub(super) async fn send(&mut self, url: &str, send: &Permission) {
         // A batch of no messages stores nothing, whatever SQS checks first.
         let lean = &self.clients.lean;
         let sent = self.attempt(async || lean.send_messages(url, std::iter::empty::<SendEntry<'_>>()).await).await;
-        self.judge(&send, sent.map(drop), Some(NOT_SENT));
+        self.judge(send, sent.map(drop), Some(NOT_SENT));
     }
 
     /// Asks for the attributes of a queue. Returns whether further calls to the queue make sense, and the attributes.

@@ -274,3 +274,32 @@ async fn a_missing_quarantine_queue_is_sought_until_it_exists() {
     let counted = metrics.calls.sum_where(|labels| labels.operation == Operation::GetQueueAttributes);
     assert_eq!(counted, 5);
 }
+
+#[tokio::test]
+async fn the_permissions_of_the_canary_are_asked_for_on_its_own_queues_and_topic() {
+    let back = "arn:aws:sqs:eu-west-1:123456789012:return";
+    let with_canary = || {
+        let mut config = config();
+        config.canary.topic = Some(TOPIC.into());
+        config.canary.return_queue_url = Some("https://sqs.eu-west-1.amazonaws.com/123456789012/return".into());
+        config
+    };
+    let report = Report::new(with_canary(), Receives::One, granted).await;
+    for (action, resource, result) in [
+        ("sqs:SendMessage", ORDERS, ProofResult::Unproven),
+        ("sqs:GetQueueAttributes", back, ProofResult::Proven),
+        ("sqs:ReceiveMessage", back, ProofResult::Proven),
+        ("sqs:DeleteMessage", back, ProofResult::Proven),
+        ("sqs:ChangeMessageVisibility", back, ProofResult::Proven),
+        ("sns:Publish", TOPIC, ProofResult::Unproven),
+    ] {
+        assert_eq!(report.result(action, resource), result, "{action} on {resource}");
+    }
+    assert_eq!(report.texts(Severity::Error), [""; 0]);
+    let report = Report::new(with_canary(), Receives::None, denied).await;
+    let errors = report.texts(Severity::Error);
+    for key in ["canary.queue: sqs:SendMessage on arn:aws:sqs:", "canary.return_queue_url: sqs:", "canary.topic: sns:"]
+    {
+        assert!(errors.iter().any(|error| error.starts_with(key)), "{key}: {errors:#?}");
+    }
+}

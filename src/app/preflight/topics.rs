@@ -9,7 +9,8 @@ const NOT_PUBLISHED: &str = "only an event can prove it; SNS did not deny a publ
 
 impl Preflight<'_> {
     pub(super) async fn topic(&mut self, topic: &TopicArn) {
-        let key = "route.customers_file".to_owned();
+        let is_canary = self.config.canary_path().is_some_and(|path| path.topic == topic.as_str());
+        let key = if is_canary { "canary.topic" } else { "route.customers_file" }.to_owned();
         let publish = Permission { action: "sns:Publish", resource: topic.to_string(), key };
         if !self.attributes_of(topic, &publish.for_action("sns:GetTopicAttributes")).await {
             return self.leave_unproven(&publish, "the topic could not be asked for");

@@ -77,7 +77,7 @@ impl Rules {
 
 /// Returns the delivery to a destination that has the event according to the message's quarantine note.
 fn noted_delivery(noted: &NotedRecipients, event: &Event<'_>, destination: &Destination) -> Option<NotedDelivery> {
-    let recipient = Recipient { topic: destination.topic.clone(), customer: destination.customer.clone() };
+    let recipient = Recipient { topic: destination.topic.clone(), customer: destination.account().cloned() };
     let before = PublishedBefore::noted(MessageId::new(&noted.first_message_id));
     noted.contains(&recipient).then(|| NotedDelivery { key: key(event, destination), recipient, before })
 }
@@ -85,6 +85,10 @@ fn noted_delivery(noted: &NotedRecipients, event: &Event<'_>, destination: &Dest
 fn step(destination: &Destination, event_type: &EventType) -> Step {
     let profile = event_type.profile_name(destination.profile);
     match &destination.customer {
+        Some(id) if destination.is_canary => {
+            let because = format_args!("customer {id} has `canary: true` and the profile `{profile}`");
+            Step::new(About::Destination, &destination.topic, because)
+        }
         Some(id) => {
             let because =
                 format_args!("the customers file has customer {id} with this topic and the profile `{profile}`");

@@ -1,7 +1,5 @@
 //! An event's properties besides its JSON: id, time, group, and the attributes that carry them.
 
-use std::sync::Arc;
-
 use crate::aws::sns::publish::EntryAttributes;
 use crate::aws::sqs::quarantine::first_message_id;
 use crate::base::time::rfc3339;
@@ -10,6 +8,7 @@ use crate::message::attributes as names;
 use crate::message::envelope::Envelope;
 use crate::message::steps::{About, Step, Witness};
 use crate::message::{EventId, Message};
+use crate::route::Destination;
 use crate::schema::registry::EventType;
 use crate::schema::transcode::Transcoder;
 use crate::telemetry::TraceHeaders;
@@ -63,17 +62,20 @@ impl<'e> Event<'e> {
         self.group.clone().unwrap_or_else(|| self.id.as_str().to_owned())
     }
 
-    /// Returns the attributes of the entry for a customer, or for no customer.
-    pub(super) fn attributes(&self, customer: Option<&Arc<str>>) -> EntryAttributes {
+    /// Returns the attributes of the entry for a destination.
+    pub(super) fn attributes(&self, destination: &Destination) -> EntryAttributes {
         let mut attributes = EntryAttributes::default();
         attributes.add(names::EVENT_ID, self.id.as_str().to_owned());
         attributes.add(names::EVENT_TYPE, &self.event_type.name);
-        if let Some(customer) = customer {
+        if let Some(customer) = destination.customer_id() {
             attributes.add(names::CUSTOMER_ID, customer);
         }
         attributes.add(names::EVENT_TIME, self.time.clone());
         attributes.add(names::CONTENT_TYPE, "application/json");
         attributes.add(names::SCHEMA_HASH, &self.event_type.schema_hash);
+        if destination.is_canary {
+            attributes.add(names::CANARY, names::IS_CANARY);
+        }
         attributes.add(names::TRACEPARENT, self.trace.traceparent.clone());
         attributes.add(names::TRACESTATE, self.trace.tracestate.clone());
         attributes

@@ -79,6 +79,7 @@ fn stage() -> Stage {
             events: vec![Glob::new("*")],
             profile: profiles.find(profile).unwrap(),
             enabled: id != "gone",
+            canary: false,
         })
     };
     let customers = [("plain", "default"), ("full", "full"), ("slim", "slim"), ("gone", "full")];

@@ -53,6 +53,7 @@ fn stage_of(
             events: vec![crate::route::Glob::new("*")],
             profile: profiles.find(profile).unwrap(),
             enabled: true,
+            canary: false,
         })
     };
     let customers = customers.iter().map(customer).collect();

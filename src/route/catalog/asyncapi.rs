@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::Config;
 use crate::route::{Customer, Glob, Router};
-use crate::schema::registry::{ProfileId, Profiles, Snapshot};
+use crate::schema::registry::{CANARY, HEARTBEAT, ProfileId, Profiles, Snapshot};
 use schemas::Schemas;
 
 /// The input of a document.
@@ -46,7 +46,15 @@ pub fn event_types<'s>(snapshot: &'s Snapshot, router: &Router, config: &Config)
     named.extend(router.customers().flat_map(|customer| &customer.events).map(Glob::as_str));
     let held = snapshot.held();
     let is_event = |name: &&str| !held.contains(*name) || named.contains(name);
-    snapshot.type_names().into_iter().filter(is_event).collect()
+    let mut types = snapshot.type_names();
+    let has_canaries = router.canary_topic().is_some() && router.customers().any(|customer| customer.canary);
+    for (built_in, is_sent) in [(HEARTBEAT, named.contains(HEARTBEAT)), (CANARY, has_canaries)] {
+        if is_sent && !types.contains(&built_in) {
+            types.push(built_in);
+            types.sort_unstable();
+        }
+    }
+    types.into_iter().filter(is_event).collect()
 }
 
 /// Creates the document.
@@ -96,7 +104,7 @@ struct Writer<'a> {
     schemas: Schemas,
     messages: BTreeMap<String, Value>,
     /// The messages of a channel, by profile and globs. Many customers have the same profile and globs.
-    messages_by_group: HashMap<(ProfileId, Vec<String>), Value>,
+    messages_by_group: HashMap<(ProfileId, Vec<String>, bool), Value>,
 }
 
 impl Writer<'_> {
@@ -138,7 +146,7 @@ impl Writer<'_> {
     /// Returns references to the messages that a customer receives, by type. Adds the messages that are new.
     fn messages(&mut self, customer: &Arc<Customer>) -> Value {
         let globs = customer.events.iter().map(|glob| glob.as_str().to_owned()).collect();
-        let group = (customer.profile, globs);
+        let group = (customer.profile, globs, customer.canary);
         if let Some(known) = self.messages_by_group.get(&group) {
             return known.clone();
         }

@@ -45,11 +45,17 @@ impl Caller {
         let entries = batch.iter().map(|waiting| &waiting.queued.entry);
         let answer = self.lean.publish(topic.as_str(), entries.clone().map(publish_entry)).await;
         let bytes = entries.map(TopicEntry::size).sum();
-        let customer = batch.first().and_then(|waiting| waiting.queued.entry.customer.as_deref());
+        let customer = customer(batch).map(|id| &**id);
         self.metrics.transfer(Operation::PublishBatch, answer.is_ok().then_some(bytes), customer);
         self.metrics.batch_entries.record(batch.len() as f64);
         answer
     }
+}
+
+/// Returns the customer in whose account a batch counts. An entry without one, such as a canary, can share a batch with
+/// events of the topic's customer.
+pub(super) fn customer(batch: &[LaneEntry]) -> Option<&Arc<str>> {
+    batch.iter().find_map(|waiting| waiting.queued.entry.customer.as_ref())
 }
 
 /// Returns the entry in the form that the lean client sends.

@@ -9,7 +9,7 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
-use super::call::{Answer, CallResult, Caller};
+use super::call::{Answer, CallResult, Caller, customer};
 use super::crowding::Crowding;
 use super::health::{Health, Recovery};
 use super::lanes::{LaneEntry, LaneLimits, Lanes};
@@ -232,8 +232,7 @@ impl Dispatch {
             self.rate.accepted(topic, accepted, *called, now);
         }
         if let Some(failure) = throttle {
-            let customer = batch.first().and_then(|waiting| waiting.queued.entry.customer.as_ref());
-            self.rate.throttled(failure, topic, customer, *called, now);
+            self.rate.throttled(failure, topic, customer(batch), *called, now);
             self.metrics.throttles.with(&FailureLabels { code: failure.label() }).add(1);
         }
     }

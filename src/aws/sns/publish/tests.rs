@@ -112,6 +112,23 @@ async fn each_confirmation_has_its_topic_and_the_message_id_that_sns_gave() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_a_canary_shares_is_billed_to_the_customer_of_its_events() {
+    let (clients, calls) = clients(|call, _| all(call.count(".Message=")));
+    let metrics = Arc::new(Metrics::new(true));
+    let (publisher, run, ..) = publisher(clients.lean, &config::Publish::default(), Arc::clone(&metrics));
+    let running = tokio::spawn(run);
+    let event = TopicEntry { customer: Some("acme".into()), ..entry("event") };
+    publish_all(&publisher, vec![entry("canary"), event], &owned()).await;
+    publish_all(&publisher, vec![entry("canary")], &owned()).await;
+    drop(publisher);
+    running.await.unwrap();
+    assert_eq!(calls.lock().unwrap().len(), 2);
+    let billed = |customer| metrics.billable.sum_where(|labels| labels.customer == customer);
+    use crate::telemetry::CustomerLabel::{Id, NoCustomer};
+    assert_eq!((billed(Id("acme")), billed(NoCustomer)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn billable_requests_are_counted_by_the_bytes_of_the_entries() {
     let (clients, _) = clients(|call, _| all(call.count(".Message=")));
     let metrics = Arc::new(Metrics::new(true));

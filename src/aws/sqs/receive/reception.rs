@@ -116,6 +116,11 @@ impl Receptions {
 }
 
 impl Reception {
+    /// Creates the reception of a queue that is not an input queue, such as the return queue of canaries.
+    pub fn of(queue: Arc<Queue>, permission: Permission, metrics: &Metrics) -> Arc<Self> {
+        Arc::new(Self::new(queue, permission, metrics, watch::channel(0).0))
+    }
+
     fn new(queue: Arc<Queue>, permission: Permission, metrics: &Metrics, answered: watch::Sender<usize>) -> Self {
         let gauge = metrics.queue_up.with(&QueueLabels { queue: &queue.label });
         let (works, state) = (AtomicBool::new(false), Mutex::default());
@@ -132,7 +137,13 @@ impl Reception {
         self.state.lock().trouble.clone()
     }
 
-    fn line(&self) -> Option<String> {
+    /// Whether SQS has answered a poll since the start.
+    pub fn has_answered(&self) -> bool {
+        self.state.lock().has_answered
+    }
+
+    /// Returns one line for a queue that cannot be received from, or that has not answered yet.
+    pub fn line(&self) -> Option<String> {
         let State { has_answered, trouble, .. } = &*self.state.lock();
         let Queue { label, url, .. } = &*self.queue;
         match trouble {
@@ -143,7 +154,7 @@ impl Reception {
     }
 
     /// Records that SQS answered a poll.
-    pub(super) fn note_answer(&self) {
+    pub fn note_answer(&self) {
         if self.works() {
             return;
         }
@@ -161,7 +172,7 @@ impl Reception {
     }
 
     /// Records that a poll failed, and logs it at most once per minute.
-    pub(super) fn note_failure(&self, failure: &Failure) {
+    pub fn note_failure(&self, failure: &Failure) {
         let mut state = self.state.lock();
         self.works.store(false, Ordering::Release);
         self.gauge.set(0);

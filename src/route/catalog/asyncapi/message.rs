@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::schemas::Reference;
-use crate::message::EventId;
+use crate::message::{EventId, attributes};
 use crate::route::Customer;
-use crate::schema::registry::EventType;
+use crate::schema::registry::{CANARY, EventType};
 use crate::schema::transcode::Transcoder;
 
 /// The key of the schema of the attributes.
@@ -27,6 +27,12 @@ pub(super) fn message(event_type: &EventType, name: &str, customer: &Customer, p
         },
         "payload": payload.schema
     });
+    if *event_type.name == *CANARY {
+        message["headers"]["properties"][attributes::CANARY] = json!({
+            "const": attributes::IS_CANARY,
+            "description": "The event is a test event of the platform. Ignore it."
+        });
+    }
     if let Some(description) = payload.description {
         message["description"] = description;
     }
@@ -47,7 +53,7 @@ fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
     let json: Arc<String> = transcoder.json(customer.profile).ok()?;
     let payload: Value = serde_json::from_str(&json).ok()?;
     let event_id = transcoder.tap(&event_type.taps.event_id).unwrap_or("7c9e6679-7425-40de-944b-e07fc1f90ae7");
-    let headers = json!({
+    let mut headers = json!({
         "event-id": EventId::new(event_id).as_str(),
         "event-type": *event_type.name,
         "customer-id": *customer.id,
@@ -56,6 +62,9 @@ fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
         "schema-hash": *event_type.schema_hash,
         "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     });
+    if *event_type.name == *CANARY {
+        headers[attributes::CANARY] = attributes::IS_CANARY.into();
+    }
     Some(json!({"name": "sample", "headers": headers, "payload": payload}))
 }
 

@@ -27,6 +27,7 @@ impl Stage {
             events: events.iter().map(|glob| Glob::new(glob)).collect(),
             profile: self.profiles.find(profile).unwrap(),
             enabled: true,
+            canary: false,
         }));
         self
     }

@@ -1,0 +1,1 @@
+//! The sources of events, as their heartbeats show them.
