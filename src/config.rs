@@ -171,8 +171,8 @@ pub struct Descriptors {
     /// with those in force, which a restarted replica does not know.
     pub baseline: Option<PathBuf>,
     /// The maximum size of one set's file, in bytes, after decompression if it is gzip. protobridge refuses a larger file
-    /// and does not read it as a whole; the version in force stays in force. At rest, a set takes about twice its size in
-    /// memory.
+    /// and does not read it as a whole; the version in force stays in force. At rest, a set takes about 2.5 times its size
+    /// in memory.
     #[schemars(range(min = 1))]
     pub max_file_bytes: u64,
     /// The maximum size of all sets together, in bytes. protobridge admits the smallest sets first and

@@ -61,7 +61,7 @@ fn check_warns_about_a_tap_that_publishes_a_hidden_field_and_strict_fails() {
     };
     assert_snapshot!(warnings(hidden), @"
     warning        taps.event_id: consumers see `meta.event_id` of shop.v1.OrderPlaced as the attribute `event-id`, and the profiles `app`, `web` hide that field; remove the tap, or let the profile show the field; if consumers may see the value, add `shop.v1.OrderPlaced.meta.event_id` to `descriptors.may_become_visible`
-    warning        taps.event_id: consumers see `meta.event_id` of shop.v1.CustomerRegistered, shop.v1.OrderShipped, shop.v1.OrderStatusChanged and 3 more message type(s) as the attribute `event-id`, and the profile `web` hides that field; remove the tap, or let the profile show the field; if consumers may see the value, add the field of each type, such as `shop.v1.CustomerRegistered.meta.event_id` to `descriptors.may_become_visible`
+    warning        taps.event_id: consumers see `meta.event_id` of shop.v1.CustomerRegistered, shop.v1.CustomerUpdated, shop.v1.OrderShipped and 3 more message type(s) as the attribute `event-id`, and the profile `web` hides that field; remove the tap, or let the profile show the field; if consumers may see the value, add the field of each type, such as `shop.v1.CustomerRegistered.meta.event_id`, to `descriptors.may_become_visible`
     ");
     let strict = folder.output_of(&mut protobridge(), &["check", "--strict", "--config", "protobridge.yaml"]);
     assert!(strict.ends_with("exit code 1"), "{strict}");

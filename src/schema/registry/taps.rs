@@ -153,11 +153,11 @@ impl Purpose {
             of += &format!(" and {more} more message type(s)");
         }
         let message = format!("consumers see `{path}` of {of} {shown}, and {profiles} that field");
+        let name = format!("`{}.{path}`", types.first().copied().unwrap_or_default());
+        let each = if types.len() > 1 { format!("the field of each type, such as {name},") } else { name };
         let way_out = format!(
-            "remove the tap, or let the profile show the field; if consumers may see the value, add {}`{}.{path}` to \
-             `descriptors.may_become_visible`",
-            if types.len() > 1 { "the field of each type, such as " } else { "" },
-            types.first().copied().unwrap_or_default()
+            "remove the tap, or let the profile show the field; if consumers may see the value, add {each} to \
+             `descriptors.may_become_visible`"
         );
         Warning::new(*key, message).fix(way_out)
     }

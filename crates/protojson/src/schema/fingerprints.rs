@@ -26,11 +26,7 @@ impl Schema {
     pub fn fingerprints(&self, digest: impl Fn(&[u8]) -> [u8; 32]) -> Vec<(Arc<str>, [u8; 32])> {
         let mut names: Vec<&Arc<str>> = self.joined.messages.keys().collect();
         names.sort_unstable();
-        let indexes: HashMap<&str, usize> = names.iter().map(|name| &***name).zip(0..).collect();
-        let mut reader = Reader { indexes, digest, enums: HashMap::new() };
-        let own: Vec<(Digest, Vec<usize>)> = names.iter().map(|name| reader.message(&self.joined, name)).collect();
-        let (own, held): (Vec<Digest>, Vec<Vec<usize>>) = own.into_iter().unzip();
-        let Reader { digest, .. } = reader;
+        let (own, held) = self.contents(&names, &digest);
         let mut all = vec![Digest::default(); names.len()];
         // The types of a group hold each other, so each of their fingerprints covers all of them.
         for group in innermost_first(&held) {
@@ -47,12 +43,26 @@ impl Schema {
         }
         names.into_iter().cloned().zip(all).collect()
     }
+
+    /// Returns the digest of each of these types without the types of its fields, and the indexes of these, sorted.
+    fn contents(&self, names: &[&Arc<str>], digest: &impl Fn(&[u8]) -> Digest) -> (Vec<Digest>, Vec<Vec<usize>>) {
+        let indexes = names.iter().map(|name| &***name).zip(0..).collect();
+        let mut reader = Reader { indexes, digest, enums: HashMap::new() };
+        let (mut own, mut held) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
+        for name in names {
+            let (content, types) = reader.message(&self.joined, name);
+            own.push(content);
+            held.push(types);
+        }
+        (own, held)
+    }
 }
 
 /// Reads definitions.
 struct Reader<'s, D> {
+    /// The indexes of the types by full name.
     indexes: HashMap<&'s str, usize>,
-    digest: D,
+    digest: &'s D,
     /// The digests of enums by full name.
     enums: HashMap<String, Digest>,
 }
@@ -77,6 +87,7 @@ impl<D: Fn(&[u8]) -> Digest> Reader<'_, D> {
         }
         held.sort_unstable();
         held.dedup();
+        held.shrink_to_fit();
         ((self.digest)(&text), held)
     }
 

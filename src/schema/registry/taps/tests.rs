@@ -86,7 +86,7 @@ fn one_warning_names_the_types_and_profiles_that_one_correction_concerns() {
     );
     let both = warnings(&body, r#"{"event_id": ["id"]}"#, r#"{"web": {"redact": ["id"]}}"#, &[]);
     assert!(both[0].contains("consumers see `id` of t.Order, t.Refund as the attribute"), "{both:?}");
-    assert!(both[0].ends_with("add the field of each type, such as `t.Order.id` to `descriptors.may_become_visible`"));
+    assert!(both[0].ends_with("add the field of each type, such as `t.Order.id`, to `descriptors.may_become_visible`"));
     let body: String = (0..5).map(|at| format!("message M{at} {{ string id = 1; }}")).collect();
     let many = warnings(&body, r#"{"event_id": ["id"]}"#, r#"{"web": {"redact": ["id"]}}"#, &[]);
     assert!(many[0].contains("`id` of t.M0, t.M1, t.M2 and 2 more message type(s) as the attribute"), "{many:?}");
