@@ -172,7 +172,8 @@ fn a_new_field_with_the_name_of_a_field_around_a_mark_is_shown_unless_both_field
             .message(4, holder.message(2, field(other, 9, 12)));
         join([&DescriptorSet::link("own", &Wire::new().message(1, file).0).unwrap()])
     };
-    let before = schema("the_card", "note").marked_fields(|_, _| true);
+    let older = schema("the_card", "note");
+    let before = older.marked_fields(|_, _| true);
     for (card, other, expected) in [
         ("the_card", "note", vec![]),
         ("renamed", "note", vec![]),
@@ -183,6 +184,9 @@ fn a_new_field_with_the_name_of_a_field_around_a_mark_is_shown_unless_both_field
         let now = schema(card, other);
         let shown: Vec<&str> = now.shown(&before).iter().map(|shown| shown.field.name()).collect();
         assert_eq!(shown, expected, "{card} and {other}");
+        let mut changes = now.changes(&older);
+        changes.retain(|change| change.rule == Rule::RedactionRemoved);
+        assert_eq!(changes.len(), expected.len(), "{changes:?} of {card} and {other}");
         // The definition does not hide its own fields.
         let json = json(&now, &Wire::new().string(9, "text").0);
         assert!(json.contains("74657874"), "{json} of {card} and {other}");
