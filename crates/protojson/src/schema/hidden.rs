@@ -16,8 +16,8 @@ const VALUE: u32 = 2;
 /// The course of a path through the fields of a message type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trail {
-    /// The numbers of the fields on the path, as far as the path exists. The number of a map is followed by 2, the number
-    /// of the values in its entries.
+    /// The numbers of the fields on the path, as far as the path exists. The number of a map is followed by 2, which is
+    /// the number of the values in its entries.
     pub numbers: Vec<u32>,
     /// Whether the path leads to a field.
     pub is_complete: bool,
@@ -25,8 +25,8 @@ pub struct Trail {
     pub sets: Vec<String>,
 }
 
-/// A field that must stay hidden where profiles hide marked fields: at least one set marks it with `debug_redact`, or it
-/// leads to such a field.
+/// A field that must stay hidden where profiles hide marked fields: at least one set marks it with `debug_redact`, or
+/// it leads to such a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MarkedField {
     mark: Mark,
@@ -146,8 +146,8 @@ impl Schema {
         Visibility::Visible
     }
 
-    /// Returns the fields that must stay hidden where profiles hide marked fields, sorted: those that any set marks with
-    /// `debug_redact`, those that lead to a marked field inside them, and those that serve and are hidden by these. They
+    /// Returns the fields that must stay hidden where profiles hide marked fields, sorted: those that any set marks
+    /// with `debug_redact`, those that lead to a marked field, and those that serve and are hidden by these. They
     /// include fields of definitions that do not serve, because the definition that serves can have the field later.
     ///
     /// `counts` says of a field, by the full name of its message type and its name, whether its mark counts.

@@ -1,7 +1,7 @@
 //! The marks `debug_redact` of all sets of a schema.
 //!
-//! A mark hides the number, the name and the JSON name of a field, whichever definition of the message type serves. So a
-//! set that marks a field hides it, also if the definition of another set serves the type.
+//! A mark hides the number, the name and the JSON name of a field, whichever definition of the message type serves. So
+//! a set that marks a field hides it, also if the definition of another set serves the type.
 //!
 //! A field of a message type that leads to a mark has a mark of its own, which allows the field one type. If another
 //! definition serves and gives the field another type, the whole field is hidden.
