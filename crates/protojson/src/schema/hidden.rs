@@ -156,15 +156,27 @@ impl Schema {
         let reach = Reach::of(&self.joined.sets, counts);
         let mut marked = Vec::new();
         for message_type in reach.types() {
-            for (mark, sets) in self.joined.protected(message_type, &reach, counts) {
-                let mut sets: Vec<String> = self.joined.set_names(&sets).map(str::to_owned).collect();
-                sets.sort_unstable();
-                sets.dedup();
-                marked.push(MarkedField { mark, sets });
-            }
+            let protected = self.joined.protected(message_type, &reach, counts).into_iter();
+            marked.extend(protected.map(|(mark, sets)| self.marked_field(mark, &sets)));
         }
         marked.sort_unstable();
         marked
+    }
+
+    /// Returns the fields that lead to a marked field in some set while another set serves them with another type,
+    /// sorted. Where profiles hide marked fields, they are hidden as a whole.
+    pub fn contradicted_fields(&self) -> Vec<MarkedField> {
+        let fields = self.joined.marks.contradicted();
+        let mut fields: Vec<_> = fields.map(|(mark, sets)| self.marked_field(mark.clone(), sets)).collect();
+        fields.sort_unstable();
+        fields
+    }
+
+    fn marked_field(&self, mark: Mark, sets: &[u32]) -> MarkedField {
+        let mut sets: Vec<String> = self.joined.set_names(sets).map(str::to_owned).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        MarkedField { mark, sets }
     }
 
     /// Returns those of the fields that the schema shows: a field of the same number, name or JSON name serves, no set

@@ -178,6 +178,13 @@ impl Marks {
         hidden.flat_map(|hidden| &hidden.marks).map(|(mark, sets)| (mark, &**sets))
     }
 
+    /// Returns the fields that lead to a mark in some set and serve with another type, with the positions of the sets
+    /// in which they lead to a mark. They are in no particular order.
+    pub(super) fn contradicted(&self) -> impl Iterator<Item = (&Mark, &[u32])> {
+        let marks = self.by_type.values().flat_map(|hidden| &hidden.marks);
+        marks.filter(|(mark, _)| mark.held().is_some()).map(|(mark, sets)| (mark, &**sets))
+    }
+
     /// Whether the message type has the same marks in another schema.
     pub(super) fn are_same(&self, other: &Self, message_type: &str) -> bool {
         let marks = |of| Self::of_type(of, message_type).map(|(mark, _)| mark);
