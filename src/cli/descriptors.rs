@@ -43,7 +43,8 @@ To plan the memory of a pod (Linux only):
 
 Additions never break consumers, unless a new field is required. Removing or renaming a field, an extension, a message \
 type or an enum value, or changing the type of a field, breaks the consumers of the JSON. A field that becomes required \
-breaks producers. Removing the option debug_redact from the last set that has it shows a value that was hidden. With --config, the report also has the \
+breaks producers. Removing the option debug_redact from the last set that has it, or changing the type of a field around a marked \
+field, shows a value that was hidden. With --config, the report also has the \
 fields that the paths of the profiles hide or no longer hide, and names the customers concerned.
 
 Exit codes: 0 success, 1 a set cannot be used or a change breaks consumers, 2 wrong usage, 64 wrong configuration.";
@@ -187,7 +188,7 @@ fn bail_if_newly_refused(before: &[Refused], snapshot: &Snapshot) -> anyhow::Res
 }
 
 /// Prints a warning about sources, the smaller ones of several definitions of a type, the fields whose JSON names clash,
-/// and the refused sets.
+/// the fields that the marks of other sets hide as a whole, and the refused sets.
 fn write_notes(registry: &Registry, snapshot: &Snapshot, out: &mut impl std::io::Write) -> std::io::Result<()> {
     if let Some(warning) = registry.source_warning() {
         writeln!(out, "warning: {warning}")?;
@@ -203,6 +204,16 @@ fn write_notes(registry: &Registry, snapshot: &Snapshot, out: &mut impl std::io:
     }
     for field in snapshot.json_name_clashes() {
         writeln!(out, "note: {field} has its declared name in JSON, because another field has the same JSON name")?;
+    }
+    for field in snapshot.contradicted_fields() {
+        let (set, inner) = (field.sets().join(", "), field.inner().unwrap_or_default());
+        writeln!(
+            out,
+            "note: {}.{} is hidden where a profile has redact_marked, because debug_redact hides a field inside its \
+             type {inner} in {set}, and it is used with another type",
+            field.message_type(),
+            field.name(),
+        )?;
     }
     for refused in snapshot.refused() {
         writeln!(out, "refused: {}", refused.reason)?;
@@ -231,6 +242,11 @@ fn to_json(snapshot: &Snapshot) -> serde_json::Value {
             "by": outgrown.by,
         })).collect::<Vec<_>>(),
         "json_name_clashes": snapshot.json_name_clashes(),
+        "hidden_by_marks_inside": snapshot.contradicted_fields().iter().map(|field| json!({
+            "field": format!("{}.{}", field.message_type(), field.name()),
+            "type": field.inner(),
+            "sets": field.sets(),
+        })).collect::<Vec<_>>(),
         "schema_hashes": schema_hashes.collect::<BTreeMap<_, _>>(),
         "types": snapshot.types().into_iter().collect::<BTreeMap<_, _>>(),
     })

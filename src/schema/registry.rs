@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use protojson::{Change, Outgrown, TapError};
+use protojson::{Change, MarkedField, Outgrown, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
@@ -271,6 +271,12 @@ impl Snapshot {
     /// message has the same JSON name, sorted.
     pub fn json_name_clashes(&self) -> Vec<String> {
         self.in_force.schema.json_name_clashes()
+    }
+
+    /// Returns the fields that are hidden as a whole where profiles hide marked fields, because in some set they lead to
+    /// a marked field, and they serve with another type.
+    pub fn contradicted_fields(&self) -> Vec<MarkedField> {
+        self.in_force.schema.contradicted_fields()
     }
 
     /// Returns each message type with the name of the set that defines it, sorted by full name. Leaves out the built-in

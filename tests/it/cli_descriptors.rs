@@ -167,3 +167,23 @@ profiles: {default: {redact: [pan], drop: [shop.A/c]}}",
     exit code 1
     "#);
 }
+
+#[test]
+fn check_and_diff_report_the_fields_around_a_mark_that_have_another_type() {
+    let folder = folder(&[
+        ("a.binpb", "message Order { Card card = 3; } message Card { string number = 1 [debug_redact = true]; }"),
+        ("b.binpb", "message Order { bytes card = 3; }"),
+        ("c.binpb", "message Order { bytes card = 3; } message Own {}"),
+    ]);
+    assert_snapshot!(descriptors(&folder, &["diff", "a.binpb", "b.binpb"]), @"
+    shop.Card: the message type was removed (message_removed)
+    shop.Order.card: shop.Card is now bytes (type_changed)
+    shop.Order.card: debug_redact hides a field inside shop.Card, and card = 3 has the type bytes now (redaction_removed)
+    error: 3 change(s) break the consumers of the JSON
+    exit code 1
+    ");
+    let checked = descriptors(&folder, &["check", "."]);
+    let note = "note: shop.Order.card is hidden where a profile has redact_marked, because debug_redact hides a field \
+                inside its type shop.Card in a.binpb, and it is used with another type\n";
+    assert!(checked.contains(note), "{checked}");
+}

@@ -20,6 +20,7 @@ scenarios! {
     // These scenarios test the file system rather than SQS and SNS, so one emulator is enough.
     embedded: [
         two_replicas_refuse_a_set_that_removes_debug_redact,
+        a_set_that_changes_the_type_around_a_marked_field_is_refused_until_it_is_acknowledged,
         a_set_that_renames_a_redacted_field_is_refused_until_it_is_acknowledged,
         a_late_type_without_the_field_of_its_path_is_refused,
     ];
@@ -32,10 +33,20 @@ fn write(folder: &Path, fields: &str) {
 
 /// Sends a `fresh.v1.Paid` whose field 4 is `4111`, and returns the JSON that arrives.
 async fn paid(stage: &Stage) -> String {
-    let payload = BASE64_STANDARD.encode([&[0x22, 0x04], b"4111".as_slice()].concat());
+    paid_with(stage, b"4111").await
+}
+
+/// Sends a `fresh.v1.Paid` whose field 4 has these four bytes, and returns the JSON that arrives.
+async fn paid_with(stage: &Stage, value: &[u8; 4]) -> String {
+    let payload = BASE64_STANDARD.encode([&[0x22, 0x04], value.as_slice()].concat());
     let input = Input::text(payload).attribute("message-type", "fresh.v1.Paid").attribute("customer-id", "acme");
     stage.source.send([input]).await;
     stage.delivered_one("acme").await.body
+}
+
+async fn wait_until_admitted(running: &Running) {
+    let admitted = || running.metrics.reloads.sum_where(|labels| labels.result == ReloadResult::Admitted);
+    wait::until("the set is admitted", async || (admitted() > 0).then_some(())).await;
 }
 
 fn refused(running: &Running) -> u64 {
@@ -63,6 +74,28 @@ async fn two_replicas_refuse_a_set_that_removes_debug_redact(emulator: &Emulator
         assert_eq!(schemas(&running).await["refused"].as_array().map(Vec::len), Some(0));
         running.stop().await;
     }
+}
+
+async fn a_set_that_changes_the_type_around_a_marked_field_is_refused_until_it_is_acknowledged(emulator: &Emulator) {
+    let (mut stage, folder) = stage(emulator).await;
+    stage.config.profiles.insert("default".to_owned(), Profile { redact_marked: true, ..Profile::default() });
+    write(&folder, "message Card { string number = 6 [debug_redact = true]; } Card card = 4;");
+    let running = stage.start().await;
+    write(&folder, "string card = 4;");
+    let reason = wait_until_refused(&running, "fresh.binpb").await;
+    let text = "debug_redact hides a field inside fresh.v1.Paid.Card, and card = 4 has the type string now";
+    assert!(reason.contains(text), "{reason}");
+    assert!(reason.ends_with("add `fresh.v1.Paid.card` to `descriptors.may_become_visible`"), "{reason}");
+    // The field 6 of the card has the text `11`.
+    assert_eq!(paid_with(&stage, b"2\x0211").await, r#"{"card":{"number":"[REDACTED]"}}"#);
+    running.stop().await;
+    stage.config.descriptors.may_become_visible = vec!["fresh.v1.Paid.card".into()];
+    write(&folder, "message Card { string number = 6 [debug_redact = true]; } Card card = 4;");
+    let running = stage.start().await;
+    write(&folder, "string card = 4;");
+    wait_until_admitted(&running).await;
+    assert_eq!(paid_with(&stage, b"2\x0211").await, r#"{"card":"2\u000211"}"#);
+    running.stop().await;
 }
 
 async fn a_set_that_renames_a_redacted_field_is_refused_until_it_is_acknowledged(emulator: &Emulator) {

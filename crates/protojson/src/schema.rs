@@ -4,7 +4,8 @@
 //! imports. Only the types and extensions must agree. If several sets define the same full name, the definitions must
 //! be identical (ignoring comments and source positions), or one must only add to the other. The larger one then
 //! serves, also as the type of fields in other sets. A type knows the extensions of all sets. A field is marked with
-//! `debug_redact` if any set marks it. The well-known types are built in, and a set can carry its own copy of them.
+//! `debug_redact` if any set marks it, or if it has another type than in a set in which it leads to a marked field. The
+//! well-known types are built in, and a set can carry its own copy of them.
 
 mod changes;
 mod decisions;

@@ -135,6 +135,64 @@ fn a_field_with_the_same_type_around_a_mark_is_not_hidden() {
     }
 }
 
+/// An entry of a map, read as a card, has the card of the entry in its second field. A card, read as an entry, has its
+/// first field in the key.
+#[test]
+fn a_list_has_another_type_around_a_mark_than_a_map_of_the_same_messages() {
+    let body = |field: &str| {
+        format!(
+            "message M {{ {field} card = 3; }}
+             message Card {{ optional string number = 1 [debug_redact = true]; optional string owner = 2; }}"
+        )
+    };
+    let card = || Wire::new().string(1, SECRET);
+    let (map, list) = (body("map<string, Card>"), body("repeated Card"));
+    for (own, other, payload) in [(&map, &list, Wire::new().string(1, "key").message(2, card())), (&list, &map, card())]
+    {
+        let payload = Wire::new().message(3, payload).0;
+        let (own, one, two) = (link("own", own), link("one", other), link("two", &format!("{other} message Own {{}}")));
+        assert!(shows_secret(&json(&join([&one]), &payload)), "{other}");
+        let json = json(&join([&own, &one, &two]), &payload);
+        assert_eq!(json, r#"{"card":null}"#, "{other}");
+    }
+}
+
+/// The compiler that these tests use refuses two fields with one JSON name. Other compilers accept them.
+#[test]
+fn a_new_field_with_the_name_of_a_field_around_a_mark_is_shown_unless_both_fields_have_their_declared_names_in_json() {
+    let schema = |card: &str, other: &str| {
+        let field =
+            |name: &str, number, kind| Wire::new().string(1, name).varint(3, number).varint(4, 1).varint(5, kind);
+        let number = field("number", 4, 9).message(8, Wire::new().varint(16, 1));
+        let holder = Wire::new().string(1, "M").message(2, field(card, 3, 11).string(6, ".t.Card"));
+        let file = Wire::new()
+            .string(1, "t.proto")
+            .string(2, "t")
+            .message(4, Wire::new().string(1, "Card").message(2, number))
+            .message(4, holder.message(2, field(other, 9, 12)));
+        join([&DescriptorSet::link("own", &Wire::new().message(1, file).0).unwrap()])
+    };
+    let older = schema("the_card", "note");
+    let before = older.marked_fields(|_, _| true);
+    for (card, other, expected) in [
+        ("the_card", "note", vec![]),
+        ("renamed", "note", vec![]),
+        ("renamed", "the_card", vec!["the_card"]),
+        ("renamed", "theCard", vec!["the_card"]),
+        ("the_card", "theCard", vec![]),
+    ] {
+        let now = schema(card, other);
+        let shown: Vec<&str> = now.shown(&before).iter().map(|shown| shown.field.name()).collect();
+        assert_eq!(shown, expected, "{card} and {other}");
+        let mut changes = now.changes(&older);
+        changes.retain(|change| change.rule == Rule::RedactionRemoved);
+        assert_eq!(changes.len(), expected.len(), "{changes:?} of {card} and {other}");
+        // The definition does not hide its own fields.
+        let json = json(&now, &Wire::new().string(9, "text").0);
+        assert!(json.contains("74657874"), "{json} of {card} and {other}");
+    }
+}
+
 /// An Any can hold every type, and so every marked field.
 #[test]
 fn a_field_that_is_an_any_in_another_set_is_hidden_if_any_field_is_marked() {

@@ -16,8 +16,8 @@ const VALUE: u32 = 2;
 /// The course of a path through the fields of a message type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trail {
-    /// The numbers of the fields on the path, as far as the path exists. The number of a map is followed by 2, the number
-    /// of the values in its entries.
+    /// The numbers of the fields on the path, as far as the path exists. The number of a map is followed by 2, which is
+    /// the number of the values in its entries.
     pub numbers: Vec<u32>,
     /// Whether the path leads to a field.
     pub is_complete: bool,
@@ -25,8 +25,8 @@ pub struct Trail {
     pub sets: Vec<String>,
 }
 
-/// A field that must stay hidden where profiles hide marked fields: at least one set marks it with `debug_redact`, or it
-/// leads to such a field.
+/// A field that must stay hidden where profiles hide marked fields: at least one set marks it with `debug_redact`, or
+/// it leads to such a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MarkedField {
     mark: Mark,
@@ -146,8 +146,8 @@ impl Schema {
         Visibility::Visible
     }
 
-    /// Returns the fields that must stay hidden where profiles hide marked fields, sorted: those that any set marks with
-    /// `debug_redact`, those that lead to a marked field inside them, and those that serve and are hidden by these. They
+    /// Returns the fields that must stay hidden where profiles hide marked fields, sorted: those that any set marks
+    /// with `debug_redact`, those that lead to a marked field, and those that serve and are hidden by these. They
     /// include fields of definitions that do not serve, because the definition that serves can have the field later.
     ///
     /// `counts` says of a field, by the full name of its message type and its name, whether its mark counts.
@@ -156,15 +156,27 @@ impl Schema {
         let reach = Reach::of(&self.joined.sets, counts);
         let mut marked = Vec::new();
         for message_type in reach.types() {
-            for (mark, sets) in self.joined.protected(message_type, &reach, counts) {
-                let mut sets: Vec<String> = self.joined.set_names(&sets).map(str::to_owned).collect();
-                sets.sort_unstable();
-                sets.dedup();
-                marked.push(MarkedField { mark, sets });
-            }
+            let protected = self.joined.protected(message_type, &reach, counts).into_iter();
+            marked.extend(protected.map(|(mark, sets)| self.marked_field(mark, &sets)));
         }
         marked.sort_unstable();
         marked
+    }
+
+    /// Returns the fields that lead to a marked field in some set while another set serves them with another type,
+    /// sorted. Where profiles hide marked fields, they are hidden as a whole.
+    pub fn contradicted_fields(&self) -> Vec<MarkedField> {
+        let fields = self.joined.marks.contradicted();
+        let mut fields: Vec<_> = fields.map(|(mark, sets)| self.marked_field(mark.clone(), sets)).collect();
+        fields.sort_unstable();
+        fields
+    }
+
+    fn marked_field(&self, mark: Mark, sets: &[u32]) -> MarkedField {
+        let mut sets: Vec<String> = self.joined.set_names(sets).map(str::to_owned).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        MarkedField { mark, sets }
     }
 
     /// Returns those of the fields that the schema shows: a field of the same number, name or JSON name serves, no set

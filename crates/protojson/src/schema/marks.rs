@@ -1,7 +1,7 @@
 //! The marks `debug_redact` of all sets of a schema.
 //!
-//! A mark hides the number, the name and the JSON name of a field, whichever definition of the message type serves. So a
-//! set that marks a field hides it, also if the definition of another set serves the type.
+//! A mark hides the number, the name and the JSON name of a field, whichever definition of the message type serves. So
+//! a set that marks a field hides it, also if the definition of another set serves the type.
 //!
 //! A field of a message type that leads to a mark has a mark of its own, which allows the field one type. If another
 //! definition serves and gives the field another type, the whole field is hidden.
@@ -176,6 +176,13 @@ impl Marks {
     pub(super) fn of_type(&self, message_type: &str) -> impl Iterator<Item = (&Mark, &[u32])> {
         let hidden = self.by_type.get(message_type).into_iter();
         hidden.flat_map(|hidden| &hidden.marks).map(|(mark, sets)| (mark, &**sets))
+    }
+
+    /// Returns the fields that lead to a mark in some set and serve with another type, with the positions of the sets
+    /// in which they lead to a mark. They are in no particular order.
+    pub(super) fn contradicted(&self) -> impl Iterator<Item = (&Mark, &[u32])> {
+        let marks = self.by_type.values().flat_map(|hidden| &hidden.marks);
+        marks.filter(|(mark, _)| mark.held().is_some()).map(|(mark, sets)| (mark, &**sets))
     }
 
     /// Whether the message type has the same marks in another schema.

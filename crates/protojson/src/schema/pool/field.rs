@@ -23,7 +23,8 @@ pub(crate) struct FieldDescriptor {
     pub(crate) is_required: bool,
     /// Whether the values are encoded as groups.
     pub(crate) is_group: bool,
-    /// Whether the field is marked with `debug_redact`: in a schema, by any of its sets; otherwise, by its own set.
+    /// Whether the field is marked with `debug_redact` by its own set; in a schema, whether the marks of all sets hide
+    /// it.
     pub(crate) is_marked: bool,
     /// Whether another field of the message has the same JSON name, so that JSON has the name as declared. Only
     /// [`MessageDescriptor::fields`] can tell.

@@ -113,8 +113,8 @@ fn a_refusal_names_the_field_the_type_with_the_mark_and_the_acknowledgment() {
     assert_eq!(name, "a.pb");
     assert_eq!(
         reason,
-        "descriptor set a.pb: it can show a hidden field: t.M.card: debug_redact hides a field inside t.Card, and card = \
-         3 has the type repeated bytes now, and the profile `default` hides only what has the option \
+        "descriptor set a.pb: it can show a hidden field: t.M.card: debug_redact hides a field inside t.Card, and card \
+         = 3 has the type repeated bytes now, and the profile `default` hides only what has the option \
          (redaction_removed); undo the change, or correct the path of the profile; if customers may see the field, \
          add `t.M.card` to `descriptors.may_become_visible`"
     );
