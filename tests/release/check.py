@@ -55,7 +55,8 @@ def check_pages(folder, pages):
 def check_completions(folder):
     bash = folder / "completions/protobridge.bash"
     run("bash", "-n", str(bash))
-    script = f'source {bash}; COMP_WORDS=(protobridge des); COMP_CWORD=1; _protobridge protobridge des ""; echo "${{COMPREPLY[*]}}"'
+    words = "COMP_WORDS=(protobridge des); COMP_CWORD=1"
+    script = f'source {bash}; {words}; _protobridge protobridge des ""; echo "${{COMPREPLY[*]}}"'
     answer = run("bash", "-c", script).strip()
     check(answer == "descriptors", "bash completes `protobridge des`", answer)
 
