@@ -1,4 +1,5 @@
-"""Evaluates every expression of the rules and the dashboard in a Prometheus that scrapes two running protobridges.
+"""Evaluates every expression of the rules, the dashboard and docs/operations.md in a Prometheus that scrapes two
+protobridges.
 
 usage: live.py PROTOBRIDGE WORK
 """
@@ -18,6 +19,10 @@ import pages
 import stage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/documents"))
+
+import markdown  # noqa: E402
+
 FILES = ROOT / "charts/protobridge/files"
 # The values of the dashboard's variables in this check.
 VARIABLES = {"$namespace": "shop", "$job": "protobridge", "$queue": "events", "$__rate_interval": "1m"}
@@ -76,6 +81,8 @@ def ask(url):
         for panel, target in targets
     }
     queries |= {f"variable {var['name']}": [variable(var["query"]["query"])] for var in variables}
+    told = documented()
+    queries |= told
     waiting = [(owner, expression, wanted) for owner, own in queries.items() for expression, wanted in own]
     problems = {}
     deadline = time.monotonic() + stage.PATIENCE
@@ -89,7 +96,20 @@ def ask(url):
         yield f"{owner}: {problems[owner, expression]}: {expression}"
     if not waiting:
         panels = len({panel["title"] for panel, _ in targets})
-        print(f"{len(rules)} rules and {len(targets)} queries of {panels} panels return series")
+        told_too = f"and {len(told)} queries of docs/operations.md"
+        print(f"{len(rules)} rules, {len(targets)} queries of {panels} panels {told_too} return series")
+
+
+def documented():
+    """Returns the queries of docs/operations.md by their places, each with the labels of its `count by`."""
+    name = "docs/operations.md"
+    sections = markdown.sections(name, (ROOT / name).read_text())
+    blocks = [block for section in sections for block in section.blocks if block.language == "promql"]
+    by = {block.place: re.match(r"count by \((.*?)\)", block.text) for block in blocks}
+    return {
+        block.place: [(block.text.strip(), set(by[block.place][1].split(", ")) if by[block.place] else set())]
+        for block in blocks
+    }
 
 
 def note(problems, query, problem):

@@ -4,7 +4,7 @@ These parts may differ:
 
 - `…` in a line of the document matches any text, and a line that is only `…` matches any lines.
 - A time in RFC 3339, a UUID, and an id such as `ord_1SVGRHG5PGX1HA6664NJ0EYJ85` match any other.
-- A hash of 12, 16 or 40 hexadecimal digits matches any other, but the same hash in the document is always the same hash
+- A hash of 12, 16, 32 or 40 hexadecimal digits matches any other, but the same hash in the document is always the same hash
   in reality.
 - If the caller asks for it, a number that is no part of a name matches any number, and blanks match any blanks, because
   columns have other widths.
@@ -18,7 +18,7 @@ PARTS = {
     "time": (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"),
     "uuid": (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "id": (r"\b[a-z]{3}_[0-9A-Z]{26}\b", r"[a-z]{3}_[0-9A-Z]{26}"),
-    "hash": (r"\b(?:[0-9a-f]{40}|[0-9a-f]{16}|[0-9a-f]{12})\b", r"[0-9a-f]{12,40}"),
+    "hash": (r"\b(?:[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f]{12})\b", r"[0-9a-f]{12,40}"),
 }
 NUMBERS = {"number": (r"(?<![\w.])\d[\d,.]*", r"[-\d][\d,.]*"), "blanks": (r" +", r" +")}
 

@@ -1,10 +1,9 @@
 """Follows documents word by word, and fails at the first part of each that is not true.
 
-    follow.py --protobridge FILE --work FOLDER [--helm FILE] [--tools FOLDER]… [--tests FILE] [--text FILE] [DOCUMENT…]
+    follow.py --protobridge FILE --work FOLDER [--helm FILE] [--tools FOLDER]… [--text FILE] [DOCUMENT…]
 
 `--helm` is needed for docs/operations.md, and `--tools`, folders with code generators and their Node.js, for
-docs/consumers.md. `--tests` is the binary of the integration tests; the default asks cargo. `--text` is a file to take
-in place of the only document.
+docs/consumers.md. `--text` is a file to take in place of the only document.
 """
 
 import argparse
@@ -34,7 +33,6 @@ parser.add_argument("--protobridge", type=Path, required=True)
 parser.add_argument("--helm", type=Path, default=Path("helm"))
 parser.add_argument("--tools", type=Path, action="append", default=[])
 parser.add_argument("--work", type=Path, required=True)
-parser.add_argument("--tests", nargs="+", default=["cargo", "test", "--quiet", "--locked", "--test", "it", "--"])
 parser.add_argument("--text", type=Path)
 parser.add_argument("documents", nargs="*", default=["README.md", "docs/schema-owners.md", "docs/operations.md"])
 args = parser.parse_args()
@@ -80,7 +78,7 @@ def follow(document):
         try:
             account = Account(endpoint)
             page.follow({
-                "README": lambda: readme.sections(account, args.tests),
+                "README": lambda: readme.sections(account),
                 "schema-owners": schema_owners.sections,
                 "operations": lambda: operations.sections(account),
                 "consumers": lambda: consumers.sections(account),

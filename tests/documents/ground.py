@@ -1,4 +1,4 @@
-"""What the documents assume: an AWS account, a service with events, a role that is denied an action."""
+"""The AWS account that the documents assume, a role that is denied an action, and the encoding of events."""
 
 import base64
 import http.client

@@ -2,11 +2,10 @@
 
 import re
 import signal
-import subprocess
 import urllib.request
 
 import yaml
-from ground import ROOT, encode
+from ground import encode
 from page import Untrue
 from shell import Shell
 
@@ -105,21 +104,11 @@ def transcode(page):
     page.run(code=1)
 
 
-def test_it(page, tests):
+def test_it(page):
     page.excuse("$ cargo test --workspace", "it is the first step of .ci/run")
-    block = page.next("text")
-    page.counts["checked"] += 1
-    told = re.search(r"Running tests/it/main\.rs\ntest result: ok\. (\d+) passed; 0 failed;", block.text)
-    if not told:
-        raise Untrue(block.place, "it is not the output of cargo test")
-    listed = subprocess.run([*tests, "--list"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    real = len(re.findall(r": test$", listed, re.MULTILINE))
-    # The number grows with most changes.
-    if not 0.9 * real <= int(told[1]) <= real:
-        raise Untrue(block.lines[1].place, f"tests/it has {real} tests; {told[1]} is off by more than a tenth")
 
 
-def sections(account, tests):
+def sections(account):
     return {
         "protobridge": overview,
         "Try it": try_it,
@@ -127,5 +116,5 @@ def sections(account, tests):
         "Input": input_section,
         "For consumers": for_consumers,
         "Transcode on the command line": transcode,
-        "Test it": lambda page: test_it(page, tests),
+        "Test it": test_it,
     }

@@ -87,6 +87,7 @@ def what_changed(page):
     is_replaced = lambda: get(f"{admin}/schemas")["admissions"][-1]["decision"] == "replaced"  # noqa: E731
     page.service.wait_until("the set is replaced", is_replaced)
     page.run()
+    page.run()
     page.service.stop()
 
 

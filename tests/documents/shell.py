@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-# What the shell prints around the exit code of a command, and no command prints.
+# The shell prints this mark around the exit code of a command. No command prints it.
 MARK = f"{uuid.uuid4()}:"
 
 

@@ -6,6 +6,7 @@ import subprocess
 
 import markdown
 import yaml
+from ground import ROOT
 from page import Untrue
 
 # Options of other programs, which the text names without the program.
@@ -45,6 +46,7 @@ class Program:
         self.protobridge = protobridge
         self.schema = json.loads(self.output("config", "schema"))
         self.example = yaml.safe_load(self.output("config", "example"))
+        self.values = yaml.safe_load((ROOT / "charts/protobridge/values.yaml").read_text())
         self.helps = {(): self.output("--help")}
 
     def output(self, *arguments):
@@ -63,7 +65,8 @@ class Program:
         is_path = re.fullmatch(r"[a-z_]+(\.[a-z_]+|\[\d+\])+(\.\*)?", span)
         if is_path and re.split(r"[.\[]", span)[0] in self.schema["properties"]:
             path = re.findall(r"[a-z_]+", span.removesuffix(".*"))
-            return "" if self.resolve(path) is not None else "the configuration has no such key"
+            is_known = self.resolve(path) is not None or is_value(self.values, path)
+            return "" if is_known else "neither the configuration nor the chart has such a key"
         return None
 
     def command_problem(self, words):
@@ -144,6 +147,15 @@ class Program:
         else:
             return None
         return "" if value == real else f"the default is {value}, not {told}"
+
+
+def is_value(values, path):
+    """Whether the chart's values have this key."""
+    for name in path:
+        if not isinstance(values, dict) or name not in values:
+            return False
+        values = values[name]
+    return True
 
 
 def has_option(text, option):
