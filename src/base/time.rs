@@ -16,6 +16,11 @@ pub fn rfc3339_of_unix(seconds: i64, nanos: u32) -> Option<String> {
     DateTime::from_secs_and_nanos(seconds, nanos).fmt(DateTimeFormat::DateTime).ok()
 }
 
+/// Returns the time that a text in the format of RFC 3339 names, with any offset from UTC.
+pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+    DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()?.try_into().ok()
+}
+
 /// Whether a text is a time in the format of RFC 3339, with any offset from UTC.
 pub fn is_rfc3339(text: &str) -> bool {
     DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).is_ok()

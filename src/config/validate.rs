@@ -2,6 +2,7 @@
 //!
 //! Nothing here calls AWS or reads other files; `protobridge check` does.
 
+mod monitor;
 mod profiles;
 mod queues;
 
@@ -45,6 +46,7 @@ impl Config {
             rules.refuse("descriptors.path", "must not be empty");
         }
         rules.profiles(self);
+        rules.monitor(self);
         rules.problems
     }
 }

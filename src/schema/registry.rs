@@ -8,6 +8,7 @@ mod admission;
 mod built_in;
 mod compiled;
 mod files;
+mod heartbeats;
 mod hidden;
 mod profiles;
 mod taps;
@@ -24,6 +25,7 @@ pub use admission::{Refused, Set};
 pub use built_in::{BUILT_IN, CANARY, HEARTBEAT};
 pub use compiled::Compiled;
 pub use files::{Error, File, TooLarge, Unusable, hash, read};
+pub use heartbeats::{HeartbeatTaps, IntervalTap, TapPaths};
 use hidden::Hiding;
 pub use hidden::UnmatchedPath;
 pub use profiles::{ProfileId, Profiles, options};
@@ -31,14 +33,14 @@ pub use taps::TapIndex;
 use taps::{all_paths, compile_taps};
 pub use trail::{Admission, Decision};
 
-use crate::base::Watched;
+use crate::base::{LastSeen, Watched};
 use crate::config;
 
 /// The descriptor sets in force, and the folder or file that they come from.
 #[derive(Debug)]
 pub struct Registry {
     settings: config::Descriptors,
-    taps: config::Taps,
+    taps: TapPaths,
     profiles: Arc<Profiles>,
     hiding: Hiding,
     /// The released sets, which the sets of the folder are compared with.
@@ -79,6 +81,8 @@ pub struct Snapshot {
     types: HashMap<Arc<str>, Arc<EventType>>,
     /// Tap paths that exist in a type but do not lead to a single value, each with the error of the first such type.
     refused_taps: Vec<(String, TapError)>,
+    /// The rules of heartbeats that cannot be used for their types.
+    heartbeat_problems: Vec<String>,
     /// The last decisions about sets, oldest first.
     trail: Vec<Arc<Admission>>,
 }
@@ -95,6 +99,8 @@ pub struct EventType {
     /// The tap paths, in the order of their indexes.
     paths: Arc<[String]>,
     source: Arc<Source>,
+    /// When the last event of the type was received. A reload keeps it.
+    pub last_event: Arc<LastSeen>,
     /// The plans by profile. The first event of the type makes room for them, because most types have no events.
     plans: OnceLock<Box<[OnceLock<Plan>]>>,
 }
@@ -113,7 +119,11 @@ impl Registry {
     /// # Errors
     /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if a set of the baseline
     /// cannot be used.
-    pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
+    pub fn load(
+        settings: &config::Descriptors,
+        taps: impl Into<TapPaths>,
+        profiles: Arc<Profiles>,
+    ) -> Result<Self, Error> {
         Self::of(&files::read(settings)?, settings, taps, profiles)
     }
 
@@ -124,19 +134,20 @@ impl Registry {
     pub fn of(
         files: &[File],
         settings: &config::Descriptors,
-        taps: &config::Taps,
+        taps: impl Into<TapPaths>,
         profiles: Arc<Profiles>,
     ) -> Result<Self, Error> {
+        let taps = taps.into();
         let hiding = Hiding::new(&profiles, &settings.may_become_visible);
         let baseline =
             settings.baseline.as_ref().map(|path| admission::baseline(settings, path, &hiding)).transpose()?;
         let mut admitted = admission::admit(files, baseline.as_ref(), settings.on_break, &hiding)?;
         let breaking = std::mem::take(&mut admitted.changes);
-        let mut snapshot = Snapshot::new(admitted, taps, &profiles);
+        let mut snapshot = Snapshot::new(admitted, &taps, &profiles, None);
         snapshot.trail = trail::after(None, &snapshot, &breaking).0;
         Ok(Self {
             settings: settings.clone(),
-            taps: taps.clone(),
+            taps,
             profiles,
             hiding,
             baseline,
@@ -206,7 +217,7 @@ impl Registry {
                 Some(_) => self.hiding.breaking_changes(&admitted.in_force.schema, &current.in_force.schema),
                 None => std::mem::take(&mut admitted.changes),
             };
-            let mut snapshot = Snapshot::new(admitted, &self.taps, &self.profiles);
+            let mut snapshot = Snapshot::new(admitted, &self.taps, &self.profiles, Some(&current));
             (snapshot.trail, admissions) = trail::after(Some(&current), &snapshot, &breaking);
             Ok::<_, Error>(snapshot)
         });
@@ -216,7 +227,8 @@ impl Registry {
 }
 
 impl Snapshot {
-    fn new(admitted: Admitted, taps: &config::Taps, profiles: &Arc<Profiles>) -> Self {
+    /// `before` is the snapshot that this one replaces.
+    fn new(admitted: Admitted, taps: &TapPaths, profiles: &Arc<Profiles>, before: Option<&Self>) -> Self {
         let Admitted { in_force, refused, withheld, .. } = admitted;
         let sets: Vec<Set> = in_force.sets.values().cloned().collect();
         let schema = &in_force.schema;
@@ -225,12 +237,14 @@ impl Snapshot {
         let source = Arc::new(Source { schema: schema.clone(), profiles: Arc::clone(profiles) });
         let no_taps: (Arc<TapIndex>, Arc<[String]>) = Default::default();
         let mut types = HashMap::new();
-        let mut refused_taps = Vec::new();
+        let (mut refused_taps, mut heartbeat_problems) = (Vec::new(), Vec::new());
         let mut event_type = |name: &Arc<str>, hash: &Arc<str>, source: &Arc<Source>| {
-            let (index, paths) = compile_taps(&source.schema, name, taps, &mut refused_taps);
+            let (index, paths) = compile_taps(&source.schema, name, taps, (&mut refused_taps, &mut heartbeat_problems));
             let (taps, paths) = if paths.is_empty() { no_taps.clone() } else { (index.into(), paths.into()) };
             let (name, schema_hash, source) = (Arc::clone(name), Arc::clone(hash), Arc::clone(source));
-            Arc::new(EventType { name, schema_hash, taps, paths, source, plans: OnceLock::new() })
+            let known = before.and_then(|before| before.types.get(&name));
+            let last_event = known.map(|known| Arc::clone(&known.last_event)).unwrap_or_default();
+            Arc::new(EventType { name, schema_hash, taps, paths, source, last_event, plans: OnceLock::new() })
         };
         for (name, set) in schema.shared_messages() {
             let hash = hashes.get(set).copied().unwrap_or(&built_in);
@@ -241,7 +255,7 @@ impl Snapshot {
         let ours = Arc::new(Source { schema: built_in::schema().clone(), profiles: Arc::clone(profiles) });
         types.extend(missing.into_iter().map(|name| (Arc::clone(&name), event_type(&name, &built_in, &ours))));
         types.shrink_to_fit();
-        Self { sets, refused, in_force, withheld, types, refused_taps, trail: Vec::new() }
+        Self { sets, refused, in_force, withheld, types, refused_taps, heartbeat_problems, trail: Vec::new() }
     }
 
     /// Creates a snapshot without types.
@@ -249,7 +263,7 @@ impl Snapshot {
     pub(crate) fn empty() -> Arc<Self> {
         let profiles = Arc::new(Profiles::new(&Default::default()));
         let admitted = admission::admit(&[], None, config::OnBreak::Warn, &Hiding::new(&profiles, &[]));
-        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &config::Taps::default(), &profiles))
+        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &TapPaths::default(), &profiles, None))
     }
 
     /// Returns the reason why a type is unknown, for people.
@@ -327,6 +341,16 @@ impl Snapshot {
     /// Returns the descriptor sets in force, by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
+    }
+
+    /// Returns a line for each rule of heartbeats whose type is known and does not have the fields of the rule.
+    pub fn heartbeat_problems(&self) -> &[String] {
+        &self.heartbeat_problems
+    }
+
+    /// Returns all event types, in no particular order. The built-in types are among them.
+    pub fn event_types(&self) -> impl Iterator<Item = &Arc<EventType>> {
+        self.types.values()
     }
 
     /// Returns the tap paths that are used in no type, each with the reason if the path exists in a type. They are most

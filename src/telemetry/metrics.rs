@@ -16,6 +16,7 @@ use super::labels::{
     QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
     TopicLabels,
 };
+use super::monitor::MonitorMetrics;
 use super::operation::Operation;
 use crate::base::build;
 
@@ -112,6 +113,8 @@ pub struct Metrics {
     pub in_flight_bytes: Gauge,
     /// The build that runs, with its configuration and its descriptor sets.
     pub build_info: FleetingFamily<BuildLabels<'static>>,
+    /// The metrics of sources and silence rules.
+    pub monitor: MonitorMetrics,
     /// Whether entries and billed requests are counted by customer.
     customer_label: bool,
 }
@@ -267,6 +270,7 @@ impl Metrics {
                 "protobridge_build_info",
                 "The running version, its configuration and its descriptor sets; always 1",
             ),
+            monitor: MonitorMetrics::new(&mut all),
             customer_label,
         };
         metrics.declared = all.declared();
@@ -283,6 +287,7 @@ impl Metrics {
         let mut text = self.handle.render();
         self.publish_topic_limits.render(&mut text);
         self.build_info.render(&mut text);
+        self.monitor.render(&mut text);
         text
     }
 
