@@ -13,6 +13,8 @@ mod server;
 mod sets;
 mod status;
 
+pub use knowledge::{KnownSource, KnownSources};
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;

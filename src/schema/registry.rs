@@ -22,7 +22,7 @@ use protojson::{Additions, Change, JsonError, Outgrown, Plan, Schema, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
-pub use built_in::{BUILT_IN, CANARY, HEARTBEAT};
+pub use built_in::{BUILT_IN, CANARY, HEARTBEAT, wire_from_json};
 pub use compiled::Compiled;
 pub use files::{Error, File, TooLarge, Unusable, hash, read};
 pub use heartbeats::{HeartbeatTaps, IntervalTap, TapPaths};

@@ -11,7 +11,7 @@ use crate::monitor::sources::SourceReport;
 
 /// What one replica knows about the sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct KnownSources {
+pub struct KnownSources {
     /// How far the knowledge reaches.
     pub knowledge: String,
     /// The sources, sorted by name.
@@ -20,7 +20,7 @@ pub(super) struct KnownSources {
 
 /// What one replica knows about one source. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct KnownSource {
+pub struct KnownSource {
     /// The name of the source, or `other` for those beyond `heartbeats.max_sources`.
     pub source: String,
     /// `unknown`, `flowing`, `quiet`, `stale` or `late`.

@@ -19,7 +19,7 @@ use super::scenario::{Expect, Setup, field, message, of_order};
 use crate::model::{Faults, Incoming, Target, Trouble, World};
 
 /// The default number of seeds.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 30;
 const SECOND: Duration = Duration::from_secs(1);
 const SETUP: Setup = Setup { customers: 1, fifo: [false; 3], has_fallback: false };
 /// The time that the service needs after trouble: a hanging poll ends, and so does the delay before the next one.

@@ -63,7 +63,7 @@ impl Evidence {
 
     /// Notes the messages that a poll returned at this time. A message that was received before proves nothing.
     pub fn note_messages<'m>(&self, messages: impl Iterator<Item = &'m Message>, ended: Instant) {
-        let Some(lag) = messages.filter_map(|message| message.first_lag()).max() else { return };
+        let Some(lag) = messages.filter_map(Message::first_lag).max() else { return };
         let state = &mut *self.state.lock();
         state.roll(ended);
         state.largest[0] = state.largest[0].max(lag);
