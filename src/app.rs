@@ -42,6 +42,7 @@ use crate::config::{self, Config};
 use crate::delivery::pipeline::{Pipeline, Tasks};
 use crate::delivery::{Intake, SetupError, Wired, wire};
 use crate::message::Queue;
+use crate::monitor::Knowledge;
 use crate::route::{self, TopicWatch};
 use crate::schema::{confluent, glue, registry};
 use crate::telemetry::{Metrics, Traces, TracesError};
@@ -56,6 +57,9 @@ pub enum Error {
     /// Paths that hide fields match no field, so they hide nothing.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     UnmatchedPaths(Vec<registry::UnmatchedPath>),
+    /// Rules of heartbeats name fields that their types do not have.
+    #[error("{}", .0.join("\n"))]
+    Heartbeats(Vec<String>),
     /// The customers file does not load.
     #[error(transparent)]
     Customers(#[from] route::Error),
@@ -86,7 +90,7 @@ impl Error {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Descriptors(_) | Self::UnmatchedPaths(_) | Self::Customers(_) | Self::Traces(_) => true,
-            Self::Schemas(_) | Self::GlueSchemas(_) => true,
+            Self::Schemas(_) | Self::GlueSchemas(_) | Self::Heartbeats(_) => true,
             Self::Setup(error) => error.is_configuration(),
             Self::Listen { .. } => false,
         }
@@ -187,7 +191,8 @@ impl App {
         let receptions = Arc::new(Receptions::new(config, clients.region().as_deref(), &metrics));
         let queues: Vec<Arc<Queue>> = receptions.iter().map(|reception| Arc::clone(&reception.queue)).collect();
         let wired = wire(config, &clients, &queues, definitions, traces.clone(), &metrics)?;
-        let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, tasks: downstream } = wired;
+        let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, monitor, tasks: downstream } =
+            wired;
 
         let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
         let (requests, requested) = watch::channel(());
@@ -200,6 +205,7 @@ impl App {
             visibility: visibility.clone(),
             rate,
             outages,
+            monitor,
             configuration: Arc::clone(&standing),
             metrics: Arc::clone(&metrics),
         };
@@ -295,6 +301,11 @@ impl App {
     /// Returns the service's metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Returns what the service knows about sources and silence rules now.
+    pub fn observe(&self) -> Knowledge {
+        self.state.observe()
     }
 
     /// Waits until every queue could be received from.

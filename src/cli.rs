@@ -13,12 +13,14 @@ mod descriptors;
 pub mod embedded;
 mod explain;
 mod healthcheck;
+mod heartbeat;
 mod iam;
 mod iam_policy;
 mod man;
 mod profile;
 mod run;
 mod schema;
+mod sources;
 mod test;
 mod transcode;
 
@@ -79,6 +81,10 @@ enum Command {
     Schema(schema::Args),
     /// Print the minimal IAM policy that the service needs with a configuration
     IamPolicy(iam_policy::Args),
+    /// Show the state of each source of events, as far as the replicas know together
+    Sources(sources::Args),
+    /// Send one heartbeat of a source to an input queue
+    Heartbeat(heartbeat::Args),
     /// Ask a running service whether it is healthy; exit 0 if it is
     Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration file, or an annotated example
@@ -103,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::Descriptors(args) => descriptors::run(&args),
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Sources(args) => sources::run(&args),
+        Command::Heartbeat(args) => heartbeat::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),

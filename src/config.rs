@@ -11,6 +11,7 @@ mod changes;
 mod delivery;
 mod envelope;
 pub mod load;
+mod monitor;
 pub mod names;
 mod profile;
 pub mod region;
@@ -31,6 +32,7 @@ pub use canary::{Canary, CanaryPath};
 pub use changes::{APPLIED, Change};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
+pub use monitor::{Condition, ExpectedSource, HeartbeatType, Heartbeats, STALE_AFTER_INTERVALS, SilenceRule};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
 pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
@@ -69,6 +71,10 @@ pub struct Config {
     pub dedupe: Dedupe,
     /// Retries of messages that protobridge could not finish.
     pub retry: Retry,
+    /// The heartbeats of sources, which tell a quiet source from a broken one.
+    pub heartbeats: Heartbeats,
+    /// The event types that must not stop.
+    pub silence: Vec<SilenceRule>,
     /// Shutdown after SIGTERM.
     pub shutdown: Shutdown,
     /// The canary: a test event that travels the whole path of events, from an input queue to a topic and back.

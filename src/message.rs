@@ -16,9 +16,10 @@ mod topic;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_sqs::types::MessageAttributeValue;
+use tokio::time::Instant;
 
 pub use event_id::EventId;
 pub use outcome::{DuplicateCause, OutcomeLabel, QuarantineKind, QuarantineReason, Retry, RetryCause};
@@ -42,6 +43,8 @@ pub struct Message {
     pub sent: SystemTime,
     /// When any consumer received the message for the first time.
     pub first_received: SystemTime,
+    /// When this process received the message, by its own clock.
+    pub received: Instant,
     /// How often the message was received, this receive included.
     pub receive_count: u32,
     /// The message group, if the message has one.
@@ -54,6 +57,12 @@ impl Message {
     /// Returns the size of the message in bytes, as SQS counts it.
     pub fn size(&self) -> usize {
         attributes::message_size(&self.body, &self.attributes)
+    }
+
+    /// Returns the time that the message had spent on the queue when it was received, if it was not received before. Both
+    /// ends are times of SQS, so a difference between our clock and the clock of SQS does not change it.
+    pub fn first_lag(&self) -> Option<Duration> {
+        (self.receive_count <= 1).then(|| self.first_received.duration_since(self.sent).unwrap_or_default())
     }
 }
 
@@ -75,6 +84,7 @@ impl Message {
             attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect(),
             sent: SystemTime::now(),
             first_received: SystemTime::now(),
+            received: Instant::now(),
             receive_count: 1,
             group: group.map(str::to_owned),
             trace_header: None,

@@ -11,6 +11,7 @@ mod label_set;
 mod labels;
 mod log;
 mod metrics;
+mod monitor;
 mod operation;
 mod traces;
 mod zero;
@@ -29,5 +30,6 @@ pub use labels::{
 };
 pub use log::{LogLevel, init as init_log};
 pub use metrics::{Metrics, UNKNOWN_TYPE};
+pub use monitor::{LagLeg, MonitorMetrics, SourceLabels, SourceLagLabels, SourceState, SourceStateLabels, TypeLabels};
 pub use operation::Operation;
 pub use traces::{LAST_EXPORT, Trace, TraceHeaders, Traces, TracesError};

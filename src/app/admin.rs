@@ -7,10 +7,13 @@
 //! `/json-schema/HASH/TYPE/PROFILE` are their JSON Schemas. No page changes the service, and no page shows a payload.
 
 mod json_schema;
+mod knowledge;
 mod schemas;
 pub(super) mod server;
 mod sets;
 mod status;
+
+pub use knowledge::{KnownSource, KnownSources};
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -31,6 +34,7 @@ use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
 use crate::aws::sqs::receive::Receptions;
 use crate::aws::sqs::visibility::Visibility;
+use crate::monitor::{Knowledge, Monitor};
 use crate::route::Routes;
 use crate::telemetry::{Metrics, NoLabels, TopicLabels};
 
@@ -57,6 +61,8 @@ pub struct Views {
     pub rate: Arc<Rate>,
     /// The parts of the outside that do not work.
     pub outages: Arc<Outages>,
+    /// The sources and the silence rules.
+    pub monitor: Arc<Monitor>,
     /// The state of the configuration file.
     pub configuration: Arc<Standing>,
     /// The metrics.
@@ -100,6 +106,12 @@ impl State {
     /// Sets the phase, unless a later one was set before.
     pub fn set_phase(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+    }
+
+    /// Returns what is known about sources and silence rules now.
+    pub fn observe(&self) -> Knowledge {
+        let Views { monitor, receptions, routes, .. } = &self.views;
+        monitor.observe(receptions, &routes.definitions().snapshot)
     }
 
     fn phase(&self) -> Phase {
@@ -176,6 +188,7 @@ fn exposition(state: &State) -> impl IntoResponse + use<> {
         state.views.metrics.publish_limit.with(&NoLabels).set(limit.round() as u64);
     }
     update_topic_limits(&state.views.metrics, &state.views.rate);
+    state.views.monitor.show(&state.observe());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.views.metrics.render())
 }
 

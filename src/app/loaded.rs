@@ -7,7 +7,7 @@ use tracing::warn;
 use super::Error;
 use super::reload::log_decisions;
 use crate::config::{Config, OnBreak, Warning};
-use crate::route::{self, Router, Routes};
+use crate::route::{self, Glob, Router, Routes};
 use crate::schema::registry::{Profiles, Registry, Snapshot};
 use crate::schema::{SchemaFiles, confluent, glue};
 
@@ -32,12 +32,15 @@ impl Loaded {
     /// meant to hide a field matches none.
     pub fn load(config: &Config) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
-        let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles))?;
+        let registry = Registry::load(&config.descriptors, config, Arc::clone(&profiles))?;
         let unmatched = registry.unmatched_paths();
         if !unmatched.is_empty() {
             return Err(Error::UnmatchedPaths(unmatched));
         }
         let snapshot = registry.current();
+        if !snapshot.heartbeat_problems().is_empty() {
+            return Err(Error::Heartbeats(snapshot.heartbeat_problems().to_vec()));
+        }
         let types = snapshot.type_names();
         let routes = Routes::load(config, Arc::clone(&profiles), Arc::clone(&snapshot))?;
         let schemas = SchemaFiles {
@@ -86,7 +89,29 @@ fn warnings_of_files(config: &Config, snapshot: &Snapshot, router: &Router, type
         };
         warnings.push(Warning::new("taps", message));
     }
+    for (index, declared) in config.heartbeats.types.iter().enumerate() {
+        if snapshot.find(&declared.r#type).is_none() {
+            let message = format!("{} is in no descriptor set yet", declared.r#type);
+            warnings.push(Warning::new(format!("heartbeats.types[{index}].type"), message));
+        }
+    }
+    warnings.extend(unmatched_globs(config, types));
     warnings
+}
+
+/// Returns a warning for each glob of silence rules and expected sources that matches no known type.
+fn unmatched_globs(config: &Config, types: &[&str]) -> Vec<Warning> {
+    let mut lists: Vec<(String, &[String])> = Vec::new();
+    for (index, expected) in config.heartbeats.expect.iter().enumerate() {
+        lists.push((format!("heartbeats.expect[{index}].events"), &expected.events));
+    }
+    for (index, rule) in config.silence.iter().enumerate() {
+        lists.push((format!("silence[{index}].types"), &rule.types));
+        lists.push((format!("silence[{index}].while"), &rule.r#while));
+    }
+    let is_unmatched = |glob: &&String| !types.iter().any(|known| Glob::new(glob).matches(known));
+    let warn = |key: &String, glob: &String| Warning::new(key, format!("`{glob}` matches no known message type"));
+    lists.iter().flat_map(|(key, globs)| globs.iter().filter(is_unmatched).map(move |glob| warn(key, glob))).collect()
 }
 
 /// Returns the warning about sources in the folder of the sets. The text has the way out behind its first semicolon.

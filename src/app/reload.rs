@@ -225,6 +225,9 @@ impl Reload {
         for warning in self.registry.path_warnings() {
             warn!("{warning}");
         }
+        for problem in snapshot.heartbeat_problems() {
+            warn!("{problem}; such events are no heartbeats now");
+        }
         self.warn_about(&router);
         Changed(true)
     }

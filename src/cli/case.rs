@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use strict_config::{Position, Positions, Problem};
+use tokio::time::Instant;
 
 use crate::app::Offline;
 use crate::delivery::dry_run::{Answers, Forecast};
@@ -234,6 +235,7 @@ impl Case {
             body,
             attributes,
             sent: SystemTime::UNIX_EPOCH + SENT,
+            received: Instant::now(),
             first_received: SystemTime::now() - Duration::from_secs(self.waited_seconds),
             receive_count: 1,
             group: self.group.clone(),

@@ -78,7 +78,7 @@ fn uri(args: &Args) -> anyhow::Result<Uri> {
 }
 
 /// Returns the address at which this machine reaches a server that listens on `listen`.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // Keys without a default, and keys that are absent by default.
-        const WITHOUT_DEFAULT: [&str; 22] = [
+        const WITHOUT_DEFAULT: [&str; 31] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/glue/schemas_file",
@@ -117,6 +117,15 @@ mod tests {
             "/canary/queue",
             "/canary/topic",
             "/canary/return_queue_url",
+            "/heartbeats/types/0/type",
+            "/heartbeats/types/0/where",
+            "/heartbeats/types/0/source",
+            "/heartbeats/types/0/sequence",
+            "/heartbeats/types/0/sent_at",
+            "/heartbeats/expect/0/source",
+            "/heartbeats/expect/0/events",
+            "/silence/0/types",
+            "/silence/0/while",
         ];
         let example: Value = serde_saphyr::from_str(&whole_example()).unwrap();
         for (key, schema) in keys() {

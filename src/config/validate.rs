@@ -3,6 +3,7 @@
 //! Nothing here calls AWS or reads other files; `protobridge check` does.
 
 mod canary;
+mod monitor;
 mod profiles;
 mod queues;
 
@@ -47,6 +48,7 @@ impl Config {
         }
         rules.profiles(self);
         rules.canary(self);
+        rules.monitor(self);
         rules.problems
     }
 }

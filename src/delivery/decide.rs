@@ -8,6 +8,7 @@
 mod customer;
 mod destinations;
 mod event;
+mod heartbeat;
 mod large;
 mod types;
 
@@ -23,6 +24,7 @@ use crate::config::{self, Config};
 use crate::message::envelope::{self, Envelope, Outer, Pointer};
 use crate::message::steps::{About, Step, Witness};
 use crate::message::{EventId, Message, QuarantineKind, QuarantineReason, RetryCause};
+use crate::monitor::sources::Heartbeat;
 use crate::route::{Destination, Router, Routing};
 use crate::schema::confluent::Schemas;
 use crate::schema::glue;
@@ -91,6 +93,8 @@ pub struct Decided {
     /// The event's id and the number of its destinations. The id is known once the event was decoded, or if an
     /// attribute names it.
     pub event: Option<(EventId, usize)>,
+    /// The heartbeat that the event is, if it is one.
+    pub heartbeat: Option<Heartbeat>,
     /// The deliveries that the event needs, or the outcome that the message has without any.
     pub decision: Result<Deliveries, Outcome>,
 }
@@ -216,7 +220,8 @@ impl Rules {
         trace: &TraceHeaders,
         witness: &mut impl Witness,
     ) -> Decided {
-        let mut decided = Decided { event_type: None, event: None, decision: Ok(Deliveries::default()) };
+        let mut decided =
+            Decided { event_type: None, event: None, heartbeat: None, decision: Ok(Deliveries::default()) };
         decided.decision = self.deliveries(context, message, envelope, (trace, witness), &mut decided);
         decided
     }
@@ -246,6 +251,7 @@ impl Rules {
         let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)
             .inspect_err(|_| found.event = not_decoded())
             .map_err(|reason| self.unrenderable(message, reason))?;
+        found.heartbeat = heartbeat::read(event_type, &transcoder, witness);
         let customers = Customers { attribute, payload: transcoder.find_tap(&event_type.taps.customer), event_type };
         let destinations = match self.destinations(customers, router, witness) {
             Ok(destinations) => destinations,

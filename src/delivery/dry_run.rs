@@ -171,12 +171,12 @@ impl Answers {
 
 impl Forecast {
     fn without_event(steps: Vec<Step>, outcome: Outcome, message: &Message) -> Self {
-        let decided = Decided { event_type: None, event: None, decision: Err(outcome) };
+        let decided = Decided { event_type: None, event: None, heartbeat: None, decision: Err(outcome) };
         Self::of(steps, decided, message)
     }
 
     fn of(mut steps: Vec<Step>, decided: Decided, message: &Message) -> Self {
-        let Decided { event_type, event, decision } = decided;
+        let Decided { event_type, event, decision, .. } = decided;
         let (outcome, deliveries) = predict(decision);
         let outcome = match outcome {
             Predicted::Quarantined(reason) => match quarantine_queue(&message.queue, &reason) {

@@ -33,6 +33,7 @@ use crate::aws::sqs::quarantine::Quarantine;
 use crate::aws::sqs::release::Releaser;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::message::{OutcomeLabel, RetryCause, TopicArn};
+use crate::monitor::Monitor;
 use crate::route::Routes;
 use crate::telemetry::{DuplicateLabels, Metrics, Traces, UNKNOWN_TYPE};
 use about::{log_about, log_about_limited};
@@ -47,6 +48,8 @@ pub struct Pipeline {
     rules: Rules,
     lookups: Lookups,
     routes: Arc<Routes>,
+    /// Follows the heartbeats and the last events.
+    monitor: Arc<Monitor>,
     window: Arc<Window>,
     publisher: Publisher,
     quarantine: Quarantine,
@@ -109,7 +112,7 @@ impl Pipeline {
         rules: Rules,
         retry_backoff: Backoff,
         lookups: Lookups,
-        routes: Arc<Routes>,
+        (routes, monitor): (Arc<Routes>, Arc<Monitor>),
         downstream: Downstream,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -118,6 +121,7 @@ impl Pipeline {
             rules,
             lookups,
             routes,
+            monitor,
             window,
             publisher,
             quarantine,

@@ -23,6 +23,7 @@ use crate::aws::sqs::visibility::Visibility;
 use crate::base::Backpressure;
 use crate::config::Config;
 use crate::message::Queue;
+use crate::monitor::Monitor;
 use crate::route::Routes;
 use crate::schema::SchemaFiles;
 use crate::schema::confluent::{self, Schemas};
@@ -70,6 +71,8 @@ pub struct Wired {
     pub parking: Arc<Parking>,
     /// The receives that are allowed.
     pub intake: Arc<Intake>,
+    /// The sources and the silence rules.
+    pub monitor: Arc<Monitor>,
     /// The tasks of the publisher, the deleter, the releaser and the quarantine. They end after the pipeline was dropped
     /// and their work is done.
     pub tasks: JoinSet<()>,
@@ -131,7 +134,9 @@ pub fn wire(
         traces,
     };
     let retry_backoff = Schedule::new(&config.retry).backoff();
-    let pipeline = Pipeline::new(rules, retry_backoff, lookups, routes, downstream, Arc::clone(metrics));
+    let monitor = Arc::new(Monitor::new(config, metrics));
+    let followed = (routes, Arc::clone(&monitor));
+    let pipeline = Pipeline::new(rules, retry_backoff, lookups, followed, downstream, Arc::clone(metrics));
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(metrics), config.visibility.timeout());
-    Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, outages, parking, intake, tasks })
+    Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, outages, parking, intake, monitor, tasks })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::LastSeen;
 use crate::config;
 
 /// The URL of an SQS queue. Cheap to clone.
@@ -39,7 +40,7 @@ impl fmt::Display for QueueUrl {
 }
 
 /// A queue that messages are received from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Queue {
     /// The queue's URL.
     pub url: QueueUrl,
@@ -51,6 +52,8 @@ pub struct Queue {
     pub framing: config::Framing,
     /// The URL of the queue that receives messages which can never be published.
     pub quarantine: Option<QueueUrl>,
+    /// When the last event was received that is neither a heartbeat nor a canary.
+    pub last_event: LastSeen,
 }
 
 impl From<&config::Queue> for Queue {
@@ -61,6 +64,7 @@ impl From<&config::Queue> for Queue {
             default_type: queue.default_type.clone(),
             framing: queue.framing,
             quarantine: queue.quarantine_url.as_deref().map(Into::into),
+            last_event: LastSeen::default(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum About {
     Type,
     /// The descriptor set that defines the type.
     Set,
+    /// The source whose heartbeat the event is.
+    Source,
     /// The customer that the event names.
     Customer,
     /// The rule that finds the destinations.
@@ -53,6 +55,7 @@ impl fmt::Display for About {
             Self::Layer => "layer",
             Self::Type => "type",
             Self::Set => "set",
+            Self::Source => "source",
             Self::Customer => "customer",
             Self::Route => "route",
             Self::EventId => "event id",

@@ -291,7 +291,7 @@ fn shop() -> Arc<Snapshot> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
     let settings = config::Descriptors { path, ..Default::default() };
     let profiles = Arc::new(Profiles::new(&Default::default()));
-    crate::schema::registry::Registry::load(&settings, &Default::default(), profiles).unwrap().current()
+    crate::schema::registry::Registry::load(&settings, &config::Taps::default(), profiles).unwrap().current()
 }
 
 #[test]

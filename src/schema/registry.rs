@@ -9,6 +9,7 @@ mod built_in;
 mod compiled;
 mod event_type;
 mod files;
+mod heartbeats;
 mod hidden;
 mod profiles;
 mod taps;
@@ -22,11 +23,12 @@ use protojson::{Change, MarkedField, Outgrown, TapError};
 
 use admission::{Admitted, InForce};
 pub use admission::{Refused, Set};
-pub use built_in::{BUILT_IN, CANARY, HEARTBEAT};
+pub use built_in::{BUILT_IN, CANARY, HEARTBEAT, wire_from_json};
 pub use compiled::Compiled;
 pub use event_type::EventType;
 use event_type::Source;
 pub use files::{Error, File, TooLarge, Unusable, hash, read};
+pub use heartbeats::{HeartbeatTaps, IntervalTap, TapPaths};
 use hidden::Hiding;
 pub use hidden::UnmatchedPath;
 pub use profiles::{ProfileId, Profiles, options};
@@ -41,7 +43,7 @@ use crate::config;
 #[derive(Debug)]
 pub struct Registry {
     settings: config::Descriptors,
-    taps: config::Taps,
+    taps: TapPaths,
     profiles: Arc<Profiles>,
     hiding: Hiding,
     /// The released sets, which the sets of the folder are compared with.
@@ -82,6 +84,8 @@ pub struct Snapshot {
     types: HashMap<Arc<str>, Arc<EventType>>,
     /// Tap paths that exist in a type but do not lead to a single value, each with the error of the first such type.
     refused_taps: Vec<(String, TapError)>,
+    /// The rules of heartbeats that cannot be used for their types.
+    heartbeat_problems: Vec<String>,
     /// The last decisions about sets, oldest first.
     trail: Vec<Arc<Admission>>,
 }
@@ -93,7 +97,11 @@ impl Registry {
     /// # Errors
     /// Returns an error if the path cannot be read or has no set, if no set is admitted, or if a set of the baseline
     /// cannot be used.
-    pub fn load(settings: &config::Descriptors, taps: &config::Taps, profiles: Arc<Profiles>) -> Result<Self, Error> {
+    pub fn load(
+        settings: &config::Descriptors,
+        taps: impl Into<TapPaths>,
+        profiles: Arc<Profiles>,
+    ) -> Result<Self, Error> {
         Self::of(&files::read(settings)?, settings, taps, profiles)
     }
 
@@ -104,19 +112,20 @@ impl Registry {
     pub fn of(
         files: &[File],
         settings: &config::Descriptors,
-        taps: &config::Taps,
+        taps: impl Into<TapPaths>,
         profiles: Arc<Profiles>,
     ) -> Result<Self, Error> {
+        let taps = taps.into();
         let hiding = Hiding::new(&profiles, &settings.may_become_visible);
         let baseline =
             settings.baseline.as_ref().map(|path| admission::baseline(settings, path, &hiding)).transpose()?;
         let mut admitted = admission::admit(files, baseline.as_ref(), settings.on_break, &hiding)?;
         let breaking = std::mem::take(&mut admitted.changes);
-        let mut snapshot = Snapshot::new(admitted, taps, &profiles);
+        let mut snapshot = Snapshot::new(admitted, &taps, &profiles, None);
         snapshot.trail = trail::after(None, &snapshot, &breaking).0;
         Ok(Self {
             settings: settings.clone(),
-            taps: taps.clone(),
+            taps,
             profiles,
             hiding,
             baseline,
@@ -170,7 +179,7 @@ impl Registry {
 
     /// Returns a warning for each tap that publishes the value of a field which a profile hides.
     pub fn tap_warnings(&self) -> Vec<config::Warning> {
-        taps::warnings(&self.current(), &self.taps, &self.profiles, &self.settings.may_become_visible)
+        taps::warnings(&self.current(), &self.taps.taps, &self.profiles, &self.settings.may_become_visible)
     }
 
     /// Whether files with these hashes were offered last.
@@ -191,7 +200,7 @@ impl Registry {
                 Some(_) => self.hiding.breaking_changes(&admitted.in_force.schema, &current.in_force.schema),
                 None => std::mem::take(&mut admitted.changes),
             };
-            let mut snapshot = Snapshot::new(admitted, &self.taps, &self.profiles);
+            let mut snapshot = Snapshot::new(admitted, &self.taps, &self.profiles, Some(&current));
             (snapshot.trail, admissions) = trail::after(Some(&current), &snapshot, &breaking);
             Ok::<_, Error>(snapshot)
         });
@@ -201,19 +210,22 @@ impl Registry {
 }
 
 impl Snapshot {
-    fn new(admitted: Admitted, taps: &config::Taps, profiles: &Arc<Profiles>) -> Self {
+    /// `before` is the snapshot that this one replaces.
+    fn new(admitted: Admitted, taps: &TapPaths, profiles: &Arc<Profiles>, before: Option<&Self>) -> Self {
         let Admitted { in_force, refused, withheld, .. } = admitted;
         let sets: Vec<Set> = in_force.sets.values().cloned().collect();
         let schema = &in_force.schema;
         let source = Arc::new(Source { schema: schema.clone(), profiles: Arc::clone(profiles) });
         let no_taps: (Arc<TapIndex>, Arc<[String]>) = Default::default();
         let mut types = HashMap::new();
-        let mut refused_taps = Vec::new();
+        let (mut refused_taps, mut heartbeat_problems) = (Vec::new(), Vec::new());
         let mut event_type = |name: &Arc<str>, fingerprint: &[u8; 32], source: &Arc<Source>| {
-            let (index, paths) = compile_taps(&source.schema, name, taps, &mut refused_taps);
+            let (index, paths) = compile_taps(&source.schema, name, taps, (&mut refused_taps, &mut heartbeat_problems));
             let (taps, paths) = if paths.is_empty() { no_taps.clone() } else { (index.into(), paths.into()) };
             let (name, schema_hash, source) = (Arc::clone(name), files::digits(fingerprint).into(), Arc::clone(source));
-            Arc::new(EventType { name, schema_hash, taps, paths, source, plans: OnceLock::new() })
+            let known = before.and_then(|before| before.types.get(&name));
+            let last_event = known.map(|known| Arc::clone(&known.last_event)).unwrap_or_default();
+            Arc::new(EventType { name, schema_hash, taps, paths, source, last_event, plans: OnceLock::new() })
         };
         for (name, fingerprint) in schema.fingerprints(files::sha256) {
             let of_set = event_type(&name, &fingerprint, &source);
@@ -226,13 +238,13 @@ impl Snapshot {
             types.insert(Arc::clone(name), event_type(name, fingerprint, &ours));
         }
         types.shrink_to_fit();
-        Self { sets, refused, in_force, withheld, types, refused_taps, trail: Vec::new() }
+        Self { sets, refused, in_force, withheld, types, refused_taps, heartbeat_problems, trail: Vec::new() }
     }
 
     /// Creates a snapshot of the built-in types only, for a process that reads no descriptor sets.
     pub fn built_in(profiles: &Arc<Profiles>) -> Arc<Self> {
         let admitted = admission::admit(&[], None, config::OnBreak::Warn, &Hiding::new(profiles, &[]));
-        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &config::Taps::default(), profiles))
+        Arc::new(Self::new(admitted.expect("there is no file to refuse"), &TapPaths::default(), profiles, None))
     }
 
     /// Creates a snapshot without types of descriptor sets.
@@ -328,6 +340,16 @@ impl Snapshot {
     /// Returns the descriptor sets in force, by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
+    }
+
+    /// Returns a line for each rule of heartbeats whose type is known and does not have the fields of the rule.
+    pub fn heartbeat_problems(&self) -> &[String] {
+        &self.heartbeat_problems
+    }
+
+    /// Returns all event types, in no particular order. The built-in types are among them.
+    pub fn event_types(&self) -> impl Iterator<Item = &Arc<EventType>> {
+        self.types.values()
     }
 
     /// Returns the tap paths that are used in no type, each with the reason if the path exists in a type. They are most

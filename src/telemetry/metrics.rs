@@ -17,6 +17,7 @@ use super::labels::{
     QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
     TopicLabels,
 };
+use super::monitor::MonitorMetrics;
 use super::operation::Operation;
 use crate::base::build;
 
@@ -115,6 +116,8 @@ pub struct Metrics {
     pub build_info: FleetingFamily<BuildLabels<'static>>,
     /// The metrics of the canary's prober.
     pub canary: CanaryMetrics,
+    /// The metrics of sources and silence rules.
+    pub monitor: MonitorMetrics,
     /// Whether entries and billed requests are counted by customer.
     customer_label: bool,
 }
@@ -271,6 +274,7 @@ impl Metrics {
                 "The running version, its configuration and its descriptor sets; always 1",
             ),
             canary: CanaryMetrics::declare(&mut all),
+            monitor: MonitorMetrics::new(&mut all),
             customer_label,
         };
         metrics.declared = all.declared();
@@ -287,6 +291,7 @@ impl Metrics {
         let mut text = self.handle.render();
         self.publish_topic_limits.render(&mut text);
         self.build_info.render(&mut text);
+        self.monitor.render(&mut text);
         text
     }
 

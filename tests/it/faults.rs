@@ -15,6 +15,7 @@ pub(crate) mod play;
 mod references;
 mod repetitions;
 pub(crate) mod scenario;
+mod sources;
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -325,6 +325,10 @@ impl<'p> Engine<'p> {
     fn note(&mut self, index: u32, start: usize, frame: Frame<'p>) {
         let (Some(tap), Some(taps)) = (frame.leaf(index), self.taps.as_deref_mut()) else { return };
         let rendered = self.out.since(start);
+        if rendered.is_empty() {
+            // A value that has no JSON.
+            return taps.unset(tap);
+        }
         if rendered.contains(&b'\\') {
             // The rendered value is JSON. Only a string can contain a backslash.
             if let Ok(text) = serde_json::from_slice::<String>(rendered) {

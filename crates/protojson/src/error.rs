@@ -132,6 +132,11 @@ impl Failure {
         self.inside_any || depends_on_later_records
     }
 
+    /// Whether a value has no JSON.
+    pub(crate) fn is_unrenderable(&self) -> bool {
+        self.kind == FailureKind::Error(ErrorKind::Unrenderable)
+    }
+
     /// Whether the JSON exceeds its limit.
     pub(crate) fn is_over_limit(&self) -> bool {
         self.kind == FailureKind::Error(ErrorKind::OverLimit)
@@ -285,7 +290,7 @@ pub enum TapErrorKind {
     Repeated,
     /// The path continues after a field that is not a message.
     NotMessage,
-    /// The path ends in a message that is neither a `google.protobuf.Timestamp` nor a wrapper.
+    /// The path ends in a message that is no `google.protobuf.Timestamp`, no `google.protobuf.Duration` and no wrapper.
     NotScalar,
 }
 

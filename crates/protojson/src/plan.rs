@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::engine::{Effort, Engine, Frame, Scratch};
 use crate::error::Failure;
 use crate::output::Output;
-use crate::program::{self, Program};
+use crate::program::{self, Program, Shape};
 use crate::schema::{FieldDescriptor, MessageDescriptor};
 use crate::taps::Node;
 use crate::wire::Cursor;
@@ -252,10 +252,11 @@ pub(crate) fn tap_path(message: &MessageDescriptor, path: &str) -> Result<Vec<Fi
         before = segment;
     }
     match within {
-        Some(inner) if !matches!(program::shape(&inner), program::Shape::Timestamp | program::Shape::Wrapper) => {
-            Err(fail(TapErrorKind::NotScalar, before))
-        }
-        _ => Ok(fields),
+        Some(inner) => match program::shape(&inner) {
+            Shape::Timestamp | Shape::Duration | Shape::Wrapper => Ok(fields),
+            _ => Err(fail(TapErrorKind::NotScalar, before)),
+        },
+        None => Ok(fields),
     }
 }
 

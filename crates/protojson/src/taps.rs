@@ -6,8 +6,10 @@ use std::ops::Range;
 /// many payloads.
 ///
 /// Every value is text: a string as it is, a number in decimal, a bool as `true` or `false`, bytes and enums as the
-/// plan's options spell them, a `google.protobuf.Timestamp` in RFC 3339. A wrapper gives the value that it wraps.
-/// A field gives no value if it is absent, or if it has no presence and holds its default.
+/// plan's options spell them, a `google.protobuf.Timestamp` in RFC 3339, a
+/// `google.protobuf.Duration` in seconds such as `1.5s`. A wrapper gives the value that it wraps.
+/// A field gives no value if it is absent, if it has no presence and holds its default, or if the options hide it and
+/// its value has no JSON.
 #[derive(Debug, Clone, Default)]
 pub struct Taps {
     text: String,

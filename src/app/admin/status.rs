@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::State;
+use super::knowledge::{KnownSources, KnownTypes, known};
 use crate::app::canary::CanaryReport;
 use crate::app::reload::StandingReport;
 use crate::aws::FailureKind;
@@ -32,6 +33,10 @@ pub(super) struct StatusReport {
     /// The parts of the outside that do not work at this moment.
     outages: Vec<OutageReport>,
     publish_rate: PublishRate,
+    /// The sources of events, as far as this replica knows.
+    sources: KnownSources,
+    /// The silence rules, as far as this replica knows.
+    silence: Vec<KnownTypes>,
     /// The number of calls of AWS APIs, by operation.
     calls: BTreeMap<&'static str, u64>,
     /// The canaries, with `run --canary`.
@@ -134,6 +139,7 @@ pub(super) fn report(state: &State) -> StatusReport {
     let definitions = state.views.routes.definitions();
     let (sets, router) = (definitions.snapshot.sets(), &definitions.router);
     let sets = sets.iter().map(|set| Set { name: set.name.clone(), hash: set.hash.to_string(), bytes: set.bytes });
+    let (sources, silence) = known(state.observe());
     StatusReport {
         version: crate::base::build::VERSION,
         phase: state.phase().name(),
@@ -149,6 +155,8 @@ pub(super) fn report(state: &State) -> StatusReport {
         },
         outages: state.views.outages.current().into_iter().map(outage_report).collect(),
         publish_rate: publish_rate(state.views.rate.report()),
+        sources,
+        silence,
         calls: state.views.metrics.calls.sum_by(|labels| Some(labels.operation.name())),
         canary: state.canary.get().map(|prober| prober.report()),
     }

@@ -4,6 +4,7 @@
 //! that it can return before it calls SQS, so the messages in flight never exceed the budget. A poller decides nothing
 //! about a message; it passes each one on with its [`Receipt`].
 
+mod evidence;
 mod poller;
 pub mod pollers;
 mod reception;
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+pub use evidence::{Evidence, Proof};
 pub use poller::Poller;
 pub use reception::{Reception, Receptions, Trouble};
 
@@ -21,7 +23,8 @@ use super::visibility::Visibility;
 use super::{Receipt, Received};
 use crate::message::{Message, Queue};
 
-/// Pairs the messages that one receive returned with their receipts. Their visibility timeouts count from `received`.
+/// Pairs the messages that one receive returned with their receipts. `received` is the time of the answer; their
+/// visibility timeouts count from `hidden`.
 ///
 /// Each message takes its share of `reserved`; the rest returns to the budget. A message without an id or a receipt handle
 /// is left out, because it can be neither deduplicated nor deleted.
@@ -30,20 +33,20 @@ fn pair_with_receipts(
     messages: Vec<aws_lean::Message>,
     visibility: &Visibility,
     mut reserved: Permit,
-    received: Instant,
+    (hidden, received): (Instant, Instant),
 ) -> Vec<Received> {
-    let messages = messages.into_iter().filter_map(|message| read(queue, message));
+    let messages = messages.into_iter().filter_map(|message| read(queue, message, received));
     messages
         .map(|(message, handle)| {
             let permit = reserved.split(message.size());
-            let hold = visibility.hold(queue, (&handle, message.sent), received);
+            let hold = visibility.hold(queue, (&handle, message.sent), hidden);
             Received { message, receipt: Receipt::new(Arc::clone(queue), handle, hold, permit) }
         })
         .collect()
 }
 
 /// Converts a message of the wire format. Returns it with its receipt handle.
-fn read(queue: &Arc<Queue>, message: aws_lean::Message) -> Option<(Message, Arc<str>)> {
+fn read(queue: &Arc<Queue>, message: aws_lean::Message, at: Instant) -> Option<(Message, Arc<str>)> {
     let system = message.attributes;
     let time = |millis: Option<String>| {
         let millis = millis?.parse().ok()?;
@@ -57,6 +60,7 @@ fn read(queue: &Arc<Queue>, message: aws_lean::Message) -> Option<(Message, Arc<
         attributes: message.message_attributes,
         sent: time(system.sent_timestamp).unwrap_or_else(SystemTime::now),
         first_received: time(system.approximate_first_receive_timestamp).unwrap_or_else(SystemTime::now),
+        received: at,
         receive_count: receive_count.unwrap_or(1),
         group: system.message_group_id,
         trace_header: system.aws_trace_header,

@@ -12,6 +12,7 @@ use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use clap::ValueEnum;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::cli::case::MESSAGE_ID;
 use crate::message::envelope;
@@ -181,6 +182,7 @@ pub(super) fn of_text(body: &str, queue: Arc<Queue>) -> Message {
         attributes: HashMap::new(),
         sent: now,
         first_received: now,
+        received: Instant::now(),
         receive_count: 1,
         group: None,
         trace_header: None,

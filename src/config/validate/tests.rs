@@ -141,6 +141,37 @@ fn a_misspelled_log_level_is_refused() {
 }
 
 #[test]
+fn heartbeats_and_silence_rules_that_cannot_work_are_refused() {
+    let yamls = [
+        "heartbeats: {types: [{}, {type: a..b, source: '.x', sequence: '1', sent_at: a/b}]}",
+        "heartbeats: {types: [{type: protobridge.v1.Heartbeat, source: s}, {type: a.B, source: s}]}",
+        "heartbeats: {types: [{type: a.B, source: s, where: {path: t.}}, {type: a.C, source: s}, {type: a.C, source: t}]}",
+        "heartbeats: {expect: [{}, {source: a, events: ['a b']}, {source: a}]}",
+        "silence: [{}, {types: ['a..b', c.D], while: [c.D]}]",
+    ];
+    insta::assert_snapshot!(yamls.map(problems).concat(), @r#"
+    heartbeats.types[0].type: missing; a heartbeat needs its message type, such as `shop.v1.ChangeEvent`
+    heartbeats.types[0].source: missing; a heartbeat needs the path of the field that names its source
+    heartbeats.types[1].type: is not a full name such as `shop.v1.ChangeEvent`
+    heartbeats.types[1].sequence: "1" is not a path of field names such as `source.name`
+    heartbeats.types[1].sent_at: "a/b" is not a path of field names such as `source.name`
+    heartbeats.types[1].source: ".x" is not a path of field names such as `source.name`
+    heartbeats.types[0].type: protobridge.v1.Heartbeat is a heartbeat already; remove the entry
+    heartbeats.types[0].where.path: "t." is not a path of field names such as `source.name`
+    heartbeats.types[0].where.equals: must not be empty; a field without a value has no text to compare
+    heartbeats.types[2]: has the type and the condition of heartbeats.types[1], so it is never used
+    heartbeats.expect[0].source: missing; an expected source needs its name, as its heartbeats have it
+    heartbeats.expect[1].events[0]: "a b" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
+    heartbeats.expect[2].source: `a` is also the source of heartbeats.expect[1]
+    silence[0].types: missing; a silence rule needs the message types that must not stop
+    silence[1].types[0]: "a..b" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
+    silence[1].while: has `c.D`, which is also in `types`: a type that stops cannot show that others flow
+    "#);
+    let valid = "heartbeats: {types: [{type: a.B, source: s, where: {path: t, equals: x}}, {type: a.B, source: s}]}";
+    assert_eq!(problems(valid), "");
+}
+
+#[test]
 fn invalid_names_and_bounds_are_refused() {
     let yamls = [
         "aws: {region: 'eu west', endpoint_url: 'localhost:4566', s3_endpoint_url: 's3:9000'}",

@@ -1,4 +1,5 @@
 mod customers;
+mod heartbeats;
 
 use std::io::Write as _;
 

@@ -73,6 +73,9 @@ impl Pipeline {
             let Definitions { snapshot, router } = &*self.routes.definitions();
             let context = Context { snapshot, router, schemas: &self.lookups.schemas };
             let decided = self.rules.decide(context, message, &envelope, &trace.headers());
+            if let Some(event_type) = &decided.event_type {
+                self.monitor.sources.note(decided.heartbeat.as_ref(), event_type, message);
+            }
             *event_type = decided.event_type;
             if let Some((id, topics)) = decided.event {
                 if let Some(event_type) = event_type {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use protojson::{DescriptorSet, Schema};
+use protojson::{DescriptorSet, JsonError, Schema};
 
 use super::files::sha256;
 
@@ -35,6 +35,17 @@ static FINGERPRINTS: LazyLock<Vec<(Arc<str>, [u8; 32])>> = LazyLock::new(|| {
 /// Returns the schema of the built-in types.
 pub(super) fn schema() -> &'static Schema {
     &SCHEMA
+}
+
+/// Returns the payload of the event of a built-in type that has this ProtoJSON.
+///
+/// # Errors
+/// Returns an error if the text is not the ProtoJSON of the type.
+///
+/// # Panics
+/// If the type is not built in.
+pub fn wire_from_json(name: &str, json: &[u8]) -> Result<Vec<u8>, JsonError> {
+    SCHEMA.wire_from_json(name, json).expect("the type is built in")
 }
 
 /// Returns the built-in types that no set of the folder defines, with their fingerprints. A type of these sets that is

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use protojson::{Additions, JsonError, Plan, Schema};
 
 use super::{ProfileId, Profiles, TapIndex};
+use crate::base::LastSeen;
 
 /// A message type that events can have.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct EventType {
     /// The tap paths, in the order of their indexes.
     pub(super) paths: Arc<[String]>,
     pub(super) source: Arc<Source>,
+    /// When the last event of the type was received. A reload keeps it.
+    pub last_event: Arc<LastSeen>,
     /// The plans by profile. The first event of the type makes room for them, because most types have no events.
     pub(super) plans: OnceLock<Box<[OnceLock<Plan>]>>,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use protojson::{Options, Schema, TapError, TapErrorKind};
 
+use super::heartbeats::{self, HeartbeatTaps, TapPaths};
 use super::{Profiles, Snapshot};
 use crate::config::{self, Warning};
 
@@ -18,6 +19,8 @@ pub struct TapIndex {
     pub event_time: Vec<usize>,
     /// The taps of the ordering key. Events with the same key stay in order.
     pub ordering: Vec<usize>,
+    /// The rules by which an event of the type is a heartbeat. The first one that applies is used.
+    pub heartbeats: Vec<HeartbeatTaps>,
 }
 
 /// A purpose of taps.
@@ -67,12 +70,13 @@ pub(super) fn all_paths(taps: &config::Taps) -> impl Iterator<Item = &str> {
 /// Returns the taps of a type: each configured path that leads to a single value in it, once.
 ///
 /// A path is written for some types, and another type can have the same name for something else. So a path that exists in
-/// the type but does not lead to a single value is no error; it is added to `refused`.
+/// the type but does not lead to a single value is no error; it is added to `refused`. A rule of heartbeats names its type, so
+/// such a path is a problem there.
 pub(super) fn compile_taps(
     schema: &Schema,
     name: &str,
-    taps: &config::Taps,
-    refused: &mut Vec<(String, TapError)>,
+    TapPaths { taps, heartbeats }: &TapPaths,
+    (refused, problems): (&mut Vec<(String, TapError)>, &mut Vec<String>),
 ) -> (TapIndex, Vec<String>) {
     let mut paths: Vec<String> = Vec::new();
     let mut list = |wanted: &[String]| {
@@ -99,12 +103,14 @@ pub(super) fn compile_taps(
         }
         indices
     };
-    let index = TapIndex {
+    let mut index = TapIndex {
         customer: list(&taps.customer),
         event_id: list(&taps.event_id),
         event_time: list(&taps.event_time),
         ordering: list(&taps.ordering),
+        heartbeats: Vec::new(),
     };
+    index.heartbeats = heartbeats::compile(schema, name, heartbeats, &mut paths, problems);
     (index, paths)
 }
 

@@ -84,6 +84,39 @@ fn a_tap_is_used_only_in_types_where_its_path_leads_to_a_single_value() {
 }
 
 #[test]
+fn a_rule_of_heartbeats_without_the_fields_of_its_type_is_a_problem_and_an_unknown_type_is_none() {
+    let folder = folder(&[("shop.binpb", SHOP)]);
+    let rule = |name: &str, source: &str, sequence: Option<&str>| config::HeartbeatType {
+        r#type: name.to_owned(),
+        source: source.to_owned(),
+        sequence: sequence.map(str::to_owned),
+        ..Default::default()
+    };
+    let types = vec![
+        rule("shop.v1.ChangeEvent", "source.nowhere", None),
+        rule("shop.v1.ChangeEvent", "source", None),
+        rule("shop.v1.ChangeEvent", "source.cluster", Some("after.columns")),
+        rule("shop.v1.Nothing", "x", None),
+        rule("shop.v1.ChangeEvent", "source.cluster", Some("transaction_id")),
+    ];
+    let heartbeats = config::Heartbeats { types, ..Default::default() };
+    let config = config::Config {
+        heartbeats,
+        descriptors: config::Descriptors { path: folder.path().to_owned(), ..Default::default() },
+        ..Default::default()
+    };
+    let profiles = Arc::new(Profiles::new(&Default::default()));
+    let snapshot = Registry::load(&config.descriptors, &config, profiles).unwrap().current();
+    insta::assert_snapshot!(snapshot.heartbeat_problems().join("\n"), @"
+    heartbeats.types[0].source: field path source.nowhere in shop.v1.ChangeEvent: there is no field nowhere
+    heartbeats.types[1].source: field path source in shop.v1.ChangeEvent: source is a message; name one of its fields
+    heartbeats.types[2].sequence: field path after.columns in shop.v1.ChangeEvent: columns is repeated, so it has no single value
+    ");
+    let taps = |name: &str| snapshot.find(name).unwrap().taps.heartbeats.len();
+    assert_eq!((taps("shop.v1.ChangeEvent"), taps("shop.v1.OrderPlaced"), taps(HEARTBEAT)), (1, 0, 1));
+}
+
+#[test]
 fn an_error_names_what_cannot_be_loaded_and_how_to_fix_it() {
     let empty = folder(&[("notes.txt", b"x")]);
     let broken = folder(&[("shop.binpb", &SHOP[..100])]);

@@ -44,6 +44,7 @@ impl<'p> Engine<'p> {
                 self.out.close(open, *b"{}");
                 Ok(())
             }
+            Shape::Timestamp | Shape::Duration if self.effort.taps_only => self.time_or_nothing(message, cursor),
             Shape::Timestamp => self.timestamp(cursor),
             Shape::Duration => self.duration(cursor),
             Shape::FieldMask => self.field_mask(cursor),
@@ -52,6 +53,20 @@ impl<'p> Engine<'p> {
             Shape::ListValue => self.list_value(message, cursor),
             Shape::Wrapper => self.wrapper(message, cursor),
             Shape::Any => self.any(cursor),
+        }
+    }
+
+    /// Writes a Timestamp or Duration of which only the taps are read. Writes nothing if it has no JSON: the JSON of the
+    /// payload does not have the value, so the value refuses no payload.
+    fn time_or_nothing(&mut self, message: &'p Message, cursor: &mut Cursor<'_>) -> Result<()> {
+        let start = self.out.len();
+        let written = if message.shape == Shape::Timestamp { self.timestamp(cursor) } else { self.duration(cursor) };
+        match written {
+            Err(failure) if failure.is_unrenderable() => {
+                self.out.truncate(start);
+                Ok(())
+            }
+            written => written,
         }
     }
 

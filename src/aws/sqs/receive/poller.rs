@@ -80,19 +80,24 @@ impl Poller {
         loop {
             let poll = async {
                 let reserved = self.reserve().await;
-                (self.poll(self.wait(is_throttled)).await, reserved)
+                let wait = self.wait(is_throttled);
+                (self.poll(wait).await, reserved, wait)
             };
-            let (polled, reserved) = tokio::select! {
+            let (polled, reserved, waited) = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 polled = poll => polled,
             };
             match polled {
-                Ok((messages, received)) => {
+                Ok((messages, times)) => {
                     (failures, is_throttled) = (0, false);
                     self.reception.note_answer();
                     let is_empty = messages.is_empty();
-                    self.accept(messages, received, reserved, &demand, &deliver);
+                    // A short poll asks some of the servers only. It proves nothing, unless all polls are short.
+                    if is_empty && waited == self.wait_seconds {
+                        self.reception.evidence.note_empty(times.1);
+                    }
+                    self.accept(messages, times, reserved, &demand, &deliver);
                     if is_empty && demand.give_up_poller() {
                         return;
                     }
@@ -120,7 +125,7 @@ impl Poller {
     fn accept(
         &self,
         messages: Vec<aws_lean::Message>,
-        received: Instant,
+        times: (Instant, Instant),
         reserved: Permit,
         demand: &Demand,
         deliver: &impl Fn(Vec<Received>),
@@ -132,7 +137,9 @@ impl Poller {
             demand.request_poller();
         }
         if !messages.is_empty() {
-            deliver(pair_with_receipts(&self.queue, messages, &self.visibility, reserved, received));
+            let received = pair_with_receipts(&self.queue, messages, &self.visibility, reserved, times);
+            self.reception.evidence.note_messages(received.iter().map(|received| &received.message), times.1);
+            deliver(received);
         }
     }
 
@@ -162,13 +169,15 @@ impl Poller {
         if self.reception.works() || is_throttled { self.wait_seconds } else { 0 }
     }
 
-    /// Makes one poll. Returns the messages, and the time from which their visibility timeouts count.
-    async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, Instant), Failure> {
+    /// Makes one poll. Returns the messages, the time from which their visibility timeouts count, and the time of the
+    /// answer.
+    async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, (Instant, Instant)), Failure> {
         let called = Instant::now();
         let answer = self.lean.receive(self.queue.url.as_str(), wait_seconds, self.visibility_timeout_seconds).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
         self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
-        Ok((answer?, self.visibility.counted_from(called, Instant::now())))
+        let answered = Instant::now();
+        Ok((answer?, (self.visibility.counted_from(called, answered), answered)))
     }
 
     fn count_poll(&self, result: PollResult) {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::evidence::Evidence;
 use crate::aws::{Failure, FailureKind, Permission};
 use crate::base::{RateLimitedLog, cut};
 use crate::config;
@@ -33,6 +34,8 @@ pub struct Receptions {
 pub struct Reception {
     /// The queue.
     pub queue: Arc<Queue>,
+    /// What the polls prove about the messages on the queue.
+    pub evidence: Evidence,
     permission: Permission,
     /// Whether SQS answered the last poll. Every poll reads it, so it is outside the lock.
     works: AtomicBool,
@@ -124,7 +127,8 @@ impl Reception {
     fn new(queue: Arc<Queue>, permission: Permission, metrics: &Metrics, answered: watch::Sender<usize>) -> Self {
         let gauge = metrics.queue_up.with(&QueueLabels { queue: &queue.label });
         let (works, state) = (AtomicBool::new(false), Mutex::default());
-        Self { queue, permission, works, state, gauge, answered, log: RateLimitedLog::new(LOG_PERIOD) }
+        let (evidence, log) = (Evidence::default(), RateLimitedLog::new(LOG_PERIOD));
+        Self { queue, evidence, permission, works, state, gauge, answered, log }
     }
 
     /// Whether SQS answered the last poll.

@@ -1,0 +1,144 @@
+//! What the polls of a queue prove about the messages on it: how far this process is caught up.
+//!
+//! A queue that is polled and empty differs from one whose polls fail, hang or are held back. Only the former proves
+//! that a message which was not received does not exist.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::message::Message;
+
+/// The time for which the lag of a message counts at least. Standard queues return messages out of order, so one young
+/// message does not show that there are no older ones.
+const BUCKET: Duration = Duration::from_secs(5);
+
+/// The evidence of one queue's polls.
+#[derive(Debug)]
+pub struct Evidence {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    proven_until: Option<Instant>,
+    /// When the younger bucket began.
+    began: Instant,
+    /// The largest lag in the younger bucket and in the older one.
+    largest: [Duration; 2],
+}
+
+/// What the polls prove at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// The time until which all messages that were sent are known to have been received, by our clock.
+    pub proven_until: Option<Instant>,
+    /// The longest time that a message which was received recently had spent on the queue.
+    pub lag: Duration,
+}
+
+impl Proof {
+    /// Returns what two proofs prove about both of their queues.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { proven_until: self.proven_until.min(other.proven_until), lag: self.lag.max(other.lag) }
+    }
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        let state = State { proven_until: None, began: Instant::now(), largest: [Duration::ZERO; 2] };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+impl Evidence {
+    /// Notes that a poll which asked all servers of the queue found it empty and ended at this time.
+    pub fn note_empty(&self, ended: Instant) {
+        let state = &mut *self.state.lock();
+        state.proven_until = state.proven_until.max(Some(ended));
+        state.largest = [Duration::ZERO; 2];
+    }
+
+    /// Notes the messages that a poll returned at this time. A message that was received before proves nothing.
+    pub fn note_messages<'m>(&self, messages: impl Iterator<Item = &'m Message>, ended: Instant) {
+        let Some(lag) = messages.filter_map(Message::first_lag).max() else { return };
+        let state = &mut *self.state.lock();
+        state.roll(ended);
+        state.largest[0] = state.largest[0].max(lag);
+        state.proven_until = state.proven_until.max(ended.checked_sub(lag));
+    }
+
+    /// Returns what the polls prove at this time.
+    pub fn at(&self, now: Instant) -> Proof {
+        let state = &mut *self.state.lock();
+        state.roll(now);
+        Proof { proven_until: state.proven_until, lag: state.largest[0].max(state.largest[1]) }
+    }
+}
+
+impl State {
+    /// Forgets the lags of buckets that ended.
+    fn roll(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(self.began);
+        if age >= BUCKET {
+            let older = if age < 2 * BUCKET { self.largest[0] } else { Duration::ZERO };
+            (self.largest, self.began) = ([Duration::ZERO, older], now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::message::Queue;
+
+    fn message(lag: u64, receive_count: u32) -> Message {
+        let mut message = Message::for_tests(Queue::for_tests(), "", &[], None);
+        // The clock of SQS is wrong by a day.
+        message.first_received = SystemTime::now() - Duration::from_secs(86_400);
+        message.sent = message.first_received - Duration::from_secs(lag);
+        message.receive_count = receive_count;
+        message
+    }
+
+    #[test]
+    fn an_empty_poll_proves_its_end_and_a_message_its_own_age() {
+        let evidence = Evidence::default();
+        let start = evidence.state.lock().began + Duration::from_secs(1_000);
+        let second = |n| start + Duration::from_secs(n);
+        assert_eq!(evidence.at(start), Proof { proven_until: None, lag: Duration::ZERO });
+        evidence.note_messages([message(600, 1), message(1, 1)].iter(), second(0));
+        let backlog =
+            Proof { proven_until: start.checked_sub(Duration::from_secs(600)), lag: Duration::from_secs(600) };
+        assert_eq!(evidence.at(second(0)), backlog);
+        // A young message among old ones does not hide their lag.
+        evidence.note_messages([message(2, 1)].iter(), second(4));
+        assert_eq!(evidence.at(second(4)).lag, Duration::from_secs(600));
+        evidence.note_messages([message(900, 2)].iter(), second(4));
+        assert_eq!(evidence.at(second(4)), Proof { proven_until: Some(second(2)), lag: Duration::from_secs(600) });
+        evidence.note_empty(second(5));
+        assert_eq!(evidence.at(second(5)), Proof { proven_until: Some(second(5)), lag: Duration::ZERO });
+    }
+
+    #[test]
+    fn a_lag_is_forgotten_after_two_buckets() {
+        let evidence = Evidence::default();
+        let start = evidence.state.lock().began;
+        evidence.note_messages([message(60, 1)].iter(), start + Duration::from_secs(4));
+        for (second, lag) in [(4, 60), (6, 60), (10, 60), (11, 0)] {
+            assert_eq!(evidence.at(start + Duration::from_secs(second)).lag.as_secs(), lag, "{second} s");
+        }
+    }
+
+    #[test]
+    fn two_queues_prove_what_the_slower_one_proves() {
+        let at = Instant::now();
+        let (fast, slow) =
+            (Proof { proven_until: Some(at), lag: Duration::ZERO }, Proof { proven_until: None, lag: BUCKET });
+        assert_eq!(fast.and(slow), Proof { proven_until: None, lag: BUCKET });
+    }
+}

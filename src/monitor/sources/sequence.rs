@@ -1,0 +1,201 @@
+//! The sequence of a source's heartbeats, as one replica sees it: gaps, restarts and duplicates.
+//!
+//! Standard queues return messages out of order, so a missing number is a gap only after it has been missing for a
+//! while.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The largest distance of numbers that a queue can swap. A number that falls back further is a restart.
+const REORDERING: u64 = 16;
+/// The most missing numbers that are remembered. Beyond it, the oldest ones are gaps at once.
+const MOST_MISSING: u64 = 1_024;
+
+/// The numbers of one source.
+#[derive(Debug, Default)]
+pub(super) struct Sequence {
+    run: Option<Run>,
+    /// The highest number of the run before the last restart, and the time until which its stragglers can arrive.
+    before: Option<(u64, Instant)>,
+    /// When each missing number becomes a gap.
+    missing: BTreeMap<u64, Instant>,
+    /// The gaps that are known and not returned yet.
+    gaps: u64,
+}
+
+/// The numbers since the last restart.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    lowest: u64,
+    highest: u64,
+    /// Until when numbers below the lowest one can still arrive.
+    open_until: Instant,
+}
+
+/// The meaning of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// A number that was not received before.
+    New,
+    /// The first number after a restart of the source.
+    Restart,
+    /// A number that was received before, or a straggler from before a restart.
+    Known,
+}
+
+impl Sequence {
+    /// Returns the highest number since the last restart.
+    pub(super) fn highest(&self) -> Option<u64> {
+        self.run.map(|run| run.highest)
+    }
+
+    /// Whether this number is higher than all before it.
+    pub(super) fn is_newer(&self, number: u64) -> bool {
+        self.highest().is_none_or(|highest| number > highest)
+    }
+
+    /// Notes a number that was received at this time. A number that is missing for `patience` becomes a gap.
+    pub(super) fn note(&mut self, number: u64, at: Instant, patience: Duration) -> Noted {
+        let until = at + patience;
+        let Some(run) = &mut self.run else {
+            self.run = Some(Run { lowest: number, highest: number, open_until: until });
+            return Noted::New;
+        };
+        if let Some((highest, open_until)) = self.before
+            && at < open_until
+            && number > run.highest + REORDERING
+            && number.abs_diff(highest) <= REORDERING
+        {
+            return Noted::Known;
+        }
+        if number > run.highest {
+            let next = run.highest + 1;
+            let first = next.max(number.saturating_sub(MOST_MISSING));
+            self.gaps += first - next;
+            run.highest = number;
+            self.add_missing(first..number, until);
+            return Noted::New;
+        }
+        if self.missing.remove(&number).is_some() {
+            return Noted::New;
+        }
+        if number < run.lowest && at < run.open_until && run.lowest - number <= REORDERING {
+            let between = number + 1..run.lowest;
+            run.lowest = number;
+            self.add_missing(between, until);
+            return Noted::New;
+        }
+        let fell_back = run.highest - number > REORDERING || number <= 1 && number < run.highest;
+        if !fell_back {
+            return Noted::Known;
+        }
+        self.before = Some((run.highest, until));
+        *run = Run { lowest: number, highest: number, open_until: until };
+        // The numbers of the run before are gaps now: the new run uses the same numbers.
+        self.gaps += std::mem::take(&mut self.missing).len() as u64;
+        Noted::Restart
+    }
+
+    /// Returns the number of gaps since the last call.
+    pub(super) fn take_gaps(&mut self, now: Instant) -> u64 {
+        let before = self.missing.len();
+        self.missing.retain(|_, due| *due > now);
+        std::mem::take(&mut self.gaps) + (before - self.missing.len()) as u64
+    }
+
+    fn add_missing(&mut self, numbers: Range<u64>, until: Instant) {
+        self.missing.extend(numbers.map(|number| (number, until)));
+        while self.missing.len() as u64 > MOST_MISSING {
+            self.missing.pop_first();
+            self.gaps += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Notes these numbers, one per second. Returns what they meant, and the gaps 31 seconds after the last one.
+    fn play(numbers: &[u64]) -> (String, u64) {
+        let (mut sequence, mut at) = (Sequence::default(), Instant::now());
+        let mut meaning = String::new();
+        for number in numbers {
+            at += Duration::from_secs(1);
+            meaning.push(match sequence.note(*number, at, PATIENCE) {
+                Noted::New => 'n',
+                Noted::Restart => 'R',
+                Noted::Known => 'k',
+            });
+        }
+        (meaning, sequence.take_gaps(at + PATIENCE + Duration::from_secs(1)))
+    }
+
+    #[test]
+    fn numbers_tell_gaps_from_reordering_and_restarts_from_duplicates() {
+        for (numbers, meaning, gaps) in [
+            (&[1, 2, 3][..], "nnn", 0),
+            (&[5, 6, 9], "nnn", 2),
+            (&[5, 6, 9, 7, 8], "nnnnn", 0),
+            (&[5, 6, 6, 5], "nnkk", 0),
+            // The first number that is received need not be the first one that was sent.
+            (&[5, 3, 4], "nnn", 0),
+            (&[5, 3], "nn", 1),
+            (&[2, 1], "nn", 0),
+            (&[40, 41, 1, 2], "nnRn", 0),
+            (&[40, 41, 0, 1], "nnRn", 0),
+            (&[40, 41, 3], "nnR", 0),
+            // Heartbeats from before the restart arrive after it.
+            (&[40, 41, 1, 42, 2], "nnRkn", 0),
+            // The missing numbers of the run before are gaps.
+            (&[40, 44, 1, 2], "nnRn", 3),
+            (&[1, 2_000_000], "nn", 1_999_998),
+            (&[1, u64::MAX], "nn", u64::MAX - 2),
+        ] {
+            assert_eq!(play(numbers), (meaning.to_owned(), gaps), "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_number_is_a_gap_after_it_was_missing_for_a_while() {
+        let (mut sequence, start) = (Sequence::default(), Instant::now());
+        sequence.note(1, start, PATIENCE);
+        sequence.note(4, start, PATIENCE);
+        assert_eq!(sequence.take_gaps(start + PATIENCE - Duration::from_secs(1)), 0);
+        assert_eq!(sequence.take_gaps(start + PATIENCE), 2);
+        assert_eq!(sequence.take_gaps(start + PATIENCE), 0);
+        assert!(sequence.is_newer(5) && !sequence.is_newer(4));
+    }
+
+    #[test]
+    fn random_losses_and_swaps_count_as_many_gaps_as_heartbeats_were_lost() {
+        for seed in 0..300 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let (first, mut lost) = (random.u64(1..50), 0);
+            let mut numbers: Vec<u64> = Vec::new();
+            for number in first..first + 200 {
+                // The first and the last ones are kept: a loss at an end is no gap in the sequence.
+                let is_inside = number > first + 20 && number < first + 180;
+                if is_inside && random.u8(..10) == 0 {
+                    lost += 1;
+                } else {
+                    numbers.push(number);
+                }
+            }
+            for at in 1..numbers.len() - 4 {
+                let other = at + random.usize(..4);
+                numbers.swap(at, other);
+            }
+            let (mut sequence, at) = (Sequence::default(), Instant::now());
+            for number in &numbers {
+                assert_eq!(sequence.note(*number, at, PATIENCE), Noted::New, "seed {seed}: {number} of {numbers:?}");
+            }
+            assert_eq!(sequence.take_gaps(at + PATIENCE), lost, "seed {seed}");
+        }
+    }
+}

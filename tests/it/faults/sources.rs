@@ -1,0 +1,300 @@
+//! Checks what the service says about a source of heartbeats while the source, the queue or the service fails.
+//!
+//! Each seed decides when the source dies or starts again, when polls fail, when replicas crash, and whether they start
+//! behind a backlog. The service never calls a living source stale, and it calls a dead one stale in time.
+//! `PROTOBRIDGE_FAULT_SEEDS` and `PROTOBRIDGE_FAULT_FIRST_SEED` choose the seeds.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use fastrand::Rng;
+use protobridge::app::App;
+use protobridge::config::{Config, ExpectedSource, Queue};
+use protobridge::monitor::sources::SourceReport;
+use protobridge::telemetry::SourceState;
+use tokio::time::{Instant, sleep_until};
+
+use super::play;
+use super::scenario::{Expect, Setup, field, message, of_order};
+use crate::model::{Faults, Incoming, Target, Trouble, World};
+
+/// The default number of seeds.
+const SEEDS: u64 = 30;
+const SECOND: Duration = Duration::from_secs(1);
+const SETUP: Setup = Setup { customers: 1, fifo: [false; 3], has_fallback: false };
+/// The time that the service needs after trouble: a hanging poll ends, and so does the delay before the next one.
+const RECOVERY: u64 = 120;
+
+/// The times of one seed, in seconds after the start of the source.
+#[derive(Debug, Clone)]
+struct Plan {
+    seed: u64,
+    length: u64,
+    interval: u64,
+    /// When the replicas start. A late start leaves a backlog.
+    starts: u64,
+    replicas: usize,
+    /// When a replica crashes, and when its successor starts.
+    crash: Option<(usize, u64, u64)>,
+    /// When polls begin and cease to fail.
+    trouble: Option<(Trouble, u64, u64)>,
+    dies: Option<u64>,
+    /// When the source starts again, with the number 1.
+    restarts: Option<u64>,
+    /// Whether there are events besides the heartbeats.
+    has_events: bool,
+    faults: Faults,
+}
+
+impl Plan {
+    fn of(seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let sometimes = |random: &mut Rng| random.u8(..3) == 0;
+        let starts = if sometimes(&mut random) { 600 } else { 0 };
+        let replicas = random.usize(1..=2);
+        let at = |random: &mut Rng| starts + random.u64(60..400);
+        let crash = sometimes(&mut random).then(|| {
+            let from = at(&mut random);
+            (random.usize(..replicas), from, from + random.u64(5..60))
+        });
+        let trouble = random.bool().then(|| {
+            let kinds = [Trouble::Hangs, Trouble::Unavailable, Trouble::Disconnected, Trouble::Refused("AccessDenied")];
+            let from = at(&mut random);
+            (kinds[random.usize(..kinds.len())], from, from + random.u64(5..200))
+        });
+        let faults = Faults { twice: 0.05, ghost: 0.05, lapses_early: 0.05, ..Faults::none() };
+        Self {
+            seed,
+            length: starts + 900,
+            interval: random.u64(10..30),
+            starts,
+            replicas,
+            crash,
+            trouble,
+            dies: random.bool().then(|| at(&mut random)),
+            restarts: sometimes(&mut random).then(|| at(&mut random)),
+            has_events: random.bool(),
+            faults: if sometimes(&mut random) { faults } else { Faults::none() },
+        }
+    }
+}
+
+/// What all running replicas said in one second.
+#[derive(Debug)]
+struct Second {
+    at: u64,
+    reports: Vec<Vec<SourceReport>>,
+    /// Whether the rule of the alert fires.
+    fires: bool,
+    /// When the source sent its last heartbeat.
+    last_sent: Option<u64>,
+}
+
+#[test]
+fn a_source_is_stale_exactly_if_it_is_dead() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("it is a number"));
+    let first = number("PROTOBRIDGE_FAULT_FIRST_SEED").unwrap_or(0);
+    let count = number("PROTOBRIDGE_FAULT_SEEDS").unwrap_or(SEEDS);
+    let mut seen = std::collections::BTreeMap::<SourceState, u64>::new();
+    for seed in first..first + count {
+        let plan = Plan::of(seed);
+        let seconds = play(&plan, 0);
+        for second in &seconds {
+            if let Err(what) = check(&plan, second) {
+                panic!("seed {seed}, second {}: {what}\n{plan:#?}\n{second:#?}", second.at);
+            }
+            for report in second.reports.iter().flatten() {
+                *seen.entry(report.state).or_default() += 1;
+            }
+        }
+    }
+    let lacking: Vec<_> = SourceState::ALL.iter().filter(|state| !seen.contains_key(state)).collect();
+    assert!(count < SEEDS || lacking.is_empty(), "no seed shows {lacking:?}: {seen:?}");
+}
+
+#[test]
+fn a_wrong_clock_of_the_source_changes_no_state() {
+    for seed in 0..6 {
+        let plan = Plan::of(seed);
+        let states = |skew: i64| -> Vec<Vec<SourceState>> {
+            let states = |second: Second| second.reports.iter().flatten().map(|report| report.state).collect();
+            play(&plan, skew).into_iter().map(states).collect()
+        };
+        let right = states(0);
+        assert_eq!(states(-300), right, "seed {seed}");
+        assert_eq!(states(300), right, "seed {seed}");
+    }
+}
+
+/// Checks what the replicas said in one second.
+fn check(plan: &Plan, second: &Second) -> Result<(), String> {
+    let Second { at, reports, fires, last_sent } = second;
+    let reports_of = |name: &str| -> Vec<&SourceReport> {
+        reports.iter().flatten().filter(|report| report.source == name).collect()
+    };
+    let (known, never) = (reports_of("eu"), reports_of("never"));
+    if known.len() != reports.len() || never.len() != reports.len() {
+        return Err("a replica forgot an expected source".to_owned());
+    }
+    if never.iter().any(|report| report.state != SourceState::Unknown) {
+        return Err("a source that was never heard is not unknown".to_owned());
+    }
+    let is_alone = plan.replicas == 1;
+    let limit = 3 * plan.interval;
+    let silent_for = last_sent.map_or(0, |sent| at - sent);
+    let says_stale = *fires || is_alone && known.iter().any(|report| report.state == SourceState::Stale);
+    // The times of SQS are whole seconds in the model.
+    if says_stale && silent_for + 2 < limit {
+        return Err(format!("the source sent a heartbeat {silent_for} s ago, and it is called stale"));
+    }
+    if !is_settled(plan, *at, last_sent.unwrap_or(0)) {
+        return Ok(());
+    }
+    let is_dead = silent_for >= limit + 2;
+    if is_dead && !fires {
+        return Err(format!("the source is silent for {silent_for} s, and the rule does not fire"));
+    }
+    for report in known {
+        let is_alive = matches!(report.state, SourceState::Flowing | SourceState::Quiet);
+        if is_alone && is_dead && report.state != SourceState::Stale {
+            return Err(format!("the source is silent for {silent_for} s, and it is not stale"));
+        }
+        if is_alone && silent_for + 2 < limit && !is_alive {
+            return Err("the source sends heartbeats, and it is not called alive".to_owned());
+        }
+        let has_event = plan.has_events && is_alone && silent_for < plan.interval && plan.dies.is_none();
+        if has_event && report.state != SourceState::Flowing {
+            return Err("the source sends events, and it does not flow".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing disturbed the service for a while before the last heartbeat, and until now.
+fn is_settled(plan: &Plan, at: u64, last_sent: u64) -> bool {
+    let is_apart = |from: u64, until: u64| at < from || last_sent.saturating_sub(2 * plan.interval) > until + RECOVERY;
+    let crash = plan.crash.is_none_or(|(_, from, until)| is_apart(from, until));
+    let trouble = plan.trouble.is_none_or(|(_, from, until)| is_apart(from, until));
+    crash && trouble && is_apart(0, plan.starts) && plan.faults == Faults::none()
+}
+
+/// Plays a plan with a clock of the source that is wrong by this number of seconds.
+fn play(plan: &Plan, skew: i64) -> Vec<Second> {
+    drop(play::parts(SETUP));
+    fastrand::seed(plan.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("the runtime can be built").block_on(stage(plan, skew))
+}
+
+async fn stage(plan: &Plan, skew: i64) -> Vec<Second> {
+    let world = World::new(plan.seed, plan.faults);
+    let source = world.create_queue("source");
+    world.create_topic(&SETUP.topic(0));
+    let config = config(&source);
+    let began = Instant::now();
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    tokio::spawn(send(plan.clone(), (world.clone(), source), (began, skew), Arc::clone(&sent)));
+    let (mut apps, mut memory, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
+    for at in 0..plan.length {
+        sleep_until(began + Duration::from_secs(at)).await;
+        if at == plan.starts {
+            apps = (0..plan.replicas).map(|number| Some(start(&config, &world, number as u32))).collect();
+        }
+        if let Some((number, from, until)) = plan.crash.filter(|_| !apps.is_empty()) {
+            if at == from {
+                world.crash(number as u32);
+                apps[number] = None;
+            } else if at == until {
+                apps[number] = Some(start(&config, &world, number as u32 + 10));
+            }
+        }
+        match plan.trouble {
+            Some((trouble, from, _)) if at == from => world.break_target(Target::Sqs, trouble),
+            Some((_, _, until)) if at == until => world.heal_target(&Target::Sqs),
+            _ => {}
+        }
+        let reports: Vec<_> = apps.iter().flatten().map(|app: &App| app.observe().sources).collect();
+        let fires = evaluate(&reports, &mut memory);
+        let last_sent = sent.lock().expect("no thread panicked").last().copied();
+        seconds.push(Second { at, reports, fires, last_sent });
+    }
+    seconds
+}
+
+fn start(config: &Config, world: &World, instance: u32) -> App {
+    App::start_with(config, play::parts(SETUP), world.clients(instance), None).expect("the service starts")
+}
+
+fn config(source: &str) -> Config {
+    let mut config = play::base();
+    config.queues = vec![Queue { url: source.to_owned(), ..Queue::default() }];
+    config.visibility.timeout_seconds = 30;
+    config.receive.depth_seconds = 0;
+    let expect = |source: &str| ExpectedSource { source: source.to_owned(), ..ExpectedSource::default() };
+    config.heartbeats.expect = vec![expect("eu"), expect("never")];
+    config
+}
+
+/// Sends the heartbeats and the events of the source, and notes the second of each heartbeat.
+async fn send(plan: Plan, (world, queue): (World, String), (began, skew): (Instant, i64), sent: Arc<Mutex<Vec<u64>>>) {
+    let mut number = 1 + plan.seed % 50;
+    for at in (0..).step_by(plan.interval as usize) {
+        sleep_until(began + Duration::from_secs(at)).await;
+        if plan.dies.is_some_and(|dies| at >= dies) {
+            return;
+        }
+        if plan.restarts.is_some_and(|restarts| (restarts..restarts + plan.interval).contains(&at)) {
+            number = 1;
+        }
+        world.send(&queue, heartbeat(number, &format!("h{at}"), plan.interval, skew));
+        sent.lock().expect("no thread panicked").push(at);
+        number += 1;
+        if plan.has_events {
+            let name = format!("e{at}");
+            let (event, _) = of_order(&name, "acme", &name, Expect::Filtered);
+            world.send(&queue, event);
+        }
+    }
+}
+
+fn heartbeat(number: u64, name: &str, interval: u64, skew: i64) -> Incoming {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_secs();
+    let mut payload = field(1, b"eu");
+    prost::encoding::uint64::encode(2, &number, &mut payload);
+    let seconds = |value: u64| {
+        let mut message = Vec::new();
+        prost::encoding::uint64::encode(1, &value, &mut message);
+        message
+    };
+    payload.extend(field(3, &seconds(now.saturating_add_signed(skew))));
+    payload.extend(field(4, &seconds(interval)));
+    message(name, "protobridge.v1.Heartbeat", &payload, &[("event-id", name)])
+}
+
+/// What one replica said at one time.
+struct Sample {
+    at: Instant,
+    received: Instant,
+    interval: Duration,
+    stale_after: Duration,
+}
+
+/// Evaluates the rule of ProtobridgeSourceStale on what the replicas say now and said within the last 15 minutes.
+fn evaluate(reports: &[Vec<SourceReport>], memory: &mut Vec<Sample>) -> bool {
+    let now = Instant::now();
+    let known = || reports.iter().flatten().filter(|report| report.source == "eu");
+    memory.extend(known().filter_map(|report| {
+        let (age, interval, stale_after) = (report.age?, report.interval?, report.stale_after?);
+        Some(Sample { at: now, received: now - age, interval, stale_after })
+    }));
+    memory.retain(|sample| now - sample.at < 900 * SECOND);
+    let proven = known().filter_map(|report| now.checked_sub(report.unproven?)).max();
+    let received = memory.iter().map(|sample| sample.received).max();
+    let interval = memory.iter().map(|sample| sample.interval).max();
+    let stale_after = memory.iter().map(|sample| sample.stale_after).max();
+    let (Some(proven), Some(received), Some(interval), Some(stale_after)) = (proven, received, interval, stale_after)
+    else {
+        return false;
+    };
+    now - received > stale_after && proven >= received + interval + SECOND
+}
