@@ -108,6 +108,8 @@ def check_consistency(name, objects):
     mounts = {mount["mountPath"]: mount["name"] for mount in service["volumeMounts"]}
     arguments = service["args"]
     expected = ["run", "--config", "/etc/protobridge/config/protobridge.yaml"]
+    if name == "everything-else":
+        expected.append("--require-healthy=60")
     expect(arguments == expected, f"{name}: the arguments of the service are {arguments}")
     path = config["descriptors"]["path"]
     expect(mounts.get(path) == "descriptors", f"{name}: no descriptor sets are mounted at descriptors.path, {path}")
