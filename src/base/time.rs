@@ -16,10 +16,9 @@ pub fn rfc3339_of_unix(seconds: i64, nanos: u32) -> Option<String> {
     DateTime::from_secs_and_nanos(seconds, nanos).fmt(DateTimeFormat::DateTime).ok()
 }
 
-/// Parses a time in the format of RFC 3339, with any offset from UTC. Returns `None` for any other text.
+/// Returns the time that a text in the format of RFC 3339 names, with any offset from UTC.
 pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
-    let time = DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()?;
-    SystemTime::try_from(time).ok()
+    DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()?.try_into().ok()
 }
 
 /// Whether a text is a time in the format of RFC 3339, with any offset from UTC.

@@ -185,7 +185,8 @@ mod tests {
         let json = &canary.json;
         let other = attributes_of(&id).map(|(name, value)| (name, if name == "event-type" { "a.B" } else { value }));
         // Each: the JSON, the attributes, and the start of the alteration.
-        let cases: [(&str, &[(&str, &str)], &str); 5] = [
+        type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c str);
+        let cases: [Case<'_>; 5] = [
             (&json.replace("\"3\"", "3"), &attributes_of(&id), "the JSON differs from byte"),
             ("{}", &attributes_of(&id), "the JSON differs from byte 1 on: expected {"),
             (json, &attributes_of("x"), "the attribute `event-id` is \"x\", not "),
