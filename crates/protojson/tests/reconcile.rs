@@ -285,6 +285,11 @@ fn only_options_that_change_the_json_contradict() {
         ("another type", of_field(field, "optional sint32 x = 1;"), false),
         ("a oneof", of_field(field, "oneof o { int32 x = 1; int32 y = 2; }"), false),
         ("another number of a value", of_enum("A = 0;", "A = 1;"), false),
+        (
+            "another order of aliases",
+            of_enum("option allow_alias = true; A = 0; B = 0;", "option allow_alias = true; B = 0; A = 0;"),
+            false,
+        ),
     ] {
         for [one, other] in [[&sets[0], &sets[1]], [&sets[1], &sets[0]]] {
             let reconciled = reconcile(&named(&[one, other]));

@@ -4,7 +4,7 @@
 //! the packing of lists and custom options are left out. The marks `debug_redact` are left out too, because those of all
 //! sets apply.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
@@ -31,7 +31,12 @@ impl Definition {
 
     pub(super) fn of_enum(declared: &EnumDescriptor) -> Self {
         let values = declared.values();
-        let elements = values.iter().map(|value| (format!("value {}", value.name()), value.number().to_string()));
+        let mut numbers = HashSet::new();
+        let elements = values.iter().map(|value| {
+            // Of several names with one number, the first one is written.
+            let is_written = numbers.insert(value.number());
+            (format!("value {}", value.name()), format!("{} written={is_written}", value.number()))
+        });
         Self { elements: elements.collect() }
     }
 
