@@ -10,7 +10,7 @@ use crate::command::{bare, protobridge};
 fn check_names_an_unreadable_descriptor_set() {
     assert_snapshot!(Folder::new().write("descriptors/orders.binpb", "syntax = \"proto3\";").check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     error          descriptors.path: descriptor set orders.binpb: not a compiled FileDescriptorSet (malformed protobuf at byte 12 in FileDescriptorSet: unknown wire type); write it with `protoc --include_imports --descriptor_set_out` or `buf build`; its types are unknown
     error: the check found 1 error
@@ -22,7 +22,7 @@ fn check_names_an_unreadable_descriptor_set() {
 fn check_warns_about_sources_in_the_descriptor_folder() {
     assert_snapshot!(Folder::new().write("descriptors/order.proto", "").check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     warning        descriptors.path: order.proto is a source, which protobridge does not read; compile a set with `protoc --include_imports --descriptor_set_out=FILE.binpb` or `buf build -o FILE.binpb`, and keep the sources out of descriptors
     ok
@@ -41,7 +41,7 @@ fn check_warns_about_a_glue_schema_version_that_lists_too_few_messages() {
     );
     assert_snapshot!(folder.configure("glue: {schemas_file: glue.yaml}").check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     warning        glue.schemas_file: no type of schema version 00b4a7f0-9c96-4e4a-a687-fb5de9ef0c63 is in a descriptor set yet
     warning        glue.schemas_file: schema version b7b4a7f0-9c96-4e4a-a687-fb5de9ef0c63 does not list shop.v1.Delivery, shop.v1.OrderPlaced, shop.v1.OrderPlaced.LabelsEntry, shop.v1.OrderPlaced.LineItem, shop.v1.OrderPlaced.LineItem.Option, shop.v1.OrderShipped.BackOrderedEntry, shop.v1.OrderShipped.Parcel, shop.v1.OrderStatusChanged, shop.v1.Pickup, which the same .proto file has today; if that version has them, list them, because each message is numbered among all of them
@@ -74,7 +74,7 @@ fn check_names_a_descriptor_set_without_its_imports() {
     let set = b"\x0a\x12\x0a\x07a.proto\x1a\x07b.proto";
     assert_snapshot!(Folder::new().write("descriptors/a.binpb", set).check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     error          descriptors.path: descriptor set a.binpb: import b.proto is missing; compile with `--include_imports`; its types are unknown
     error: the check found 1 error
@@ -100,7 +100,7 @@ fn check_refuses_a_topic_of_another_region_than_that_of_the_environment() {
 fn check_reports_what_is_loaded() {
     assert_snapshot!(Folder::new().check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     ok
     exit code 0
@@ -116,7 +116,7 @@ fn check_warns_of_likely_mistakes_and_succeeds() {
     folder.write("customers.yaml", CUSTOMERS.replace("id: acme", "id: acme, events: [shop.v1.Ordr*]"));
     assert_snapshot!(folder.check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     warning        dedupe.redis_url: the connection to redis has no TLS, so other hosts on the network can read the password and change what counts as a duplicate; use `rediss://`
     warning        route.customers_file: customer acme: events `shop.v1.Ordr*` matches no known message type
@@ -171,7 +171,7 @@ fn check_strict_fails_on_a_warning() {
     let strict = || folder.output_of(&mut protobridge(), &["check", "--strict", "--config", "protobridge.yaml"]);
     assert_snapshot!(strict(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 0, 0 enabled
     warning        route.customers_file: the file has no customers, so no event reaches a customer; add a customer, or enable one
     error: the check found 1 warning, and --strict treats warnings as errors
@@ -189,7 +189,7 @@ fn check_warns_about_a_queue_without_a_quarantine_queue() {
     folder.write("protobridge.yaml", without);
     assert_snapshot!(folder.check(), @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     warning        queues[0].quarantine_url: queue events has no quarantine queue: a message that can never be published is received again until the queue's redrive policy moves it or its retention ends; create a queue for such messages, and set the key to its URL
     ok
@@ -228,7 +228,7 @@ fn check_json_has_each_finding_with_its_way_out() {
             "configuration": "protobridge.yaml",
             "strict": false,
             "network": {},
-            "loaded": {"queues": 1, "descriptor_sets": 2, "message_types": 27, "customers": 1, "enabled_customers": 1},
+            "loaded": {"queues": 1, "descriptor_sets": 2, "message_types": 28, "customers": 1, "enabled_customers": 1},
             "findings": [{
                 "severity": "warning",
                 "key": "dedupe.redis_url",

@@ -66,7 +66,7 @@ async fn the_check_fails_for_a_role_without_any_permission(emulator: &Emulator) 
     let (_, output) = online.check(&[]).await;
     assert_snapshot!(output, @"
     configuration  protobridge.yaml: 1 queue(s)
-    descriptors    descriptors: 2 set(s), 27 message type(s)
+    descriptors    descriptors: 2 set(s), 28 message type(s)
     customers      customers.yaml: 1, 1 enabled
     not proven     sqs:ReceiveMessage on arn:aws:sqs:eu-west-1:000000000000:denied: only a receive can prove it; `--receive` makes one
     error          queues[0].url: sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:denied is denied: AccessDeniedException: no policy allows GetQueueAttributes; allow sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:000000000000:denied; `protobridge iam-policy` prints the policy, docs/iam.md explains it
@@ -143,7 +143,7 @@ async fn the_check_reports_whether_each_queue_and_topic_exists(emulator: &Emulat
         insta::allow_duplicates! {
             assert_snapshot!(end, @"
             configuration  protobridge.yaml: 3 queue(s)
-            descriptors    descriptors: 2 set(s), 27 message type(s)
+            descriptors    descriptors: 2 set(s), 28 message type(s)
             customers      customers.yaml: 2, 2 enabled
             proven         sqs:GetQueueAttributes, sqs:DeleteMessage, sqs:ChangeMessageVisibility on arn:aws:sqs:eu-west-1:000000000000:there
             proven         sqs:GetQueueAttributes, sqs:DeleteMessage, sqs:ChangeMessageVisibility on arn:aws:sqs:eu-west-1:000000000000:low

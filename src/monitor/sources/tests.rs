@@ -167,15 +167,18 @@ fn events_of_a_source_are_those_of_its_globs() {
 fn a_message_that_was_received_before_counts_only_if_its_heartbeat_is_newer() {
     let mut stage = stage(Heartbeats::default());
     stage.hear("eu", 7, 0);
+    stage.hear("eu", 9, 0);
     stage.pass(40);
     stage.empty();
-    stage.hear_again("eu", 7, 0, 2);
-    stage.hear_again("eu", 6, 0, 2);
-    stage.hear("eu", 7, 0);
+    for number in [8, 6, 7, 9] {
+        stage.hear_again("eu", number, 0, 2);
+        assert_eq!(stage.states(), "eu stale", "heartbeat {number}");
+    }
+    stage.hear("eu", 9, 0);
     assert_eq!(stage.states(), "eu stale");
-    stage.hear_again("eu", 8, 0, 2);
+    stage.hear_again("eu", 10, 0, 2);
     assert_eq!(stage.states(), "eu quiet");
-    assert_eq!(stage.metrics.monitor.heartbeats.sum(), 1, "the message of heartbeat 8 was received before");
+    assert_eq!(stage.metrics.monitor.heartbeats.sum(), 2, "the message of heartbeat 10 was received before");
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Poller {
                     self.reception.note_answer();
                     let is_empty = messages.is_empty();
                     // A short poll asks some of the servers only. It proves nothing, unless all polls are short.
-                    if is_empty && waited == self.wait_seconds {
+                    if is_empty && waited == self.wait_seconds && !self.is_full() {
                         self.reception.evidence.note_empty(times.1);
                     }
                     self.accept(messages, times, reserved, &demand, &deliver);
@@ -141,6 +141,11 @@ impl Poller {
             self.reception.evidence.note_messages(received.iter().map(|received| &received.message), times.1);
             deliver(received);
         }
+    }
+
+    /// Whether the queue has as many messages in flight as SQS allows. Its polls are empty then.
+    fn is_full(&self) -> bool {
+        self.metrics.queue_full.sum_where(|labels| labels.queue == self.queue.label) > 0
     }
 
     /// Waits until the gate and backpressure allow a receive and the budget has room for it.

@@ -12,7 +12,7 @@ use crate::aws::scripted::clients;
 use crate::aws::sqs::budget::Budget;
 use crate::base::Backpressure;
 use crate::config;
-use crate::telemetry::{CallResult, Metrics, PollResult};
+use crate::telemetry::{CallResult, Metrics, PollResult, QueueLabels};
 
 #[tokio::test(start_paused = true)]
 async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
@@ -97,6 +97,39 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
     stop.cancel();
     timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
     assert_eq!(metrics.pollers.sum(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_an_empty_poll_of_all_servers_proves_that_the_queue_is_empty() {
+    // The number of the poll decides whether it fails. After a failure, the next poll is short.
+    for (wait_seconds, is_full, fails, expected) in [
+        (20, false, (|_| false) as fn(usize) -> bool, true),
+        (20, true, |_| false, false),
+        (20, false, |number| number % 2 == 1, false),
+        (0, false, |number| number % 2 == 1, true),
+    ] {
+        let metrics = Arc::new(Metrics::new(false));
+        let stop = CancellationToken::new();
+        let ninth = stop.clone();
+        let (clients, _) = clients(move |_, number| {
+            if number == 8 {
+                ninth.cancel();
+            }
+            (if fails(number) { 500 } else { 200 }, "{}".to_owned())
+        });
+        let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
+        let reception = Reception::for_tests(&metrics);
+        metrics.queue_full.with(&QueueLabels { queue: &reception.queue.label }).set(is_full.into());
+        let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
+        let mut config = config::Config::default();
+        config.receive.wait_seconds = wait_seconds;
+        let valves = (Backpressure::for_tests(), Arc::default());
+        let poller = Poller::new(Arc::clone(&reception), &config, clients.lean, budget, visibility, valves);
+        let running = pollers::run(poller, 1..=1, stop, |_: Vec<Received>| {});
+        timeout(Duration::from_secs(600), running).await.expect("the pollers stop after the ninth poll");
+        let proven = reception.evidence.at(Instant::now()).proven_until;
+        assert_eq!(proven.is_some(), expected, "wait {wait_seconds}, full {is_full}");
+    }
 }
 
 /// A connector whose answers arrive after a delay.
