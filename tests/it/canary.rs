@@ -1,15 +1,14 @@
 //! The canary: what the prober reports when a canary returns, and when it is lost, late or altered on a leg of its path.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use protobridge::config::{FieldNames, Profile};
 use protobridge::message::OutcomeLabel;
 use protobridge::telemetry::{CanaryLeg, Family, Operation, PollResult};
 use serde_json::Value;
 
-use crate::command::{self, protobridge};
 use crate::denial::Denial;
 use crate::emulator::{Emulator, scenarios};
-use crate::queue::{Input, Queue};
-use crate::service::Service;
+use crate::queue::{Input, Message, Queue};
 use crate::stage::{Canaries, Stage};
 use crate::{http, wait};
 
@@ -18,9 +17,10 @@ scenarios! {
         a_canary_returns_in_time_and_counts_for_no_customer,
         a_canary_is_lost_while_the_service_is_down_and_late_when_it_runs_again,
         a_canary_is_lost_while_its_topic_refuses_publishes_and_late_afterwards,
-        a_canary_is_lost_if_the_return_queue_is_not_subscribed,
+        a_canary_is_lost_on_the_way_to_the_return_queue_and_late_if_it_arrives_after_all,
         a_denied_return_queue_fails_polls_and_loses_no_canary,
         a_canary_that_cannot_be_sent_is_not_lost,
+        a_canary_that_is_altered_in_the_input_queue_is_corrupt,
         a_canary_that_the_service_renders_in_another_way_is_corrupt,
         a_canary_that_is_altered_behind_the_topic_is_corrupt,
         a_raw_subscription_hides_the_legs_and_is_named,
@@ -29,12 +29,7 @@ scenarios! {
         a_canary_travels_fifo_queues_and_topics,
         a_customer_that_opted_in_receives_marked_canaries_and_no_other_customer_does,
     ];
-    // The commands do not depend on the emulator.
-    embedded: [
-        a_service_can_send_canaries_itself,
-        the_command_ends_at_once_at_sigterm,
-        the_command_and_the_option_need_a_configured_canary,
-    ];
+    embedded: [];
     ministack: [];
 }
 
@@ -103,8 +98,9 @@ async fn a_canary_returns_in_time_and_counts_for_no_customer(emulator: &Emulator
     assert!(metrics.contains("protobridge_canary_round_trip_seconds_bucket{leg=\"in\",le="), "{metrics}");
     assert!(!metrics.contains("protobridge_build_info{"), "the alert ProtobridgeGone is about the service: {metrics}");
 
-    drop(canaries);
     back.wait_until_empty().await;
+    drop(canaries);
+    running.wait_until_settled(OutcomeLabel::Published, 2).await;
     let published = &running.metrics.published;
     assert!(published.sum_where(|labels| labels.event_type == CANARY) >= 2);
     assert_eq!(published.sum_where(|labels| labels.customer.is("acme")), 0);
@@ -148,9 +144,25 @@ async fn a_canary_is_lost_while_its_topic_refuses_publishes_and_late_afterwards(
     running.stop().await;
 }
 
-async fn a_canary_is_lost_if_the_return_queue_is_not_subscribed(emulator: &Emulator) {
+/// Subscribes a queue to the canary topic that stands between the topic and the return queue, which is not subscribed.
+async fn between(emulator: &Emulator, stage: &Stage, back: &Queue) -> Queue {
+    let name = format!("{}-between", back.url.rsplit('/').next().expect("a URL has a path"));
+    let between = Queue::create(emulator, &name).await;
+    let topic = stage.config.canary.topic.as_ref().expect("the canary is configured");
+    let request = emulator.sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(&between.arn);
+    request.send().await.expect("the queue is subscribed");
+    between
+}
+
+/// Takes the next message out of a queue.
+async fn next(queue: &Queue) -> Message {
+    wait::until("a canary is on its way", async || queue.take_some(1).await.into_iter().next()).await
+}
+
+async fn a_canary_is_lost_on_the_way_to_the_return_queue_and_late_if_it_arrives_after_all(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
-    stage.canary(1, None).await;
+    let back = stage.canary(1, None).await;
+    let between = between(emulator, &stage, &back).await;
     let running = stage.start().await;
     let canaries = stage.probe().await;
     canaries.wait_for("lost", |canary| &canary.lost, 2).await;
@@ -158,6 +170,10 @@ async fn a_canary_is_lost_if_the_return_queue_is_not_subscribed(emulator: &Emula
     running.wait_until_settled(OutcomeLabel::Published, 1).await;
     let [_, late, corrupt, send_errors] = canaries.faults();
     assert_eq!([late, corrupt, send_errors, canaries.failed_polls()], [0; 4]);
+    // The first one is lost already.
+    back.send([Input::text(next(&between).await.body)]).await;
+    canaries.wait_for("late", |canary| &canary.late, 1).await;
+    assert_eq!((canaries.metrics.canary.returned.sum(), canaries.faults()[2]), (0, 0));
     drop(canaries);
     running.stop().await;
 }
@@ -203,6 +219,25 @@ async fn a_canary_that_cannot_be_sent_is_not_lost(emulator: &Emulator) {
     running.stop().await;
 }
 
+async fn a_canary_that_is_altered_in_the_input_queue_is_corrupt(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    stage.canary(AMPLE, Some(false)).await;
+    let canaries = stage.probe().await;
+    let Message { body, attributes, .. } = next(&stage.source).await;
+    let mut payload = BASE64_STANDARD.decode(body).expect("a canary is in base64");
+    // The last byte belongs to the time of the send.
+    *payload.last_mut().expect("a canary is not empty") ^= 1;
+    let altered = Input { body: BASE64_STANDARD.encode(payload), attributes, group: None };
+    stage.source.send([altered]).await;
+    let running = stage.start().await;
+    canaries.wait_for("corrupt", |canary| &canary.corrupt, 1).await;
+    canaries.wait_for("returned", |canary| &canary.returned, 1).await;
+    let alteration = canaries.status().await["last_corrupt"]["alteration"].as_str().expect("it is named").to_owned();
+    assert!(alteration.starts_with("the JSON differs from byte ") && alteration.contains("sentAt"), "{alteration}");
+    drop(canaries);
+    running.stop().await;
+}
+
 async fn a_canary_that_the_service_renders_in_another_way_is_corrupt(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     stage.canary(AMPLE, Some(false)).await;
@@ -223,22 +258,16 @@ async fn a_canary_that_the_service_renders_in_another_way_is_corrupt(emulator: &
 async fn a_canary_that_is_altered_behind_the_topic_is_corrupt(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let back = stage.canary(AMPLE, None).await;
-    let topic = stage.config.canary.topic.clone().expect("the canary is configured");
-    let between =
-        Queue::create(emulator, &format!("{}-between", back.url.rsplit('/').next().expect("it has a name"))).await;
-    let sns = emulator.sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(&between.arn);
-    sns.send().await.expect("the queue is subscribed");
+    let between = between(emulator, &stage, &back).await;
     let running = stage.start().await;
     let canaries = stage.probe().await;
 
-    let notification =
-        wait::until("a canary is on its way", async || between.take_some(1).await.into_iter().next()).await;
+    let notification = next(&between).await;
     let altered = notification.body.replace("\\\"sequence\\\":\\\"", "\\\"sequence\\\":\\\"9");
     assert_ne!(altered, notification.body);
     back.send([Input::text(altered)]).await;
     canaries.wait_for("corrupt", |canary| &canary.corrupt, 1).await;
-    let notification =
-        wait::until("another canary is on its way", async || between.take_some(1).await.into_iter().next()).await;
+    let notification = next(&between).await;
     let mut other: Value = serde_json::from_str(&notification.body).expect("a notification is JSON");
     other["MessageAttributes"]["event-type"]["Value"] = "shop.v1.OrderPlaced".into();
     back.send([Input::text(other.to_string())]).await;
@@ -332,55 +361,7 @@ async fn a_customer_that_opted_in_receives_marked_canaries_and_no_other_customer
     let counted = |id: &str| running.metrics.published.sum_where(|labels| labels.customer.is(id));
     let billed = |id: &str| running.metrics.billable.sum_where(|labels| labels.customer.is(id));
     assert_eq!([counted("acme"), counted("globex"), billed("acme"), billed("globex")], [0; 4]);
+    running.wait_until_settled(OutcomeLabel::Published, 2).await;
     assert!(running.metrics.published.sum_where(|labels| labels.event_type == CANARY) >= 4);
     running.stop().await;
-}
-
-async fn a_service_can_send_canaries_itself(emulator: &Emulator) {
-    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
-    stage.canary(AMPLE, Some(false)).await;
-    let service = stage.spawn_with(&["--canary"]).await;
-    wait::until("a canary returned", async || {
-        let status = service.get("/status").await.expect("the service runs").json();
-        (status["canary"]["returned"].as_u64()? > 0).then_some(())
-    })
-    .await;
-    let metrics = service.get("/metrics").await.expect("the service runs").body;
-    assert!(
-        metrics.contains("protobridge_canary_lost_total 0") && metrics.contains("protobridge_build_info{"),
-        "{metrics}"
-    );
-    service.terminate();
-    let (status, log) = service.wait_for_exit().await;
-    assert_eq!(status.code(), Some(0), "{log}");
-}
-
-async fn the_command_ends_at_once_at_sigterm(emulator: &Emulator) {
-    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
-    stage.canary(AMPLE, Some(false)).await;
-    // No service runs, so a long poll is under way.
-    let canaries = Service::start_as("canary", protobridge(), &stage.write_files(), &[]).await;
-    let ready = async || (canaries.get("/readyz").await.ok()?.status == 200).then_some(());
-    wait::until("the prober is ready", ready).await;
-    canaries.terminate();
-    let (status, log) = canaries.wait_for_exit().await;
-    assert_eq!(status.code(), Some(0), "{log}");
-    assert!(log.lines().last().is_some_and(|line| line.contains("\"stopped\"")), "{log}");
-}
-
-async fn the_command_and_the_option_need_a_configured_canary(emulator: &Emulator) {
-    let stage = Stage::new(emulator).await.customer("acme", "").await;
-    let config = stage.write_files();
-    for arguments in [&["canary"][..], &["run", "--canary"]] {
-        let mut command = protobridge();
-        command.args(arguments).arg("--config").arg(&config).env("PROTOBRIDGE_LOG_LEVEL", "off");
-        let ended =
-            tokio::task::spawn_blocking(move || command::run(&mut command, b"")).await.expect("it does not panic");
-        assert_eq!(ended.code, Some(64), "{}", ended.stderr);
-        assert!(
-            ended.stderr.contains("canary.topic: missing; set it, and `canary.return_queue_url`"),
-            "{}",
-            ended.stderr
-        );
-    }
 }

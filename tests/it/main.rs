@@ -51,6 +51,7 @@ mod boto3;
 mod canary;
 mod changes;
 mod cli;
+mod cli_canary;
 mod cli_check;
 mod cli_check_online;
 mod cli_demo;
