@@ -25,7 +25,7 @@ minute beside the producer, as a job that stops when the producer stops. A heart
 says more; docs/operations.md shows one.
 
 Example, in a crontab:
-  * * * * * protobridge heartbeat --source orders-eu-1 --interval 60 --config /etc/protobridge.yaml")]
+  * * * * * protobridge heartbeat --source eu-1 --config /etc/protobridge.yaml")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,

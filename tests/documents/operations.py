@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import botocore
+import canary
 import yaml
 from ground import Denying, encode
 from page import MINIMAL, Untrue
@@ -262,8 +263,9 @@ def found(result):
     return result if result.code == 0 else None
 
 
-def sections(account):
-    return {
+def sections(account, prober):
+    """Returns the steps by heading. `prober` is a free address for the admin endpoint of the canary's prober."""
+    return canary.sections(account, prober) | {
         "Install": install,
         "Receives that the redrive policy must allow": lambda page: receives(page, account),
         "Check before the start": lambda page: check_before_start(page, account),

@@ -16,9 +16,10 @@ def overview(page):
 
 def try_it(page):
     # The page promises commands that can be run meanwhile, and a demo that runs until Ctrl-C.
-    endless = page.shell.start("cargo run --release -- demo --rate 20 --pretty", page.work / "endless.log")
+    endless = page.shell.start("cargo run -- demo --rate 20 --pretty", page.work / "endless.log")
     endless.wait_until("the demo prints its commands", lambda: "--wait-time-seconds 5\n" in endless.output)
     demo = page.run(seconds=120)
+    page.run(seconds=120)
     page.output(demo.output[demo.output.index("--wait-time-seconds 5\n") + 22 :], numbers=True, sample=True)
     commands = re.findall(r"^  ((?:curl|aws|export) .*)", endless.output, re.MULTILINE)
     assert len(commands) == 9, f"the demo prints {len(commands)} commands, not 9:\n{endless.output}"
