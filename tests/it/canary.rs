@@ -144,7 +144,7 @@ async fn a_canary_is_lost_while_its_topic_refuses_publishes_and_late_afterwards(
     running.stop().await;
 }
 
-/// Subscribes a queue to the canary topic that stands between the topic and the return queue, which is not subscribed.
+/// Subscribes a queue to the canary topic in place of the return queue, so that a test can pass the messages on.
 async fn between(emulator: &Emulator, stage: &Stage, back: &Queue) -> Queue {
     let name = format!("{}-between", back.url.rsplit('/').next().expect("a URL has a path"));
     let between = Queue::create(emulator, &name).await;

@@ -1,4 +1,4 @@
-//! What the prober has seen last, for `/status`.
+//! The last events that the prober saw, for `/status`.
 
 use std::time::{Duration, SystemTime};
 

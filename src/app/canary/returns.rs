@@ -1,4 +1,4 @@
-//! The return queue: the polls, and what each message means.
+//! The return queue: the polls, and the meaning of each message.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Returns {
     }
 }
 
-/// What happens to a received message.
+/// The treatment of a received message.
 enum Settlement {
     Delete,
     /// Another instance can receive it.

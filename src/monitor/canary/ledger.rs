@@ -59,13 +59,13 @@ pub enum Poll {
 /// A canary that returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Return {
-    /// What the return means.
+    /// The meaning of the return.
     pub fate: Fate,
     /// Whether the return is the first sign that SQS accepted the canary.
     pub is_first_sign: bool,
 }
 
-/// What the return of a canary means.
+/// The meaning of the return of a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It returned in time.

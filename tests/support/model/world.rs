@@ -106,6 +106,12 @@ impl World {
         arn
     }
 
+    /// Subscribes a queue to a topic, with raw delivery.
+    pub(crate) fn subscribe(&self, topic: &str, url: &str) {
+        let mut state = self.lock();
+        state.topics.get_mut(topic).expect("the topic exists").queues.push(url.to_owned());
+    }
+
     /// Sends a message for a producer whose calls never fail. Returns the message id.
     pub(crate) fn send(&self, url: &str, message: Incoming) -> Arc<str> {
         let (id, _) = self.lock().send(url, message);
