@@ -115,10 +115,8 @@ impl Sources {
             return;
         }
         let patience = heartbeat.interval.saturating_mul(source.limit);
-        let noted = number.map_or(Noted::New, |number| source.sequence.note(number, message.received, patience));
-        if noted == Noted::Known {
-            return;
-        }
+        let times = (alive(message), message.received);
+        let noted = number.map_or(Noted::New, |number| source.sequence.note(number, times, patience));
         let labels = SourceLabels { source: name };
         let metrics = &self.metrics.monitor;
         if noted == Noted::Restart {
@@ -158,8 +156,7 @@ impl Default for Source {
 
 impl Source {
     fn hear(&mut self, heartbeat: &Heartbeat, message: &Message) {
-        let in_queue = message.first_received.duration_since(message.sent).unwrap_or_default();
-        let alive = message.received.checked_sub(in_queue).unwrap_or(message.received);
+        let (in_queue, alive) = (in_queue(message), alive(message));
         let queue = &message.queue.label;
         if !self.queues.contains(queue) {
             self.queues.insert(queue.clone());
@@ -170,6 +167,16 @@ impl Source {
             self.heard = Some(Last { alive, interval: heartbeat.interval, in_queue, before_queue });
         }
     }
+}
+
+/// Returns the time that a message spent on the queue before its first receive, by the clock of SQS.
+fn in_queue(message: &Message) -> Duration {
+    message.first_received.duration_since(message.sent).unwrap_or_default()
+}
+
+/// Returns when a message reached the queue, by our clock.
+fn alive(message: &Message) -> Instant {
+    message.received.checked_sub(in_queue(message)).unwrap_or(message.received)
 }
 
 /// Returns the seconds from one time to another, which are negative if the first one is later.

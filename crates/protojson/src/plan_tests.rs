@@ -214,6 +214,26 @@ fn taps_read_fields_that_the_options_drop_or_redact() {
 }
 
 #[test]
+fn a_hidden_time_without_json_has_no_value_and_refuses_no_payload() {
+    let schema = schema();
+    // Records: meta with a tenant and a time in the year 71651, count.
+    let payload = b"\x0a\x0c\x0a\x01a\x12\x07\x08\x80\x80\x80\x80\x80\x40\x10\x05";
+    let transcode = |drop: &[&str]| {
+        let options = Options { drop: paths(drop), ..Options::default() };
+        let plan = schema.plan(TYPE, &options).unwrap();
+        let plan = plan.with_tap("meta.occurred_at").unwrap().with_tap("meta.tenant_id").unwrap();
+        let (mut json, mut taps) = (Vec::new(), Taps::new());
+        plan.transcode_tapped(payload, &mut json, &mut taps).map(|()| (String::from_utf8(json).unwrap(), taps))
+    };
+    for drop in ["meta", "meta.occurred_at"] {
+        let (json, taps) = transcode(&[drop]).unwrap();
+        assert!(json.contains(r#""count":"5""#) && !json.contains("occurred"), "{json}");
+        assert_eq!((taps.get(0), taps.get(1)), (None, Some("a")), "{drop}");
+    }
+    assert_eq!(transcode(&[]).unwrap_err().kind(), ErrorKind::Unrenderable);
+}
+
+#[test]
 fn dropped_and_redacted_fields_stay_hidden_if_records_are_out_of_order() {
     let schema = schema();
     let options = Options { drop: paths(&["meta", "tags"]), redact: paths(&["note"]), ..Options::default() };

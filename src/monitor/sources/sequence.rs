@@ -31,6 +31,8 @@ pub(super) struct Sequence {
 struct Run {
     lowest: u64,
     highest: u64,
+    /// When the highest number was sent, by our clock.
+    highest_sent: Instant,
     /// Until when numbers below the lowest one can still arrive.
     open_until: Instant,
 }
@@ -57,11 +59,12 @@ impl Sequence {
         self.highest().is_none_or(|highest| number > highest)
     }
 
-    /// Notes a number that was received at this time. A number that is missing for `patience` becomes a gap.
-    pub(super) fn note(&mut self, number: u64, at: Instant, patience: Duration) -> Noted {
+    /// Notes a number, with the times at which it was sent and received. A number that is missing for `patience` becomes a
+    /// gap.
+    pub(super) fn note(&mut self, number: u64, (sent, at): (Instant, Instant), patience: Duration) -> Noted {
         let until = at + patience;
         let Some(run) = &mut self.run else {
-            self.run = Some(Run { lowest: number, highest: number, open_until: until });
+            self.run = Some(Run { lowest: number, highest: number, highest_sent: sent, open_until: until });
             return Noted::New;
         };
         if let Some((highest, open_until)) = self.before
@@ -75,7 +78,7 @@ impl Sequence {
             let next = run.highest + 1;
             let first = next.max(number.saturating_sub(MOST_MISSING));
             self.gaps += first - next;
-            run.highest = number;
+            (run.highest, run.highest_sent) = (number, sent);
             self.add_missing(first..number, until);
             return Noted::New;
         }
@@ -88,12 +91,15 @@ impl Sequence {
             self.add_missing(between, until);
             return Noted::New;
         }
-        let fell_back = run.highest - number > REORDERING || number <= 1 && number < run.highest;
-        if !fell_back {
+        // A replica of several may not receive the first numbers after a restart. It sees that a smaller number was sent
+        // long after a larger one.
+        let is_much_later = sent > run.highest_sent + patience && number < run.highest;
+        let is_far_below = run.highest - number > REORDERING || number <= 1 && number < run.highest;
+        if sent <= run.highest_sent || !is_far_below && !is_much_later {
             return Noted::Known;
         }
         self.before = Some((run.highest, until));
-        *run = Run { lowest: number, highest: number, open_until: until };
+        *run = Run { lowest: number, highest: number, highest_sent: sent, open_until: until };
         // The numbers of the run before are gaps now: the new run uses the same numbers.
         self.gaps += std::mem::take(&mut self.missing).len() as u64;
         Noted::Restart
@@ -127,7 +133,7 @@ mod tests {
         let mut meaning = String::new();
         for number in numbers {
             at += Duration::from_secs(1);
-            meaning.push(match sequence.note(*number, at, PATIENCE) {
+            meaning.push(match sequence.note(*number, (at, at), PATIENCE) {
                 Noted::New => 'n',
                 Noted::Restart => 'R',
                 Noted::Known => 'k',
@@ -164,12 +170,30 @@ mod tests {
     #[test]
     fn a_missing_number_is_a_gap_after_it_was_missing_for_a_while() {
         let (mut sequence, start) = (Sequence::default(), Instant::now());
-        sequence.note(1, start, PATIENCE);
-        sequence.note(4, start, PATIENCE);
+        sequence.note(1, (start, start), PATIENCE);
+        sequence.note(4, (start, start), PATIENCE);
         assert_eq!(sequence.take_gaps(start + PATIENCE - Duration::from_secs(1)), 0);
         assert_eq!(sequence.take_gaps(start + PATIENCE), 2);
         assert_eq!(sequence.take_gaps(start + PATIENCE), 0);
         assert!(sequence.is_newer(5) && !sequence.is_newer(4));
+    }
+
+    #[test]
+    fn a_restart_is_noticed_without_its_first_numbers_and_an_old_number_is_no_restart() {
+        let (mut sequence, start) = (Sequence::default(), Instant::now());
+        let second = |n| start + Duration::from_secs(n);
+        sequence.note(20, (second(0), second(0)), PATIENCE);
+        for (number, at, expected) in
+            [(21, 20, Noted::New), (6, 35, Noted::Known), (8, 55, Noted::Restart), (9, 65, Noted::New)]
+        {
+            assert_eq!(sequence.note(number, (second(at), second(at)), PATIENCE), expected, "{number}");
+        }
+        // Out of a backlog: the number 90 overtakes older ones, which arrive when they count as gaps already.
+        let (mut behind, later) = (Sequence::default(), second(1_000));
+        behind.note(20, (second(200), later), PATIENCE);
+        behind.note(90, (second(900), later), PATIENCE);
+        assert_eq!(behind.take_gaps(later + PATIENCE), 69);
+        assert_eq!(behind.note(30, (second(300), later + PATIENCE), PATIENCE), Noted::Known);
     }
 
     #[test]
@@ -193,7 +217,11 @@ mod tests {
             }
             let (mut sequence, at) = (Sequence::default(), Instant::now());
             for number in &numbers {
-                assert_eq!(sequence.note(*number, at, PATIENCE), Noted::New, "seed {seed}: {number} of {numbers:?}");
+                assert_eq!(
+                    sequence.note(*number, (at, at), PATIENCE),
+                    Noted::New,
+                    "seed {seed}: {number} of {numbers:?}"
+                );
             }
             assert_eq!(sequence.take_gaps(at + PATIENCE), lost, "seed {seed}");
         }
