@@ -1,6 +1,7 @@
 """The steps of the sections about the canary in docs/operations.md."""
 
 import json
+import re
 import urllib.request
 
 import yaml
@@ -41,7 +42,12 @@ def read(page, account, admin):
     prober.wait_until("a canary is lost", lambda: status("lost") >= 1)
     page.replaced |= {"localhost:8081": admin, "http://127.0.0.1:40917": account.endpoint}
     page.replaced["000000000000"] = "123456789012"
-    page.run(numbers=True)
+    step = page.next("console").steps()[0]
+    # The notifications of ministack have whole seconds, which looks like clocks that differ.
+    skew = re.compile(r',\n  "clock_skew": "[^"]*"')
+    status_now = skew.sub("", page.told(page.shell.run(page.real(step.command)).output))
+    page.counts["run"] += 1
+    page.compare(step.output, status_now, numbers=True)
     for told in ("localhost:8081", "http://127.0.0.1:40917", "000000000000"):
         del page.replaced[told]
     assert prober.stop() == 0

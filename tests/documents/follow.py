@@ -80,7 +80,7 @@ def follow(document):
             page.follow({
                 "README": lambda: readme.sections(account),
                 "schema-owners": schema_owners.sections,
-                "operations": lambda: operations.sections(account, f"127.0.0.1:{free_port()}"),
+                "operations": lambda: operations.sections(account, [f"127.0.0.1:{free_port()}" for _ in range(3)]),
                 "consumers": lambda: consumers.sections(account),
             }[name]())
             spans.check(page, args.protobridge)

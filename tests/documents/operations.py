@@ -9,6 +9,7 @@ from pathlib import Path
 
 import botocore
 import canary
+import sources
 import yaml
 from ground import Denying, encode
 from page import MINIMAL, Untrue
@@ -263,9 +264,10 @@ def found(result):
     return result if result.code == 0 else None
 
 
-def sections(account, prober):
-    """Returns the steps by heading. `prober` is a free address for the admin endpoint of the canary's prober."""
-    return canary.sections(account, prober) | {
+def sections(account, admins):
+    """Returns the steps by heading. `admins` are three free addresses for the admin endpoints of more processes."""
+    prober, *replicas = admins
+    return canary.sections(account, prober) | sources.sections(replicas) | {
         "Install": install,
         "Receives that the redrive policy must allow": lambda page: receives(page, account),
         "Check before the start": lambda page: check_before_start(page, account),

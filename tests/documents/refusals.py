@@ -11,6 +11,8 @@ SHOP, X, Y, Z, FRESH = (HEAD.format(name) for name in ("shop", "x", "y", "z", "f
 ORDER = 'syntax = "proto2"; package x; message Order { extensions 100 to 199; }\n'
 EXTENSION = 'syntax = "proto2"; package {}; import "order.proto"; extend x.Order {{ optional string {} = 100; }}\n'
 CARD = HEAD.format("shop.v1") + "message Card { string %s = 1; }\nmessage Order { Card card = 1; }\n"
+MARKED = HEAD.format("shop.v1") + "message Card { string number = 1 [debug_redact = true]; }\n"
+MARKED += "message Order { %s card = 3; }\n"
 
 
 def compiled(page, folder, name, **sources):
@@ -64,6 +66,10 @@ def cases(page, sets, released, build):
         for folder, field in ((released, "number"), (sets, "digits")):
             (folder / "orders.binpb").write_bytes(compiled(page, build, "o", order=CARD % field))
 
+    def inside():
+        for folder, kind in ((released, "Card"), (sets, "bytes")):
+            (folder / "orders.binpb").write_bytes(compiled(page, build, "o", order=MARKED % kind))
+
     half = gzip.compress(b"a set that is cut off")[:-12]
     return {
         "not a descriptor set": (lambda: (sets / "orders.binpb").write_text("no set"), {}),
@@ -78,6 +84,7 @@ def cases(page, sets, released, build):
         "does not fit": (lambda: write(sets / "x.pb", 70000000), {"descriptors": {"max_file_bytes": 1 << 30}}),
         "breaks consumers": (breaking, {"descriptors": {"on_break": "refuse"}}),
         "can show a hidden": (hidden, {"profiles": {"web": {"redact": ["card.number"]}}}),
+        "can show a marked": (inside, {"profiles": {"web": {"redact_marked": True}}}),
     }
 
 

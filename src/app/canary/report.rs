@@ -167,7 +167,7 @@ impl Prober {
             last_return: seen.last_return.clone(),
             last_lost: seen.last_lost.clone(),
             last_corrupt: seen.last_corrupt.clone(),
-            clock_skew: seen.skew.map(|skew| format!("{skew:?}")),
+            clock_skew: seen.skew.map(|skew| skew.to_string()),
         }
     }
 

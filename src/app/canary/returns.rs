@@ -302,7 +302,7 @@ impl Prober {
         self.seen.lock().skew = Some(skew);
         if let Some(suppressed) = self.returns.logs.skew.permit() {
             info!(
-                ?skew,
+                %skew,
                 suppressed, "clocks differ, so the legs of canaries are inexact; the whole round trip is exact"
             );
         }

@@ -1,5 +1,6 @@
 //! The legs of a round trip, from the times that three clocks state.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// Differences below this are the resolution of the clocks, and no skew.
@@ -25,6 +26,18 @@ pub enum Skew {
     ProberBehind(Duration),
     /// The clock of SNS is ahead of that of SQS by at least this time, because the leg `out` is negative.
     TopicAhead(Duration),
+}
+
+/// Displays a sentence without a full stop.
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (difference, apart) = match self {
+            Self::ProberAhead(apart) => ("the prober's clock is ahead of that of SNS", apart),
+            Self::ProberBehind(apart) => ("the prober's clock is behind that of SNS", apart),
+            Self::TopicAhead(apart) => ("the clock of SNS is ahead of that of SQS", apart),
+        };
+        write!(f, "{difference} by at least {:.1} s", apart.as_secs_f64())
+    }
 }
 
 impl Legs {
@@ -86,6 +99,12 @@ mod tests {
             let legs = Legs::new(at(sent), Some(at(published)), Some(at(arrived)), Some(ms(total)));
             assert_eq!(legs, Legs { inward: Some(ms(inward)), outward: Some(ms(outward)), skew }, "{sent} {published}");
         }
+    }
+
+    #[test]
+    fn the_text_of_a_skew_names_both_clocks_and_the_seconds() {
+        let text = Skew::ProberAhead(ms(4_720)).to_string();
+        assert_eq!(text, "the prober's clock is ahead of that of SNS by at least 4.7 s");
     }
 
     #[test]
