@@ -28,7 +28,7 @@ pub struct Monitor {
     silence: Silence,
 }
 
-/// What this replica knows at one moment.
+/// The knowledge of this replica at one moment.
 #[derive(Debug)]
 pub struct Knowledge {
     /// The sources, sorted by name.

@@ -1,5 +1,5 @@
-//! What tells which build runs with which files: `--version`, the first log line and `protobridge_build_info`; and the
-//! commands that describe the command line to shells and to `man`.
+//! The places that name the running build and its files: `--version`, the first log line and `protobridge_build_info`;
+//! and the commands that describe the command line to shells and to `man`.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -9,7 +9,7 @@ use crate::monitor::Knowledge;
 use crate::monitor::silence::SilenceReport;
 use crate::monitor::sources::SourceReport;
 
-/// What one replica knows about the sources.
+/// The knowledge of one replica about the sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownSources {
     /// How far the knowledge reaches.
@@ -18,7 +18,7 @@ pub struct KnownSources {
     pub list: Vec<KnownSource>,
 }
 
-/// What one replica knows about one source. Times are in seconds.
+/// The knowledge of one replica about one source. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownSource {
     /// The name of the source, or `other` for those beyond `heartbeats.max_sources`.
@@ -51,7 +51,7 @@ pub struct KnownSource {
     pub unproven_seconds: Option<f64>,
 }
 
-/// What one replica knows about the types of a silence rule.
+/// The knowledge of one replica about the types of a silence rule.
 #[derive(Debug, Serialize)]
 pub(super) struct KnownTypes {
     within_seconds: u64,

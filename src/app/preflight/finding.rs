@@ -104,7 +104,7 @@ pub struct Proof {
     pub detail: Option<String>,
 }
 
-/// What is known about a permission.
+/// The knowledge about a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProofResult {

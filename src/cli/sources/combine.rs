@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::app::admin::KnownSource;
 
-/// What all replicas know together about one source. Times are in seconds.
+/// The combined knowledge of all replicas about one source. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Combined {
     pub(super) source: String,

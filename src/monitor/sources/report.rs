@@ -1,4 +1,4 @@
-//! What is known about each source at one moment, for `/status` and the metrics.
+//! The state of each source at one moment, for `/status` and the metrics.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::base::cut;
 use crate::schema::registry::{EventType, Snapshot};
 use crate::telemetry::{LagLeg, SourceLabels, SourceLagLabels, SourceState, SourceStateLabels};
 
-/// What this replica knows about one source.
+/// The knowledge of this replica about one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceReport {
     /// The name of the source, or `other`.

@@ -79,7 +79,7 @@ impl Plan {
     }
 }
 
-/// What all running replicas said in one second.
+/// The statements of all running replicas in one second.
 #[derive(Debug)]
 struct Second {
     at: u64,
@@ -271,7 +271,7 @@ fn heartbeat(number: u64, name: &str, interval: u64, skew: i64) -> Incoming {
     message(name, "protobridge.v1.Heartbeat", &payload, &[("event-id", name)])
 }
 
-/// What one replica said at one time.
+/// The statement of one replica at one time.
 struct Sample {
     at: Instant,
     received: Instant,

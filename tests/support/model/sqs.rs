@@ -355,7 +355,7 @@ fn single(result: SqsResult) -> Answer {
     }
 }
 
-/// What the note of a quarantined message says.
+/// The contents of a quarantined message's note.
 pub(super) struct Noted {
     /// The id of the original.
     pub(super) message: String,

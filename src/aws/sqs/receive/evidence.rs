@@ -1,4 +1,4 @@
-//! What the polls of a queue prove about the messages on it: how far this process is caught up.
+//! The proofs that the polls of a queue give about the messages on it: how far this process is caught up.
 //!
 //! A queue that is polled and empty differs from one whose polls fail, hang or are held back. Only the former proves
 //! that a message which was not received does not exist.
@@ -29,7 +29,7 @@ struct State {
     largest: [Duration; 2],
 }
 
-/// What the polls prove at one moment.
+/// The proofs of the polls at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
     /// The time until which all messages that were sent are known to have been received, by our clock.

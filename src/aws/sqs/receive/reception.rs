@@ -34,7 +34,7 @@ pub struct Receptions {
 pub struct Reception {
     /// The queue.
     pub queue: Arc<Queue>,
-    /// What the polls prove about the messages on the queue.
+    /// The proofs of the polls about the messages on the queue.
     pub evidence: Evidence,
     permission: Permission,
     /// Whether SQS answered the last poll. Every poll reads it, so it is outside the lock.

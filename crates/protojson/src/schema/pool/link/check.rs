@@ -36,7 +36,7 @@ pub(super) fn check(linked: &mut Linked, sources: &[Source<'_>]) -> Result<(), R
     }
 }
 
-/// What is noted about the fields while they are checked.
+/// The notes about the fields that their check takes.
 struct Notes<'l> {
     marks: &'l mut Vec<Mark>,
     links: &'l mut Vec<Link>,
