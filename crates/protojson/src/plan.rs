@@ -69,7 +69,7 @@ impl Plan {
         let types = Types { schema: schema.clone(), options: options.clone(), programs: RwLock::default() };
         Self {
             message: message.clone(),
-            program: Arc::new(program::compile(message, options)),
+            program: Arc::new(schema.program_of(message, options)),
             types: Arc::new(types),
             taps: Arc::default(),
             tap_count: 0,

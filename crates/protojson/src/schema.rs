@@ -192,7 +192,13 @@ impl Schema {
 
     /// Compiles the program of one message type, if a set defines the type.
     pub(crate) fn program(&self, full_name: &str, options: &Options) -> Option<Program> {
-        Some(program::compile(&self.message(full_name)?, options))
+        Some(self.program_of(&self.message(full_name)?, options))
+    }
+
+    /// Compiles the program of a message type of this schema.
+    pub(crate) fn program_of(&self, message: &MessageDescriptor, options: &Options) -> Program {
+        let others = |paths| self.places_of_other_definitions(message, paths);
+        program::compile(message, options, [others(&options.drop), others(&options.redact)])
     }
 
     /// Whether a set defines this message type.

@@ -146,16 +146,17 @@ pub(super) fn admit(
     Ok(Admitted { in_force, refused: admission.refused.into_values().collect(), changes, withheld })
 }
 
-/// Loads the released sets.
+/// Loads the released sets. Sets that contradict each other are in force apart from the types that the contradiction
+/// concerns, as they are in a service without released sets.
 ///
 /// # Errors
-/// Returns an error if a set cannot be read or is refused.
+/// Returns an error if a set cannot be read or is refused as a whole.
 pub(super) fn baseline(settings: &Descriptors, path: &Path, hiding: &Hiding) -> Result<InForce, Error> {
     let invalid = |reason: String| Error::Baseline { reason };
     let settings = Descriptors { path: path.to_owned(), ..settings.clone() };
     let files = files::read(&settings).map_err(|error| invalid(error.to_string()))?;
     let admitted = admit(&files, None, OnBreak::Warn, hiding).map_err(|error| invalid(error.to_string()))?;
-    match admitted.refused.first() {
+    match admitted.refused.iter().find(|refused| !refused.partly) {
         Some(refused) => Err(invalid(refused.reason.clone())),
         None => Ok(admitted.in_force),
     }

@@ -5,6 +5,7 @@
 //! value. So admission asks here which hidden fields a schema would show, and refuses the sets that show them, whatever
 //! `descriptors.on_break` says. The configuration can accept the loss by the name of the field.
 
+mod anys;
 mod marks;
 mod paths;
 
@@ -33,6 +34,8 @@ pub(super) struct Hiding {
 pub(super) struct Hidden {
     marked: Vec<MarkedField>,
     paths: Vec<HiddenPath>,
+    /// The fields that hold Anys.
+    anys: Vec<MarkedField>,
 }
 
 impl Hiding {
@@ -44,7 +47,8 @@ impl Hiding {
 
     /// Returns the fields of this schema that are hidden.
     pub(super) fn hidden_in(&self, schema: &Schema) -> Hidden {
-        Hidden { marked: self.marked_in(schema), paths: self.hidden_by_paths(schema) }
+        let (marked, paths) = (self.marked_in(schema), self.hidden_by_paths(schema));
+        Hidden { marked, paths, anys: self.anys_in(schema) }
     }
 
     /// Returns the fields that the schema would show, or that a path is meant to hide and does not reach. `before` has
@@ -52,6 +56,7 @@ impl Hiding {
     pub(super) fn exposed(&self, schema: &Schema, before: &Hidden) -> Vec<Change> {
         let mut exposed = self.shown_marked(schema, &before.marked);
         exposed.extend(self.shown_by_paths(schema, &before.paths));
+        exposed.extend(self.shown_in_anys(schema, &before.anys));
         exposed.extend(self.missing(schema));
         exposed.extend(self.orphaned(schema, &before.paths));
         exposed
@@ -60,9 +65,12 @@ impl Hiding {
     /// Returns those of the hidden fields that are gone: the schema does not hide exactly these fields. Admission
     /// remembers them, so that a set cannot remove, rename or move a field first and show it later.
     pub(super) fn gone(&self, schema: &Schema, mut hidden: Hidden) -> Hidden {
-        let now = self.marked_in(schema);
-        let is_marked = |field: &MarkedField| now.binary_search_by(|known| known.key().cmp(&field.key())).is_ok();
-        hidden.marked.retain(|field| !is_marked(field));
+        let is_in = |now: &[MarkedField], field: &MarkedField| {
+            now.binary_search_by(|known| known.key().cmp(&field.key())).is_ok()
+        };
+        let (marked, anys) = (self.marked_in(schema), self.anys_in(schema));
+        hidden.marked.retain(|field| !is_in(&marked, field));
+        hidden.anys.retain(|field| !is_in(&anys, field));
         hidden.paths.retain(|hidden| !self.is_hidden_by_path(schema, hidden));
         hidden
     }
@@ -99,6 +107,7 @@ impl Hidden {
     pub(super) fn extend(&mut self, other: &Self) {
         self.marked.extend_from_slice(&other.marked);
         self.paths.extend_from_slice(&other.paths);
+        self.anys.extend_from_slice(&other.anys);
     }
 }
 

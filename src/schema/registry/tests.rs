@@ -383,3 +383,16 @@ fn a_baseline_that_cannot_be_used_is_an_error() {
         assert!(error.starts_with(&format!("descriptors.baseline: {expected}")), "{error}");
     }
 }
+
+#[test]
+fn released_sets_that_contradict_each_other_load() {
+    let [one, other] = ["string", "int32"].map(|kind| {
+        compile(&format!("syntax = \"proto3\"; package t; message T {{ {kind} a = 1; }} message Of{kind} {{}}"))
+    });
+    let sets = folder(&[("a.pb", &one), ("b.pb", &other)]);
+    let path = sets.path().to_owned();
+    let settings = config::Descriptors { baseline: Some(path.clone()), path, ..Default::default() };
+    let snapshot = load_limited(&settings).unwrap().current();
+    assert!(snapshot.refused().iter().all(|refused| refused.partly), "{:?}", snapshot.refused());
+    assert!(snapshot.find("t.Ofstring").is_some() && snapshot.find("t.Ofint32").is_some());
+}

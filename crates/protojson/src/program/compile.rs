@@ -11,9 +11,13 @@ use crate::{Enums, FieldNames, Int64, InvalidUtf8, Options, UnknownAny, text, wi
 /// Field numbers below this one are looked up by index. The tables cost 20 bytes per number and message.
 const DENSE: u32 = 256;
 
-/// Compiles a message type and every type that it can hold.
-pub(crate) fn compile(root: &MessageDescriptor, options: &Options) -> Program {
-    let rules = Rules::new(root.full_name(), &options.include, &options.drop, &options.redact);
+/// Compiles a message type and every type that it can hold. `others` are the names of the fields that the paths of `drop`
+/// and of `redact` lead to in other definitions of the type.
+pub(crate) fn compile(root: &MessageDescriptor, options: &Options, others: [Vec<Vec<String>>; 2]) -> Program {
+    let mut rules = Rules::new(root.full_name(), &options.include, &options.drop, &options.redact);
+    let [dropped, redacted] = others;
+    rules.hide(&dropped, Fate::Dropped);
+    rules.hide(&redacted, Fate::Redacted);
     let has_paths = [&options.include, &options.drop, &options.redact].iter().any(|paths| !paths.is_empty());
     let hides = options.redact_marked || has_paths;
     let mut compiler = Compiler {
@@ -80,6 +84,13 @@ impl Oneofs {
     }
 }
 
+/// Whether the values of a field have fields of their own in the JSON. The rules of an Any are those of its content.
+fn has_parts(field: &FieldDescriptor) -> bool {
+    let value = field.kind.as_message().filter(|_| field.is_map()).map(MessageDescriptor::map_entry_value_field);
+    let value = value.as_ref().unwrap_or(field);
+    value.kind.as_message().is_some_and(|message| matches!(shape(message), Shape::Plain | Shape::Any))
+}
+
 impl<'s> Compiler<'s> {
     /// Returns the index of a message type's table. With rules, a type has a separate table for each place where a rule
     /// applies.
@@ -111,7 +122,10 @@ impl<'s> Compiler<'s> {
     fn field(&mut self, source: &FieldDescriptor, oneofs: &Oneofs, rules: Option<&'s Rules>) -> Field {
         let bracketed = source.extension.as_ref().map(|full_name| format!("[{full_name}]"));
         let name = bracketed.as_deref().unwrap_or(source.name());
-        let (fate, inside) = self.fate(name, source.is_marked, rules);
+        let (mut fate, inside) = self.fate(name, source.is_marked, rules);
+        if fate == Fate::Kept && inside.is_some_and(Rules::keeps_only_parts) && !has_parts(source) {
+            fate = Fate::Dropped;
+        }
         let role = match (source.is_map(), source.is_repeated()) {
             (true, _) => Role::Map,
             (false, true) => Role::Repeated,

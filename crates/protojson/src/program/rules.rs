@@ -35,7 +35,7 @@ impl Rules {
             let paths = paths.iter().map(|path| FieldPath::new(path));
             for path in paths.filter(|path| path.starts_at(full_name)) {
                 let is_include = fate == Fate::Kept;
-                let leaf = root.descend(path, is_include);
+                let leaf = root.descend(path.names(), is_include);
                 if is_include {
                     leaf.is_included = true;
                 } else {
@@ -46,9 +46,20 @@ impl Rules {
         root
     }
 
-    fn descend(&mut self, path: FieldPath<'_>, includes: bool) -> &mut Self {
+    /// Gives this fate to the fields that these names lead to.
+    pub(super) fn hide(&mut self, places: &[Vec<String>], fate: Fate) {
+        for place in places {
+            let leaf = self.descend(place.iter().map(String::as_str), false);
+            // A field that is dropped shows less than one that is redacted.
+            if leaf.fate != Fate::Dropped {
+                leaf.fate = fate;
+            }
+        }
+    }
+
+    fn descend<'n>(&mut self, names: impl Iterator<Item = &'n str>, includes: bool) -> &mut Self {
         let mut at = self;
-        for name in path.names() {
+        for name in names {
             at.includes |= includes;
             let known = at.fields.iter().position(|(field, _)| field == name);
             let index = known.unwrap_or_else(|| {
@@ -63,6 +74,11 @@ impl Rules {
     /// Whether no rule applies inside.
     pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty() && !self.includes
+    }
+
+    /// Whether include paths continue inside the field, so that a value without fields has nothing that is included.
+    pub(super) fn keeps_only_parts(&self) -> bool {
+        self.includes && !self.is_included
     }
 
     /// Returns the treatment of a field of this message, and the rules inside the field.

@@ -4,8 +4,9 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
+use super::changes::type_of;
 use super::leads::Reach;
-use super::{FieldDescriptor, Kind, Mark, MessageDescriptor, Schema};
+use super::{DescriptorSet, FieldDescriptor, Kind, Mark, MessageDescriptor, Schema};
 use crate::program::{self, Role, Shape};
 use crate::{FieldPath, Options};
 
@@ -94,7 +95,28 @@ impl Schema {
     /// The path must lead through messages whose fields the JSON has. So it cannot continue inside a Timestamp, an Any
     /// or another type with a JSON form of its own.
     pub fn trail(&self, full_name: &str, path: FieldPath<'_>) -> Option<Trail> {
-        let mut within = Some(self.message(full_name)?);
+        Some(self.follow(self.message(full_name)?, path))
+    }
+
+    /// Follows the field names of a path through each definition of a message type, whether it serves or not, as the set
+    /// of the definition knows it. Returns the course in the definition that serves first, and no course twice.
+    pub fn trails(&self, full_name: &str, path: FieldPath<'_>) -> Vec<Trail> {
+        let mut trails: Vec<Trail> = self.trail(full_name, path).into_iter().collect();
+        if self.joined.sets.len() < 2 {
+            return trails;
+        }
+        for DescriptorSet { pool, .. } in &self.joined.sets {
+            let Some(index) = pool.find_message(full_name) else { continue };
+            let trail = self.follow(MessageDescriptor::new(pool, index), path);
+            if trails.iter().all(|known| known.numbers != trail.numbers || known.is_complete != trail.is_complete) {
+                trails.push(trail);
+            }
+        }
+        trails
+    }
+
+    fn follow(&self, message: MessageDescriptor, path: FieldPath<'_>) -> Trail {
+        let mut within = Some(message);
         let mut trail = Trail { numbers: Vec::new(), is_complete: true, sets: Vec::new() };
         for name in path.names() {
             let around = within.filter(|message| program::shape(message) == Shape::Plain);
@@ -112,7 +134,21 @@ impl Schema {
         }
         trail.sets.reverse();
         trail.sets.dedup();
-        Some(trail)
+        trail
+    }
+
+    /// Returns the names of the fields that paths lead to in definitions of a message type which do not serve, in the
+    /// definition that serves. If a field on the way has another type there, its name is the last one, because the same
+    /// bytes can be read as that type.
+    pub(crate) fn places_of_other_definitions(
+        &self,
+        message: &MessageDescriptor,
+        paths: &[String],
+    ) -> Vec<Vec<String>> {
+        let paths = paths.iter().map(|path| FieldPath::new(path)).filter(|path| path.starts_at(message.full_name()));
+        // The first trail is that of the definition that serves, which the path itself covers.
+        let others = paths.flat_map(|path| self.trails(message.full_name(), path).into_iter().skip(1));
+        others.filter(|trail| trail.is_complete).filter_map(|trail| place(message, &trail.numbers)).collect()
     }
 
     /// Returns the visibility of the field that these numbers lead to in the JSON of a message type. A value of another
@@ -179,6 +215,33 @@ impl Schema {
         MarkedField { mark, sets }
     }
 
+    /// Returns the fields that hold Anys, in the definitions of all sets, whether they serve or not, sorted. An Any can
+    /// hold a message whose fields a path hides.
+    pub fn any_fields(&self) -> Vec<MarkedField> {
+        let reach = Reach::of_any();
+        let mut fields: BTreeMap<Mark, Vec<u32>> = BTreeMap::new();
+        for (position, set) in (0..).zip(&self.joined.sets) {
+            for mark in reach.marks_of(set) {
+                fields.entry(mark).or_default().push(position);
+            }
+        }
+        fields.into_iter().map(|(mark, sets)| self.marked_field(mark, &sets)).collect()
+    }
+
+    /// Returns those of these fields whose number serves with another type, so that the same bytes are read as that
+    /// type.
+    pub fn retyped<'f>(&'f self, fields: &'f [MarkedField]) -> Vec<ShownField<'f>> {
+        let retyped = fields.iter().filter_map(|field| {
+            let now = self.message(field.message_type())?.all_fields();
+            let now = now.into_iter().find(|now| now.number() == field.number())?;
+            let (name, number) = (now.declared_name(), now.number());
+            let text = format!("{name} = {number} held an Any and has the type {} now", type_of(&now));
+            let set = self.joined.set_with(now.pool()).unwrap_or_default();
+            (!field.mark.allows_type_of(&now)).then_some(ShownField { field, text, set })
+        });
+        retyped.collect()
+    }
+
     /// Returns those of the fields that the schema shows: a field of the same number, name or JSON name serves, no set
     /// marks it, and it does not have the type that hides the fields inside it.
     pub fn shown<'f>(&'f self, fields: &'f [MarkedField]) -> Vec<ShownField<'f>> {
@@ -202,6 +265,25 @@ impl Schema {
         }
         shown
     }
+}
+
+/// Returns the names of the fields that these numbers lead to, as far as the definition has messages there. Returns
+/// `None` if it lacks one of the fields.
+fn place(message: &MessageDescriptor, numbers: &[u32]) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut within = Some(message.clone());
+    let mut numbers = numbers.iter().peekable();
+    while let Some(number) = numbers.next() {
+        let Some(around) = within.filter(|message| program::shape(message) == Shape::Plain) else { break };
+        let field = around.all_fields().into_iter().find(|field| field.number() == *number)?;
+        names.push(field.declared_name());
+        within = match field.is_map() {
+            // Anything but its values is the place where the definitions part.
+            true => numbers.next_if(|number| **number == VALUE).and_then(|_| message_in(&field)),
+            false => message_in(&field),
+        };
+    }
+    Some(names)
 }
 
 /// Returns the field of this name. The name of an extension is its full name in brackets.

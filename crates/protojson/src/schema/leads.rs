@@ -50,6 +50,17 @@ impl Reach {
         self.types.contains(message_type)
     }
 
+    /// Creates the reach of the fields that hold an Any, whose value can have any type.
+    pub(super) fn of_any() -> Self {
+        Self { types: HashSet::from([Arc::from(ANY)]) }
+    }
+
+    /// Returns the marks of all fields of a set that lead to a mark directly.
+    pub(super) fn marks_of(&self, set: &DescriptorSet) -> Vec<Mark> {
+        let holders = set.links.chunk_by(|one, other| one.holder == other.holder);
+        holders.flat_map(|links| self.marks(set, links)).collect()
+    }
+
     /// Returns the full names of the types, in no particular order.
     pub(super) fn types(&self) -> impl Iterator<Item = &Arc<str>> {
         self.types.iter()

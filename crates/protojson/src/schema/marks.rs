@@ -89,7 +89,8 @@ impl Mark {
         self.number == field.number() && is_it() && self.allows_type_of(field)
     }
 
-    fn allows_type_of(&self, field: &FieldDescriptor) -> bool {
+    /// Whether a field has the type that the mark allows.
+    pub(super) fn allows_type_of(&self, field: &FieldDescriptor) -> bool {
         self.held().is_some_and(|held| Held::of(field).as_ref() == Some(held))
     }
 

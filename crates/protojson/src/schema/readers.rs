@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{DescriptorSet, Kind, MessageDescriptor, Schema};
-use crate::{Additions, JsonError, Options, PlanError, json_schema, parse, program, sample};
+use crate::{Additions, JsonError, Options, PlanError, json_schema, parse, sample};
 
 impl Schema {
     /// Returns the JSON Schema (2020-12) of the JSON that the message type's plan writes with these options.
@@ -20,7 +20,7 @@ impl Schema {
     /// Returns an error if no set defines `full_name` (without a leading dot).
     pub fn json_schema(&self, full_name: &str, options: &Options, additions: Additions) -> Result<Value, PlanError> {
         match self.message(full_name) {
-            Some(message) => Ok(json_schema::document(&message, &program::compile(&message, options), additions)),
+            Some(message) => Ok(json_schema::document(&message, &self.program_of(&message, options), additions)),
             None => Err(PlanError { full_name: full_name.to_owned() }),
         }
     }

@@ -53,9 +53,9 @@ impl Hiding {
         let mut paths = Vec::new();
         for (path, text) in self.paths.iter().map(HidingPath::parsed).enumerate() {
             for message_type in types_of(schema, text) {
-                if let Some(trail) = schema.trail(message_type, text).filter(|trail| trail.is_complete) {
-                    paths.push(HiddenPath { path, message_type: message_type.to_owned(), trail });
-                }
+                // The definitions that do not serve count too, because their paths hide the same numbers.
+                let complete = schema.trails(message_type, text).into_iter().filter(|trail| trail.is_complete);
+                paths.extend(complete.map(|trail| HiddenPath { path, message_type: message_type.to_owned(), trail }));
             }
         }
         paths
@@ -68,8 +68,8 @@ impl Hiding {
 
     /// Whether the path leads to the same field in this schema.
     pub(super) fn is_hidden_by_path(&self, schema: &Schema, hidden: &HiddenPath) -> bool {
-        let trail = schema.trail(&hidden.message_type, self.paths[hidden.path].parsed());
-        trail.is_some_and(|trail| trail.is_complete && trail.numbers == hidden.trail.numbers)
+        let trails = schema.trails(&hidden.message_type, self.paths[hidden.path].parsed());
+        trails.iter().any(|trail| trail.is_complete && trail.numbers == hidden.trail.numbers)
     }
 
     fn shown_by_path(&self, schema: &Schema, hidden: &HiddenPath) -> Option<Change> {
@@ -106,7 +106,12 @@ impl Hiding {
         let mut missing = Vec::new();
         for path in self.paths.iter().filter(|path| path.parsed().types().is_some()) {
             let fields = path.parsed().fields();
+            let is_exact = path.parsed().types().is_some_and(|types| !types.contains('*'));
             for message_type in types_of(schema, path.parsed()).filter(|name| !self.accepts(name, fields)) {
+                // A pattern of types is written for the types of a package, and `*` matches the types inside them too.
+                if !is_exact && is_nested(schema, message_type) {
+                    continue;
+                }
                 let Some(trail) = schema.trail(message_type, path.parsed()) else { continue };
                 if !trail.is_complete {
                     let text = format!("{} `{path}`, and the type has no such field", self.hide(&path.profiles));
@@ -218,6 +223,7 @@ pub(in crate::schema::registry) fn changes(profiles: &Arc<Profiles>, older: &Sch
     let known: BTreeMap<(usize, &str), &Trail> =
         before.iter().map(|hidden| ((hidden.path, &*hidden.message_type), &hidden.trail)).collect();
     let mut changes = hiding.shown_by_paths(newer, &before);
+    changes.extend(hiding.shown_in_anys(newer, &hiding.anys_in(older)));
     for HiddenPath { path, message_type, trail } in &now {
         if older.contains(message_type) && !known.contains_key(&(*path, message_type)) {
             let path = &hiding.paths[*path];
@@ -234,6 +240,11 @@ pub(in crate::schema::registry) fn changes(profiles: &Arc<Profiles>, older: &Sch
 fn types_of<'s>(schema: &'s Schema, path: FieldPath<'s>) -> impl Iterator<Item = &'s str> {
     let names = schema.messages().map(|(name, _)| name);
     names.filter(move |name| path.starts_at(name) && !name.starts_with("google.protobuf."))
+}
+
+/// Whether a message type is declared inside another one.
+fn is_nested(schema: &Schema, full_name: &str) -> bool {
+    full_name.rsplit_once('.').is_some_and(|(around, _)| schema.contains(around))
 }
 
 /// Whether the path leads to a field in any of the types that it is meant for.

@@ -1,3 +1,4 @@
+mod definitions;
 mod history;
 mod inside;
 

@@ -115,10 +115,13 @@ impl MessageDescriptor {
         fields
     }
 
-    /// Decodes the extensions of the message in all sets of the schema, sorted by number. Outside a schema, a message
-    /// has no extensions.
+    /// Decodes the extensions of the message in all sets of the schema, sorted by number. Outside a schema, decodes those of
+    /// its own set.
     pub(crate) fn extensions(&self) -> Vec<FieldDescriptor> {
-        let Some(joined) = &self.joined else { return Vec::new() };
+        let Some(joined) = &self.joined else {
+            let own = self.pool.extensions().filter(|(_, extendee)| extendee.index() == self.index());
+            return own.map(|(index, _)| self.pool.extension(index)).collect();
+        };
         joined.extensions(self.full_name()).map(|extension| self.served(extension)).collect()
     }
 
