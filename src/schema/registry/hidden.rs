@@ -56,7 +56,7 @@ impl Hiding {
     pub(super) fn exposed(&self, schema: &Schema, before: &Hidden) -> Vec<Change> {
         let mut exposed = self.shown_marked(schema, &before.marked);
         exposed.extend(self.shown_by_paths(schema, &before.paths));
-        exposed.extend(self.shown_in_anys(schema, &before.anys));
+        exposed.extend(self.shown_in_anys(schema, self.anys_in(schema), &before.anys));
         exposed.extend(self.missing(schema));
         exposed.extend(self.orphaned(schema, &before.paths));
         exposed

@@ -13,9 +13,18 @@ impl Hiding {
         if self.paths.is_empty() { Vec::new() } else { schema.any_fields() }
     }
 
-    /// Returns those of the fields that the schema shows with another type.
-    pub(super) fn shown_in_anys(&self, schema: &Schema, before: &[MarkedField]) -> Vec<Change> {
-        let retyped = schema.retyped(before).into_iter();
+    /// Returns those of the fields that the schema shows with another type: of those that held Anys before, and of those
+    /// that hold Anys in a set of the schema while the definition of another set serves.
+    pub(super) fn shown_in_anys(
+        &self,
+        schema: &Schema,
+        mut fields: Vec<MarkedField>,
+        before: &[MarkedField],
+    ) -> Vec<Change> {
+        fields.extend_from_slice(before);
+        fields.sort_unstable();
+        fields.dedup_by(|one, other| one.key() == other.key());
+        let retyped = schema.retyped(&fields).into_iter();
         let changes = retyped.filter_map(|ShownField { field, text, set }| {
             let (message_type, name) = (field.message_type(), field.name());
             if self.accepts(message_type, name) {

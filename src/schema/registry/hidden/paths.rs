@@ -223,7 +223,7 @@ pub(in crate::schema::registry) fn changes(profiles: &Arc<Profiles>, older: &Sch
     let known: BTreeMap<(usize, &str), &Trail> =
         before.iter().map(|hidden| ((hidden.path, &*hidden.message_type), &hidden.trail)).collect();
     let mut changes = hiding.shown_by_paths(newer, &before);
-    changes.extend(hiding.shown_in_anys(newer, &hiding.anys_in(older)));
+    changes.extend(hiding.shown_in_anys(newer, Vec::new(), &hiding.anys_in(older)));
     for HiddenPath { path, message_type, trail } in &now {
         if older.contains(message_type) && !known.contains_key(&(*path, message_type)) {
             let path = &hiding.paths[*path];

@@ -57,6 +57,21 @@ fn a_set_that_changes_the_type_of_an_any_is_refused_if_a_profile_hides_fields_by
 }
 
 #[test]
+fn of_two_sets_the_one_that_shows_an_any_as_bytes_is_refused_at_a_start_and_at_a_reload() {
+    let head = "syntax = \"proto3\";\nimport \"google/protobuf/any.proto\"; message Card { string number = 1; }";
+    let own = format!("{head} message M {{ google.protobuf.Any d = 5; }}");
+    let other = "message M { bytes d = 5; } message Holds { M m = 1; } message HoldsToo { M m = 1; }";
+    for [own_name, other_name] in [["a.pb", "b.pb"], ["b.pb", "a.pb"]] {
+        let sets = [(own_name, &*own), (other_name, other)];
+        let started = Stage::new(&["t.Card/number"], &[]).start(&sets).current();
+        let running = Stage::new(&["t.Card/number"], &[]).start(&sets[..1]);
+        for snapshot in [started, reload(&running, &sets)] {
+            assert_eq!(reason(&snapshot).0, other_name, "{:?}", snapshot.refused());
+        }
+    }
+}
+
+#[test]
 fn harmless_changes_around_an_any_are_admitted() {
     let body = |field: &str| {
         format!(
