@@ -4,6 +4,7 @@ import http.client
 import http.server
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -15,6 +16,11 @@ import urllib.request
 
 # A debug build on a busy machine takes some seconds to start.
 PATIENCE = 60
+
+MONITORED = """
+heartbeats: {expect: [{source: shop-backend-7}]}
+silence: [{types: [shop.v1.OrderPlaced], within_seconds: 900}]
+"""
 
 
 def until(what, probe):
@@ -112,11 +118,15 @@ def demo(work, protobridge):
 
 
 def failing(work, protobridge, endpoint, folder, canary):
-    """Starts a service on the demo's queue that cannot reach Redis. Returns its process and its admin address."""
+    """Starts a service on the demo's queue that cannot reach Redis, and that has a rule of silence and an expected source
+    of the demo. Returns its process and its admin address."""
+    config = pathlib.Path(folder, "failing.yaml")
+    # The paths in the file begin at its folder.
+    config.write_text(pathlib.Path(folder, "protobridge.yaml").read_text() + MONITORED)
     process = Process(
         work,
         "failing",
-        [protobridge, "run", "--config", f"{folder}/protobridge.yaml"],
+        [protobridge, "run", "--config", config],
         AWS_ACCESS_KEY_ID="demo",
         AWS_SECRET_ACCESS_KEY="demo",
         PROTOBRIDGE_AWS_ENDPOINT_URL=endpoint,
