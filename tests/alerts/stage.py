@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 
 # A debug build on a busy machine takes some seconds to start.
-PATIENCE = 60
+PATIENCE = 120
 
 MONITORED = """
 heartbeats: {expect: [{source: shop-backend-7}]}
