@@ -50,8 +50,11 @@ def main(protobridge, work):
         canary = stage.add_canary(endpoint)
         process, failing = stage.failing(work, protobridge, proxy.url, folder, canary)
         running.enter_context(process)
-        process, prober = stage.prober(work, protobridge, endpoint, folder, canary)
-        running.enter_context(process)
+        # The demo drops the canaries that it receives, so some are lost. Another service without faults publishes the
+        # ones that it receives, so some return.
+        for command in ("run", "canary"):
+            process, prober = stage.beside(work, protobridge, command, endpoint, folder, canary)
+            running.enter_context(process)
         process, url = stage.prometheus(work, FILES / "rules.yaml", {"healthy": healthy, "failing": failing, "canary": prober})
         running.enter_context(process)
         stage.send_duplicates(endpoint, folder)

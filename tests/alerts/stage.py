@@ -138,16 +138,12 @@ def failing(work, protobridge, endpoint, folder, canary):
     return process, process.wait_for(r'"admin":"http://([^"]+)"')
 
 
-def prober(work, protobridge, endpoint, folder, canary):
-    """Starts the prober of canaries on the demo's queue. Returns its process and its admin address.
-
-    The demo drops the canaries that it receives, and the failing service publishes the others. So some return, and some
-    are lost.
-    """
+def beside(work, protobridge, command, endpoint, folder, canary):
+    """Starts a command with the demo's configuration and the canary. Returns its process and its admin address."""
     process = Process(
         work,
-        "canary",
-        [protobridge, "canary", "--config", f"{folder}/protobridge.yaml"],
+        f"beside-{command}",
+        [protobridge, command, "--config", f"{folder}/protobridge.yaml"],
         AWS_ACCESS_KEY_ID="demo",
         AWS_SECRET_ACCESS_KEY="demo",
         PROTOBRIDGE_AWS_ENDPOINT_URL=endpoint,
@@ -200,9 +196,9 @@ def add_dead_letter_queue(endpoint, folder):
 
 
 def send_duplicates(endpoint, folder):
-    """Sends one event eight times, so that each of the two services is likely to receive it twice."""
+    """Sends one event sixteen times, so that each of the three services is likely to receive it twice."""
     order = open(f"{folder}/send-order.json", "rb").read()
-    for _ in range(8):
+    for _ in range(16):
         sqs(endpoint, "SendMessage", order)
 
 
