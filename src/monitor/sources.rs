@@ -36,7 +36,7 @@ pub struct Heartbeat {
     pub source: String,
     /// The number of the heartbeat, if it has one.
     pub sequence: Option<u64>,
-    /// When the source sent it, by the source's clock, if it says so.
+    /// The time at which the source sent it, by the source's clock, if the heartbeat has it.
     pub sent_at: Option<SystemTime>,
     /// The time until the next heartbeat.
     pub interval: Duration,

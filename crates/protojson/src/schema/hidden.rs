@@ -26,8 +26,8 @@ pub struct Trail {
     pub sets: Vec<String>,
 }
 
-/// A field that must stay hidden where profiles hide marked fields: at least one set marks it with `debug_redact`, or
-/// it leads to such a field.
+/// A field that must stay hidden: at least one set marks it with `debug_redact`, it leads to such a field, or it holds
+/// an Any in which a path hides fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MarkedField {
     mark: Mark,
