@@ -71,10 +71,12 @@ ARG REVISION=unknown
 COPY . .
 # Cargo compiled the stubs after the sources last changed, so the sources must look newer. Generated files below
 # ./target keep their timestamps; otherwise Cargo would compile the dependencies again. The binary contains the list
-# of its dependencies (`cargo auditable`), which scanners read as a bill of materials.
+# of its dependencies (`cargo auditable`), which scanners read as a bill of materials. The layer keeps nothing else, so
+# that the cache does not grow by a target folder with each change of the source.
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
     && GIT_HASH="$REVISION" cargo auditable build --locked --profile "$PROFILE" --no-default-features --package protobridge --bin protobridge \
-    && cp target/*/"$PROFILE"/protobridge /protobridge
+    && cp target/*/"$PROFILE"/protobridge /protobridge \
+    && rm -r target
 
 
 # $TARGETPLATFORM is the default, but older versions of buildah keep the platform of the first stage.
