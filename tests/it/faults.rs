@@ -13,6 +13,7 @@ mod history;
 mod identity;
 mod long_run;
 pub(crate) mod play;
+mod prometheus;
 mod references;
 mod repetitions;
 pub(crate) mod scenario;

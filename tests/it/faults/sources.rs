@@ -15,12 +15,12 @@ use protobridge::telemetry::SourceState;
 use tokio::time::{Instant, sleep_until};
 
 use super::play;
+use super::prometheus::{Evaluation, Prometheus};
 use super::scenario::{Expect, Setup, field, message, of_order};
 use crate::model::{Faults, Incoming, Target, Trouble, World};
 
 /// The default number of seeds.
 const SEEDS: u64 = 30;
-const SECOND: Duration = Duration::from_secs(1);
 const SETUP: Setup = Setup { customers: 1, fifo: [false; 3], has_fallback: false };
 /// The time that the service needs after trouble: a hanging poll ends, and so does the delay before the next one.
 const RECOVERY: u64 = 120;
@@ -43,6 +43,8 @@ struct Plan {
     restarts: Option<u64>,
     /// Whether there are events besides the heartbeats.
     has_events: bool,
+    /// The time between two scrapes of the metrics.
+    scrape: u64,
     faults: Faults,
 }
 
@@ -75,6 +77,7 @@ impl Plan {
             restarts: sometimes(&mut random).then(|| at(&mut random)),
             has_events: random.bool(),
             faults: if sometimes(&mut random) { faults } else { Faults::none() },
+            scrape: [1, 15, 30, 60][random.usize(..4)],
         }
     }
 }
@@ -84,8 +87,8 @@ impl Plan {
 struct Second {
     at: u64,
     reports: Vec<Vec<SourceReport>>,
-    /// Whether the rule of the alert fires.
-    fires: bool,
+    /// The result of the rule of the alert.
+    rule: Evaluation,
     /// When the source sent its last heartbeat.
     last_sent: Option<u64>,
 }
@@ -128,7 +131,7 @@ fn a_wrong_clock_of_the_source_changes_no_state() {
 
 /// Checks what the replicas said in one second.
 fn check(plan: &Plan, second: &Second) -> Result<(), String> {
-    let Second { at, reports, fires, last_sent } = second;
+    let Second { at, reports, rule, last_sent } = second;
     let reports_of = |name: &str| -> Vec<&SourceReport> {
         reports.iter().flatten().filter(|report| report.source == name).collect()
     };
@@ -142,17 +145,23 @@ fn check(plan: &Plan, second: &Second) -> Result<(), String> {
     let is_alone = plan.replicas == 1;
     let limit = 3 * plan.interval;
     let silent_for = last_sent.map_or(0, |sent| at - sent);
-    let says_stale = *fires || is_alone && known.iter().any(|report| report.state == SourceState::Stale);
+    let says_stale = is_alone && known.iter().any(|report| report.state == SourceState::Stale);
     // The times of SQS are whole seconds in the model.
-    if says_stale && silent_for + 2 < limit {
+    if (says_stale || rule.fires) && silent_for + 2 < limit {
         return Err(format!("the source sent a heartbeat {silent_for} s ago, and it is called stale"));
+    }
+    // Heartbeats that a replica received between its last scrape and its crash are known to nothing else, so the
+    // expression can hold too early. It does not hold for so long that the alert fires.
+    let is_shaken = plan.crash.is_some_and(|(_, from, until)| (from..=until + limit + plan.scrape).contains(at));
+    if rule.holds && silent_for + 2 < limit && !is_shaken {
+        return Err(format!("the source sent a heartbeat {silent_for} s ago, and the expression of the rule holds"));
     }
     if !is_settled(plan, *at, last_sent.unwrap_or(0)) {
         return Ok(());
     }
     let is_dead = silent_for >= limit + 2;
-    if is_dead && !fires {
-        return Err(format!("the source is silent for {silent_for} s, and the rule does not fire"));
+    if silent_for >= limit + 2 + plan.scrape && !rule.holds {
+        return Err(format!("the source is silent for {silent_for} s, and the expression of the rule does not hold"));
     }
     for report in known {
         let is_alive = matches!(report.state, SourceState::Flowing | SourceState::Quiet);
@@ -194,7 +203,7 @@ async fn stage(plan: &Plan, skew: i64) -> Vec<Second> {
     let began = Instant::now();
     let sent = Arc::new(Mutex::new(Vec::new()));
     tokio::spawn(send(plan.clone(), (world.clone(), source), (began, skew), Arc::clone(&sent)));
-    let (mut apps, mut memory, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut apps, mut prometheus, mut seconds) = (Vec::new(), Prometheus::new("eu"), Vec::new());
     for at in 0..plan.length {
         sleep_until(began + Duration::from_secs(at)).await;
         if at == plan.starts {
@@ -214,9 +223,12 @@ async fn stage(plan: &Plan, skew: i64) -> Vec<Second> {
             _ => {}
         }
         let reports: Vec<_> = apps.iter().flatten().map(|app: &App| app.observe().sources).collect();
-        let fires = evaluate(&reports, &mut memory);
+        if at % plan.scrape == 0 {
+            prometheus.scrape(&reports);
+        }
+        let rule = prometheus.evaluate();
         let last_sent = sent.lock().expect("no thread panicked").last().copied();
-        seconds.push(Second { at, reports, fires, last_sent });
+        seconds.push(Second { at, reports, rule, last_sent });
     }
     seconds
 }
@@ -269,32 +281,4 @@ fn heartbeat(number: u64, name: &str, interval: u64, skew: i64) -> Incoming {
     payload.extend(field(3, &seconds(now.saturating_add_signed(skew))));
     payload.extend(field(4, &seconds(interval)));
     message(name, "protobridge.v1.Heartbeat", &payload, &[("event-id", name)])
-}
-
-/// The statement of one replica at one time.
-struct Sample {
-    at: Instant,
-    received: Instant,
-    interval: Duration,
-    stale_after: Duration,
-}
-
-/// Evaluates the rule of ProtobridgeSourceStale on what the replicas say now and said within the last 15 minutes.
-fn evaluate(reports: &[Vec<SourceReport>], memory: &mut Vec<Sample>) -> bool {
-    let now = Instant::now();
-    let known = || reports.iter().flatten().filter(|report| report.source == "eu");
-    memory.extend(known().filter_map(|report| {
-        let (age, interval, stale_after) = (report.age?, report.interval?, report.stale_after?);
-        Some(Sample { at: now, received: now - age, interval, stale_after })
-    }));
-    memory.retain(|sample| now - sample.at < 900 * SECOND);
-    let proven = known().filter_map(|report| now.checked_sub(report.unproven?)).max();
-    let received = memory.iter().map(|sample| sample.received).max();
-    let interval = memory.iter().map(|sample| sample.interval).max();
-    let stale_after = memory.iter().map(|sample| sample.stale_after).max();
-    let (Some(proven), Some(received), Some(interval), Some(stale_after)) = (proven, received, interval, stale_after)
-    else {
-        return false;
-    };
-    now - received > stale_after && proven >= received + interval + SECOND
 }
