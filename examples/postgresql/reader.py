@@ -75,15 +75,29 @@ def batches(entries):
         yield batch
 
 
-def forward(database, sqs, queue_url):
-    """Sends the oldest rows of the outbox, and deletes those that SQS confirmed. Returns whether all went well."""
-    for batch in batches(entry(*row) for row in database.run(SELECT)):
+def send(sqs, queue_url, batch):
+    """Sends one batch. Returns the ids of the rows that SQS confirmed, and the reasons why it refused others."""
+    try:
         answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=batch)
-        database.run(DELETE, ids=[int(sent["Id"]) for sent in answer.get("Successful", [])])
-        for failed in answer.get("Failed", []):
-            log(f"row {failed['Id']} of the outbox stays: SQS answers {failed['Code']}: {failed.get('Message')}")
-            return False
-    return True
+    except ClientError as error:
+        return [], [f"rows {batch[0]['Id']} to {batch[-1]['Id']}: {error}"]
+    failed = [f"row {each['Id']}: {each['Code']}: {each.get('Message')}" for each in answer.get("Failed", [])]
+    return [int(each["Id"]) for each in answer.get("Successful", [])], failed
+
+
+def forward(database, sqs, queue_url):
+    """Sends the oldest rows of the outbox, and deletes those that SQS confirmed. Returns whether SQS took all of them.
+
+    A row that SQS refuses stays, and the rows after it are sent.
+    """
+    refused = []
+    for batch in batches(entry(*row) for row in database.run(SELECT)):
+        confirmed, failed = send(sqs, queue_url, batch)
+        database.run(DELETE, ids=confirmed)
+        refused += failed
+    if refused:
+        log(f"SQS refused rows of the outbox, which stay there: {refused[0]}; {len(refused)} failures in all")
+    return not refused
 
 
 def connect():
@@ -114,9 +128,8 @@ def main():
             with connect() as database:
                 log("connected")
                 while True:
-                    all_well = forward(database, sqs, queue_url)
-                    time.sleep(POLL_SECONDS if all_well else RETRY_SECONDS)
-        except (pg8000.native.Error, OSError, BotoCoreError, ClientError) as error:
+                    time.sleep(POLL_SECONDS if forward(database, sqs, queue_url) else RETRY_SECONDS)
+        except (pg8000.native.Error, OSError, BotoCoreError) as error:
             log(f"{reason(error)}; the next attempt is in {RETRY_SECONDS} s")
             time.sleep(RETRY_SECONDS)
 

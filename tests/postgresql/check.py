@@ -340,6 +340,16 @@ def check_repeats(world):
     say("the reader sent changes again, because it could not delete them")
 
 
+def check_too_large(world):
+    """Adds a change that is larger than SQS accepts."""
+    content = "jsonb_build_object('tenant_id', 'acme', 'sku', repeat('x', 900000), 'quantity', 1)"
+    world.postgres.ask(f"INSERT INTO outbox (table_name, operation, content) VALUES ('stock', 'INSERT', {content})")
+    until("SQS refuses the change", lambda: "SQS refused rows" in world.reader.log.read_text(), logs)
+    check_complete(world)
+    world.postgres.ask("DELETE FROM outbox WHERE length(content::text) > 900000")
+    say("a change that SQS refuses does not delay the others")
+
+
 def check_loss(world):
     """Removes one heartbeat from the outbox that the reader did not send."""
     world.reader.kill()
@@ -382,6 +392,7 @@ def main():
         check_paused(world)
         check_slow(world)
         check_repeats(world)
+        check_too_large(world)
         check_loss(world)
         check_deliveries(world)
     say(f"done in {time.monotonic() - began:.0f} s")
