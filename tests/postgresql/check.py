@@ -7,27 +7,23 @@ A heartbeat is written every half second, and is due after one second, so that a
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import boto3
-import pg8000.native
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/support"))
 
-from postgres import Postgres, end_with_parent  # noqa: E402
+from parts import Consumer, Database, Observer, Part, Writer  # noqa: E402
 from slow import Proxy  # noqa: E402
-from world import AWS, REGION, Stage, free_port, get, isolate, ministack, until  # noqa: E402
+from world import AWS, REGION, Stage, free_port, isolate, ministack, until  # noqa: E402
 
 EXAMPLE = ROOT / "examples/postgresql"
 SOURCE = "warehouse-1"
@@ -59,152 +55,6 @@ def check(condition, what, *details):
     say(what)
 
 
-class Part:
-    """A process of the example, whose output goes to a log file. It can be started again."""
-
-    def __init__(self, name, command, environment):
-        self.log, self.command, self.environment = args.work / f"{name}.log", command, os.environ | environment
-        self.process = None
-        self.start()
-
-    def start(self):
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=end_with_parent(signal.SIGKILL),
-            )
-
-    def kill(self):
-        """Ends the process without a chance to finish anything."""
-        self.process.kill()
-        self.process.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-
-
-class Repeated(threading.Thread):
-    """Calls `act` until the end of the `with` block, except while it is stopped."""
-
-    def __init__(self, pause_seconds=0.0):
-        super().__init__(daemon=True)
-        self.pause_seconds = pause_seconds
-        self.may_run, self.is_idle, self.has_ended = threading.Event(), threading.Event(), threading.Event()
-        self.may_run.set()
-
-    def run(self):
-        while not self.has_ended.wait(self.pause_seconds):
-            self.is_idle.set()
-            self.may_run.wait()
-            self.is_idle.clear()
-            self.act()
-
-    def stop(self):
-        self.may_run.clear()
-        self.is_idle.wait()
-
-    def go_on(self):
-        self.may_run.set()
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.has_ended.set()
-        self.may_run.set()
-        self.join()
-
-
-class Writer(Repeated):
-    """The application: it changes the stock of one article, ten times per second."""
-
-    def __init__(self, postgres):
-        super().__init__(pause_seconds=0.1)
-        self.postgres = postgres
-
-    def act(self):
-        try:
-            with self.postgres.connect() as database:
-                while self.may_run.is_set() and not self.has_ended.wait(self.pause_seconds):
-                    database.run(
-                        "INSERT INTO stock VALUES ('acme', 'hammer', 1) ON CONFLICT (tenant_id, sku) "
-                        "DO UPDATE SET quantity = stock.quantity + 1"
-                    )
-        except (pg8000.native.Error, OSError):
-            pass
-
-
-class Observer(Repeated):
-    """Reads the state of the source from `/status`, and keeps the states since the last call of `begin`."""
-
-    def __init__(self, admin):
-        super().__init__(pause_seconds=0.02)
-        self.url = f"http://{admin}/status"
-        self.reports = []
-
-    def act(self):
-        status, body = get(self.url)
-        if status == 200:
-            (report,) = [each for each in json.loads(body)["sources"]["list"] if each["source"] == SOURCE]
-            self.reports.append(report)
-
-    def begin(self):
-        self.reports = self.reports[-1:]
-
-    def last(self, key="state"):
-        return self.reports[-1].get(key) if self.reports else None
-
-    def states(self):
-        """Returns the states in order, each as often as it began."""
-        states = [report["state"] for report in self.reports]
-        return [state for before, state in zip([None, *states], states) if state != before]
-
-    def until(self, state):
-        until(f"the source is {state}", lambda: self.last() == state, lambda: f"{self.states()}\n{logs()}")
-
-
-class Consumer(Repeated):
-    """Receives the events of the customer, and keeps them by event id."""
-
-    def __init__(self, stage):
-        super().__init__()
-        self.sqs, self.queue = stage.sqs, stage.queues["acme"]
-        self.events, self.repeated = {}, []
-
-    def act(self):
-        answer = self.sqs.receive_message(
-            QueueUrl=self.queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"]
-        )
-        for message in answer.get("Messages", []):
-            event_id = message["MessageAttributes"]["event-id"]["StringValue"]
-            if event_id in self.events:
-                self.repeated.append(event_id)
-            self.events[event_id] = json.loads(message["Body"])
-            self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
-
-
-class Database(Postgres):
-    def connect(self):
-        settings = self.environment
-        return pg8000.native.Connection(
-            settings["PGUSER"], settings["PGHOST"], settings["PGDATABASE"], int(settings["PGPORT"]), timeout=30
-        )
-
-    def ask(self, query):
-        """Runs a query of one value, and returns the value."""
-        with self.connect() as database:
-            rows = database.run(query)
-            return rows[0][0] if rows else None
-
-    def heartbeats(self):
-        """Returns the number of the last heartbeat that was written."""
-        return self.ask("SELECT number FROM heartbeat")
-
-
 def configure(stage, endpoint, admin):
     """Writes the configuration of the example with the addresses of this test, and a shorter interval."""
     config = yaml.safe_load((EXAMPLE / "protobridge.yaml").read_text())
@@ -228,6 +78,9 @@ class World:
         def enter(part):
             return stack.enter_context(part)
 
+        def log(name):
+            return args.work / f"{name}.log"
+
         self.postgres = enter(Database("warehouse"))
         subprocess.run(
             ["psql", "--no-psqlrc", "--quiet", "--file", EXAMPLE / "schema.sql"],
@@ -238,14 +91,14 @@ class World:
         self.proxy = Proxy(self.stage.endpoint_url)
         config = configure(self.stage, self.proxy.url, admin)
         environment = AWS | self.postgres.environment | {"PYTHONUNBUFFERED": "1"}
-        self.service = enter(Part("service", [args.protobridge, "run", "--config", config], environment))
+        self.service = enter(Part(log("service"), [args.protobridge, "run", "--config", config], environment))
         sqs = {"AWS_ENDPOINT_URL": self.stage.endpoint_url, "AWS_DEFAULT_REGION": REGION}
         reader = environment | sqs | {"QUEUE_URL": self.stage.source}
-        self.reader = enter(Part("reader", [sys.executable, "-B", EXAMPLE / "reader.py"], reader))
+        self.reader = enter(Part(log("reader"), [sys.executable, "-B", EXAMPLE / "reader.py"], reader))
         beat = environment | {"SOURCE": SOURCE, "INTERVAL": str(PAUSE)}
-        self.heartbeat = enter(Part("heartbeat", [EXAMPLE / "heartbeat.sh"], beat))
+        self.heartbeat = enter(Part(log("heartbeat"), [EXAMPLE / "heartbeat.sh"], beat))
         self.writer = enter(Writer(self.postgres))
-        self.observer = enter(Observer(admin))
+        self.observer = enter(Observer(admin, SOURCE, logs))
         self.consumer = enter(Consumer(self.stage))
 
 
@@ -347,8 +200,10 @@ def check_too_large(world):
     until("SQS refuses the change", lambda: "SQS refused rows" in world.reader.log.read_text(), logs)
     number = world.postgres.heartbeats() + 2
     until("later heartbeats arrive", lambda: world.observer.last("sequence") >= number, logs)
-    world.postgres.ask("DELETE FROM outbox WHERE length(content::text) > 900000")
-    say("a change that SQS refuses does not delay the others")
+    is_large = "FROM outbox WHERE length(content::text) > 900000"
+    left = world.postgres.ask(f"SELECT count(*) {is_large}")
+    check(left == 1, "a change that SQS refuses stays, and does not delay the others", left)
+    world.postgres.ask(f"DELETE {is_large}")
 
 
 def check_loss(world):
