@@ -1,4 +1,4 @@
-//! Compiles the `.proto` files of this repository into the descriptor sets in `descriptors/`.
+//! Compiles the `.proto` files of this repository into the committed descriptor sets, in `descriptors/` and in examples.
 //!
 //! ```text
 //! cargo run --example compile-descriptors              write the sets

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import botocore
 import canary
+import postgresql
 import sources
 import yaml
 from ground import Denying, encode
@@ -267,7 +268,7 @@ def found(result):
 def sections(account, admins):
     """Returns the steps by heading. `admins` are three free addresses for the admin endpoints of more processes."""
     prober, *replicas = admins
-    return canary.sections(account, prober) | sources.sections(replicas) | {
+    return canary.sections(account, prober) | sources.sections(replicas) | postgresql.sections(account) | {
         "Install": install,
         "Receives that the redrive policy must allow": lambda page: receives(page, account),
         "Check before the start": lambda page: check_before_start(page, account),

@@ -1,4 +1,4 @@
-//! Checks that the descriptor sets in `descriptors/` match the `.proto` files in `proto/`.
+//! Checks that the committed descriptor sets match their `.proto` files.
 
 use std::path::Path;
 

@@ -22,9 +22,14 @@ struct Recipe {
     sources: &'static str,
 }
 
-const RECIPES: [Recipe; 2] = [
+const RECIPES: [Recipe; 3] = [
     Recipe { set: "descriptors/protobridge.binpb", include: "proto", sources: "proto/protobridge" },
     Recipe { set: "descriptors/shop.binpb", include: "proto/examples", sources: "proto/examples" },
+    Recipe {
+        set: "examples/postgresql/descriptors/warehouse.binpb",
+        include: "examples/postgresql/proto",
+        sources: "examples/postgresql/proto",
+    },
 ];
 
 /// A compiled descriptor set, as it should be on disk.

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-pub use evidence::{Evidence, Proof};
+pub use evidence::{Evidence, PollSpan, Proof};
 pub use poller::Poller;
 pub use reception::{Reception, Receptions, Trouble};
 

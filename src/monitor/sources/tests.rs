@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::aws::sqs::receive::Receptions;
+use crate::aws::sqs::receive::{PollSpan, Receptions};
 use crate::config::{Config, Descriptors, ExpectedSource, Queue, Taps};
 use crate::schema::registry::{Profiles, Registry, Snapshot};
 use crate::telemetry::SourceState;
@@ -42,9 +42,14 @@ impl Stage {
         self.theirs += seconds * SECOND;
     }
 
+    /// A poll that is answered now.
+    fn poll(&self) -> PollSpan {
+        PollSpan { began: self.now, ended: self.now, wait: Duration::ZERO }
+    }
+
     /// Lets all queues be found empty now.
     fn empty(&self) {
-        self.receptions.iter().for_each(|reception| reception.evidence.note_empty(self.now));
+        self.receptions.iter().for_each(|reception| reception.evidence.note_empty(self.poll()));
     }
 
     /// Receives a message now that was on the queue for `lag` seconds.
@@ -54,7 +59,7 @@ impl Stage {
         message.queue = Arc::clone(&reception.queue);
         (message.received, message.first_received, message.receive_count) = (self.now, self.theirs, receive_count);
         message.sent = self.theirs - lag * SECOND;
-        reception.evidence.note_messages([&message].into_iter(), self.now);
+        reception.evidence.note_messages([&message].into_iter(), self.poll());
         message
     }
 

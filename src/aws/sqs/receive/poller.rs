@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::evidence::PollSpan;
 use super::pair_with_receipts;
 use super::pollers::Demand;
 use super::reception::Reception;
@@ -89,15 +90,15 @@ impl Poller {
                 polled = poll => polled,
             };
             match polled {
-                Ok((messages, times)) => {
+                Ok((messages, span)) => {
                     (failures, is_throttled) = (0, false);
                     self.reception.note_answer();
                     let is_empty = messages.is_empty();
                     // A short poll asks some of the servers only. It proves nothing, unless all polls are short.
                     if is_empty && waited == self.wait_seconds && !self.is_full() {
-                        self.reception.evidence.note_empty(times.1);
+                        self.reception.evidence.note_empty(span);
                     }
-                    self.accept(messages, times, reserved, &demand, &deliver);
+                    self.accept(messages, span, reserved, &demand, &deliver);
                     if is_empty && demand.give_up_poller() {
                         return;
                     }
@@ -125,7 +126,7 @@ impl Poller {
     fn accept(
         &self,
         messages: Vec<aws_lean::Message>,
-        times: (Instant, Instant),
+        span: PollSpan,
         reserved: Permit,
         demand: &Demand,
         deliver: &impl Fn(Vec<Received>),
@@ -137,8 +138,9 @@ impl Poller {
             demand.request_poller();
         }
         if !messages.is_empty() {
+            let times = (self.visibility.counted_from(span.began, span.ended), span.ended);
             let received = pair_with_receipts(&self.queue, messages, &self.visibility, reserved, times);
-            self.reception.evidence.note_messages(received.iter().map(|received| &received.message), times.1);
+            self.reception.evidence.note_messages(received.iter().map(|received| &received.message), span);
             deliver(received);
         }
     }
@@ -174,15 +176,14 @@ impl Poller {
         if self.reception.works() || is_throttled { self.wait_seconds } else { 0 }
     }
 
-    /// Makes one poll. Returns the messages, the time from which their visibility timeouts count, and the time of the
-    /// answer.
-    async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, (Instant, Instant)), Failure> {
-        let called = Instant::now();
+    /// Makes one poll. Returns the messages and the time of the poll.
+    async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, PollSpan), Failure> {
+        let began = Instant::now();
         let answer = self.lean.receive(self.queue.url.as_str(), wait_seconds, self.visibility_timeout_seconds).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
         self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
-        let answered = Instant::now();
-        Ok((answer?, (self.visibility.counted_from(called, answered), answered)))
+        let wait = Duration::from_secs(wait_seconds.unsigned_abs().into());
+        Ok((answer?, PollSpan { began, ended: Instant::now(), wait }))
     }
 
     fn count_poll(&self, result: PollResult) {
