@@ -110,8 +110,10 @@ fn one_source_of_the_demo_falls_quiet_and_then_stale_and_the_other_one_flows() {
 
     let backend = row_of_source(&stdout, "shop-backend");
     assert_eq!((backend[1], &backend[5..]), ("flowing", &["-", "-"][..]), "{stdout}");
-    let database = row_of_source(&stdout, "shop-db-eu-1");
     let number = |text: &str| text.parse::<f64>().unwrap_or_else(|_| panic!("{text} is no number:\n{stdout}"));
+    // A heartbeat is due every two seconds, until the end.
+    assert!(number(backend[3]) < 2.5, "{stdout}");
+    let database = row_of_source(&stdout, "shop-db-eu-1");
     let times: Vec<f64> = database[2..].iter().copied().map(number).collect();
     let [heartbeats, age, flowing, quiet, stale] = times[..] else { panic!("{database:?}") };
     assert_eq!(database[1], "stale", "{stdout}");

@@ -53,11 +53,11 @@ pub(super) fn render(sources: &[SourceAccount], preset: &str) -> Table {
     table
 }
 
-/// Returns a remark if the demo was too short for the database to become stale.
+/// Returns a remark if the service heard the database, and the demo was too short for it to become stale.
 pub(super) fn remark(sources: &[SourceAccount]) -> Option<String> {
     let database = sources.iter().find(|source| source.name == DATABASE)?;
-    let is_stale = database.state == SourceState::Stale.code();
-    (!is_stale).then(|| {
+    let is_remarkable = database.heartbeats > 0 && database.state != SourceState::Stale.code();
+    is_remarkable.then(|| {
         format!("The demo ended while {DATABASE} was {}; it shows a stale source with --events 2000", database.state)
     })
 }
