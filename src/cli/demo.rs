@@ -5,6 +5,7 @@
 //! it sends and receives, so that the table at the end verifies the metrics of the service. The events come from two
 //! [sources], and one of these falls quiet and then stale.
 
+mod course;
 mod feed;
 mod ledger;
 mod screen;

@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::sources::{Course, Signals};
+use super::course::Course;
+use super::sources::Signals;
 use super::stage::{CUSTOMERS, Stage};
 use super::target::{Outgoing, Target};
 use super::{Args, Books};

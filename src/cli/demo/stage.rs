@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::Args;
-use super::sources::{self, Course};
+use super::course::{self, Course};
 use crate::aws::Clients;
 use crate::cli::embedded::Embedded;
 use crate::cli::embedded::samples::{SETS, Samples};
@@ -202,7 +202,7 @@ metrics:
   customer_label: true
 ",
         region = Embedded::REGION,
-        sources = sources::config_section(&Course::new(args.events, args.rate)),
+        sources = course::config_section(&Course::new(args.events, args.rate)),
         endpoint = embedded.endpoint_url(),
         queue = input.queue_url,
         // Every JSON string is a valid YAML string, whatever characters it contains.
