@@ -82,8 +82,8 @@ There are three customers. acme receives everything. globex receives only orders
 the field names of the .proto files and with 64-bit integers as JSON numbers. A few events are malformed or of unknown \
 type; the service quarantines them.
 
-The events come from two sources, shop-backend and shop-db-eu-1, which also send heartbeats. The service shows the state \
-of each. shop-db-eu-1 falls quiet, because its events stop, and then stale, because its heartbeats stop too.
+The events come from two sources, shop-backend and shop-db-eu-1, which also send heartbeats. The service shows the \
+state of each. shop-db-eu-1 falls quiet, because its events stop, and then stale, because its heartbeats stop too.
 
 Examples:
   protobridge demo                                    run until Ctrl-C
@@ -231,8 +231,8 @@ impl Books {
         self.ledger.sent().saturating_sub(self.settled())
     }
 
-    /// Lets the sources go on after the last event until the service calls the database stale. Then ends their heartbeats
-    /// and returns the states of the sources. The demo takes at most half as long again because of this.
+    /// Lets the sources go on after the last event until the service calls the database stale. Then ends their
+    /// heartbeats and returns the states of the sources. The demo takes at most half as long again because of this.
     async fn let_sources_go_on(
         &self,
         stage: &Stage,

@@ -12,7 +12,8 @@ pub(super) const BACKEND_INTERVAL: Duration = Duration::from_secs(2);
 /// The time between two heartbeats of the database: the shortest that a configuration can have.
 pub(super) const DATABASE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The course of the database. It depends only on the arguments of the demo, so that the same seed gives the same events.
+/// The course of the database. It depends only on the arguments of the demo, so that the same seed gives the same
+/// events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Course {
     /// The number of events of the demo after which the database sends no more events.

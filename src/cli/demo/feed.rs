@@ -1,5 +1,6 @@
 //! The producer of the demo: sends events to the input queue, a few of them through a topic that feeds the queue. The
-//! events come from two sources, and one of these stops early. [`sources`](super::sources) sends the heartbeats of both.
+//! events come from two sources, and one of these stops early. [`sources`](super::sources) sends the heartbeats of
+//! both.
 
 use std::time::Duration;
 

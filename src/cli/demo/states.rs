@@ -103,8 +103,8 @@ impl States {
         self.seen.borrow().clone()
     }
 
-    /// Returns the code of a source's state, and the time of the change to it. Returns `None` if the source was on no page
-    /// yet.
+    /// Returns the code of a source's state, and the time of the change to it. Returns `None` if the source was on no
+    /// page yet.
     pub(super) fn current(&self, source: &str) -> Option<(String, Instant)> {
         let seen = self.seen.borrow();
         let history = seen.get(source)?;

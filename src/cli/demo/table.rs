@@ -222,8 +222,8 @@ impl Summary {
         let (total, heartbeats) = (self.total(), self.demo.tallies[HEARTBEATS]);
         let seconds = self.demo.duration.as_secs_f64();
         if seconds > 0.0 {
-            // Quarantined events do not count: those of unknown type wait for the grace period on purpose. Heartbeats do
-            // not count either, because their number depends only on the time.
+            // Quarantined events do not count: those of unknown type wait for the grace period on purpose. Heartbeats
+            // do not count either, because their number depends only on the time.
             let events = total.published + total.filtered - heartbeats.published - heartbeats.filtered;
             let rate = events as f64 / seconds;
             remarks.push(format!("{events} events published or filtered in {seconds:.1} s: {rate:.0} per second"));

@@ -140,7 +140,8 @@ impl Samples {
         self.write(&[], |this, context| (CHANGE, this.log.heartbeat(&mut this.random, context)))
     }
 
-    /// Returns a heartbeat of the backend, as [`Samples::with_source`] names it. The sequence starts at 1 and counts up.
+    /// Returns a heartbeat of the backend, as [`Samples::with_source`] names it. The sequence starts at 1 and counts
+    /// up.
     pub fn heartbeat(&mut self) -> Sample {
         self.heartbeats += 1;
         let heartbeat = json!({
