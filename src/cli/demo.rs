@@ -2,13 +2,18 @@
 //!
 //! The demo writes a configuration file and runs the same service as `protobridge run`; only SQS and SNS are
 //! [embedded](crate::cli::embedded). The demo is also the producer and the customers. It keeps its own ledger of what
-//! it sends and receives, so that the table at the end verifies the metrics of the service.
+//! it sends and receives, so that the table at the end verifies the metrics of the service. The events come from two
+//! [sources], and one of these falls quiet and then stale.
 
+mod course;
 mod feed;
 mod ledger;
 mod screen;
+mod sources;
 mod stage;
+mod states;
 mod table;
+mod target;
 mod watch;
 
 use std::collections::VecDeque;
@@ -32,7 +37,9 @@ use crate::telemetry::{self, Metrics};
 use feed::Feed;
 use ledger::Ledger;
 use screen::Screen;
+use sources::{Signals, Sources};
 use stage::Stage;
+use states::States;
 use table::{Service, Summary};
 use watch::Show;
 
@@ -40,7 +47,7 @@ use watch::Show;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The number of events to send; without it, the demo runs until Ctrl-C
+    /// The number of events to send, besides heartbeats; without it, the demo runs until Ctrl-C
     #[arg(long, value_name = "N")]
     events: Option<u64>,
     /// The number of events per second; 0 means as fast as possible
@@ -74,6 +81,9 @@ const EXAMPLES: &str = "\
 There are three customers. acme receives everything. globex receives only orders. initech receives everything with \
 the field names of the .proto files and with 64-bit integers as JSON numbers. A few events are malformed or of unknown \
 type; the service quarantines them.
+
+The events come from two sources, shop-backend and shop-db-eu-1, which also send heartbeats. The service shows the \
+state of each. shop-db-eu-1 falls quiet, because its events stop, and then stale, because its heartbeats stop too.
 
 Examples:
   protobridge demo                                    run until Ctrl-C
@@ -129,9 +139,12 @@ async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<Exit
     };
     let customers = watch::start_customers(&stage, &books.ledger, &screen, show);
     let admin = format!("http://{address}");
-    let counters = AbortOnDropHandle::new(tokio::spawn(books.clone().show_counters(screen.clone(), admin)));
+    let signals = Signals::default();
+    let sources = Sources::start((args, &stage, show), (&books.ledger, &screen), (&admin, signals.clone()));
+    let counters = books.clone().show_counters(screen.clone(), admin, sources.states().clone());
+    let counters = AbortOnDropHandle::new(tokio::spawn(counters));
     tokio::select! {
-        sent = Feed::new(args, &stage, books.clone()).run(stop) => sent?,
+        sent = Feed::new(args, &stage, books.clone(), signals).run(stop) => sent?,
         defect = app.failed() => bail!("{defect}; this is a bug in protobridge"),
         () = screen.reader_gone() => return Ok(ExitCode::SUCCESS),
     }
@@ -140,7 +153,8 @@ async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<Exit
         if stop.is_cancelled() {
             screen.remark("\nfinishing the events in flight; press Ctrl-C again to end at once".to_owned()).await;
         }
-        let summary = finish(args, &stage, app, &books, stop).await?;
+        let states = books.let_sources_go_on(&stage, sources, stop).await?;
+        let summary = finish(args, &stage, app, &books, states, stop).await?;
         drop((customers, counters));
         screen.result(summary.render(io::stdout().is_terminal())).await;
         anyhow::Ok(summary.problems())
@@ -163,6 +177,7 @@ async fn finish(
     stage: &Stage,
     app: App,
     books: &Books,
+    states: States,
     stop: &CancellationToken,
 ) -> anyhow::Result<Summary> {
     let metrics = &books.metrics;
@@ -174,7 +189,7 @@ async fn finish(
     let found = watch::drain_quarantine(stage, metrics.quarantined.sum()).await;
     let left = queue_length(stage).await?;
     let totals = books.ledger.close(&found, &watch::drain_input_queue(stage, left).await);
-    Ok(Summary::new(totals, Service::new(metrics), left, stop.is_cancelled()))
+    Ok(Summary::new(totals, Service::new(metrics, &states), left, stop.is_cancelled()))
 }
 
 /// Prints whether the counts agree, and returns the exit code.
@@ -216,6 +231,31 @@ impl Books {
         self.ledger.sent().saturating_sub(self.settled())
     }
 
+    /// Lets the sources go on after the last event until the service calls the database stale. Then ends their
+    /// heartbeats and returns the states of the sources. The demo takes at most half as long again because of this.
+    async fn let_sources_go_on(
+        &self,
+        stage: &Stage,
+        sources: Sources,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<States> {
+        /// The backend stays flowing for longer than this after its last event.
+        const LONGEST: Duration = Duration::from_secs(4);
+        let enough = async {
+            self.wait_until_queue_is_empty(stage, stop, LONGEST).await?;
+            sleep(sources.states().elapsed() / 2).await;
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = sources.until_stale() => {}
+            () = sleep(LONGEST) => {}
+            is_empty = enough => is_empty?,
+        }
+        sources.end().await
+    }
+
     /// Waits until the input queue is empty. Gives up after `patience` without a new outcome, or earlier if the user
     /// has asked to stop.
     async fn wait_until_queue_is_empty(
@@ -250,7 +290,7 @@ impl Books {
 
     /// Shows the counters and the address of the admin endpoint on the screen at regular intervals, until the task is
     /// dropped.
-    async fn show_counters(self, screen: Screen, admin: String) {
+    async fn show_counters(self, screen: Screen, admin: String, states: States) {
         const WINDOW: usize = 10;
         let mut tick = interval(Screen::counters_period());
         // The first tick completes immediately.
@@ -267,9 +307,9 @@ impl Books {
             }
             history.push_back((Instant::now(), done));
             let rate = rate(&history);
-            let (sent, retried) = (self.ledger.sent(), settled(OutcomeLabel::Retried));
+            let (sent, retried, states) = (self.ledger.sent(), settled(OutcomeLabel::Retried), states.line());
             screen.counters(format!(
-                "{admin}  {sent} sent  {published} published  {filtered} filtered  {quarantined} quarantined  {retried} retried  {rate:.0}/s",
+                "{admin}  {sent} sent  {published} published  {filtered} filtered  {quarantined} quarantined  {retried} retried  {rate:.0}/s{states}",
             ));
         }
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::Usage;
 use super::config_file::ConfigFile;
 use super::healthcheck::reachable;
-use crate::app::admin::KnownSources;
+use crate::app::admin::{KnownSource, KnownSources};
 use crate::base::http::{Http, Network};
 use crate::config::load;
 use combine::{Combined, combine};
@@ -58,7 +58,7 @@ struct Page {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let endpoints = endpoints(args)?;
     let http = Network::of_environment()?.client(ANSWER, ANSWER);
-    let answers: Vec<anyhow::Result<Page>> = super::runtime()?.block_on(async {
+    let answers: Vec<anyhow::Result<Vec<KnownSource>>> = super::runtime()?.block_on(async {
         let mut answers = Vec::new();
         for endpoint in &endpoints {
             answers.push(ask(&http, endpoint).await);
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (mut pages, mut silent) = (Vec::new(), 0);
     for answer in answers {
         match answer {
-            Ok(page) => pages.push(page.sources.list),
+            Ok(sources) => pages.push(sources),
             Err(error) => {
                 silent += 1;
                 anstream::eprintln!("warning: {}", super::with_causes(&error));
@@ -105,13 +105,18 @@ fn endpoints(args: &Args) -> anyhow::Result<Vec<String>> {
     args.admin.iter().map(endpoint).collect()
 }
 
-async fn ask(http: &Http, endpoint: &str) -> anyhow::Result<Page> {
+/// Returns the sources that the admin endpoint of a replica shows.
+///
+/// # Errors
+/// Returns an error if the endpoint does not answer, or if its answer is no status with sources.
+pub(super) async fn ask(http: &Http, endpoint: &str) -> anyhow::Result<Vec<KnownSource>> {
     let url = format!("{endpoint}/status");
     let (status, body) = http.get(url.parse()?, HeaderMap::new(), MAX_PAGE).await.with_context(|| url.clone())?;
     if status != StatusCode::OK {
         bail!("{url}: {status}");
     }
-    serde_json::from_slice(&body).with_context(|| format!("{url}: not the status of a protobridge with sources"))
+    let page: serde_json::Result<Page> = serde_json::from_slice(&body);
+    Ok(page.with_context(|| format!("{url}: not the status of a protobridge with sources"))?.sources.list)
 }
 
 fn print(out: &mut impl io::Write, sources: &[Combined], replicas: usize) -> io::Result<()> {

@@ -18,8 +18,10 @@ ROOT = HERE.parents[1]
 # The document, a text that it has exactly once, and the text in its place. The check must name a line of the second.
 README, OWNERS, OPERATIONS, CONSUMERS = "README.md", "docs/schema-owners.md", "docs/operations.md", "docs/consumers.md"
 MUTATIONS = [
-    (README, "-- demo --events 2000", "-- demo --event 2000"),
+    (README, "run -- demo --events 2000", "run -- demo --event 2000"),
     (README, " customer    received  published  filtered", " customer    received  filtered  published"),
+    (README, "stale: the last heartbeat came", "stale: the last event came"),
+    (README, " heartbeats  age s  flowing at s", " heartbeats  flowing at s  age s"),
     (README, "initech protobridge.v1.Heartbeat ", "initech protobridge.v2.Heartbeat "),
     (README, "  event_id: [meta.event_id, event_id]", "  event_ids: [meta.event_id, event_id]"),
     (README, "expected an integer from 1 to 256", "expected an integer from 1 to 255"),

@@ -1,4 +1,4 @@
-//! `protobridge demo` on a terminal, in a pager, and on fixed ports.
+//! `protobridge demo` on a terminal, in a pager, and on fixed ports, and the states of its two sources.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -83,4 +83,55 @@ fn a_flag_fixes_the_ports() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains(&format!("SQS and SNS     http://127.0.0.1:{port}\n")), "{stderr}");
     assert!(stderr.contains(&format!("admin endpoint  http://127.0.0.1:{}\n", port + 1)), "{stderr}");
+}
+
+/// Returns the cells of a row of the table of sources: its name, state, heartbeats, age, and the times of its states.
+fn row_of_source<'t>(stdout: &'t str, name: &str) -> Vec<&'t str> {
+    let table = stdout.split_once("\nSources\n").expect("the demo prints the table of its sources").1;
+    let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|row| row[..1] == [name]);
+    row.unwrap_or_else(|| panic!("{name} is not in the table:\n{stdout}"))
+}
+
+#[test]
+fn one_source_of_the_demo_falls_quiet_and_then_stale_and_the_other_one_flows() {
+    let Ended { code, stdout, stderr } = run(bare().args(["demo", "--events", "500", "--rate", "100"]), b"");
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("All counts agree"), "{stdout}{stderr}");
+
+    let printed = |name: &str| -> Vec<String> {
+        let lines = stdout.lines().filter_map(|line| line.strip_prefix("source  ")?.trim_start().strip_prefix(name));
+        lines.map(|line| line.trim_start().split_once(':').expect("the line has a state").0.to_owned()).collect()
+    };
+    assert_eq!(printed("shop-backend"), ["flowing"], "{stdout}");
+    let mut states = printed("shop-db-eu-1");
+    // The service judges a moment later if it is slow: it must prove first that a heartbeat is missing.
+    states.retain(|state| state != "late");
+    assert_eq!(states, ["flowing", "quiet", "stale"], "{stdout}");
+
+    let backend = row_of_source(&stdout, "shop-backend");
+    assert_eq!((backend[1], &backend[5..]), ("flowing", &["-", "-"][..]), "{stdout}");
+    let number = |text: &str| text.parse::<f64>().unwrap_or_else(|_| panic!("{text} is no number:\n{stdout}"));
+    // A heartbeat is due every two seconds, until the end.
+    assert!(number(backend[3]) < 2.5, "{stdout}");
+    let database = row_of_source(&stdout, "shop-db-eu-1");
+    let times: Vec<f64> = database[2..].iter().copied().map(number).collect();
+    let [heartbeats, age, flowing, quiet, stale] = times[..] else { panic!("{database:?}") };
+    assert_eq!(database[1], "stale", "{stdout}");
+    assert!(flowing < quiet && quiet < stale && age >= 2.0, "{stdout}");
+    // Heartbeats went on while the source was quiet.
+    assert!(heartbeats > 2.0 && stale - age > quiet - 2.0, "{stdout}");
+
+    // The ledger has the heartbeats of both sources: one kind is published, the other kind is filtered.
+    let row = stdout.lines().find_map(|line| line.trim_start().strip_prefix("heartbeats ")).expect("it has a row");
+    let counts: Vec<f64> = row.split_whitespace().map(number).collect();
+    let of_backend = number(backend[2]);
+    assert_eq!(counts, [of_backend + heartbeats, of_backend, heartbeats, 0.0], "{stdout}");
+}
+
+#[test]
+fn a_quiet_demo_shows_the_sources_in_the_table_only() {
+    let Ended { code, stdout, stderr } = run(bare().args(["demo", "--events", "100", "--rate", "100", "--quiet"]), b"");
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.lines().all(|line| !line.starts_with("source  ")), "{stdout}");
+    assert_eq!(row_of_source(&stdout, "shop-backend")[1], "flowing", "{stdout}");
 }

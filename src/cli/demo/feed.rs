@@ -1,21 +1,22 @@
-//! The producer of the demo: sends events to the input queue, a few of them through a topic that feeds the queue.
+//! The producer of the demo: sends events to the input queue, a few of them through a topic that feeds the queue. The
+//! events come from two sources, and one of these stops early. [`sources`](super::sources) sends the heartbeats of
+//! both.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use aws_sdk_sns::types::{MessageAttributeValue as TopicAttribute, PublishBatchRequestEntry};
-use aws_sdk_sqs::types::{MessageAttributeValue as QueueAttribute, SendMessageBatchRequestEntry};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
+use anyhow::Context as _;
 use fastrand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::course::Course;
+use super::sources::Signals;
 use super::stage::{CUSTOMERS, Stage};
+use super::target::{Outgoing, Target};
 use super::{Args, Books};
-use crate::aws::Clients;
 use crate::aws::MAX_BATCH_ENTRIES;
-use crate::cli::embedded::samples::{Sample, Samples};
+use crate::cli::embedded::samples::{CHANGE, Sample, Samples};
 
 /// The producer. It decides which event is sent when.
 #[derive(Debug)]
@@ -26,29 +27,14 @@ pub(super) struct Feed {
     /// The number of events to send in total.
     events: u64,
     sent: u64,
-    next_heartbeat: Instant,
+    course: Course,
+    /// The number of events since the last change of the database.
+    since_change: u64,
+    signals: Signals,
     target: Target,
     books: Books,
 }
 
-/// The queue and the topic that events are sent to.
-#[derive(Debug, Clone)]
-struct Target {
-    clients: Clients,
-    queue: String,
-    topic: String,
-}
-
-/// An event in the form in which it is sent.
-#[derive(Debug)]
-struct Outgoing {
-    body: String,
-    message_type: String,
-    /// The event id as a message attribute, for events whose payload contains none.
-    event_id: Option<String>,
-}
-
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// On average, one event in this number is malformed.
 const MALFORMED_ONE_IN: u64 = 200;
 /// On average, one event in this number is of unknown type.
@@ -65,20 +51,20 @@ const CONCURRENT_SENDS: usize = 16;
 const MAX_BACKLOG: u64 = 1_000;
 
 impl Feed {
-    pub(super) fn new(args: &Args, stage: &Stage, books: Books) -> Self {
+    pub(super) fn new(args: &Args, stage: &Stage, books: Books, signals: Signals) -> Self {
+        let course = Course::new(args.events, args.rate);
         Self {
-            samples: Samples::new(args.seed).with_heartbeat_interval(HEARTBEAT_INTERVAL),
+            samples: Samples::new(args.seed),
             // A stream of its own: it must not depend on how many random numbers the samples take.
             random: Rng::with_seed(args.seed.rotate_left(32)),
             rate: args.rate,
             events: args.events.unwrap_or(u64::MAX),
             sent: 0,
-            next_heartbeat: Instant::now(),
-            target: Target {
-                clients: stage.clients.clone(),
-                queue: stage.queue.clone(),
-                topic: stage.input_topic.clone(),
-            },
+            course,
+            // The second event is a change, so that both sources send events from the start.
+            since_change: course.most_between_changes.saturating_sub(1),
+            signals,
+            target: Target::new(stage),
             books,
         }
     }
@@ -101,11 +87,18 @@ impl Feed {
             while sends.len() >= CONCURRENT_SENDS {
                 check_sent(sends.join_next().await)?;
             }
-            let target = self.target.clone();
+            let (target, signals, have_begun) = (self.target.clone(), self.signals.clone(), self.sent >= 2);
             sends.spawn(async move {
                 target.send(direct).await?;
-                target.publish(by_topic).await
+                target.publish(by_topic).await?;
+                if have_begun {
+                    signals.events_began.cancel();
+                }
+                anyhow::Ok(())
             });
+            if self.sent >= self.course.events_of_database {
+                self.signals.database_fell_silent.cancel();
+            }
         }
         while !sends.is_empty() {
             check_sent(sends.join_next().await)?;
@@ -130,22 +123,33 @@ impl Feed {
     }
 
     fn next_event(&mut self) -> Outgoing {
-        let customers = CUSTOMERS.each_ref().map(|customer| customer.id);
         let number = self.sent;
         let sample = if number == FIRST_MALFORMED || self.one_in(MALFORMED_ONE_IN) {
-            self.samples.malformed(&customers)
+            let whole = self.event_of_a_source();
+            self.samples.truncated(whole)
         } else if number == FIRST_UNKNOWN || self.one_in(UNKNOWN_ONE_IN) {
-            self.samples.unknown_type(&customers)
-        } else if Instant::now() >= self.next_heartbeat {
-            self.next_heartbeat += HEARTBEAT_INTERVAL;
-            self.samples.heartbeat()
+            self.samples.unknown_type(&CUSTOMERS.each_ref().map(|customer| customer.id))
         } else {
-            self.samples.next_event(&customers)
+            self.event_of_a_source()
         };
         self.sent += 1;
         let outgoing = Outgoing::new(&sample);
         self.books.ledger.record_sent(&sample, &outgoing.body);
         outgoing
+    }
+
+    /// Returns the next event of the backend or of the database.
+    fn event_of_a_source(&mut self) -> Sample {
+        let customers = CUSTOMERS.each_ref().map(|customer| customer.id);
+        let sample = if self.sent >= self.course.events_of_database {
+            self.samples.backend_event(&customers)
+        } else if self.since_change >= self.course.most_between_changes {
+            self.samples.change(&customers)
+        } else {
+            self.samples.next_event(&customers)
+        };
+        self.since_change = if sample.message_type == CHANGE { 0 } else { self.since_change + 1 };
+        sample
     }
 
     /// Returns true with a probability of one in `count`.
@@ -162,68 +166,12 @@ fn check_sent(send: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) 
     }
 }
 
-impl Outgoing {
-    fn new(sample: &Sample) -> Self {
-        // Only heartbeats have no customer, and only their payload contains no event id.
-        let event_id = sample.customer.is_none().then(|| sample.event_id.clone());
-        Self { body: BASE64_STANDARD.encode(&sample.payload), message_type: sample.message_type.clone(), event_id }
-    }
-
-    fn attributes(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let event_id = self.event_id.as_deref().map(|id| ("event-id", id));
-        [("message-type", self.message_type.as_str())].into_iter().chain(event_id)
-    }
-}
-
-impl Target {
-    /// Sends events to the queue.
-    async fn send(&self, events: Vec<Outgoing>) -> anyhow::Result<()> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let mut request = self.clients.sqs.send_message_batch().queue_url(&self.queue);
-        for (index, event) in events.iter().enumerate() {
-            let mut entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(&event.body);
-            for (name, value) in event.attributes() {
-                let value = QueueAttribute::builder().data_type("String").string_value(value).build()?;
-                entry = entry.message_attributes(name, value);
-            }
-            request = request.entries(entry.build()?);
-        }
-        let answer = request.send().await.context("cannot send events to the queue")?;
-        if let Some(refused) = answer.failed().first() {
-            bail!("the queue refused an event: {}", refused.message().unwrap_or(refused.code()));
-        }
-        Ok(())
-    }
-
-    /// Publishes events to the topic that feeds the queue.
-    async fn publish(&self, events: Vec<Outgoing>) -> anyhow::Result<()> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let mut request = self.clients.sns.publish_batch().topic_arn(&self.topic);
-        for (index, event) in events.iter().enumerate() {
-            let mut entry = PublishBatchRequestEntry::builder().id(index.to_string()).message(&event.body);
-            for (name, value) in event.attributes() {
-                let value = TopicAttribute::builder().data_type("String").string_value(value).build()?;
-                entry = entry.message_attributes(name, value);
-            }
-            request = request.publish_batch_request_entries(entry.build()?);
-        }
-        let answer = request.send().await.context("cannot publish events to the input topic")?;
-        if let Some(refused) = answer.failed().first() {
-            bail!("the input topic refused an event: {}", refused.message().unwrap_or(refused.code()));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
     use std::sync::Arc;
 
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
     use clap::Parser;
 
     use super::super::ledger::Ledger;
@@ -239,18 +187,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_twenty_events_include_a_heartbeat_a_malformed_event_and_one_of_unknown_type() {
+    async fn the_first_twenty_events_include_a_change_a_malformed_event_and_one_of_unknown_type() {
         let args = Demo::parse_from(["demo", "--events", "20", "--rate", "0"]).args;
         let stage = Stage::build(&args).await.unwrap();
         let books = Books { ledger: Arc::new(Ledger::new()), metrics: Arc::new(Metrics::new(true)) };
-        Feed::new(&args, &stage, books.clone()).run(&CancellationToken::new()).await.unwrap();
+        let signals = Signals::default();
+        let feed = Feed::new(&args, &stage, books.clone(), signals.clone());
+        feed.run(&CancellationToken::new()).await.unwrap();
         assert_eq!(books.ledger.sent(), 20);
+        assert!(signals.events_began.is_cancelled() && signals.database_fell_silent.is_cancelled());
 
         let events = super::super::watch::drain_input_queue(&stage, 20).await;
         assert_eq!(events.iter().collect::<HashSet<_>>().len(), 20, "each event is on the queue once");
         let loaded = Loaded::load(&stage.config).unwrap();
         assert_eq!(loaded.warnings, []);
-        let mut feed = Feed::new(&args, &stage, books);
+        let mut feed = Feed::new(&args, &stage, books, signals);
         let sent: Vec<Outgoing> = (0..20).map(|_| feed.next_event()).collect();
         let is_decodable = |event: &Outgoing| {
             let payload = BASE64_STANDARD.decode(&event.body).unwrap();
@@ -258,9 +209,10 @@ mod tests {
             let plan = registry.find(&event.message_type)?.plan(Default::default());
             Some(plan.transcode(&payload, &mut Vec::new()).is_ok())
         };
-        assert_eq!(sent[0].message_type, "protobridge.v1.Heartbeat");
+        assert_eq!(sent[1].message_type, CHANGE);
+        assert!(sent[4..].iter().all(|event| event.message_type != CHANGE), "the database has fallen silent");
         assert_eq!(is_decodable(&sent[13]), Some(false));
         assert_eq!((sent[17].message_type.as_str(), is_decodable(&sent[17])), (UNKNOWN_TYPE, None));
-        assert!(sent.iter().all(|event| event.event_id.is_some() == event.message_type.ends_with("Heartbeat")));
+        assert!(sent.iter().all(|event| event.event_id.is_none()), "the payload has the id");
     }
 }

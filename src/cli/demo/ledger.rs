@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::stage::CUSTOMERS;
 use crate::cli::embedded::samples::Sample;
+use crate::schema::registry::HEARTBEAT;
 
 /// The demo's own account of events. The producer and the customers share it.
 #[derive(Debug)]
@@ -32,7 +33,8 @@ struct Inner {
 
 /// The number of owners of events: each customer, and one more for heartbeats, which belong to no customer.
 pub(super) const OWNERS: usize = CUSTOMERS.len() + 1;
-const HEARTBEATS: usize = CUSTOMERS.len();
+/// The owner of heartbeats.
+pub(super) const HEARTBEATS: usize = CUSTOMERS.len();
 
 /// An event that was sent.
 #[derive(Debug)]
@@ -85,7 +87,7 @@ pub(super) struct Totals {
     pub(super) foreign: u64,
     /// The number of messages in quarantine, by reason.
     pub(super) quarantine: BTreeMap<String, u64>,
-    /// The time from the first event sent to the last event received.
+    /// The time from the first event sent to the last event received. Heartbeats do not count.
     pub(super) duration: Duration,
 }
 
@@ -130,15 +132,19 @@ impl Ledger {
         let owner = CUSTOMERS.iter().position(|customer| sample.customer.as_deref() == Some(customer.id));
         let owner = owner.unwrap_or(HEARTBEATS);
         let mut recipients = 0;
+        // Of the heartbeats, only the built-in ones are published, because the service broadcasts their type.
+        let is_broadcast = sample.message_type == HEARTBEAT;
         for (index, customer) in CUSTOMERS.iter().enumerate() {
-            if (owner == HEARTBEATS || owner == index) && customer.receives(&sample.message_type) {
+            if (is_broadcast || owner == index) && customer.receives(&sample.message_type) {
                 recipients |= 1 << index;
             }
         }
         let (body_hash, now) = (hash(body), Instant::now());
         let event = Event { owner, sent_at: now, recipients, arrived: 0, quarantined: false, left: false, body_hash };
         let mut inner = self.lock();
-        inner.first_sent.get_or_insert(now);
+        if owner != HEARTBEATS {
+            inner.first_sent.get_or_insert(now);
+        }
         inner.tallies[owner].sent += 1;
         if let Some(id) = parse_id(&sample.event_id) {
             inner.events.insert(id, event);
@@ -151,10 +157,12 @@ impl Ledger {
     /// Records an event that a customer received.
     pub(super) fn record_arrival(&self, customer: usize, event_id: &str, at: Instant) {
         let mut inner = self.lock();
-        inner.last_arrived = inner.last_arrived.max(Some(at));
-        let Inner { events, deliveries, foreign, .. } = &mut *inner;
+        let Inner { events, deliveries, foreign, last_arrived, .. } = &mut *inner;
         let delivery = &mut deliveries[customer];
         let event = parse_id(event_id).and_then(|id| events.get_mut(&id));
+        if event.as_ref().is_none_or(|event| event.owner != HEARTBEATS) {
+            *last_arrived = (*last_arrived).max(Some(at));
+        }
         let latency = event.as_ref().map(|event| at.saturating_duration_since(event.sent_at));
         let arrived = match event {
             Some(event) => &mut event.arrived,
@@ -305,6 +313,24 @@ mod tests {
         ledger.record_arrival(INITECH, &heartbeat.event_id, Instant::now());
         let tally = Tally { sent: 1, published: 1, ..Tally::default() };
         assert_eq!(ledger.close(&[], &[]).tallies[HEARTBEATS], tally);
+    }
+
+    #[test]
+    fn a_heartbeat_of_the_database_counts_as_filtered_and_heartbeats_do_not_count_in_the_duration() {
+        let ledger = Ledger::new();
+        let later = Instant::now() + Duration::from_secs(60);
+        ledger.record_sent(&sample(1, "shop.v1.ChangeEvent", None), "1");
+        let order = sample(2, "shop.v1.OrderPlaced", Some("acme"));
+        ledger.record_sent(&order, "2");
+        ledger.record_arrival(ACME, &order.event_id, Instant::now());
+        let heartbeat = sample(3, "protobridge.v1.Heartbeat", None);
+        ledger.record_sent(&heartbeat, "3");
+        for customer in [ACME, INITECH] {
+            ledger.record_arrival(customer, &heartbeat.event_id, later);
+        }
+        let totals = ledger.close(&[], &[]);
+        assert_eq!(totals.tallies[HEARTBEATS], Tally { sent: 2, published: 1, filtered: 1, ..Tally::default() });
+        assert!(totals.duration < Duration::from_secs(30), "{:?}", totals.duration);
     }
 
     #[test]

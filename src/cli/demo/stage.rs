@@ -10,6 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::Args;
+use super::course::{self, Course};
 use crate::aws::Clients;
 use crate::cli::embedded::Embedded;
 use crate::cli::embedded::samples::{SETS, Samples};
@@ -125,7 +126,7 @@ admin endpoint  {admin}
 configuration   {folder}  (protobridge.yaml, customers.yaml, descriptors; deleted at the end)
 
 Try these commands in another terminal while the demo runs.
-Show the status and the metrics of the service:
+Show the status of the service, with the state of each source, and its metrics:
   curl -s {admin}/status
   curl -s {admin}/metrics
 Send one more order for acme:
@@ -186,7 +187,9 @@ profiles:
     int64: number
 route:
   customers_file: customers.yaml
-retry:
+  # Only the heartbeats of the database have no customer. They reach no customer and count as filtered.
+  without_customer: drop
+{sources}retry:
   min_seconds: 1
   max_seconds: 5
   unknown_type_grace_seconds: {grace}
@@ -199,6 +202,7 @@ metrics:
   customer_label: true
 ",
         region = Embedded::REGION,
+        sources = course::config_section(&Course::new(args.events, args.rate)),
         endpoint = embedded.endpoint_url(),
         queue = input.queue_url,
         // Every JSON string is a valid YAML string, whatever characters it contains.

@@ -3,15 +3,19 @@
 //! The check compares two accounts: the ledger of the demo, which knows what was sent and what was found at the
 //! customers and in quarantine, and the metrics of the service.
 
+mod sources;
+
 use std::collections::BTreeMap;
 
 use comfy_table::{Cell, CellAlignment, Row, Table, presets};
 use hdrhistogram::Histogram;
 
-use super::ledger::{Delivery, Tally, Totals};
+use super::ledger::{Delivery, HEARTBEATS, Tally, Totals};
 use super::stage::CUSTOMERS;
+use super::states::States;
 use crate::message::OutcomeLabel;
 use crate::telemetry::{CallResult, Metrics, Operation};
+use sources::SourceAccount;
 
 /// Both accounts.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(super) struct Summary {
     interrupted: bool,
 }
 
-/// The counts from the metrics of the service.
+/// The counts from the metrics of the service, and the sources from its page `/status`.
 #[derive(Debug, Default)]
 pub(super) struct Service {
     received: u64,
@@ -40,6 +44,7 @@ pub(super) struct Service {
     /// The number of entries that SNS confirmed, per customer.
     entries: [u64; CUSTOMERS.len()],
     calls: BTreeMap<Operation, Calls>,
+    sources: Vec<SourceAccount>,
 }
 
 /// The calls of one operation.
@@ -50,7 +55,7 @@ struct Calls {
 }
 
 impl Service {
-    pub(super) fn new(metrics: &Metrics) -> Self {
+    pub(super) fn new(metrics: &Metrics, states: &States) -> Self {
         let settled = |outcome| metrics.settled.sum_where(|labels| labels.outcome == outcome);
         Self {
             received: metrics.received.sum(),
@@ -64,6 +69,7 @@ impl Service {
                 .each_ref()
                 .map(|customer| metrics.published.sum_where(|labels| labels.customer.is(customer.id))),
             calls: calls(metrics),
+            sources: sources::sources(metrics, states),
         }
     }
 }
@@ -112,6 +118,7 @@ impl Summary {
         let mut problems = Vec::new();
         self.check_events(&mut problems);
         self.check_service(&mut problems);
+        self.check_heartbeats(&mut problems);
         problems
     }
 
@@ -171,12 +178,22 @@ impl Summary {
         }
     }
 
+    /// Checks that the service heard each heartbeat once, unless it could not recognize some or the user sent some.
+    fn check_heartbeats(&self, problems: &mut Vec<String>) {
+        let Tally { sent, quarantined, left, missing, .. } = self.demo.tallies[HEARTBEATS];
+        let heard: u64 = self.service.sources.iter().map(|source| source.heartbeats).sum();
+        if heard != sent && quarantined + left + missing + self.demo.foreign == 0 {
+            problems.push(format!("the sources sent {sent} heartbeats, but the service heard {heard}"));
+        }
+    }
+
     /// Returns the tables and remarks as text.
     pub(super) fn render(&self, on_terminal: bool) -> String {
         let preset = if on_terminal { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING };
-        let tables = [self.events(preset), self.deliveries(preset), self.calls(preset)];
+        let sources = sources::render(&self.service.sources, preset);
+        let tables = [self.events(preset), self.deliveries(preset), sources, self.calls(preset)];
         let mut text = String::new();
-        for (title, table) in ["Events", "Deliveries", "AWS calls"].iter().zip(tables) {
+        for (title, table) in ["Events", "Deliveries", "Sources", "AWS calls"].iter().zip(tables) {
             text.push_str(&format!("\n{title}\n{}\n", table.trim_fmt()));
         }
         let reasons = self.demo.quarantine.iter().map(|(reason, count)| format!("{reason} {count}"));
@@ -202,13 +219,16 @@ impl Summary {
         if self.left > 0 {
             remarks.push(format!("{} messages were left on the queue", self.left));
         }
-        let (total, seconds) = (self.total(), self.demo.duration.as_secs_f64());
+        let (total, heartbeats) = (self.total(), self.demo.tallies[HEARTBEATS]);
+        let seconds = self.demo.duration.as_secs_f64();
         if seconds > 0.0 {
-            // Quarantined events do not count: those of unknown type wait for the grace period on purpose.
-            let events = total.published + total.filtered;
+            // Quarantined events do not count: those of unknown type wait for the grace period on purpose. Heartbeats
+            // do not count either, because their number depends only on the time.
+            let events = total.published + total.filtered - heartbeats.published - heartbeats.filtered;
             let rate = events as f64 / seconds;
             remarks.push(format!("{events} events published or filtered in {seconds:.1} s: {rate:.0} per second"));
         }
+        remarks.extend(sources::remark(&self.service.sources));
         remarks
     }
 

@@ -16,6 +16,7 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 
+pub use changes::DATABASE;
 use changes::Log;
 use event_context::{Actor, EventContext};
 use orders::Order;
@@ -40,6 +41,9 @@ pub const SETS: &[(&str, &[u8])] = &[
 /// The type of [`Samples::unknown_type`]. No built-in set defines it.
 pub const UNKNOWN_TYPE: &str = "shop.v1.GiftCardIssued";
 
+/// The type of all changes of the database.
+pub const CHANGE: &str = "shop.v1.ChangeEvent";
+
 /// The default interval that heartbeats announce. [`Samples::with_heartbeat_interval`] changes it.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -55,7 +59,8 @@ pub struct Sample {
     pub payload: Vec<u8>,
     /// The event id, unique per seed and position in the sequence. The payload contains it too, except in heartbeats.
     pub event_id: String,
-    /// The customer that the event belongs to; `None` for heartbeats, and if there were no customers to choose from.
+    /// The customer that the event belongs to; `None` for heartbeats of either kind, and if there were no customers to
+    /// choose from.
     /// The payload contains it too.
     pub customer: Option<String>,
 }
@@ -93,6 +98,12 @@ impl Samples {
         }
     }
 
+    /// Sets the source that heartbeats name; the default is `shop-backend-SEED`.
+    pub fn with_source(mut self, source: &str) -> Self {
+        source.clone_into(&mut self.source);
+        self
+    }
+
     /// Sets the interval that heartbeats announce; the default is 5 seconds. The caller must send them that often.
     pub fn with_heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
@@ -103,15 +114,34 @@ impl Samples {
     /// payments, 18 about database changes and 10 about the accounts of shoppers.
     pub fn next_event(&mut self, customers: &[&str]) -> Sample {
         self.write(customers, |this, context| match this.random.u8(..100) {
-            0..45 => this.order_event(context),
-            45..72 => this.payment_event(context),
-            72..90 => ("shop.v1.ChangeEvent", this.log.next(&mut this.random, context)),
-            90..94 => ("shop.v1.CustomerRegistered", shoppers::registered(&mut this.random, context)),
-            _ => ("shop.v1.CustomerUpdated", shoppers::updated(&mut this.random, context)),
+            number @ 0..72 => this.backend_event_of(number, context),
+            72..90 => this.change_event(context),
+            number => this.backend_event_of(number - 18, context),
         })
     }
 
-    /// Returns a heartbeat of the source `shop-backend-SEED`. The sequence starts at 1 and counts up.
+    /// Returns the next event of the backend, for a random one of `customers`: like [`Samples::next_event`], but never
+    /// about a database change.
+    pub fn backend_event(&mut self, customers: &[&str]) -> Sample {
+        self.write(customers, |this, context| {
+            let number = this.random.u8(..82);
+            this.backend_event_of(number, context)
+        })
+    }
+
+    /// Returns the next event of the database, for a random one of `customers`: a change of a row.
+    pub fn change(&mut self, customers: &[&str]) -> Sample {
+        self.write(customers, Self::change_event)
+    }
+
+    /// Returns a heartbeat of the source [`DATABASE`]: a change of a row in the table `heartbeat`, which belongs to no
+    /// customer.
+    pub fn heartbeat_row(&mut self) -> Sample {
+        self.write(&[], |this, context| (CHANGE, this.log.heartbeat(&mut this.random, context)))
+    }
+
+    /// Returns a heartbeat of the backend, as [`Samples::with_source`] names it. The sequence starts at 1 and counts
+    /// up.
     pub fn heartbeat(&mut self) -> Sample {
         self.heartbeats += 1;
         let heartbeat = json!({
@@ -131,7 +161,12 @@ impl Samples {
 
     /// Returns an event whose payload ends in the middle of a field, as if the producer had truncated it.
     pub fn malformed(&mut self, customers: &[&str]) -> Sample {
-        let mut sample = self.next_event(customers);
+        let sample = self.next_event(customers);
+        self.truncated(sample)
+    }
+
+    /// Returns the event with a payload that ends in the middle of a field.
+    pub fn truncated(&mut self, mut sample: Sample) -> Sample {
         wire::truncate(&mut self.random, &mut sample.payload);
         sample
     }
@@ -182,6 +217,20 @@ impl Samples {
             event_id,
             customer: customer.map(str::to_owned),
         }
+    }
+
+    /// Returns an event of the backend. The number, which is below 82, decides about its kind.
+    fn backend_event_of(&mut self, number: u8, context: &EventContext<'_>) -> (&'static str, Value) {
+        match number {
+            0..45 => self.order_event(context),
+            45..72 => self.payment_event(context),
+            72..76 => ("shop.v1.CustomerRegistered", shoppers::registered(&mut self.random, context)),
+            _ => ("shop.v1.CustomerUpdated", shoppers::updated(&mut self.random, context)),
+        }
+    }
+
+    fn change_event(&mut self, context: &EventContext<'_>) -> (&'static str, Value) {
+        (CHANGE, self.log.next(&mut self.random, context))
     }
 
     fn order_event(&mut self, context: &EventContext<'_>) -> (&'static str, Value) {

@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::demo::ledger::OWNERS;
+use crate::cli::demo::states::Observer;
+use crate::cli::embedded::samples::DATABASE;
 use crate::message::QuarantineKind;
 use crate::telemetry::QuarantinedLabels;
 
 /// A summary in which all counts agree: ten events of acme, one of them filtered and two quarantined, and two
-/// heartbeats, which acme and initech receive.
+/// heartbeats, which acme and initech receive. One source flows, and the other one is stale.
 fn summary() -> Summary {
     let mut tallies = [Tally::default(); OWNERS];
     tallies[0] = Tally { sent: 10, published: 7, filtered: 1, quarantined: 2, left: 0, missing: 0 };
@@ -33,8 +35,18 @@ fn summary() -> Summary {
         reasons: quarantine,
         entries: [9, 0, 2],
         calls: BTreeMap::from([(Operation::PublishBatch, Calls { made: 5, failed: 1 })]),
+        sources: vec![
+            source("shop-backend", "flowing", [Some(100), None, None]),
+            source(DATABASE, "stale", [100, 4_100, 6_150].map(Some)),
+        ],
     };
     Summary::new(demo, service, 0, false)
+}
+
+/// A source that was heard once. The times of its states are in milliseconds.
+fn source(name: &str, state: &str, since: [Option<u64>; 3]) -> SourceAccount {
+    let since = since.map(|millis| millis.map(Duration::from_millis));
+    SourceAccount { name: name.to_owned(), state: state.to_owned(), heartbeats: 1, age: Some(2.04), since }
 }
 
 /// Applies a change to the summary, and checks which problems it finds.
@@ -99,6 +111,25 @@ fn a_service_metric_that_disagrees_with_the_ledger_is_a_problem() {
 }
 
 #[test]
+fn a_heartbeat_that_the_service_did_not_hear_is_a_problem_unless_it_could_not_be_recognized() {
+    check(|s| s.service.sources[1].heartbeats = 0, &["the sources sent 2 heartbeats, but the service heard 1"]);
+    let quarantined = |s: &mut Summary| {
+        s.service.sources[1].heartbeats = 0;
+        s.demo.tallies[3] = Tally { sent: 2, published: 1, quarantined: 1, ..Tally::default() };
+    };
+    check(quarantined, &[]);
+}
+
+#[test]
+fn a_demo_that_ends_before_the_database_is_stale_has_a_remark() {
+    let mut summary = summary();
+    assert!(!summary.render(false).contains("ended while"));
+    summary.service.sources[1].state = "quiet".to_owned();
+    let remark = "The demo ended while shop-db-eu-1 was quiet; it shows a stale source with --events 2000\n";
+    assert!(summary.render(false).ends_with(remark), "{}", summary.render(false));
+}
+
+#[test]
 fn duplicates_and_foreign_events_are_no_problem() {
     check(
         |s| {
@@ -139,13 +170,18 @@ fn the_summary_is_rendered_with_every_table_and_remark() {
      initech           2        2           0    12.0    12.0    12.0    12.0
      all              11       11           0    12.0    12.0    12.0    12.0
 
+    Sources
+     source        state    heartbeats  age s  flowing at s  quiet at s  stale at s
+     shop-backend  flowing           1    2.0           0.1           -           -
+     shop-db-eu-1  stale             1    2.0           0.1         4.1         6.2
+
     AWS calls
      operation         calls  failed
      sns PublishBatch      5       1
 
     Quarantined: malformed_protobuf 2
     13 messages received, 1 of them returned to the queue for a retry
-    10 events published or filtered in 2.0 s: 5 per second
+    8 events published or filtered in 2.0 s: 4 per second
     ");
 }
 
@@ -155,5 +191,6 @@ fn reasons_without_a_quarantined_message_are_left_out() {
     metrics.start_at_zero(["events"]);
     let labels = QuarantinedLabels { queue: "events", reason: QuarantineKind::UnknownType };
     metrics.quarantined.with(&labels).add(2);
-    assert_eq!(Service::new(&metrics).reasons, BTreeMap::from([("unknown_type".to_owned(), 2)]));
+    let (_observer, states) = Observer::new("http://127.0.0.1:1");
+    assert_eq!(Service::new(&metrics, &states).reasons, BTreeMap::from([("unknown_type".to_owned(), 2)]));
 }

@@ -12,6 +12,9 @@ use super::event_context::{EventContext, millis};
 use super::orders::Order;
 use super::shoppers;
 
+/// The cluster of the databases, and the name of the source of all changes.
+pub const DATABASE: &str = "shop-db-eu-1";
+
 /// The database log that the changes are read from.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -27,12 +30,7 @@ impl Log {
 
     /// Returns the next change as a `shop.v1.ChangeEvent`.
     pub(super) fn next(&mut self, random: &mut Rng, context: &EventContext<'_>) -> Value {
-        self.position += random.u64(8..4096) * 8;
-        // Some transactions change several rows.
-        if random.u8(..4) > 0 {
-            self.transaction += 1;
-        }
-
+        self.advance(random);
         let (table, key, row) = match random.u8(..10) {
             0..=4 => inventory(random, context),
             5..=7 => {
@@ -45,16 +43,7 @@ impl Log {
                 ("customers", key, row)
             }
         };
-        let mut event = json!({
-            "eventId": context.event_id,
-            "tenantId": context.tenant_id,
-            "source": { "cluster": "shop-db-eu-1", "database": "shop", "schema": "public", "table": table },
-            "rowKey": format!("{table}/{key}"),
-            "commitTime": context.now(),
-            "logSequenceNumber": self.position,
-            "transactionId": self.transaction,
-            "replicationLag": millis(random.u64(3..900)),
-        });
+        let mut event = self.change_of(table, &key, random, context);
         let (op, before, after) = match random.u8(..20) {
             0..=4 => ("OPERATION_INSERT", None, Some(row)),
             5..=16 => {
@@ -72,6 +61,40 @@ impl Log {
             event["after"] = json!({ "columns": after });
         }
         event
+    }
+
+    /// Returns the update of the row in the table `heartbeat`, by which a database shows that it works.
+    pub(super) fn heartbeat(&mut self, random: &mut Rng, context: &EventContext<'_>) -> Value {
+        self.advance(random);
+        let mut event = self.change_of("heartbeat", "1", random, context);
+        event["op"] = "OPERATION_UPDATE".into();
+        event["after"] = json!({ "columns": {
+            "id": { "int64Value": 1 },
+            "beat_at": { "timestampValue": context.now() },
+        } });
+        event
+    }
+
+    fn advance(&mut self, random: &mut Rng) {
+        self.position += random.u64(8..4096) * 8;
+        // Some transactions change several rows.
+        if random.u8(..4) > 0 {
+            self.transaction += 1;
+        }
+    }
+
+    /// Returns a change of a row, without the operation and the values of the row.
+    fn change_of(&self, table: &str, key: &str, random: &mut Rng, context: &EventContext<'_>) -> Value {
+        json!({
+            "eventId": context.event_id,
+            "tenantId": context.tenant_id,
+            "source": { "cluster": DATABASE, "database": "shop", "schema": "public", "table": table },
+            "rowKey": format!("{table}/{key}"),
+            "commitTime": context.now(),
+            "logSequenceNumber": self.position,
+            "transactionId": self.transaction,
+            "replicationLag": millis(random.u64(3..900)),
+        })
     }
 }
 

@@ -139,6 +139,29 @@ fn heartbeats_count_up_and_name_their_source_and_interval() {
 }
 
 #[test]
+fn a_heartbeat_of_the_database_is_a_change_in_its_table_and_belongs_to_no_customer() {
+    let mut samples = Samples::new(8);
+    let (row, change) = (samples.heartbeat_row(), samples.change(CUSTOMERS));
+    assert_eq!((row.message_type.as_str(), change.message_type.as_str()), (CHANGE, CHANGE));
+    assert_eq!((row.customer.is_some(), change.customer.is_some()), (false, true));
+    let (row, change) = (json_of(&row), json_of(&change));
+    assert_eq!(row["source"]["table"], "heartbeat");
+    assert_ne!(change["source"]["table"], "heartbeat");
+    assert_eq!((&row["source"]["cluster"], &change["source"]["cluster"]), (&DATABASE.into(), &DATABASE.into()));
+    assert!(row.get("tenantId").is_none() && row.get("commitTime").is_some(), "{row:#}");
+}
+
+#[test]
+fn the_backend_sends_every_kind_of_event_but_changes_of_the_database() {
+    let mut samples = Samples::new(8).with_source("eu");
+    let types: BTreeSet<_> = (0..2_000).map(|_| samples.backend_event(CUSTOMERS).message_type).collect();
+    let mut all: BTreeSet<_> = (0..2_000).map(|_| samples.next_event(CUSTOMERS).message_type).collect();
+    assert!(all.remove(CHANGE));
+    assert_eq!(types, all);
+    assert_eq!(json_of(&samples.heartbeat())["source"], "eu");
+}
+
+#[test]
 fn a_malformed_event_does_not_decode() {
     let mut samples = Samples::new(9);
     for _ in 0..1_000 {
