@@ -5,6 +5,7 @@
 //! queue, which changes no state. A replica sees a random part of the heartbeats, so every state is what this replica
 //! knows.
 
+mod copies;
 mod judge;
 mod report;
 mod sequence;
@@ -16,9 +17,10 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use copies::Copies;
 pub use judge::{Heard, judge};
 pub use report::{LagReport, SourceReport};
-use sequence::{Noted, Sequence};
+use sequence::{Noted, Sequence, Times};
 
 use crate::config::{Heartbeats, STALE_AFTER_INTERVALS};
 use crate::message::Message;
@@ -60,6 +62,7 @@ struct Source {
     queues: BTreeSet<String>,
     heard: Option<Last>,
     sequence: Sequence,
+    copies: Copies,
     gaps: u64,
     restarts: u64,
 }
@@ -93,7 +96,7 @@ impl Sources {
     /// Notes an event whose type was found, or the heartbeat that it is. Must be called once per receive of a message.
     ///
     /// A message that was received before is no new sign of life: its heartbeat counts only if its number is higher
-    /// than those known.
+    /// than those known. A heartbeat that the producer sent again counts never.
     pub fn note(&self, heartbeat: Option<&Heartbeat>, event_type: &EventType, message: &Message) {
         match heartbeat {
             Some(heartbeat) => self.hear(heartbeat, message),
@@ -111,11 +114,14 @@ impl Sources {
         let source = known.entry(Arc::from(name)).or_default();
         let is_first = message.first_lag().is_some();
         let number = heartbeat.sequence.filter(|_| name != OTHER);
+        if number.zip(heartbeat.sent_at).is_some_and(|(number, sent_at)| source.copies.is_copy(number, sent_at)) {
+            return;
+        }
         if !is_first && !number.is_some_and(|number| source.sequence.is_newer(number)) {
             return;
         }
         let patience = heartbeat.interval.saturating_mul(source.limit);
-        let times = (alive(message), message.received);
+        let times = Times { sent: alive(message), received: message.received, sent_at: heartbeat.sent_at };
         let noted = number.map_or(Noted::New, |number| source.sequence.note(number, times, patience));
         let labels = SourceLabels { source: name };
         let metrics = &self.metrics.monitor;
@@ -148,6 +154,7 @@ impl Default for Source {
             queues: BTreeSet::new(),
             heard: None,
             sequence: Sequence::default(),
+            copies: Copies::default(),
             gaps: 0,
             restarts: 0,
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -13,6 +13,9 @@ use tokio::time::Instant;
 const REORDERING: u64 = 16;
 /// The most missing numbers that are remembered. Beyond it, the oldest ones are gaps at once.
 const MOST_MISSING: u64 = 1_024;
+
+/// The longest time for which a producer repeats heartbeats without a new one, in times of the patience.
+const LONGEST_REPETITION: u32 = 10;
 
 /// The numbers of one source.
 #[derive(Debug, Default)]
@@ -33,8 +36,23 @@ struct Run {
     highest: u64,
     /// When the highest number was sent, by our clock.
     highest_sent: Instant,
+    /// When the highest number was sent, by the clock of the source.
+    highest_sent_at: Option<SystemTime>,
+    /// When the first of the numbers arrived that look repeated since the last new one, by our clock.
+    repeated_since: Option<Instant>,
     /// Until when numbers below the lowest one can still arrive.
     open_until: Instant,
+}
+
+/// The times of a heartbeat.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// When it was sent, by our clock.
+    pub(super) sent: Instant,
+    /// When it was received.
+    pub(super) received: Instant,
+    /// When it was sent, by the clock of the source.
+    pub(super) sent_at: Option<SystemTime>,
 }
 
 /// The meaning of a number.
@@ -48,6 +66,23 @@ pub(super) enum Noted {
     Known,
 }
 
+impl Run {
+    fn beginning(number: u64, times: Times, open_until: Instant) -> Self {
+        let Times { sent, sent_at, .. } = times;
+        let (highest_sent, highest_sent_at, repeated_since) = (sent, sent_at, None);
+        Self { lowest: number, highest: number, highest_sent, highest_sent_at, repeated_since, open_until }
+    }
+
+    /// Whether a number that is lower than the highest one looks like a heartbeat that the producer sent again: the
+    /// source sent it before the highest one. A source whose clock went back when it started again looks like that too,
+    /// so a run of such numbers that lasts for longer than a producer repeats is a restart.
+    fn looks_repeated(&mut self, times: Times, patience: Duration) -> bool {
+        let is_earlier = times.sent_at.zip(self.highest_sent_at).is_some_and(|(this, highest)| this <= highest);
+        let since = *self.repeated_since.get_or_insert(times.received);
+        is_earlier && times.received.saturating_duration_since(since) < patience * LONGEST_REPETITION
+    }
+}
+
 impl Sequence {
     /// Returns the highest number since the last restart.
     pub(super) fn highest(&self) -> Option<u64> {
@@ -59,12 +94,12 @@ impl Sequence {
         self.highest().is_none_or(|highest| number > highest)
     }
 
-    /// Notes a number, with the times at which it was sent and received. A number that is missing for `patience` becomes a
-    /// gap.
-    pub(super) fn note(&mut self, number: u64, (sent, at): (Instant, Instant), patience: Duration) -> Noted {
+    /// Notes a number. A number that is missing for `patience` becomes a gap.
+    pub(super) fn note(&mut self, number: u64, times: Times, patience: Duration) -> Noted {
+        let Times { sent, received: at, sent_at } = times;
         let until = at + patience;
         let Some(run) = &mut self.run else {
-            self.run = Some(Run { lowest: number, highest: number, highest_sent: sent, open_until: until });
+            self.run = Some(Run::beginning(number, times, until));
             return Noted::New;
         };
         if let Some((highest, open_until)) = self.before
@@ -78,7 +113,8 @@ impl Sequence {
             let next = run.highest + 1;
             let first = next.max(number.saturating_sub(MOST_MISSING));
             self.gaps += first - next;
-            (run.highest, run.highest_sent) = (number, sent);
+            (run.highest, run.highest_sent, run.highest_sent_at) = (number, sent, sent_at);
+            run.repeated_since = None;
             self.add_missing(first..number, until);
             return Noted::New;
         }
@@ -95,11 +131,11 @@ impl Sequence {
         // long after a larger one.
         let is_much_later = sent > run.highest_sent + patience && number < run.highest;
         let is_far_below = run.highest - number > REORDERING || number <= 1 && number < run.highest;
-        if sent <= run.highest_sent || !is_far_below && !is_much_later {
+        if sent <= run.highest_sent || !is_far_below && !is_much_later || run.looks_repeated(times, patience) {
             return Noted::Known;
         }
         self.before = Some((run.highest, until));
-        *run = Run { lowest: number, highest: number, highest_sent: sent, open_until: until };
+        *run = Run::beginning(number, times, until);
         // The numbers of the run before are gaps now: the new run uses the same numbers.
         self.gaps += std::mem::take(&mut self.missing).len() as u64;
         Noted::Restart
@@ -127,13 +163,18 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
+    /// The times of a heartbeat of a source that tells no time.
+    fn times(sent: Instant, received: Instant) -> Times {
+        Times { sent, received, sent_at: None }
+    }
+
     /// Notes these numbers, one per second. Returns what they meant, and the gaps 31 seconds after the last one.
     fn play(numbers: &[u64]) -> (String, u64) {
         let (mut sequence, mut at) = (Sequence::default(), Instant::now());
         let mut meaning = String::new();
         for number in numbers {
             at += Duration::from_secs(1);
-            meaning.push(match sequence.note(*number, (at, at), PATIENCE) {
+            meaning.push(match sequence.note(*number, times(at, at), PATIENCE) {
                 Noted::New => 'n',
                 Noted::Restart => 'R',
                 Noted::Known => 'k',
@@ -170,8 +211,8 @@ mod tests {
     #[test]
     fn a_missing_number_is_a_gap_after_it_was_missing_for_a_while() {
         let (mut sequence, start) = (Sequence::default(), Instant::now());
-        sequence.note(1, (start, start), PATIENCE);
-        sequence.note(4, (start, start), PATIENCE);
+        sequence.note(1, times(start, start), PATIENCE);
+        sequence.note(4, times(start, start), PATIENCE);
         assert_eq!(sequence.take_gaps(start + PATIENCE - Duration::from_secs(1)), 0);
         assert_eq!(sequence.take_gaps(start + PATIENCE), 2);
         assert_eq!(sequence.take_gaps(start + PATIENCE), 0);
@@ -182,18 +223,46 @@ mod tests {
     fn a_restart_is_noticed_without_its_first_numbers_and_an_old_number_is_no_restart() {
         let (mut sequence, start) = (Sequence::default(), Instant::now());
         let second = |n| start + Duration::from_secs(n);
-        sequence.note(20, (second(0), second(0)), PATIENCE);
+        sequence.note(20, times(second(0), second(0)), PATIENCE);
         for (number, at, expected) in
             [(21, 20, Noted::New), (6, 35, Noted::Known), (8, 55, Noted::Restart), (9, 65, Noted::New)]
         {
-            assert_eq!(sequence.note(number, (second(at), second(at)), PATIENCE), expected, "{number}");
+            assert_eq!(sequence.note(number, times(second(at), second(at)), PATIENCE), expected, "{number}");
         }
         // Out of a backlog: the number 90 overtakes older ones, which arrive when they count as gaps already.
         let (mut behind, later) = (Sequence::default(), second(1_000));
-        behind.note(20, (second(200), later), PATIENCE);
-        behind.note(90, (second(900), later), PATIENCE);
+        behind.note(20, times(second(200), later), PATIENCE);
+        behind.note(90, times(second(900), later), PATIENCE);
         assert_eq!(behind.take_gaps(later + PATIENCE), 69);
-        assert_eq!(behind.note(30, (second(300), later + PATIENCE), PATIENCE), Noted::Known);
+        assert_eq!(behind.note(30, times(second(300), later + PATIENCE), PATIENCE), Noted::Known);
+    }
+
+    #[test]
+    fn heartbeats_that_are_sent_again_are_no_restart() {
+        let (start, epoch) = (Instant::now(), SystemTime::UNIX_EPOCH);
+        // Each heartbeat: its number, when it reaches the queue, and when the source sent it by its own clock.
+        let play = |heartbeats: &[(u64, u64, u64)]| -> String {
+            let mut sequence = Sequence::default();
+            let mut note = |&(number, at, sent_at): &(u64, u64, u64)| {
+                let at = start + Duration::from_secs(at);
+                let sent_at = Some(epoch + Duration::from_secs(sent_at));
+                match sequence.note(number, Times { sent: at, received: at, sent_at }, PATIENCE) {
+                    Noted::New => 'n',
+                    Noted::Restart => 'R',
+                    Noted::Known => 'k',
+                }
+            };
+            heartbeats.iter().map(&mut note).collect()
+        };
+        // A producer sends the numbers from 58 again, long after it sent 60. Another replica received them first.
+        let again = [(60, 0, 600), (1, 100, 10), (58, 101, 580), (59, 102, 590), (60, 103, 600), (61, 104, 1_040)];
+        assert_eq!(play(&again), "nkkkkn");
+        // The source started again, and its clock is right.
+        assert_eq!(play(&[(60, 0, 600), (1, 100, 700), (2, 110, 710)]), "nRn");
+        // Its clock went back by an hour. After five minutes it is certain that the numbers are new.
+        assert_eq!(play(&[(60, 0, 4_200), (1, 100, 700), (29, 380, 980), (31, 400, 1_000), (32, 410, 1_010)]), "nkkRn");
+        // A new number ends the repetition, however long ago it began.
+        assert_eq!(play(&[(60, 0, 600), (59, 100, 590), (61, 110, 610), (40, 500, 400)]), "nknk");
     }
 
     #[test]
@@ -218,7 +287,7 @@ mod tests {
             let (mut sequence, at) = (Sequence::default(), Instant::now());
             for number in &numbers {
                 assert_eq!(
-                    sequence.note(*number, (at, at), PATIENCE),
+                    sequence.note(*number, times(at, at), PATIENCE),
                     Noted::New,
                     "seed {seed}: {number} of {numbers:?}"
                 );

@@ -69,10 +69,18 @@ impl Stage {
 
     fn hear_again(&self, source: &str, number: u64, lag: u32, receive_count: u32) {
         let message = self.message(0, lag, receive_count);
-        let sent_at = message.sent + 300 * SECOND;
+        self.note(source, number, message.sent + 300 * SECOND, &message);
+    }
+
+    /// Receives a new message with a heartbeat that the source had sent at a time by its own clock.
+    fn hear_copy(&self, source: &str, number: u64, sent_at: SystemTime) {
+        self.note(source, number, sent_at, &self.message(0, 0, 1));
+    }
+
+    fn note(&self, source: &str, number: u64, sent_at: SystemTime, message: &Message) {
         let heartbeat =
             Heartbeat { source: source.into(), sequence: Some(number), sent_at: Some(sent_at), interval: 10 * SECOND };
-        self.sources.note(Some(&heartbeat), self.snapshot.find("protobridge.v1.Heartbeat").unwrap(), &message);
+        self.sources.note(Some(&heartbeat), self.snapshot.find("protobridge.v1.Heartbeat").unwrap(), message);
     }
 
     fn receive(&self, event_type: &str, queue: usize) {
@@ -198,11 +206,33 @@ fn a_source_that_starts_again_is_heard_and_counted() {
 }
 
 #[test]
+fn a_producer_that_repeats_its_heartbeats_is_neither_alive_nor_started_again() {
+    let mut stage = stage(Heartbeats { expect: vec![expect("eu", &[])], ..Heartbeats::default() });
+    let mut sent = Vec::new();
+    for number in 1..=40 {
+        sent.push((number, stage.theirs));
+        stage.hear_copy("eu", number, stage.theirs);
+        stage.pass(10);
+    }
+    for (number, sent_at) in sent.iter().skip(10).cycle().take(90) {
+        stage.hear_copy("eu", *number, *sent_at);
+        stage.pass(10);
+    }
+    stage.empty();
+    assert_eq!(stage.states(), "eu stale");
+    stage.hear_copy("eu", 41, stage.theirs);
+    assert_eq!(stage.states(), "eu quiet");
+    let report = &stage.reports()[0];
+    assert_eq!((report.sequence, report.gaps, report.restarts), (Some(41), 0, 0));
+    assert_eq!(stage.metrics.monitor.heartbeats.sum(), 41);
+}
+
+#[test]
 fn sources_beyond_the_limit_share_a_name_and_expected_ones_keep_theirs() {
     let expected = vec![expect("eu", &[]), expect("us", &[])];
     let stage = stage(Heartbeats { expect: expected, max_sources: 2, ..Heartbeats::default() });
-    for source in ["x1", "x2", "x3", "x4", "eu", "x1"] {
-        stage.hear(source, 1, 0);
+    for (number, source) in (1..).zip(["x1", "x2", "x3", "x4", "eu", "x1"]) {
+        stage.hear(source, number, 0);
     }
     assert_eq!(stage.states(), "eu quiet, other quiet, us unknown, x1 quiet, x2 quiet");
     assert_eq!(stage.metrics.monitor.heartbeats.sum(), 6);
