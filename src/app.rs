@@ -99,11 +99,9 @@ impl Error {
 }
 
 /// The longest time for returning messages at the end of a drain that took too long. Together with
-/// [`LAST_EXPORT`](crate::telemetry::LAST_EXPORT) and [`SHARE_TIMEOUT`] it makes nine seconds; the chart leaves ten
-/// between the drain timeout and the kill.
+/// [`LAST_EXPORT`](crate::telemetry::LAST_EXPORT) and the second of [`Exchange::leave`] it makes nine seconds; the chart
+/// leaves ten between the drain timeout and the kill.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest time for sharing the last heartbeats with the other replicas.
-const SHARE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The address of the admin endpoint, bound before the service starts.
 #[derive(Debug)]
@@ -384,8 +382,7 @@ impl App {
         };
         background.shutdown().await;
         if let Some(exchange) = &self.exchange {
-            // The other replicas would miss the heartbeats that this one received last.
-            let _late = timeout(SHARE_TIMEOUT, exchange.leave()).await;
+            exchange.leave().await;
         }
         self.traces.shut_down().await;
         if returned > 0 {

@@ -1,6 +1,7 @@
 //! `protobridge sources`: the state of each source, as far as all replicas know together.
 
 mod combine;
+mod missing;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (mut pages, mut silent) = (Vec::new(), 0);
     for answer in answers {
         match answer {
-            Ok(page) => pages.push(page.sources.list),
+            Ok(page) => pages.push(page.sources),
             Err(error) => {
                 silent += 1;
                 anstream::eprintln!("warning: {}", super::with_causes(&error));
@@ -86,6 +87,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out)?;
     } else {
         print(&mut out, &sources, asked - silent)?;
+        missing::print(&mut out, &pages, &sources)?;
     }
     Ok(if silent == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -115,24 +117,32 @@ async fn ask(http: &Http, endpoint: &str) -> anyhow::Result<Page> {
 }
 
 fn print(out: &mut impl io::Write, sources: &[Combined], replicas: usize) -> io::Result<()> {
-    let header = ["SOURCE", "STATE", "AGE", "INTERVAL", "NUMBER", "RESTARTS", "BEFORE QUEUE", "IN QUEUE", "HEARD BY"];
+    // Only replicas that share a Redis know the missing heartbeats.
+    let is_shared = sources.iter().any(|source| source.missing.is_some());
+    let header = ["SOURCE", "STATE", "AGE", "INTERVAL", "NUMBER", "MISSING", "RESTARTS", "BEFORE QUEUE", "IN QUEUE"];
     let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} s"));
+    let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let mut rows: Vec<Vec<String>> = vec![header.map(str::to_owned).to_vec()];
+    rows[0].push("HEARD BY".to_owned());
     rows.extend(sources.iter().map(|source| {
         vec![
             source.source.clone(),
             source.state.to_owned(),
             seconds(source.age_seconds),
             seconds(source.interval_seconds),
-            source.sequence.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+            number(source.sequence),
+            number(source.missing.as_ref().map(|lists| missing::count(lists))),
             source.restarts.to_string(),
             seconds(source.before_queue_seconds),
             seconds(source.in_queue_seconds),
             format!("{} of {replicas}", source.heard_by),
         ]
     }));
+    if !is_shared {
+        rows.iter_mut().for_each(|row| drop(row.remove(5)));
+    }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         writeln!(out, "{}", cells.join("  ").trim_end())?;

@@ -80,3 +80,38 @@ impl From<SourceGaps> for KnownGapList {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_keys_that_the_document_shows() {
+        let page = include_str!("../../../docs/operations.md");
+        let part = page.split("**Know exactly what is missing.**").nth(1).unwrap();
+        let block = part.split("```").nth(1).unwrap().strip_prefix("json").unwrap();
+        let shown: serde_json::Value = serde_json::from_str(block).unwrap();
+        let known: KnownGaps = serde_json::from_value(shown.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&known).unwrap(), shown);
+        let list = known.list.into_iter().next().unwrap();
+        let at = |text: &str| crate::base::time::parse_rfc3339(text).unwrap();
+        let gap = |gap: &KnownGap| Gap { first: gap.first, last: gap.last, noticed: at(&gap.noticed_at) };
+        let source = SourceGaps {
+            source: list.source.clone(),
+            queue: list.queue.clone(),
+            since: at(&list.since),
+            first: list.first,
+            last: list.last,
+            missing: list.missing,
+            gaps: list.ranges.iter().map(gap).collect(),
+            unlisted: 0,
+            not_judged: 0,
+        };
+        let shared = SharedGaps { reach: Reach::AllReplicas(2), lists: vec![source], left_out: 0 };
+        assert_eq!(serde_json::to_value(KnownGaps::from(shared)).unwrap(), shown);
+        let unknown = SharedGaps { reach: Reach::NotKnown("x".repeat(5_000)), lists: Vec::new(), left_out: 0 };
+        let unknown = KnownGaps::from(unknown);
+        assert!(!unknown.known && unknown.knowledge.starts_with("not known at the moment: xxx"), "{unknown:?}");
+        assert!(unknown.knowledge.len() < 1_200, "{}", unknown.knowledge.len());
+    }
+}

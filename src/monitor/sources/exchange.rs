@@ -6,16 +6,17 @@
 //!
 //! Lists belong to a queue, because two installations with queues of their own can share a Redis and hear the same source.
 
+mod knowledge;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::gaps::{GapList, Heard};
@@ -25,18 +26,25 @@ use crate::base::{RateLimitedLog, Redis};
 use crate::config::Config;
 use crate::message::QueueUrl;
 use crate::telemetry::{Metrics, NoLabels, StoreLabels, StoreOperation};
+pub use knowledge::{Gap, Reach, SharedGaps, SourceGaps};
 use store::{Change, Gone, Page, Store, Value, Written};
 
 /// How long the task waits for further numbers before it shares those that it has.
 const LINGER: Duration = Duration::from_millis(500);
 /// The time after which the lists of all sources are read again.
-const REREAD: Duration = Duration::from_secs(10);
+const REREAD: Duration = Duration::from_secs(3);
+/// The time after which they are read again if there are none.
+const REREAD_NOTHING: Duration = Duration::from_secs(10);
 /// The time without a sign of a replica after which the lists are unknown, because they can lack its numbers.
-const SILENT: u64 = 30_000;
+const SILENT: Duration = Duration::from_secs(30);
 /// The time without a sign of a replica after which the others forget it, because it has crashed.
-const CRASHED: u64 = 300_000;
+const CRASHED: Duration = Duration::from_secs(300);
+/// The longest time for the last numbers of a replica that ends.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a list that another replica has just changed is changed again, before the numbers wait for the next time.
 const TRIES: usize = 6;
+/// Why nothing is known before the first exchange.
+const UNREAD: &str = "the lists were not read yet";
 /// The number of replicas that have fields beside those of the sources.
 const REPLICAS: usize = 256;
 
@@ -48,7 +56,8 @@ pub struct Exchange {
     queues: BTreeMap<QueueUrl, SharedQueue>,
     /// Wakes the task if there are numbers to share.
     noted: Notify,
-    standing: Mutex<Standing>,
+    /// Why the last exchange failed.
+    failure: Mutex<Option<String>>,
     log: RateLimitedLog,
     metrics: Arc<Metrics>,
 }
@@ -72,66 +81,6 @@ struct View {
     read: Option<(u64, Instant)>,
 }
 
-/// Whether the last exchange succeeded.
-#[derive(Debug, Default)]
-struct Standing {
-    failure: Option<(SystemTime, String)>,
-}
-
-/// The knowledge of all replicas about the missing heartbeats.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedGaps {
-    /// How far the knowledge reaches.
-    pub reach: Reach,
-    /// The lists, by source and queue. There are none if the reach is [`Reach::NotKnown`].
-    pub lists: Vec<SourceGaps>,
-    /// The count of this replica's sources without a list, because the store has lists of too many.
-    pub left_out: usize,
-}
-
-/// How far the knowledge about missing heartbeats reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// It covers this number of replicas, which are all.
-    AllReplicas(usize),
-    /// It is not known at the moment, for this reason.
-    NotKnown(String),
-}
-
-/// The missing heartbeats of a source on one queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceGaps {
-    /// The name of the source.
-    pub source: String,
-    /// The name of the queue.
-    pub queue: String,
-    /// When the first heartbeat of the list reached the queue.
-    pub since: SystemTime,
-    /// The number of the first heartbeat.
-    pub first: u64,
-    /// The number of the last heartbeat.
-    pub last: u64,
-    /// The count of missing heartbeats, those of `unlisted` included.
-    pub missing: u64,
-    /// The missing ranges, in ascending order.
-    pub gaps: Vec<Gap>,
-    /// The count of older missing ranges that are not in `gaps`.
-    pub unlisted: u64,
-    /// The count of heartbeats that can be missing without a notice.
-    pub not_judged: u64,
-}
-
-/// A range of missing heartbeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
-    /// The first missing number.
-    pub first: u64,
-    /// The last missing number.
-    pub last: u64,
-    /// When a replica noticed that they are missing.
-    pub noticed: SystemTime,
-}
-
 impl Exchange {
     /// Creates the exchange of a replica. [`Exchange::run`] must be polled.
     pub fn new(config: &Config, redis: &Redis, metrics: Arc<Metrics>) -> Arc<Self> {
@@ -145,9 +94,9 @@ impl Exchange {
             (queue.url.as_str().into(), SharedQueue { label: queue.label().to_owned(), store, heard, view })
         };
         let queues = config.queues.iter().map(queue).collect();
-        let standing = Standing { failure: Some((SystemTime::now(), "it was not read yet".to_owned())) };
+        let failure = Mutex::new(Some(UNREAD.to_owned()));
         let log = RateLimitedLog::new(Duration::from_secs(60));
-        Arc::new(Self { id, queues, noted: Notify::new(), standing: Mutex::new(standing), log, metrics })
+        Arc::new(Self { id, queues, noted: Notify::new(), failure, log, metrics })
     }
 
     /// Notes a heartbeat that was received from this queue at `at`.
@@ -170,7 +119,8 @@ impl Exchange {
                 continue;
             }
             if all {
-                reread = now + REREAD;
+                let has_lists = self.queues.values().any(|queue| !queue.view.lock().lists.is_empty());
+                reread = now + if has_lists { REREAD } else { REREAD_NOTHING };
             }
             tokio::select! {
                 () = self.noted.notified() => sleep(LINGER).await,
@@ -179,17 +129,17 @@ impl Exchange {
         }
     }
 
-    /// Shares the numbers that are not shared yet, and tells the other replicas that this one ends.
+    /// Shares the numbers that are not shared yet, and tells the other replicas that this one ends. Otherwise they would
+    /// miss the last numbers and wait for this replica. Takes one second at most.
     pub async fn leave(&self) {
-        if self.exchange(false).await.is_err() {
-            return;
-        }
-        for queue in self.queues.values() {
-            let left = queue.store.unregister(&self.id).await;
-            if left.is_err() {
-                return;
+        let leave = async {
+            self.exchange(false).await?;
+            for queue in self.queues.values() {
+                queue.store.unregister(&self.id).await?;
             }
-        }
+            Ok::<(), RequestError>(())
+        };
+        let _late_or_failed = timeout(LEAVE_TIMEOUT, leave).await;
     }
 
     /// Shares the numbers of all queues. With `all`, reads all lists.
@@ -200,7 +150,7 @@ impl Exchange {
                 return Err(error);
             }
         }
-        if all && self.standing.lock().failure.take().is_some() {
+        if all && self.failure.lock().take().is_some() {
             info!("the lists of missing heartbeats are known");
         }
         Ok(())
@@ -276,53 +226,13 @@ impl Exchange {
     fn note_failure(&self, error: &RequestError) {
         self.metrics.dedupe_store_errors.with(&StoreLabels { operation: StoreOperation::Share }).add(1);
         let RequestError::Failed(failure) = error else { return };
-        self.standing.lock().failure.get_or_insert_with(|| (SystemTime::now(), failure.clone()));
+        *self.failure.lock() = Some(failure.clone());
         if let Some(suppressed) = self.log.permit() {
             warn!(
                 failure,
                 suppressed,
                 "the store of the duplicate window does not have the lists of missing heartbeats; they are unknown"
             );
-        }
-    }
-
-    /// Returns what all replicas know.
-    pub(super) fn report(&self, now: Instant) -> SharedGaps {
-        let mut shared = SharedGaps { reach: self.reach(now), lists: Vec::new(), left_out: 0 };
-        if matches!(shared.reach, Reach::NotKnown(_)) {
-            return shared;
-        }
-        for queue in self.queues.values() {
-            let view = queue.view.lock();
-            shared.left_out += view.refused.len();
-            let Some(time) = view.judged_until() else { continue };
-            shared.lists.extend(view.lists.iter().map(|(source, list)| source_gaps(source, &queue.label, list, time)));
-        }
-        shared.lists.sort_by(|one, other| (&one.source, &one.queue).cmp(&(&other.source, &other.queue)));
-        shared
-    }
-
-    fn reach(&self, now: Instant) -> Reach {
-        if let Some((_, failure)) = &self.standing.lock().failure {
-            return Reach::NotKnown(failure.clone());
-        }
-        let mut replicas = BTreeMap::<String, u64>::new();
-        for queue in self.queues.values() {
-            let view = queue.view.lock();
-            let Some(time) = view.time(now) else { return Reach::NotKnown("it was not read yet".to_owned()) };
-            if view.read.is_some_and(|(_, at)| now.saturating_duration_since(at) > 3 * REREAD) {
-                return Reach::NotKnown("it was not read recently".to_owned());
-            }
-            for (replica, seen) in &view.replicas {
-                let silent_for = if *replica == self.id { 0 } else { time.saturating_sub(*seen) };
-                let longest = replicas.entry(replica.clone()).or_default();
-                *longest = silent_for.max(*longest);
-            }
-        }
-        let silent = replicas.values().filter(|silent_for| **silent_for > SILENT).count();
-        match silent {
-            0 => Reach::AllReplicas(replicas.len()),
-            _ => Reach::NotKnown(format!("{silent} of {} replicas have not shared their heartbeats", replicas.len())),
         }
     }
 }
@@ -355,7 +265,7 @@ impl Page {
     /// Removes the replicas that have crashed and the lists of sources that were not heard for long.
     fn take_gone(&mut self) -> Gone {
         let now = self.now;
-        let is_crashed = |_: &String, seen: &mut u64| now.saturating_sub(*seen) > CRASHED;
+        let is_crashed = |_: &String, seen: &mut u64| now.saturating_sub(*seen) > CRASHED.as_millis() as u64;
         let replicas = self.replicas.extract_if(.., is_crashed).map(|(replica, _)| replica).collect();
         let is_old = |_: &String, value: &mut Value| {
             value.list.as_ref().is_some_and(|list| now.saturating_sub(list.written()) > store::KEPT)
@@ -391,25 +301,4 @@ impl View {
 
 fn lists(values: BTreeMap<String, Value>) -> impl Iterator<Item = (String, GapList)> {
     values.into_iter().filter_map(|(source, value)| Some((source, value.list?)))
-}
-
-fn source_gaps(source: &str, queue: &str, list: &GapList, time: u64) -> SourceGaps {
-    let run = list.run();
-    let at = |millis: u64| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-    let at = |millis| at(millis).unwrap_or(SystemTime::UNIX_EPOCH);
-    let gap =
-        |missing: &super::gaps::Missing| Gap { first: missing.first, last: missing.last, noticed: at(missing.noticed) };
-    let (unlisted, numbers) = run.unlisted(time);
-    let listed = run.gaps(time).fold(0, |sum: u64, missing| sum.saturating_add(missing.count()));
-    SourceGaps {
-        source: source.to_owned(),
-        queue: queue.to_owned(),
-        since: at(run.begun()),
-        first: run.lowest(),
-        last: run.highest(),
-        missing: listed.saturating_add(numbers),
-        gaps: run.gaps(time).map(gap).collect(),
-        unlisted,
-        not_judged: run.not_judged(),
-    }
 }
