@@ -33,6 +33,9 @@ command asks the endpoint that `admin.listen` of the configuration file names, o
 States: unknown (not heard since the start), flowing (heartbeats and events), quiet (heartbeats, no events), stale \
 (down or cut off), late (protobridge is behind, and cannot judge).
 
+If the replicas share a Redis, the column MISSING counts the heartbeats that no replica received, and lines below the \
+table name them.
+
 Example:
   protobridge sources --admin http://10.0.0.7:8080 --admin http://10.0.0.8:8080
 
@@ -87,7 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out)?;
     } else {
         print(&mut out, &sources, asked - silent)?;
-        missing::print(&mut out, &pages, &sources)?;
+        missing::print(&mut out, &pages, |name| sources.iter().any(|source| source.source == name))?;
     }
     Ok(if silent == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

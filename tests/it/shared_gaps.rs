@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ::redis::aio::MultiplexedConnection;
 use base64::Engine as _;
@@ -37,10 +37,10 @@ scenarios! {
     ministack: [];
 }
 
-/// Returns a heartbeat of the source `eu` with an interval of 0.2 s, so that a number is a gap after 0.6 s.
+/// Returns a heartbeat of the source `eu` with the shortest interval, so that a number is a gap after three seconds.
 fn heartbeat(number: u64) -> Input {
     let mut interval = Vec::new();
-    prost::encoding::uint64::encode(2, &200_000_000, &mut interval);
+    prost::encoding::uint64::encode(1, &1, &mut interval);
     let mut payload = Vec::new();
     prost::encoding::string::encode(1, &"eu".to_owned(), &mut payload);
     prost::encoding::uint64::encode(2, &number, &mut payload);
@@ -86,19 +86,21 @@ async fn replicas_know_the_missing_heartbeats_together_while_redis_answers(emula
     let replicas = [stage.start().await, stage.start().await];
     let both = [&replicas[0], &replicas[1]];
     wait_until(&both, "two replicas share", |shown| shown.knowledge == "over all replicas (2)").await;
-    for number in (1..=20).filter(|number| ![7, 8, 15].contains(number)) {
+    stage.source.send([heartbeat(1_001)]).await;
+    wait_until(&both, "the list begins", |shown| shown.first == 1_001).await;
+    for number in (1_002..=1_020).filter(|number| ![1_007, 1_008, 1_015].contains(number)) {
         stage.source.send([heartbeat(number)]).await;
     }
     let missing = |numbers: &[u64]| numbers.iter().copied().collect::<BTreeSet<u64>>();
-    wait_until(&both, "three are missing", |shown| shown.missing == missing(&[7, 8, 15])).await;
-    stage.source.send([heartbeat(8)]).await;
-    wait_until(&both, "one was late", |shown| shown.missing == missing(&[7, 15])).await;
+    wait_until(&both, "three are missing", |shown| shown.missing == missing(&[1_007, 1_008, 1_015])).await;
+    stage.source.send([heartbeat(1_008)]).await;
+    wait_until(&both, "one was late", |shown| shown.missing == missing(&[1_007, 1_015])).await;
     both_show_the_gaps_elsewhere(both).await;
 
     redis.stop().await;
     wait_until(&both, "nothing is known", |shown| shown.knowledge.starts_with("not known at the moment: ")).await;
     assert!(!metrics(both[0]).await.contains("protobridge_source_missing_heartbeats{"));
-    for number in [21, 22, 23, 25] {
+    for number in [1_021, 1_022, 1_023, 1_025] {
         stage.source.send([heartbeat(number)]).await;
     }
     let event = stage.event_of_type("acme", "shop.v1.OrderPlaced");
@@ -110,8 +112,8 @@ async fn replicas_know_the_missing_heartbeats_together_while_redis_answers(emula
     // Redis has lost everything. The list begins again, with what the replicas have kept.
     redis.restart().await;
     let is_exact = |shown: &Shown| {
-        let kept = [7, 15, 24].into_iter().filter(|number| shown.first < *number).collect();
-        shown.last == 25 && shown.missing == kept
+        let kept = [1_007, 1_015, 1_024].into_iter().filter(|number| shown.first < *number).collect();
+        shown.last == 1_025 && shown.missing == kept
     };
     wait_until(&both, "the list is known again", is_exact).await;
 
@@ -121,7 +123,7 @@ async fn replicas_know_the_missing_heartbeats_together_while_redis_answers(emula
         number += 1;
         stage.source.send([heartbeat(number)]).await;
         let shown = shown(both[0]).await;
-        (shown.first <= 2 && shown.last < 20 && shown.missing.is_empty()).then_some(())
+        (shown.first <= 2 && shown.last < 1_000 && shown.missing.is_empty()).then_some(())
     })
     .await;
     let [first, second] = replicas;
@@ -135,7 +137,7 @@ async fn metrics(replica: &Running) -> String {
     http::get(replica.address, "/metrics").await.expect("the service runs").body
 }
 
-/// The metric and the command show that the heartbeats 7 and 15 are missing.
+/// The metric and the command show that the heartbeats 1007 and 1015 are missing.
 async fn both_show_the_gaps_elsewhere(replicas: [&Running; 2]) {
     for replica in replicas {
         let metrics = metrics(replica).await;
@@ -155,11 +157,13 @@ async fn both_show_the_gaps_elsewhere(replicas: [&Running; 2]) {
     let words: Vec<&str> = table.split_whitespace().collect();
     assert!(words.windows(3).any(|words| words == ["NUMBER", "MISSING", "RESTARTS"]), "{table}");
     let is_line = |line: &str| {
-        line.starts_with("eu on ") && line.contains(" 2 missing of 1 to 20: 15 (noticed ") && line.contains(", 7 (")
+        line.starts_with("eu on ")
+            && line.contains(" 2 missing of 1001 to 1020: 1015 (noticed ")
+            && line.contains(", 1007 (")
     };
     assert!(table.lines().any(is_line), "{table}");
     let json: Value = serde_json::from_str(&run(&["--json"]).await).expect("it is JSON");
-    assert_eq!(json[0]["missing"][0]["ranges"][1]["first"], 15, "{json}");
+    assert_eq!(json[0]["missing"][0]["ranges"][1]["first"], 1_015, "{json}");
 }
 
 async fn a_redis_that_does_not_answer_delays_no_heartbeat_and_leaves_the_lists_unknown(emulator: &Emulator) {
@@ -202,7 +206,7 @@ async fn set(store: &mut MultiplexedConnection, key: &str, field: &str, value: &
 }
 
 /// Forwards connections to Redis. Before the first script runs, sets a field.
-async fn forward(listener: tokio::net::TcpListener, redis: String, field: &'static str, value: &'static str) {
+async fn forward(listener: tokio::net::TcpListener, redis: String, field: &'static str, value: String) {
     let target = redis.trim_start_matches("redis://").to_owned();
     let client = ::redis::Client::open(redis).expect("the URL is valid");
     let is_set = Arc::new(AtomicBool::new(false));
@@ -211,7 +215,7 @@ async fn forward(listener: tokio::net::TcpListener, redis: String, field: &'stat
         let (mut from, mut to) = inbound.into_split();
         let (mut answers, mut requests) = outbound.into_split();
         tokio::spawn(async move { tokio::io::copy(&mut answers, &mut to).await });
-        let (client, is_set) = (client.clone(), Arc::clone(&is_set));
+        let (client, is_set, value) = (client.clone(), Arc::clone(&is_set), value.clone());
         tokio::spawn(async move {
             let mut bytes = vec![0; 65_536];
             while let Ok(count @ 1..) = from.read(&mut bytes).await {
@@ -219,7 +223,7 @@ async fn forward(listener: tokio::net::TcpListener, redis: String, field: &'stat
                 if is_script && !is_set.swap(true, Ordering::SeqCst) {
                     let mut store = client.get_multiplexed_async_connection().await.expect("Redis answers");
                     let keys = ::redis::cmd("KEYS").arg("*:heartbeats:*").query_async::<Vec<String>>(&mut store).await;
-                    set(&mut store, &keys.expect("Redis answers")[0], field, value).await;
+                    set(&mut store, &keys.expect("Redis answers")[0], field, &value).await;
                 }
                 requests.write_all(&bytes[..count]).await.expect("Redis reads");
             }
@@ -234,7 +238,11 @@ async fn a_list_that_another_replica_replaced_is_read_again_and_not_overwritten(
     let address = listener.local_addr().expect("the listener has an address");
     stage.config.dedupe.redis_url = Some(format!("redis://{address}"));
     stage.config.dedupe.redis_timeout_ms = 10_000;
-    let other = r#"{"run":{"begun":0,"lowest":1,"highest":6,"highest_sent":5,"missing":[[3,4,5,5]]},"written":5}"#;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_millis();
+    let missing = format!("[[3,4,{now},{now}]]");
+    let other = format!(
+        r#"{{"run":{{"begun":0,"lowest":1,"highest":6,"highest_sent":5,"missing":{missing}}},"written":{now}}}"#
+    );
     let forwarding = tokio::spawn(forward(listener, redis.url(), "source:eu", other));
     let running = stage.start().await;
     let (_, _key) = store(&redis).await;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::combine::Combined;
 use crate::app::admin::{KnownGap, KnownGapList, KnownGaps, KnownSources};
 
 /// Returns the lists that a replica knows; `None` if none knows them.
@@ -16,8 +15,13 @@ pub(super) fn count(lists: &[KnownGapList]) -> u64 {
     lists.iter().fold(0, |sum, list| sum.saturating_add(list.missing))
 }
 
-/// Prints a line for each source with missing heartbeats, and why they are unknown, if they are.
-pub(super) fn print(out: &mut impl io::Write, pages: &[KnownSources], sources: &[Combined]) -> io::Result<()> {
+/// Prints a line for each source with missing heartbeats, and why they are unknown, if they are. Counts the sources
+/// outside of the table, too.
+pub(super) fn print(
+    out: &mut impl io::Write,
+    pages: &[KnownSources],
+    is_in_table: impl Fn(&str) -> bool,
+) -> io::Result<()> {
     let Some(known) = known(pages) else {
         let unknown = pages.iter().find_map(|page| page.gaps.as_ref());
         return unknown.map_or(Ok(()), |gaps| writeln!(out, "\nmissing heartbeats: {}", gaps.knowledge));
@@ -29,9 +33,8 @@ pub(super) fn print(out: &mut impl io::Write, pages: &[KnownSources], sources: &
     for list in lists {
         writeln!(out, "{}", line(list))?;
     }
-    let is_in_table = |list: &&KnownGapList| sources.iter().any(|source| source.source == list.source);
     let others: BTreeSet<&str> =
-        known.list.iter().filter(|list| !is_in_table(list)).map(|list| list.source.as_str()).collect();
+        known.list.iter().filter(|list| !is_in_table(&list.source)).map(|list| list.source.as_str()).collect();
     if !others.is_empty() {
         writeln!(out, "{} more sources were heard within 7 days, but not since the replicas started", others.len())?;
     }
@@ -77,7 +80,7 @@ mod tests {
 
     fn printed(pages: &[KnownSources]) -> String {
         let mut out = Vec::new();
-        print(&mut out, pages, &super::super::combine::combine(pages)).unwrap();
+        print(&mut out, pages, |source| source == "eu").unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -104,7 +107,7 @@ mod tests {
             eu on events: 5 missing of 1 to 90: 70 (noticed 2026-11-27T21:00:00Z), 5-8 (noticed 2026-11-27T21:00:00Z)\n\
             us on events: 8 missing of 1 to 90: 80-84 (noticed 2026-11-27T21:00:00Z), and 3 more ranges before, \
             up to 3 not judged\n\
-            3 more sources were heard within 7 days, but not since the replicas started\n\
+            2 more sources were heard within 7 days, but not since the replicas started\n\
             2 more sources have no list, because of `heartbeats.max_sources`\n"
         );
         let unknown = gaps(false, Vec::new());

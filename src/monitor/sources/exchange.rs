@@ -59,6 +59,7 @@ pub struct Exchange {
     /// Why the last exchange failed.
     failure: Mutex<Option<String>>,
     log: RateLimitedLog,
+    log_of_invalid: RateLimitedLog,
     metrics: Arc<Metrics>,
 }
 
@@ -95,8 +96,8 @@ impl Exchange {
         };
         let queues = config.queues.iter().map(queue).collect();
         let failure = Mutex::new(Some(UNREAD.to_owned()));
-        let log = RateLimitedLog::new(Duration::from_secs(60));
-        Arc::new(Self { id, queues, noted: Notify::new(), failure, log, metrics })
+        let [log, log_of_invalid] = [(); 2].map(|()| RateLimitedLog::new(Duration::from_secs(60)));
+        Arc::new(Self { id, queues, noted: Notify::new(), failure, log, log_of_invalid, metrics })
     }
 
     /// Notes a heartbeat that was received from this queue at `at`.
@@ -190,7 +191,7 @@ impl Exchange {
             if changes.is_empty() {
                 return Ok(refused);
             }
-            self.note_invalid(&changes, page);
+            self.note_invalid(&queue.store.key, &changes, page);
             shares = Vec::new();
             for (share, written) in changed.into_iter().zip(queue.store.write(&changes).await?) {
                 match written {
@@ -214,13 +215,23 @@ impl Exchange {
         Ok(refused)
     }
 
-    /// Counts the values that no replica writes. The change replaces them.
-    fn note_invalid(&self, changes: &[Change], page: &Page) {
+    /// Counts and logs the values that no replica writes. The change replaces them.
+    fn note_invalid(&self, key: &str, changes: &[Change], page: &Page) {
         let is_invalid = |change: &&Change| {
             page.lists.get(&change.source).is_some_and(|value| !value.raw.is_empty() && value.list.is_none())
         };
-        let invalid = changes.iter().filter(is_invalid).count();
-        self.metrics.dedupe_store_invalid.with(&NoLabels).add(invalid as u64);
+        for Change { source, .. } in changes.iter().filter(is_invalid) {
+            self.metrics.dedupe_store_invalid.with(&NoLabels).add(1);
+            if let Some(suppressed) = self.log_of_invalid.permit() {
+                warn!(
+                    key,
+                    source,
+                    suppressed,
+                    "a list of missing heartbeats in the store of the duplicate window is not from protobridge; the list \
+                     begins anew"
+                );
+            }
+        }
     }
 
     fn note_failure(&self, error: &RequestError) {
@@ -302,3 +313,6 @@ impl View {
 fn lists(values: BTreeMap<String, Value>) -> impl Iterator<Item = (String, GapList)> {
     values.into_iter().filter_map(|(source, value)| Some((source, value.list?)))
 }
+
+#[cfg(test)]
+mod tests;
