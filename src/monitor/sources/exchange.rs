@@ -33,8 +33,6 @@ use store::{Change, Gone, Page, Store, Value, Written};
 const LINGER: Duration = Duration::from_millis(500);
 /// The time after which the lists of all sources are read again.
 const REREAD: Duration = Duration::from_secs(3);
-/// The time after which they are read again if there are none.
-const REREAD_NOTHING: Duration = Duration::from_secs(10);
 /// The time without a sign of a replica after which the lists are unknown, because they can lack its numbers.
 const SILENT: Duration = Duration::from_secs(30);
 /// The time without a sign of a replica after which the others forget it, because it has crashed.
@@ -120,8 +118,7 @@ impl Exchange {
                 continue;
             }
             if all {
-                let has_lists = self.queues.values().any(|queue| !queue.view.lock().lists.is_empty());
-                reread = now + if has_lists { REREAD } else { REREAD_NOTHING };
+                reread = now + REREAD;
             }
             tokio::select! {
                 () = self.noted.notified() => sleep(LINGER).await,

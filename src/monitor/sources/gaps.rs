@@ -129,8 +129,8 @@ impl GapList {
     /// Reads the value of a key in the store. Returns `None` if no replica writes such a value.
     pub(super) fn read(value: &[u8]) -> Option<Self> {
         let list: Self = serde_json::from_slice(value).ok()?;
-        let runs = std::iter::once(&list.run).chain(&list.next);
-        runs.map(Run::is_valid).all(|is_valid| is_valid).then_some(list)
+        let are_valid = std::iter::once(&list.run).chain(&list.next).all(Run::is_valid);
+        are_valid.then_some(list)
     }
 
     /// Returns the value for the store.

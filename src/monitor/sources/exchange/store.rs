@@ -189,7 +189,8 @@ impl Store {
 
     async fn run(&self, pipeline: &redis::Pipeline) -> Result<(), RequestError> {
         let mut connection = self.redis.connection();
-        Ok(self.redis.request(pipeline.query_async::<()>(&mut connection)).await?.value)
+        self.redis.request(pipeline.query_async::<()>(&mut connection)).await?;
+        Ok(())
     }
 }
 
