@@ -43,6 +43,7 @@ use crate::delivery::pipeline::{Pipeline, Tasks};
 use crate::delivery::{Intake, SetupError, Wired, wire};
 use crate::message::Queue;
 use crate::monitor::Knowledge;
+use crate::monitor::sources::Exchange;
 use crate::route::{self, TopicWatch};
 use crate::schema::{confluent, glue, registry};
 use crate::telemetry::{Metrics, Traces, TracesError};
@@ -98,8 +99,8 @@ impl Error {
 }
 
 /// The longest time for returning messages at the end of a drain that took too long. Together with
-/// [`LAST_EXPORT`](crate::telemetry::LAST_EXPORT) it makes eight seconds; the chart leaves ten between the drain timeout
-/// and the kill.
+/// [`LAST_EXPORT`](crate::telemetry::LAST_EXPORT) and the second of [`Exchange::leave`] it makes nine seconds; the chart
+/// leaves ten between the drain timeout and the kill.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The address of the admin endpoint, bound before the service starts.
@@ -150,6 +151,8 @@ pub struct App {
     backpressure: Backpressure,
     intake: Arc<Intake>,
     receptions: Arc<Receptions>,
+    /// The heartbeats that replicas share, with `dedupe.redis_url`.
+    exchange: Option<Arc<Exchange>>,
     metrics: Arc<Metrics>,
     state: Arc<admin::State>,
     traces: Traces,
@@ -199,6 +202,7 @@ impl App {
         let pace = Pace::new(&config.descriptors, requested);
         let reload = Reload::new(config, registry, Arc::clone(&routes), pace.clone(), Arc::clone(&metrics));
         let standing = Arc::new(Standing::default());
+        let exchange = monitor.exchange().cloned();
         let views = admin::Views {
             routes,
             receptions: Arc::clone(&receptions),
@@ -217,6 +221,9 @@ impl App {
         }
         background.spawn(reload.run());
         background.spawn(upkeep(Arc::clone(&metrics)));
+        if let Some(exchange) = &exchange {
+            background.spawn(Arc::clone(exchange).run());
+        }
         let address = admin.as_ref().map(|admin| admin.address);
         if let Some(Listener { listener, .. }) = admin {
             background.spawn(admin::serve(listener, Arc::clone(&state)));
@@ -237,6 +244,7 @@ impl App {
             backpressure,
             intake,
             receptions,
+            exchange,
             metrics,
             state,
             traces,
@@ -373,6 +381,9 @@ impl App {
             count
         };
         background.shutdown().await;
+        if let Some(exchange) = &self.exchange {
+            exchange.leave().await;
+        }
         self.traces.shut_down().await;
         if returned > 0 {
             warn!(returned, "messages that were not finished were made visible again");

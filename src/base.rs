@@ -13,6 +13,7 @@ pub mod gate;
 pub mod http;
 mod last_seen;
 mod rate_limited_log;
+pub mod redis;
 pub mod time;
 mod watched;
 
@@ -23,4 +24,5 @@ pub use cut::{MAX_SHOWN_BYTES, cut};
 pub use gate::Gate;
 pub use last_seen::LastSeen;
 pub use rate_limited_log::RateLimitedLog;
+pub use redis::Redis;
 pub use watched::Watched;

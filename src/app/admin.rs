@@ -6,6 +6,7 @@
 //! `/json-schema/HASH` lists the types whose events carry this `schema-hash`, and `/json-schema/HASH/TYPE` and
 //! `/json-schema/HASH/TYPE/PROFILE` are their JSON Schemas. No page changes the service, and no page shows a payload.
 
+mod gaps;
 mod json_schema;
 mod knowledge;
 mod schemas;
@@ -13,6 +14,7 @@ pub(super) mod server;
 mod sets;
 mod status;
 
+pub use gaps::{KnownGap, KnownGapList, KnownGaps};
 pub use knowledge::{KnownSource, KnownSources};
 
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,6 +1,7 @@
 //! `protobridge sources`: the state of each source, as far as all replicas know together.
 
 mod combine;
+mod missing;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use super::Usage;
 use super::config_file::ConfigFile;
 use super::healthcheck::reachable;
-use crate::app::admin::{KnownSource, KnownSources};
+use crate::app::admin::KnownSources;
 use crate::base::http::{Http, Network};
 use crate::config::load;
 use combine::{Combined, combine};
@@ -31,6 +32,9 @@ command asks the endpoint that `admin.listen` of the configuration file names, o
 
 States: unknown (not heard since the start), flowing (heartbeats and events), quiet (heartbeats, no events), stale \
 (down or cut off), late (protobridge is behind, and cannot judge).
+
+If the replicas share a Redis, the column MISSING counts the heartbeats that no replica received, and lines below the \
+table name them.
 
 Example:
   protobridge sources --admin http://10.0.0.7:8080 --admin http://10.0.0.8:8080
@@ -58,7 +62,7 @@ struct Page {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let endpoints = endpoints(args)?;
     let http = Network::of_environment()?.client(ANSWER, ANSWER);
-    let answers: Vec<anyhow::Result<Vec<KnownSource>>> = super::runtime()?.block_on(async {
+    let answers: Vec<anyhow::Result<KnownSources>> = super::runtime()?.block_on(async {
         let mut answers = Vec::new();
         for endpoint in &endpoints {
             answers.push(ask(&http, endpoint).await);
@@ -86,6 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out)?;
     } else {
         print(&mut out, &sources, asked - silent)?;
+        missing::print(&mut out, &pages, |name| sources.iter().any(|source| source.source == name))?;
     }
     Ok(if silent == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -109,35 +114,43 @@ fn endpoints(args: &Args) -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// Returns an error if the endpoint does not answer, or if its answer is no status with sources.
-pub(super) async fn ask(http: &Http, endpoint: &str) -> anyhow::Result<Vec<KnownSource>> {
+pub(super) async fn ask(http: &Http, endpoint: &str) -> anyhow::Result<KnownSources> {
     let url = format!("{endpoint}/status");
     let (status, body) = http.get(url.parse()?, HeaderMap::new(), MAX_PAGE).await.with_context(|| url.clone())?;
     if status != StatusCode::OK {
         bail!("{url}: {status}");
     }
     let page: serde_json::Result<Page> = serde_json::from_slice(&body);
-    Ok(page.with_context(|| format!("{url}: not the status of a protobridge with sources"))?.sources.list)
+    Ok(page.with_context(|| format!("{url}: not the status of a protobridge with sources"))?.sources)
 }
 
 fn print(out: &mut impl io::Write, sources: &[Combined], replicas: usize) -> io::Result<()> {
-    let header = ["SOURCE", "STATE", "AGE", "INTERVAL", "NUMBER", "RESTARTS", "BEFORE QUEUE", "IN QUEUE", "HEARD BY"];
+    // Only replicas that share a Redis know the missing heartbeats.
+    let is_shared = sources.iter().any(|source| source.missing.is_some());
+    let header = ["SOURCE", "STATE", "AGE", "INTERVAL", "NUMBER", "MISSING", "RESTARTS", "BEFORE QUEUE", "IN QUEUE"];
     let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} s"));
+    let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let mut rows: Vec<Vec<String>> = vec![header.map(str::to_owned).to_vec()];
+    rows[0].push("HEARD BY".to_owned());
     rows.extend(sources.iter().map(|source| {
         vec![
             source.source.clone(),
             source.state.to_owned(),
             seconds(source.age_seconds),
             seconds(source.interval_seconds),
-            source.sequence.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+            number(source.sequence),
+            number(source.missing.as_ref().map(|lists| missing::count(lists))),
             source.restarts.to_string(),
             seconds(source.before_queue_seconds),
             seconds(source.in_queue_seconds),
             format!("{} of {replicas}", source.heard_by),
         ]
     }));
+    if !is_shared {
+        rows.iter_mut().for_each(|row| drop(row.remove(5)));
+    }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         writeln!(out, "{}", cells.join("  ").trim_end())?;

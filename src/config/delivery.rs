@@ -126,12 +126,12 @@ pub struct Dedupe {
     /// bytes. Older events that other topics still wait for have the same limit of their own.
     #[schemars(range(min = 1))]
     pub max_entries: usize,
-    /// The URL of a Redis in which the replicas share the published events, such as `rediss://host:6379`. It can
-    /// contain a user and a password. Default: each replica remembers only the events that it published itself. If
-    /// Redis cannot be reached, events are delivered anyway.
+    /// The URL of a Redis in which the replicas share the published events and the numbers of heartbeats, such as
+    /// `rediss://host:6379`. It can contain a user and a password. Default: each replica remembers only the events that
+    /// it published itself. If Redis cannot be reached, events are delivered anyway.
     pub redis_url: Option<String>,
-    /// The prefix of all keys in Redis. Each key also depends on the ARN of the topic, so installations that publish to
-    /// different topics can share one Redis and one prefix.
+    /// The prefix of all keys in Redis. Each key also depends on the ARN of the topic or on the URL of the queue, so
+    /// installations with different topics and queues can share one Redis and one prefix.
     pub redis_prefix: String,
     /// The longest time to wait for an answer of Redis, in milliseconds. An event waits at most twice this time.
     #[schemars(range(min = 1, max = 10_000))]

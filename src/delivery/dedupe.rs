@@ -33,6 +33,7 @@ use uuid::Uuid;
 pub use shared::Attempt;
 pub use store::{Store, StoreError};
 
+use crate::base::Redis;
 use crate::config;
 use crate::message::{DuplicateCause, TakenOver, TopicArn};
 use crate::telemetry::Metrics;
@@ -209,6 +210,11 @@ impl Window {
             };
             Self { memory, store: store.map(shared), metrics }
         }))
+    }
+
+    /// Returns another user of the connection to the shared store; `None` if the replicas share none.
+    pub fn redis(&self) -> Option<Redis> {
+        self.store.as_ref().map(|shared| shared.store.redis())
     }
 
     fn end_renewals(&self, keys: impl Iterator<Item = DeliveryKey>) {

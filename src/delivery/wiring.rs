@@ -112,6 +112,7 @@ pub fn wire(
     let (deleter, run) = Deleter::new(clients.lean.clone(), Arc::clone(metrics));
     tasks.spawn(run);
 
+    let monitor = Arc::new(Monitor::new(config, window.redis().as_ref(), metrics));
     let intake = Arc::new(Intake::new(queues, Arc::clone(&outages)));
     let parking = Parking::new(
         config.receive.max_held_messages,
@@ -134,7 +135,6 @@ pub fn wire(
         traces,
     };
     let retry_backoff = Schedule::new(&config.retry).backoff();
-    let monitor = Arc::new(Monitor::new(config, metrics));
     let followed = (routes, Arc::clone(&monitor));
     let pipeline = Pipeline::new(rules, retry_backoff, lookups, followed, downstream, Arc::clone(metrics));
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(metrics), config.visibility.timeout());

@@ -3,9 +3,12 @@
 //! Three clocks stay apart. Our own monotonic clock judges whether a source is stale. The clock of SQS gives the time
 //! that a heartbeat spent on the queue, because SQS stamps both ends. The clock of the source gives the lag before the
 //! queue, which changes no state. A replica sees a random part of the heartbeats, so every state is what this replica
-//! knows.
+//! knows. The missing numbers are known exactly if the replicas [share](exchange) what they heard.
 
 mod copies;
+mod exchange;
+mod gaps;
+mod heard;
 mod judge;
 mod report;
 mod sequence;
@@ -18,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use copies::Copies;
+pub use exchange::{Exchange, Gap, Reach, SharedGaps, SourceGaps};
 pub use judge::{Heard, judge};
 pub use report::{LagReport, SourceReport};
 use sequence::{Noted, Sequence, Times};
@@ -49,6 +53,7 @@ pub struct Heartbeat {
 pub struct Sources {
     max_sources: usize,
     known: Mutex<BTreeMap<Arc<str>, Source>>,
+    exchange: Option<Arc<Exchange>>,
     metrics: Arc<Metrics>,
 }
 
@@ -79,8 +84,9 @@ struct Last {
 }
 
 impl Sources {
-    /// Creates the sources of a configuration. The expected ones are unknown until they are heard.
-    pub fn new(settings: &Heartbeats, metrics: Arc<Metrics>) -> Self {
+    /// Creates the sources of a configuration. The expected ones are unknown until they are heard. `exchange` shares the
+    /// heartbeats with the other replicas.
+    pub fn new(settings: &Heartbeats, exchange: Option<Arc<Exchange>>, metrics: Arc<Metrics>) -> Self {
         let mut known = BTreeMap::new();
         for expected in &settings.expect {
             metrics.monitor.start_at_zero(&expected.source);
@@ -90,7 +96,7 @@ impl Sources {
             known.insert(Arc::from(expected.source.as_str()), source);
         }
         let max_sources = settings.max_sources as usize;
-        Self { max_sources, known: Mutex::new(known), metrics }
+        Self { max_sources, known: Mutex::new(known), exchange, metrics }
     }
 
     /// Notes an event whose type was found, or the heartbeat that it is. Must be called once per receive of a message.
@@ -117,10 +123,14 @@ impl Sources {
         if number.zip(heartbeat.sent_at).is_some_and(|(number, sent_at)| source.copies.is_copy(number, sent_at)) {
             return;
         }
+        let patience = heartbeat.interval.saturating_mul(source.limit);
+        if let Some((exchange, number)) = self.exchange.as_ref().zip(number) {
+            // Another receive of a message is no new sign of life, but its number has arrived.
+            exchange.note(&message.queue.url, name, shared_heard(number, patience, message), message.received);
+        }
         if !is_first && !number.is_some_and(|number| source.sequence.is_newer(number)) {
             return;
         }
-        let patience = heartbeat.interval.saturating_mul(source.limit);
         let times = Times { sent: alive(message), received: message.received, sent_at: heartbeat.sent_at };
         let noted = number.map_or(Noted::New, |number| source.sequence.note(number, times, patience));
         let labels = SourceLabels { source: name };
@@ -184,6 +194,14 @@ fn in_queue(message: &Message) -> Duration {
 /// Returns when a message reached the queue, by our clock.
 fn alive(message: &Message) -> Instant {
     message.received.checked_sub(in_queue(message)).unwrap_or(message.received)
+}
+
+/// Returns the heartbeat as the replicas share it. Numbers before it can take as long on the queue as it did.
+fn shared_heard(number: u64, patience: Duration, message: &Message) -> gaps::Heard {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let sent = millis(message.sent.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    let grace = millis(patience.saturating_add(in_queue(message)));
+    gaps::Heard { number, sent, grace, patience: millis(patience) }
 }
 
 /// Returns the seconds from one time to another, which are negative if the first one is later.

@@ -209,6 +209,8 @@ closed_lists! {
         Note = "note",
         /// Gives up claims.
         Release = "release",
+        /// Shares the heartbeats that replicas received.
+        Share = "share",
     }
 
     /// The kind of a part of the outside that can fail by itself.

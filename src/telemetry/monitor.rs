@@ -74,6 +74,8 @@ pub struct MonitorMetrics {
     pub received: FleetingFamily<SourceLabels<'static>>,
     /// The number of the last heartbeat.
     pub sequences: FleetingFamily<SourceLabels<'static>>,
+    /// The heartbeats that all replicas together lack.
+    pub missing: FleetingFamily<SourceLabels<'static>>,
     /// The lag of the last heartbeat.
     pub lags: FleetingFamily<SourceLagLabels<'static>>,
     /// The time between two heartbeats.
@@ -108,6 +110,11 @@ impl MonitorMetrics {
                 "Time of the last heartbeat of a source, less the time that the heartbeat spent on the queue",
             ),
             sequences: all.fleeting(None, "protobridge_source_sequence", "Number of the last heartbeat of a source"),
+            missing: all.fleeting(
+                None,
+                "protobridge_source_missing_heartbeats",
+                "Heartbeats missing in the sequence of a source, as all replicas together know it",
+            ),
             lags: all.fleeting(None, "protobridge_source_lag_seconds", "Lag of the last heartbeat of a source"),
             intervals: all.fleeting(
                 None,
@@ -150,6 +157,7 @@ impl MonitorMetrics {
         for family in [&self.received, &self.sequences, &self.intervals, &self.stale_after, &self.proven_until] {
             family.render(text);
         }
+        self.missing.render(text);
         self.lags.render(text);
         self.last_events.render(text);
         self.silence_limits.render(text);

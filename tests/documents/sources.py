@@ -40,6 +40,8 @@ def quiet_or_broken(page, admins):
         del page.replaced[name]
     for replica in replicas:
         assert replica.stop() == 0
+    # A test of the service compares the keys with those of /status.
+    page.json()
     page.check_part(*page.yaml())
 
 

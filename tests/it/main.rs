@@ -82,6 +82,7 @@ mod redelivery;
 mod reload;
 mod routing;
 mod sets_in_force;
+mod shared_gaps;
 mod shared_window;
 mod shutdown;
 mod traces;

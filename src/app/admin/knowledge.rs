@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::gaps::KnownGaps;
 use crate::monitor::Knowledge;
 use crate::monitor::silence::SilenceReport;
 use crate::monitor::sources::SourceReport;
@@ -16,6 +17,9 @@ pub struct KnownSources {
     pub knowledge: String,
     /// The sources, sorted by name.
     pub list: Vec<KnownSource>,
+    /// The missing heartbeats, as all replicas know them, with `dedupe.redis_url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaps: Option<KnownGaps>,
 }
 
 /// The knowledge of one replica about one source. Times are in seconds.
@@ -37,7 +41,7 @@ pub struct KnownSource {
     pub stale_after_seconds: Option<f64>,
     /// The number of its last heartbeat.
     pub sequence: Option<u64>,
-    /// The numbers that are missing in its sequence.
+    /// The numbers that are missing in its sequence, as far as this replica knows.
     pub gaps: u64,
     /// Its restarts.
     pub restarts: u64,
@@ -68,9 +72,10 @@ struct KnownType {
 
 /// Returns the knowledge as the page shows it.
 pub(super) fn known(knowledge: Knowledge) -> (KnownSources, Vec<KnownTypes>) {
-    let Knowledge { sources, silence } = knowledge;
+    let Knowledge { sources, gaps, silence } = knowledge;
     let list = sources.into_iter().map(known_source).collect();
-    let sources = KnownSources { knowledge: "as far as this replica knows".to_owned(), list };
+    let knowledge = "as far as this replica knows".to_owned();
+    let sources = KnownSources { knowledge, list, gaps: gaps.map(KnownGaps::from) };
     (sources, silence.into_iter().map(known_types).collect())
 }
 

@@ -70,7 +70,7 @@ impl Observer {
 
     async fn look(&self) {
         match ask(&self.http, &self.admin).await {
-            Ok(sources) => self.seen.send_modify(|seen| note(seen, sources, Instant::now())),
+            Ok(sources) => self.seen.send_modify(|seen| note(seen, sources.list, Instant::now())),
             Err(error) => {
                 if let Some(suppressed) = self.failures.permit() {
                     warn!(error = %format!("{error:#}"), suppressed, "failed to read the states of the sources");

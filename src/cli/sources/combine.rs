@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::app::admin::KnownSource;
+use super::missing;
+use crate::app::admin::{KnownGapList, KnownSource, KnownSources};
 
 /// The combined knowledge of all replicas about one source. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -15,6 +16,10 @@ pub(super) struct Combined {
     pub(super) age_seconds: Option<f64>,
     pub(super) interval_seconds: Option<f64>,
     pub(super) sequence: Option<u64>,
+    /// The missing heartbeats by queue, as all replicas know them. Absent if the replicas share no Redis, or if the lists
+    /// are unknown at the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) missing: Option<Vec<KnownGapList>>,
     pub(super) restarts: u64,
     pub(super) before_queue_seconds: Option<f64>,
     pub(super) in_queue_seconds: Option<f64>,
@@ -23,12 +28,18 @@ pub(super) struct Combined {
 }
 
 /// Combines the pages of all replicas. Returns the sources, sorted by name.
-pub(super) fn combine(pages: &[Vec<KnownSource>]) -> Vec<Combined> {
+pub(super) fn combine(pages: &[KnownSources]) -> Vec<Combined> {
     let mut known: BTreeMap<&str, Vec<&KnownSource>> = BTreeMap::new();
-    for source in pages.iter().flatten() {
+    for source in pages.iter().flat_map(|page| &page.list) {
         known.entry(&source.source).or_default().push(source);
     }
-    known.into_values().map(|reports| combine_one(&reports)).collect()
+    let gaps = missing::known(pages);
+    let mut combined: Vec<Combined> = known.into_values().map(|reports| combine_one(&reports)).collect();
+    for source in &mut combined {
+        let is_its_list = |list: &&KnownGapList| list.source == source.source;
+        source.missing = gaps.map(|gaps| gaps.list.iter().filter(is_its_list).cloned().collect());
+    }
+    combined
 }
 
 fn combine_one(reports: &[&KnownSource]) -> Combined {
@@ -44,6 +55,7 @@ fn combine_one(reports: &[&KnownSource]) -> Combined {
         age_seconds: last.age_seconds,
         interval_seconds: last.interval_seconds,
         sequence: last.sequence,
+        missing: None,
         restarts: reports.iter().map(|report| report.restarts).max().unwrap_or(0),
         before_queue_seconds: last.before_queue_seconds,
         in_queue_seconds: last.in_queue_seconds,
@@ -95,6 +107,10 @@ mod tests {
         }
     }
 
+    fn page(list: Vec<KnownSource>) -> KnownSources {
+        KnownSources { knowledge: String::new(), list, gaps: None }
+    }
+
     #[test]
     fn replicas_that_hear_a_part_of_the_heartbeats_agree_on_a_state() {
         for (one, other, expected) in [
@@ -108,16 +124,16 @@ mod tests {
             (report("stale", Some(70.0), 35.0), report("late", Some(40.0), 40.0), "late"),
             (report("unknown", None, 2.0), report("late", Some(40.0), 40.0), "stale"),
         ] {
-            let combined = combine(&[vec![one.clone()], vec![other.clone()]]);
+            let combined = combine(&[page(vec![one.clone()]), page(vec![other.clone()])]);
             assert_eq!((combined.len(), combined[0].state), (1, expected), "{one:?} {other:?}");
-            assert_eq!(combine(&[vec![other], vec![one]]), combined);
+            assert_eq!(combine(&[page(vec![other]), page(vec![one])]), combined);
         }
     }
 
     #[test]
     fn sources_of_different_replicas_are_listed_by_name() {
         let named = |name: &str| KnownSource { source: name.into(), ..report("quiet", Some(1.0), 0.0) };
-        let combined = combine(&[vec![named("b")], vec![named("a"), named("b")], Vec::new()]);
+        let combined = combine(&[page(vec![named("b")]), page(vec![named("a"), named("b")]), page(Vec::new())]);
         let names: Vec<_> = combined.iter().map(|it| (it.source.as_str(), it.heard_by)).collect();
         assert_eq!(names, [("a", 1), ("b", 2)]);
     }

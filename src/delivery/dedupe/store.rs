@@ -10,21 +10,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Pipeline, RedisError, Value};
-use tokio::time::{Instant, timeout};
+use redis::{Pipeline, RedisError, Value};
 use tracing::{info, warn};
 
 use super::marker::{self, Standing};
 use super::unfinished::MAX_RETENTION;
 use super::{DeliveryKey, MessageId};
-use crate::base::RateLimitedLog;
+use crate::base::redis::{Answer, PingError, RequestError};
+use crate::base::{RateLimitedLog, Redis};
 use crate::config;
 use crate::telemetry::{Metrics, NoLabels, StoreLabels, StoreOperation};
-
-/// How long no request is made after a failure.
-const REST: Duration = Duration::from_secs(1);
 
 /// The number of keys per request, within one timeout. The events of one receive can have thousands for many customers.
 const AT_ONCE: usize = 256;
@@ -33,17 +28,6 @@ const AT_ONCE: usize = 256;
 #[derive(Debug, thiserror::Error)]
 #[error("dedupe.redis_url: {0}; it looks like `redis://host:6379` or, with TLS, `rediss://host:6379`")]
 pub struct StoreError(RedisError);
-
-/// Why the store does not answer a ping.
-#[derive(Debug, thiserror::Error)]
-pub enum PingError {
-    /// The store, or the connection to it, failed.
-    #[error(transparent)]
-    Redis(#[from] RedisError),
-    /// There was no answer in time.
-    #[error("no answer within {0:?}")]
-    TimedOut(Duration),
-}
 
 /// A delivery that was published, for the other replicas.
 #[derive(Debug, Clone, Copy)]
@@ -57,28 +41,15 @@ pub(super) struct Published {
 /// A Redis server, or another that speaks its protocol.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
+    redis: Redis,
     prefix: String,
     /// The value of the keys that this replica has claimed.
     claimed: String,
     claim_span: Duration,
     span: Duration,
-    timeout: Duration,
-    /// The end of the pause after a failure.
-    resting: Mutex<Option<Instant>>,
     log: RateLimitedLog,
     log_of_invalid: RateLimitedLog,
     metrics: Arc<Metrics>,
-}
-
-/// A connection that reconnects by itself.
-#[derive(Clone)]
-struct Connection(ConnectionManager);
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connection")
-    }
 }
 
 impl Store {
@@ -93,26 +64,18 @@ impl Store {
         claim_span: Duration,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        let timeout = Duration::from_millis(settings.redis_timeout_ms);
-        let options = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(timeout))
-            .set_response_timeout(Some(timeout));
-        let client = Client::open(url).map_err(StoreError)?;
-        let manager = ConnectionManager::new_lazy_with_config(client, options).map_err(StoreError)?;
+        let redis = Redis::new(url, Duration::from_millis(settings.redis_timeout_ms)).map_err(StoreError)?;
         metrics.dedupe_store_up.with(&NoLabels).set(1);
         for operation in StoreOperation::ALL.iter().copied() {
             metrics.dedupe_store_errors.with(&StoreLabels { operation });
         }
         metrics.dedupe_store_invalid.with(&NoLabels);
         Ok(Self {
-            connection: Connection(manager),
+            redis,
             prefix: settings.redis_prefix.clone(),
             claimed: marker::claimed(),
             claim_span,
             span: Duration::from_secs(settings.window_seconds),
-            timeout,
-            resting: Mutex::new(None),
             log: RateLimitedLog::new(Duration::from_secs(10)),
             log_of_invalid: RateLimitedLog::new(Duration::from_secs(10)),
             metrics,
@@ -161,7 +124,7 @@ impl Store {
 
     /// Makes the requests of a pipeline. Returns the value that each answers with.
     async fn values(&self, pipeline: &mut Pipeline) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
-        let mut connection = self.connection.0.clone();
+        let mut connection = self.redis.connection();
         // The answers keep their errors, so that a key that holds no string spoils no other answer.
         let answers: Vec<Result<Value, RedisError>> = pipeline.ignore_errors().query_async(&mut connection).await?;
         answers.into_iter().map(marker::value).collect()
@@ -223,7 +186,7 @@ impl Store {
     }
 
     async fn note_all(&self, pipeline: &Pipeline) {
-        let mut connection = self.connection.0.clone();
+        let mut connection = self.redis.connection();
         self.request(StoreOperation::Note, pipeline.query_async::<()>(&mut connection)).await;
     }
 
@@ -235,7 +198,7 @@ impl Store {
             for key in keys {
                 pipeline.cmd("EVAL").arg(IF_OURS).arg(1).arg(self.key(key)).arg(&self.claimed).ignore();
             }
-            let mut connection = self.connection.0.clone();
+            let mut connection = self.redis.connection();
             self.request(StoreOperation::Release, pipeline.query_async::<()>(&mut connection)).await;
         }
     }
@@ -245,12 +208,12 @@ impl Store {
     /// # Errors
     /// Returns an error if it does not answer in time, or answers with an error.
     pub async fn ping(&self) -> Result<(), PingError> {
-        let mut connection = self.connection.0.clone();
-        let ping = redis::cmd("PING");
-        match timeout(self.timeout * 4, ping.query_async::<String>(&mut connection)).await {
-            Ok(answer) => Ok(answer.map(drop)?),
-            Err(_) => Err(PingError::TimedOut(self.timeout * 4)),
-        }
+        self.redis.ping().await
+    }
+
+    /// Returns another user of the connection to the store.
+    pub(super) fn redis(&self) -> Redis {
+        self.redis.for_another_use()
     }
 
     fn key(&self, key: &DeliveryKey) -> String {
@@ -263,21 +226,19 @@ impl Store {
         operation: StoreOperation,
         answer: impl Future<Output = Result<T, RedisError>>,
     ) -> Option<T> {
-        if self.is_resting() {
-            self.metrics.dedupe_store_errors.with(&StoreLabels { operation }).add(1);
-            return None;
-        }
-        let failure = match timeout(self.timeout, answer).await {
-            Ok(Ok(answer)) => {
-                self.note_up();
-                return Some(answer);
+        let failure = match self.redis.request(answer).await {
+            Ok(Answer { value, is_first_after_failure }) => {
+                if is_first_after_failure {
+                    self.metrics.dedupe_store_up.with(&NoLabels).set(1);
+                    info!("the store of the duplicate window answers again");
+                }
+                return Some(value);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?}", self.timeout),
+            Err(failure) => failure,
         };
         self.metrics.dedupe_store_errors.with(&StoreLabels { operation }).add(1);
+        let RequestError::Failed(failure) = failure else { return None };
         self.metrics.dedupe_store_up.with(&NoLabels).set(0);
-        *self.resting.lock() = Some(Instant::now() + REST);
         if let Some(suppressed) = self.log.permit() {
             warn!(
                 failure,
@@ -286,17 +247,5 @@ impl Store {
             );
         }
         None
-    }
-
-    fn is_resting(&self) -> bool {
-        self.resting.lock().is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Records that the store answered.
-    fn note_up(&self) {
-        if self.resting.lock().take().is_some() {
-            self.metrics.dedupe_store_up.with(&NoLabels).set(1);
-            info!("the store of the duplicate window answers again");
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The state of each source at one moment, for `/status` and the metrics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::exchange::SharedGaps;
 use super::judge::{Heard, judge};
 use super::{Last, Source, Sources};
 use crate::aws::sqs::receive::{Proof, Receptions};
@@ -32,7 +33,7 @@ pub struct SourceReport {
     pub stale_after: Option<Duration>,
     /// The number of its last heartbeat.
     pub sequence: Option<u64>,
-    /// The numbers that are missing in its sequence.
+    /// The numbers that are missing in its sequence, as far as this replica knows.
     pub gaps: u64,
     /// Its restarts.
     pub restarts: u64,
@@ -65,6 +66,22 @@ impl Sources {
             source.report(name, receptions, &active, now)
         };
         known.iter_mut().map(report).collect()
+    }
+
+    /// Returns what all replicas know about missing heartbeats; `None` if they share nothing.
+    pub fn shared_gaps(&self, now: Instant) -> Option<SharedGaps> {
+        Some(self.exchange.as_ref()?.report(now))
+    }
+
+    /// Sets the gauge of missing heartbeats, which is absent while the lists are unknown.
+    pub fn show_gaps(&self, shared: Option<&SharedGaps>) {
+        let mut missing = BTreeMap::<&str, u64>::new();
+        for list in shared.into_iter().flat_map(|shared| &shared.lists) {
+            let count = missing.entry(&list.source).or_default();
+            *count = count.saturating_add(list.missing);
+        }
+        let members = missing.into_iter().map(|(source, count)| (SourceLabels { source }, count as f64));
+        self.metrics.monitor.missing.set(members);
     }
 
     /// Sets the gauges of all sources.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// The largest distance of numbers that a queue can swap. A number that falls back further is a restart.
-const REORDERING: u64 = 16;
+pub(super) const REORDERING: u64 = 16;
 /// The most missing numbers that are remembered. Beyond it, the oldest ones are gaps at once.
 const MOST_MISSING: u64 = 1_024;
 

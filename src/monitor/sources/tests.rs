@@ -27,7 +27,7 @@ fn stage(heartbeats: Heartbeats) -> Stage {
     let profiles = Arc::new(Profiles::new(&Default::default()));
     let registry = Registry::load(&Descriptors { path, ..Descriptors::default() }, &Taps::default(), profiles).unwrap();
     Stage {
-        sources: Sources::new(&config.heartbeats, Arc::clone(&metrics)),
+        sources: Sources::new(&config.heartbeats, None, Arc::clone(&metrics)),
         receptions: Receptions::new(&config, None, &metrics),
         snapshot: registry.current(),
         metrics,
