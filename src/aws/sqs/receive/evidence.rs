@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::aws::sqs::visibility::Unread;
 use crate::message::Message;
 
 /// The time for which the lag of a message counts at least. Standard queues return messages out of order, so one young
@@ -27,6 +28,8 @@ struct State {
     began: Instant,
     /// The largest lag in the younger bucket and in the older one.
     largest: [Duration; 2],
+    /// The messages that were received and are not read, when they were looked at last.
+    unread: Unread,
 }
 
 /// The proofs of the polls at one moment.
@@ -48,26 +51,39 @@ impl Proof {
 
 impl Default for Evidence {
     fn default() -> Self {
-        let state = State { proven_until: None, began: Instant::now(), largest: [Duration::ZERO; 2] };
+        let (began, unread) = (Instant::now(), Unread::default());
+        let state = State { proven_until: None, began, largest: [Duration::ZERO; 2], unread };
         Self { state: Mutex::new(state) }
     }
 }
 
 impl Evidence {
-    /// Notes that a poll which asked all servers of the queue found it empty and ended at this time.
-    pub fn note_empty(&self, ended: Instant) {
+    /// Notes that a poll which asked all servers of the queue found it empty, and that SQS answered at this time or later.
+    pub fn note_empty(&self, answered: Instant) {
         let state = &mut *self.state.lock();
-        state.proven_until = state.proven_until.max(Some(ended));
+        state.proven_until = state.proven_until.max(Some(answered));
         state.largest = [Duration::ZERO; 2];
     }
 
-    /// Notes the messages that a poll returned at this time. A message that was received before proves nothing.
-    pub fn note_messages<'m>(&self, messages: impl Iterator<Item = &'m Message>, ended: Instant) {
+    /// Notes the messages of an answer that SQS gave at this time or later. A message that was received before proves
+    /// nothing.
+    pub fn note_messages<'m>(&self, messages: impl Iterator<Item = &'m Message>, answered: Instant) {
         let Some(lag) = messages.filter_map(Message::first_lag).max() else { return };
         let state = &mut *self.state.lock();
-        state.roll(ended);
+        state.roll(answered);
         state.largest[0] = state.largest[0].max(lag);
-        state.proven_until = state.proven_until.max(ended.checked_sub(lag));
+        state.proven_until = state.proven_until.max(answered.checked_sub(lag));
+    }
+
+    /// Notes the messages that were received and are not read.
+    pub fn set_unread(&self, unread: Unread) {
+        self.state.lock().unread = unread;
+    }
+
+    /// Returns the earliest time between these two at which an unread message of a group reached the queue; see
+    /// [`Unread::first`].
+    pub fn first_unread(&self, within: (Option<Instant>, Instant), group: Option<&str>) -> Option<Instant> {
+        self.state.lock().unread.first(within, group)
     }
 
     /// Returns what the polls prove at this time.

@@ -40,6 +40,18 @@ pub struct Poller {
     visibility_timeout_seconds: i32,
 }
 
+/// The times of one poll.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// From when the visibility timeouts of its messages count.
+    hidden: Instant,
+    /// The latest time that the answer says something about: the end of the wait, or the arrival if it is earlier. An
+    /// answer can travel for long, and can wait for a process that was suspended.
+    chosen: Instant,
+    /// When the answer arrived.
+    answered: Instant,
+}
+
 impl Poller {
     /// Creates a poller of one queue.
     pub fn new(
@@ -95,7 +107,7 @@ impl Poller {
                     let is_empty = messages.is_empty();
                     // A short poll asks some of the servers only. It proves nothing, unless all polls are short.
                     if is_empty && waited == self.wait_seconds && !self.is_full() {
-                        self.reception.evidence.note_empty(times.1);
+                        self.reception.evidence.note_empty(times.chosen);
                     }
                     self.accept(messages, times, reserved, &demand, &deliver);
                     if is_empty && demand.give_up_poller() {
@@ -125,7 +137,7 @@ impl Poller {
     fn accept(
         &self,
         messages: Vec<aws_lean::Message>,
-        times: (Instant, Instant),
+        times: Times,
         reserved: Permit,
         demand: &Demand,
         deliver: &impl Fn(Vec<Received>),
@@ -137,8 +149,9 @@ impl Poller {
             demand.request_poller();
         }
         if !messages.is_empty() {
-            let received = pair_with_receipts(&self.queue, messages, &self.visibility, reserved, times);
-            self.reception.evidence.note_messages(received.iter().map(|received| &received.message), times.1);
+            let received =
+                pair_with_receipts(&self.queue, messages, &self.visibility, reserved, (times.hidden, times.answered));
+            self.reception.evidence.note_messages(received.iter().map(|received| &received.message), times.chosen);
             deliver(received);
         }
     }
@@ -174,15 +187,15 @@ impl Poller {
         if self.reception.works() || is_throttled { self.wait_seconds } else { 0 }
     }
 
-    /// Makes one poll. Returns the messages, the time from which their visibility timeouts count, and the time of the
-    /// answer.
-    async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, (Instant, Instant)), Failure> {
+    /// Makes one poll. Returns the messages and the times of the poll.
+    async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, Times), Failure> {
         let called = Instant::now();
         let answer = self.lean.receive(self.queue.url.as_str(), wait_seconds, self.visibility_timeout_seconds).await;
         let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
         self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
         let answered = Instant::now();
-        Ok((answer?, (self.visibility.counted_from(called, answered), answered)))
+        let chosen = answered.min(called + Duration::from_secs(wait_seconds.unsigned_abs().into()));
+        Ok((answer?, Times { hidden: self.visibility.counted_from(called, answered), chosen, answered }))
     }
 
     fn count_poll(&self, result: PollResult) {
