@@ -26,7 +26,7 @@ use crate::base::RateLimitedLog;
 use crate::message::{Message, Ownership, Queue, QueueUrl};
 use crate::telemetry::{Metrics, QueueLabels};
 use age::Ages;
-use unread::Returns;
+use unread::FormerMessages;
 pub use unread::Unread;
 
 /// The longest time for which SQS hides a message after a receive (Amazon SQS developer guide, visibility timeout), less
@@ -47,7 +47,7 @@ struct Table {
     /// The messages in flight, in the order of their receives.
     held: Mutex<BTreeMap<u64, Arc<Held>>>,
     ages: Ages,
-    returned: Returns,
+    former: FormerMessages,
     /// When the table was created: before any of its messages was received.
     began: Instant,
     next_id: AtomicU64,
@@ -142,7 +142,7 @@ impl Hold {
     /// any more.
     pub fn mark_returning(&self, delay: Duration) {
         self.held.is_returning.store(true, Ordering::Release);
-        self.table.returned.note(&self.held, delay);
+        self.table.former.note(&self.held, delay);
     }
 
     /// Extends the visibility timeout by this time from now on, in whole seconds. A longer time costs fewer calls; if the
@@ -170,8 +170,8 @@ impl Visibility {
     /// Creates an empty table. `timeout` is the visibility timeout that receives request.
     pub fn new(lean: LeanClient, metrics: Arc<Metrics>, timeout: Duration) -> Self {
         let log = RateLimitedLog::new(Duration::from_secs(10));
-        let (held, ages, returned) = (Mutex::default(), Ages::default(), Returns::default());
-        let table = Table { held, ages, returned, began: Instant::now(), next_id: AtomicU64::new(0), log };
+        let (held, ages, former) = (Mutex::default(), Ages::default(), FormerMessages::default());
+        let table = Table { held, ages, former, began: Instant::now(), next_id: AtomicU64::new(0), log };
         Self { table: Arc::new(table), lean, metrics, timeout }
     }
 

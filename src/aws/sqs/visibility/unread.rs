@@ -19,7 +19,7 @@ const ON_THE_WAY: Duration = Duration::from_secs(5);
 /// A message that keeps its group waiting for a shorter time hides no other for long.
 const NOTABLE: Duration = Duration::from_secs(1);
 /// The most messages that are remembered after they are in flight.
-const MOST_RETURNED: usize = 10_000;
+const MOST_FORMER: usize = 10_000;
 
 /// The unread messages of one queue at one moment.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,7 @@ pub struct Unread {
 
 /// A message that was in flight.
 #[derive(Debug)]
-struct Returned {
+struct Former {
     queue: Arc<Queue>,
     reached: Option<Instant>,
     group: Option<Arc<str>>,
@@ -47,7 +47,7 @@ struct Returned {
 
 /// The messages that were in flight: those that return to their queues, and those that kept their group waiting.
 #[derive(Debug, Default)]
-pub(super) struct Returns(Mutex<VecDeque<Returned>>);
+pub(super) struct FormerMessages(Mutex<VecDeque<Former>>);
 
 impl Unread {
     /// Returns the earliest time before `until`, and after `after` if it is given, at which a message can have reached the
@@ -90,7 +90,7 @@ impl Hold {
     pub(super) fn note_end(&self) {
         let held = &self.held;
         if held.group.is_some() && !held.is_returning.load(Ordering::Acquire) && held.since().elapsed() >= NOTABLE {
-            self.table.returned.note(held, Duration::ZERO);
+            self.table.former.note(held, Duration::ZERO);
         }
     }
 }
@@ -115,12 +115,12 @@ impl Visibility {
             of(&held.queue.label, held.facts());
         }
         let now = Instant::now();
-        let mut returned = table.returned.0.lock();
-        returned.retain(|message| message.until > now);
-        for message in &*returned {
+        let mut former = table.former.0.lock();
+        former.retain(|message| message.until > now);
+        for message in &*former {
             of(&message.queue.label, (message.reached, message.group.as_ref(), message.is_read));
         }
-        drop(returned);
+        drop(former);
         for known in unread.values_mut() {
             known.reached.sort_unstable();
         }
@@ -140,7 +140,7 @@ impl Held {
     }
 }
 
-impl Returns {
+impl FormerMessages {
     /// Notes a message that is not in flight any more, and that is visible after `delay` if it returned.
     pub(super) fn note(&self, held: &Held, delay: Duration) {
         let (reached, group, is_read) = held.facts();
@@ -149,14 +149,14 @@ impl Returns {
         }
         let (now, group) = (Instant::now(), group.cloned());
         let until = now + delay + ON_THE_WAY;
-        let mut returned = self.0.lock();
-        if returned.len() >= MOST_RETURNED {
-            returned.retain(|message| message.until > now);
+        let mut former = self.0.lock();
+        if former.len() >= MOST_FORMER {
+            former.retain(|message| message.until > now);
         }
-        if returned.len() >= MOST_RETURNED {
-            returned.pop_front();
+        if former.len() >= MOST_FORMER {
+            former.pop_front();
         }
-        returned.push_back(Returned { queue: Arc::clone(&held.queue), reached, group, is_read, until });
+        former.push_back(Former { queue: Arc::clone(&held.queue), reached, group, is_read, until });
     }
 }
 
