@@ -27,7 +27,7 @@ use crate::message::{Message, Ownership, Queue, QueueUrl};
 use crate::telemetry::{Metrics, QueueLabels};
 use age::Ages;
 use unread::FormerMessages;
-pub use unread::Unread;
+pub use unread::{Moment, Unread};
 
 /// The longest time for which SQS hides a message after a receive (Amazon SQS developer guide, visibility timeout), less
 /// the time that a receive's answer can take.

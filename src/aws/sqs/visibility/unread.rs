@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -28,10 +28,20 @@ pub struct Unread {
     began: Option<Instant>,
     /// When each message reached the queue, in order.
     reached: Vec<Instant>,
-    /// Whether there are messages that were received before, so that it is unknown when they reached the queue.
-    has_unknown: bool,
+    /// When each message that was received before was sent, by the clock of SQS, in order. When it reached the queue by
+    /// our clock is unknown.
+    sent: Vec<SystemTime>,
     /// When the oldest message in flight of each group of a FIFO queue reached the queue.
     groups: HashMap<Arc<str>, Instant>,
+}
+
+/// A moment by our clock, and by the clock of SQS if that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The moment by our clock.
+    pub ours: Instant,
+    /// The same moment by the clock of SQS.
+    pub theirs: Option<SystemTime>,
 }
 
 /// A message that was in flight.
@@ -39,6 +49,7 @@ pub struct Unread {
 struct Former {
     queue: Arc<Queue>,
     reached: Option<Instant>,
+    sent: SystemTime,
     group: Option<Arc<str>>,
     is_read: bool,
     /// Until when the message, or those behind it, are possibly not received.
@@ -49,11 +60,37 @@ struct Former {
 #[derive(Debug, Default)]
 pub(super) struct FormerMessages(Mutex<VecDeque<Former>>);
 
+/// The facts about a message that is in flight, or was.
+#[derive(Debug, Clone, Copy)]
+struct Facts<'m> {
+    /// When the message reached its queue, by our clock.
+    reached: Option<Instant>,
+    /// When it was sent, by the clock of SQS.
+    sent: SystemTime,
+    /// The group that it keeps waiting.
+    group: Option<&'m Arc<str>>,
+    is_read: bool,
+}
+
+impl Facts<'_> {
+    /// Whether the message itself, or another behind it, is unread.
+    fn matters(&self) -> bool {
+        !self.is_read || self.group.is_some()
+    }
+}
+
+impl Former {
+    fn facts(&self) -> Facts<'_> {
+        Facts { reached: self.reached, sent: self.sent, group: self.group.as_ref(), is_read: self.is_read }
+    }
+}
+
 impl Unread {
     /// Returns the earliest time before `until`, and after `after` if it is given, at which a message can have reached the
     /// queue that is not read. `group` is the only message group that matters; `None` means each group.
-    pub fn first(&self, (after, until): (Option<Instant>, Instant), group: Option<&str>) -> Option<Instant> {
-        let unknown = self.began.filter(|_| self.has_unknown).map(|began| after.unwrap_or(began));
+    pub fn first(&self, (after, until): (Option<Moment>, Instant), group: Option<&str>) -> Option<Instant> {
+        let again = self.first_again(after);
+        let after = after.map(|after| after.ours);
         let next = after.map_or(0, |after| self.reached.partition_point(|reached| *reached <= after));
         let unread = self.reached.get(next).copied();
         let blocked = match group {
@@ -62,17 +99,27 @@ impl Unread {
         };
         // The messages behind a message in flight reached the queue after it.
         let blocked = blocked.map(|since| after.map_or(since, |after| since.max(after)));
-        [unknown, unread, blocked].into_iter().flatten().min().filter(|first| *first < until)
+        [again, unread, blocked].into_iter().flatten().min().filter(|first| *first < until)
     }
 
-    fn add(&mut self, reached: Option<Instant>, group: Option<&Arc<str>>, is_read: bool, began: Instant) {
-        match reached {
-            _ if is_read => {}
+    /// Returns the earliest time after `after` at which a message that was received before can have reached the queue.
+    fn first_again(&self, after: Option<Moment>) -> Option<Instant> {
+        let first = self.sent.first()?;
+        let Some(Moment { ours, theirs }) = after else { return self.began };
+        // Both times are by the clock of SQS, so a difference between our clock and that one does not matter.
+        let Some(theirs) = theirs.filter(|theirs| first <= theirs) else { return Some(ours) };
+        let next = self.sent.get(self.sent.partition_point(|sent| *sent <= theirs))?;
+        Some(ours + next.duration_since(theirs).unwrap_or_default())
+    }
+
+    fn add(&mut self, facts: Facts<'_>, began: Instant) {
+        match facts.reached {
+            _ if facts.is_read => {}
             Some(reached) => self.reached.push(reached),
-            None => self.has_unknown = true,
+            None => self.sent.push(facts.sent),
         }
-        if let Some(group) = group {
-            let reached = reached.unwrap_or(began);
+        if let Some(group) = facts.group {
+            let reached = facts.reached.unwrap_or(began);
             let oldest = self.groups.entry(Arc::clone(group)).or_insert(reached);
             *oldest = reached.min(*oldest);
         }
@@ -99,16 +146,15 @@ impl Visibility {
     /// Returns the unread messages of each queue that has some, by the queue's label.
     pub fn unread(&self) -> HashMap<String, Unread> {
         let (mut unread, table) = (HashMap::<String, Unread>::new(), &self.table);
-        let mut of = |queue: &str, facts: (Option<Instant>, Option<&Arc<str>>, bool)| {
-            let (reached, group, is_read) = facts;
-            if is_read && group.is_none() {
+        let mut of = |queue: &str, facts: Facts<'_>| {
+            if !facts.matters() {
                 return;
             }
             if !unread.contains_key(queue) {
                 unread.insert(queue.to_owned(), Unread { began: Some(table.began), ..Unread::default() });
             }
             if let Some(known) = unread.get_mut(queue) {
-                known.add(reached, group, is_read, table.began);
+                known.add(facts, table.began);
             }
         };
         for held in table.held.lock().values().filter(|held| !held.ownership.is_lost()) {
@@ -118,11 +164,12 @@ impl Visibility {
         let mut former = table.former.0.lock();
         former.retain(|message| message.until > now);
         for message in &*former {
-            of(&message.queue.label, (message.reached, message.group.as_ref(), message.is_read));
+            of(&message.queue.label, message.facts());
         }
         drop(former);
         for known in unread.values_mut() {
             known.reached.sort_unstable();
+            known.sent.sort_unstable();
         }
         unread
     }
@@ -134,19 +181,20 @@ impl Held {
         self.ends - MAX_HIDDEN
     }
 
-    /// Returns when the message reached its queue, the group that it keeps waiting, and whether it was read.
-    fn facts(&self) -> (Option<Instant>, Option<&Arc<str>>, bool) {
-        (self.reached, self.group.as_ref(), self.is_read.load(Ordering::Acquire))
+    fn facts(&self) -> Facts<'_> {
+        let is_read = self.is_read.load(Ordering::Acquire);
+        Facts { reached: self.reached, sent: self.sent, group: self.group.as_ref(), is_read }
     }
 }
 
 impl FormerMessages {
     /// Notes a message that is not in flight any more, and that is visible after `delay` if it returned.
     pub(super) fn note(&self, held: &Held, delay: Duration) {
-        let (reached, group, is_read) = held.facts();
-        if is_read && group.is_none() {
+        let facts = held.facts();
+        if !facts.matters() {
             return;
         }
+        let Facts { reached, sent, group, is_read } = facts;
         let (now, group) = (Instant::now(), group.cloned());
         let until = now + delay + ON_THE_WAY;
         let mut former = self.0.lock();
@@ -156,14 +204,12 @@ impl FormerMessages {
         if former.len() >= MOST_FORMER {
             former.pop_front();
         }
-        former.push_back(Former { queue: Arc::clone(&held.queue), reached, group, is_read, until });
+        former.push_back(Former { queue: Arc::clone(&held.queue), reached, sent, group, is_read, until });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use tokio::time::sleep;
 
     use super::*;
@@ -191,7 +237,9 @@ mod tests {
     /// Returns how many seconds ago the first unread message of the queue reached it.
     fn first(visibility: &Visibility, queue: &str, group: Option<&str>) -> Option<u64> {
         let (now, unread) = (Instant::now(), visibility.unread().remove(queue)?);
-        let first = unread.first((Some(now - 60 * SECOND), now - 10 * SECOND), group)?;
+        let theirs = Some(SystemTime::UNIX_EPOCH + 940 * SECOND);
+        let after = Moment { ours: now - 60 * SECOND, theirs };
+        let first = unread.first((Some(after), now - 10 * SECOND), group)?;
         Some((now - first).as_secs())
     }
 
@@ -211,8 +259,16 @@ mod tests {
         assert_eq!(first(&visibility, "a", None), Some(20));
         drop(younger);
         assert_eq!(first(&visibility, "a", None), None);
-        let _again = hold(&visibility, STANDARD, None, 1, 2);
-        assert_eq!(first(&visibility, "a", None), Some(60), "it can have reached the queue at any time");
+        // The clock of SQS tells when a message that was received before was sent.
+        let _old = hold(&visibility, STANDARD, None, 60, 2);
+        let _young = hold(&visibility, STANDARD, None, 5, 2);
+        assert_eq!(first(&visibility, "a", None), None);
+        let _again = hold(&visibility, STANDARD, None, 40, 2);
+        assert_eq!(first(&visibility, "a", None), Some(40));
+        let (now, unread) = (Instant::now(), visibility.unread().remove("a").unwrap());
+        let after = Moment { ours: now - 50 * SECOND, theirs: None };
+        assert_eq!(unread.first((Some(after), now), None), Some(after.ours), "nothing tells the time");
+        assert_eq!(unread.first((None, now + SECOND), None), Some(now - 60 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
