@@ -32,7 +32,10 @@ pub use canary::{Canary, CanaryPath};
 pub use changes::{APPLIED, Change};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
-pub use monitor::{Condition, ExpectedSource, HeartbeatType, Heartbeats, STALE_AFTER_INTERVALS, SilenceRule};
+pub use monitor::{
+    Condition, ExpectedSource, HeartbeatType, Heartbeats, MAX_SOURCE_NAME, OTHER_SOURCES, STALE_AFTER_INTERVALS,
+    SilenceRule,
+};
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
 pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};

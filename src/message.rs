@@ -64,6 +64,11 @@ impl Message {
     pub fn first_lag(&self) -> Option<Duration> {
         (self.receive_count <= 1).then(|| self.first_received.duration_since(self.sent).unwrap_or_default())
     }
+
+    /// Returns when the message reached its queue, by our clock, if it was not received before.
+    pub fn reached(&self) -> Option<Instant> {
+        self.first_lag().map(|lag| self.received.checked_sub(lag).unwrap_or(self.received))
+    }
 }
 
 #[cfg(test)]

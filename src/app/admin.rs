@@ -112,7 +112,8 @@ impl State {
 
     /// Returns what is known about sources and silence rules now.
     pub fn observe(&self) -> Knowledge {
-        let Views { monitor, receptions, routes, .. } = &self.views;
+        let Views { monitor, receptions, visibility, routes, .. } = &self.views;
+        receptions.note_unread(visibility);
         monitor.observe(receptions, &routes.definitions().snapshot)
     }
 

@@ -63,9 +63,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let endpoints = endpoints(args)?;
     let http = Network::of_environment()?.client(ANSWER, ANSWER);
     let answers: Vec<anyhow::Result<KnownSources>> = super::runtime()?.block_on(async {
+        // All at once, so that replicas that hang delay the others once and not one after the other.
+        let ask_one = |endpoint: String| {
+            let http = http.clone();
+            tokio::spawn(async move { ask(&http, &endpoint).await })
+        };
+        let asked: Vec<_> = endpoints.into_iter().map(ask_one).collect();
         let mut answers = Vec::new();
-        for endpoint in &endpoints {
-            answers.push(ask(&http, endpoint).await);
+        for answer in asked {
+            answers.push(answer.await.context("a call failed").flatten());
         }
         answers
     });
@@ -82,6 +88,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if pages.is_empty() {
         bail!("none of the {asked} admin endpoints answers");
+    }
+    if silent > 0 {
+        anstream::eprintln!(
+            "warning: {silent} of {asked} replicas did not answer, and each knows a part of the heartbeats: a source that \
+             is stale here can be alive"
+        );
     }
     let sources = combine(&pages);
     let mut out = anstream::stdout().lock();

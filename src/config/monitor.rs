@@ -86,6 +86,12 @@ impl Default for ExpectedSource {
 /// otherwise.
 pub const STALE_AFTER_INTERVALS: u32 = 3;
 
+/// The most characters of a source's name, which is a label of metrics. A longer name is cut.
+pub const MAX_SOURCE_NAME: usize = 100;
+
+/// The name of all sources beyond `heartbeats.max_sources`.
+pub const OTHER_SOURCES: &str = "other";
+
 /// Event types that must not stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

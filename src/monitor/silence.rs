@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::aws::sqs::receive::{Proof, Receptions};
+use crate::aws::sqs::visibility::Moment;
 use crate::config::SilenceRule;
 use crate::route::Glob;
 use crate::schema::registry::Snapshot;
@@ -29,6 +30,9 @@ struct Rule {
     within: Duration,
     siblings: Vec<Glob>,
 }
+
+/// The proofs of the polls, and whether a message that is not read yet reached a queue within two times.
+type Evidence<'e> = (Proof, &'e dyn Fn((Option<Moment>, Instant)) -> bool);
 
 /// The state of a type under a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +94,9 @@ impl Silence {
         let proof = proof.unwrap_or(Proof { proven_until: None, lag: Duration::ZERO });
         let types: BTreeMap<&str, Option<Instant>> =
             snapshot.event_types().map(|known| (&*known.name, known.last_event.get())).collect();
-        self.rules.iter().map(|rule| rule.report(&types, proof, (self.started, now))).collect()
+        let has_unread =
+            |within| receptions.iter().any(|reception| reception.evidence.first_unread(within, None).is_some());
+        self.rules.iter().map(|rule| rule.report(&types, (proof, &has_unread), (self.started, now))).collect()
     }
 
     /// Sets the gauges of the types that rules name.
@@ -119,7 +125,7 @@ impl Rule {
     fn report(
         &self,
         types: &BTreeMap<&str, Option<Instant>>,
-        proof: Proof,
+        evidence: Evidence<'_>,
         (started, now): (Instant, Instant),
     ) -> SilenceReport {
         let age = |at: Instant| now.saturating_duration_since(at);
@@ -136,7 +142,7 @@ impl Rule {
             None => self.types.iter().any(|glob| glob.as_str() == name),
         };
         let judged = types.iter().filter(|(name, last)| is_meant(name, **last)).map(|(name, last)| {
-            let state = self.judge(*last, counts, proof, (started, now));
+            let state = self.judge(*last, counts, evidence, (started, now));
             ((*name).to_owned(), state, last.map(age))
         });
         SilenceReport { within: self.within, types: judged.collect(), siblings }
@@ -147,7 +153,7 @@ impl Rule {
         &self,
         last: Option<Instant>,
         counts: bool,
-        proof: Proof,
+        (proof, has_unread): Evidence<'_>,
         (started, now): (Instant, Instant),
     ) -> TypeState {
         let since = last.unwrap_or(started);
@@ -159,7 +165,8 @@ impl Rule {
         }
         let is_proven =
             proof.lag <= self.within && proof.proven_until.is_some_and(|until| until >= since + self.within);
-        if is_proven { TypeState::Silent } else { TypeState::Late }
+        let is_silent = is_proven && !has_unread((Some(Moment { ours: since, theirs: None }), since + self.within));
+        if is_silent { TypeState::Silent } else { TypeState::Late }
     }
 }
 
@@ -193,7 +200,7 @@ mod tests {
                 ("a.Xy", Some(second(now))),
             ]);
             let proof = Proof { proven_until: proven.map(second), lag: Duration::from_secs(lag) };
-            let report = rule.report(&types, proof, (started, second(now)));
+            let report = rule.report(&types, (proof, &|_| false), (started, second(now)));
             let found: Vec<_> = report.types.iter().map(|(name, state, _)| (name.as_str(), *state)).collect();
             assert_eq!(
                 found,
@@ -204,12 +211,30 @@ mod tests {
     }
 
     #[test]
+    fn a_type_is_late_while_a_message_that_can_be_its_event_is_not_read() {
+        let settings = SilenceRule { types: vec!["a.B".into()], within_seconds: 60, ..SilenceRule::default() };
+        let silence = Silence::new(&[settings], Arc::new(Metrics::new(false)), Instant::now());
+        let (started, minute) = (silence.started, Duration::from_secs(60));
+        let proof = Proof { proven_until: Some(started + 2 * minute), lag: Duration::ZERO };
+        let state = |unread: Instant| {
+            let is_within = move |(after, until): (Option<Moment>, Instant)| {
+                after.is_none_or(|it| it.ours < unread) && unread < until
+            };
+            let times = (started, started + 2 * minute);
+            silence.rules[0].report(&BTreeMap::from([("a.B", None)]), (proof, &is_within), times).types[0].1
+        };
+        assert_eq!(state(started + minute / 2), TypeState::Late);
+        assert_eq!(state(started + minute), TypeState::Silent);
+    }
+
+    #[test]
     fn a_rule_without_siblings_always_counts() {
         let settings = SilenceRule { types: vec!["a.B".into()], within_seconds: 60, ..SilenceRule::default() };
         let silence = Silence::new(&[settings], Arc::new(Metrics::new(false)), Instant::now());
         let later = silence.started + Duration::from_secs(60);
         let proof = Proof { proven_until: Some(later), lag: Duration::ZERO };
-        let reports = [silence.rules[0].report(&BTreeMap::from([("a.B", None)]), proof, (silence.started, later))];
+        let reports =
+            [silence.rules[0].report(&BTreeMap::from([("a.B", None)]), (proof, &|_| false), (silence.started, later))];
         assert_eq!(reports[0].types, [("a.B".to_owned(), TypeState::Silent, None)]);
         silence.show(&reports, SystemTime::now());
         let text = silence.metrics.render();

@@ -22,18 +22,15 @@ use tokio::time::Instant;
 
 use copies::Copies;
 pub use exchange::{Exchange, Gap, Reach, SharedGaps, SourceGaps};
-pub use judge::{Heard, judge};
+pub use judge::{Heard, is_proof, judge};
 pub use report::{LagReport, SourceReport};
 use sequence::{Noted, Sequence, Times};
 
-use crate::config::{Heartbeats, STALE_AFTER_INTERVALS};
+use crate::config::{Heartbeats, OTHER_SOURCES as OTHER, STALE_AFTER_INTERVALS};
 use crate::message::Message;
 use crate::route::Glob;
 use crate::schema::registry::{BUILT_IN, EventType};
 use crate::telemetry::{Metrics, SourceLabels};
-
-/// The name of all sources beyond the limit.
-const OTHER: &str = "other";
 
 /// A heartbeat of a source, as an event has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +62,8 @@ struct Source {
     is_expected: bool,
     /// The names of the queues on which the source was heard.
     queues: BTreeSet<String>,
+    /// The message group of the last heartbeat on a FIFO queue.
+    group: Option<String>,
     heard: Option<Last>,
     sequence: Sequence,
     copies: Copies,
@@ -77,6 +76,8 @@ struct Source {
 struct Last {
     /// When it reached the queue, by our clock.
     alive: Instant,
+    /// The same moment by the clock of SQS.
+    sent: SystemTime,
     interval: Duration,
     in_queue: Duration,
     /// The seconds from the source to the queue. A negative number shows that the two clocks differ.
@@ -117,6 +118,11 @@ impl Sources {
     fn hear(&self, heartbeat: &Heartbeat, message: &Message) {
         let mut known = self.known.lock();
         let name = self.name_of(&known, &heartbeat.source);
+        // A message that was received before, and has no number, does not show that its source is alive.
+        let is_sign = message.first_lag().is_some() || heartbeat.sequence.is_some() && name != OTHER;
+        if !is_sign && !known.contains_key(name) {
+            return;
+        }
         let source = known.entry(Arc::from(name)).or_default();
         let is_first = message.first_lag().is_some();
         let number = heartbeat.sequence.filter(|_| name != OTHER);
@@ -162,6 +168,7 @@ impl Default for Source {
             limit: STALE_AFTER_INTERVALS,
             is_expected: false,
             queues: BTreeSet::new(),
+            group: None,
             heard: None,
             sequence: Sequence::default(),
             copies: Copies::default(),
@@ -180,8 +187,9 @@ impl Source {
         }
         // A heartbeat can overtake an older one. The younger one says more.
         if self.heard.is_none_or(|last| last.alive <= alive) {
+            self.group = message.group.clone().filter(|_| message.queue.url.is_fifo());
             let before_queue = heartbeat.sent_at.map(|sent_at| signed_seconds(sent_at, message.sent));
-            self.heard = Some(Last { alive, interval: heartbeat.interval, in_queue, before_queue });
+            self.heard = Some(Last { alive, sent: message.sent, interval: heartbeat.interval, in_queue, before_queue });
         }
     }
 }

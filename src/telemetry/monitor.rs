@@ -84,6 +84,8 @@ pub struct MonitorMetrics {
     pub stale_after: FleetingFamily<SourceLabels<'static>>,
     /// The time until which all heartbeats that were sent are known to have been received.
     pub proven_until: FleetingFamily<SourceLabels<'static>>,
+    /// The time at which the oldest message that can be a heartbeat, and is not read, reached the queue.
+    pub unread_since: FleetingFamily<SourceLabels<'static>>,
     /// The time of the last event of each type that a silence rule names.
     pub last_events: FleetingFamily<TypeLabels<'static>>,
     /// The longest time between two events of a type, while a rule counts.
@@ -131,6 +133,11 @@ impl MonitorMetrics {
                 "protobridge_source_proven_until_timestamp_seconds",
                 "Time until which all heartbeats that were sent are known to have been received",
             ),
+            unread_since: all.fleeting(
+                None,
+                "protobridge_source_unread_since_timestamp_seconds",
+                "Time at which the oldest message reached the queue that is received, not read, and can be a heartbeat",
+            ),
             last_events: all.fleeting(
                 None,
                 "protobridge_event_type_last_received_timestamp_seconds",
@@ -154,7 +161,14 @@ impl MonitorMetrics {
     /// Appends the gauges in the Prometheus text format.
     pub(super) fn render(&self, text: &mut String) {
         self.states.render(text);
-        for family in [&self.received, &self.sequences, &self.intervals, &self.stale_after, &self.proven_until] {
+        for family in [
+            &self.received,
+            &self.sequences,
+            &self.intervals,
+            &self.stale_after,
+            &self.proven_until,
+            &self.unread_since,
+        ] {
             family.render(text);
         }
         self.missing.render(text);

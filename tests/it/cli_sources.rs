@@ -1,6 +1,7 @@
 //! `protobridge heartbeat` and `protobridge sources`: a heartbeat is sent, received, and shown.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 
 use protobridge::config::ExpectedSource;
 use protobridge::message::OutcomeLabel;
@@ -21,6 +22,25 @@ async fn run(arguments: &[&str]) -> Ended {
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let run = move || command::run(protobridge().args(arguments), b"");
     tokio::task::spawn_blocking(run).await.expect("the task does not panic")
+}
+
+#[tokio::test]
+async fn a_replica_that_hangs_does_not_delay_the_question_to_the_others() {
+    let [first, second] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+    let [one, two] = [&first, &second].map(|it| format!("http://{}", it.local_addr().expect("it has an address")));
+    // The first replica answers after the second one was asked.
+    let answering = std::thread::spawn(move || {
+        let mut streams = [&first, &second].map(|it| it.accept().expect("it is asked").0);
+        for stream in &mut streams {
+            let _request = stream.read(&mut [0; 4_096]).expect("it has a request");
+            let body = r#"{"sources":{"knowledge":"","list":[]}}"#;
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).expect("it can answer");
+        }
+    });
+    let shown = run(&["sources", "--admin", &one, "--admin", &two]).await;
+    assert_eq!((shown.code, &*shown.stderr), (Some(0), ""));
+    answering.join().expect("both replicas were asked");
 }
 
 async fn a_heartbeat_that_the_command_sends_is_received_and_shown(emulator: &Emulator) {
@@ -51,6 +71,8 @@ async fn a_heartbeat_that_the_command_sends_is_received_and_shown(emulator: &Emu
     let unreachable = run(&["sources", "--json", "--admin", &admin, "--admin", "http://127.0.0.1:1"]).await;
     assert_eq!(unreachable.code, Some(1));
     assert!(unreachable.stderr.starts_with("warning: http://127.0.0.1:1/status"), "{}", unreachable.stderr);
+    let warning = "1 of 2 replicas did not answer";
+    assert!(unreachable.stderr.contains(warning), "{}", unreachable.stderr);
     let json: serde_json::Value = serde_json::from_str(&unreachable.stdout).expect("it is JSON");
     assert_eq!((&json[0]["source"], &json[0]["state"]), (&"orders-eu-1".into(), &"quiet".into()));
     running.stop().await;

@@ -53,6 +53,10 @@ pub struct KnownSource {
     pub clock_skew: bool,
     /// The time since which this replica can have missed heartbeats that are on the queue.
     pub unproven_seconds: Option<f64>,
+    /// The time since the first message after that reached the queue which this replica received and has not read, and
+    /// which can be a heartbeat.
+    #[serde(default)]
+    pub unread_seconds: Option<f64>,
 }
 
 /// The knowledge of one replica about the types of a silence rule.
@@ -97,6 +101,7 @@ fn known_source(report: SourceReport) -> KnownSource {
         in_queue_seconds: seconds(report.lag.map(|lag| lag.in_queue)),
         clock_skew: before_queue.is_some_and(|seconds| seconds < 0.0),
         unproven_seconds: seconds(report.unproven),
+        unread_seconds: seconds(report.unread),
     }
 }
 

@@ -67,8 +67,9 @@ impl Receipt {
         permit: Permit,
         received: tokio::time::Instant,
     ) -> Self {
-        let (queue, handle) = (Arc::new(Queue::for_tests()), handle.into());
-        let hold = visibility.hold(&queue, (&handle, std::time::SystemTime::now()), received);
-        Self::new(queue, handle, hold, permit)
+        let message = Message::for_tests(Queue::for_tests(), "", &[], None);
+        let handle = handle.into();
+        let hold = visibility.hold(&message, &handle, received);
+        Self::new(message.queue, handle, hold, permit)
     }
 }

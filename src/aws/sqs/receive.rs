@@ -39,7 +39,7 @@ fn pair_with_receipts(
     messages
         .map(|(message, handle)| {
             let permit = reserved.split(message.size());
-            let hold = visibility.hold(queue, (&handle, message.sent), hidden);
+            let hold = visibility.hold(&message, &handle, hidden);
             Received { message, receipt: Receipt::new(Arc::clone(queue), handle, hold, permit) }
         })
         .collect()

@@ -60,7 +60,7 @@ impl Releaser {
     }
 
     fn send(&self, release: Release) {
-        release.receipt.hold.mark_returning();
+        release.receipt.hold.mark_returning(release.delay);
         let item = Item { key: release.receipt.queue.url.clone(), bytes: 0, entry: release };
         // If the task was aborted, the message becomes visible when its visibility timeout lapses.
         let _closed = self.items.send(item);

@@ -7,6 +7,7 @@
 //! its receive, whatever the extensions; then the hold goes stale too.
 
 mod age;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +23,11 @@ use super::change::change_batch;
 use super::stale::is_stale_receipt;
 use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
 use crate::base::RateLimitedLog;
-use crate::message::{Ownership, Queue, QueueUrl};
+use crate::message::{Message, Ownership, Queue, QueueUrl};
 use crate::telemetry::{Metrics, QueueLabels};
 use age::Ages;
+use unread::FormerMessages;
+pub use unread::{Moment, Unread};
 
 /// The longest time for which SQS hides a message after a receive (Amazon SQS developer guide, visibility timeout), less
 /// the time that a receive's answer can take.
@@ -44,6 +47,9 @@ struct Table {
     /// The messages in flight, in the order of their receives.
     held: Mutex<BTreeMap<u64, Arc<Held>>>,
     ages: Ages,
+    former: FormerMessages,
+    /// When the table was created: before any of its messages was received.
+    began: Instant,
     next_id: AtomicU64,
     log: RateLimitedLog,
 }
@@ -55,6 +61,10 @@ struct Held {
     queue: Arc<Queue>,
     receipt_handle: Arc<str>,
     sent: SystemTime,
+    /// When the message reached its queue, by our clock; `None` if it was received before.
+    reached: Option<Instant>,
+    /// The group of the message, if its queue is a FIFO queue.
+    group: Option<Arc<str>>,
     /// The time after which SQS no longer extends the visibility timeout.
     ends: Instant,
     /// Whether the message is on its way back to its queue, so that an extension would hide it again.
@@ -66,6 +76,8 @@ struct Held {
     is_changing: AtomicBool,
     /// Whether the outcome was reached and only the delete is left.
     is_settled: AtomicBool,
+    /// Whether the content of the message is known.
+    is_read: AtomicBool,
 }
 
 impl Held {
@@ -126,9 +138,11 @@ impl Hold {
         self.held.is_settled.store(true, Ordering::Release);
     }
 
-    /// Records that the message returns to its queue. Its visibility timeout is not extended any more.
-    pub fn mark_returning(&self) {
+    /// Records that the message returns to its queue and is visible after `delay`. Its visibility timeout is not extended
+    /// any more.
+    pub fn mark_returning(&self, delay: Duration) {
         self.held.is_returning.store(true, Ordering::Release);
+        self.table.former.note(&self.held, delay);
     }
 
     /// Extends the visibility timeout by this time from now on, in whole seconds. A longer time costs fewer calls; if the
@@ -148,6 +162,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.table.held.lock().remove(&self.held.id);
+        self.note_end();
     }
 }
 
@@ -155,7 +170,8 @@ impl Visibility {
     /// Creates an empty table. `timeout` is the visibility timeout that receives request.
     pub fn new(lean: LeanClient, metrics: Arc<Metrics>, timeout: Duration) -> Self {
         let log = RateLimitedLog::new(Duration::from_secs(10));
-        let table = Table { held: Mutex::default(), ages: Ages::default(), next_id: AtomicU64::new(0), log };
+        let (held, ages, former) = (Mutex::default(), Ages::default(), FormerMessages::default());
+        let table = Table { held, ages, former, began: Instant::now(), next_id: AtomicU64::new(0), log };
         Self { table: Arc::new(table), lean, metrics, timeout }
     }
 
@@ -172,22 +188,24 @@ impl Visibility {
         answered.checked_sub(self.timeout / 4).map_or(called, |earliest| earliest.max(called))
     }
 
-    /// Adds a message, given by its receipt handle and the time when it was sent. Its visibility timeout counts from
-    /// `received`.
-    pub fn hold(&self, queue: &Arc<Queue>, message: (&Arc<str>, SystemTime), received: Instant) -> Hold {
-        let (receipt_handle, sent) = message;
+    /// Adds a message with its receipt handle. Its visibility timeout counts from `received`.
+    pub fn hold(&self, message: &Message, receipt_handle: &Arc<str>, received: Instant) -> Hold {
+        let Message { queue, sent, .. } = message;
         let id = self.table.next_id.fetch_add(1, Ordering::Relaxed);
         let held = Arc::new(Held {
             id,
             queue: Arc::clone(queue),
             receipt_handle: Arc::clone(receipt_handle),
-            sent,
+            sent: *sent,
+            reached: message.reached(),
+            group: message.group.as_deref().filter(|_| queue.url.is_fifo()).map(Arc::from),
             ends: received + MAX_HIDDEN,
             is_returning: AtomicBool::new(false),
             extension: AtomicU64::new(self.timeout.as_secs()),
             ownership: Ownership::new(received, self.timeout),
             is_changing: AtomicBool::new(false),
             is_settled: AtomicBool::new(false),
+            is_read: AtomicBool::new(false),
         });
         self.table.ages.note(&queue.label, held.age(), received);
         self.table.held.lock().insert(id, Arc::clone(&held));

@@ -189,6 +189,7 @@ mod tests {
             in_queue_seconds: None,
             clock_skew: false,
             unproven_seconds: Some(0.0),
+            unread_seconds: None,
         }
     }
 

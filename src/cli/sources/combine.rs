@@ -1,11 +1,13 @@
 //! Combines what several replicas know about the sources.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::missing;
 use crate::app::admin::{KnownGapList, KnownSource, KnownSources};
+use crate::monitor::sources::is_proof;
 
 /// The combined knowledge of all replicas about one source. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,8 +67,6 @@ fn combine_one(reports: &[&KnownSource]) -> Combined {
 
 /// Returns the state. The judgment is that of one replica, on the last heartbeat and on the best proof of all.
 fn state(reports: &[&KnownSource], last: &KnownSource, unproven: Option<f64>) -> &'static str {
-    /// The time by which a heartbeat can be late, as in the judgment of one replica.
-    const JITTER: f64 = 1.0;
     let (Some(age), Some(interval), Some(stale_after)) =
         (last.age_seconds, last.interval_seconds, last.stale_after_seconds)
     else {
@@ -74,7 +74,11 @@ fn state(reports: &[&KnownSource], last: &KnownSource, unproven: Option<f64>) ->
     };
     let says = |state: &str| reports.iter().any(|report| report.state == state);
     if age >= stale_after {
-        let is_missing = unproven.is_some_and(|unproven| unproven + interval + JITTER <= age);
+        let [since, interval, limit] = [age, interval, stale_after].map(duration);
+        // A message that one replica has not read can be the heartbeat that all miss.
+        let unread = reports.iter().filter_map(|report| report.unread_seconds).map(duration).max();
+        let is_missing =
+            unproven.is_some_and(|unproven| is_proof(since, (interval, limit), (duration(unproven), unread)));
         return if is_missing { "stale" } else { "late" };
     }
     match last.state.as_str() {
@@ -82,6 +86,11 @@ fn state(reports: &[&KnownSource], last: &KnownSource, unproven: Option<f64>) ->
         _ if says("flowing") => "flowing",
         _ => "quiet",
     }
+}
+
+/// Returns a time in seconds as a duration; zero if it is none.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -104,6 +113,7 @@ mod tests {
             in_queue_seconds: None,
             clock_skew: false,
             unproven_seconds: Some(unproven),
+            unread_seconds: None,
         }
     }
 
@@ -127,6 +137,15 @@ mod tests {
             let combined = combine(&[page(vec![one.clone()]), page(vec![other.clone()])]);
             assert_eq!((combined.len(), combined[0].state), (1, expected), "{one:?} {other:?}");
             assert_eq!(combine(&[page(vec![other]), page(vec![one])]), combined);
+        }
+    }
+
+    #[test]
+    fn a_message_that_one_replica_has_not_read_makes_a_source_late_and_not_stale() {
+        for (unread, expected) in [(None, "stale"), (Some(10.1), "late"), (Some(9.9), "stale")] {
+            let holder = KnownSource { unread_seconds: unread, ..report("late", Some(70.0), 0.0) };
+            let combined = combine(&[page(vec![report("stale", Some(40.0), 0.0)]), page(vec![holder])]);
+            assert_eq!(combined[0].state, expected, "{unread:?}");
         }
     }
 

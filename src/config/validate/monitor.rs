@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Rules;
 use crate::config::names::{is_dotted, type_glob};
-use crate::config::{Config, ExpectedSource, HeartbeatType, SilenceRule};
+use crate::config::{Config, ExpectedSource, HeartbeatType, MAX_SOURCE_NAME, OTHER_SOURCES, SilenceRule};
 
 /// The type that is a heartbeat without any configuration.
 const BUILT_IN: &str = "protobridge.v1.Heartbeat";
@@ -75,6 +75,16 @@ impl Rules {
                 format!("{key}.source"),
                 "missing; an expected source needs its name, as its heartbeats have it",
             );
+        } else if expected.source == OTHER_SOURCES {
+            let message =
+                format!("`{OTHER_SOURCES}` is the name of all sources beyond heartbeats.max_sources; rename it");
+            self.refuse(format!("{key}.source"), message);
+        } else if expected.source.chars().count() > MAX_SOURCE_NAME || expected.source.chars().any(char::is_control) {
+            let message = format!(
+                "has more than {MAX_SOURCE_NAME} characters or a control character, so no heartbeat matches it; give the \
+                 source a shorter name"
+            );
+            self.refuse(format!("{key}.source"), message);
         }
         self.globs(&format!("{key}.events"), &expected.events);
     }

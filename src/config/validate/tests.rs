@@ -147,6 +147,7 @@ fn heartbeats_and_silence_rules_that_cannot_work_are_refused() {
         "heartbeats: {types: [{type: protobridge.v1.Heartbeat, source: s}, {type: a.B, source: s}]}",
         "heartbeats: {types: [{type: a.B, source: s, where: {path: t.}}, {type: a.C, source: s}, {type: a.C, source: t}]}",
         "heartbeats: {expect: [{}, {source: a, events: ['a b']}, {source: a}]}",
+        &format!("heartbeats: {{expect: [{{source: other}}, {{source: '{}'}}]}}", "s".repeat(101)),
         "silence: [{}, {types: ['a..b', c.D], while: [c.D]}]",
     ];
     insta::assert_snapshot!(yamls.map(problems).concat(), @r#"
@@ -163,6 +164,8 @@ fn heartbeats_and_silence_rules_that_cannot_work_are_refused() {
     heartbeats.expect[0].source: missing; an expected source needs its name, as its heartbeats have it
     heartbeats.expect[1].events[0]: "a b" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
     heartbeats.expect[2].source: `a` is also the source of heartbeats.expect[1]
+    heartbeats.expect[0].source: `other` is the name of all sources beyond heartbeats.max_sources; rename it
+    heartbeats.expect[1].source: has more than 100 characters or a control character, so no heartbeat matches it; give the source a shorter name
     silence[0].types: missing; a silence rule needs the message types that must not stop
     silence[1].types[0]: "a..b" is not a message type such as `shop.v1.OrderPlaced` or a glob such as `shop.v1.*`
     silence[1].while: has `c.D`, which is also in `types`: a type that stops cannot show that others flow

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::time::parse_rfc3339;
+use crate::config::MAX_SOURCE_NAME;
 use crate::message::steps::{About, Step, Witness};
 use crate::monitor::sources::Heartbeat;
 use crate::schema::registry::{EventType, HeartbeatTaps, IntervalTap};
@@ -13,8 +14,6 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 /// The bounds of the interval that a heartbeat names.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(86_400);
-/// The most characters of a source's name, which is a label of metrics.
-const MAX_NAME: usize = 100;
 
 /// Returns the heartbeat that an event is, if it is one. Types without a rule pay one comparison.
 pub(super) fn read(
@@ -41,7 +40,7 @@ fn read_by(taps: &HeartbeatTaps, transcoder: &Transcoder<'_>) -> Option<Heartbea
         return None;
     }
     Some(Heartbeat {
-        source: label(value(taps.source)?),
+        source: label(value(taps.source).filter(|name| !name.is_empty())?),
         sequence: taps.sequence.and_then(value).and_then(|number| number.parse().ok()),
         sent_at: taps.sent_at.and_then(value).and_then(parse_rfc3339),
         interval: match taps.interval {
@@ -53,7 +52,7 @@ fn read_by(taps: &HeartbeatTaps, transcoder: &Transcoder<'_>) -> Option<Heartbea
 
 /// Returns the name of a source as a label can have it.
 fn label(name: &str) -> String {
-    name.chars().take(MAX_NAME).map(|c| if c.is_control() { '?' } else { c }).collect()
+    name.chars().take(MAX_SOURCE_NAME).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Returns the duration that ProtoJSON writes like `10s` or `1.5s`, within the bounds of an interval. Returns `None` if
@@ -86,6 +85,6 @@ mod tests {
     fn the_name_of_a_source_is_cut_and_has_no_control_characters() {
         assert_eq!(label("orders-eu-1"), "orders-eu-1");
         assert_eq!(label("a\u{1f}b\n"), "a?b?");
-        assert_eq!(label(&"é".repeat(500)).chars().count(), MAX_NAME);
+        assert_eq!(label(&"é".repeat(500)).chars().count(), MAX_SOURCE_NAME);
     }
 }

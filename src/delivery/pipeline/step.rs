@@ -61,12 +61,15 @@ impl Pipeline {
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
     ) -> Result<Step, E> {
         let step = catch_panic(|| {
-            let InFlightMessage { message, trace, event_type, event_id, progress, .. } = &mut *message;
+            let InFlightMessage { message, receipt, trace, event_type, event_id, progress, .. } = &mut *message;
             let trace = trace.get_or_insert_with(|| self.traces.begin(message));
             let envelope = match open(message)? {
                 Opened::Ready(envelope) => envelope,
                 Opened::Needs(lookup) => return Ok(Step::Lookup(lookup)),
-                Opened::Refused(reason) => return Ok(Step::Settle(reason.into())),
+                Opened::Refused(reason) => {
+                    receipt.hold.mark_read();
+                    return Ok(Step::Settle(reason.into()));
+                }
             };
             trace.follow(|name| envelope.attribute(name));
             // One load, so that the type and its destinations come from the same reload.
@@ -76,6 +79,7 @@ impl Pipeline {
             if let Some(event_type) = &decided.event_type {
                 self.monitor.sources.note(decided.heartbeat.as_ref(), event_type, message);
             }
+            receipt.hold.mark_read();
             *event_type = decided.event_type;
             if let Some((id, topics)) = decided.event {
                 if let Some(event_type) = event_type {

@@ -10,6 +10,7 @@ use super::exchange::SharedGaps;
 use super::judge::{Heard, judge};
 use super::{Last, Source, Sources};
 use crate::aws::sqs::receive::{Proof, Receptions};
+use crate::aws::sqs::visibility::Moment;
 use crate::base::cut;
 use crate::schema::registry::{EventType, Snapshot};
 use crate::telemetry::{LagLeg, SourceLabels, SourceLagLabels, SourceState, SourceStateLabels};
@@ -41,6 +42,9 @@ pub struct SourceReport {
     pub lag: Option<LagReport>,
     /// The time since which messages on its queues can be unknown to this replica; `None` if that is all the time.
     pub unproven: Option<Duration>,
+    /// The time since the first message after that reached its queues which this replica received and has not read, and
+    /// which can be a heartbeat. `None` if there is no such message.
+    pub unread: Option<Duration>,
 }
 
 /// The lag of a heartbeat.
@@ -60,7 +64,7 @@ impl Sources {
         let report = |(name, source): (&Arc<str>, &mut Source)| {
             let gaps = source.sequence.take_gaps(now);
             if gaps > 0 {
-                source.gaps += gaps;
+                source.gaps = source.gaps.saturating_add(gaps);
                 self.metrics.monitor.gaps.with(&SourceLabels { source: name }).add(gaps);
             }
             source.report(name, receptions, &active, now)
@@ -103,6 +107,7 @@ impl Sources {
         metrics.intervals.set(gauge(|report, _| Some(report.interval?.as_secs_f64())));
         metrics.stale_after.set(gauge(|report, _| Some(report.stale_after?.as_secs_f64())));
         metrics.proven_until.set(gauge(|report, wall| Some(unix(wall) - report.unproven?.as_secs_f64())));
+        metrics.unread_since.set(gauge(|report, wall| Some(unix(wall) - report.unread?.as_secs_f64())));
         metrics.lags.set(reports.iter().flat_map(|report| {
             let lag = |leg, seconds| (SourceLagLabels { source: &report.source, leg }, seconds);
             let in_queue = report.lag.map(|it| lag(LagLeg::InQueue, it.in_queue.as_secs_f64()));
@@ -126,8 +131,16 @@ impl Source {
                 of_source.map(|(_, at)| *at).max()
             }
         };
-        let heard =
-            self.heard.map(|Last { alive, interval, .. }| Heard { alive, interval, limit: self.limit, last_event });
+        let after = self.heard.map(|last| Moment { ours: last.alive, theirs: Some(last.sent) });
+        let group = self.group.as_deref();
+        let unread = queues().filter_map(|reception| reception.evidence.first_unread((after, now), group)).min();
+        let heard = self.heard.map(|Last { alive, interval, .. }| Heard {
+            alive,
+            interval,
+            limit: self.limit,
+            last_event,
+            unread,
+        });
         let since = |at: Instant| now.saturating_duration_since(at);
         SourceReport {
             source: cut(name),
@@ -142,6 +155,7 @@ impl Source {
             restarts: self.restarts,
             lag: self.heard.map(|last| LagReport { before_queue_seconds: last.before_queue, in_queue: last.in_queue }),
             unproven: proof.proven_until.map(since),
+            unread: unread.map(since),
         }
     }
 }

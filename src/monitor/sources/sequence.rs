@@ -104,7 +104,7 @@ impl Sequence {
         };
         if let Some((highest, open_until)) = self.before
             && at < open_until
-            && number > run.highest + REORDERING
+            && number.saturating_sub(run.highest) > REORDERING
             && number.abs_diff(highest) <= REORDERING
         {
             return Noted::Known;
@@ -112,7 +112,7 @@ impl Sequence {
         if number > run.highest {
             let next = run.highest + 1;
             let first = next.max(number.saturating_sub(MOST_MISSING));
-            self.gaps += first - next;
+            self.gaps = self.gaps.saturating_add(first - next);
             (run.highest, run.highest_sent, run.highest_sent_at) = (number, sent, sent_at);
             run.repeated_since = None;
             self.add_missing(first..number, until);
@@ -145,7 +145,7 @@ impl Sequence {
     pub(super) fn take_gaps(&mut self, now: Instant) -> u64 {
         let before = self.missing.len();
         self.missing.retain(|_, due| *due > now);
-        std::mem::take(&mut self.gaps) + (before - self.missing.len()) as u64
+        std::mem::take(&mut self.gaps).saturating_add((before - self.missing.len()) as u64)
     }
 
     fn add_missing(&mut self, numbers: Range<u64>, until: Instant) {
@@ -263,6 +263,18 @@ mod tests {
         assert_eq!(play(&[(60, 0, 4_200), (1, 100, 700), (29, 380, 980), (31, 400, 1_000), (32, 410, 1_010)]), "nkkRn");
         // A new number ends the repetition, however long ago it began.
         assert_eq!(play(&[(60, 0, 600), (59, 100, 590), (61, 110, 610), (40, 500, 400)]), "nknk");
+    }
+
+    #[test]
+    fn the_largest_numbers_are_numbers_like_others() {
+        let (mut sequence, start) = (Sequence::default(), Instant::now());
+        let numbers = [1_000, 1, u64::MAX - 3, 40, u64::MAX, 2, u64::MAX];
+        for (second, number) in numbers.into_iter().enumerate() {
+            let at = start + Duration::from_secs(second as u64);
+            sequence.note(number, times(at, at), PATIENCE);
+        }
+        assert_eq!(sequence.highest(), Some(u64::MAX));
+        assert!(sequence.take_gaps(start + 10 * PATIENCE) > 1 << 62);
     }
 
     #[test]

@@ -83,6 +83,13 @@ impl Stage {
         self.sources.note(Some(&heartbeat), self.snapshot.find("protobridge.v1.Heartbeat").unwrap(), message);
     }
 
+    /// Receives a heartbeat without a number.
+    fn hear_unnumbered(&self, source: &str, receive_count: u32) {
+        let message = self.message(0, 0, receive_count);
+        let heartbeat = Heartbeat { source: source.into(), sequence: None, sent_at: None, interval: 10 * SECOND };
+        self.sources.note(Some(&heartbeat), self.snapshot.find("protobridge.v1.Heartbeat").unwrap(), &message);
+    }
+
     fn receive(&self, event_type: &str, queue: usize) {
         self.sources.note(None, self.snapshot.find(event_type).unwrap(), &self.message(queue, 0, 1));
     }
@@ -190,6 +197,38 @@ fn a_message_that_was_received_before_counts_only_if_its_heartbeat_is_newer() {
     stage.hear_again("eu", 10, 0, 2);
     assert_eq!(stage.states(), "eu quiet");
     assert_eq!(stage.metrics.monitor.heartbeats.sum(), 2, "the message of heartbeat 10 was received before");
+}
+
+#[test]
+fn a_source_of_which_only_old_messages_without_a_number_came_is_not_shown() {
+    let stage = stage(Heartbeats { max_sources: 1, ..Heartbeats::default() });
+    stage.hear_unnumbered("eu", 2);
+    assert_eq!(stage.states(), "");
+    stage.hear_unnumbered("eu", 1);
+    stage.hear_again("us", 1, 0, 2);
+    assert_eq!(stage.states(), "eu quiet");
+}
+
+#[test]
+fn a_source_is_late_while_a_message_that_can_be_its_heartbeat_is_not_read() {
+    let (mut stage, clients) =
+        (stage(Heartbeats::default()), crate::aws::scripted::clients(|_, _| (200, "{}".into())).0);
+    let visibility =
+        crate::aws::sqs::visibility::Visibility::new(clients.lean, Arc::clone(&stage.metrics), 30 * SECOND);
+    stage.hear("eu", 1, 0);
+    stage.pass(10);
+    let hold = visibility.hold(&stage.message(0, 0, 1), &"receipt".into(), stage.now);
+    stage.receptions.note_unread(&visibility);
+    assert_eq!(stage.reports()[0].unread, None, "it was received just now");
+    stage.pass(30);
+    stage.empty();
+    stage.receptions.note_unread(&visibility);
+    assert_eq!(stage.states(), "eu late");
+    let text = stage.metrics.render();
+    assert!(text.contains("protobridge_source_unread_since_timestamp_seconds{source=\"eu\"} 4999970\n"), "{text}");
+    hold.mark_read();
+    stage.receptions.note_unread(&visibility);
+    assert_eq!(stage.states(), "eu stale");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Checks what the service says about a source of heartbeats while the source, the queue or the service fails.
 //!
 //! Each seed decides when the source dies or starts again, when polls fail, when replicas crash, and whether they start
-//! behind a backlog. The service never calls a living source stale, and it calls a dead one stale in time.
+//! behind a backlog. Heartbeats are late by seconds, the clock of SQS is wrong by minutes, heartbeats cannot be read
+//! because their bucket is down, and they wait behind an event of their group whose topic is down. The service never
+//! calls a living source stale, and it calls a dead one stale in time.
 //! `PROTOBRIDGE_FAULT_SEEDS` and `PROTOBRIDGE_FAULT_FIRST_SEED` choose the seeds.
 
 use std::sync::{Arc, Mutex};
@@ -12,16 +14,19 @@ use protobridge::app::App;
 use protobridge::config::{Config, ExpectedSource, Queue};
 use protobridge::monitor::sources::SourceReport;
 use protobridge::telemetry::SourceState;
+use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::play;
 use super::prometheus::{Evaluation, Prometheus};
 use super::scenario::{Expect, Setup, field, message, of_order};
-use crate::model::{Faults, Incoming, Target, Trouble, World};
+use crate::model::{Faults, Incoming, Target, Trouble, World, topic_arn};
 
 /// The default number of seeds.
 const SEEDS: u64 = 30;
 const SETUP: Setup = Setup { customers: 1, fifo: [false; 3], has_fallback: false };
+/// The bucket that can have the payloads of heartbeats.
+const BUCKET: &str = "heartbeats";
 /// The time that the service needs after trouble: a hanging poll ends, and so does the delay before the next one.
 const RECOVERY: u64 = 120;
 
@@ -36,8 +41,14 @@ struct Plan {
     replicas: usize,
     /// When a replica crashes, and when its successor starts.
     crash: Option<(usize, u64, u64)>,
-    /// When polls begin and cease to fail.
+    /// When the way of the heartbeats begins and ceases to fail.
     trouble: Option<(Trouble, u64, u64)>,
+    /// The part of the way that fails.
+    way: Way,
+    /// The most seconds by which a heartbeat is late.
+    delay: u64,
+    /// The seconds by which the clock of SQS is ahead of ours.
+    sqs_skew: i64,
     dies: Option<u64>,
     /// When the source starts again, with the number 1.
     restarts: Option<u64>,
@@ -46,6 +57,27 @@ struct Plan {
     /// The time between two scrapes of the metrics.
     scrape: u64,
     faults: Faults,
+}
+
+/// The part of the way of heartbeats that fails in the trouble of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// All calls to SQS.
+    Queue,
+    /// The bucket that has the payloads of the heartbeats.
+    Bucket,
+    /// The topic of the events, which are on a FIFO queue in the same group as the heartbeats.
+    Group,
+}
+
+impl Way {
+    fn target(self) -> Target {
+        match self {
+            Self::Queue => Target::Sqs,
+            Self::Bucket => Target::Bucket(BUCKET.to_owned()),
+            Self::Group => Target::Topic(topic_arn(&SETUP.topic(0))),
+        }
+    }
 }
 
 impl Plan {
@@ -65,6 +97,12 @@ impl Plan {
             (kinds[random.usize(..kinds.len())], from, from + random.u64(5..200))
         });
         let faults = Faults { twice: 0.05, ghost: 0.05, lapses_early: 0.05, ..Faults::none() };
+        // Random numbers of its own, so that the rest of a plan does not depend on them.
+        let more = &mut Rng::with_seed(seed ^ 0x0005_eed5);
+        let way = [Way::Queue, Way::Queue, Way::Bucket, Way::Group][more.usize(..4)];
+        let (delay, sqs_skew) = ([0, 0, 4][more.usize(..3)], [0, -300, 300, more.i64(-400..400)][more.usize(..4)]);
+        // If a replica is killed, the messages that it held stay hidden for minutes, and no other replica knows of them.
+        let crash = crash.filter(|_| way == Way::Queue);
         Self {
             seed,
             length: starts + 900,
@@ -73,12 +111,36 @@ impl Plan {
             replicas,
             crash,
             trouble,
+            way,
+            delay,
+            sqs_skew,
             dies: random.bool().then(|| at(&mut random)),
             restarts: sometimes(&mut random).then(|| at(&mut random)),
-            has_events: random.bool(),
+            has_events: random.bool() || way == Way::Group,
             faults: if sometimes(&mut random) { faults } else { Faults::none() },
             scrape: [1, 15, 30, 60][random.usize(..4)],
         }
+    }
+}
+
+impl Plan {
+    /// Returns a message for the queue of the plan.
+    fn grouped(&self, message: Incoming) -> Incoming {
+        let of_group = |text: &str| (self.way == Way::Group).then(|| text.to_owned());
+        Incoming { group: of_group("g"), deduplication_id: of_group(&message.name), ..message }
+    }
+
+    /// Returns a heartbeat as the source sends it. Its payload can be in the bucket.
+    fn on_its_way(&self, mut heartbeat: Incoming, world: &World) -> Incoming {
+        if self.way == Way::Bucket {
+            let pointer = json!(["software.amazon.payloadoffloading.PayloadS3Pointer",
+                {"s3BucketName": BUCKET, "s3Key": &*heartbeat.name}]);
+            let content = std::mem::replace(&mut heartbeat.body, pointer.to_string());
+            heartbeat.attributes["ExtendedPayloadSize"] =
+                json!({"DataType": "Number", "StringValue": content.len().to_string()});
+            world.put_object(BUCKET, &heartbeat.name, content);
+        }
+        self.grouped(heartbeat)
     }
 }
 
@@ -116,16 +178,17 @@ fn a_source_is_stale_exactly_if_it_is_dead() {
 }
 
 #[test]
-fn a_wrong_clock_of_the_source_changes_no_state() {
+fn a_wrong_clock_of_the_source_or_of_sqs_changes_no_state() {
     for seed in 0..6 {
         let plan = Plan::of(seed);
-        let states = |skew: i64| -> Vec<Vec<SourceState>> {
+        let states = |skew: i64, sqs_skew: i64| -> Vec<Vec<SourceState>> {
             let states = |second: Second| second.reports.iter().flatten().map(|report| report.state).collect();
-            play(&plan, skew).into_iter().map(states).collect()
+            play(&Plan { sqs_skew, ..plan.clone() }, skew).into_iter().map(states).collect()
         };
-        let right = states(0);
-        assert_eq!(states(-300), right, "seed {seed}");
-        assert_eq!(states(300), right, "seed {seed}");
+        let right = states(0, 0);
+        for (skew, sqs_skew) in [(-300, 0), (300, 0), (0, -300), (0, 300)] {
+            assert_eq!(states(skew, sqs_skew), right, "seed {seed}, source {skew} s, SQS {sqs_skew} s");
+        }
     }
 }
 
@@ -197,8 +260,9 @@ fn play(plan: &Plan, skew: i64) -> Vec<Second> {
 
 async fn stage(plan: &Plan, skew: i64) -> Vec<Second> {
     let world = World::new(plan.seed, plan.faults);
-    let source = world.create_queue("source");
+    let source = world.create_queue(if plan.way == Way::Group { "source.fifo" } else { "source" });
     world.create_topic(&SETUP.topic(0));
+    world.set_clock_skew(plan.sqs_skew);
     let config = config(&source);
     let began = Instant::now();
     let sent = Arc::new(Mutex::new(Vec::new()));
@@ -218,8 +282,8 @@ async fn stage(plan: &Plan, skew: i64) -> Vec<Second> {
             }
         }
         match plan.trouble {
-            Some((trouble, from, _)) if at == from => world.break_target(Target::Sqs, trouble),
-            Some((_, _, until)) if at == until => world.heal_target(&Target::Sqs),
+            Some((trouble, from, _)) if at == from => world.break_target(plan.way.target(), trouble),
+            Some((_, _, until)) if at == until => world.heal_target(&plan.way.target()),
             _ => {}
         }
         let reports: Vec<_> = apps.iter().flatten().map(|app: &App| app.observe().sources).collect();
@@ -242,6 +306,7 @@ fn config(source: &str) -> Config {
     config.queues = vec![Queue { url: source.to_owned(), ..Queue::default() }];
     config.visibility.timeout_seconds = 30;
     config.receive.depth_seconds = 0;
+    config.envelope.s3_buckets = vec![BUCKET.to_owned()];
     let expect = |source: &str| ExpectedSource { source: source.to_owned(), ..ExpectedSource::default() };
     config.heartbeats.expect = vec![expect("eu"), expect("never")];
     config
@@ -250,21 +315,23 @@ fn config(source: &str) -> Config {
 /// Sends the heartbeats and the events of the source, and notes the second of each heartbeat.
 async fn send(plan: Plan, (world, queue): (World, String), (began, skew): (Instant, i64), sent: Arc<Mutex<Vec<u64>>>) {
     let mut number = 1 + plan.seed % 50;
-    for at in (0..).step_by(plan.interval as usize) {
+    let mut random = Rng::with_seed(plan.seed);
+    for due in (0..).step_by(plan.interval as usize) {
+        let at = due + if plan.delay > 0 { random.u64(..=plan.delay) } else { 0 };
         sleep_until(began + Duration::from_secs(at)).await;
         if plan.dies.is_some_and(|dies| at >= dies) {
             return;
         }
-        if plan.restarts.is_some_and(|restarts| (restarts..restarts + plan.interval).contains(&at)) {
+        if plan.restarts.is_some_and(|restarts| (restarts..restarts + plan.interval).contains(&due)) {
             number = 1;
         }
-        world.send(&queue, heartbeat(number, &format!("h{at}"), plan.interval, skew));
+        world.send(&queue, plan.on_its_way(heartbeat(number, &format!("h{at}"), plan.interval, skew), &world));
         sent.lock().expect("no thread panicked").push(at);
         number += 1;
         if plan.has_events {
             let name = format!("e{at}");
             let (event, _) = of_order(&name, "acme", &name, Expect::Filtered);
-            world.send(&queue, event);
+            world.send(&queue, plan.grouped(event));
         }
     }
 }

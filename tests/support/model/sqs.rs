@@ -288,7 +288,7 @@ pub(super) async fn receive(
             }
             let received = state.receive_now(url, most, visibility);
             if !received.is_empty() {
-                return hand_out(&received);
+                return hand_out(&received, state.clock_skew);
             }
             state.queue(url).next_visible(Instant::now())
         };
@@ -304,20 +304,20 @@ pub(super) async fn receive(
     }
 }
 
-fn hand_out(received: &[(String, Stored)]) -> (Answer, Vec<What>) {
+fn hand_out(received: &[(String, Stored)], clock_skew: i64) -> (Answer, Vec<What>) {
     let fact = |(_, message): &(String, Stored)| What::Handed {
         event: Arc::clone(message.name()),
         message: Arc::clone(&message.content.id),
     };
-    let messages: Vec<String> = received.iter().map(|(handle, message)| to_json(handle, message)).collect();
+    let messages: Vec<String> = received.iter().map(|(handle, message)| to_json(handle, message, clock_skew)).collect();
     (Answer::plain(format!("{{\"Messages\":[{}]}}", messages.join(","))), received.iter().map(fact).collect())
 }
 
-fn to_json(handle: &str, message: &Stored) -> String {
+fn to_json(handle: &str, message: &Stored, clock_skew: i64) -> String {
     let mut system = format!(
         "\"SentTimestamp\":\"{}\",\"ApproximateFirstReceiveTimestamp\":\"{}\",\"ApproximateReceiveCount\":\"{}\"",
-        wall_clock(message.sent),
-        wall_clock(message.first_received.unwrap_or(message.sent)),
+        wall_clock(message.sent, clock_skew),
+        wall_clock(message.first_received.unwrap_or(message.sent), clock_skew),
         message.receives,
     );
     let Content { id, group, deduplication_id, body, attributes, .. } = &*message.content;
@@ -332,12 +332,14 @@ fn to_json(handle: &str, message: &Stored) -> String {
     )
 }
 
-/// Converts a moment of tokio's time to the wall clock that the service reads, in milliseconds since the epoch. The age
-/// is rounded to half a second, so that the result does not depend on the speed of the machine.
-fn wall_clock(moment: Instant) -> String {
+/// Converts a moment of tokio's time to the clock of SQS, in milliseconds since the epoch. The clock of SQS is ahead of
+/// the one that the service reads by `clock_skew` seconds. The age is rounded to half a second, so that the result does
+/// not depend on the speed of the machine.
+fn wall_clock(moment: Instant, clock_skew: i64) -> String {
     let ago = Duration::from_secs(moment.elapsed().as_secs()) + Duration::from_millis(500);
     let since_epoch = (SystemTime::now() - ago).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since_epoch.as_millis().to_string()
+    let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+    millis.saturating_add(clock_skew * 1_000).to_string()
 }
 
 fn no_such_queue() -> Answer {

@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) log: Vec<Entry>,
     /// The name in the log of each message that was ever sent, by message id.
     names: BTreeMap<Arc<str>, Arc<str>>,
+    /// The time by which the clock of SQS is ahead of ours, in seconds.
+    pub(super) clock_skew: i64,
     /// The number of messages that SNS has accepted.
     pub(super) published: u64,
     /// The balance of the publish quota.
@@ -65,6 +67,7 @@ impl World {
             found: Found::default(),
             log: Vec::new(),
             names: BTreeMap::new(),
+            clock_skew: 0,
             published: 0,
             quota: Balance::empty(),
             troubles: BTreeMap::new(),
@@ -128,6 +131,11 @@ impl World {
             let (_, message) = state.queue(url).receive(number, now, now + hold);
             state.fault(message.name(), "another consumer holds it for a while");
         }
+    }
+
+    /// Sets the time by which the clock of SQS is ahead of ours, in seconds. The times of messages are by its clock.
+    pub(crate) fn set_clock_skew(&self, seconds: i64) {
+        self.lock().clock_skew = seconds;
     }
 
     /// Ends all faults and all trouble.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::aws::sqs::visibility::{Moment, Unread};
 use crate::message::Message;
 
 /// The time for which the lag of a message counts at least. Standard queues return messages out of order, so one young
@@ -58,6 +59,8 @@ struct State {
     began: Instant,
     /// The largest lag in the younger bucket and in the older one.
     largest: [Duration; 2],
+    /// The messages that were received and are not read, when they were looked at last.
+    unread: Unread,
 }
 
 /// The proofs of the polls at one moment.
@@ -79,7 +82,8 @@ impl Proof {
 
 impl Default for Evidence {
     fn default() -> Self {
-        let state = State { proven_until: None, began: Instant::now(), largest: [Duration::ZERO; 2] };
+        let (began, unread) = (Instant::now(), Unread::default());
+        let state = State { proven_until: None, began, largest: [Duration::ZERO; 2], unread };
         Self { state: Mutex::new(state) }
     }
 }
@@ -99,6 +103,17 @@ impl Evidence {
         state.roll(poll.ended);
         state.largest[0] = state.largest[0].max(lag);
         state.proven_until = state.proven_until.max(poll.answer_with_messages().checked_sub(lag));
+    }
+
+    /// Notes the messages that were received and are not read.
+    pub fn set_unread(&self, unread: Unread) {
+        self.state.lock().unread = unread;
+    }
+
+    /// Returns the earliest time between these two at which an unread message of a group reached the queue; see
+    /// [`Unread::first`].
+    pub fn first_unread(&self, within: (Option<Moment>, Instant), group: Option<&str>) -> Option<Instant> {
+        self.state.lock().unread.first(within, group)
     }
 
     /// Returns what the polls prove at this time.

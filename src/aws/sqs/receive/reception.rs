@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::evidence::Evidence;
+use crate::aws::sqs::visibility::Visibility;
 use crate::aws::{Failure, FailureKind, Permission};
 use crate::base::{RateLimitedLog, cut};
 use crate::config;
@@ -93,6 +94,14 @@ impl Receptions {
     /// Iterates over the receptions, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Reception>> {
         self.list.iter()
+    }
+
+    /// Notes which of the received messages are not read yet.
+    pub fn note_unread(&self, visibility: &Visibility) {
+        let mut unread = visibility.unread();
+        for reception in &self.list {
+            reception.evidence.set_unread(unread.remove(&reception.queue.label).unwrap_or_default());
+        }
     }
 
     /// Waits until SQS has answered a poll of at least one queue since the start.

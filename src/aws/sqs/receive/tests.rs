@@ -132,6 +132,28 @@ async fn only_an_empty_poll_of_all_servers_proves_that_the_queue_is_empty() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_arrives_late_proves_the_end_of_the_wait() {
+    let (connector, _) = endpoint(|_, _| (200, "{}".to_owned()));
+    let connector = SharedHttpConnector::new(Slow(connector, Duration::from_secs(23)));
+    let (clients, _) = clients(|_, _| (200, "{}".to_owned()));
+    let lean = LeanClient::new(&clients.shared, connector, Auth::of(&clients.shared), Duration::from_secs(60));
+    let metrics = Arc::new(Metrics::new(false));
+    let visibility = Visibility::new(clients.lean, Arc::clone(&metrics), Duration::from_secs(30));
+    let reception = Reception::for_tests(&metrics);
+    reception.note_answer();
+    let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
+    let (config, valves) = (config::Config::default(), (Backpressure::for_tests(), Arc::default()));
+    let poller = Poller::new(Arc::clone(&reception), &config, lean, budget, visibility, valves);
+    let (called, stop) = (Instant::now(), CancellationToken::new());
+    let running = tokio::spawn(pollers::run(poller, 1..=1, stop.clone(), |_: Vec<Received>| {}));
+    sleep(Duration::from_secs(24)).await;
+    let proven = reception.evidence.at(Instant::now()).proven_until;
+    assert_eq!(proven, Some(called + Duration::from_secs(20)), "the wait ended 3 s before the answer arrived");
+    stop.cancel();
+    running.await.expect("no poller panics");
+}
+
 /// A connector whose answers arrive after a delay.
 #[derive(Debug)]
 struct Slow(SharedHttpConnector, Duration);

@@ -14,7 +14,8 @@ fn visibility(answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'st
 }
 
 fn hold(visibility: &Visibility, name: &str) -> Hold {
-    visibility.hold(&Arc::new(Queue::for_tests()), (&name.into(), SystemTime::now()), Instant::now())
+    let message = Message::for_tests(Queue::for_tests(), "", &[], None);
+    visibility.hold(&message, &name.into(), Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,10 +73,10 @@ async fn an_unfinished_message_is_made_visible_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_age_of_the_oldest_message_counts_from_its_sent_time() {
     let (visibility, _) = visibility(|call, _| sqs_batch(call, &[]));
-    let queue = Arc::new(Queue::for_tests());
     let hold = |seconds| {
-        let sent = SystemTime::now() - Duration::from_secs(seconds);
-        visibility.hold(&queue, (&"receipt".into(), sent), Instant::now())
+        let mut message = Message::for_tests(Queue::for_tests(), "", &[], None);
+        message.sent = SystemTime::now() - Duration::from_secs(seconds);
+        visibility.hold(&message, &"receipt".into(), Instant::now())
     };
     let shown = || {
         visibility.update_age_gauges();
