@@ -78,15 +78,18 @@ pub enum Fate {
         /// Whether it was not counted as lost before.
         is_newly_lost: bool,
     },
-    /// It returned before: SQS delivered it again.
+    /// It returned before, and SQS delivered it again. So is a canary that is not remembered.
     Again,
     /// The instance never sent it, so its number was altered.
     NeverSent,
 }
 
 impl Ledger {
-    /// The deadlines for which a canary is remembered, to recognize a late return or a second one.
+    /// The deadlines for which a canary that returned is remembered.
     const REMEMBERED_DEADLINES: u32 = 10;
+    /// The most canaries that are remembered. Those that have not returned are remembered until then, because a queue can
+    /// keep them for days.
+    const MOST_REMEMBERED: usize = 10_000;
     /// The longest wait of a poll, in seconds, which is that of SQS.
     const LONGEST_POLL: u64 = 20;
 
@@ -105,7 +108,10 @@ impl Ledger {
         self.last_sequence = canary.id.sequence;
         self.canaries.insert(canary.id.sequence, Entry { canary, sent: now, state: State::Sending });
         let kept = self.deadline * Self::REMEMBERED_DEADLINES;
-        self.canaries.retain(|_, entry| entry.state == State::Outstanding || now - entry.sent < kept);
+        self.canaries.retain(|_, entry| entry.state != State::Returned || now - entry.sent < kept);
+        while self.canaries.len() > Self::MOST_REMEMBERED {
+            self.canaries.pop_first();
+        }
     }
 
     /// Records that SQS accepted the canary. Returns whether that is the first sign of it.
@@ -133,7 +139,7 @@ impl Ledger {
         let known = |fate| Return { fate, is_first_sign: false };
         let Some(entry) = self.canaries.get_mut(&sequence) else {
             let is_forgotten = (1..=self.last_sequence).contains(&sequence);
-            return known(if is_forgotten { Fate::Late { is_newly_lost: false } } else { Fate::NeverSent });
+            return known(if is_forgotten { Fate::Again } else { Fate::NeverSent });
         };
         let before = std::mem::replace(&mut entry.state, State::Returned);
         let is_first_sign = matches!(before, State::Sending | State::Unsent);
@@ -312,15 +318,38 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_was_never_sent_is_named_and_a_forgotten_canary_is_late() {
+    fn a_number_that_was_never_sent_is_named() {
         let mut stage = Stage::new();
-        let canary = stage.send(0.0);
+        stage.send(0.0);
         assert_eq!(stage.fate(7, 1.0), Fate::NeverSent);
-        assert_eq!(stage.polled(Poll::Complete, 61.0), [canary]);
-        stage.send(700.0);
-        assert!(stage.ledger.canary(canary).is_none(), "ten deadlines have passed");
-        assert_eq!(stage.fate(canary, 701.0), Fate::Late { is_newly_lost: false });
-        assert_eq!(stage.ledger.canaries.len(), 1);
+    }
+
+    #[test]
+    fn a_canary_is_late_at_most_once_however_long_it_and_its_copies_are_under_way() {
+        let mut stage = Stage::new();
+        let (returned, lost, unsent) = (stage.send(0.0), stage.send(1.0), stage.sending(2.0));
+        stage.ledger.unsent(unsent);
+        assert_eq!(stage.fate(returned, 3.0), in_time(3.0));
+        assert_eq!(stage.polled(Poll::Complete, 61.0), [lost]);
+        stage.send(50_000.0);
+        assert!(stage.ledger.canary(returned).is_none(), "ten deadlines have passed");
+        assert_eq!(stage.fate(returned, 50_001.0), Fate::Again);
+        assert_eq!(stage.fate(lost, 50_001.0), Fate::Late { is_newly_lost: false });
+        let now = stage.at(50_001.0);
+        let first_sign = Return { fate: Fate::Late { is_newly_lost: true }, is_first_sign: true };
+        assert_eq!(stage.ledger.returned(unsent, now), first_sign);
+        stage.send(100_000.0);
+        assert_eq!((stage.fate(lost, 100_001.0), stage.fate(unsent, 100_001.0)), (Fate::Again, Fate::Again));
+    }
+
+    #[test]
+    fn the_canaries_that_are_remembered_are_bounded() {
+        let mut stage = Stage::new();
+        for second in 0..Ledger::MOST_REMEMBERED + 50 {
+            let canary = stage.sending(second as f64);
+            stage.ledger.unsent(canary);
+        }
+        assert_eq!(stage.ledger.canaries.len(), Ledger::MOST_REMEMBERED);
     }
 
     #[test]

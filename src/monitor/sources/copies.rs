@@ -5,31 +5,28 @@
 //! nor that it started again. The time only identifies the heartbeat, so a wrong clock does not matter.
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher as _;
 use std::time::SystemTime;
-
-use foldhash::quality::FixedState;
 
 /// The number of heartbeats of one source that are remembered.
 const REMEMBERED: usize = 128;
 
-/// The last heartbeats of one source, by the hashes of their numbers and times.
+/// The numbers and times of the last heartbeats of one source.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    seen: VecDeque<u64>,
+    seen: VecDeque<(u64, SystemTime)>,
 }
 
 impl Copies {
-    /// Notes a heartbeat. Returns whether it is a copy of one that was noted before.
+    /// Notes a heartbeat. Returns whether it is a copy of one that was noted before. If heartbeats with other numbers
+    /// have the same time, the time identifies none of them, so none is a copy.
     pub(super) fn is_copy(&mut self, number: u64, sent_at: SystemTime) -> bool {
-        let hash = FixedState::default().hash_one((number, sent_at));
-        if self.seen.contains(&hash) {
-            return true;
+        if self.seen.contains(&(number, sent_at)) {
+            return !self.seen.iter().any(|(other, at)| *at == sent_at && *other != number);
         }
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back(hash);
+        self.seen.push_back((number, sent_at));
         false
     }
 }
@@ -50,5 +47,13 @@ mod tests {
         assert!((900..1_000).all(|number| copies.is_copy(number, at(number))));
         assert!(!copies.is_copy(999, at(1_000)) && !copies.is_copy(1_000, at(999)));
         assert!(!copies.is_copy(1, at(1)) && copies.seen.len() == REMEMBERED);
+    }
+
+    #[test]
+    fn a_time_that_several_heartbeats_have_identifies_none_of_them() {
+        let mut copies = Copies::default();
+        for number in [1, 2, 3, 1, 2, 3, 1] {
+            assert!(!copies.is_copy(number, SystemTime::UNIX_EPOCH), "{number}");
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Run {
     /// source sent it before the highest one. A source whose clock went back when it started again looks like that too,
     /// so a run of such numbers that lasts for longer than a producer repeats is a restart.
     fn looks_repeated(&mut self, times: Times, patience: Duration) -> bool {
-        let is_earlier = times.sent_at.zip(self.highest_sent_at).is_some_and(|(this, highest)| this <= highest);
+        let is_earlier = times.sent_at.zip(self.highest_sent_at).is_some_and(|(this, highest)| this < highest);
         let since = *self.repeated_since.get_or_insert(times.received);
         is_earlier && times.received.saturating_duration_since(since) < patience * LONGEST_REPETITION
     }

@@ -325,7 +325,9 @@ async fn send(plan: Plan, (world, queue): (World, String), (began, skew): (Insta
         if plan.restarts.is_some_and(|restarts| (restarts..restarts + plan.interval).contains(&due)) {
             number = 1;
         }
-        world.send(&queue, plan.on_its_way(heartbeat(number, &format!("h{at}"), plan.interval, skew), &world));
+        // The clock of this process stands still while that of the model goes on.
+        let ahead = skew + at as i64;
+        world.send(&queue, plan.on_its_way(heartbeat(number, &format!("h{at}"), plan.interval, ahead), &world));
         sent.lock().expect("no thread panicked").push(at);
         number += 1;
         if plan.has_events {
@@ -336,7 +338,8 @@ async fn send(plan: Plan, (world, queue): (World, String), (began, skew): (Insta
     }
 }
 
-fn heartbeat(number: u64, name: &str, interval: u64, skew: i64) -> Incoming {
+/// Returns a heartbeat whose source has a clock that is ahead by this number of seconds.
+fn heartbeat(number: u64, name: &str, interval: u64, ahead: i64) -> Incoming {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_secs();
     let mut payload = field(1, b"eu");
     prost::encoding::uint64::encode(2, &number, &mut payload);
@@ -345,7 +348,7 @@ fn heartbeat(number: u64, name: &str, interval: u64, skew: i64) -> Incoming {
         prost::encoding::uint64::encode(1, &value, &mut message);
         message
     };
-    payload.extend(field(3, &seconds(now.saturating_add_signed(skew))));
+    payload.extend(field(3, &seconds(now.saturating_add_signed(ahead))));
     payload.extend(field(4, &seconds(interval)));
     message(name, "protobridge.v1.Heartbeat", &payload, &[("event-id", name)])
 }
