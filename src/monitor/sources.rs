@@ -3,7 +3,7 @@
 //! Three clocks stay apart. Our own monotonic clock judges whether a source is stale. The clock of SQS gives the time
 //! that a heartbeat spent on the queue, because SQS stamps both ends. The clock of the source gives the lag before the
 //! queue, which changes no state. A replica sees a random part of the heartbeats, so every state is what this replica
-//! knows. The missing numbers are known exactly if the replicas [share](exchange) what they heard.
+//! knows. The missing numbers are known exactly if the replicas [share](Exchange) what they heard.
 
 mod copies;
 mod exchange;

@@ -27,10 +27,12 @@ use crate::wait;
 scenarios! {
     both: [];
     embedded: [
-        replicas_know_the_missing_heartbeats_together_while_redis_answers,
+        replicas_know_together_which_heartbeats_are_missing,
+        the_lists_are_unknown_while_redis_is_down_and_nothing_waits_for_it,
         a_redis_that_does_not_answer_delays_no_heartbeat_and_leaves_the_lists_unknown,
         a_list_that_another_replica_replaced_is_read_again_and_not_overwritten,
         the_lists_are_unknown_while_a_replica_shares_nothing_until_it_is_forgotten,
+        a_value_that_no_replica_writes_is_replaced_and_sources_beyond_the_limit_are_counted,
         a_redis_that_refuses_the_lists_still_has_the_window,
         the_documented_commands_of_redis_are_enough,
     ];
@@ -39,10 +41,14 @@ scenarios! {
 
 /// Returns a heartbeat of the source `eu` with the shortest interval, so that a number is a gap after three seconds.
 fn heartbeat(number: u64) -> Input {
+    heartbeat_of("eu", number)
+}
+
+fn heartbeat_of(source: &str, number: u64) -> Input {
     let mut interval = Vec::new();
     prost::encoding::uint64::encode(1, &1, &mut interval);
     let mut payload = Vec::new();
-    prost::encoding::string::encode(1, &"eu".to_owned(), &mut payload);
+    prost::encoding::string::encode(1, &source.to_owned(), &mut payload);
     prost::encoding::uint64::encode(2, &number, &mut payload);
     prost::encoding::bytes::encode(4, &interval, &mut payload);
     Input::text(BASE64_STANDARD.encode(payload)).attribute("message-type", "protobridge.v1.Heartbeat")
@@ -78,52 +84,39 @@ async fn wait_until(replicas: &[&Running], what: &str, is_expected: impl Fn(&Sho
     }
 }
 
-async fn replicas_know_the_missing_heartbeats_together_while_redis_answers(emulator: &Emulator) {
-    let Some(mut redis) = Redis::start().await else { return };
-    let mut stage = Stage::new(emulator).await.customer("acme", "events: [shop.v1.OrderPlaced]").await;
+/// Starts two replicas, whose list begins with the heartbeat 1001.
+async fn replicas(stage: &mut Stage, redis: &Redis) -> [Running; 2] {
     stage.config.dedupe.redis_url = Some(redis.url());
     stage.config.dedupe.redis_timeout_ms = 5_000;
     let replicas = [stage.start().await, stage.start().await];
-    let both = [&replicas[0], &replicas[1]];
-    wait_until(&both, "two replicas share", |shown| shown.knowledge == "over all replicas (2)").await;
     stage.source.send([heartbeat(1_001)]).await;
-    wait_until(&both, "the list begins", |shown| shown.first == 1_001).await;
+    let has_begun = |shown: &Shown| shown.first == 1_001 && shown.knowledge == "over all replicas (2)";
+    wait_until(&[&replicas[0], &replicas[1]], "the list begins", has_begun).await;
+    replicas
+}
+
+async fn replicas_know_together_which_heartbeats_are_missing(emulator: &Emulator) {
+    let Some(redis) = Redis::start().await else { return };
+    let mut stage = Stage::new(emulator).await.customer("acme", "events: [shop.v1.OrderPlaced]").await;
+    let replicas = replicas(&mut stage, &redis).await;
+    let both = [&replicas[0], &replicas[1]];
     for number in (1_002..=1_020).filter(|number| ![1_007, 1_008, 1_015].contains(number)) {
         stage.source.send([heartbeat(number)]).await;
     }
-    let missing = |numbers: &[u64]| numbers.iter().copied().collect::<BTreeSet<u64>>();
-    wait_until(&both, "three are missing", |shown| shown.missing == missing(&[1_007, 1_008, 1_015])).await;
+    let three = BTreeSet::from([1_007, 1_008, 1_015]);
+    wait_until(&both, "three are missing", |shown| shown.missing == three).await;
     stage.source.send([heartbeat(1_008)]).await;
-    wait_until(&both, "one was late", |shown| shown.missing == missing(&[1_007, 1_015])).await;
+    let two = BTreeSet::from([1_007, 1_015]);
+    wait_until(&both, "one was late", |shown| shown.missing == two).await;
     both_show_the_gaps_elsewhere(both).await;
 
-    redis.stop().await;
-    wait_until(&both, "nothing is known", |shown| shown.knowledge.starts_with("not known at the moment: ")).await;
-    assert!(!metrics(both[0]).await.contains("protobridge_source_missing_heartbeats{"));
-    for number in [1_021, 1_022, 1_023, 1_025] {
-        stage.source.send([heartbeat(number)]).await;
-    }
-    let event = stage.event_of_type("acme", "shop.v1.OrderPlaced");
-    stage.source.send([Input::body(&event)]).await;
-    stage.delivered_one("acme").await;
-    let heard = || both.iter().map(|replica| replica.metrics.monitor.heartbeats.sum()).sum::<u64>();
-    wait::until("all heartbeats are received", async || (heard() == 22).then_some(())).await;
-
-    // Redis has lost everything. The list begins again, with what the replicas have kept.
-    redis.restart().await;
-    let is_exact = |shown: &Shown| {
-        let kept = [1_007, 1_015, 1_024].into_iter().filter(|number| shown.first < *number).collect();
-        shown.last == 1_025 && shown.missing == kept
-    };
-    wait_until(&both, "the list is known again", is_exact).await;
-
-    // The source starts again with small numbers.
+    // The source starts again with small numbers. The list begins with the numbers of the replica that shares first.
     let mut number = 0;
     wait::until("the list begins again", async || {
         number += 1;
         stage.source.send([heartbeat(number)]).await;
         let shown = shown(both[0]).await;
-        (shown.first <= 2 && shown.last < 1_000 && shown.missing.is_empty()).then_some(())
+        (shown.first < 1_000 && shown.last < 1_000 && shown.missing.is_empty()).then_some(())
     })
     .await;
     let [first, second] = replicas;
@@ -131,6 +124,35 @@ async fn replicas_know_the_missing_heartbeats_together_while_redis_answers(emula
     wait_until(&[&second], "one replica is left", |shown| shown.knowledge == "over all replicas (1)").await;
     assert_eq!(shown(&second).await.missing, BTreeSet::new(), "the other replica shared everything before it ended");
     second.stop().await;
+}
+
+async fn the_lists_are_unknown_while_redis_is_down_and_nothing_waits_for_it(emulator: &Emulator) {
+    let Some(mut redis) = Redis::start().await else { return };
+    let mut stage = Stage::new(emulator).await.customer("acme", "events: [shop.v1.OrderPlaced]").await;
+    let replicas = replicas(&mut stage, &redis).await;
+    let both = [&replicas[0], &replicas[1]];
+    redis.stop().await;
+    wait_until(&both, "nothing is known", |shown| shown.knowledge.starts_with("not known at the moment: ")).await;
+    assert!(!metrics(both[0]).await.contains("protobridge_source_missing_heartbeats{"));
+    for number in [1_002, 1_003, 1_004, 1_006, 1_007] {
+        stage.source.send([heartbeat(number)]).await;
+    }
+    let event = stage.event_of_type("acme", "shop.v1.OrderPlaced");
+    stage.source.send([Input::body(&event)]).await;
+    stage.delivered_one("acme").await;
+    let heard = || both.iter().map(|replica| replica.metrics.monitor.heartbeats.sum()).sum::<u64>();
+    wait::until("all heartbeats are received", async || (heard() == 6).then_some(())).await;
+
+    // Redis has lost everything. The list begins again, with what the replicas have kept.
+    redis.restart().await;
+    let is_exact = |shown: &Shown| {
+        let missing = [1_005].into_iter().filter(|number| shown.first < *number).collect();
+        shown.last == 1_007 && shown.missing == missing
+    };
+    wait_until(&both, "the list is known again", is_exact).await;
+    for replica in replicas {
+        replica.stop().await;
+    }
 }
 
 async fn metrics(replica: &Running) -> String {
@@ -278,6 +300,34 @@ async fn the_lists_are_unknown_while_a_replica_shares_nothing_until_it_is_forgot
     assert!(!left.expect("Redis answers"));
     let expires = ::redis::cmd("TTL").arg(&key).query_async::<i64>(&mut store).await.expect("Redis answers");
     assert!((1..=7 * 24 * 3_600).contains(&expires), "{expires}");
+    running.stop().await;
+}
+
+async fn a_value_that_no_replica_writes_is_replaced_and_sources_beyond_the_limit_are_counted(emulator: &Emulator) {
+    let Some(redis) = Redis::start().await else { return };
+    let mut stage = Stage::new(emulator).await.customer("acme", "events: [shop.v1.OrderPlaced]").await;
+    stage.config.dedupe.redis_url = Some(redis.url());
+    stage.config.dedupe.redis_timeout_ms = 10_000;
+    stage.config.heartbeats.max_sources = 2;
+    let running = stage.start().await;
+    let (mut store, key) = store(&redis).await;
+    set(&mut store, &key, "source:eu", "of another program").await;
+    stage.source.send([heartbeat(5)]).await;
+    wait_until(&[&running], "the list begins", |shown| (shown.first, shown.last) == (5, 5)).await;
+    assert_eq!(running.metrics.dedupe_store_invalid.sum(), 1);
+
+    let mut plant = ::redis::pipe();
+    for number in 0..300 {
+        plant.hset(&key, format!("source:{number}"), "of another program");
+    }
+    plant.query_async::<()>(&mut store).await.expect("Redis answers");
+    stage.source.send([heartbeat_of("us", 1), heartbeat(6)]).await;
+    wait_until(&[&running], "the source with a list keeps it", |shown| shown.last == 6).await;
+    wait::until("the other source is counted", async || {
+        let status = http::get(running.address, "/status").await.expect("the service runs").json();
+        (status["sources"]["gaps"]["left_out"] == 1).then_some(())
+    })
+    .await;
     running.stop().await;
 }
 

@@ -98,18 +98,23 @@ impl GapList {
             self.next = self.next.take().filter(|next| heard.sent <= next.begun());
             return self.run.extend(heard, now);
         }
-        let was_missing = self.run.fill(heard.number, now);
+        let was_missing = self.run.fill(heard, now);
         match &mut self.next {
-            Some(next) if next.is_near(heard) && (!was_missing || heard.sent >= next.begun()) => {
+            Some(next)
+                if next.is_near(heard) && (!was_missing || heard.sent >= next.begun())
+                    || next.is_continued_by(heard) && !was_missing =>
+            {
                 if heard.number > next.highest() {
                     next.extend(heard, now);
                 } else {
-                    next.fill(heard.number, now);
+                    next.fill(heard, now);
                 }
                 if next.is_certain(heard) {
                     self.run = self.next.take().unwrap_or_else(|| Run::begin(heard));
                 }
             }
+            // An old heartbeat was sent again before the restart.
+            Some(next) if next.is_undercut_by(heard) && !was_missing => *next = Run::begin(heard),
             Some(_) => {}
             None if !was_missing && self.run.is_left_by(heard) => self.next = Some(Run::begin(heard)),
             None => {}

@@ -136,7 +136,8 @@ impl Run {
     }
 
     /// Adds a number up to the highest one. Returns whether it was missing.
-    pub(super) fn fill(&mut self, number: u64, now: u64) -> bool {
+    pub(super) fn fill(&mut self, heard: &Heard, now: u64) -> bool {
+        let number = heard.number;
         let at = self.missing.partition_point(|missing| missing.last < number);
         let Some(found) = self.missing.get_mut(at).filter(|missing| missing.first <= number) else { return false };
         let after = Missing { first: number.saturating_add(1), ..*found };
@@ -150,6 +151,8 @@ impl Run {
         } else {
             self.missing.remove(at);
         }
+        // Otherwise a late number would look like a restart when it is added again.
+        self.highest_sent = self.highest_sent.max(heard.sent);
         self.age(now);
         true
     }
@@ -205,6 +208,16 @@ impl Run {
     pub(super) fn is_near(&self, heard: &Heard) -> bool {
         (self.lowest..=self.highest.saturating_add(REORDERING)).contains(&heard.number)
             && heard.sent.saturating_add(heard.patience) >= self.begun
+    }
+
+    /// Whether a heartbeat is younger than all of this run and has a higher number.
+    pub(super) fn is_continued_by(&self, heard: &Heard) -> bool {
+        heard.number > self.highest && heard.sent > self.highest_sent
+    }
+
+    /// Whether a heartbeat is younger than all of this run and has a lower number.
+    pub(super) fn is_undercut_by(&self, heard: &Heard) -> bool {
+        heard.number < self.lowest && heard.sent > self.highest_sent
     }
 
     /// Whether a heartbeat is a straggler from before the restart with which this run begins.

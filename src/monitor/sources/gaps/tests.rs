@@ -54,6 +54,11 @@ fn a_list_has_the_numbers_that_are_missing_since_the_last_restart() {
         (&[(40, 0), (44, 40), (1, 50), (2, 60), (4, 80)], "1..4: 3"),
         (&[(40, 0), (1, 50), (2, 60), (41, 5), (3, 70), (4, 80)], "1..4:"),
         (&[(40, 0), (1, 50), (2, 60), (3, 70), (4, 80), (41, 5), (39, 1)], "1..4:"),
+        // A late heartbeat is added again, and an old one is sent again, before the source is restarted.
+        (&[(80, 0), (89, 40), (87, 900), (87, 900), (1, 910), (2, 920), (3, 930), (4, 940)], "1..4:"),
+        (&[(1_000, 0), (980, 50), (1, 60), (2, 70), (3, 80), (4, 90)], "1..4:"),
+        // More numbers are lost after the restart than a queue can swap.
+        (&[(40, 0), (1, 50), (2, 60), (25, 70), (26, 80)], "1..26: 3-24"),
         // An old heartbeat that is sent again is no restart, because the source goes on.
         (&[(90, 0), (30, 5), (31, 6), (91, 10), (92, 20)], "90..92:"),
         (&[(90, 0), (30, 5), (31, 40), (91, 38), (92, 48)], "30..92: 32-90"),
