@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::aws::sqs::receive::{Proof, Receptions};
-use crate::aws::sqs::visibility::Moment;
 use crate::config::SilenceRule;
 use crate::route::Glob;
 use crate::schema::registry::Snapshot;
@@ -32,7 +31,7 @@ struct Rule {
 }
 
 /// The proofs of the polls, and whether a message that is not read yet reached a queue within two times.
-type Evidence<'e> = (Proof, &'e dyn Fn((Option<Moment>, Instant)) -> bool);
+type Evidence<'e> = (Proof, &'e dyn Fn((Option<Instant>, Instant)) -> bool);
 
 /// The state of a type under a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +164,7 @@ impl Rule {
         }
         let is_proven =
             proof.lag <= self.within && proof.proven_until.is_some_and(|until| until >= since + self.within);
-        let is_silent = is_proven && !has_unread((Some(Moment { ours: since, theirs: None }), since + self.within));
+        let is_silent = is_proven && !has_unread((Some(since), since + self.within));
         if is_silent { TypeState::Silent } else { TypeState::Late }
     }
 }
@@ -217,9 +216,8 @@ mod tests {
         let (started, minute) = (silence.started, Duration::from_secs(60));
         let proof = Proof { proven_until: Some(started + 2 * minute), lag: Duration::ZERO };
         let state = |unread: Instant| {
-            let is_within = move |(after, until): (Option<Moment>, Instant)| {
-                after.is_none_or(|it| it.ours < unread) && unread < until
-            };
+            let is_within =
+                move |(after, until): (Option<Instant>, Instant)| after.is_none_or(|it| it < unread) && unread < until;
             let times = (started, started + 2 * minute);
             silence.rules[0].report(&BTreeMap::from([("a.B", None)]), (proof, &is_within), times).types[0].1
         };

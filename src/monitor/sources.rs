@@ -76,8 +76,6 @@ struct Source {
 struct Last {
     /// When it reached the queue, by our clock.
     alive: Instant,
-    /// The same moment by the clock of SQS.
-    sent: SystemTime,
     interval: Duration,
     in_queue: Duration,
     /// The seconds from the source to the queue. A negative number shows that the two clocks differ.
@@ -189,7 +187,7 @@ impl Source {
         if self.heard.is_none_or(|last| last.alive <= alive) {
             self.group = message.group.clone().filter(|_| message.queue.url.is_fifo());
             let before_queue = heartbeat.sent_at.map(|sent_at| signed_seconds(sent_at, message.sent));
-            self.heard = Some(Last { alive, sent: message.sent, interval: heartbeat.interval, in_queue, before_queue });
+            self.heard = Some(Last { alive, interval: heartbeat.interval, in_queue, before_queue });
         }
     }
 }

@@ -26,8 +26,8 @@ use crate::base::RateLimitedLog;
 use crate::message::{Message, Ownership, Queue, QueueUrl};
 use crate::telemetry::{Metrics, QueueLabels};
 use age::Ages;
-use unread::FormerMessages;
-pub use unread::{Moment, Unread};
+pub use unread::Unread;
+use unread::{FormerMessages, Skew};
 
 /// The longest time for which SQS hides a message after a receive (Amazon SQS developer guide, visibility timeout), less
 /// the time that a receive's answer can take.
@@ -47,6 +47,7 @@ struct Table {
     /// The messages in flight, in the order of their receives.
     held: Mutex<BTreeMap<u64, Arc<Held>>>,
     ages: Ages,
+    skew: Skew,
     former: FormerMessages,
     /// When the table was created: before any of its messages was received.
     began: Instant,
@@ -61,7 +62,7 @@ struct Held {
     queue: Arc<Queue>,
     receipt_handle: Arc<str>,
     sent: SystemTime,
-    /// When the message reached its queue, by our clock; `None` if it was received before.
+    /// When the message reached its queue, by our clock; `None` if that is unknown.
     reached: Option<Instant>,
     /// The group of the message, if its queue is a FIFO queue.
     group: Option<Arc<str>>,
@@ -171,7 +172,8 @@ impl Visibility {
     pub fn new(lean: LeanClient, metrics: Arc<Metrics>, timeout: Duration) -> Self {
         let log = RateLimitedLog::new(Duration::from_secs(10));
         let (held, ages, former) = (Mutex::default(), Ages::default(), FormerMessages::default());
-        let table = Table { held, ages, former, began: Instant::now(), next_id: AtomicU64::new(0), log };
+        let skew = Skew::default();
+        let table = Table { held, ages, skew, former, began: Instant::now(), next_id: AtomicU64::new(0), log };
         Self { table: Arc::new(table), lean, metrics, timeout }
     }
 
@@ -197,7 +199,7 @@ impl Visibility {
             queue: Arc::clone(queue),
             receipt_handle: Arc::clone(receipt_handle),
             sent: *sent,
-            reached: message.reached(),
+            reached: self.table.skew.reached(message),
             group: message.group.as_deref().filter(|_| queue.url.is_fifo()).map(Arc::from),
             ends: received + MAX_HIDDEN,
             is_returning: AtomicBool::new(false),

@@ -10,7 +10,6 @@ use super::exchange::SharedGaps;
 use super::judge::{Heard, judge};
 use super::{Last, Source, Sources};
 use crate::aws::sqs::receive::{Proof, Receptions};
-use crate::aws::sqs::visibility::Moment;
 use crate::base::cut;
 use crate::schema::registry::{EventType, Snapshot};
 use crate::telemetry::{LagLeg, SourceLabels, SourceLagLabels, SourceState, SourceStateLabels};
@@ -131,8 +130,7 @@ impl Source {
                 of_source.map(|(_, at)| *at).max()
             }
         };
-        let after = self.heard.map(|last| Moment { ours: last.alive, theirs: Some(last.sent) });
-        let group = self.group.as_deref();
+        let (after, group) = (self.heard.map(|last| last.alive), self.group.as_deref());
         let unread = queues().filter_map(|reception| reception.evidence.first_unread((after, now), group)).min();
         let heard = self.heard.map(|Last { alive, interval, .. }| Heard {
             alive,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::aws::sqs::visibility::{Moment, Unread};
+use crate::aws::sqs::visibility::Unread;
 use crate::message::Message;
 
 /// The time for which the lag of a message counts at least. Standard queues return messages out of order, so one young
@@ -112,7 +112,7 @@ impl Evidence {
 
     /// Returns the earliest time between these two at which an unread message of a group reached the queue; see
     /// [`Unread::first`].
-    pub fn first_unread(&self, within: (Option<Moment>, Instant), group: Option<&str>) -> Option<Instant> {
+    pub fn first_unread(&self, within: (Option<Instant>, Instant), group: Option<&str>) -> Option<Instant> {
         self.state.lock().unread.first(within, group)
     }
 

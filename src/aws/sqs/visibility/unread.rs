@@ -5,14 +5,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Held, Hold, MAX_HIDDEN, Visibility};
-use crate::message::Queue;
+use crate::message::{Message, Queue};
 
 /// The time that a message needs to be received, once it is visible or its group is free.
 const ON_THE_WAY: Duration = Duration::from_secs(5);
@@ -28,28 +28,22 @@ pub struct Unread {
     began: Option<Instant>,
     /// When each message reached the queue, in order.
     reached: Vec<Instant>,
-    /// When each message that was received before was sent, by the clock of SQS, in order. When it reached the queue by
-    /// our clock is unknown.
-    sent: Vec<SystemTime>,
+    /// Whether there are messages of which it is unknown when they reached the queue.
+    has_unknown: bool,
     /// When the oldest message in flight of each group of a FIFO queue reached the queue.
     groups: HashMap<Arc<str>, Instant>,
 }
 
-/// A moment by our clock, and by the clock of SQS if that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// The moment by our clock.
-    pub ours: Instant,
-    /// The same moment by the clock of SQS.
-    pub theirs: Option<SystemTime>,
-}
+/// The time in milliseconds by which our wall clock is ahead of that of SQS, as the last message showed that was received
+/// for the first time.
+#[derive(Debug)]
+pub(super) struct Skew(AtomicI64);
 
 /// A message that was in flight.
 #[derive(Debug)]
 struct Former {
     queue: Arc<Queue>,
     reached: Option<Instant>,
-    sent: SystemTime,
     group: Option<Arc<str>>,
     is_read: bool,
     /// Until when the message, or those behind it, are possibly not received.
@@ -60,37 +54,41 @@ struct Former {
 #[derive(Debug, Default)]
 pub(super) struct FormerMessages(Mutex<VecDeque<Former>>);
 
-/// The facts about a message that is in flight, or was.
-#[derive(Debug, Clone, Copy)]
-struct Facts<'m> {
-    /// When the message reached its queue, by our clock.
-    reached: Option<Instant>,
-    /// When it was sent, by the clock of SQS.
-    sent: SystemTime,
-    /// The group that it keeps waiting.
-    group: Option<&'m Arc<str>>,
-    is_read: bool,
-}
-
-impl Facts<'_> {
-    /// Whether the message itself, or another behind it, is unread.
-    fn matters(&self) -> bool {
-        !self.is_read || self.group.is_some()
+impl Default for Skew {
+    fn default() -> Self {
+        Self(AtomicI64::new(Self::UNKNOWN))
     }
 }
 
-impl Former {
-    fn facts(&self) -> Facts<'_> {
-        Facts { reached: self.reached, sent: self.sent, group: self.group.as_ref(), is_read: self.is_read }
+impl Skew {
+    const UNKNOWN: i64 = i64::MIN;
+
+    /// Returns when a message reached its queue, by our monotonic clock. SQS tells only of the first receive of a message
+    /// how long it was on the queue; the skew of the clocks tells it of the others. Returns `None` if the skew is unknown.
+    pub(super) fn reached(&self, message: &Message) -> Option<Instant> {
+        let since_sent = signed_millis(message.sent, SystemTime::now());
+        if let Some(lag) = message.first_lag() {
+            let lag = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
+            self.0.store(since_sent.saturating_sub(lag), Ordering::Relaxed);
+            return message.reached();
+        }
+        let skew = Some(self.0.load(Ordering::Relaxed)).filter(|skew| *skew != Self::UNKNOWN)?;
+        let age = u64::try_from(since_sent.saturating_sub(skew)).unwrap_or_default();
+        message.received.checked_sub(Duration::from_millis(age))
     }
+}
+
+/// Returns the milliseconds from one time to another, which are negative if the first one is later.
+fn signed_millis(from: SystemTime, to: SystemTime) -> i64 {
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    to.duration_since(from).map_or_else(|before| -millis(before.duration()), millis)
 }
 
 impl Unread {
     /// Returns the earliest time before `until`, and after `after` if it is given, at which a message can have reached the
     /// queue that is not read. `group` is the only message group that matters; `None` means each group.
-    pub fn first(&self, (after, until): (Option<Moment>, Instant), group: Option<&str>) -> Option<Instant> {
-        let again = self.first_again(after);
-        let after = after.map(|after| after.ours);
+    pub fn first(&self, (after, until): (Option<Instant>, Instant), group: Option<&str>) -> Option<Instant> {
+        let unknown = self.began.filter(|_| self.has_unknown).map(|began| after.unwrap_or(began));
         let next = after.map_or(0, |after| self.reached.partition_point(|reached| *reached <= after));
         let unread = self.reached.get(next).copied();
         let blocked = match group {
@@ -99,27 +97,17 @@ impl Unread {
         };
         // The messages behind a message in flight reached the queue after it.
         let blocked = blocked.map(|since| after.map_or(since, |after| since.max(after)));
-        [again, unread, blocked].into_iter().flatten().min().filter(|first| *first < until)
+        [unknown, unread, blocked].into_iter().flatten().min().filter(|first| *first < until)
     }
 
-    /// Returns the earliest time after `after` at which a message that was received before can have reached the queue.
-    fn first_again(&self, after: Option<Moment>) -> Option<Instant> {
-        let first = self.sent.first()?;
-        let Some(Moment { ours, theirs }) = after else { return self.began };
-        // Both times are by the clock of SQS, so a difference between our clock and that one does not matter.
-        let Some(theirs) = theirs.filter(|theirs| first <= theirs) else { return Some(ours) };
-        let next = self.sent.get(self.sent.partition_point(|sent| *sent <= theirs))?;
-        Some(ours + next.duration_since(theirs).unwrap_or_default())
-    }
-
-    fn add(&mut self, facts: Facts<'_>, began: Instant) {
-        match facts.reached {
-            _ if facts.is_read => {}
+    fn add(&mut self, reached: Option<Instant>, group: Option<&Arc<str>>, is_read: bool, began: Instant) {
+        match reached {
+            _ if is_read => {}
             Some(reached) => self.reached.push(reached),
-            None => self.sent.push(facts.sent),
+            None => self.has_unknown = true,
         }
-        if let Some(group) = facts.group {
-            let reached = facts.reached.unwrap_or(began);
+        if let Some(group) = group {
+            let reached = reached.unwrap_or(began);
             let oldest = self.groups.entry(Arc::clone(group)).or_insert(reached);
             *oldest = reached.min(*oldest);
         }
@@ -146,15 +134,16 @@ impl Visibility {
     /// Returns the unread messages of each queue that has some, by the queue's label.
     pub fn unread(&self) -> HashMap<String, Unread> {
         let (mut unread, table) = (HashMap::<String, Unread>::new(), &self.table);
-        let mut of = |queue: &str, facts: Facts<'_>| {
-            if !facts.matters() {
+        let mut of = |queue: &str, facts: (Option<Instant>, Option<&Arc<str>>, bool)| {
+            let (reached, group, is_read) = facts;
+            if is_read && group.is_none() {
                 return;
             }
             if !unread.contains_key(queue) {
                 unread.insert(queue.to_owned(), Unread { began: Some(table.began), ..Unread::default() });
             }
             if let Some(known) = unread.get_mut(queue) {
-                known.add(facts, table.began);
+                known.add(reached, group, is_read, table.began);
             }
         };
         for held in table.held.lock().values().filter(|held| !held.ownership.is_lost()) {
@@ -164,12 +153,11 @@ impl Visibility {
         let mut former = table.former.0.lock();
         former.retain(|message| message.until > now);
         for message in &*former {
-            of(&message.queue.label, message.facts());
+            of(&message.queue.label, (message.reached, message.group.as_ref(), message.is_read));
         }
         drop(former);
         for known in unread.values_mut() {
             known.reached.sort_unstable();
-            known.sent.sort_unstable();
         }
         unread
     }
@@ -181,20 +169,19 @@ impl Held {
         self.ends - MAX_HIDDEN
     }
 
-    fn facts(&self) -> Facts<'_> {
-        let is_read = self.is_read.load(Ordering::Acquire);
-        Facts { reached: self.reached, sent: self.sent, group: self.group.as_ref(), is_read }
+    /// Returns when the message reached its queue, the group that it keeps waiting, and whether it was read.
+    fn facts(&self) -> (Option<Instant>, Option<&Arc<str>>, bool) {
+        (self.reached, self.group.as_ref(), self.is_read.load(Ordering::Acquire))
     }
 }
 
 impl FormerMessages {
     /// Notes a message that is not in flight any more, and that is visible after `delay` if it returned.
     pub(super) fn note(&self, held: &Held, delay: Duration) {
-        let facts = held.facts();
-        if !facts.matters() {
+        let (reached, group, is_read) = held.facts();
+        if is_read && group.is_none() {
             return;
         }
-        let Facts { reached, sent, group, is_read } = facts;
         let (now, group) = (Instant::now(), group.cloned());
         let until = now + delay + ON_THE_WAY;
         let mut former = self.0.lock();
@@ -204,7 +191,7 @@ impl FormerMessages {
         if former.len() >= MOST_FORMER {
             former.pop_front();
         }
-        former.push_back(Former { queue: Arc::clone(&held.queue), reached, sent, group, is_read, until });
+        former.push_back(Former { queue: Arc::clone(&held.queue), reached, group, is_read, until });
     }
 }
 
@@ -229,7 +216,8 @@ mod tests {
         let queue = crate::config::Queue { url: url.to_owned(), ..Default::default() };
         let mut message = Message::for_tests(Queue::from(&queue), "", &[], group);
         message.receive_count = receive_count;
-        message.first_received = SystemTime::UNIX_EPOCH + 1_000 * SECOND;
+        // The clock of SQS is an hour behind ours.
+        message.first_received = SystemTime::now() - 3_600 * SECOND;
         message.sent = message.first_received - age * SECOND;
         visibility.hold(&message, &"receipt".into(), message.received)
     }
@@ -237,10 +225,8 @@ mod tests {
     /// Returns how many seconds ago the first unread message of the queue reached it.
     fn first(visibility: &Visibility, queue: &str, group: Option<&str>) -> Option<u64> {
         let (now, unread) = (Instant::now(), visibility.unread().remove(queue)?);
-        let theirs = Some(SystemTime::UNIX_EPOCH + 940 * SECOND);
-        let after = Moment { ours: now - 60 * SECOND, theirs };
-        let first = unread.first((Some(after), now - 10 * SECOND), group)?;
-        Some((now - first).as_secs())
+        let first = unread.first((Some(now - 60 * SECOND), now - 10 * SECOND), group)?;
+        Some((now - first).as_secs_f64().round() as u64)
     }
 
     const STANDARD: &str = "https://sqs.eu-west-1.amazonaws.com/1/a";
@@ -259,16 +245,13 @@ mod tests {
         assert_eq!(first(&visibility, "a", None), Some(20));
         drop(younger);
         assert_eq!(first(&visibility, "a", None), None);
-        // The clock of SQS tells when a message that was received before was sent.
-        let _old = hold(&visibility, STANDARD, None, 60, 2);
-        let _young = hold(&visibility, STANDARD, None, 5, 2);
+        let _again = hold(&visibility, STANDARD, None, 1, 2);
         assert_eq!(first(&visibility, "a", None), None);
         let _again = hold(&visibility, STANDARD, None, 40, 2);
-        assert_eq!(first(&visibility, "a", None), Some(40));
-        let (now, unread) = (Instant::now(), visibility.unread().remove("a").unwrap());
-        let after = Moment { ours: now - 50 * SECOND, theirs: None };
-        assert_eq!(unread.first((Some(after), now), None), Some(after.ours), "nothing tells the time");
-        assert_eq!(unread.first((None, now + SECOND), None), Some(now - 60 * SECOND));
+        assert_eq!(first(&visibility, "a", None), Some(40), "the first receives showed how far the clocks are apart");
+        let visibility = self::visibility();
+        let _again = hold(&visibility, STANDARD, None, 1, 2);
+        assert_eq!(first(&visibility, "a", None), Some(60), "it can have reached the queue at any time");
     }
 
     #[tokio::test(start_paused = true)]
