@@ -32,7 +32,10 @@ VARIABLES |= {"[30m:1m]": "[30m:1s]"}
 # Matchers that no series of this short run fits. The selectors are queried without them.
 UNSEEN = {'cause="redelivery"': "SQS would have to redeliver a deleted message"}
 # Metrics without a series in this run. The rules that use them have a series of another metric, too.
-UNSEEN_METRICS = {"protobridge_source_missing_heartbeats": "no service of this run has a Redis that answers"}
+UNSEEN_METRICS = {
+    "protobridge_source_missing_heartbeats": "no service of this run has a Redis that answers",
+    "protobridge_source_unread_since_timestamp_seconds": "the services of this run read each message that they receive",
+}
 
 
 def get(url):

@@ -18,7 +18,6 @@ import urllib.request
 PATIENCE = 120
 
 MONITORED = """
-heartbeats: {expect: [{source: shop-backend-7}]}
 silence: [{types: [shop.v1.OrderPlaced], within_seconds: 900}]
 """
 
