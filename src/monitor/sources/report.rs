@@ -122,7 +122,7 @@ impl Source {
         let is_its_queue = |label: &str| self.queues.is_empty() || self.queues.contains(label);
         let queues = || receptions.iter().filter(|reception| is_its_queue(&reception.queue.label));
         let proofs = queues().map(|reception| reception.evidence.at(now));
-        let proof = proofs.reduce(Proof::and).unwrap_or(Proof { proven_until: None, lag: Duration::ZERO });
+        let mut proof = proofs.reduce(Proof::and).unwrap_or(Proof { proven_until: None, lag: Duration::ZERO });
         let last_event = match self.events.as_slice() {
             [] => queues().filter_map(|reception| reception.queue.last_event.get()).max(),
             globs => {
@@ -139,6 +139,11 @@ impl Source {
             last_event,
             unread,
         });
+        // While polls fail, a heartbeat that is a little late can wait on the queue. Only a proof counts that reaches to the
+        // time at which the source is stale.
+        if let Some(heard) = heard.filter(|_| !queues().all(|reception| reception.works())) {
+            proof.proven_until = proof.proven_until.filter(|until| *until >= heard.alive + heard.stale_after());
+        }
         let since = |at: Instant| now.saturating_duration_since(at);
         SourceReport {
             source: cut(name),

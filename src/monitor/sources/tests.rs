@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::aws::Failure;
 use crate::aws::sqs::receive::{PollSpan, Receptions};
 use crate::config::{Config, Descriptors, ExpectedSource, Queue, Taps};
 use crate::schema::registry::{Profiles, Registry, Snapshot};
@@ -49,7 +50,16 @@ impl Stage {
 
     /// Lets all queues be found empty now.
     fn empty(&self) {
-        self.receptions.iter().for_each(|reception| reception.evidence.note_empty(self.poll()));
+        for reception in self.receptions.iter() {
+            reception.note_answer();
+            reception.evidence.note_empty(self.poll());
+        }
+    }
+
+    /// Lets a poll of each queue fail.
+    fn fail(&self) {
+        let failure = Failure::of_entry("AccessDenied", None, true);
+        self.receptions.iter().for_each(|reception| reception.note_failure(&failure));
     }
 
     /// Receives a message now that was on the queue for `lag` seconds.
@@ -59,6 +69,7 @@ impl Stage {
         message.queue = Arc::clone(&reception.queue);
         (message.received, message.first_received, message.receive_count) = (self.now, self.theirs, receive_count);
         message.sent = self.theirs - lag * SECOND;
+        reception.note_answer();
         reception.evidence.note_messages([&message].into_iter(), self.poll());
         message
     }
@@ -242,6 +253,25 @@ fn a_source_that_starts_again_is_heard_and_counted() {
     let report = &stage.reports()[0];
     assert_eq!((report.state, report.sequence, report.restarts), (SourceState::Quiet, Some(2), 1));
     assert_eq!(stage.metrics.monitor.restarts.sum(), 1);
+}
+
+#[test]
+fn while_polls_fail_a_source_is_stale_only_if_it_was_stale_before() {
+    let mut stage = stage(Heartbeats::default());
+    stage.hear("eu", 1, 0);
+    stage.pass(13);
+    // The next heartbeat can be a few seconds late.
+    stage.empty();
+    stage.fail();
+    stage.pass(18);
+    assert_eq!(stage.states(), "eu late");
+    assert_eq!(stage.reports()[0].unproven, None);
+    stage.empty();
+    assert_eq!(stage.states(), "eu stale");
+    stage.fail();
+    assert_eq!(stage.states(), "eu stale");
+    stage.pass(31);
+    assert_eq!(stage.states(), "eu late", "the proof is too old");
 }
 
 #[test]
