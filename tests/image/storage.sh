@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by tests/image/run and tests/platform/run: where buildah and podman keep the image.
 
 # Sets `storage`, the options of buildah and podman for the storage below the folder $1. It is a storage of its own, so
