@@ -286,7 +286,7 @@ impl App {
             Some(ended) = self.pollers.join_next() => ("a poller", ended),
             Some(ended) = self.downstream.join_next() => ("a publisher, deleter, releaser or quarantine", ended),
             Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
-            Some(ended) = self.background.join_next() => ("the visibility, reload, configuration, depth, metrics, topics or admin task", ended),
+            Some(ended) = self.background.join_next() => ("the visibility, reload, configuration, depth, metrics, topics, heartbeats or admin task", ended),
             Some(ended) = self.canary.join_next() => ("the prober", ended),
             else => return "no task is left".to_owned(),
         };

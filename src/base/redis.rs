@@ -1,5 +1,5 @@
-//! A connection to Redis that never delays its user for long: each request has a short timeout, and after a failure no request is made
-//! for a moment.
+//! A connection to Redis that never delays its user for long: each request has a short timeout, and after a failure no
+//! request is made for a moment.
 
 use std::fmt;
 use std::time::Duration;

@@ -45,7 +45,7 @@ struct Noted {
     is_shared: bool,
 }
 
-/// What to share of one source.
+/// The numbers of one source that a replica has to share.
 #[derive(Debug)]
 pub(super) struct ToShare {
     pub(super) source: Arc<str>,

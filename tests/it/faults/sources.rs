@@ -41,7 +41,7 @@ struct Plan {
     replicas: usize,
     /// When a replica crashes, and when its successor starts.
     crash: Option<(usize, u64, u64)>,
-    /// When the way of the heartbeats begins and ceases to fail.
+    /// The times at which the way of the heartbeats begins and ceases to fail.
     trouble: Option<(Trouble, u64, u64)>,
     /// The part of the way that fails.
     way: Way,
@@ -59,7 +59,7 @@ struct Plan {
     faults: Faults,
 }
 
-/// The part of the way of heartbeats that fails in the trouble of a plan.
+/// The part of the way of heartbeats that the trouble of a plan breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// All calls to SQS.

@@ -1,4 +1,4 @@
-//! What all replicas know about missing heartbeats, as one of them read it.
+//! The knowledge of all replicas about missing heartbeats, as one of them read it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
