@@ -17,6 +17,7 @@ mod profile;
 pub mod region;
 mod route;
 mod schema;
+mod store;
 mod telemetry;
 mod validate;
 mod warnings;
@@ -39,6 +40,7 @@ pub use monitor::{
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
 pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
+pub use store::{Journal, Prices, Store};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
 pub use warnings::Warning;
 
@@ -82,6 +84,12 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// The canary: a test event that travels the whole path of events, from an input queue to a topic and back.
     pub canary: Canary,
+    /// The object store for everything that must last longer than a process.
+    pub store: Store,
+    /// The journal: what became of each received message.
+    pub journal: Journal,
+    /// The prices of AWS for the cost report.
+    pub prices: Prices,
     /// The HTTP endpoint for health, metrics and status.
     pub admin: Admin,
     /// Logging.

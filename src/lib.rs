@@ -8,13 +8,14 @@
 //! 2. [`base`]: building blocks without a word of protobridge's domain.
 //! 3. [`message`]: a message, its envelope, and the vocabulary of what happens to it.
 //! 4. [`telemetry`]: logs, metrics and traces.
-//! 5. [`aws`]: SQS, SNS and S3.
-//! 6. [`schema`]: descriptor sets and transcoding.
-//! 7. [`route`]: customers, their topics, and the catalog of what they receive.
-//! 8. [`monitor`]: heartbeats of sources, silence rules and canaries.
-//! 9. [`delivery`]: decision, duplicates, publish, settlement. [`delivery::pipeline`] shows an event's path on one page.
-//! 10. [`app`]: the running service.
-//! 11. [`cli`]: the commands.
+//! 5. [`store`]: the object store, with the journal and the counters of the reports.
+//! 6. [`aws`]: SQS, SNS and S3.
+//! 7. [`schema`]: descriptor sets and transcoding.
+//! 8. [`route`]: customers, their topics, and the catalog of what they receive.
+//! 9. [`monitor`]: heartbeats of sources, silence rules and canaries.
+//! 10. [`delivery`]: decision, duplicates, publish, settlement. [`delivery::pipeline`] shows an event's path on one page.
+//! 11. [`app`]: the running service.
+//! 12. [`cli`]: the commands.
 
 pub mod config;
 
@@ -23,6 +24,8 @@ pub mod base;
 pub mod message;
 
 pub mod telemetry;
+
+pub mod store;
 
 pub mod aws;
 

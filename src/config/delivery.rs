@@ -96,6 +96,11 @@ pub struct Publish {
     /// returns to its queue and is tried again later. An entry whose topic accepts nothing waits, and is not counted.
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: u32,
+    /// The quota of SNS for the messages published per second by the account in the region, as AWS states it. It limits
+    /// nothing: `protobridge throttles` compares it with the rates at which SNS throttled. Default: the quota that AWS
+    /// documents for the region.
+    #[schemars(range(min = 1))]
+    pub quota_messages_per_second: Option<u32>,
 }
 
 impl Default for Publish {
@@ -106,6 +111,7 @@ impl Default for Publish {
             max_concurrent_calls: 64,
             max_concurrent_calls_per_topic: 16,
             max_attempts: 4,
+            quota_messages_per_second: None,
         }
     }
 }

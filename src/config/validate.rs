@@ -6,6 +6,7 @@ mod canary;
 mod monitor;
 mod profiles;
 mod queues;
+mod store;
 
 use strict_config::{Problem, nearest};
 use tracing_subscriber::EnvFilter;
@@ -43,6 +44,7 @@ impl Config {
         rules.dedupe(self);
         rules.log(self);
         rules.traces(self);
+        rules.store(self);
         if self.descriptors.path.as_os_str().is_empty() {
             rules.refuse("descriptors.path", "must not be empty");
         }

@@ -63,6 +63,16 @@ impl Bucket {
         Ok(Self { url, endpoint, is_custom: custom.is_some() })
     }
 
+    /// Returns the URL of the bucket, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the region of the bucket.
+    pub fn region(&self) -> &str {
+        &self.endpoint.region
+    }
+
     /// Returns the URI of an object. Every character of the key is kept, also a slash at its start, `//`, and the
     /// segments `.` and `..`.
     ///

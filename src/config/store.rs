@@ -1,0 +1,97 @@
+//! The configuration of what must last: the object store, the journal in it, and the prices of the cost report.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The object store for everything that must last longer than a process: the journal and the counters of the reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// The place of the store: `s3://bucket/prefix`, or the URL of a folder such as `file:///var/lib/protobridge`. All
+    /// replicas of an installation share one place; each installation needs a place of its own. Default: nothing is
+    /// stored, and there is no journal.
+    pub url: Option<String>,
+    /// The id or the ARN of the KMS key with which S3 encrypts the objects. Default: the encryption of the bucket.
+    pub kms_key_id: Option<String>,
+}
+
+/// The journal: a row for each destination of each received message, with what became of it. `protobridge trace` and
+/// `protobridge duplicates` read it. It needs `store.url`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    /// Whether rows and counters are written. Without `store.url` they are not.
+    pub enabled: bool,
+    /// The size, in bytes of rows in memory, at which a segment is closed and stored. At most three segments are in
+    /// memory: one that is filled, one that is written, and one that waits for the store. Rows beyond that are dropped
+    /// and counted.
+    #[schemars(range(min = 65_536, max = 268_435_456))]
+    pub segment_bytes: usize,
+    /// The longest time for which a row stays in memory before it is stored, in seconds. If the process is killed, the
+    /// rows of this time are lost, and the journal says so.
+    #[schemars(range(min = 1, max = 3_600))]
+    pub segment_seconds: u64,
+    /// The time for which segments are kept, in days. protobridge deletes older ones from a folder. For S3,
+    /// `protobridge store lifecycle` prints the rule that makes the bucket delete them.
+    #[schemars(range(min = 1, max = 3_650))]
+    pub retention_days: u32,
+    /// The share, from 0 to 1, of published events that have rows. It depends on the event id, so all rows of an event
+    /// are kept, or none. Every other outcome always has its rows.
+    pub sample_published: f64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            segment_bytes: 16 * 1024 * 1024,
+            segment_seconds: 60,
+            retention_days: 30,
+            sample_published: 1.0,
+        }
+    }
+}
+
+/// The prices of AWS for `protobridge cost`, in `currency` per million requests unless the name says otherwise. The
+/// defaults are list prices of us-east-1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prices {
+    /// The day on which the prices were looked up, as `YYYY-MM-DD`. The report prints it.
+    pub as_of: String,
+    /// The currency, such as `USD`.
+    pub currency: String,
+    /// SNS: a million requests to publish to standard topics.
+    pub sns_standard: f64,
+    /// SNS: a million requests to publish to FIFO topics.
+    pub sns_fifo: f64,
+    /// SNS: a GB of payload published to FIFO topics.
+    pub sns_fifo_gb: f64,
+    /// SQS: a million requests to standard queues.
+    pub sqs_standard: f64,
+    /// SQS: a million requests to FIFO queues.
+    pub sqs_fifo: f64,
+    /// S3: a thousand PUT or LIST requests.
+    pub s3_put_thousand: f64,
+    /// S3: a thousand GET requests.
+    pub s3_get_thousand: f64,
+    /// S3: a GB stored for a month.
+    pub s3_gb_month: f64,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Self {
+            as_of: "2026-11-01".into(),
+            currency: "USD".into(),
+            sns_standard: 0.50,
+            sns_fifo: 0.30,
+            sns_fifo_gb: 0.017,
+            sqs_standard: 0.40,
+            sqs_fifo: 0.50,
+            s3_put_thousand: 0.005,
+            s3_get_thousand: 0.0004,
+            s3_gb_month: 0.023,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+use super::*;
+
+#[tokio::test]
+async fn an_object_of_a_folder_is_written_listed_read_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::folder(folder.path().join("a/b")).unwrap();
+    assert_eq!(store.list("journal/v1").await.unwrap(), []);
+    let key = "journal/v1/date=2026-11-28/hour=01/x-1.parquet";
+    store.put(key, Bytes::from_static(b"0123456789")).await.unwrap();
+    store.put("counters/v1/y.json", Bytes::from_static(b"{}")).await.unwrap();
+    let listed = store.list("journal/v1").await.unwrap();
+    assert_eq!(listed.iter().map(|object| (&*object.key, object.size)).collect::<Vec<_>>(), [(key, 10)]);
+    assert_eq!(store.get(key).await.unwrap(), "0123456789");
+    assert_eq!(store.get_range(key, 2..5).await.unwrap(), "234");
+    store.delete(key).await.unwrap();
+    let error = store.get(key).await.unwrap_err();
+    assert!(error.is_missing() && error.to_string().contains(key), "{error}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Store::folder(file.path().join("x")).unwrap_err().to_string();
+    assert!(error.starts_with("`store.url`: the folder /") && error.contains("create it"), "{error}");
+}
