@@ -6,7 +6,9 @@
 //! covers, and how many rows of that time were dropped, so that a reader can tell *no record* from *not known*.
 
 mod declaration;
+mod found;
 mod row;
 
 pub use declaration::Declaration;
+pub use found::{Dropped, Found, Hole, HoleKind, Looked, Wanted};
 pub use row::Row;
