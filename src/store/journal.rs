@@ -8,10 +8,12 @@
 mod chunk;
 mod columns;
 mod declaration;
+mod found;
 mod row;
 mod segment;
 #[cfg(test)]
 mod test_rows;
 
 pub use declaration::Declaration;
+pub use found::{Dropped, Found, Hole, HoleKind, Looked, Wanted};
 pub use row::Row;
