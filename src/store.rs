@@ -9,6 +9,7 @@
 pub mod counters;
 mod http;
 pub mod journal;
+mod retention;
 
 use std::ops::Range;
 use std::path::PathBuf;
