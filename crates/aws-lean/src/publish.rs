@@ -96,7 +96,8 @@ pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<Vec<Result<Stri
     for entry in read.failed {
         if let Some(result) = entry.id.parse().ok().and_then(|index: usize| results.get_mut(index)) {
             let failure = Failure::of_entry(&entry.code, entry.message.as_deref(), entry.sender_fault);
-            *result = Some(Err(failure));
+            let request_id = answer.request_id().or(read.request_id.as_deref()).map(str::to_owned);
+            *result = Some(Err(Failure { request_id, ..failure }));
         }
     }
     Ok(results.into_iter().map(|result| result.unwrap_or_else(|| Err(Failure::unanswered()))).collect())

@@ -9,6 +9,8 @@ use crate::xml::{self, Malformed, Tag};
 pub(crate) struct PublishAnswer {
     pub(crate) successful: Vec<SuccessfulEntry>,
     pub(crate) failed: Vec<FailedEntry>,
+    /// The id of the request, if entries failed and the answer has it.
+    pub(crate) request_id: Option<String>,
 }
 
 /// A successful entry: its index, and the message id that SNS gave to its message.
@@ -44,7 +46,13 @@ pub(crate) fn read(body: &[u8]) -> Result<PublishAnswer, Malformed> {
     let (mut answer, mut has_result) = (PublishAnswer::default(), false);
     let (mut successful, mut failed) = (SuccessfulEntry::default(), FailedEntry::default());
     xml::read(body, |path, text| {
-        let [Tag::PublishBatchResponse, Tag::PublishBatchResult, inner @ ..] = path else { return };
+        let inner = match path {
+            [Tag::PublishBatchResponse, Tag::PublishBatchResult, inner @ ..] => inner,
+            [Tag::PublishBatchResponse, _, Tag::RequestId] if !answer.failed.is_empty() => {
+                return answer.request_id = Some(text.to_owned());
+            }
+            _ => return,
+        };
         match inner {
             [] => has_result = true,
             [Tag::Successful, Tag::Member, Tag::Id] => successful.index = text.parse().ok(),

@@ -166,6 +166,8 @@ async fn each_entry_of_a_publish_has_its_own_outcome() {
     assert_eq!(codes(&failures), expected);
     assert_eq!((&*failures[&2].message, &*failures[&1].message), ("<no> & & never", "no message"));
     assert_eq!(failures[&4].message, "the answer does not mention the entry");
+    let id = |index| failures[&index].request_id.as_deref();
+    assert_eq!((id(1), id(3), id(4)), (Some("r-1"), Some("r-1"), None));
 }
 
 #[tokio::test]
