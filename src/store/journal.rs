@@ -5,8 +5,15 @@
 //! keep up, rows are dropped and counted. Each segment [declares](Declaration) which process wrote it, the time that it
 //! covers, and how many rows of that time were dropped, so that a reader can tell *no record* from *not known*.
 
+mod chunk;
+mod columns;
 mod declaration;
+mod found;
 mod row;
+mod segment;
+#[cfg(test)]
+mod test_rows;
 
 pub use declaration::Declaration;
+pub use found::{Dropped, Found, Hole, HoleKind, Looked, Wanted};
 pub use row::Row;

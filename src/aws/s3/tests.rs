@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::*;
 use crate::aws::scripted;
+use crate::telemetry::CallResult;
 
 /// Creates the objects of the bucket `large` in an S3 that gives these answers in this order, and repeats the last one.
 /// Returns the requests as well.
@@ -62,8 +63,11 @@ async fn an_object_is_fetched_with_a_signed_request() {
 #[tokio::test(start_paused = true)]
 async fn a_passing_error_is_retried_and_then_reported() {
     let (flaky, requests) = objects(vec![(503, error("SlowDown")), (200, "CAE=")]);
-    assert_eq!(fetch(&flaky, pointer("large", "k")).await.unwrap().bytes, "CAE=");
+    let metrics = Metrics::new(false);
+    assert_eq!(flaky.fetch(pointer("large", "k"), &metrics).await.unwrap().bytes, "CAE=");
     assert_eq!(requests.lock().unwrap().len(), 2);
+    let counted = |result| metrics.calls.sum_where(|labels| labels.result == result);
+    assert_eq!((counted(CallResult::Error), counted(CallResult::Ok)), (1, 1));
 
     for (status, body, attempts, expected) in [
         (503, error("ServiceUnavailable"), 2, "cannot fetch s3://large/k: ServiceUnavailable: m"),

@@ -1,6 +1,7 @@
 //! Checks what is counted, what is left out, and the bounds.
 
 use super::*;
+use crate::message::OutcomeLabel;
 
 const UNIT: usize = UNIT_BYTES as usize;
 
