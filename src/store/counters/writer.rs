@@ -214,4 +214,3 @@ fn next_end(now: i64) -> i64 {
     let next = (now.div_euclid(MINUTE) + 1) * MINUTE;
     if next - now < SECOND { next + MINUTE } else { next }
 }
-
