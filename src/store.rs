@@ -9,6 +9,7 @@
 pub mod counters;
 mod http;
 pub mod journal;
+mod retention;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -262,13 +263,6 @@ pub fn replica_name() -> String {
 fn cleaned(replica: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
     replica.chars().take(100).map(allowed).collect()
-}
-
-/// Returns a new name for this process in the store: hexadecimal digits of the present time in milliseconds and of a
-/// random number. All objects of a process have the same one.
-pub fn new_incarnation() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}{:08x}", since.as_millis(), fastrand::u32(..))
 }
 
 /// The credentials of the process's AWS clients, for S3.

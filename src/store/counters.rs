@@ -9,7 +9,6 @@ mod reader;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,8 +18,8 @@ use crate::telemetry;
 pub use reader::Reader;
 pub use writer::Writer;
 
-/// The folder of all counters in the store.
-const FOLDER: &str = "counters/v1";
+/// The folder of all objects with counters in the store.
+pub const FOLDER: &str = "counters/v1";
 /// A second, in microseconds.
 const SECOND: i64 = 1_000_000;
 /// A minute, in microseconds.
@@ -167,12 +166,6 @@ fn hour_folder(time: i64) -> String {
 
 fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or_default()
-}
-
-/// Returns the microseconds since the Unix epoch.
-fn micros(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -30,9 +30,3 @@ fn the_name_of_a_replica_makes_no_folder() {
     assert_eq!(cleaned("a/b c=d"), "a_b_c_d");
     assert!(!replica_name().is_empty());
 }
-
-#[test]
-fn no_two_processes_have_the_same_name() {
-    let [one, other] = [(); 2].map(|()| new_incarnation());
-    assert!(one != other && one.chars().all(|c| c.is_ascii_hexdigit()), "{one} {other}");
-}

@@ -1,6 +1,7 @@
 //! A minute of counters from the counts of the process.
 
-use super::{Calls, Minute, Published, Second, Settled, Throttle, micros};
+use super::{Calls, Minute, Published, Second, Settled, Throttle};
+use crate::base::time::unix_micros;
 use crate::telemetry::{
     CallCounts, CallKey, Counts, PublishedCounts, PublishedKey, SecondCounts, SettledKey, ThrottledCall,
 };
@@ -73,7 +74,7 @@ fn second(counts: SecondCounts) -> Second {
 fn throttle(call: &ThrottledCall) -> Throttle {
     let ThrottledCall { at, topic, code, request_id, messages, is_whole_call, rate } = call;
     Throttle {
-        at: micros(*at),
+        at: unix_micros(*at),
         topic: topic.clone(),
         code: code.clone(),
         request_id: request_id.clone(),

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::base::time::unix_micros;
 use crate::message::OutcomeLabel;
-use crate::store::{Store, new_incarnation};
+use crate::store::Store;
 use crate::telemetry::{Call, CallEnd, Carried, Metrics, NoLabels, Operation, SettledLabels};
 
 /// A time in the first second of an hour, in microseconds.
@@ -33,7 +34,7 @@ fn open(folder: &Path) {
 
 fn writer(folder: &Path) -> (Arc<Writer>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new(false));
-    let writer = Writer::new(store(folder), new_incarnation(), Some("eu-west-1".to_owned()), &metrics);
+    let writer = Writer::new(store(folder), "pod-b".to_owned(), Some("eu-west-1".to_owned()), &metrics);
     (writer, metrics)
 }
 
@@ -44,7 +45,7 @@ fn receive(metrics: &Metrics, sizes: &[usize]) {
 
 /// Reads all minutes of the last hours.
 async fn read(folder: &Path) -> Vec<Minute> {
-    let now = micros(SystemTime::now());
+    let now = unix_micros(SystemTime::now());
     Reader::new(store(folder)).minutes(now - 2 * HOUR..now + HOUR).await.unwrap()
 }
 
@@ -74,7 +75,7 @@ async fn each_minute_is_stored_once_and_the_last_one_at_the_stop() {
     assert_eq!(number_of(&minutes[0]), (0, false, Some(2)));
     assert_eq!(number_of(minutes.last().unwrap()), (last, true, Some(1)));
     assert!(minutes.windows(2).all(|pair| pair[0].to == pair[1].from), "the minutes cover the life of the process");
-    assert!(minutes.iter().all(|minute| minute.region.as_deref() == Some("eu-west-1") && !minute.replica.is_empty()));
+    assert!(minutes.iter().all(|minute| minute.region.as_deref() == Some("eu-west-1") && minute.replica == "pod-b"));
     let settled = Settled {
         queue: "orders".to_owned(),
         event_type: "a.B".to_owned(),

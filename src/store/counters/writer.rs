@@ -15,9 +15,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::{MINUTE, Minute, SECOND, hour_folder, micros, timestamp};
+use super::{MINUTE, Minute, SECOND, hour_folder, timestamp};
+use crate::base::time::unix_micros;
 use crate::base::{Backoff, RateLimitedLog};
-use crate::store::{Store, cleaned, replica_name};
+use crate::store::{Store, cleaned};
 use crate::telemetry::{Counts, Metrics, NoLabels};
 
 /// The most minutes that wait for the store.
@@ -74,18 +75,19 @@ impl Closed {
 }
 
 impl Writer {
-    /// Begins to count for this process. `incarnation` identifies the process in the store, `region` is where it calls
+    /// Begins to count for this process. `replica` is the name of this host or pod, `region` is where the process calls
     /// AWS.
-    pub fn new(store: Store, incarnation: String, region: Option<String>, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub fn new(store: Store, replica: String, region: Option<String>, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let from = unix_micros(SystemTime::now());
         metrics.begin_usage();
         metrics.counters_dropped.with(&NoLabels);
         Arc::new(Self {
             store,
-            replica: replica_name(),
-            incarnation,
+            replica,
+            incarnation: format!("{:012x}{:04x}", from / 1_000, fastrand::u16(..)),
             region,
             metrics: Arc::clone(metrics),
-            state: Mutex::new(State { from: micros(SystemTime::now()), number: 0, waiting: VecDeque::new() }),
+            state: Mutex::new(State { from, number: 0, waiting: VecDeque::new() }),
             closed: Notify::new(),
             log: RateLimitedLog::new(LOG_PERIOD),
         })
@@ -114,7 +116,7 @@ impl Writer {
 
     async fn close_minutes(&self) {
         loop {
-            let now = micros(SystemTime::now());
+            let now = unix_micros(SystemTime::now());
             let end = next_end(now);
             sleep(Duration::from_micros((end - now).unsigned_abs())).await;
             self.close(Some(end));
@@ -124,7 +126,7 @@ impl Writer {
 
     /// Closes the present minute: at `end` if that is now, to the second. Without an end, it is the last one.
     fn close(&self, end: Option<i64>) {
-        let now = micros(SystemTime::now());
+        let now = unix_micros(SystemTime::now());
         let end_or_now = end.filter(|end| (0..SECOND).contains(&(now - end))).unwrap_or(now);
         let counts = self.metrics.take_usage();
         let state = &mut *self.state.lock();

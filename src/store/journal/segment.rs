@@ -28,8 +28,8 @@ const GROUP_ROWS: usize = 16_000;
 /// The number of rows of one page of event ids: what a lookup reads to find an event.
 const PAGE_ROWS: usize = 1_024;
 
-/// The share of lookups for which a Bloom filter is wrong, in the direction that costs a read.
-const FALSE_POSITIVES: f64 = 0.01;
+/// The share of row groups for which a Bloom filter is wrong, in the direction that costs a read.
+const FALSE_POSITIVES: f64 = 0.001;
 
 /// The position of a row: its chunk, and its place there.
 type Place = (u32, u32);
