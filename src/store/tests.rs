@@ -24,3 +24,9 @@ fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
     let error = Store::folder(file.path().join("x")).unwrap_err().to_string();
     assert!(error.starts_with("`store.url`: the folder /") && error.contains("create it"), "{error}");
 }
+
+#[test]
+fn the_name_of_a_replica_makes_no_folder() {
+    assert_eq!(cleaned("a/b c=d"), "a_b_c_d");
+    assert!(!replica_name().is_empty());
+}
