@@ -9,6 +9,7 @@
 pub mod counters;
 mod http;
 pub mod journal;
+mod retention;
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
