@@ -58,8 +58,8 @@ impl Config {
         let (seconds, is_on) = (self.journal.segment_seconds, self.journal.enabled && self.store.url.is_some());
         (is_on && seconds > LONG_SEGMENT_SECONDS).then(|| {
             let message = format!(
-                "rows stay in memory for up to {seconds} s: a process that is killed loses them, and until then only \
-                 `GET /trace` of that process finds them"
+                "rows stay in memory for up to {seconds} s: a process that is killed loses them, until then only \
+                 `GET /trace` of that process finds them, and the alert ProtobridgeStoreDown fires"
             );
             Warning::new("journal.segment_seconds", message).fix(format!("set it to {LONG_SEGMENT_SECONDS} or less"))
         })
