@@ -50,3 +50,9 @@ async fn a_folder_that_denies_a_file_is_counted_as_denied() {
     }
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
 }
+
+#[test]
+fn the_name_of_a_replica_makes_no_folder() {
+    assert_eq!(cleaned("a/b c=d"), "a_b_c_d");
+    assert!(!replica_name().is_empty());
+}

@@ -8,11 +8,11 @@ use super::{Finding, Permission, Preflight, ProofResult, Severity};
 use crate::aws::{Failure, FailureKind};
 use crate::base::error::chain;
 use crate::config::region::partition;
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, replica_name};
 
 const KEY: &str = "store.url";
 
-/// The content of the object that the check writes. It has one name per host, so it does not add up.
+/// The content of the object that the check writes. Each host or pod writes one.
 const PROOF: &[u8] = b"written by `protobridge check --online`\n";
 
 impl Preflight<'_> {
@@ -24,8 +24,7 @@ impl Preflight<'_> {
             Ok(None) => return,
             Err(error) => return self.findings.push(Finding::of_text(Severity::Error, KEY, &without_key(&error))),
         };
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "unnamed".to_owned());
-        let key = format!("check/v1/{host}");
+        let key = format!("check/v1/{}", replica_name());
         let written = store.put(&key, Bytes::from_static(PROOF)).await;
         match (settings.bucket(), settings.folder()) {
             (Some((bucket, prefix)), _) => self.judge_bucket(bucket, prefix, written),
