@@ -64,6 +64,7 @@ mod cli_sources;
 mod cli_test;
 mod cli_transcode;
 mod contract;
+mod counters;
 mod crash;
 mod delivery;
 mod descriptors;
