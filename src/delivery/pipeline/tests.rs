@@ -62,7 +62,7 @@ fn stage_of(
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
     let definitions = (routes, Default::default());
     let queues = [Arc::new(Queue::for_tests())];
-    let wired = wire(&config, &clients, &queues, definitions, Traces::default(), &metrics).unwrap();
+    let wired = wire(&config, &clients, &queues, definitions, (Traces::default(), None), &metrics).unwrap();
     let Wired { pipeline, visibility, mut tasks, .. } = wired;
     tasks.detach_all();
     let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);
