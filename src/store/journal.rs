@@ -7,8 +7,13 @@
 
 mod declaration;
 mod found;
+mod guess;
 mod row;
+pub mod stamp;
+mod story;
 
 pub use declaration::Declaration;
 pub use found::{Dropped, Found, Hole, HoleKind, Looked, Wanted};
+pub use guess::time_of_id;
 pub use row::Row;
+pub use story::{Chapter, Entry, Evidence, Story};
