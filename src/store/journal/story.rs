@@ -89,9 +89,15 @@ impl Story {
         };
         let is_sampled = evidence.sample_published >= 1.0 || rows.iter().any(|row| fate::is_published(row));
         let events = events(&rows);
-        let mut known = verdict::Known { doubts: &doubts, is_sampled, customer: evidence.customer, event_type: None };
         for event in &events {
-            known.event_type = (events.len() > 1).then(|| event.type_name());
+            let is_abandoned = |row: &&Row| row.outcome == "abandoned" && is_about(row, evidence.customer);
+            let known = verdict::Known {
+                doubts: &doubts,
+                is_sampled,
+                customer: evidence.customer,
+                event_type: (events.len() > 1).then(|| event.type_name()),
+                is_abandoned: event.rows.iter().any(is_abandoned),
+            };
             let judged = verdict::judge(&event.rows, &known);
             story.verdict.extend(judged.sentences);
             story.is_known &= judged.is_certain;

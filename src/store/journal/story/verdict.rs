@@ -5,10 +5,10 @@
 mod causes;
 
 use super::super::{Row, Wanted, stamp};
-use super::Evidence;
+use super::{Evidence, is_about};
 use super::doubts::Doubts;
 use super::fate::{Destination, destinations, is_published, time, without_destination};
-use super::words::{count, list, sentence, short, times, topic_name};
+use super::words::{count, list, short, times, topic_name};
 
 /// What is known about the rows of an event.
 pub(super) struct Known<'e> {
@@ -18,6 +18,8 @@ pub(super) struct Known<'e> {
     pub(super) customer: Option<&'e str>,
     /// The type of the event, if other events have the same id.
     pub(super) event_type: Option<&'e str>,
+    /// Whether a replica dropped a message of the event without a decision, so that its last attempts are unknown.
+    pub(super) is_abandoned: bool,
 }
 
 /// The verdict on one event.
@@ -29,7 +31,7 @@ pub(super) struct Judged {
 
 impl Known<'_> {
     fn is_complete(&self) -> bool {
-        self.doubts.is_none() && self.is_sampled
+        self.doubts.is_none() && self.is_sampled && !self.is_abandoned
     }
 }
 
@@ -46,6 +48,7 @@ pub(super) fn judge(rows: &[&Row], known: &Known<'_>) -> Judged {
     for place in &wanted {
         sentences.extend(of_destination(place, &name(place, &wanted), known));
     }
+    sentences.extend(abandoned(rows, known));
     sentences.extend(sends(rows, known));
     sentences.extend(compare(&wanted, is_certain));
     if let (Some(event_type), Some(first)) = (known.event_type, sentences.first_mut()) {
@@ -69,17 +72,17 @@ pub(super) fn nothing_found(evidence: &Evidence<'_>, is_known: bool) -> String {
              and none has it."
         );
     }
-    format!("Not known: no row that was found is about {subject}, but rows between {window} can be missing.")
+    format!("Not known: no row about {subject} was found, but rows between {window} can be missing.")
 }
 
-/// Returns how sentences name a destination.
+/// Returns how sentences name a destination. The id of a customer is written as it is, also where a sentence begins.
 fn name(place: &Destination<'_>, all: &[&Destination<'_>]) -> String {
     let topic = place.topic.map(topic_name).unwrap_or_default();
     let is_only = all.iter().filter(|other| other.customer == place.customer).count() == 1;
     match place.customer {
         Some(customer) if is_only => format!("{customer}'s topic"),
         Some(customer) => format!("{customer}'s topic {topic}"),
-        None => format!("the topic {topic}"),
+        None => format!("topic {topic}"),
     }
 }
 
@@ -94,34 +97,33 @@ fn nowhere(rows: &[&Row], all: &[Destination<'_>], known: &Known<'_>) -> Vec<Str
         Some(customer) if !all.is_empty() => {
             vec![format!("Whether it was routed to {customer} is not known: the rows that were found have {others}.")]
         }
-        Some(customer) if known.is_complete() => vec![format!("{customer}'s topic did not get it.")],
+        Some(customer) if known.is_complete() => vec![format!("{customer}'s topic did not get it in this window.")],
         Some(customer) => vec![format!("Whether {customer}'s topic got it is not known.")],
-        None if known.is_complete() => vec!["No topic got it.".to_owned()],
+        None if known.is_complete() => vec!["No topic got it in this window.".to_owned()],
         None => vec!["Whether a topic got it is not known.".to_owned()],
     };
     sentences.extend(ends(&open));
     sentences
 }
 
+/// About a publication that a duplicate tells of.
+const ELSEWHERE: &str =
+    "The row of that publication is not among these: to find it, widen the window with --from and --to.";
+
 fn of_destination(place: &Destination<'_>, name: &str, known: &Known<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
-    let is_sure = place.unsure_attempts == 0;
     if place.published.is_empty() {
         sentences.extend(unpublished(place, name, known));
     } else {
         sentences.push(published(place, name, known));
         sentences.extend(causes::of_repeats(&place.published));
         for first in &place.published_elsewhere {
-            sentences.push(format!(
-                "It also got it with message {}, whose publication is not among these rows: widen the window with --from \
-                 and --to.",
-                short(first)
-            ));
+            sentences.push(format!("It also got it with message {}. {ELSEWHERE}", short(first)));
         }
     }
-    if !is_sure {
+    if place.unsure_attempts > 0 {
         sentences.push(format!(
-            "{} for {name} failed without a throttle: if SNS accepted it and its answer was lost, {name} got it once more.",
+            "{} for {name} failed without a throttle. SNS can have accepted such an attempt, if its answer was lost.",
             count(place.unsure_attempts, "attempt")
         ));
     }
@@ -137,24 +139,26 @@ fn published(place: &Destination<'_>, name: &str, known: &Known<'_>) -> String {
         (Some(first), Some(last)) if confirmed > 1 => stamp::length(time(last) - time(first)),
         _ => String::new(),
     };
-    let passed_on = place.passed_on();
     let is_closed = known.is_complete() && place.published_elsewhere.is_empty();
     let at_least = if is_closed && place.unsure_attempts == 0 { "" } else { "at least " };
-    let mut text = match confirmed {
-        1 => format!("{} got it {at_least}once", sentence(name)),
-        2 => format!("{} got it {at_least}twice: SNS messages {ids}, {apart} apart", sentence(name)),
-        _ => format!("{} got it {at_least}{confirmed} times: SNS messages {ids}, within {apart}", sentence(name)),
+    let messages = match confirmed {
+        1 => format!("{at_least}once"),
+        2 => format!("{at_least}twice: SNS messages {ids}, {apart} apart"),
+        _ => format!("{at_least}{confirmed} times: SNS messages {ids}, within {apart}"),
     };
-    if passed_on < confirmed {
-        text.push_str(&format!(
-            ". A FIFO topic drops what repeats a deduplication id within 5 minutes, so its subscribers got it \
-             {at_least}{}",
+    let passed_on = place.passed_on();
+    let mut text = if passed_on < confirmed {
+        format!(
+            "{name} accepted it {messages}. As a FIFO topic it drops what repeats a deduplication id within 5 minutes, \
+             so its subscribers got it {at_least}{}",
             times(passed_on)
-        ));
-    }
+        )
+    } else {
+        format!("{name} got it {messages}")
+    };
     if !known.is_complete() {
         match known.doubts.stored_until() {
-            Some(until) if known.is_sampled => {
+            Some(until) if known.is_sampled && !known.is_abandoned => {
                 text.push_str(&format!("; rows after {} are not all stored yet", stamp::seconds(until)));
             }
             _ => text.push_str("; whether it got it again is not known"),
@@ -168,14 +172,15 @@ fn published(place: &Destination<'_>, name: &str, known: &Known<'_>) -> String {
 fn unpublished(place: &Destination<'_>, name: &str, known: &Known<'_>) -> Vec<String> {
     if let [first, ..] = place.published_elsewhere.as_slice() {
         let first = short(first);
-        let when = if known.is_complete() { "in this window" } else { "by the rows that were found" };
-        return vec![
-            format!("{} did not get it {when}, because it had it already, with message {first}.", sentence(name)),
-            format!("The row of that publication is not among these: widen the window with --from and --to."),
-        ];
+        let had = if known.is_complete() {
+            format!("{name} did not get it in this window: it had it already, with message {first}.")
+        } else {
+            format!("{name} had it already, with message {first}; whether it got it again is not known.")
+        };
+        return vec![had, ELSEWHERE.to_owned()];
     }
     vec![match (known.is_complete(), place.unsure_attempts) {
-        (true, 0) => format!("{} did not get it.", sentence(name)),
+        (true, 0) => format!("{name} did not get it in this window."),
         (true, _) => format!("SNS did not confirm it for {name}."),
         (false, _) => format!("Whether {name} got it is not known: no row that was found has a confirmation of SNS."),
     }]
@@ -204,13 +209,26 @@ fn end(row: &Row) -> String {
             format!("Message {message} waits until its destination works: its last row, of {at}, says held{detail}.")
         }
         "retried" => {
-            format!("Message {message} is retried: its last row, of {at}, returned it to {}, {reason}{detail}.", row.queue)
+            format!("Message {message} is retried: its last row, of {at}, returned it to queue {}, cause: {reason}{detail}.", row.queue)
         }
-        "abandoned" => {
-            format!("Message {message} is retried: its last row, of {at}, dropped it without a decision.")
-        }
+        "abandoned" => format!("Message {message} is retried: its last row is of {at}."),
         outcome => format!("The last row of message {message}, of {at}, says {outcome}{detail}."),
     }
+}
+
+/// Returns a sentence for each message that was dropped while SNS could have accepted it.
+fn abandoned(rows: &[&Row], known: &Known<'_>) -> Vec<String> {
+    let mut messages: Vec<&str> = Vec::new();
+    for row in rows.iter().filter(|row| row.outcome == "abandoned" && is_about(row, known.customer)) {
+        if !messages.contains(&row.message_id.as_str()) {
+            messages.push(&row.message_id);
+        }
+    }
+    let sentence = |message: &&str| {
+        let message = short(message);
+        format!("A replica dropped message {message} without a decision: SNS can have accepted an attempt before that.")
+    };
+    messages.iter().map(sentence).collect()
 }
 
 /// Returns the sentence about a producer that sent the event more than once.

@@ -48,9 +48,3 @@ pub(super) fn list(words: &[String]) -> String {
 pub(super) fn topic_name(arn: &str) -> &str {
     arn.rsplit(':').next().unwrap_or(arn)
 }
-
-/// Begins a sentence with a capital letter.
-pub(super) fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
-}

@@ -26,6 +26,9 @@ fn cause(published: &[&Row], at: usize) -> String {
     }
     let same = before.iter().rev().find(|earlier| earlier.message_id == row.message_id);
     let how = match same {
+        Some(earlier) if row.received_at < time(earlier) => {
+            format!("SQS delivered message {} again before the publication was confirmed", short(&row.message_id))
+        }
         Some(earlier) => format!(
             "SQS delivered message {} again, {} after the publication",
             short(&row.message_id),
