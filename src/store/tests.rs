@@ -15,6 +15,7 @@ async fn an_object_of_a_folder_is_written_listed_read_and_deleted() {
     store.delete(key).await.unwrap();
     let error = store.get(key).await.unwrap_err();
     assert!(error.is_missing() && error.to_string().contains(key), "{error}");
+    assert_eq!(error.labels(), StoreErrorLabels { operation: StoreCall::Get, code: StoreErrorCode::Missing });
 }
 
 #[test]

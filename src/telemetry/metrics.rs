@@ -13,9 +13,9 @@ use super::fleeting::FleetingFamily;
 use super::label_set::NoLabels;
 use super::labels::{
     BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels,
-    DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels,
-    QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
-    TopicLabels,
+    DroppedRowsLabels, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels,
+    PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels,
+    StoreErrorLabels, StoreLabels, TopicLabels,
 };
 use super::monitor::MonitorMetrics;
 use super::operation::Operation;
@@ -114,6 +114,18 @@ pub struct Metrics {
     pub in_flight_bytes: Gauge,
     /// The build that runs, with its configuration and its descriptor sets.
     pub build_info: FleetingFamily<BuildLabels<'static>>,
+    /// The rows that the journal took. Like the other metrics of the journal, not shown without a store.
+    pub journal_rows: Family,
+    /// The rows that are not in the journal because they could not be kept or stored.
+    pub journal_dropped: Family<DroppedRowsLabels>,
+    /// The segments that were stored.
+    pub journal_segments: Family,
+    /// The rows in memory that are not stored yet.
+    pub journal_unstored: Family<NoLabels, Level>,
+    /// The age in seconds of the oldest row that is not stored yet; 0 if all are stored.
+    pub journal_oldest_unstored: Family<NoLabels, Level>,
+    /// The failed calls to the store.
+    pub store_errors: Family<StoreErrorLabels>,
     /// The metrics of the canary's prober.
     pub canary: CanaryMetrics,
     /// The metrics of sources and silence rules.
@@ -273,6 +285,20 @@ impl Metrics {
                 "protobridge_build_info",
                 "The running version, its configuration and its descriptor sets; always 1",
             ),
+            journal_rows: all.family("protobridge_journal_rows_total", "Rows that the journal took"),
+            journal_dropped: all.family(
+                "protobridge_journal_rows_dropped_total",
+                "Rows that are not in the journal, because memory was full or the store did not take their segment",
+            ),
+            journal_segments: all
+                .family("protobridge_journal_segments_total", "Segments of the journal that were stored"),
+            journal_unstored: all
+                .family("protobridge_journal_unstored_rows", "Rows of the journal that are not stored yet"),
+            journal_oldest_unstored: all.family(
+                "protobridge_journal_oldest_unstored_seconds",
+                "Age of the oldest row of the journal that is not stored yet",
+            ),
+            store_errors: all.family("protobridge_store_errors_total", "Failed calls to the store"),
             canary: CanaryMetrics::declare(&mut all),
             monitor: MonitorMetrics::new(&mut all),
             customer_label,
@@ -342,57 +368,4 @@ impl Metrics {
 const BILLED_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::message::OutcomeLabel;
-
-    #[test]
-    fn a_counter_reads_back_and_is_rendered_with_its_labels() {
-        let metrics = Metrics::new(false);
-        let known =
-            SettledLabels { queue: "orders", event_type: "shop.v1.OrderPlaced", outcome: OutcomeLabel::Published };
-        metrics.settled.with(&known).add(2);
-        metrics.settled.with(&known).add(1);
-        let outcome = OutcomeLabel::Quarantined;
-        metrics.settled.with(&SettledLabels { event_type: UNKNOWN_TYPE, outcome, ..known }).add(1);
-        metrics.settled.with(&SettledLabels { outcome: OutcomeLabel::Retried, ..known });
-        let published = metrics.settled.sum_where(|labels| labels.outcome == OutcomeLabel::Published);
-        assert_eq!((metrics.settled.sum(), published), (4, 3));
-        let by_outcome = metrics.settled.sum_by(|labels| Some(labels.outcome.code()));
-        assert_eq!(by_outcome.into_iter().collect::<Vec<_>>(), [("published", 3), ("quarantined", 1)]);
-        let text = metrics.render();
-        let line = r#"protobridge_messages_settled_total{queue="orders",event_type="shop.v1.OrderPlaced",outcome="published"} 3"#;
-        assert!(text.contains(line), "{text}");
-        assert!(text.contains("# HELP protobridge_messages_settled_total"), "{text}");
-    }
-
-    #[test]
-    fn latency_has_a_bucket_at_the_objective_and_two_services_do_not_mix() {
-        let (one, other) = (Metrics::new(false), Metrics::new(true));
-        one.latency.with(&QueueLabels { queue: "orders" }).note(Duration::from_millis(2_900));
-        one.latency.with(&QueueLabels { queue: "orders" }).note(Duration::from_millis(3_100));
-        one.entry_published("a.B", Some("acme"));
-        other.entry_published("a.B", Some("acme"));
-        let within = r#"protobridge_event_latency_seconds_bucket{queue="orders",le="3"} 1"#;
-        assert!(one.render().contains(within), "{}", one.render());
-        assert_eq!(one.latency.sum(), 2);
-        assert!(one.render().contains(r#"protobridge_entries_published_total{event_type="a.B"} 1"#));
-        assert!(other.render().contains(r#"{event_type="a.B",customer="acme"} 1"#));
-    }
-
-    #[test]
-    fn a_call_is_billed_for_each_64_kib_and_a_failed_call_is_not_billed() {
-        let metrics = Metrics::new(true);
-        metrics.call(Operation::DeleteMessageBatch, true);
-        metrics.call(Operation::DeleteMessageBatch, false);
-        metrics.transfer(Operation::PublishBatch, Some(64 * 1024), Some("acme"));
-        metrics.transfer(Operation::PublishBatch, Some(64 * 1024 + 1), Some("acme"));
-        let billed = |operation| metrics.billable.sum_where(|labels| labels.operation == operation);
-        assert_eq!((billed(Operation::PublishBatch), billed(Operation::DeleteMessageBatch)), (3, 1));
-        assert_eq!(metrics.billable.sum_where(|labels| labels.customer.is("acme")), 3);
-        assert_eq!(metrics.billable.sum_where(|labels| labels.customer == CustomerLabel::NoCustomer), 1);
-        assert_eq!(Metrics::new(false).declared().iter().filter(|m| m.labels.contains(&"customer")).count(), 0);
-    }
-}
+mod tests;

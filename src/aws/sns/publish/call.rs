@@ -1,13 +1,14 @@
 //! PublishBatch calls.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_lean::PublishEntry;
 use tokio::time::Instant;
 
 use super::TopicEntry;
 use super::lanes::LaneEntry;
-use crate::aws::{Failure, LeanClient};
+use crate::aws::{Failure, LeanClient, Published};
 use crate::message::TopicArn;
 use crate::telemetry::{Metrics, Operation};
 
@@ -25,19 +26,22 @@ pub(super) struct Answer {
     pub(super) batch: Vec<LaneEntry>,
     /// When the call was made.
     pub(super) called: Instant,
+    /// When SNS answered; `None` if it did not. The answer of a proxy does not count.
+    pub(super) answered_at: Option<SystemTime>,
     /// The results of the entries in their order, if SNS answered the call; the failure of the whole call otherwise.
     pub(super) result: Result<Vec<CallResult>, Failure>,
 }
 
-/// The message id that SNS gave to the message of an entry, or the entry's failure.
-pub(super) type CallResult = Result<String, Failure>;
+/// The ids that SNS gave to the message of an entry, or the entry's failure.
+pub(super) type CallResult = Result<Published, Failure>;
 
 impl Caller {
     /// Sends one batch once.
     pub(super) async fn send_batch(self, topic: TopicArn, batch: Vec<LaneEntry>) -> Answer {
         let called = Instant::now();
         let result = self.call(&topic, &batch).await;
-        Answer { topic, batch, called, result }
+        let has_answer = result.as_ref().map_or_else(Failure::is_answer, |_| true);
+        Answer { topic, batch, called, answered_at: has_answer.then(SystemTime::now), result }
     }
 
     /// Makes one call. An entry that the answer does not mention counts as failed.
