@@ -31,8 +31,8 @@ pub use lookup::Error;
 pub use reader::Reader;
 pub use recorder::Journal;
 pub use row::Row;
-pub use story::{Chapter, Entry, Evidence, Story};
+pub use story::{Chapter, Entry, Evidence, Story, is_about, not_known};
 pub use writer::{Writer, finish};
 
 /// The longest time that one segment covers. A reader looks for segments that began up to this time before its window.
-const MAX_SPAN: Duration = Duration::from_secs(6 * 3_600);
+pub const MAX_SPAN: Duration = Duration::from_secs(6 * 3_600);

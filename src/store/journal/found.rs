@@ -2,6 +2,8 @@
 //!
 //! Times are microseconds since the Unix epoch. In JSON they are texts in the format of RFC 3339.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{Row, stamp};
@@ -31,6 +33,8 @@ pub struct Found {
 pub struct Looked {
     /// The segments of the window.
     pub segments: u64,
+    /// The replicas that wrote them.
+    pub replicas: BTreeSet<String>,
     /// The ranges that were read from them.
     pub ranges: u64,
     /// The bytes of these ranges.

@@ -19,6 +19,8 @@ use std::ops::Range;
 use super::{Looked, Row, Wanted};
 use doubts::Doubts;
 
+pub use doubts::not_known;
+
 /// What a story is told from.
 #[derive(Debug, Clone)]
 pub struct Evidence<'e> {
@@ -116,8 +118,9 @@ impl Story {
     }
 }
 
-/// Whether a row is about the customer: one of its destinations, or a message that has none.
-fn is_about(row: &Row, customer: Option<&str>) -> bool {
+/// Whether a row is about the customer: one of its destinations, or a message that has none. Without a customer, every
+/// row is.
+pub fn is_about(row: &Row, customer: Option<&str>) -> bool {
     customer.is_none() || !has_destination(row) || row.customer.as_deref() == customer
 }
 

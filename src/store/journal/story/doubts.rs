@@ -1,6 +1,8 @@
 //! Why rows can be missing.
 
-use super::super::{Dropped, Hole, HoleKind, Wanted, stamp};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+
+use super::super::{Dropped, Hole, HoleKind, Looked, Wanted, stamp};
 use super::Evidence;
 use super::words::count;
 
@@ -42,29 +44,12 @@ impl<'e> Doubts<'e> {
 
     /// Returns a sentence for each reason.
     pub(super) fn sentences(&self, evidence: &Evidence<'_>, is_sampled: bool) -> Vec<String> {
-        let mut sentences = Vec::new();
-        if self.is_empty {
-            sentences.push(
-                "The store has no segment of this time: protobridge did not run, or its journal was off, or this is not \
-                 the store that it wrote to."
-                    .to_owned(),
-            );
-        }
+        let (Wanted::Event(id) | Wanted::Message(id) | Wanted::SnsMessage(id)) = evidence.wanted;
+        let mut sentences = not_known(evidence.looked, Some(id));
         if self.is_expired {
-            sentences.push(format!(
-                "Segments from before {} can be deleted (journal.retention_days).",
-                stamp::seconds(evidence.kept_since)
-            ));
+            let kept_since = stamp::seconds(evidence.kept_since);
+            sentences.push(format!("Segments from before {kept_since} can be deleted (journal.retention_days)."));
         }
-        sentences.extend(self.holes.iter().map(|hole| hole_sentence(hole, evidence.wanted)));
-        sentences.extend(self.dropped.iter().map(|dropped| {
-            format!(
-                "{} dropped {} {}, because the store did not keep up.",
-                dropped.replica,
-                count(dropped.rows, "row"),
-                between(dropped.from, dropped.to)
-            )
-        }));
         if !is_sampled {
             sentences.push(format!(
                 "A share of {} of the published events has rows (journal.sample_published), and this event is not known \
@@ -76,7 +61,27 @@ impl<'e> Doubts<'e> {
     }
 }
 
-fn hole_sentence(hole: &Hole, wanted: &Wanted) -> String {
+/// Returns a sentence for each reason why rows of a window can be missing, as far as its segments tell. `id` is the one
+/// that was looked up.
+pub fn not_known(looked: &Looked, id: Option<&str>) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if looked.segments == 0 {
+        sentences.push(
+            "The store has no segment of this time: protobridge did not run, or its journal was off, or this is not the \
+             store that it wrote to."
+                .to_owned(),
+        );
+    }
+    sentences.extend(looked.holes.iter().map(|hole| hole_sentence(hole, id)));
+    sentences.extend(looked.dropped.iter().filter(|dropped| dropped.rows > 0).map(|dropped| {
+        let Dropped { replica, from, to, rows } = dropped;
+        let (rows, between) = (count(*rows, "row"), between(*from, *to));
+        format!("{replica} dropped {rows} {between}, because the store did not keep up.")
+    }));
+    sentences
+}
+
+fn hole_sentence(hole: &Hole, id: Option<&str>) -> String {
     let Hole { replica, from, to, kind, .. } = hole;
     let time = match to {
         Some(to) => between(*from, *to),
@@ -88,14 +93,15 @@ fn hole_sentence(hole: &Hole, wanted: &Wanted) -> String {
             format!("No record of {replica} {time}: a segment is gone; what {replica} did then is unknown.")
         }
         HoleKind::NotStoredYet => {
-            let (Wanted::Event(id) | Wanted::Message(id) | Wanted::SnsMessage(id)) = wanted;
-            let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
-            let id = id.to_string().replace("%2D", "-");
             let since = stamp::seconds(*from);
+            let id = percent_encoding::utf8_percent_encode(id.unwrap_or("ID"), PATH);
             format!("{replica} has not stored its rows since {since} yet; its admin endpoint has them at /trace/{id}.")
         }
     }
 }
+
+/// The characters that a segment of a path cannot have as they are.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 fn between(from: i64, to: i64) -> String {
     let end = if stamp::day(from) == stamp::day(to) {

@@ -76,7 +76,7 @@ fn again(count: u32, at: i64, row: Row) -> Row {
 }
 
 fn complete() -> Looked {
-    Looked { segments: 120, ranges: 360, bytes: 1_000_000, holes: Vec::new(), dropped: Vec::new() }
+    Looked { segments: 120, ranges: 360, bytes: 1_000_000, ..Looked::default() }
 }
 
 fn died() -> Hole {

@@ -70,7 +70,7 @@ fn the_main_stories_read_well() {
      12:03:07.131  received by pod-a (first time)
      12:03:07.154  not published to json-events-acme: returned to queue events, cause: publish
     acme's topic did not get it in this window.
-    Message 5f0c0001… is retried: its last row, of 2026-11-28 12:03:07, returned it to events, publish.
+    Message 5f0c0001… is retried: its last row, of 2026-11-28 12:03:07, returned it to queue events, cause: publish.
 
     --- abandoned
     shop.v1.OrderPlaced 9b4eee34-0c3b-4c1a-9d53-2d1b7d8a2c11
@@ -78,8 +78,9 @@ fn the_main_stories_read_well() {
      12:03:07.114  sent to queue events as 5f0c0001-aaaa-4bbb-8ccc-000000000001
      12:03:07.131  received by pod-a (first time)
      12:03:07.154  dropped without a decision; SQS delivers it again when its visibility timeout lapses
-    No topic got it in this window.
-    Message 5f0c0001… is retried: its last row, of 2026-11-28 12:03:07, dropped it without a decision.
+    Whether a topic got it is not known.
+    Message 5f0c0001… is retried: its last row is of 2026-11-28 12:03:07.
+    A replica dropped message 5f0c0001… without a decision: SNS can have accepted an attempt before that.
 
     --- a duplicate of something before
     shop.v1.OrderPlaced 9b4eee34-0c3b-4c1a-9d53-2d1b7d8a2c11
