@@ -11,6 +11,8 @@ mod http;
 pub mod journal;
 mod retention;
 
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,6 +79,13 @@ pub enum OpenError {
     Settings(object_store::Error),
 }
 
+impl OpenError {
+    /// Whether the configuration is wrong, rather than the system that the service runs on.
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, Self::Folder { .. })
+    }
+}
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {} {url}/{key}: {}", .operation.code(), chain(.source))]
@@ -84,21 +93,37 @@ pub struct Error {
     operation: StoreCall,
     url: Arc<str>,
     key: String,
-    source: object_store::Error,
+    source: Cause,
+}
+
+/// The cause of a failed call.
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+    #[error("the object is damaged: {0}; delete it to read the others")]
+    Damaged(String),
 }
 
 impl Error {
     /// Whether the object, or the bucket, does not exist.
     pub fn is_missing(&self) -> bool {
-        matches!(self.source, object_store::Error::NotFound { .. })
+        matches!(self.source, Cause::Store(object_store::Error::NotFound { .. }))
     }
 
     /// Whether the store denies the call to these credentials or this user.
     pub fn is_denied(&self) -> bool {
-        matches!(
+        let is_answer = matches!(
             self.source,
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
-        )
+            Cause::Store(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
+        );
+        is_answer || self.is_denied_by_the_disk()
+    }
+
+    fn is_denied_by_the_disk(&self) -> bool {
+        let causes = std::iter::successors(self.source.source(), |error| (*error).source());
+        let kinds = causes.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+        kinds.into_iter().any(|kind| matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem))
     }
 
     /// Returns the labels under which the failed call is counted.
@@ -121,12 +146,10 @@ impl Store {
     /// # Errors
     /// Returns an error if the folder cannot be used or the bucket has no address.
     pub fn open(settings: &config::Store, shared: &SdkConfig, network: &Network) -> Result<Option<Self>, OpenError> {
-        let Some(url) = &settings.url else { return Ok(None) };
-        if let Some(path) = url.strip_prefix("file://") {
+        if let Some(path) = settings.folder() {
             return Self::folder(path.into()).map(Some);
         }
-        let place = url.strip_prefix("s3://").unwrap_or(url);
-        let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let (Some(url), Some((name, prefix))) = (&settings.url, settings.bucket()) else { return Ok(None) };
         let bucket = Bucket::new(shared, name).map_err(|error| OpenError::Bucket { bucket: name.to_owned(), error })?;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
@@ -231,8 +254,29 @@ impl Store {
     }
 
     fn error(&self, operation: StoreCall, key: &str, source: object_store::Error) -> Error {
-        Error { operation, url: Arc::clone(&self.url), key: key.to_owned(), source }
+        Error { operation, url: Arc::clone(&self.url), key: key.to_owned(), source: source.into() }
     }
+
+    /// Returns the error of an object that was read and does not have the expected content.
+    fn damaged(&self, key: &str, error: impl std::fmt::Display) -> Error {
+        let source = Cause::Damaged(error.to_string());
+        Error { operation: StoreCall::Get, url: Arc::clone(&self.url), key: key.to_owned(), source }
+    }
+}
+
+/// Returns the name of this replica in the store: the variable `HOSTNAME`, which in a pod is its name, or else the name
+/// of the host, or else `protobridge`.
+pub fn replica_name() -> String {
+    let files = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let mut names = std::env::var("HOSTNAME").into_iter().chain(files.iter().flat_map(std::fs::read_to_string));
+    let name = names.find_map(|name| Some(name.trim().to_owned()).filter(|name| !name.is_empty()));
+    name.unwrap_or_else(|| "protobridge".to_owned())
+}
+
+/// Returns the name of a replica with the characters that a key can have everywhere.
+fn cleaned(replica: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
+    replica.chars().take(100).map(allowed).collect()
 }
 
 /// The credentials of the process's AWS clients, for S3.

@@ -3,6 +3,7 @@
 //! Each service keeps its metrics in its own recorder instead of a global one. Several services can therefore run in
 //! one process without mixing their counts, as in the tests. `/status` and the demo's table read the counters back.
 
+mod calls;
 mod canary;
 mod exposition;
 mod family;
@@ -14,6 +15,7 @@ mod metrics;
 mod monitor;
 mod operation;
 mod traces;
+mod usage;
 mod zero;
 
 pub use canary::CanaryMetrics;
@@ -33,3 +35,7 @@ pub use metrics::{Metrics, UNKNOWN_TYPE};
 pub use monitor::{LagLeg, MonitorMetrics, SourceLabels, SourceLagLabels, SourceState, SourceStateLabels, TypeLabels};
 pub use operation::Operation;
 pub use traces::{LAST_EXPORT, Trace, TraceHeaders, Traces, TracesError};
+pub use usage::{
+    AnsweredEntry, Call, CallCounts, CallEnd, CallKey, Carried, Counts, MAX_CELLS, MAX_THROTTLES, OTHER,
+    PublishedCounts, PublishedKey, SecondCounts, SettledKey, ThrottledCall, Usage,
+};

@@ -2,14 +2,30 @@
 //!
 //! A [`Minute`] is what one replica counted in one minute of UTC, or in the part of a minute at its start or end. The
 //! reports of cost and throttles add the minutes of all replicas. Objects are JSON under
-//! `counters/v1/date=D/hour=H/`.
+//! `counters/v1/date=D/hour=H/`. The [`Writer`] stores them, the [`Reader`] reads them.
+
+mod of_counts;
+mod reader;
+mod writer;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::telemetry;
+
+pub use reader::Reader;
+pub use writer::Writer;
 
 /// The folder of all objects with counters in the store.
 pub const FOLDER: &str = "counters/v1";
+/// A second, in microseconds.
+const SECOND: i64 = 1_000_000;
+/// A minute, in microseconds.
+const MINUTE: i64 = 60 * SECOND;
+/// An hour, in microseconds.
+const HOUR: i64 = 60 * MINUTE;
 
 /// What one replica counted in one minute. Times are microseconds since the Unix epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,13 +34,21 @@ pub struct Minute {
     pub replica: String,
     /// Identifies the process: its start, in milliseconds since the Unix epoch, and a random number.
     pub incarnation: String,
+    /// The number of the minute, from 0, within its process. The minutes of a process cover its life without a break, so
+    /// a number that is missing is a minute that is not known.
+    #[serde(default)]
+    pub number: u64,
+    /// Whether the process stopped in order after this minute.
+    #[serde(default)]
+    pub is_last: bool,
     /// The begin of the counted time.
     pub from: i64,
     /// The end of the counted time.
     pub to: i64,
     /// The region that AWS was called in.
     pub region: Option<String>,
-    /// The calls, by operation and by the customer that they were made for.
+    /// The calls, by operation and by the customer that they were made for. Beyond 10,000 combinations, and likewise in
+    /// `published`, a further customer counts as `other`.
     pub calls: Vec<Calls>,
     /// The entries that SNS confirmed, by customer and event type.
     pub published: Vec<Published>,
@@ -40,7 +64,7 @@ pub struct Minute {
 }
 
 /// The most throttled calls that a minute describes one by one.
-pub const MAX_THROTTLES: usize = 1_000;
+pub const MAX_THROTTLES: usize = telemetry::MAX_THROTTLES;
 
 /// The calls of one operation for one customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,11 +79,11 @@ pub struct Calls {
     pub customer: Option<String>,
     /// The calls that were answered.
     pub calls: u64,
-    /// The calls among them that returned or held no message, such as empty receives.
+    /// The receives among them that returned no message.
     pub empty: u64,
     /// The calls that failed as a whole. They are not part of `calls`.
     pub failed: u64,
-    /// The calls that SNS throttled as a whole. They are part of `failed`.
+    /// The calls that AWS throttled as a whole. They are part of `failed`.
     pub throttled: u64,
     /// The messages or entries of the answered calls.
     pub entries: u64,
@@ -134,3 +158,15 @@ pub struct Throttle {
     /// The messages that SNS had confirmed to this replica in the second before.
     pub rate: f64,
 }
+
+/// Returns the folder of the minutes that begin in the hour of this time.
+fn hour_folder(time: i64) -> String {
+    format!("{FOLDER}/{}", timestamp(time).strftime("date=%Y-%m-%d/hour=%H"))
+}
+
+fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,13 +12,13 @@ use super::family::{Family, Level, Times};
 use super::fleeting::FleetingFamily;
 use super::label_set::NoLabels;
 use super::labels::{
-    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels,
+    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CustomerLabel, DescriptorSetLabels,
     DroppedRowsLabels, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels,
     PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels,
     StoreErrorLabels, StoreLabels, TopicLabels,
 };
 use super::monitor::MonitorMetrics;
-use super::operation::Operation;
+use super::usage::Usage;
 use crate::base::build;
 
 /// The value of the label `event_type` if the type is unknown.
@@ -130,6 +130,10 @@ pub struct Metrics {
     pub canary: CanaryMetrics,
     /// The metrics of sources and silence rules.
     pub monitor: MonitorMetrics,
+    /// The minutes of counters that were dropped because the store did not answer. Not shown without a store.
+    pub counters_dropped: Family,
+    /// What the process used of AWS since it was taken last.
+    pub usage: Usage,
     /// Whether entries and billed requests are counted by customer.
     customer_label: bool,
 }
@@ -301,6 +305,11 @@ impl Metrics {
             store_errors: all.family("protobridge_store_errors_total", "Failed calls to the store"),
             canary: CanaryMetrics::declare(&mut all),
             monitor: MonitorMetrics::new(&mut all),
+            counters_dropped: all.family(
+                "protobridge_counters_dropped_total",
+                "Minutes of the counters for the reports that were dropped because the store did not answer",
+            ),
+            usage: Usage::default(),
             customer_label,
         };
         metrics.declared = all.declared();
@@ -332,22 +341,6 @@ impl Metrics {
         self.handle.run_upkeep();
     }
 
-    /// Counts one call of an AWS API that carries no payload.
-    pub fn call(&self, operation: Operation, is_ok: bool) {
-        self.transfer(operation, is_ok.then_some(0), None);
-    }
-
-    /// Counts one call of an AWS API, and the requests that AWS bills for it. `bytes` is `None` if the call failed.
-    /// `customer` is the customer that the call was made for, if it was made for one.
-    pub fn transfer(&self, operation: Operation, bytes: Option<usize>, customer: Option<&str>) {
-        let result = if bytes.is_some() { CallResult::Ok } else { CallResult::Error };
-        self.calls.with(&CallLabels { operation, result }).add(1);
-        if let Some(bytes) = bytes {
-            let requests = bytes.div_ceil(BILLED_BYTES).max(1) as u64;
-            self.billable.with(&BillableLabels { operation, customer: self.customer(customer) }).add(requests);
-        }
-    }
-
     /// Counts one entry that SNS confirmed.
     pub fn entry_published(&self, event_type: &str, customer: Option<&str>) {
         self.published.with(&PublishedLabels { event_type, customer: self.customer(customer) }).add(1);
@@ -362,10 +355,6 @@ impl Metrics {
         }
     }
 }
-
-/// The bytes that AWS bills as one request: SQS (Amazon SQS pricing, "every 64 KB chunk of a payload is billed as 1
-/// request") and SNS (Amazon SNS pricing, the same for published data).
-const BILLED_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::store::cleaned;
+
 /// The folder of all segments in the store.
 pub const FOLDER: &str = "journal/v1";
 
@@ -75,12 +77,6 @@ pub(super) fn hour_folder(time: i64) -> String {
     format!("{FOLDER}/{hour}")
 }
 
-/// Returns the name of a replica with the characters that a key can have everywhere.
-fn cleaned(replica: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
-    replica.chars().take(100).map(allowed).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +107,5 @@ mod tests {
         {
             assert_eq!(Declaration::of_key(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn the_name_of_a_replica_makes_no_folder() {
-        assert_eq!(cleaned("a/b c=d"), "a_b_c_d");
     }
 }

@@ -36,17 +36,3 @@ fn latency_has_a_bucket_at_the_objective_and_two_services_do_not_mix() {
     assert!(one.render().contains(r#"protobridge_entries_published_total{event_type="a.B"} 1"#));
     assert!(other.render().contains(r#"{event_type="a.B",customer="acme"} 1"#));
 }
-
-#[test]
-fn a_call_is_billed_for_each_64_kib_and_a_failed_call_is_not_billed() {
-    let metrics = Metrics::new(true);
-    metrics.call(Operation::DeleteMessageBatch, true);
-    metrics.call(Operation::DeleteMessageBatch, false);
-    metrics.transfer(Operation::PublishBatch, Some(64 * 1024), Some("acme"));
-    metrics.transfer(Operation::PublishBatch, Some(64 * 1024 + 1), Some("acme"));
-    let billed = |operation| metrics.billable.sum_where(|labels| labels.operation == operation);
-    assert_eq!((billed(Operation::PublishBatch), billed(Operation::DeleteMessageBatch)), (3, 1));
-    assert_eq!(metrics.billable.sum_where(|labels| labels.customer.is("acme")), 3);
-    assert_eq!(metrics.billable.sum_where(|labels| labels.customer == CustomerLabel::NoCustomer), 1);
-    assert_eq!(Metrics::new(false).declared().iter().filter(|m| m.labels.contains(&"customer")).count(), 0);
-}

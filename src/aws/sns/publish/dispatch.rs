@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
@@ -22,7 +22,7 @@ use crate::base::breaker::Permission;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
 use crate::message::TopicArn;
-use crate::telemetry::{FailureLabels, Metrics};
+use crate::telemetry::{FailureLabels, Metrics, ThrottledCall};
 
 /// Delays between the attempts at one entry.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -234,7 +234,16 @@ impl Dispatch {
             self.rate.accepted(topic, accepted, *called, now);
         }
         if let Some(failure) = throttle {
-            self.rate.throttled(failure, topic, customer(batch), *called, now);
+            let rate = self.rate.throttled(failure, topic, customer(batch), *called, now);
+            self.metrics.usage.throttled(|| ThrottledCall {
+                at: answer.answered_at.unwrap_or_else(SystemTime::now),
+                topic: topic.to_string(),
+                code: failure.label().to_owned(),
+                request_id: failure.request_id.clone(),
+                messages: throttled_messages(answer),
+                is_whole_call: result.is_err(),
+                rate,
+            });
             self.metrics.throttles.with(&FailureLabels { code: failure.label() }).add(1);
         }
     }
@@ -298,6 +307,16 @@ impl Dispatch {
         reply.send(result);
         self.lanes.entry_done(topic, entry.group.as_deref(), now);
     }
+}
+
+/// Returns the number of messages of a call that SNS throttled.
+fn throttled_messages(answer: &Answer) -> u64 {
+    let is_throttled = |result: &&CallResult| result.as_ref().is_err_and(Failure::is_throttle);
+    let messages = match &answer.result {
+        Ok(results) => results.iter().filter(is_throttled).count(),
+        Err(_) => answer.batch.len(),
+    };
+    messages as u64
 }
 
 /// Returns the failure of the first entry whose failure meets the condition.
