@@ -23,6 +23,7 @@ mod schema;
 mod sources;
 mod test;
 mod transcode;
+mod window;
 
 use std::io;
 use std::path::Path;
