@@ -4,6 +4,11 @@
 //! reports of cost and throttles add the minutes of all replicas. Objects are JSON under
 //! `counters/v1/date=D/hour=H/`.
 
+pub mod cost;
+pub mod coverage;
+pub mod quota;
+pub mod throttles;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +20,13 @@ pub struct Minute {
     pub replica: String,
     /// Identifies the process: its start, in milliseconds since the Unix epoch, and a random number.
     pub incarnation: String,
+    /// The number of the minute, from 0, within its process. The minutes of a process cover its life without a break, so
+    /// a number that is missing is a minute that is not known.
+    #[serde(default)]
+    pub number: u64,
+    /// Whether the process stopped in order after this minute.
+    #[serde(default)]
+    pub is_last: bool,
     /// The begin of the counted time.
     pub from: i64,
     /// The end of the counted time.
