@@ -3,9 +3,12 @@
 mod canary;
 mod case;
 mod check;
+mod columns;
 mod completions;
 mod config;
 mod config_file;
+mod cost;
+mod counted;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
@@ -22,6 +25,7 @@ mod run;
 mod schema;
 mod sources;
 mod test;
+mod throttles;
 mod transcode;
 mod window;
 
@@ -36,6 +40,7 @@ use crate::base::build::VERSION_AND_HASH;
 use crate::base::http::NetworkError;
 use crate::config::Config;
 use crate::schema::registry::Snapshot;
+use crate::store;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
@@ -84,6 +89,10 @@ enum Command {
     IamPolicy(iam_policy::Args),
     /// Show the state of each source of events, as far as the replicas know together
     Sources(sources::Args),
+    /// Report what the calls to AWS cost, by customer, event type or operation
+    Cost(cost::Args),
+    /// Report where SNS throttled, and the rates that it accepted, over all replicas
+    Throttles(throttles::Args),
     /// Send one heartbeat of a source to an input queue
     Heartbeat(heartbeat::Args),
     /// Ask a running service whether it is healthy; exit 0 if it is
@@ -111,6 +120,8 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
+        Command::Cost(args) => cost::run(&args),
+        Command::Throttles(args) => throttles::run(&args),
         Command::Heartbeat(args) => heartbeat::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
@@ -158,6 +169,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     const BAD_CONFIGURATION: u8 = 64;
     let is_configuration = error.is::<strict_config::Error>()
         || error.is::<NetworkError>()
+        || error.is::<store::OpenError>()
         || error.is::<tracing_subscriber::filter::ParseError>()
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {

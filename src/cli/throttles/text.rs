@@ -1,0 +1,185 @@
+//! The throttle report as text.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use crate::cli::columns::{self, grouped, range, utc, utc_millis};
+use crate::cli::counted::write_breaks;
+use crate::store::counters::throttles::{Highest, MinuteRates, Rate, Report, Summary};
+
+/// The most minutes in the table. Of more, it has those with throttles and the ones beside them.
+const MAX_MINUTES: usize = 120;
+/// What is unknown of a time without counters.
+const UNKNOWN: &str = "its rates and throttles in this time are unknown, and not part of this report";
+
+/// Writes the report.
+pub(super) fn write(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    write_sentence(out, report)?;
+    writeln!(out)?;
+    write_minutes(out, &report.minutes)?;
+    writeln!(out)?;
+    write_highest(out, &report.highest)?;
+    writeln!(out, "quota on paper: {}", quota(report))?;
+    write_breaks(out, &report.coverage, UNKNOWN)?;
+    if report.summary.is_some() {
+        writeln!(out, "--support-case prints each throttle with its request id")?;
+    }
+    Ok(())
+}
+
+/// Writes what AWS Support asks for.
+pub(super) fn write_support_case(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    write_sentence(out, report)?;
+    writeln!(out)?;
+    let or_unknown = |names: &BTreeSet<String>| match names.len() {
+        0 => "unknown".to_owned(),
+        _ => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+    };
+    writeln!(out, "account: {}", or_unknown(&report.accounts))?;
+    writeln!(out, "region: {}", or_unknown(&report.regions))?;
+    writeln!(out, "API: SNS {}", report.api)?;
+    writeln!(out, "quota on paper: {}", quota(report))?;
+    let coverage = &report.coverage;
+    let (from, to, replicas) = (utc(coverage.from), utc(coverage.to), coverage.replicas.len());
+    writeln!(out, "counted: {from} to {to} UTC, over {replicas} replica(s)")?;
+    write_breaks(out, coverage, UNKNOWN)?;
+    writeln!(out, "\nrates by minute (UTC), messages per second over all replicas:")?;
+    write_minutes(out, &report.minutes)?;
+    writeln!(out)?;
+    write_highest(out, &report.highest)?;
+    write_throttles(out, report)?;
+    write_sent_again(out, report)
+}
+
+/// Writes the report in one sentence.
+fn write_sentence(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    let coverage = &report.coverage;
+    let Some(summary) = &report.summary else {
+        let (from, to, replicas) = (utc(coverage.from), utc(coverage.to), coverage.replicas.len());
+        return writeln!(out, "SNS throttled no call between {from} and {to} UTC, over {replicas} replica(s)");
+    };
+    let Summary { calls, of_kms, first, last, lowest, highest } = summary;
+    let (from, to, rates) = (utc(*first), utc(*last), range(grouped(*lowest), &grouped(*highest)));
+    let calls = grouped(*calls as f64);
+    if summary.calls == 0 {
+        let of_kms = grouped(*of_kms as f64);
+        return writeln!(
+            out,
+            "KMS throttled {of_kms} times between {from} and {to} UTC at {rates} messages/s; SNS throttled no call"
+        );
+    }
+    write!(out, "throttled {calls} times between {from} and {to} UTC at {rates} messages/s")?;
+    match &report.quota {
+        Some(quota) => {
+            writeln!(out, "; the advertised quota is {}", grouped(f64::from(quota.messages_per_second)))?;
+        }
+        None => writeln!(out, "; the advertised quota is unknown")?,
+    }
+    if *of_kms > 0 {
+        writeln!(out, "KMS throttled a further {of_kms} call(s): that is a quota of KMS, not of SNS")?;
+    }
+    Ok(())
+}
+
+fn quota(report: &Report) -> String {
+    match &report.quota {
+        Some(quota) => format!("{} messages/s ({})", grouped(f64::from(quota.messages_per_second)), quota.source),
+        None if report.regions.is_empty() => "unknown, because no region is known; set `aws.region`".into(),
+        None => "unknown, because SNS was called in several regions; set `publish.quota_messages_per_second`".into(),
+    }
+}
+
+fn write_minutes(out: &mut impl io::Write, minutes: &[MinuteRates]) -> io::Result<()> {
+    let is_throttled = |index: usize| {
+        let minute = minutes.get(index);
+        minute.is_some_and(|minute| minute.throttled > 0 || minute.throttled_calls > 0)
+    };
+    let is_shown =
+        |index: usize| minutes.len() <= MAX_MINUTES || (index.saturating_sub(1)..=index + 1).any(is_throttled);
+    let header = ["MINUTE (UTC)", "CODES", "ATTEMPTED/S", "ACCEPTED/S", "THROTTLED MESSAGES", "THROTTLED CALLS"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(minutes.iter().enumerate().filter(|(index, _)| is_shown(*index)).map(|(_, minute)| row(minute)));
+    let left_out = minutes.len() + 1 - rows.len();
+    columns::write(out, &rows, 2)?;
+    if left_out > 0 {
+        writeln!(out, "{left_out} minutes without throttles are left out; --json has them")?;
+    }
+    Ok(())
+}
+
+fn row(minute: &MinuteRates) -> Vec<String> {
+    let per_second = |messages: u64| format!("{:.1}", messages as f64 / minute.seconds);
+    let codes: Vec<String> = minute.codes.iter().map(|(code, calls)| format!("{code} ×{calls}")).collect();
+    let at = utc(minute.at);
+    vec![
+        at[..at.len().saturating_sub(3)].to_owned(),
+        if codes.is_empty() { "-".to_owned() } else { codes.join(", ") },
+        per_second(minute.attempted),
+        per_second(minute.accepted),
+        grouped(minute.throttled as f64),
+        grouped(minute.throttled_calls as f64),
+    ]
+}
+
+fn write_highest(out: &mut impl io::Write, highest: &[Highest]) -> io::Result<()> {
+    let rate = |rate: Option<Rate>| match rate {
+        Some(rate) => vec![format!("{:.1}", rate.per_second), utc(rate.from)],
+        None => vec!["-".to_owned(), "-".to_owned()],
+    };
+    let header = ["HIGHEST ACCEPTED RATE", "WITHOUT THROTTLES/S", "FROM (UTC)", "WITH ANY/S", "FROM (UTC)"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for span in highest {
+        let name = format!("over {} second{}", span.seconds, if span.seconds == 1 { "" } else { "s" });
+        rows.push([vec![name], rate(span.held), rate(span.any)].concat());
+    }
+    columns::write(out, &rows, 1)
+}
+
+fn write_throttles(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    if report.throttles.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\nthrottled calls; the rate is what SNS accepted from all replicas in that second or the one before:"
+    )?;
+    let header = ["TIME (UTC)", "TOPIC", "CODE", "REQUEST ID", "REPLICA", "MESSAGES", "OF THE CALL", "RATE/S"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for throttle in &report.throttles {
+        rows.push(vec![
+            utc_millis(throttle.at),
+            throttle.topic.clone(),
+            throttle.code.clone(),
+            throttle.request_id.clone().unwrap_or_else(|| "-".into()),
+            throttle.replica.clone(),
+            grouped(throttle.messages as f64),
+            if throttle.whole_call { "all" } else { "a part" }.to_owned(),
+            grouped(throttle.rate),
+        ]);
+    }
+    columns::write(out, &rows, 5)?;
+    if report.throttles_left_out > 0 {
+        let left_out = grouped(report.throttles_left_out as f64);
+        writeln!(out, "{left_out} further throttled call(s): a replica keeps the details of 1,000 calls per minute")?;
+    }
+    Ok(())
+}
+
+fn write_sent_again(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    if report.sent_again.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nthrottled calls whose messages were sent again, for a refund claim:")?;
+    let header = ["TOPIC", "THROTTLED AS A WHOLE", "THROTTLED IN PART", "MESSAGES SENT AGAIN"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for (topic, again) in &report.sent_again {
+        let counts = [again.whole_calls, again.partial_calls, again.messages];
+        rows.push([vec![topic.clone()], counts.map(|count| grouped(count as f64)).to_vec()].concat());
+    }
+    columns::write(out, &rows, 1)?;
+    let whole_calls = grouped(report.whole_calls as f64);
+    writeln!(
+        out,
+        "{whole_calls} call(s) in total were throttled as a whole; protobridge sends the messages of throttled calls again"
+    )
+}
