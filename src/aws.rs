@@ -29,12 +29,13 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 pub use remedy::{Permission, is_denied_by_a_policy};
 
-pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, PublishEntry, SendEntry};
+pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, PublishEntry, Published, SendEntry};
 
 use aws_lean::{Auth, EndpointUrls};
 
 use crate::base::http::Network;
 use crate::config;
+use crate::telemetry::{CallEnd, Carried};
 
 /// The clients of one process. Cloning shares connections and credentials.
 #[derive(Debug, Clone)]
@@ -49,6 +50,15 @@ pub struct Clients {
     pub shared: SdkConfig,
     /// The network of these clients and of those of the schema registry and the trace collector.
     pub network: Network,
+}
+
+/// Returns how a call ended, for the count of calls. `carried` reads from the answer what the call carried.
+pub fn call_end<T>(answer: &Result<T, Failure>, carried: impl FnOnce(&T) -> Carried) -> CallEnd {
+    match answer {
+        Ok(answer) => CallEnd::Answered(carried(answer)),
+        Err(failure) if failure.is_throttle() => CallEnd::Throttled,
+        Err(_) => CallEnd::Failed,
+    }
 }
 
 impl Clients {

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 pub use event_id::EventId;
 pub use outcome::{DuplicateCause, OutcomeLabel, QuarantineKind, QuarantineReason, Retry, RetryCause};
 pub use ownership::{Ownership, TakenOver};
-pub use queue::{Queue, QueueUrl};
+pub use queue::{Queue, QueueUrl, is_fifo};
 pub use recipient::{PartlyDelivered, Recipient};
 pub use topic::TopicArn;
 

@@ -9,8 +9,8 @@
 pub mod counters;
 mod http;
 pub mod journal;
+mod retention;
 
-use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
 use crate::base::error::chain;
 use crate::base::http::Network;
 use crate::config;
+use crate::telemetry::{StoreCall, StoreErrorCode, StoreErrorLabels};
 
 /// The store of one installation. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -78,57 +79,47 @@ pub enum OpenError {
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {url}/{key}: {}", chain(.source))]
+#[error("cannot {} {url}/{key}: {}", .operation.code(), chain(.source))]
 pub struct Error {
-    operation: Operation,
+    operation: StoreCall,
     url: Arc<str>,
     key: String,
-    source: object_store::Error,
+    source: Cause,
 }
 
-/// A call to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Operation {
-    /// Writes an object.
-    Put,
-    /// Lists objects.
-    List,
-    /// Reads an object or a part of it.
-    Get,
-    /// Deletes an object.
-    Delete,
-}
-
-impl Operation {
-    /// Returns the value of the metric label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Put => "put",
-            Self::List => "list",
-            Self::Get => "get",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
+/// The cause of a failed call.
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+    #[error("the object is damaged: {0}; delete it to read the others")]
+    Damaged(String),
 }
 
 impl Error {
     /// Whether the object, or the bucket, does not exist.
     pub fn is_missing(&self) -> bool {
-        matches!(self.source, object_store::Error::NotFound { .. })
+        matches!(self.source, Cause::Store(object_store::Error::NotFound { .. }))
     }
 
     /// Whether the store denies the call to these credentials or this user.
     pub fn is_denied(&self) -> bool {
         matches!(
             self.source,
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
+            Cause::Store(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
         )
+    }
+
+    /// Returns the labels under which the failed call is counted.
+    pub fn labels(&self) -> StoreErrorLabels {
+        let code = if self.is_denied() {
+            StoreErrorCode::Denied
+        } else if self.is_missing() {
+            StoreErrorCode::Missing
+        } else {
+            StoreErrorCode::Other
+        };
+        StoreErrorLabels { operation: self.operation, code }
     }
 }
 
@@ -196,7 +187,7 @@ impl Store {
     /// Returns an error if the store does not confirm the write. The object can exist nevertheless, as a whole.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
         let put = self.objects.put(&self.path(key), bytes.into()).await;
-        put.map(drop).map_err(|source| self.error(Operation::Put, key, source))
+        put.map(drop).map_err(|source| self.error(StoreCall::Put, key, source))
     }
 
     /// Returns the objects below a folder, sorted by key.
@@ -205,7 +196,7 @@ impl Store {
     /// Returns an error if the store does not list them all.
     pub async fn list(&self, folder: &str) -> Result<Vec<Object>, Error> {
         let found: Result<Vec<_>, _> = self.objects.list(Some(&self.path(folder))).try_collect().await;
-        let found = found.map_err(|source| self.error(Operation::List, folder, source))?;
+        let found = found.map_err(|source| self.error(StoreCall::List, folder, source))?;
         let key = |path: &Path| path.prefix_match(&self.prefix).map_or_else(Path::default, Path::from_iter).into();
         let object = |meta: object_store::ObjectMeta| Object {
             key: key(&meta.location),
@@ -222,7 +213,7 @@ impl Store {
     /// # Errors
     /// Returns an error if the store does not return it.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
-        let failed = |source| self.error(Operation::Get, key, source);
+        let failed = |source| self.error(StoreCall::Get, key, source);
         self.objects.get(&self.path(key)).await.map_err(failed)?.bytes().await.map_err(failed)
     }
 
@@ -232,7 +223,7 @@ impl Store {
     /// Returns an error if the store does not return it.
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
         let read = self.objects.get_range(&self.path(key), range).await;
-        read.map_err(|source| self.error(Operation::Get, key, source))
+        read.map_err(|source| self.error(StoreCall::Get, key, source))
     }
 
     /// Deletes an object.
@@ -241,16 +232,37 @@ impl Store {
     /// Returns an error if the store does not confirm the deletion.
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
         let deleted = self.objects.delete(&self.path(key)).await;
-        deleted.map_err(|source| self.error(Operation::Delete, key, source))
+        deleted.map_err(|source| self.error(StoreCall::Delete, key, source))
     }
 
     fn path(&self, key: &str) -> Path {
         self.prefix.parts().chain(Path::from(key).parts()).collect()
     }
 
-    fn error(&self, operation: Operation, key: &str, source: object_store::Error) -> Error {
-        Error { operation, url: Arc::clone(&self.url), key: key.to_owned(), source }
+    fn error(&self, operation: StoreCall, key: &str, source: object_store::Error) -> Error {
+        Error { operation, url: Arc::clone(&self.url), key: key.to_owned(), source: source.into() }
     }
+
+    /// Returns the error of an object that was read and does not have the expected content.
+    fn damaged(&self, key: &str, error: impl std::fmt::Display) -> Error {
+        let source = Cause::Damaged(error.to_string());
+        Error { operation: StoreCall::Get, url: Arc::clone(&self.url), key: key.to_owned(), source }
+    }
+}
+
+/// Returns the name of this replica in the store: the variable `HOSTNAME`, which in a pod is its name, or else the name
+/// of the host, or else `protobridge`.
+pub fn replica_name() -> String {
+    let files = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let mut names = std::env::var("HOSTNAME").into_iter().chain(files.iter().flat_map(std::fs::read_to_string));
+    let name = names.find_map(|name| Some(name.trim().to_owned()).filter(|name| !name.is_empty()));
+    name.unwrap_or_else(|| "protobridge".to_owned())
+}
+
+/// Returns the name of a replica with the characters that a key can have everywhere.
+fn cleaned(replica: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
+    replica.chars().take(100).map(allowed).collect()
 }
 
 /// The credentials of the process's AWS clients, for S3.

@@ -21,12 +21,12 @@ pub use process::CanaryApp;
 pub(super) use report::CanaryReport;
 
 use crate::aws::sqs::receive::Reception;
-use crate::aws::{Clients, Failure, LeanClient, Permission, SendEntry};
+use crate::aws::{Clients, Failure, LeanClient, Permission, SendEntry, call_end};
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config::{self, Config};
 use crate::message::{Queue, attributes};
 use crate::monitor::canary::{Composer, Instance, Ledger, Outgoing};
-use crate::telemetry::{Metrics, NoLabels, Operation, PollLabels, PollResult};
+use crate::telemetry::{Call, Carried, Metrics, NoLabels, Operation, PollLabels, PollResult};
 use report::{Seen, SendTrouble};
 use returns::Returns;
 
@@ -149,8 +149,9 @@ impl Prober {
             deduplication_id: outgoing.deduplication_id.as_deref(),
         };
         let answer = self.lean.send_messages(self.input.url.as_str(), std::iter::once(entry)).await;
+        let call = Call::new(Operation::SendMessageBatch, self.input.url.is_fifo());
         let bytes = attributes::message_size(&outgoing.body, &outgoing.attributes);
-        self.metrics.transfer(Operation::SendMessageBatch, answer.is_ok().then_some(bytes), None);
+        self.metrics.transfer(&call, call_end(&answer, |_| Carried::sizes([bytes])));
         answer?.into_values().next().map_or(Ok(()), Err)
     }
 

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
-use crate::aws::{Clients, Failure, FailureKind, LeanClient};
+use crate::aws::{Clients, Failure, FailureKind, LeanClient, call_end};
 use crate::base::Backoff;
 use crate::config;
 use crate::message::envelope::Pointer;
+use crate::telemetry::{Call, CallEnd, Carried, Metrics, Operation};
 
 /// The largest number of objects that are being fetched, or are fetched and not yet rendered. Times the largest allowed
 /// object, this bounds their memory.
@@ -130,13 +131,13 @@ impl Objects {
         self.buckets.keys().map(String::as_str)
     }
 
-    /// Fetches an object, once there is room for it. Waits for the room and for the object at most one deadline each: the
+    /// Fetches an object, once there is room for it, and counts each call in `metrics`. Waits for the room and for the object at most one deadline each: the
     /// time that all attempts at a call can take.
     ///
     /// # Errors
     /// Returns an error if the object is not allowed, does not exist, is too large, there is no room for it, or S3 does not
     /// return it.
-    pub async fn fetch(&self, pointer: Pointer) -> Result<Object<'_>, Error> {
+    pub async fn fetch(&self, pointer: Pointer, metrics: &Metrics) -> Result<Object<'_>, Error> {
         let Some((bucket, own_room)) = self.buckets.get(&pointer.bucket) else { return Err(Error::Forbidden(pointer)) };
         if let Err(error) = bucket.check(&pointer.key) {
             return Err(Error::Impossible { pointer, error });
@@ -144,7 +145,8 @@ impl Objects {
         let room = async { tokio::try_join!(own_room.acquire(), self.room.acquire()) };
         // The semaphores are never closed.
         let Ok(Ok((own, common))) = timeout(self.deadline, room).await else { return Err(Error::Busy(pointer)) };
-        match timeout(self.deadline, self.get(bucket, &pointer.key)).await {
+        let get = self.get(bucket, &pointer.key, |answer| count(metrics, answer));
+        match timeout(self.deadline, get).await {
             Ok(Ok(aws_lean::Object::Bytes(bytes))) => Ok(Object { bytes, _permits: [own, common] }),
             Ok(Ok(aws_lean::Object::TooLarge { size })) => Err(Error::TooLarge { pointer, size, most: self.max_bytes }),
             Ok(Err(failure)) if failure.is_about_entry() => Err(Error::Refused { pointer, failure }),
@@ -152,7 +154,11 @@ impl Objects {
                 Err(Error::Missing(pointer))
             }
             Ok(Err(failure)) => Err(Error::Failed { pointer, error: explain(&failure) }),
-            Err(_) => Err(Error::Failed { pointer, error: format!("no answer within {:?}", self.deadline) }),
+            Err(_) => {
+                // The call that the deadline cut off.
+                metrics.transfer(&Call::new(Operation::GetObject, false), CallEnd::Failed);
+                Err(Error::Failed { pointer, error: format!("no answer within {:?}", self.deadline) })
+            }
         }
     }
 
@@ -162,7 +168,7 @@ impl Objects {
     pub async fn probe(&self) -> Vec<(&str, Result<Readable, ProbeError>)> {
         let mut results = Vec::new();
         for (name, (bucket, _)) in &self.buckets {
-            let result = match timeout(self.deadline, self.get(bucket, PROBED_KEY)).await {
+            let result = match timeout(self.deadline, self.get(bucket, PROBED_KEY, |_| {})).await {
                 Ok(Ok(_)) => Ok(Readable::Object),
                 Ok(Err(failure)) if is_of_bucket(&failure) => Err(ProbeError::NoSuchBucket),
                 Ok(Err(failure)) if failure.kind == FailureKind::NotFound => Ok(Readable::NoObject),
@@ -175,11 +181,13 @@ impl Objects {
         results
     }
 
-    /// Gets an object, with further attempts if a failure can pass.
-    async fn get(&self, bucket: &Bucket, key: &str) -> Result<aws_lean::Object, Failure> {
+    /// Gets an object, with further attempts if a failure can pass. Passes the answer of each attempt to `count`.
+    async fn get(&self, bucket: &Bucket, key: &str, count: impl Fn(&GetAnswer)) -> GetAnswer {
         let mut attempt = 1;
         loop {
-            match self.lean.get_object(bucket, key, self.max_bytes).await {
+            let answer = self.lean.get_object(bucket, key, self.max_bytes).await;
+            count(&answer);
+            match answer {
                 Err(failure) if failure.is_passing() && attempt < self.max_attempts => {
                     sleep(BACKOFF.delay(attempt)).await;
                     attempt += 1;
@@ -188,6 +196,17 @@ impl Objects {
             }
         }
     }
+}
+
+/// The object that a call to S3 returned, or the call's failure.
+type GetAnswer = Result<aws_lean::Object, Failure>;
+
+fn count(metrics: &Metrics, answer: &GetAnswer) {
+    let carried = |object: &aws_lean::Object| match object {
+        aws_lean::Object::Bytes(bytes) => Carried::object(bytes.len()),
+        aws_lean::Object::TooLarge { .. } => Carried::NOTHING,
+    };
+    metrics.transfer(&Call::new(Operation::GetObject, false), call_end(answer, carried));
 }
 
 /// The result of a probe of a bucket.

@@ -11,6 +11,11 @@ pub fn rfc3339(time: SystemTime) -> String {
     DateTime::from(time).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
+/// Returns a time in microseconds since the Unix epoch; 0 for a time before it.
+pub fn unix_micros(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
 /// Returns a time since the Unix epoch in the format of RFC 3339, in UTC. Returns `None` if RFC 3339 cannot write it.
 pub fn rfc3339_of_unix(seconds: i64, nanos: u32) -> Option<String> {
     DateTime::from_secs_and_nanos(seconds, nanos).fmt(DateTimeFormat::DateTime).ok()

@@ -12,7 +12,7 @@ use crate::base::breaker::OPENS_AFTER;
 use crate::message::envelope::Pointer;
 use crate::message::{Ownership, QuarantineKind, RetryCause};
 use crate::schema::confluent::{LearnError, Schemas};
-use crate::telemetry::{Metrics, Operation};
+use crate::telemetry::Metrics;
 
 /// Where lookups are answered.
 #[derive(Debug)]
@@ -99,11 +99,7 @@ impl Lookups {
         let mut visit = bucket.visit(ownership);
         loop {
             let turn = visit.turn().await?;
-            let fetched = self.objects.fetch(pointer.clone()).await;
-            if !matches!(fetched, Err(s3::Error::Forbidden(_) | s3::Error::Impossible { .. } | s3::Error::Busy(_))) {
-                metrics.call(Operation::GetObject, fetched.is_ok());
-            }
-            let attempt = match fetched {
+            let attempt = match self.objects.fetch(pointer.clone(), metrics).await {
                 Err(error @ s3::Error::Failed { .. }) => Attempt::Failed(error.to_string()),
                 Err(s3::Error::Busy(_)) => Attempt::NoRoom,
                 answer => Attempt::Answered(answer),

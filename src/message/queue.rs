@@ -23,7 +23,7 @@ impl QueueUrl {
 }
 
 /// Whether a queue or a topic with this URL or ARN is a FIFO one.
-pub(super) fn is_fifo(name: &str) -> bool {
+pub fn is_fifo(name: &str) -> bool {
     name.ends_with(".fifo")
 }
 

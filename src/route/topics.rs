@@ -90,7 +90,7 @@ impl TopicWatch {
 
     async fn check(&self, topic: &TopicArn) -> Result<(), Failure> {
         let answer = self.sns.get_topic_attributes().topic_arn(topic.as_str()).send().await;
-        self.metrics.call(Operation::GetTopicAttributes, answer.is_ok());
+        self.metrics.call(Operation::GetTopicAttributes, topic.is_fifo(), answer.is_ok());
         answer.map(drop).map_err(|error| Failure::of_call(&error))
     }
 

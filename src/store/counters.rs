@@ -2,7 +2,11 @@
 //!
 //! A [`Minute`] is what one replica counted in one minute of UTC, or in the part of a minute at its start or end. The
 //! reports of cost and throttles add the minutes of all replicas. Objects are JSON under
-//! `counters/v1/date=D/hour=H/`.
+//! `counters/v1/date=D/hour=H/`. The [`Writer`] stores them, the [`Reader`] reads them.
+
+mod of_counts;
+mod reader;
+mod writer;
 
 pub mod cost;
 pub mod coverage;
@@ -11,7 +15,22 @@ pub mod throttles;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::telemetry;
+
+pub use reader::Reader;
+pub use writer::Writer;
+
+/// The folder of all objects with counters in the store.
+pub const FOLDER: &str = "counters/v1";
+/// A second, in microseconds.
+const SECOND: i64 = 1_000_000;
+/// A minute, in microseconds.
+const MINUTE: i64 = 60 * SECOND;
+/// An hour, in microseconds.
+const HOUR: i64 = 60 * MINUTE;
 
 /// What one replica counted in one minute. Times are microseconds since the Unix epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -33,7 +52,8 @@ pub struct Minute {
     pub to: i64,
     /// The region that AWS was called in.
     pub region: Option<String>,
-    /// The calls, by operation and by the customer that they were made for.
+    /// The calls, by operation and by the customer that they were made for. Beyond 10,000 combinations, and likewise in
+    /// `published`, a further customer counts as `other`.
     pub calls: Vec<Calls>,
     /// The entries that SNS confirmed, by customer and event type.
     pub published: Vec<Published>,
@@ -49,7 +69,7 @@ pub struct Minute {
 }
 
 /// The most throttled calls that a minute describes one by one.
-pub const MAX_THROTTLES: usize = 1_000;
+pub const MAX_THROTTLES: usize = telemetry::MAX_THROTTLES;
 
 /// The calls of one operation for one customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,11 +84,11 @@ pub struct Calls {
     pub customer: Option<String>,
     /// The calls that were answered.
     pub calls: u64,
-    /// The calls among them that returned or held no message, such as empty receives.
+    /// The receives among them that returned no message.
     pub empty: u64,
     /// The calls that failed as a whole. They are not part of `calls`.
     pub failed: u64,
-    /// The calls that SNS throttled as a whole. They are part of `failed`.
+    /// The calls that AWS throttled as a whole. They are part of `failed`.
     pub throttled: u64,
     /// The messages or entries of the answered calls.
     pub entries: u64,
@@ -143,3 +163,15 @@ pub struct Throttle {
     /// The messages that SNS had confirmed to this replica in the second before.
     pub rate: f64,
 }
+
+/// Returns the folder of the minutes that begin in the hour of this time.
+fn hour_folder(time: i64) -> String {
+    format!("{FOLDER}/{}", timestamp(time).strftime("date=%Y-%m-%d/hour=%H"))
+}
+
+fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,29 @@
 //! keep up, rows are dropped and counted. Each segment [declares](Declaration) which process wrote it, the time that it
 //! covers, and how many rows of that time were dropped, so that a reader can tell *no record* from *not known*.
 
+mod chunk;
+mod columns;
 mod declaration;
+mod found;
+mod lookup;
+mod parts;
+mod reader;
+mod recorder;
 mod row;
+mod segment;
+#[cfg(test)]
+mod test_rows;
+mod writer;
 
-pub use declaration::Declaration;
+use std::time::Duration;
+
+pub use declaration::{Declaration, FOLDER};
+pub use found::{Dropped, Found, Hole, HoleKind, Looked, Wanted};
+pub use lookup::Error;
+pub use reader::Reader;
+pub use recorder::Journal;
 pub use row::Row;
+pub use writer::{Writer, finish};
+
+/// The longest time that one segment covers. A reader looks for segments that began up to this time before its window.
+const MAX_SPAN: Duration = Duration::from_secs(6 * 3_600);

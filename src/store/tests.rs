@@ -15,6 +15,7 @@ async fn an_object_of_a_folder_is_written_listed_read_and_deleted() {
     store.delete(key).await.unwrap();
     let error = store.get(key).await.unwrap_err();
     assert!(error.is_missing() && error.to_string().contains(key), "{error}");
+    assert_eq!(error.labels(), StoreErrorLabels { operation: StoreCall::Get, code: StoreErrorCode::Missing });
 }
 
 #[test]
@@ -22,4 +23,10 @@ fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = Store::folder(file.path().join("x")).unwrap_err().to_string();
     assert!(error.starts_with("`store.url`: the folder /") && error.contains("create it"), "{error}");
+}
+
+#[test]
+fn the_name_of_a_replica_makes_no_folder() {
+    assert_eq!(cleaned("a/b c=d"), "a_b_c_d");
+    assert!(!replica_name().is_empty());
 }

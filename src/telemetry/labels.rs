@@ -113,6 +113,20 @@ label_sets! {
         operation: StoreOperation,
     }
 
+    /// The labels of rows that are not in the journal.
+    DroppedRowsLabels {
+        /// Why the rows were dropped.
+        reason: DropReason,
+    }
+
+    /// The labels of failed calls to the store.
+    StoreErrorLabels {
+        /// The call that failed.
+        operation: StoreCall,
+        /// Why it failed.
+        code: StoreErrorCode,
+    }
+
     /// The labels of outages.
     OutageLabels<'v> {
         /// The kind of the domain.
@@ -211,6 +225,36 @@ closed_lists! {
         Release = "release",
         /// Shares the heartbeats that replicas received.
         Share = "share",
+    }
+
+    /// Why a row is not in the journal.
+    DropReason {
+        /// The memory of the journal was full.
+        Full = "full",
+        /// The store did not take the closed segment of the row.
+        Store = "store",
+    }
+
+    /// A call to the store.
+    StoreCall {
+        /// Writes an object.
+        Put = "put",
+        /// Lists objects.
+        List = "list",
+        /// Reads an object or a part of it.
+        Get = "get",
+        /// Deletes an object.
+        Delete = "delete",
+    }
+
+    /// Why a call to the store failed.
+    StoreErrorCode {
+        /// The store denies the call to these credentials or this user.
+        Denied = "denied",
+        /// The object, or the bucket, does not exist.
+        Missing = "missing",
+        /// The store did not answer, or answered with any other error.
+        Other = "other",
     }
 
     /// The kind of a part of the outside that can fail by itself.
@@ -318,46 +362,4 @@ impl<'v> LabelValue<'v> for CustomerLabel<'v> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::label_set::LabelSet;
-    use super::*;
-
-    /// Returns the labels as they are shown, and checks that they are read back from their values.
-    fn shown<'v, L: LabelSet>(labels: L::With<'v>) -> Vec<(&'static str, &'v str)> {
-        let mut shown = Vec::new();
-        L::each(labels, |name, value| shown.push((name, value)));
-        let again = L::read(shown.iter().map(|(_, value)| *value));
-        assert_eq!(format!("{again:?}"), format!("{labels:?}"));
-        shown
-    }
-
-    #[test]
-    fn labels_are_shown_by_the_names_of_their_fields() {
-        let labels = PollLabels { queue: "orders", result: PollResult::Empty };
-        assert_eq!(shown::<PollLabels<'_>>(labels), [("queue", "orders"), ("result", "empty")]);
-        assert_eq!(PollLabels::names(), ["queue", "result"]);
-    }
-
-    #[test]
-    fn an_operation_is_two_labels_and_a_hidden_customer_is_none() {
-        let operation = Operation::PublishBatch;
-        let billable = |customer| shown::<BillableLabels<'_>>(BillableLabels { operation, customer });
-        let (service, name) = (("service", "sns"), ("operation", "PublishBatch"));
-        assert_eq!(billable(CustomerLabel::Hidden), [service, name]);
-        assert_eq!(billable(CustomerLabel::NoCustomer), [service, name, ("customer", "none")]);
-        assert_eq!(billable(CustomerLabel::Id("acme")), [service, name, ("customer", "acme")]);
-        assert_eq!(BillableLabels::names(), ["service", "operation", "customer"]);
-    }
-
-    #[test]
-    #[should_panic = "PollResult has no `nothing`"]
-    fn a_value_that_is_not_on_the_closed_list_panics() {
-        PollLabels::read(["orders", "nothing"].into_iter());
-    }
-
-    #[test]
-    #[should_panic = "the metrics have no label `customer`"]
-    fn a_hidden_customer_cannot_be_compared() {
-        CustomerLabel::Hidden.is("acme");
-    }
-}
+mod tests;

@@ -12,13 +12,13 @@ use super::family::{Family, Level, Times};
 use super::fleeting::FleetingFamily;
 use super::label_set::NoLabels;
 use super::labels::{
-    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CustomerLabel, DescriptorSetLabels,
-    DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels,
-    QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreLabels,
-    TopicLabels,
+    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CustomerLabel, DescriptorSetLabels,
+    DroppedRowsLabels, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels,
+    PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels,
+    StoreErrorLabels, StoreLabels, TopicLabels,
 };
 use super::monitor::MonitorMetrics;
-use super::operation::Operation;
+use super::usage::Usage;
 use crate::base::build;
 
 /// The value of the label `event_type` if the type is unknown.
@@ -114,10 +114,26 @@ pub struct Metrics {
     pub in_flight_bytes: Gauge,
     /// The build that runs, with its configuration and its descriptor sets.
     pub build_info: FleetingFamily<BuildLabels<'static>>,
+    /// The rows that the journal took. Like the other metrics of the journal, not shown without a store.
+    pub journal_rows: Family,
+    /// The rows that are not in the journal because they could not be kept or stored.
+    pub journal_dropped: Family<DroppedRowsLabels>,
+    /// The segments that were stored.
+    pub journal_segments: Family,
+    /// The rows in memory that are not stored yet.
+    pub journal_unstored: Family<NoLabels, Level>,
+    /// The age in seconds of the oldest row that is not stored yet; 0 if all are stored.
+    pub journal_oldest_unstored: Family<NoLabels, Level>,
+    /// The failed calls to the store.
+    pub store_errors: Family<StoreErrorLabels>,
     /// The metrics of the canary's prober.
     pub canary: CanaryMetrics,
     /// The metrics of sources and silence rules.
     pub monitor: MonitorMetrics,
+    /// The minutes of counters that were dropped because the store did not answer. Not shown without a store.
+    pub counters_dropped: Family,
+    /// What the process used of AWS since it was taken last.
+    pub usage: Usage,
     /// Whether entries and billed requests are counted by customer.
     customer_label: bool,
 }
@@ -273,8 +289,27 @@ impl Metrics {
                 "protobridge_build_info",
                 "The running version, its configuration and its descriptor sets; always 1",
             ),
+            journal_rows: all.family("protobridge_journal_rows_total", "Rows that the journal took"),
+            journal_dropped: all.family(
+                "protobridge_journal_rows_dropped_total",
+                "Rows that are not in the journal, because memory was full or the store did not take their segment",
+            ),
+            journal_segments: all
+                .family("protobridge_journal_segments_total", "Segments of the journal that were stored"),
+            journal_unstored: all
+                .family("protobridge_journal_unstored_rows", "Rows of the journal that are not stored yet"),
+            journal_oldest_unstored: all.family(
+                "protobridge_journal_oldest_unstored_seconds",
+                "Age of the oldest row of the journal that is not stored yet",
+            ),
+            store_errors: all.family("protobridge_store_errors_total", "Failed calls to the store"),
             canary: CanaryMetrics::declare(&mut all),
             monitor: MonitorMetrics::new(&mut all),
+            counters_dropped: all.family(
+                "protobridge_counters_dropped_total",
+                "Minutes of the counters for the reports that were dropped because the store did not answer",
+            ),
+            usage: Usage::default(),
             customer_label,
         };
         metrics.declared = all.declared();
@@ -306,22 +341,6 @@ impl Metrics {
         self.handle.run_upkeep();
     }
 
-    /// Counts one call of an AWS API that carries no payload.
-    pub fn call(&self, operation: Operation, is_ok: bool) {
-        self.transfer(operation, is_ok.then_some(0), None);
-    }
-
-    /// Counts one call of an AWS API, and the requests that AWS bills for it. `bytes` is `None` if the call failed.
-    /// `customer` is the customer that the call was made for, if it was made for one.
-    pub fn transfer(&self, operation: Operation, bytes: Option<usize>, customer: Option<&str>) {
-        let result = if bytes.is_some() { CallResult::Ok } else { CallResult::Error };
-        self.calls.with(&CallLabels { operation, result }).add(1);
-        if let Some(bytes) = bytes {
-            let requests = bytes.div_ceil(BILLED_BYTES).max(1) as u64;
-            self.billable.with(&BillableLabels { operation, customer: self.customer(customer) }).add(requests);
-        }
-    }
-
     /// Counts one entry that SNS confirmed.
     pub fn entry_published(&self, event_type: &str, customer: Option<&str>) {
         self.published.with(&PublishedLabels { event_type, customer: self.customer(customer) }).add(1);
@@ -337,62 +356,5 @@ impl Metrics {
     }
 }
 
-/// The bytes that AWS bills as one request: SQS (Amazon SQS pricing, "every 64 KB chunk of a payload is billed as 1
-/// request") and SNS (Amazon SNS pricing, the same for published data).
-const BILLED_BYTES: usize = 64 * 1024;
-
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::message::OutcomeLabel;
-
-    #[test]
-    fn a_counter_reads_back_and_is_rendered_with_its_labels() {
-        let metrics = Metrics::new(false);
-        let known =
-            SettledLabels { queue: "orders", event_type: "shop.v1.OrderPlaced", outcome: OutcomeLabel::Published };
-        metrics.settled.with(&known).add(2);
-        metrics.settled.with(&known).add(1);
-        let outcome = OutcomeLabel::Quarantined;
-        metrics.settled.with(&SettledLabels { event_type: UNKNOWN_TYPE, outcome, ..known }).add(1);
-        metrics.settled.with(&SettledLabels { outcome: OutcomeLabel::Retried, ..known });
-        let published = metrics.settled.sum_where(|labels| labels.outcome == OutcomeLabel::Published);
-        assert_eq!((metrics.settled.sum(), published), (4, 3));
-        let by_outcome = metrics.settled.sum_by(|labels| Some(labels.outcome.code()));
-        assert_eq!(by_outcome.into_iter().collect::<Vec<_>>(), [("published", 3), ("quarantined", 1)]);
-        let text = metrics.render();
-        let line = r#"protobridge_messages_settled_total{queue="orders",event_type="shop.v1.OrderPlaced",outcome="published"} 3"#;
-        assert!(text.contains(line), "{text}");
-        assert!(text.contains("# HELP protobridge_messages_settled_total"), "{text}");
-    }
-
-    #[test]
-    fn latency_has_a_bucket_at_the_objective_and_two_services_do_not_mix() {
-        let (one, other) = (Metrics::new(false), Metrics::new(true));
-        one.latency.with(&QueueLabels { queue: "orders" }).note(Duration::from_millis(2_900));
-        one.latency.with(&QueueLabels { queue: "orders" }).note(Duration::from_millis(3_100));
-        one.entry_published("a.B", Some("acme"));
-        other.entry_published("a.B", Some("acme"));
-        let within = r#"protobridge_event_latency_seconds_bucket{queue="orders",le="3"} 1"#;
-        assert!(one.render().contains(within), "{}", one.render());
-        assert_eq!(one.latency.sum(), 2);
-        assert!(one.render().contains(r#"protobridge_entries_published_total{event_type="a.B"} 1"#));
-        assert!(other.render().contains(r#"{event_type="a.B",customer="acme"} 1"#));
-    }
-
-    #[test]
-    fn a_call_is_billed_for_each_64_kib_and_a_failed_call_is_not_billed() {
-        let metrics = Metrics::new(true);
-        metrics.call(Operation::DeleteMessageBatch, true);
-        metrics.call(Operation::DeleteMessageBatch, false);
-        metrics.transfer(Operation::PublishBatch, Some(64 * 1024), Some("acme"));
-        metrics.transfer(Operation::PublishBatch, Some(64 * 1024 + 1), Some("acme"));
-        let billed = |operation| metrics.billable.sum_where(|labels| labels.operation == operation);
-        assert_eq!((billed(Operation::PublishBatch), billed(Operation::DeleteMessageBatch)), (3, 1));
-        assert_eq!(metrics.billable.sum_where(|labels| labels.customer.is("acme")), 3);
-        assert_eq!(metrics.billable.sum_where(|labels| labels.customer == CustomerLabel::NoCustomer), 1);
-        assert_eq!(Metrics::new(false).declared().iter().filter(|m| m.labels.contains(&"customer")).count(), 0);
-    }
-}
+mod tests;

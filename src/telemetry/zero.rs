@@ -7,10 +7,11 @@
 use protojson::Rule;
 
 use super::labels::{
-    BreakingChangeLabels, DomainKind, OutageLabels, PollLabels, PollResult, QuarantinedLabels, QueueLabels,
-    ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SettledLabels,
+    BreakingChangeLabels, DomainKind, DropReason, DroppedRowsLabels, OutageLabels, PollLabels, PollResult,
+    QuarantinedLabels, QueueLabels, ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SettledLabels, StoreCall,
+    StoreErrorCode, StoreErrorLabels,
 };
-use super::{Metrics, UNKNOWN_TYPE};
+use super::{Metrics, NoLabels, UNKNOWN_TYPE};
 use crate::message::{OutcomeLabel, QuarantineKind, RetryCause};
 
 impl Metrics {
@@ -49,6 +50,20 @@ impl Metrics {
             self.breaking_changes.with(&BreakingChangeLabels { rule });
         }
     }
+
+    /// Shows the metrics of a journal that has no row yet. A process without a journal does not show them.
+    pub fn start_journal_at_zero(&self) {
+        self.journal_rows.with(&NoLabels);
+        self.journal_segments.with(&NoLabels);
+        self.journal_unstored.with(&NoLabels).set(0);
+        self.journal_oldest_unstored.with(&NoLabels).set(0);
+        for reason in DropReason::ALL.iter().copied() {
+            self.journal_dropped.with(&DroppedRowsLabels { reason });
+        }
+        for code in StoreErrorCode::ALL.iter().copied() {
+            self.store_errors.with(&StoreErrorLabels { operation: StoreCall::Put, code });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +84,26 @@ mod tests {
             r#"protobridge_descriptor_breaking_changes_total{rule="field_removed"} 0"#,
             r#"protobridge_event_latency_seconds_count{queue="orders"} 0"#,
             r#"protobridge_outage{domain="account",name="sns"} 0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_metrics_of_the_journal_are_shown_only_once_there_is_a_journal() {
+        let metrics = Metrics::new(false);
+        metrics.start_at_zero(["orders"]);
+        assert!(!metrics.render().contains("protobridge_journal_"), "{}", metrics.render());
+        metrics.start_journal_at_zero();
+        let text = metrics.render();
+        for line in [
+            "protobridge_journal_rows_total 0",
+            "protobridge_journal_segments_total 0",
+            "protobridge_journal_unstored_rows 0",
+            "protobridge_journal_oldest_unstored_seconds 0",
+            r#"protobridge_journal_rows_dropped_total{reason="full"} 0"#,
+            r#"protobridge_journal_rows_dropped_total{reason="store"} 0"#,
+            r#"protobridge_store_errors_total{operation="put",code="denied"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -53,7 +53,8 @@ impl Answer {
         Failure { kind: FailureKind::Transient, code: None, message, request_id: self.request_id().map(str::to_owned) }
     }
 
-    fn request_id(&self) -> Option<&str> {
+    /// Returns the request id of the call, if a header has it.
+    pub(crate) fn request_id(&self) -> Option<&str> {
         self.headers.get("x-amzn-requestid").or_else(|| self.headers.get("x-amz-request-id"))
     }
 }

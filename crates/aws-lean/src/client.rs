@@ -20,7 +20,7 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::signing::Unsigned;
-use crate::{Auth, Failure, FailureKind, Message, PublishEntry, SendEntry};
+use crate::{Auth, Failure, FailureKind, Message, PublishEntry, Published, SendEntry};
 use crate::{chain, change_visibility, delete, publish, receive, send, signing, sqs_batch};
 
 /// The limit of an answer's body, in bytes. 1 MiB of messages is smaller even in JSON that escapes every character.
@@ -101,9 +101,9 @@ impl LeanClient {
         receive::outcome(&self.send(&self.shared.sqs, call, longest).await?)
     }
 
-    /// Publishes a batch to one topic. Returns the result of each entry, in the order of the entries: the message id
-    /// that SNS gave to its message, or its failure. An entry that the answer does not mention counts as failed. A
-    /// message id that SNS does not mention is empty.
+    /// Publishes a batch to one topic. Returns the result of each entry, in the order of the entries: the ids that SNS
+    /// gave to its message, or its failure with the request id of the call. An entry that the answer does not mention
+    /// counts as failed.
     ///
     /// # Errors
     /// Returns an error if the whole call failed, or if its answer did not come or cannot be read.
@@ -111,7 +111,7 @@ impl LeanClient {
         &self,
         topic: &str,
         entries: impl ExactSizeIterator<Item = PublishEntry<'e, A>> + Clone,
-    ) -> Result<Vec<Result<String, Failure>>, Failure>
+    ) -> Result<Vec<Result<Published, Failure>>, Failure>
     where
         A: Iterator<Item = (&'e str, &'e str)> + Clone,
     {

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
+use crate::Failure;
 use crate::answer::Answer;
 use crate::form::escape_into;
-use crate::{Failure, publish_answer};
+use crate::publish_answer::{self, SuccessfulEntry};
 
 /// An estimate of the bytes that the field names of one entry take, and likewise those of one attribute.
 const NAMES: usize = 256;
@@ -31,6 +32,16 @@ impl<'e, A: Iterator<Item = (&'e str, &'e str)> + Clone> PublishEntry<'e, A> {
         let attribute = |(name, value): (&str, &str)| 2 * (name.len() + "String".len() + value.len()) + NAMES;
         2 * self.body.len() + NAMES + self.attributes.clone().map(attribute).sum::<usize>()
     }
+}
+
+/// What SNS says about an entry that it accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The id that SNS gave to the message. Empty if SNS does not mention it.
+    pub message_id: String,
+    /// The sequence number that SNS gave to the message, of 20 digits. The numbers of one message group grow, with gaps.
+    /// `None` on a topic that is not FIFO.
+    pub sequence_number: Option<String>,
 }
 
 /// Writes the form of one call. The id of an entry is its index.
@@ -76,21 +87,22 @@ fn field(form: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
     escape_into(form, value);
 }
 
-/// Returns the result of each entry of a call, in their order: the message id that SNS gave to its message, or its
-/// failure. `entries` is the number of entries that were sent. An entry that the answer does not mention has failed,
-/// and so has one that it mentions as both.
+/// Returns the result of each entry of a call, in their order: the ids that SNS gave to its message, or its failure with
+/// the request id of the call. `entries` is the number of entries that were sent. An entry that the answer does not
+/// mention has failed, and so has one that it mentions as both.
 ///
 /// # Errors
 /// Returns an error if the whole call failed or its answer cannot be read.
-pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<Vec<Result<String, Failure>>, Failure> {
+pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<Vec<Result<Published, Failure>>, Failure> {
     if !answer.is_success() {
         return Err(sns_failure(answer));
     }
     let read = publish_answer::read(&answer.body).map_err(|error| answer.unreadable(error))?;
-    let mut results: Vec<Option<Result<String, Failure>>> = (0..entries).map(|_| None).collect();
+    let mut results: Vec<Option<Result<Published, Failure>>> = (0..entries).map(|_| None).collect();
     for entry in read.successful {
         if let Some(result) = entry.index.and_then(|index| results.get_mut(index)) {
-            *result = Some(Ok(entry.message_id));
+            let SuccessfulEntry { message_id, sequence_number, .. } = entry;
+            *result = Some(Ok(Published { message_id, sequence_number }));
         }
     }
     for entry in read.failed {
@@ -99,7 +111,11 @@ pub(crate) fn outcome(answer: &Answer, entries: usize) -> Result<Vec<Result<Stri
             *result = Some(Err(failure));
         }
     }
-    Ok(results.into_iter().map(|result| result.unwrap_or_else(|| Err(Failure::unanswered()))).collect())
+    let request_id = answer.request_id().or(read.request_id.as_deref());
+    let with_request_id = |failure| Failure { request_id: request_id.map(str::to_owned), ..failure };
+    let result =
+        |result: Option<Result<_, _>>| result.unwrap_or_else(|| Err(Failure::unanswered())).map_err(with_request_id);
+    Ok(results.into_iter().map(result).collect())
 }
 
 /// Reads the failure of a call to SNS.

@@ -65,7 +65,8 @@ pub fn sharing(connector: SharedHttpConnector) -> SharedHttpClient {
 }
 
 /// Returns a connector to an AWS endpoint, and the record of its calls. `answer` gets a call and its number, counted
-/// from 0, and returns the status and the body of the answer.
+/// from 0, and returns the status and the body of the answer. The request id of the first call is `r-1`, that of the
+/// second `r-2`.
 pub fn endpoint(
     answer: impl Fn(&Call, usize) -> (u16, String) + Send + Sync + 'static,
 ) -> (SharedHttpConnector, Calls) {
@@ -81,7 +82,7 @@ pub fn endpoint(
         let (status, body) = answer(&call, number);
         let status = status.try_into().expect("the test answers with an HTTP status");
         let mut response = HttpResponse::new(status, body.into());
-        response.headers_mut().insert("x-amzn-requestid", "r-1");
+        response.headers_mut().insert("x-amzn-requestid", format!("r-{}", number + 1));
         response
     });
     (connector, calls)

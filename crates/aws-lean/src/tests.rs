@@ -12,7 +12,7 @@ use aws_smithy_types::body::SdkBody;
 use crate::client::{MAX_ANSWER_BYTES, USER_AGENT};
 use crate::endpoint::Endpoint;
 use crate::scripted::{self, sharing};
-use crate::{Auth, Failure, FailureKind, LeanClient, PublishEntry, signing};
+use crate::{Auth, Failure, FailureKind, LeanClient, PublishEntry, Published, signing};
 
 mod answers;
 mod calls;

@@ -16,8 +16,10 @@ pub(crate) enum Tag {
     Code,
     Message,
     MessageId,
+    SequenceNumber,
     SenderFault,
     Error,
+    ResponseMetadata,
     RequestId,
     Other,
 }
@@ -34,8 +36,10 @@ impl From<&[u8]> for Tag {
             b"Code" => Self::Code,
             b"Message" => Self::Message,
             b"MessageId" => Self::MessageId,
+            b"SequenceNumber" => Self::SequenceNumber,
             b"SenderFault" => Self::SenderFault,
             b"Error" => Self::Error,
+            b"ResponseMetadata" => Self::ResponseMetadata,
             b"RequestId" => Self::RequestId,
             _ => Self::Other,
         }

@@ -9,11 +9,11 @@ use tracing::{debug, error, info, warn};
 
 use super::{LOG_PERIOD, Prober};
 use crate::aws::sqs::receive::Reception;
-use crate::aws::{MAX_BATCH_ENTRIES, Permission};
+use crate::aws::{MAX_BATCH_ENTRIES, Permission, call_end};
 use crate::base::{Backoff, RateLimitedLog};
 use crate::message::attributes;
 use crate::monitor::canary::{Canary, CanaryId, Fate, Form, Legs, Origin, Poll, Returned};
-use crate::telemetry::{CanaryLeg, CanaryLegLabels, NoLabels, Operation, PollLabels, PollResult};
+use crate::telemetry::{Call, CanaryLeg, CanaryLegLabels, Carried, NoLabels, Operation, PollLabels, PollResult};
 
 /// The time for which a received message stays hidden, in seconds. It applies to messages that are not deleted.
 const HIDDEN_SECONDS: i32 = 30;
@@ -56,6 +56,10 @@ impl Returns {
 
     fn url(&self) -> &str {
         self.reception.queue.url.as_str()
+    }
+
+    fn call(&self, operation: Operation) -> Call<'static> {
+        Call::new(operation, self.reception.queue.url.is_fifo())
     }
 }
 
@@ -109,8 +113,8 @@ impl Prober {
             };
             let wait = i32::try_from(wait).unwrap_or(i32::MAX);
             let answer = self.lean.receive(self.returns.url(), wait, HIDDEN_SECONDS).await;
-            let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
-            self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
+            let carried = |messages: &Vec<_>| Carried::sizes(messages.iter().map(size));
+            self.metrics.transfer(&self.returns.call(Operation::ReceiveMessage), call_end(&answer, carried));
             match answer {
                 Ok(messages) => {
                     failures = 0;
@@ -313,7 +317,8 @@ impl Prober {
             return;
         }
         let answer = self.lean.delete(self.returns.url(), handles.iter().map(String::as_str)).await;
-        self.metrics.call(Operation::DeleteMessageBatch, answer.is_ok());
+        let carried = |_: &_| Carried::entries(handles.len());
+        self.metrics.transfer(&self.returns.call(Operation::DeleteMessageBatch), call_end(&answer, carried));
         self.note_unsettled("sqs:DeleteMessage", answer);
     }
 
@@ -323,7 +328,9 @@ impl Prober {
         }
         let changes = handles.iter().map(|handle| (handle.as_str(), LEFT_SECONDS));
         let answer = self.lean.change_visibility(self.returns.url(), changes).await;
-        self.metrics.call(Operation::ChangeMessageVisibilityBatch, answer.is_ok());
+        let carried = |_: &_| Carried::entries(handles.len());
+        let call = self.returns.call(Operation::ChangeMessageVisibilityBatch);
+        self.metrics.transfer(&call, call_end(&answer, carried));
         self.note_unsettled("sqs:ChangeMessageVisibility", answer);
     }
 

@@ -13,6 +13,7 @@ use crate::aws::sqs::redrive::{RedrivePolicy, Schedule, Verdict};
 use crate::aws::{Clients, Failure, FailureKind, SendEntry};
 use crate::base::Backoff;
 use crate::config::{Config, Queue};
+use crate::message::is_fifo;
 use crate::telemetry::{Metrics, Operation};
 
 /// A receipt handle that SQS never issues, so no message has it.
@@ -181,7 +182,7 @@ pub(crate) async fn find_quarantine_queues(clients: Clients, config: Config, met
     for attempt in 1.. {
         for (permission, url, was_missing) in std::mem::take(&mut sought) {
             let answer = attributes(&clients, url).await;
-            metrics.call(Operation::GetQueueAttributes, answer.is_ok());
+            metrics.call(Operation::GetQueueAttributes, is_fifo(url), answer.is_ok());
             match answer {
                 Err(failure) if failure.kind == FailureKind::NotFound => {
                     if !was_missing {

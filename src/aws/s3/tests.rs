@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::*;
 use crate::aws::scripted;
+use crate::telemetry::CallResult;
 
 /// Creates the objects of the bucket `large` in an S3 that gives these answers in this order, and repeats the last one.
 /// Returns the requests as well.
@@ -36,6 +37,10 @@ fn objects_at(url: Option<&str>, answers: Vec<(u16, &'static str)>) -> (Objects,
     (Objects::new(&config, &clients).unwrap(), requests)
 }
 
+async fn fetch<'o>(objects: &'o Objects, pointer: Pointer) -> Result<Object<'o>, Error> {
+    objects.fetch(pointer, &Metrics::new(false)).await
+}
+
 fn pointer(bucket: &str, key: &str) -> Pointer {
     Pointer { bucket: bucket.to_owned(), key: key.to_owned() }
 }
@@ -47,19 +52,22 @@ fn error(code: &str) -> &'static str {
 #[tokio::test]
 async fn an_object_is_fetched_with_a_signed_request() {
     let (public, requests) = objects(vec![(200, "CAE=")]);
-    let object = public.fetch(pointer("large", "/events/7 a")).await.unwrap();
+    let object = fetch(&public, pointer("large", "/events/7 a")).await.unwrap();
     assert_eq!(object.bytes, "CAE=");
     assert_eq!(*requests.lock().unwrap(), ["GET https://large.s3.eu-west-1.amazonaws.com//events/7%20a"]);
     let (custom, requests) = objects_at(Some("http://s3:9000"), vec![(200, "CAE=")]);
-    custom.fetch(pointer("large", "k")).await.unwrap();
+    fetch(&custom, pointer("large", "k")).await.unwrap();
     assert_eq!(*requests.lock().unwrap(), ["GET http://s3:9000/large/k"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_passing_error_is_retried_and_then_reported() {
     let (flaky, requests) = objects(vec![(503, error("SlowDown")), (200, "CAE=")]);
-    assert_eq!(flaky.fetch(pointer("large", "k")).await.unwrap().bytes, "CAE=");
+    let metrics = Metrics::new(false);
+    assert_eq!(flaky.fetch(pointer("large", "k"), &metrics).await.unwrap().bytes, "CAE=");
     assert_eq!(requests.lock().unwrap().len(), 2);
+    let counted = |result| metrics.calls.sum_where(|labels| labels.result == result);
+    assert_eq!((counted(CallResult::Error), counted(CallResult::Ok)), (1, 1));
 
     for (status, body, attempts, expected) in [
         (503, error("ServiceUnavailable"), 2, "cannot fetch s3://large/k: ServiceUnavailable: m"),
@@ -80,7 +88,7 @@ async fn a_passing_error_is_retried_and_then_reported() {
         (403, error("InvalidObjectState"), 1, "cannot fetch s3://large/k: InvalidObjectState: m"),
     ] {
         let (failing, requests) = objects(vec![(status, body)]);
-        let error = failing.fetch(pointer("large", "k")).await.unwrap_err();
+        let error = fetch(&failing, pointer("large", "k")).await.unwrap_err();
         assert!(matches!(error, Error::Failed { .. }), "{status}: {error:?}");
         assert_eq!((error.to_string().as_str(), requests.lock().unwrap().len()), (expected, attempts));
     }
@@ -90,15 +98,15 @@ async fn a_passing_error_is_retried_and_then_reported() {
 async fn missing_too_large_forbidden_and_refused_objects_have_distinct_errors() {
     let answers = vec![(404, error("NoSuchKey")), (200, "eleven byte"), (400, error("InvalidURI"))];
     let (objects, requests) = objects_at(Some("http://s3:9000"), answers);
-    let missing = objects.fetch(pointer("large", "k")).await;
+    let missing = fetch(&objects, pointer("large", "k")).await;
     assert!(matches!(missing, Err(Error::Missing(_))), "{missing:?}");
-    let too_large = objects.fetch(pointer("large", "k")).await;
+    let too_large = fetch(&objects, pointer("large", "k")).await;
     assert!(matches!(too_large, Err(Error::TooLarge { most: 10, .. })), "{too_large:?}");
-    let refused = objects.fetch(pointer("large", "k")).await;
+    let refused = fetch(&objects, pointer("large", "k")).await;
     assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
-    let forbidden = objects.fetch(pointer("private", "k")).await;
+    let forbidden = fetch(&objects, pointer("private", "k")).await;
     assert!(matches!(forbidden, Err(Error::Forbidden(_))), "{forbidden:?}");
-    let impossible = objects.fetch(pointer("large", "../private/k")).await;
+    let impossible = fetch(&objects, pointer("large", "../private/k")).await;
     assert!(matches!(impossible, Err(Error::Impossible { .. })), "{impossible:?}");
     assert_eq!(requests.lock().unwrap().len(), 3, "a forbidden or impossible object is not requested");
 }
@@ -116,12 +124,12 @@ async fn the_number_of_objects_in_memory_is_limited() {
     let (objects, _) = objects(vec![(200, "CAE=")]);
     let mut held = Vec::new();
     for _ in 0..MAX_OBJECTS {
-        held.push(objects.fetch(pointer("large", "k")).await.unwrap());
+        held.push(fetch(&objects, pointer("large", "k")).await.unwrap());
     }
-    let one_more = timeout(Duration::from_millis(100), objects.fetch(pointer("large", "k"))).await;
+    let one_more = timeout(Duration::from_millis(100), fetch(&objects, pointer("large", "k"))).await;
     assert!(one_more.is_err(), "the fetch must wait for a free place");
     held.pop();
-    objects.fetch(pointer("large", "k")).await.unwrap();
+    fetch(&objects, pointer("large", "k")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

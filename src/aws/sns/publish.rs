@@ -5,7 +5,7 @@
 //! entries with jittered backoff until SNS accepts them, unless the entry itself is at fault, or its topic is in trouble
 //! and enough entries wait for it. On a FIFO topic, the
 //! next entry of a message group waits for the result of the entry before it. A [`Confirmed`] exists only for an entry that
-//! SNS has confirmed.
+//! SNS has confirmed. Each result has the [`Trail`] of its entry.
 
 mod attributes;
 mod call;
@@ -13,16 +13,19 @@ mod crowding;
 mod dispatch;
 mod health;
 mod lanes;
+mod trail;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
 pub use attributes::EntryAttributes;
+pub use trail::Trail;
 
 use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
-use crate::aws::{Failure, FailureKind, LeanClient};
+use crate::aws::{Failure, FailureKind, LeanClient, Published};
 use crate::base::{Backpressure, backpressure};
 use crate::config;
 use crate::message::{Ownership, TopicArn};
@@ -55,11 +58,12 @@ impl TopicEntry {
     }
 }
 
-/// Proof that SNS has confirmed an entry. Names the topic, and the message id that SNS gave to the entry's message.
+/// Proof that SNS has confirmed an entry. Names the topic, and the ids that SNS gave to the entry's message.
 #[derive(Debug)]
 pub struct Confirmed {
     topic: TopicArn,
-    message_id: String,
+    published: Published,
+    trail: Trail,
 }
 
 impl Confirmed {
@@ -71,17 +75,27 @@ impl Confirmed {
     /// Returns the message id that SNS gave to the message. Subscribers find it in the notification; raw delivery does
     /// not carry it. The id is empty if SNS did not mention it.
     pub fn message_id(&self) -> &str {
-        &self.message_id
+        &self.published.message_id
+    }
+
+    /// Returns the sequence number that SNS gave to the message; `None` on a topic that is not FIFO.
+    pub fn sequence_number(&self) -> Option<&str> {
+        self.published.sequence_number.as_deref()
+    }
+
+    /// Returns the calls that the entry was part of.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
     }
 }
 
 /// Why an entry was not published.
 #[derive(Debug, thiserror::Error)]
-#[error("publishing to {topic} failed: {failure}")]
+#[error("publishing to {topic} failed: {}", .unpublished.failure)]
 pub struct Error {
     topic: TopicArn,
-    failure: Failure,
-    verdict: Verdict,
+    unpublished: Box<Unpublished>,
+    trail: Trail,
 }
 
 /// The side that is at fault for an entry that was not published.
@@ -98,18 +112,33 @@ enum Verdict {
 impl Error {
     /// Whether the message can be published later as it is. It cannot only if SNS refused the entry itself.
     pub fn is_retryable(&self) -> bool {
-        self.verdict != Verdict::Refused
+        self.unpublished.verdict != Verdict::Refused
+    }
+
+    /// Returns the topic that the entry was for.
+    pub fn topic(&self) -> &TopicArn {
+        &self.topic
+    }
+
+    /// Returns the error code of the failure; `none` if it has no code.
+    pub fn code(&self) -> &str {
+        self.unpublished.failure.label()
+    }
+
+    /// Returns the calls that the entry was part of.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// Returns the topic, if it is the topic that does not take the entry now.
     pub fn turned_away_by(&self) -> Option<&TopicArn> {
-        (self.verdict == Verdict::TurnedAway).then_some(&self.topic)
+        (self.unpublished.verdict == Verdict::TurnedAway).then_some(&self.topic)
     }
 
     /// Returns which of two errors of one event decides: the one after which the event is published again, and of those
     /// the one that waits for a topic.
     pub fn or_later(self, other: Self) -> Self {
-        if other.verdict > self.verdict { other } else { self }
+        if other.unpublished.verdict > self.unpublished.verdict { other } else { self }
     }
 }
 
@@ -143,11 +172,12 @@ impl QueuedEntry {
 struct Reply {
     index: usize,
     results: mpsc::UnboundedSender<IndexedResult>,
+    trail: Trail,
     is_sent: bool,
 }
 
-/// The index of an entry, and the message id that SNS gave to its message.
-type IndexedResult = (usize, Result<String, Box<Unpublished>>);
+/// The index of an entry, what SNS said about it, and its trail.
+type IndexedResult = (usize, Result<Published, Box<Unpublished>>, Trail);
 
 /// Why an entry has no confirmation, and who is at fault.
 #[derive(Debug)]
@@ -157,18 +187,26 @@ struct Unpublished {
 }
 
 impl Reply {
-    fn send(mut self, result: Result<String, Unpublished>) {
+    fn new(index: usize, results: mpsc::UnboundedSender<IndexedResult>, now: SystemTime) -> Self {
+        Self { index, results, trail: Trail::new(now), is_sent: false }
+    }
+
+    fn send(mut self, result: Result<Published, Unpublished>) {
+        self.send_once(result);
+    }
+
+    fn send_once(&mut self, result: Result<Published, Unpublished>) {
         self.is_sent = true;
+        let trail = Trail { request_id: self.trail.request_id.take(), ..self.trail };
         // The receiver is gone if the drain timed out and the message returns to its queue.
-        let _gone = self.results.send((self.index, result.map_err(Box::new)));
+        let _gone = self.results.send((self.index, result.map_err(Box::new), trail));
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.is_sent {
-            let unpublished = not_sent("the publisher stopped before SNS answered");
-            let _gone = self.results.send((self.index, Err(Box::new(unpublished))));
+            self.send_once(Err(not_sent("the publisher stopped before SNS answered")));
         }
     }
 }
@@ -190,16 +228,13 @@ impl EntryResults {
     pub async fn next(&mut self) -> Vec<EntryResult> {
         let Self { arriving, arrived, open } = self;
         arriving.recv_many(arrived, open.len().max(1)).await;
-        let of_open = |(index, result): IndexedResult| {
+        let of_open = |(index, result, trail): IndexedResult| {
             let topic = open.get_mut(index)?.take()?;
             Some((
                 index,
                 match result {
-                    Ok(message_id) => Ok(Confirmed { topic, message_id }),
-                    Err(unpublished) => {
-                        let Unpublished { failure, verdict } = *unpublished;
-                        Err(Error { topic, failure, verdict })
-                    }
+                    Ok(published) => Ok(Confirmed { topic, published, trail }),
+                    Err(unpublished) => Err(Error { topic, unpublished, trail }),
                 },
             ))
         };
@@ -239,8 +274,9 @@ impl Publisher {
     pub async fn enqueue(&self, entries: Vec<(TopicEntry, Ownership)>) -> EntryResults {
         let (results, arriving) = mpsc::unbounded_channel();
         let open = entries.iter().map(|(entry, _)| Some(entry.topic.clone())).collect();
+        let now = SystemTime::now();
         let queued = |(index, (entry, ownership))| {
-            let reply = Reply { index, results: results.clone(), is_sent: false };
+            let reply = Reply::new(index, results.clone(), now);
             QueuedEntry { entry, reply, ownership }
         };
         let queued = entries.into_iter().enumerate().map(queued).collect();

@@ -55,6 +55,7 @@ impl Rate {
     }
 
     /// Records that SNS throttled a call that was made at `called`. `customer` is the customer whom the topic belongs to.
+    /// Returns the number of messages that SNS accepted in the second before, over all topics.
     pub fn throttled(
         &self,
         failure: &Failure,
@@ -62,14 +63,15 @@ impl Rate {
         customer: Option<&Arc<str>>,
         called: Instant,
         now: Instant,
-    ) {
+    ) -> f64 {
         let State { limits, throttles, .. } = &mut *self.state.lock();
-        let limit = limits.account_limit(now);
-        throttles.add(failure, topic, limits.accepted.rate(now), limit);
+        let (rate, limit) = (limits.accepted.rate(now), limits.account_limit(now));
+        throttles.add(failure, topic, rate, limit);
         limits.throttled(
             &Throttled { topic, customer, is_of_key: failure.kind == FailureKind::KeyThrottled, called },
             now,
         );
+        rate
     }
 
     /// Returns the account's limit in force, in messages per second; `None` before its first throttle.

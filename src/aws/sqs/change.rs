@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::attempts::attempts;
-use crate::aws::{Failure, LeanClient};
+use crate::aws::{Failure, LeanClient, call_end};
 use crate::message::Queue;
-use crate::telemetry::{Metrics, Operation};
+use crate::telemetry::{Call, Carried, Metrics, Operation};
 
 /// Changes the visibility timeouts of one batch. `changes` are receipt handles with the new timeouts. Returns the failed
 /// entries, by index.
@@ -22,7 +22,8 @@ pub(super) async fn change_batch<'h>(
     let seconds = |(handle, to): (&'h str, Duration)| (handle, u32::try_from(to.as_secs()).unwrap_or(u32::MAX));
     attempts(|| async {
         let answer = lean.change_visibility(queue.url.as_str(), changes.clone().map(seconds)).await;
-        metrics.call(Operation::ChangeMessageVisibilityBatch, answer.is_ok());
+        let call = Call::new(Operation::ChangeMessageVisibilityBatch, queue.url.is_fifo());
+        metrics.transfer(&call, call_end(&answer, |_| Carried::entries(changes.len())));
         answer
     })
     .await

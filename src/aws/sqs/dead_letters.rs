@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 
 use super::redrive::RedrivePolicy;
 use crate::aws::{Failure, FailureKind};
-use crate::message::Queue;
+use crate::message::{Queue, is_fifo};
 use crate::telemetry::{Metrics, Operation, QueueLabels};
 
 /// The dead-letter queue of a source queue.
@@ -76,7 +76,7 @@ impl DeadLetters {
             .iter()
             .fold(sqs.get_queue_attributes().queue_url(&url), |request, name| request.attribute_names(name.clone()));
         let answer = request.send().await;
-        metrics.call(Operation::GetQueueAttributes, answer.is_ok());
+        metrics.call(Operation::GetQueueAttributes, is_fifo(&url), answer.is_ok());
         let attributes = answer.map_err(|error| Failure::of_call(&error))?.attributes.unwrap_or_default();
         self.url = Some(url);
         Ok(COUNTED.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum())
@@ -87,7 +87,7 @@ impl DeadLetters {
         let (name, account) = (from_the_end.next(), from_the_end.next());
         let request = sqs.get_queue_url().set_queue_name(name.map(str::to_owned));
         let answer = request.set_queue_owner_aws_account_id(account.map(str::to_owned)).send().await;
-        metrics.call(Operation::GetQueueUrl, answer.is_ok());
+        metrics.call(Operation::GetQueueUrl, is_fifo(&self.arn), answer.is_ok());
         let answer = answer.map_err(|error| Failure::of_call(&error))?;
         answer.queue_url.ok_or_else(Failure::unanswered)
     }

@@ -16,11 +16,11 @@ use tracing::{debug, warn};
 
 use super::Receipt;
 use super::stale::is_stale_receipt;
-use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
+use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, call_end};
 use crate::base::Backoff;
 use crate::base::batch::{self, Item, Limits};
 use crate::message::{Queue, QueueUrl};
-use crate::telemetry::{Metrics, Operation};
+use crate::telemetry::{Call, Carried, Metrics, Operation};
 
 /// How long a batch of deletes that is not full waits for more. A longer time saves calls; a shorter one means fewer
 /// messages that are published twice after a crash.
@@ -117,7 +117,8 @@ async fn call(
     receipts: &[Receipt],
 ) -> Result<HashMap<usize, Failure>, Failure> {
     let answer = lean.delete(queue.url.as_str(), receipts.iter().map(|receipt| &*receipt.handle)).await;
-    metrics.call(Operation::DeleteMessageBatch, answer.is_ok());
+    let call = Call::new(Operation::DeleteMessageBatch, queue.url.is_fifo());
+    metrics.transfer(&call, call_end(&answer, |_| Carried::entries(receipts.len())));
     answer
 }
 

@@ -121,7 +121,7 @@ impl Depth {
         let request = request.attribute_names(Name::QueueArn).attribute_names(Name::RedrivePolicy);
         let answer =
             STATES.iter().fold(request, |request, (name, _)| request.attribute_names(name.clone())).send().await;
-        self.metrics.call(Operation::GetQueueAttributes, answer.is_ok());
+        self.metrics.call(Operation::GetQueueAttributes, queue.url.is_fifo(), answer.is_ok());
         Ok(answer.map_err(|error| Failure::of_call(&error))?.attributes.unwrap_or_default())
     }
 

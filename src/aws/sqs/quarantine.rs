@@ -16,11 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 pub use note::{NotedRecipients, first_message_id};
 
 use super::attempts::attempts;
-use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, SendEntry};
+use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, SendEntry, call_end};
 use crate::base::batch::{self, Item, Limits};
 use crate::message::attributes::{QUARANTINE_NOTE, attribute_size, message_size, value_bytes};
 use crate::message::{Message, PartlyDelivered, QuarantineReason, QueueUrl};
-use crate::telemetry::{Metrics, Operation};
+use crate::telemetry::{Call, Carried, Metrics, Operation};
 
 /// The largest size of a batch in bytes: SQS limits all messages of a batch together to 1 MiB.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -116,10 +116,11 @@ async fn call(
         group: url.is_fifo().then_some(&*entry.group),
         deduplication_id: url.is_fifo().then_some(&*entry.deduplication_id),
     });
-    let bytes = || entries.iter().map(|entry| message_size(&entry.body, &entry.attributes)).sum();
+    let kind = Call::new(Operation::SendMessageBatch, url.is_fifo());
+    let sizes = || entries.iter().map(|entry| message_size(&entry.body, &entry.attributes));
     attempts(|| async {
         let answer = lean.send_messages(url.as_str(), sent.clone()).await;
-        metrics.transfer(Operation::SendMessageBatch, answer.is_ok().then(bytes), None);
+        metrics.transfer(&kind, call_end(&answer, |_| Carried::sizes(sizes())));
         answer
     })
     .await

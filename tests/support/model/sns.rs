@@ -9,7 +9,7 @@ use super::calls::Caller;
 use super::log::{REFUSED, What};
 use super::queue::Incoming;
 use super::topic::Topic;
-use super::wire::{Answer, Failed, Form, batch_error, is_allowed, sns_batch};
+use super::wire::{Answer, Failed, Form, Published, batch_error, is_allowed, sns_batch};
 use super::world::{State, queue_arn, topic_arn};
 
 const MAX_BYTES: usize = 256 * 1024;
@@ -51,7 +51,7 @@ impl State {
             }
             "Subscribe" => self.subscribe(&arn, form.text("Endpoint")),
             "Publish" => match self.publish(caller, &arn, form, &mut facts) {
-                Ok(id) => Answer::sns(operation, &format!("<MessageId>{id}</MessageId>")),
+                Ok(published) => Answer::sns(operation, &published.xml()),
                 Err(failed) => {
                     Answer::sns_error(if failed.sender_fault { 400 } else { 500 }, failed.code, "the publish failed")
                 }
@@ -95,7 +95,7 @@ impl State {
         sns_batch(results)
     }
 
-    fn publish(&mut self, caller: Caller, arn: &str, entry: &Form, facts: &mut Vec<What>) -> Result<String, Failed> {
+    fn publish(&mut self, caller: Caller, arn: &str, entry: &Form, facts: &mut Vec<What>) -> Result<Published, Failed> {
         let (fifo, by_content) = (self.topics[arn].fifo, self.topics[arn].by_content);
         let invalid = Failed { code: "InvalidParameter", sender_fault: true };
         let (group, deduplication_id) = (entry.get("MessageGroupId"), entry.get("MessageDeduplicationId"));
@@ -122,7 +122,7 @@ impl State {
             return Err(self.transient_publish_failure());
         }
         facts.push(What::Confirmed { event, number, topic: Arc::clone(&self.topics[arn].arn) });
-        Ok(format!("sns-{number}"))
+        Ok(Published { number, fifo })
     }
 
     /// Accepts an event and delivers it to the subscribed queues. Returns the number of this publish.

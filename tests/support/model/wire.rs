@@ -307,15 +307,31 @@ pub(super) fn sqs_batch<'i>(entries: impl Iterator<Item = (&'i str, SqsResult)>)
     Answer::plain(format!("{{\"Successful\":[{}],\"Failed\":[{}]}}", successful.join(","), failed.join(",")))
 }
 
-/// Returns the SNS answer to PublishBatch. Each entry has its id and either its message id or its failure.
-pub(super) fn sns_batch(entries: Vec<(String, Result<String, Failed>)>) -> Answer {
+/// An entry that SNS accepted: the number of its publish, and whether its topic is a FIFO topic.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Published {
+    pub(super) number: u64,
+    pub(super) fifo: bool,
+}
+
+impl Published {
+    /// Returns the ids that SNS gives to the message. The sequence numbers of a FIFO topic have 20 digits and grow.
+    pub(super) fn xml(self) -> String {
+        const FIRST: u64 = 10_000_000_000_000_000_000;
+        let Self { number, fifo } = self;
+        let sequence =
+            if fifo { format!("<SequenceNumber>{}</SequenceNumber>", FIRST + number) } else { String::new() };
+        format!("<MessageId>sns-{number}</MessageId>{sequence}")
+    }
+}
+
+/// Returns the SNS answer to PublishBatch. Each entry has its id, and what SNS says about it.
+pub(super) fn sns_batch(entries: Vec<(String, Result<Published, Failed>)>) -> Answer {
     let (mut successful, mut failed) = (String::new(), String::new());
     for (id, result) in entries {
         let id = escape(&id);
         match result {
-            Ok(message_id) => {
-                successful += &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
-            }
+            Ok(published) => successful += &format!("<member><Id>{id}</Id>{}</member>", published.xml()),
             Err(Failed { code, sender_fault }) => {
                 failed += &format!(
                     "<member><Id>{id}</Id><Code>{code}</Code><Message>drawn by the model</Message>\

@@ -4,7 +4,7 @@ use super::*;
 
 const ID: (&str, &str) = ("x-amzn-requestid", "r-1");
 
-async fn publish(world: &World, entries: usize) -> Result<Vec<Result<String, Failure>>, Failure> {
+async fn publish(world: &World, entries: usize) -> Result<Vec<Result<Published, Failure>>, Failure> {
     let entries: Vec<_> = (0..entries).map(|_| entry("{}", &[], None)).collect();
     world.client().publish(TOPIC, entries.iter().cloned()).await
 }
@@ -15,7 +15,7 @@ fn parts(failure: &Failure) -> (FailureKind, Option<&str>, &str, Option<&str>) {
 }
 
 /// Returns the failed entries by index.
-fn failed(results: Vec<Result<String, Failure>>) -> HashMap<usize, Failure> {
+fn failed(results: Vec<Result<Published, Failure>>) -> HashMap<usize, Failure> {
     let results = results.into_iter().enumerate();
     results.filter_map(|(index, result)| Some((index, result.err()?))).collect()
 }
@@ -154,8 +154,12 @@ async fn each_entry_of_a_publish_has_its_own_outcome() {
   </sns:PublishBatchResult>
   <sns:ResponseMetadata><sns:RequestId>r-1</sns:RequestId></sns:ResponseMetadata>
 </sns:PublishBatchResponse>"#;
-    let results = publish(&World::answering(200, &[], body), 5).await.unwrap();
-    assert_eq!(results[0].as_deref().unwrap(), "m");
+    let world = World::answering(200, &[], body);
+    let results = publish(&world, 5).await.unwrap();
+    let sdk = world.sns().publish_batch().topic_arn(TOPIC).send().await.unwrap();
+    let (ours, sdk) = (results[0].as_ref().unwrap(), &sdk.successful()[0]);
+    assert_eq!(Some(&*ours.message_id), sdk.message_id());
+    assert_eq!((ours.sequence_number.as_deref(), sdk.sequence_number()), (Some("1"), Some("1")));
     let failures = failed(results);
     let expected = [
         (1, FailureKind::Throttled, "Throttled"),
@@ -177,7 +181,7 @@ async fn a_publish_returns_the_message_id_of_each_successful_entry() {
         let body =
             format!("<PublishBatchResponse><PublishBatchResult>{result}</PublishBatchResult></PublishBatchResponse>");
         let results = publish(&World::answering(200, &[], &body), 10).await.unwrap();
-        let ids: Vec<String> = results.into_iter().map(Result::unwrap).collect();
+        let ids: Vec<String> = results.into_iter().map(|result| result.unwrap().message_id).collect();
         assert_eq!(ids, (0..10).map(|id| format!("m-{id}")).collect::<Vec<_>>(), "{body}");
         // An incomplete answer fails the whole call, wherever it breaks off.
         for end in (0..body.len()).step_by(7) {
@@ -199,7 +203,55 @@ async fn a_publish_returns_the_message_id_of_each_successful_entry() {
         </member><member><Id>1</Id><MessageId>m-1</MessageId></member></Successful></PublishBatchResult>",
     );
     let results = publish(&World::answering(200, &[], &without_id), 2).await.unwrap();
-    assert_eq!(results.into_iter().map(Result::unwrap).collect::<Vec<_>>(), ["", "m-1"]);
+    let ids: Vec<String> = results.into_iter().map(|result| result.unwrap().message_id).collect();
+    assert_eq!(ids, ["", "m-1"]);
+}
+
+#[tokio::test]
+async fn only_an_entry_of_a_fifo_topic_has_a_sequence_number() {
+    let first = "10000000000000003000";
+    for (element, expected) in [
+        (format!("<SequenceNumber>{first}</SequenceNumber>"), Some(first)),
+        ("<SequenceNumber/>".to_owned(), None),
+        (String::new(), None),
+    ] {
+        // The second entry has none in any case: it does not inherit that of the first.
+        let body = format!(
+            "<PublishBatchResponse><PublishBatchResult><Successful>\
+             <member><Id>0</Id><MessageId>m-0</MessageId>{element}</member>\
+             <member><Id>1</Id><MessageId>m-1</MessageId></member>\
+             </Successful></PublishBatchResult></PublishBatchResponse>"
+        );
+        let results = publish(&World::answering(200, &[], &body), 2).await.unwrap();
+        let numbers: Vec<_> =
+            results.iter().map(|result| result.as_ref().unwrap().sequence_number.as_deref()).collect();
+        assert_eq!(numbers, [expected, None], "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_entry_has_the_request_id_of_its_call() {
+    let of_body = "<ResponseMetadata><RequestId>r-2</RequestId></ResponseMetadata>";
+    let empty = "<ResponseMetadata><RequestId/></ResponseMetadata>";
+    for (headers, metadata, expected) in [
+        (&[ID][..], of_body, Some("r-1")),
+        (&[ID], "", Some("r-1")),
+        (&[], of_body, Some("r-2")),
+        (&[], empty, None),
+        (&[], "", None),
+    ] {
+        let result = "<Failed><member><Id>0</Id><Code>Throttled</Code><RequestId>no</RequestId></member></Failed>";
+        // In either order of the elements. The answer does not mention the second entry.
+        for inner in [
+            format!("<PublishBatchResult>{result}</PublishBatchResult>{metadata}"),
+            format!("{metadata}<PublishBatchResult>{result}</PublishBatchResult>"),
+        ] {
+            let body = format!("<PublishBatchResponse>{inner}</PublishBatchResponse>");
+            let failures = failed(publish(&World::answering(200, headers, &body), 2).await.unwrap());
+            let ids = [0, 1].map(|index| failures[&index].request_id.as_deref());
+            assert_eq!(ids, [expected; 2], "{headers:?} {body}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
@@ -16,13 +16,13 @@ use super::lanes::{LaneEntry, LaneLimits, Lanes};
 use super::{QueuedEntry, Unpublished, Verdict, not_sent, turned_away};
 use crate::aws::outages::Outages;
 use crate::aws::sns::rate::{Rate, Shortage};
-use crate::aws::{Failure, LeanClient};
+use crate::aws::{Failure, LeanClient, Published};
 use crate::base::backpressure::Valve;
 use crate::base::breaker::Permission;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
 use crate::message::TopicArn;
-use crate::telemetry::{FailureLabels, Metrics};
+use crate::telemetry::{FailureLabels, Metrics, ThrottledCall};
 
 /// Delays between the attempts at one entry.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -145,7 +145,7 @@ impl Dispatch {
                 }
             }
             let Some((topic, batch)) = self.lanes.next_batch(now) else { break };
-            let (lost, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.queued.is_lost());
+            let (lost, mut batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.queued.is_lost());
             for waiting in lost {
                 self.finish(
                     &topic,
@@ -159,6 +159,7 @@ impl Dispatch {
                 self.lanes.cancel_call(&topic, now);
                 continue;
             }
+            batch.iter_mut().for_each(|waiting| waiting.trail().sent());
             let groups = batch.iter().filter_map(|waiting| waiting.queued.entry.group.clone()).collect();
             let call = self.caller.clone().send_batch(topic.clone(), batch);
             let id = self.calls.spawn(call).id();
@@ -172,8 +173,7 @@ impl Dispatch {
         match ended {
             Ok((id, answer)) => {
                 self.in_flight.remove(&id);
-                let has_answer = answer.result.as_ref().map_or_else(Failure::is_answer, |_| true);
-                self.lanes.end_call(&answer.topic, has_answer, now);
+                self.lanes.end_call(&answer.topic, answer.answered_at.is_some(), now);
                 self.read_answer(answer, now);
             }
             // The panic dropped the entries, and their replies have sent a failure.
@@ -192,12 +192,13 @@ impl Dispatch {
     fn read_answer(&mut self, answer: Answer, now: Instant) {
         self.update_rate(&answer, now);
         self.update_health(&answer, now);
-        let Answer { topic, batch, result, .. } = answer;
+        let Answer { topic, mut batch, answered_at, result, .. } = answer;
+        batch.iter_mut().for_each(|waiting| waiting.trail().answered(answered_at));
         match result {
             Ok(results) => {
                 for (waiting, result) in batch.into_iter().zip(results) {
                     match result {
-                        Ok(message_id) => self.finish(&topic, waiting, Ok(message_id), now),
+                        Ok(published) => self.finish(&topic, waiting, Ok(published), now),
                         Err(failure) => self.failed(&topic, waiting, failure, now),
                     }
                 }
@@ -212,6 +213,7 @@ impl Dispatch {
                     if is_split {
                         // SNS published no entry. Splitting isolates the entry that it refuses.
                         waiting.max_entries = half;
+                        waiting.trail().failed(&failure);
                         self.lanes.requeue(&topic, waiting, now, now);
                     } else {
                         self.failed(&topic, waiting, failure.clone(), now);
@@ -223,7 +225,7 @@ impl Dispatch {
 
     /// Tells the rate how much of a call SNS accepted, and whether it throttled the call, as a whole or in part.
     fn update_rate(&self, answer: &Answer, now: Instant) {
-        let Answer { topic, batch, called, result } = answer;
+        let Answer { topic, batch, called, result, .. } = answer;
         let (accepted, throttle) = match result {
             Ok(results) => (results.iter().flatten().count(), first(results, Failure::is_throttle)),
             Err(failure) => (0, Some(failure).filter(|failure| failure.is_throttle())),
@@ -232,7 +234,16 @@ impl Dispatch {
             self.rate.accepted(topic, accepted, *called, now);
         }
         if let Some(failure) = throttle {
-            self.rate.throttled(failure, topic, customer(batch), *called, now);
+            let rate = self.rate.throttled(failure, topic, customer(batch), *called, now);
+            self.metrics.usage.throttled(|| ThrottledCall {
+                at: answer.answered_at.unwrap_or_else(SystemTime::now),
+                topic: topic.to_string(),
+                code: failure.label().to_owned(),
+                request_id: failure.request_id.clone(),
+                messages: throttled_messages(answer),
+                is_whole_call: result.is_err(),
+                rate,
+            });
             self.metrics.throttles.with(&FailureLabels { code: failure.label() }).add(1);
         }
     }
@@ -266,27 +277,29 @@ impl Dispatch {
     /// Sends an entry again later, unless it is at fault or its topic keeps no more entries.
     fn failed(&mut self, topic: &TopicArn, mut waiting: LaneEntry, failure: Failure, now: Instant) {
         self.metrics.publish_failures.with(&FailureLabels { code: failure.label() }).add(1);
+        waiting.trail().failed(&failure);
         let mut verdict = self.health.verdict(topic, &mut waiting, &failure, self.max_attempts, now);
         if verdict.is_none() && self.crowding.turns_away(topic, &self.health, &self.lanes, now) {
             verdict = Some(Verdict::TurnedAway);
         }
+        let (attempts, throttles) = (waiting.trail().attempts, waiting.trail().throttles);
         let Some(verdict) = verdict else {
-            debug!(%failure, %topic, attempts = waiting.attempts, "publishing again");
+            debug!(%failure, %topic, attempts, "publishing again");
             if failure.is_about_entry() {
                 // The next probe tries another entry.
                 waiting.since = now;
             }
-            let due = now + BACKOFF.delay(waiting.attempts.max(waiting.throttles));
+            let due = now + BACKOFF.delay(waiting.failures.max(throttles));
             return self.lanes.requeue(topic, waiting, due, now);
         };
         if let Some(suppressed) = self.log.permit() {
-            warn!(%failure, %topic, attempts = waiting.attempts, ?verdict, suppressed, "failed to publish entry");
+            warn!(%failure, %topic, attempts, ?verdict, suppressed, "failed to publish entry");
         }
         self.finish(topic, waiting, Err(Unpublished { failure, verdict }), now);
     }
 
     /// Sends the result of an entry, and lets the next entry of its group go.
-    fn finish(&mut self, topic: &TopicArn, waiting: LaneEntry, result: Result<String, Unpublished>, now: Instant) {
+    fn finish(&mut self, topic: &TopicArn, waiting: LaneEntry, result: Result<Published, Unpublished>, now: Instant) {
         let QueuedEntry { entry, reply, .. } = waiting.queued;
         if result.is_ok() {
             self.metrics.entry_published(&entry.event_type, entry.customer.as_deref());
@@ -294,6 +307,16 @@ impl Dispatch {
         reply.send(result);
         self.lanes.entry_done(topic, entry.group.as_deref(), now);
     }
+}
+
+/// Returns the number of messages of a call that SNS throttled.
+fn throttled_messages(answer: &Answer) -> u64 {
+    let is_throttled = |result: &&CallResult| result.as_ref().is_err_and(Failure::is_throttle);
+    let messages = match &answer.result {
+        Ok(results) => results.iter().filter(is_throttled).count(),
+        Err(_) => answer.batch.len(),
+    };
+    messages as u64
 }
 
 /// Returns the failure of the first entry whose failure meets the condition.

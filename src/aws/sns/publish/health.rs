@@ -160,11 +160,10 @@ impl Health {
         now: Instant,
     ) -> Option<Verdict> {
         if failure.is_throttle() {
-            entry.throttles = entry.throttles.saturating_add(1);
             return None;
         }
         let health = self.topics.entry(topic.clone()).or_default();
-        entry.attempts = entry.attempts.saturating_add(1);
+        entry.failures = entry.failures.saturating_add(1);
         let since = entry.failed_at.replace(now).unwrap_or(now);
         let has_accepted_others = health.accepted.is_some_and(|at| at >= since);
         if has_accepted_others {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use lane::Lane;
 
-use super::QueuedEntry;
+use super::{QueuedEntry, Trail};
 use crate::aws::MAX_BATCH_ENTRIES;
 use crate::message::TopicArn;
 
@@ -42,10 +42,8 @@ pub(super) struct LaneEntry {
     pub(super) bytes: usize,
     /// When the entry arrived.
     pub(super) since: Instant,
-    /// The number of failed attempts, throttles excepted.
-    pub(super) attempts: u32,
-    /// The number of throttles, which say nothing about the entry.
-    pub(super) throttles: u32,
+    /// The number of failed attempts, throttles excepted, which say nothing about the entry.
+    pub(super) failures: u32,
     /// When the entry failed last, throttles excepted.
     pub(super) failed_at: Option<Instant>,
     /// The number of failed attempts before which its topic accepted other entries.
@@ -63,13 +61,17 @@ impl LaneEntry {
             queued,
             bytes,
             since: now,
-            attempts: 0,
-            throttles: 0,
+            failures: 0,
             failed_at: None,
             blamed: 0,
             refusals: 0,
             max_entries: MAX_BATCH_ENTRIES,
         }
+    }
+
+    /// The calls that the entry was part of so far.
+    pub(super) fn trail(&mut self) -> &mut Trail {
+        &mut self.queued.reply.trail
     }
 
     /// The message group in which the entry must keep its place.

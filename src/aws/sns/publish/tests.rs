@@ -1,4 +1,5 @@
 mod outages;
+mod trails;
 
 use std::time::Duration;
 
@@ -75,8 +76,8 @@ async fn publish(
     for task in tasks {
         outcomes.push(match task.await.unwrap() {
             Ok(_) => "confirmed".to_owned(),
-            Err(error) if error.is_retryable() => format!("retry: {}", error.failure),
-            Err(error) => format!("refused: {}", error.failure),
+            Err(error) if error.is_retryable() => format!("retry: {}", error.unpublished.failure),
+            Err(error) => format!("refused: {}", error.unpublished.failure),
         });
     }
     drop(publisher);
@@ -167,7 +168,7 @@ async fn an_entry_that_the_answer_leaves_out_is_not_taken_for_published() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_entry_harms_only_itself() {
     let (outcomes, calls) = publish(&["1", "2"], |_, _| published(&[0], &[(1, "InvalidParameter", true)])).await;
-    assert_eq!(outcomes, ["confirmed", "refused: InvalidParameter: scripted"]);
+    assert_eq!(outcomes, ["confirmed", "refused: InvalidParameter: scripted (request r-1)"]);
     assert_eq!(calls.lock().unwrap().len(), 1);
 }
 
@@ -256,8 +257,9 @@ async fn a_code_that_refuses_every_entry_is_not_blamed_on_the_entries() {
 #[tokio::test(start_paused = true)]
 async fn one_entry_that_sns_refuses_again_and_again_is_refused() {
     let (outcomes, calls) = publish(&["1"], |_, _| sns_error(400, "InvalidParameter")).await;
-    assert_eq!(outcomes, ["refused: InvalidParameter: scripted (request r-1)"]);
-    assert_eq!(calls.lock().unwrap().len(), config::Publish::default().max_attempts as usize);
+    let attempts = config::Publish::default().max_attempts;
+    assert_eq!(outcomes, [format!("refused: InvalidParameter: scripted (request r-{attempts})")]);
+    assert_eq!(calls.lock().unwrap().len(), attempts as usize);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,11 +13,11 @@ use super::reception::Reception;
 use crate::aws::sqs::Received;
 use crate::aws::sqs::budget::{Budget, Permit};
 use crate::aws::sqs::visibility::Visibility;
-use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES};
+use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, call_end};
 use crate::base::{Backoff, Backpressure, Gate};
 use crate::config;
 use crate::message::{Queue, attributes};
-use crate::telemetry::{Level, Metrics, Operation, PollLabels, PollResult, QueueLabels};
+use crate::telemetry::{Call, Carried, Level, Metrics, Operation, PollLabels, PollResult, QueueLabels};
 
 /// Delays between failed polls. Errors that only time fixes are retried within seconds.
 const PASSING: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
@@ -180,8 +180,8 @@ impl Poller {
     async fn poll(&self, wait_seconds: i32) -> Result<(Vec<aws_lean::Message>, PollSpan), Failure> {
         let began = Instant::now();
         let answer = self.lean.receive(self.queue.url.as_str(), wait_seconds, self.visibility_timeout_seconds).await;
-        let bytes = answer.as_ref().ok().map(|messages| messages.iter().map(size).sum());
-        self.metrics.transfer(Operation::ReceiveMessage, bytes, None);
+        let call = Call::new(Operation::ReceiveMessage, self.queue.url.is_fifo());
+        self.metrics.transfer(&call, call_end(&answer, |messages| Carried::sizes(messages.iter().map(size))));
         let wait = Duration::from_secs(wait_seconds.unsigned_abs().into());
         Ok((answer?, PollSpan { began, ended: Instant::now(), wait }))
     }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 use tokio::time::advance;
@@ -21,7 +22,7 @@ fn queued(topic: &str, body: &str, group: Option<&str>) -> QueuedEntry {
         deduplication_id: None,
     };
     let ownership = Ownership::new(Instant::now(), Duration::from_secs(3_600));
-    let reply = Reply { index: 0, results: mpsc::unbounded_channel().0, is_sent: false };
+    let reply = Reply::new(0, mpsc::unbounded_channel().0, SystemTime::now());
     QueuedEntry { entry, reply, ownership }
 }
 
