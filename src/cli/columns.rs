@@ -32,20 +32,34 @@ pub(super) fn grouped(number: f64) -> String {
     if number <= -0.5 { format!("-{text}") } else { text }
 }
 
+/// Returns a rate per second: rounded if it is at least 100, with one decimal otherwise.
+pub(super) fn rate(per_second: f64) -> String {
+    if per_second >= 100.0 { grouped(per_second) } else { format!("{per_second:.1}") }
+}
+
 /// Returns two texts as a range, or one if they are equal.
 pub(super) fn range(low: String, high: &str) -> String {
     if low == high { low } else { format!("{low}–{high}") }
 }
 
-/// Returns a share from 0 to 1 in percent.
+/// Returns a share from 0 to 1 in percent, without the sign.
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{:.1}", share * 100.0)
 }
 
 /// Returns a time in UTC, to the second, such as `2026-11-28 12:03:10`.
 pub(super) fn utc(micros: i64) -> String {
     let text = rfc3339_of_unix(micros.div_euclid(1_000_000), 0).unwrap_or_default();
     text.trim_end_matches('Z').replace('T', " ")
+}
+
+/// Returns two times in UTC, such as `2026-11-28 12:03:10 and 12:03:31`, with `word` between them. The day of the second
+/// one is left out if it is that of the first one.
+pub(super) fn span(from: i64, word: &str, to: i64) -> String {
+    let (from, to) = (utc(from), utc(to));
+    let day = "2026-11-28 ".len();
+    let same_day = from.get(..day).is_some() && from.get(..day) == to.get(..day);
+    format!("{from} {word} {}", if same_day { &to[day..] } else { &to })
 }
 
 /// Returns a time in UTC, to the millisecond, such as `2026-11-28 12:03:10.042`.
@@ -78,5 +92,7 @@ mod tests {
         assert_eq!(utc(1_795_867_390_042_999), "2026-11-28 12:03:10");
         assert_eq!(utc_millis(1_795_867_390_042_999), "2026-11-28 12:03:10.042");
         assert_eq!(utc_millis(-1), "1969-12-31 23:59:59.999");
+        assert_eq!(span(0, "to", 61_000_000), "1970-01-01 00:00:00 to 00:01:01");
+        assert_eq!(span(-1, "to", 0), "1969-12-31 23:59:59 to 1970-01-01 00:00:00");
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::config_file::ConfigFile;
 use super::counted::{Counted, write_breaks};
 use super::window::Window;
+use crate::store::counters::FOLDER;
 use crate::store::counters::cost::{self, Basis, Stored};
 use crate::store::{self, Store};
 
@@ -95,8 +96,8 @@ async fn stored(store: &Store, window: &Range<i64>, kept_days: u32) -> Result<Op
     let mut stored = Stored { objects: 0, bytes: 0, kept_days };
     for hour in (window.start - HOUR).div_euclid(HOUR)..=(window.end - 1).div_euclid(HOUR) {
         let begin = jiff::Timestamp::from_microsecond(hour * HOUR).unwrap_or_default();
-        for kind in ["counters", "journal"] {
-            let folder = format!("{kind}/v1/{}", begin.strftime("date=%Y-%m-%d/hour=%H"));
+        for root in [FOLDER, "journal/v1"] {
+            let folder = format!("{root}/{}", begin.strftime("date=%Y-%m-%d/hour=%H"));
             let objects = store.list(&folder).await?;
             let written = objects.iter().filter(|object| window.contains(&micros(object.modified)));
             for object in written {
@@ -122,3 +123,6 @@ impl From<By> for cost::By {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

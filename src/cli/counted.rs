@@ -7,13 +7,13 @@ use std::path::Path;
 use anyhow::bail;
 use strict_config::Problem;
 
-use super::columns::utc;
+use super::columns::{span, utc};
 use crate::aws::Clients;
 use crate::base::http::Network;
 use crate::config::Config;
 use crate::store::Store;
 use crate::store::counters::coverage::{BreakKind, Coverage};
-use crate::store::counters::{Minute, Reader};
+use crate::store::counters::{FOLDER, Minute, Reader};
 
 /// The counters of a window, and the store that has them.
 #[derive(Debug)]
@@ -47,11 +47,9 @@ impl Counted {
     pub(super) fn or_none<R>(&self, report: Option<R>, about: &str) -> anyhow::Result<R> {
         let Some(report) = report else {
             bail!(
-                "no counters begin between {} and {} UTC under {}/counters/v1/, so {about} is unknown; each replica \
-                 writes an object per minute if its configuration has this `store.url` and `journal.enabled` is not \
-                 false",
-                utc(self.window.start),
-                utc(self.window.end),
+                "no counters begin between {} UTC under {}/{FOLDER}/, so {about} is unknown; each replica writes an object \
+                 per minute if its configuration has this `store.url`, and if `journal.enabled` is not false",
+                span(self.window.start, "and", self.window.end),
                 self.store.url()
             );
         };
@@ -66,11 +64,11 @@ pub(super) fn write_breaks(out: &mut impl io::Write, coverage: &Coverage, unknow
             BreakKind::Before | BreakKind::Within => "they are lost",
             BreakKind::Restart | BreakKind::After => "it died, or they are lost",
         };
-        let (replica, from, to) = (&gap.replica, utc(gap.from), utc(gap.to));
-        writeln!(out, "no counters of {replica} between {from} and {to}: {why}; {unknown}")?;
+        let (replica, time) = (&gap.replica, span(gap.from, "and", gap.to));
+        writeln!(out, "no counters of {replica} between {time} ({why}): {unknown}")?;
     }
     if let Some(after) = coverage.not_stored_after {
-        writeln!(out, "counters after {} are not complete: replicas store them each minute", utc(after))?;
+        writeln!(out, "counters after {} are not complete yet: replicas store them each minute", utc(after))?;
     }
     Ok(())
 }

@@ -2,22 +2,21 @@
 
 use std::io;
 
-use crate::cli::columns::{self, grouped, percent, range, utc};
+use crate::cli::columns::{self, grouped, percent, range, span};
 use crate::cli::counted::write_breaks;
 use crate::store::counters::cost::what_if::{Estimate, WhatIfs};
 use crate::store::counters::cost::{By, Readings, Report, Row};
 
 /// What is unknown of a time without counters.
-pub(super) const UNKNOWN: &str = "its cost in this time is unknown, and not part of this report";
+pub(super) const UNKNOWN: &str = "its cost then is unknown";
 
 /// Writes the report.
 pub(super) fn write(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     let (coverage, currency) = (&report.coverage, &report.currency);
     writeln!(
         out,
-        "cost from {} to {} UTC, {} replica(s), in {currency} at the prices of {}",
-        utc(coverage.from),
-        utc(coverage.to),
+        "cost from {} UTC, {} replica(s), in {currency} at the prices of {}",
+        span(coverage.from, "to", coverage.to),
         coverage.replicas.len(),
         report.prices_as_of
     )?;
@@ -42,17 +41,21 @@ fn table(report: &Report) -> Vec<Vec<String>> {
     };
     let units = if report.by == By::Operation { "UNITS" } else { "SNS UNITS" };
     let count = |count: Option<u64>| count.map(|count| grouped(count as f64));
+    let (total, per_million) = (report.total.money, report.total.money_per_million.unwrap_or_default());
     let columns: Vec<Column<'_>> = vec![
         (first.into(), Box::new(|row| Some(row.name.clone()))),
         ("CALLS".into(), Box::new(move |row| count(row.calls))),
         ("EVENTS".into(), Box::new(move |row| count(row.events))),
         ("DELIVERIES".into(), Box::new(move |row| count(row.deliveries))),
         (units.into(), Box::new(|row| Some(both(row.units?, grouped)))),
-        ("SHARE OF SQS".into(), Box::new(|row| Some(both(row.sqs?, money)))),
+        ("SHARE OF SQS".into(), Box::new(|row| Some(both(row.sqs?, |value| money(value, total))))),
         ("OBJECTS".into(), Box::new(move |row| count(row.objects))),
-        (report.currency.clone(), Box::new(|row| Some(both(row.money, money)))),
-        (format!("{}/M", report.currency), Box::new(|row| Some(both(row.money_per_million?, money)))),
-        ("BATCH FILL".into(), Box::new(|row| row.batch_fill.map(|fill| format!("{fill:.1} of 10")))),
+        (report.currency.clone(), Box::new(|row| Some(both(row.money, |value| money(value, total))))),
+        (
+            format!("{}/M", report.currency),
+            Box::new(|row| Some(both(row.money_per_million?, |value| money(value, per_million)))),
+        ),
+        ("FILL/10".into(), Box::new(|row| row.batch_fill.map(|fill| format!("{fill:.1}")))),
     ];
     let rows: Vec<&Row> = report.rows.iter().chain([&report.total]).collect();
     let known: Vec<_> = columns.iter().filter(|(_, cell)| rows.iter().any(|row| cell(row).is_some())).collect();
@@ -65,60 +68,60 @@ fn both(sum: Readings, text: impl Fn(f64) -> String) -> String {
     range(text(sum.per_call), &text(sum.per_entry))
 }
 
-/// Returns money with four decimals, or with two if it is at least 100.
-fn money(value: f64) -> String {
-    if value >= 100.0 {
-        let cents = (value * 100.0).round();
-        return format!("{}.{:02.0}", grouped((cents / 100.0).trunc()), cents % 100.0);
+/// Returns money with as many decimals as its total needs.
+fn money(value: f64, total: Readings) -> String {
+    match total.per_entry {
+        ..0.01 => format!("{value:.6}"),
+        ..100.0 => format!("{value:.4}"),
+        _ => {
+            let cents = (value * 100.0).round();
+            format!("{}.{:02.0}", grouped((cents / 100.0).trunc()), cents % 100.0)
+        }
     }
-    format!("{value:.4}")
 }
 
 fn write_what_ifs(out: &mut impl io::Write, what_if: &WhatIfs) -> io::Result<()> {
     writeln!(out, "what if:")?;
     match &what_if.linger {
-        Estimate::Known(linger) => writeln!(
-            out,
-            "  publish.linger_ms {} → {}: {} → about {} calls to publish, −{} of the cost if AWS rounds calls up, nothing \
-             if it rounds entries up",
-            linger.now_ms,
-            linger.then_ms,
-            grouped(linger.calls_now as f64),
-            grouped(linger.calls_then),
-            percent(linger.share.per_call)
-        )?,
+        Estimate::Known(linger) => {
+            let (now, then) = (grouped(linger.calls_now as f64), grouped(linger.calls_then));
+            let saved = percent(linger.share.per_call);
+            let (now_ms, then_ms) = (linger.now_ms, linger.then_ms);
+            writeln!(out, "  publish.linger_ms {now_ms} → {then_ms}: about {then} calls to publish instead of {now}")?;
+            writeln!(out, "    −{saved} % of the cost if AWS rounds calls up; nothing if it rounds entries up")?;
+        }
         Estimate::Unknown { why } => writeln!(out, "  a longer publish.linger_ms: no estimate, because {why}")?,
     }
     for over in &what_if.just_over {
+        let (customer, payloads, saved) = (&over.customer, over.payloads as f64, percent(over.share_per_entry));
+        let payloads = grouped(payloads);
         writeln!(
             out,
-            "  smaller payloads for {}, such as without emit_defaults: {} are just over a multiple of 64 KiB; −{} of its \
-             SNS cost if AWS rounds entries up, unknown if it rounds calls up",
-            over.customer,
-            grouped(over.payloads as f64),
-            percent(over.share_per_entry)
+            "  smaller payloads for {customer}, such as without emit_defaults: {payloads} are just over 64 KiB"
         )?;
+        writeln!(out, "    −{saved} % of its SNS cost if AWS rounds entries up; unknown if it rounds calls up")?;
     }
     if what_if.just_over.is_empty() {
-        writeln!(out, "  smaller payloads: they save nothing, because none is just over a multiple of 64 KiB")?;
+        writeln!(out, "  smaller payloads: no saving, because none is just over a multiple of 64 KiB")?;
     }
     let empty = &what_if.empty_receives;
-    let share = both(empty.share, percent);
-    writeln!(out, "  empty receives: {}, {share} of the cost", grouped(empty.calls as f64))
+    let (one, other) = (empty.share.per_call, empty.share.per_entry);
+    let share = range(percent(one.min(other)), &percent(one.max(other)));
+    writeln!(out, "  no empty receives: {} fewer calls, −{share} % of the cost", grouped(empty.calls as f64))
 }
 
 fn write_assumptions(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     writeln!(out, "assumptions:")?;
-    writeln!(
-        out,
-        "  low–high: AWS bills each 64 KiB of a request; the low number rounds a call up in total, the high one each of \
-         its entries; AWS does not document which is right"
-    )?;
+    writeln!(out, "  low–high: AWS bills each 64 KiB of a request, and does not document how it rounds a batch up;")?;
+    writeln!(out, "    the low number rounds a call up in total, the high one each of its entries")?;
+    if report.total.batch_fill.is_some() {
+        writeln!(out, "  FILL/10: the mean number of entries per call to publish, of at most ten")?;
+    }
     if report.by != By::Operation {
         writeln!(out, "  SQS is shared in proportion to the deliveries, apart from empty receives and quarantine")?;
     }
     if report.by == By::Customer {
-        writeln!(out, "  events are counted by type, not by customer; those in the total are published messages")?;
+        writeln!(out, "  events are counted by type, not by customer; the total has the published messages")?;
     }
     if report.total.objects.is_some() {
         writeln!(out, "  store: one PUT per object of journal and counters, and their storage until they are deleted")?;
@@ -126,12 +129,9 @@ fn write_assumptions(out: &mut impl io::Write, report: &Report) -> io::Result<()
         writeln!(out, "  store: a folder, which costs no request")?;
     }
     if report.failed_calls > 0 {
-        writeln!(
-            out,
-            "  not included: {} failed call(s), of which AWS throttled {}; AWS does not document whether it bills these",
-            grouped(report.failed_calls as f64),
-            grouped(report.throttled_calls as f64)
-        )?;
+        let (failed, throttled) = (grouped(report.failed_calls as f64), grouped(report.throttled_calls as f64));
+        writeln!(out, "  not included: {failed} failed call(s), of which AWS throttled {throttled};")?;
+        writeln!(out, "    AWS does not document whether it bills these")?;
     }
-    writeln!(out, "  not included: deliveries of SNS to HTTP and other endpoints, KMS, data transfer, free tiers")
+    writeln!(out, "  not included: SNS deliveries to endpoints other than SQS, KMS, data transfer, free tiers")
 }

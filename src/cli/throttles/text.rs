@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::cli::columns::{self, grouped, range, utc, utc_millis};
+use crate::cli::columns::{self, grouped, range, rate, span, utc, utc_millis};
 use crate::cli::counted::write_breaks;
 use crate::store::counters::throttles::{Highest, MinuteRates, Rate, Report, Summary};
 
 /// The most minutes in the table. Of more, it has those with throttles and the ones beside them.
 const MAX_MINUTES: usize = 120;
 /// What is unknown of a time without counters.
-const UNKNOWN: &str = "its rates and throttles in this time are unknown, and not part of this report";
+const UNKNOWN: &str = "its rates and throttles then are unknown";
 
 /// Writes the report.
 pub(super) fn write(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
@@ -40,8 +40,8 @@ pub(super) fn write_support_case(out: &mut impl io::Write, report: &Report) -> i
     writeln!(out, "API: SNS {}", report.api)?;
     writeln!(out, "quota on paper: {}", quota(report))?;
     let coverage = &report.coverage;
-    let (from, to, replicas) = (utc(coverage.from), utc(coverage.to), coverage.replicas.len());
-    writeln!(out, "counted: {from} to {to} UTC, over {replicas} replica(s)")?;
+    let (time, replicas) = (span(coverage.from, "to", coverage.to), coverage.replicas.len());
+    writeln!(out, "counted: {time} UTC, over {replicas} replica(s)")?;
     write_breaks(out, coverage, UNKNOWN)?;
     writeln!(out, "\nrates by minute (UTC), messages per second over all replicas:")?;
     write_minutes(out, &report.minutes)?;
@@ -55,20 +55,20 @@ pub(super) fn write_support_case(out: &mut impl io::Write, report: &Report) -> i
 fn write_sentence(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     let coverage = &report.coverage;
     let Some(summary) = &report.summary else {
-        let (from, to, replicas) = (utc(coverage.from), utc(coverage.to), coverage.replicas.len());
-        return writeln!(out, "SNS throttled no call between {from} and {to} UTC, over {replicas} replica(s)");
+        let (time, replicas) = (span(coverage.from, "and", coverage.to), coverage.replicas.len());
+        return writeln!(out, "SNS throttled no call between {time} UTC, over {replicas} replica(s)");
     };
     let Summary { calls, of_kms, first, last, lowest, highest } = summary;
-    let (from, to, rates) = (utc(*first), utc(*last), range(grouped(*lowest), &grouped(*highest)));
+    let (time, rates) = (span(*first, "and", *last), range(grouped(*lowest), &grouped(*highest)));
     let calls = grouped(*calls as f64);
     if summary.calls == 0 {
         let of_kms = grouped(*of_kms as f64);
         return writeln!(
             out,
-            "KMS throttled {of_kms} times between {from} and {to} UTC at {rates} messages/s; SNS throttled no call"
+            "KMS throttled {of_kms} times between {time} UTC at {rates} messages/s; SNS throttled no call"
         );
     }
-    write!(out, "throttled {calls} times between {from} and {to} UTC at {rates} messages/s")?;
+    write!(out, "throttled {calls} times between {time} UTC at {rates} messages/s")?;
     match &report.quota {
         Some(quota) => {
             writeln!(out, "; the advertised quota is {}", grouped(f64::from(quota.messages_per_second)))?;
@@ -101,6 +101,9 @@ fn write_minutes(out: &mut impl io::Write, minutes: &[MinuteRates]) -> io::Resul
     rows.extend(minutes.iter().enumerate().filter(|(index, _)| is_shown(*index)).map(|(_, minute)| row(minute)));
     let left_out = minutes.len() + 1 - rows.len();
     columns::write(out, &rows, 2)?;
+    if minutes.iter().any(|minute| minute.is_incomplete) {
+        writeln!(out, "* counters of a replica are missing, so the numbers are at least these")?;
+    }
     if left_out > 0 {
         writeln!(out, "{left_out} minutes without throttles are left out; --json has them")?;
     }
@@ -108,11 +111,11 @@ fn write_minutes(out: &mut impl io::Write, minutes: &[MinuteRates]) -> io::Resul
 }
 
 fn row(minute: &MinuteRates) -> Vec<String> {
-    let per_second = |messages: u64| format!("{:.1}", messages as f64 / minute.seconds);
+    let per_second = |messages: u64| rate(messages as f64 / minute.seconds);
     let codes: Vec<String> = minute.codes.iter().map(|(code, calls)| format!("{code} ×{calls}")).collect();
     let at = utc(minute.at);
     vec![
-        at[..at.len().saturating_sub(3)].to_owned(),
+        format!("{}{}", &at[..at.len().saturating_sub(3)], if minute.is_incomplete { " *" } else { "" }),
         if codes.is_empty() { "-".to_owned() } else { codes.join(", ") },
         per_second(minute.attempted),
         per_second(minute.accepted),
@@ -122,15 +125,15 @@ fn row(minute: &MinuteRates) -> Vec<String> {
 }
 
 fn write_highest(out: &mut impl io::Write, highest: &[Highest]) -> io::Result<()> {
-    let rate = |rate: Option<Rate>| match rate {
-        Some(rate) => vec![format!("{:.1}", rate.per_second), utc(rate.from)],
+    let cells = |highest: Option<Rate>| match highest {
+        Some(highest) => vec![rate(highest.per_second), utc(highest.from)],
         None => vec!["-".to_owned(), "-".to_owned()],
     };
     let header = ["HIGHEST ACCEPTED RATE", "WITHOUT THROTTLES/S", "FROM (UTC)", "WITH ANY/S", "FROM (UTC)"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for span in highest {
-        let name = format!("over {} second{}", span.seconds, if span.seconds == 1 { "" } else { "s" });
-        rows.push([vec![name], rate(span.held), rate(span.any)].concat());
+    for highest in highest {
+        let name = format!("over {} second{}", highest.seconds, if highest.seconds == 1 { "" } else { "s" });
+        rows.push([vec![name], cells(highest.held), cells(highest.any)].concat());
     }
     columns::write(out, &rows, 1)
 }
@@ -143,7 +146,7 @@ fn write_throttles(out: &mut impl io::Write, report: &Report) -> io::Result<()> 
         out,
         "\nthrottled calls; the rate is what SNS accepted from all replicas in that second or the one before:"
     )?;
-    let header = ["TIME (UTC)", "TOPIC", "CODE", "REQUEST ID", "REPLICA", "MESSAGES", "OF THE CALL", "RATE/S"];
+    let header = ["TIME (UTC)", "TOPIC", "CODE", "REQUEST ID", "REPLICA", "MESSAGES", "CALL", "RATE/S"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for throttle in &report.throttles {
         rows.push(vec![
@@ -153,7 +156,7 @@ fn write_throttles(out: &mut impl io::Write, report: &Report) -> io::Result<()> 
             throttle.request_id.clone().unwrap_or_else(|| "-".into()),
             throttle.replica.clone(),
             grouped(throttle.messages as f64),
-            if throttle.whole_call { "all" } else { "a part" }.to_owned(),
+            if throttle.whole_call { "whole" } else { "part" }.to_owned(),
             grouped(throttle.rate),
         ]);
     }

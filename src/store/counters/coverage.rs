@@ -8,13 +8,9 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
-use super::Minute;
+use super::{MINUTE, Minute, SECOND};
 use crate::base::time::rfc3339_of_unix;
 
-/// Microseconds in a second.
-pub(super) const SECOND: i64 = 1_000_000;
-/// Microseconds in a minute.
-pub(super) const MINUTE: i64 = 60 * SECOND;
 /// The longest time between two minutes of one process that is not a break.
 const TOLERANCE: i64 = SECOND;
 /// The time within which the counters of a minute are expected in the store, after its begin.
@@ -111,6 +107,13 @@ fn between(one: &Minute, next: &Minute) -> Option<BreakKind> {
         (false, true, 0) => None,
         (false, false, 0) => Some(BreakKind::Restart),
         _ => Some(BreakKind::Within),
+    }
+}
+
+impl Coverage {
+    /// Returns the breaks of replicas that were heard of afterwards. A replica that died may be gone for good.
+    pub(super) fn inner_breaks(&self) -> impl Iterator<Item = &Break> {
+        self.breaks.iter().filter(|gap| gap.kind != BreakKind::After)
     }
 }
 

@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::coverage::{Coverage, MINUTE, SECOND, in_window, time};
+use super::coverage::{Coverage, in_window, time};
 use super::quota::Quota;
-use super::{Minute, Second};
+use super::{MINUTE, Minute, SECOND, Second};
 use highest::highest;
 pub use highest::{Highest, Rate};
 
@@ -77,6 +77,8 @@ pub struct MinuteRates {
     pub at: i64,
     /// The seconds of the minute that were counted.
     pub seconds: f64,
+    /// Whether counters of a replica are missing, so that the numbers are too low.
+    pub is_incomplete: bool,
     /// The messages in calls to SNS.
     pub attempted: u64,
     /// The messages that SNS confirmed.
@@ -144,7 +146,7 @@ pub fn report(minutes: &[Minute], window: Range<i64>, quota: Option<u32>, region
         regions,
         api: API,
         summary: Summary::of(&throttles, left_out),
-        minutes: by_minute(&minutes, &seconds, &throttles),
+        minutes: by_minute(&minutes, &seconds, &throttles, &coverage),
         highest: [1, 10, 60].map(|span| highest(span, &seconds, &throttles, &coverage)).to_vec(),
         throttles,
         throttles_left_out: left_out,
@@ -245,7 +247,12 @@ impl SentAgain {
 }
 
 /// Returns the rates of each minute of UTC that a replica counted or in which SNS answered.
-fn by_minute(minutes: &[&Minute], seconds: &BTreeMap<i64, Second>, throttles: &[Throttled]) -> Vec<MinuteRates> {
+fn by_minute(
+    minutes: &[&Minute],
+    seconds: &BTreeMap<i64, Second>,
+    throttles: &[Throttled],
+    coverage: &Coverage,
+) -> Vec<MinuteRates> {
     let mut rates: BTreeMap<i64, MinuteRates> = BTreeMap::new();
     let mut counted: BTreeMap<i64, Range<i64>> = BTreeMap::new();
     for minute in minutes {
@@ -270,6 +277,9 @@ fn by_minute(minutes: &[&Minute], seconds: &BTreeMap<i64, Second>, throttles: &[
         let length = (span.end.min(at + MINUTE) - span.start).max(SECOND);
         entry(&mut rates, at).seconds = length as f64 / SECOND as f64;
     }
+    for (at, minute) in &mut rates {
+        minute.is_incomplete = coverage.inner_breaks().any(|gap| gap.from < at + MINUTE && *at < gap.to);
+    }
     rates.into_values().collect()
 }
 
@@ -277,6 +287,7 @@ fn entry(rates: &mut BTreeMap<i64, MinuteRates>, at: i64) -> &mut MinuteRates {
     rates.entry(at).or_insert_with(|| MinuteRates {
         at,
         seconds: 60.0,
+        is_incomplete: false,
         attempted: 0,
         accepted: 0,
         throttled: 0,

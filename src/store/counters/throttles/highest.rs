@@ -6,8 +6,8 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::Throttled;
-use crate::store::counters::Second;
-use crate::store::counters::coverage::{BreakKind, Coverage, SECOND, time};
+use crate::store::counters::coverage::{Coverage, time};
+use crate::store::counters::{SECOND, Second};
 
 /// The highest accepted rates over a span of some seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,8 +79,7 @@ fn throttled_seconds(seconds: &BTreeMap<i64, Second>, throttles: &[Throttled]) -
 
 /// Returns the seconds in which a replica that was counted afterwards has no counters.
 fn unknown(coverage: &Coverage) -> Vec<Range<i64>> {
-    let inner = coverage.breaks.iter().filter(|gap| gap.kind != BreakKind::After);
-    inner.map(|gap| gap.from.div_euclid(SECOND)..(gap.to + SECOND - 1).div_euclid(SECOND)).collect()
+    coverage.inner_breaks().map(|gap| gap.from.div_euclid(SECOND)..(gap.to + SECOND - 1).div_euclid(SECOND)).collect()
 }
 
 /// The accepted messages up to each second, so that the sum of a span takes two lookups.
