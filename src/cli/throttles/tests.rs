@@ -15,7 +15,7 @@ fn minutes(throttled: Range<i64>) -> Vec<Minute> {
         let share = if replica == "pod-a" { 3 } else { 2 };
         let second = |at: i64| match is_throttled(at) {
             true => {
-                Second { attempted: share * 1_300, accepted: share * 1_200 + at.unsigned_abs() % 50, throttled: 80 }
+                Second { attempted: share * 1_300, accepted: share * 1_200 + at.unsigned_abs() % 50, throttled: 10 }
             }
             false => Second { attempted: share * 1_100, accepted: share * 1_100, throttled: 0 },
         };
@@ -23,7 +23,7 @@ fn minutes(throttled: Range<i64>) -> Vec<Minute> {
             at: at * SECOND + 250_000 * share.cast_signed(),
             topic: format!("arn:aws:sns:eu-west-1:123456789012:json-events-{}", ["acme", "umbrella"][at as usize % 2]),
             code: "Throttled".into(),
-            request_id: Some(format!("7c9e6679-{at}")),
+            request_id: Some(format!("7c9e{share}679-{at}")),
             messages: 10,
             whole_call: at % 3 > 0,
             rate: 3_000.0,
@@ -61,21 +61,56 @@ fn printed(write: impl Fn(&mut Vec<u8>) -> std::io::Result<()>) -> String {
 fn the_examples_of_the_document_are_what_the_command_prints() {
     let report = report(&minutes(130..134));
     let window = "--from 2026-11-28T12:00:00Z --to 2026-11-28T12:04:00Z";
-    for (options, text) in [
-        (window.to_owned(), printed(|out| text::write(out, &report))),
-        (format!("{window} --support-case"), printed(|out| text::write_support_case(out, &report))),
-    ] {
-        let example = format!("```console\n$ protobridge throttles {options}\n{text}```\n");
-        assert!(include_str!("../../../docs/reports.md").contains(&example), "docs/reports.md has no block\n{example}");
-    }
+    let example =
+        |options: &str, text: &str| format!("```console\n$ protobridge throttles {window}{options}\n{text}```\n");
+    let mut missing = vec![
+        example("", &printed(|out| text::write(out, &report))),
+        example(" --support-case", &printed(|out| text::write_support_case(out, &report))),
+    ];
+    missing.retain(|example| !include_str!("../../../docs/reports.md").contains(example));
+    assert!(missing.is_empty(), "docs/reports.md has no such block:\n{}", missing.join("\n"));
 }
 
 #[test]
 fn without_throttles_the_report_says_so_and_names_what_it_does_not_know() {
     let mut minutes = minutes(0..0);
     minutes.remove(5);
-    insta::assert_snapshot!(printed(|out| text::write(out, &report(&minutes))), @"");
-    insta::assert_snapshot!(printed(|out| text::write_support_case(out, &report(&minutes[..1]))), @"");
+    insta::assert_snapshot!(printed(|out| text::write(out, &report(&minutes))), @"
+    SNS throttled no call between 2026-11-28 12:00:00 and 12:04:00 UTC, over 2 replica(s)
+
+    MINUTE (UTC)        CODES  ATTEMPTED/S  ACCEPTED/S  THROTTLED MESSAGES  THROTTLED CALLS
+    2026-11-28 12:00    -            5,500       5,500                   0                0
+    2026-11-28 12:01 *  -            3,300       3,300                   0                0
+    2026-11-28 12:02    -            5,500       5,500                   0                0
+    2026-11-28 12:03    -            5,500       5,500                   0                0
+    * counters of a replica are missing, so the numbers are at least these
+
+    HIGHEST ACCEPTED RATE  WITHOUT THROTTLES/S           FROM (UTC)  WITH ANY/S           FROM (UTC)
+    over 1 second                        5,500  2026-11-28 12:00:00       5,500  2026-11-28 12:00:00
+    over 10 seconds                      5,500  2026-11-28 12:00:00       5,500  2026-11-28 12:00:00
+    over 60 seconds                      5,500  2026-11-28 12:00:00       5,500  2026-11-28 12:00:00
+    quota on paper: 9,000 messages/s (AWS's table for standard topics in eu-west-1)
+    no counters of pod-b between 2026-11-28 12:01:00 and 12:02:00 (they are lost): its rates and throttles then are unknown
+    ");
+    insta::assert_snapshot!(printed(|out| text::write_support_case(out, &report(&minutes[..1]))), @"
+    SNS throttled no call between 2026-11-28 12:00:00 and 12:01:00 UTC, over 1 replica(s)
+
+    account: unknown
+    region: eu-west-1
+    API: SNS PublishBatch
+    quota on paper: 9,000 messages/s (AWS's table for standard topics in eu-west-1)
+    counted: 2026-11-28 12:00:00 to 12:01:00 UTC, over 1 replica(s)
+    no counters of pod-a between 2026-11-28 12:01:00 and 12:04:00 (it died, or they are lost): its rates and throttles then are unknown
+
+    rates by minute (UTC), messages per second over all replicas:
+    MINUTE (UTC)      CODES  ATTEMPTED/S  ACCEPTED/S  THROTTLED MESSAGES  THROTTLED CALLS
+    2026-11-28 12:00  -            3,300       3,300                   0                0
+
+    HIGHEST ACCEPTED RATE  WITHOUT THROTTLES/S           FROM (UTC)  WITH ANY/S           FROM (UTC)
+    over 1 second                        3,300  2026-11-28 12:00:00       3,300  2026-11-28 12:00:00
+    over 10 seconds                      3,300  2026-11-28 12:00:00       3,300  2026-11-28 12:00:00
+    over 60 seconds                      3,300  2026-11-28 12:00:00       3,300  2026-11-28 12:00:00
+    ");
 }
 
 #[test]
@@ -84,8 +119,11 @@ fn throttles_of_kms_are_not_held_against_the_quota_of_sns() {
     minutes[2].throttles.iter_mut().for_each(|throttle| throttle.code = "KMSThrottling".into());
     let sentences = |minutes: &[Minute]| printed(|out| text::write(out, &report(minutes)));
     let head = |text: String| text.lines().take(2).collect::<Vec<_>>().join("\n");
-    insta::assert_snapshot!(head(sentences(&minutes)), @"");
-    insta::assert_snapshot!(head(sentences(&minutes[..4])), @"");
+    insta::assert_snapshot!(head(sentences(&minutes)), @"
+    throttled 2 times between 2026-11-28 12:02:10 and 12:02:11 UTC at 6,060–6,062 messages/s; the advertised quota is 9,000
+    KMS throttled a further 2 call(s): that is a quota of KMS, not of SNS
+    ");
+    insta::assert_snapshot!(head(sentences(&minutes[..4])), @"KMS throttled 2 times between 2026-11-28 12:02:10 and 12:02:11 UTC at 3,630–3,631 messages/s; SNS throttled no call");
 }
 
 #[test]
@@ -94,8 +132,11 @@ fn a_long_table_has_the_minutes_with_throttles_and_those_beside_them() {
     for number in 0..200_i64 {
         let second = Second { attempted: 60, accepted: 60, throttled: if number == 90 { 6 } else { 0 } };
         let from = (NOON + number * 60) * SECOND;
-        let throttles =
-            if number == 90 { vec![Throttle { at: from, messages: 6, ..Throttle::default() }] } else { vec![] };
+        let throttles = if number == 90 {
+            vec![Throttle { at: from, messages: 6, code: "Throttled".into(), ..Throttle::default() }]
+        } else {
+            vec![]
+        };
         long.push(Minute {
             throttles,
             number: number.unsigned_abs(),
@@ -107,5 +148,20 @@ fn a_long_table_has_the_minutes_with_throttles_and_those_beside_them() {
         });
     }
     let report = throttles::report(&long, NOON * SECOND..(NOON + 12_000) * SECOND, Some(500), None).unwrap();
-    insta::assert_snapshot!(printed(|out| text::write(out, &report)), @"");
+    insta::assert_snapshot!(printed(|out| text::write(out, &report)), @"
+    throttled 1 time between 2026-11-28 13:30:00 and 13:30:00 UTC at 60 messages/s; the advertised quota is 500
+
+    MINUTE (UTC)      CODES  ATTEMPTED/S  ACCEPTED/S  THROTTLED MESSAGES  THROTTLED CALLS
+    2026-11-28 13:29  -              1.0         1.0                   0                0
+    2026-11-28 13:30   ×1            1.0         1.0                   6                1
+    2026-11-28 13:31  -              1.0         1.0                   0                0
+    197 minutes without throttles are left out; --json has them
+
+    HIGHEST ACCEPTED RATE  WITHOUT THROTTLES/S           FROM (UTC)  WITH ANY/S           FROM (UTC)
+    over 1 second                         60.0  2026-11-28 12:00:00        60.0  2026-11-28 12:00:00
+    over 10 seconds                        6.0  2026-11-28 12:00:00         6.0  2026-11-28 12:00:00
+    over 60 seconds                        1.0  2026-11-28 12:00:00         1.0  2026-11-28 12:00:00
+    quota on paper: 500 messages/s (publish.quota_messages_per_second)
+    --support-case prints each throttle with its request id
+    ");
 }

@@ -60,15 +60,13 @@ fn write_sentence(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     };
     let Summary { calls, of_kms, first, last, lowest, highest } = summary;
     let (time, rates) = (span(*first, "and", *last), range(grouped(*lowest), &grouped(*highest)));
-    let calls = grouped(*calls as f64);
-    if summary.calls == 0 {
-        let of_kms = grouped(*of_kms as f64);
-        return writeln!(
-            out,
-            "KMS throttled {of_kms} times between {time} UTC at {rates} messages/s; SNS throttled no call"
-        );
+    let times = |calls: u64| format!("{} time{}", grouped(calls as f64), if calls == 1 { "" } else { "s" });
+    let (calls, of_sns) = (times(*calls), *calls);
+    if of_sns == 0 {
+        let of_kms = times(*of_kms);
+        return writeln!(out, "KMS throttled {of_kms} between {time} UTC at {rates} messages/s; SNS throttled no call");
     }
-    write!(out, "throttled {calls} times between {time} UTC at {rates} messages/s")?;
+    write!(out, "throttled {calls} between {time} UTC at {rates} messages/s")?;
     match &report.quota {
         Some(quota) => {
             writeln!(out, "; the advertised quota is {}", grouped(f64::from(quota.messages_per_second)))?;
