@@ -35,7 +35,7 @@ use customer::Customers;
 use event::Event;
 use large::{LARGE, Turns};
 
-pub use destinations::{Deliveries, NotedDelivery};
+pub use destinations::{Deliveries, NotedDelivery, Refused};
 pub use large::{IsLarge, Turn};
 
 /// The parts of the configuration that decisions depend on.
@@ -95,8 +95,23 @@ pub struct Decided {
     pub event: Option<(EventId, usize)>,
     /// The heartbeat that the event is, if it is one.
     pub heartbeat: Option<Heartbeat>,
+    /// The destinations that cannot get the event, each with its reason.
+    pub refused: Vec<Refused>,
     /// The deliveries that the event needs, or the outcome that the message has without any.
     pub decision: Result<Deliveries, Outcome>,
+}
+
+impl Default for Decided {
+    /// Nothing is known about the event, and it needs no delivery.
+    fn default() -> Self {
+        Self {
+            event_type: None,
+            event: None,
+            heartbeat: None,
+            refused: Vec::new(),
+            decision: Ok(Deliveries::default()),
+        }
+    }
 }
 
 /// One event for one topic, with the key by which a duplicate of it is recognized.
@@ -220,8 +235,7 @@ impl Rules {
         trace: &TraceHeaders,
         witness: &mut impl Witness,
     ) -> Decided {
-        let mut decided =
-            Decided { event_type: None, event: None, heartbeat: None, decision: Ok(Deliveries::default()) };
+        let mut decided = Decided::default();
         decided.decision = self.deliveries(context, message, envelope, (trace, witness), &mut decided);
         decided
     }
@@ -264,7 +278,8 @@ impl Rules {
         let event = Event::new((message, envelope), event_type, &transcoder, &self.envelope, trace, witness);
         let count = destinations.len();
         let noted = NotedRecipients::of(message, &event_type.name, event.id.as_str());
-        let deliveries = self.deliveries_to(destinations, noted.as_ref(), &event, &mut transcoder, witness);
+        let deliveries =
+            self.deliveries_to(destinations, noted.as_ref(), &event, (&mut transcoder, &mut found.refused), witness);
         found.event = Some((event.id, count));
         let deliveries = deliveries.map_err(|reason| self.unrenderable(message, reason))?;
         if let Some(reason) = &deliveries.refused

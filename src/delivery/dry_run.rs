@@ -171,7 +171,7 @@ impl Answers {
 
 impl Forecast {
     fn without_event(steps: Vec<Step>, outcome: Outcome, message: &Message) -> Self {
-        let decided = Decided { event_type: None, event: None, heartbeat: None, decision: Err(outcome) };
+        let decided = Decided { decision: Err(outcome), ..Decided::default() };
         Self::of(steps, decided, message)
     }
 

@@ -10,6 +10,7 @@
 mod about;
 mod in_flight;
 mod publishing;
+mod record;
 mod settle;
 mod step;
 
@@ -35,10 +36,12 @@ use crate::base::{Backoff, RateLimitedLog};
 use crate::message::{OutcomeLabel, RetryCause, TopicArn};
 use crate::monitor::Monitor;
 use crate::route::Routes;
+use crate::store::journal::Journal;
 use crate::telemetry::{DuplicateLabels, Metrics, Traces, UNKNOWN_TYPE};
 use about::{log_about, log_about_limited};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};
+use record::Ending;
 use settle::Settlement;
 use step::Step;
 
@@ -60,6 +63,8 @@ pub struct Pipeline {
     /// The delays of returned messages, by their receive count.
     retry_backoff: Backoff,
     traces: Traces,
+    /// Records what becomes of messages, if the configuration has a store.
+    journal: Option<Arc<Journal>>,
     metrics: Arc<Metrics>,
     logs: Logs,
 }
@@ -104,6 +109,8 @@ pub struct Downstream {
     pub deleter: Deleter<Reached>,
     /// Exports the spans.
     pub traces: Traces,
+    /// Records what becomes of messages.
+    pub journal: Option<Arc<Journal>>,
 }
 
 impl Pipeline {
@@ -116,7 +123,8 @@ impl Pipeline {
         downstream: Downstream,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let Downstream { window, publisher, quarantine, releaser, parking, intake, deleter, traces } = downstream;
+        let Downstream { window, publisher, quarantine, releaser, parking, intake, deleter, traces, journal } =
+            downstream;
         Self {
             rules,
             lookups,
@@ -131,6 +139,7 @@ impl Pipeline {
             deleter,
             retry_backoff,
             traces,
+            journal,
             metrics,
             logs: Logs::default(),
         }
@@ -148,7 +157,7 @@ impl Pipeline {
         let mut batch = Vec::with_capacity(received.len());
         for received in received {
             let group = received.message.group.clone().filter(|_| received.message.queue.url.is_fifo());
-            let message = InFlightMessage::new(received, &self.metrics);
+            let message = InFlightMessage::new(received, &self.metrics, self.journal.as_ref());
             match group {
                 Some(group) => groups.entry(group).or_default().push(message),
                 None => batch.push(message),
@@ -326,6 +335,8 @@ impl Pipeline {
         };
         let cause = RetryCause::GroupOrder;
         log_about!(debug, message, cause = cause.code(), delay_seconds = delay.as_secs(), "message will be retried");
+        let detail = Some("a message before it in its group is retried");
+        message.close_record(&Ending { outcome: OutcomeLabel::Retried, reason: Some(cause.code()), detail });
         let InFlightMessage { message, receipt, mut account, .. } = message;
         self.note_retried(&message.queue, cause);
         account.close(OutcomeLabel::Retried);

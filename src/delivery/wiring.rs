@@ -27,6 +27,7 @@ use crate::monitor::Monitor;
 use crate::route::Routes;
 use crate::schema::SchemaFiles;
 use crate::schema::confluent::{self, Schemas};
+use crate::store::journal::Journal;
 use crate::telemetry::{Metrics, Traces};
 
 /// Why the pipeline cannot be set up.
@@ -87,7 +88,7 @@ pub fn wire(
     clients: &Clients,
     queues: &[Arc<Queue>],
     (routes, schemas): (Arc<Routes>, SchemaFiles),
-    traces: Traces,
+    (traces, journal): (Traces, Option<Arc<Journal>>),
     metrics: &Arc<Metrics>,
 ) -> Result<Wired, SetupError> {
     let outages = Arc::new(Outages::new(Arc::clone(metrics)));
@@ -133,6 +134,7 @@ pub fn wire(
         intake: Arc::clone(&intake),
         deleter,
         traces,
+        journal,
     };
     let retry_backoff = Schedule::new(&config.retry).backoff();
     let followed = (routes, Arc::clone(&monitor));

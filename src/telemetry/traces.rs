@@ -158,6 +158,11 @@ struct SpanStart {
 }
 
 impl Trace {
+    /// Returns the id of the trace, 32 hexadecimal digits; `None` if the message belongs to none.
+    pub fn id(&self) -> Option<String> {
+        self.context.is_valid().then(|| self.context.trace_id().to_string())
+    }
+
     /// Continues the trace that the envelope's attributes name, and starts the span.
     pub fn follow<'a>(&mut self, attribute: impl Fn(&str) -> Option<&'a str>) {
         if let Some(parent) = attribute("traceparent") {

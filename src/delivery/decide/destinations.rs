@@ -33,8 +33,17 @@ pub struct NotedDelivery {
     pub before: PublishedBefore,
 }
 
+/// A destination that cannot get an event.
+#[derive(Debug)]
+pub struct Refused {
+    /// The destination.
+    pub recipient: Recipient,
+    /// The reason.
+    pub reason: QuarantineReason,
+}
+
 impl Rules {
-    /// Decides about each destination by itself.
+    /// Decides about each destination by itself. Adds those that cannot get the event to `refused`.
     ///
     /// # Errors
     /// Returns the reason for quarantine if the event can be published to none of its destinations.
@@ -43,7 +52,7 @@ impl Rules {
         destinations: Vec<Destination>,
         noted: Option<&NotedRecipients>,
         event: &Event<'_>,
-        transcoder: &mut Transcoder<'_>,
+        (transcoder, refused): (&mut Transcoder<'_>, &mut Vec<Refused>),
         witness: &mut impl Witness,
     ) -> Result<Deliveries, QuarantineReason> {
         let count = destinations.len();
@@ -57,13 +66,14 @@ impl Rules {
                 continue;
             }
             witness.note(|| step(&destination, event.event_type));
-            let topic = (count > 1).then(|| destination.topic.clone());
+            let recipient = Recipient { topic: destination.topic.clone(), customer: destination.customer.clone() };
             let body = transcoder.json(destination.profile).map_err(|reason| naming(reason, &destination));
             match body.and_then(|body| self.delivery(event, destination, body)) {
                 Ok(delivery) => deliveries.to_publish.push(delivery),
                 Err(reason) => {
                     witness.note(|| Step::new(About::Destination, "it cannot get the event", &reason.detail));
-                    refusals.add(topic, reason);
+                    refusals.add((count > 1).then(|| recipient.topic.clone()), reason.clone());
+                    refused.push(Refused { recipient, reason });
                 }
             }
         }

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use super::about::log_about;
-use crate::aws::sns::publish::Confirmed;
+use super::record::{Ending, Record};
+use crate::aws::sns::publish::{self, Confirmed};
 use crate::aws::sqs::{Receipt, Received};
 use crate::delivery::account::Account;
 use crate::delivery::decide::{Deliveries, Delivery, NotedDelivery};
 use crate::delivery::dedupe::{DeliveryKey, Finished, MessageId};
 use crate::message::{EventId, Message, PartlyDelivered, QuarantineReason, Recipient};
 use crate::schema::registry::EventType;
+use crate::store::journal::Journal;
 use crate::telemetry::{Metrics, Trace};
 
 /// A message in flight, with what was found out about it.
 pub(super) struct InFlightMessage {
-    pub(super) message: Message,
+    pub(super) message: Arc<Message>,
     pub(super) receipt: Receipt,
     pub(super) account: Account,
     /// The event's type, once it was looked up and if it is known.
@@ -25,6 +27,8 @@ pub(super) struct InFlightMessage {
     pub(super) trace: Option<Trace>,
     /// The progress of an event with several destinations.
     pub(super) progress: Option<Box<Progress>>,
+    /// The rows of the journal, if there is one.
+    pub(super) record: Option<Record>,
 }
 
 /// The progress of an event with several destinations.
@@ -51,10 +55,18 @@ impl Progress {
 
 impl InFlightMessage {
     /// Creates a message that was just received.
-    pub(super) fn new(received: Received, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(received: Received, metrics: &Arc<Metrics>, journal: Option<&Arc<Journal>>) -> Self {
         let Received { message, receipt } = received;
-        let account = Account::new(&message.queue, metrics);
-        Self { message, receipt, account, event_type: None, event_id: None, trace: None, progress: None }
+        let (account, message) = (Account::new(&message.queue, metrics), Arc::new(message));
+        let record = journal.map(|journal| Record::new(journal, &message));
+        Self { message, receipt, account, event_type: None, event_id: None, trace: None, progress: None, record }
+    }
+
+    /// Records the rows of the journal, because the message is settled.
+    pub(super) fn close_record(&mut self, ending: &Ending<'_>) {
+        if let Some(record) = &mut self.record {
+            record.close(ending);
+        }
     }
 
     /// Counts the JSON of the deliveries in the in-flight budget. Deliveries of one profile share it.
@@ -66,12 +78,22 @@ impl InFlightMessage {
     }
 
     /// Notes that SNS confirmed the event for one topic, in a line of the log and in the span. Both have the SNS
-    /// message id, the only id that a customer and SNS know as well.
-    pub(super) fn note_published(&mut self, confirmed: &Confirmed) {
+    /// message id, the only id that a customer and SNS know as well. `customer` is for the journal.
+    pub(super) fn note_published(&mut self, confirmed: &Confirmed, customer: Option<Arc<str>>) {
         let (topic, sns_message_id) = (confirmed.topic(), confirmed.message_id());
         log_about!(debug, self, %topic, sns_message_id, "published");
         if let Some(trace) = &mut self.trace {
             trace.published(topic.as_str(), sns_message_id);
+        }
+        if let Some(record) = &mut self.record {
+            record.published(confirmed, customer);
+        }
+    }
+
+    /// Notes in the journal that the event was not published to one topic.
+    pub(super) fn note_failed(&mut self, error: &publish::Error, customer: Option<Arc<str>>) {
+        if let Some(record) = &mut self.record {
+            record.failed(error, customer);
         }
     }
 

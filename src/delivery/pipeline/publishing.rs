@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::in_flight::InFlightMessage;
+use super::record::customer;
 use crate::aws::outages::Domain;
 use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, TopicEntry};
 use crate::delivery::decide::{Delivery, NotedDelivery};
@@ -112,6 +113,8 @@ struct PublishingEntry {
     claim: Claim,
     /// The destination, if the event has several.
     recipient: Option<Box<Recipient>>,
+    /// The customer, for the journal.
+    customer: Option<Arc<str>>,
 }
 
 impl PublishingMessage {
@@ -171,6 +174,9 @@ async fn begin(
     let id = MessageId::new(&message.message.message_id);
     let Some(progress) = &mut message.progress else { return };
     for NotedDelivery { key, recipient, before } in progress.noted.drain(..) {
+        if let Some(record) = &mut message.record {
+            record.duplicate(&recipient.topic, recipient.customer.clone(), before);
+        }
         delivered.push(before.into());
         progress.delivered.push((key, recipient));
     }
@@ -182,6 +188,17 @@ async fn begin(
         }
     }
     window.begin(id, &published).await;
+}
+
+/// Notes in the journal what becomes of the destinations of a message that is not published now.
+fn note_unsent(message: &mut InFlightMessage, deliveries: &[ClaimedDelivery]) {
+    let Some(record) = &mut message.record else { return };
+    for ClaimedDelivery { entry, claim, .. } in deliveries {
+        match claim {
+            Err(Taken::Published(before)) => record.duplicate(&entry.topic, customer(entry), *before),
+            Ok(_) | Err(Taken::Elsewhere) => record.waiting(&entry.topic, customer(entry)),
+        }
+    }
 }
 
 fn recipient(entry: &TopicEntry) -> Recipient {
@@ -201,6 +218,7 @@ impl Publishing {
             let obstacle = one.obstacle();
             let Claimed { mut message, deliveries } = one;
             if let Some(outcome) = obstacle {
+                note_unsent(&mut message, &deliveries);
                 unused_claims.extend(deliveries.into_iter().filter_map(|delivery| delivery.claim.ok()));
                 this.ended.push((message, outcome));
                 continue;
@@ -213,10 +231,16 @@ impl Publishing {
                     Ok(claim) => {
                         let ownership = message.receipt.hold.ownership().of_entry(claim.taken_over().cloned());
                         let recipient = message.progress.is_some().then(|| Box::new(recipient(&entry)));
-                        this.entries.push(Some(PublishingEntry { message: index, claim, recipient }));
+                        let customer = message.record.as_ref().and_then(|_| customer(&entry));
+                        this.entries.push(Some(PublishingEntry { message: index, claim, recipient, customer }));
                         to_enqueue.push((entry, ownership));
                     }
-                    Err(Taken::Published(before)) => delivered.push(Delivered::from(before)),
+                    Err(Taken::Published(before)) => {
+                        if let Some(record) = &mut message.record {
+                            record.duplicate(&entry.topic, customer(&entry), before);
+                        }
+                        delivered.push(Delivered::from(before));
+                    }
                     // An obstacle, see above.
                     Err(Taken::Elsewhere) => {}
                 }
@@ -261,7 +285,7 @@ impl Publishing {
         let (mut confirmed, mut failed, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         let mut reached = Vec::new();
         for (index, result) in results {
-            let Some(PublishingEntry { message: index, claim, recipient }) =
+            let Some(PublishingEntry { message: index, claim, recipient, customer }) =
                 self.entries.get_mut(index).and_then(Option::take)
             else {
                 continue;
@@ -271,10 +295,11 @@ impl Publishing {
                 Ok(proof) => {
                     reached.extend(recipient.map(|recipient| (index, claim.key(), recipient)));
                     confirmed.push(claim);
-                    message.message.note_published(&proof);
+                    message.message.note_published(&proof, customer);
                     message.delivered.push(proof.into());
                 }
                 Err(error) => {
+                    message.message.note_failed(&error, customer);
                     message.is_elsewhere |= claim.taken_over().is_some_and(TakenOver::is_set);
                     failed.push(claim);
                     message.error = Some(match message.error.take() {

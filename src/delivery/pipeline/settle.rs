@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::about::{log_about, log_about_limited};
 use super::in_flight::InFlightMessage;
+use super::record::Ending;
 use super::{Pipeline, Tasks};
 use crate::aws::outages::Domain;
 use crate::delivery::dedupe::{Finished, MessageId};
@@ -48,16 +49,17 @@ impl Pipeline {
         message.receipt.permit.end_rendered();
         let outcome = self.limit_held(&message, outcome);
         let is_down = matches!(&outcome, Outcome::Quarantine(reason) if reason.kind == QuarantineKind::DestinationDown);
-        let (proof, label, detail): (Reached, _, _) = match outcome {
+        let (proof, label, reason, detail): (Reached, _, _, _) = match outcome {
             Outcome::Published(everywhere) => {
                 let latency = self.metrics.latency.with(&QueueLabels { queue: &message.message.queue.label });
                 latency.note(message.message.sent.elapsed().unwrap_or_default());
-                (everywhere.into(), OutcomeLabel::Published, None)
+                (everywhere.into(), OutcomeLabel::Published, None, None)
             }
-            Outcome::Duplicate(everywhere) => (everywhere.into(), OutcomeLabel::Duplicate, None),
+            Outcome::Duplicate(everywhere) => (everywhere.into(), OutcomeLabel::Duplicate, None, None),
             Outcome::Filtered(filtered) => {
                 log_about!(debug, message, rule = filtered.rule(), "filtered");
-                (filtered.into(), OutcomeLabel::Filtered, None)
+                let rule = filtered.rule();
+                (filtered.into(), OutcomeLabel::Filtered, Some(rule), None)
             }
             Outcome::Held { domain, detail } => return self.park(message, domain, &detail),
             Outcome::Retry(retry) => return self.return_to_queue(message, &retry),
@@ -67,18 +69,20 @@ impl Pipeline {
             }
             Outcome::Quarantine(reason) => match self.store(&message, &reason).await {
                 Ok(proof) => {
-                    let detail = format!("{}: {}", reason.kind, reason.detail);
-                    (proof, OutcomeLabel::Quarantined, Some(detail))
+                    let QuarantineReason { kind, detail } = reason;
+                    (proof, OutcomeLabel::Quarantined, Some(kind.code()), Some(detail))
                 }
                 Err(retry) => return self.return_to_queue(message, &retry),
             },
         };
         message.account.close(label);
+        message.close_record(&Ending { outcome: label, reason, detail: detail.as_deref() });
         self.finish_deliveries(&message, label).await;
         if !is_down {
             self.intake.finished(&message.message.queue.url);
         }
-        self.end_trace(&mut message, label, detail.as_deref());
+        let cause = detail.map(|detail| format!("{}: {detail}", reason.unwrap_or_default()));
+        self.end_trace(&mut message, label, cause.as_deref());
         self.deleter.delete(message.receipt, proof);
         Settlement::Done
     }
@@ -134,6 +138,7 @@ impl Pipeline {
         self.note_retried(&message.message.queue, retry.cause);
         self.intake.finished(&message.message.queue.url);
         message.account.close(OutcomeLabel::Retried);
+        message.close_record(&Ending { outcome: OutcomeLabel::Retried, reason: Some(cause), detail: Some(detail) });
         self.end_trace(&mut message, OutcomeLabel::Retried, Some(&retry.detail));
         self.releaser.release(message.receipt, delay);
         Settlement::Returned(delay)
@@ -159,6 +164,8 @@ impl Pipeline {
         self.note_retried(&message.message.queue, RetryCause::Held);
         self.intake.held(&message.message.queue.url, &domain);
         message.account.close(OutcomeLabel::Retried);
+        let reason = Some(RetryCause::Held.code());
+        message.close_record(&Ending { outcome: OutcomeLabel::Retried, reason, detail: Some(detail) });
         self.end_trace(&mut message, OutcomeLabel::Retried, Some(detail));
         self.parking.park(&domain, message.receipt);
         Settlement::Parked(domain)

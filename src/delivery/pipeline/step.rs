@@ -61,7 +61,7 @@ impl Pipeline {
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
     ) -> Result<Step, E> {
         let step = catch_panic(|| {
-            let InFlightMessage { message, receipt, trace, event_type, event_id, progress, .. } = &mut *message;
+            let InFlightMessage { message, receipt, trace, event_type, event_id, progress, record, .. } = &mut *message;
             let trace = trace.get_or_insert_with(|| self.traces.begin(message));
             let envelope = match open(message)? {
                 Opened::Ready(envelope) => envelope,
@@ -86,6 +86,9 @@ impl Pipeline {
                     trace.event(&event_type.name, id.as_str(), topics);
                 }
                 *event_id = Some(id);
+            }
+            if let Some(record) = record {
+                record.decided(event_type.as_ref(), event_id.as_ref(), trace.id(), decided.refused);
             }
             Ok(match decided.decision {
                 Ok(mut deliveries) => {
