@@ -151,10 +151,10 @@ fn a_long_table_has_the_minutes_with_throttles_and_those_beside_them() {
     insta::assert_snapshot!(printed(|out| text::write(out, &report)), @"
     throttled 1 time between 2026-11-28 13:30:00 and 13:30:00 UTC at 60 messages/s; the advertised quota is 500
 
-    MINUTE (UTC)      CODES  ATTEMPTED/S  ACCEPTED/S  THROTTLED MESSAGES  THROTTLED CALLS
-    2026-11-28 13:29  -              1.0         1.0                   0                0
-    2026-11-28 13:30   ×1            1.0         1.0                   6                1
-    2026-11-28 13:31  -              1.0         1.0                   0                0
+    MINUTE (UTC)      CODES         ATTEMPTED/S  ACCEPTED/S  THROTTLED MESSAGES  THROTTLED CALLS
+    2026-11-28 13:29  -                     1.0         1.0                   0                0
+    2026-11-28 13:30  Throttled ×1          1.0         1.0                   6                1
+    2026-11-28 13:31  -                     1.0         1.0                   0                0
     197 minutes without throttles are left out; --json has them
 
     HIGHEST ACCEPTED RATE  WITHOUT THROTTLES/S           FROM (UTC)  WITH ANY/S           FROM (UTC)
