@@ -12,6 +12,7 @@ mod offline;
 mod preflight;
 pub mod reload;
 pub mod shutdown;
+mod stored;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,10 +50,11 @@ use crate::monitor::sources::Exchange;
 use crate::route::TopicWatch;
 use crate::telemetry::{Metrics, Traces};
 use reload::{Configuration, Followed, Pace, Reload, Standing};
+use stored::Stored;
 
 /// The longest time for returning messages at the end of a drain that took too long. Together with
 /// [`LAST_EXPORT`](crate::telemetry::LAST_EXPORT) and the second of [`Exchange::leave`] it makes nine seconds; the chart
-/// leaves ten between the drain timeout and the kill.
+/// leaves ten between the drain timeout and the kill. The last rows of the journal are stored meanwhile.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The address of the admin endpoint, bound before the service starts.
@@ -96,6 +98,8 @@ pub struct App {
     background: JoinSet<()>,
     /// The tasks of the prober, with `run --canary`.
     canary: JoinSet<()>,
+    /// The journal and the counters, if the configuration has a store.
+    stored: Option<Stored>,
     /// Tasks that can end by themselves. They are aborted with the service.
     optional: JoinSet<()>,
     pipeline: Arc<Pipeline>,
@@ -145,7 +149,9 @@ impl App {
         let definitions = (Arc::clone(&routes), schemas);
         let receptions = Arc::new(Receptions::new(config, clients.region().as_deref(), &metrics));
         let queues: Vec<Arc<Queue>> = receptions.iter().map(|reception| Arc::clone(&reception.queue)).collect();
-        let wired = wire(config, &clients, &queues, definitions, traces.clone(), &metrics)?;
+        let stored = Stored::start(config, &clients, &metrics)?;
+        let journal = stored.as_ref().map(|stored| Arc::clone(&stored.journal));
+        let wired = wire(config, &clients, &queues, definitions, (traces.clone(), journal), &metrics)?;
         let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, monitor, tasks: downstream } =
             wired;
 
@@ -190,6 +196,7 @@ impl App {
             parking: JoinSet::from_iter([parking.run()]),
             background,
             canary: JoinSet::new(),
+            stored,
             optional: JoinSet::new(),
             pipeline,
             visibility,
@@ -288,6 +295,7 @@ impl App {
             Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
             Some(ended) = self.background.join_next() => ("the visibility, reload, configuration, depth, metrics, topics, heartbeats or admin task", ended),
             Some(ended) = self.canary.join_next() => ("the prober", ended),
+            Some(ended) = failed_to_store(&mut self.stored) => ("the journal or the counters", ended),
             else => return "no task is left".to_owned(),
         };
         match ended {
@@ -300,7 +308,7 @@ impl App {
     /// and the others are made visible again.
     pub async fn stop(self) -> Drained {
         let Self { stop, abort, mut pollers, messages, mut downstream, mut parking, mut background, .. } = self;
-        let Self { pipeline, visibility, mut canary, .. } = self;
+        let Self { pipeline, visibility, mut canary, stored, .. } = self;
         self.state.set_phase(admin::Phase::Draining);
         info!(in_flight = visibility.in_flight(), timeout = ?self.drain_timeout, "draining");
         stop.cancel();
@@ -332,17 +340,29 @@ impl App {
             }
             count
         };
-        background.shutdown().await;
-        if let Some(exchange) = &self.exchange {
-            exchange.leave().await;
-        }
-        self.traces.shut_down().await;
+        let last_rows = async {
+            if let Some(stored) = stored {
+                stored.finish().await;
+            }
+        };
+        let last_spans = async {
+            background.shutdown().await;
+            if let Some(exchange) = &self.exchange {
+                exchange.leave().await;
+            }
+            self.traces.shut_down().await;
+        };
+        tokio::join!(last_rows, last_spans);
         if returned > 0 {
             warn!(returned, "messages that were not finished were made visible again");
         }
         info!("stopped");
         Drained { returned }
     }
+}
+
+async fn failed_to_store(stored: &mut Option<Stored>) -> Option<Result<(), JoinError>> {
+    stored.as_mut()?.failed().await
 }
 
 /// Queues that could not be received from in time.

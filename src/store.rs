@@ -80,6 +80,13 @@ pub enum OpenError {
     Settings(object_store::Error),
 }
 
+impl OpenError {
+    /// Whether the configuration is wrong, rather than the system that the service runs on.
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, Self::Folder { .. })
+    }
+}
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {} {url}/{key}: {}", .operation.code(), chain(.source))]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::delivery::SetupError;
 use crate::route;
 use crate::schema::{confluent, glue, registry};
+use crate::store::OpenError;
 use crate::telemetry::TracesError;
 
 /// Why the service does not start.
@@ -31,6 +32,9 @@ pub enum Error {
     /// The pipeline cannot be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// Traces cannot be exported.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -51,6 +55,7 @@ impl Error {
             Self::Descriptors(_) | Self::UnmatchedPaths(_) | Self::Customers(_) | Self::Traces(_) => true,
             Self::Schemas(_) | Self::GlueSchemas(_) | Self::Heartbeats(_) => true,
             Self::Setup(error) => error.is_configuration(),
+            Self::Store(error) => error.is_configuration(),
             Self::Listen { .. } => false,
         }
     }

@@ -65,6 +65,7 @@ mod cli_store;
 mod cli_test;
 mod cli_transcode;
 mod contract;
+mod counters;
 mod crash;
 mod delivery;
 mod descriptors;

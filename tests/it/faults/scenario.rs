@@ -321,7 +321,7 @@ fn broadcast(name: &str, kind: &str, setup: Setup) -> (Incoming, Expect) {
     (message(name, "protobridge.v1.Heartbeat", &heartbeat, &[("event-id", name)]), expect)
 }
 
-pub(super) const ORDER: &str = "shop.v1.OrderStatusChanged";
+pub(crate) const ORDER: &str = "shop.v1.OrderStatusChanged";
 
 pub(crate) fn of_order(name: &str, customer: &str, order_id: &str, expect: Expect) -> (Incoming, Expect) {
     (order(name, ORDER, customer, order_id), expect)

@@ -26,6 +26,7 @@ use protobridge::base::http::{AnswerBody, BoxError, Network, Transport};
 use protobridge::config;
 use tokio::sync::oneshot;
 
+use super::bill;
 use super::calls::{self, Reply};
 use super::lookups::Lookup;
 use super::wire::{Answer, Call};
@@ -90,10 +91,25 @@ impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (this, call) = (self.clone(), Call::of(&request));
         HttpConnectorFuture::new(async move {
-            let world = this.world.clone();
-            let answer = this.answer(call).await.map_err(|Reset| ConnectorError::io(Reset.into()))?;
-            let request = world.lock().next_request();
-            Ok(answer.into_response(request))
+            let (world, instance, billed) = (this.world.clone(), this.instance, bill::Request::of(&call));
+            let answer = this.answer(call).await;
+            let mut state = world.lock();
+            let number = state.next_request();
+            match (answer, billed) {
+                (Ok(answer), billed) => {
+                    let id = format!("request-{number}");
+                    if let Some(billed) = billed {
+                        state.bill(instance).answered(billed, &answer, Some(&id));
+                    }
+                    Ok(answer.into_response(&id))
+                }
+                (Err(Reset), billed) => {
+                    if let Some(billed) = billed {
+                        state.bill(instance).reset(&billed);
+                    }
+                    Err(ConnectorError::io(Reset.into()))
+                }
+            }
         })
     }
 }

@@ -189,7 +189,7 @@ fn attributes(entry: &Form) -> Value {
 }
 
 /// Returns the size of an entry in bytes as SNS counts it, with Binary attributes as base64.
-fn size(entry: &Form) -> usize {
+pub(super) fn size(entry: &Form) -> usize {
     let attributes = entry.list("MessageAttributes.entry");
     let attributes = attributes.iter().map(|attribute| {
         let fields = ["Name", "Value.DataType", "Value.StringValue", "Value.BinaryValue"];

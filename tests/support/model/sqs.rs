@@ -380,7 +380,7 @@ pub(super) fn quarantined(entry: &SqsEntry) -> Option<Noted> {
 }
 
 /// Returns the size of a message in bytes as SQS counts it.
-fn size(body: &str, attributes: &Value) -> usize {
+pub(super) fn size(body: &str, attributes: &Value) -> usize {
     let length = |value: &Value| value.as_str().map_or(0, str::len);
     let attributes = attributes.as_object().into_iter().flatten();
     let attributes = attributes.map(|(name, value)| {

@@ -265,14 +265,22 @@ impl Answer {
         self.status >= 300
     }
 
-    pub(super) fn into_response(self, request_id: u64) -> HttpResponse {
+    /// Returns the error codes in the answer: of the call, or of its entries in their order.
+    pub(super) fn codes(&self) -> Vec<&str> {
+        match &self.query_error {
+            Some(code) => code.split(';').take(1).collect(),
+            None => self.body.split("<Code>").skip(1).filter_map(|rest| Some(rest.split_once("</Code>")?.0)).collect(),
+        }
+    }
+
+    pub(super) fn into_response(self, request_id: &str) -> HttpResponse {
         let status = self.status.try_into().expect("the number is a status code");
         let mut response = HttpResponse::new(status, self.body.into());
         if self.is_html {
             response.headers_mut().insert("content-type", "text/html");
             return response;
         }
-        response.headers_mut().insert("x-amzn-requestid", format!("request-{request_id}"));
+        response.headers_mut().insert("x-amzn-requestid", request_id.to_owned());
         if let Some(code) = self.query_error {
             response.headers_mut().insert("x-amzn-query-error", code);
         }

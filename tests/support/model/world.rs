@@ -9,6 +9,7 @@ use protobridge::aws::Clients;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::bill::Bill;
 use super::connector;
 use super::faults::Faults;
 use super::log::{Entry, What};
@@ -52,6 +53,8 @@ pub(super) struct State {
     began: Instant,
     requests: u64,
     crashed: BTreeSet<u32>,
+    /// What AWS counts for each run of the service.
+    bills: BTreeMap<u32, Bill>,
 }
 
 const ACCOUNT: &str = "000000000000";
@@ -74,6 +77,7 @@ impl World {
             began: Instant::now(),
             requests: 0,
             crashed: BTreeSet::new(),
+            bills: BTreeMap::new(),
         };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }))
     }
@@ -172,6 +176,11 @@ impl World {
         std::mem::take(&mut self.lock().log)
     }
 
+    /// Returns what AWS has counted for a run of the service.
+    pub(crate) fn bill(&self, instance: u32) -> Bill {
+        self.lock().bill(instance).clone()
+    }
+
     /// Returns the ids of the messages in a queue.
     pub(crate) fn messages(&self, url: &str) -> BTreeSet<Arc<str>> {
         self.lock().queue(url).messages().map(|message| Arc::clone(&message.content.id)).collect()
@@ -263,6 +272,10 @@ impl State {
 
     pub(super) fn note(&mut self, instance: Option<u32>, what: What) {
         self.log.push(Entry { at: self.began.elapsed(), instance, what });
+    }
+
+    pub(super) fn bill(&mut self, instance: u32) -> &mut Bill {
+        self.bills.entry(instance).or_default()
     }
 
     pub(super) fn next_request(&mut self) -> u64 {

@@ -1,0 +1,298 @@
+//! Compares the counters in the store with what the model of AWS counted on its own: calls, entries, bytes, billed units
+//! by both readings, and throttles, to the unit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use protobridge::app::App;
+use protobridge::config::Queue;
+use protobridge::store::Store;
+use protobridge::store::counters::{Minute, Reader, Writer};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::faults::play::{base, parts};
+use crate::faults::scenario::{CUSTOMERS, ORDER, Setup, message};
+use crate::model::bill::{Bill, Billed, ThrottledCall};
+use crate::model::log::{Entry, What};
+use crate::model::{Faults, Incoming, Target, Trouble, World, topic_arn};
+
+/// The time within which all events must be published after the last fault.
+const CATCH_UP: Duration = Duration::from_secs(30 * 60);
+/// The topics: the second customer has a FIFO topic.
+const SETUP: Setup = Setup { customers: CUSTOMERS.len(), fifo: [false, true, false], has_fallback: false };
+
+#[test]
+fn the_counters_of_a_throttled_service_equal_those_of_aws() {
+    run(async {
+        let stage = Stage::start(1, Faults::none());
+        stage.throttle().await;
+        let (bills, minutes, log) = stage.end().await;
+        assert_counters(&bills, &minutes, &log);
+        let bill = &bills["pod-1"];
+        assert!(bill.throttles.len() > 10 && bill.throttles.iter().all(|call| call.whole_call), "{bill:#?}");
+        let entries = |bill: &Bill, is_met: &dyn Fn(&Billed) -> bool| bill.calls.values().any(is_met);
+        assert!(entries(bill, &|billed| billed.units_per_call > billed.calls), "no call is larger than a unit");
+        // Without failed entries, the shares of the entries add up to the units of the calls.
+        let published = || minutes.iter().flat_map(|minute| &minute.published);
+        let publishes = || bill.calls.iter().filter(|(key, _)| key.1 == "PublishBatch").map(|(_, billed)| billed);
+        let shares: u64 = published().map(|cell| cell.micro_units_per_call).sum();
+        assert_eq!(shares, 1_000_000 * publishes().map(|billed| billed.units_per_call).sum::<u64>());
+        let units: u64 = published().map(|cell| cell.units_per_entry).sum();
+        assert_eq!(units, publishes().map(|billed| billed.units_per_entry).sum::<u64>());
+        let bytes: u64 = published().map(|cell| cell.bytes).sum();
+        assert_eq!(bytes, publishes().map(|billed| billed.bytes).sum::<u64>());
+    });
+}
+
+#[test]
+fn entries_that_fail_alone_are_counted_apart_from_those_that_sns_accepts() {
+    run(async {
+        let faults = Faults { publish_fails: 0.2, send_fails: 0.2, delete_fails: 0.1, ..Faults::none() };
+        let stage = Stage::start(1, faults);
+        stage.throttle().await;
+        let (bills, minutes, log) = stage.end().await;
+        assert_counters(&bills, &minutes, &log);
+        let bill = &bills["pod-1"];
+        assert!(bill.throttles.iter().any(|call| !call.whole_call), "SNS throttled no call in part");
+        assert!(bill.accepted < bill.attempted - bill.throttled, "no entry failed for another reason");
+    });
+}
+
+#[test]
+fn calls_that_fail_as_a_whole_are_counted_and_not_billed() {
+    run(async {
+        let faults = Faults { throttled: 0.1, broken: 0.1, reset_before: 0.1, ..Faults::none() };
+        let stage = Stage::start(1, faults);
+        stage.throttle().await;
+        let (mut bills, mut minutes, log) = stage.end().await;
+        // An SDK client repeats such a call, which counts once.
+        bills
+            .values_mut()
+            .for_each(|bill| bill.calls.retain(|(_, operation, _), _| !operation.starts_with("GetQueue")));
+        minutes.iter_mut().for_each(|minute| minute.calls.retain(|calls| !calls.operation.starts_with("GetQueue")));
+        assert_counters(&bills, &minutes, &log);
+        let failing =
+            bills["pod-1"].calls.values().filter(|billed| billed.throttled > 0 && billed.failed > billed.throttled);
+        assert!(failing.count() > 3, "{bills:#?}");
+    });
+}
+
+#[test]
+fn the_minutes_of_three_replicas_add_up_to_what_aws_counted() {
+    run(async {
+        let stage = Stage::start(3, Faults::none());
+        stage.throttle().await;
+        let (bills, minutes, log) = stage.end().await;
+        assert_counters(&bills, &minutes, &log);
+        let throttled = bills.values().filter(|bill| !bill.throttles.is_empty()).count();
+        assert_eq!((bills.len(), throttled), (3, 3), "SNS throttled not every replica");
+        let sum = |count: &dyn Fn(&Bill) -> u64| bills.values().map(count).sum::<u64>();
+        let seconds = || minutes.iter().flat_map(|minute| minute.seconds.values());
+        assert_eq!(seconds().map(|second| second.attempted).sum::<u64>(), sum(&|bill| bill.attempted));
+        assert_eq!(seconds().map(|second| second.accepted).sum::<u64>(), sum(&|bill| bill.accepted));
+    });
+}
+
+/// Plays one test in a runtime of its own, in tokio's time.
+fn run(test: impl Future<Output = ()>) {
+    // Load before seeding, because loading draws from the thread's random numbers, too.
+    drop(parts(SETUP));
+    fastrand::seed(7);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("the runtime can be built").block_on(test);
+}
+
+/// Some replicas of the service with a standard and a FIFO queue, and their store.
+struct Stage {
+    world: World,
+    folder: TempDir,
+    queues: [String; 2],
+    replicas: Vec<Replica>,
+}
+
+struct Replica {
+    name: String,
+    app: App,
+    writer: Arc<Writer>,
+    task: JoinHandle<()>,
+}
+
+impl Stage {
+    fn start(replicas: u32, faults: Faults) -> Self {
+        let world = World::new(7, faults);
+        let queues = ["source", "source.fifo"].map(|name| world.create_queue(name));
+        let quarantine = ["quarantine", "quarantine.fifo"].map(|name| world.create_queue(name));
+        for customer in 0..CUSTOMERS.len() {
+            world.create_topic(&SETUP.topic(customer));
+        }
+        let mut config = base();
+        let queue = |(url, quarantine): (&String, String)| Queue {
+            url: url.clone(),
+            quarantine_url: Some(quarantine),
+            ..Queue::default()
+        };
+        config.queues = queues.iter().zip(quarantine).map(queue).collect();
+        config.publish.max_batch_bytes = 256 * 1024;
+        config.envelope.s3_buckets = vec!["large".to_owned()];
+        let folder = TempDir::new().expect("a temporary folder can be created");
+        let store = store(&folder);
+        let start = |instance| {
+            let app = App::start_with(&config, parts(SETUP), world.clients(instance), None);
+            let (app, name) = (app.expect("the service starts"), format!("pod-{instance}"));
+            let writer = Writer::new(store.clone(), name.clone(), Some("eu-west-1".to_owned()), app.metrics());
+            Replica { name, app, task: tokio::spawn(Arc::clone(&writer).run()), writer }
+        };
+        let replicas = (1..=replicas).map(start).collect();
+        Self { world, folder, queues, replicas }
+    }
+
+    /// Sends events of all kinds while SNS throttles all topics, and then one topic.
+    async fn throttle(&self) {
+        self.world.break_target(Target::Sns, Trouble::Quota(20.0));
+        self.send(0..200).await;
+        self.world.heal_target(&Target::Sns);
+        let topic = topic_arn(&SETUP.topic(0));
+        self.world.break_topic(&topic, Trouble::Throttled("KMSThrottling"));
+        self.send(200..300).await;
+        self.world.heal_topic(&topic);
+        self.send(300..320).await;
+        self.world.heal();
+    }
+
+    /// Sends the events with these numbers to one queue after the other, each for the next customer, ten per second.
+    async fn send(&self, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let queue = &self.queues[number % 2];
+            let mut sent = event(number);
+            if number % 20 == 7 {
+                let content = std::mem::replace(&mut sent.body, pointer(&sent.name));
+                self.world.put_object("large", &sent.name, content);
+                sent.attributes["ExtendedPayloadSize"] =
+                    serde_json::json!({"DataType": "Number", "StringValue": "300000"});
+            }
+            if queue.ends_with(".fifo") {
+                sent.group = Some(format!("group-{}", number % 5));
+                sent.deduplication_id = Some(sent.name.to_string());
+            }
+            self.world.send(queue, sent);
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the queues are empty, and stops the replicas. Returns what AWS counted for each, the minutes in the
+    /// store, and what happened.
+    async fn end(self) -> (BTreeMap<String, Bill>, Vec<Minute>, Vec<Entry>) {
+        for queue in &self.queues {
+            let nothing = BTreeSet::new();
+            timeout(CATCH_UP, self.world.until_only(queue, &nothing)).await.expect("every event is published or in quarantine");
+        }
+        let mut bills = BTreeMap::new();
+        for (instance, Replica { name, app, writer, task }) in (1..).zip(self.replicas) {
+            app.stop().await;
+            task.abort();
+            writer.finish(Duration::from_secs(5)).await;
+            bills.insert(name, self.world.bill(instance));
+        }
+        let now =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_micros() as i64;
+        let hour = 3_600_000_000;
+        let minutes = Reader::new(store(&self.folder)).minutes(now - hour..now + hour).await;
+        (bills, minutes.expect("the store can be read"), self.world.take_log())
+    }
+}
+
+fn store(folder: &TempDir) -> Store {
+    Store::folder(folder.path().to_owned()).expect("the folder can be used")
+}
+
+/// Returns the event with this number. Some are larger than a unit, and some cannot be read.
+fn event(number: usize) -> Incoming {
+    let (id, customer) = (format!("event-{number:03}"), CUSTOMERS[number % CUSTOMERS.len()]);
+    let order_id = "x".repeat(if number % 10 == 3 { 30_000 + 300 * number } else { 20 });
+    let meta = [field(1, id.as_bytes()), field(2, customer.as_bytes())].concat();
+    let mut payload = [field(1, &meta), field(2, order_id.as_bytes())].concat();
+    if number % 25 == 4 {
+        payload.truncate(payload.len() - 1);
+    }
+    message(&id, ORDER, &payload, &[("event-id", &id), ("customer-id", customer)])
+}
+
+/// Encodes a length-delimited field.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let mut encoded = vec![number << 3 | 2];
+    let mut length = value.len();
+    while length >= 128 {
+        encoded.push(length as u8 | 128);
+        length >>= 7;
+    }
+    encoded.push(length as u8);
+    [&encoded, value].concat()
+}
+
+/// Returns the body that points to the object of an event.
+fn pointer(name: &str) -> String {
+    format!(r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{"s3BucketName":"large","s3Key":"{name}"}}]"#)
+}
+
+/// Compares the minutes of each replica with what AWS counted, and with what happened.
+#[track_caller]
+fn assert_counters(bills: &BTreeMap<String, Bill>, minutes: &[Minute], log: &[Entry]) {
+    for (instance, (name, bill)) in (1..).zip(bills) {
+        let minutes: Vec<&Minute> = minutes.iter().filter(|minute| minute.replica == *name).collect();
+        assert_eq!(minutes.iter().filter(|minute| minute.is_last).count(), 1, "{name} stopped once");
+        assert!(minutes.len() > 1, "{name} stored its last minute only");
+        assert_eq!(counted(&minutes), *bill, "{name}");
+
+        let count = |is_met: &dyn Fn(&What) -> bool| {
+            log.iter().filter(|entry| entry.instance == Some(instance) && is_met(&entry.what)).count() as u64
+        };
+        let settled: u64 = minutes.iter().flat_map(|minute| &minute.settled).map(|cell| cell.messages).sum();
+        assert_eq!(settled, count(&|what| matches!(what, What::Handed { .. })), "{name}: settled messages");
+        for (number, customer) in CUSTOMERS.iter().enumerate() {
+            let arn = topic_arn(&SETUP.topic(number));
+            let is_theirs = |what: &What| matches!(what, What::Confirmed { topic, .. } if **topic == *arn);
+            let cells = || minutes.iter().flat_map(|minute| &minute.published);
+            let theirs = cells().filter(|cell| cell.customer.as_deref() == Some(customer));
+            let entries: u64 = theirs.clone().map(|cell| cell.entries).sum();
+            assert_eq!(entries, count(&is_theirs), "{name}: entries of {customer}");
+            assert!(theirs.clone().all(|cell| cell.event_type == ORDER && cell.fifo == SETUP.fifo[number]));
+        }
+    }
+}
+
+/// Adds up the minutes of one replica.
+fn counted(minutes: &[&Minute]) -> Bill {
+    let mut bill = Bill::default();
+    for minute in minutes {
+        for calls in &minute.calls {
+            let key = (calls.service.clone(), calls.operation.clone(), calls.fifo);
+            let sum = bill.calls.entry(key).or_default();
+            sum.calls += calls.calls;
+            sum.empty += calls.empty;
+            sum.failed += calls.failed;
+            sum.throttled += calls.throttled;
+            sum.entries += calls.entries;
+            sum.bytes += calls.bytes;
+            sum.units_per_call += calls.units_per_call;
+            sum.units_per_entry += calls.units_per_entry;
+        }
+        for second in minute.seconds.values() {
+            bill.attempted += second.attempted;
+            bill.accepted += second.accepted;
+            bill.throttled += second.throttled;
+        }
+        assert_eq!(minute.throttles_left_out, 0);
+        bill.throttles.extend(minute.throttles.iter().map(|throttle| ThrottledCall {
+            request_id: throttle.request_id.clone(),
+            topic: throttle.topic.clone(),
+            code: throttle.code.clone(),
+            messages: throttle.messages,
+            whole_call: throttle.whole_call,
+        }));
+    }
+    bill.throttles.sort();
+    bill
+}
