@@ -13,7 +13,6 @@ mod retention;
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
-use std::iter;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,10 +113,17 @@ impl Error {
 
     /// Whether the store denies the call to these credentials or this user.
     pub fn is_denied(&self) -> bool {
-        let Cause::Store(error) = &self.source else { return false };
-        let is_answer =
-            matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. });
-        is_answer || is_denied_by_the_disk(error)
+        let is_answer = matches!(
+            self.source,
+            Cause::Store(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
+        );
+        is_answer || self.is_denied_by_the_disk()
+    }
+
+    fn is_denied_by_the_disk(&self) -> bool {
+        let causes = std::iter::successors(self.source.source(), |error| (*error).source());
+        let kinds = causes.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+        kinds.into_iter().any(|kind| matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem))
     }
 
     /// Returns the labels under which the failed call is counted.
@@ -131,13 +137,6 @@ impl Error {
         };
         StoreErrorLabels { operation: self.operation, code }
     }
-}
-
-/// Whether the disk denies a call to a folder.
-fn is_denied_by_the_disk(error: &object_store::Error) -> bool {
-    let causes = iter::successors(error.source(), |error| (*error).source());
-    let mut kinds = causes.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
-    kinds.any(|kind| matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem))
 }
 
 impl Store {

@@ -28,9 +28,7 @@ fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
 #[tokio::test]
 async fn a_folder_that_denies_a_file_is_counted_as_denied() {
     use std::os::unix::fs::PermissionsExt as _;
-    let failed = |kind: ErrorKind| {
-        Cause::Store(object_store::Error::Generic { store: "disk", source: io::Error::from(kind).into() })
-    };
+    let failed = |kind| Cause::Store(object_store::Error::Generic { store: "disk", source: io::Error::from(kind).into() });
     let denied = Error {
         operation: StoreCall::Put,
         url: "file:///x".into(),
@@ -38,7 +36,8 @@ async fn a_folder_that_denies_a_file_is_counted_as_denied() {
         source: failed(ErrorKind::PermissionDenied),
     };
     assert_eq!(denied.labels().code, StoreErrorCode::Denied);
-    assert_eq!(Error { source: failed(ErrorKind::StorageFull), ..denied }.labels().code, StoreErrorCode::Other);
+    let full = failed(ErrorKind::StorageFull);
+    assert_eq!(Error { source: full, ..denied }.labels().code, StoreErrorCode::Other);
 
     let folder = tempfile::tempdir().unwrap();
     let store = Store::folder(folder.path().into()).unwrap();
