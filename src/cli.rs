@@ -21,6 +21,7 @@ mod profile;
 mod run;
 mod schema;
 mod sources;
+mod store;
 mod test;
 mod transcode;
 
@@ -79,8 +80,10 @@ enum Command {
     Descriptors(descriptors::Args),
     /// Print what consumers receive: the JSON Schema of a message type, or the AsyncAPI document of the topics
     Schema(schema::Args),
-    /// Print the minimal IAM policy that the service needs with a configuration
+    /// Print the minimal IAM policy that the service, or a reader of its store, needs with a configuration
     IamPolicy(iam_policy::Args),
+    /// Print the rules by which S3 deletes old objects of the store
+    Store(store::Args),
     /// Show the state of each source of events, as far as the replicas know together
     Sources(sources::Args),
     /// Send one heartbeat of a source to an input queue
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Descriptors(args) => descriptors::run(&args),
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Store(args) => store::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
         Command::Heartbeat(args) => heartbeat::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),

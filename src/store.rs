@@ -11,6 +11,8 @@ mod http;
 pub mod journal;
 mod retention;
 
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,10 +113,22 @@ impl Error {
 
     /// Whether the store denies the call to these credentials or this user.
     pub fn is_denied(&self) -> bool {
-        matches!(
+        let is_answer = matches!(
             self.source,
+<<<<<<< HEAD
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
+        );
+        is_answer || self.is_denied_by_the_disk()
+    }
+
+    fn is_denied_by_the_disk(&self) -> bool {
+        let causes = std::iter::successors(self.source.source(), |error| (*error).source());
+        let kinds = causes.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+        kinds.into_iter().any(|kind| matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem))
+=======
             Cause::Store(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
         )
+>>>>>>> j
     }
 
     /// Returns the labels under which the failed call is counted.
@@ -137,12 +151,10 @@ impl Store {
     /// # Errors
     /// Returns an error if the folder cannot be used or the bucket has no address.
     pub fn open(settings: &config::Store, shared: &SdkConfig, network: &Network) -> Result<Option<Self>, OpenError> {
-        let Some(url) = &settings.url else { return Ok(None) };
-        if let Some(path) = url.strip_prefix("file://") {
+        if let Some(path) = settings.folder() {
             return Self::folder(path.into()).map(Some);
         }
-        let place = url.strip_prefix("s3://").unwrap_or(url);
-        let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let (Some(url), Some((name, prefix))) = (&settings.url, settings.bucket()) else { return Ok(None) };
         let bucket = Bucket::new(shared, name).map_err(|error| OpenError::Bucket { bucket: name.to_owned(), error })?;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)

@@ -1,11 +1,13 @@
 //! Asks AWS whether the service can do its work: which resources exist, and which permissions are granted.
 //!
 //! A permission is proven by a call that needs it. Only calls without an effect are made, so some permissions cannot be
-//! proven, and the report says which ones and why. A denial is always proven: AWS says so.
+//! proven, and the report says which ones and why. A denial is always proven: AWS says so. The exception is the object
+//! store: a small object is written there.
 
 mod canary;
 mod finding;
 mod queues;
+mod store;
 mod topics;
 
 use std::sync::Arc;
@@ -43,7 +45,8 @@ pub struct Preflight<'c> {
 }
 
 impl<'c> Preflight<'c> {
-    /// Asks for every queue, topic and bucket, for the store of the duplicate window and for the schema registry.
+    /// Asks for every queue, topic and bucket, for the object store, for the store of the duplicate window and for the
+    /// schema registry.
     pub async fn run(clients: &'c Clients, config: &'c Config, topics: &[TopicArn], receives: Receives) -> Self {
         let region = clients.region();
         let mut this = Self { clients, config, region, proofs: Vec::new(), findings: Vec::new() };
@@ -54,6 +57,7 @@ impl<'c> Preflight<'c> {
         }
         this.buckets().await;
         this.store().await;
+        this.dedupe_store().await;
         this.schema_registry().await;
         this
     }
@@ -161,7 +165,7 @@ impl<'c> Preflight<'c> {
         self.findings.push(finding);
     }
 
-    async fn store(&mut self) {
+    async fn dedupe_store(&mut self) {
         let Some(url) = &self.config.dedupe.redis_url else { return };
         let metrics = Arc::new(Metrics::new(false));
         let result = match Store::new(url, &self.config.dedupe, self.config.visibility.timeout(), metrics) {

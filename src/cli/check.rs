@@ -15,15 +15,15 @@ use report::{Report, Summary};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Without --online the command makes no call to AWS. With it, it proves each permission of `protobridge iam-policy` that a \
-call without an effect can prove, and lists those that it cannot prove.
+call without an effect can prove, and lists those that it cannot prove. It writes a small object to the store.
 
 Exit codes: 0 the service can run, 1 the check found an error (with --strict also: a warning), 2 wrong usage, 64 \
 invalid configuration.")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// Also ask AWS whether the queues, topics and buckets exist and which permissions are granted, and check that
-    /// Redis and the schema registry answer if they are configured
+    /// Also ask AWS whether the queues, topics and buckets exist and which permissions are granted, and check that the
+    /// store can be written, and that Redis and the schema registry answer, if they are configured
     #[arg(long)]
     online: bool,
     /// With --online: receive at most one message from each queue, to prove sqs:ReceiveMessage. The message stays

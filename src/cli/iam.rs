@@ -1,6 +1,6 @@
-//! Derives the minimal IAM policy of the service from its configuration.
+//! Derives the minimal IAM policies from a configuration: of the service, and of those who read its store.
 //!
-//! It is an identity policy for the role that the service runs as. A queue or topic in another account also needs a
+//! The policy of the service is an identity policy for the role that it runs as. A queue or topic in another account also needs a
 //! resource policy in that account; docs/iam.md shows both kinds.
 
 use std::collections::BTreeSet;
@@ -15,8 +15,8 @@ use crate::message::TopicArn;
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 pub(super) const MANAGED_POLICY_MAX: usize = 6_144;
 
-/// The ARNs of KMS keys, grouped by the kind of resource that they encrypt. The configuration does not contain them,
-/// because the service never names a key in a call.
+/// The ARNs of KMS keys, grouped by the kind of resource that they encrypt. The configuration contains only
+/// `store.kms_key_id`, because the service names no other key in a call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
     /// Keys of input queues.
@@ -27,6 +27,8 @@ pub(super) struct Keys {
     pub(super) topic: Vec<String>,
     /// Keys of buckets.
     pub(super) bucket: Vec<String>,
+    /// Keys of the store.
+    pub(super) store: Vec<String>,
 }
 
 /// The ARN of a queue cannot be derived from its URL.
@@ -49,16 +51,10 @@ pub(super) fn policy(
     dead_letter_queues: &[String],
     keys: &Keys,
 ) -> Result<Value, Error> {
-    let region = config.aws.region.as_deref();
-    let arns = |urls: Vec<&str>| -> Result<BTreeSet<String>, Error> {
-        urls.into_iter()
-            .map(|url| queue_arn(url, region).map_err(|reason| Error { url: url.to_owned(), reason }))
-            .collect()
-    };
-    let sources = arns(config.queues.iter().map(|queue| queue.url.as_str()).collect())?;
+    let arns = |urls: Vec<&str>| arns(config, urls);
+    let sources = sources(config)?;
     let quarantines = arns(config.queues.iter().filter_map(quarantine).collect())?;
-    // All resources of a deployment are in one partition.
-    let partition = sources.first().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
+    let partition = partition(&sources);
     let buckets: BTreeSet<String> =
         config.envelope.s3_buckets.iter().map(|bucket| format!("arn:{partition}:s3:::{bucket}")).collect();
     let objects: BTreeSet<String> = buckets.iter().map(|bucket| format!("{bucket}/*")).collect();
@@ -94,7 +90,57 @@ pub(super) fn policy(
     allow("EncryptQuarantine", &["kms:GenerateDataKey", "kms:Decrypt"], texts(&keys.quarantine));
     allow("EncryptTopics", &["kms:GenerateDataKey*", "kms:Decrypt"], texts(&keys.topic));
     allow("DecryptLargeEvents", &["kms:Decrypt"], texts(&keys.bucket));
+    // The service reads nothing that it stored. A PUT of one part needs no `kms:Decrypt`:
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    if let Some((_, objects)) = store_arns(config, &partition) {
+        allow("WriteStore", &["s3:PutObject"], vec![&objects]);
+        allow("EncryptStore", &["kms:GenerateDataKey"], texts(&keys.store));
+    }
     Ok(json!({"Version": "2012-10-17", "Statement": statements}))
+}
+
+/// Returns the policy of the people and jobs that read the store: `trace`, `duplicates`, the reports, and tools such as
+/// Athena. Returns `None` if the store is not in S3. `keys` are the ARNs of the keys of the store.
+///
+/// # Errors
+/// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
+pub(super) fn reader_policy(config: &Config, keys: &[String]) -> Result<Option<Value>, Error> {
+    let partition = partition(&sources(config)?);
+    let Some((bucket, objects)) = store_arns(config, &partition) else { return Ok(None) };
+    let allow =
+        |sid, action, resource| json!({"Sid": sid, "Effect": "Allow", "Action": [action], "Resource": resource});
+    let mut list = allow("ListStore", "s3:ListBucket", json!([bucket]));
+    if let Some((_, prefix)) = config.store.bucket().filter(|(_, prefix)| !prefix.is_empty()) {
+        list["Condition"] = json!({"StringLike": {"s3:prefix": [format!("{prefix}/*")]}});
+    }
+    let mut statements = vec![allow("ReadStore", "s3:GetObject", json!([objects])), list];
+    if !keys.is_empty() {
+        statements.push(allow("DecryptStore", "kms:Decrypt", json!(keys)));
+    }
+    Ok(Some(json!({"Version": "2012-10-17", "Statement": statements})))
+}
+
+/// Returns the ARNs of the store's bucket and of its objects, if the store is in S3.
+fn store_arns(config: &Config, partition: &str) -> Option<(String, String)> {
+    let (bucket, prefix) = config.store.bucket()?;
+    let bucket = format!("arn:{partition}:s3:::{bucket}");
+    let objects = if prefix.is_empty() { format!("{bucket}/*") } else { format!("{bucket}/{prefix}/*") };
+    Some((bucket, objects))
+}
+
+/// Returns the ARNs of the input queues.
+fn sources(config: &Config) -> Result<BTreeSet<String>, Error> {
+    arns(config, config.queues.iter().map(|queue| queue.url.as_str()).collect())
+}
+
+fn arns(config: &Config, urls: Vec<&str>) -> Result<BTreeSet<String>, Error> {
+    let region = config.aws.region.as_deref();
+    urls.into_iter().map(|url| queue_arn(url, region).map_err(|reason| Error { url: url.to_owned(), reason })).collect()
+}
+
+/// Returns the partition of the input queues. All resources of a deployment are in one.
+fn partition(sources: &BTreeSet<String>) -> String {
+    sources.first().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned()
 }
 
 fn quarantine(queue: &Queue) -> Option<&str> {

@@ -1,16 +1,23 @@
-//! `protobridge iam-policy`: prints the minimal IAM policy of the service.
+//! `protobridge iam-policy`: prints the minimal IAM policy of the service, or of those who read its store.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
+
+use serde_json::Value;
 
 use super::config_file::ConfigFile;
 use crate::app::Loaded;
 use crate::cli::iam::{self, Keys};
+use crate::config::Config;
 
 /// Arguments of `iam-policy`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Attach the policy to the role that the service runs as (IRSA, Pod Identity). A queue or topic in another account also \
 needs a resource policy in that account; docs/iam.md shows one.
+
+The service only writes to the store. Give the policy of `--for reader` to the people and jobs that run trace, \
+duplicates or the reports; its options are --config and --store-key.
 
 Example:
   protobridge iam-policy --config protobridge.yaml > policy.json
@@ -19,6 +26,9 @@ Example:
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
+    /// The role that the policy is for
+    #[arg(long = "for", value_enum, value_name = "ROLE", default_value = "service")]
+    role: Role,
     /// Allow every topic that matches `route.topic_template` instead of only the topics of today's customers, so that a
     /// new customer needs no new policy
     #[arg(long)]
@@ -39,12 +49,42 @@ pub(super) struct Args {
     /// ARN of a KMS key that encrypts a bucket of `envelope.s3_buckets`; repeat the option for several keys
     #[arg(long, value_name = "ARN", value_parser = key_arn)]
     bucket_key: Vec<String>,
+    /// ARN of the KMS key that encrypts the store in S3, if `store.kms_key_id` is not that ARN or the bucket has a key
+    /// of its own; repeat the option for several keys
+    #[arg(long, value_name = "ARN", value_parser = key_arn)]
+    store_key: Vec<String>,
+}
+
+/// A role that needs a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Role {
+    /// The service: it receives, publishes, and writes to the store
+    Service,
+    /// The people and jobs that read the store
+    Reader,
 }
 
 /// Prints the policy as JSON.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.config.load()?;
-    let mut topics = Loaded::load(&config)?.routes.current().topics();
+    let policy = match args.role {
+        Role::Service => service(args, &config)?,
+        Role::Reader => iam::reader_policy(&config, &store_keys(args, &config)?)?.ok_or(NO_STORE)?,
+    };
+    writeln!(io::stdout().lock(), "{policy:#}")?;
+    let (len, max) = (iam::len(&policy), iam::MANAGED_POLICY_MAX);
+    if len > max {
+        anstream::eprintln!(
+            "warning: the policy has {len} characters, but IAM limits a managed policy to {max}; use --topic-pattern, or split the topics among several policies"
+        );
+    }
+    Ok(())
+}
+
+const NO_STORE: super::Usage = super::Usage("--for reader requires a bucket in `store.url`, such as s3://acme/prod");
+
+fn service(args: &Args, config: &Config) -> anyhow::Result<Value> {
+    let mut topics = Loaded::load(config)?.routes.current().topics();
     match &config.route.topic_template {
         Some(template) if args.topic_pattern => topics = iam::topics_by_pattern(template, &topics),
         None if args.topic_pattern => {
@@ -57,16 +97,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         quarantine: args.quarantine_key.clone(),
         topic: args.topic_key.clone(),
         bucket: args.bucket_key.clone(),
+        store: store_keys(args, config)?,
     };
-    let policy = iam::policy(&config, &topics, &args.dead_letter_queue, &keys)?;
-    writeln!(io::stdout().lock(), "{policy:#}")?;
-    let (len, max) = (iam::len(&policy), iam::MANAGED_POLICY_MAX);
-    if len > max {
-        anstream::eprintln!(
-            "warning: the policy has {len} characters, but IAM limits a managed policy to {max}; use --topic-pattern, or split the topics among several policies"
-        );
+    Ok(iam::policy(config, &topics, &args.dead_letter_queue, &keys)?)
+}
+
+/// Returns the ARNs of the keys that encrypt the store.
+///
+/// # Errors
+/// Returns an error if the configuration names a key by something else than its ARN, and no option names it.
+fn store_keys(args: &Args, config: &Config) -> Result<Vec<String>, super::Usage> {
+    let mut keys: BTreeSet<String> = args.store_key.iter().cloned().collect();
+    match config.store.kms_key_id.as_deref().map(key_arn) {
+        Some(Ok(key)) => drop(keys.insert(key)),
+        Some(Err(_)) if keys.is_empty() => {
+            return Err(super::Usage("a policy needs the ARN of the key in `store.kms_key_id`; add --store-key ARN"));
+        }
+        _ => {}
     }
-    Ok(())
+    Ok(keys.into_iter().collect())
 }
 
 /// The value parser of the `--…-key` options.

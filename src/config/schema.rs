@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // Keys without a default, and keys that are absent by default.
-        const WITHOUT_DEFAULT: [&str; 31] = [
+        const WITHOUT_DEFAULT: [&str; 34] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/glue/schemas_file",
@@ -110,6 +110,9 @@ mod tests {
             "/queues/0/default_type",
             "/queues/0/quarantine_url",
             "/route/topic_template",
+            "/publish/quota_messages_per_second",
+            "/store/url",
+            "/store/kms_key_id",
             "/taps/customer",
             "/taps/event_time",
             "/taps/ordering",

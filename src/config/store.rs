@@ -1,5 +1,7 @@
 //! The configuration of what must last: the object store, the journal in it, and the prices of the cost report.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,20 @@ pub struct Store {
     pub url: Option<String>,
     /// The id or the ARN of the KMS key with which S3 encrypts the objects. Default: the encryption of the bucket.
     pub kms_key_id: Option<String>,
+}
+
+impl Store {
+    /// Returns the bucket and the prefix of all keys in it, without a slash at its end. Returns `None` for a folder and
+    /// without a store.
+    pub fn bucket(&self) -> Option<(&str, &str)> {
+        let place = self.url.as_deref()?.strip_prefix("s3://")?.trim_end_matches('/');
+        Some(place.split_once('/').unwrap_or((place, "")))
+    }
+
+    /// Returns the folder, if the store is one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.url.as_deref()?.strip_prefix("file://").map(Path::new)
+    }
 }
 
 /// The journal: a row for each destination of each received message, with what became of it. `protobridge trace` and
@@ -93,5 +109,24 @@ impl Default for Prices {
             s3_get_thousand: 0.0004,
             s3_gb_month: 0.023,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_a_prefix_of_a_bucket_or_a_folder() {
+        let store = |url: &str| Store { url: Some(url.to_owned()), ..Store::default() };
+        for (url, bucket, folder) in [
+            ("s3://acme", Some(("acme", "")), None),
+            ("s3://acme/", Some(("acme", "")), None),
+            ("s3://acme/prod/eu/", Some(("acme", "prod/eu")), None),
+            ("file:///var/lib/x", None, Some("/var/lib/x")),
+        ] {
+            assert_eq!((store(url).bucket(), store(url).folder()), (bucket, folder.map(Path::new)), "{url}");
+        }
+        assert_eq!((Store::default().bucket(), Store::default().folder()), (None, None));
     }
 }

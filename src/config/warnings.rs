@@ -5,6 +5,10 @@ use std::net::IpAddr;
 
 use super::{Config, Dedupe};
 
+/// The longest time in seconds for which rows can stay in memory without a warning. A PUT per five minutes costs nearly
+/// nothing, so a longer time saves nothing.
+const LONG_SEGMENT_SECONDS: u64 = 300;
+
 /// A probable mistake in a configuration or in a file that it names. It displays as `key: message; way out`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -46,7 +50,19 @@ impl Config {
             );
             Warning::new("dedupe.redis_url", message).fix("use `rediss://`")
         });
-        unprotected.into_iter().chain(self.queues_without_quarantine()).collect()
+        unprotected.into_iter().chain(self.queues_without_quarantine()).chain(self.long_segments()).collect()
+    }
+
+    /// Warns about a journal that keeps its rows in memory for long.
+    fn long_segments(&self) -> Option<Warning> {
+        let (seconds, is_on) = (self.journal.segment_seconds, self.journal.enabled && self.store.url.is_some());
+        (is_on && seconds > LONG_SEGMENT_SECONDS).then(|| {
+            let message = format!(
+                "rows stay in memory for up to {seconds} s: a process that is killed loses them, until then only \
+                 `GET /trace` of that process finds them, and the alert ProtobridgeStoreDown fires"
+            );
+            Warning::new("journal.segment_seconds", message).fix(format!("set it to {LONG_SEGMENT_SECONDS} or less"))
+        })
     }
 
     fn queues_without_quarantine(&self) -> impl Iterator<Item = Warning> {
@@ -99,6 +115,23 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         let expected = "queues[1].quarantine_url: queue audit has no quarantine queue: ";
         assert!(found[0].starts_with(expected) && found[0].contains("; create a queue"), "{found:?}");
+    }
+
+    #[test]
+    fn rows_that_stay_in_memory_for_long_cause_a_warning_if_there_is_a_journal() {
+        let config = |url: Option<&str>, segment_seconds, enabled| Config {
+            store: crate::config::Store { url: url.map(str::to_owned), ..Default::default() },
+            journal: crate::config::Journal { segment_seconds, enabled, ..Default::default() },
+            ..Config::default()
+        };
+        let found = texts(&config(Some("s3://acme"), 301, true));
+        assert!(found.len() == 1 && found[0].starts_with("journal.segment_seconds: rows stay"), "{found:?}");
+        assert!(found[0].ends_with("; set it to 300 or less"), "{found:?}");
+        for silent in
+            [config(Some("s3://acme"), 300, true), config(None, 301, true), config(Some("s3://acme"), 301, false)]
+        {
+            assert_eq!(texts(&silent), [""; 0]);
+        }
     }
 
     #[test]

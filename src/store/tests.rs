@@ -25,6 +25,32 @@ fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
     assert!(error.starts_with("`store.url`: the folder /") && error.contains("create it"), "{error}");
 }
 
+#[tokio::test]
+async fn a_folder_that_denies_a_file_is_counted_as_denied() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let denied = Error {
+        operation: StoreCall::Put,
+        url: "file:///x".into(),
+        key: "y".into(),
+        source: object_store::Error::Generic {
+            store: "disk",
+            source: io::Error::from(ErrorKind::PermissionDenied).into(),
+        },
+    };
+    assert_eq!(denied.labels().code, StoreErrorCode::Denied);
+    let full = object_store::Error::Generic { store: "disk", source: io::Error::from(ErrorKind::StorageFull).into() };
+    assert_eq!(Error { source: full, ..denied }.labels().code, StoreErrorCode::Other);
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::folder(folder.path().into()).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    // The superuser can write nevertheless.
+    if let Err(error) = store.put("a/b", Bytes::new()).await {
+        assert_eq!(error.labels(), StoreErrorLabels { operation: StoreCall::Put, code: StoreErrorCode::Denied });
+    }
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
 #[test]
 fn the_name_of_a_replica_makes_no_folder() {
     assert_eq!(cleaned("a/b c=d"), "a_b_c_d");

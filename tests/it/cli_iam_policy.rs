@@ -36,7 +36,8 @@ fn statements(end: &str) -> String {
     let line = |statement: &serde_json::Value| {
         assert_eq!(statement["Effect"], "Allow");
         let sid = statement["Sid"].as_str().expect("each statement has a Sid");
-        format!("{sid}: {}\n  on {}\n", statement["Action"], statement["Resource"])
+        let condition = statement.get("Condition").map(|condition| format!("\n  if {condition}")).unwrap_or_default();
+        format!("{sid}: {}\n  on {}{condition}\n", statement["Action"], statement["Resource"])
     };
     statements.map(line).collect()
 }
@@ -144,6 +145,61 @@ fn the_policy_covers_the_path_of_the_canary() {
     Publish: ["sns:Publish","sns:GetTopicAttributes"]
       on ["arn:aws:sns:eu-west-1:123456789012:canary","arn:aws:sns:eu-west-1:123456789012:json-acme"]
     "#);
+}
+
+/// Returns a configuration with a store. Its prefix ends with a slash, which no policy repeats.
+fn with_store(kms_key_id: &str) -> String {
+    format!("{PLAIN}store: {{url: 's3://acme-protobridge/prod/', kms_key_id: '{kms_key_id}'}}\n")
+}
+
+const STORE_KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/store";
+
+#[test]
+fn the_service_writes_below_the_prefix_of_its_store_and_does_nothing_else_there() {
+    assert_snapshot!(statements(&iam_policy(&with_store(STORE_KEY), CUSTOMERS, &[])), @r#"
+    Receive: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:events"]
+    Publish: ["sns:Publish","sns:GetTopicAttributes"]
+      on ["arn:aws:sns:eu-west-1:123456789012:json-acme"]
+    WriteStore: ["s3:PutObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/*"]
+    EncryptStore: ["kms:GenerateDataKey"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/store"]
+    "#);
+}
+
+#[test]
+fn a_reader_reads_and_lists_below_the_prefix_of_the_store_and_does_nothing_else() {
+    let reader = ["--for", "reader"];
+    assert_snapshot!(statements(&iam_policy(&with_store(STORE_KEY), CUSTOMERS, &reader)), @r#"
+    ReadStore: ["s3:GetObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/*"]
+    ListStore: ["s3:ListBucket"]
+      on ["arn:aws:s3:::acme-protobridge"]
+      if {"StringLike":{"s3:prefix":["prod/*"]}}
+    DecryptStore: ["kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/store"]
+    "#);
+    let whole_bucket = format!("{PLAIN}store: {{url: 's3://acme-protobridge'}}\n");
+    assert_snapshot!(statements(&iam_policy(&whole_bucket, CUSTOMERS, &reader)), @r#"
+    ReadStore: ["s3:GetObject"]
+      on ["arn:aws:s3:::acme-protobridge/*"]
+    ListStore: ["s3:ListBucket"]
+      on ["arn:aws:s3:::acme-protobridge"]
+    "#);
+}
+
+#[test]
+fn the_key_of_the_store_is_named_by_its_arn() {
+    let by_alias = with_store("alias/store");
+    let folder = format!("{PLAIN}store: {{url: 'file:///var/lib/protobridge'}}\n");
+    let ends = [
+        iam_policy(&by_alias, CUSTOMERS, &[]),
+        iam_policy(&folder, CUSTOMERS, &["--for", "reader"]),
+        statements(&iam_policy(&by_alias, CUSTOMERS, &["--for", "reader", "--store-key", STORE_KEY])),
+        statements(&iam_policy(&folder, CUSTOMERS, &[])),
+    ];
+    assert_snapshot!(ends.join("\n\n"), @"");
 }
 
 #[test]

@@ -61,6 +61,7 @@ mod cli_healthcheck;
 mod cli_iam_policy;
 mod cli_schema;
 mod cli_sources;
+mod cli_store;
 mod cli_test;
 mod cli_transcode;
 mod contract;

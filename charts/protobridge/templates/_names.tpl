@@ -252,3 +252,9 @@ the URL.
 {{- if .Values.autoscaling.keda.enabled }}{{ $most = int64 .Values.autoscaling.keda.maxReplicaCount }}{{ end }}
 {{- if gt $most 1 }}true{{ end }}
 {{- end }}
+
+{{/* The folder of the store; empty if the store is a bucket, or if there is none. */}}
+{{- define "protobridge.storeFolder" -}}
+{{- $url := dig "store" "url" "" .Values.config | default "" }}
+{{- if hasPrefix "file://" $url }}{{ trimPrefix "file://" $url | clean }}{{ end }}
+{{- end }}

@@ -114,6 +114,28 @@ once.
 {{- $problems = append $problems (printf "descriptors.image requires Kubernetes 1.31 or newer, but this cluster has %s: use descriptors.s3 or descriptors.persistentVolumeClaim" .Capabilities.KubeVersion.Version) }}
 {{- end }}
 
+{{- /* The store. */}}
+{{- $url := dig "store" "url" "" $v.config | default "" }}
+{{- $folder := include "protobridge.storeFolder" . }}
+{{- if and $v.store.volume (not $folder) }}
+{{- $problems = append $problems (printf "store.volume is set, but config.store.url is %q, so the chart does not know where to mount the volume: set config.store.url to a folder, such as file:///var/lib/protobridge, or remove store.volume" $url) }}
+{{- end }}
+{{- if and $folder (not $v.store.volume) }}
+{{- $isMounted := false }}
+{{- range $v.extraVolumeMounts }}{{ if hasPrefix (printf "%s/" (clean .mountPath)) (printf "%s/" $folder) }}{{ $isMounted = true }}{{ end }}{{ end }}
+{{- if not $isMounted }}
+{{- $problems = append $problems (printf "config.store.url is %q, but no volume is mounted there, and the container's own files are read-only: set store.volume, or use a bucket (s3://…)" $url) }}
+{{- end }}
+{{- end }}
+{{- if and $v.store.volume.persistentVolumeClaim (not $v.store.shared) }}
+{{- if include "protobridge.mayBeSeveral" . }}
+{{- $problems = append $problems "store.volume is a claim, and more than one pod can run, but most volumes can be written from one node only: use a bucket (s3://…), or run one pod, or set store.shared to true if the claim is ReadWriteMany" }}
+{{- end }}
+{{- if and (eq $v.strategy.type "RollingUpdate") (ne (toString $v.strategy.rollingUpdate.maxSurge) "0") }}
+{{- $problems = append $problems "store.volume is a claim, and strategy.type is RollingUpdate, so a new pod on another node would wait forever for the volume of the old one: set strategy.type to Recreate, or set store.shared to true if the claim is ReadWriteMany" }}
+{{- end }}
+{{- end }}
+
 {{- /* Identity. */}}
 {{- if and $v.aws.irsa.roleArn $v.aws.podIdentity.enabled }}
 {{- $problems = append $problems "aws.irsa.roleArn and aws.podIdentity.enabled are both set, and the SDK would use IRSA: keep one" }}
