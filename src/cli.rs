@@ -3,9 +3,12 @@
 mod canary;
 mod case;
 mod check;
+mod columns;
 mod completions;
 mod config;
 mod config_file;
+mod cost;
+mod counted;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
@@ -25,6 +28,7 @@ mod schema;
 mod sources;
 mod store;
 mod test;
+mod throttles;
 mod trace;
 mod transcode;
 mod window;
@@ -94,6 +98,10 @@ enum Command {
     Trace(trace::Args),
     /// Find events that producers sent more than once, by type
     Duplicates(duplicates::Args),
+    /// Report what the calls to AWS cost, by customer, event type or operation
+    Cost(cost::Args),
+    /// Report where SNS throttled, and the rates that it accepted, over all replicas
+    Throttles(throttles::Args),
     /// Send one heartbeat of a source to an input queue
     Heartbeat(heartbeat::Args),
     /// Ask a running service whether it is healthy; exit 0 if it is
@@ -124,6 +132,8 @@ pub fn main() -> ExitCode {
         Command::Sources(args) => sources::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Duplicates(args) => duplicates::run(&args),
+        Command::Cost(args) => cost::run(&args),
+        Command::Throttles(args) => throttles::run(&args),
         Command::Heartbeat(args) => heartbeat::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),

@@ -56,7 +56,8 @@ pub struct Row<T = String> {
     pub request_id: Option<T>,
     /// The code of the [`DuplicateCause`](crate::message::DuplicateCause) of a suppressed duplicate.
     pub duplicate_cause: Option<T>,
-    /// The SQS message id of the message with which the destination got the event first.
+    /// The SQS message id of the message that the destination has the event from, as the window of duplicates knows it.
+    /// For an event with several destinations it can be a later message with the same event, which was suppressed too.
     pub first_message_id: Option<T>,
     /// The hash of the type's definition.
     pub schema_hash: Option<T>,
