@@ -3,12 +3,16 @@
 mod canary;
 mod case;
 mod check;
+mod columns;
 mod completions;
 mod config;
 mod config_file;
+mod cost;
+mod counted;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod duplicates;
 #[cfg(feature = "demo")]
 pub mod embedded;
 mod explain;
@@ -16,6 +20,7 @@ mod healthcheck;
 mod heartbeat;
 mod iam;
 mod iam_policy;
+mod journal;
 mod man;
 mod profile;
 mod run;
@@ -23,7 +28,10 @@ mod schema;
 mod sources;
 mod store;
 mod test;
+mod throttles;
+mod trace;
 mod transcode;
+mod window;
 
 use std::io;
 use std::path::Path;
@@ -36,6 +44,7 @@ use crate::base::build::VERSION_AND_HASH;
 use crate::base::http::NetworkError;
 use crate::config::Config;
 use crate::schema::registry::Snapshot;
+use crate::store;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
@@ -86,6 +95,14 @@ enum Command {
     Store(store::Args),
     /// Show the state of each source of events, as far as the replicas know together
     Sources(sources::Args),
+    /// Tell what became of an event, from the journal: received, published, suppressed, and what is not known
+    Trace(trace::Args),
+    /// Find events that producers sent more than once, by type
+    Duplicates(duplicates::Args),
+    /// Report what the calls to AWS cost, by customer, event type or operation
+    Cost(cost::Args),
+    /// Report where SNS throttled, and the rates that it accepted, over all replicas
+    Throttles(throttles::Args),
     /// Send one heartbeat of a source to an input queue
     Heartbeat(heartbeat::Args),
     /// Ask a running service whether it is healthy; exit 0 if it is
@@ -114,6 +131,10 @@ pub fn main() -> ExitCode {
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Store(args) => store::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Duplicates(args) => duplicates::run(&args),
+        Command::Cost(args) => cost::run(&args),
+        Command::Throttles(args) => throttles::run(&args),
         Command::Heartbeat(args) => heartbeat::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
@@ -161,6 +182,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     const BAD_CONFIGURATION: u8 = 64;
     let is_configuration = error.is::<strict_config::Error>()
         || error.is::<NetworkError>()
+        || error.is::<crate::store::OpenError>()
         || error.is::<tracing_subscriber::filter::ParseError>()
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {

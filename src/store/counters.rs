@@ -4,8 +4,12 @@
 //! reports of cost and throttles add the minutes of all replicas. Objects are JSON under
 //! `counters/v1/date=D/hour=H/`. The [`Writer`] stores them, the [`Reader`] reads them.
 
+pub mod cost;
+pub mod coverage;
 mod of_counts;
+pub mod quota;
 mod reader;
+pub mod throttles;
 mod writer;
 
 use std::collections::BTreeMap;
