@@ -12,6 +12,7 @@ mod counted;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod duplicates;
 #[cfg(feature = "demo")]
 pub mod embedded;
 mod explain;
@@ -19,6 +20,7 @@ mod healthcheck;
 mod heartbeat;
 mod iam;
 mod iam_policy;
+mod journal;
 mod man;
 mod profile;
 mod run;
@@ -27,6 +29,7 @@ mod sources;
 mod store;
 mod test;
 mod throttles;
+mod trace;
 mod transcode;
 mod window;
 
@@ -41,6 +44,7 @@ use crate::base::build::VERSION_AND_HASH;
 use crate::base::http::NetworkError;
 use crate::config::Config;
 use crate::schema::registry::Snapshot;
+use crate::store;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
@@ -91,6 +95,10 @@ enum Command {
     Store(store::Args),
     /// Show the state of each source of events, as far as the replicas know together
     Sources(sources::Args),
+    /// Tell what became of an event, from the journal: received, published, suppressed, and what is not known
+    Trace(trace::Args),
+    /// Find events that producers sent more than once, by type
+    Duplicates(duplicates::Args),
     /// Report what the calls to AWS cost, by customer, event type or operation
     Cost(cost::Args),
     /// Report where SNS throttled, and the rates that it accepted, over all replicas
@@ -123,6 +131,8 @@ pub fn main() -> ExitCode {
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Store(args) => store::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Duplicates(args) => duplicates::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Throttles(args) => throttles::run(&args),
         Command::Heartbeat(args) => heartbeat::run(&args),

@@ -58,7 +58,7 @@ fn lifecycle(args: &Lifecycle) -> anyhow::Result<()> {
         "\
 To apply the rules, write them to a file, such as lifecycle.json, and run:
   aws s3api put-bucket-lifecycle-configuration --bucket {bucket} --lifecycle-configuration file://lifecycle.json
-warning: this replaces all rules of the bucket; if there are others, add these to them, and apply all of them:
+warning: this replaces all rules of the bucket; if it has others, fetch them, and apply them together with these:
   aws s3api get-bucket-lifecycle-configuration --bucket {bucket}"
     );
     Ok(())

@@ -8,8 +8,8 @@ mod counts;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -64,7 +64,7 @@ impl Usage {
     pub(super) fn call(&self, call: &Call<'_>, end: CallEnd) {
         self.count(|counts| {
             let key = |customer| (call.operation, call.is_fifo, customer);
-            let other = || key(call.customer.map(|_| OTHER.into()));
+            let other = || key(call.customer.map(|_| other()));
             let cell = cell(&mut counts.calls, key(call.customer.cloned()), other);
             let CallEnd::Answered(carried) = end else {
                 cell.failed += 1;
@@ -98,7 +98,7 @@ impl Usage {
                     continue;
                 }
                 accepted += 1;
-                let other = || (customer.map(|_| OTHER.into()), OTHER.into(), is_fifo);
+                let other = || (customer.map(|_| other()), other(), is_fifo);
                 let key = (customer.cloned(), Arc::clone(event_type), is_fifo);
                 let cell = cell(&mut counts.published, key, other);
                 cell.entries += 1;
@@ -142,6 +142,12 @@ fn cell<K: Eq + Hash, V: Default>(
 ) -> &mut V {
     let is_full = cells.len() >= MAX_CELLS && !cells.contains_key(&key);
     cells.entry(if is_full { other() } else { key }).or_default()
+}
+
+/// Returns [`OTHER`] without a new allocation.
+fn other() -> Arc<str> {
+    static SHARED: LazyLock<Arc<str>> = LazyLock::new(|| OTHER.into());
+    Arc::clone(&SHARED)
 }
 
 /// Whether an entry is at most a tenth larger than a multiple of 64 KiB.

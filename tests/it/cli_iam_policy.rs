@@ -199,7 +199,27 @@ fn the_key_of_the_store_is_named_by_its_arn() {
         statements(&iam_policy(&by_alias, CUSTOMERS, &["--for", "reader", "--store-key", STORE_KEY])),
         statements(&iam_policy(&folder, CUSTOMERS, &[])),
     ];
-    assert_snapshot!(ends.join("\n\n"), @"");
+    assert_snapshot!(ends.join("\n\n"), @r#"
+    error: a policy needs the ARN of the key in `store.kms_key_id`; add --store-key ARN; see --help
+    exit code 2
+
+    error: --for reader requires a bucket in `store.url`, such as s3://acme/prod; see --help
+    exit code 2
+
+    ReadStore: ["s3:GetObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/*"]
+    ListStore: ["s3:ListBucket"]
+      on ["arn:aws:s3:::acme-protobridge"]
+      if {"StringLike":{"s3:prefix":["prod/*"]}}
+    DecryptStore: ["kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/store"]
+
+
+    Receive: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:events"]
+    Publish: ["sns:Publish","sns:GetTopicAttributes"]
+      on ["arn:aws:sns:eu-west-1:123456789012:json-acme"]
+    "#);
 }
 
 #[test]

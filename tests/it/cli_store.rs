@@ -14,11 +14,75 @@ fn lifecycle(section: &str) -> String {
 
 #[test]
 fn the_rules_of_a_bucket_come_with_the_command_that_applies_them() {
-    assert_snapshot!(lifecycle("store: {url: 's3://acme/prod'}\njournal: {retention_days: 14}"), @"");
+    assert_snapshot!(lifecycle("store: {url: 's3://acme/prod'}\njournal: {retention_days: 14}"), @r#"
+    {
+      "Rules": [
+        {
+          "ID": "protobridge prod/journal/",
+          "Filter": {
+            "Prefix": "prod/journal/"
+          },
+          "Status": "Enabled",
+          "Expiration": {
+            "Days": 14
+          },
+          "NoncurrentVersionExpiration": {
+            "NoncurrentDays": 1
+          },
+          "AbortIncompleteMultipartUpload": {
+            "DaysAfterInitiation": 1
+          }
+        },
+        {
+          "ID": "protobridge prod/counters/",
+          "Filter": {
+            "Prefix": "prod/counters/"
+          },
+          "Status": "Enabled",
+          "Expiration": {
+            "Days": 14
+          },
+          "NoncurrentVersionExpiration": {
+            "NoncurrentDays": 1
+          },
+          "AbortIncompleteMultipartUpload": {
+            "DaysAfterInitiation": 1
+          }
+        },
+        {
+          "ID": "protobridge prod/check/",
+          "Filter": {
+            "Prefix": "prod/check/"
+          },
+          "Status": "Enabled",
+          "Expiration": {
+            "Days": 1
+          },
+          "NoncurrentVersionExpiration": {
+            "NoncurrentDays": 1
+          },
+          "AbortIncompleteMultipartUpload": {
+            "DaysAfterInitiation": 1
+          }
+        }
+      ]
+    }
+    To apply the rules, write them to a file, such as lifecycle.json, and run:
+      aws s3api put-bucket-lifecycle-configuration --bucket acme --lifecycle-configuration file://lifecycle.json
+    warning: this replaces all rules of the bucket; if it has others, fetch them, and apply them together with these:
+      aws s3api get-bucket-lifecycle-configuration --bucket acme
+    exit code 0
+    "#);
 }
 
 #[test]
 fn a_folder_needs_no_rules_and_without_a_store_there_are_none() {
     let ends = [lifecycle("store: {url: 'file:///var/lib/protobridge'}"), lifecycle("")];
-    assert_snapshot!(ends.join("\n\n"), @"");
+    assert_snapshot!(ends.join("\n\n"), @"
+    A folder needs no rules: protobridge deletes what is older than 30 day(s) (`journal.retention_days`) from /var/lib/protobridge.
+    exit code 0
+
+    error: the configuration has no `store.url`, so nothing is stored; see --help
+    exit code 2
+    ");
 }

@@ -116,6 +116,9 @@ struct RunOptions {
     /// Variable of the service's configuration; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     set: Vec<(String, String)>,
+    /// Give the service a store, and compare the counters in it with the calls, units and throttles of the emulator
+    #[arg(long)]
+    store: bool,
 }
 
 fn spec(text: &str) -> Result<Spec, serde_json::Error> {
@@ -194,8 +197,11 @@ fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> any
         call_ms: options.call_ms,
         backend: options.backend,
     };
+    if options.store && options.backend != BackendKind::Lean {
+        bail!("--store needs the backend `lean`, which counts calls");
+    }
     let path = session::binary(options.service.as_deref(), &options.profile)?;
-    let service = Service { path, variables: options.set.iter().cloned().collect() };
+    let service = Service { path, variables: options.set.iter().cloned().collect(), has_store: options.store };
     let session = Session::new(service, parameters, options.json.clone(), options.capacity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

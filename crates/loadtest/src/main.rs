@@ -19,6 +19,7 @@ mod scenario;
 mod session;
 mod spec;
 mod subject;
+mod totals;
 
 use std::process::ExitCode;
 

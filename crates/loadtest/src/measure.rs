@@ -13,6 +13,7 @@ use crate::process::Usage;
 use crate::progress::Progress;
 use crate::spec::Spec;
 use crate::subject::{RunningSubject, Subject};
+use crate::totals::Totals;
 
 /// The plan of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub(crate) struct Measured {
     pub(crate) stats: Stats,
     /// The statistics after the subject stopped. The guarantees are checked against them.
     pub(crate) after: Stats,
+    /// The sum of the counters in the service's store, if it has one.
+    #[serde(default)]
+    pub(crate) stored: Option<Totals>,
     /// Samples over the run, at most [`MAX_MOMENTS`].
     pub(crate) moments: Vec<Moment>,
 }
@@ -89,6 +93,11 @@ pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Pr
     if let Subject::Service { .. } = subject {
         let ended = running.process.stop(Duration::from_secs(40)).await.context("cannot stop the service")?;
         measured.stopped_well = ended.success();
+    }
+    if let Subject::Service { service, .. } = subject
+        && service.has_store
+    {
+        measured.stored = Some(running.stored_totals()?);
     }
     // Duplicates can arrive late, and a stopping service still finishes its work in flight.
     measured.after = backend.send(ControlCommand::Stats).await?;
@@ -245,6 +254,7 @@ impl Measured {
         report(arrived.altered, "deliveries had unexpected JSON");
         report(arrived.deleted_early, "events were deleted before every customer had them");
         report(arrived.quarantined, "events went into quarantine, although all are valid");
+        broken.extend(self.stored.iter().flat_map(|stored| stored.differences(&self.after.totals)));
         if !self.stopped_well {
             broken.push("the service did not exit with 0 after SIGTERM".to_owned());
         }

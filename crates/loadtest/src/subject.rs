@@ -14,6 +14,7 @@ use tokio::process::Command;
 use crate::events;
 use crate::process::Process;
 use crate::spec::Spec;
+use crate::totals::Totals;
 
 /// The service and its configuration.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct Service {
     pub(crate) path: PathBuf,
     /// Environment variables that override its configuration.
     pub(crate) variables: BTreeMap<String, String>,
+    /// Whether it has a store, in its working folder.
+    pub(crate) has_store: bool,
 }
 
 /// The process that is measured.
@@ -38,6 +41,8 @@ pub(crate) struct RunningSubject {
     folder: TempDir,
 }
 
+/// The folder of the service's store in its working folder.
+const STORE: &str = "store";
 /// The number of loops of the floor.
 const FLOOR_LOOPS: usize = 8;
 
@@ -55,6 +60,9 @@ impl Subject {
                 let mut command = Command::new(&service.path);
                 command.args(["run", "--config"]).arg(folder.path().join("protobridge.yaml"));
                 command.env_clear().envs(&service.variables);
+                if service.has_store {
+                    command.env("PROTOBRIDGE_STORE_URL", format!("file://{}", folder.path().join(STORE).display()));
+                }
                 command
             }
             Self::Floor => {
@@ -80,6 +88,14 @@ impl Subject {
 }
 
 impl RunningSubject {
+    /// Returns the sum of the counters in the service's store.
+    ///
+    /// # Errors
+    /// Returns an error if the store has none, or if they cannot be read.
+    pub(crate) fn stored_totals(&self) -> anyhow::Result<Totals> {
+        Totals::stored(&self.folder.path().join(STORE))
+    }
+
     /// Returns the last lines of the subject's log.
     pub(crate) fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();

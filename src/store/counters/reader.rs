@@ -43,8 +43,9 @@ impl Reader {
         let mut minutes: Vec<Minute> = read.try_collect().await?;
         minutes.retain(|minute| minute.from < window.end && (minute.to > window.start || minute.from == window.start));
         minutes.sort_unstable_by(|one, other| {
-            let order = |minute: &Minute| (minute.from, minute.number);
-            order(one).cmp(&order(other)).then_with(|| one.incarnation.cmp(&other.incarnation))
+            let order = |minute: &Minute| (minute.from, minute.to, minute.number);
+            let name = |minute: &Minute| (minute.replica.clone(), minute.incarnation.clone());
+            order(one).cmp(&order(other)).then_with(|| name(one).cmp(&name(other)))
         });
         Ok(minutes)
     }

@@ -25,6 +25,8 @@ use crate::telemetry::{Counts, Metrics, NoLabels};
 const MAX_WAITING: usize = 60;
 /// The most cells of all minutes that wait for the store: about 16 MiB. Ten thousand customers fill it in ten minutes.
 const MAX_WAITING_CELLS: usize = 100_000;
+/// The longest time to the end of a minute. It is longer only if the clock was put back.
+const LONGEST_WAIT: Duration = Duration::from_secs(61);
 /// Delays between the attempts at one minute.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 /// The number of minutes that are stored at the same time at the stop.
@@ -115,10 +117,12 @@ impl Writer {
     }
 
     async fn close_minutes(&self) {
+        let mut end = 0;
         loop {
             let now = unix_micros(SystemTime::now());
-            let end = next_end(now);
-            sleep(Duration::from_micros((end - now).unsigned_abs())).await;
+            end = next_end(now.max(end));
+            let left = Duration::from_micros((end - now).unsigned_abs());
+            sleep(left.min(LONGEST_WAIT)).await;
             self.close(Some(end));
             self.closed.notify_one();
         }
@@ -211,7 +215,7 @@ fn drop_oldest(waiting: &mut VecDeque<Arc<Closed>>) -> u64 {
     dropped
 }
 
-/// Returns the next full minute. Skips one that begins within a second: the timer of the minute before it was early.
+/// Returns the next full minute. Skips one that begins within a second, so that no minute is much too short.
 fn next_end(now: i64) -> i64 {
     let next = (now.div_euclid(MINUTE) + 1) * MINUTE;
     if next - now < SECOND { next + MINUTE } else { next }

@@ -26,6 +26,15 @@ impl Answer {
         self.status < 300
     }
 
+    pub(super) fn is_throttle(&self) -> bool {
+        self.status == 429
+    }
+
+    /// Whether the call failed on purpose, before it was looked at.
+    pub(super) fn is_unavailable(&self) -> bool {
+        self.status == 503
+    }
+
     pub(super) fn into_response(self, id: u64) -> http::Response<Full<Bytes>> {
         let response = http::Response::builder()
             .status(self.status)

@@ -5,6 +5,7 @@ use super::form::{self, PublishBatch};
 use super::ledger::Arrival;
 use super::state::Emulator;
 use crate::events;
+use crate::totals::Carried;
 
 /// The most bytes that a call can carry, bodies and attributes of all entries together.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -12,24 +13,21 @@ const MAX_BYTES: u64 = 256 * 1024;
 impl Emulator {
     /// Answers a call.
     pub(super) fn sns(&self, operation: &str, body: &[u8]) -> Answer {
-        let mut bytes = 0;
-        let mut entries = 0;
+        let publish = (operation == "PublishBatch").then(|| PublishBatch::read(body));
+        let mut carried = Carried::default();
+        for entry in publish.iter().flat_map(|publish| &publish.entries) {
+            carried.add(form::length(entry.message) + entry.attribute_bytes);
+        }
         let answer = if self.state().faults.call_fails() {
             error(503, "ServiceUnavailable", "this call fails on purpose")
         } else {
-            match operation {
-                "PublishBatch" => {
-                    let publish = PublishBatch::read(body);
-                    let size = |entry: &form::PublishEntry<'_>| form::length(entry.message) + entry.attribute_bytes;
-                    bytes = publish.entries.iter().map(size).sum();
-                    entries = publish.entries.len() as u64;
-                    self.publish(&publish, bytes)
-                }
-                "GetTopicAttributes" => self.topic_attributes(&form::field(body, "TopicArn").unwrap_or_default()),
-                other => error(400, "InvalidAction", other),
+            match (operation, &publish) {
+                (_, Some(publish)) => self.publish(publish, carried.bytes),
+                ("GetTopicAttributes", _) => self.topic_attributes(&form::field(body, "TopicArn").unwrap_or_default()),
+                (other, _) => error(400, "InvalidAction", other),
             }
         };
-        self.state().calls.add(operation, answer.is_ok(), entries, bytes);
+        self.count(operation, &answer, carried);
         answer
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::answer::Answer;
 use super::clock::Micros;
 use super::faults::FaultInjector;
 use super::ledger::Ledger;
@@ -13,6 +14,7 @@ use super::queue::Queue;
 use super::stats::{Calls, Stats};
 use crate::events::Events;
 use crate::spec::Spec;
+use crate::totals::{CallEnd, Carried, Totals};
 
 /// The queue, the topics and the counters.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) ledger: Ledger,
     pub(super) calls: Calls,
+    /// All calls since the emulator began.
+    pub(super) totals: Totals,
     pub(super) faults: FaultInjector,
     /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
@@ -42,6 +46,7 @@ impl Emulator {
             queue: Queue::new(&spec),
             ledger: Ledger::new(&spec),
             calls: Calls::default(),
+            totals: Totals::default(),
             faults: FaultInjector::new(spec.faults),
             waiting_polls: 0,
         };
@@ -73,6 +78,19 @@ impl Emulator {
         (since + Duration::from_micros(at)).as_millis() as u64
     }
 
+    /// Counts a call that was answered like this.
+    pub(super) fn count(&self, operation: &str, answer: &Answer, carried: Carried) {
+        let end = match (answer.is_ok(), answer.is_throttle()) {
+            (true, _) => CallEnd::Answered,
+            (false, true) => CallEnd::Throttled,
+            (false, false) => CallEnd::Failed,
+        };
+        let state = &mut *self.state();
+        let seen = if answer.is_unavailable() { Carried::default() } else { carried };
+        state.calls.add(operation, answer.is_ok(), seen.entries, seen.bytes);
+        state.totals.add(operation, end, carried);
+    }
+
     pub(super) fn start(&self) {
         let now = self.now();
         let state = &mut *self.state();
@@ -96,6 +114,7 @@ impl Emulator {
             waiting_polls: state.waiting_polls,
             throttled_calls: state.faults.throttled_calls(),
             calls: state.calls.clone(),
+            totals: state.totals.clone(),
             arrived: state.ledger.summary(&self.events),
         }
     }

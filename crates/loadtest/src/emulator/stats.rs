@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::totals::Totals;
+
 /// All counters since the start.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Stats {
@@ -20,6 +22,9 @@ pub(crate) struct Stats {
     /// The number of publishes that were throttled.
     pub(crate) throttled_calls: u64,
     pub(crate) calls: Calls,
+    /// All calls since the emulator began, those before the start included.
+    #[serde(default)]
+    pub(crate) totals: Totals,
     pub(crate) arrived: ArrivalStats,
 }
 
