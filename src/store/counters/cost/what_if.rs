@@ -1,5 +1,6 @@
 //! What another setting would have cost, estimated from the counters only.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -159,7 +160,7 @@ fn just_over(minutes: &[&Minute], basis: &Basis<'_>) -> Vec<JustOver> {
             share_per_entry: if all > 0.0 { saved / all } else { 0.0 },
         })
         .collect();
-    found.sort_by(|one, other| other.payloads.cmp(&one.payloads));
+    found.sort_by_key(|over| Reverse(over.payloads));
     found
 }
 

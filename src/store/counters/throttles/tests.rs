@@ -1,3 +1,5 @@
+use std::slice::from_ref;
+
 use super::*;
 use crate::store::counters::{Calls, Throttle};
 
@@ -37,7 +39,10 @@ fn report_of(minutes: &[Minute]) -> Report {
     report(minutes, 0..1_000 * MINUTE, None, None).unwrap()
 }
 
-fn highest_of(report: &Report) -> Vec<(i64, Option<(f64, i64)>, Option<(f64, i64)>)> {
+/// A rate and the second in which its span begins.
+type Span = Option<(f64, i64)>;
+
+fn highest_of(report: &Report) -> Vec<(i64, Span, Span)> {
     let rate = |rate: Option<Rate>| rate.map(|rate| (rate.per_second, rate.from / SECOND));
     report.highest.iter().map(|highest| (highest.seconds, rate(highest.held), rate(highest.any))).collect()
 }
@@ -166,9 +171,9 @@ fn the_quota_is_configured_or_the_one_of_the_region() {
         |quota: u32, topics: &str, region: &str| Some((quota, format!("AWS's table for {topics} topics in {region}")));
     let in_region = |region: Option<&str>| Minute { region: region.map(str::to_owned), ..minute("a", 0..60, &[]) };
     let ireland = in_region(Some("eu-west-1"));
-    assert_eq!(quota(&[ireland.clone()], None, Some("us-east-1")), documented(9_000, "standard", "eu-west-1"));
+    assert_eq!(quota(from_ref(&ireland), None, Some("us-east-1")), documented(9_000, "standard", "eu-west-1"));
     let configured = Some((12_000, "publish.quota_messages_per_second".to_owned()));
-    assert_eq!(quota(&[ireland.clone()], Some(12_000), None), configured);
+    assert_eq!(quota(from_ref(&ireland), Some(12_000), None), configured);
     assert_eq!(quota(&[ireland, in_region(Some("us-east-1"))], None, None), None);
     assert_eq!(quota(&[in_region(None)], None, None), None);
     assert_eq!(quota(&[in_region(None)], None, Some("eu-north-1")), documented(300, "standard", "eu-north-1"));
