@@ -71,6 +71,13 @@ pub(super) struct Args {
     /// How long the service retries an event of unknown type before it quarantines the event
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     unknown_grace_seconds: u64,
+    /// Keep a journal in this folder, with a protobridge.yaml for the commands that read it
+    #[arg(long, value_name = "FOLDER")]
+    journal: Option<PathBuf>,
+    /// Send about one in N of acme's events twice, each time as a message of its own, like a producer that is only half
+    /// rolled back
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    twice: Option<u64>,
     /// Log level, or tracing directives. The default shows warnings, except those about quarantined and retried events:
     /// the demo sends some on purpose
     #[arg(long, value_name = "LEVEL", default_value = "warn,protobridge::delivery::pipeline=error")]
@@ -90,6 +97,7 @@ Examples:
   protobridge demo --events 2000                      send 2000, compare counts
   protobridge demo --events 3 --pretty                show three events in full
   protobridge demo --events 20000 --rate 0 --quiet    measure the maximum rate
+  protobridge demo --twice 50 --journal ./journal     a producer that sends twice; see docs/tracing.md
   protobridge demo | less                             page through the events
 
 Events and tables go to standard output, everything else to standard error. On a terminal, each event is one line, cut \
@@ -157,6 +165,9 @@ async fn run_until(args: &Args, stop: &CancellationToken) -> anyhow::Result<Exit
         let summary = finish(args, &stage, app, &books, states, stop).await?;
         drop((customers, counters));
         screen.result(summary.render(io::stdout().is_terminal())).await;
+        if let Some(folder) = &args.journal {
+            screen.remark(stage::about_journal(folder)).await;
+        }
         anyhow::Ok(summary.problems())
     };
     let problems = tokio::select! {

@@ -2,6 +2,7 @@
 //! events come from two sources, and one of these stops early. [`sources`](super::sources) sends the heartbeats of
 //! both.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,6 +31,10 @@ pub(super) struct Feed {
     course: Course,
     /// The number of events since the last change of the database.
     since_change: u64,
+    /// On average, one in this number of acme's events is sent twice.
+    twice: Option<u64>,
+    /// The events that are sent again, each with the number of events that are sent before.
+    again: VecDeque<(u64, Outgoing)>,
     signals: Signals,
     target: Target,
     books: Books,
@@ -63,6 +68,8 @@ impl Feed {
             course,
             // The second event is a change, so that both sources send events from the start.
             since_change: course.most_between_changes.saturating_sub(1),
+            twice: args.twice,
+            again: VecDeque::new(),
             signals,
             target: Target::new(stage),
             books,
@@ -83,6 +90,14 @@ impl Feed {
                 let event = self.next_event();
                 let list = if self.one_in(BY_TOPIC_ONE_IN) { &mut by_topic } else { &mut direct };
                 list.push(event);
+            }
+            let (room, is_last) = (MAX_BATCH_ENTRIES - direct.len(), self.sent >= self.events);
+            direct.extend(self.due_again(room));
+            if is_last {
+                // The last events are sent again at the end.
+                while let Some((_, event)) = self.again.pop_front() {
+                    self.target.send(vec![event]).await?;
+                }
             }
             while sends.len() >= CONCURRENT_SENDS {
                 check_sent(sends.join_next().await)?;
@@ -130,12 +145,34 @@ impl Feed {
         } else if number == FIRST_UNKNOWN || self.one_in(UNKNOWN_ONE_IN) {
             self.samples.unknown_type(&CUSTOMERS.each_ref().map(|customer| customer.id))
         } else {
-            self.event_of_a_source()
+            let sample = self.event_of_a_source();
+            self.may_repeat(&sample);
+            sample
         };
         self.sent += 1;
         let outgoing = Outgoing::new(&sample);
         self.books.ledger.record_sent(&sample, &outgoing.body);
         outgoing
+    }
+
+    /// Decides whether an event is sent again, about a second later.
+    fn may_repeat(&mut self, sample: &Sample) {
+        let Some(twice) = self.twice.filter(|_| sample.customer.as_deref() == Some(CUSTOMERS[0].id)) else { return };
+        if self.one_in(twice) {
+            self.again.push_back((self.sent + u64::from(self.rate.max(1)), Outgoing::new(sample)));
+            self.books.ledger.record_repeated();
+        }
+    }
+
+    /// Returns the events that are due to be sent again, at most as many as there is room for.
+    fn due_again(&mut self, room: usize) -> Vec<Outgoing> {
+        let mut due = Vec::new();
+        while due.len() < room
+            && let Some((_, event)) = self.again.pop_front_if(|(at, _)| *at <= self.sent)
+        {
+            due.push(event);
+        }
+        due
     }
 
     /// Returns the next event of the backend or of the database.

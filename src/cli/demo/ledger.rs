@@ -27,6 +27,8 @@ struct Inner {
     /// Events that the demo did not send, by id, with one bit per customer who received them.
     foreign: HashMap<String, u8>,
     forget_at: usize,
+    /// The number of events that are sent twice.
+    repeated: u64,
     first_sent: Option<Instant>,
     last_arrived: Option<Instant>,
 }
@@ -85,6 +87,8 @@ pub(super) struct Totals {
     pub(super) deliveries: Vec<Delivery>,
     /// The number of events that the demo did not send.
     pub(super) foreign: u64,
+    /// The number of events that the demo sent twice.
+    pub(super) repeated: u64,
     /// The number of messages in quarantine, by reason.
     pub(super) quarantine: BTreeMap<String, u64>,
     /// The time from the first event sent to the last event received. Heartbeats do not count.
@@ -117,6 +121,7 @@ impl Ledger {
             deliveries: vec![delivery; CUSTOMERS.len()],
             foreign: HashMap::new(),
             forget_at: FORGET_FROM,
+            repeated: 0,
             first_sent: None,
             last_arrived: None,
         }))
@@ -152,6 +157,11 @@ impl Ledger {
         if inner.events.len() >= inner.forget_at {
             inner.forget();
         }
+    }
+
+    /// Records that an event is sent a second time, as another message.
+    pub(super) fn record_repeated(&self) {
+        self.lock().repeated += 1;
     }
 
     /// Records an event that a customer received.
@@ -218,6 +228,7 @@ impl Ledger {
             tallies,
             deliveries: inner.deliveries.clone(),
             foreign: inner.foreign.len() as u64,
+            repeated: inner.repeated,
             quarantine,
             duration,
         }

@@ -92,6 +92,10 @@ impl Stage {
             let path = folder.path().join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
+        let store = match &args.journal {
+            Some(folder) => Some(journal(folder, &input.queue_url)?),
+            None => None,
+        };
         let descriptors = match &args.descriptors {
             Some(path) => fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))?,
             None => {
@@ -103,7 +107,10 @@ impl Stage {
             }
         };
         write("customers.yaml", customers_file(&inboxes).as_bytes())?;
-        write("protobridge.yaml", config_file(args, &embedded, &input, &quarantine, &descriptors)?.as_bytes())?;
+        write(
+            "protobridge.yaml",
+            config_file(args, &embedded, (&input, &quarantine), &descriptors, store.as_deref())?.as_bytes(),
+        )?;
         write(REQUEST_FILE, send_order(args.seed, &input.queue_url).to_string().as_bytes())?;
 
         let config = load::file(&folder.path().join("protobridge.yaml"), [])?;
@@ -159,9 +166,9 @@ fn customers_file(inboxes: &[Subscribed]) -> String {
 fn config_file(
     args: &Args,
     embedded: &Embedded,
-    input: &Subscribed,
-    quarantine: &str,
+    (input, quarantine): (&Subscribed, &str),
     descriptors: &Path,
+    store: Option<&str>,
 ) -> anyhow::Result<String> {
     let descriptors = descriptors.to_str().with_context(|| format!("{} is not Unicode", descriptors.display()))?;
     Ok(format!(
@@ -200,7 +207,7 @@ log:
   level: {level}
 metrics:
   customer_label: true
-",
+{store}",
         region = Embedded::REGION,
         sources = course::config_section(&Course::new(args.events, args.rate)),
         endpoint = embedded.endpoint_url(),
@@ -210,7 +217,43 @@ metrics:
         grace = args.unknown_grace_seconds,
         admin_port = args.port.map_or(0, |port| port + 1),
         level = json!(args.log),
+        store = store.map(store_section).unwrap_or_default(),
     ))
+}
+
+/// Prepares the folder of the journal: writes a configuration for the commands that read it. Returns the URL of the
+/// store.
+fn journal(folder: &Path, queue: &str) -> anyhow::Result<String> {
+    fs::create_dir_all(folder).with_context(|| format!("--journal: cannot create {}", folder.display()))?;
+    let absolute = fs::canonicalize(folder).with_context(|| format!("--journal: cannot read {}", folder.display()))?;
+    let url = format!("file://{}", absolute.display());
+    let file = absolute.join(CONFIG_FILE);
+    let text = format!(
+        "# For the commands that read the journal of the demo.\naws:\n  region: {}\nqueues:\n  - url: {queue}\n{}",
+        Embedded::REGION,
+        store_section(&url),
+    );
+    fs::write(&file, text).with_context(|| format!("--journal: cannot write {}", file.display()))?;
+    Ok(url)
+}
+
+/// The configuration in the folder of the journal.
+const CONFIG_FILE: &str = "protobridge.yaml";
+
+fn store_section(url: &str) -> String {
+    // Every JSON string is a valid YAML string.
+    format!("store:\n  url: {}\njournal:\n  segment_seconds: 5\n", json!(url))
+}
+
+/// Returns the text about the journal at the end.
+pub(super) fn about_journal(folder: &Path) -> String {
+    let config = folder.join(CONFIG_FILE);
+    let config = config.display();
+    format!(
+        "\nThe journal stays in {}. Find events that a producer sent twice, and tell what became of one:\n  \
+         protobridge duplicates --config {config} --from 1h\n  protobridge trace EVENT-ID --config {config}",
+        folder.display(),
+    )
 }
 
 /// Returns a SendMessage request for an order of the first customer.

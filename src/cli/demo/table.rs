@@ -166,6 +166,12 @@ impl Summary {
                 problems.push(format!("{name}: SNS confirmed {confirmed} entries, but {arrived} arrived"));
             }
         }
+        let repeated = demo.repeated;
+        if duplicates < repeated && !self.interrupted {
+            problems.push(format!(
+                "the producer sent {repeated} events twice, but the service suppressed {duplicates} messages as duplicates"
+            ));
+        }
         let settled = published + filtered + quarantined + duplicates;
         if received != settled + retried {
             problems

@@ -22,6 +22,7 @@ fn summary() -> Summary {
         tallies,
         deliveries: vec![delivery(9), nothing, delivery(2)],
         foreign: 0,
+        repeated: 0,
         quarantine: quarantine.clone(),
         duration: Duration::from_secs(2),
     };
@@ -193,4 +194,15 @@ fn reasons_without_a_quarantined_message_are_left_out() {
     metrics.quarantined.with(&labels).add(2);
     let (_observer, states) = Observer::new("http://127.0.0.1:1");
     assert_eq!(Service::new(&metrics, &states).reasons, BTreeMap::from([("unknown_type".to_owned(), 2)]));
+}
+
+#[test]
+fn an_event_that_was_sent_twice_must_be_suppressed_once() {
+    let mut summary = summary();
+    summary.demo.repeated = 2;
+    let problems = summary.problems();
+    assert_eq!(problems, ["the producer sent 2 events twice, but the service suppressed 0 messages as duplicates"]);
+    summary.service.duplicates = 2;
+    summary.service.received += 2;
+    assert_eq!(summary.problems(), [""; 0]);
 }
