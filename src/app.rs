@@ -151,7 +151,7 @@ impl App {
         let queues: Vec<Arc<Queue>> = receptions.iter().map(|reception| Arc::clone(&reception.queue)).collect();
         let stored = Stored::start(config, &clients, &metrics)?;
         let journal = stored.as_ref().map(|stored| Arc::clone(&stored.journal));
-        let wired = wire(config, &clients, &queues, definitions, (traces.clone(), journal), &metrics)?;
+        let wired = wire(config, &clients, &queues, definitions, (traces.clone(), journal.clone()), &metrics)?;
         let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, monitor, tasks: downstream } =
             wired;
 
@@ -169,6 +169,7 @@ impl App {
             outages,
             monitor,
             configuration: Arc::clone(&standing),
+            journal,
             metrics: Arc::clone(&metrics),
         };
         let state = Arc::new(admin::State::new(views));

@@ -4,7 +4,9 @@
 //! receive from until the drain, and names the queues that do not work. `/metrics` answers in the Prometheus text
 //! format; `/status` and `/schemas` answer in JSON, and `/schemas/sets/…` with a descriptor set in force.
 //! `/json-schema/HASH` lists the types whose events carry this `schema-hash`, and `/json-schema/HASH/TYPE` and
-//! `/json-schema/HASH/TYPE/PROFILE` are their JSON Schemas. No page changes the service, and no page shows a payload.
+//! `/json-schema/HASH/TYPE/PROFILE` are their JSON Schemas. `/trace/ID` has the rows of the journal that are not in the
+//! store yet, by the id of an event, an SQS message or an SNS message. No page changes the service, and no page shows a
+//! payload.
 
 mod gaps;
 mod json_schema;
@@ -13,6 +15,7 @@ mod schemas;
 pub(super) mod server;
 mod sets;
 mod status;
+mod trace;
 
 pub use gaps::{KnownGap, KnownGapList, KnownGaps};
 pub use knowledge::{KnownSource, KnownSources};
@@ -38,6 +41,7 @@ use crate::aws::sqs::receive::Receptions;
 use crate::aws::sqs::visibility::Visibility;
 use crate::monitor::{Knowledge, Monitor};
 use crate::route::Routes;
+use crate::store::journal::Journal;
 use crate::telemetry::{Metrics, NoLabels, TopicLabels};
 
 /// The state that the endpoint shows.
@@ -67,6 +71,8 @@ pub struct Views {
     pub monitor: Arc<Monitor>,
     /// The state of the configuration file.
     pub configuration: Arc<Standing>,
+    /// The journal, if the service keeps one.
+    pub journal: Option<Arc<Journal>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -133,7 +139,7 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
 
 fn routes(state: Arc<State>) -> Router {
     let (ready, metrics, status) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state));
-    let (schemas, sets) = (Arc::clone(&state), Arc::clone(&state));
+    let (schemas, sets, rows) = (Arc::clone(&state), Arc::clone(&state), Arc::clone(&state));
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async move { readiness(&ready) }))
@@ -143,8 +149,9 @@ fn routes(state: Arc<State>) -> Router {
         .route("/schemas/sets/{*name}", get(|Path(name): Path<String>| async move {
             sets::answer(&sets.views.routes.definitions().snapshot, &name)
         }))
+        .route("/trace/{id}", get(|Path(id): Path<String>| async move { trace::answer(rows.views.journal.as_deref(), &id).await }))
         .merge(json_schemas(state))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status, /schemas, /schemas/sets/NAME or /json-schema/HASH\n") })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status, /schemas, /schemas/sets/NAME, /json-schema/HASH or /trace/ID\n") })
 }
 
 /// The JSON Schemas by the `schema-hash` of events.

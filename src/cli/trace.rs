@@ -173,7 +173,9 @@ async fn look_up(reader: &Reader, wanted: &Wanted, window: &Range<i64>) -> Resul
     ids.dedup();
     for id in ids {
         let more = reader.find(&Wanted::Event(id.clone()), window.clone()).await?;
-        found.rows.extend(more.rows.into_iter().filter(|row| of_messages.iter().any(|known| is_same_event(known, row))));
+        found
+            .rows
+            .extend(more.rows.into_iter().filter(|row| of_messages.iter().any(|known| is_same_event(known, row))));
         let (ranges, bytes) = (found.looked.ranges, found.looked.bytes);
         // The later look sees what the first one saw, or more.
         found.looked = more.looked;

@@ -119,6 +119,9 @@ struct RunOptions {
     /// Give the service a store, and compare the counters in it with the calls, units and throttles of the emulator
     #[arg(long)]
     store: bool,
+    /// Number of processes of the service that share the work; the CPU time and the memory are their sums
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=20))]
+    replicas: u32,
 }
 
 fn spec(text: &str) -> Result<Spec, serde_json::Error> {
@@ -201,7 +204,8 @@ fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> any
         bail!("--store needs the backend `lean`, which counts calls");
     }
     let path = session::binary(options.service.as_deref(), &options.profile)?;
-    let service = Service { path, variables: options.set.iter().cloned().collect(), has_store: options.store };
+    let variables = options.set.iter().cloned().collect();
+    let service = Service { path, variables, has_store: options.store, replicas: options.replicas };
     let session = Session::new(service, parameters, options.json.clone(), options.capacity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

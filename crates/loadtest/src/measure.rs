@@ -91,8 +91,8 @@ pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Pr
         Err(error) => bail!("{error:#}\nlast log lines of the {}:\n{}", subject.name(), running.log_tail()),
     };
     if let Subject::Service { .. } = subject {
-        let ended = running.process.stop(Duration::from_secs(40)).await.context("cannot stop the service")?;
-        measured.stopped_well = ended.success();
+        let stopped = running.stop(Duration::from_secs(40)).await;
+        measured.stopped_well = stopped.context("cannot stop the service")?;
     }
     if let Subject::Service { service, .. } = subject
         && service.has_store
@@ -115,24 +115,24 @@ async fn observe(
     let mut measured = Measured::default();
     if plan.quiet_seconds > 0 {
         progress.message(&format!("quiet for {} s", plan.quiet_seconds));
-        let before = running.process.usage()?;
+        let before = running.usage()?;
         sleep(Duration::from_secs(plan.quiet_seconds)).await;
-        let used = running.process.usage()?.cpu_ms - before.cpu_ms;
+        let used = running.usage()?.cpu_ms - before.cpu_ms;
         measured.idle_cpu_percent = Some(used as f64 / 10.0 / plan.quiet_seconds as f64);
     }
-    let before = (running.process.usage()?, backend.process.usage()?);
+    let before = (running.usage()?, backend.process.usage()?);
     let mut stats = backend.send(ControlCommand::Start).await?;
     let (mut best, mut since) = ((0, 0), Instant::now());
     loop {
         sleep(SAMPLE_INTERVAL).await;
-        if let Some(ended) = running.process.child.try_wait()? {
+        if let Some(ended) = running.ended()? {
             bail!("the {} exited by itself: {ended}", subject.name());
         }
         stats = backend
             .send(ControlCommand::Stats)
             .await
             .map_err(|error| error.context(format!("after {} sent events", stats.sent)))?;
-        let usage = running.process.usage()?;
+        let usage = running.usage()?;
         measured.moments.push(moment(&stats, usage, before.0));
         progress.show(&plan.spec, &stats, usage, before.0);
         let is_late = plan.limit_seconds.is_some_and(|limit| stats.elapsed_us >= limit * 1_000_000);
@@ -158,7 +158,7 @@ async fn observe(
 async fn wait_for_poll(backend: &mut Backend, running: &mut RunningSubject) -> anyhow::Result<()> {
     let since = Instant::now();
     while backend.send(ControlCommand::Stats).await?.waiting_polls == 0 {
-        if let Some(ended) = running.process.child.try_wait()? {
+        if let Some(ended) = running.ended()? {
             bail!("the subject exited before its first poll: {ended}");
         }
         if since.elapsed() > START_TIMEOUT {

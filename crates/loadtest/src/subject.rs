@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::events;
-use crate::process::Process;
+use crate::process::{Process, Usage};
 use crate::spec::Spec;
 use crate::totals::Totals;
 
@@ -25,6 +26,8 @@ pub(crate) struct Service {
     pub(crate) variables: BTreeMap<String, String>,
     /// Whether it has a store, in its working folder.
     pub(crate) has_store: bool,
+    /// The number of processes that share the work.
+    pub(crate) replicas: u32,
 }
 
 /// The process that is measured.
@@ -37,7 +40,8 @@ pub(crate) enum Subject {
 /// A running subject and its working folder.
 #[derive(Debug)]
 pub(crate) struct RunningSubject {
-    pub(crate) process: Process,
+    /// The replicas of the service, or the floor.
+    processes: Vec<Process>,
     folder: TempDir,
 }
 
@@ -54,29 +58,47 @@ impl Subject {
     pub(crate) fn start(&self, spec: &Spec, port: u16) -> anyhow::Result<RunningSubject> {
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir()?;
         let endpoint = format!("http://127.0.0.1:{port}");
-        let mut command = match self {
-            Self::Service { service, linger_ms } => {
-                configure(folder.path(), spec, &endpoint, *linger_ms).context("cannot set up the service")?;
+        if let Self::Service { linger_ms, .. } = self {
+            configure(folder.path(), spec, &endpoint, *linger_ms).context("cannot set up the service")?;
+        }
+        let log = fs::File::create(folder.path().join("log"))?;
+        let mut processes = Vec::new();
+        for replica in 1..=self.replicas() {
+            let mut command = self.command(spec, &endpoint, folder.path())?;
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
+            command.env("AWS_ACCESS_KEY_ID", "loadtest").env("AWS_SECRET_ACCESS_KEY", "loadtest");
+            command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path());
+            command.env("HOSTNAME", format!("replica-{replica}"));
+            processes.push(Process::start(&mut command)?);
+        }
+        Ok(RunningSubject { processes, folder })
+    }
+
+    fn replicas(&self) -> u32 {
+        match self {
+            Self::Service { service, .. } => service.replicas,
+            Self::Floor => 1,
+        }
+    }
+
+    fn command(&self, spec: &Spec, endpoint: &str, folder: &Path) -> anyhow::Result<Command> {
+        match self {
+            Self::Service { service, .. } => {
                 let mut command = Command::new(&service.path);
-                command.args(["run", "--config"]).arg(folder.path().join("protobridge.yaml"));
+                command.args(["run", "--config"]).arg(folder.join("protobridge.yaml"));
                 command.env_clear().envs(&service.variables);
                 if service.has_store {
-                    command.env("PROTOBRIDGE_STORE_URL", format!("file://{}", folder.path().join(STORE).display()));
+                    command.env("PROTOBRIDGE_STORE_URL", format!("file://{}", folder.join(STORE).display()));
                 }
-                command
+                Ok(command)
             }
             Self::Floor => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["floor", "--endpoint", &endpoint, "--loops", &FLOOR_LOOPS.to_string()]);
+                command.args(["floor", "--endpoint", endpoint, "--loops", &FLOOR_LOOPS.to_string()]);
                 command.args(["--spec", &serde_json::to_string(spec)?]).env_clear();
-                command
+                Ok(command)
             }
-        };
-        let log = fs::File::create(folder.path().join("log"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.env("AWS_ACCESS_KEY_ID", "loadtest").env("AWS_SECRET_ACCESS_KEY", "loadtest");
-        command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path());
-        Ok(RunningSubject { process: Process::start(&mut command)?, folder })
+        }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -88,6 +110,46 @@ impl Subject {
 }
 
 impl RunningSubject {
+    /// Returns the resource usage of all processes since their start.
+    ///
+    /// # Errors
+    /// Returns an error if a process has ended.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        let mut sum = Usage::default();
+        for process in &self.processes {
+            let usage = process.usage()?;
+            sum.cpu_ms += usage.cpu_ms;
+            sum.rss_kib += usage.rss_kib;
+            sum.peak_rss_kib += usage.peak_rss_kib;
+        }
+        Ok(sum)
+    }
+
+    /// Returns how a process ended, if one has.
+    ///
+    /// # Errors
+    /// Returns an error if the system does not tell.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        for process in &mut self.processes {
+            if let Some(ended) = process.child.try_wait()? {
+                return Ok(Some(ended));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stops all processes, one after the other. Returns whether each of them exited with 0.
+    ///
+    /// # Errors
+    /// Returns an error if a process does not exit in time.
+    pub(crate) async fn stop(&mut self, within: Duration) -> anyhow::Result<bool> {
+        let mut all_well = true;
+        for process in &mut self.processes {
+            all_well &= process.stop(within).await?.success();
+        }
+        Ok(all_well)
+    }
+
     /// Returns the sum of the counters in the service's store.
     ///
     /// # Errors

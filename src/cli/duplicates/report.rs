@@ -93,7 +93,8 @@ impl Report {
         match (lines.as_slice(), self.is_known()) {
             ([], true) => sentences.push("No event came as more than one message.".to_owned()),
             ([], false) => {
-                sentences.push("No row that was compared shows an event that came as more than one message.".to_owned());
+                sentences
+                    .push("No row that was compared shows an event that came as more than one message.".to_owned());
             }
             _ => {}
         }
@@ -178,7 +179,10 @@ mod tests {
             between_seconds: Some(Between { min: 0.08, median: 2.4, max: 725.0 }),
             published_again,
             by_several_replicas: published_again / 2,
-            examples: vec!["5f0c0001-aaaa-4bbb-8ccc-000000000001".into(), "77ab0002-aaaa-4bbb-8ccc-000000000002".into()],
+            examples: vec![
+                "5f0c0001-aaaa-4bbb-8ccc-000000000001".into(),
+                "77ab0002-aaaa-4bbb-8ccc-000000000002".into(),
+            ],
         }
     }
 
@@ -195,7 +199,8 @@ mod tests {
 
     #[test]
     fn the_text_has_the_table_the_causes_and_what_is_not_known() {
-        let mut report = report(vec![line("shop.v1.OrderPlaced", 3), Line { between_seconds: None, ..line("shop.v1.X", 0) }]);
+        let mut report =
+            report(vec![line("shop.v1.OrderPlaced", 3), Line { between_seconds: None, ..line("shop.v1.X", 0) }]);
         report.tally.redeliveries = 7;
         report.tally.not_compared = 9;
         report.sample_published = 0.5;

@@ -161,7 +161,10 @@ impl Tally {
         let mut lines: Vec<Line> =
             groups.into_iter().map(|((event_type, queue), events)| line(event_type, queue, events)).collect();
         lines.sort_by(|one, other| {
-            other.events.cmp(&one.events).then_with(|| (&one.event_type, &one.queue).cmp(&(&other.event_type, &other.queue)))
+            other
+                .events
+                .cmp(&one.events)
+                .then_with(|| (&one.event_type, &one.queue).cmp(&(&other.event_type, &other.queue)))
         });
         Tallied { lines, redeliveries: self.redeliveries, not_compared: self.not_compared }
     }
@@ -305,7 +308,11 @@ mod tests {
         rows.push(shipped(row(1, 32, 160)));
         let lines = tally(&rows).lines;
         assert_eq!(lines[0], expected);
-        let again = Line { event_type: "shop.v1.OrderShipped".into(), published_again: 1, ..line(1, 2, 60.0, 60.0, 60.0, &[31, 32]) };
+        let again = Line {
+            event_type: "shop.v1.OrderShipped".into(),
+            published_again: 1,
+            ..line(1, 2, 60.0, 60.0, 60.0, &[31, 32])
+        };
         assert_eq!(lines[1..], [again]);
     }
 

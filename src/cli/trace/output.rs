@@ -24,7 +24,7 @@ impl Answer<'_> {
         writeln!(out, "Window: {} ({})", window_text(&self.chosen.window), self.chosen.why)?;
         if explain || !is_found {
             let reasons = Story { not_known: Vec::new(), ..self.story.clone() };
-            write!(out, "{reasons}{}\n", looked_text(&self.found.looked))?;
+            writeln!(out, "{reasons}{}", looked_text(&self.found.looked))?;
             if !not_known.is_empty() {
                 writeln!(out, "Rows can be missing:")?;
             }

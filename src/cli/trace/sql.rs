@@ -27,7 +27,7 @@ impl Query<'_> {
         };
         // A segment is in the folder of the hour in which it began.
         let first = self.window.start.saturating_sub(MAX_SPAN.as_micros() as i64);
-        let [first, last] = [first, self.window.end].map(|time| hour(time));
+        let [first, last] = [first, self.window.end].map(hour);
         let days = [&first, &last].map(|hour| quoted(&hour[..10]));
         let mut text = if place.starts_with("s3://") { access(aws, region) } else { String::new() };
         text.push_str(&format!(

@@ -131,7 +131,9 @@ fn has_destination(row: &Row) -> bool {
 /// Returns the rows in the order of their receives, each once.
 fn distinct(rows: &[Row]) -> Vec<&Row> {
     let mut rows: Vec<&Row> = rows.iter().collect();
-    rows.sort_by_key(|row| (row.received_at, &row.message_id, row.receive_count, &row.customer, &row.topic, row.settled_at));
+    rows.sort_by_key(|row| {
+        (row.received_at, &row.message_id, row.receive_count, &row.customer, &row.topic, row.settled_at)
+    });
     rows.dedup();
     rows
 }

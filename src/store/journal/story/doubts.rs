@@ -104,10 +104,7 @@ fn hole_sentence(hole: &Hole, id: Option<&str>) -> String {
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 fn between(from: i64, to: i64) -> String {
-    let end = if stamp::day(from) == stamp::day(to) {
-        stamp::time_of_day(to)[..8].to_owned()
-    } else {
-        stamp::seconds(to)
-    };
+    let end =
+        if stamp::day(from) == stamp::day(to) { stamp::time_of_day(to)[..8].to_owned() } else { stamp::seconds(to) };
     format!("between {} and {end}", stamp::seconds(from))
 }

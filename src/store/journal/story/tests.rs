@@ -167,7 +167,10 @@ fn stories() -> Vec<(&'static str, Vec<Row>)> {
         ("a duplicate of something before", vec![duplicate(SECOND, "producer", to("acme", one()))]),
         (
             "two customers",
-            vec![published(SNS_FIRST, to("acme", one())), ended("quarantined", "publish_refused", to("initech", one()))],
+            vec![
+                published(SNS_FIRST, to("acme", one())),
+                ended("quarantined", "publish_refused", to("initech", one())),
+            ],
         ),
     ]
 }

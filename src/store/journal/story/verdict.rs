@@ -5,10 +5,10 @@
 mod causes;
 
 use super::super::{Row, Wanted, stamp};
-use super::{Evidence, is_about};
 use super::doubts::Doubts;
 use super::fate::{Destination, destinations, is_published, time, without_destination};
 use super::words::{count, list, short, times, topic_name};
+use super::{Evidence, is_about};
 
 /// What is known about the rows of an event.
 pub(super) struct Known<'e> {
@@ -89,7 +89,8 @@ fn name(place: &Destination<'_>, all: &[&Destination<'_>]) -> String {
 /// Returns the verdict on an event without a destination, or without one of the wanted customer.
 fn nowhere(rows: &[&Row], all: &[Destination<'_>], known: &Known<'_>) -> Vec<String> {
     let open = without_destination(rows);
-    let others = list(&all.iter().filter_map(|place| place.customer.or(place.topic)).map(str::to_owned).collect::<Vec<_>>());
+    let others =
+        list(&all.iter().filter_map(|place| place.customer.or(place.topic)).map(str::to_owned).collect::<Vec<_>>());
     let mut sentences = match known.customer {
         Some(customer) if !all.is_empty() && known.is_complete() => {
             vec![format!("It was not routed to {customer}: its destinations were {others}.")]
@@ -209,7 +210,10 @@ fn end(row: &Row) -> String {
             format!("Message {message} waits until its destination works: its last row, of {at}, says held{detail}.")
         }
         "retried" => {
-            format!("Message {message} is retried: its last row, of {at}, returned it to queue {}, cause: {reason}{detail}.", row.queue)
+            format!(
+                "Message {message} is retried: its last row, of {at}, returned it to queue {}, cause: {reason}{detail}.",
+                row.queue
+            )
         }
         "abandoned" => format!("Message {message} is retried: its last row is of {at}."),
         outcome => format!("The last row of message {message}, of {at}, says {outcome}{detail}."),
@@ -264,7 +268,8 @@ fn compare(places: &[&Destination<'_>], is_certain: bool) -> Option<String> {
             Some(format!("If {who} saw it {again}, compare the SNS message ids: {only}{ids} came through here."))
         }
         _ if is_closed => Some(
-            "If a customer saw it more often, compare the SNS message ids: only those above came through here.".to_owned(),
+            "If a customer saw it more often, compare the SNS message ids: only those above came through here."
+                .to_owned(),
         ),
         _ => None,
     }

@@ -8,7 +8,10 @@ fn one() -> Row {
 
 #[test]
 fn an_event_that_was_published_once_and_suppressed_once_is_told_as_the_design_tells_it() {
-    let rows = [published(SNS_FIRST, to("acme", one())), duplicate(FIRST, "producer", to("acme", received(SECOND, "pod-b", 2_480)))];
+    let rows = [
+        published(SNS_FIRST, to("acme", one())),
+        duplicate(FIRST, "producer", to("acme", received(SECOND, "pod-b", 2_480))),
+    ];
     assert_eq!(
         verdict(&rows),
         "acme's topic got it once. A producer sent it twice, 2.4 s apart. If acme saw it twice, compare the SNS message \
@@ -25,7 +28,10 @@ fn two_sns_messages_for_one_customer_are_named_with_the_cause() {
         Row { replica: replica.into(), ..row }
     };
     let cases = [
-        (by("pod-b"), "a producer sent it again as message 77ab0002…, and pod-b did not know of the publication by pod-a"),
+        (
+            by("pod-b"),
+            "a producer sent it again as message 77ab0002…, and pod-b did not know of the publication by pod-a",
+        ),
         (by("pod-a"), "the window of duplicates of pod-a no longer had the publication of 2.4 s before"),
         (redelivered("pod-a", 1_000_000), "SQS delivered message 5f0c0001… again, 16 min 39 s after the publication"),
         (redelivered("pod-b", 140), "SQS delivered message 5f0c0001… again before the publication was confirmed"),
@@ -67,7 +73,10 @@ fn an_event_that_was_not_published_ends_with_its_last_row() {
     let returned = again(2, 9_000, ended("retried", "claimed_elsewhere", to("acme", one())));
     let held = again(3, 12_000, ended("retried", "held", to("acme", one())));
     let cases: [(Vec<Row>, &str); 5] = [
-        (vec![ended("filtered", "types[3]", one())], "No topic got it in this window. Message 5f0c0001… was filtered by types[3]."),
+        (
+            vec![ended("filtered", "types[3]", one())],
+            "No topic got it in this window. Message 5f0c0001… was filtered by types[3].",
+        ),
         (
             vec![Row { detail: Some("it names none".into()), ..ended("quarantined", "no_customer", one()) }],
             "No topic got it in this window. Message 5f0c0001… is in quarantine as no_customer: it names none.",
@@ -102,7 +111,10 @@ fn a_message_that_failed_before_it_was_routed_ends_for_each_destination() {
         again(2, 9_000, ended("quarantined", "destination_down", one())),
     ];
     let verdict = verdict(&rows);
-    assert!(verdict.starts_with("acme's topic did not get it in this window. Message 5f0c0001… is in quarantine"), "{verdict}");
+    assert!(
+        verdict.starts_with("acme's topic did not get it in this window. Message 5f0c0001… is in quarantine"),
+        "{verdict}"
+    );
     assert!(!verdict.contains("is retried"), "{verdict}");
 }
 
@@ -115,7 +127,8 @@ fn a_message_that_is_still_open_is_told_beside_one_that_was_published() {
 
 #[test]
 fn a_retry_that_ended_well_is_not_told_as_open() {
-    let rows = [ended("retried", "publish", to("acme", one())), again(2, 9_000, published(SNS_FIRST, to("acme", one())))];
+    let rows =
+        [ended("retried", "publish", to("acme", one())), again(2, 9_000, published(SNS_FIRST, to("acme", one())))];
     assert_eq!(
         verdict(&rows),
         "acme's topic got it once. If acme saw it twice, compare the SNS message ids: only 1d2e0001… came through here."
@@ -131,7 +144,10 @@ fn an_attempt_without_a_known_answer_makes_the_count_a_lower_bound() {
     let unsure = told(3, 1);
     assert!(!unsure.is_known, "{unsure:?}");
     let verdict = unsure.verdict.join(" ");
-    assert!(verdict.starts_with("acme's topic got it at least once. 1 attempt for acme's topic failed without"), "{verdict}");
+    assert!(
+        verdict.starts_with("acme's topic got it at least once. 1 attempt for acme's topic failed without"),
+        "{verdict}"
+    );
     assert!(!verdict.contains("only"), "{verdict}");
     let throttled = told(3, 2);
     assert!(throttled.is_known && throttled.verdict[0] == "acme's topic got it once.", "{throttled:?}");
@@ -197,7 +213,8 @@ fn two_topics_of_one_customer_are_told_apart() {
 #[test]
 fn event_types_that_share_an_id_are_events_of_their_own() {
     let shipped = Row { event_type: Some("shop.v1.OrderShipped".into()), ..received(SECOND, "pod-b", 2_480) };
-    let story = Told::default().of(&[published(SNS_FIRST, to("acme", one())), published(SNS_SECOND, to("acme", shipped))]);
+    let story =
+        Told::default().of(&[published(SNS_FIRST, to("acme", one())), published(SNS_SECOND, to("acme", shipped))]);
     assert_eq!(story.chapters.len(), 2);
     let verdict = story.verdict.join(" ");
     assert!(verdict.contains("As shop.v1.OrderPlaced: acme's topic got it once."), "{verdict}");
@@ -221,9 +238,15 @@ fn a_row_from_before_the_message_was_decoded_belongs_to_its_event() {
 #[test]
 fn a_publication_that_only_a_duplicate_tells_of_counts() {
     let other = "00000003-aaaa-4bbb-8ccc-000000000003";
-    let rows = [published(SNS_FIRST, to("acme", one())), duplicate(other, "producer", to("acme", received(SECOND, "pod-b", 2_480)))];
+    let rows = [
+        published(SNS_FIRST, to("acme", one())),
+        duplicate(other, "producer", to("acme", received(SECOND, "pod-b", 2_480))),
+    ];
     let verdict = verdict(&rows);
-    assert!(verdict.starts_with("acme's topic got it at least once. It also got it with message 00000003…."), "{verdict}");
+    assert!(
+        verdict.starts_with("acme's topic got it at least once. It also got it with message 00000003…."),
+        "{verdict}"
+    );
     assert!(!verdict.contains("only"), "{verdict}");
 }
 
@@ -237,6 +260,9 @@ fn a_row_that_was_found_twice_counts_once() {
 fn many_open_messages_are_counted() {
     let row = |at: i64| ended("filtered", "types[3]", received(&format!("message-{at}"), "pod-a", at));
     let verdict = verdict(&(1..=5).map(row).collect::<Vec<_>>());
-    assert!(verdict.contains("2 messages before these did not end in a publication. Message message-3 was"), "{verdict}");
+    assert!(
+        verdict.contains("2 messages before these did not end in a publication. Message message-3 was"),
+        "{verdict}"
+    );
     assert!(verdict.ends_with("A producer sent it 5 times within 4 ms."), "{verdict}");
 }
