@@ -13,7 +13,7 @@ use super::counted::{Counted, write_breaks};
 use super::window::Window;
 use crate::store::counters::FOLDER;
 use crate::store::counters::cost::{self, Basis, Stored};
-use crate::store::{self, Store};
+use crate::store::{self, Store, journal};
 
 /// The window without `--from` and `--to`.
 const WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -86,27 +86,31 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Counts the objects that the replicas wrote to S3 in the window; `None` for a folder. An object stays in the folder of
-/// the hour in which it begins, and can be written a little later.
+/// Counts the objects that the replicas wrote to S3 in the window; `None` for a folder, which costs no request.
 async fn stored(store: &Store, window: &Range<i64>, kept_days: u32) -> Result<Option<Stored>, store::Error> {
-    const HOUR: i64 = 3_600_000_000;
     if store.is_folder() {
         return Ok(None);
     }
-    let mut stored = Stored { objects: 0, bytes: 0, kept_days };
+    let (objects, bytes) = written(store, window).await?;
+    Ok(Some(Stored { objects, bytes, kept_days }))
+}
+
+/// Counts the objects that were written in the window, and their bytes. An object is in the folder of the hour in which it
+/// begins, and can be written a little later.
+async fn written(store: &Store, window: &Range<i64>) -> Result<(u64, u64), store::Error> {
+    const HOUR: i64 = 3_600_000_000;
+    let (mut objects, mut bytes) = (0, 0);
     for hour in (window.start - HOUR).div_euclid(HOUR)..=(window.end - 1).div_euclid(HOUR) {
         let begin = jiff::Timestamp::from_microsecond(hour * HOUR).unwrap_or_default();
-        for root in [FOLDER, "journal/v1"] {
-            let folder = format!("{root}/{}", begin.strftime("date=%Y-%m-%d/hour=%H"));
-            let objects = store.list(&folder).await?;
-            let written = objects.iter().filter(|object| window.contains(&micros(object.modified)));
-            for object in written {
-                stored.objects += 1;
-                stored.bytes += object.size;
+        for root in [FOLDER, journal::FOLDER] {
+            let listed = store.list(&format!("{root}/{}", begin.strftime("date=%Y-%m-%d/hour=%H"))).await?;
+            for object in listed.iter().filter(|object| window.contains(&micros(object.modified))) {
+                objects += 1;
+                bytes += object.size;
             }
         }
     }
-    Ok(Some(stored))
+    Ok((objects, bytes))
 }
 
 fn micros(time: SystemTime) -> i64 {

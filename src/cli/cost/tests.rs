@@ -169,3 +169,18 @@ fn json_names_the_breaks_and_says_why_an_estimate_is_missing() {
     insta::assert_snapshot!(json["coverage"], @r#"{"from":"2026-11-28T12:00:00Z","to":"2026-11-28T12:01:00Z","replicas":["a"],"objects":1,"breaks":[{"replica":"a","from":"2026-11-28T12:01:00Z","to":"2026-11-28T13:00:00Z","kind":"after"}],"not_stored_after":null}"#);
     insta::assert_snapshot!(json["what_if"]["linger"], @r#"{"why":"no call to PublishBatch was counted"}"#);
 }
+
+#[tokio::test]
+async fn objects_are_counted_by_when_they_were_written_in_the_folders_of_journal_and_counters() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::folder(folder.path().to_owned()).unwrap();
+    let before = SystemTime::now();
+    let hour = jiff::Timestamp::try_from(before).unwrap().strftime("date=%Y-%m-%d/hour=%H").to_string();
+    for key in ["counters/v1/HOUR/a.json", "journal/v1/HOUR/b.parquet", "archive/v1/HOUR/c", "journal/v1/hour=0/d"] {
+        store.put(&key.replace("HOUR", &hour), vec![0; 7].into()).await.unwrap();
+    }
+    let (now, minute) = (micros(before), 60_000_000);
+    assert_eq!(written(&store, &(now - minute..now + minute)).await.unwrap(), (2, 14));
+    assert_eq!(written(&store, &(now - 3 * minute..now - minute)).await.unwrap(), (0, 0));
+    assert_eq!(stored(&store, &(now - minute..now + minute), 30).await.unwrap(), None);
+}
