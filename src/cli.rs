@@ -9,6 +9,7 @@ mod config_file;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod duplicates;
 #[cfg(feature = "demo")]
 pub mod embedded;
 mod explain;
@@ -16,6 +17,7 @@ mod healthcheck;
 mod heartbeat;
 mod iam;
 mod iam_policy;
+mod journal;
 mod man;
 mod profile;
 mod run;
@@ -23,7 +25,9 @@ mod schema;
 mod sources;
 mod store;
 mod test;
+mod trace;
 mod transcode;
+mod window;
 
 use std::io;
 use std::path::Path;
@@ -36,6 +40,7 @@ use crate::base::build::VERSION_AND_HASH;
 use crate::base::http::NetworkError;
 use crate::config::Config;
 use crate::schema::registry::Snapshot;
+use crate::store;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
@@ -86,6 +91,10 @@ enum Command {
     Store(store::Args),
     /// Show the state of each source of events, as far as the replicas know together
     Sources(sources::Args),
+    /// Tell what became of an event, from the journal: received, published, suppressed, and what is not known
+    Trace(trace::Args),
+    /// Find events that producers sent more than once, by type
+    Duplicates(duplicates::Args),
     /// Send one heartbeat of a source to an input queue
     Heartbeat(heartbeat::Args),
     /// Ask a running service whether it is healthy; exit 0 if it is
@@ -114,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::IamPolicy(args) => iam_policy::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Store(args) => store::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Duplicates(args) => duplicates::run(&args),
         Command::Heartbeat(args) => heartbeat::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Config(args) => config::run(&args).map(|()| ExitCode::SUCCESS),
@@ -161,6 +172,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     const BAD_CONFIGURATION: u8 = 64;
     let is_configuration = error.is::<strict_config::Error>()
         || error.is::<NetworkError>()
+        || error.is::<store::OpenError>()
         || error.is::<tracing_subscriber::filter::ParseError>()
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {

@@ -1,10 +1,12 @@
 //! What a reader of the journal found, and what it could not know.
 //!
-//! Times are microseconds since the Unix epoch.
+//! Times are microseconds since the Unix epoch. In JSON they are texts in the format of RFC 3339.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::Row;
+use super::{Row, stamp};
 
 /// The id whose rows are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Found {
 pub struct Looked {
     /// The segments of the window.
     pub segments: u64,
+    /// The replicas that wrote them.
+    pub replicas: BTreeSet<String>,
     /// The ranges that were read from them.
     pub ranges: u64,
     /// The bytes of these ranges.
@@ -56,8 +60,10 @@ pub struct Hole {
     /// Identifies the process.
     pub incarnation: String,
     /// The begin of the hole: the end of the segment before it.
+    #[serde(serialize_with = "stamp::serialize")]
     pub from: i64,
     /// The end of the hole. `None` if it is open: nothing says when the process ended.
+    #[serde(serialize_with = "stamp::serialize_option")]
     pub to: Option<i64>,
     /// Why there is no segment.
     pub kind: HoleKind,
@@ -81,8 +87,10 @@ pub struct Dropped {
     /// The replica.
     pub replica: String,
     /// The begin of the segment's time.
+    #[serde(serialize_with = "stamp::serialize")]
     pub from: i64,
     /// The end of the segment's time.
+    #[serde(serialize_with = "stamp::serialize")]
     pub to: i64,
     /// The number of dropped rows.
     pub rows: u64,

@@ -88,7 +88,8 @@ impl Reader {
         let declarations: Vec<&Declaration> = listed.iter().map(|(declaration, _)| declaration).collect();
         let looked = look(&declarations, window, unix_micros(SystemTime::now()));
         listed.retain(|(declaration, _)| overlaps(declaration, window));
-        let looked = Looked { segments: listed.len() as u64, ..looked };
+        let replicas = listed.iter().map(|(declaration, _)| declaration.replica.clone()).collect();
+        let looked = Looked { segments: listed.len() as u64, replicas, ..looked };
         listed.retain(|(declaration, _)| declaration.rows > 0);
         Ok((listed, looked))
     }

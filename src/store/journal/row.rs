@@ -1,10 +1,14 @@
 //! A row of the journal: one destination of one received message, or a received message without a destination.
 
+use serde::Serialize;
+
+use super::stamp;
+
 /// One row. `T` is the text of its fields: `String` for rows that were read, `&str` for rows that are recorded.
 ///
 /// Times are microseconds since the Unix epoch, in UTC: those of SQS for `sent_at`, those of this process's clock
-/// otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// otherwise. In JSON they are texts in the format of RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Row<T = String> {
     /// The event's id, once the event was decoded, or if an attribute names it. An id that SNS does not accept is
     /// replaced by its hash, as in the published attribute `event-id`.
@@ -22,12 +26,16 @@ pub struct Row<T = String> {
     /// How often the message was received, this receive included.
     pub receive_count: u32,
     /// When the producer sent the message to the queue.
+    #[serde(serialize_with = "stamp::serialize")]
     pub sent_at: i64,
     /// When this replica received the message.
+    #[serde(serialize_with = "stamp::serialize")]
     pub received_at: i64,
     /// When SNS confirmed the event for this destination.
+    #[serde(serialize_with = "stamp::serialize_option")]
     pub published_at: Option<i64>,
     /// When the message was settled.
+    #[serde(serialize_with = "stamp::serialize")]
     pub settled_at: i64,
     /// What became of this destination, or of a message without one: the code of an
     /// [`OutcomeLabel`](crate::message::OutcomeLabel).
