@@ -40,7 +40,6 @@ use crate::base::build::VERSION_AND_HASH;
 use crate::base::http::NetworkError;
 use crate::config::Config;
 use crate::schema::registry::Snapshot;
-use crate::store;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
 /// to each customer's SNS topic.
@@ -172,7 +171,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     const BAD_CONFIGURATION: u8 = 64;
     let is_configuration = error.is::<strict_config::Error>()
         || error.is::<NetworkError>()
-        || error.is::<store::OpenError>()
+        || error.is::<crate::store::OpenError>()
         || error.is::<tracing_subscriber::filter::ParseError>()
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {

@@ -1,6 +1,7 @@
 """Stores the journal in two S3 servers, ministack and moto, and finds every event again by each of its ids."""
 
 import json
+import logging
 from contextlib import closing
 
 from moto.server import ThreadedMotoServer
@@ -17,7 +18,8 @@ EVENTS, AGAIN = 60, 10
 
 def run(protobridge, endpoint, work):
     check_server("ministack", endpoint, endpoint, protobridge, work)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
     try:

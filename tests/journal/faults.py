@@ -144,7 +144,7 @@ class Faults:
             path.parent.mkdir(exist_ok=True)
             self.bucket.s3.download_file(BUCKET, f"{PREFIX}/{key}", str(path))
         files = f"read_parquet('{folder}/*.parquet')"
-        rows, ids = duckdb.sql(f"SELECT count(*), count(DISTINCT sns_message_id) FROM {files}").fetchone()
+        rows, ids = duckdb.sql(f"SELECT count(*), count(DISTINCT sns_message_id) FROM {files}").fetchall()[0]
         deliveries = self.stage.consumer.deliveries
         wanted = len(deliveries) - dropped - lost
         is_right = rows == ids == wanted and len(deliveries) == len(self.stage.producer.sent)
