@@ -202,33 +202,34 @@ fn uuid(random: &mut fastrand::Rng) -> Uuid {
     Builder::from_random_bytes(bytes(random)).into_uuid()
 }
 
-/// Prints what the segments of a store have, and fails if a row was dropped.
+/// Prints what the segments of a store have.
 async fn report(store: &Store) -> Done {
     let objects = store.list(FOLDER).await?;
     let declared: Vec<Declaration> = objects.iter().filter_map(|object| Declaration::of_key(&object.key)).collect();
     let (rows, bytes) = (declared.iter().map(|one| one.rows).sum::<u64>(), objects.iter().map(|one| one.size).sum::<u64>());
     let with_rows = declared.iter().filter(|one| one.rows > 0).count();
-    println!("{} segments, {with_rows} with rows; {rows} rows; {bytes} bytes", declared.len());
-    match declared.iter().map(|one| one.dropped).sum() {
-        0 => Ok(()),
-        dropped => Err(format!("{dropped} rows were dropped: lower --rate, or raise --segment-bytes").into()),
-    }
+    let dropped: u64 = declared.iter().map(|one| one.dropped).sum();
+    println!("{} segments, {with_rows} with rows; {rows} rows, {dropped} dropped; {bytes} bytes", declared.len());
+    Ok(())
 }
 
 fn samples() -> Result<Vec<Sample>, Box<dyn Error>> {
     stdin().lock().lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
 }
 
-/// Prints, for each event of the sample, its rows by event id and by SQS message id. The window is a tenth of a second,
-/// so that few segments are read.
+/// Prints, for each event of the sample, its rows by event id, and for one of seven those by SQS message id. The window is
+/// a tenth of a second, so that few segments are read.
 async fn find(folder: &Path) -> Done {
     let reader = Reader::new(Store::folder(folder.to_owned())?);
-    let searches = samples()?.into_iter().map(|Sample { event, message, settled_at, .. }| {
+    let searches = samples()?.into_iter().enumerate().map(|(number, Sample { event, message, settled_at, .. })| {
         let reader = &reader;
         async move {
             let window = settled_at - 50_000..settled_at + 50_000;
             let by_event = reader.find(&Wanted::Event(event.clone()), window.clone()).await?.rows;
-            let by_message = reader.find(&Wanted::Message(message.clone()), window).await?.rows;
+            let by_message = match number % 7 {
+                0 => Some(reader.find(&Wanted::Message(message.clone()), window).await?.rows),
+                _ => None,
+            };
             Ok::<_, protobridge::store::journal::Error>(serde_json::json!({
                 "event": event, "message": message, "by_event": by_event, "by_message": by_message,
             }))
