@@ -1,13 +1,13 @@
 //! Writes a journal as a busy service does, and measures look-ups in it.
 //!
 //! ```text
-//! cargo run --release --example journal-day -- write --folder F --rate 60000 --seconds 120 --sample ids.jsonl
+//! cargo run --release --example journal-day -- write --folder F --rate 60000 --seconds 60 --sample ids.jsonl
 //! cargo run --release --example journal-day -- measure --folder F < ids.jsonl
 //! cargo run --example journal-day -- find --folder F < ids.jsonl > rows.jsonl
 //! ```
 //!
-//! `write` uses the service's own journal and its writer, with the clock of this machine. A rate above that of a service
-//! makes the segments of a longer time. A smaller `--segment-bytes` makes as many segments with fewer rows.
+//! `write` uses the service's own journal and its writer, with the clock of this machine. A rate above that of a
+//! service makes the segments of a longer time. A smaller `--segment-bytes` makes more segments with fewer rows.
 
 use std::error::Error;
 use std::io::{BufRead as _, BufWriter, Write as _, stdin, stdout};
@@ -137,7 +137,8 @@ fn record(journal: &Journal, args: &WriteArgs) -> std::io::Result<()> {
     sample.flush()
 }
 
-const TYPES: [&str; 6] = ["OrderPlaced", "OrderShipped", "PaymentCaptured", "PaymentFailed", "StockChanged", "UserUpdated"];
+const TYPES: [&str; 6] =
+    ["OrderPlaced", "OrderShipped", "PaymentCaptured", "PaymentFailed", "StockChanged", "UserUpdated"];
 
 /// Records the row of an event: 97 of 100 are published, the others are duplicates, filtered or quarantined.
 fn record_one(journal: &Journal, ids: Ids, number: u64, random: &mut fastrand::Rng) -> Sample {
@@ -169,8 +170,14 @@ fn record_one(journal: &Journal, ids: Ids, number: u64, random: &mut fastrand::R
     let to_topic = Row { customer: Some(&*customer), topic: Some(&*topic), ..row.clone() };
     let published_at = Some(settled_at - 900);
     let (attempts, throttles) = (Some(1), Some(0));
-    let published =
-        Row { outcome: "published", published_at, attempts, throttles, sns_message_id: Some(&*sns), ..to_topic.clone() };
+    let published = Row {
+        outcome: "published",
+        published_at,
+        attempts,
+        throttles,
+        sns_message_id: Some(&*sns),
+        ..to_topic.clone()
+    };
     let is_published = number % 100 < 97;
     match number % 100 {
         97 => journal.record(&Row {
@@ -206,7 +213,8 @@ fn uuid(random: &mut fastrand::Rng) -> Uuid {
 async fn report(store: &Store) -> Done {
     let objects = store.list(FOLDER).await?;
     let declared: Vec<Declaration> = objects.iter().filter_map(|object| Declaration::of_key(&object.key)).collect();
-    let (rows, bytes) = (declared.iter().map(|one| one.rows).sum::<u64>(), objects.iter().map(|one| one.size).sum::<u64>());
+    let (rows, bytes) =
+        (declared.iter().map(|one| one.rows).sum::<u64>(), objects.iter().map(|one| one.size).sum::<u64>());
     let with_rows = declared.iter().filter(|one| one.rows > 0).count();
     let dropped: u64 = declared.iter().map(|one| one.dropped).sum();
     println!("{} segments, {with_rows} with rows; {rows} rows, {dropped} dropped; {bytes} bytes", declared.len());
@@ -217,8 +225,8 @@ fn samples() -> Result<Vec<Sample>, Box<dyn Error>> {
     stdin().lock().lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
 }
 
-/// Prints, for each event of the sample, its rows by event id, and for one of seven those by SQS message id. The window is
-/// a tenth of a second, so that few segments are read.
+/// Prints, for each event of the sample, its rows by event id, and for one of seven those by SQS message id. The window
+/// is a tenth of a second, so that few segments are read.
 async fn find(folder: &Path) -> Done {
     let reader = Reader::new(Store::folder(folder.to_owned())?);
     let searches = samples()?.into_iter().enumerate().map(|(number, Sample { event, message, settled_at, .. })| {

@@ -81,7 +81,8 @@ def check_server(name, server, endpoint, protobridge, work):
 def check_objects(bucket):
     segments = bucket.segments()
     check(bucket.rows() == EVENTS + AGAIN, f"  {len(segments)} segments have {EVENTS + AGAIN} rows", segments)
-    check(sum(segment.is_last for segment in segments) == 1, "  the last segment says that the process stopped in order")
+    ends = [segment.is_last for segment in segments]
+    check(ends == sorted(ends) and ends.count(True) == 1, "  the last segment says that the process stopped in order")
     counters = [key for key in bucket.keys() if not key.startswith("journal/")]
     is_right = counters and all(COUNTERS.fullmatch(key) for key in counters)
     check(is_right, "  the counters are stored, and all keys are in Hive layout", counters)

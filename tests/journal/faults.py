@@ -77,10 +77,13 @@ class Faults:
         until("the rows are in the bucket", self.is_stored, self.stage.logs)
 
     def check_errors(self):
-        errors = {code: self.replica.metric("protobridge_store_errors_total", operation="put", code=code)
-                  for code in ["denied", "other"]}
+        def errors(code):
+            return int(self.replica.metric("protobridge_store_errors_total", operation="put", code=code))
+
+        denied, others = errors("denied"), errors("other")
         dropped = self.replica.metric("protobridge_journal_rows_dropped_total")
-        check(all(errors.values()) and not dropped, f"  errors of the store are counted, and no row is dropped: {errors}")
+        what = f"  {denied} denied PUTs and {others} other errors are counted, and no row is dropped"
+        check(denied and others and not dropped, what, dropped)
 
     def check_full(self):
         """Lets PUTs hang until memory is full. Returns the number of dropped rows."""
@@ -95,11 +98,12 @@ class Faults:
             sent, longest = sent + ids, max(longest, slowest)
         last = self.deliver(EVENTS)
         longest = max(longest, last[1])
-        check(longest <= self.bound,
-              f"  {WHAT['hang']}, and memory is full: the slowest of {len(sent) + EVENTS} deliveries takes {longest:.2f} s")
+        count = len(sent) + EVENTS
+        what = f"  {WHAT['hang']}, and memory is full: the slowest of {count} deliveries takes {longest:.2f} s"
+        check(longest <= self.bound, what)
         pending = self.command.trace(last[0][-1])
-        kinds = {hole["kind"] for hole in pending["holes"]}
-        check((pending["known"], kinds) == (False, {"not_stored_yet"}), f"  meanwhile, `trace`: {pending['verdict']}", pending)
+        is_right = not pending["known"] and {hole["kind"] for hole in pending["holes"]} == {"not_stored_yet"}
+        check(is_right, f"  meanwhile, `trace`: {pending['verdict']}", pending)
         rows = dropped()
         self.bucket.proxy.heal()
         until("the other rows are in the bucket", lambda: self.is_stored(dropped()), self.stage.logs)
@@ -123,7 +127,8 @@ class Faults:
         until("the queue is empty", lambda: self.stage.left() == 0, self.stage.logs)
         self.replica.kill()
         self.bucket.proxy.heal()
-        check(longest <= self.bound and self.bucket.rows() == stored, f"  killed while {EVENTS} rows wait for the store")
+        is_right = longest <= self.bound and self.bucket.rows() == stored
+        check(is_right, f"  the process is killed while {EVENTS} rows wait for the store")
         self.replica.start(self.config)
         self.replica.until_ready()
         self.deliver(EVENTS)

@@ -82,8 +82,8 @@ def compare(found, rows):
         count += any(own for own, _ in pairs)
     # A quarantined event has no id, and a busy machine drops some rows.
     is_right = len(found) == SAMPLE and count >= 0.97 * SAMPLE and len(outcomes) == 4
-    what = f"  the reader finds the rows of {count} of {SAMPLE} events as DuckDB does, in all {len(rows.columns)} columns"
-    check(is_right, what, outcomes)
+    what = f"  the reader finds the rows of {count} of {SAMPLE} events as DuckDB does"
+    check(is_right, f"{what}, in all {len(rows.columns)} columns", outcomes)
 
 
 def compare_sql(command, database, found):
@@ -100,4 +100,4 @@ def compare_sql(command, database, found):
         if own != rows:
             raise SystemExit(f"journal: FAILED: `trace` and its query differ: {own} {rows}")
         count += bool(rows)
-    check(count >= QUERIES - 2, f"  the query of `trace --sql` finds the rows of `trace --json`, for {count} ids", count)
+    check(count >= QUERIES - 2, f"  the query of `trace --sql` finds the rows of `trace --json`, for {count} ids")

@@ -9,7 +9,8 @@ KEY = re.compile(
     r"(?P<dropped>\d+)-(?P<end>end|more)\.parquet"
 )
 COUNTERS = re.compile(
-    r"counters/v1/date=\d{4}-\d\d-\d\d/hour=\d\d/\d{4}-(?P<replica>.+)-(?P<incarnation>[0-9a-f]{16})-(?P<number>\d+)\.json"
+    r"counters/v1/date=\d{4}-\d\d-\d\d/hour=\d\d/\d{4}-(?P<replica>.+)-(?P<incarnation>[0-9a-f]{16})-"
+    r"(?P<number>\d+)\.json"
 )
 
 

@@ -70,7 +70,8 @@ class Stage:
         }
         for key, value in ({"journal": {"segment_seconds": 1}} | settings).items():
             config[key] = config.get(key, {}) | value
-        (self.work / "customers.yaml").write_text(yaml.safe_dump({"customers": [{"id": CUSTOMER, "topic": self.topic}]}))
+        customers = {"customers": [{"id": CUSTOMER, "topic": self.topic}]}
+        (self.work / "customers.yaml").write_text(yaml.safe_dump(customers))
         path = self.work / f"{name}.yaml"
         path.write_text(yaml.safe_dump(config))
         return path
