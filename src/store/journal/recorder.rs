@@ -21,6 +21,10 @@ use crate::telemetry::{DropReason, DroppedRowsLabels, Metrics, NoLabels};
 /// The time that the writer needs at most to store a segment after it was closed, if the store works.
 const MARGIN: Duration = Duration::from_secs(60);
 
+/// The part of a segment, one in so many, by which it grows beyond its size until the writer closes it: at 20,000 events
+/// per second, the rows of a second.
+const ROOM: usize = 4;
+
 /// Records what becomes of messages. One per process; it never delays its user.
 #[derive(Debug)]
 pub struct Journal {
@@ -115,8 +119,8 @@ impl Journal {
             return;
         }
         let mut filling = self.filling.lock();
-        let size = self.settings.segment_bytes;
-        if filling.bytes() >= size {
+        let (size, before) = (self.settings.segment_bytes, filling.bytes());
+        if before >= size + size / ROOM {
             filling.dropped += 1;
             drop(filling);
             self.drop_rows(1, DropReason::Full);
@@ -126,7 +130,8 @@ impl Journal {
         if filling.open.len() >= CHUNK_ROWS {
             filling.seal();
         }
-        if filling.bytes() >= size {
+        // Once per segment: another notice would close the next one at once.
+        if before < size && filling.bytes() >= size {
             drop(filling);
             self.full.notify_one();
         }

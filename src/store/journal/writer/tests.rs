@@ -137,6 +137,22 @@ async fn segments_cover_the_life_of_the_process() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rows_that_come_until_the_writer_closes_a_full_segment_are_kept() {
+    let bucket = Bucket::new(Mood::Works);
+    let (journal, running, _) = started(bucket.store(), &settings());
+    bucket.has(1).await;
+    for segment in 0..5 {
+        // A segment has its size after about 220 rows. The writer runs only after the last one.
+        record(&journal, 240);
+        bucket.has(segment + 2).await;
+    }
+    finish(&journal, async { running.await.unwrap() }, Duration::from_secs(5)).await;
+    let declarations = bucket.declarations();
+    assert_eq!(declared(&declarations), (5 * 240, 0));
+    assert_eq!(declarations.iter().map(|one| one.rows).collect::<Vec<_>>(), [0, 240, 240, 240, 240, 240, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rows_beyond_the_memory_are_dropped_and_declared() {
     for mood in [Mood::Refuses, Mood::Hangs] {
         let bucket = Bucket::new(mood);
