@@ -115,8 +115,7 @@ impl Error {
     pub fn is_denied(&self) -> bool {
         let is_answer = matches!(
             self.source,
-<<<<<<< HEAD
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
+            Cause::Store(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
         );
         is_answer || self.is_denied_by_the_disk()
     }
@@ -125,10 +124,6 @@ impl Error {
         let causes = std::iter::successors(self.source.source(), |error| (*error).source());
         let kinds = causes.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
         kinds.into_iter().any(|kind| matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem))
-=======
-            Cause::Store(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
-        )
->>>>>>> j
     }
 
     /// Returns the labels under which the failed call is counted.
