@@ -28,17 +28,15 @@ fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
 #[tokio::test]
 async fn a_folder_that_denies_a_file_is_counted_as_denied() {
     use std::os::unix::fs::PermissionsExt as _;
+    let failed = |kind| Cause::Store(object_store::Error::Generic { store: "disk", source: io::Error::from(kind).into() });
     let denied = Error {
         operation: StoreCall::Put,
         url: "file:///x".into(),
         key: "y".into(),
-        source: object_store::Error::Generic {
-            store: "disk",
-            source: io::Error::from(ErrorKind::PermissionDenied).into(),
-        },
+        source: failed(ErrorKind::PermissionDenied),
     };
     assert_eq!(denied.labels().code, StoreErrorCode::Denied);
-    let full = object_store::Error::Generic { store: "disk", source: io::Error::from(ErrorKind::StorageFull).into() };
+    let full = failed(ErrorKind::StorageFull);
     assert_eq!(Error { source: full, ..denied }.labels().code, StoreErrorCode::Other);
 
     let folder = tempfile::tempdir().unwrap();

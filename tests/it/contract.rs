@@ -58,7 +58,7 @@ contracts! {
         a_long_poll_ends_with_the_first_message,
         an_empty_long_poll_lasts_for_its_wait_time,
         a_published_batch_reaches_the_queue_by_raw_delivery,
-        a_fifo_topic_keeps_groups_and_delivers_an_event_once,
+        a_fifo_topic_keeps_groups_numbers_messages_and_delivers_an_event_once,
         a_batch_with_too_many_entries_is_refused_as_a_whole,
         an_empty_batch_is_refused,
         a_batch_with_duplicate_entry_ids_is_refused,
@@ -244,22 +244,26 @@ async fn a_published_batch_reaches_the_queue_by_raw_delivery(emulator: &Emulator
     let mut ids: Vec<_> = answer.successful().iter().filter_map(|entry| entry.id()).collect();
     ids.sort_unstable();
     assert_eq!((ids, answer.failed().len()), (vec!["x", "y"], 0));
+    assert!(answer.successful().iter().all(|entry| entry.sequence_number().is_none()), "the topic is not FIFO");
     let mut arrived = queue.take(2).await;
     arrived.sort_by(|one, other| one.body.cmp(&other.body));
     assert_eq!(arrived[0].body, "{\"id\":\"x ü\"}");
     assert_eq!(arrived[1].attribute("event-id"), Some("a=b&c+d %"));
 }
 
-async fn a_fifo_topic_keeps_groups_and_delivers_an_event_once(emulator: &Emulator) {
+async fn a_fifo_topic_keeps_groups_numbers_messages_and_delivers_an_event_once(emulator: &Emulator) {
     let queue = queue(emulator, ".fifo").await;
     let topic = topic(emulator, &queue).await;
+    let mut numbers = Vec::new();
     for (group, event) in [("a", "1"), ("b", "2"), ("a", "3"), ("a", "1")] {
         let entry = entry("0", event).message_group_id(group).message_deduplication_id(event);
         let entry = entry.build().expect("the entry has an id");
         let request = emulator.sns.publish_batch().topic_arn(&topic).publish_batch_request_entries(entry);
         let answer = request.send().await.expect("the message is published");
         assert_eq!(answer.failed().len(), 0, "a duplicate is confirmed, too");
+        numbers.push(answer.successful()[0].sequence_number().expect("the topic is FIFO").to_owned());
     }
+    assert!(numbers.iter().all(|number| number.len() == 20) && numbers[..3].is_sorted_by(|a, b| a < b), "{numbers:?}");
     let arrived = queue.take(3).await;
     let of_group: Vec<&str> = arrived
         .iter()

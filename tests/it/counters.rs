@@ -187,7 +187,9 @@ impl Stage {
     async fn end(self) -> (BTreeMap<String, Bill>, Vec<Minute>, Vec<Entry>) {
         for queue in &self.queues {
             let nothing = BTreeSet::new();
-            timeout(CATCH_UP, self.world.until_only(queue, &nothing)).await.expect("every event is published or in quarantine");
+            timeout(CATCH_UP, self.world.until_only(queue, &nothing))
+                .await
+                .expect("every event is published or in quarantine");
         }
         let mut bills = BTreeMap::new();
         for (instance, Replica { name, app, writer, task }) in (1..).zip(self.replicas) {

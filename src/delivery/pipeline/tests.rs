@@ -1,4 +1,5 @@
 mod destinations;
+mod records;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::time::Instant;
@@ -34,6 +35,16 @@ fn stage(grace: u64, answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'st
 
 /// Creates a pipeline with these customers, each with the name of its profile.
 fn stage_of(
+    config: Config,
+    customers: &[(&str, &str)],
+    answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static,
+) -> Stage {
+    stage_with(None, config, customers, answer)
+}
+
+/// Creates a pipeline like [`stage_of`], with a journal.
+fn stage_with(
+    journal: Option<Arc<Journal>>,
     mut config: Config,
     customers: &[(&str, &str)],
     answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static,
@@ -62,7 +73,7 @@ fn stage_of(
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
     let definitions = (routes, Default::default());
     let queues = [Arc::new(Queue::for_tests())];
-    let wired = wire(&config, &clients, &queues, definitions, (Traces::default(), None), &metrics).unwrap();
+    let wired = wire(&config, &clients, &queues, definitions, (Traces::default(), journal), &metrics).unwrap();
     let Wired { pipeline, visibility, mut tasks, .. } = wired;
     tasks.detach_all();
     let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);

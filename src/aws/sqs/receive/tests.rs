@@ -235,7 +235,7 @@ async fn a_queue_gets_short_polls_until_it_answers_and_the_reception_says_why_it
     let seen = seen.lock().unwrap();
     let trouble = seen[3].1.as_ref().expect("the third poll failed");
     assert_eq!((trouble.failures, seen[0].1.is_none()), (3, true));
-    let expected = "AccessDeniedException: scripted (request r-1); allow sqs:ReceiveMessage on ";
+    let expected = "AccessDeniedException: scripted (request r-3); allow sqs:ReceiveMessage on ";
     assert!(trouble.to_string().starts_with(expected), "{trouble}");
     assert!(seen[4].0 && reception.trouble().is_none(), "an empty answer ends the trouble");
     assert_eq!(metrics.queue_up.sum(), 1);

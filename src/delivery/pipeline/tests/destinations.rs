@@ -10,15 +10,23 @@ const LONGER: Duration = Duration::from_secs(3_600);
 
 /// Creates a pipeline with the customers acme and bolt. Bolt's profile leaves out the sender and the time of a heartbeat.
 fn two_customers(answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static) -> Stage {
+    two_customers_with(None, answer)
+}
+
+/// Creates a pipeline like [`two_customers`], with a journal.
+pub(super) fn two_customers_with(
+    journal: Option<Arc<Journal>>,
+    answer: impl Fn(&Call) -> (u16, String) + Send + Sync + 'static,
+) -> Stage {
     let mut config = Config::default();
     let slim = config::Profile { drop: vec!["source".into(), "sent_at".into()], ..config::Profile::default() };
     config.profiles.insert("slim".to_owned(), slim);
     config.publish.max_batch_bytes = 1_024;
-    stage_of(config, &[("acme", "default"), ("bolt", "slim")], answer)
+    stage_with(journal, config, &[("acme", "default"), ("bolt", "slim")], answer)
 }
 
 /// Creates a heartbeat whose JSON is too large for acme's topic.
-fn too_large() -> Message {
+pub(super) fn too_large() -> Message {
     let mut payload = Vec::new();
     prost::encoding::string::encode(1, &"a".repeat(1_024), &mut payload);
     Message { body: BASE64_STANDARD.encode(payload), ..heartbeat(queue(false, true), None) }
@@ -32,7 +40,7 @@ fn unrenderable() -> Message {
     }
 }
 
-fn arn(customer: &str) -> String {
+pub(super) fn arn(customer: &str) -> String {
     format!("arn:aws:sns:eu-west-1:123456789012:{customer}")
 }
 
@@ -62,7 +70,7 @@ impl Stage {
 }
 
 /// Whether a call publishes to the topic of a customer.
-fn is_to(call: &Call, customer: &str) -> bool {
+pub(super) fn is_to(call: &Call, customer: &str) -> bool {
     let parameter = format!("TopicArn={}&", arn(customer).replace(':', "%3A"));
     format!("{}&", call.body).contains(&parameter)
 }
