@@ -11,6 +11,7 @@ mod counters;
 pub(crate) mod hazard;
 mod history;
 mod identity;
+mod journal;
 mod long_run;
 pub(crate) mod play;
 mod prometheus;

@@ -5,6 +5,8 @@
 //! exactly. [`Faults`] decides which faults happen and how often; a test itself decides on [`Trouble`]. The [`log`] records
 //! everything that happens. As at AWS, a call takes effect even if its client no longer waits for the answer.
 
+#[path = "model/attempts.rs"]
+pub(crate) mod attempts;
 #[path = "model/bill.rs"]
 pub(crate) mod bill;
 #[path = "model/calls.rs"]

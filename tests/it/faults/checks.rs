@@ -153,7 +153,7 @@ impl<'t> Evidence<'t> {
                 What::Quarantined { message, .. } => {
                     quarantined.insert(message);
                 }
-                What::Deleted { event, message } => {
+                What::Deleted { event, message, .. } => {
                     let everywhere = || self.is_everywhere(event, published.get(&**event));
                     let reached = match self.expect.get(&**event) {
                         Some(Expect::Filtered) => true,

@@ -1,7 +1,8 @@
 //! Plays a scenario in its own world, on one thread and in tokio's time.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,12 +18,15 @@ use tokio_util::sync::CancellationToken;
 use super::hazard::Planted;
 use super::scenario::{CUSTOMERS, End, Expect, FALLBACK, MAX_ENTRY_BYTES, Run, SLIM, Scenario, Setup};
 use crate::model::World;
+use crate::model::attempts::Attempt;
 use crate::model::log::{Entry, What};
 
 /// The result of a scenario.
 #[derive(Debug)]
 pub(super) struct Played {
     pub(super) log: Vec<Entry>,
+    /// The entries in calls to publish, in the order of the calls.
+    pub(super) attempts: Vec<Attempt>,
     /// The message ids of the scenario's messages, in order.
     pub(super) ids: Vec<Arc<str>>,
     /// The ids of the messages that are still on the source queue.
@@ -53,17 +57,31 @@ pub(super) struct Ended {
 pub(super) const SMALL_BUDGET: usize = 20;
 /// The longest delay of a retry, in seconds.
 pub(super) const LONGEST_DELAY: u64 = 20;
+/// The longest time that a segment of the journal covers, in seconds.
+pub(super) const SEGMENT_SECONDS: u64 = 5;
 const WAIT: Duration = Duration::from_secs(20);
 /// The time after the last fault in which every message must reach its outcome.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Plays a scenario from beginning to end.
 pub(super) fn play(scenario: &Scenario) -> Played {
+    play_with(scenario, None)
+}
+
+/// Plays a scenario in which every run of the service keeps a journal, in a store of its own: a folder in `stores` with
+/// the number of the run as its name.
+///
+/// Tokio's time stands still while a thread writes a file, so the store takes no time.
+pub(super) fn play_with_stores(scenario: &Scenario, stores: &Path) -> Played {
+    play_with(scenario, Some(stores.to_owned()))
+}
+
+fn play_with(scenario: &Scenario, stores: Option<PathBuf>) -> Played {
     // Load before seeding, because loading draws from the thread's random numbers, too.
     drop(parts(scenario.setup));
     fastrand::seed(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("the runtime can be built").block_on(stage(scenario))
+    runtime.expect("the runtime can be built").block_on(stage(scenario, stores))
 }
 
 /// The parts of a scenario that its replicas share.
@@ -74,9 +92,22 @@ struct Common {
     setup: Setup,
     watched: bool,
     finished: CancellationToken,
+    /// The folder of the stores, if the runs have stores.
+    stores: Option<PathBuf>,
 }
 
-async fn stage(scenario: &Scenario) -> Played {
+impl Common {
+    /// Returns the configuration of a run.
+    fn config(&self, instance: u32) -> Cow<'_, Config> {
+        let Some(stores) = &self.stores else { return Cow::Borrowed(&self.config) };
+        let mut config = self.config.clone();
+        config.store.url = Some(format!("file://{}", stores.join(instance.to_string()).display()));
+        config.journal.segment_seconds = SEGMENT_SECONDS;
+        Cow::Owned(config)
+    }
+}
+
+async fn stage(scenario: &Scenario, stores: Option<PathBuf>) -> Played {
     let world = World::new(scenario.seed, scenario.faults);
     let suffix = if scenario.fifo { ".fifo" } else { "" };
     let source = world.create_queue(&format!("source{suffix}"));
@@ -95,6 +126,7 @@ async fn stage(scenario: &Scenario) -> Played {
         setup: scenario.setup,
         watched: scenario.small_budget,
         finished: CancellationToken::new(),
+        stores,
     });
     let began = Instant::now();
     let replicas: Vec<_> = scenario
@@ -148,7 +180,7 @@ async fn stage(scenario: &Scenario) -> Played {
         most_in_flight = most_in_flight.max(most);
     }
     let (left, dead) = (world.messages(&source), world.messages(&dead_letters));
-    Played { log: world.take_log(), ids, left, dead, ended, most_in_flight }
+    Played { log: world.take_log(), attempts: world.take_attempts(), ids, left, dead, ended, most_in_flight }
 }
 
 /// Runs one replica: first its planned runs, then a last run until the scenario is finished.
@@ -167,7 +199,7 @@ async fn replica(common: Arc<Common>, mut instance: u32, runs: Vec<Run>) -> (Vec
 /// largest number of messages in flight.
 async fn run_service(common: &Common, instance: u32, run: Option<Run>, ended: &mut Vec<Ended>) -> usize {
     let world = &common.world;
-    let app = App::start_with(&common.config, parts(common.setup), world.clients(instance), None);
+    let app = App::start_with(&common.config(instance), parts(common.setup), world.clients(instance), None);
     let mut app = app.expect("the service starts");
     world.note(Some(instance), What::Started);
     let mut most_in_flight = 0;

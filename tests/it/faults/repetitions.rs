@@ -62,7 +62,7 @@ impl Evidence<'_> {
     pub(super) fn no_confirmed_event_is_published_again(&self) -> CheckResult {
         let mut confirmed: BTreeMap<(u32, &str), Confirmations<'_>> = BTreeMap::new();
         let mut finished: BTreeSet<&str> = BTreeSet::new();
-        for (number, Entry { instance, what, at }) in self.played.log.iter().enumerate() {
+        for (number, Entry { instance, what, at, .. }) in self.played.log.iter().enumerate() {
             if let What::Deleted { event, .. } | What::Quarantined { event, .. } = what {
                 finished.insert(event);
             }

@@ -157,6 +157,6 @@ fn received(body: &str) -> Vec<usize> {
     messages.iter().map(size).collect()
 }
 
-fn is_throttle(code: &str) -> bool {
+pub(super) fn is_throttle(code: &str) -> bool {
     code.contains("Throttl") || matches!(code, "OverLimit" | "SlowDown")
 }

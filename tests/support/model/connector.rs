@@ -92,8 +92,12 @@ impl HttpConnector for Connection {
         let (this, call) = (self.clone(), Call::of(&request));
         HttpConnectorFuture::new(async move {
             let (world, instance, billed) = (this.world.clone(), this.instance, bill::Request::of(&call));
+            let attempted = world.lock().begin_attempts(instance, &call);
             let answer = this.answer(call).await;
             let mut state = world.lock();
+            if let (Ok(answer), Some(attempted)) = (&answer, attempted) {
+                state.end_attempts(&attempted, answer);
+            }
             let number = state.next_request();
             match (answer, billed) {
                 (Ok(answer), billed) => {

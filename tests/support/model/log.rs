@@ -2,18 +2,26 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::trouble::{Target, Trouble};
 
-/// One entry of the log.
-#[derive(Debug, Clone, PartialEq)]
+/// One entry of the log. Entries are equal if they differ in nothing but the clock.
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// The time since the world began.
     pub(crate) at: Duration,
+    /// The time by the clock of this machine, which goes on while tokio's time is paused.
+    pub(crate) clock: SystemTime,
     /// The run of the service that the entry concerns, if any.
     pub(crate) instance: Option<u32>,
     pub(crate) what: What,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.instance, &self.what) == (other.at, other.instance, &other.what)
+    }
 }
 
 /// The content of a log entry.
@@ -28,6 +36,8 @@ pub(crate) enum What {
     Handed {
         event: Arc<str>,
         message: Arc<str>,
+        /// How often the message was received, this receive included.
+        receives: u32,
     },
     /// A topic has accepted an event.
     Published {
@@ -47,10 +57,11 @@ pub(crate) enum What {
         number: u64,
         topic: Arc<str>,
     },
-    /// A message was deleted from its queue.
+    /// A message was deleted from its queue, with the receipt handle of its last receive.
     Deleted {
         event: Arc<str>,
         message: Arc<str>,
+        receives: u32,
     },
     /// The visibility of a message was set.
     Hidden {
@@ -130,13 +141,13 @@ impl fmt::Display for Entry {
         write!(f, "{:>9.3}s {instance:>4} ", self.at.as_secs_f64())?;
         match &self.what {
             What::Sent { event, message } => write!(f, "{event}: sent as {message}"),
-            What::Handed { event, message } => write!(f, "{event}: received, {message}"),
+            What::Handed { event, message, receives } => write!(f, "{event}: received ({receives}), {message}"),
             What::Published { event, number, topic, suppressed, .. } => {
                 let suppressed = if *suppressed { ", which discards it as a duplicate" } else { "" };
                 write!(f, "{event}: published ({number}) to {topic}{suppressed}")
             }
             What::Confirmed { event, number, topic } => write!(f, "{event}: confirmed ({number}) by {topic}"),
-            What::Deleted { event, message } => write!(f, "{event}: deleted, {message}"),
+            What::Deleted { event, message, .. } => write!(f, "{event}: deleted, {message}"),
             What::Hidden { event, seconds } => write!(f, "{event}: hidden for {seconds} s"),
             What::Quarantined { event, reason, .. } => write!(f, "{event}: in quarantine as {reason}"),
             What::DeadLettered { event, message } => write!(f, "{event}: in the dead-letter queue, {message}"),

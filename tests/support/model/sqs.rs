@@ -143,13 +143,13 @@ impl State {
             Handle::Lapsed(_) | Handle::Stale(_) | Handle::Gone => return Ok(None),
             Handle::Malformed => return Err(Failed { code: "ReceiptHandleIsInvalid", sender_fault: true }),
         };
-        let Stored { content, ghost, .. } = self.queue(url).get(number).clone();
+        let Stored { content, ghost, receives, .. } = self.queue(url).get(number).clone();
         let (id, name) = (Arc::clone(&content.id), Arc::clone(&content.name));
         if self.happens(|faults| faults.delete_fails) {
             self.onward_fault(&name, "not deleted");
             return Err(self.transient_failure());
         }
-        self.note(Some(instance), What::Deleted { event: Arc::clone(&name), message: id });
+        self.note(Some(instance), What::Deleted { event: Arc::clone(&name), message: id, receives });
         if !fifo && !ghost && self.happens(|faults| faults.ghost) {
             let again = now + Duration::from_millis(self.random.u64(100..20_000));
             let message = self.queue(url).get_mut(number);
@@ -308,6 +308,7 @@ fn hand_out(received: &[(String, Stored)], clock_skew: i64) -> (Answer, Vec<What
     let fact = |(_, message): &(String, Stored)| What::Handed {
         event: Arc::clone(message.name()),
         message: Arc::clone(&message.content.id),
+        receives: message.receives,
     };
     let messages: Vec<String> = received.iter().map(|(handle, message)| to_json(handle, message, clock_skew)).collect();
     (Answer::plain(format!("{{\"Messages\":[{}]}}", messages.join(","))), received.iter().map(fact).collect())

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 use protobridge::aws::Clients;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::attempts::Attempt;
 use super::bill::Bill;
 use super::connector;
 use super::faults::Faults;
@@ -55,6 +56,8 @@ pub(super) struct State {
     crashed: BTreeSet<u32>,
     /// What AWS counts for each run of the service.
     bills: BTreeMap<u32, Bill>,
+    /// The entries in calls to publish, in the order of the calls.
+    pub(super) attempts: Vec<Attempt>,
 }
 
 const ACCOUNT: &str = "000000000000";
@@ -78,6 +81,7 @@ impl World {
             requests: 0,
             crashed: BTreeSet::new(),
             bills: BTreeMap::new(),
+            attempts: Vec::new(),
         };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }))
     }
@@ -176,6 +180,11 @@ impl World {
         std::mem::take(&mut self.lock().log)
     }
 
+    /// Returns the attempts to publish entries so far, and forgets them.
+    pub(crate) fn take_attempts(&self) -> Vec<Attempt> {
+        std::mem::take(&mut self.lock().attempts)
+    }
+
     /// Returns what AWS has counted for a run of the service.
     pub(crate) fn bill(&self, instance: u32) -> Bill {
         self.lock().bill(instance).clone()
@@ -271,7 +280,7 @@ impl State {
     }
 
     pub(super) fn note(&mut self, instance: Option<u32>, what: What) {
-        self.log.push(Entry { at: self.began.elapsed(), instance, what });
+        self.log.push(Entry { at: self.began.elapsed(), clock: SystemTime::now(), instance, what });
     }
 
     pub(super) fn bill(&mut self, instance: u32) -> &mut Bill {
