@@ -49,6 +49,10 @@ fn what_no_segment_covers_is_a_hole() {
     let gone = [first.clone(), stopped.clone()];
     assert_eq!(holes(&gone, 0..1_000, 1_000), [(pod_a.clone(), 60, Some(120), Missing)]);
     assert_eq!(holes(&gone, 120..1_000, 1_000), []);
+    // So is the first one.
+    let beginning = [second.clone(), stopped.clone()];
+    assert_eq!(holes(&beginning, 10..1_000, 1_000), [(pod_a.clone(), 10, Some(60), Missing)]);
+    assert_eq!(holes(&beginning, 60..1_000, 1_000), []);
     // The next segment is not due yet, or did not come.
     let unfinished = [first.clone(), second.clone()];
     assert_eq!(holes(&unfinished, 0..150, 150), [(pod_a.clone(), 120, None, NotStoredYet)]);
