@@ -59,7 +59,7 @@ fn what_no_segment_covers_is_a_hole() {
     assert_eq!(holes(&unfinished, 0..100, 150), []);
     assert_eq!(holes(&unfinished, 0..300, 300), [(pod_a.clone(), 120, None, Died)]);
     // Another process has stored a segment after this one should have: the store works, so this one is dead.
-    let survivor = of("pod-b", declared(4, (200, 260)));
+    let survivor = of("pod-b", declared(0, (200, 260)));
     let mut survived = vec![first, second, survivor];
     let died = (pod_a.clone(), 120, Some(240), Died);
     assert_eq!(holes(&survived, 0..300, 300), [died.clone(), ("pod-b".into(), 260, None, NotStoredYet)]);
