@@ -28,7 +28,6 @@ pub(super) struct Confirmation<'t> {
     pub(super) instance: u32,
     pub(super) event: &'t str,
     pub(super) number: u64,
-    pub(super) topic: &'t str,
 }
 
 /// What happened, with indexes.
@@ -89,8 +88,8 @@ impl<'t> Facts<'t> {
                 What::Published { event, number, topic, .. } => {
                     facts.published.insert(*number, Publish { event, topic, clock: entry.clock });
                 }
-                What::Confirmed { event, number, topic } => {
-                    facts.confirmed.push(Confirmation { instance, event, number: *number, topic });
+                What::Confirmed { event, number, .. } => {
+                    facts.confirmed.push(Confirmation { instance, event, number: *number });
                 }
                 What::Crashed => {
                     facts.crashed.insert(instance, entry.at);

@@ -154,7 +154,14 @@ fn are_its_rows(facts: &Facts<'_>, receive: Receive<'_>, rows: &[&Row]) -> Resul
     if rows.is_empty() || !is_alone && !is_each {
         return Err(format!("there is not one row for each of {destinations:?}"));
     }
-    if is_alone && !destinations.is_empty() && has_only(rows, &["published", "duplicate"]) {
+    // A message that was to be published has destinations.
+    let is_decided = |row: &&Row| {
+        let is_reason = matches!(row.reason.as_deref(), Some("publish" | "claimed_elsewhere" | "publish_refused"));
+        is_reason
+            || matches!(&*row.outcome, "published" | "duplicate")
+            || row.detail.as_deref().is_some_and(|detail| detail.contains("before the publish"))
+    };
+    if is_alone && rows.iter().any(is_decided) {
         return Err("the destination is missing".to_owned());
     }
     let reasons = || rows.iter().filter_map(|row| row.reason.as_deref());
