@@ -97,7 +97,7 @@ Examples:
   protobridge demo --events 2000                      send 2000, compare counts
   protobridge demo --events 3 --pretty                show three events in full
   protobridge demo --events 20000 --rate 0 --quiet    measure the maximum rate
-  protobridge demo --twice 50 --journal ./journal     a producer that sends twice; see docs/tracing.md
+  protobridge demo --twice 50 --journal ./journal     a producer repeats itself
   protobridge demo | less                             page through the events
 
 Events and tables go to standard output, everything else to standard error. On a terminal, each event is one line, cut \

@@ -3,24 +3,29 @@
 These parts may differ:
 
 - `…` in a line of the document matches any text, and a line that is only `…` matches any lines.
-- A time in RFC 3339, a UUID, and an id such as `ord_1SVGRHG5PGX1HA6664NJ0EYJ85` match any other.
+- A time in RFC 3339, a UUID, the first eight digits of one with `…` behind them, and an id such as `ord_1SVGRHG5PGX1HA6664NJ0EYJ85` match any other.
 - A hash of 12, 16, 32 or 40 hexadecimal digits matches any other, but the same hash in the document is always the same hash
   in reality.
-- If the caller asks for it, a number that is no part of a name matches any number, and blanks match any blanks, because
-  columns have other widths.
+- If the caller asks for it, a number that is no part of a name matches any number, a number of milliseconds or seconds
+  any other, and blanks match any blanks, because columns have other widths.
 """
 
 import re
 
 # The parts that differ from run to run. The first group that matches decides.
 PARTS = {
+    "short_uuid": (r"\b[0-9a-f]{8}…", r"[0-9a-f]{8}…"),
     "ellipsis": (r"…", r".*"),
     "time": (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"),
     "uuid": (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "id": (r"\b[a-z]{3}_[0-9A-Z]{26}\b", r"[a-z]{3}_[0-9A-Z]{26}"),
     "hash": (r"\b(?:[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f]{12})\b", r"[0-9a-f]{12,40}"),
 }
-NUMBERS = {"number": (r"(?<![\w.])\d[\d,.]*", r"[-\d][\d,.]*"), "blanks": (r" +", r" +")}
+NUMBERS = {
+    "duration": (r"(?<![\w.])\d[\d.]* (?:ms|s)\b", r"\d[\d.]* (?:ms|s)"),
+    "number": (r"(?<![\w.])\d[\d,.]*", r"[-\d][\d,.]*"),
+    "blanks": (r" +", r" +"),
+}
 
 
 class Comparison:

@@ -24,9 +24,12 @@ import operations  # noqa: E402
 import readme  # noqa: E402
 import schema_owners  # noqa: E402
 import spans  # noqa: E402
+import tracing  # noqa: E402
 from ground import CREDENTIALS, Account  # noqa: E402
 from page import Page, Untrue, environment  # noqa: E402
 from world import free_port, ministack  # noqa: E402
+
+DOCUMENTS = ["README.md", "docs/schema-owners.md", "docs/operations.md", "docs/tracing.md"]
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--protobridge", type=Path, required=True)
@@ -34,7 +37,7 @@ parser.add_argument("--helm", type=Path, default=Path("helm"))
 parser.add_argument("--tools", type=Path, action="append", default=[])
 parser.add_argument("--work", type=Path, required=True)
 parser.add_argument("--text", type=Path)
-parser.add_argument("documents", nargs="*", default=["README.md", "docs/schema-owners.md", "docs/operations.md"])
+parser.add_argument("documents", nargs="*", default=DOCUMENTS)
 args = parser.parse_args()
 
 
@@ -82,6 +85,7 @@ def follow(document):
                 "schema-owners": schema_owners.sections,
                 "operations": lambda: operations.sections(account, [f"127.0.0.1:{free_port()}" for _ in range(3)]),
                 "consumers": lambda: consumers.sections(account),
+                "tracing": lambda: tracing.sections,
             }[name]())
             spans.check(page, args.protobridge)
         except Untrue as untrue:

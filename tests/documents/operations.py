@@ -283,4 +283,5 @@ def sections(account, admins):
         "The image": image,
         "Shell completions and manual pages": completions,
         "What became of an event?": lambda page: what_became(page, account),
+        "Store and journal": lambda page: page.check_part(*page.yaml()),
     }

@@ -14,7 +14,9 @@ use parquet::bloom_filter::Sbbf;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, RowGroupMetaData};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, RowGroupMetaData,
+};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
@@ -221,7 +223,7 @@ fn count_of(group: &RowGroupMetaData) -> usize {
 
 /// Returns the range of all columns of a group.
 fn range_of_group(group: &RowGroupMetaData) -> Range<u64> {
-    let ranges = group.columns().iter().map(|column| column.byte_range());
+    let ranges = group.columns().iter().map(ColumnChunkMetaData::byte_range);
     let begin = ranges.clone().map(|(begin, _)| begin).min().unwrap_or(0);
     begin..ranges.map(|(begin, length)| begin + length).max().unwrap_or(begin)
 }

@@ -118,6 +118,10 @@ fn look(declarations: &[&Declaration], window: &Range<i64>, now: i64) -> Looked 
             let is_outside = from >= window.end || to.is_some_and(|to| to <= window.start);
             (!is_outside).then(|| Hole { replica: replica.into(), incarnation: incarnation.into(), from, to, kind })
         };
+        if let Some(first) = segments.first().filter(|first| first.number > 0 && first.from > window.start) {
+            // The segment before it began less than MAX_SPAN before it, so it would be listed.
+            looked.holes.extend(hole(window.start, Some(first.from), HoleKind::Missing));
+        }
         for pair in segments.windows(2) {
             if pair[1].from > pair[0].to {
                 looked.holes.extend(hole(pair[0].to, Some(pair[1].from), HoleKind::Missing));

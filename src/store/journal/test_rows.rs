@@ -31,7 +31,7 @@ pub(super) fn full(number: u32) -> Row {
         schema_hash: Some("abc".into()),
         trace_id: Some(text("trace")),
         replay: Some("incident-7".into()),
-        redrive: number % 2 == 0,
+        redrive: number.is_multiple_of(2),
         replica: "pod-a".into(),
     }
 }

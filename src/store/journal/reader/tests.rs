@@ -49,13 +49,17 @@ fn what_no_segment_covers_is_a_hole() {
     let gone = [first.clone(), stopped.clone()];
     assert_eq!(holes(&gone, 0..1_000, 1_000), [(pod_a.clone(), 60, Some(120), Missing)]);
     assert_eq!(holes(&gone, 120..1_000, 1_000), []);
+    // So is the first one.
+    let beginning = [second.clone(), stopped.clone()];
+    assert_eq!(holes(&beginning, 10..1_000, 1_000), [(pod_a.clone(), 10, Some(60), Missing)]);
+    assert_eq!(holes(&beginning, 60..1_000, 1_000), []);
     // The next segment is not due yet, or did not come.
     let unfinished = [first.clone(), second.clone()];
     assert_eq!(holes(&unfinished, 0..150, 150), [(pod_a.clone(), 120, None, NotStoredYet)]);
     assert_eq!(holes(&unfinished, 0..100, 150), []);
     assert_eq!(holes(&unfinished, 0..300, 300), [(pod_a.clone(), 120, None, Died)]);
     // Another process has stored a segment after this one should have: the store works, so this one is dead.
-    let survivor = of("pod-b", declared(4, (200, 260)));
+    let survivor = of("pod-b", declared(0, (200, 260)));
     let mut survived = vec![first, second, survivor];
     let died = (pod_a.clone(), 120, Some(240), Died);
     assert_eq!(holes(&survived, 0..300, 300), [died.clone(), ("pod-b".into(), 260, None, NotStoredYet)]);
