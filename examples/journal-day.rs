@@ -280,7 +280,9 @@ async fn measure(folder: &Path) -> Done {
         ("event id without a row", absent),
         ("SNS message id without a row", absent_sns),
     ];
-    println!("id | look-ups | found | segments | ranges per segment | bytes per segment | ms (median)");
+    println!(
+        "id | look-ups | found | segments, empty ones included | ranges per segment | bytes per segment | ms (median)"
+    );
     for (name, ids) in kinds {
         let measured = look_up(&reader, ids, &window).await?;
         print(name, measured);

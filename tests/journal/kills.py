@@ -166,7 +166,7 @@ class Kills:
     def check_later(self):
         """Checks what the commands say, once the killed processes are known to be dead."""
         window = [f"--from={stamp(self.window[0])}", f"--to={stamp(self.window[1])}"]
-        killed = {(each.replica, each.incarnation): each.hole for each in self.processes if each.hole}
+        killed = {(each.replica, each.incarnation): stamp(each.hole) for each in self.processes if each.hole}
 
         def holes():
             return self.command.duplicates(*window)["holes"]
