@@ -28,7 +28,8 @@ fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
 #[tokio::test]
 async fn a_folder_that_denies_a_file_is_counted_as_denied() {
     use std::os::unix::fs::PermissionsExt as _;
-    let failed = |kind| Cause::Store(object_store::Error::Generic { store: "disk", source: io::Error::from(kind).into() });
+    let failed =
+        |kind| Cause::Store(object_store::Error::Generic { store: "disk", source: io::Error::from(kind).into() });
     let denied = Error {
         operation: StoreCall::Put,
         url: "file:///x".into(),

@@ -32,6 +32,7 @@ Start here:
   loadtest run drain --events 1000000 --json run.json
   loadtest run steady --loads 50,90 --seconds 60
   loadtest run throttled --set PROTOBRIDGE_RECEIVE_MAX_POLLERS=16
+  loadtest run drain fan-out --store
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 
@@ -113,6 +114,9 @@ struct RunOptions {
     /// Cargo profile with which the service is built; the image ships `dist`
     #[arg(long, default_value = "release", value_name = "NAME")]
     profile: String,
+    /// Give the service a store in a folder, and compare its journal and its counters with what the emulator counted
+    #[arg(long)]
+    store: bool,
     /// Variable of the service's configuration; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     set: Vec<(String, String)>,
@@ -186,6 +190,9 @@ fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> any
     if options.backend != BackendKind::Lean && scenarios != [Scenario::Drain] {
         bail!("--backend rustack supports only `run drain`");
     }
+    if options.backend != BackendKind::Lean && options.store {
+        bail!("--backend rustack does not count calls, so --store has nothing to compare with");
+    }
     let parameters = ScenarioParameters {
         events,
         seconds: options.seconds,
@@ -193,6 +200,7 @@ fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> any
         loads: options.loads.clone(),
         call_ms: options.call_ms,
         backend: options.backend,
+        has_store: options.store,
     };
     let path = session::binary(options.service.as_deref(), &options.profile)?;
     let service = Service { path, variables: options.set.iter().cloned().collect() };

@@ -4,6 +4,7 @@
 //! bounds wide enough for a busy machine.
 
 use crate::report::{Goal, Report, Run};
+use crate::scenario::JOURNAL_LABEL;
 use crate::spec::Spec;
 
 /// Returns the goals of a session. Goals whose runs are missing are left out.
@@ -32,6 +33,7 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
         goals.extend(throttled(run));
     }
     goals.extend(throttled_topic(report));
+    goals.extend(journal(report));
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
     goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals
@@ -116,6 +118,29 @@ fn throttled_topic(report: &Report) -> Vec<Goal> {
             topic / f64::from(quota),
         ),
     ]
+}
+
+/// Returns the goals for what the journal costs, compared with the runs without a store.
+fn journal(report: &Report) -> Vec<Goal> {
+    let average = |is_with: bool, figure: fn(&Run) -> f64| {
+        let runs = report.runs_of("journal").filter(|run| (run.label == JOURNAL_LABEL) == is_with);
+        let (count, sum) = runs.map(figure).fold((0.0, 0.0), |(count, sum), figure| (count + 1.0, sum + figure));
+        (count > 0.0).then(|| sum / count)
+    };
+    let cpu: fn(&Run) -> f64 = |run| run.service.cpu_until_exit_us(&run.plan.spec);
+    let memory: fn(&Run) -> f64 = |run| run.service.peak_until_exit_kib as f64 / 1024.0;
+    let mut goals = Vec::new();
+    if let (Some(with), Some(without)) = (average(true, cpu), average(false, cpu)) {
+        goals.push(Goal::at_most("CPU per event of the journal, µs", 2.0, with - without));
+        goals.push(Goal {
+            most: None,
+            ..Goal::at_most("CPU per event with the journal, × without", 0.0, with / without)
+        });
+    }
+    if let (Some(with), Some(without)) = (average(true, memory), average(false, memory)) {
+        goals.push(Goal::at_most("memory of the journal, MiB", 64.0, with - without));
+    }
+    goals
 }
 
 #[cfg(test)]

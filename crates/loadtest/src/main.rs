@@ -18,6 +18,7 @@ mod report;
 mod scenario;
 mod session;
 mod spec;
+mod stored;
 mod subject;
 
 use std::process::ExitCode;

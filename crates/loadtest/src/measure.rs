@@ -12,6 +12,7 @@ use crate::emulator::stats::Stats;
 use crate::process::Usage;
 use crate::progress::Progress;
 use crate::spec::Spec;
+use crate::stored::{self, Stored};
 use crate::subject::{RunningSubject, Subject};
 
 /// The plan of a run.
@@ -45,6 +46,15 @@ pub(crate) struct Measured {
     pub(crate) idle_cpu_percent: Option<f64>,
     /// Whether the service exited with code 0 after SIGTERM; always `false` for the floor.
     pub(crate) stopped_well: bool,
+    /// The CPU time from the start until the subject exited, and the peak resident memory until then, in KiB. The last
+    /// rows of the journal are stored at the end.
+    #[serde(default)]
+    pub(crate) cpu_until_exit_ms: u64,
+    #[serde(default)]
+    pub(crate) peak_until_exit_kib: u64,
+    /// What the service stored, if it has a store.
+    #[serde(default)]
+    pub(crate) stored: Option<Stored>,
     /// The statistics at the end of the run. The figures are derived from them.
     pub(crate) stats: Stats,
     /// The statistics after the subject stopped. The guarantees are checked against them.
@@ -82,26 +92,35 @@ pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Pr
     let mut running = subject.start(&plan.spec, backend.port)?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
     progress.clear();
-    let mut measured = match measured {
+    let (mut measured, begun) = match measured {
         Ok(measured) => measured,
         Err(error) => bail!("{error:#}\nlast log lines of the {}:\n{}", subject.name(), running.log_tail()),
     };
     if let Subject::Service { .. } = subject {
-        let ended = running.process.stop(Duration::from_secs(40)).await.context("cannot stop the service")?;
+        let stopped = running.process.stop(Duration::from_secs(40)).await.context("cannot stop the service")?;
+        let (ended, usage) = stopped;
         measured.stopped_well = ended.success();
+        measured.cpu_until_exit_ms = usage.cpu_ms.saturating_sub(begun.cpu_ms);
+        measured.peak_until_exit_kib = usage.peak_rss_kib;
     }
     // Duplicates can arrive late, and a stopping service still finishes its work in flight.
     measured.after = backend.send(ControlCommand::Stats).await?;
+    if let (true, Subject::Service { .. }) = (plan.spec.has_store, subject) {
+        let ids = backend.ids().await?;
+        let stored = stored::compare(&running.store(), &plan.spec, &ids, &measured.after);
+        measured.stored = Some(stored.context("cannot read the service's store")?);
+    }
     Ok(measured)
 }
 
+/// Observes a run until its end. Also returns the usage of the subject at the start.
 async fn observe(
     plan: &RunPlan,
     subject: &Subject,
     backend: &mut Backend,
     running: &mut RunningSubject,
     progress: &mut Progress,
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<(Measured, Usage)> {
     wait_for_poll(backend, running).await?;
     let mut measured = Measured::default();
     if plan.quiet_seconds > 0 {
@@ -142,7 +161,7 @@ async fn observe(
     }
     measured.stats = stats;
     thin_out(&mut measured.moments);
-    Ok(measured)
+    Ok((measured, before.0))
 }
 
 /// Waits until the subject polls. The work before its first poll is not measured.
@@ -208,6 +227,11 @@ impl Measured {
         self.cpu_ms as f64 * 1e3 / self.events(spec).max(1.0)
     }
 
+    /// Returns the CPU time per event until the subject exited, in microseconds.
+    pub(crate) fn cpu_until_exit_us(&self, spec: &Spec) -> f64 {
+        self.cpu_until_exit_ms as f64 * 1e3 / self.events(spec).max(1.0)
+    }
+
     /// Returns the API calls per event, or `None` if the backend does not count calls.
     pub(crate) fn calls(&self, spec: &Spec) -> Option<f64> {
         let calls = self.stats.calls.sum().calls;
@@ -245,6 +269,7 @@ impl Measured {
         report(arrived.altered, "deliveries had unexpected JSON");
         report(arrived.deleted_early, "events were deleted before every customer had them");
         report(arrived.quarantined, "events went into quarantine, although all are valid");
+        broken.extend(self.stored.iter().flat_map(|stored| stored.differences.iter().cloned()));
         if !self.stopped_well {
             broken.push("the service did not exit with 0 after SIGTERM".to_owned());
         }

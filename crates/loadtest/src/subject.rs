@@ -38,6 +38,8 @@ pub(crate) struct RunningSubject {
     folder: TempDir,
 }
 
+/// The folder of the service's store in its working folder.
+const STORE: &str = "store";
 /// The number of loops of the floor.
 const FLOOR_LOOPS: usize = 8;
 
@@ -80,6 +82,11 @@ impl Subject {
 }
 
 impl RunningSubject {
+    /// Returns the folder of the service's store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join(STORE)
+    }
+
     /// Returns the last lines of the subject's log.
     pub(crate) fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -93,7 +100,7 @@ impl RunningSubject {
 fn configure(folder: &Path, spec: &Spec, endpoint: &str, linger_ms: u64) -> anyhow::Result<()> {
     let broadcast = if spec.fan_out { vec![events::message_type(spec.size)] } else { Vec::new() };
     // YAML is a superset of JSON.
-    let config = json!({
+    let mut config = json!({
         "aws": {"region": "eu-west-1", "endpoint_url": endpoint},
         "queues": [{
             "url": format!("{endpoint}/000000000000/events"),
@@ -106,6 +113,9 @@ fn configure(folder: &Path, spec: &Spec, endpoint: &str, linger_ms: u64) -> anyh
         "admin": {"listen": "127.0.0.1:0"},
         "log": {"format": "json"},
     });
+    if spec.has_store {
+        config["store"] = json!({"url": format!("file://{}", folder.join(STORE).display())});
+    }
     fs::write(folder.join("protobridge.yaml"), config.to_string())?;
     let mut customers = "customers:\n".to_owned();
     for customer in 0..spec.customers {

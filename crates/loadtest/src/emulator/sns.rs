@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::form::{self, PublishBatch};
 use super::ledger::Arrival;
 use super::state::Emulator;
+use super::stats::Carried;
 use crate::events;
 
 /// The most bytes that a call can carry, bodies and attributes of all entries together.
@@ -12,8 +13,7 @@ const MAX_BYTES: u64 = 256 * 1024;
 impl Emulator {
     /// Answers a call.
     pub(super) fn sns(&self, operation: &str, body: &[u8]) -> Answer {
-        let mut bytes = 0;
-        let mut entries = 0;
+        let mut carried = Carried::default();
         let answer = if self.state().faults.call_fails() {
             error(503, "ServiceUnavailable", "this call fails on purpose")
         } else {
@@ -21,15 +21,14 @@ impl Emulator {
                 "PublishBatch" => {
                     let publish = PublishBatch::read(body);
                     let size = |entry: &form::PublishEntry<'_>| form::length(entry.message) + entry.attribute_bytes;
-                    bytes = publish.entries.iter().map(size).sum();
-                    entries = publish.entries.len() as u64;
-                    self.publish(&publish, bytes)
+                    publish.entries.iter().map(size).for_each(|bytes| carried.add(bytes));
+                    self.publish(&publish, carried.bytes)
                 }
                 "GetTopicAttributes" => self.topic_attributes(&form::field(body, "TopicArn").unwrap_or_default()),
                 other => error(400, "InvalidAction", other),
             }
         };
-        self.state().calls.add(operation, answer.is_ok(), entries, bytes);
+        self.count(operation, answer.is_ok(), carried);
         answer
     }
 
@@ -53,7 +52,9 @@ impl Emulator {
             return error(429, "Throttled", "Rate exceeded");
         }
         let mut successful = String::with_capacity(publish.entries.len() * 100);
-        for (index, entry) in publish.entries.iter().enumerate() {
+        for entry in &publish.entries {
+            state.accepted += 1;
+            let message = state.accepted;
             // An entry without a known event counts as astray. So does one with more than ten attributes, because raw
             // delivery to SQS discards it.
             let number = entry.event.filter(|number| *number < self.spec.events && entry.attributes <= 10);
@@ -64,11 +65,11 @@ impl Emulator {
                 sent: number.map_or(at, |number| state.queue.sent_at(number)),
                 first_received: number.and_then(|number| state.queue.first_received(number)),
                 at,
+                message,
             };
             state.ledger.arrived(arrival, &self.events);
-            let (id, message) = (&entry.id, at << 4 | index as u64);
-            successful +=
-                &format!("<member><Id>{id}</Id><MessageId>5e57a9e5-0000-4000-8000-{message:012x}</MessageId></member>");
+            let (id, message) = (&entry.id, events::sns_message_id(message));
+            successful += &format!("<member><Id>{id}</Id><MessageId>{message}</MessageId></member>");
         }
         let result = format!("<Failed/><Successful>{successful}</Successful>");
         ok("PublishBatch", &result)

@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::clock::Micros;
 use super::queue::{ReceiptHandle, ReceivedMessage};
 use super::state::Emulator;
+use super::stats::Carried;
 use crate::events;
 
 const SECOND: Micros = 1_000_000;
@@ -52,28 +53,31 @@ impl Emulator {
     /// Answers a call.
     pub(super) async fn sqs(&self, operation: &str, body: &[u8]) -> Answer {
         let fails = self.state().faults.call_fails();
-        let (answer, entries, bytes) = match operation {
-            _ if fails => (error(503, "ServiceUnavailable", "this call fails on purpose"), 0, 0),
+        let (answer, carried) = match operation {
+            _ if fails => (error(503, "ServiceUnavailable", "this call fails on purpose"), Carried::default()),
             "ReceiveMessage" => match serde_json::from_slice(body) {
                 Ok(receive) => self.receive(&receive).await,
-                Err(wrong) => (malformed(&wrong), 0, 0),
+                Err(wrong) => (malformed(&wrong), Carried::default()),
             },
             "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
                 match serde_json::from_slice::<BatchRequest<'_>>(body) {
                     Ok(batch) => self.batch(operation, &batch.entries),
-                    Err(wrong) => (malformed(&wrong), 0, 0),
+                    Err(wrong) => (malformed(&wrong), Carried::default()),
                 }
             }
-            "GetQueueAttributes" => (self.attributes(), 0, 0),
-            "GetQueueUrl" => (Answer::json(200, json!({"QueueUrl": "http://127.0.0.1/1/events"}).to_string()), 0, 0),
-            other => (error(400, "InvalidAction", other), 0, 0),
+            "GetQueueAttributes" => (self.attributes(), Carried::default()),
+            "GetQueueUrl" => {
+                let url = json!({"QueueUrl": "http://127.0.0.1/1/events"});
+                (Answer::json(200, url.to_string()), Carried::default())
+            }
+            other => (error(400, "InvalidAction", other), Carried::default()),
         };
-        self.state().calls.add(operation, answer.is_ok(), entries, bytes);
+        self.count(operation, answer.is_ok(), carried);
         answer
     }
 
     /// Waits until a message is visible or the wait time is over.
-    async fn receive(&self, receive: &ReceiveRequest) -> (Answer, u64, u64) {
+    async fn receive(&self, receive: &ReceiveRequest) -> (Answer, Carried) {
         let most = receive.max_number_of_messages.unwrap_or(1).clamp(1, 10);
         let hide = receive.visibility_timeout.unwrap_or(DEFAULT_VISIBILITY_SECONDS) * SECOND;
         let until = self.now() + receive.wait_time_seconds.min(20) * SECOND;
@@ -94,22 +98,22 @@ impl Emulator {
         }
     }
 
-    fn messages(&self, messages: &[ReceivedMessage]) -> (Answer, u64, u64) {
+    fn messages(&self, messages: &[ReceivedMessage]) -> (Answer, Carried) {
         if messages.is_empty() {
-            return (Answer::json(200, "{}".to_owned()), 0, 0);
+            return (Answer::json(200, "{}".to_owned()), Carried::default());
         }
         let size = self.events.template(messages[0].number).body.len() + 1_200;
         let mut out = String::with_capacity(messages.len() * size);
-        let mut bytes = 0;
+        let mut carried = Carried::default();
         out.push_str("{\"Messages\":[");
         for (index, message) in messages.iter().enumerate() {
             if index > 0 {
                 out.push(',');
             }
-            bytes += self.message(message, &mut out);
+            carried.add(self.message(message, &mut out));
         }
         out.push_str("]}");
-        (Answer::json(200, out), messages.len() as u64, bytes)
+        (Answer::json(200, out), carried)
     }
 
     /// Writes a message as SQS does and returns its size as SQS counts it. No part of it needs escaping.
@@ -141,9 +145,9 @@ impl Emulator {
         bytes as u64
     }
 
-    fn batch(&self, operation: &str, entries: &[BatchEntry<'_>]) -> (Answer, u64, u64) {
+    fn batch(&self, operation: &str, entries: &[BatchEntry<'_>]) -> (Answer, Carried) {
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
-        let mut bytes = 0;
+        let mut sent = Carried::default();
         let now = self.now();
         let state = &mut *self.state();
         for entry in entries {
@@ -151,7 +155,7 @@ impl Emulator {
             let handle = parse_handle(entry.receipt_handle);
             let is_done = match (operation, handle) {
                 ("SendMessageBatch", _) => {
-                    bytes += entry.message_body.as_str().map_or(0, str::len) as u64;
+                    sent.add(size(entry));
                     let id = entry.message_attributes["event-id"]["StringValue"].as_str();
                     if let Some(number) = id.and_then(|id| events::number(id.as_bytes())) {
                         state.ledger.quarantined(number);
@@ -176,7 +180,8 @@ impl Emulator {
             self.changed.notify_waiters();
         }
         let answer = Answer::json(200, json!({"Successful": successful, "Failed": failed}).to_string());
-        (answer, entries.len() as u64, bytes)
+        let is_send = operation == "SendMessageBatch";
+        (answer, if is_send { sent } else { Carried::without_size(entries.len() as u64) })
     }
 
     fn attributes(&self) -> Answer {
@@ -194,6 +199,15 @@ impl Emulator {
             .to_string(),
         )
     }
+}
+
+/// Returns the size of an entry as SQS counts it. Attributes of the type Binary do not occur.
+fn size(entry: &BatchEntry<'_>) -> u64 {
+    let length = |value: &Value| value.as_str().map_or(0, str::len);
+    let attributes = entry.message_attributes.as_object().into_iter().flatten();
+    let attributes =
+        attributes.map(|(name, value)| name.len() + length(&value["DataType"]) + length(&value["StringValue"]));
+    (length(&entry.message_body) + attributes.sum::<usize>()) as u64
 }
 
 /// Counts a poll as long as it waits.

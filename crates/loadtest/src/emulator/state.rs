@@ -10,7 +10,7 @@ use super::clock::Micros;
 use super::faults::FaultInjector;
 use super::ledger::Ledger;
 use super::queue::Queue;
-use super::stats::{Calls, Stats};
+use super::stats::{Calls, Carried, Stats};
 use crate::events::Events;
 use crate::spec::Spec;
 
@@ -31,6 +31,10 @@ pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) ledger: Ledger,
     pub(super) calls: Calls,
+    /// The calls since the emulator began.
+    pub(super) all_calls: Calls,
+    /// The number of messages that SNS accepted. Their ids are made from it.
+    pub(super) accepted: u64,
     pub(super) faults: FaultInjector,
     /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
@@ -42,6 +46,8 @@ impl Emulator {
             queue: Queue::new(&spec),
             ledger: Ledger::new(&spec),
             calls: Calls::default(),
+            all_calls: Calls::default(),
+            accepted: 0,
             faults: FaultInjector::new(spec.faults),
             waiting_polls: 0,
         };
@@ -82,6 +88,13 @@ impl Emulator {
         self.changed.notify_waiters();
     }
 
+    /// Counts a call.
+    pub(super) fn count(&self, operation: &str, is_ok: bool, carried: Carried) {
+        let state = &mut *self.state();
+        state.calls.add(operation, is_ok, carried);
+        state.all_calls.add(operation, is_ok, carried);
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let now = self.now();
         let state = &mut *self.state();
@@ -96,6 +109,7 @@ impl Emulator {
             waiting_polls: state.waiting_polls,
             throttled_calls: state.faults.throttled_calls(),
             calls: state.calls.clone(),
+            all_calls: state.all_calls.clone(),
             arrived: state.ledger.summary(&self.events),
         }
     }

@@ -20,6 +20,9 @@ pub(crate) struct Stats {
     /// The number of publishes that were throttled.
     pub(crate) throttled_calls: u64,
     pub(crate) calls: Calls,
+    /// The calls since the emulator began, those before the start included.
+    #[serde(default)]
+    pub(crate) all_calls: Calls,
     pub(crate) arrived: ArrivalStats,
 }
 
@@ -38,13 +41,57 @@ pub(crate) struct CallCounts {
     /// The requests that AWS bills: one for each started 64 KiB of a call, bodies and attributes of all its entries
     /// together.
     pub(crate) units: u64,
+    /// The calls that were answered without an error, as the service counts them.
+    #[serde(default)]
+    pub(crate) answered: Answered,
+}
+
+/// The calls of one operation that were answered without an error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    pub(crate) calls: u64,
+    /// The number of receives that returned no message.
+    pub(crate) empty: u64,
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    /// The billed requests if a call is rounded up in total.
+    pub(crate) units_per_call: u64,
+    /// The billed requests if each entry is rounded up.
+    pub(crate) units_per_entry: u64,
+}
+
+/// What one call carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// The number of batch entries or of received messages.
+    pub(crate) entries: u64,
+    /// Their bytes, if the operation is billed by size: bodies and attributes.
+    pub(crate) bytes: u64,
+    /// The started units of each entry, added up.
+    units_per_entry: u64,
+}
+
+impl Carried {
+    /// Adds an entry that is billed by size.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.entries += 1;
+        self.bytes += bytes;
+        self.units_per_entry += bytes.div_ceil(UNIT_BYTES).max(1);
+    }
+
+    /// Returns what a call with entries carries that is billed once, whatever its size.
+    pub(crate) fn without_size(entries: u64) -> Self {
+        Self { entries, ..Self::default() }
+    }
 }
 
 /// The bytes that AWS bills as one request.
 const UNIT_BYTES: u64 = 64 * 1024;
 
 impl Calls {
-    pub(crate) fn add(&mut self, operation: &str, is_ok: bool, entries: u64, bytes: u64) {
+    pub(crate) fn add(&mut self, operation: &str, is_ok: bool, carried: Carried) {
+        let Carried { entries, bytes, units_per_entry } = carried;
+        let units = bytes.div_ceil(UNIT_BYTES).max(1);
         // There are few operations, and only the first call of each allocates.
         if !self.0.contains_key(operation) {
             self.0.insert(operation.to_owned(), CallCounts::default());
@@ -53,16 +100,26 @@ impl Calls {
         count.calls += 1;
         count.failed += u64::from(!is_ok);
         count.entries += entries;
-        count.units += bytes.div_ceil(UNIT_BYTES).max(1);
+        count.units += units;
+        if is_ok {
+            let answered = &mut count.answered;
+            answered.calls += 1;
+            answered.empty += u64::from(operation == "ReceiveMessage" && entries == 0);
+            answered.entries += entries;
+            answered.bytes += bytes;
+            answered.units_per_call += units;
+            answered.units_per_entry += units_per_entry.max(1);
+        }
     }
 
-    /// Returns the sum over all operations.
+    /// Returns the sum over all operations, without the part that counts answered calls.
     pub(crate) fn sum(&self) -> CallCounts {
         self.0.values().fold(CallCounts::default(), |sum, count| CallCounts {
             calls: sum.calls + count.calls,
             failed: sum.failed + count.failed,
             entries: sum.entries + count.entries,
             units: sum.units + count.units,
+            answered: Answered::default(),
         })
     }
 
@@ -124,10 +181,19 @@ mod tests {
     #[test]
     fn every_call_is_billed_per_started_64_kib() {
         let mut calls = Calls::default();
-        calls.add("PublishBatch", true, 10, 64 * 1024);
-        calls.add("PublishBatch", false, 10, 64 * 1024 + 1);
-        calls.add("ReceiveMessage", true, 0, 0);
-        assert_eq!(calls.of("PublishBatch"), CallCounts { calls: 2, failed: 1, entries: 20, units: 3 });
-        assert_eq!(calls.sum(), CallCounts { calls: 3, failed: 1, entries: 20, units: 4 });
+        let carried = |sizes: &[u64]| {
+            let mut carried = Carried::default();
+            sizes.iter().for_each(|size| carried.add(*size));
+            carried
+        };
+        calls.add("PublishBatch", true, carried(&[64 * 1024 - 10, 10]));
+        calls.add("PublishBatch", false, carried(&[64 * 1024, 1]));
+        calls.add("ReceiveMessage", true, Carried::default());
+        let answered =
+            Answered { calls: 1, empty: 0, entries: 2, bytes: 64 * 1024, units_per_call: 1, units_per_entry: 2 };
+        assert_eq!(calls.of("PublishBatch"), CallCounts { calls: 2, failed: 1, entries: 4, units: 3, answered });
+        let sum = calls.sum();
+        assert_eq!((sum.calls, sum.failed, sum.entries, sum.units), (3, 1, 4, 4));
+        assert_eq!(calls.of("ReceiveMessage").answered.empty, 1);
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::emulator::stats::{ArrivalStats, Stats};
+use crate::emulator::stats::{ArrivalStats, Carried, Stats};
 use crate::measure::{Measured, RunPlan};
 use crate::report::{FloorFigures, Machine};
 use crate::spec::Faults;
@@ -9,7 +9,7 @@ fn drained() -> Measured {
     let mut stats = Stats { sent: 1_000, ..Stats::default() };
     stats.arrived = ArrivalStats { expected: 1_000, arrived: 1_000, last_us: 1_000_000, ..ArrivalStats::default() };
     for (operation, calls) in [("ReceiveMessage", 100), ("PublishBatch", 100), ("DeleteMessageBatch", 100)] {
-        (0..calls).for_each(|_| stats.calls.add(operation, true, 10, 1));
+        (0..calls).for_each(|_| stats.calls.add(operation, true, Carried::without_size(10)));
     }
     Measured {
         cpu_ms: 50,
@@ -90,7 +90,7 @@ fn the_smoke_goals_bound_memory_calls_and_cpu() {
     let mut measured = drained();
     measured.cpu_ms = 101;
     measured.peak_rss_kib = 151 << 10;
-    (0..101).for_each(|_| measured.stats.calls.add("ReceiveMessage", true, 0, 0));
+    (0..101).for_each(|_| measured.stats.calls.add("ReceiveMessage", true, Carried::default()));
     let report = report("drain", plan(), measured);
     let expected = ["drain: peak MiB", "drain: calls per event", "drain: CPU per event, × floor"];
     assert_eq!(missed(&smoke(&report)), expected);
@@ -104,7 +104,7 @@ fn the_throttled_goals_judge_rate_calls_and_share_separately() {
         let mut measured = drained();
         let arrived = &mut measured.stats.arrived;
         (arrived.by_second, arrived.others_by_second, arrived.others_share) = (vec![rate; 60], vec![others; 60], 0.2);
-        (0..refused).for_each(|_| measured.stats.calls.add("PublishBatch", false, 10, 1));
+        (0..refused).for_each(|_| measured.stats.calls.add("PublishBatch", false, Carried::without_size(10)));
         let goals = goals(&report("throttled", plan.clone(), measured));
         missed(&goals).iter().map(|name| name.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
     };
