@@ -23,7 +23,7 @@ use facts::Facts;
 use rules::Seen;
 
 /// The default number of seeds.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 150;
 /// One seed in so many is also read as the one store that its runs would share.
 const SHARED: u64 = 5;
 /// The number of log lines that a failure prints at most.
@@ -88,7 +88,10 @@ fn a_shared_store_has_the_rows_and_holes_of_all_runs(journals: &[Journal], store
     let all_holes: usize = journals.iter().map(|journal| journal.looked.holes.len()).sum();
     if (rows.len(), looked.holes.len()) != (all_rows, all_holes) {
         let (rows, holes) = (rows.len(), looked.holes);
-        return violated("", format!("a shared store has {rows} of {all_rows} rows, and of {all_holes} holes {holes:?}"));
+        return violated(
+            "",
+            format!("a shared store has {rows} of {all_rows} rows, and of {all_holes} holes {holes:?}"),
+        );
     }
     Ok(())
 }

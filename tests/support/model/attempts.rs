@@ -55,7 +55,8 @@ impl State {
     /// Records the answer to a call.
     pub(super) fn end_attempts(&mut self, Attempted { first, ids }: &Attempted, answer: &Answer) {
         for (attempt, id) in self.attempts[*first..].iter_mut().zip(ids) {
-            let is_throttled = |code: &str| if is_throttle(code) { AttemptResult::Throttled } else { AttemptResult::Failed };
+            let is_throttled =
+                |code: &str| if is_throttle(code) { AttemptResult::Throttled } else { AttemptResult::Failed };
             attempt.result = match answer.is_error() {
                 true => answer.codes().first().map_or(AttemptResult::Failed, |code| is_throttled(code)),
                 false => match of_entry(&answer.body, id) {

@@ -173,4 +173,3 @@ pub(super) fn in_micros(clock: SystemTime) -> SystemTime {
 pub(super) fn publish_number(sns_message_id: &str) -> Option<u64> {
     sns_message_id.strip_prefix("sns-")?.parse().ok()
 }
-

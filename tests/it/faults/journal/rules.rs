@@ -29,7 +29,8 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether the seeds showed everything.
     pub(super) fn is_everything(&self) -> bool {
-        let outcomes = ["published", "duplicate redelivery", "duplicate producer", "filtered", "quarantined", "retried"];
+        let outcomes =
+            ["published", "duplicate redelivery", "duplicate producer", "filtered", "quarantined", "retried"];
         let counts = [self.broadcasts, self.repeated, self.throttled, self.holes, self.missing];
         outcomes.iter().all(|outcome| self.rows.contains_key(*outcome)) && counts.iter().all(|count| *count > 0)
     }
@@ -133,7 +134,8 @@ pub(super) fn every_receive_has_its_rows(facts: &Facts<'_>, journal: &Journal, s
     let is_balanced = receives.len() as u64 == settled && abandoned <= most;
     // If the run abandons a message whose destinations all have the event, each of its rows says `published`.
     if !is_balanced || !(least..=least + most).contains(&published) {
-        let what = format!("{ended:?}, but {} receives, {published} of them published, {abandoned} abandoned", receives.len());
+        let what =
+            format!("{ended:?}, but {} receives, {published} of them published, {abandoned} abandoned", receives.len());
         return Err(Violation { event: None, what });
     }
     Ok(())
@@ -160,7 +162,8 @@ fn are_its_rows(facts: &Facts<'_>, receive: Receive<'_>, rows: &[&Row]) -> Resul
     if has(rows, "quarantined") && !is_in_quarantine() {
         return Err("the message is in quarantine for another reason".to_owned());
     }
-    let is_done = has_only(rows, &["published", "duplicate"]) || has_only(rows, &["filtered"]) || has(rows, "quarantined");
+    let is_done =
+        has_only(rows, &["published", "duplicate"]) || has_only(rows, &["filtered"]) || has(rows, "quarantined");
     if facts.deleted.contains_key(&receive) && !is_done {
         return Err("the message was deleted".to_owned());
     }
@@ -243,9 +246,8 @@ fn are_counted(facts: &Facts<'_>, rows: &[&Row], attempts: &[&Attempt]) -> Resul
         return Err("the sums differ");
     }
     // Rows are in the order in which their messages were settled. A destination can answer long before that.
-    let answers_settle = |row: &&Row| {
-        facts.destinations(facts.messages[&*row.message_id]).len() == 1 && row.outcome != "quarantined"
-    };
+    let answers_settle =
+        |row: &&Row| facts.destinations(facts.messages[&*row.message_id]).len() == 1 && row.outcome != "quarantined";
     if !rows.iter().all(answers_settle) {
         return Ok(());
     }
@@ -275,7 +277,11 @@ pub(super) fn rows_are_missing_only_in_holes(facts: &Facts<'_>, journal: &Journa
     };
     let Some(crashed) = facts.crashed.get(instance) else {
         let is_complete = looked.is_complete() && looked.dropped.is_empty();
-        return if is_complete { Ok(()) } else { failed(None, format!("it stopped in order, and there is {looked:?}")) };
+        return if is_complete {
+            Ok(())
+        } else {
+            failed(None, format!("it stopped in order, and there is {looked:?}"))
+        };
     };
     let known: BTreeSet<Receive<'_>> = rows.iter().map(|row| (&*row.message_id, row.receive_count)).collect();
     let missing: Vec<Receive<'_>> = facts.received_by(*instance).filter(|receive| !known.contains(receive)).collect();
@@ -285,7 +291,8 @@ pub(super) fn rows_are_missing_only_in_holes(facts: &Facts<'_>, journal: &Journa
     };
     seen.holes += 1;
     // A message is deleted after its rows were recorded.
-    let is_before = |receive: &&Receive<'_>| facts.deleted.get(*receive).is_some_and(|clock| in_micros(*clock) < moment(*from));
+    let is_before =
+        |receive: &&Receive<'_>| facts.deleted.get(*receive).is_some_and(|clock| in_micros(*clock) < moment(*from));
     if let Some(receive) = missing.iter().find(is_before) {
         let event = &*facts.messages[receive.0].message.name;
         return failed(Some(event), format!("{receive:?} was deleted before the hole, and has no row"));
