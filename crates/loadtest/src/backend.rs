@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -47,6 +48,18 @@ impl Backend {
     /// # Errors
     /// Returns an error if the emulator has ended or does not answer in time.
     pub(crate) async fn send(&mut self, command: emulator::ControlCommand) -> anyhow::Result<Stats> {
+        self.ask(command).await
+    }
+
+    /// Asks for the SNS message ids of all deliveries: the sum of the hashed ids of each.
+    ///
+    /// # Errors
+    /// Returns an error if the emulator has ended or does not answer in time.
+    pub(crate) async fn ids(&mut self) -> anyhow::Result<Vec<u64>> {
+        self.ask(emulator::ControlCommand::Ids).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&mut self, command: emulator::ControlCommand) -> anyhow::Result<T> {
         self.input.write_all(format!("{}\n", command.line()).as_bytes()).await?;
         match timeout(ANSWER_TIMEOUT, self.output.next_line()).await {
             Ok(line) => Ok(serde_json::from_str(&line?.context("the emulator exited")?)?),

@@ -32,6 +32,8 @@ Start here:
   loadtest run drain --events 1000000 --json run.json
   loadtest run steady --loads 50,90 --seconds 60
   loadtest run throttled --set PROTOBRIDGE_RECEIVE_MAX_POLLERS=16
+  loadtest run drain fan-out --store --replicas 3
+  loadtest run journal
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 
@@ -116,7 +118,7 @@ struct RunOptions {
     /// Variable of the service's configuration; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     set: Vec<(String, String)>,
-    /// Give the service a store, and compare the counters in it with the calls, units and throttles of the emulator
+    /// Give the service a store, and compare its journal and its counters with what the emulator counted
     #[arg(long)]
     store: bool,
     /// Number of processes of the service that share the work; the CPU time and the memory are their sums
@@ -199,13 +201,14 @@ fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> any
         loads: options.loads.clone(),
         call_ms: options.call_ms,
         backend: options.backend,
+        has_store: options.store,
     };
     if options.store && options.backend != BackendKind::Lean {
         bail!("--store needs the backend `lean`, which counts calls");
     }
     let path = session::binary(options.service.as_deref(), &options.profile)?;
     let variables = options.set.iter().cloned().collect();
-    let service = Service { path, variables, has_store: options.store, replicas: options.replicas };
+    let service = Service { path, variables, replicas: options.replicas };
     let session = Session::new(service, parameters, options.json.clone(), options.capacity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -15,7 +15,7 @@ pub(crate) mod embedded;
 mod faults;
 mod form;
 mod http;
-mod ledger;
+pub(crate) mod ledger;
 mod queue;
 mod sns;
 mod sqs;
@@ -39,6 +39,9 @@ pub(crate) enum ControlCommand {
     Start,
     /// Report the current state. The answer is [`stats::Stats`].
     Stats,
+    /// Report the SNS message ids of all deliveries, if the service has a store. The answer is a list with the sum of
+    /// the hashed ids of each delivery.
+    Ids,
 }
 
 impl ControlCommand {
@@ -47,6 +50,7 @@ impl ControlCommand {
         match self {
             Self::Start => "start",
             Self::Stats => "stats",
+            Self::Ids => "ids",
         }
     }
 }
@@ -66,10 +70,15 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
         tokio::spawn(http::serve(listener, Arc::clone(&emulator)));
         let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
-            if command == ControlCommand::Start {
-                emulator.start();
+            match command {
+                ControlCommand::Ids => print_line(&serde_json::to_string(emulator.state().ledger.ids())?)?,
+                ControlCommand::Start | ControlCommand::Stats => {
+                    if command == ControlCommand::Start {
+                        emulator.start();
+                    }
+                    print_line(&serde_json::to_string(&emulator.stats())?)?;
+                }
             }
-            print_line(&serde_json::to_string(&emulator.stats())?)?;
         }
         Ok(())
     })
@@ -90,8 +99,8 @@ fn read_commands() -> mpsc::Receiver<ControlCommand> {
     let (commands, read) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let command =
-                if line == ControlCommand::Start.line() { ControlCommand::Start } else { ControlCommand::Stats };
+            let all = [ControlCommand::Start, ControlCommand::Ids];
+            let command = all.into_iter().find(|command| command.line() == line).unwrap_or(ControlCommand::Stats);
             if commands.blocking_send(command).is_err() {
                 return;
             }

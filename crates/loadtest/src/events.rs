@@ -148,6 +148,21 @@ pub(crate) fn number(event_id: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// Returns the id that SNS gives to the message with this number.
+pub(crate) fn sns_message_id(number: u64) -> String {
+    format!("5e57a9e5-0000-4000-8000-{number:012x}")
+}
+
+/// Returns the number in an [`sns_message_id`].
+pub(crate) fn sns_message_number(id: &str) -> Option<u64> {
+    u64::from_str_radix(id.strip_prefix("5e57a9e5-0000-4000-8000-")?, 16).ok()
+}
+
+/// Returns the id of an event's message on the input queue.
+pub(crate) fn message_id(number: u64) -> String {
+    format!("0e55a6e0-0000-4000-8000-{number:012x}")
+}
+
 /// Returns the id of a customer.
 pub(crate) fn customer_id(customer: u32) -> String {
     format!("customer-{customer:05}")

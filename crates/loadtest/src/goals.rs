@@ -32,6 +32,7 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
         goals.extend(throttled(run));
     }
     goals.extend(throttled_topic(report));
+    goals.extend(journal(report));
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
     goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals
@@ -116,6 +117,25 @@ fn throttled_topic(report: &Report) -> Vec<Goal> {
             topic / f64::from(quota),
         ),
     ]
+}
+
+/// Returns the goals for what the journal costs: the medians of the differences between a run with a store and the run
+/// without one beside it.
+fn journal(report: &Report) -> Vec<Goal> {
+    let runs = |has_store| report.runs_of("journal").filter(move |run| run.plan.spec.has_store == has_store);
+    let median = |figure: fn(&Run) -> f64| {
+        let pairs = runs(true).zip(runs(false));
+        let mut differences: Vec<f64> = pairs.map(|(with, without)| figure(with) - figure(without)).collect();
+        differences.sort_by(f64::total_cmp);
+        differences.get(differences.len() / 2).copied()
+    };
+    let cpu_us = median(|run| run.service.cpu_until_exit_us(&run.plan.spec));
+    let peak_mib = median(|run| run.service.peak_until_exit_kib as f64 / 1024.0);
+    let goals = [
+        cpu_us.map(|cpu_us| Goal::at_most("CPU per event of the journal, µs, median", 2.0, cpu_us)),
+        peak_mib.map(|peak_mib| Goal::at_most("peak memory of the journal, MiB, median", 64.0, peak_mib)),
+    ];
+    goals.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod emulator;
 mod events;
 mod floor;
 mod goals;
+mod journal;
 mod measure;
 mod plot;
 mod process;

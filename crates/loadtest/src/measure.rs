@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::backend::Backend;
 use crate::emulator::ControlCommand;
 use crate::emulator::stats::Stats;
+use crate::journal::Journal;
 use crate::process::Usage;
 use crate::progress::Progress;
 use crate::spec::Spec;
@@ -46,13 +47,22 @@ pub(crate) struct Measured {
     pub(crate) idle_cpu_percent: Option<f64>,
     /// Whether the service exited with code 0 after SIGTERM; always `false` for the floor.
     pub(crate) stopped_well: bool,
+    /// The CPU time of the service from the start until it exited. It stores the last rows of its journal at the end.
+    #[serde(default)]
+    pub(crate) cpu_until_exit_ms: u64,
+    /// The peak resident memory of the service until it exited, in KiB.
+    #[serde(default)]
+    pub(crate) peak_until_exit_kib: u64,
     /// The statistics at the end of the run. The figures are derived from them.
     pub(crate) stats: Stats,
     /// The statistics after the subject stopped. The guarantees are checked against them.
     pub(crate) after: Stats,
     /// The sum of the counters in the service's store, if it has one.
     #[serde(default)]
-    pub(crate) stored: Option<Totals>,
+    pub(crate) stored_totals: Option<Totals>,
+    /// The journal in the service's store, if it has one.
+    #[serde(default)]
+    pub(crate) journal: Option<Journal>,
     /// Samples over the run, at most [`MAX_MOMENTS`].
     pub(crate) moments: Vec<Moment>,
 }
@@ -86,31 +96,37 @@ pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Pr
     let mut running = subject.start(&plan.spec, backend.port)?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
     progress.clear();
-    let mut measured = match measured {
+    let (mut measured, begun) = match measured {
         Ok(measured) => measured,
         Err(error) => bail!("{error:#}\nlast log lines of the {}:\n{}", subject.name(), running.log_tail()),
     };
-    if let Subject::Service { .. } = subject {
-        let stopped = running.stop(Duration::from_secs(40)).await;
-        measured.stopped_well = stopped.context("cannot stop the service")?;
-    }
-    if let Subject::Service { service, .. } = subject
-        && service.has_store
-    {
-        measured.stored = Some(running.stored_totals()?);
-    }
+    let Subject::Service { .. } = subject else {
+        measured.after = backend.send(ControlCommand::Stats).await?;
+        return Ok(measured);
+    };
+    let (is_well, usage) = running.stop(Duration::from_secs(40)).await.context("cannot stop the service")?;
+    measured.stopped_well = is_well;
+    measured.cpu_until_exit_ms = usage.cpu_ms.saturating_sub(begun.cpu_ms);
+    measured.peak_until_exit_kib = usage.peak_rss_kib;
     // Duplicates can arrive late, and a stopping service still finishes its work in flight.
     measured.after = backend.send(ControlCommand::Stats).await?;
+    if plan.spec.has_store {
+        let ids = backend.ids().await?;
+        let journal = running.compared_journal(&plan.spec, &ids, &measured.after.arrived);
+        measured.journal = Some(journal.context("cannot read the journal")?);
+        measured.stored_totals = Some(running.stored_totals()?);
+    }
     Ok(measured)
 }
 
+/// Observes a run until its end. Also returns the usage of the subject at the start.
 async fn observe(
     plan: &RunPlan,
     subject: &Subject,
     backend: &mut Backend,
     running: &mut RunningSubject,
     progress: &mut Progress,
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<(Measured, Usage)> {
     wait_for_poll(backend, running).await?;
     let mut measured = Measured::default();
     if plan.quiet_seconds > 0 {
@@ -151,7 +167,7 @@ async fn observe(
     }
     measured.stats = stats;
     thin_out(&mut measured.moments);
-    Ok(measured)
+    Ok((measured, before.0))
 }
 
 /// Waits until the subject polls. The work before its first poll is not measured.
@@ -217,6 +233,11 @@ impl Measured {
         self.cpu_ms as f64 * 1e3 / self.events(spec).max(1.0)
     }
 
+    /// Returns the CPU time per event until the subject exited, in microseconds.
+    pub(crate) fn cpu_until_exit_us(&self, spec: &Spec) -> f64 {
+        self.cpu_until_exit_ms as f64 * 1e3 / self.events(spec).max(1.0)
+    }
+
     /// Returns the API calls per event, or `None` if the backend does not count calls.
     pub(crate) fn calls(&self, spec: &Spec) -> Option<f64> {
         let calls = self.stats.calls.sum().calls;
@@ -254,7 +275,8 @@ impl Measured {
         report(arrived.altered, "deliveries had unexpected JSON");
         report(arrived.deleted_early, "events were deleted before every customer had them");
         report(arrived.quarantined, "events went into quarantine, although all are valid");
-        broken.extend(self.stored.iter().flat_map(|stored| stored.differences(&self.after.totals)));
+        broken.extend(self.stored_totals.iter().flat_map(|stored| stored.differences(&self.after.totals)));
+        broken.extend(self.journal.iter().flat_map(|journal| journal.differences.iter().cloned()));
         if !self.stopped_well {
             broken.push("the service did not exit with 0 after SIGTERM".to_owned());
         }

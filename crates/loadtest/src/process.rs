@@ -1,12 +1,13 @@
 //! The child processes: the emulator and the subject.
 
+use std::iter::Sum;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A child process. It has its own process group, so that Ctrl-C reaches only this tool, and is killed on drop.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub(crate) struct Usage {
     /// The peak resident memory, in KiB.
     pub(crate) peak_rss_kib: u64,
 }
+
+/// The time between two looks at the usage of a process that stops.
+const STOP_SAMPLE: Duration = Duration::from_millis(10);
 
 impl Process {
     /// Starts the process.
@@ -49,23 +53,41 @@ impl Process {
         Usage::parse(&stat, &status).context("/proc has no usage of the process")
     }
 
-    /// Sends SIGTERM to the process and waits until it exits.
+    /// Sends SIGTERM to the process and waits until it exits. Returns its exit status and its last resource usage.
     ///
     /// # Errors
     /// Returns an error if the process does not exit in time.
-    pub(crate) async fn stop(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
+    pub(crate) async fn stop(&mut self, within: Duration) -> anyhow::Result<(ExitStatus, Usage)> {
         // Sending the signal directly would need unsafe code or another crate.
         let id = self.id.to_string();
         Command::new("kill").args(["-TERM", &id]).stderr(Stdio::null()).status().await.context("cannot run kill")?;
-        match timeout(within, self.child.wait()).await {
-            Ok(ended) => Ok(ended?),
-            Err(_) => bail!("the process did not exit within {within:?} after SIGTERM"),
+        let (since, mut usage) = (Instant::now(), Usage::default());
+        loop {
+            // An ended process has no usage.
+            usage = self.usage().unwrap_or(usage);
+            if let Ok(ended) = timeout(STOP_SAMPLE, self.child.wait()).await {
+                return Ok((ended?, usage));
+            }
+            if since.elapsed() > within {
+                bail!("the process did not exit within {within:?} after SIGTERM");
+            }
         }
     }
 }
 
 /// The clock ticks per second in /proc/PID/stat. It has been 100 on Linux for decades on the supported platforms.
 const TICKS_PER_SECOND: u64 = 100;
+
+/// Adds up the usage of several processes. The sum of their peaks is an upper bound, because they need not coincide.
+impl Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
+        usages.fold(Self::default(), |sum, usage| Self {
+            cpu_ms: sum.cpu_ms + usage.cpu_ms,
+            rss_kib: sum.rss_kib + usage.rss_kib,
+            peak_rss_kib: sum.peak_rss_kib + usage.peak_rss_kib,
+        })
+    }
+}
 
 impl Usage {
     fn parse(stat: &str, status: &str) -> Option<Self> {

@@ -125,8 +125,9 @@ impl Run {
     pub(crate) fn line(&self) -> String {
         let figures = &self.figures;
         let floor = figures.cpu_of_floor.map_or_else(String::new, |floor| format!(" ({floor:.2} × floor)"));
+        let journal = self.service.journal.as_ref().map_or_else(String::new, |journal| format!(", {journal}"));
         format!(
-            "{}: {:.0} events/s, {:.1} µs{floor}, {:.0} MiB, {} calls/1k, p95 {} ms",
+            "{}: {:.0} events/s, {:.1} µs{floor}, {:.0} MiB, {} calls/1k, p95 {} ms{journal}",
             self.name(),
             figures.events_per_second,
             figures.cpu_us_per_event,

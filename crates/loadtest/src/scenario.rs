@@ -32,6 +32,8 @@ pub(crate) enum Scenario {
     Refusing,
     /// Backlogs of 10,000, 100,000 and 1 million events, to measure memory; with --five-million also 5 million
     Backlog,
+    /// Three pairs of backlogs, without a store and with one, to measure what the journal costs
+    Journal,
 }
 
 /// The parameters that apply to all scenarios.
@@ -46,6 +48,8 @@ pub(crate) struct ScenarioParameters {
     pub(crate) loads: Vec<u32>,
     pub(crate) call_ms: u64,
     pub(crate) backend: BackendKind,
+    /// Whether the service has a store in all scenarios.
+    pub(crate) has_store: bool,
 }
 
 /// A planned run of a scenario.
@@ -68,6 +72,10 @@ const SKEW: f64 = 1.0;
 const QUOTA: u32 = 300;
 /// The duration of the throttled run. Its first seconds do not count.
 const THROTTLED_SECONDS: u64 = 60;
+
+/// Whether the service has a store in the runs of the scenario `journal`. Each odd run and the next one are a pair. The
+/// order within the pairs alternates, so that a change in the machine's load does not favor one side.
+const JOURNAL_RUNS: [bool; 6] = [false, true, true, false, false, true];
 
 /// The quota of the throttled topic, in messages per second.
 const TOPIC_QUOTA: u32 = 100;
@@ -99,6 +107,7 @@ impl Scenario {
             events: parameters.events,
             call_ms: parameters.call_ms,
             backend: parameters.backend,
+            has_store: parameters.has_store,
             ..Spec::default()
         };
         let steady = |per_second: f64, base: Spec| Spec {
@@ -182,6 +191,13 @@ impl Scenario {
                 };
                 [10_000, 100_000, 1_000_000].into_iter().chain(five).map(step).collect()
             }
+            Self::Journal => {
+                let step = |has_store: bool| {
+                    let label = if has_store { "with" } else { "without" };
+                    Step::new(label.to_owned(), Spec { has_store, ..backlog.clone() }).at(u32::from(has_store))
+                };
+                JOURNAL_RUNS.map(step).into()
+            }
         }
     }
 }
@@ -221,6 +237,7 @@ mod tests {
             loads: vec![50, 90],
             call_ms: 0,
             backend: BackendKind::Lean,
+            has_store: false,
         }
     }
 

@@ -63,7 +63,8 @@ impl Session {
     /// Runs a drain only to measure its speed.
     async fn calibrate(&mut self) -> anyhow::Result<()> {
         let events = (self.parameters.events / 2).max(1);
-        let spec = Spec { events, call_ms: self.parameters.call_ms, ..Spec::default() };
+        let ScenarioParameters { call_ms, has_store, .. } = self.parameters;
+        let spec = Spec { events, call_ms, has_store, ..Spec::default() };
         let plan = RunPlan { spec, ..RunPlan::default() };
         self.progress.label = "capacity".to_owned();
         let measured = measure(&plan, &self.subject(&plan), &mut self.progress).await?;

@@ -22,6 +22,9 @@ pub(crate) struct Spec {
     /// The extra time that each call takes, in milliseconds.
     pub(crate) call_ms: u64,
     pub(crate) backend: BackendKind,
+    /// Whether the service has a store. The emulator then remembers the ids of all deliveries.
+    #[serde(default)]
+    pub(crate) has_store: bool,
 }
 
 /// An implementation of SQS and SNS.
@@ -100,11 +103,18 @@ impl Default for Spec {
             faults: Faults::default(),
             call_ms: 0,
             backend: BackendKind::Lean,
+            has_store: false,
         }
     }
 }
 
 impl Spec {
+    /// Returns the position of a delivery among all deliveries of the run.
+    pub(crate) fn slot(&self, number: u64, customer: u32) -> usize {
+        let of_customer = if self.fan_out { customer as usize } else { 0 };
+        number as usize * self.customers_per_event() as usize + of_customer
+    }
+
     /// Returns the number of customers that each event goes to.
     pub(crate) fn customers_per_event(&self) -> u32 {
         if self.fan_out { self.customers } else { 1 }

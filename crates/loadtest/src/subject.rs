@@ -12,7 +12,9 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::emulator::stats::ArrivalStats;
 use crate::events;
+use crate::journal::Journal;
 use crate::process::{Process, Usage};
 use crate::spec::Spec;
 use crate::totals::Totals;
@@ -24,8 +26,6 @@ pub(crate) struct Service {
     pub(crate) path: PathBuf,
     /// Environment variables that override its configuration.
     pub(crate) variables: BTreeMap<String, String>,
-    /// Whether it has a store, in its working folder.
-    pub(crate) has_store: bool,
     /// The number of processes that share the work.
     pub(crate) replicas: u32,
 }
@@ -87,9 +87,6 @@ impl Subject {
                 let mut command = Command::new(&service.path);
                 command.args(["run", "--config"]).arg(folder.join("protobridge.yaml"));
                 command.env_clear().envs(&service.variables);
-                if service.has_store {
-                    command.env("PROTOBRIDGE_STORE_URL", format!("file://{}", folder.join(STORE).display()));
-                }
                 Ok(command)
             }
             Self::Floor => {
@@ -115,14 +112,7 @@ impl RunningSubject {
     /// # Errors
     /// Returns an error if a process has ended.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let mut sum = Usage::default();
-        for process in &self.processes {
-            let usage = process.usage()?;
-            sum.cpu_ms += usage.cpu_ms;
-            sum.rss_kib += usage.rss_kib;
-            sum.peak_rss_kib += usage.peak_rss_kib;
-        }
-        Ok(sum)
+        self.processes.iter().map(Process::usage).sum()
     }
 
     /// Returns how a process ended, if one has.
@@ -138,16 +128,19 @@ impl RunningSubject {
         Ok(None)
     }
 
-    /// Stops all processes, one after the other. Returns whether each of them exited with 0.
+    /// Stops all processes, one after the other. Returns whether each of them exited with 0, and the resource usage of
+    /// all of them until their exit.
     ///
     /// # Errors
     /// Returns an error if a process does not exit in time.
-    pub(crate) async fn stop(&mut self, within: Duration) -> anyhow::Result<bool> {
-        let mut all_well = true;
+    pub(crate) async fn stop(&mut self, within: Duration) -> anyhow::Result<(bool, Usage)> {
+        let (mut all_well, mut usages) = (true, Vec::new());
         for process in &mut self.processes {
-            all_well &= process.stop(within).await?.success();
+            let (ended, usage) = process.stop(within).await?;
+            all_well &= ended.success();
+            usages.push(usage);
         }
-        Ok(all_well)
+        Ok((all_well, usages.into_iter().sum()))
     }
 
     /// Returns the sum of the counters in the service's store.
@@ -155,7 +148,20 @@ impl RunningSubject {
     /// # Errors
     /// Returns an error if the store has none, or if they cannot be read.
     pub(crate) fn stored_totals(&self) -> anyhow::Result<Totals> {
-        Totals::stored(&self.folder.path().join(STORE))
+        Totals::stored(&self.store())
+    }
+
+    /// Compares the journal in the service's store with the emulator's ledger. `ids` has the sum of the hashed SNS
+    /// message ids of each delivery.
+    ///
+    /// # Errors
+    /// Returns an error if the store has no journal, or if it cannot be read.
+    pub(crate) fn compared_journal(&self, spec: &Spec, ids: &[u64], arrived: &ArrivalStats) -> anyhow::Result<Journal> {
+        Journal::compared(&self.store(), spec, self.processes.len() as u64, ids, arrived)
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join(STORE)
     }
 
     /// Returns the last lines of the subject's log.
@@ -171,7 +177,7 @@ impl RunningSubject {
 fn configure(folder: &Path, spec: &Spec, endpoint: &str, linger_ms: u64) -> anyhow::Result<()> {
     let broadcast = if spec.fan_out { vec![events::message_type(spec.size)] } else { Vec::new() };
     // YAML is a superset of JSON.
-    let config = json!({
+    let mut config = json!({
         "aws": {"region": "eu-west-1", "endpoint_url": endpoint},
         "queues": [{
             "url": format!("{endpoint}/000000000000/events"),
@@ -184,6 +190,9 @@ fn configure(folder: &Path, spec: &Spec, endpoint: &str, linger_ms: u64) -> anyh
         "admin": {"listen": "127.0.0.1:0"},
         "log": {"format": "json"},
     });
+    if spec.has_store {
+        config["store"] = json!({"url": format!("file://{}", folder.join(STORE).display())});
+    }
     fs::write(folder.join("protobridge.yaml"), config.to_string())?;
     let mut customers = "customers:\n".to_owned();
     for customer in 0..spec.customers {

@@ -1,5 +1,5 @@
-//! What AWS bills and throttles, over the whole life of a service: as the emulator counts it, and as the counters in the
-//! service's store say.
+//! What AWS bills and throttles, over the whole life of a service: as the emulator counts it, and as the counters in
+//! the service's store say.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -23,7 +23,7 @@ use facts::Facts;
 use rules::Seen;
 
 /// The default number of seeds.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 150;
 /// One seed in so many is also read as the one store that its runs would share.
 const SHARED: u64 = 5;
 /// The number of log lines that a failure prints at most.

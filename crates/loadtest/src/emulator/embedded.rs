@@ -153,7 +153,7 @@ impl EmbeddedBackend {
                 let number = events::number(id.as_bytes()).filter(|number| *number < self.spec.events);
                 let is_intact = number.is_some_and(|number| notification.message == self.events.template(number).json);
                 let number = number.unwrap_or(u64::MAX / 2);
-                let arrival = Arrival { number, customer: 0, is_intact, sent: 0, first_received: None, at };
+                let arrival = Arrival { number, customer: 0, is_intact, sent: 0, first_received: None, at, message: 0 };
                 self.ledger().arrived(arrival, &self.events);
                 let entry = DeleteMessageBatchRequestEntry::builder().id(entries.len().to_string());
                 entries.push(entry.set_receipt_handle(message.receipt_handle).build()?);

@@ -13,9 +13,10 @@ use crate::spec::Spec;
 /// The counts, one per event and customer of the event.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    counters_per_event: usize,
-    fan_out: bool,
+    spec: Spec,
     counts: Vec<u8>,
+    /// The sum of the hashed SNS message ids per delivery, if the spec wants it; see [`hashed`].
+    ids: Vec<u64>,
     quarantined: HashSet<u64>,
     started: Micros,
     summary: ArrivalStats,
@@ -36,16 +37,26 @@ pub(super) struct Arrival {
     /// `None` if the event is no longer on the input queue.
     pub(super) first_received: Option<Micros>,
     pub(super) at: Micros,
+    /// The number in the id that SNS gave to the message.
+    pub(super) message: u64,
+}
+
+/// Returns a hash of the number in an SNS message id. The hashes of all messages of one delivery are added up, so that
+/// eight bytes are enough, also for one that arrives twice.
+pub(crate) fn hashed(message: u64) -> u64 {
+    // The last step of SplitMix64.
+    let mixed = (message ^ (message >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 impl Ledger {
     pub(super) fn new(spec: &Spec) -> Self {
-        let counters_per_event = spec.customers_per_event() as usize;
-        let expected = spec.events * counters_per_event as u64;
+        let expected = spec.events * u64::from(spec.customers_per_event());
         Self {
-            counters_per_event,
-            fan_out: spec.fan_out,
+            spec: spec.clone(),
             counts: vec![0; expected as usize],
+            ids: vec![0; if spec.has_store { expected as usize } else { 0 }],
             quarantined: HashSet::new(),
             started: 0,
             summary: ArrivalStats { expected, ..ArrivalStats::default() },
@@ -61,14 +72,17 @@ impl Ledger {
     /// Records an arrival.
     pub(super) fn arrived(&mut self, arrival: Arrival, events: &Events) {
         let Arrival { number, customer, at, .. } = arrival;
-        let counter = if self.fan_out { customer as usize } else { 0 };
-        let is_theirs = self.fan_out || events.customer(number) == customer;
-        let count = self.counts.get_mut(number as usize * self.counters_per_event + counter).filter(|_| is_theirs);
+        let is_theirs = self.spec.fan_out || events.customer(number) == customer;
+        let slot = self.spec.slot(number, customer);
+        let count = self.counts.get_mut(slot).filter(|_| is_theirs);
         let Some(count) = count else {
             self.summary.astray += 1;
             return;
         };
         self.summary.altered += u64::from(!arrival.is_intact);
+        if let Some(ids) = self.ids.get_mut(slot) {
+            *ids = ids.wrapping_add(hashed(arrival.message));
+        }
         *count = count.saturating_add(1);
         if *count > 1 {
             self.summary.doubled += 1;
@@ -98,9 +112,14 @@ impl Ledger {
 
     /// Records that an event was deleted from the input queue.
     pub(super) fn deleted(&mut self, number: u64) {
-        let from = number as usize * self.counters_per_event;
-        let is_everywhere = self.counts[from..from + self.counters_per_event].iter().all(|count| *count > 0);
+        let (from, customers) = (self.spec.slot(number, 0), self.spec.customers_per_event() as usize);
+        let is_everywhere = self.counts[from..from + customers].iter().all(|count| *count > 0);
         self.summary.deleted_early += u64::from(!is_everywhere && !self.quarantined.contains(&number));
+    }
+
+    /// Returns the sum of the hashed SNS message ids of each delivery.
+    pub(super) fn ids(&self) -> &[u64] {
+        &self.ids
     }
 
     pub(super) fn summary(&self, events: &Events) -> ArrivalStats {
@@ -112,7 +131,10 @@ impl Ledger {
             in_service: LatencyHistogram(all).latency(),
             in_service_busiest: self.in_service[0].latency(),
             in_service_others: self.in_service[1].latency(),
-            others_share: if self.fan_out { 1.0 - 1.0 / self.counters_per_event as f64 } else { 1.0 - events.share(0) },
+            others_share: match self.spec.fan_out {
+                true => 1.0 - 1.0 / f64::from(self.spec.customers),
+                false => 1.0 - events.share(0),
+            },
             ..self.summary.clone()
         }
     }
@@ -146,7 +168,7 @@ mod tests {
     }
 
     fn arrival(number: u64, customer: u32) -> Arrival {
-        Arrival { number, customer, is_intact: true, sent: 0, first_received: Some(1_000), at: 5_000 }
+        Arrival { number, customer, is_intact: true, sent: 0, first_received: Some(1_000), at: 5_000, message: 7 }
     }
 
     #[test]

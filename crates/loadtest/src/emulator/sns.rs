@@ -51,7 +51,9 @@ impl Emulator {
             return error(429, "Throttled", "Rate exceeded");
         }
         let mut successful = String::with_capacity(publish.entries.len() * 100);
-        for (index, entry) in publish.entries.iter().enumerate() {
+        for entry in &publish.entries {
+            state.accepted += 1;
+            let message = state.accepted;
             // An entry without a known event counts as astray. So does one with more than ten attributes, because raw
             // delivery to SQS discards it.
             let number = entry.event.filter(|number| *number < self.spec.events && entry.attributes <= 10);
@@ -62,11 +64,11 @@ impl Emulator {
                 sent: number.map_or(at, |number| state.queue.sent_at(number)),
                 first_received: number.and_then(|number| state.queue.first_received(number)),
                 at,
+                message,
             };
             state.ledger.arrived(arrival, &self.events);
-            let (id, message) = (&entry.id, at << 4 | index as u64);
-            successful +=
-                &format!("<member><Id>{id}</Id><MessageId>5e57a9e5-0000-4000-8000-{message:012x}</MessageId></member>");
+            let (id, message) = (&entry.id, events::sns_message_id(message));
+            successful += &format!("<member><Id>{id}</Id><MessageId>{message}</MessageId></member>");
         }
         let result = format!("<Failed/><Successful>{successful}</Successful>");
         ok("PublishBatch", &result)

@@ -123,12 +123,16 @@ impl Emulator {
         // Writing to a String does not fail.
         let _ = write!(
             out,
-            "{{\"MessageId\":\"0e55a6e0-0000-4000-8000-{number:012x}\",\
+            "{{\"MessageId\":\"{}\",\
              \"ReceiptHandle\":\"{HANDLE_PREFIX}{number:012x}{:08x}\",\
              \"MD5OfBody\":\"{}\",\"Body\":\"{}\",\"Attributes\":{{\"SentTimestamp\":\"{sent}\",\
              \"ApproximateFirstReceiveTimestamp\":\"{received}\",\"ApproximateReceiveCount\":\"{}\"}},\
              \"MessageAttributes\":{{",
-            message.receives, template.md5, template.body, message.receives
+            events::message_id(number),
+            message.receives,
+            template.md5,
+            template.body,
+            message.receives
         );
         let (id, customer) = (events::event_id(number), events::customer_id(self.events.customer(number)));
         let attributes = [("message-type", template.message_type), ("event-id", &id), ("customer-id", &customer)];

@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) calls: Calls,
     /// All calls since the emulator began.
     pub(super) totals: Totals,
+    /// The number of messages that SNS accepted. Their ids are made from it.
+    pub(super) accepted: u64,
     pub(super) faults: FaultInjector,
     /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
@@ -47,6 +49,7 @@ impl Emulator {
             ledger: Ledger::new(&spec),
             calls: Calls::default(),
             totals: Totals::default(),
+            accepted: 0,
             faults: FaultInjector::new(spec.faults),
             waiting_polls: 0,
         };

@@ -137,3 +137,23 @@ fn the_goals_for_a_throttled_topic_compare_the_others_with_the_run_without_the_q
     assert_eq!(missed_with(1_795, 1_700), ["others"]);
     assert_eq!(missed_with(1_880, 1_800), ["published"]);
 }
+
+#[test]
+fn the_goals_for_the_journal_take_the_median_of_the_differences_in_pairs() {
+    let run = |has_store: bool, cpu_until_exit_ms: u64, peak_mib: u64| {
+        let plan = RunPlan { spec: Spec { has_store, ..plan().spec }, ..plan() };
+        let peak_until_exit_kib = peak_mib << 10;
+        report("journal", plan, Measured { cpu_until_exit_ms, peak_until_exit_kib, ..drained() })
+    };
+    let figures = |with: [(u64, u64); 3]| {
+        let mut report = run(false, 30, 50);
+        report.runs.extend(with.into_iter().flat_map(|(cpu_ms, mib)| run(true, cpu_ms, mib).runs));
+        report.runs.extend([run(false, 20, 60), run(false, 40, 40)].into_iter().flat_map(|run| run.runs));
+        let goals = goals(&report);
+        missed(&goals).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(figures([(32, 114), (90, 60), (42, 104)]), [""; 0], "2, 70 and 2 µs; 64, 0 and 64 MiB");
+    assert_eq!(figures([(33, 114), (90, 60), (43, 104)]), ["CPU per event of the journal, µs, median"]);
+    assert_eq!(figures([(32, 115), (22, 60), (42, 105)]), ["peak memory of the journal, MiB, median"]);
+    assert!(goals(&run(false, 30, 50)).iter().all(|goal| !goal.name.contains("journal")), "there is no pair");
+}
