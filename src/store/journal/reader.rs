@@ -111,7 +111,6 @@ fn look(declarations: &[&Declaration], window: &Range<i64>, now: i64) -> Looked 
             looked.dropped.push(Dropped { replica: replica.clone(), from: *from, to: *to, rows: *dropped });
         }
     }
-    let last_stored = declarations.iter().map(|declaration| declaration.to).max().unwrap_or(i64::MIN);
     for ((replica, incarnation), mut segments) in processes {
         segments.sort_unstable_by_key(|segment| (segment.from, segment.number));
         let hole = |from: i64, to: Option<i64>, kind| {
@@ -131,12 +130,22 @@ fn look(declarations: &[&Declaration], window: &Range<i64>, now: i64) -> Looked 
         looked.holes.extend(if now < last.next_by {
             hole(last.to, None, HoleKind::NotStoredYet)
         } else {
-            // If another process has stored a segment since, the store works, and this process would have used it.
-            let is_working = last_stored >= last.next_by;
-            hole(last.to, is_working.then_some(last.next_by), HoleKind::Died)
+            hole(last.to, end_of_hole(last, declarations, now), HoleKind::Died)
         });
     }
     looked
+}
+
+/// Returns when the hole after the last segment of a process ends. Nothing tells a dead process from one that only the
+/// store does not answer: that one goes on until the store has not taken its rows for [`MAX_SPAN`]. But a process of the
+/// same replica that began later proves that this one had ended.
+fn end_of_hole(last: &Declaration, declarations: &[&Declaration], now: i64) -> Option<i64> {
+    let is_successor = |other: &&&Declaration| {
+        other.replica == last.replica && other.incarnation != last.incarnation && other.from >= last.to
+    };
+    let successor = declarations.iter().filter(is_successor).map(|other| other.from).min();
+    let longest = last.to.saturating_add(MAX_SPAN.as_micros() as i64);
+    successor.or((now >= longest).then_some(longest))
 }
 
 #[cfg(test)]

@@ -58,16 +58,20 @@ fn what_no_segment_covers_is_a_hole() {
     assert_eq!(holes(&unfinished, 0..150, 150), [(pod_a.clone(), 120, None, NotStoredYet)]);
     assert_eq!(holes(&unfinished, 0..100, 150), []);
     assert_eq!(holes(&unfinished, 0..300, 300), [(pod_a.clone(), 120, None, Died)]);
-    // Another process has stored a segment after this one should have: the store works, so this one is dead.
+    // What another replica stores proves nothing about this one: the store can fail for one alone.
     let survivor = of("pod-b", declared(0, (200, 260)));
     let mut survived = vec![first, second, survivor];
-    let died = (pod_a.clone(), 120, Some(240), Died);
+    let died = (pod_a.clone(), 120, None, Died);
     assert_eq!(holes(&survived, 0..300, 300), [died.clone(), ("pod-b".into(), 260, None, NotStoredYet)]);
     assert_eq!(holes(&survived, 0..250, 300), [died]);
-    assert_eq!(holes(&survived, 241..255, 300), []);
-    // The next process of the same name does not fill the hole of the one before it.
+    assert_eq!(holes(&survived, 0..100, 300), []);
+    // A process that lives has stored its rows after the longest span, or has given them up.
+    let end = 120 + MAX_SPAN.as_secs() as i64;
+    assert_eq!(holes(&survived[..2], 0..1_000, end), [(pod_a.clone(), 120, Some(end), Died)]);
+    assert_eq!(holes(&survived[..2], end..end + 9, end + 9), []);
+    // The next process of the same name proves that the one before it had ended, and does not fill its hole.
     survived[2] = Declaration { incarnation: "2b".into(), ..last(declared(0, (130, 400))) };
-    assert_eq!(holes(&survived, 0..1_000, 1_000), [(pod_a, 120, Some(240), Died)]);
+    assert_eq!(holes(&survived, 0..1_000, 1_000), [(pod_a, 120, Some(130), Died)]);
 }
 
 #[test]
