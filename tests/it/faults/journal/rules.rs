@@ -265,11 +265,11 @@ fn are_counted(facts: &Facts<'_>, rows: &[&Row], attempts: &[&Attempt]) -> Resul
         if row.throttles != Some(throttles(of_row)) {
             return Err("the throttles of a row differ");
         }
-        let accepted = of_row.iter().filter_map(|attempt| match &attempt.result {
+        let mut accepted = of_row.iter().filter_map(|attempt| match &attempt.result {
             AttemptResult::Accepted(id) => Some(id),
             _ => None,
         });
-        if accepted.last() != row.sns_message_id.as_ref() {
+        if accepted.next_back() != row.sns_message_id.as_ref() {
             return Err("the result of a row differs");
         }
     }
