@@ -6,6 +6,7 @@
 //! [turn](Rules::turn). Both tell a [`Witness`] what they found and why, for [`dry_run`](super::dry_run).
 
 mod customer;
+mod decided;
 mod destinations;
 mod event;
 mod heartbeat;
@@ -24,7 +25,6 @@ use crate::config::{self, Config};
 use crate::message::envelope::{self, Envelope, Outer, Pointer};
 use crate::message::steps::{About, Step, Witness};
 use crate::message::{EventId, Message, QuarantineKind, QuarantineReason, RetryCause};
-use crate::monitor::sources::Heartbeat;
 use crate::route::{Destination, Router, Routing};
 use crate::schema::confluent::Schemas;
 use crate::schema::glue;
@@ -35,6 +35,7 @@ use customer::Customers;
 use event::Event;
 use large::{LARGE, Turns};
 
+pub use decided::{Decided, Delivery};
 pub use destinations::{Deliveries, NotedDelivery, Refused};
 pub use large::{IsLarge, Turn};
 
@@ -83,44 +84,6 @@ pub struct Context<'c> {
     pub router: &'c Router,
     /// The known schemas of Confluent's wire format.
     pub schemas: &'c Schemas,
-}
-
-/// The decision about a message, with what was found out about its event on the way.
-#[derive(Debug)]
-pub struct Decided {
-    /// The event's type, if it is known.
-    pub event_type: Option<Arc<EventType>>,
-    /// The event's id and the number of its destinations. The id is known once the event was decoded, or if an
-    /// attribute names it.
-    pub event: Option<(EventId, usize)>,
-    /// The heartbeat that the event is, if it is one.
-    pub heartbeat: Option<Heartbeat>,
-    /// The destinations that cannot get the event, each with its reason.
-    pub refused: Vec<Refused>,
-    /// The deliveries that the event needs, or the outcome that the message has without any.
-    pub decision: Result<Deliveries, Outcome>,
-}
-
-impl Default for Decided {
-    /// Nothing is known about the event, and it needs no delivery.
-    fn default() -> Self {
-        Self {
-            event_type: None,
-            event: None,
-            heartbeat: None,
-            refused: Vec::new(),
-            decision: Ok(Deliveries::default()),
-        }
-    }
-}
-
-/// One event for one topic, with the key by which a duplicate of it is recognized.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Identifies the delivery in the window of duplicates.
-    pub key: DeliveryKey,
-    /// The entry that is published.
-    pub entry: TopicEntry,
 }
 
 impl Rules {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use protobridge::app::App;
-use protobridge::config::Queue;
-use protobridge::store::counters::{Minute, Reader, Writer};
+use protobridge::config::{Prices, Queue};
+use protobridge::store::counters::cost::{self, Basis, By};
+use protobridge::store::counters::{Minute, Reader, Writer, throttles};
 use protobridge::store::{Store, replica_name};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ fn the_counters_of_a_throttled_service_equal_those_of_aws() {
         stage.throttle().await;
         let (bills, minutes, log) = stage.end().await;
         assert_counters(&bills, &minutes, &log);
+        assert_reports(&bills, &minutes);
         let bill = only(&bills);
         assert!(bill.throttles.len() > 10 && bill.throttles.iter().all(|call| call.whole_call), "{bill:#?}");
         let entries = |bill: &Bill, is_met: &dyn Fn(&Billed) -> bool| bill.calls.values().any(is_met);
@@ -87,6 +89,7 @@ fn the_minutes_of_three_replicas_add_up_to_what_aws_counted() {
         stage.throttle().await;
         let (bills, minutes, log) = stage.end().await;
         assert_counters(&bills, &minutes, &log);
+        assert_reports(&bills, &minutes);
         let throttled = bills.values().filter(|bill| !bill.throttles.is_empty()).count();
         assert_eq!((bills.len(), throttled), (3, 3), "SNS throttled not every replica");
         let sum = |count: &dyn Fn(&Bill) -> u64| bills.values().map(count).sum::<u64>();
@@ -281,6 +284,60 @@ fn assert_counters(bills: &BTreeMap<String, Bill>, minutes: &[Minute], log: &[En
             assert!(theirs.clone().all(|cell| cell.event_type == ORDER && cell.fifo == SETUP.fifo[number]));
         }
     }
+}
+
+/// Compares the reports with what AWS counted: the units of both readings and their money, and each throttle.
+#[track_caller]
+fn assert_reports(bills: &BTreeMap<String, Bill>, minutes: &[Minute]) {
+    let prices = Prices::default();
+    let (linger_ms, max_batch_bytes) = (10, 256 * 1024);
+    let window = minutes.iter().map(|minute| minute.from).min().unwrap_or(0)..i64::MAX;
+    let cost = |by| {
+        let basis = Basis { by, prices: &prices, linger_ms, max_batch_bytes, stored: None };
+        cost::report(minutes, window.clone(), &basis).expect("there are minutes")
+    };
+    let billed = || bills.values().flat_map(|bill| &bill.calls);
+    let of_sns = || billed().filter(|((service, _, _), _)| service == "sns").map(|(_, billed)| billed);
+    let by_customer = cost(By::Customer);
+    let units = by_customer.total.units.expect("SNS was called");
+    assert_eq!(units.per_call, of_sns().map(|billed| billed.units_per_call).sum::<u64>() as f64);
+    assert_eq!(units.per_entry, of_sns().map(|billed| billed.units_per_entry).sum::<u64>() as f64);
+    assert_eq!(by_customer.total.deliveries, Some(bills.values().map(|bill| bill.accepted).sum()));
+    let by_operation = cost(By::Operation);
+    assert_eq!(by_operation.total.calls, Some(billed().map(|(_, billed)| billed.calls).sum()));
+    let price = |reading: &dyn Fn(&Billed) -> u64| -> f64 {
+        let money = |((service, _, fifo), billed): (&(String, String, bool), &Billed)| match (service.as_str(), fifo) {
+            ("sns", false) => reading(billed) as f64 * prices.sns_standard / 1e6,
+            ("sns", true) => {
+                let gigabytes = billed.bytes as f64 / f64::from(1 << 30);
+                reading(billed) as f64 * prices.sns_fifo / 1e6 + gigabytes * prices.sns_fifo_gb
+            }
+            ("sqs", false) => reading(billed) as f64 * prices.sqs_standard / 1e6,
+            ("sqs", true) => reading(billed) as f64 * prices.sqs_fifo / 1e6,
+            _ => billed.calls as f64 * prices.s3_get_thousand / 1e3,
+        };
+        billed().map(money).sum()
+    };
+    let (low, high) = (price(&|billed| billed.units_per_call), price(&|billed| billed.units_per_entry));
+    for report in [by_customer, cost(By::Type), by_operation] {
+        let money = report.total.money;
+        let is_same = |one: f64, other: f64| (one - other).abs() < 1e-9;
+        assert!(is_same(money.per_call, low) && is_same(money.per_entry, high), "{money:?}, not {low} and {high}");
+    }
+
+    let report = throttles::report(minutes, window.clone(), None, None).expect("there are minutes");
+    let sum = |count: &dyn Fn(&Bill) -> u64| bills.values().map(count).sum::<u64>();
+    let rates = |count: &dyn Fn(&throttles::MinuteRates) -> u64| report.minutes.iter().map(count).sum::<u64>();
+    assert_eq!(rates(&|minute| minute.attempted), sum(&|bill| bill.attempted));
+    assert_eq!(rates(&|minute| minute.accepted), sum(&|bill| bill.accepted));
+    assert_eq!(rates(&|minute| minute.throttled), sum(&|bill| bill.throttled));
+    let ids = |ids: &mut dyn Iterator<Item = Option<String>>| ids.collect::<BTreeSet<_>>();
+    let throttled = bills.values().flat_map(|bill| &bill.throttles);
+    assert_eq!(report.throttles.len(), throttled.clone().count());
+    assert_eq!(
+        ids(&mut report.throttles.iter().map(|throttle| throttle.request_id.clone())),
+        ids(&mut throttled.map(|throttle| throttle.request_id.clone())),
+    );
 }
 
 /// Adds up the minutes of one replica.
