@@ -193,6 +193,9 @@ async fn begin(
 /// Notes in the journal what becomes of the destinations of a message that is not published now.
 fn note_unsent(message: &mut InFlightMessage, deliveries: &[ClaimedDelivery]) {
     let Some(record) = &mut message.record else { return };
+    for NotedDelivery { recipient, before, .. } in message.progress.iter().flat_map(|progress| &progress.noted) {
+        record.duplicate(&recipient.topic, recipient.customer.clone(), *before);
+    }
     for ClaimedDelivery { entry, claim, .. } in deliveries {
         match claim {
             Err(Taken::Published(before)) => record.duplicate(&entry.topic, customer(entry), *before),

@@ -44,7 +44,7 @@ pub(super) fn arn(customer: &str) -> String {
     format!("arn:aws:sns:eu-west-1:123456789012:{customer}")
 }
 
-fn with_note(mut message: Message, note: &serde_json::Value) -> Message {
+pub(super) fn with_note(mut message: Message, note: &serde_json::Value) -> Message {
     message.message_id = "m-2".to_owned();
     let noted = Message::for_tests(queue(false, true), "", &[(QUARANTINE_NOTE, &note.to_string())], None);
     message.attributes.extend(noted.attributes);

@@ -1,6 +1,6 @@
 //! The rows of the journal: one per destination of each receive, or one for a receive without a destination.
 
-use super::destinations::{arn, is_to, too_large, two_customers_with};
+use super::destinations::{arn, is_to, too_large, two_customers_with, with_note};
 use super::*;
 use crate::store::Store;
 use crate::store::journal::{Row, Wanted, Writer};
@@ -131,6 +131,25 @@ async fn a_duplicate_names_the_message_that_was_published() {
         assert_eq!(row.duplicate_cause.as_deref(), Some(cause));
         assert!(row.topic.as_deref() == Some(&arn(row.customer.as_deref().unwrap())) && row.sns_message_id.is_none());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_published_again_has_rows_for_the_destinations_of_its_note_too() {
+    let journal = journal();
+    let stage = two_customers_with(Some(Arc::clone(&journal)), all_good);
+    let note = serde_json::json!({
+        "message_id": "m-1", "event_type": "protobridge.v1.Heartbeat", "event_id": "m-1",
+        "delivered": [{"topic": arn("acme"), "customer": "acme"}],
+    });
+    let message = with_note(heartbeat(queue(false, true), None), &note);
+    let reserved = stage.budget.reserve(&Queue::for_tests().url).await.split(1);
+    let receipt = Receipt::for_tests("receipt", &stage.visibility, reserved, Instant::now());
+    receipt.hold.mark_stale();
+    stage.accept(vec![Received { message, receipt }]).await;
+    let mut rows = journal.unstored(&Wanted::Message("m-2".into())).await;
+    rows.sort_by(|one, other| one.customer.cmp(&other.customer));
+    let told: Vec<_> = rows.iter().map(|row| (row.customer.as_deref(), &*row.outcome, row.redrive)).collect();
+    assert_eq!(told, [(Some("acme"), "duplicate", true), (Some("bolt"), "retried", true)]);
 }
 
 #[tokio::test(start_paused = true)]
