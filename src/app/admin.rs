@@ -149,7 +149,9 @@ fn routes(state: Arc<State>) -> Router {
         .route("/schemas/sets/{*name}", get(|Path(name): Path<String>| async move {
             sets::answer(&sets.views.routes.definitions().snapshot, &name)
         }))
-        .route("/trace/{id}", get(|Path(id): Path<String>| async move { trace::answer(rows.views.journal.as_deref(), &id).await }))
+        .route("/trace/{id}", get(|Path(id): Path<String>| async move {
+            trace::answer(rows.views.journal.as_deref(), &id).await
+        }))
         .merge(json_schemas(state))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics, /status, /schemas, /schemas/sets/NAME, /json-schema/HASH or /trace/ID\n") })
 }
