@@ -40,7 +40,7 @@ pub use monitor::{
 pub use profile::{Bytes, Enums, FieldNames, Int64, InvalidUtf8, Profile, UnknownAny};
 pub use route::{CustomerMismatch, FallbackPolicy, Route};
 pub use schema::{EXAMPLE, json_schema};
-pub use store::{Journal, Prices, Store};
+pub use store::{Archive, Journal, OnArchiveFailure, Prices, Store};
 pub use telemetry::{Log, LogFormat, Metrics, Traces};
 pub use warnings::Warning;
 
@@ -88,6 +88,8 @@ pub struct Config {
     pub store: Store,
     /// The journal: what became of each received message.
     pub journal: Journal,
+    /// The archive: every received message as it came.
+    pub archive: Archive,
     /// The prices of AWS for the cost report.
     pub prices: Prices,
     /// The HTTP endpoint for health, metrics and status.

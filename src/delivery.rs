@@ -14,6 +14,8 @@ pub mod lookups;
 pub mod outcome;
 mod parking;
 pub mod pipeline;
+mod record;
+pub mod resend;
 mod wiring;
 
 pub use intake::Intake;

@@ -49,6 +49,10 @@ pub struct Message {
     pub receive_count: u32,
     /// The message group, if the message has one.
     pub group: Option<String>,
+    /// The deduplication id; only on FIFO queues.
+    pub deduplication_id: Option<String>,
+    /// The sequence number that SQS gave to the message: digits, larger for later messages of a group; only on FIFO queues.
+    pub sequence_number: Option<String>,
     /// The X-Ray header `AWSTraceHeader`, if the producer's request was traced.
     pub trace_header: Option<String>,
 }
@@ -92,6 +96,8 @@ impl Message {
             received: Instant::now(),
             receive_count: 1,
             group: group.map(str::to_owned),
+            deduplication_id: None,
+            sequence_number: None,
             trace_header: None,
         }
     }

@@ -1,11 +1,12 @@
 //! The object store: everything that must last longer than a process, under one URL.
 //!
 //! A [`Store`] is a bucket of S3 with a prefix, or a folder. Objects are written once and never changed, and a write is
-//! atomic: a reader sees the whole object or none. There is no database and no leader. The [`journal`] and the
-//! [`counters`] are written here, each under a prefix of its own.
+//! atomic: a reader sees the whole object or none. There is no database and no leader. The [`journal`], the
+//! [`counters`] and the [`archive`] are written here, each under a prefix of its own.
 //!
 //! The store decides nothing about failed calls: the caller repeats them, or gives up and says so.
 
+pub mod archive;
 pub mod counters;
 mod http;
 pub mod journal;

@@ -239,6 +239,8 @@ impl Case {
             first_received: SystemTime::now() - Duration::from_secs(self.waited_seconds),
             receive_count: 1,
             group: self.group.clone(),
+            deduplication_id: None,
+            sequence_number: None,
             trace_header: None,
         })
     }

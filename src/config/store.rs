@@ -1,11 +1,13 @@
-//! The configuration of what must last: the object store, the journal in it, and the prices of the cost report.
+//! The configuration of what must last: the object store, the journal and the archive in it, and the prices of the cost
+//! report.
 
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The object store for everything that must last longer than a process: the journal and the counters of the reports.
+/// The object store for everything that must last longer than a process: the journal, the counters of the reports, the
+/// archive, and the progress of replays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
@@ -65,6 +67,76 @@ impl Default for Journal {
             retention_days: 30,
             sample_published: 1.0,
         }
+    }
+}
+
+/// The archive: every received message as it came, stored before it is deleted from its queue. `protobridge replay` reads
+/// it. It needs `store.url`. It contains the payloads of events, so protect the store as you protect the queues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Archive {
+    /// Whether messages are archived.
+    pub enabled: bool,
+    /// The longest time for which a finished message waits until its segment is closed and stored, in milliseconds. Each
+    /// segment costs one PUT.
+    #[schemars(range(min = 50, max = 60_000))]
+    pub flush_ms: u64,
+    /// The size at which a segment is closed before that time, in bytes of messages.
+    #[schemars(range(min = 65_536, max = 268_435_456))]
+    pub segment_bytes: usize,
+    /// The most bytes of messages that wait in memory for the store. Messages beyond that are handled by `on_failure`.
+    #[schemars(range(min = 1_048_576))]
+    pub max_buffered_bytes: usize,
+    /// The event types that are not archived, as globs. The default leaves out the heartbeats and canaries of protobridge.
+    pub exclude: Vec<String>,
+    /// Whether a message is deleted from its queue only after the archive has it. Default: yes for standard queues, no for
+    /// FIFO queues, where a message that waits blocks its group. Without it, a process that is killed can lose the
+    /// messages of the last `archive.flush_ms` for the archive, though not for customers.
+    pub hold_delete: Option<bool>,
+    /// The time for which a finished message waits for a store that does not answer, in seconds. Then `on_failure`
+    /// applies.
+    #[schemars(range(min = 1, max = 3_600))]
+    pub give_up_hold_after_seconds: u64,
+    /// What goes first if the store does not answer: `deliver` deletes messages without the archive, and the next segment
+    /// declares the gap; `stop` receives no messages until the store answers.
+    pub on_failure: OnArchiveFailure,
+    /// The time for which segments are kept, in days. protobridge deletes older ones from a folder. For S3,
+    /// `protobridge store lifecycle` prints the rule that makes the bucket delete them.
+    #[schemars(range(min = 1, max = 3_650))]
+    pub retention_days: u32,
+}
+
+/// What goes first if the store does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnArchiveFailure {
+    /// Deliveries: messages are deleted without the archive, and the gap is declared.
+    #[default]
+    Deliver,
+    /// The archive: no message is received until the store answers.
+    Stop,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            flush_ms: 1_000,
+            segment_bytes: 8 * 1024 * 1024,
+            max_buffered_bytes: 128 * 1024 * 1024,
+            exclude: vec!["protobridge.v1.*".to_owned()],
+            hold_delete: None,
+            give_up_hold_after_seconds: 30,
+            on_failure: OnArchiveFailure::Deliver,
+            retention_days: 7,
+        }
+    }
+}
+
+impl Archive {
+    /// Whether a message of a queue waits for the archive before it is deleted.
+    pub fn holds(&self, is_fifo: bool) -> bool {
+        self.hold_delete.unwrap_or(!is_fifo)
     }
 }
 

@@ -107,6 +107,11 @@ impl Rules {
         Self { glue, ..self }
     }
 
+    /// Returns the largest size of an entry in bytes, JSON and attributes together.
+    pub fn max_entry_bytes(&self) -> usize {
+        self.max_entry_bytes
+    }
+
     /// Waits until a message with a large payload can be opened and decided about.
     pub async fn turn(&self) -> Turn<'_> {
         self.turns.next().await

@@ -69,6 +69,15 @@ impl DeliveryKey {
         Self(half)
     }
 
+    /// Returns the key of the delivery in a replay. The window does not take it for a duplicate of the delivery itself, and
+    /// a FIFO topic does not drop it.
+    #[must_use]
+    pub fn in_replay(self, name: &str) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&Sha256::new().chain_update(self.0).chain_update(name).finalize()[..16]);
+        Self(half)
+    }
+
     /// Returns the key as 32 hexadecimal digits.
     pub fn to_hex(self) -> String {
         hex::encode(self.0)

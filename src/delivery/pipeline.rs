@@ -10,7 +10,6 @@
 mod about;
 mod in_flight;
 mod publishing;
-mod record;
 mod settle;
 mod step;
 
@@ -27,6 +26,7 @@ use super::intake::Intake;
 use super::lookups::Lookups;
 use super::outcome::Reached;
 use super::parking::Parking;
+use super::record::Ending;
 use crate::aws::sns::publish::Publisher;
 use crate::aws::sqs::Received;
 use crate::aws::sqs::delete::Deleter;
@@ -41,7 +41,6 @@ use crate::telemetry::{DuplicateLabels, Metrics, Traces, UNKNOWN_TYPE};
 use about::{log_about, log_about_limited};
 use in_flight::InFlightMessage;
 use publishing::{Claimed, Publishing};
-use record::Ending;
 use settle::Settlement;
 use step::Step;
 

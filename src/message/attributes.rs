@@ -30,6 +30,8 @@ pub const TRACESTATE: &str = "tracestate";
 pub const CANARY: &str = "canary";
 /// The value of [`CANARY`].
 pub const IS_CANARY: &str = "true";
+/// The name of the replay that published the event again. Other events do not have it.
+pub const REPLAY: &str = "replay";
 /// The note that protobridge adds to a quarantined message, a JSON object.
 pub const QUARANTINE_NOTE: &str = "protobridge-quarantine";
 

@@ -46,6 +46,10 @@ pub struct SystemAttributes {
     pub approximate_receive_count: Option<String>,
     /// The message group; standard queues can have it, too.
     pub message_group_id: Option<String>,
+    /// The deduplication id; only on FIFO queues.
+    pub message_deduplication_id: Option<String>,
+    /// The sequence number, which increases within a message group; only on FIFO queues.
+    pub sequence_number: Option<String>,
     /// The trace header of X-Ray.
     #[serde(rename = "AWSTraceHeader")]
     pub aws_trace_header: Option<String>,
@@ -58,7 +62,7 @@ struct Request<'r> {
     max_number_of_messages: usize,
     visibility_timeout: i32,
     wait_time_seconds: i32,
-    message_system_attribute_names: [&'static str; 5],
+    message_system_attribute_names: [&'static str; 7],
     message_attribute_names: [&'static str; 1],
 }
 
@@ -77,6 +81,8 @@ pub(crate) fn request(queue_url: &str, wait: i32, visibility_timeout: i32) -> se
             "ApproximateFirstReceiveTimestamp",
             "ApproximateReceiveCount",
             "MessageGroupId",
+            "MessageDeduplicationId",
+            "SequenceNumber",
             "AWSTraceHeader",
         ],
         message_attribute_names: ["All"],

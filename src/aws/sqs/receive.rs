@@ -63,6 +63,8 @@ fn read(queue: &Arc<Queue>, message: aws_lean::Message, at: Instant) -> Option<(
         received: at,
         receive_count: receive_count.unwrap_or(1),
         group: system.message_group_id,
+        deduplication_id: system.message_deduplication_id,
+        sequence_number: system.sequence_number,
         trace_header: system.aws_trace_header,
     };
     Some((received, message.receipt_handle?.into()))

@@ -157,6 +157,8 @@ fn sqs(text: &str, queue: Arc<Queue>) -> anyhow::Result<Message> {
     message.first_received = time("ApproximateFirstReceiveTimestamp").unwrap_or(message.first_received);
     message.receive_count = system.get("ApproximateReceiveCount").and_then(|text| text.parse().ok()).unwrap_or(1);
     message.group = system.get("MessageGroupId").cloned();
+    message.deduplication_id = system.get("MessageDeduplicationId").cloned();
+    message.sequence_number = system.get("SequenceNumber").cloned();
     message.trace_header = system.get("AWSTraceHeader").cloned();
     Ok(message)
 }
@@ -185,6 +187,8 @@ pub(super) fn of_text(body: &str, queue: Arc<Queue>) -> Message {
         received: Instant::now(),
         receive_count: 1,
         group: None,
+        deduplication_id: None,
+        sequence_number: None,
         trace_header: None,
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::about::log_about;
-use super::record::{Ending, Record};
 use crate::aws::sns::publish::{self, Confirmed};
 use crate::aws::sqs::{Receipt, Received};
 use crate::delivery::account::Account;
 use crate::delivery::decide::{Deliveries, Delivery, NotedDelivery};
 use crate::delivery::dedupe::{DeliveryKey, Finished, MessageId};
+use crate::delivery::record::{Ending, Record};
 use crate::message::{EventId, Message, PartlyDelivered, QuarantineReason, Recipient};
 use crate::schema::registry::EventType;
 use crate::store::journal::Journal;

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::in_flight::InFlightMessage;
-use super::record::customer;
 use crate::aws::outages::Domain;
 use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, TopicEntry};
 use crate::delivery::decide::{Delivery, NotedDelivery};
 use crate::delivery::dedupe::{Attempt, Busy, Claim, DeliveryKey, Finished, MessageId, PublishedBefore, Taken, Window};
 use crate::delivery::outcome::{Delivered, Everywhere, Outcome};
+use crate::delivery::record::customer;
 use crate::message::{QuarantineKind, QuarantineReason, Recipient, RetryCause, TakenOver, TopicArn};
 
 /// A message whose deliveries are claimed, or were found to be published or claimed before.

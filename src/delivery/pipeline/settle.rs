@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::about::{log_about, log_about_limited};
 use super::in_flight::InFlightMessage;
-use super::record::Ending;
 use super::{Pipeline, Tasks};
 use crate::aws::outages::Domain;
 use crate::delivery::dedupe::{Finished, MessageId};
 use crate::delivery::outcome::{Outcome, Reached, quarantine_queue};
+use crate::delivery::record::Ending;
 use crate::message::{OutcomeLabel, QuarantineKind, QuarantineReason, Queue, Retry, RetryCause};
 use crate::telemetry::{QuarantinedLabels, QueueLabels, RetriedLabels};
 

@@ -109,6 +109,8 @@ async fn a_receive_request_equals_that_of_the_sdk() {
         System::ApproximateFirstReceiveTimestamp,
         System::ApproximateReceiveCount,
         System::MessageGroupId,
+        System::MessageDeduplicationId,
+        System::SequenceNumber,
         System::AwsTraceHeader,
     ];
     let request = world.sqs().receive_message().queue_url(QUEUE).max_number_of_messages(10).wait_time_seconds(20);

@@ -22,6 +22,8 @@ pub(super) struct Record {
     event_type: Option<Arc<EventType>>,
     event_id: Option<EventId>,
     trace_id: Option<String>,
+    /// The name of the replay that the message is sent again by.
+    replay: Option<Arc<str>>,
     destinations: Vec<Destination>,
     is_closed: bool,
 }
@@ -63,8 +65,15 @@ impl Record {
     /// Begins the record of a message that was just received.
     pub(super) fn new(journal: &Arc<Journal>, message: &Arc<Message>) -> Self {
         let (journal, message) = (Arc::clone(journal), Arc::clone(message));
-        let (event_type, event_id, trace_id) = (None, None, None);
-        Self { journal, message, event_type, event_id, trace_id, destinations: Vec::new(), is_closed: false }
+        let (event_type, event_id, trace_id, replay) = (None, None, None, None);
+        Self { journal, message, event_type, event_id, trace_id, replay, destinations: Vec::new(), is_closed: false }
+    }
+
+    /// Begins the record of an archived message that a replay sends again.
+    pub(super) fn of_replay(journal: &Arc<Journal>, message: &Arc<Message>, name: &Arc<str>) -> Self {
+        let mut record = Self::new(journal, message);
+        record.replay = Some(Arc::clone(name));
+        record
     }
 
     /// Notes what the decision found out about the event.
@@ -143,6 +152,7 @@ impl Record {
             detail: ending.detail.map(shortened),
             schema_hash: self.event_type.as_ref().map(|event_type| &*event_type.schema_hash),
             trace_id: self.trace_id.as_deref(),
+            replay: self.replay.as_deref(),
             redrive: message.attributes.contains_key(attributes::QUARANTINE_NOTE),
             replica: self.journal.replica(),
             ..Row::default()

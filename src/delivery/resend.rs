@@ -1,0 +1,475 @@
+//! Sending messages again, outside of the pipeline that receives them: for a replay of archived messages, and for a redrive
+//! of quarantined ones.
+//!
+//! [`Resender::resend`] decides about a message with [`Rules`], as the pipeline does, and publishes what the caller
+//! [selects](Selection). A preview is the same call with a [`Resender`] that publishes nothing, so it predicts what a run
+//! does. The caller owns the message: it says when to stop, and what becomes of the message afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::SetupError;
+use super::decide::{Context, Decided, Delivery, IsLarge, Opened, Rules};
+use super::dedupe::{Claim, MessageId, PublishedBefore, Taken, Window};
+use super::lookups::Lookups;
+use super::outcome::Outcome;
+use super::record::{Ending, Record, customer};
+use crate::aws::Clients;
+use crate::aws::outages::Outages;
+use crate::aws::s3::Objects;
+use crate::aws::sns::publish::{Confirmed, Error, Publisher, TopicEntry};
+use crate::aws::sns::rate::Rate;
+use crate::config::Config;
+use crate::message::{
+    EventId, Message, OutcomeLabel, Ownership, PartlyDelivered, QuarantineReason, Recipient, RetryCause, attributes,
+};
+use crate::route::{Definitions, Routes};
+use crate::schema::SchemaFiles;
+use crate::schema::confluent::Schemas;
+use crate::schema::registry::EventType;
+use crate::store::journal::Journal;
+use crate::telemetry::{Metrics, Traces};
+
+/// Sends messages again. One per process.
+#[derive(Debug)]
+pub struct Resender {
+    rules: Rules,
+    lookups: Lookups,
+    routes: Arc<Routes>,
+    metrics: Arc<Metrics>,
+    /// Records the rows of what was sent.
+    journal: Option<Arc<Journal>>,
+    /// Publishes; `None` in a preview.
+    sender: Option<Sender>,
+}
+
+/// The parts that publish.
+#[derive(Debug)]
+struct Sender {
+    window: Arc<Window>,
+    publisher: Publisher,
+    tasks: JoinSet<()>,
+}
+
+/// What of a message is sent again, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// The name of the replay. Its deliveries have the attribute `replay` and keys of their own, so that neither the window
+    /// of duplicates nor a FIFO topic takes them for those that were published before. `None` for a redrive, whose
+    /// deliveries were never published.
+    pub replay: Option<Arc<str>>,
+    /// The customer whose deliveries are sent; all of them without it.
+    pub customer: Option<Arc<str>>,
+}
+
+/// What became of a message that was sent again, or would become of it.
+#[derive(Debug)]
+pub struct Resent {
+    /// The event's type, if it is known.
+    pub event_type: Option<Arc<EventType>>,
+    /// The event's id, if it is known.
+    pub event_id: Option<EventId>,
+    /// What became of each selected destination.
+    pub destinations: Vec<Destination>,
+    /// The outcome of a message without deliveries: filtered, to be quarantined, or to be tried later.
+    pub without_deliveries: Option<Undelivered>,
+}
+
+/// Why a message has no deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undelivered {
+    /// This rule of the configuration drops the event.
+    Filtered(&'static str),
+    /// The message can never be published as it is.
+    Quarantine(QuarantineReason),
+    /// Something outside does not answer, or has not arrived yet; the reason.
+    Later(String),
+}
+
+/// A destination of an event.
+#[derive(Debug)]
+pub struct Destination {
+    /// The topic and its customer.
+    pub recipient: Recipient,
+    /// The customer of the topic, or the one that the event names.
+    pub customer: Option<Arc<str>>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an event for one destination.
+#[derive(Debug)]
+pub enum Fate {
+    /// A preview: it would be published.
+    WouldPublish {
+        /// The JSON.
+        body: Arc<String>,
+        /// The size in bytes as SNS counts it.
+        bytes: usize,
+    },
+    /// SNS confirmed it.
+    Published {
+        /// The proof.
+        confirmed: Confirmed,
+        /// The size in bytes as SNS counts it.
+        bytes: usize,
+    },
+    /// The destination had it before.
+    Had(PublishedBefore),
+    /// The destination cannot get the event.
+    Refused(QuarantineReason),
+    /// SNS did not accept it.
+    Failed(Error),
+    /// Another process publishes the same event at the moment.
+    Elsewhere,
+}
+
+impl Fate {
+    /// Whether the destination has the event.
+    pub fn has_event(&self) -> bool {
+        matches!(self, Self::Published { .. } | Self::Had(_))
+    }
+
+    /// Whether sending the message again later can succeed without a change of the configuration.
+    pub fn can_pass_later(&self) -> bool {
+        match self {
+            Self::Elsewhere => true,
+            Self::Failed(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl Resent {
+    /// Returns the destinations that have the event, for the quarantine note; `None` if the event is not known.
+    pub fn delivered(&self) -> Option<PartlyDelivered> {
+        let (event_type, event_id) = (self.event_type.as_ref()?, self.event_id.as_ref()?);
+        let having = self.destinations.iter().filter(|destination| destination.fate.has_event());
+        let recipients = having.map(|destination| destination.recipient.clone()).collect();
+        Some(PartlyDelivered {
+            event_type: Arc::clone(&event_type.name),
+            event_id: event_id.as_str().to_owned(),
+            recipients,
+        })
+    }
+
+    /// Whether every destination has the event, or a rule drops it: nothing is left to do.
+    pub fn is_done(&self) -> bool {
+        match &self.without_deliveries {
+            Some(Undelivered::Filtered(_)) => true,
+            Some(_) => false,
+            None => self.destinations.iter().all(|destination| destination.fate.has_event()),
+        }
+    }
+
+    fn without_deliveries(outcome: Outcome) -> Self {
+        let why = match outcome {
+            Outcome::Filtered(filtered) => Undelivered::Filtered(filtered.rule()),
+            Outcome::Quarantine(reason) => Undelivered::Quarantine(reason),
+            Outcome::Retry(retry) => Undelivered::Later(retry.detail),
+            Outcome::Held { detail, .. } => Undelivered::Later(detail),
+            // A decision returns these two only with deliveries.
+            Outcome::Published(_) | Outcome::Duplicate(_) => Undelivered::Later("it has no destination".into()),
+        };
+        Self { event_type: None, event_id: None, destinations: Vec::new(), without_deliveries: Some(why) }
+    }
+}
+
+impl Resender {
+    /// Creates a resender with the files of a configuration. A preview publishes nothing. Must be called in a runtime of
+    /// tokio; makes no call.
+    ///
+    /// # Errors
+    /// Returns an error if a part cannot be set up with this configuration.
+    pub fn new(
+        config: &Config,
+        clients: &Clients,
+        (routes, schemas): (Arc<Routes>, SchemaFiles),
+        journal: Option<Arc<Journal>>,
+        is_preview: bool,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
+        let outages = Arc::new(Outages::new(Arc::clone(metrics)));
+        let objects = Objects::new(config, clients)?;
+        let schema_ids = Schemas::new(&config.confluent, schemas.confluent, &clients.network)?;
+        let lookups = Lookups::new(objects, schema_ids, &outages);
+        let sender = if is_preview { None } else { Some(Sender::new(config, clients, &outages, metrics)?) };
+        Ok(Self {
+            rules: Rules::new(config, config.publish.max_batch_bytes).with_glue(schemas.glue),
+            lookups,
+            routes,
+            metrics: Arc::clone(metrics),
+            journal,
+            sender,
+        })
+    }
+
+    /// Decides about a message, and publishes the selected deliveries that their destinations do not have, unless this is a
+    /// preview. Waits until SNS has answered for each of them. Nothing is published after `ownership` is lost.
+    pub async fn resend(&self, message: &Arc<Message>, selection: &Selection, ownership: &Ownership) -> Resent {
+        let mut record = self.record(message, selection);
+        let mut decided = match self.decide(message, ownership).await {
+            Ok(decided) => decided,
+            Err(outcome) => Decided { decision: Err(outcome), ..Decided::default() },
+        };
+        let (event_type, event_id) = (decided.event_type.take(), decided.event.take().map(|(id, _)| id));
+        let is_selected =
+            |recipient: &Recipient| selection.customer.is_none() || recipient.customer == selection.customer;
+        let mut destinations: Vec<Destination> = Vec::new();
+        decided.refused.retain(|refused| is_selected(&refused.recipient));
+        for refused in &decided.refused {
+            destinations.push(Destination {
+                recipient: refused.recipient.clone(),
+                customer: refused.recipient.customer.clone(),
+                fate: Fate::Refused(refused.reason.clone()),
+            });
+        }
+        if let Some(record) = &mut record {
+            record.decided(event_type.as_ref(), event_id.as_ref(), None, decided.refused);
+        }
+        let mut resent = match decided.decision {
+            Err(outcome) => Resent::without_deliveries(outcome),
+            Ok(deliveries) => {
+                for noted in deliveries.noted.into_iter().filter(|noted| is_selected(&noted.recipient)) {
+                    if let Some(record) = &mut record {
+                        record.duplicate(&noted.recipient.topic, noted.recipient.customer.clone(), noted.before);
+                    }
+                    let customer = noted.recipient.customer.clone();
+                    let fate = Fate::Had(noted.before);
+                    destinations.push(Destination { recipient: noted.recipient, customer, fate });
+                }
+                let selected = deliveries.to_publish.into_iter();
+                let selected = selected
+                    .filter(|delivery| selection.customer.is_none() || customer(&delivery.entry) == selection.customer);
+                let deliveries = selected.map(|delivery| self.prepared(delivery, selection)).collect();
+                destinations.extend(self.publish(message, deliveries, ownership, record.as_mut()).await);
+                Resent { event_type: None, event_id: None, destinations, without_deliveries: None }
+            }
+        };
+        (resent.event_type, resent.event_id) = (event_type, event_id);
+        if let Some(record) = &mut record {
+            record.close(&ending(&resent));
+        }
+        resent
+    }
+
+    /// Waits until the publisher's tasks have ended.
+    pub async fn finish(self) {
+        if let Some(Sender { window, publisher, mut tasks }) = self.sender {
+            drop((window, publisher));
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+
+    fn record(&self, message: &Arc<Message>, selection: &Selection) -> Option<Record> {
+        let journal = self.journal.as_ref().filter(|_| self.sender.is_some())?;
+        Some(match &selection.replay {
+            Some(name) => Record::of_replay(journal, message, name),
+            None => Record::new(journal, message),
+        })
+    }
+
+    /// Decides about a message, with all lookups that this requires.
+    async fn decide(&self, message: &Arc<Message>, ownership: &Ownership) -> Result<Decided, Outcome> {
+        // A message needs at most one object and one schema, and its object a second time after the wait for the schema.
+        const MAX_LOOKUPS: usize = 3;
+        let mut object = None;
+        for _ in 0..=MAX_LOOKUPS {
+            let bytes = object.as_ref().map(|object: &crate::aws::s3::Object<'_>| &*object.bytes);
+            let schemas = &self.lookups.schemas;
+            let lookup = match self.rules.open_small(message, bytes, schemas) {
+                Ok(opened) => match self.decide_opened(message, opened) {
+                    Ok(decided) => return decided,
+                    Err(lookup) => lookup,
+                },
+                Err(IsLarge) => {
+                    let turn = self.rules.turn().await;
+                    let decided = turn.run(|| self.decide_opened(message, self.rules.open(message, bytes, schemas)));
+                    match decided {
+                        Ok(decided) => return decided,
+                        Err(lookup) => lookup,
+                    }
+                }
+            };
+            let missing = |detail| self.rules.missing_object(message, detail);
+            drop(object);
+            object = self.lookups.answer(lookup, ownership, &self.metrics, missing).await?;
+        }
+        Err(RetryCause::Lookup.because("the answer of the schema registry expired before it was used").into())
+    }
+
+    /// Decides about a message whose envelope is open, or returns the lookup that it needs.
+    fn decide_opened(
+        &self,
+        message: &Message,
+        opened: Opened<'_>,
+    ) -> Result<Result<Decided, Outcome>, super::decide::Lookup> {
+        let envelope = match opened {
+            Opened::Ready(envelope) => envelope,
+            Opened::Needs(lookup) => return Err(lookup),
+            Opened::Refused(reason) => return Ok(Err(reason.into())),
+        };
+        let Definitions { snapshot, router } = &*self.routes.definitions();
+        let context = Context { snapshot, router, schemas: &self.lookups.schemas };
+        let mut trace = Traces::default().begin(message);
+        trace.follow(|name| envelope.attribute(name));
+        Ok(Ok(self.rules.decide(context, message, &envelope, &trace.headers())))
+    }
+
+    /// Returns a delivery with the marks of the replay.
+    fn prepared(&self, mut delivery: Delivery, selection: &Selection) -> Delivery {
+        if let Some(name) = &selection.replay {
+            delivery.key = delivery.key.in_replay(name);
+            if delivery.entry.deduplication_id.is_some() {
+                delivery.entry.deduplication_id = Some(delivery.key.to_hex());
+            }
+            delivery.entry.attributes.add(attributes::REPLAY, name);
+            if delivery.entry.size() > self.rules.max_entry_bytes() {
+                delivery.entry.attributes.remove_trace();
+            }
+        }
+        delivery
+    }
+
+    async fn publish(
+        &self,
+        message: &Message,
+        deliveries: Vec<Delivery>,
+        ownership: &Ownership,
+        record: Option<&mut Record>,
+    ) -> Vec<Destination> {
+        match &self.sender {
+            Some(sender) => sender.publish(message, deliveries, ownership, record).await,
+            None => deliveries.into_iter().map(would_publish).collect(),
+        }
+    }
+}
+
+fn would_publish(Delivery { entry, .. }: Delivery) -> Destination {
+    let (recipient, customer, bytes) = (recipient(&entry), customer(&entry), entry.size());
+    Destination { recipient, customer, fate: Fate::WouldPublish { body: entry.body, bytes } }
+}
+
+fn recipient(entry: &TopicEntry) -> Recipient {
+    Recipient { topic: entry.topic.clone(), customer: entry.customer.clone() }
+}
+
+/// Returns how the rows of a message end.
+fn ending(resent: &Resent) -> Ending<'_> {
+    let of = |outcome, reason, detail| Ending { outcome, reason, detail };
+    match &resent.without_deliveries {
+        Some(Undelivered::Filtered(rule)) => of(OutcomeLabel::Filtered, Some(*rule), None),
+        Some(Undelivered::Quarantine(reason)) => {
+            of(OutcomeLabel::Quarantined, Some(reason.kind.code()), Some(&reason.detail))
+        }
+        Some(Undelivered::Later(detail)) => of(OutcomeLabel::Retried, Some(RetryCause::Lookup.code()), Some(detail)),
+        None if resent.is_done() => of(OutcomeLabel::Published, None, None),
+        None => {
+            let refused = resent.destinations.iter().find_map(|destination| match &destination.fate {
+                Fate::Refused(reason) => Some(reason),
+                _ => None,
+            });
+            match refused {
+                Some(reason) => of(OutcomeLabel::Quarantined, Some(reason.kind.code()), Some(&reason.detail)),
+                None => of(OutcomeLabel::Retried, Some(RetryCause::Publish.code()), None),
+            }
+        }
+    }
+}
+
+impl Sender {
+    fn new(
+        config: &Config,
+        clients: &Clients,
+        outages: &Arc<Outages>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
+        /// The longest time for which another process takes a claim for one of a process that still runs.
+        const CLAIM_SPAN: Duration = Duration::from_secs(60);
+        let window = Window::new(&config.dedupe, CLAIM_SPAN, Arc::clone(metrics))?;
+        let budget = (config.receive.max_in_flight_messages, config.receive.max_in_flight_bytes);
+        let (publisher, run) = Publisher::new(
+            clients.lean.clone(),
+            (&config.publish, budget),
+            Arc::new(Rate::default()),
+            Arc::clone(outages),
+            Arc::clone(metrics),
+        );
+        Ok(Self { window, publisher, tasks: JoinSet::from_iter([run]) })
+    }
+
+    /// Publishes deliveries of one message, and waits for all results.
+    async fn publish(
+        &self,
+        message: &Message,
+        deliveries: Vec<Delivery>,
+        ownership: &Ownership,
+        mut record: Option<&mut Record>,
+    ) -> Vec<Destination> {
+        let id = MessageId::new(&message.message_id);
+        let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
+        let mut claims = self.window.claim(&keys, id).await;
+        let attempts = keys.iter().zip(&mut claims);
+        let attempts = attempts.map(|(key, claim)| super::dedupe::Attempt { key: *key, message: id, claim });
+        self.window.claim_in_store(attempts).await;
+        let (mut destinations, mut sent, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        for (Delivery { entry, .. }, claim) in deliveries.into_iter().zip(claims) {
+            let (recipient, customer, bytes) = (recipient(&entry), customer(&entry), entry.size());
+            match claim {
+                Ok(claim) => {
+                    let ownership = ownership.clone().of_entry(claim.taken_over().cloned());
+                    sent.push(Some((claim, recipient, customer, bytes)));
+                    entries.push((entry, ownership));
+                }
+                Err(Taken::Published(before)) => {
+                    if let Some(record) = &mut record {
+                        record.duplicate(&entry.topic, customer.clone(), before);
+                    }
+                    destinations.push(Destination { recipient, customer, fate: Fate::Had(before) });
+                }
+                Err(Taken::Elsewhere) => {
+                    if let Some(record) = &mut record {
+                        record.waiting(&entry.topic, customer.clone());
+                    }
+                    destinations.push(Destination { recipient, customer, fate: Fate::Elsewhere });
+                }
+            }
+        }
+        if entries.is_empty() {
+            return destinations;
+        }
+        let mut results = self.publisher.enqueue(entries).await;
+        loop {
+            let arrived = results.next().await;
+            if arrived.is_empty() {
+                return destinations;
+            }
+            let (mut confirmed, mut failed): (Vec<Claim>, Vec<Claim>) = (Vec::new(), Vec::new());
+            for (index, result) in arrived {
+                let Some((claim, recipient, customer, bytes)) = sent.get_mut(index).and_then(Option::take) else {
+                    continue;
+                };
+                let fate = match result {
+                    Ok(proof) => {
+                        if let Some(record) = &mut record {
+                            record.published(&proof, customer.clone());
+                        }
+                        confirmed.push(claim);
+                        Fate::Published { confirmed: proof, bytes }
+                    }
+                    Err(error) => {
+                        if let Some(record) = &mut record {
+                            record.failed(&error, customer.clone());
+                        }
+                        failed.push(claim);
+                        Fate::Failed(error)
+                    }
+                };
+                destinations.push(Destination { recipient, customer, fate });
+            }
+            tokio::join!(self.window.confirm(confirmed), self.window.release(failed));
+        }
+    }
+}
