@@ -23,6 +23,7 @@ mod iam_policy;
 mod journal;
 mod man;
 mod profile;
+mod replay;
 mod run;
 mod schema;
 mod sources;
@@ -96,6 +97,8 @@ enum Command {
     Sources(sources::Args),
     /// Tell what became of an event, from the journal: received, published, suppressed, and what is not known
     Trace(trace::Args),
+    /// Send archived messages again, or see what a change would make of them
+    Replay(replay::Args),
     /// Find events that producers sent more than once, by type
     Duplicates(duplicates::Args),
     /// Report what the calls to AWS cost, by customer, event type or operation
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Store(args) => store::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Duplicates(args) => duplicates::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Throttles(args) => throttles::run(&args),
