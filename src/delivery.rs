@@ -5,6 +5,7 @@
 //! pipeline with everything that it works on. [`dry_run`] decides about a message without the other half, and says why.
 
 pub mod account;
+pub mod archiving;
 pub mod decide;
 pub mod dedupe;
 mod dependency;
@@ -20,4 +21,4 @@ mod wiring;
 
 pub use intake::Intake;
 pub use parking::Parking;
-pub use wiring::{SetupError, Wired, wire};
+pub use wiring::{Recorders, SetupError, Wired, wire};

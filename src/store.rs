@@ -12,6 +12,8 @@ mod http;
 pub mod journal;
 mod parquet;
 mod retention;
+#[cfg(test)]
+mod scripted;
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
