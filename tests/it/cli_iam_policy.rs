@@ -190,6 +190,26 @@ fn a_reader_reads_and_lists_below_the_prefix_of_the_store_and_does_nothing_else(
 }
 
 #[test]
+fn a_replay_publishes_and_writes_its_progress_and_cannot_change_the_archive_or_a_queue() {
+    let replay = ["--for", "replay"];
+    assert_snapshot!(statements(&iam_policy(&with_store(STORE_KEY), CUSTOMERS, &replay)), @"");
+    let everything = "\
+queues: [{url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'}]
+envelope: {s3_buckets: [large-events]}
+route: {topic_template: 'arn:aws:sns:eu-west-1:123456789012:json-{customer}'}
+store: {url: 's3://acme-protobridge'}
+";
+    let key = |name: &str| format!("arn:aws:kms:eu-west-1:123456789012:key/{name}");
+    let (q, t, b, s) = (key("q"), key("t"), key("b"), key("s"));
+    let keys = ["--queue-key", &q, "--topic-key", &t, "--bucket-key", &b, "--store-key", &s];
+    let arguments: Vec<&str> = replay.iter().chain(&["--topic-pattern"]).chain(&keys).copied().collect();
+    assert_snapshot!(statements(&iam_policy(everything, "customers: [{id: acme}]", &arguments)), @"");
+    let folder = format!("{PLAIN}store: {{url: 'file:///var/lib/protobridge'}}\n");
+    let ends = [statements(&iam_policy(&folder, CUSTOMERS, &replay)), iam_policy(PLAIN, CUSTOMERS, &replay)];
+    assert_snapshot!(ends.join("\n\n"), @"");
+}
+
+#[test]
 fn the_key_of_the_store_is_named_by_its_arn() {
     let by_alias = with_store("alias/store");
     let folder = format!("{PLAIN}store: {{url: 'file:///var/lib/protobridge'}}\n");
