@@ -1,5 +1,5 @@
-//! Derives the minimal IAM policies from a configuration: of the service, of those who read its store, and of the jobs that
-//! send messages again.
+//! Derives the minimal IAM policies from a configuration: of the service, of those who read its store, and of the jobs
+//! that send messages again.
 //!
 //! The policy of the service is an identity policy for the role that it runs as. A queue or topic in another account also needs a
 //! resource policy in that account; docs/iam.md shows both kinds.
@@ -108,8 +108,8 @@ impl Statements {
         }
     }
 
-    /// Adds the statements of publishing to topics and of reading the events that are in S3, with their keys. Every role
-    /// that sends messages again needs them.
+    /// Adds the statements of publishing to topics and of reading the events that are in S3, with their keys. Every
+    /// role that sends messages again needs them.
     fn send_again(&mut self, config: &Config, topics: &[TopicArn], keys: &Keys, partition: &str) {
         let (buckets, objects) = large_events(config, partition);
         self.allow("Publish", &["sns:Publish"], topics.iter().map(TopicArn::as_str).collect());
@@ -133,7 +133,8 @@ fn large_events(config: &Config, partition: &str) -> (BTreeSet<String>, BTreeSet
 }
 
 /// Returns the policy of the people and jobs that read the store: `trace`, `duplicates`, the reports, `archive`,
-/// `replay --compare`, and tools such as Athena. Returns `None` if the store is not in S3. `keys` are the ARNs of the keys of the store.
+/// `replay --compare`, and tools such as Athena. Returns `None` if the store is not in S3. `keys` are the ARNs of the
+/// keys of the store.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.

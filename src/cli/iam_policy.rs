@@ -1,5 +1,5 @@
-//! `protobridge iam-policy`: prints the minimal IAM policy of the service, of those who read its store, or of the jobs that
-//! replay messages.
+//! `protobridge iam-policy`: prints the minimal IAM policy of the service, of those who read its store, or of the jobs
+//! that send messages again.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -17,9 +17,8 @@ Attach the policy to the role that the service runs as (IRSA, Pod Identity). A q
 needs a resource policy in that account; docs/iam.md shows one.
 
 The service only writes to the store. Give the policy of `--for reader` to the people and jobs that run trace, \
-duplicates, the reports, archive, or replay with --compare or --dry-run; its options are --config and --store-key. Give the \
-policy of `--for replay` to a job that replays messages. It publishes, but receives from no queue, so give it a role of \
-its own.
+duplicates, the reports, archive or `replay --compare`; its options are --config and --store-key. Give the policy of \
+`--for replay` to a job that replays messages. The job publishes, but receives from no queue, so give it a role of its own.
 
 Example:
   protobridge iam-policy --config protobridge.yaml > policy.json

@@ -64,15 +64,15 @@ impl Config {
         let names = Some(names.join(", ")).filter(|names| !names.is_empty())?;
         Some(if holds {
             let message = format!(
-                "a message that waits for the archive blocks its message group, so a group of the FIFO queue(s) {names} \
-                 delivers at most 10 messages per flush of {} ms",
+                "a message that waits for the archive blocks its message group, so a group of the FIFO queue(s) \
+                 {names} delivers at most 10 messages per flush of {} ms",
                 archive.flush_ms
             );
             Warning::new(KEY, message).fix("leave the key out, or lower `archive.flush_ms`")
         } else {
             let message = format!(
-                "messages of the queue(s) {names} are deleted before the archive has them: a process that is killed loses \
-                 those of the last {} ms for the archive, though not for customers",
+                "messages of the queue(s) {names} are deleted before the archive has them: a process that is killed \
+                 loses those of the last {} ms for the archive, though not for customers",
                 archive.flush_ms
             );
             Warning::new(KEY, message).fix("leave the key out: then only FIFO queues do not wait for the archive")
@@ -175,7 +175,7 @@ mod tests {
         let (both, standard, fifo) = (["a.fifo", "b", "c.fifo"], ["b"], ["a.fifo"]);
         let blocked = found(Some(true), true, &both);
         assert!(blocked.len() == 1 && blocked[0].starts_with("archive.hold_delete: "), "{blocked:?}");
-        assert!(blocked[0].contains("queue(s) a.fifo, c.fifo deliver"), "{blocked:?}");
+        assert!(blocked[0].contains("queue(s) a.fifo, c.fifo delivers"), "{blocked:?}");
         let early = found(Some(false), true, &both);
         assert!(early.len() == 1 && early[0].contains("queue(s) b are deleted before"), "{early:?}");
         for silent in [

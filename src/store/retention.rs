@@ -23,8 +23,8 @@ pub const REPLAY_DAYS: u32 = 90;
 /// A folder of the store, and the number of days for which its objects are kept.
 pub type Retention = (&'static str, u32);
 
-/// Returns the folders whose objects have a retention. They include those that the service does not write to now, because
-/// an earlier configuration can have filled them.
+/// Returns the folders whose objects have a retention. They include those that the service does not write to now,
+/// because an earlier configuration can have filled them.
 pub fn retentions(config: &Config) -> [Retention; 4] {
     let (journal, archive) = (config.journal.retention_days, config.archive.retention_days);
     [
@@ -35,8 +35,8 @@ pub fn retentions(config: &Config) -> [Retention; 4] {
     ]
 }
 
-/// Deletes the objects of these folders that are older than their number of days, every hour. Never ends. Several replicas
-/// can do so at the same time. Does nothing for a bucket.
+/// Deletes the objects of these folders that are older than their number of days, every hour. Never ends. Several
+/// replicas can do so at the same time. Does nothing for a bucket.
 pub async fn sweep(store: &Store, folders: &[Retention], metrics: &Metrics) {
     if !store.is_folder() {
         return std::future::pending().await;

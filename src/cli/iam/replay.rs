@@ -12,9 +12,8 @@ const READ: [&str; 3] = ["archive", "journal", "replays"];
 /// The folders that it writes to: the rows of its deliveries, and its progress.
 const WRITTEN: [&str; 2] = ["journal", "replays"];
 
-/// Returns the policy of a role that runs `protobridge replay`. It can publish to these topics, but it can neither receive
-/// from a queue nor delete from one, and it cannot change the archive. Of a store that is not in S3, the policy says
-/// nothing.
+/// Returns the policy of a role that runs `protobridge replay`. The role can publish to these topics. It can neither
+/// receive from a queue nor delete from one, and it cannot change the archive. A store in a folder has no statements.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
