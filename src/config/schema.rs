@@ -113,6 +113,7 @@ mod tests {
             "/publish/quota_messages_per_second",
             "/store/url",
             "/store/kms_key_id",
+            "/archive/hold_delete",
             "/taps/customer",
             "/taps/event_time",
             "/taps/ordering",
