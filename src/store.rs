@@ -11,7 +11,7 @@ pub mod counters;
 mod http;
 pub mod journal;
 mod parquet;
-mod retention;
+pub mod retention;
 #[cfg(test)]
 mod scripted;
 

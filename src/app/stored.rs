@@ -14,7 +14,7 @@ use crate::delivery::archiving::Settled;
 use crate::delivery::outcome::Deletable;
 use crate::store::archive::{self, Archive, Keeper};
 use crate::store::journal::{self, Journal};
-use crate::store::{OpenError, Store, counters, replica_name};
+use crate::store::{OpenError, Store, counters, replica_name, retention};
 use crate::telemetry::Metrics;
 
 /// The longest time for storing the last rows and counters at the end of a drain. It passes while the last spans are
@@ -29,6 +29,8 @@ const LAST_ARCHIVED: Duration = Duration::from_secs(3);
 pub(super) struct Stored {
     records: Option<Records>,
     archived: Option<Archived>,
+    /// Deletes old objects from a folder. It never ends by itself.
+    sweep: JoinSet<()>,
 }
 
 /// The journal and the counters.
@@ -64,6 +66,7 @@ impl Stored {
             return Ok(Self::default());
         };
         let replica = replica_name();
+        let sweep = JoinSet::from_iter([sweep(store.clone(), config, Arc::clone(metrics))]);
         let records = config.journal.enabled.then(|| {
             let counters = counters::Writer::new(store.clone(), replica.clone(), clients.region(), metrics);
             let (journal, writer) = journal::Writer::new(store.clone(), &config.journal, replica.clone(), metrics);
@@ -76,7 +79,7 @@ impl Stored {
             let (archive, writer) = archive::Writer::new(store, &config.archive, replica, metrics);
             Archived { archive, writer: Some(writer), messages: JoinSet::new(), deleter: None }
         });
-        Ok(Self { records, archived })
+        Ok(Self { records, archived, sweep })
     }
 
     /// Returns the journal and the archive, for the pipeline.
@@ -106,7 +109,7 @@ impl Stored {
 
     /// Waits until one of the tasks ends before its time.
     pub(super) async fn failed(&mut self) -> Option<Result<(), JoinError>> {
-        let Self { records, archived } = self;
+        let Self { records, archived, sweep } = self;
         let journal = async {
             let Some(Records { rows, minutes, .. }) = records else { return None };
             tokio::select! {
@@ -119,6 +122,7 @@ impl Stored {
         tokio::select! {
             Some(ended) = journal => Some(ended),
             Some(ended) = archive => Some(ended),
+            Some(ended) = sweep.join_next() => Some(ended),
             else => None,
         }
     }
@@ -140,9 +144,17 @@ impl Stored {
 
     /// Stores what is left of the journal and the counters, because the service stops.
     pub(super) async fn finish(self) {
-        let Some(Records { journal, counters, mut rows, mut minutes }) = self.records else { return };
+        let Self { records, mut sweep, .. } = self;
+        sweep.shutdown().await;
+        let Some(Records { journal, counters, mut rows, mut minutes }) = records else { return };
         minutes.shutdown().await;
         let all_rows = async { while rows.join_next().await.is_some() {} };
         tokio::join!(journal::finish(&journal, all_rows, LAST_PUT), counters.finish(LAST_PUT));
     }
+}
+
+/// Deletes old objects from the store, if it is a folder. Never ends.
+fn sweep(store: Store, config: &Config, metrics: Arc<Metrics>) -> impl Future<Output = ()> + use<> {
+    let retentions = retention::retentions(config);
+    async move { retention::sweep(&store, &retentions, &metrics).await }
 }
