@@ -10,6 +10,7 @@ use super::window::Window;
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = compare::EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     window: Window,

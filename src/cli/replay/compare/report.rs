@@ -1,0 +1,51 @@
+//! The result of a comparison, for people and for machines.
+
+mod json;
+mod text;
+
+use super::candidate::Recognized;
+use super::engine::Read;
+use crate::delivery::compare::{Change, Comparison, Example};
+
+/// The result of a comparison.
+#[derive(Debug)]
+pub(super) struct Report<'c> {
+    pub(super) recognized: Vec<Recognized>,
+    pub(super) source: Source,
+    /// The share of `--sample`.
+    pub(super) share: f64,
+    pub(super) read: Read,
+    pub(super) comparison: &'c Comparison,
+    /// Whether all values of events are hidden.
+    pub(super) is_paths_only: bool,
+}
+
+/// The place that the messages come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// This folder of samples.
+    Samples(String),
+}
+
+impl Source {
+    /// Returns the number of gaps that the archive has in the window.
+    pub(super) fn gaps(&self) -> usize {
+        match self {
+            Self::Samples(_) => 0,
+        }
+    }
+}
+
+impl Report<'_> {
+    /// Returns the differences of an example that are shown. Without values, those at several items of an array look the
+    /// same, and are shown once.
+    fn changes<'e>(&self, example: &'e Example) -> impl Iterator<Item = &'e Change> + use<'e> {
+        let is_paths_only = self.is_paths_only;
+        let mut before: Option<&Change> = None;
+        example.changes.iter().filter(move |change| {
+            let is_repeated = before.is_some_and(|before| (before.kind, &before.place) == (change.kind, &change.place));
+            before = Some(change);
+            !(is_paths_only && is_repeated)
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! The result of a comparison as text.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::{Report, Source};
+use crate::delivery::compare::{Change, Example, Group, Kind, Tally};
+
+/// The most characters of a value in a line.
+const MAX_VALUE: usize = 160;
+
+impl Report<'_> {
+    /// Writes the result as text.
+    pub(in crate::cli::replay::compare) fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        for known in &self.recognized {
+            writeln!(out, "{}: {}", known.name, known.meaning)?;
+        }
+        self.write_source(out)?;
+        for (group, tally) in self.comparison.groups() {
+            self.write_group(group, tally, out)?;
+        }
+        let totals = self.comparison.totals();
+        if !self.comparison.groups().is_empty() {
+            writeln!(out)?;
+        }
+        for (reason, messages) in &totals.not_compared {
+            writeln!(out, "{messages} message(s) not compared: {reason}")?;
+        }
+        writeln!(
+            out,
+            "{} message(s) compared: {} equal, {} differ, {} break consumers",
+            totals.compared,
+            totals.compared - totals.different,
+            totals.different,
+            totals.breaking
+        )
+    }
+
+    fn write_source(&self, out: &mut impl Write) -> io::Result<()> {
+        let read = &self.read;
+        let place = match &self.source {
+            Source::Samples(folder) => folder,
+        };
+        write!(out, "Read {} message(s) of {place}", read.messages)?;
+        if self.share < 1.0 {
+            write!(out, ", and took {} of them (--sample {})", read.taken, self.share)?;
+        }
+        if read.is_limited {
+            write!(out, "; stopped at --limit, so the others are not known")?;
+        }
+        writeln!(out, ".")
+    }
+
+    fn write_group(
+        &self,
+        Group { destination, event_type }: &Group,
+        tally: &Tally,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let destination = destination.as_deref().unwrap_or("(no customer)");
+        let Tally { events, equal, breaking, .. } = tally;
+        write!(out, "\n{}  {}  {events} event(s): ", clean(destination), clean(event_type))?;
+        if events == equal {
+            return writeln!(out, "equal");
+        }
+        let is_breaking = if *breaking > 0 { format!(", {breaking} BREAKING") } else { String::new() };
+        writeln!(out, "{equal} equal, {} differ{is_breaking}", events - equal)?;
+        let widest = tally.places.keys().map(|(_, place)| place.chars().count()).max().unwrap_or_default().min(60);
+        for ((kind, place), counted) in &tally.places {
+            let mark = if counted.is_breaking { "  breaking" } else { "" };
+            writeln!(out, "  {:<19}  {:<widest$}  {:>6} event(s){mark}", words(*kind), clean(place), counted.events)?;
+        }
+        if tally.at_other_places > 0 {
+            writeln!(out, "  {} difference(s) at further places, which are not listed", tally.at_other_places)?;
+        }
+        let mut shown: Vec<&Arc<Example>> = Vec::new();
+        for example in tally.examples.values() {
+            if !shown.iter().any(|known| known.message == example.message) {
+                self.write_example(example, out)?;
+                shown.push(example);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_example(&self, example: &Example, out: &mut impl Write) -> io::Result<()> {
+        let Example { bytes, message, queue, event_id, more, .. } = example;
+        let event = match event_id {
+            Some(id) if !self.is_paths_only => format!("event {}, ", clean(id)),
+            _ => String::new(),
+        };
+        writeln!(out, "  example: {event}message {}, queue {queue}, {bytes} bytes", clean(message))?;
+        for change in self.changes(example) {
+            self.write_change(change, out)?;
+        }
+        if *more > 0 {
+            writeln!(out, "      and {more} more difference(s)")?;
+        }
+        Ok(())
+    }
+
+    fn write_change(&self, change: &Change, out: &mut impl Write) -> io::Result<()> {
+        if self.is_paths_only {
+            let mark = match change.kind {
+                Kind::PathGone => '-',
+                Kind::PathAdded => '+',
+                _ => '~',
+            };
+            return writeln!(out, "    {mark} {}", clean(&change.place));
+        }
+        let place = clean(&change.exact);
+        if change.old.is_none() && change.new.is_none() {
+            return writeln!(out, "    ~ {place}");
+        }
+        for (mark, value) in [('-', &change.old), ('+', &change.new)] {
+            if let Some(value) = value {
+                writeln!(out, "    {mark} {place}: {}", short(&value.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the name of a kind for people.
+fn words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NoLongerDelivered => "no longer delivered",
+        Kind::OutcomeChanged => "outcome changed",
+        Kind::TopicChanged => "topic changed",
+        Kind::AttributeChanged => "attribute changed",
+        Kind::PathGone => "path gone",
+        Kind::PathRetyped => "type changed",
+        Kind::ValueDiffers => "value differs",
+        Kind::PathAdded => "path added",
+        Kind::NewlyDelivered => "newly delivered",
+    }
+}
+
+/// Returns a text that cannot control a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_VALUE) {
+        Some((end, _)) => format!("{}…", clean(&text[..end])),
+        None => clean(text),
+    }
+}
