@@ -27,6 +27,3 @@ pub fn prepared(mut message: Message) -> Message {
     message.attributes.remove(attributes::QUARANTINE_NOTE);
     message
 }
-
-#[cfg(test)]
-mod tests;

@@ -26,6 +26,7 @@ const HEADING: &str = "Compare before you ship";
 
 /// The options of a comparison.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// Publish nothing: show what this change would make of the messages
     ///

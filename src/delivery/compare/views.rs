@@ -96,7 +96,8 @@ fn of_entries(old: &TopicEntry, new: &TopicEntry, forecasts: [&Forecast; 2], sha
     if old.topic != new.topic {
         // Subscribers of the topic in force no longer receive the event.
         let topics = (Some(old.topic.as_str()), Some(new.topic.as_str()));
-        changes.push(change(Kind::TopicChanged, format!("{} -> {}", old.topic, new.topic), topics));
+        let place = format!("{} -> {}", old.topic, new.topic);
+        changes.push(Change { place, ..change(Kind::TopicChanged, "topic".to_owned(), topics) });
     }
     let compared = |name: &str| !NOT_COMPARED.contains(&name);
     let value = |entry: &'_ TopicEntry, name: &str| {

@@ -174,7 +174,7 @@ fn kind_of(bytes: &[u8]) -> Option<Kind> {
             keys.keys().any(|key| known.get(key).is_some()).then_some(Kind::Configuration)
         }
         // A set in which each byte is a character has control characters, so it is no text of YAML.
-        _ => text.contains(|c: char| c.is_control() && !c.is_whitespace()).then_some(Kind::Set),
+        _ => text.contains(|c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r')).then_some(Kind::Set),
     }
 }
 

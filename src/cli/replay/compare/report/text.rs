@@ -16,12 +16,22 @@ impl Report<'_> {
             writeln!(out, "{}: {}", known.name, known.meaning)?;
         }
         self.write_source(out)?;
-        for (group, tally) in self.comparison.groups() {
+        let (equal, different): (Vec<_>, Vec<_>) =
+            self.comparison.groups().iter().partition(|(_, tally)| tally.events == tally.equal);
+        for (group, tally) in different {
             self.write_group(group, tally, out)?;
         }
+        if !equal.is_empty() {
+            writeln!(out, "\nAll events are equal:")?;
+        }
+        for (group, tally) in equal {
+            writeln!(out, "  {}: {} event(s)", name(group), tally.events)?;
+        }
+        writeln!(out)?;
         let totals = self.comparison.totals();
-        if !self.comparison.groups().is_empty() {
-            writeln!(out)?;
+        let others = self.read.taken - totals.compared - totals.not_compared.values().sum::<u64>();
+        if others > 0 {
+            writeln!(out, "{others} message(s) not compared: the filters leave them out")?;
         }
         for (reason, messages) in &totals.not_compared {
             writeln!(out, "{messages} message(s) not compared: {reason}")?;
@@ -51,20 +61,10 @@ impl Report<'_> {
         writeln!(out, ".")
     }
 
-    fn write_group(
-        &self,
-        Group { destination, event_type }: &Group,
-        tally: &Tally,
-        out: &mut impl Write,
-    ) -> io::Result<()> {
-        let destination = destination.as_deref().unwrap_or("(no customer)");
+    fn write_group(&self, group: &Group, tally: &Tally, out: &mut impl Write) -> io::Result<()> {
         let Tally { events, equal, breaking, .. } = tally;
-        write!(out, "\n{}  {}  {events} event(s): ", clean(destination), clean(event_type))?;
-        if events == equal {
-            return writeln!(out, "equal");
-        }
         let is_breaking = if *breaking > 0 { format!(", {breaking} BREAKING") } else { String::new() };
-        writeln!(out, "{equal} equal, {} differ{is_breaking}", events - equal)?;
+        writeln!(out, "\n{}: {events} event(s), {equal} equal, {} differ{is_breaking}", name(group), events - equal)?;
         let widest = tally.places.keys().map(|(_, place)| place.chars().count()).max().unwrap_or_default().min(60);
         for ((kind, place), counted) in &tally.places {
             let mark = if counted.is_breaking { "  breaking" } else { "" };
@@ -89,7 +89,10 @@ impl Report<'_> {
             Some(id) if !self.is_paths_only => format!("event {}, ", clean(id)),
             _ => String::new(),
         };
-        writeln!(out, "  example: {event}message {}, queue {queue}, {bytes} bytes", clean(message))?;
+        let noun = match self.source {
+            Source::Samples(_) => "sample",
+        };
+        writeln!(out, "  example: {event}{noun} {}, queue {queue}, {bytes} bytes", clean(message))?;
         for change in self.changes(example) {
             self.write_change(change, out)?;
         }
@@ -119,6 +122,11 @@ impl Report<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the name of a group.
+fn name(Group { destination, event_type }: &Group) -> String {
+    format!("{} of {}", clean(event_type), clean(destination.as_deref().unwrap_or("no customer")))
 }
 
 /// Returns the name of a kind for people.
