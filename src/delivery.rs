@@ -5,6 +5,7 @@
 //! pipeline with everything that it works on. [`dry_run`] decides about a message without the other half, and says why.
 
 pub mod account;
+pub mod confirmed;
 pub mod decide;
 pub mod dedupe;
 mod dependency;
@@ -15,6 +16,7 @@ pub mod outcome;
 mod parking;
 pub mod pipeline;
 mod record;
+pub mod replay;
 pub mod resend;
 mod wiring;
 
