@@ -10,6 +10,7 @@ pub mod archive;
 pub mod counters;
 mod http;
 pub mod journal;
+mod parquet;
 pub mod replays;
 mod retention;
 

@@ -88,9 +88,8 @@ mod tests {
         }
         confirmed.add(&Row { topic: None, ..row("no-topic", Some("acme"), OutcomeLabel::Published) }, "acme");
         assert_eq!(confirmed.len(), 2, "published and duplicate");
-        let key = |id: &str, topic: &str| {
-            DeliveryKey::new("shop.v1.OrderPlaced", id, Some(&"acme".into()), &topic.into())
-        };
+        let key =
+            |id: &str, topic: &str| DeliveryKey::new("shop.v1.OrderPlaced", id, Some(&"acme".into()), &topic.into());
         assert!(confirmed.contains(&key("published", "arn:aws:sns:eu-west-1:1:acme")));
         assert!(confirmed.contains(&key("duplicate", "arn:aws:sns:eu-west-1:1:acme")));
         assert!(!confirmed.contains(&key("published", "arn:aws:sns:eu-west-1:1:acme-2")), "another topic");

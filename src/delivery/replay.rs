@@ -22,8 +22,8 @@ use super::confirmed::ConfirmedDeliveries;
 use super::resend::{Resender, Resent, Selection, is_own_type};
 use crate::message::{Message, OutcomeLabel, Ownership};
 use crate::route::Glob;
-use crate::store::archive::Row;
-use crate::store::replays::{self, Counts, Cursor, Name, Position, Request, Status};
+use crate::store::archive::{Position, Row};
+use crate::store::replays::{self, Counts, Cursor, Name, Request, Status};
 use lanes::Picked;
 
 pub use pace::Pace;
@@ -44,11 +44,11 @@ pub trait Source: Send {
     /// Why a row cannot be read.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Returns the next row and its place in the order; `None` after the last one.
+    /// Returns the next row; `None` after the last one.
     ///
     /// # Errors
     /// Returns an error if the archive cannot be read.
-    fn next(&mut self) -> impl Future<Output = Result<Option<(Row, Position)>, Self::Error>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<Option<Row>, Self::Error>> + Send;
 }
 
 /// Sends a message again.
@@ -109,8 +109,9 @@ impl Choice {
     fn of(&self, row: &Row, replay: &Arc<str>) -> Chosen {
         let name = row.event_type.as_deref();
         let is_of_queue = self.queues.is_empty() || self.queues.contains(&row.message.queue.label);
-        let is_of_type =
-            |name: &str| !is_own_type(name) && (self.types.is_empty() || self.types.iter().any(|glob| glob.matches(name)));
+        let is_of_type = |name: &str| {
+            !is_own_type(name) && (self.types.is_empty() || self.types.iter().any(|glob| glob.matches(name)))
+        };
         if !is_of_queue || !name.is_none_or(is_of_type) {
             return Chosen::No;
         }
@@ -204,7 +205,8 @@ impl<S: Sender> Replay<'_, S> {
             }
             let Step { messages, position, mut counts, is_last } =
                 self.next_step(rows, &replay).await.map_err(Error::Archive)?;
-            let sent = self.send(messages, cursor.as_deref_mut()).await?;
+            let mut sent = self.send(messages, cursor.as_deref_mut()).await?;
+            sent.sort_unstable_by_key(|done| done.index);
             for done in &sent {
                 tally.add(done, &mut counts);
             }
@@ -223,17 +225,18 @@ impl<S: Sender> Replay<'_, S> {
     async fn next_step<R: Source>(&self, rows: &mut R, replay: &Arc<str>) -> Result<Step, R::Error> {
         let (mut step, mut bytes) = (Step::default(), 0);
         while step.messages.len() < self.step && bytes < MAX_STEP_BYTES && step.counts.rows < MAX_STEP_ROWS {
-            let Some((row, position)) = rows.next().await? else {
+            let Some(row) = rows.next().await? else {
                 step.is_last = true;
                 break;
             };
             step.counts.rows += 1;
-            step.position = Some(position);
+            step.position = Some(row.position());
             match self.choice.of(&row, replay) {
                 Chosen::Yes(selection) => {
                     bytes += row.message.size();
                     let is_of_another = self.choice.is_of_another(&row);
-                    step.messages.push(Picked { event_type: row.event_type, message: row.message, selection, is_of_another });
+                    let (index, Row { event_type, message, .. }) = (step.messages.len(), row);
+                    step.messages.push(Picked { index, event_type, message, selection, is_of_another });
                 }
                 Chosen::Quarantined => {
                     step.counts.quarantined += 1;
@@ -246,7 +249,11 @@ impl<S: Sender> Replay<'_, S> {
     }
 
     /// Sends the messages of a step. Meanwhile the cursor is kept up to date, so that no other process takes over.
-    async fn send(&self, messages: Vec<Picked>, cursor: Option<&mut Cursor>) -> Result<Vec<lanes::Done>, replays::Error> {
+    async fn send(
+        &self,
+        messages: Vec<Picked>,
+        cursor: Option<&mut Cursor>,
+    ) -> Result<Vec<lanes::Done>, replays::Error> {
         let mut sending = std::pin::pin!(self.send_lanes(messages));
         let Some(cursor) = cursor else { return Ok(sending.await) };
         let mut touches = interval_at(Instant::now() + TOUCH, TOUCH);
@@ -264,6 +271,3 @@ impl<S: Sender> Replay<'_, S> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

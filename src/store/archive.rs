@@ -5,8 +5,15 @@
 //! the message's segment, or once the archive gave it up: then the next segment declares the [loss](Lost). Segments of one
 //! process cover its life without a break, so what was lost with a process shows as a hole.
 
+mod columns;
 mod declaration;
+mod encoding;
+mod position;
 mod row;
+mod segment;
+#[cfg(test)]
+mod test_rows;
 
 pub use declaration::{Declaration, FOLDER, Lost};
+pub use position::Position;
 pub use row::Row;

@@ -22,7 +22,7 @@ use crate::store;
 
 pub use cursor::Cursor;
 pub use name::{BadName, Name};
-pub use state::{Counts, Owner, Position, Refusal, Request, State, Status};
+pub use state::{Counts, Owner, Refusal, Request, State, Status};
 
 /// The folder of all cursors in the store.
 pub const FOLDER: &str = "replays/v1";
@@ -115,7 +115,9 @@ pub enum Error {
         at: i64,
     },
     /// The cursor is not one of this version.
-    #[error("{place} cannot be read as the cursor of a replay: {problem}; use the version of protobridge that wrote it")]
+    #[error(
+        "{place} cannot be read as the cursor of a replay: {problem}; use the version of protobridge that wrote it"
+    )]
     Unreadable {
         /// The URL of the object.
         place: String,
@@ -256,10 +258,8 @@ impl Replays {
 
     async fn read(&self, key: &str) -> Result<State, Error> {
         let bytes = self.store.get(key).await?;
-        State::parse(&bytes).map_err(|problem| Error::Unreadable {
-            place: format!("{}/{key}", self.store.url()),
-            problem,
-        })
+        State::parse(&bytes)
+            .map_err(|problem| Error::Unreadable { place: format!("{}/{key}", self.store.url()), problem })
     }
 }
 

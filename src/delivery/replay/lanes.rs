@@ -20,6 +20,8 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_sec
 /// A message that is sent.
 #[derive(Debug)]
 pub(super) struct Picked {
+    /// Its place in the step.
+    pub(super) index: usize,
     pub(super) message: Arc<Message>,
     /// The type that the archive knows.
     pub(super) event_type: Option<Arc<str>>,
@@ -31,6 +33,7 @@ pub(super) struct Picked {
 /// What became of a message in the end.
 #[derive(Debug)]
 pub(super) struct Done {
+    pub(super) index: usize,
     pub(super) message: Arc<Message>,
     pub(super) event_type: Option<Arc<str>>,
     pub(super) is_of_another: bool,
@@ -60,8 +63,9 @@ impl<S: Sender> Replay<'_, S> {
 
     /// Sends a message until each destination has it or never can.
     async fn send_one(&self, picked: Picked) -> Done {
-        let Picked { message, event_type, mut selection, is_of_another } = picked;
-        let mut done = Done { message, event_type, is_of_another, destinations: Vec::new(), without_deliveries: None };
+        let Picked { index, message, event_type, mut selection, is_of_another } = picked;
+        let mut done =
+            Done { index, message, event_type, is_of_another, destinations: Vec::new(), without_deliveries: None };
         let mut failures = 0;
         loop {
             if let Some(pace) = self.pace {

@@ -88,7 +88,7 @@ impl Volume {
 impl Tally {
     /// Adds a message, also to the counts of its step.
     pub(super) fn add(&mut self, done: &Done, counts: &mut Counts) {
-        let Done { message, event_type, is_of_another, destinations, without_deliveries } = done;
+        let Done { message, event_type, is_of_another, destinations, without_deliveries, .. } = done;
         let id = &*message.message_id;
         if let Some(why) = without_deliveries {
             // Without deliveries it is not known whom the message concerns, apart from what the archive says.
@@ -161,11 +161,8 @@ impl Tally {
         bytes: u64,
         (message_id, detail): (&str, Option<&str>),
     ) {
-        let first = || Cell {
-            first_message_id: message_id.to_owned(),
-            detail: detail.map(str::to_owned),
-            ..Cell::default()
-        };
+        let first =
+            || Cell { first_message_id: message_id.to_owned(), detail: detail.map(str::to_owned), ..Cell::default() };
         let cell = self.cells.entry((customer.cloned(), event_type.clone(), outcome)).or_insert_with(first);
         cell.count += 1;
         cell.bytes += bytes;

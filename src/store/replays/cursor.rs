@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::sleep;
 
-use super::{Counts, Created, Error, Position, Replays, State, Status, key, now};
+use super::{Counts, Created, Error, Replays, State, Status, key, now};
 use crate::base::Backoff;
+use crate::store::archive::Position;
 
 /// How often an object is written if the store does not answer. Together less than
 /// [`TAKEOVER_SECONDS`](super::TAKEOVER_SECONDS), apart from the waits for answers.

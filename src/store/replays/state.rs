@@ -6,13 +6,11 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::Name;
+use crate::store::archive::Position;
 use crate::store::replica_name;
 
 /// The version of the format.
 const VERSION: u32 = 1;
-
-/// The place in the order of the archive up to which a replay is complete.
-pub type Position = serde_json::Value;
 
 /// The state of a replay. Times are microseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,15 @@
 use bytes::Bytes;
-use serde_json::json;
 
 use super::*;
+use crate::store::archive::Position;
 
 /// Later than any update of these tests by more than the time after which a replay can be taken over.
 fn later() -> i64 {
     now() + 2 * TAKEOVER_SECONDS * 1_000_000
+}
+
+fn at(sent_at: i64) -> Position {
+    Position { sent_at, ..Position::default() }
 }
 
 fn name(text: &str) -> Name {
@@ -37,7 +41,7 @@ async fn a_replay_is_continued_where_its_last_step_ended() {
         let mut cursor = replays.begin(name("x"), request(), owner("a")).await.unwrap();
         assert_eq!((&cursor.state().request, &cursor.state().position), (&request(), &None));
         for step in 1..=10 {
-            cursor.step(Some(json!(step)), one_message()).await.unwrap();
+            cursor.step(Some(at(step)), one_message()).await.unwrap();
         }
         // A step without a row.
         cursor.step(None, Counts::default()).await.unwrap();
@@ -46,7 +50,7 @@ async fn a_replay_is_continued_where_its_last_step_ended() {
         drop(cursor);
         let resumed = replays.resume(name("x"), owner("b"), later()).await.unwrap();
         let State { position, counts, status, owner: found, .. } = resumed.state().clone();
-        assert_eq!((position, counts.rows, counts.messages), (Some(json!(10)), 20, 10));
+        assert_eq!((position, counts.rows, counts.messages), (Some(at(10)), 20, 10));
         assert_eq!((status, found), (Status::Running, owner("b")));
     }
 }
@@ -72,7 +76,7 @@ async fn a_replay_that_runs_is_not_taken_over() {
         assert!(matches!(refused, Error::Running { .. }) && text.contains("host-a"), "{text}");
         assert!(text.contains("since 2") && text.contains("try again at 2") && text.contains("--cancel x"), "{text}");
         // It was not disturbed.
-        cursor.step(Some(json!(1)), one_message()).await.unwrap();
+        cursor.step(Some(at(1)), one_message()).await.unwrap();
         // A process that stopped in order leaves the replay to others at once, as does one that failed.
         for status in [Status::Stopped, Status::Failed] {
             cursor.end(status).await.unwrap();
@@ -86,20 +90,20 @@ async fn of_two_processes_the_second_to_write_a_step_stops() {
     let (_folder, stores) = stores();
     for replays in stores {
         let mut first = replays.begin(name("x"), request(), owner("a")).await.unwrap();
-        first.step(Some(json!(1)), one_message()).await.unwrap();
+        first.step(Some(at(1)), one_message()).await.unwrap();
         let mut second = replays.resume(name("x"), owner("b"), later()).await.unwrap();
-        let error = first.step(Some(json!(2)), one_message()).await.unwrap_err();
+        let error = first.step(Some(at(2)), one_message()).await.unwrap_err();
         assert!(error.is_lost() && error.to_string().contains("taken over by a process on host-b"), "{error}");
-        second.step(Some(json!(2)), one_message()).await.unwrap();
+        second.step(Some(at(2)), one_message()).await.unwrap();
         // The number that the first one wants was deleted meanwhile. It learns of the later ones.
         for step in 3..10 {
-            second.step(Some(json!(step)), one_message()).await.unwrap();
+            second.step(Some(at(step)), one_message()).await.unwrap();
         }
         let error = first.touch().await.unwrap_err();
         assert!(matches!(error, Error::TakenOver { .. }), "{error}");
-        second.step(Some(json!(10)), one_message()).await.unwrap();
+        second.step(Some(at(10)), one_message()).await.unwrap();
         let (_, state) = replays.existing(&name("x")).await.unwrap();
-        assert_eq!((state.position, state.owner), (Some(json!(10)), owner("b")));
+        assert_eq!((state.position, state.owner), (Some(at(10)), owner("b")));
     }
 }
 
@@ -144,9 +148,9 @@ async fn an_answer_that_was_lost_is_no_other_process() {
         let unknown = State { updated_at: 7, ..cursor.state().clone() };
         let bytes = Bytes::from(serde_json::to_vec(&unknown).unwrap());
         assert_eq!(replays.store.create(&key("x", 2), bytes).await.unwrap(), Created::New);
-        cursor.step(Some(json!(1)), one_message()).await.unwrap();
+        cursor.step(Some(at(1)), one_message()).await.unwrap();
         let (number, state) = replays.existing(&name("x")).await.unwrap();
-        assert_eq!((number, state.position), (3, Some(json!(1))));
+        assert_eq!((number, state.position), (3, Some(at(1))));
     }
 }
 
@@ -155,11 +159,11 @@ async fn a_canceled_replay_stops_at_its_next_step_and_for_good() {
     let (_folder, stores) = stores();
     for replays in stores {
         let mut cursor = replays.begin(name("x"), request(), owner("a")).await.unwrap();
-        cursor.step(Some(json!(1)), one_message()).await.unwrap();
+        cursor.step(Some(at(1)), one_message()).await.unwrap();
         for _ in 0..2 {
             assert_eq!(replays.cancel(&name("x"), &owner("b")).await.unwrap().status, Status::Canceled);
         }
-        let error = cursor.step(Some(json!(2)), one_message()).await.unwrap_err();
+        let error = cursor.step(Some(at(2)), one_message()).await.unwrap_err();
         assert!(error.is_lost() && error.to_string().contains("the replay x was canceled 2"), "{error}");
         let error = replays.resume(name("x"), owner("a"), later()).await.unwrap_err().to_string();
         assert!(error.contains("another --name"), "{error}");
@@ -184,7 +188,7 @@ async fn all_replays_are_listed_the_latest_first() {
         assert_eq!(replays.list().await.unwrap(), []);
         for text in ["a", "a.b", "c"] {
             let mut cursor = replays.begin(name(text), request(), owner("a")).await.unwrap();
-            cursor.step(Some(json!(1)), one_message()).await.unwrap();
+            cursor.step(Some(at(1)), one_message()).await.unwrap();
         }
         replays.cancel(&name("a"), &owner("b")).await.unwrap();
         let listed = replays.list().await.unwrap();
