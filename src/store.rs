@@ -295,6 +295,19 @@ impl Store {
         let objects = Arc::new(object_store::memory::InMemory::new());
         Self { objects, prefix: Path::default(), url: "memory:".into(), is_folder: false }
     }
+
+    /// Creates an empty store in memory whose calls take this time each.
+    pub(crate) fn slow(call: Duration) -> Self {
+        let waits = object_store::throttle::ThrottleConfig {
+            wait_delete_per_call: call,
+            wait_get_per_call: call,
+            wait_list_per_call: call,
+            wait_put_per_call: call,
+            ..Default::default()
+        };
+        let objects = object_store::throttle::ThrottledStore::new(object_store::memory::InMemory::new(), waits);
+        Self { objects: Arc::new(objects), ..Self::in_memory() }
+    }
 }
 
 /// Returns the name of this replica in the store: the variable `HOSTNAME`, which in a pod is its name, or else the name

@@ -271,3 +271,6 @@ impl<S: Sender> Replay<'_, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

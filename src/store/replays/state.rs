@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The version of the format.
-    version: u32,
+    pub version: u32,
     /// The name of the replay.
     pub name: Name,
     /// Whether it runs, or how it ended.
