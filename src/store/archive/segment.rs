@@ -11,7 +11,6 @@ use parquet::basic::{Compression, Encoding};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -19,6 +18,7 @@ use parquet::schema::types::{ColumnPath, TypePtr};
 
 use super::columns::{BODY, COLUMNS, Column, Field, Text, Time};
 use super::encoding::{encode_attributes, encode_body};
+use super::metadata::of_declaration;
 use super::{Declaration, Lost, Position, Row};
 use crate::base::time::unix_micros;
 use crate::store::parquet::leveled;
@@ -28,9 +28,6 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 /// The bytes of bodies after which a page ends.
 const PAGE_BYTES: usize = 64 * 1024;
-
-/// The prefix of the names in the metadata.
-pub(super) const PREFIX: &str = "protobridge.";
 
 /// A row with its columns that need more than a copy.
 struct Encoded<'r> {
@@ -167,7 +164,7 @@ fn properties(declaration: &Declaration, lost: &[Lost]) -> Result<WriterProperti
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(None)
         .set_column_data_page_size_limit(ColumnPath::from(COLUMNS[BODY].name), PAGE_BYTES)
-        .set_key_value_metadata(Some(metadata(declaration, lost)?));
+        .set_key_value_metadata(Some(of_declaration(declaration, lost)?));
     for column in &COLUMNS {
         let path = ColumnPath::from(column.name);
         let has_statistics = matches!(
@@ -195,25 +192,6 @@ fn properties(declaration: &Declaration, lost: &[Lost]) -> Result<WriterProperti
         };
     }
     Ok(Arc::new(properties.build()))
-}
-
-/// Returns the declaration as metadata of the file, with the lost messages by queue.
-fn metadata(declaration: &Declaration, lost: &[Lost]) -> Result<Vec<KeyValue>, ParquetError> {
-    let Declaration { replica, incarnation, number, from, to, next_by, oldest, rows, lost: _, is_last } = declaration;
-    let entry = |name: &str, value: String| KeyValue::new(format!("{PREFIX}{name}"), value);
-    let lost = serde_json::to_string(lost).map_err(|error| ParquetError::External(error.into()))?;
-    Ok(vec![
-        entry("replica", replica.clone()),
-        entry("incarnation", incarnation.clone()),
-        entry("number", number.to_string()),
-        entry("from", from.to_string()),
-        entry("to", to.to_string()),
-        entry("next_by", next_by.to_string()),
-        entry("oldest", oldest.to_string()),
-        entry("rows", rows.to_string()),
-        entry("lost", lost),
-        entry("is_last", is_last.to_string()),
-    ])
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use tokio::time::Instant;
 
-use super::{Declaration, Row};
+use super::{Declaration, Lost, Row, Stored, segment};
 use crate::config;
 use crate::message::{EventId, Message, OutcomeLabel, Queue};
+use crate::store::{Object, Store};
 
 fn at(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs())
@@ -110,4 +111,12 @@ pub(super) fn declared(rows: &[Row], number: u64, (from, to): (i64, i64)) -> Dec
         lost: 0,
         is_last: false,
     }
+}
+
+/// Writes a segment, and stores it.
+pub(super) async fn stored(store: &Store, rows: &[Row], declaration: &Declaration, lost: &[Lost]) -> Stored {
+    let bytes = segment::write(rows, declaration, lost).unwrap();
+    let object = Object { key: declaration.key(), size: bytes.len() as u64, modified: UNIX_EPOCH };
+    store.put(&object.key, bytes).await.unwrap();
+    Stored { declaration: declaration.clone(), object }
 }
