@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod compare;
+pub mod confirmed;
 pub mod decide;
 pub mod dedupe;
 mod dependency;
@@ -17,6 +18,7 @@ pub mod outcome;
 mod parking;
 pub mod pipeline;
 mod record;
+pub mod replay;
 pub mod resend;
 mod wiring;
 

@@ -1,5 +1,6 @@
 //! Comparing what the configuration in force and a candidate make of archived messages. Publishes nothing.
 
+mod archived;
 mod candidate;
 mod engine;
 mod report;
@@ -24,6 +25,10 @@ use report::{Report, Source};
 /// The heading of the options in the help.
 const HEADING: &str = "Compare before you ship";
 
+/// The options that only sending has.
+const SENDING: [&str; 10] =
+    ["unconfirmed", "quarantined", "rate", "step", "dry_run", "yes", "name", "resume", "list", "cancel"];
+
 /// The options of a comparison.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
@@ -34,7 +39,7 @@ pub(super) struct Options {
     /// name, or is added; a folder or an s3:// prefix of sets, which replaces all sets in force; a customers file; a whole
     /// configuration file. Repeat the option to combine them. Each message is decided about and rendered twice, with the
     /// configuration in force (--config) and with the candidate. No call is made to AWS, except to read the store.
-    #[arg(long, value_name = "CANDIDATE", help_heading = HEADING)]
+    #[arg(long, value_name = "CANDIDATE", conflicts_with_all = SENDING, help_heading = HEADING)]
     compare: Vec<String>,
     /// Compare over the samples in this folder instead of an archive
     ///
@@ -56,9 +61,6 @@ pub(super) struct Options {
     /// Which differences make the command exit with 1
     #[arg(long, value_enum, value_name = "WHICH", requires = "compare", help_heading = HEADING)]
     fail_on: Option<FailOn>,
-    /// Print the result of --compare as JSON
-    #[arg(long, requires = "compare", help_heading = HEADING)]
-    json: bool,
 }
 
 /// The differences that make the command fail.
@@ -73,8 +75,8 @@ enum FailOn {
     Never,
 }
 
-/// Examples for the help of the command.
-pub(super) const EXAMPLES: &str = "\
+/// The text about comparisons below the options of the help.
+pub(super) const HELP: &str = "\
 Compare before you ship:
   protobridge replay --from 1h --compare new/orders.binpb
   protobridge replay --from 1d --sample 0.01 --compare customers.yaml
@@ -100,15 +102,17 @@ pub(super) fn run(
     filter: &Filter,
     config: &ConfigFile,
 ) -> anyhow::Result<ExitCode> {
+    let archived = if options.samples.is_none() { Some(archived::named(window)?) } else { None };
     let in_force = config.load_offline(None)?;
+    let runtime = runtime()?;
     let loading = candidate::load(&options.compare, in_force.config());
-    let (candidate, recognized) = runtime()?.block_on(loading)?;
+    let (candidate, recognized) = runtime.block_on(loading)?;
     warn_about_refused(candidate.snapshot());
     check(filter, [&in_force, &candidate])?;
     let share = options.sample.unwrap_or(1.0);
     let mut engine = Engine::new([&in_force, &candidate], filter, share, options.limit);
-    let source = match &options.samples {
-        Some(folder) => {
+    let source = match (&options.samples, archived) {
+        (Some(folder), _) => {
             let queue = match filter.queue.as_slice() {
                 [queue] => Some(queue.as_str()),
                 _ => None,
@@ -116,23 +120,21 @@ pub(super) fn run(
             samples::compare(folder, [&in_force, &candidate], queue, &mut engine)?;
             Source::Samples(folder.display().to_string())
         }
-        None => archived(window)?,
+        (None, window) => {
+            let window = window.unwrap_or_default();
+            runtime.block_on(archived::compare(&in_force, config.path()?, window, &mut engine))?
+        }
     };
     let (comparison, read) = engine.finish();
     let report = Report { recognized, source, share, read, comparison: &comparison, is_paths_only: options.paths_only };
     let mut out = anstream::stdout().lock();
-    if options.json {
+    if filter.json {
         report.write_json(&mut out)?;
     } else {
         report.write_text(&mut out)?;
     }
     drop(out);
     verdict(options.fail_on.unwrap_or_default(), comparison.totals(), report.source.gaps())
-}
-
-/// Compares the messages of the archive.
-fn archived(_: &Window) -> anyhow::Result<Source> {
-    bail!("the archive cannot be read yet; compare over --samples FOLDER")
 }
 
 /// Returns the exit code.

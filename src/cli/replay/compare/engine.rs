@@ -85,6 +85,10 @@ impl<'c> Engine<'c> {
     pub(super) fn add(&mut self, subject: Subject, known_type: Option<&str>) {
         let Subject { name, message, answers, schemas } = subject;
         let message = prepared(message);
+        if queue_of(self.sides[0], &message.queue).is_none() {
+            self.comparison.add_not_compared("the configuration in force does not have their queue");
+            return;
+        }
         let Some(queue) = queue_of(self.sides[1], &message.queue) else {
             self.comparison.add_not_compared("the candidate does not have their queue");
             return;

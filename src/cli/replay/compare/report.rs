@@ -3,9 +3,12 @@
 mod json;
 mod text;
 
+use std::ops::Range;
+
 use super::candidate::Recognized;
 use super::engine::Read;
 use crate::delivery::compare::{Change, Comparison, Example};
+use crate::store::archive::Listing;
 
 /// The result of a comparison.
 #[derive(Debug)]
@@ -25,6 +28,13 @@ pub(super) struct Report<'c> {
 pub(super) enum Source {
     /// This folder of samples.
     Samples(String),
+    /// The archive.
+    Archive {
+        /// The time in which the messages were finished, in microseconds since the Unix epoch.
+        window: Range<i64>,
+        /// The segments and the gaps of that time.
+        listing: Listing,
+    },
 }
 
 impl Source {
@@ -32,6 +42,7 @@ impl Source {
     pub(super) fn gaps(&self) -> usize {
         match self {
             Self::Samples(_) => 0,
+            Self::Archive { listing, .. } => listing.gaps.len(),
         }
     }
 }

@@ -8,12 +8,16 @@ use tempfile::TempDir;
 
 use super::engine::{Engine, Read, Subject};
 use super::report::{Report, Source};
-use super::{FailOn, Filter, candidate, check, verdict};
+use super::{FailOn, Filter, archived, candidate, check, verdict};
 use crate::app::Offline;
 use crate::cli::case::Case;
 use crate::config::load;
 use crate::delivery::compare::{Comparison, Totals};
 use crate::delivery::dry_run::Answers;
+use crate::message::Message;
+use crate::store::Store;
+use crate::store::archive::test_rows::{declared, sparse, stored};
+use crate::store::archive::{Declaration, Row};
 
 const META: &str = "syntax = \"proto3\"; package x;
 message Meta { string tenant = 1; string id = 2; string at = 3; string key = 4; }
@@ -375,6 +379,7 @@ async fn a_filter_chooses_the_customer_the_types_and_the_queue() {
         customer: customer.map(str::to_owned),
         types: owned(types),
         queue: owned(queue),
+        json: false,
     };
     let groups = async |filter: Filter| {
         let compared = folder.compare(std::slice::from_ref(&candidate), &filter, messages()).await?;
@@ -437,6 +442,71 @@ async fn candidates_are_combined_and_conflicting_ones_are_refused() {
     }
     let text = folder.write("notes.txt", "hello");
     assert!(compare(&[&text]).await.err().unwrap().contains("it is not recognized"));
+}
+
+/// A message of the archive that was finished at this second.
+fn row(folder: &Folder, in_force: &Offline, id: &str, second: i64, message: Value) -> Row {
+    let case: Case = serde_json::from_value(message).unwrap();
+    let message = case.message(in_force, folder.path()).unwrap_or_else(|error| panic!("{}", error.message));
+    let settled_at = second * 1_000_000;
+    let sparse = sparse(id, settled_at, settled_at);
+    let message = Message { message_id: id.to_owned(), sent: sparse.message.sent, ..message };
+    Row { message: message.into(), ..sparse }
+}
+
+#[tokio::test]
+async fn the_messages_of_the_archive_are_compared_and_its_gaps_are_told() {
+    let folder = Folder::new();
+    let in_force = folder.in_force();
+    let candidate = folder.write("order.binpb", order("string remark", "string comment"));
+    let (candidate, _) = candidate::load(&[candidate], in_force.config()).await.unwrap();
+    let store = Store::folder(folder.path().join("store")).unwrap();
+    let rows: Vec<Row> = (0_i64..)
+        .zip(messages())
+        .map(|(index, message)| row(&folder, &in_force, &format!("id-{index:02}"), index, message))
+        .collect();
+    let (first, second) = rows.split_at(6);
+    stored(&store, first, &declared(first, 0, (0, 6)), &[]).await;
+    let last = declared(second, 1, (6, 20));
+    stored(&store, second, &Declaration { is_last: true, ..last.clone() }, &[]).await;
+    let read = async |store: &Store, limit: Option<u64>, share: f64| {
+        let filter = Filter::default();
+        let mut engine = Engine::new([&in_force, &candidate], &filter, share, limit);
+        let source = archived::read(store.clone(), &in_force, 0..15_000_000, &mut engine).await.unwrap();
+        let (comparison, read) = engine.finish();
+        let report =
+            Report { recognized: Vec::new(), source, share, read, comparison: &comparison, is_paths_only: true };
+        let mut out = Vec::new();
+        report.write_text(&mut out).unwrap();
+        report.write_json(&mut out).unwrap();
+        let gaps = report.source.gaps();
+        (String::from_utf8(out).unwrap(), read, gaps, comparison)
+    };
+    let (text, numbers, gaps, comparison) = read(&store, None, 1.0).await;
+    assert_eq!(numbers, Read { messages: 11, taken: 11, is_limited: false }, "{text}");
+    assert_eq!((gaps, comparison.totals().breaking), (0, 3), "{text}");
+    assert!(
+        text.contains("Read 11 message(s) that were finished from 1970-01-01 00:00:00 to 00:00:15 UTC.\n"),
+        "{text}"
+    );
+    assert!(text.contains("example: message id-0"), "{text}");
+
+    let (text, numbers, ..) = read(&store, Some(4), 1.0).await;
+    assert_eq!(numbers, Read { messages: 4, taken: 4, is_limited: true }, "{text}");
+    assert!(text.contains("stopped at --limit (the segments of this time have 11 rows)"), "{text}");
+    let (text, numbers, ..) = read(&store, Some(11), 1.0).await;
+    assert!(!numbers.is_limited, "nothing is left: {text}");
+    let (text, numbers, ..) = read(&store, None, 0.5).await;
+    assert!(numbers.messages == 11 && numbers.taken < 11, "{text}");
+    assert!(text.contains(&format!("and took {} of them (--sample 0.5)", numbers.taken)), "{text}");
+
+    // The first segment is gone.
+    store.delete(&declared(first, 0, (0, 6)).key()).await.unwrap();
+    let (text, numbers, gaps, comparison) = read(&store, None, 1.0).await;
+    assert_eq!((numbers.messages, gaps), (5, 1), "{text}");
+    assert!(text.contains("Gap in the archive: pod-a: a segment of the process 1a is gone"), "{text}");
+    assert!(text.contains("\"kind\": \"missing\""), "{text}");
+    assert!(verdict(FailOn::Breaking, &Totals { breaking: 0, ..comparison.totals().clone() }, gaps).is_err());
 }
 
 #[cfg(feature = "demo")]

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Report, Source};
 use crate::delivery::compare::{Change, Example, Group, Tally};
+use crate::store::journal::stamp;
 
 impl Report<'_> {
     /// Writes the result as one JSON document.
@@ -42,6 +43,13 @@ impl Report<'_> {
     fn source_json(&self) -> Value {
         match &self.source {
             Source::Samples(folder) => json!({"samples": folder}),
+            Source::Archive { window, listing } => json!({
+                "from": stamp::rfc3339(window.start),
+                "to": stamp::rfc3339(window.end),
+                "segments": listing.segments.len(),
+                "rows": listing.rows(),
+                "gaps": listing.gaps,
+            }),
         }
     }
 

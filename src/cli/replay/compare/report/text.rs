@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{Report, Source};
+use crate::cli::columns::span;
+use crate::cli::replay::compare::engine::Read;
 use crate::delivery::compare::{Change, Example, Group, Kind, Tally};
 
 /// The most characters of a value in a line.
@@ -47,18 +49,30 @@ impl Report<'_> {
     }
 
     fn write_source(&self, out: &mut impl Write) -> io::Result<()> {
-        let read = &self.read;
+        let Read { messages, taken, is_limited } = self.read;
         let place = match &self.source {
-            Source::Samples(folder) => folder,
+            Source::Samples(folder) => format!("of {folder}"),
+            Source::Archive { window, .. } => {
+                format!("that were finished from {} UTC", span(window.start, "to", window.end))
+            }
         };
-        write!(out, "Read {} message(s) of {place}", read.messages)?;
+        write!(out, "Read {messages} message(s) {place}")?;
         if self.share < 1.0 {
-            write!(out, ", and took {} of them (--sample {})", read.taken, self.share)?;
+            write!(out, ", and took {taken} of them (--sample {})", self.share)?;
         }
-        if read.is_limited {
-            write!(out, "; stopped at --limit, so the others are not known")?;
+        if is_limited {
+            write!(out, ", and stopped at --limit")?;
+            if let Source::Archive { listing, .. } = &self.source {
+                write!(out, " (the segments of this time have {} rows)", listing.rows())?;
+            }
         }
-        writeln!(out, ".")
+        writeln!(out, ".")?;
+        if let Source::Archive { listing, .. } = &self.source {
+            for gap in &listing.gaps {
+                writeln!(out, "Gap in the archive: {gap}")?;
+            }
+        }
+        Ok(())
     }
 
     fn write_group(&self, group: &Group, tally: &Tally, out: &mut impl Write) -> io::Result<()> {
@@ -91,6 +105,7 @@ impl Report<'_> {
         };
         let noun = match self.source {
             Source::Samples(_) => "sample",
+            Source::Archive { .. } => "message",
         };
         writeln!(out, "  example: {event}{noun} {}, queue {queue}, {bytes} bytes", clean(message))?;
         for change in self.changes(example) {
