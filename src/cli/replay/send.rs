@@ -311,14 +311,17 @@ async fn send(
     };
     session.finish(resender, records).await;
     let Some((tally, ended)) = finished else {
-        let again = format!("continue in a minute with `protobridge replay --resume {name}`, which repeats at most one step");
+        let again =
+            format!("continue in a minute with `protobridge replay --resume {name}`, which repeats at most one step");
         anstream::eprintln!("stopped at once; {again}");
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let is_lost = matches!(&ended, Err(crate::delivery::replay::Error::Cursor(error)) if error.is_lost());
     let ended = match ended {
         Err(error) if is_lost => return Err(error.into()),
-        ended => ended.with_context(|| format!("continue with `protobridge replay --resume {name}` once this is fixed"))?,
+        ended => {
+            ended.with_context(|| format!("continue with `protobridge replay --resume {name}` once this is fixed"))?
+        }
     };
     let summary = Summary::of_run(cursor.state(), tally, listing);
     summary.write(session, filter.json)?;

@@ -110,8 +110,7 @@ impl Session {
         }
         let (replica, region) = (format!("replay-{name}"), self.clients.region());
         let counters = counters::Writer::new(self.store.clone(), replica.clone(), region, &self.metrics);
-        let (journal, writer) =
-            journal::Writer::new(self.store.clone(), &self.config.journal, replica, &self.metrics);
+        let (journal, writer) = journal::Writer::new(self.store.clone(), &self.config.journal, replica, &self.metrics);
         let (rows, minutes) = (JoinSet::from_iter([writer.run()]), JoinSet::from_iter([Arc::clone(&counters).run()]));
         Records(Some(Recording { journal, rows, counters, minutes }))
     }

@@ -28,7 +28,8 @@ pub(super) async fn read(session: &Session, customer: &str, window: &Range<i64>)
     let reading = ConfirmedDeliveries::read(&journal, customer, window, now);
     let (confirmed, looked) = with_progress("reading the journal", reading).await?;
     let settings = &session.config.journal;
-    let doubts = doubts(&looked, window, settings.sample_published, now - DAY_MICROS * i64::from(settings.retention_days));
+    let doubts =
+        doubts(&looked, window, settings.sample_published, now - DAY_MICROS * i64::from(settings.retention_days));
     anstream::eprintln!(
         "the journal shows {} deliveries to {customer} as confirmed, since ten minutes before the window",
         grouped(confirmed.len() as f64)
