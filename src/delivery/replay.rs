@@ -40,7 +40,7 @@ const TOUCH: Duration = Duration::from_secs(20);
 const OWNED: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// The rows of a window of the archive, in the order of a replay.
-pub trait Source: Send {
+pub trait Source {
     /// Why a row cannot be read.
     type Error: std::error::Error + Send + Sync + 'static;
 
@@ -48,13 +48,13 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Returns an error if the archive cannot be read.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Row>, Self::Error>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<Option<Row>, Self::Error>>;
 }
 
 /// Sends a message again.
-pub trait Sender: Sync {
+pub trait Sender {
     /// Sends the selected deliveries of a message, and waits for the results.
-    fn send(&self, message: &Arc<Message>, selection: &Selection) -> impl Future<Output = Resent> + Send;
+    fn send(&self, message: &Arc<Message>, selection: &Selection) -> impl Future<Output = Resent>;
 }
 
 impl Sender for Resender {

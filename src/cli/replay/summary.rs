@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::plan::selected;
 use super::session::Session;
 use crate::cli::columns::{self, grouped, range, rate, span};
 use crate::config::Prices;
-use crate::delivery::replay::{Example, Tally};
+use crate::delivery::replay::{Cell, Example, Tally};
 use crate::message::OutcomeLabel;
 use crate::store::archive::{FOLDER, Listing};
 use crate::store::journal::stamp;
@@ -163,7 +164,7 @@ impl Summary {
         let header = ["CUSTOMER", "TYPE", "OUTCOME", "COUNT", "BYTES"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         for ((customer, event_type, outcome), cell) in &tally.cells {
-            let known = |text: &Option<std::sync::Arc<str>>| text.as_deref().unwrap_or("-").to_owned();
+            let known = |text: &Option<Arc<str>>| text.as_deref().unwrap_or("-").to_owned();
             let would = self.status.is_none() && *outcome == OutcomeLabel::Published.code();
             let outcome = if would { "would publish" } else { outcome };
             let (count, bytes) = (grouped(cell.count as f64), grouped(cell.bytes as f64));
@@ -201,9 +202,11 @@ impl Summary {
         });
         let Some((tally, listing)) = run else { return json };
         let Cost { units, money } = Cost::of(tally, prices);
-        let row = |((customer, event_type, outcome), cell): (&(_, _, _), &_)| {
+        type Key = (Option<Arc<str>>, Option<Arc<str>>, &'static str);
+        let row = |((customer, event_type, outcome), cell): (&Key, &Cell)| {
             let mut row = serde_json::to_value(cell).unwrap_or_default();
-            (row["customer"], row["type"], row["outcome"]) = (json!(customer), json!(event_type), json!(outcome));
+            (row["customer"], row["type"], row["outcome"]) =
+                (json!(customer.as_deref()), json!(event_type.as_deref()), json!(outcome));
             row
         };
         json["rows"] = tally.cells.iter().map(row).collect();
@@ -213,7 +216,7 @@ impl Summary {
         json["gaps"] = json!(listing.gaps);
         if let Some(Example { event_type, customer, topic, message_id, body }) = &tally.example {
             let body: Value = serde_json::from_str(body).unwrap_or_else(|_| json!(**body));
-            json["example"] = json!({"type": event_type, "customer": customer, "topic": topic, "message_id": message_id, "body": body});
+            json["example"] = json!({"type": event_type.as_deref(), "customer": customer.as_deref(), "topic": topic, "message_id": message_id, "body": body});
         }
         json
     }
@@ -245,7 +248,7 @@ fn amount(money: f64) -> String {
 
 fn write_example(out: &mut impl Write, example: &Example) -> io::Result<()> {
     let Example { event_type, customer, topic, message_id, body } = example;
-    let known = |text: &Option<std::sync::Arc<str>>| text.as_deref().unwrap_or("-").to_owned();
+    let known = |text: &Option<Arc<str>>| text.as_deref().unwrap_or("-").to_owned();
     writeln!(out)?;
     writeln!(out, "example: {} for {} to {topic}, message {message_id}", known(event_type), known(customer))?;
     match serde_json::from_str::<Value>(body) {
@@ -257,7 +260,6 @@ fn write_example(out: &mut impl Write, example: &Example) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::replay::Cell;
 
     fn preview() -> Summary {
         let request = Request {
@@ -290,7 +292,7 @@ mod tests {
             customer: acme,
             topic: "arn:aws:sns:eu-west-1:1:acme".into(),
             message_id: "m-1".into(),
-            body: std::sync::Arc::new(r#"{"orderId":"o-1"}"#.into()),
+            body: Arc::new(r#"{"orderId":"o-1"}"#.into()),
         });
         Summary::of_preview(&"x".parse().unwrap(), &request, tally, Listing::default())
     }
