@@ -54,6 +54,7 @@ mod cli;
 mod cli_canary;
 mod cli_check;
 mod cli_check_online;
+mod cli_compare;
 mod cli_demo;
 mod cli_descriptors;
 mod cli_explain;

@@ -9,7 +9,7 @@ mod samples;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use clap::ValueEnum;
 use strict_config::nearest;
 
@@ -17,8 +17,7 @@ use super::Filter;
 use crate::app::Offline;
 use crate::cli::config_file::ConfigFile;
 use crate::cli::window::Window;
-use crate::cli::{Usage, runtime, warn_about_refused};
-use crate::delivery::compare::Totals;
+use crate::cli::{Usage, runtime};
 use engine::Engine;
 use report::{Report, Source};
 
@@ -85,8 +84,8 @@ Compare before you ship:
 A comparison exits with 1 if the candidate breaks consumers: a path of the JSON is gone, has another type or another \
 value; a delivery is lost or goes to another topic; a message is newly quarantined; an attribute or the message group \
 has another value. New paths and new deliveries break nothing. The attributes schema-hash and traceparent are not \
-compared. It also exits with 1 if the archive has gaps in the window, or if no message was compared. --fail-on changes \
-that.";
+compared. It also exits with 1 if a descriptor set of the candidate is refused, if the archive has gaps in the window, or \
+if no message was compared. --fail-on changes that.";
 
 impl Options {
     /// Whether a comparison is wanted.
@@ -107,7 +106,7 @@ pub(super) fn run(
     let runtime = runtime()?;
     let loading = candidate::load(&options.compare, in_force.config());
     let (candidate, recognized) = runtime.block_on(loading)?;
-    warn_about_refused(candidate.snapshot());
+    let refused = refused([&in_force, &candidate]);
     check(filter, [&in_force, &candidate])?;
     let share = options.sample.unwrap_or(1.0);
     let mut engine = Engine::new([&in_force, &candidate], filter, share, options.limit);
@@ -126,7 +125,8 @@ pub(super) fn run(
         }
     };
     let (comparison, read) = engine.finish();
-    let report = Report { recognized, source, share, read, comparison: &comparison, is_paths_only: options.paths_only };
+    let report =
+        Report { recognized, refused, source, share, read, comparison: &comparison, is_paths_only: options.paths_only };
     let mut out = anstream::stdout().lock();
     if filter.json {
         report.write_json(&mut out)?;
@@ -134,31 +134,14 @@ pub(super) fn run(
         report.write_text(&mut out)?;
     }
     drop(out);
-    verdict(options.fail_on.unwrap_or_default(), comparison.totals(), report.source.gaps())
+    report.verdict(options.fail_on.unwrap_or_default())
 }
 
-/// Returns the exit code.
-///
-/// # Errors
-/// Returns an error that says why the command fails.
-fn verdict(fail_on: FailOn, totals: &Totals, gaps: usize) -> anyhow::Result<ExitCode> {
-    if fail_on == FailOn::Never {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let of = |number: u64| format!("{number} of {} message(s)", totals.compared);
-    if totals.breaking > 0 {
-        bail!("the candidate breaks consumers with {}", of(totals.breaking));
-    }
-    if totals.different > 0 && fail_on == FailOn::Any {
-        bail!("the candidate changes {}", of(totals.different));
-    }
-    if gaps > 0 {
-        bail!("the archive has {gaps} gap(s) in this window, so messages are missing in the comparison");
-    }
-    if totals.compared == 0 {
-        bail!("no message was compared, so nothing is known about the candidate");
-    }
-    Ok(ExitCode::SUCCESS)
+/// Returns the reasons why sets of the candidate are refused that are not refused now.
+fn refused([in_force, candidate]: [&Offline; 2]) -> Vec<String> {
+    let texts = |side: &Offline| side.snapshot().refused().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let before = texts(in_force);
+    texts(candidate).into_iter().filter(|text| !before.contains(text)).collect()
 }
 
 /// Checks that the queues and the customer of a filter exist.

@@ -24,6 +24,7 @@ impl Report<'_> {
         let not_compared = not_compared.map(|(reason, messages)| json!({"reason": reason, "messages": messages}));
         json!({
             "candidates": candidates.collect::<Vec<_>>(),
+            "refused": self.refused,
             "source": self.source_json(),
             "messages": {
                 "read": self.read.messages,

@@ -17,6 +17,9 @@ impl Report<'_> {
         for known in &self.recognized {
             writeln!(out, "{}: {}", known.name, known.meaning)?;
         }
+        for reason in &self.refused {
+            writeln!(out, "The candidate is refused in part: {reason}")?;
+        }
         self.write_source(out)?;
         let (equal, different): (Vec<_>, Vec<_>) =
             self.comparison.groups().iter().partition(|(_, tally)| tally.events == tally.equal);
