@@ -58,7 +58,36 @@ fn a_renamed_field_is_reported_for_the_customers_who_receive_it() {
     let set = folder.renamed();
     let (text, code) = folder.compare(&[&SAMPLES[..], &["--compare", &set]].concat());
     assert_eq!(code, 1);
-    assert_snapshot!(text, @"");
+    assert_snapshot!(text, @r#"
+    DIR/new/shop.binpb: a descriptor set; it replaces shop.binpb
+    Read 14 message(s) of examples/shop/tests.
+
+    shop.v1.OrderPlaced of acme: 4 event(s), 3 equal, 1 differ, 1 BREAKING
+      path gone            orderId       1 event(s)  breaking
+      path added           orderNo       1 event(s)
+      example: event e-1, sample orders.yaml: acme gets an order in canonical JSON, queue events, 109 bytes
+        - orderId: "ord_1"
+        + orderNo: "ord_1"
+
+    shop.v1.OrderPlaced of globex: 2 event(s), 1 equal, 1 differ, 1 BREAKING
+      path gone            orderId       1 event(s)  breaking
+      path added           orderNo       1 event(s)
+      example: event e-3, sample orders.yaml: globex never gets the note of an order, queue events, 85 bytes
+        - orderId: "ord_3"
+        + orderNo: "ord_3"
+
+    All events are equal:
+      (no type) of no customer: 1 event(s)
+      shop.v1.GiftCardIssued of no customer: 2 event(s)
+      shop.v1.OrderPlaced of no customer: 2 event(s)
+      protobridge.v1.Heartbeat of acme: 1 event(s)
+      shop.v1.PaymentCaptured of globex: 1 event(s)
+      protobridge.v1.Heartbeat of initech: 1 event(s)
+      shop.v1.OrderPlaced of initech: 1 event(s)
+
+    14 message(s) compared: 12 equal, 2 differ, 2 break consumers
+    error: the candidate breaks consumers with 2 of 14 message(s)
+    "#);
     let (text, code) = folder.compare(&[&SAMPLES[..], &["--compare", &set, "--paths-only"]].concat());
     assert_eq!(code, 1);
     assert!(text.contains("    - orderId\n    + orderNo\n"), "{text}");
@@ -113,7 +142,7 @@ fn samples_have_several_forms_and_one_that_cannot_be_read_is_an_error() {
         ("samples/unknown.bin", "", "name it TYPE.NAME.bin"),
         ("samples/unknown.json", "{}", "its name begins with no known type"),
         ("samples/shop.v1.OrderPlaced.x.json", r#"{"order": 1}"#, "it has no field `order`"),
-        ("samples/cases.yaml", "cases: [{name: a, type: shop.v1.X, payload: {json: {}}}]", "shop.v1.X"),
+        ("samples/cases.yaml", "cases: [{name: a, queue: events, type: shop.v1.X, payload: {json: {}}}]", "shop.v1.X"),
     ] {
         let path = folder.write(name, content);
         let (text, code) = folder.compare(&arguments);

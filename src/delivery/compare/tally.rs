@@ -18,7 +18,7 @@ const MAX_PLACES: usize = 500;
 /// The type of events beyond [`MAX_GROUPS`].
 const OTHER: &str = "(other)";
 /// The type of messages that name none.
-const NO_TYPE: &str = "(none)";
+const NO_TYPE: &str = "(no type)";
 
 /// The events of one type for one destination.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
