@@ -100,7 +100,7 @@ fn with_queue(error: crate::app::UnknownQueue) -> anyhow::Error {
 fn type_of_name<'n>(stem: &'n str, sides: [&Offline; 2]) -> Option<&'n str> {
     let is_known = |name: &&str| sides.iter().any(|side| side.snapshot().find(name).is_some());
     let dots = stem.match_indices('.').map(|(dot, _)| &stem[..dot]);
-    dots.chain([stem]).filter(is_known).last()
+    dots.chain([stem]).rfind(is_known)
 }
 
 fn is_test_file(path: &Path) -> bool {

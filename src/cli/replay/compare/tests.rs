@@ -204,6 +204,9 @@ fn owned(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
+/// A change: what it is, the name and the content of the candidate, and the expected lines.
+type Change<'c> = (&'c str, (&'c str, Vec<u8>), Vec<String>);
+
 #[tokio::test]
 async fn a_change_is_reported_for_exactly_the_customers_whose_events_it_changes() {
     let lost = "no_longer_delivered delivered -> quarantined";
@@ -213,7 +216,7 @@ async fn a_change_is_reported_for_exactly_the_customers_whose_events_it_changes(
         ("new.yaml", CONFIG.replace(from, to).into_bytes())
     };
     let set = |from: &str, to: &str| ("new/order.binpb", order(from, to));
-    let cases: Vec<(&str, (&str, Vec<u8>), Vec<String>)> = vec![
+    let cases: Vec<Change<'_>> = vec![
         ("the same set", set("x", "x"), vec![]),
         ("the same customers", customers(CUSTOMERS), vec![]),
         ("the same configuration", config("", ""), vec![]),
