@@ -17,13 +17,13 @@ fn at(micros: i64) -> SystemTime {
 }
 
 /// The queue with this name.
-pub(super) fn queue(label: &str) -> Arc<Queue> {
+pub(crate) fn queue(label: &str) -> Arc<Queue> {
     let url = format!("https://sqs.eu-west-1.amazonaws.com/1/{label}");
     Arc::new(Queue::from(&config::Queue { url, ..Default::default() }))
 }
 
 /// A row with as few values as possible.
-pub(super) fn sparse(id: &str, sent_at: i64, settled_at: i64) -> Row {
+pub(crate) fn sparse(id: &str, sent_at: i64, settled_at: i64) -> Row {
     let message = Message {
         message_id: id.into(),
         sent: at(sent_at),
@@ -44,7 +44,7 @@ pub(super) fn sparse(id: &str, sent_at: i64, settled_at: i64) -> Row {
 }
 
 /// A row with a value in each column, different for each number, and ten attributes of all kinds.
-pub(super) fn full(number: u32, body: &str) -> Row {
+pub(crate) fn full(number: u32, body: &str) -> Row {
     let text = |name: &str| format!("{name}-{number:04}");
     let value = |data_type: &str| MessageAttributeValue::builder().data_type(data_type);
     let mut attributes: Vec<(String, MessageAttributeValue)> = (0..7)
@@ -81,7 +81,7 @@ pub(super) fn full(number: u32, body: &str) -> Row {
 }
 
 /// All of a row that a segment keeps, as text that can be compared.
-pub(super) fn kept(row: &Row) -> String {
+pub(crate) fn kept(row: &Row) -> String {
     let Row { message, received_at, settled_at, outcome, event_id, event_type, customer, schema_hash } = row;
     let mut attributes: Vec<_> = message.attributes.iter().collect();
     attributes.sort_by_key(|(name, _)| *name);
@@ -97,7 +97,7 @@ pub(super) fn kept(row: &Row) -> String {
 }
 
 /// The declaration of a segment with these rows that covers the time from one second to another.
-pub(super) fn declared(rows: &[Row], number: u64, (from, to): (i64, i64)) -> Declaration {
+pub(crate) fn declared(rows: &[Row], number: u64, (from, to): (i64, i64)) -> Declaration {
     let from = from * 1_000_000;
     Declaration {
         replica: "pod-a".into(),
@@ -114,7 +114,7 @@ pub(super) fn declared(rows: &[Row], number: u64, (from, to): (i64, i64)) -> Dec
 }
 
 /// Writes a segment, and stores it.
-pub(super) async fn stored(store: &Store, rows: &[Row], declaration: &Declaration, lost: &[Lost]) -> Stored {
+pub(crate) async fn stored(store: &Store, rows: &[Row], declaration: &Declaration, lost: &[Lost]) -> Stored {
     let bytes = segment::write(rows, declaration, lost).unwrap();
     let object = Object { key: declaration.key(), size: bytes.len() as u64, modified: UNIX_EPOCH };
     store.put(&object.key, bytes).await.unwrap();
