@@ -19,6 +19,7 @@ use crate::base::time::unix_micros;
 use crate::cli::config_file::ConfigFile;
 use crate::cli::window::Window;
 use crate::cli::{Usage, runtime};
+use crate::config;
 use crate::delivery::confirmed::ConfirmedDeliveries;
 use crate::delivery::replay::{Choice, Ended, Pace, Progress, Replay, Source};
 use crate::store::archive::{self, Listing, Row, Rows};
@@ -58,6 +59,7 @@ const DEFAULT_RATE: f64 = 100.0;
 
 /// The options of a replay that sends.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// Only deliveries that the journal does not show as confirmed for --customer, messages in quarantine included
     #[arg(long, requires = "customer")]
@@ -173,7 +175,7 @@ struct Found {
 impl Found {
     /// Looks at the archive and the journal. Tells on standard error what is unknown.
     async fn look(session: &Session, request: &Request) -> anyhow::Result<Self> {
-        wait_for_end(session, request.to).await;
+        wait_for_end(&session.config.archive, request.to).await;
         let listing = session.archive.look(request.window()).await?;
         for gap in &listing.gaps {
             anstream::eprintln!("gap in the archive: {gap}");
@@ -188,8 +190,8 @@ impl Found {
 }
 
 /// Waits until the messages that were finished at the end of the window are stored.
-async fn wait_for_end(session: &Session, end: i64) {
-    let stored = Duration::from_millis(session.config.archive.flush_ms) + STORED_AFTER;
+pub(super) async fn wait_for_end(settings: &config::Archive, end: i64) {
+    let stored = Duration::from_millis(settings.flush_ms) + STORED_AFTER;
     let now = unix_micros(SystemTime::now());
     let missing = end.saturating_add(stored.as_micros() as i64).saturating_sub(now);
     if missing > 0 {
