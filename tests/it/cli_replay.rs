@@ -105,7 +105,7 @@ impl Archive {
                 from: at(from),
                 to: at(to),
                 next_by: at(to) + 1,
-                oldest: at(from),
+                oldest: rows.iter().map(|row| row.position().sent_at).min().unwrap_or(at(from)),
                 rows: rows.len() as u64,
                 lost: 0,
                 is_last: has_stopped && number == 1,
@@ -117,13 +117,13 @@ impl Archive {
         }
     }
 
-    /// Returns the options that name the window of all messages.
+    /// Returns the options that name a window of all messages. It ends after the last one.
     fn window(&self) -> Vec<String> {
         let at = |micros: i64| {
             let seconds = (micros / 1_000_000).unsigned_abs();
             humantime(UNIX_EPOCH + Duration::from_secs(seconds))
         };
-        let end = self.begin + self.rows.len() as i64 * 1_000_000;
+        let end = self.begin + (self.rows.len() as i64 + 5) * 1_000_000;
         vec![format!("--from={}", at(self.begin)), format!("--to={}", at(end))]
     }
 
