@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.
 
+mod archive;
 mod canary;
 mod case;
 mod check;
@@ -97,6 +98,8 @@ enum Command {
     Sources(sources::Args),
     /// Tell what became of an event, from the journal: received, published, suppressed, and what is not known
     Trace(trace::Args),
+    /// List what is in the archive, count its messages, and check that it is complete and readable
+    Archive(archive::Args),
     /// Send archived messages again, or see what a change would make of them
     Replay(replay::Args),
     /// Find events that producers sent more than once, by type
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Store(args) => store::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Archive(args) => archive::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Duplicates(args) => duplicates::run(&args),
         Command::Cost(args) => cost::run(&args),

@@ -19,6 +19,7 @@ mod row;
 mod segment;
 #[cfg(test)]
 pub(crate) mod test_rows;
+mod verify;
 
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub use merge::Rows;
 pub use position::Position;
 pub use reader::{Listing, Reader, Stored};
 pub use row::Row;
+pub use segment::write;
+pub use verify::Damage;
 
 pub use super::parquet::Error;
 

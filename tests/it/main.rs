@@ -60,6 +60,7 @@ mod cli_descriptors;
 mod cli_explain;
 mod cli_healthcheck;
 mod cli_iam_policy;
+mod cli_replay;
 mod cli_reports;
 mod cli_schema;
 mod cli_sources;

@@ -59,6 +59,7 @@ const DEFAULT_RATE: f64 = 100.0;
 
 /// The options of a replay that sends.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// Only deliveries that the journal does not show as confirmed for --customer, messages in quarantine included
     #[arg(long, requires = "customer")]
@@ -320,9 +321,9 @@ async fn send(
     let is_lost = matches!(&ended, Err(crate::delivery::replay::Error::Cursor(error)) if error.is_lost());
     let ended = match ended {
         Err(error) if is_lost => return Err(error.into()),
-        ended => {
-            ended.with_context(|| format!("continue with `protobridge replay --resume {name}` once this is fixed"))?
-        }
+        ended => ended.with_context(|| {
+            format!("the replay {name} stopped; `protobridge replay --resume {name}` continues it once this is fixed")
+        })?,
     };
     let summary = Summary::of_run(cursor.state(), tally, listing);
     summary.write(session, filter.json)?;

@@ -143,7 +143,7 @@ impl Summary {
         }
         for (reason, refusal) in &counts.refused {
             let (count, first) = (number(refusal.count), &refusal.first_message_id);
-            writeln!(out, "  not sent: {count} × {reason}, first message {first}: {}", refusal.detail)?;
+            writeln!(out, "  cannot be sent: {count} × {reason}, first message {first}: {}", refusal.detail)?;
         }
         let Some((tally, _)) = &self.run else { return Ok(()) };
         if !tally.cells.is_empty() {
@@ -301,7 +301,26 @@ mod tests {
     fn the_text_says_what_would_be_sent_to_whom_at_which_cost() {
         let mut out = Vec::new();
         preview().write_text(&mut out, &Prices::default()).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
+        dry run of replay x: 2026-11-28 12:00:00 to 12:05:00 UTC
+          only types shop.*
+          2,000 messages read, 1,203 selected; 1,200 deliveries would be published, 0 already have the event
+          7 messages that went into quarantine are left out; --quarantined includes them
+          cannot be sent: 2 × too_large, first message m-5: 300000 bytes exceed 262144
+
+        CUSTOMER  TYPE                 OUTCOME        COUNT    BYTES
+        -         -                    unknown_type       1        0
+        acme      shop.v1.OrderPlaced  would publish  1,200  600,000
+        acme      shop.v1.OrderPlaced  too_large          2        0
+
+        600,000 bytes; SNS bills 120–1,200 requests, 0.000060–0.000600 USD at the prices of 2026-11-01
+        at 100 messages to topics per second it takes about 12.0 s
+
+        example: shop.v1.OrderPlaced for acme to arn:aws:sns:eu-west-1:1:acme, message m-1
+        {
+          "orderId": "o-1"
+        }
+        "#);
     }
 
     #[test]

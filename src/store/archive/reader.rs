@@ -24,8 +24,8 @@ const HOUR: i64 = 3_600_000_000;
 /// Reads the archive of a store. Needs the permissions to list and to read.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    store: Store,
-    queues: Arc<Queues>,
+    pub(super) store: Store,
+    pub(super) queues: Arc<Queues>,
 }
 
 /// A stored segment.

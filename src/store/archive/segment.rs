@@ -42,7 +42,7 @@ struct Encoded<'r> {
 ///
 /// # Errors
 /// Returns an error if the Parquet library refuses the rows; this is a defect.
-pub(super) fn write(rows: &[Row], declaration: &Declaration, lost: &[Lost]) -> Result<Bytes, ParquetError> {
+pub fn write(rows: &[Row], declaration: &Declaration, lost: &[Lost]) -> Result<Bytes, ParquetError> {
     let rows = sorted(rows)?;
     let mut file = SerializedFileWriter::new(Vec::new(), schema()?, properties(declaration, lost)?)?;
     let size = |row: &Encoded<'_>| row.body.len() + row.attributes.len();

@@ -17,7 +17,7 @@ fn at(micros: i64) -> SystemTime {
 }
 
 /// The queue with this name.
-pub(super) fn queue(label: &str) -> Arc<Queue> {
+pub(crate) fn queue(label: &str) -> Arc<Queue> {
     let url = format!("https://sqs.eu-west-1.amazonaws.com/1/{label}");
     Arc::new(Queue::from(&config::Queue { url, ..Default::default() }))
 }
@@ -44,7 +44,7 @@ pub(crate) fn sparse(id: &str, sent_at: i64, settled_at: i64) -> Row {
 }
 
 /// A row with a value in each column, different for each number, and ten attributes of all kinds.
-pub(super) fn full(number: u32, body: &str) -> Row {
+pub(crate) fn full(number: u32, body: &str) -> Row {
     let text = |name: &str| format!("{name}-{number:04}");
     let value = |data_type: &str| MessageAttributeValue::builder().data_type(data_type);
     let mut attributes: Vec<(String, MessageAttributeValue)> = (0..7)
@@ -81,7 +81,7 @@ pub(super) fn full(number: u32, body: &str) -> Row {
 }
 
 /// All of a row that a segment keeps, as text that can be compared.
-pub(super) fn kept(row: &Row) -> String {
+pub(crate) fn kept(row: &Row) -> String {
     let Row { message, received_at, settled_at, outcome, event_id, event_type, customer, schema_hash } = row;
     let mut attributes: Vec<_> = message.attributes.iter().collect();
     attributes.sort_by_key(|(name, _)| *name);
