@@ -15,6 +15,7 @@ pub mod outcome;
 mod parking;
 pub mod pipeline;
 mod record;
+pub mod redrive;
 pub mod resend;
 mod wiring;
 

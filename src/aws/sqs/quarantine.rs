@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use note::{NotedRecipients, first_message_id};
 pub use restore::{NoNote, Quarantined};
-pub use send_back::{Kept, NoRoom, Sent};
+pub use send_back::{Kept, NoRoom, Sent, StoredCopy};
 
 use super::attempts::attempts;
 use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, SendEntry, call_end};

@@ -13,6 +13,15 @@ use crate::message::{PartlyDelivered, QuarantineReason, Queue, QueueUrl};
 #[derive(Debug)]
 pub struct Sent(());
 
+/// A copy of a quarantined message, with a new note.
+#[derive(Debug)]
+pub struct StoredCopy {
+    /// Proof that the quarantine queue has the copy.
+    pub proof: Stored,
+    /// The note of the copy.
+    pub text: String,
+}
+
 /// Whether the note goes along with a message that is sent back to its source queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
@@ -64,7 +73,7 @@ impl Quarantine {
         (quarantined, queue): (&Quarantined, &Arc<Queue>),
         reason: Option<&QuarantineReason>,
         delivered: &PartlyDelivered,
-    ) -> Result<Stored, Failure> {
+    ) -> Result<StoredCopy, Failure> {
         let mut why = quarantined.why();
         if let Some(reason) = reason {
             (why.reason, why.detail) = (reason.kind.code(), &reason.detail);
@@ -72,8 +81,9 @@ impl Quarantine {
         let original = quarantined.original(Arc::clone(queue));
         let attributes = note::with_note_of(&original, why, Some(delivered))?;
         let text = attributes.get(QUARANTINE_NOTE).and_then(|note| note.string_value()).unwrap_or_default();
-        let deduplication_id = quarantined.deduplication_id(text);
-        self.send(url, &original, attributes, deduplication_id).await.map(|()| Stored(()))
+        let (deduplication_id, text) = (quarantined.deduplication_id(text), text.to_owned());
+        self.send(url, &original, attributes, deduplication_id).await?;
+        Ok(StoredCopy { proof: Stored(()), text })
     }
 
     /// Sends the original of a quarantined message to the queue that it came from.
