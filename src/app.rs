@@ -10,6 +10,7 @@ mod identity;
 mod loaded;
 mod offline;
 mod preflight;
+mod redriving;
 pub mod reload;
 pub mod shutdown;
 mod stored;
@@ -32,6 +33,7 @@ pub use error::Error;
 pub use identity::announce;
 pub use loaded::Loaded;
 pub use offline::{Offline, UnknownQueue};
+pub use redriving::Redriving;
 pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
 
 use crate::aws::Clients;

@@ -105,6 +105,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the configuration is wrong, rather than the system or AWS.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Setup(error) => error.is_configuration(),
+            Self::NoQuarantine(_) => true,
+            Self::Receive { .. } | Self::Deletes { .. } => false,
+        }
+    }
+}
+
 /// The proof that a message of the quarantine queue is not needed any more.
 #[derive(Debug)]
 enum Settled {
