@@ -33,8 +33,8 @@ pub use error::Error;
 pub use identity::announce;
 pub use loaded::Loaded;
 pub use offline::{Offline, UnknownQueue};
-pub use redriving::Redriving;
 pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
+pub use redriving::Redriving;
 
 use crate::aws::Clients;
 use crate::aws::sqs::budget::Budget;

@@ -66,11 +66,7 @@ impl Redriving {
     ///
     /// # Errors
     /// Returns an error if the quarantine queue cannot be received from, or if SQS deletes nothing.
-    pub async fn run(
-        self,
-        stop: &CancellationToken,
-        on: impl FnMut(Event),
-    ) -> Result<(Ended, u64), redrive::Error> {
+    pub async fn run(self, stop: &CancellationToken, on: impl FnMut(Event)) -> Result<(Ended, u64), redrive::Error> {
         let ended = self.redrive.run(stop, on).await;
         if let Some(Rows { journal, mut writing }) = self.journal {
             let all_rows = async { while writing.join_next().await.is_some() {} };

@@ -126,9 +126,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let words = Words { action: options.action, is_preview: args.dry_run, limit: args.limit };
     let mut report = Report::new(words, args.show);
-    let run = run_over(&args.config, args.queue.as_deref(), options, |queue| args.confirm(queue), |examined| {
-        report.add(&examined);
-    })?;
+    let run = run_over(
+        &args.config,
+        args.queue.as_deref(),
+        options,
+        |queue| args.confirm(queue),
+        |examined| {
+            report.add(&examined);
+        },
+    )?;
     let Some(run) = run else { return Ok(ExitCode::FAILURE) };
     let mut out = anstream::stdout().lock();
     if args.json {
@@ -153,7 +159,10 @@ pub(super) fn warn(run: &Run) {
         );
     }
     if run.lost_rows > 0 {
-        anstream::eprintln!("warning: the journal lost {} row(s) of this run; `trace` does not know them", run.lost_rows);
+        anstream::eprintln!(
+            "warning: the journal lost {} row(s) of this run; `trace` does not know them",
+            run.lost_rows
+        );
     }
 }
 
@@ -186,9 +195,10 @@ impl Args {
 
 /// The value parser of `--reason`.
 fn reason(text: &str) -> Result<QuarantineKind, String> {
-    QuarantineKind::ALL.into_iter().find(|kind| kind.code() == text).ok_or_else(|| {
-        format!("the reasons are {}", QuarantineKind::ALL.map(QuarantineKind::code).join(", "))
-    })
+    QuarantineKind::ALL
+        .into_iter()
+        .find(|kind| kind.code() == text)
+        .ok_or_else(|| format!("the reasons are {}", QuarantineKind::ALL.map(QuarantineKind::code).join(", ")))
 }
 
 /// The value parser of numbers from 1.

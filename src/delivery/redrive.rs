@@ -37,7 +37,7 @@ use crate::route::Routes;
 use crate::schema::SchemaFiles;
 use crate::store::journal::Journal;
 use crate::telemetry::Metrics;
-pub use examined::{Example, Examined, Verdict};
+pub use examined::{Examined, Example, Verdict};
 pub use filter::Filter;
 use pace::Pace;
 use sweep::Held;

@@ -34,7 +34,10 @@ impl Rules {
         let Opened::Ready(envelope) = self.open(message, None, schemas) else { return None };
         let stated = envelope.find_stated_type(&self.envelope.type_attribute).map(|(name, _)| name.into_owned());
         let of_event = || envelope.cloud_event()?.type_names().next().map(str::to_owned);
-        stated.or_else(|| envelope.type_url().map(str::to_owned)).or_else(|| message.queue.default_type.clone()).or_else(of_event)
+        stated
+            .or_else(|| envelope.type_url().map(str::to_owned))
+            .or_else(|| message.queue.default_type.clone())
+            .or_else(of_event)
     }
 
     /// Returns the same as [`Rules::event_type`], and notes what names the type.

@@ -262,9 +262,8 @@ pub(super) fn with_note_of(
         delivered_omitted: omitted(message),
     };
     let mut text = json(&note)?;
-    let size_with = |text: &str| {
-        message_size(&message.body, &attributes) + attribute_size(QUARANTINE_NOTE, "String", text.len())
-    };
+    let size_with =
+        |text: &str| message_size(&message.body, &attributes) + attribute_size(QUARANTINE_NOTE, "String", text.len());
     if size_with(&text) > MAX_BATCH_BYTES
         && let Some(event) = note.event.take()
     {

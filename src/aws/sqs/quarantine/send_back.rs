@@ -90,12 +90,7 @@ impl Quarantine {
     ///
     /// # Errors
     /// Returns an error if SQS does not accept the message. The quarantined message must then stay.
-    pub async fn send_back(
-        &self,
-        quarantined: &Quarantined,
-        queue: &Arc<Queue>,
-        kept: Kept,
-    ) -> Result<Sent, Failure> {
+    pub async fn send_back(&self, quarantined: &Quarantined, queue: &Arc<Queue>, kept: Kept) -> Result<Sent, Failure> {
         let mut original = quarantined.original(Arc::clone(queue));
         let mut attributes = std::mem::take(&mut original.attributes);
         if kept == Kept::Nothing {

@@ -33,7 +33,8 @@ fn random_message(random: &mut fastrand::Rng) -> Message {
     message.deduplication_id = is_fifo.then(|| "d-1".to_owned());
     message.sequence_number = is_fifo.then(|| "18849496460467696128".to_owned());
     message.sent = SystemTime::UNIX_EPOCH + Duration::from_millis(random.u64(1_500_000_000_000..1_900_000_000_000));
-    message.attributes = (0..=random.usize(0..=MAX_ATTRIBUTES)).skip(1).map(|n| (format!("a{n}"), value(random))).collect();
+    message.attributes =
+        (0..=random.usize(0..=MAX_ATTRIBUTES)).skip(1).map(|n| (format!("a{n}"), value(random))).collect();
     message
 }
 
