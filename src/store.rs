@@ -10,7 +10,7 @@ pub mod archive;
 pub mod counters;
 mod http;
 pub mod journal;
-mod retention;
+pub mod retention;
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::aws::Clients;
 use crate::config::Config;
 use crate::store::journal::{self, Journal};
-use crate::store::{OpenError, Store, counters, replica_name};
+use crate::store::{OpenError, Store, counters, replica_name, retention};
 use crate::telemetry::Metrics;
 
 /// The longest time for storing the last rows and counters at the end of a drain. It passes while the last spans are
@@ -24,6 +24,8 @@ pub(super) struct Stored {
     rows: JoinSet<()>,
     /// Stores the counters. It never ends by itself.
     minutes: JoinSet<()>,
+    /// Deletes old objects from a folder. It never ends by itself.
+    sweep: JoinSet<()>,
 }
 
 impl Stored {
@@ -37,11 +39,12 @@ impl Stored {
             return Ok(None);
         }
         let replica = replica_name();
+        let sweep = JoinSet::from_iter([sweep(store.clone(), config, Arc::clone(metrics))]);
         let counters = counters::Writer::new(store.clone(), replica.clone(), clients.region(), metrics);
         let (journal, writer) = journal::Writer::new(store, &config.journal, replica, metrics);
         let rows = JoinSet::from_iter([writer.run()]);
         let minutes = JoinSet::from_iter([Arc::clone(&counters).run()]);
-        Ok(Some(Self { journal, counters, rows, minutes }))
+        Ok(Some(Self { journal, counters, rows, minutes, sweep }))
     }
 
     /// Waits until one of the tasks ends before its time.
@@ -49,15 +52,22 @@ impl Stored {
         tokio::select! {
             Some(ended) = self.rows.join_next() => Some(ended),
             Some(ended) = self.minutes.join_next() => Some(ended),
+            Some(ended) = self.sweep.join_next() => Some(ended),
             else => None,
         }
     }
 
     /// Stores what is left, because the service stops.
     pub(super) async fn finish(self) {
-        let Self { journal, counters, mut rows, mut minutes } = self;
-        minutes.shutdown().await;
+        let Self { journal, counters, mut rows, mut minutes, mut sweep } = self;
+        tokio::join!(minutes.shutdown(), sweep.shutdown());
         let all_rows = async { while rows.join_next().await.is_some() {} };
         tokio::join!(journal::finish(&journal, all_rows, LAST_PUT), counters.finish(LAST_PUT));
     }
+}
+
+/// Deletes old objects from the store, if it is a folder. Never ends.
+fn sweep(store: Store, config: &Config, metrics: Arc<Metrics>) -> impl Future<Output = ()> + use<> {
+    let retentions = retention::retentions(config);
+    async move { retention::sweep(&store, &retentions, &metrics).await }
 }
