@@ -64,8 +64,8 @@ pub(super) struct Args {
     /// Delete the messages instead
     #[arg(long)]
     discard: bool,
-    /// With --discard: do not ask
-    #[arg(long, requires = "discard")]
+    /// Do not ask before --discard
+    #[arg(long)]
     yes: bool,
     /// Send messages, too, whose note had no room to list the customers who have the event; these get it a second time
     #[arg(long, conflicts_with = "discard")]
@@ -83,9 +83,9 @@ pub(super) struct Wanted {
     /// Only messages with this reason, such as unknown_type
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<QuarantineKind>,
-    /// Only events of this type: a full name, in which * stands for any characters
+    /// Only events of this type: a full name, in which * stands for any characters; repeat the option for several types
     #[arg(long = "type", value_name = "GLOB")]
-    event_type: Option<String>,
+    event_types: Vec<String>,
     /// Only messages that were quarantined before this time: a time such as 2026-11-28T12:00:00Z, a day, or a time before
     /// now such as 30m, 2h or 7d
     #[arg(long, value_name = "TIME", value_parser = Point::parse)]
@@ -101,7 +101,7 @@ impl Wanted {
         };
         Filter {
             reason: self.reason,
-            event_type: self.event_type.as_deref().map(Glob::new),
+            event_types: self.event_types.iter().map(|glob| Glob::new(glob)).collect(),
             customer: customer.map(Arc::from),
             quarantined_before: self.quarantined_before.map(at),
             message_id: message_id.map(str::to_owned),
@@ -110,7 +110,7 @@ impl Wanted {
 
     /// Returns whether every message is wanted.
     fn is_all(&self) -> bool {
-        self.reason.is_none() && self.event_type.is_none() && self.quarantined_before.is_none()
+        self.reason.is_none() && self.event_types.is_empty() && self.quarantined_before.is_none()
     }
 }
 

@@ -31,6 +31,7 @@ scenarios! {
         a_message_of_another_sender_is_left_alone,
         events_of_a_group_keep_their_order,
         deletes_that_fail_at_first_are_repeated,
+        events_of_a_topic_that_does_not_exist_stay_and_the_others_are_published,
         a_run_that_is_stopped_returns_what_it_holds,
         the_quarantine_can_be_listed_and_shown,
         the_journal_has_rows_of_the_redrive,
@@ -395,6 +396,23 @@ async fn deletes_that_fail_at_first_are_repeated(emulator: &Emulator) {
     let code = running.wait().await.expect("the command ends").code();
     assert_eq!((code, stage.quarantine.depth().await), (Some(0), 0));
     stage.assert_nothing_more_for("acme").await;
+}
+
+async fn events_of_a_topic_that_does_not_exist_stay_and_the_others_are_published(emulator: &Emulator) {
+    let mut stage = without_the_schema(emulator, false).await;
+    let missing = stage.topic_of("acme").replace("acme", "missing");
+    let customers =
+        format!("customers: [{{id: acme, topic: '{}'}}, {{id: hooli, topic: '{missing}'}}]", stage.topic_of("acme"));
+    stage.config.route.customers_file = stage.write_file("two.yaml", &customers);
+    let customers = ["acme", "hooli"].into_iter().cycle().take(24);
+    let events: Vec<_> = customers.map(|id| (id, stage.samples.next_event(&[id]))).collect();
+    quarantine(&stage, events.iter().map(|(_, event)| Input::body(event)).collect()).await;
+    add_the_schema(&stage);
+    let (report, code) = redrive(&stage, "").await;
+    assert_eq!((sum(&report, "published"), sum(&report, "still_fail"), code), (12, 12, 1), "{report:#}");
+    let for_acme = events.iter().filter(|(id, _)| *id == "acme").map(|(_, event)| event.event_id.clone()).collect();
+    assert_eq!(event_ids(&stage.delivered("acme", 12).await), for_acme);
+    assert_eq!(stage.quarantine.take(12).await.len(), 12);
 }
 
 async fn a_run_that_is_stopped_returns_what_it_holds(emulator: &Emulator) {

@@ -12,8 +12,8 @@ use crate::route::Glob;
 pub struct Filter {
     /// The reason for the quarantine.
     pub reason: Option<QuarantineKind>,
-    /// The full name of the event's type.
-    pub event_type: Option<Glob>,
+    /// The full names of types, one of which is that of the event. No name means every type, known or not.
+    pub event_types: Vec<Glob>,
     /// A customer that is a destination of the event. Only this customer's deliveries are sent.
     pub customer: Option<Arc<str>>,
     /// The time before which the message went into quarantine.
@@ -33,11 +33,12 @@ impl Filter {
 
     /// Whether a decision about the message is needed to know whether it matches.
     pub(super) fn needs_decision(&self) -> bool {
-        self.event_type.is_some() || self.customer.is_some()
+        !self.event_types.is_empty() || self.customer.is_some()
     }
 
     pub(super) fn matches_type(&self, event_type: Option<&str>) -> bool {
-        self.event_type.as_ref().is_none_or(|glob| event_type.is_some_and(|name| glob.matches(name)))
+        let is_one = |name| self.event_types.iter().any(|glob| glob.matches(name));
+        self.event_types.is_empty() || event_type.is_some_and(is_one)
     }
 }
 
