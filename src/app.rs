@@ -10,6 +10,7 @@ mod identity;
 mod loaded;
 mod offline;
 mod preflight;
+mod redriving;
 pub mod reload;
 pub mod shutdown;
 mod stored;
@@ -33,6 +34,7 @@ pub use identity::announce;
 pub use loaded::Loaded;
 pub use offline::{Offline, UnknownQueue};
 pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
+pub use redriving::Redriving;
 
 use crate::aws::Clients;
 use crate::aws::sqs::budget::Budget;

@@ -19,6 +19,7 @@ pub mod outcome;
 mod parking;
 pub mod pipeline;
 mod record;
+pub mod redrive;
 pub mod replay;
 pub mod resend;
 mod wiring;

@@ -4,6 +4,7 @@
 //! The policy of the service is an identity policy for the role that it runs as. A queue or topic in another account also needs a
 //! resource policy in that account; docs/iam.md shows both kinds.
 
+pub(super) mod redrive;
 pub(super) mod replay;
 
 use std::collections::BTreeSet;

@@ -18,7 +18,8 @@ needs a resource policy in that account; docs/iam.md shows one.
 
 The service only writes to the store. Give the policy of `--for reader` to the people and jobs that run trace, \
 duplicates, the reports, archive or `replay --compare`; its options are --config and --store-key. Give the policy of \
-`--for replay` to a job that replays messages. The job publishes, but receives from no queue, so give it a role of its own.
+`--for replay` to a job that replays messages. The job publishes, but receives from no queue, so give it a role of its own. \
+`--for redrive` is for those who redrive quarantined messages, or look at them.
 
 Example:
   protobridge iam-policy --config protobridge.yaml > policy.json
@@ -66,6 +67,8 @@ enum Role {
     Reader,
     /// The jobs that replay archived messages
     Replay,
+    /// The people and jobs that redrive quarantined messages
+    Redrive,
 }
 
 /// Prints the policy as JSON.
@@ -75,6 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Role::Service => iam::policy(&config, &topics(args, &config)?, &args.dead_letter_queue, &keys(args, &config)?)?,
         Role::Reader => iam::reader_policy(&config, &store_keys(args, &config)?)?.ok_or(NO_STORE)?,
         Role::Replay if config.store.url.is_none() => return Err(NOTHING_TO_REPLAY.into()),
+        Role::Redrive => iam::redrive::policy(&config, &topics(args, &config)?, &keys(args, &config)?)?,
         Role::Replay => iam::replay::policy(&config, &topics(args, &config)?, &keys(args, &config)?)?,
     };
     writeln!(io::stdout().lock(), "{policy:#}")?;

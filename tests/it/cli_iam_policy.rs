@@ -253,6 +253,42 @@ store: {url: 's3://acme-protobridge'}
 }
 
 #[test]
+fn a_redrive_works_on_quarantine_queues_and_cannot_receive_from_the_others() {
+    let redrive = ["--for", "redrive"];
+    let everything = "\
+queues:
+  - url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'
+    quarantine_url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/bad'
+envelope: {s3_buckets: [large-events]}
+store: {url: 's3://acme-protobridge/prod'}
+";
+    let key = |name: &str| format!("arn:aws:kms:eu-west-1:123456789012:key/{name}");
+    let (q, b, s) = (key("queue"), key("quarantine"), key("store"));
+    let keys = ["--queue-key", &q, "--quarantine-key", &b, "--store-key", &s];
+    let arguments: Vec<&str> = redrive.iter().chain(&keys).copied().collect();
+    assert_snapshot!(statements(&iam_policy(everything, CUSTOMERS, &arguments)), @r#"
+    Redrive: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes","sqs:SendMessage"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:bad"]
+    SendBack: ["sqs:SendMessage"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:events"]
+    Publish: ["sns:Publish"]
+      on ["arn:aws:sns:eu-west-1:123456789012:json-acme"]
+    FetchLargeEvents: ["s3:GetObject"]
+      on ["arn:aws:s3:::large-events/*"]
+    FindLargeEvents: ["s3:ListBucket"]
+      on ["arn:aws:s3:::large-events"]
+    UseQuarantineKeys: ["kms:GenerateDataKey","kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/quarantine"]
+    EncryptQueues: ["kms:GenerateDataKey","kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/queue"]
+    WriteJournal: ["s3:PutObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/journal/*"]
+    EncryptStore: ["kms:GenerateDataKey"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/store"]
+    "#);
+}
+
+#[test]
 fn the_key_of_the_store_is_named_by_its_arn() {
     let by_alias = with_store("alias/store");
     let folder = format!("{PLAIN}store: {{url: 'file:///var/lib/protobridge'}}\n");

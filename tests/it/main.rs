@@ -84,6 +84,7 @@ mod outages;
 mod quarantine;
 mod raw_delivery;
 mod redelivery;
+mod redrive;
 mod reload;
 mod routing;
 mod sets_in_force;

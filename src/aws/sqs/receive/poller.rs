@@ -198,6 +198,6 @@ impl Poller {
     }
 }
 
-fn size(message: &aws_lean::Message) -> usize {
+pub(super) fn size(message: &aws_lean::Message) -> usize {
     attributes::message_size(message.body.as_deref().unwrap_or_default(), &message.message_attributes)
 }
