@@ -57,7 +57,7 @@ deleted without the archive.
 
 Examples:
   protobridge archive ls --from 5m
-  protobridge archive ls --from 2026-11-28T12:00:00Z --to 2026-11-28T12:05:00Z --json
+  protobridge archive ls --from 2h --to 90m --json
 
 Exit codes: 0 success, 1 the archive cannot be read, 2 wrong usage, 64 wrong configuration.")]
     Ls(Options),
