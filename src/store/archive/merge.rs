@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::store::parquet::Error;
 
 /// The memory of the rows that wait for their turn, about.
-const MEMORY: usize = 256 * 1024 * 1024;
+const MEMORY: usize = 128 * 1024 * 1024;
 
 /// The largest and the smallest size of rows that are read of one segment at a time: a row group, and a page.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
