@@ -46,7 +46,7 @@ use sweep::Held;
 pub use sweep::{Ended, Event, Why};
 
 /// The longest time for the last deletes and for the return of the held messages.
-const END_TIMEOUT: Duration = Duration::from_secs(30);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What happens to a message that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

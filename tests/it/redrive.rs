@@ -123,6 +123,10 @@ async fn a_run_publishes_exactly_what_the_dry_run_says_when_a_schema_arrives_lat
     let (forecast, code) = redrive(&stage, "--dry-run --show 2").await;
     assert_eq!((sum(&forecast, "would_publish"), sum(&forecast, "still_fail"), code), (37, 1, 1), "{forecast:#}");
     assert_eq!(forecast["examples"].as_array().map(Vec::len), Some(2));
+    let text = run(&stage, "redrive --dry-run --type shop.v1.* --type a.b.C").await;
+    eprintln!("{}", text.stdout);
+    let lines = ["Would publish 37 event(s) and delete 37 of 38 message(s) that match.", "1 still fails, unknown_type shop.v1."];
+    assert!(lines.iter().all(|line| text.stdout.contains(line)), "{text:#?}");
     stage.assert_nothing_more_for("acme").await;
     assert_eq!(stage.quarantine.depth().await, 38);
 
@@ -448,6 +452,9 @@ async fn the_quarantine_can_be_listed_and_shown(emulator: &Emulator) {
     let name = protobridge::cli::embedded::samples::UNKNOWN_TYPE;
     assert!(rows.contains(&format!("\"unknown_type\" \"{name}\" 3")), "{rows:?}");
     assert_eq!((rows.len(), ended.code), (2, Some(0)), "{rows:?}");
+    let text = run(&stage, "quarantine list").await.stdout;
+    eprintln!("{text}");
+    assert!(text.starts_with("REASON") && text.contains(name), "{text}");
 
     let shown = run(&stage, "quarantine show --reason unknown_type --limit 1").await;
     let note: Value = serde_json::from_str(&shown.stdout).expect("one message is shown");
