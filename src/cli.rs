@@ -24,6 +24,8 @@ mod iam_policy;
 mod journal;
 mod man;
 mod profile;
+mod quarantine;
+mod redrive;
 mod replay;
 mod run;
 mod schema;
@@ -45,6 +47,7 @@ use crate::app;
 use crate::base::build::VERSION_AND_HASH;
 use crate::base::http::NetworkError;
 use crate::config::Config;
+use crate::delivery::redrive::Error as RedriveError;
 use crate::schema::registry::Snapshot;
 
 /// Pulls Protobuf events from SQS, decodes them with compiled descriptor sets, and republishes them as canonical JSON
@@ -102,6 +105,10 @@ enum Command {
     Archive(archive::Args),
     /// Send archived messages again, or see what a change would make of them
     Replay(replay::Args),
+    /// Send quarantined messages again in place, after their cause is fixed
+    Redrive(redrive::Args),
+    /// Show which messages are in quarantine, and why
+    Quarantine(quarantine::Args),
     /// Find events that producers sent more than once, by type
     Duplicates(duplicates::Args),
     /// Report what the calls to AWS cost, by customer, event type or operation
@@ -139,6 +146,8 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Archive(args) => archive::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Redrive(args) => redrive::run(&args),
+        Command::Quarantine(args) => quarantine::run(&args),
         Command::Duplicates(args) => duplicates::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Throttles(args) => throttles::run(&args),
@@ -191,6 +200,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         || error.is::<NetworkError>()
         || error.is::<crate::store::OpenError>()
         || error.is::<tracing_subscriber::filter::ParseError>()
+        || error.downcast_ref::<RedriveError>().is_some_and(RedriveError::is_configuration)
         || error.downcast_ref::<app::Error>().is_some_and(app::Error::is_configuration);
     if is_configuration {
         ExitCode::from(BAD_CONFIGURATION)

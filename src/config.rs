@@ -278,4 +278,9 @@ impl Queue {
             None => self.url.rsplit('/').next().unwrap_or(&self.url),
         }
     }
+
+    /// Whether the queue is a FIFO queue, by the end of its URL.
+    pub fn is_fifo(&self) -> bool {
+        self.url.ends_with(".fifo")
+    }
 }

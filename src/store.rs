@@ -12,7 +12,9 @@ mod http;
 pub mod journal;
 mod parquet;
 pub mod replays;
-mod retention;
+pub mod retention;
+#[cfg(test)]
+mod scripted;
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};

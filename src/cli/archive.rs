@@ -34,7 +34,8 @@ const PARALLEL: usize = 8;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The archive has every received message as it came; `protobridge replay` sends them again. A window of time selects the \
-messages that protobridge finished in it: published, filtered, suppressed or quarantined.
+messages that protobridge finished in it: published, filtered, suppressed or quarantined. Without --from and --to it is \
+the last hour.
 
 Examples:
   protobridge archive ls --from 5m

@@ -1,7 +1,11 @@
-//! Derives the minimal IAM policies from a configuration: of the service, and of those who read its store.
+//! Derives the minimal IAM policies from a configuration: of the service, of those who read its store, and of the jobs
+//! that send messages again.
 //!
 //! The policy of the service is an identity policy for the role that it runs as. A queue or topic in another account also needs a
 //! resource policy in that account; docs/iam.md shows both kinds.
+
+pub(super) mod redrive;
+pub(super) mod replay;
 
 use std::collections::BTreeSet;
 
@@ -55,16 +59,10 @@ pub(super) fn policy(
     let sources = sources(config)?;
     let quarantines = arns(config.queues.iter().filter_map(quarantine).collect())?;
     let partition = partition(&sources);
-    let buckets: BTreeSet<String> =
-        config.envelope.s3_buckets.iter().map(|bucket| format!("arn:{partition}:s3:::{bucket}")).collect();
-    let objects: BTreeSet<String> = buckets.iter().map(|bucket| format!("{bucket}/*")).collect();
+    let (buckets, objects) = large_events(config, &partition);
 
-    let mut statements = Vec::new();
-    let mut allow = |sid: &str, actions: &[&str], resources: Vec<&str>| {
-        if !resources.is_empty() {
-            statements.push(json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}));
-        }
-    };
+    let mut statements = Statements::default();
+    let mut allow = |sid: &str, actions: &[&str], resources: Vec<&str>| statements.allow(sid, actions, resources);
     let receive = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"];
     allow("Receive", &receive, texts(&sources));
     // For the number of messages that SQS moved there.
@@ -96,11 +94,48 @@ pub(super) fn policy(
         allow("WriteStore", &["s3:PutObject"], vec![&objects]);
         allow("EncryptStore", &["kms:GenerateDataKey"], texts(&keys.store));
     }
-    Ok(json!({"Version": "2012-10-17", "Statement": statements}))
+    Ok(statements.policy())
 }
 
-/// Returns the policy of the people and jobs that read the store: `trace`, `duplicates`, the reports, and tools such as
-/// Athena. Returns `None` if the store is not in S3. `keys` are the ARNs of the keys of the store.
+/// The statements of a policy.
+#[derive(Debug, Default)]
+struct Statements(Vec<Value>);
+
+impl Statements {
+    /// Adds a statement, unless there are no resources for it.
+    fn allow(&mut self, sid: &str, actions: &[&str], resources: Vec<&str>) {
+        if !resources.is_empty() {
+            self.0.push(json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}));
+        }
+    }
+
+    /// Adds the statements of publishing to topics and of reading the events that are in S3, with their keys. Every
+    /// role that sends messages again needs them.
+    fn send_again(&mut self, config: &Config, topics: &[TopicArn], keys: &Keys, partition: &str) {
+        let (buckets, objects) = large_events(config, partition);
+        self.allow("Publish", &["sns:Publish"], topics.iter().map(TopicArn::as_str).collect());
+        self.allow("FetchLargeEvents", &["s3:GetObject"], texts(&objects));
+        self.allow("FindLargeEvents", &["s3:ListBucket"], texts(&buckets));
+        self.allow("EncryptTopics", &["kms:GenerateDataKey*", "kms:Decrypt"], texts(&keys.topic));
+        self.allow("DecryptLargeEvents", &["kms:Decrypt"], texts(&keys.bucket));
+    }
+
+    fn policy(self) -> Value {
+        json!({"Version": "2012-10-17", "Statement": self.0})
+    }
+}
+
+/// Returns the ARNs of the buckets that large events can be in, and of their objects.
+fn large_events(config: &Config, partition: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let buckets: BTreeSet<String> =
+        config.envelope.s3_buckets.iter().map(|bucket| format!("arn:{partition}:s3:::{bucket}")).collect();
+    let objects = buckets.iter().map(|bucket| format!("{bucket}/*")).collect();
+    (buckets, objects)
+}
+
+/// Returns the policy of the people and jobs that read the store: `trace`, `duplicates`, the reports, `archive`,
+/// `replay --compare`, and tools such as Athena. Returns `None` if the store is not in S3. `keys` are the ARNs of the
+/// keys of the store.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.

@@ -1,14 +1,14 @@
-//! `protobridge iam-policy`: prints the minimal IAM policy of the service, or of those who read its store.
+//! `protobridge iam-policy`: prints the minimal IAM policy of the service, of those who read its store, or of the jobs
+//! that send messages again.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
-
-use serde_json::Value;
 
 use super::config_file::ConfigFile;
 use crate::app::Loaded;
 use crate::cli::iam::{self, Keys};
 use crate::config::Config;
+use crate::message::TopicArn;
 
 /// Arguments of `iam-policy`.
 #[derive(Debug, clap::Args)]
@@ -17,12 +17,15 @@ Attach the policy to the role that the service runs as (IRSA, Pod Identity). A q
 needs a resource policy in that account; docs/iam.md shows one.
 
 The service only writes to the store. Give the policy of `--for reader` to the people and jobs that run trace, \
-duplicates or the reports; its options are --config and --store-key.
+duplicates, the reports, archive or `replay --compare`; its options are --config and --store-key. Give the policy of \
+`--for replay` to a job that replays messages. The job publishes, but receives from no queue, so give it a role of its own. \
+`--for redrive` is for those who redrive quarantined messages, or look at them.
 
 Example:
   protobridge iam-policy --config protobridge.yaml > policy.json
   aws iam put-role-policy --role-name protobridge \\
-    --policy-name protobridge --policy-document file://policy.json")]
+    --policy-name protobridge --policy-document file://policy.json
+  protobridge iam-policy --for replay --topic-pattern > replay.json")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
@@ -60,16 +63,23 @@ pub(super) struct Args {
 enum Role {
     /// The service: it receives, publishes, and writes to the store
     Service,
-    /// The people and jobs that read the store
+    /// The people and jobs that read the store; also for `replay --compare`
     Reader,
+    /// The jobs that replay archived messages
+    Replay,
+    /// The people and jobs that redrive quarantined messages
+    Redrive,
 }
 
 /// Prints the policy as JSON.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.config.load()?;
     let policy = match args.role {
-        Role::Service => service(args, &config)?,
+        Role::Service => iam::policy(&config, &topics(args, &config)?, &args.dead_letter_queue, &keys(args, &config)?)?,
         Role::Reader => iam::reader_policy(&config, &store_keys(args, &config)?)?.ok_or(NO_STORE)?,
+        Role::Replay if config.store.url.is_none() => return Err(NOTHING_TO_REPLAY.into()),
+        Role::Redrive => iam::redrive::policy(&config, &topics(args, &config)?, &keys(args, &config)?)?,
+        Role::Replay => iam::replay::policy(&config, &topics(args, &config)?, &keys(args, &config)?)?,
     };
     writeln!(io::stdout().lock(), "{policy:#}")?;
     let (len, max) = (iam::len(&policy), iam::MANAGED_POLICY_MAX);
@@ -83,23 +93,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 const NO_STORE: super::Usage = super::Usage("--for reader requires a bucket in `store.url`, such as s3://acme/prod");
 
-fn service(args: &Args, config: &Config) -> anyhow::Result<Value> {
-    let mut topics = Loaded::load(config)?.routes.current().topics();
+const NOTHING_TO_REPLAY: super::Usage =
+    super::Usage("--for replay requires `store.url`, which names the place of the archive, such as s3://acme/prod");
+
+/// Returns the topics to publish to: ARNs, or patterns of ARNs.
+fn topics(args: &Args, config: &Config) -> anyhow::Result<Vec<TopicArn>> {
+    let topics = Loaded::load(config)?.routes.current().topics();
     match &config.route.topic_template {
-        Some(template) if args.topic_pattern => topics = iam::topics_by_pattern(template, &topics),
+        Some(template) if args.topic_pattern => Ok(iam::topics_by_pattern(template, &topics)),
         None if args.topic_pattern => {
-            return Err(super::Usage("--topic-pattern requires `route.topic_template` in the configuration").into());
+            Err(super::Usage("--topic-pattern requires `route.topic_template` in the configuration").into())
         }
-        _ => {}
+        _ => Ok(topics),
     }
-    let keys = Keys {
+}
+
+fn keys(args: &Args, config: &Config) -> Result<Keys, super::Usage> {
+    Ok(Keys {
         queue: args.queue_key.clone(),
         quarantine: args.quarantine_key.clone(),
         topic: args.topic_key.clone(),
         bucket: args.bucket_key.clone(),
         store: store_keys(args, config)?,
-    };
-    Ok(iam::policy(config, &topics, &args.dead_letter_queue, &keys)?)
+    })
 }
 
 /// Returns the ARNs of the keys that encrypt the store.

@@ -16,7 +16,7 @@ use super::window::Window;
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = send::HELP)]
+#[command(after_help = format!("{}\n\n{}", send::HELP, compare::HELP))]
 pub(super) struct Args {
     #[command(flatten)]
     window: Window,

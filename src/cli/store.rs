@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::config_file::ConfigFile;
 use crate::config::Config;
+use crate::store::retention;
 
 /// Arguments of `store`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the lifecycle rules by which S3 deletes what is older than `journal.retention_days`
+    /// Print the lifecycle rules by which S3 deletes what is older than `journal.retention_days` and `archive.retention_days`
     Lifecycle(Lifecycle),
 }
 
@@ -44,9 +45,15 @@ fn lifecycle(args: &Lifecycle) -> anyhow::Result<()> {
     let config = args.config.load()?;
     if let Some(folder) = config.store.folder() {
         anstream::eprintln!(
-            "A folder needs no rules: protobridge deletes what is older than {} day(s) (`journal.retention_days`) from {}.",
+            "\
+A folder needs no rules. protobridge deletes from {}:
+  journal and counters older than {} day(s) (`journal.retention_days`)
+  archive older than {} day(s) (`archive.retention_days`)
+  progress of replays older than {} days",
+            folder.display(),
             config.journal.retention_days,
-            folder.display()
+            config.archive.retention_days,
+            retention::REPLAY_DAYS
         );
         return Ok(());
     }
@@ -80,9 +87,11 @@ fn rules(config: &Config) -> Value {
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
         })
     };
-    let days = config.journal.retention_days;
+    // The first part of a folder: the rest is the version of its format.
+    let kept = retention::retentions(config);
+    let kept = kept.iter().map(|(folder, days)| rule(folder.split('/').next().unwrap_or(folder), *days));
     // `check --online` writes a small object below `check`.
-    json!({"Rules": [rule("journal", days), rule("counters", days), rule("check", 1)]})
+    json!({"Rules": kept.chain([rule("check", 1)]).collect::<Vec<_>>()})
 }
 
 #[cfg(test)]
@@ -104,7 +113,13 @@ mod tests {
 
     #[test]
     fn each_prefix_has_a_rule_with_its_retention() {
-        let expected = [("prod/journal/", 14), ("prod/counters/", 14), ("prod/check/", 1)];
+        let expected = [
+            ("prod/journal/", 14),
+            ("prod/counters/", 14),
+            ("prod/archive/", 7),
+            ("prod/replays/", 90),
+            ("prod/check/", 1),
+        ];
         let expected = expected.map(|(prefix, days)| (format!("protobridge {prefix}"), prefix.to_owned(), json!(days)));
         assert_eq!(rules_of("s3://acme/prod/"), expected);
         assert_eq!(rules_of("s3://acme")[0].1, "journal/", "without a prefix, the keys begin with the folder");

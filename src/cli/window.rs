@@ -20,7 +20,7 @@ pub(super) struct Window {
 
 /// A point in time as the command line names it, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Point {
+pub(super) enum Point {
     /// Since the Unix epoch.
     At(i64),
     /// Before now.
@@ -49,14 +49,15 @@ impl Window {
 }
 
 impl Point {
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         const FORMATS: &str = "it is neither a time such as 2026-11-28T12:00:00Z, nor a day such as 2026-11-28, nor a \
                                time before now such as 30m, 2h or 7d";
         let time = parse_rfc3339(text).or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z")));
         time.map(|time| Self::At(micros(time))).or_else(|| before(text).map(Self::Before)).ok_or(FORMATS)
     }
 
-    fn time(self, now: i64) -> i64 {
+    /// Returns the time in microseconds since the Unix epoch. `now` is the time now, in the same unit.
+    pub(super) fn time(self, now: i64) -> i64 {
         match self {
             Self::At(time) => time,
             Self::Before(length) => now.saturating_sub(length),

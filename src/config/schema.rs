@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // Keys without a default, and keys that are absent by default.
-        const WITHOUT_DEFAULT: [&str; 34] = [
+        const WITHOUT_DEFAULT: [&str; 35] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/glue/schemas_file",
@@ -113,6 +113,7 @@ mod tests {
             "/publish/quota_messages_per_second",
             "/store/url",
             "/store/kms_key_id",
+            "/archive/hold_delete",
             "/taps/customer",
             "/taps/event_time",
             "/taps/ordering",

@@ -50,7 +50,33 @@ impl Config {
             );
             Warning::new("dedupe.redis_url", message).fix("use `rediss://`")
         });
-        unprotected.into_iter().chain(self.queues_without_quarantine()).chain(self.long_segments()).collect()
+        let of_the_store = self.long_segments().into_iter().chain(self.deletes_and_archive());
+        unprotected.into_iter().chain(self.queues_without_quarantine()).chain(of_the_store).collect()
+    }
+
+    /// Warns about an archive that deletes in an order that its queues do not suit.
+    fn deletes_and_archive(&self) -> Option<Warning> {
+        const KEY: &str = "archive.hold_delete";
+        let (holds, archive) = (self.archive.hold_delete.filter(|_| self.archive.enabled)?, &self.archive);
+        // What suits standard queues does not suit FIFO queues.
+        let unsuited = self.queues.iter().filter(|queue| queue.is_fifo() == holds);
+        let names: Vec<&str> = unsuited.map(super::Queue::label).collect();
+        let names = Some(names.join(", ")).filter(|names| !names.is_empty())?;
+        Some(if holds {
+            let message = format!(
+                "a message that waits for the archive blocks its message group, so a group of the FIFO queue(s) \
+                 {names} delivers at most 10 messages per flush of {} ms",
+                archive.flush_ms
+            );
+            Warning::new(KEY, message).fix("leave the key out, or lower `archive.flush_ms`")
+        } else {
+            let message = format!(
+                "messages of the queue(s) {names} are deleted before the archive has them: a process that is killed \
+                 loses those of the last {} ms for the archive, though not for customers",
+                archive.flush_ms
+            );
+            Warning::new(KEY, message).fix("leave the key out: then only FIFO queues do not wait for the archive")
+        })
     }
 
     /// Warns about a journal that keeps its rows in memory for long.
@@ -131,6 +157,34 @@ mod tests {
             [config(Some("s3://acme"), 300, true), config(None, 301, true), config(Some("s3://acme"), 301, false)]
         {
             assert_eq!(texts(&silent), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn an_archive_whose_deletes_do_not_suit_its_queues_causes_a_warning_that_names_them() {
+        let queue = |name: &str| crate::config::Queue {
+            url: format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"),
+            quarantine_url: Some("https://sqs.eu-west-1.amazonaws.com/1/q".to_owned()),
+            ..Default::default()
+        };
+        let found = |hold_delete: Option<bool>, enabled: bool, queues: &[&str]| {
+            let archive = crate::config::Archive { enabled, hold_delete, ..Default::default() };
+            let queues = queues.iter().map(|name| queue(name)).collect();
+            texts(&Config { archive, queues, ..Config::default() })
+        };
+        let (both, standard, fifo) = (["a.fifo", "b", "c.fifo"], ["b"], ["a.fifo"]);
+        let blocked = found(Some(true), true, &both);
+        assert!(blocked.len() == 1 && blocked[0].starts_with("archive.hold_delete: "), "{blocked:?}");
+        assert!(blocked[0].contains("queue(s) a.fifo, c.fifo delivers"), "{blocked:?}");
+        let early = found(Some(false), true, &both);
+        assert!(early.len() == 1 && early[0].contains("queue(s) b are deleted before"), "{early:?}");
+        for silent in [
+            found(None, true, &both),
+            found(Some(true), true, &standard),
+            found(Some(false), true, &fifo),
+            found(Some(true), false, &both),
+        ] {
+            assert_eq!(silent, [""; 0]);
         }
     }
 

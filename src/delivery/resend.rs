@@ -275,6 +275,11 @@ impl Resender {
         resent.destinations.extend(self.publish(message, prepared, ownership, record).await);
     }
 
+    /// Returns the name that a message states as its type, for an event whose type is not known.
+    pub fn stated_type(&self, message: &Message) -> Option<String> {
+        self.rules.stated_type(message, &self.lookups.schemas)
+    }
+
     /// Waits until the publisher's tasks have ended.
     pub async fn finish(self) {
         if let Some(sender) = self.sender {

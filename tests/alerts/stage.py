@@ -118,7 +118,7 @@ def demo(work, protobridge):
 
 def failing(work, protobridge, endpoint, folder, canary):
     """Starts a service on the demo's queue that cannot reach Redis, and that has a rule of silence and an expected source
-    of the demo, and a store in a folder. Returns its process and its admin address."""
+    of the demo, and a journal and an archive in a folder. Returns its process and its admin address."""
     config = pathlib.Path(folder, "failing.yaml")
     # The paths in the file begin at its folder.
     config.write_text(pathlib.Path(folder, "protobridge.yaml").read_text() + MONITORED)
@@ -132,6 +132,7 @@ def failing(work, protobridge, endpoint, folder, canary):
         PROTOBRIDGE_DEDUPE_REDIS_URL="redis://127.0.0.1:1",
         PROTOBRIDGE_STORE_URL=f"file://{work}/tmp/store",
         PROTOBRIDGE_JOURNAL_SEGMENT_SECONDS="1",
+        PROTOBRIDGE_ARCHIVE_ENABLED="true",
         PROTOBRIDGE_LOG_FORMAT="json",
         PROTOBRIDGE_LOG_LEVEL="info",
         **canary,

@@ -19,6 +19,7 @@ import threading
 import yaml
 
 import render
+from jobs import check_job_names, check_jobs
 from refusals import check_refusals
 from render import (
     ARGUMENTS, CHART, HELM, HELM3, HERE, KUBERNETES, PROTOBRIDGE, ROOT, SCRATCH, SET,
@@ -392,6 +393,10 @@ def check_notes():
         ((keda, "--set", "prometheusRule.enabled=true"), "ProtobridgeGone"),
         ((HERE / "values/everything-else.yaml",), "no customers"),
         ((minimal, *inline(file_of("large.binpb", 300_000))), "has 300000 bytes"),
+        ((minimal, "--set", "config.store.url=file:///a", "--set-json", 'store.volume={"emptyDir":{}}'), "ends with its pod"),
+        ((HERE / "values/replay.yaml",), "needs up to 96 MiB more memory"),
+        ((HERE / "values/replay.yaml",), "app.kubernetes.io/instance=events,app.kubernetes.io/component=replay"),
+        ((HERE / "values/redrive.yaml",), "--service-account redrive --role-arn ROLE"),
     ]
     for arguments, part in cases:
         expect(part in notes(*arguments), f"the notes do not contain: {part}")
@@ -417,6 +422,7 @@ for values in sorted(HERE.glob("values/*.yaml")):
     expect(objects == objects3, f"{name}: Helm 3 and Helm 4 render different objects")
     check_consistency(name, objects)
     check_canary(name, objects)
+    check_jobs(name, objects)
     check_validates(name, values)
     check_service_accepts(name, objects)
     check_snapshot(name, objects)
@@ -433,6 +439,7 @@ check_test_pod_requests_readiness()
 check_versions_agree()
 check_defaults_agree()
 check_notes()
+check_job_names()
 check_refusals()
 
 for failure in failures:

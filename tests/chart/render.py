@@ -109,10 +109,11 @@ def notes(values, *more, kube=KUBERNETES[-1]):
 def one(objects, kind, suffix=""):
     """Returns the first object of a kind whose name ends with the suffix, or None.
 
-    Without a suffix, the objects of the prober of canaries are left out.
+    Without a suffix, the objects of the prober of canaries and of the Jobs are left out.
     """
     named = [(part["metadata"]["name"], part) for part in objects if part["kind"] == kind]
-    found = [part for name, part in named if name.endswith(suffix) and (suffix or not name.endswith("-canary"))]
+    others = ("-canary", "-replay", "-redrive")
+    found = [part for name, part in named if name.endswith(suffix) and (suffix or not name.endswith(others))]
     return found[0] if found else None
 
 

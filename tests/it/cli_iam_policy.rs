@@ -190,6 +190,105 @@ fn a_reader_reads_and_lists_below_the_prefix_of_the_store_and_does_nothing_else(
 }
 
 #[test]
+fn a_replay_publishes_and_writes_its_progress_and_cannot_change_the_archive_or_a_queue() {
+    let replay = ["--for", "replay"];
+    assert_snapshot!(statements(&iam_policy(&with_store(STORE_KEY), CUSTOMERS, &replay)), @r#"
+    Publish: ["sns:Publish"]
+      on ["arn:aws:sns:eu-west-1:123456789012:json-acme"]
+    ReadStore: ["s3:GetObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/archive/*","arn:aws:s3:::acme-protobridge/prod/journal/*","arn:aws:s3:::acme-protobridge/prod/replays/*"]
+    ListStore: ["s3:ListBucket"]
+      on ["arn:aws:s3:::acme-protobridge"]
+      if {"StringLike":{"s3:prefix":["prod/archive/*","prod/journal/*","prod/replays/*"]}}
+    WriteStore: ["s3:PutObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/journal/*","arn:aws:s3:::acme-protobridge/prod/replays/*"]
+    DeleteProgress: ["s3:DeleteObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/replays/*"]
+    UseStoreKey: ["kms:GenerateDataKey","kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/store"]
+    "#);
+    let everything = "\
+queues: [{url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'}]
+envelope: {s3_buckets: [large-events]}
+route: {topic_template: 'arn:aws:sns:eu-west-1:123456789012:json-{customer}'}
+store: {url: 's3://acme-protobridge'}
+";
+    let key = |name: &str| format!("arn:aws:kms:eu-west-1:123456789012:key/{name}");
+    let (q, t, b, s) = (key("q"), key("t"), key("b"), key("s"));
+    let keys = ["--queue-key", &q, "--topic-key", &t, "--bucket-key", &b, "--store-key", &s];
+    let arguments: Vec<&str> = replay.iter().chain(&["--topic-pattern"]).chain(&keys).copied().collect();
+    assert_snapshot!(statements(&iam_policy(everything, "customers: [{id: acme}]", &arguments)), @r#"
+    Publish: ["sns:Publish"]
+      on ["arn:aws:sns:eu-west-1:123456789012:json-*"]
+    FetchLargeEvents: ["s3:GetObject"]
+      on ["arn:aws:s3:::large-events/*"]
+    FindLargeEvents: ["s3:ListBucket"]
+      on ["arn:aws:s3:::large-events"]
+    EncryptTopics: ["kms:GenerateDataKey*","kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/t"]
+    DecryptLargeEvents: ["kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/b"]
+    ReadStore: ["s3:GetObject"]
+      on ["arn:aws:s3:::acme-protobridge/archive/*","arn:aws:s3:::acme-protobridge/journal/*","arn:aws:s3:::acme-protobridge/replays/*"]
+    ListStore: ["s3:ListBucket"]
+      on ["arn:aws:s3:::acme-protobridge"]
+      if {"StringLike":{"s3:prefix":["archive/*","journal/*","replays/*"]}}
+    WriteStore: ["s3:PutObject"]
+      on ["arn:aws:s3:::acme-protobridge/journal/*","arn:aws:s3:::acme-protobridge/replays/*"]
+    DeleteProgress: ["s3:DeleteObject"]
+      on ["arn:aws:s3:::acme-protobridge/replays/*"]
+    UseStoreKey: ["kms:GenerateDataKey","kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/s"]
+    "#);
+    let folder = format!("{PLAIN}store: {{url: 'file:///var/lib/protobridge'}}\n");
+    let ends = [statements(&iam_policy(&folder, CUSTOMERS, &replay)), iam_policy(PLAIN, CUSTOMERS, &replay)];
+    assert_snapshot!(ends.join("\n\n"), @r#"
+    Publish: ["sns:Publish"]
+      on ["arn:aws:sns:eu-west-1:123456789012:json-acme"]
+
+
+    error: --for replay requires `store.url`, which names the place of the archive, such as s3://acme/prod; see --help
+    exit code 2
+    "#);
+}
+
+#[test]
+fn a_redrive_works_on_quarantine_queues_and_cannot_receive_from_the_others() {
+    let redrive = ["--for", "redrive"];
+    let everything = "\
+queues:
+  - url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/events'
+    quarantine_url: 'https://sqs.eu-west-1.amazonaws.com/123456789012/bad'
+envelope: {s3_buckets: [large-events]}
+store: {url: 's3://acme-protobridge/prod'}
+";
+    let key = |name: &str| format!("arn:aws:kms:eu-west-1:123456789012:key/{name}");
+    let (q, b, s) = (key("queue"), key("quarantine"), key("store"));
+    let keys = ["--queue-key", &q, "--quarantine-key", &b, "--store-key", &s];
+    let arguments: Vec<&str> = redrive.iter().chain(&keys).copied().collect();
+    assert_snapshot!(statements(&iam_policy(everything, CUSTOMERS, &arguments)), @r#"
+    Redrive: ["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:ChangeMessageVisibility","sqs:GetQueueAttributes","sqs:SendMessage"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:bad"]
+    SendBack: ["sqs:SendMessage"]
+      on ["arn:aws:sqs:eu-west-1:123456789012:events"]
+    Publish: ["sns:Publish"]
+      on ["arn:aws:sns:eu-west-1:123456789012:json-acme"]
+    FetchLargeEvents: ["s3:GetObject"]
+      on ["arn:aws:s3:::large-events/*"]
+    FindLargeEvents: ["s3:ListBucket"]
+      on ["arn:aws:s3:::large-events"]
+    UseQuarantineKeys: ["kms:GenerateDataKey","kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/quarantine"]
+    EncryptQueues: ["kms:GenerateDataKey","kms:Decrypt"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/queue"]
+    WriteJournal: ["s3:PutObject"]
+      on ["arn:aws:s3:::acme-protobridge/prod/journal/*"]
+    EncryptStore: ["kms:GenerateDataKey"]
+      on ["arn:aws:kms:eu-west-1:123456789012:key/store"]
+    "#);
+}
+
+#[test]
 fn the_key_of_the_store_is_named_by_its_arn() {
     let by_alias = with_store("alias/store");
     let folder = format!("{PLAIN}store: {{url: 'file:///var/lib/protobridge'}}\n");

@@ -14,7 +14,7 @@ fn lifecycle(section: &str) -> String {
 
 #[test]
 fn the_rules_of_a_bucket_come_with_the_command_that_applies_them() {
-    assert_snapshot!(lifecycle("store: {url: 's3://acme/prod'}\njournal: {retention_days: 14}"), @r#"
+    assert_snapshot!(lifecycle("store: {url: 's3://acme/prod'}\njournal: {retention_days: 14}\narchive: {retention_days: 5}"), @r#"
     {
       "Rules": [
         {
@@ -41,6 +41,38 @@ fn the_rules_of_a_bucket_come_with_the_command_that_applies_them() {
           "Status": "Enabled",
           "Expiration": {
             "Days": 14
+          },
+          "NoncurrentVersionExpiration": {
+            "NoncurrentDays": 1
+          },
+          "AbortIncompleteMultipartUpload": {
+            "DaysAfterInitiation": 1
+          }
+        },
+        {
+          "ID": "protobridge prod/archive/",
+          "Filter": {
+            "Prefix": "prod/archive/"
+          },
+          "Status": "Enabled",
+          "Expiration": {
+            "Days": 5
+          },
+          "NoncurrentVersionExpiration": {
+            "NoncurrentDays": 1
+          },
+          "AbortIncompleteMultipartUpload": {
+            "DaysAfterInitiation": 1
+          }
+        },
+        {
+          "ID": "protobridge prod/replays/",
+          "Filter": {
+            "Prefix": "prod/replays/"
+          },
+          "Status": "Enabled",
+          "Expiration": {
+            "Days": 90
           },
           "NoncurrentVersionExpiration": {
             "NoncurrentDays": 1
@@ -79,7 +111,10 @@ fn the_rules_of_a_bucket_come_with_the_command_that_applies_them() {
 fn a_folder_needs_no_rules_and_without_a_store_there_are_none() {
     let ends = [lifecycle("store: {url: 'file:///var/lib/protobridge'}"), lifecycle("")];
     assert_snapshot!(ends.join("\n\n"), @"
-    A folder needs no rules: protobridge deletes what is older than 30 day(s) (`journal.retention_days`) from /var/lib/protobridge.
+    A folder needs no rules. protobridge deletes from /var/lib/protobridge:
+      journal and counters older than 30 day(s) (`journal.retention_days`)
+      archive older than 7 day(s) (`archive.retention_days`)
+      progress of replays older than 90 days
     exit code 0
 
     error: the configuration has no `store.url`, so nothing is stored; see --help

@@ -140,6 +140,11 @@ impl Queue {
         [visible, hidden].iter().map(|count| count.parse::<u32>().expect("the value is a count")).sum()
     }
 
+    /// Whether every message of the queue is hidden.
+    pub(crate) async fn is_hidden(&self) -> bool {
+        self.attribute(QueueAttributeName::ApproximateNumberOfMessages).await == "0"
+    }
+
     /// Waits until the queue holds no messages, not even hidden ones.
     pub(crate) async fn wait_until_empty(&self) {
         let what = format!("{} is empty", self.url);

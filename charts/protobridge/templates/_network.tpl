@@ -1,6 +1,6 @@
 {{/*
 The NetworkPolicy of pods. Takes a list: the root context, the name of the policy, its labels, and the labels that select
-the pods.
+the pods. A fifth item makes it allow no ingress, for pods without an admin endpoint.
 */}}
 {{- define "protobridge.networkPolicy" -}}
 {{- $root := index . 0 }}
@@ -29,6 +29,9 @@ spec:
     matchLabels:
       {{- $selector | nindent 6 }}
   policyTypes: ["Ingress", "Egress"]
+  {{- if gt (len .) 4 }}
+  ingress: []
+  {{- else }}
   ingress:
     - from:
         - podSelector:
@@ -44,6 +47,7 @@ spec:
     {{- with $policy.extraIngress }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+  {{- end }}
   egress:
     {{- with $policy.dnsTo }}
     - to:

@@ -136,6 +136,58 @@ once.
 {{- end }}
 {{- end }}
 
+{{- if and (dig "archive" "enabled" false $v.config) (not $url) (not (include "protobridge.hasVariable" (list $root "PROTOBRIDGE_STORE_URL"))) }}
+{{- $problems = append $problems "config.archive.enabled is true, but config.store.url is not set, so there is no place for the archive: set config.store.url, such as s3://acme-protobridge/prod, or set config.archive.enabled to false" }}
+{{- end }}
+
+{{- /* The Jobs. */}}
+{{- range $kind := list "replay" "redrive" }}
+{{- $job := index $v $kind }}
+{{- if $job.enabled }}
+{{- if and $job.irsa.roleArn $v.aws.podIdentity.enabled }}
+{{- $problems = append $problems (printf "%s.irsa.roleArn and aws.podIdentity.enabled are both set, and the SDK would use IRSA: keep one" $kind) }}
+{{- end }}
+{{- if and $job.irsa.roleArn (not $job.serviceAccount.create) }}
+{{- $problems = append $problems (printf "%s.irsa.roleArn is set, but %s.serviceAccount.create is false, so the chart cannot annotate the ServiceAccount: annotate it with eks.amazonaws.com/role-arn yourself, and leave %s.irsa.roleArn empty" $kind $kind $kind) }}
+{{- end }}
+{{- if and $v.aws.irsa.roleArn $job.serviceAccount.create (not $job.irsa.roleArn) (not (hasKey $job.serviceAccount.annotations "eks.amazonaws.com/role-arn")) }}
+{{- $problems = append $problems (printf "%s.enabled is true, and the service has its role by aws.irsa.roleArn, but the Job has no role: create one with the policy of `protobridge iam-policy --for %s`, and set %s.irsa.roleArn to its ARN" $kind $kind $kind) }}
+{{- end }}
+{{- if and $v.store.volume.persistentVolumeClaim (not $v.store.shared) }}
+{{- $problems = append $problems (printf "%s.enabled is true, and store.volume is a claim that the pods of several nodes cannot share, so the pod of the Job could wait forever for the volume: use a bucket (s3://…), or set store.shared to true if the claim is ReadWriteMany" $kind) }}
+{{- end }}
+{{- if or (hasKey $v.store.volume "emptyDir") (hasKey $v.store.volume "ephemeral") }}
+{{- $problems = append $problems (printf "%s.enabled is true, and the volume of the store belongs to one pod of the service, so the Job would find an empty store: use a bucket (s3://…) or a claim" $kind) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $v.replay.enabled }}
+{{- if not (or $url (include "protobridge.hasVariable" (list $root "PROTOBRIDGE_STORE_URL"))) }}
+{{- $problems = append $problems "replay.enabled is true, but config.store.url is not set, so there is no archive to replay: set it to the store of the archive, or set replay.enabled to false" }}
+{{- end }}
+{{- if and (not $v.replay.dryRun) (not $v.replay.name) }}
+{{- $problems = append $problems "replay.enabled is true, but replay.name is empty, so a pod that replaces another one could not continue its replay: set a name that no other replay has, such as after-incident-42, or set replay.dryRun to true" }}
+{{- end }}
+{{- if and $v.replay.unconfirmed (not $v.replay.customer) }}
+{{- $problems = append $problems "replay.unconfirmed is true, but replay.customer is empty: set the customer whose missing events are sent, or set replay.unconfirmed to false" }}
+{{- end }}
+{{- range $key := list "from" "to" }}
+{{- if not (index $v.replay $key) }}
+{{- $problems = append $problems (printf "replay.enabled is true, but replay.%s is empty: set the window to replay, such as from: 2026-11-28T12:00:00Z and to: 2026-11-28T12:05:00Z" $key) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $v.redrive.enabled }}
+{{- if and $v.redrive.toSource $v.redrive.customer }}
+{{- $problems = append $problems "redrive.toSource and redrive.customer are both set, but a message that returns to its source queue is published to all customers who lack it: keep one" }}
+{{- end }}
+{{- $queues := list }}
+{{- range $v.config.queues }}{{ $queues = append $queues (default (base .url) .name) }}{{ end }}
+{{- if not (has $v.redrive.queue $queues) }}
+{{- $problems = append $problems (printf "redrive.enabled is true, and redrive.queue is %q, which is no queue of the configuration: use one of %s" $v.redrive.queue (join ", " $queues)) }}
+{{- end }}
+{{- end }}
+
 {{- /* Identity. */}}
 {{- if and $v.aws.irsa.roleArn $v.aws.podIdentity.enabled }}
 {{- $problems = append $problems "aws.irsa.roleArn and aws.podIdentity.enabled are both set, and the SDK would use IRSA: keep one" }}

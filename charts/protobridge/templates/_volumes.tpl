@@ -1,4 +1,45 @@
-{{/* The volumes of customers and descriptor sets, and the containers that copy sets from S3. */}}
+{{/* The volumes of the service and of the Jobs, and the containers that copy sets from S3. */}}
+
+{{- define "protobridge.mounts" -}}
+- name: "config"
+  mountPath: {{ include "protobridge.path.config" . | quote }}
+  readOnly: true
+- name: "customers"
+  mountPath: {{ include "protobridge.path.customers" . | quote }}
+  readOnly: true
+- name: "descriptors"
+  mountPath: {{ include "protobridge.path.descriptors" . | quote }}
+  readOnly: true
+{{- if .Values.store.volume }}
+- name: "store"
+  mountPath: {{ include "protobridge.storeFolder" . | quote }}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
+
+{{- define "protobridge.volumes" -}}
+- name: "config"
+  configMap:
+    name: {{ printf "%s-config" (include "protobridge.fullname" .) | quote }}
+- name: "customers"
+  {{- include "protobridge.customersVolume" . | nindent 2 }}
+- name: "descriptors"
+  {{- include "protobridge.descriptorsVolume" . | nindent 2 }}
+{{- if eq (include "protobridge.descriptorSources" .) "s3" }}
+- name: "tmp"
+  emptyDir:
+    sizeLimit: "16Mi"
+{{- end }}
+{{- with .Values.store.volume }}
+- name: "store"
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
 
 {{- define "protobridge.customersVolume" -}}
 {{- $c := .Values.customers }}
@@ -46,9 +87,7 @@ a half-written set, because the CLI writes each file under another name and rena
 */}}
 {{- define "protobridge.s3Containers" -}}
 {{- $s3 := .Values.descriptors.s3 -}}
-- name: "fetch-descriptors"
-  args: {{ toJson (concat (list "s3" "sync" $s3.uri "/descriptors") $s3.args) }}
-  {{- include "protobridge.s3Container" . | nindent 2 }}
+{{ include "protobridge.fetchContainer" . }}
 {{- if $s3.refreshSeconds }}
 - name: "refresh-descriptors"
   {{- /* Makes this a sidecar: it starts before the service, and the service does not wait for it to end. */}}
@@ -64,6 +103,13 @@ a half-written set, because the CLI writes each file under another name and rena
   args: {{ toJson (concat (list "s3" "sync" $s3.uri "/descriptors") $s3.args) }}
   {{- include "protobridge.s3Container" . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- define "protobridge.fetchContainer" -}}
+{{- $s3 := .Values.descriptors.s3 -}}
+- name: "fetch-descriptors"
+  args: {{ toJson (concat (list "s3" "sync" $s3.uri "/descriptors") $s3.args) }}
+  {{- include "protobridge.s3Container" . | nindent 2 }}
 {{- end }}
 
 {{- define "protobridge.s3Container" -}}

@@ -26,6 +26,8 @@ const NOT_SENT: &str = "only a message can prove it; SQS did not deny a batch of
 const NOT_RECEIVED: &str = "only a receive can prove it; `--receive` makes one";
 /// Why a permission was not asked for.
 const NOT_ASKED: &str = "the queue could not be asked for";
+/// The longest time for which SQS keeps a message (Amazon SQS API reference, `SetQueueAttributes`).
+const LONGEST_RETENTION: Duration = Duration::from_secs(14 * 86_400);
 /// Delays between the attempts to find a quarantine queue.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
@@ -93,10 +95,11 @@ impl Preflight<'_> {
 
     async fn quarantine(&mut self, url: &str, key: String) {
         let send = Permission::of_queue("sqs:SendMessage", url, self.region.as_deref(), key);
-        let (goes_on, _) = self.attributes(url, &send, &["kms:GenerateDataKey", "kms:Decrypt"]).await;
+        let (goes_on, attributes) = self.attributes(url, &send, &["kms:GenerateDataKey", "kms:Decrypt"]).await;
         if !goes_on {
             return self.leave_unproven(&send, NOT_ASKED);
         }
+        self.findings.extend(attributes.iter().flat_map(|attributes| about_quarantine(&send.key, attributes)));
         self.send(url, &send).await;
     }
 
@@ -153,6 +156,36 @@ impl Preflight<'_> {
     }
 }
 
+/// Returns what is wrong with the attributes of a quarantine queue.
+fn about_quarantine(key: &str, attributes: &HashMap<Name, String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if attributes.get(&Name::RedrivePolicy).is_some_and(|policy| !policy.is_empty()) {
+        let message = "the quarantine queue has a redrive policy of its own, which counts each look at a message as a \
+                       receive: `quarantine list`, `quarantine show` and each `redrive`, dry runs included, bring a message \
+                       closer to the next dead-letter queue";
+        findings.push(Finding::new(Severity::Warning, key, message).fix("remove the redrive policy of this queue"));
+    }
+    let retention = attributes.get(&Name::MessageRetentionPeriod).and_then(|seconds| seconds.parse::<u64>().ok());
+    if let Some(seconds) = retention.filter(|seconds| *seconds < LONGEST_RETENTION.as_secs()) {
+        let message = format!(
+            "the quarantine queue keeps a message for {}, so its cause must be fixed and the message redriven within that time",
+            length(seconds)
+        );
+        findings
+            .push(Finding::new(Severity::Info, key, message).fix("set MessageRetentionPeriod to 1209600 (14 days)"));
+    }
+    findings
+}
+
+/// Returns a length of time for people.
+fn length(seconds: u64) -> String {
+    const DAY: u64 = 86_400;
+    match seconds {
+        ..DAY => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / DAY),
+    }
+}
+
 /// Returns what the answer to a batch says about the permission for the call: a failed entry denies it only if its code
 /// says so.
 fn of_entries(answer: Result<HashMap<usize, Failure>, Failure>) -> Result<(), Failure> {
@@ -163,6 +196,7 @@ fn of_entries(answer: Result<HashMap<usize, Failure>, Failure>) -> Result<(), Fa
 async fn attributes(clients: &Clients, url: &str) -> Result<HashMap<Name, String>, Failure> {
     let request = clients.sqs.get_queue_attributes().queue_url(url);
     let request = request.attribute_names(Name::RedrivePolicy).attribute_names(Name::KmsMasterKeyId);
+    let request = request.attribute_names(Name::MessageRetentionPeriod);
     let answer = request.send().await.map_err(|error| Failure::of_call(&error))?;
     Ok(answer.attributes.unwrap_or_default())
 }

@@ -20,7 +20,8 @@ fn config() -> Config {
 /// Returns the answer of AWS to a caller with every permission.
 fn granted(call: &Call) -> (u16, String) {
     match call.operation.as_str() {
-        "GetQueueAttributes" => (200, serde_json::json!({"Attributes": {"RedrivePolicy": POLICY}}).to_string()),
+        "GetQueueAttributes" if call.count("/quarantine") > 0 => attributes(&[("MessageRetentionPeriod", "1209600")]),
+        "GetQueueAttributes" => attributes(&[("RedrivePolicy", POLICY), ("MessageRetentionPeriod", "345600")]),
         "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => {
             sqs_batch(call, &[(0, "ReceiptHandleIsInvalid", true)])
         }
@@ -29,6 +30,12 @@ fn granted(call: &Call) -> (u16, String) {
         "PublishBatch" => sns_error(400, "EmptyBatchRequest"),
         _ => (200, "{}".to_owned()),
     }
+}
+
+fn attributes(of_queue: &[(&str, &str)]) -> (u16, String) {
+    let attributes: serde_json::Map<_, _> =
+        of_queue.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    (200, serde_json::json!({"Attributes": attributes}).to_string())
 }
 
 fn denied(call: &Call) -> (u16, String) {
@@ -200,6 +207,26 @@ async fn a_queue_without_a_redrive_policy_is_a_warning_that_names_the_number_to_
     assert_eq!(warnings.len(), 1, "the quarantine queue needs no policy: {warnings:?}");
     assert!(warnings[0].starts_with("queues[0].url: queue orders: no redrive policy: "), "{warnings:?}");
     assert!(warnings[0].ends_with("with a maxReceiveCount of 17 or more"), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_quarantine_queue_must_count_no_looks_and_should_keep_messages_for_long() {
+    let findings = async |of_quarantine: &'static [(&'static str, &'static str)]| {
+        let report = Report::new(config(), Receives::None, |call| match call.operation.as_str() {
+            "GetQueueAttributes" if call.count("/quarantine") > 0 => attributes(of_quarantine),
+            _ => granted(call),
+        });
+        let report = report.await;
+        [Severity::Warning, Severity::Info].map(|severity| {
+            let texts = report.texts(severity);
+            texts.into_iter().filter(|text| text.starts_with("queues[0].quarantine_url: ")).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(findings(&[("MessageRetentionPeriod", "1209600")]).await, [[""; 0], [""; 0]]);
+    let [warnings, infos] = findings(&[("RedrivePolicy", POLICY), ("MessageRetentionPeriod", "345600")]).await;
+    assert!(warnings[0].ends_with("; remove the redrive policy of this queue"), "{warnings:?}");
+    assert!(infos[0].contains("for 4 days") && infos[0].ends_with("1209600 (14 days)"), "{infos:?}");
+    assert_eq!((warnings.len(), infos.len()), (1, 1));
 }
 
 #[tokio::test]

@@ -185,6 +185,18 @@ impl Depth {
     }
 }
 
+/// Returns the approximate number of messages that a queue can be received from now.
+///
+/// # Errors
+/// Returns an error if SQS does not tell the number.
+pub async fn visible_messages(sqs: &aws_sdk_sqs::Client, metrics: &Metrics, queue: &Queue) -> Result<u64, Failure> {
+    let name = Name::ApproximateNumberOfMessages;
+    let answer = sqs.get_queue_attributes().queue_url(queue.url.as_str()).attribute_names(name.clone()).send().await;
+    metrics.call(Operation::GetQueueAttributes, queue.url.is_fifo(), answer.is_ok());
+    let attributes = answer.map_err(|error| Failure::of_call(&error))?.attributes.unwrap_or_default();
+    attributes.get(&name).and_then(|count| count.parse().ok()).ok_or_else(Failure::unanswered)
+}
+
 /// The attributes that are requested, with the state whose messages each counts.
 const STATES: [(Name, QueueState); 3] = [
     (Name::ApproximateNumberOfMessages, QueueState::Visible),

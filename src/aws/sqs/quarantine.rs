@@ -3,8 +3,13 @@
 //! The body and the attributes stay as the producer sent them, so that an operator can send the message back to its queue
 //! after the cause is fixed. protobridge adds exactly one attribute, [`QUARANTINE_NOTE`], a JSON object. If the message
 //! already has the ten attributes that SQS allows, the smallest of them moves into the note, under `folded`.
+//! [`Quarantined`] reads the note, and restores the message that was quarantined.
+//!
+//! [`QUARANTINE_NOTE`]: crate::message::attributes::QUARANTINE_NOTE
 
 mod note;
+mod restore;
+mod send_back;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,11 +19,13 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use tokio::sync::{mpsc, oneshot};
 
 pub use note::{NotedRecipients, first_message_id};
+pub use restore::{NoNote, Quarantined};
+pub use send_back::{Kept, NoRoom, Sent, StoredCopy};
 
 use super::attempts::attempts;
 use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, SendEntry, call_end};
 use crate::base::batch::{self, Item, Limits};
-use crate::message::attributes::{QUARANTINE_NOTE, attribute_size, message_size, value_bytes};
+use crate::message::attributes::message_size;
 use crate::message::{Message, PartlyDelivered, QuarantineReason, QueueUrl};
 use crate::telemetry::{Call, Carried, Metrics, Operation};
 
@@ -43,7 +50,7 @@ pub struct Quarantine {
 struct QuarantineEntry {
     body: String,
     attributes: HashMap<String, MessageAttributeValue>,
-    group: String,
+    group: Option<String>,
     deduplication_id: String,
     result: oneshot::Sender<Result<(), Failure>>,
 }
@@ -73,19 +80,33 @@ impl Quarantine {
         delivered: Option<&PartlyDelivered>,
     ) -> Result<Stored, Failure> {
         let attributes = note::with_note(message, reason, schema_hash, delivered)?;
-        let note_bytes = attributes.get(QUARANTINE_NOTE).map_or(0, value_bytes);
-        let bytes = message.size() + attribute_size(QUARANTINE_NOTE, "String", note_bytes);
+        let deduplication_id = message.message_id.clone();
+        self.send(url, message, attributes, deduplication_id).await.map(|()| Stored(()))
+    }
+
+    /// Sends a message with these attributes to a queue. On a FIFO queue, a message without a group has one of its own. A
+    /// standard queue gets the group only if the message comes from there: it can be a fair queue.
+    async fn send(
+        &self,
+        url: &QueueUrl,
+        message: &Message,
+        attributes: HashMap<String, MessageAttributeValue>,
+        deduplication_id: String,
+    ) -> Result<(), Failure> {
+        let bytes = message_size(&message.body, &attributes);
         let (result, stored) = oneshot::channel();
+        let group = message.group.clone().filter(|_| url.is_fifo() || *url == message.queue.url);
+        let own_group = || url.is_fifo().then(|| message.message_id.clone());
         let entry = QuarantineEntry {
             body: message.body.clone(),
             attributes,
-            group: message.group.clone().unwrap_or_else(|| message.message_id.clone()),
-            deduplication_id: message.message_id.clone(),
+            group: group.or_else(own_group),
+            deduplication_id,
             result,
         };
         // A closed channel drops the entry and with it the sender of the result, which ends the wait below.
         let _closed = self.items.send(Item { key: url.clone(), bytes, entry });
-        stored.await.unwrap_or_else(|_| Err(Failure::unanswered())).map(|()| Stored(()))
+        stored.await.unwrap_or_else(|_| Err(Failure::unanswered()))
     }
 }
 
@@ -113,7 +134,8 @@ async fn call(
     let sent = entries.iter().map(|entry| SendEntry {
         body: &entry.body,
         attributes: &entry.attributes,
-        group: url.is_fifo().then_some(&*entry.group),
+        // A standard queue takes groups, too, which make it a fair queue.
+        group: entry.group.as_deref(),
         deduplication_id: url.is_fifo().then_some(&*entry.deduplication_id),
     });
     let kind = Call::new(Operation::SendMessageBatch, url.is_fifo());

@@ -7,6 +7,7 @@
 mod evidence;
 mod poller;
 pub mod pollers;
+mod receiver;
 mod reception;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 pub use evidence::{Evidence, PollSpan, Proof};
 pub use poller::Poller;
+pub use receiver::Receiver;
 pub use reception::{Reception, Receptions, Trouble};
 
 use super::budget::Permit;

@@ -59,6 +59,11 @@ impl Releaser {
         self.send(Release { receipt, delay: UNPARK_DELAY, _permit: None });
     }
 
+    /// Makes a parked message visible again at once.
+    pub fn return_parked(&self, receipt: ParkedReceipt) {
+        self.send(Release { receipt, delay: Duration::ZERO, _permit: None });
+    }
+
     fn send(&self, release: Release) {
         release.receipt.hold.mark_returning(release.delay);
         let item = Item { key: release.receipt.queue.url.clone(), bytes: 0, entry: release };

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Context, Rules};
+use super::{Context, Opened, Rules};
 use crate::delivery::outcome::Outcome;
 use crate::message::envelope::{Envelope, StatedBy};
 use crate::message::steps::{About, Step, Witness};
 use crate::message::{Message, QuarantineKind, RetryCause};
+use crate::schema::confluent::Schemas;
 use crate::schema::registry::EventType;
 
 impl Rules {
@@ -25,6 +26,18 @@ impl Rules {
         envelope: &Envelope<'_>,
     ) -> Result<&'s Arc<EventType>, Outcome> {
         self.event_type_noting(context, message, envelope, &mut ())
+    }
+
+    /// Returns the name that a message states as its type, whether a descriptor set defines it or not. Returns `None` if the
+    /// payload must be fetched first, or if nothing in the message names the type.
+    pub fn stated_type(&self, message: &Message, schemas: &Schemas) -> Option<String> {
+        let Opened::Ready(envelope) = self.open(message, None, schemas) else { return None };
+        let stated = envelope.find_stated_type(&self.envelope.type_attribute).map(|(name, _)| name.into_owned());
+        let of_event = || envelope.cloud_event()?.type_names().next().map(str::to_owned);
+        stated
+            .or_else(|| envelope.type_url().map(str::to_owned))
+            .or_else(|| message.queue.default_type.clone())
+            .or_else(of_event)
     }
 
     /// Returns the same as [`Rules::event_type`], and notes what names the type.

@@ -1,5 +1,6 @@
 //! Reading the archive: its segments of a window, their rows in order, and the gaps between them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -76,15 +77,30 @@ impl Reader {
         let listings = hours.map(|folder| async move { self.store.list(&folder).await });
         let mut listings = futures_util::stream::iter(listings).buffered(PARALLEL);
         let mut segments: Vec<Stored> = Vec::new();
+        // Of what ended before the window, the last segment of each process tells enough about gaps.
+        let mut before: HashMap<(String, String), Declaration> = HashMap::new();
         while let Some(objects) = listings.try_next().await? {
-            let stored = |object: Object| Some(Stored { declaration: Declaration::of_key(&object.key)?, object });
-            segments.extend(objects.into_iter().filter_map(stored));
+            for object in objects {
+                let Some(declaration) = Declaration::of_key(&object.key) else { continue };
+                if declaration.to >= window.start {
+                    segments.push(Stored { declaration, object });
+                    continue;
+                }
+                let process = (declaration.replica.clone(), declaration.incarnation.clone());
+                let last = before.entry(process).or_insert_with(|| declaration.clone());
+                if last.number < declaration.number {
+                    *last = declaration;
+                }
+            }
         }
-        let declarations: Vec<&Declaration> = segments.iter().map(|stored| &stored.declaration).collect();
+        let declarations: Vec<&Declaration> =
+            before.values().chain(segments.iter().map(|stored| &stored.declaration)).collect();
         let mut gaps = gaps::between(&declarations, &window, unix_micros(SystemTime::now()));
         segments.retain(|stored| stored.declaration.overlaps(&window));
-        let losing = segments.iter().filter(|stored| stored.declaration.lost > 0);
-        let losing = losing.map(|stored| async move { Ok::<_, Error>((stored, self.lost(stored).await?)) });
+        let mut losing = Vec::new();
+        for stored in segments.iter().filter(|stored| stored.declaration.lost > 0) {
+            losing.push(async move { Ok::<_, Error>((stored, self.lost(stored).await?)) });
+        }
         let mut losing = futures_util::stream::iter(losing).buffered(PARALLEL);
         while let Some((stored, lost)) = losing.try_next().await? {
             gaps.extend(gaps::of_lost(&stored.declaration, lost, &window));

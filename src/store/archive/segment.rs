@@ -21,6 +21,7 @@ use super::encoding::{encode_attributes, encode_body};
 use super::metadata::of_declaration;
 use super::{Declaration, Lost, Position, Row};
 use crate::base::time::unix_micros;
+use crate::message::EventId;
 use crate::store::parquet::leveled;
 
 /// The bytes of bodies and attributes after which a row group ends.
@@ -124,7 +125,7 @@ impl<'r> Encoded<'r> {
             Text::TraceHeader => message.trace_header.as_deref(),
             Text::BodyEncoding => Some(self.body_encoding),
             Text::Attributes => Some(&self.attributes),
-            Text::EventId => self.row.event_id.as_ref().map(|id| id.as_str()),
+            Text::EventId => self.row.event_id.as_ref().map(EventId::as_str),
             Text::EventType => self.row.event_type.as_deref(),
             Text::Customer => self.row.customer.as_deref(),
             Text::SchemaHash => self.row.schema_hash.as_deref(),

@@ -18,7 +18,7 @@ use super::{Declaration, MAX_SPAN, segment};
 use crate::base::time::unix_micros;
 use crate::base::{Backoff, RateLimitedLog};
 use crate::config;
-use crate::store::{Store, retention};
+use crate::store::Store;
 use crate::telemetry::{DropReason, Metrics, NoLabels};
 
 /// The number of written segments that can wait for the store, besides the one that is being put.
@@ -72,10 +72,8 @@ impl Writer {
         info!(store = self.store.url(), replica = self.journal.replica, "keeping a journal");
         let (segments, written) = mpsc::channel(WAITING);
         let until_stopped = self.journal.stop.clone();
-        let housekeeping = until_stopped.run_until_cancelled_owned(async {
-            tokio::join!(self.watch(), retention::sweep(&self.store, self.settings.retention_days, &self.metrics))
-        });
-        tokio::join!(self.close_segments(segments), self.put_segments(written), housekeeping);
+        let watch = until_stopped.run_until_cancelled_owned(self.watch());
+        tokio::join!(self.close_segments(segments), self.put_segments(written), watch);
     }
 
     /// Closes segments by age, by size and at the end. The first one, without rows, says that this process exists.

@@ -70,3 +70,49 @@ async fn lost_messages_are_gaps_by_queue() {
     assert_eq!(gaps(30..31).await, [orders]);
     assert_eq!(gaps(21..30).await, []);
 }
+
+#[tokio::test]
+async fn what_happened_before_the_window_matters_only_if_it_lasts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::folder(folder.path().into()).unwrap();
+    let of = |incarnation: &str, number, times| Declaration {
+        incarnation: incarnation.into(),
+        ..declared(&[], number, times)
+    };
+    // The process 1 dies at 100 without a successor; 2 has a break before the window, and one in it.
+    let pod_b = |declaration| Declaration { replica: "pod-b".into(), ..declaration };
+    let all = [
+        of("1", 0, (0, 50)),
+        of("1", 1, (50, 100)),
+        pod_b(of("2", 0, (0, 50))),
+        pod_b(of("2", 2, (60, 100))),
+        pod_b(of("2", 3, (100, 210))),
+        pod_b(Declaration { is_last: true, ..of("2", 5, (220, 300)) }),
+    ];
+    for declaration in &all {
+        stored(&store, &[], declaration, &[]).await;
+    }
+    let reader = Reader::new(store.clone(), Vec::new());
+    let gaps = async |from: i64, to: i64| {
+        let gaps = reader.look(from * SECOND..to * SECOND).await.unwrap().gaps;
+        gaps.into_iter().map(|gap| (gap.from / SECOND, gap.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(gaps(110, 400).await, [(100, GapKind::Died), (210, GapKind::Missing)]);
+    assert_eq!(gaps(40, 70).await, [(50, GapKind::Missing)]);
+    assert_eq!(gaps(215, 400).await, [(100, GapKind::Died), (210, GapKind::Missing)]);
+    // The successor of 1 has ended before the window, too, and so has the gap.
+    for (number, times) in [(0, (102, 103)), (1, (103, 104))] {
+        stored(&store, &[], &of("3", number, times), &[]).await;
+    }
+    stored(&store, &[], &Declaration { is_last: true, ..of("3", 2, (104, 105)) }, &[]).await;
+    assert_eq!(gaps(110, 400).await, [(210, GapKind::Missing)]);
+    assert_eq!(gaps(101, 400).await, [(100, GapKind::Died), (210, GapKind::Missing)]);
+}
+
+#[test]
+fn all_can_be_awaited_by_a_task_that_moves_among_threads() {
+    fn is_send<T: Send>(_: impl FnOnce(Reader, Stored, Rows) -> T) {}
+    is_send(|reader, _, _| async move { reader.look(0..1).await });
+    is_send(|reader, stored, _| async move { reader.verify(&stored).await });
+    is_send(|_, _, mut rows| async move { rows.next().await });
+}
