@@ -19,7 +19,7 @@ use super::record::{Ending, Record, customer};
 use crate::aws::Clients;
 use crate::aws::outages::Outages;
 use crate::aws::s3::Objects;
-use crate::aws::sns::publish::{Confirmed, Error, TopicEntry};
+use crate::aws::sns::publish::{Confirmed, Error};
 use crate::config::Config;
 use crate::message::{
     EventId, Message, OutcomeLabel, Ownership, PartlyDelivered, QuarantineReason, Recipient, RetryCause, attributes,
