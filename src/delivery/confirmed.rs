@@ -63,6 +63,12 @@ impl ConfirmedDeliveries {
     }
 }
 
+impl FromIterator<DeliveryKey> for ConfirmedDeliveries {
+    fn from_iter<I: IntoIterator<Item = DeliveryKey>>(keys: I) -> Self {
+        Self(keys.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,33 +5,34 @@
 //! [selects](Selection). A preview is the same call with a [`Resender`] that publishes nothing, so it predicts what a run
 //! does. The caller owns the message: it says when to stop, and what becomes of the message afterwards.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod selection;
+mod sender;
 
-use tokio::task::JoinSet;
+use std::sync::Arc;
 
 use super::SetupError;
-use super::confirmed::ConfirmedDeliveries;
 use super::decide::{Context, Decided, Delivery, IsLarge, Opened, Refused, Rules};
-use super::dedupe::{Claim, DeliveryKey, MessageId, PublishedBefore, Taken, Window};
+use super::dedupe::{MessageId, PublishedBefore};
 use super::lookups::Lookups;
 use super::outcome::Outcome;
 use super::record::{Ending, Record, customer};
 use crate::aws::Clients;
 use crate::aws::outages::Outages;
 use crate::aws::s3::Objects;
-use crate::aws::sns::publish::{Confirmed, Error, Publisher, TopicEntry};
-use crate::aws::sns::rate::Rate;
+use crate::aws::sns::publish::{Confirmed, Error};
 use crate::config::Config;
 use crate::message::{
     EventId, Message, OutcomeLabel, Ownership, PartlyDelivered, QuarantineReason, Recipient, RetryCause, attributes,
 };
-use crate::route::{Definitions, Glob, Routes};
+use crate::route::{Definitions, Routes};
 use crate::schema::SchemaFiles;
 use crate::schema::confluent::Schemas;
 use crate::schema::registry::EventType;
 use crate::store::journal::Journal;
 use crate::telemetry::{Metrics, Traces};
+use sender::{Sender, recipient};
+
+pub use selection::{Selection, is_own_type};
 
 /// Sends messages again. One per process.
 #[derive(Debug)]
@@ -44,31 +45,6 @@ pub struct Resender {
     journal: Option<Arc<Journal>>,
     /// Publishes; `None` in a preview.
     sender: Option<Sender>,
-}
-
-/// The parts that publish.
-#[derive(Debug)]
-struct Sender {
-    window: Arc<Window>,
-    publisher: Publisher,
-    tasks: JoinSet<()>,
-}
-
-/// What of a message is sent again, and how.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// The name of the replay. Its deliveries have the attribute `replay` and keys of their own, so that neither the window
-    /// of duplicates nor a FIFO topic takes them for those that were published before. `None` for a redrive, whose
-    /// deliveries were never published.
-    pub replay: Option<Arc<str>>,
-    /// The customer whose deliveries are sent; all of them without it.
-    pub customer: Option<Arc<str>>,
-    /// The globs of the event types that are sent; all of them without any.
-    pub types: Arc<[Glob]>,
-    /// The deliveries that were confirmed before. They count as had.
-    pub confirmed: Option<Arc<ConfirmedDeliveries>>,
-    /// The destinations that have the event since an earlier attempt. They are left out.
-    pub reached: Vec<Recipient>,
 }
 
 /// What became of a message that was sent again, or would become of it.
@@ -147,40 +123,6 @@ impl Fate {
             _ => false,
         }
     }
-}
-
-impl Selection {
-    /// Whether an event of this type is sent. The type of a message that is tried later can be unknown until then. A replay
-    /// sends no message that protobridge makes itself.
-    fn has_type(&self, event_type: Option<&Arc<EventType>>, is_later: bool) -> bool {
-        let Some(event_type) = event_type else { return self.types.is_empty() || is_later };
-        let is_own = self.replay.is_some() && is_own_type(&event_type.name);
-        !is_own && (self.types.is_empty() || self.types.iter().any(|glob| glob.matches(&event_type.name)))
-    }
-
-    fn has_recipient(&self, recipient: &Recipient) -> bool {
-        self.has_customer(recipient.customer.as_ref()) && !self.reached.contains(recipient)
-    }
-
-    fn has_customer(&self, customer: Option<&Arc<str>>) -> bool {
-        self.customer.is_none() || self.customer.as_ref() == customer
-    }
-
-    fn is_confirmed(&self, key: &DeliveryKey) -> bool {
-        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.contains(key))
-    }
-
-    /// Whether a destination that cannot get the event had it before.
-    fn had(&self, refused: &Refused, event_type: Option<&Arc<EventType>>, event_id: Option<&EventId>) -> bool {
-        let (Some(event_type), Some(event_id)) = (event_type, event_id) else { return false };
-        let Recipient { topic, customer } = &refused.recipient;
-        self.is_confirmed(&DeliveryKey::new(&event_type.name, event_id.as_str(), customer.as_ref(), topic))
-    }
-}
-
-/// Whether a message type is one that protobridge makes itself: a heartbeat or a canary.
-pub fn is_own_type(name: &str) -> bool {
-    name.starts_with("protobridge.v1.")
 }
 
 impl Resent {
@@ -340,9 +282,8 @@ impl Resender {
 
     /// Waits until the publisher's tasks have ended.
     pub async fn finish(self) {
-        if let Some(Sender { window, publisher, mut tasks }) = self.sender {
-            drop((window, publisher));
-            while tasks.join_next().await.is_some() {}
+        if let Some(sender) = self.sender {
+            sender.finish().await;
         }
     }
 
@@ -435,10 +376,6 @@ fn would_publish(Delivery { entry, .. }: Delivery) -> Destination {
     Destination { recipient, customer, fate: Fate::WouldPublish { body: entry.body, bytes } }
 }
 
-fn recipient(entry: &TopicEntry) -> Recipient {
-    Recipient { topic: entry.topic.clone(), customer: entry.customer.clone() }
-}
-
 /// Returns how the rows of a message end.
 fn ending(resent: &Resent) -> Ending<'_> {
     let of = |outcome, reason, detail| Ending { outcome, reason, detail };
@@ -462,97 +399,5 @@ fn ending(resent: &Resent) -> Ending<'_> {
     }
 }
 
-impl Sender {
-    fn new(
-        config: &Config,
-        clients: &Clients,
-        outages: &Arc<Outages>,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, SetupError> {
-        /// The longest time for which another process takes a claim for one of a process that still runs.
-        const CLAIM_SPAN: Duration = Duration::from_secs(60);
-        let window = Window::new(&config.dedupe, CLAIM_SPAN, Arc::clone(metrics))?;
-        let budget = (config.receive.max_in_flight_messages, config.receive.max_in_flight_bytes);
-        let (publisher, run) = Publisher::new(
-            clients.lean.clone(),
-            (&config.publish, budget),
-            Arc::new(Rate::default()),
-            Arc::clone(outages),
-            Arc::clone(metrics),
-        );
-        Ok(Self { window, publisher, tasks: JoinSet::from_iter([run]) })
-    }
-
-    /// Publishes deliveries of one message, and waits for all results.
-    async fn publish(
-        &self,
-        message: &Message,
-        deliveries: Vec<Delivery>,
-        ownership: &Ownership,
-        mut record: Option<&mut Record>,
-    ) -> Vec<Destination> {
-        let id = MessageId::new(&message.message_id);
-        let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
-        let mut claims = self.window.claim(&keys, id).await;
-        let attempts = keys.iter().zip(&mut claims);
-        let attempts = attempts.map(|(key, claim)| super::dedupe::Attempt { key: *key, message: id, claim });
-        self.window.claim_in_store(attempts).await;
-        let (mut destinations, mut sent, mut entries) = (Vec::new(), Vec::new(), Vec::new());
-        for (Delivery { entry, .. }, claim) in deliveries.into_iter().zip(claims) {
-            let (recipient, customer, bytes) = (recipient(&entry), customer(&entry), entry.size());
-            match claim {
-                Ok(claim) => {
-                    let ownership = ownership.clone().of_entry(claim.taken_over().cloned());
-                    sent.push(Some((claim, recipient, customer, bytes)));
-                    entries.push((entry, ownership));
-                }
-                Err(Taken::Published(before)) => {
-                    if let Some(record) = &mut record {
-                        record.duplicate(&entry.topic, customer.clone(), before);
-                    }
-                    destinations.push(Destination { recipient, customer, fate: Fate::Had(before) });
-                }
-                Err(Taken::Elsewhere) => {
-                    if let Some(record) = &mut record {
-                        record.waiting(&entry.topic, customer.clone());
-                    }
-                    destinations.push(Destination { recipient, customer, fate: Fate::Elsewhere });
-                }
-            }
-        }
-        if entries.is_empty() {
-            return destinations;
-        }
-        let mut results = self.publisher.enqueue(entries).await;
-        loop {
-            let arrived = results.next().await;
-            if arrived.is_empty() {
-                return destinations;
-            }
-            let (mut confirmed, mut failed): (Vec<Claim>, Vec<Claim>) = (Vec::new(), Vec::new());
-            for (index, result) in arrived {
-                let Some((claim, recipient, customer, bytes)) = sent.get_mut(index).and_then(Option::take) else {
-                    continue;
-                };
-                let fate = match result {
-                    Ok(proof) => {
-                        if let Some(record) = &mut record {
-                            record.published(&proof, customer.clone());
-                        }
-                        confirmed.push(claim);
-                        Fate::Published { confirmed: proof, bytes }
-                    }
-                    Err(error) => {
-                        if let Some(record) = &mut record {
-                            record.failed(&error, customer.clone());
-                        }
-                        failed.push(claim);
-                        Fate::Failed(error)
-                    }
-                };
-                destinations.push(Destination { recipient, customer, fate });
-            }
-            tokio::join!(self.window.confirm(confirmed), self.window.release(failed));
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

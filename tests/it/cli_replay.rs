@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use protobridge::base::time::rfc3339;
 use protobridge::cli::embedded::samples::Sample;
 use protobridge::message::{EventId, Message as SqsMessage, OutcomeLabel, Queue as SqsQueue};
 use protobridge::store::archive::{Declaration, Row, write};
@@ -119,10 +120,7 @@ impl Archive {
 
     /// Returns the options that name a window of all messages. It ends after the last one.
     fn window(&self) -> Vec<String> {
-        let at = |micros: i64| {
-            let seconds = (micros / 1_000_000).unsigned_abs();
-            humantime(UNIX_EPOCH + Duration::from_secs(seconds))
-        };
+        let at = |micros: i64| rfc3339(UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs()));
         let end = self.begin + (self.rows.len() as i64 + 5) * 1_000_000;
         vec![format!("--from={}", at(self.begin)), format!("--to={}", at(end))]
     }
@@ -131,10 +129,6 @@ impl Archive {
     fn cursors(&self, name: &str) -> usize {
         std::fs::read_dir(self.folder.path().join("replays/v1").join(name)).map_or(0, Iterator::count)
     }
-}
-
-fn humantime(time: SystemTime) -> String {
-    protobridge::base::time::rfc3339(time)
 }
 
 /// Runs the command with these options.

@@ -81,16 +81,14 @@ impl Session {
     /// Checks that the configuration has these queues.
     ///
     /// # Errors
-    /// Returns an error that names the queues of the configuration if it has another one not.
+    /// Returns an error that names the queues of the configuration if one of these is not among them.
     pub(super) fn check_queues(&self, queues: &[String]) -> anyhow::Result<()> {
         let known: Vec<&str> = self.config.queues.iter().map(config::Queue::label).collect();
-        for queue in queues.iter().filter(|queue| !known.contains(&queue.as_str())) {
-            match nearest(queue, known.iter().copied()) {
-                Some(near) => bail!("there is no queue {queue}; did you mean {near}?"),
-                None => bail!("there is no queue {queue}; the configuration has {}", known.join(", ")),
-            }
+        let Some(queue) = queues.iter().find(|queue| !known.contains(&queue.as_str())) else { return Ok(()) };
+        match nearest(queue, known.iter().copied()) {
+            Some(near) => bail!("there is no queue {queue}; did you mean {near}?"),
+            None => bail!("there is no queue {queue}; the configuration has {}", known.join(", ")),
         }
-        Ok(())
     }
 
     /// Creates the sender. A preview sends nothing.
