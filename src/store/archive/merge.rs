@@ -126,10 +126,13 @@ impl Rows {
         let free = (self.memory / 2).saturating_sub(self.bytes) / share;
         let next = self.cursors.iter().filter(|(_, cursor)| cursor.is_empty()).take(free.clamp(1, PARALLEL));
         let (store, queues, wanted) = (&self.store, &self.queues, &self.wanted);
-        let reads = next.map(|(turn, cursor)| async move {
-            let batch = cursor.read(store, queues, wanted, &turn.0, share).await?;
-            Ok::<_, Error>((turn.clone(), batch))
-        });
+        let mut reads = Vec::new();
+        for (turn, cursor) in next {
+            reads.push(async move {
+                let batch = cursor.read(store, queues, wanted, &turn.0, share).await?;
+                Ok::<_, Error>((turn.clone(), batch))
+            });
+        }
         let read: HashMap<Turn, Batch> =
             futures_util::stream::iter(reads).buffer_unordered(PARALLEL).try_collect().await?;
         for (turn, batch) in read {

@@ -97,8 +97,10 @@ impl Reader {
             before.values().chain(segments.iter().map(|stored| &stored.declaration)).collect();
         let mut gaps = gaps::between(&declarations, &window, unix_micros(SystemTime::now()));
         segments.retain(|stored| stored.declaration.overlaps(&window));
-        let losing = segments.iter().filter(|stored| stored.declaration.lost > 0);
-        let losing = losing.map(|stored| async move { Ok::<_, Error>((stored, self.lost(stored).await?)) });
+        let mut losing = Vec::new();
+        for stored in segments.iter().filter(|stored| stored.declaration.lost > 0) {
+            losing.push(async move { Ok::<_, Error>((stored, self.lost(stored).await?)) });
+        }
         let mut losing = futures_util::stream::iter(losing).buffered(PARALLEL);
         while let Some((stored, lost)) = losing.try_next().await? {
             gaps.extend(gaps::of_lost(&stored.declaration, lost, &window));
