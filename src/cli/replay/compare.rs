@@ -34,17 +34,19 @@ const SENDING: [&str; 10] =
 pub(super) struct Options {
     /// Publish nothing: show what this change would make of the messages
     ///
-    /// CANDIDATE is one of these, recognized by its content: a descriptor set, which replaces the set in force with its file
-    /// name, or is added; a folder or an s3:// prefix of sets, which replaces all sets in force; a customers file; a whole
-    /// configuration file. Repeat the option to combine them. Each message is decided about and rendered twice, with the
-    /// configuration in force (--config) and with the candidate. No call is made to AWS, except to read the store.
+    /// CANDIDATE is one of these, recognized by its content: a descriptor set, which replaces the set in force with its
+    /// file name, or is added; a folder or an s3:// prefix of sets, which replaces all sets in force; a customers file;
+    /// a whole configuration file. Repeat the option to combine them. Each message is decided about and rendered twice,
+    /// with the configuration in force (--config) and with the candidate. No call is made to AWS, except to read the
+    /// store.
     #[arg(long, value_name = "CANDIDATE", conflicts_with_all = SENDING, help_heading = HEADING)]
     compare: Vec<String>,
     /// Compare over the samples in this folder instead of an archive
     ///
-    /// The samples are all files of these forms: test files of `protobridge test` (*.yaml; `expect` is not used); events in
-    /// files whose names begin with the type, such as shop.v1.OrderPlaced.small.bin (the payload), .json (Protobuf JSON) or
-    /// .txtpb (the text format); and messages as `aws sqs receive-message` prints them (*.json). Name the queue of files with
+    /// The samples are all files of these forms: test files of `protobridge test` (*.yaml; `expect` is not used);
+    /// events in files whose names begin with the type, such as shop.v1.OrderPlaced.small.bin (the payload), .json
+    /// (Protobuf JSON) or .txtpb (the text format); and messages as `aws sqs receive-message` prints them (*.json).
+    /// Name the queue of files with
     /// --queue if there are several.
     #[arg(long, value_name = "FOLDER", requires = "compare", conflicts_with_all = ["from", "to"], help_heading = HEADING)]
     samples: Option<PathBuf>,

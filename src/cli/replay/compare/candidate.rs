@@ -163,8 +163,8 @@ enum Kind {
     Set,
 }
 
-/// Returns what a file is. Only YAML has the keys of a configuration or of a customers file; every other file that is no
-/// YAML mapping is taken for a set.
+/// Returns what a file is. Only YAML has the keys of a configuration or of a customers file; every other file that is
+/// no YAML mapping is taken for a set.
 fn kind_of(bytes: &[u8]) -> Option<Kind> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Some(Kind::Set) };
     match serde_saphyr::from_str::<Value>(text) {
