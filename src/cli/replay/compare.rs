@@ -46,9 +46,11 @@ pub(super) struct Options {
     /// The samples are all files of these forms: test files of `protobridge test` (*.yaml; `expect` is not used);
     /// events in files whose names begin with the type, such as shop.v1.OrderPlaced.small.bin (the payload), .json
     /// (Protobuf JSON) or .txtpb (the text format); and messages as `aws sqs receive-message` prints them (*.json).
-    /// Name the queue of files with
-    /// --queue if there are several.
-    #[arg(long, value_name = "FOLDER", requires = "compare", conflicts_with_all = ["from", "to"], help_heading = HEADING)]
+    /// Name the queue of files with --queue if there are several.
+    #[arg(
+        long, value_name = "FOLDER", requires = "compare", conflicts_with_all = ["from", "to"],
+        help_heading = HEADING
+    )]
     samples: Option<PathBuf>,
     /// Compare only this share of the messages, such as 0.1. The message id decides, so each run takes the same ones
     #[arg(long, value_name = "SHARE", value_parser = share, requires = "compare", help_heading = HEADING)]
@@ -86,8 +88,8 @@ Compare before you ship:
 A comparison exits with 1 if the candidate breaks consumers: a path of the JSON is gone, has another type or another \
 value; a delivery is lost or goes to another topic; a message is newly quarantined; an attribute or the message group \
 has another value. New paths and new deliveries break nothing. The attributes schema-hash and traceparent are not \
-compared. It also exits with 1 if a descriptor set of the candidate is refused, if the archive has gaps in the window, or \
-if no message was compared. --fail-on changes that.";
+compared. It also exits with 1 if a descriptor set of the candidate is refused, if the archive has gaps in the window, \
+or if no message was compared. --fail-on changes that.";
 
 impl Options {
     /// Whether a comparison is wanted.

@@ -149,8 +149,8 @@ async fn recognize(name: &str, in_force: &Config) -> anyhow::Result<Candidate> {
         // Whether it is a set, the registry says.
         Some(Kind::Set) => Candidate::Set(path),
         None => bail!(
-            "{}: it is not recognized; a candidate is a descriptor set, a folder or an s3:// prefix of sets, a customers \
-             file (`customers: […]`) or a configuration file",
+            "{}: it is not recognized; a candidate is a descriptor set, a folder or an s3:// prefix of sets, a \
+             customers file (`customers: […]`) or a configuration file",
             path.display()
         ),
     })
@@ -196,7 +196,8 @@ async fn copy(store: &Store, limits: &config::Descriptors) -> anyhow::Result<Tem
     let total: u64 = objects.iter().map(|object| object.size).sum();
     if total > limits.max_total_bytes {
         bail!(
-            "its objects have {total} bytes, and `descriptors.max_total_bytes` allows {}; name a prefix that has only sets",
+            "its objects have {total} bytes, and `descriptors.max_total_bytes` allows {}; name a prefix that has only \
+             sets",
             limits.max_total_bytes
         );
     }
