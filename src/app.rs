@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -100,8 +100,8 @@ pub struct App {
     background: JoinSet<()>,
     /// The tasks of the prober, with `run --canary`.
     canary: JoinSet<()>,
-    /// The journal and the counters, if the configuration has a store.
-    stored: Option<Stored>,
+    /// The journal, the counters and the archive, if the configuration has a store.
+    stored: Stored,
     /// Tasks that can end by themselves. They are aborted with the service.
     optional: JoinSet<()>,
     pipeline: Arc<Pipeline>,
@@ -151,11 +151,11 @@ impl App {
         let definitions = (Arc::clone(&routes), schemas);
         let receptions = Arc::new(Receptions::new(config, clients.region().as_deref(), &metrics));
         let queues: Vec<Arc<Queue>> = receptions.iter().map(|reception| Arc::clone(&reception.queue)).collect();
-        let stored = Stored::start(config, &clients, &metrics)?;
-        let journal = stored.as_ref().map(|stored| Arc::clone(&stored.journal));
-        let wired = wire(config, &clients, &queues, definitions, (traces.clone(), journal.clone()), &metrics)?;
-        let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, monitor, tasks: downstream } =
+        let mut stored = Stored::start(config, &clients, &metrics)?;
+        let wired = wire(config, &clients, &queues, definitions, (traces.clone(), stored.recorders()), &metrics)?;
+        let Wired { pipeline, visibility, backpressure, rate, outages, parking, intake, deleter, monitor, tasks } =
             wired;
+        stored.start_archive(deleter);
 
         let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
         let (requests, requested) = watch::channel(());
@@ -171,7 +171,7 @@ impl App {
             outages,
             monitor,
             configuration: Arc::clone(&standing),
-            journal,
+            journal: stored.journal(),
             metrics: Arc::clone(&metrics),
         };
         let state = Arc::new(admin::State::new(views));
@@ -195,7 +195,7 @@ impl App {
             abort: CancellationToken::new(),
             pollers: JoinSet::new(),
             messages: TaskTracker::new(),
-            downstream,
+            downstream: tasks,
             parking: JoinSet::from_iter([parking.run()]),
             background,
             canary: JoinSet::new(),
@@ -228,7 +228,8 @@ impl App {
         let budget = Budget::new(receive.max_in_flight_messages, receive.max_in_flight_bytes, urls, &self.metrics);
         for reception in self.receptions.iter() {
             let (lean, budget, visibility) = (clients.lean.clone(), budget.clone(), self.visibility.clone());
-            let valves = (self.backpressure.clone(), self.intake.gate(&reception.queue.url));
+            let held_back_by = [Some(self.backpressure.clone()), self.stored.backpressure()];
+            let valves = (held_back_by.into_iter().flatten().collect(), self.intake.gate(&reception.queue.url));
             let poller = Poller::new(Arc::clone(reception), config, lean, budget, visibility, valves);
             let tasks = Tasks::new(self.messages.clone(), self.abort.clone());
             let pipeline = Arc::clone(&self.pipeline);
@@ -298,7 +299,7 @@ impl App {
             Some(ended) = self.parking.join_next() => ("the task that returns parked messages", ended),
             Some(ended) = self.background.join_next() => ("the visibility, reload, configuration, depth, metrics, topics, heartbeats or admin task", ended),
             Some(ended) = self.canary.join_next() => ("the prober", ended),
-            Some(ended) = failed_to_store(&mut self.stored) => ("the journal or the counters", ended),
+            Some(ended) = self.stored.failed() => ("the journal, the counters or the archive", ended),
             else => return "no task is left".to_owned(),
         };
         match ended {
@@ -311,7 +312,7 @@ impl App {
     /// and the others are made visible again.
     pub async fn stop(self) -> Drained {
         let Self { stop, abort, mut pollers, messages, mut downstream, mut parking, mut background, .. } = self;
-        let Self { pipeline, visibility, mut canary, stored, .. } = self;
+        let Self { pipeline, visibility, mut canary, mut stored, .. } = self;
         self.state.set_phase(admin::Phase::Draining);
         info!(in_flight = visibility.in_flight(), timeout = ?self.drain_timeout, "draining");
         stop.cancel();
@@ -323,6 +324,7 @@ impl App {
         let finish = async {
             messages.wait().await;
             parking.shutdown().await;
+            stored.finish_archive().await;
             // The pipeline has the last handle of each downstream task. Without it they send what is left, and end.
             drop(pipeline);
             while downstream.join_next().await.is_some() {}
@@ -336,6 +338,7 @@ impl App {
             // The messages end before the tasks that they wait for, so that no message takes the end of the publisher for
             // its own outcome.
             messages.wait().await;
+            stored.finish_archive().await;
             downstream.shutdown().await;
             let count = unfinished.len();
             if timeout(RETURN_TIMEOUT, visibility.return_to_queue(unfinished)).await.is_err() {
@@ -343,11 +346,7 @@ impl App {
             }
             count
         };
-        let last_rows = async {
-            if let Some(stored) = stored {
-                stored.finish().await;
-            }
-        };
+        let last_rows = stored.finish();
         let last_spans = async {
             background.shutdown().await;
             if let Some(exchange) = &self.exchange {
@@ -362,10 +361,6 @@ impl App {
         info!("stopped");
         Drained { returned }
     }
-}
-
-async fn failed_to_store(stored: &mut Option<Stored>) -> Option<Result<(), JoinError>> {
-    stored.as_mut()?.failed().await
 }
 
 /// Queues that could not be received from in time.

@@ -11,6 +11,7 @@ mod cut;
 pub mod error;
 pub mod gate;
 pub mod http;
+pub mod json_diff;
 mod last_seen;
 mod rate_limited_log;
 pub mod redis;

@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 64 invalid configuration.
 
+mod archive;
 mod canary;
 mod case;
 mod check;
@@ -100,6 +101,8 @@ enum Command {
     Sources(sources::Args),
     /// Tell what became of an event, from the journal: received, published, suppressed, and what is not known
     Trace(trace::Args),
+    /// List what is in the archive, count its messages, and check that it is complete and readable
+    Archive(archive::Args),
     /// Send archived messages again, or see what a change would make of them
     Replay(replay::Args),
     /// Send quarantined messages again in place, after their cause is fixed
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Store(args) => store::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sources(args) => sources::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Archive(args) => archive::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Redrive(args) => redrive::run(&args),
         Command::Quarantine(args) => quarantine::run(&args),

@@ -2,9 +2,13 @@
 //!
 //! [`decide`] is the pure half: it turns a message into deliveries or into an outcome, without I/O. [`pipeline`] is the
 //! other half: it looks up what a message refers to, suppresses duplicates, publishes, and settles. [`wire`] connects the
-//! pipeline with everything that it works on. [`dry_run`] decides about a message without the other half, and says why.
+//! pipeline with everything that it works on. [`dry_run`] decides about a message without the other half, and says why;
+//! [`compare`] says what differs between two of these decisions.
 
 pub mod account;
+pub mod archiving;
+pub mod compare;
+pub mod confirmed;
 pub mod decide;
 pub mod dedupe;
 mod dependency;
@@ -16,9 +20,10 @@ mod parking;
 pub mod pipeline;
 mod record;
 pub mod redrive;
+pub mod replay;
 pub mod resend;
 mod wiring;
 
 pub use intake::Intake;
 pub use parking::Parking;
-pub use wiring::{SetupError, Wired, wire};
+pub use wiring::{Recorders, SetupError, Wired, wire};

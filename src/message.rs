@@ -29,7 +29,7 @@ pub use recipient::{PartlyDelivered, Recipient};
 pub use topic::TopicArn;
 
 /// A message as it was received.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Message {
     /// The queue that the message was received from.
     pub queue: Arc<Queue>,

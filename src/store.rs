@@ -2,7 +2,7 @@
 //!
 //! A [`Store`] is a bucket of S3 with a prefix, or a folder. Objects are written once and never changed, and a write is
 //! atomic: a reader sees the whole object or none. There is no database and no leader. The [`journal`], the
-//! [`counters`] and the [`archive`] are written here, each under a prefix of its own.
+//! [`counters`], the [`archive`] and the cursors of [`replays`] are written here, each under a prefix of its own.
 //!
 //! The store decides nothing about failed calls: the caller repeats them, or gives up and says so.
 
@@ -10,7 +10,11 @@ pub mod archive;
 pub mod counters;
 mod http;
 pub mod journal;
+mod parquet;
+pub mod replays;
 pub mod retention;
+#[cfg(test)]
+mod scripted;
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -29,7 +33,7 @@ use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::client::CredentialProvider;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, RetryConfig};
 
 use crate::base::error::chain;
 use crate::base::http::Network;
@@ -54,6 +58,15 @@ pub struct Object {
     pub size: u64,
     /// When the object was written.
     pub modified: SystemTime,
+}
+
+/// The result of [`Store::create`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The object is new, and has these bytes.
+    New,
+    /// An object with this key exists already, and is unchanged. An earlier call whose answer was lost can have created it.
+    Exists,
 }
 
 /// Why the store cannot be opened.
@@ -205,6 +218,18 @@ impl Store {
         put.map(drop).map_err(|source| self.error(StoreCall::Put, key, source))
     }
 
+    /// Writes an object if none has this key. Of several calls with one key, from any process, one at most creates it.
+    ///
+    /// # Errors
+    /// Returns an error if the store does not answer. The object can exist nevertheless, as a whole.
+    pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, Error> {
+        match self.objects.put_opts(&self.path(key), bytes.into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(Created::New),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::Exists),
+            Err(source) => Err(self.error(StoreCall::Put, key, source)),
+        }
+    }
+
     /// Returns the objects below a folder, sorted by key.
     ///
     /// # Errors
@@ -262,6 +287,28 @@ impl Store {
     fn damaged(&self, key: &str, error: impl std::fmt::Display) -> Error {
         let source = Cause::Damaged(error.to_string());
         Error { operation: StoreCall::Get, url: Arc::clone(&self.url), key: key.to_owned(), source }
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Creates an empty store in memory.
+    pub(crate) fn in_memory() -> Self {
+        let objects = Arc::new(object_store::memory::InMemory::new());
+        Self { objects, prefix: Path::default(), url: "memory:".into(), is_folder: false }
+    }
+
+    /// Creates an empty store in memory whose calls take this time each.
+    pub(crate) fn slow(call: Duration) -> Self {
+        let waits = object_store::throttle::ThrottleConfig {
+            wait_delete_per_call: call,
+            wait_get_per_call: call,
+            wait_list_per_call: call,
+            wait_put_per_call: call,
+            ..Default::default()
+        };
+        let objects = object_store::throttle::ThrottledStore::new(object_store::memory::InMemory::new(), waits);
+        Self { objects: Arc::new(objects), ..Self::in_memory() }
     }
 }
 

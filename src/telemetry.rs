@@ -37,5 +37,5 @@ pub use operation::Operation;
 pub use traces::{LAST_EXPORT, Trace, TraceHeaders, Traces, TracesError};
 pub use usage::{
     AnsweredEntry, Call, CallCounts, CallEnd, CallKey, Carried, Counts, MAX_CELLS, MAX_THROTTLES, OTHER,
-    PublishedCounts, PublishedKey, SecondCounts, SettledKey, ThrottledCall, Usage,
+    PublishedCounts, PublishedKey, SecondCounts, SettledKey, ThrottledCall, UNIT_BYTES, Usage,
 };

@@ -8,7 +8,7 @@ use super::Error;
 use super::reload::log_decisions;
 use crate::config::{Config, OnBreak, Warning};
 use crate::route::{self, Glob, Router, Routes};
-use crate::schema::registry::{Profiles, Registry, Snapshot};
+use crate::schema::registry::{self, File, Profiles, Registry, Snapshot};
 use crate::schema::{SchemaFiles, confluent, glue};
 
 /// The files that a configuration names, loaded and checked.
@@ -31,8 +31,16 @@ impl Loaded {
     /// Returns an error if a descriptor set, the customers file or a file of schema ids does not load, or if a path that is
     /// meant to hide a field matches none.
     pub fn load(config: &Config) -> Result<Self, Error> {
+        Self::load_with_sets(config, &registry::read(&config.descriptors)?)
+    }
+
+    /// Loads the files that the configuration names, with these descriptor sets instead of those of `descriptors.path`.
+    ///
+    /// # Errors
+    /// Returns an error in the cases of [`Loaded::load`].
+    pub(super) fn load_with_sets(config: &Config, sets: &[File]) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
-        let registry = Registry::load(&config.descriptors, config, Arc::clone(&profiles))?;
+        let registry = Registry::of(sets, &config.descriptors, config, Arc::clone(&profiles))?;
         let unmatched = registry.unmatched_paths();
         if !unmatched.is_empty() {
             return Err(Error::UnmatchedPaths(unmatched));

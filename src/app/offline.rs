@@ -12,7 +12,7 @@ use crate::delivery::dry_run::{self, Answers, Forecast, Unanswered};
 use crate::message::{Message, Queue};
 use crate::route::Definitions;
 use crate::schema::confluent::{RegistryError, SchemaEntry, Schemas};
-use crate::schema::registry::Snapshot;
+use crate::schema::registry::{File, Snapshot};
 
 /// The rules and the definitions of a configuration.
 #[derive(Debug)]
@@ -37,6 +37,19 @@ impl Offline {
     /// Returns an error if a file does not load, or if the schema registry's URL is invalid.
     pub fn load(config: Config) -> Result<Self, Error> {
         let loaded = Loaded::load(&config)?;
+        Self::of(config, loaded)
+    }
+
+    /// Loads the files that a configuration names, with these descriptor sets instead of those of `descriptors.path`.
+    ///
+    /// # Errors
+    /// Returns an error in the cases of [`Offline::load`].
+    pub fn load_with_sets(config: Config, sets: &[File]) -> Result<Self, Error> {
+        let loaded = Loaded::load_with_sets(&config, sets)?;
+        Self::of(config, loaded)
+    }
+
+    fn of(config: Config, loaded: Loaded) -> Result<Self, Error> {
         let rules = Rules::new(&config, config.publish.max_batch_bytes).with_glue(loaded.schemas.glue.clone());
         let schemas = Schemas::new(&config.confluent, loaded.schemas.confluent.clone(), &Network::default());
         let schemas = schemas.map_err(crate::delivery::SetupError::from)?;
@@ -57,6 +70,16 @@ impl Offline {
     /// Returns the descriptor sets.
     pub fn snapshot(&self) -> &Snapshot {
         &self.definitions.snapshot
+    }
+
+    /// Returns the customers.
+    pub fn customers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.definitions.router.customers().map(|customer| &customer.id)
+    }
+
+    /// Returns the queues.
+    pub fn queues(&self) -> &[Arc<Queue>] {
+        &self.queues
     }
 
     /// Returns the queue with this name or URL, or the only queue.

@@ -19,4 +19,4 @@ pub mod release;
 mod stale;
 pub mod visibility;
 
-pub use receipt::{ParkedReceipt, Receipt, Received};
+pub use receipt::{ParkedReceipt, Receipt, Received, SettledReceipt};

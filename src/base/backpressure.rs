@@ -43,7 +43,8 @@ impl Valve {
         is_high
     }
 
-    fn store(&self, is_high: bool) {
+    /// Sets the pressure, or ends it.
+    pub fn store(&self, is_high: bool) {
         let was_high = self.0.is_high.swap(is_high, Ordering::AcqRel);
         if was_high && !is_high {
             self.0.fell.notify_waiters();

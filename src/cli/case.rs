@@ -48,7 +48,7 @@ pub(super) struct Case {
     /// The name, for people. Each name is given once per file.
     pub(super) name: String,
     /// The name or the URL of the queue. Default: the only queue.
-    queue: Option<String>,
+    pub(super) queue: Option<String>,
     /// The full name of the message type. It is the value of the type attribute, unless `attributes` has one.
     r#type: Option<String>,
     /// The payload, which is the body in base64.
@@ -209,7 +209,11 @@ impl Case {
             .map_err(|unanswered| Unusable::new("lookups", format!("{unanswered}; give the answer under `lookups`")))
     }
 
-    fn message(&self, offline: &Offline, folder: &Path) -> Result<Message, Unusable> {
+    /// Returns the message of the case. Relative paths start in `folder`.
+    ///
+    /// # Errors
+    /// Returns an error that names the key at fault.
+    pub(super) fn message(&self, offline: &Offline, folder: &Path) -> Result<Message, Unusable> {
         let queue = offline.queue(self.queue.as_deref()).map_err(|error| Unusable::new("queue", error))?;
         let mut attributes = HashMap::new();
         for (name, value) in &self.attributes {
@@ -246,9 +250,16 @@ impl Case {
     }
 
     fn answers(&self, offline: &Offline, folder: &Path) -> Result<(Answers, Option<Schemas>), Unusable> {
-        let Lookups { objects, schemas } = &self.lookups;
+        Ok((self.objects(offline, folder)?, self.schemas(offline)?))
+    }
+
+    /// Returns the S3 objects that the case gives. Relative paths start in `folder`.
+    ///
+    /// # Errors
+    /// Returns an error that names the key at fault.
+    pub(super) fn objects(&self, offline: &Offline, folder: &Path) -> Result<Answers, Unusable> {
         let mut answers = Answers::default();
-        for (address, payload) in objects {
+        for (address, payload) in &self.lookups.objects {
             let key = format!("lookups.objects.{address}");
             let framing = offline.queue(self.queue.as_deref()).map(|queue| queue.framing).unwrap_or_default();
             let source = Source { offline, folder, message_type: self.r#type.as_deref(), framing };
@@ -258,14 +269,22 @@ impl Case {
             };
             answers.objects.insert(address.clone(), object);
         }
+        Ok(answers)
+    }
+
+    /// Returns the known Confluent schemas together with those that the case gives; `None` if it gives none.
+    ///
+    /// # Errors
+    /// Returns an error that names the key at fault.
+    pub(super) fn schemas(&self, offline: &Offline) -> Result<Option<Schemas>, Unusable> {
+        let schemas = &self.lookups.schemas;
         if schemas.is_empty() {
-            return Ok((answers, None));
+            return Ok(None);
         }
         let known = offline.schemas_with(schemas.clone()).map_err(|problems| {
             let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Unusable::new("lookups.schemas", all.join("; "))
         })?;
-        let known = known.map_err(|error| Unusable::new("lookups.schemas", error))?;
-        Ok((answers, Some(known)))
+        known.map(Some).map_err(|error| Unusable::new("lookups.schemas", error))
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use crate::base::time::rfc3339_of_unix;
 
 /// Writes rows as aligned columns: the first `left` ones to the left, the others, which are numbers, to the right.
-pub(super) fn write(out: &mut impl io::Write, rows: &[Vec<String>], left: usize) -> io::Result<()> {
+pub(super) fn write(out: &mut (impl io::Write + ?Sized), rows: &[Vec<String>], left: usize) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let widths: Vec<usize> =

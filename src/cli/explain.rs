@@ -1,6 +1,6 @@
 //! `protobridge explain`: shows the outcome that a message would have, and why, step by step.
 
-mod input;
+pub(in crate::cli) mod input;
 
 use std::io::Write;
 use std::path::PathBuf;

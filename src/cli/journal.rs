@@ -18,12 +18,12 @@ use crate::store::journal::{Looked, stamp};
 
 /// Returns the error of a configuration without a store. `path` is its file.
 pub(super) fn no_store(path: &Path) -> strict_config::Error {
-    let problem = "is not set, so there is no journal; set it to `s3://bucket/prefix`, or to a folder such as \
+    let problem = "is not set, so there is no journal and no archive; set it to `s3://bucket/prefix`, or to a folder such as \
                    `file:///var/lib/protobridge`, as the service has it";
     strict_config::Error::new(path, vec![Problem::new("store.url", problem)])
 }
 
-/// Opens the store of a configuration to read its journal. `path` is the file of the configuration.
+/// Opens the store of a configuration to read its journal or its archive. `path` is the file of the configuration.
 ///
 /// # Errors
 /// Returns an error if no store is configured, if its folder does not exist, or if it cannot be opened.
@@ -45,6 +45,11 @@ pub(super) async fn open(config: &Config, path: &Path) -> anyhow::Result<Store> 
 
 /// Waits for a long look-up, and tells on standard error, if it is a terminal, that it still runs.
 pub(super) async fn with_progress<T>(what: &str, looking: impl Future<Output = T>) -> T {
+    with_changing_progress(|| what.to_owned(), looking).await
+}
+
+/// Does the same as [`with_progress`] with a text that changes.
+pub(super) async fn with_changing_progress<T>(what: impl Fn() -> String, looking: impl Future<Output = T>) -> T {
     let (started, second) = (Instant::now(), Duration::from_secs(1));
     let is_shown = std::io::stderr().is_terminal();
     let mut ticks = interval_at(started + second, second);
@@ -61,7 +66,7 @@ pub(super) async fn with_progress<T>(what: &str, looking: impl Future<Output = T
                 return done;
             }
             _ = ticks.tick(), if is_shown => {
-                eprint!("\r\x1b[K{what}: {} s", started.elapsed().as_secs());
+                eprint!("\r\x1b[K{}: {} s", what(), started.elapsed().as_secs());
                 // A line that is not shown is no reason to stop.
                 let _hidden = std::io::stderr().flush();
             }

@@ -1,7 +1,13 @@
 //! `protobridge replay`: sends archived messages again, or compares what a change of the configuration would make of them.
 
 mod compare;
+mod known;
+mod plan;
+mod progress;
 mod send;
+mod session;
+mod summary;
+mod unconfirmed;
 
 use std::process::ExitCode;
 
@@ -10,6 +16,7 @@ use super::window::Window;
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = format!("{}\n\n{}", send::HELP, compare::HELP))]
 pub(super) struct Args {
     #[command(flatten)]
     window: Window,
@@ -23,7 +30,7 @@ pub(super) struct Args {
     config: ConfigFile,
 }
 
-/// The options that choose among the archived messages of a window.
+/// The options that sending and comparing have in common: the messages of the window that are wanted, and the output.
 #[derive(Debug, Clone, Default, clap::Args)]
 struct Filter {
     /// Only deliveries to this customer
@@ -35,6 +42,9 @@ struct Filter {
     /// Only messages of this queue, by its name in the configuration; can be repeated
     #[arg(long, value_name = "NAME")]
     queue: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.

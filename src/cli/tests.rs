@@ -14,6 +14,11 @@ fn commands() -> Vec<(String, clap::Command)> {
 }
 
 #[test]
+fn no_command_has_an_option_twice() {
+    Cli::command().debug_assert();
+}
+
+#[test]
 fn a_paragraph_of_the_help_is_one_line_that_the_terminal_wraps() {
     let commands = commands();
     assert!(commands.len() > 10);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::decide::{Context, Decided, Deliveries, Lookup, Opened, Rules};
+use super::decide::{Context, Decided, Deliveries, Lookup, Opened, Refused, Rules};
 use super::outcome::{Outcome, quarantine_queue};
 use crate::aws::s3;
 use crate::aws::sns::publish::TopicEntry;
@@ -52,6 +52,8 @@ pub struct Forecast {
     pub entries: Vec<TopicEntry>,
     /// The destinations that have the event already, according to the quarantine note of the message.
     pub noted: Vec<Recipient>,
+    /// The destinations that cannot get the event, each with its reason.
+    pub refused: Vec<Refused>,
     /// The outcome.
     pub outcome: Predicted,
 }
@@ -176,7 +178,7 @@ impl Forecast {
     }
 
     fn of(mut steps: Vec<Step>, decided: Decided, message: &Message) -> Self {
-        let Decided { event_type, event, decision, .. } = decided;
+        let Decided { event_type, event, refused, decision, .. } = decided;
         let (outcome, deliveries) = predict(decision);
         let outcome = match outcome {
             Predicted::Quarantined(reason) => match quarantine_queue(&message.queue, &reason) {
@@ -197,6 +199,7 @@ impl Forecast {
             event_id: event.map(|(id, _)| id),
             entries: to_publish.into_iter().map(|delivery| delivery.entry).collect(),
             noted: noted.into_iter().map(|delivery| delivery.recipient).collect(),
+            refused,
             outcome,
         }
     }

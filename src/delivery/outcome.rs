@@ -3,7 +3,8 @@
 //! Every received message ends in exactly one [`Outcome`]. Three of them allow its deletion, and each leaves a value that
 //! only the place which reached it can create: SNS confirmed every entry ([`Confirmed`]), the quarantine queue has the
 //! message ([`Stored`]), or a rule of the configuration drops the event ([`Filtered`]). [`Reached`] is created from these
-//! values only, and [`Deleter::delete`](crate::aws::sqs::delete::Deleter::delete) requires one.
+//! values only. With the proof of the archive, [`Kept`], it becomes [`Deletable`], which
+//! [`Deleter::delete`](crate::aws::sqs::delete::Deleter::delete) requires.
 
 use crate::aws::outages::Domain;
 use crate::aws::sns::publish::Confirmed;
@@ -11,6 +12,7 @@ use crate::aws::sqs::quarantine::Stored;
 use crate::delivery::dedupe::PublishedBefore;
 use crate::message::{QuarantineReason, Queue, QueueUrl, Retry, RetryCause};
 use crate::route::Filtered;
+use crate::store::archive::Kept;
 
 /// The outcome of one message.
 #[derive(Debug)]
@@ -85,9 +87,20 @@ impl Everywhere {
     }
 }
 
-/// Proof that the outcome of a message was reached and that the message can be deleted.
+/// Proof that the outcome of a message was reached.
 #[derive(Debug)]
 pub struct Reached(());
+
+/// Proof that a message can be deleted: its outcome was reached, and the archive has it or does not stand in the way.
+#[derive(Debug)]
+pub struct Deletable(());
+
+impl Deletable {
+    /// Creates the proof.
+    pub fn new(_: Reached, _: Kept) -> Self {
+        Self(())
+    }
+}
 
 impl From<Everywhere> for Reached {
     fn from(_: Everywhere) -> Self {

@@ -3,7 +3,7 @@
 //! [`decide`](super::decide) does everything up to the publish as plain computation, apart from [lookups](Lookups). The
 //! messages that one receive returned are processed together, in one task, as far as they do not wait for different things.
 //! Each message is settled as soon as its own topics have answered. These rules always hold: a message is deleted only
-//! through [`Deleter::delete`], which requires the proof of its outcome; a returned message becomes visible after a delay
+//! through [`Archiving::finish`], which requires the proof of its outcome; a returned message becomes visible after a delay
 //! that is never zero; and a message that is dropped on the way, by a panic or at the end of a drain, becomes visible when
 //! its visibility timeout lapses.
 
@@ -20,16 +20,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::archiving::Archiving;
 use super::decide::{Delivery, IsLarge, Lookup, Rules};
 use super::dedupe::{PublishedBefore, Window};
 use super::intake::Intake;
 use super::lookups::Lookups;
-use super::outcome::Reached;
 use super::parking::Parking;
 use super::record::Ending;
 use crate::aws::sns::publish::Publisher;
 use crate::aws::sqs::Received;
-use crate::aws::sqs::delete::Deleter;
 use crate::aws::sqs::quarantine::Quarantine;
 use crate::aws::sqs::release::Releaser;
 use crate::base::{Backoff, RateLimitedLog};
@@ -58,7 +57,7 @@ pub struct Pipeline {
     releaser: Releaser,
     parking: Arc<Parking>,
     intake: Arc<Intake>,
-    deleter: Deleter<Reached>,
+    archiving: Archiving,
     /// The delays of returned messages, by their receive count.
     retry_backoff: Backoff,
     traces: Traces,
@@ -104,8 +103,8 @@ pub struct Downstream {
     pub parking: Arc<Parking>,
     /// Stops the receives of messages that cannot be finished now.
     pub intake: Arc<Intake>,
-    /// Deletes finished messages.
-    pub deleter: Deleter<Reached>,
+    /// Archives finished messages, and deletes them.
+    pub archiving: Archiving,
     /// Exports the spans.
     pub traces: Traces,
     /// Records what becomes of messages.
@@ -122,7 +121,7 @@ impl Pipeline {
         downstream: Downstream,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let Downstream { window, publisher, quarantine, releaser, parking, intake, deleter, traces, journal } =
+        let Downstream { window, publisher, quarantine, releaser, parking, intake, archiving, traces, journal } =
             downstream;
         Self {
             rules,
@@ -135,7 +134,7 @@ impl Pipeline {
             releaser,
             parking,
             intake,
-            deleter,
+            archiving,
             retry_backoff,
             traces,
             journal,

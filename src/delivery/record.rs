@@ -120,6 +120,16 @@ impl Record {
         self.destinations.push(Destination { topic: topic.clone(), customer, fate: Fate::Waiting });
     }
 
+    /// Whether the message has rows of destinations.
+    pub(super) fn has_destinations(&self) -> bool {
+        !self.destinations.is_empty()
+    }
+
+    /// Forgets the record, because the message has nothing that was selected.
+    pub(super) fn discard(&mut self) {
+        self.is_closed = true;
+    }
+
     /// Records the rows, because the message is settled.
     pub(super) fn close(&mut self, ending: &Ending<'_>) {
         if std::mem::replace(&mut self.is_closed, true) {

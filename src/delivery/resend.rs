@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::SetupError;
-use super::decide::{Context, Decided, Delivery, IsLarge, Opened, Rules};
-use super::dedupe::{Claim, MessageId, PublishedBefore, Taken, Window};
+use super::confirmed::ConfirmedDeliveries;
+use super::decide::{Context, Decided, Delivery, IsLarge, Opened, Refused, Rules};
+use super::dedupe::{Claim, DeliveryKey, MessageId, PublishedBefore, Taken, Window};
 use super::lookups::Lookups;
 use super::outcome::Outcome;
 use super::record::{Ending, Record, customer};
@@ -25,7 +26,7 @@ use crate::config::Config;
 use crate::message::{
     EventId, Message, OutcomeLabel, Ownership, PartlyDelivered, QuarantineReason, Recipient, RetryCause, attributes,
 };
-use crate::route::{Definitions, Routes};
+use crate::route::{Definitions, Glob, Routes};
 use crate::schema::SchemaFiles;
 use crate::schema::confluent::Schemas;
 use crate::schema::registry::EventType;
@@ -62,6 +63,12 @@ pub struct Selection {
     pub replay: Option<Arc<str>>,
     /// The customer whose deliveries are sent; all of them without it.
     pub customer: Option<Arc<str>>,
+    /// The globs of the event types that are sent; all of them without any.
+    pub types: Arc<[Glob]>,
+    /// The deliveries that were confirmed before. They count as had.
+    pub confirmed: Option<Arc<ConfirmedDeliveries>>,
+    /// The destinations that have the event since an earlier attempt. They are left out.
+    pub reached: Vec<Recipient>,
 }
 
 /// What became of a message that was sent again, or would become of it.
@@ -142,6 +149,40 @@ impl Fate {
     }
 }
 
+impl Selection {
+    /// Whether an event of this type is sent. The type of a message that is tried later can be unknown until then. A replay
+    /// sends no message that protobridge makes itself.
+    fn has_type(&self, event_type: Option<&Arc<EventType>>, is_later: bool) -> bool {
+        let Some(event_type) = event_type else { return self.types.is_empty() || is_later };
+        let is_own = self.replay.is_some() && is_own_type(&event_type.name);
+        !is_own && (self.types.is_empty() || self.types.iter().any(|glob| glob.matches(&event_type.name)))
+    }
+
+    fn has_recipient(&self, recipient: &Recipient) -> bool {
+        self.has_customer(recipient.customer.as_ref()) && !self.reached.contains(recipient)
+    }
+
+    fn has_customer(&self, customer: Option<&Arc<str>>) -> bool {
+        self.customer.is_none() || self.customer.as_ref() == customer
+    }
+
+    fn is_confirmed(&self, key: &DeliveryKey) -> bool {
+        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.contains(key))
+    }
+
+    /// Whether a destination that cannot get the event had it before.
+    fn had(&self, refused: &Refused, event_type: Option<&Arc<EventType>>, event_id: Option<&EventId>) -> bool {
+        let (Some(event_type), Some(event_id)) = (event_type, event_id) else { return false };
+        let Recipient { topic, customer } = &refused.recipient;
+        self.is_confirmed(&DeliveryKey::new(&event_type.name, event_id.as_str(), customer.as_ref(), topic))
+    }
+}
+
+/// Whether a message type is one that protobridge makes itself: a heartbeat or a canary.
+pub fn is_own_type(name: &str) -> bool {
+    name.starts_with("protobridge.v1.")
+}
+
 impl Resent {
     /// Returns the destinations that have the event, for the quarantine note; `None` if the event is not known.
     pub fn delivered(&self) -> Option<PartlyDelivered> {
@@ -163,17 +204,17 @@ impl Resent {
             None => self.destinations.iter().all(|destination| destination.fate.has_event()),
         }
     }
+}
 
-    fn without_deliveries(outcome: Outcome) -> Self {
-        let why = match outcome {
-            Outcome::Filtered(filtered) => Undelivered::Filtered(filtered.rule()),
-            Outcome::Quarantine(reason) => Undelivered::Quarantine(reason),
-            Outcome::Retry(retry) => Undelivered::Later(retry.detail),
-            Outcome::Held { detail, .. } => Undelivered::Later(detail),
-            // A decision returns these two only with deliveries.
-            Outcome::Published(_) | Outcome::Duplicate(_) => Undelivered::Later("it has no destination".into()),
-        };
-        Self { event_type: None, event_id: None, destinations: Vec::new(), without_deliveries: Some(why) }
+/// Returns why a message has no deliveries.
+fn undelivered(outcome: Outcome) -> Undelivered {
+    match outcome {
+        Outcome::Filtered(filtered) => Undelivered::Filtered(filtered.rule()),
+        Outcome::Quarantine(reason) => Undelivered::Quarantine(reason),
+        Outcome::Retry(retry) => Undelivered::Later(retry.detail),
+        Outcome::Held { detail, .. } => Undelivered::Later(detail),
+        // A decision returns these two only with deliveries.
+        Outcome::Published(_) | Outcome::Duplicate(_) => Undelivered::Later("it has no destination".into()),
     }
 }
 
@@ -207,7 +248,8 @@ impl Resender {
     }
 
     /// Decides about a message, and publishes the selected deliveries that their destinations do not have, unless this is a
-    /// preview. Waits until SNS has answered for each of them. Nothing is published after `ownership` is lost.
+    /// preview. Waits until SNS has answered for each of them. Nothing is published after `ownership` is lost. A message
+    /// with nothing that is selected has neither destinations nor another outcome.
     pub async fn resend(&self, message: &Arc<Message>, selection: &Selection, ownership: &Ownership) -> Resent {
         let mut record = self.record(message, selection);
         let mut decided = match self.decide(message, ownership).await {
@@ -215,44 +257,80 @@ impl Resender {
             Err(outcome) => Decided { decision: Err(outcome), ..Decided::default() },
         };
         let (event_type, event_id) = (decided.event_type.take(), decided.event.take().map(|(id, _)| id));
-        let is_selected =
-            |recipient: &Recipient| selection.customer.is_none() || recipient.customer == selection.customer;
-        let mut destinations: Vec<Destination> = Vec::new();
-        decided.refused.retain(|refused| is_selected(&refused.recipient));
-        for refused in &decided.refused {
-            destinations.push(Destination {
-                recipient: refused.recipient.clone(),
-                customer: refused.recipient.customer.clone(),
-                fate: Fate::Refused(refused.reason.clone()),
-            });
+        let mut resent = Resent { event_type, event_id, destinations: Vec::new(), without_deliveries: None };
+        let is_later = matches!(decided.decision, Err(Outcome::Retry(_) | Outcome::Held { .. }));
+        if selection.has_type(resent.event_type.as_ref(), is_later) {
+            self.settle(message, selection, ownership, decided, &mut resent, record.as_mut()).await;
         }
         if let Some(record) = &mut record {
-            record.decided(event_type.as_ref(), event_id.as_ref(), None, decided.refused);
-        }
-        let mut resent = match decided.decision {
-            Err(outcome) => Resent::without_deliveries(outcome),
-            Ok(deliveries) => {
-                for noted in deliveries.noted.into_iter().filter(|noted| is_selected(&noted.recipient)) {
-                    if let Some(record) = &mut record {
-                        record.duplicate(&noted.recipient.topic, noted.recipient.customer.clone(), noted.before);
-                    }
-                    let customer = noted.recipient.customer.clone();
-                    let fate = Fate::Had(noted.before);
-                    destinations.push(Destination { recipient: noted.recipient, customer, fate });
-                }
-                let selected = deliveries.to_publish.into_iter();
-                let selected = selected
-                    .filter(|delivery| selection.customer.is_none() || customer(&delivery.entry) == selection.customer);
-                let deliveries = selected.map(|delivery| self.prepared(delivery, selection)).collect();
-                destinations.extend(self.publish(message, deliveries, ownership, record.as_mut()).await);
-                Resent { event_type: None, event_id: None, destinations, without_deliveries: None }
+            if record.has_destinations() || resent.without_deliveries.is_some() {
+                record.close(&ending(&resent));
+            } else {
+                record.discard();
             }
-        };
-        (resent.event_type, resent.event_id) = (event_type, event_id);
-        if let Some(record) = &mut record {
-            record.close(&ending(&resent));
         }
         resent
+    }
+
+    /// Publishes the selected deliveries of a decision, and adds what became of each destination.
+    async fn settle(
+        &self,
+        message: &Arc<Message>,
+        selection: &Selection,
+        ownership: &Ownership,
+        mut decided: Decided,
+        resent: &mut Resent,
+        mut record: Option<&mut Record>,
+    ) {
+        let had = |recipient: Recipient, customer: Option<Arc<str>>| {
+            let before = PublishedBefore::noted(MessageId::new(&message.message_id));
+            Destination { recipient, customer, fate: Fate::Had(before) }
+        };
+        let has_refused = !decided.refused.is_empty();
+        decided.refused.retain(|refused| selection.has_recipient(&refused.recipient));
+        let (event_type, event_id) = (resent.event_type.as_ref(), resent.event_id.as_ref());
+        let confirmed = decided.refused.extract_if(.., |refused| selection.had(refused, event_type, event_id));
+        for Refused { recipient, .. } in confirmed {
+            let customer = recipient.customer.clone();
+            resent.destinations.push(had(recipient, customer));
+        }
+        // The only reason against the message is about destinations that are not selected.
+        let is_of_others = has_refused && decided.refused.is_empty();
+        for Refused { recipient, reason } in &decided.refused {
+            let (customer, fate) = (recipient.customer.clone(), Fate::Refused(reason.clone()));
+            resent.destinations.push(Destination { recipient: recipient.clone(), customer, fate });
+        }
+        if let Some(record) = &mut record {
+            record.decided(event_type, event_id, None, decided.refused);
+        }
+        let deliveries = match decided.decision {
+            Ok(deliveries) => deliveries,
+            Err(Outcome::Quarantine(_)) if is_of_others || !resent.destinations.is_empty() => return,
+            Err(outcome) => {
+                resent.without_deliveries = Some(undelivered(outcome));
+                return;
+            }
+        };
+        for noted in deliveries.noted.into_iter().filter(|noted| selection.has_recipient(&noted.recipient)) {
+            if let Some(record) = &mut record {
+                record.duplicate(&noted.recipient.topic, noted.recipient.customer.clone(), noted.before);
+            }
+            let (customer, fate) = (noted.recipient.customer.clone(), Fate::Had(noted.before));
+            resent.destinations.push(Destination { recipient: noted.recipient, customer, fate });
+        }
+        let mut prepared = Vec::new();
+        for delivery in deliveries.to_publish {
+            let (recipient, customer) = (recipient(&delivery.entry), customer(&delivery.entry));
+            if !selection.has_customer(customer.as_ref()) || selection.reached.contains(&recipient) {
+                continue;
+            }
+            if selection.is_confirmed(&delivery.key) {
+                resent.destinations.push(had(recipient, customer));
+            } else {
+                prepared.push(self.prepared(delivery, selection));
+            }
+        }
+        resent.destinations.extend(self.publish(message, prepared, ownership, record).await);
     }
 
     /// Returns the name that a message states as its type, for an event whose type is not known.

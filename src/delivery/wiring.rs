@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::archiving::{Archiving, Settled};
 use super::decide::Rules;
 use super::dedupe::{StoreError, Window};
 use super::intake::Intake;
 use super::lookups::Lookups;
+use super::outcome::Deletable;
 use super::parking::Parking;
 use super::pipeline::{Downstream, Pipeline};
 use crate::aws::Clients;
@@ -27,6 +29,7 @@ use crate::monitor::Monitor;
 use crate::route::Routes;
 use crate::schema::SchemaFiles;
 use crate::schema::confluent::{self, Schemas};
+use crate::store::archive::Keeper;
 use crate::store::journal::Journal;
 use crate::telemetry::{Metrics, Traces};
 
@@ -55,6 +58,22 @@ impl SetupError {
     }
 }
 
+/// Where the pipeline records what it does.
+#[derive(Debug)]
+pub struct Recorders {
+    /// The journal; `None` without one.
+    pub journal: Option<Arc<Journal>>,
+    /// The archive.
+    pub keeper: Keeper<Settled>,
+}
+
+impl Default for Recorders {
+    /// Neither a journal nor an archive.
+    fn default() -> Self {
+        Self { journal: None, keeper: Keeper::Off }
+    }
+}
+
 /// A pipeline and the parts that others use too.
 #[derive(Debug)]
 pub struct Wired {
@@ -72,6 +91,8 @@ pub struct Wired {
     pub parking: Arc<Parking>,
     /// The receives that are allowed.
     pub intake: Arc<Intake>,
+    /// Deletes messages that the archive has. Without the last handle, the task of the deletes ends.
+    pub deleter: Deleter<Deletable>,
     /// The sources and the silence rules.
     pub monitor: Arc<Monitor>,
     /// The tasks of the publisher, the deleter, the releaser and the quarantine. They end after the pipeline was dropped
@@ -88,7 +109,7 @@ pub fn wire(
     clients: &Clients,
     queues: &[Arc<Queue>],
     (routes, schemas): (Arc<Routes>, SchemaFiles),
-    (traces, journal): (Traces, Option<Arc<Journal>>),
+    (traces, recorders): (Traces, Recorders),
     metrics: &Arc<Metrics>,
 ) -> Result<Wired, SetupError> {
     let outages = Arc::new(Outages::new(Arc::clone(metrics)));
@@ -132,13 +153,24 @@ pub fn wire(
         releaser,
         parking: Arc::clone(&parking),
         intake: Arc::clone(&intake),
-        deleter,
+        archiving: Archiving::new(recorders.keeper, &config.archive, deleter.clone()),
         traces,
-        journal,
+        journal: recorders.journal,
     };
     let retry_backoff = Schedule::new(&config.retry).backoff();
     let followed = (routes, Arc::clone(&monitor));
     let pipeline = Pipeline::new(rules, retry_backoff, lookups, followed, downstream, Arc::clone(metrics));
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(metrics), config.visibility.timeout());
-    Ok(Wired { pipeline: Arc::new(pipeline), visibility, backpressure, rate, outages, parking, intake, monitor, tasks })
+    Ok(Wired {
+        pipeline: Arc::new(pipeline),
+        visibility,
+        backpressure,
+        rate,
+        outages,
+        parking,
+        intake,
+        deleter,
+        monitor,
+        tasks,
+    })
 }

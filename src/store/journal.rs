@@ -11,7 +11,6 @@ mod declaration;
 mod found;
 mod guess;
 mod lookup;
-mod parts;
 mod reader;
 mod recorder;
 mod row;
@@ -27,12 +26,13 @@ use std::time::Duration;
 pub use declaration::{Declaration, FOLDER};
 pub use found::{Dropped, Found, Hole, HoleKind, Looked, Wanted};
 pub use guess::time_of_id;
-pub use lookup::Error;
 pub use reader::Reader;
 pub use recorder::Journal;
 pub use row::Row;
 pub use story::{Chapter, Entry, Evidence, Story, is_about, not_known};
 pub use writer::{Writer, finish};
+
+pub use super::parquet::Error;
 
 /// The longest time that one segment covers. A reader looks for segments that began up to this time before its window.
 pub const MAX_SPAN: Duration = Duration::from_secs(6 * 3_600);

@@ -18,6 +18,24 @@ async fn an_object_of_a_folder_is_written_listed_read_and_deleted() {
     assert_eq!(error.labels(), StoreErrorLabels { operation: StoreCall::Get, code: StoreErrorCode::Missing });
 }
 
+#[tokio::test]
+async fn of_many_calls_that_create_an_object_one_creates_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [Store::folder(folder.path().into()).unwrap(), Store::in_memory()] {
+        let calls = (0..20_u8).map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move { (writer, store.create("a/b.json", Bytes::from(vec![writer])).await.unwrap()) })
+        });
+        let mut winners = Vec::new();
+        for call in calls.collect::<Vec<_>>() {
+            let (writer, created) = call.await.unwrap();
+            winners.extend((created == Created::New).then_some(writer));
+        }
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        assert_eq!(store.get("a/b.json").await.unwrap(), winners);
+    }
+}
+
 #[test]
 fn a_folder_that_cannot_be_created_is_named_with_the_way_out() {
     let file = tempfile::NamedTempFile::new().unwrap();

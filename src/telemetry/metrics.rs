@@ -124,6 +124,18 @@ pub struct Metrics {
     pub journal_unstored: Family<NoLabels, Level>,
     /// The age in seconds of the oldest row that is not stored yet; 0 if all are stored.
     pub journal_oldest_unstored: Family<NoLabels, Level>,
+    /// The messages that the archive has. Like the other metrics of the archive, not shown without one.
+    pub archive_messages: Family<QueueLabels<'static>>,
+    /// The bytes of stored segments.
+    pub archive_bytes: Family,
+    /// The segments that were stored.
+    pub archive_segments: Family,
+    /// The messages that were deleted without the archive.
+    pub archive_gaps: Family<QueueLabels<'static>>,
+    /// The age in seconds of the oldest message that is not stored yet; 0 if all are stored.
+    pub archive_oldest_unstored: Family<NoLabels, Level>,
+    /// The messages that wait for the archive before they are deleted.
+    pub archive_held: Family<NoLabels, Level>,
     /// The failed calls to the store.
     pub store_errors: Family<StoreErrorLabels>,
     /// The metrics of the canary's prober.
@@ -302,6 +314,21 @@ impl Metrics {
                 "protobridge_journal_oldest_unstored_seconds",
                 "Age of the oldest row of the journal that is not stored yet",
             ),
+            archive_messages: all
+                .family("protobridge_archive_messages_total", "Messages that were stored in the archive"),
+            archive_bytes: all.family("protobridge_archive_bytes_total", "Bytes of stored segments of the archive"),
+            archive_segments: all
+                .family("protobridge_archive_segments_total", "Segments of the archive that were stored"),
+            archive_gaps: all.family(
+                "protobridge_archive_gap_messages_total",
+                "Messages that were deleted without the archive, because the store did not answer",
+            ),
+            archive_oldest_unstored: all.family(
+                "protobridge_archive_oldest_unstored_seconds",
+                "Age of the oldest finished message that the archive has not stored yet",
+            ),
+            archive_held: all
+                .family("protobridge_archive_held_receipts", "Finished messages that wait for the archive"),
             store_errors: all.family("protobridge_store_errors_total", "Failed calls to the store"),
             canary: CanaryMetrics::declare(&mut all),
             monitor: MonitorMetrics::new(&mut all),

@@ -16,11 +16,11 @@ use parking_lot::Mutex;
 
 pub use counts::{
     AnsweredEntry, Call, CallCounts, CallEnd, CallKey, Carried, Counts, PublishedCounts, PublishedKey, SecondCounts,
-    SettledKey, ThrottledCall,
+    SettledKey, ThrottledCall, UNIT_BYTES,
 };
 
 use super::operation::Operation;
-use counts::{UNIT_BYTES, units};
+use counts::units;
 
 /// The most combinations of customer and event type, and the most of customer and operation, that are told apart
 /// between two takes. Further ones count as [`OTHER`].

@@ -60,6 +60,23 @@ impl Metrics {
         for reason in DropReason::ALL.iter().copied() {
             self.journal_dropped.with(&DroppedRowsLabels { reason });
         }
+        self.start_store_at_zero();
+    }
+
+    /// Shows the metrics of an archive that has no message yet. A process without an archive does not show them.
+    pub fn start_archive_at_zero<'q>(&self, queues: impl IntoIterator<Item = &'q str>) {
+        for queue in queues {
+            self.archive_messages.with(&QueueLabels { queue });
+            self.archive_gaps.with(&QueueLabels { queue });
+        }
+        self.archive_bytes.with(&NoLabels);
+        self.archive_segments.with(&NoLabels);
+        self.archive_oldest_unstored.with(&NoLabels).set(0);
+        self.archive_held.with(&NoLabels).set(0);
+        self.start_store_at_zero();
+    }
+
+    fn start_store_at_zero(&self) {
         for code in StoreErrorCode::ALL.iter().copied() {
             self.store_errors.with(&StoreErrorLabels { operation: StoreCall::Put, code });
         }

@@ -72,8 +72,8 @@ def check_arguments(name, kind, arguments):
     """Lets the command parse the arguments. With `--help` at their end, it does nothing else."""
     start = [kind, "--config", "/etc/protobridge/config/protobridge.yaml"]
     expect(arguments[:3] == start, f"{name}: the arguments of {kind} begin with {arguments[:3]}")
-    asks = {"--yes", "--dry-run"} & set(arguments)
-    expect(len(asks) == 1, f"{name}: {kind} would ask, or would only print: {arguments}")
+    asks = not {"--yes", "--dry-run"} & set(arguments)
+    expect(asks == (kind == "redrive"), f"{name}: {kind} would ask, and a Job cannot answer: {arguments}")
     resumes = {"--name", "--resume-if-begun"} <= set(arguments)
     expect(resumes == (kind == "replay" and "--yes" in arguments), f"{name}: a pod of {kind} begins anew: {arguments}")
     result = subprocess.run([PROTOBRIDGE, *arguments, "--help"], capture_output=True, text=True)

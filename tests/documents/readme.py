@@ -67,7 +67,7 @@ def check_attributes(page, event):
     table = page.source.split("| attribute | value |", 1)[1].split("\n\n", 1)[0]
     told = {name for row in table.splitlines() for name in re.findall(r"`([\w-]+)`", row.split(" | ")[0])}
     real = set(event["MessageAttributes"])
-    optional = {"traceparent", "tracestate"}
+    optional = {"replay", "traceparent", "tracestate"}
     if told - optional != real - optional:
         raise Untrue(page.place, f"the table of attributes has {sorted(told)}, the event {sorted(real)}")
     page.counts["checked"] += 1

@@ -136,6 +136,13 @@ def pipeline(page, case):
     service.stop()
 
 
+def see_a_change(page):
+    # The document shows the samples of the example alone.
+    (page.tree / "examples/shop/tests/case.yaml").unlink()
+    page.shell.enter(page.tree)
+    page.run(code=1)
+
+
 def explain(page):
     page.shell.enter(page.tree)
     protos = [page.tree / "proto/examples"]
@@ -186,6 +193,7 @@ def sections():
         "Hidden fields": hidden_fields,
         "What changed, and when": what_changed,
         "Test the configuration": test_the_configuration,
+        "See a change before it ships": see_a_change,
         "Ask what becomes of a message": explain,
         "Try it in the demo": demo,
         "Refusal messages": refusals.check,

@@ -202,7 +202,7 @@ fn a_replay_publishes_and_writes_its_progress_and_cannot_change_the_archive_or_a
       if {"StringLike":{"s3:prefix":["prod/archive/*","prod/journal/*","prod/replays/*"]}}
     WriteStore: ["s3:PutObject"]
       on ["arn:aws:s3:::acme-protobridge/prod/journal/*","arn:aws:s3:::acme-protobridge/prod/replays/*"]
-    CancelReplays: ["s3:DeleteObject"]
+    DeleteProgress: ["s3:DeleteObject"]
       on ["arn:aws:s3:::acme-protobridge/prod/replays/*"]
     UseStoreKey: ["kms:GenerateDataKey","kms:Decrypt"]
       on ["arn:aws:kms:eu-west-1:123456789012:key/store"]
@@ -235,7 +235,7 @@ store: {url: 's3://acme-protobridge'}
       if {"StringLike":{"s3:prefix":["archive/*","journal/*","replays/*"]}}
     WriteStore: ["s3:PutObject"]
       on ["arn:aws:s3:::acme-protobridge/journal/*","arn:aws:s3:::acme-protobridge/replays/*"]
-    CancelReplays: ["s3:DeleteObject"]
+    DeleteProgress: ["s3:DeleteObject"]
       on ["arn:aws:s3:::acme-protobridge/replays/*"]
     UseStoreKey: ["kms:GenerateDataKey","kms:Decrypt"]
       on ["arn:aws:kms:eu-west-1:123456789012:key/s"]

@@ -5,6 +5,7 @@
 //! `PROTOBRIDGE_FAULT_THREADS=N` the number of threads. With `--nocapture` the test prints its progress and a summary.
 //! `PROTOBRIDGE_FAULT_SEED=S` runs a single seed and prints its log.
 
+mod archive;
 mod canary;
 mod checks;
 mod counters;

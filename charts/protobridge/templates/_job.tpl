@@ -43,7 +43,7 @@ app.kubernetes.io/component: {{ index . 1 | quote }}
 {{- range $replay.types }}{{ $arguments = concat $arguments (list "--type" .) }}{{ end }}
 {{- range $replay.queues }}{{ $arguments = concat $arguments (list "--queue" .) }}{{ end }}
 {{- if $replay.unconfirmed }}{{ $arguments = append $arguments "--unconfirmed" }}{{ end }}
-{{- with $replay.rate }}{{ $arguments = concat $arguments (list "--rate" (int64 . | toString)) }}{{ end }}
+{{- with $replay.rate }}{{ $arguments = concat $arguments (list "--rate" (toString .)) }}{{ end }}
 {{- toJson (concat $arguments $replay.args) }}
 {{- end }}
 
@@ -51,10 +51,11 @@ app.kubernetes.io/component: {{ index . 1 | quote }}
 {{- define "protobridge.redriveArguments" -}}
 {{- $redrive := .Values.redrive }}
 {{- $arguments := list "redrive" "--config" (printf "%s/protobridge.yaml" (include "protobridge.path.config" .)) }}
-{{- $arguments = append $arguments (ternary "--dry-run" "--yes" $redrive.dryRun) }}
 {{- $arguments = concat $arguments (list "--queue" $redrive.queue) }}
+{{- if $redrive.dryRun }}{{ $arguments = append $arguments "--dry-run" }}{{ end }}
 {{- with $redrive.reason }}{{ $arguments = concat $arguments (list "--reason" .) }}{{ end }}
-{{- range $redrive.types }}{{ $arguments = concat $arguments (list "--type" .) }}{{ end }}
+{{- with $redrive.type }}{{ $arguments = concat $arguments (list "--type" .) }}{{ end }}
+{{- with $redrive.quarantinedBefore }}{{ $arguments = concat $arguments (list "--quarantined-before" .) }}{{ end }}
 {{- with $redrive.customer }}{{ $arguments = concat $arguments (list "--customer" .) }}{{ end }}
 {{- with $redrive.limit }}{{ $arguments = concat $arguments (list "--limit" (int64 . | toString)) }}{{ end }}
 {{- with $redrive.rate }}{{ $arguments = concat $arguments (list "--rate" (int64 . | toString)) }}{{ end }}

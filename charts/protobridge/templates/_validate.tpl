@@ -168,6 +168,9 @@ once.
 {{- if and (not $v.replay.dryRun) (not $v.replay.name) }}
 {{- $problems = append $problems "replay.enabled is true, but replay.name is empty, so a pod that replaces another one could not continue its replay: set a name that no other replay has, such as after-incident-42, or set replay.dryRun to true" }}
 {{- end }}
+{{- if and $v.replay.unconfirmed (not $v.replay.customer) }}
+{{- $problems = append $problems "replay.unconfirmed is true, but replay.customer is empty: set the customer whose missing events are sent, or set replay.unconfirmed to false" }}
+{{- end }}
 {{- range $key := list "from" "to" }}
 {{- if not (index $v.replay $key) }}
 {{- $problems = append $problems (printf "replay.enabled is true, but replay.%s is empty: set the window to replay, such as from: 2026-11-28T12:00:00Z and to: 2026-11-28T12:05:00Z" $key) }}
@@ -175,6 +178,9 @@ once.
 {{- end }}
 {{- end }}
 {{- if $v.redrive.enabled }}
+{{- if and $v.redrive.toSource $v.redrive.customer }}
+{{- $problems = append $problems "redrive.toSource and redrive.customer are both set, but a message that returns to its source queue is published to all customers who lack it: keep one" }}
+{{- end }}
 {{- $queues := list }}
 {{- range $v.config.queues }}{{ $queues = append $queues (default (base .url) .name) }}{{ end }}
 {{- if not (has $v.redrive.queue $queues) }}

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::Receipt;
+use super::SettledReceipt;
 use super::stale::is_stale_receipt;
 use crate::aws::{Failure, LeanClient, MAX_BATCH_ENTRIES, call_end};
 use crate::base::Backoff;
@@ -32,8 +32,8 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from
 /// The handle by which messages are deleted. Cheap to clone. `P` is the proof that a delete requires.
 #[derive(Debug)]
 pub struct Deleter<P> {
-    /// The in-flight budget bounds the channel: each receipt holds its share.
-    items: mpsc::UnboundedSender<Item<QueueUrl, Receipt>>,
+    /// The in-flight budget bounds the channel, or the archive: each receipt holds its share, or waited for its segment.
+    items: mpsc::UnboundedSender<Item<QueueUrl, SettledReceipt>>,
     proof: PhantomData<fn(P)>,
 }
 
@@ -56,8 +56,7 @@ impl<P> Deleter<P> {
     }
 
     /// Deletes a message whose outcome was reached, within a few milliseconds.
-    pub fn delete(&self, receipt: Receipt, _proof: P) {
-        receipt.hold.mark_settled();
+    pub fn delete(&self, receipt: SettledReceipt, _proof: P) {
         let item = Item { key: receipt.queue.url.clone(), bytes: 0, entry: receipt };
         // The task outlives every handle. If it was aborted, SQS delivers the message again, and it is a duplicate.
         let _closed = self.items.send(item);
@@ -66,7 +65,7 @@ impl<P> Deleter<P> {
 
 /// Deletes one batch. Repeats what fails for as long as the receipts are valid. Until then the messages count as in
 /// flight, so failing deletes slow the receives down.
-async fn delete(lean: LeanClient, metrics: Arc<Metrics>, mut receipts: Vec<Receipt>) {
+async fn delete(lean: LeanClient, metrics: Arc<Metrics>, mut receipts: Vec<SettledReceipt>) {
     for attempt in 1u32.. {
         receipts.retain(|receipt| !receipt.hold.is_stale());
         let Some(first) = receipts.first() else { return };
@@ -88,7 +87,11 @@ async fn delete(lean: LeanClient, metrics: Arc<Metrics>, mut receipts: Vec<Recei
 }
 
 /// Returns the receipts whose entries failed, without the stale ones.
-fn receipts_to_repeat(receipts: Vec<Receipt>, failed: &HashMap<usize, Failure>, queue: &Queue) -> Vec<Receipt> {
+fn receipts_to_repeat(
+    receipts: Vec<SettledReceipt>,
+    failed: &HashMap<usize, Failure>,
+    queue: &Queue,
+) -> Vec<SettledReceipt> {
     let failed = receipts.into_iter().enumerate().filter(|(index, _)| match failed.get(index) {
         Some(failure) if is_stale_receipt(failure) => {
             debug!(%failure, queue = queue.label, "receipt went stale before the delete");
@@ -114,7 +117,7 @@ async fn call(
     lean: &LeanClient,
     metrics: &Metrics,
     queue: &Queue,
-    receipts: &[Receipt],
+    receipts: &[SettledReceipt],
 ) -> Result<HashMap<usize, Failure>, Failure> {
     let answer = lean.delete(queue.url.as_str(), receipts.iter().map(|receipt| &*receipt.handle)).await;
     let call = Call::new(Operation::DeleteMessageBatch, queue.url.is_fifo());

@@ -50,6 +50,35 @@ impl Receipt {
     }
 }
 
+/// The right to delete one message whose outcome was reached.
+#[derive(Debug)]
+pub struct SettledReceipt {
+    /// The queue that the message was received from.
+    pub queue: Arc<Queue>,
+    /// The SQS receipt handle of this receive.
+    pub handle: Arc<str>,
+    /// Keeps the message hidden.
+    pub hold: Hold,
+    /// The message's share of the in-flight budget, unless it was returned before the delete.
+    permit: Option<Permit>,
+}
+
+impl Receipt {
+    /// Records that the message's outcome was reached. At the end of a drain it is not returned to its queue.
+    pub fn settled(self) -> SettledReceipt {
+        let Self { queue, handle, hold, permit } = self;
+        hold.mark_settled();
+        SettledReceipt { queue, handle, hold, permit: Some(permit) }
+    }
+}
+
+impl SettledReceipt {
+    /// Returns the message's share of the in-flight budget. The message stays hidden.
+    pub fn return_permit(&mut self) {
+        self.permit = None;
+    }
+}
+
 /// A message together with the right to settle it.
 #[derive(Debug)]
 pub struct Received {

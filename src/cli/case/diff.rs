@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use crate::base::json_diff;
+pub(super) use crate::base::json_diff::Match;
+
 /// A difference at one path. `None` means that there is no value.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cli) struct Difference {
@@ -23,46 +26,12 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// Whether the actual value can have more keys than the expected one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Match {
-    Exact,
-    /// Objects match by the expected keys. Arrays match in full.
-    Subset,
-}
-
 /// Adds the differences between two values to `differences`.
 pub(super) fn compare(path: &str, expected: &Value, found: &Value, how: Match, differences: &mut Vec<Difference>) {
-    let mut differ = |path: String, expected: Option<&Value>, found: Option<&Value>| {
+    json_diff::differences(expected, found, how, &mut |parts, expected, found| {
+        let path = parts.iter().fold(path.to_owned(), |path, part| path + &part.to_string());
         differences.push(Difference { path, expected: expected.cloned(), found: found.cloned() });
-    };
-    match (expected, found) {
-        (Value::Object(wanted), Value::Object(there)) => {
-            if how == Match::Exact {
-                for (key, value) in there.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
-                    differ(format!("{path}.{key}"), None, Some(value));
-                }
-            }
-            for (key, value) in wanted {
-                let path = format!("{path}.{key}");
-                match there.get(key) {
-                    Some(other) => compare(&path, value, other, how, differences),
-                    None => differences.push(Difference { path, expected: Some(value.clone()), found: None }),
-                }
-            }
-        }
-        (Value::Array(wanted), Value::Array(there)) => {
-            for (index, (value, other)) in wanted.iter().zip(there).enumerate() {
-                compare(&format!("{path}[{index}]"), value, other, how, differences);
-            }
-            for index in wanted.len().min(there.len())..wanted.len().max(there.len()) {
-                let (expected, found) = (wanted.get(index).cloned(), there.get(index).cloned());
-                differences.push(Difference { path: format!("{path}[{index}]"), expected, found });
-            }
-        }
-        (wanted, there) if wanted == there => {}
-        (wanted, there) => differ(path.to_owned(), Some(wanted), Some(there)),
-    }
+    });
 }
 
 /// Returns the part of the actual value that has the keys of the expected one.

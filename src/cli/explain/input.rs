@@ -21,7 +21,7 @@ use crate::schema::confluent::SchemaEntry;
 
 /// The forms of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
+pub(in crate::cli) enum Form {
     /// JSON with `Body` or `body` is an SQS message; other text is a body; anything else is a payload
     Auto,
     /// The JSON of `aws sqs receive-message`, of one message in it, or of a record that a Lambda function receives
@@ -98,7 +98,12 @@ struct SqsAttribute {
 }
 
 /// Reads the message in a file. `payload_attribute` carries the bytes of a payload.
-pub(super) fn read(path: &Path, form: Form, queue: Arc<Queue>, payload_attribute: &str) -> anyhow::Result<Message> {
+pub(in crate::cli) fn read(
+    path: &Path,
+    form: Form,
+    queue: Arc<Queue>,
+    payload_attribute: &str,
+) -> anyhow::Result<Message> {
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
         std::io::stdin().lock().read_to_end(&mut bytes)?;

@@ -27,7 +27,7 @@ pub(in crate::cli) fn policy(config: &Config, topics: &[TopicArn], keys: &Keys) 
         statements.allow("ReadStore", &["s3:GetObject"], texts(&read));
         statements.0.push(list(config, &bucket));
         statements.allow("WriteStore", &["s3:PutObject"], texts(&written));
-        statements.allow("CancelReplays", &["s3:DeleteObject"], vec![&folder("replays")]);
+        statements.allow("DeleteProgress", &["s3:DeleteObject"], vec![&folder("replays")]);
         // An object is read with `kms:Decrypt` and written with `kms:GenerateDataKey`:
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
         statements.allow("UseStoreKey", &["kms:GenerateDataKey", "kms:Decrypt"], texts(&keys.store));

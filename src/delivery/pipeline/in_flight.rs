@@ -23,6 +23,8 @@ pub(super) struct InFlightMessage {
     pub(super) event_type: Option<Arc<EventType>>,
     /// The event's id, once the event was decoded, or if an attribute names it.
     pub(super) event_id: Option<EventId>,
+    /// The event's customer, if it has one only. Known only if messages are archived.
+    pub(super) customer: Option<Arc<str>>,
     /// The trace, once processing began.
     pub(super) trace: Option<Trace>,
     /// The progress of an event with several destinations.
@@ -59,7 +61,17 @@ impl InFlightMessage {
         let Received { message, receipt } = received;
         let (account, message) = (Account::new(&message.queue, metrics), Arc::new(message));
         let record = journal.map(|journal| Record::new(journal, &message));
-        Self { message, receipt, account, event_type: None, event_id: None, trace: None, progress: None, record }
+        Self {
+            message,
+            receipt,
+            account,
+            event_type: None,
+            event_id: None,
+            customer: None,
+            trace: None,
+            progress: None,
+            record,
+        }
     }
 
     /// Records the rows of the journal, because the message is settled.

@@ -7,6 +7,7 @@ use super::about::{log_about, log_about_limited};
 use super::in_flight::InFlightMessage;
 use super::{Pipeline, Tasks};
 use crate::aws::outages::Domain;
+use crate::delivery::archiving::Facts;
 use crate::delivery::dedupe::{Finished, MessageId};
 use crate::delivery::outcome::{Outcome, Reached, quarantine_queue};
 use crate::delivery::record::Ending;
@@ -83,7 +84,14 @@ impl Pipeline {
         }
         let cause = detail.map(|detail| format!("{}: {detail}", reason.unwrap_or_default()));
         self.end_trace(&mut message, label, cause.as_deref());
-        self.deleter.delete(message.receipt, proof);
+        let InFlightMessage { message, receipt, event_type, event_id, customer, .. } = message;
+        let facts = Facts {
+            event_type: event_type.as_ref(),
+            event_id: event_id.as_ref(),
+            customer: customer.as_ref(),
+            outcome: label,
+        };
+        self.archiving.finish(&message, receipt.settled(), proof, facts);
         Settlement::Done
     }
 

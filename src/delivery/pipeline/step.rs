@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::in_flight::{InFlightMessage, Progress};
+use crate::delivery::archiving::only_customer;
 use crate::delivery::decide::{Context, Delivery, IsLarge, Lookup, Opened};
 use crate::delivery::outcome::Outcome;
 use crate::message::{Message, RetryCause};
@@ -61,7 +62,8 @@ impl Pipeline {
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
     ) -> Result<Step, E> {
         let step = catch_panic(|| {
-            let InFlightMessage { message, receipt, trace, event_type, event_id, progress, record, .. } = &mut *message;
+            let InFlightMessage { message, receipt, trace, event_type, event_id, customer, progress, record, .. } =
+                &mut *message;
             let trace = trace.get_or_insert_with(|| self.traces.begin(message));
             let envelope = match open(message)? {
                 Opened::Ready(envelope) => envelope,
@@ -92,6 +94,9 @@ impl Pipeline {
             }
             Ok(match decided.decision {
                 Ok(mut deliveries) => {
+                    if self.archiving.is_on() {
+                        *customer = only_customer(&deliveries.to_publish);
+                    }
                     *progress = Progress::of(&mut deliveries);
                     Step::Publish(deliveries.to_publish)
                 }

@@ -10,7 +10,7 @@ use crate::aws::sqs::Receipt;
 use crate::aws::sqs::budget::Budget;
 use crate::aws::sqs::visibility::Visibility;
 use crate::config::{self, Config};
-use crate::delivery::{Wired, wire};
+use crate::delivery::{Recorders, Wired, wire};
 use crate::message::{DuplicateCause, Message, OutcomeLabel, QuarantineKind, Queue, RetryCause};
 use crate::route::Router;
 use crate::schema::registry::{Profiles, Registry};
@@ -73,7 +73,15 @@ fn stage_with(
     config.visibility.timeout_seconds = TIMEOUT.as_secs() as u32;
     let definitions = (routes, Default::default());
     let queues = [Arc::new(Queue::for_tests())];
-    let wired = wire(&config, &clients, &queues, definitions, (Traces::default(), journal), &metrics).unwrap();
+    let wired = wire(
+        &config,
+        &clients,
+        &queues,
+        definitions,
+        (Traces::default(), Recorders { journal, ..Recorders::default() }),
+        &metrics,
+    )
+    .unwrap();
     let Wired { pipeline, visibility, mut tasks, .. } = wired;
     tasks.detach_all();
     let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);

@@ -132,7 +132,7 @@ impl Redrive {
     }
 
     async fn send(&self, matching: &Matching, ownership: &Ownership) -> (Verdict, Next, Resent) {
-        let selection = Selection { replay: None, customer: self.options.filter.customer.clone() };
+        let selection = Selection { customer: self.options.filter.customer.clone(), ..Selection::default() };
         let Sending { resent, gave_up } = self.publish(&matching.original, &selection, ownership).await;
         let others_lack = matching.forecast.as_ref().map_or(0, |forecast| others_lack(forecast, &selection));
         let mut verdict = Verdict::of_resent(&resent, others_lack);

@@ -210,7 +210,7 @@ impl Redrive {
     /// Deletes a message of the quarantine queue.
     pub(super) fn delete(&self, receipt: crate::aws::sqs::Receipt, settled: Settled) {
         debug_assert!(!self.options.is_preview && self.options.action != Action::Look);
-        self.deleter.delete(receipt, settled);
+        self.deleter.delete(receipt.settled(), settled);
     }
 }
 

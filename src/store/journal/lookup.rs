@@ -6,72 +6,40 @@
 //! 3. That row group has the rows.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::DecodeResult;
 use parquet::bloom_filter::Sbbf;
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use parquet::data_type::{ByteArray, DataType};
+use parquet::column::reader::ColumnReader;
+use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{
-    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, RowGroupMetaData,
-};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::columns::{COLUMNS, EVENT_ID, Field, MESSAGE_ID, SNS_MESSAGE_ID};
-use super::parts::Parts;
 use super::{Row, Wanted};
-use crate::store::{self, Object, Store};
+use crate::store::parquet::{Error, File, Parts, column_reader, count_of, range_of_group, values};
+use crate::store::{Object, Store};
 
 /// The bytes at the end of a segment that are read first. The metadata of a segment with the default limits fits.
 const TAIL_BYTES: u64 = 64 * 1024;
-
-/// Why a segment cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The store did not return a part of it, or no listing.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// It is damaged, or not a segment.
-    #[error("{place} cannot be read as a segment of the journal: {error}; if it is damaged, move it away")]
-    Damaged {
-        /// The URL of the segment.
-        place: String,
-        /// The problem.
-        error: ParquetError,
-    },
-}
 
 /// Returns the rows with this id in a segment that is in memory.
 ///
 /// # Errors
 /// Returns an error if the segment is damaged.
 pub(super) async fn find_in(segment: Bytes, wanted: &Wanted) -> Result<Vec<Row>, Error> {
-    let size = segment.len() as u64;
-    let mut parts = Parts::new(size);
-    parts.add(0, segment);
-    Segment { source: None, size, parts, ranges: 0, bytes: 0 }.find(wanted).await
+    Segment { file: File::in_memory(segment) }.find(wanted).await
 }
 
 /// A segment of which parts were read.
 #[derive(Debug)]
 pub(super) struct Segment<'s> {
-    /// Where the other parts are; nowhere if all are in memory.
-    source: Option<(&'s Store, &'s str)>,
-    size: u64,
-    parts: Parts,
-    /// The number of ranges that were read.
-    pub(super) ranges: u64,
-    /// Their bytes.
-    pub(super) bytes: u64,
+    pub(super) file: File<'s>,
 }
 
 impl<'s> Segment<'s> {
     pub(super) fn new(store: &'s Store, object: &'s Object) -> Self {
-        let (source, size) = (Some((store, &*object.key)), object.size);
-        Self { source, size, parts: Parts::new(size), ranges: 0, bytes: 0 }
+        Self { file: File::new(store, &object.key, object.size) }
     }
 
     /// Returns the rows with this id.
@@ -79,7 +47,7 @@ impl<'s> Segment<'s> {
     /// # Errors
     /// Returns an error if the store does not return a part, or if the segment is damaged.
     pub(super) async fn find(&mut self, wanted: &Wanted) -> Result<Vec<Row>, Error> {
-        let metadata = self.metadata().await?;
+        let metadata = self.file.metadata(TAIL_BYTES).await?;
         let mut found = Vec::new();
         for group in 0..metadata.num_row_groups() {
             let rows = match wanted {
@@ -90,8 +58,8 @@ impl<'s> Segment<'s> {
             if rows.is_empty() {
                 continue;
             }
-            self.fetch(range_of_group(metadata.row_group(group))).await?;
-            found.extend(self.decoded(|parts| rows_of_group(parts, &metadata, group, rows))?);
+            self.file.fetch(range_of_group(metadata.row_group(group))).await?;
+            found.extend(self.file.decoded(|parts| rows_of_group(parts, &metadata, group, rows))?);
         }
         found.retain(|row| match wanted {
             Wanted::Event(id) => row.event_id.as_ref() == Some(id),
@@ -106,44 +74,13 @@ impl<'s> Segment<'s> {
     /// # Errors
     /// Returns an error if the store does not return the segment, or if it is damaged.
     pub(super) async fn scan(&mut self, mut each: impl FnMut(Row)) -> Result<(), Error> {
-        self.fetch(0..self.size).await?;
-        let metadata = self.metadata().await?;
+        self.file.fetch(0..self.file.size()).await?;
+        let metadata = self.file.metadata(TAIL_BYTES).await?;
         for group in 0..metadata.num_row_groups() {
             let all = 0..count_of(metadata.row_group(group));
-            self.decoded(|parts| rows_of_group(parts, &metadata, group, all))?.into_iter().for_each(&mut each);
+            self.file.decoded(|parts| rows_of_group(parts, &metadata, group, all))?.into_iter().for_each(&mut each);
         }
         Ok(())
-    }
-
-    /// Reads the metadata with the page index.
-    async fn metadata(&mut self) -> Result<ParquetMetaData, Error> {
-        let size = self.size;
-        let failed = |error| self.damaged(error);
-        let decoder = ParquetMetaDataPushDecoder::try_new(size).map_err(failed)?;
-        let mut decoder = decoder.with_page_index_policy(PageIndexPolicy::Optional);
-        let mut next = size.saturating_sub(TAIL_BYTES)..size;
-        loop {
-            self.fetch(next.clone()).await?;
-            let read = self.decoded(|parts| {
-                let bytes = parts.slice(next.start).unwrap_or_default();
-                decoder.push_range(next.start..next.start + bytes.len() as u64, bytes)?;
-                decoder.try_decode()
-            })?;
-            match read {
-                DecodeResult::Data(metadata) => return Ok(metadata),
-                DecodeResult::NeedsData(ranges) => {
-                    let begin = ranges.iter().map(|range| range.start).min().unwrap_or(0);
-                    let end = ranges.iter().map(|range| range.end).max().unwrap_or(size);
-                    if begin >= next.start && end <= next.end {
-                        return Err(self.damaged(ParquetError::General("its metadata does not end".into())));
-                    }
-                    next = begin..end;
-                }
-                DecodeResult::Finished => {
-                    return Err(self.damaged(ParquetError::General("it has no metadata".into())));
-                }
-            }
-        }
     }
 
     /// Returns the rows of a group that have this event id.
@@ -155,7 +92,7 @@ impl<'s> Segment<'s> {
     ) -> Result<Range<usize>, Error> {
         let index = metadata.page_index_for_row_group(group);
         let (Some(pages), Some(locations)) = (index.column_index(EVENT_ID), index.page_locations(EVENT_ID)) else {
-            return Err(self.damaged(ParquetError::General("it has no index of its event ids".into())));
+            return Err(self.file.damaged(ParquetError::General("it has no index of its event ids".into())));
         };
         let ColumnIndexMetaData::BYTE_ARRAY(pages) = pages else { return Ok(0..0) };
         let can_have = |page: &usize| {
@@ -166,10 +103,10 @@ impl<'s> Segment<'s> {
         let (Some(&first), Some(&last)) = (candidates.first(), candidates.last()) else { return Ok(0..0) };
         let begin = locations[first].offset as u64;
         let end = locations[last].offset as u64 + locations[last].compressed_page_size as u64;
-        self.fetch(begin..end).await?;
+        self.file.fetch(begin..end).await?;
         let rows = locations[first].first_row_index as usize
             ..locations.get(last + 1).map_or(count_of(metadata.row_group(group)), |next| next.first_row_index as usize);
-        self.decoded(|parts| rows_with(parts, metadata, group, EVENT_ID, (rows, id)))
+        self.file.decoded(|parts| rows_with(parts, metadata, group, EVENT_ID, (rows, id)))
     }
 
     /// Returns the rows of a group that have this id in a column with Bloom filters.
@@ -181,51 +118,16 @@ impl<'s> Segment<'s> {
         id: &str,
     ) -> Result<Range<usize>, Error> {
         // The filters of all groups are next to each other.
-        self.fetch(range_of_filters(metadata, column)).await?;
+        self.file.fetch(range_of_filters(metadata, column)).await?;
         let chunk = metadata.row_group(group).column(column);
-        let filter = self.decoded(|parts| Sbbf::read_from_column_chunk(chunk, parts))?;
+        let filter = self.file.decoded(|parts| Sbbf::read_from_column_chunk(chunk, parts))?;
         if filter.is_some_and(|filter| !filter.check(&ByteArray::from(id))) {
             return Ok(0..0);
         }
         let of_group = metadata.row_group(group);
-        self.fetch(range_of_group(of_group)).await?;
-        self.decoded(|parts| rows_with(parts, metadata, group, column, (0..count_of(of_group), id)))
+        self.file.fetch(range_of_group(of_group)).await?;
+        self.file.decoded(|parts| rows_with(parts, metadata, group, column, (0..count_of(of_group), id)))
     }
-
-    /// Reads a range, unless it was read before.
-    async fn fetch(&mut self, range: Range<u64>) -> Result<(), Error> {
-        let Some((store, key)) = self.source.filter(|_| !range.is_empty() && !self.parts.has(&range)) else {
-            return Ok(());
-        };
-        let bytes = store.get_range(key, range.clone()).await?;
-        self.ranges += 1;
-        self.bytes += bytes.len() as u64;
-        self.parts.add(range.start, bytes);
-        Ok(())
-    }
-
-    fn decoded<T>(&self, decode: impl FnOnce(&Parts) -> Result<T, ParquetError>) -> Result<T, Error> {
-        decode(&self.parts).map_err(|error| self.damaged(error))
-    }
-
-    fn damaged(&self, error: ParquetError) -> Error {
-        let place = match self.source {
-            Some((store, key)) => format!("{}/{key}", store.url()),
-            None => "a segment in memory".to_owned(),
-        };
-        Error::Damaged { place, error }
-    }
-}
-
-fn count_of(group: &RowGroupMetaData) -> usize {
-    group.num_rows().try_into().unwrap_or(0)
-}
-
-/// Returns the range of all columns of a group.
-fn range_of_group(group: &RowGroupMetaData) -> Range<u64> {
-    let ranges = group.columns().iter().map(ColumnChunkMetaData::byte_range);
-    let begin = ranges.clone().map(|(begin, _)| begin).min().unwrap_or(0);
-    begin..ranges.map(|(begin, length)| begin + length).max().unwrap_or(begin)
 }
 
 /// Returns the range of the Bloom filters of a column, those of all groups.
@@ -299,41 +201,4 @@ fn rows_of_group(
         }
     }
     Ok(rows)
-}
-
-fn column_reader(
-    parts: &Parts,
-    metadata: &ParquetMetaData,
-    group: usize,
-    column: usize,
-) -> Result<ColumnReader, ParquetError> {
-    let of_group = metadata.row_group(group);
-    let locations = metadata.page_index_for_row_group(group).page_locations(column).cloned();
-    let chunk = of_group.column(column);
-    let pages = SerializedPageReader::new(Arc::new(parts.clone()), chunk, count_of(of_group), locations)?;
-    Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
-}
-
-/// Reads values of a column, one per row.
-fn values<D: DataType>(
-    mut reader: ColumnReaderImpl<D>,
-    range: Range<usize>,
-    is_required: bool,
-) -> Result<Vec<Option<D::T>>, ParquetError> {
-    let (mut present, mut levels) = (Vec::new(), Vec::new());
-    reader.skip_records(range.start)?;
-    let mut left = range.len();
-    while left > 0 {
-        let (records, _, _) =
-            reader.read_records(left, Some(&mut levels).filter(|_| !is_required), None, &mut present)?;
-        if records == 0 {
-            return Err(ParquetError::EOF(format!("{left} rows are missing")));
-        }
-        left -= records;
-    }
-    if is_required {
-        return Ok(present.into_iter().map(Some).collect());
-    }
-    let mut present = present.into_iter();
-    Ok(levels.into_iter().map(|level| if level > 0 { present.next() } else { None }).collect())
 }

@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::declaration::{Declaration, hour_folder};
-use super::lookup::{Error, Segment};
+use super::lookup::Segment;
 use super::{Dropped, Found, Hole, HoleKind, Looked, MAX_SPAN, Row, Wanted};
 use crate::base::time::unix_micros;
+use crate::store::parquet::Error;
 use crate::store::{Object, Store};
 
 /// The number of segments that are read at a time.
@@ -42,7 +43,7 @@ impl Reader {
         let searches = segments.iter().map(|(_, object)| async move {
             let mut segment = Segment::new(&self.store, object);
             let rows = segment.find(wanted).await?;
-            Ok::<_, Error>((rows, segment.ranges, segment.bytes))
+            Ok::<_, Error>((rows, segment.file.ranges, segment.file.bytes))
         });
         let mut searches = futures_util::stream::iter(searches).buffer_unordered(PARALLEL);
         let mut found = Found { rows: Vec::new(), looked };
@@ -68,8 +69,8 @@ impl Reader {
                 }
             };
             segment.scan(within).await?;
-            looked.ranges += segment.ranges;
-            looked.bytes += segment.bytes;
+            looked.ranges += segment.file.ranges;
+            looked.bytes += segment.file.bytes;
         }
         Ok(looked)
     }

@@ -21,6 +21,7 @@ use parquet::schema::types::{ColumnPath, TypePtr};
 use super::Declaration;
 use super::chunk::{Sealed, Texts};
 use super::columns::{COLUMNS, Column, Field, Text, Time};
+use crate::store::parquet::leveled;
 
 /// The number of rows after which a row group ends with the next event.
 const GROUP_ROWS: usize = 16_000;
@@ -122,20 +123,6 @@ fn write_column(
         _ => return Err(ParquetError::General(format!("the column {} has another type", column.name))),
     }
     Ok(())
-}
-
-/// Separates values from the levels that tell which rows have one.
-fn leveled<T>(values: impl Iterator<Item = Option<T>>, is_required: bool) -> (Vec<T>, Option<Vec<i16>>) {
-    if is_required {
-        return (values.flatten().collect(), None);
-    }
-    let mut present = Vec::with_capacity(values.size_hint().0);
-    let mut levels = Vec::with_capacity(values.size_hint().0);
-    for value in values {
-        levels.push(i16::from(value.is_some()));
-        present.extend(value);
-    }
-    (present, Some(levels))
 }
 
 /// Returns the schema of all segments.

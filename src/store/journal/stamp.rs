@@ -40,12 +40,15 @@ pub fn length(micros: i64) -> String {
 }
 
 /// Serializes a time in the format of [`rfc3339`].
-pub(super) fn serialize<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::store) fn serialize<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339(*micros))
 }
 
 /// Serializes a time, if there is one, in the format of [`rfc3339`].
-pub(super) fn serialize_option<S: Serializer>(micros: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::store) fn serialize_option<S: Serializer>(
+    micros: &Option<i64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match micros {
         Some(micros) => serialize(micros, serializer),
         None => serializer.serialize_none(),

@@ -9,7 +9,7 @@ use crate::telemetry::operation::Operation;
 
 /// The bytes that AWS bills as one request: SQS (Amazon SQS pricing, "every 64 KB chunk of a payload is billed as 1
 /// request") and SNS (Amazon SNS pricing, the same for published data).
-pub(super) const UNIT_BYTES: u64 = 64 * 1024;
+pub const UNIT_BYTES: u64 = 64 * 1024;
 
 /// The kind of a call of an AWS API.
 #[derive(Debug, Clone, Copy)]

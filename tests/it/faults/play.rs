@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::archive;
 use super::hazard::Planted;
 use super::scenario::{CUSTOMERS, End, Expect, FALLBACK, MAX_ENTRY_BYTES, Run, SLIM, Scenario, Setup};
 use crate::model::World;
@@ -65,7 +66,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Plays a scenario from beginning to end.
 pub(super) fn play(scenario: &Scenario) -> Played {
-    play_with(scenario, None)
+    play_with(scenario, None, None)
 }
 
 /// Plays a scenario in which every run of the service keeps a journal, in a store of its own: a folder in `stores` with
@@ -73,15 +74,21 @@ pub(super) fn play(scenario: &Scenario) -> Played {
 ///
 /// Tokio's time stands still while a thread writes a file, so the store takes no time.
 pub(super) fn play_with_stores(scenario: &Scenario, stores: &Path) -> Played {
-    play_with(scenario, Some(stores.to_owned()))
+    play_with(scenario, Some(stores.to_owned()), None)
 }
 
-fn play_with(scenario: &Scenario, stores: Option<PathBuf>) -> Played {
+/// Plays a scenario in which every run of the service keeps an archive, in a store of its own like
+/// [`play_with_stores`].
+pub(super) fn play_with_archives(scenario: &Scenario, stores: &Path, archive: &archive::Setup) -> Played {
+    play_with(scenario, Some(stores.to_owned()), Some(archive.clone()))
+}
+
+fn play_with(scenario: &Scenario, stores: Option<PathBuf>, archive: Option<archive::Setup>) -> Played {
     // Load before seeding, because loading draws from the thread's random numbers, too.
     drop(parts(scenario.setup));
     fastrand::seed(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("the runtime can be built").block_on(stage(scenario, stores))
+    runtime.expect("the runtime can be built").block_on(stage(scenario, stores, archive))
 }
 
 /// The parts of a scenario that its replicas share.
@@ -94,6 +101,8 @@ struct Common {
     finished: CancellationToken,
     /// The folder of the stores, if the runs have stores.
     stores: Option<PathBuf>,
+    /// The archive, if the runs have one instead of a journal.
+    archive: Option<archive::Setup>,
 }
 
 impl Common {
@@ -103,11 +112,15 @@ impl Common {
         let mut config = self.config.clone();
         config.store.url = Some(format!("file://{}", stores.join(instance.to_string()).display()));
         config.journal.segment_seconds = SEGMENT_SECONDS;
+        if let Some(archive) = &self.archive {
+            config.journal.enabled = false;
+            config.archive = archive.settings.clone();
+        }
         Cow::Owned(config)
     }
 }
 
-async fn stage(scenario: &Scenario, stores: Option<PathBuf>) -> Played {
+async fn stage(scenario: &Scenario, stores: Option<PathBuf>, archive: Option<archive::Setup>) -> Played {
     let world = World::new(scenario.seed, scenario.faults);
     let suffix = if scenario.fifo { ".fifo" } else { "" };
     let source = world.create_queue(&format!("source{suffix}"));
@@ -127,8 +140,21 @@ async fn stage(scenario: &Scenario, stores: Option<PathBuf>) -> Played {
         watched: scenario.small_budget,
         finished: CancellationToken::new(),
         stores,
+        archive,
     });
     let began = Instant::now();
+    if let (Some(archive), Some(stores)) = (&common.archive, &common.stores) {
+        for (from, until) in archive.outages.clone() {
+            let archives: Vec<PathBuf> =
+                instances(scenario).map(|instance| stores.join(format!("{instance}/archive"))).collect();
+            tokio::spawn(async move {
+                sleep_until(began + from).await;
+                archives.iter().for_each(|archive| break_folder(archive));
+                sleep_until(began + until).await;
+                archives.iter().for_each(|archive| repair_folder(archive));
+            });
+        }
+    }
     let replicas: Vec<_> = scenario
         .replicas
         .iter()
@@ -181,6 +207,36 @@ async fn stage(scenario: &Scenario, stores: Option<PathBuf>) -> Played {
     }
     let (left, dead) = (world.messages(&source), world.messages(&dead_letters));
     Played { log: world.take_log(), attempts: world.take_attempts(), ids, left, dead, ended, most_in_flight }
+}
+
+/// Returns the numbers of all runs of the service.
+fn instances(scenario: &Scenario) -> impl Iterator<Item = u32> {
+    let runs = |(number, runs): (usize, &Vec<Run>)| {
+        let first = 100 * (number as u32 + 1);
+        first..=first + runs.len() as u32
+    };
+    scenario.replicas.iter().enumerate().flat_map(runs)
+}
+
+/// Puts a file in the place of a folder, so that nothing can be written below it.
+fn break_folder(folder: &Path) {
+    if folder.is_dir() {
+        std::fs::rename(folder, folder.with_extension("away")).expect("the folder can be moved");
+    }
+    std::fs::create_dir_all(folder.parent().expect("it is in a folder")).expect("the folder can be created");
+    std::fs::write(folder, "").expect("the file can be written");
+}
+
+/// Undoes [`break_folder`], if it is not undone.
+pub(super) fn repair_folder(folder: &Path) {
+    if !folder.is_file() {
+        return;
+    }
+    std::fs::remove_file(folder).expect("the file can be removed");
+    let away = folder.with_extension("away");
+    if away.is_dir() {
+        std::fs::rename(away, folder).expect("the folder can be moved");
+    }
 }
 
 /// Runs one replica: first its planned runs, then a last run until the scenario is finished.

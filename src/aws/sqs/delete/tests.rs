@@ -24,11 +24,16 @@ async fn delete_three(
     let budget = Budget::new(10, 1 << 20, [&Queue::for_tests().url], &metrics);
     let mut reserved: Permit = budget.reserve(&Queue::for_tests().url).await;
     for index in 0..3 {
-        let receipt = Receipt::for_tests(&format!("receipt-{index}"), &visibility, reserved.split(1), Instant::now());
+        let receipt = crate::aws::sqs::Receipt::for_tests(
+            &format!("receipt-{index}"),
+            &visibility,
+            reserved.split(1),
+            Instant::now(),
+        );
         if stale == Some(index) {
             receipt.hold.mark_stale();
         }
-        deleter.delete(receipt, Proof);
+        deleter.delete(receipt.settled(), Proof);
     }
     drop(deleter);
     running.await.unwrap();

@@ -34,7 +34,8 @@ pub struct Poller {
     budget: Budget,
     visibility: Visibility,
     metrics: Arc<Metrics>,
-    backpressure: Backpressure,
+    /// While any of these is high, no message is received.
+    backpressure: Vec<Backpressure>,
     /// Shut while the messages of this queue cannot be finished.
     gate: Arc<Gate>,
     wait_seconds: i32,
@@ -49,7 +50,7 @@ impl Poller {
         lean: LeanClient,
         budget: Budget,
         visibility: Visibility,
-        (backpressure, gate): (Backpressure, Arc<Gate>),
+        (backpressure, gate): (Vec<Backpressure>, Arc<Gate>),
     ) -> Self {
         let metrics = Arc::clone(visibility.metrics());
         Self {
@@ -134,7 +135,7 @@ impl Poller {
         let result = if messages.is_empty() { PollResult::Empty } else { PollResult::Messages };
         self.count_poll(result);
         self.metrics.received.with(&QueueLabels { queue: &self.queue.label }).add(messages.len() as u64);
-        if messages.len() == MAX_BATCH_ENTRIES && !self.backpressure.is_high() {
+        if messages.len() == MAX_BATCH_ENTRIES && !self.is_held_back() {
             demand.request_poller();
         }
         if !messages.is_empty() {
@@ -150,12 +151,18 @@ impl Poller {
         self.metrics.queue_full.sum_where(|labels| labels.queue == self.queue.label) > 0
     }
 
+    fn is_held_back(&self) -> bool {
+        self.backpressure.iter().any(Backpressure::is_high)
+    }
+
     /// Waits until the gate and backpressure allow a receive and the budget has room for it.
     async fn reserve(&self) -> Permit {
         loop {
-            self.backpressure.released().await;
+            for backpressure in &self.backpressure {
+                backpressure.released().await;
+            }
             let reserved = self.budget.reserve(&self.queue.url).await;
-            if self.backpressure.is_high() {
+            if self.is_held_back() {
                 continue;
             }
             if !self.gate.is_shut() {

@@ -32,8 +32,14 @@ async fn a_poller_backs_off_while_polls_fail_and_then_delivers() {
     let config = config::Config::default();
     let reception = Reception::for_tests(&metrics);
     let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
-    let poller =
-        Poller::new(reception, &config, clients.lean, budget, visibility, (Backpressure::for_tests(), Arc::default()));
+    let poller = Poller::new(
+        reception,
+        &config,
+        clients.lean,
+        budget,
+        visibility,
+        (vec![Backpressure::for_tests()], Arc::default()),
+    );
 
     let (stop, delivered) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
     let started = Instant::now();
@@ -76,7 +82,7 @@ async fn full_polls_start_pollers_and_empty_polls_end_them() {
         clients.lean,
         budget,
         visibility,
-        (Backpressure::for_tests(), Arc::default()),
+        (vec![Backpressure::for_tests()], Arc::default()),
     );
     let (stop, most) = (CancellationToken::new(), Arc::new(Mutex::new(0)));
     let deliver = {
@@ -123,7 +129,7 @@ async fn only_an_empty_poll_of_all_servers_proves_that_the_queue_is_empty() {
         let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
         let mut config = config::Config::default();
         config.receive.wait_seconds = wait_seconds;
-        let valves = (Backpressure::for_tests(), Arc::default());
+        let valves = (vec![Backpressure::for_tests()], Arc::default());
         let poller = Poller::new(Arc::clone(&reception), &config, clients.lean, budget, visibility, valves);
         let running = pollers::run(poller, 1..=1, stop, |_: Vec<Received>| {});
         timeout(Duration::from_secs(600), running).await.expect("the pollers stop after the ninth poll");
@@ -143,7 +149,7 @@ async fn an_answer_that_arrives_late_proves_the_end_of_the_wait() {
     let reception = Reception::for_tests(&metrics);
     reception.note_answer();
     let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
-    let (config, valves) = (config::Config::default(), (Backpressure::for_tests(), Arc::default()));
+    let (config, valves) = (config::Config::default(), (vec![Backpressure::for_tests()], Arc::default()));
     let poller = Poller::new(Arc::clone(&reception), &config, lean, budget, visibility, valves);
     let (called, stop) = (Instant::now(), CancellationToken::new());
     let running = tokio::spawn(pollers::run(poller, 1..=1, stop.clone(), |_: Vec<Received>| {}));
@@ -187,7 +193,7 @@ async fn the_visibility_timeout_of_a_received_message_counts_from_before_the_ans
         lean,
         budget,
         visibility,
-        (Backpressure::for_tests(), Arc::default()),
+        (vec![Backpressure::for_tests()], Arc::default()),
     );
     let (called, stop, lapses_at) = (Instant::now(), CancellationToken::new(), Arc::new(Mutex::new(None)));
     let deliver = {
@@ -224,7 +230,7 @@ async fn a_queue_gets_short_polls_until_it_answers_and_the_reception_says_why_it
     });
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
     let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
-    let valves = (Backpressure::for_tests(), Arc::default());
+    let valves = (vec![Backpressure::for_tests()], Arc::default());
     let poller =
         Poller::new(Arc::clone(&reception), &config::Config::default(), clients.lean, budget, visibility, valves);
     let running = pollers::run(poller, 1..=1, stop, |_: Vec<Received>| {});
@@ -249,7 +255,7 @@ async fn a_throttled_queue_gets_long_polls() {
     let visibility = Visibility::new(clients.lean.clone(), Arc::clone(&metrics), Duration::from_secs(30));
     let reception = Reception::for_tests(&metrics);
     let budget = Budget::new(10, 1 << 20, [&reception.queue.url], &metrics);
-    let valves = (Backpressure::for_tests(), Arc::default());
+    let valves = (vec![Backpressure::for_tests()], Arc::default());
     let poller = Poller::new(reception, &config::Config::default(), clients.lean, budget, visibility, valves);
     let stop = CancellationToken::new();
     let running = tokio::spawn(pollers::run(poller, 1..=1, stop.clone(), |_: Vec<Received>| {}));

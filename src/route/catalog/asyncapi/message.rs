@@ -86,6 +86,7 @@ pub(super) fn attributes() -> Value {
             },
             "content-type": {"const": "application/json"},
             "schema-hash": {"description": "Names the schema of the JSON: events of one type with the same value have the same schema.", "type": "string"},
+            "replay": {"description": "The name of the replay that published the event again. Other events do not have it.", "type": "string"},
             "traceparent": {"description": "W3C trace context, if the event belongs to a trace.", "type": "string"},
             "tracestate": {"description": "Vendor-specific data that belongs to `traceparent`.", "type": "string"}
         },

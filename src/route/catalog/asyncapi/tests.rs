@@ -83,6 +83,14 @@ fn a_channel_is_a_customers_topic_with_the_events_that_the_customer_receives() {
 }
 
 #[test]
+fn the_attributes_name_the_mark_of_a_replay_which_is_not_required() {
+    let headers = super::message::attributes();
+    assert_eq!(headers["properties"][crate::message::attributes::REPLAY]["type"], "string");
+    let required = headers["required"].as_array().unwrap();
+    assert!(required.len() > 4 && !required.contains(&"replay".into()), "{required:?}");
+}
+
+#[test]
 fn a_channel_has_the_server_and_the_ordering_of_its_topic() {
     let document = stage()
         .customer("near", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:near")

@@ -1,88 +1,16 @@
-use std::collections::HashMap;
-
-use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use parking_lot::Mutex;
-
 use super::super::test_rows::{borrowed, full};
 use super::super::{Reader, Row, Wanted};
 use super::*;
-use crate::base::http::{AnswerBody, BoxError, Network, Transport};
+use crate::store::scripted::{Bucket, Mood};
 
 const SECOND: i64 = 1_000_000;
 
-/// What S3 does with the next PUTs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
-    Works,
-    /// It answers with an error.
-    Refuses,
-    /// It does not answer.
-    Hangs,
-    /// It stores the object, and the answer is lost.
-    LosesAnswers,
-}
-
-/// A bucket that answers PUTs.
-#[derive(Debug)]
-struct Bucket {
-    mood: Mutex<Mood>,
-    objects: Mutex<HashMap<String, Bytes>>,
-    puts: Mutex<usize>,
-}
-
-#[async_trait]
-impl Transport for Bucket {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<AnswerBody>, BoxError> {
-        assert_eq!(request.method(), Method::PUT);
-        *self.puts.lock() += 1;
-        let mood = *self.mood.lock();
-        if matches!(mood, Mood::Works | Mood::LosesAnswers) {
-            let key = request.uri().path().trim_start_matches("/prod/").replace("%3D", "=");
-            self.objects.lock().insert(key, request.body().clone());
-        }
-        let status = match mood {
-            Mood::Works => 200,
-            Mood::Refuses => 503,
-            Mood::LosesAnswers => return Err("the connection was reset".into()),
-            Mood::Hangs => std::future::pending().await,
-        };
-        let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync();
-        Ok(Response::builder().status(status).header("etag", "\"1\"").body(body)?)
-    }
-}
-
-impl Bucket {
-    fn new(mood: Mood) -> Arc<Self> {
-        Arc::new(Self { mood: Mutex::new(mood), objects: Mutex::default(), puts: Mutex::default() })
-    }
-
-    fn store(self: &Arc<Self>) -> Store {
-        let shared = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .build();
-        let settings = config::Store { url: Some("s3://acme/prod".into()), kms_key_id: None };
-        Store::open(&settings, &shared, &Network::of(Arc::clone(self) as Arc<dyn Transport>)).unwrap().unwrap()
-    }
-
-    fn declarations(&self) -> Vec<Declaration> {
-        let mut declarations: Vec<_> =
-            self.objects.lock().keys().map(|key| Declaration::of_key(key).expect("a segment")).collect();
-        declarations.sort_by_key(|declaration| declaration.number);
-        declarations
-    }
-
-    /// Waits until the bucket has this many objects.
-    async fn has(&self, count: usize) {
-        while self.objects.lock().len() < count {
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
+/// Returns what the segments of a bucket declare, by number.
+fn declarations(bucket: &Bucket) -> Vec<Declaration> {
+    let mut declarations: Vec<_> =
+        bucket.objects.lock().keys().map(|key| Declaration::of_key(key).expect("a segment")).collect();
+    declarations.sort_by_key(|declaration| declaration.number);
+    declarations
 }
 
 fn settings() -> config::Journal {
@@ -124,7 +52,7 @@ async fn segments_cover_the_life_of_the_process() {
     bucket.has(3).await;
     record(&journal, 5);
     finish(&journal, async { running.await.unwrap() }, Duration::from_secs(5)).await;
-    let declarations = bucket.declarations();
+    let declarations = declarations(&bucket);
     assert_eq!(declarations.iter().map(|one| one.rows).collect::<Vec<_>>()[..2], [0, 10]);
     let (rows, dropped) = declared(&declarations);
     assert_eq!((rows + dropped, metrics.journal_rows.sum(), metrics.journal_dropped.sum()), (315, rows, dropped));
@@ -147,7 +75,7 @@ async fn rows_that_come_until_the_writer_closes_a_full_segment_are_kept() {
         bucket.has(segment + 2).await;
     }
     finish(&journal, async { running.await.unwrap() }, Duration::from_secs(5)).await;
-    let declarations = bucket.declarations();
+    let declarations = declarations(&bucket);
     assert_eq!(declared(&declarations), (5 * 240, 0));
     assert_eq!(declarations.iter().map(|one| one.rows).collect::<Vec<_>>(), [0, 240, 240, 240, 240, 240, 0]);
 }
@@ -169,7 +97,7 @@ async fn rows_beyond_the_memory_are_dropped_and_declared() {
         assert!(!journal.unstored(&Wanted::Message("message-0001".into())).await.is_empty());
         *bucket.mood.lock() = Mood::Works;
         finish(&journal, async { running.await.unwrap() }, Duration::from_secs(120)).await;
-        let (rows, dropped) = declared(&bucket.declarations());
+        let (rows, dropped) = declared(&declarations(&bucket));
         assert_eq!((rows, dropped), (unstored as u64, 2_000 - unstored as u64), "{mood:?}");
         assert_eq!(journal.unstored(&Wanted::Message("message-0001".into())).await, []);
     }
@@ -183,7 +111,7 @@ async fn a_segment_whose_answer_was_lost_is_stored_once() {
     bucket.has(1).await;
     *bucket.mood.lock() = Mood::Works;
     finish(&journal, async { running.await.unwrap() }, Duration::from_secs(120)).await;
-    assert_eq!(declared(&bucket.declarations()), (10, 0));
+    assert_eq!(declared(&declarations(&bucket)), (10, 0));
     assert!(*bucket.puts.lock() > bucket.objects.lock().len());
 }
 

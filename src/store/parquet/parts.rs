@@ -9,29 +9,29 @@ use parquet::file::reader::{ChunkReader, Length};
 
 /// Parts of a file. Reading from any other place is an error.
 #[derive(Debug, Clone)]
-pub(super) struct Parts {
+pub(in crate::store) struct Parts {
     size: u64,
     parts: Vec<(u64, Bytes)>,
 }
 
 impl Parts {
     /// Creates a file of this size without a part.
-    pub(super) fn new(size: u64) -> Self {
+    pub(in crate::store) fn new(size: u64) -> Self {
         Self { size, parts: Vec::new() }
     }
 
     /// Adds a part that begins at this offset.
-    pub(super) fn add(&mut self, offset: u64, bytes: Bytes) {
+    pub(in crate::store) fn add(&mut self, offset: u64, bytes: Bytes) {
         self.parts.push((offset, bytes));
     }
 
     /// Whether one part has all bytes of the range.
-    pub(super) fn has(&self, range: &Range<u64>) -> bool {
+    pub(in crate::store) fn has(&self, range: &Range<u64>) -> bool {
         self.slice(range.start).is_some_and(|bytes| bytes.len() as u64 >= range.end - range.start)
     }
 
     /// Returns the bytes from an offset to the end of the longest part that has it.
-    pub(super) fn slice(&self, offset: u64) -> Option<Bytes> {
+    pub(in crate::store) fn slice(&self, offset: u64) -> Option<Bytes> {
         let from = |(begin, bytes): &(u64, Bytes)| {
             let skip = usize::try_from(offset.checked_sub(*begin)?).ok()?;
             (skip < bytes.len()).then(|| bytes.slice(skip..))
