@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "tests/support"), str(ROOT / "tests/journal")]
 
 import format  # noqa: E402
+import replays  # noqa: E402
 import service  # noqa: E402
+from killed import Kills  # noqa: E402
 from stage import say  # noqa: E402
 from world import isolate, ministack  # noqa: E402
 
@@ -45,6 +47,11 @@ def main():
             format.run(args.protobridge, args.archive_day, args.work, args.seed)
         if "service" in parts:
             service.run(args.protobridge, endpoint, args.work)
+        if "kills" in parts or "replays" in parts:
+            kills = Kills(args.protobridge, endpoint, args.work, args.seed, args.rounds)
+            kills.run()
+            if "replays" in parts:
+                replays.run(kills, args.seed, args.rounds)
     say(f"done in {time.monotonic() - began:.0f} s")
 
 
