@@ -21,6 +21,7 @@ sys.path += [str(ROOT / "tests/support"), str(ROOT / "tests/journal")]
 import format  # noqa: E402
 import replays  # noqa: E402
 import service  # noqa: E402
+import stores  # noqa: E402
 from killed import Kills  # noqa: E402
 from stage import say  # noqa: E402
 from world import isolate, ministack  # noqa: E402
@@ -52,6 +53,8 @@ def main():
             kills.run()
             if "replays" in parts:
                 replays.run(kills, args.seed, args.rounds)
+        if "buckets" in parts:
+            stores.run(args.protobridge, endpoint, args.work)
     say(f"done in {time.monotonic() - began:.0f} s")
 
 
