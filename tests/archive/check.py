@@ -33,7 +33,7 @@ parser.add_argument("--protobridge", type=Path, required=True)
 parser.add_argument("--archive-day", type=Path, required=True)
 parser.add_argument("--work", type=lambda path: Path(path).resolve(), required=True)
 parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-parser.add_argument("--rounds", type=int, default=8, help="how often a replica, and a replay, is killed")
+parser.add_argument("--rounds", type=int, default=20, help="how often a replica, and a replay, is killed")
 parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *PARTS])
 args = parser.parse_args()
 

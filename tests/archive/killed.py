@@ -4,6 +4,7 @@ Each process talks to SQS through a proxy of its own, so that it is known which 
 """
 
 import json
+import math
 import random
 import time
 from datetime import datetime
@@ -82,9 +83,11 @@ class Kills:
         )
 
     def is_declared(self, key):
-        """Whether a gap of each process that deleted the message has the time of the delete."""
+        """Whether a gap of a process that deleted the message has the time of the delete."""
         lives = [life for life in self.lives if key in life.deleted]
-        return bool(lives) and any(self.has_gap(life, life.deleted[key]) for life in lives)
+        # The proxy can note a delete after its process was killed.
+        times = [(life, min(life.deleted[key], life.killed or math.inf)) for life in lives]
+        return any(self.has_gap(life, at) for life, at in times)
 
     def has_gap(self, life, at):
         def is_right(gap):

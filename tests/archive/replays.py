@@ -18,7 +18,7 @@ TAKEOVER = 60_000_000
 
 
 class Run:
-    """A process of the replay. `published` has its events in their order, each with its message group."""
+    """A process of the replay. `published` has its events in their order."""
 
     def __init__(self, kills, number, config_of, begin):
         self.published, self.kill_after, self.reached = [], None, threading.Event()
@@ -57,7 +57,7 @@ class Run:
 
 
 def entries(body):
-    """Returns the event id, the name of the replay and the message group of each entry of a publish."""
+    """Returns the event id and the name of the replay of each entry of a publish."""
     found = {}
     for name, (value, *_) in urllib.parse.parse_qs(body.decode(), keep_blank_values=True).items():
         prefix, _, rest = name.rpartition("member.")
@@ -71,7 +71,7 @@ def event_of(fields):
     for name, value in fields.items():
         if name.startswith("MessageAttributes.entry.") and name.endswith(".Name"):
             attributes[value] = fields.get(name.removesuffix("Name") + "Value.StringValue")
-    return attributes.get("event-id"), attributes.get("replay"), fields.get("MessageGroupId")
+    return attributes.get("event-id"), attributes.get("replay")
 
 
 def run(kills, seed, rounds):
@@ -122,7 +122,7 @@ class Replays:
         require(not others, "the replay publishes archived events with its name only", *others[:3])
         repeats, seen = [], set()
         for run in self.runs:
-            own = [event_id for event_id, *_ in run.published]
+            own = [event_id for event_id, _ in run.published]
             require(len(own) == len(set(own)), "one process sends no event twice", run.text())
             repeats.append(len(seen & set(own)))
             seen |= set(own)
@@ -152,7 +152,7 @@ class Replays:
             place = {event_id: number for number, event_id in enumerate(order)}
             done = 0
             for run in self.runs:
-                own = [place[event_id] for event_id, _, _ in run.published if event_id in place]
+                own = [place[event_id] for event_id, _ in run.published if event_id in place]
                 is_right = own == list(range(own[0], own[0] + len(own))) and own[0] <= done if own else True
                 require(is_right, f"a replay keeps the order of {group}", own, done)
                 done = max([done, *(number + 1 for number in own)])
