@@ -116,7 +116,9 @@ impl Found {
             _ => None,
         };
         let body = match column("body") {
-            Some(Field::Bytes(bytes)) if text("body_encoding") == Some("base64") => BASE64_STANDARD.encode(bytes.data()),
+            Some(Field::Bytes(bytes)) if text("body_encoding") == Some("base64") => {
+                BASE64_STANDARD.encode(bytes.data())
+            }
             _ => String::new(),
         };
         let number = text("event_id").and_then(|id| events::number(id.as_bytes()));

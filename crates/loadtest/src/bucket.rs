@@ -104,7 +104,8 @@ mod tests {
 
     async fn send_put(port: u16) -> TcpStream {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-        let request = "PUT /loadtest/a/date%3D1/b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\nxyz";
+        let request =
+            "PUT /loadtest/a/date%3D1/b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\nxyz";
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
     }

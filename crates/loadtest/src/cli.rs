@@ -145,7 +145,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 const SMOKE_SCENARIOS: [Scenario; 5] =
     [Scenario::Drain, Scenario::FanOut, Scenario::Failing, Scenario::Refusing, Scenario::StoreDown];
 /// The time in which the store does not answer in `loadtest smoke`, in seconds.
-const SMOKE_STORE_DOWN: u64 = 6;
+const SMOKE_STORE_DOWN: u64 = 8;
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {

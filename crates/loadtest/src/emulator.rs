@@ -108,8 +108,7 @@ fn read_commands() -> mpsc::Receiver<ControlCommand> {
     let (commands, read) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let all =
-                [ControlCommand::Start, ControlCommand::Ids, ControlCommand::StoreDown, ControlCommand::StoreUp];
+            let all = [ControlCommand::Start, ControlCommand::Ids, ControlCommand::StoreDown, ControlCommand::StoreUp];
             let command = all.into_iter().find(|command| command.line() == line).unwrap_or(ControlCommand::Stats);
             if commands.blocking_send(command).is_err() {
                 return;

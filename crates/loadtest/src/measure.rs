@@ -258,7 +258,13 @@ impl Outage {
     /// Returns the value of `archive.give_up_hold_after_seconds`: the default, or less in a short outage, so that messages
     /// are given up in each.
     pub(crate) fn give_up_seconds(self) -> u64 {
-        (self.seconds / 4).clamp(1, 30)
+        (self.seconds / 4).clamp(2, 30)
+    }
+
+    /// Returns the value of `archive.max_buffered_bytes`: the default, or less in a short outage, so that messages are lost
+    /// for the archive in each.
+    pub(crate) fn buffered_bytes(self) -> u64 {
+        (self.seconds << 19).min(128 << 20)
     }
 }
 
@@ -327,5 +333,19 @@ impl Measured {
             broken.push("the service did not exit with 0 after SIGTERM".to_owned());
         }
         broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_hangs_and_then_refuses() {
+        let outage = Outage { after_seconds: 10, seconds: 20 };
+        let at = |second: u64| outage.condition(second * 1_000_000);
+        assert_eq!([at(0), at(9), at(30), at(90)], [Condition::Working; 4]);
+        assert_eq!([at(10), at(19)], [Condition::Hanging; 2]);
+        assert_eq!([at(20), at(29)], [Condition::Refusing; 2]);
     }
 }

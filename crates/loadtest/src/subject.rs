@@ -222,6 +222,8 @@ fn fail_over(config: &mut Value, outage: Outage, port: u16) {
     config["aws"]["s3_endpoint_url"] = json!(format!("http://127.0.0.1:{port}"));
     config["journal"] = json!({"enabled": false});
     config["archive"]["give_up_hold_after_seconds"] = json!(outage.give_up_seconds());
+    config["archive"]["max_buffered_bytes"] = json!(outage.buffered_bytes());
+    config["archive"]["segment_bytes"] = json!((outage.buffered_bytes() / 4).min(8 << 20));
 }
 
 /// Writes the configuration, the customers and the descriptor set.
