@@ -70,7 +70,8 @@ class Kills:
         require(stat["messages"] == len(self.rows), "`archive stat` counts the messages", stat["messages"])
         missing = [key for key in sent if key not in self.rows]
         outside = [self.describe(key) for key in missing if not self.is_declared(key)]
-        require(not outside, f"{len(outside)} deleted messages are neither archived nor in a gap", *outside[:9], *self.gaps)
+        what = f"{len(outside)} deleted messages are neither archived nor in a gap"
+        require(not outside, what, *outside[:9], *self.gaps)
         # A message of a standard queue is deleted only after the archive has it.
         events = self.scene.producers[0].messages
         require(not set(events) & set(missing), "no message of the standard queue is missing")

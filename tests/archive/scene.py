@@ -118,7 +118,8 @@ class Producer(stage.Producer):
             "message-type": {"DataType": "String", "StringValue": event.type},
             "payload": {"DataType": "Binary", "BinaryValue": event.payload or b"\0"},
         }
-        body = self.body or ["-", base64.b64encode(event.payload or b"\0").decode(), '{"größe": "€😀"}'][int(number) % 3]
+        bodies = ["-", base64.b64encode(event.payload or b"\0").decode(), '{"größe": "€😀"}']
+        body = self.body or bodies[int(number) % len(bodies)]
         entry = {"Id": number, "MessageBody": body, "MessageAttributes": attributes}
         if self.lane.name == "orders":
             group = f"group-{int(event.id[:8], 16) % GROUPS}"

@@ -127,8 +127,8 @@ class Faults(Store):
         require(declared == lost and kinds <= {"lost"}, "the gaps are declared", lost, verified)
         printed = self.replay(fault, window, sent - lost, has_gaps=lost > 0)
         return (
-            f"{fault}: {sent} messages sent and deleted in {broken:.0f} s, the slowest batch arrived in {longest:.1f} s, "
-            f"{lost} declared as lost in {len(verified['gaps'])} gaps, of which `replay` printed {printed}"
+            f"{fault}: {sent} messages sent and deleted in {broken:.0f} s, the slowest batch arrived in {longest:.1f} "
+            f"s, {lost} declared as lost in {len(verified['gaps'])} gaps, of which `replay` printed {printed}"
         )
 
     def lost(self):
