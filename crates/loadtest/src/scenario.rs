@@ -82,8 +82,9 @@ const THROTTLED_SECONDS: u64 = 60;
 /// The steady load while the store does not answer, in events per second.
 const STORE_LOAD: f64 = 1_000.0;
 
-/// Whether the service has a store in the runs of the scenario `journal`, or an archive in those of `archive`. Each odd run and the next one are a pair. The
-/// order within the pairs alternates, so that a change in the machine's load does not favor one side.
+/// Whether the service has a store in the runs of the scenario `journal`, or an archive in those of `archive`. Each odd run
+/// and the next one are a pair. The order within the pairs alternates, so that a change in the machine's load does not
+/// favor one side.
 const PAIRED_RUNS: [bool; 6] = [false, true, true, false, false, true];
 
 /// The quota of the throttled topic, in messages per second.

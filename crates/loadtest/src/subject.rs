@@ -72,7 +72,7 @@ impl Subject {
             }
             if let Some(outage) = plan.outage {
                 let started = Bucket::start(folder.path().join(STORE)).context("cannot start the store")?;
-                fail_over(&mut config, outage, started.port);
+                set_up_outage(&mut config, outage, started.port);
                 bucket = Some(started);
             }
             configure(folder.path(), spec, &config).context("cannot set up the service")?;
@@ -217,7 +217,7 @@ fn config(spec: &Spec, endpoint: &str, linger_ms: u64) -> Value {
 }
 
 /// Configures the store that fails during the outage. The journal is off, because it drops rows then.
-fn fail_over(config: &mut Value, outage: Outage, port: u16) {
+fn set_up_outage(config: &mut Value, outage: Outage, port: u16) {
     config["store"] = json!({"url": bucket::URL});
     config["aws"]["s3_endpoint_url"] = json!(format!("http://127.0.0.1:{port}"));
     config["journal"] = json!({"enabled": false});
