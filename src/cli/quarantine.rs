@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::columns;
 use super::config_file::ConfigFile;
 use super::redrive::{Run, Wanted, end, positive, run_over, warn, write_rest};
-use crate::base::time::unix_micros;
+use crate::base::time::{rfc3339_of_unix, unix_micros};
 use crate::delivery::redrive::{Action, Examined, Filter, Options, Why};
 use crate::message::Message;
 use crate::message::attributes::QUARANTINE_NOTE;
@@ -161,8 +161,8 @@ impl Counts {
                 "reason": reason,
                 "type": Some(event_type).filter(|name| !name.is_empty()),
                 "messages": count.messages,
-                "oldest": columns::utc(count.oldest),
-                "newest": columns::utc(count.newest),
+                "oldest": rfc3339_of(count.oldest),
+                "newest": rfc3339_of(count.newest),
                 "example_message_id": count.example,
             })
         });
@@ -176,6 +176,11 @@ impl Counts {
             "rows": rows.collect::<Vec<_>>(),
         })
     }
+}
+
+fn rfc3339_of(micros: i64) -> Option<String> {
+    let nanos = micros.rem_euclid(1_000_000) * 1_000;
+    rfc3339_of_unix(micros.div_euclid(1_000_000), u32::try_from(nanos).unwrap_or(0))
 }
 
 fn show(args: &Show) -> anyhow::Result<ExitCode> {

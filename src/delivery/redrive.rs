@@ -13,6 +13,7 @@
 mod examined;
 mod filter;
 mod pace;
+mod patience;
 mod sending;
 mod sweep;
 
@@ -40,11 +41,12 @@ use crate::telemetry::Metrics;
 pub use examined::{Examined, Example, Verdict};
 pub use filter::Filter;
 use pace::Pace;
+use patience::Silent;
 use sweep::Held;
 pub use sweep::{Ended, Event, Why};
 
 /// The longest time for the last deletes and for the return of the held messages.
-const END_TIMEOUT: Duration = Duration::from_secs(30);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What happens to a message that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +151,9 @@ pub struct Redrive {
     /// Publishes; `None` if the run publishes nothing.
     sender: Option<Resender>,
     pace: Pace,
+    /// The topics that did not answer in time.
+    silent: Silent,
+    stop: CancellationToken,
     metrics: Arc<Metrics>,
     /// The tasks of the deleter, the releaser and the quarantine.
     tasks: JoinSet<()>,
@@ -203,6 +208,8 @@ impl Redrive {
             preview,
             sender,
             pace: Pace::new(options.rate),
+            silent: Silent::default(),
+            stop: CancellationToken::new(),
             options,
             metrics: Arc::clone(metrics),
             tasks,
@@ -214,9 +221,10 @@ impl Redrive {
     ///
     /// # Errors
     /// Returns an error if the queue cannot be received from, or if SQS deletes nothing. The held messages were returned.
-    pub async fn run(self, stop: &CancellationToken, mut on: impl FnMut(Event)) -> Result<Ended, Error> {
+    pub async fn run(mut self, stop: &CancellationToken, mut on: impl FnMut(Event)) -> Result<Ended, Error> {
+        self.stop = stop.clone();
         let mut held = Held::default();
-        let ended = self.sweep(&mut held, stop, &mut on).await;
+        let ended = self.sweep(&mut held, &mut on).await;
         let left = self.finish(held).await;
         ended.map(|ended| Ended { undeleted: left, ..ended })
     }

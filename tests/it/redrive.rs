@@ -123,6 +123,13 @@ async fn a_run_publishes_exactly_what_the_dry_run_says_when_a_schema_arrives_lat
     let (forecast, code) = redrive(&stage, "--dry-run --show 2").await;
     assert_eq!((sum(&forecast, "would_publish"), sum(&forecast, "still_fail"), code), (37, 1, 1), "{forecast:#}");
     assert_eq!(forecast["examples"].as_array().map(Vec::len), Some(2));
+    let text = run(&stage, "redrive --dry-run --type shop.v1.* --type a.b.C").await;
+    eprintln!("{}", text.stdout);
+    let lines = [
+        "Would publish 37 event(s) and delete 37 of 38 message(s) that match.",
+        "1 still fails, unknown_type shop.v1.",
+    ];
+    assert!(lines.iter().all(|line| text.stdout.contains(line)), "{text:#?}");
     stage.assert_nothing_more_for("acme").await;
     assert_eq!(stage.quarantine.depth().await, 38);
 
@@ -258,6 +265,8 @@ async fn messages_that_do_not_match_are_visible_again_and_unchanged(emulator: &E
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     stage.config.retry.unknown_type_grace_seconds = 0;
     let (unknown, malformed) = of_two_reasons(&mut stage).await;
+    // Longer than the test waits for a message: one that was not returned is missed.
+    stage.config.visibility.timeout_seconds = 600;
     for filter in ["--type a.b.*", "--quarantined-before 1h", "--reason too_large", "--customer acme"] {
         let (report, code) = redrive(&stage, &format!("--dry-run {filter}")).await;
         let counts = (report["matched"].as_u64(), report["untouched"].as_u64(), code);
@@ -448,6 +457,9 @@ async fn the_quarantine_can_be_listed_and_shown(emulator: &Emulator) {
     let name = protobridge::cli::embedded::samples::UNKNOWN_TYPE;
     assert!(rows.contains(&format!("\"unknown_type\" \"{name}\" 3")), "{rows:?}");
     assert_eq!((rows.len(), ended.code), (2, Some(0)), "{rows:?}");
+    let text = run(&stage, "quarantine list").await.stdout;
+    eprintln!("{text}");
+    assert!(text.starts_with("REASON") && text.contains(name), "{text}");
 
     let shown = run(&stage, "quarantine show --reason unknown_type --limit 1").await;
     let note: Value = serde_json::from_str(&shown.stdout).expect("one message is shown");

@@ -180,7 +180,8 @@ impl Report {
             for cause in row.causes.iter().take(MOST_CAUSES) {
                 let Cause { why, messages, first_message_id } = cause;
                 let event_type = if event_type.is_empty() { "of an unknown type" } else { event_type };
-                writeln!(out, "{messages} still fail(s), {reason} {event_type}: {why}")?;
+                let fail = if *messages == 1 { "fails" } else { "fail" };
+                writeln!(out, "{messages} still {fail}, {reason} {event_type}: {why}")?;
                 writeln!(out, "  first message id {first_message_id}")?;
             }
             let more = row.causes.len().saturating_sub(MOST_CAUSES);

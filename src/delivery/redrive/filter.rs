@@ -53,3 +53,36 @@ fn account_and_name(url: &str) -> (Option<&str>, Option<&str>) {
     let name = parts.next();
     (parts.next(), name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_the_same_behind_another_endpoint() {
+        let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
+        let same = ["https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/123456789012/orders", url];
+        let others =
+            ["https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo", "https://h/2/orders", "", "orders"];
+        assert!(same.iter().all(|other| account_and_name(other) == account_and_name(url)));
+        assert!(others.iter().all(|other| account_and_name(other) != account_and_name(url)));
+    }
+
+    #[test]
+    fn an_event_without_a_known_type_matches_only_if_no_type_is_wanted() {
+        let of = |globs: &[&str]| Filter {
+            event_types: globs.iter().map(|glob| Glob::new(glob)).collect(),
+            ..Filter::default()
+        };
+        for (globs, name, expected) in [
+            (&[][..], None, true),
+            (&[], Some("a.B"), true),
+            (&["*"], None, false),
+            (&["a.*"], Some("a.B"), true),
+            (&["b.*", "*.B"], Some("a.B"), true),
+            (&["b.*"], Some("a.B"), false),
+        ] {
+            assert_eq!(of(globs).matches_type(name), expected, "{globs:?} {name:?}");
+        }
+    }
+}

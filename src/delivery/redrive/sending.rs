@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::examined::{Examined, Verdict, refusal};
 use super::filter::is_from;
+use super::patience::Sending;
 use super::sweep::{Looked, not_stored, park};
 use super::{Action, Redrive, Settled};
 use crate::aws::sqs::quarantine::{Quarantined, StoredCopy};
@@ -132,10 +133,12 @@ impl Redrive {
 
     async fn send(&self, matching: &Matching, ownership: &Ownership) -> (Verdict, Next, Resent) {
         let selection = Selection { customer: self.options.filter.customer.clone(), ..Selection::default() };
-        let resender = self.sender.as_ref().unwrap_or(&self.preview);
-        let resent = resender.resend(&matching.original, &selection, ownership).await;
+        let Sending { resent, gave_up } = self.publish(&matching.original, &selection, ownership).await;
         let others_lack = matching.forecast.as_ref().map_or(0, |forecast| others_lack(forecast, &selection));
         let mut verdict = Verdict::of_resent(&resent, others_lack);
+        if let Some(why) = gave_up {
+            (verdict.fails, verdict.leaves) = (Some(why), false);
+        }
         if self.options.is_preview {
             return (verdict, Next::Stay, resent);
         }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{Action, Error, Examined, Redrive, Settled};
 use crate::aws::Failure;
@@ -111,12 +110,7 @@ pub(super) enum Looked {
 }
 
 impl Redrive {
-    pub(super) async fn sweep(
-        &self,
-        held: &mut Held,
-        stop: &CancellationToken,
-        on: &mut impl FnMut(Event),
-    ) -> Result<Ended, Error> {
+    pub(super) async fn sweep(&self, held: &mut Held, on: &mut impl FnMut(Event)) -> Result<Ended, Error> {
         let depth = visible_messages(&self.sqs, &self.metrics, &self.quarantine).await.ok();
         let mut ended =
             Ended { why: Why::Empty, seen: 0, matched: 0, untouched: 0, without_note: 0, waiting: 0, undeleted: 0 };
@@ -131,7 +125,7 @@ impl Redrive {
             }
             let received = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(Ended { why: Why::Stopped, ..ended }),
+                () = self.stop.cancelled() => return Ok(Ended { why: Why::Stopped, ..ended }),
                 received = self.receive() => received?,
             };
             if received.is_empty() {
@@ -142,7 +136,7 @@ impl Redrive {
                 continue;
             }
             empty = 0;
-            self.take(received, held, &mut ended, stop, on).await;
+            self.take(received, held, &mut ended, on).await;
         }
     }
 
@@ -186,14 +180,7 @@ impl Redrive {
     }
 
     /// Settles or holds the messages of one receive. Those of a FIFO queue are taken one after the other.
-    async fn take(
-        &self,
-        received: Vec<Received>,
-        held: &mut Held,
-        ended: &mut Ended,
-        stop: &CancellationToken,
-        on: &mut impl FnMut(Event),
-    ) {
+    async fn take(&self, received: Vec<Received>, held: &mut Held, ended: &mut Ended, on: &mut impl FnMut(Event)) {
         let mut fresh = Vec::new();
         for received in received {
             match held.seen.get(&received.message.message_id) {
@@ -208,7 +195,7 @@ impl Redrive {
         }
         while !fresh.is_empty() {
             let room = self.options.limit.saturating_sub(ended.matched);
-            if room == 0 || stop.is_cancelled() {
+            if room == 0 || self.stop.is_cancelled() {
                 ended.untouched += fresh.len();
                 return fresh.into_iter().for_each(|received| held.keep(received));
             }
