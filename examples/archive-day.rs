@@ -4,8 +4,8 @@
 //! make-messages | cargo run --example archive-day -- --folder F --replicas 2
 //! ```
 //!
-//! Standard input has a message per line, in JSON, with the names and the values of the archive's columns; `body` is the
-//! text that the producer sent. Each replica has a segment per second, and stops in order at the end.
+//! Standard input has a message per line, in JSON, with the names and the values of the archive's columns; `body` is
+//! the text that the producer sent. Each replica has a segment per second, and stops in order at the end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;

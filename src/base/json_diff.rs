@@ -31,8 +31,8 @@ pub enum Match {
     Subset,
 }
 
-/// Calls `differ` for each difference between two values, with its path and the value on each side. `None` means that the
-/// side has no value there. Items of arrays are compared by their index.
+/// Calls `differ` for each difference between two values, with its path and the value on each side. `None` means that
+/// the side has no value there. Items of arrays are compared by their index.
 pub fn differences<'v>(
     old: &'v Value,
     new: &'v Value,

@@ -33,9 +33,9 @@ const PARALLEL: usize = 8;
 /// Arguments of `archive`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The archive has every received message as it came; `protobridge replay` sends them again. A window of time selects the \
-messages that protobridge finished in it: published, filtered, suppressed or quarantined. Without --from and --to it is \
-the last hour.
+The archive has every received message as it came; `protobridge replay` sends them again. A window of time selects \
+the messages that protobridge finished in it: published, filtered, suppressed or quarantined. Without --from and --to \
+it is the last hour.
 
 Examples:
   protobridge archive ls --from 5m
@@ -52,12 +52,12 @@ pub(super) struct Args {
 enum Command {
     /// List the segments of a window: begin, replica, messages, lost messages, bytes and key
     #[command(after_help = "\
-A segment has the messages that one process finished in about a second. LOST counts the messages of that time that were \
-deleted without the archive.
+A segment has the messages that one process finished in about a second. LOST counts the messages of that time that \
+were deleted without the archive.
 
 Examples:
   protobridge archive ls --from 5m
-  protobridge archive ls --from 2026-11-28T12:00:00Z --to 2026-11-28T12:05:00Z --json
+  protobridge archive ls --from 2026-11-28T12:00:00Z --to 2026-11-28T13:00:00Z
 
 Exit codes: 0 success, 1 the archive cannot be read, 2 wrong usage, 64 wrong configuration.")]
     Ls(Options),
@@ -81,8 +81,8 @@ Examples:
   protobridge archive verify --from 1h
   protobridge archive verify --from 7d --json
 
-Exit codes: 0 all is readable and there is no gap, 1 damage, gaps or no segment, or the archive cannot be read, 2 wrong \
-usage, 64 wrong configuration.")]
+Exit codes: 0 all is readable and there is no gap, 1 damage, gaps or no segment, or the archive cannot be read, 2 \
+wrong usage, 64 wrong configuration.")]
     Verify(Options),
 }
 

@@ -12,7 +12,6 @@
 
 mod examined;
 mod filter;
-mod pace;
 mod patience;
 mod sending;
 mod sweep;
@@ -25,7 +24,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::SetupError;
-use super::resend::Resender;
+use super::resend::{Pace, Resender};
 use crate::aws::sqs::delete::Deleter;
 use crate::aws::sqs::quarantine::{Quarantine, Sent, Stored};
 use crate::aws::sqs::receive::Receiver;
@@ -40,7 +39,6 @@ use crate::store::journal::Journal;
 use crate::telemetry::Metrics;
 pub use examined::{Examined, Example, Verdict};
 pub use filter::Filter;
-use pace::Pace;
 use patience::Silent;
 use sweep::Held;
 pub use sweep::{Ended, Event, Why};
@@ -207,7 +205,7 @@ impl Redrive {
             store,
             preview,
             sender,
-            pace: Pace::new(options.rate),
+            pace: Pace::new(f64::from(options.rate.max(1))),
             silent: Silent::default(),
             stop: CancellationToken::new(),
             options,

@@ -8,7 +8,6 @@
 //! A preview is the same run with a [`Resender`] that publishes nothing, without a cursor and without a pace.
 
 mod lanes;
-mod pace;
 mod progress;
 mod tally;
 
@@ -26,7 +25,7 @@ use crate::store::archive::{Position, Row};
 use crate::store::replays::{self, Counts, Cursor, Name, Request, Status};
 use lanes::Picked;
 
-pub use pace::Pace;
+pub use super::resend::Pace;
 pub use progress::{Progress, Shown};
 pub use tally::{Cell, Cells, Example, Tally};
 

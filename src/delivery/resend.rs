@@ -5,6 +5,7 @@
 //! [selects](Selection). A preview is the same call with a [`Resender`] that publishes nothing, so it predicts what a run
 //! does. The caller owns the message: it says when to stop, and what becomes of the message afterwards.
 
+mod pace;
 mod selection;
 mod sender;
 
@@ -32,6 +33,7 @@ use crate::store::journal::Journal;
 use crate::telemetry::{Metrics, Traces};
 use sender::{Sender, recipient};
 
+pub use pace::Pace;
 pub use selection::{Selection, is_own_type};
 
 /// Sends messages again. One per process.

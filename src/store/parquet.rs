@@ -67,7 +67,8 @@ impl<'s> File<'s> {
         self.size
     }
 
-    /// Reads the metadata with the page index. `tail` is the number of bytes at the end of the file that are read first.
+    /// Reads the metadata with the page index. `tail` is the number of bytes at the end of the file that are read
+    /// first.
     ///
     /// # Errors
     /// Returns an error if the store does not return it, or if it is damaged.

@@ -163,6 +163,14 @@ impl Replays {
         Ok(cursor)
     }
 
+    /// Whether a replay of this name has begun, in whatever state it is.
+    ///
+    /// # Errors
+    /// Returns an error if the store does not answer.
+    pub async fn has(&self, name: &Name) -> Result<bool, Error> {
+        Ok(self.latest(name).await?.is_some())
+    }
+
     /// Takes over a replay that no process runs. `now` is the time in microseconds since the Unix epoch. The cursor of a
     /// replay that is done is returned as it is, and must not be written.
     ///

@@ -146,7 +146,8 @@ def with_protobridge(config, folder, keys, sent):
     damaged = [each["key"] for each in verified["damaged"]]
     check(damaged == [str(keys[3])], "`archive verify` finds half of a segment", verified["damaged"])
     kinds = [(each["replica"], each["kind"]) for each in verified["gaps"]]
-    check(kinds == [(gone.stem.split("-")[1] + "-" + gone.stem.split("-")[2], "missing")], "and one that is gone", kinds)
+    replica = "-".join(gone.stem.split("-")[1:3])
+    check(kinds == [(replica, "missing")], "`archive verify` finds that a segment is gone", kinds)
 
 
 main()

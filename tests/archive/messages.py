@@ -59,7 +59,8 @@ def body(random, number):
         return json.dumps({"number": number, "text": "ä€😀\n" * (size // 20)}, ensure_ascii=number % 2 == 0)
     # Almost base64: without its padding, with a line break, in the other alphabet, with other bits at the end.
     odd = base64.b64encode(random.randbytes(size - size % 3 + 1)).decode()
-    return [odd.rstrip("="), odd + "\n", base64.urlsafe_b64encode(b"\xff\xfe\xfd").decode(), "AAF=", "=", " "][number % 6]
+    other = base64.urlsafe_b64encode(b"\xff\xfe\xfd").decode()
+    return [odd.rstrip("="), odd + "\n", other, "AAF=", "=", " "][number // 3 % 6]
 
 
 def attributes(random, number):

@@ -284,4 +284,5 @@ def sections(account, admins):
         "Shell completions and manual pages": completions,
         "What became of an event?": lambda page: what_became(page, account),
         "Store and journal": lambda page: page.check_part(*page.yaml()),
+        "Archive": lambda page: page.check_part(*page.yaml()),
     }

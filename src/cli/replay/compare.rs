@@ -34,19 +34,23 @@ const SENDING: [&str; 10] =
 pub(super) struct Options {
     /// Publish nothing: show what this change would make of the messages
     ///
-    /// CANDIDATE is one of these, recognized by its content: a descriptor set, which replaces the set in force with its file
-    /// name, or is added; a folder or an s3:// prefix of sets, which replaces all sets in force; a customers file; a whole
-    /// configuration file. Repeat the option to combine them. Each message is decided about and rendered twice, with the
-    /// configuration in force (--config) and with the candidate. No call is made to AWS, except to read the store.
+    /// CANDIDATE is one of these, recognized by its content: a descriptor set, which replaces the set in force with its
+    /// file name, or is added; a folder or an s3:// prefix of sets, which replaces all sets in force; a customers file;
+    /// a whole configuration file. Repeat the option to combine them. Each message is decided about and rendered twice,
+    /// with the configuration in force (--config) and with the candidate. No call is made to AWS, except to read the
+    /// store.
     #[arg(long, value_name = "CANDIDATE", conflicts_with_all = SENDING, help_heading = HEADING)]
     compare: Vec<String>,
     /// Compare over the samples in this folder instead of an archive
     ///
-    /// The samples are all files of these forms: test files of `protobridge test` (*.yaml; `expect` is not used); events in
-    /// files whose names begin with the type, such as shop.v1.OrderPlaced.small.bin (the payload), .json (Protobuf JSON) or
-    /// .txtpb (the text format); and messages as `aws sqs receive-message` prints them (*.json). Name the queue of files with
-    /// --queue if there are several.
-    #[arg(long, value_name = "FOLDER", requires = "compare", conflicts_with_all = ["from", "to"], help_heading = HEADING)]
+    /// The samples are all files of these forms: test files of `protobridge test` (*.yaml; `expect` is not used);
+    /// events in files whose names begin with the type, such as shop.v1.OrderPlaced.small.bin (the payload), .json
+    /// (Protobuf JSON) or .txtpb (the text format); and messages as `aws sqs receive-message` prints them (*.json).
+    /// Name the queue of files with --queue if there are several.
+    #[arg(
+        long, value_name = "FOLDER", requires = "compare", conflicts_with_all = ["from", "to"],
+        help_heading = HEADING
+    )]
     samples: Option<PathBuf>,
     /// Compare only this share of the messages, such as 0.1. The message id decides, so each run takes the same ones
     #[arg(long, value_name = "SHARE", value_parser = share, requires = "compare", help_heading = HEADING)]
@@ -84,8 +88,8 @@ Compare before you ship:
 A comparison exits with 1 if the candidate breaks consumers: a path of the JSON is gone, has another type or another \
 value; a delivery is lost or goes to another topic; a message is newly quarantined; an attribute or the message group \
 has another value. New paths and new deliveries break nothing. The attributes schema-hash and traceparent are not \
-compared. It also exits with 1 if a descriptor set of the candidate is refused, if the archive has gaps in the window, or \
-if no message was compared. --fail-on changes that.";
+compared. It also exits with 1 if a descriptor set of the candidate is refused, if the archive has gaps in the window, \
+or if no message was compared. --fail-on changes that.";
 
 impl Options {
     /// Whether a comparison is wanted.

@@ -85,6 +85,9 @@ pub(super) struct Options {
     /// Continue the replay of this name with its own window and filters
     #[arg(long, value_name = "NAME", conflicts_with_all = NEW)]
     resume: Option<Name>,
+    /// With --name: continue the replay of this name if it has begun, so that a Job can be restarted
+    #[arg(long, requires = "name")]
+    resume_if_begun: bool,
     /// List all replays of the store, the latest first
     #[arg(long, conflicts_with_all = NEW, conflicts_with_all = ["resume", "cancel", "rate", "step", "yes"])]
     list: bool,
@@ -94,7 +97,8 @@ pub(super) struct Options {
 }
 
 /// The options of a replay that begins.
-const NEW: [&str; 9] = ["from", "to", "customer", "types", "queue", "unconfirmed", "quarantined", "name", "dry_run"];
+const NEW: [&str; 10] =
+    ["from", "to", "customer", "types", "queue", "unconfirmed", "quarantined", "name", "dry_run", "resume_if_begun"];
 
 fn rate(text: &str) -> Result<f64, &'static str> {
     let rate = text.parse().ok().filter(|rate| (0.01..=100_000.0).contains(rate));
@@ -122,6 +126,12 @@ pub(super) fn run(
             (None, window) => {
                 let request = options.request(window.unwrap_or_default(), filter, session.quota());
                 session.check_queues(&request.queues)?;
+                if options.resume_if_begun
+                    && let Some(name) = &options.name
+                    && Replays::new(session.store.clone()).has(name).await?
+                {
+                    return resume(options, filter, &session, name.clone()).await;
+                }
                 begin(options, filter, &session, request).await
             }
         }

@@ -65,8 +65,8 @@ impl Kind {
 pub struct Change {
     /// The kind.
     pub kind: Kind,
-    /// The place without data of the event: the path in the JSON with `[]` for any index and `{}` for any key of a map, the
-    /// name of an attribute, or the outcomes.
+    /// The place without data of the event: the path in the JSON with `[]` for any index and `{}` for any key of a map,
+    /// the name of an attribute, or the outcomes.
     pub place: String,
     /// The place with indexes and keys of maps.
     pub exact: String,

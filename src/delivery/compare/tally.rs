@@ -23,8 +23,8 @@ const NO_TYPE: &str = "(no type)";
 /// The events of one type for one destination.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
-    /// The customer, or the ARN of a topic of no customer; `None` for messages that neither configuration delivers, and that
-    /// name no configured customer.
+    /// The customer, or the ARN of a topic of no customer; `None` for messages that neither configuration delivers, and
+    /// that name no configured customer.
     pub destination: Option<Arc<str>>,
     /// The full name of the type.
     pub event_type: Arc<str>,
@@ -86,8 +86,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Creates an empty comparison. `customers` are those that either configuration has. With `customer`, only events for
-    /// that customer count.
+    /// Creates an empty comparison. `customers` are those that either configuration has. With `customer`, only events
+    /// for that customer count.
     pub fn new(customers: impl IntoIterator<Item = Arc<str>>, customer: Option<&str>) -> Self {
         Self {
             customers: customers.into_iter().collect(),
@@ -98,8 +98,8 @@ impl Comparison {
         }
     }
 
-    /// Adds a message, with the forecast by the configuration in force and that by the candidate. `name` names the message in
-    /// an example.
+    /// Adds a message, with the forecast by the configuration in force and that by the candidate. `name` names the
+    /// message in an example.
     pub fn add(&mut self, name: &str, message: &Message, forecasts: [&Forecast; 2]) {
         let mut views = views(forecasts, &self.customers, &mut self.shapes);
         if let Some(customer) = &self.customer {

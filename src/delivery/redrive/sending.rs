@@ -100,7 +100,7 @@ impl Redrive {
             return (Verdict::stays(why), Next::Stay, None);
         }
         if sends && !self.options.is_preview {
-            self.pace.turn().await;
+            self.pace.take().await;
         }
         match action {
             Action::Look => (Verdict::of(action), Next::Stay, None),

@@ -17,8 +17,8 @@ pub(super) const TEXT: &str = "text";
 
 /// Returns a body as it is stored, with its encoding.
 pub(super) fn encode_body(body: &str) -> (ByteArray, &'static str) {
-    // Most bodies are the base64 of Protobuf, and are a quarter smaller without it. The decoder refuses every text that it
-    // would not give back: other padding, other bits at the end, other characters.
+    // Most bodies are the base64 of Protobuf, and are a quarter smaller without it. The decoder refuses every text
+    // that it would not give back: other padding, other bits at the end, other characters.
     match STANDARD.decode(body) {
         Ok(bytes) => (bytes.into(), BASE64),
         Err(_) => (body.into(), TEXT),

@@ -89,8 +89,8 @@ fn at(micros: i64) -> String {
     format!("{} {} UTC", stamp::day(micros), stamp::time_of_day(micros))
 }
 
-/// Returns the gaps of a window between segments. The declarations are those of all segments that began in the window, or
-/// at most [`MAX_SPAN`] before it. `now` is the time of their listing.
+/// Returns the gaps of a window between segments. The declarations are those of all segments that began in the window,
+/// or at most [`MAX_SPAN`] before it. `now` is the time of their listing.
 pub(super) fn between(declarations: &[&Declaration], window: &Range<i64>, now: i64) -> Vec<Gap> {
     let mut processes: BTreeMap<(&str, &str), Vec<&Declaration>> = BTreeMap::new();
     for &declaration in declarations {
@@ -145,9 +145,9 @@ fn touches(from: i64, to: Option<i64>, window: &Range<i64>) -> bool {
     from < window.end && ends_later
 }
 
-/// Returns when a process ended at the latest, if that is known. Nothing tells a dead process from one that only the store
-/// does not answer: that one goes on until the store has not taken its segments for [`MAX_SPAN`]. But a process of the
-/// same replica that began later proves that this one had ended.
+/// Returns when a process ended at the latest, if that is known. Nothing tells a dead process from one that only the
+/// store does not answer: that one goes on until the store has not taken its segments for [`MAX_SPAN`]. But a process
+/// of the same replica that began later proves that this one had ended.
 fn end_of_process(last: &Declaration, declarations: &[&Declaration], now: i64) -> Option<i64> {
     let is_successor = |other: &&&Declaration| {
         other.replica == last.replica && other.incarnation != last.incarnation && other.from >= last.to

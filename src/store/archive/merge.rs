@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::store::parquet::Error;
 
 /// The memory of the rows that wait for their turn, about.
-const MEMORY: usize = 256 * 1024 * 1024;
+const MEMORY: usize = 128 * 1024 * 1024;
 
 /// The largest and the smallest size of rows that are read of one segment at a time: a row group, and a page.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -22,8 +22,8 @@ const LEAST_BYTES: usize = 64 * 1024;
 /// The number of segments that are read at a time.
 const PARALLEL: usize = 16;
 
-/// The largest difference between the clocks of SQS and of a replica, in microseconds. AWS refuses the calls of a replica
-/// whose clock differs by more than 15 minutes.
+/// The largest difference between the clocks of SQS and of a replica, in microseconds. AWS refuses the calls of a
+/// replica whose clock differs by more than 15 minutes.
 const SKEW: i64 = 3_600_000_000;
 
 /// Where the next row of a segment is, or the earliest position that it can have, with the number of the segment.
@@ -81,8 +81,8 @@ impl Rows {
     /// Returns the next row; `None` at the end.
     ///
     /// # Errors
-    /// Returns an error if the store does not return a part of a segment, or if a segment is damaged. The next call tries
-    /// again.
+    /// Returns an error if the store does not return a part of a segment, or if a segment is damaged. The next call
+    /// tries again.
     pub async fn next(&mut self) -> Result<Option<Row>, Error> {
         loop {
             let Some(mut first) = self.cursors.first_entry() else { return Ok(None) };

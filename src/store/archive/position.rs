@@ -5,14 +5,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::Row;
 use crate::base::time::unix_micros;
 
-/// The place of a message in the order in which archived messages are read: by the time at which it was sent, then by its
-/// sequence number, then by its id. Two copies of a message that was received twice have the same place.
+/// The place of a message in the order in which archived messages are read: by the time at which it was sent, then by
+/// its sequence number, then by its id. Two copies of a message that was received twice have the same place.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// When the message was sent to its queue, in microseconds since the Unix epoch.
     pub sent_at: i64,
-    /// The sequence number of a FIFO queue; 0 without one. In JSON it is a text, because it has more digits than a number
-    /// of JSON keeps.
+    /// The sequence number of a FIFO queue; 0 without one. In JSON it is a text, because it has more digits than a
+    /// number of JSON keeps.
     #[serde(serialize_with = "write_decimal", deserialize_with = "read_decimal")]
     pub sequence: u128,
     /// The SQS message id.

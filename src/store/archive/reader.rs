@@ -66,8 +66,8 @@ impl Reader {
         Self { store, queues: Arc::new(queues) }
     }
 
-    /// Lists the segments that can have messages which were finished in the window, in microseconds since the Unix epoch,
-    /// and the gaps of the window.
+    /// Lists the segments that can have messages which were finished in the window, in microseconds since the Unix
+    /// epoch, and the gaps of the window.
     ///
     /// # Errors
     /// Returns an error if the store does not list its segments, or if one that declares a loss cannot be read.
@@ -110,8 +110,8 @@ impl Reader {
         Ok(Listing { segments, gaps })
     }
 
-    /// Returns the rows of a listing's segments that were finished in the window and come after a position. They have the
-    /// order of their positions, and each message is returned once.
+    /// Returns the rows of a listing's segments that were finished in the window and come after a position. They have
+    /// the order of their positions, and each message is returned once.
     pub fn rows(&self, listing: &Listing, window: Range<i64>, after: Option<Position>) -> Rows {
         Rows::new(self.store.clone(), Arc::clone(&self.queues), listing, window, after)
     }

@@ -149,8 +149,8 @@ async fn recognize(name: &str, in_force: &Config) -> anyhow::Result<Candidate> {
         // Whether it is a set, the registry says.
         Some(Kind::Set) => Candidate::Set(path),
         None => bail!(
-            "{}: it is not recognized; a candidate is a descriptor set, a folder or an s3:// prefix of sets, a customers \
-             file (`customers: […]`) or a configuration file",
+            "{}: it is not recognized; a candidate is a descriptor set, a folder or an s3:// prefix of sets, a \
+             customers file (`customers: […]`) or a configuration file",
             path.display()
         ),
     })
@@ -163,8 +163,8 @@ enum Kind {
     Set,
 }
 
-/// Returns what a file is. Only YAML has the keys of a configuration or of a customers file; every other file that is no
-/// YAML mapping is taken for a set.
+/// Returns what a file is. Only YAML has the keys of a configuration or of a customers file; every other file that is
+/// no YAML mapping is taken for a set.
 fn kind_of(bytes: &[u8]) -> Option<Kind> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Some(Kind::Set) };
     match serde_saphyr::from_str::<Value>(text) {
@@ -196,7 +196,8 @@ async fn copy(store: &Store, limits: &config::Descriptors) -> anyhow::Result<Tem
     let total: u64 = objects.iter().map(|object| object.size).sum();
     if total > limits.max_total_bytes {
         bail!(
-            "its objects have {total} bytes, and `descriptors.max_total_bytes` allows {}; name a prefix that has only sets",
+            "its objects have {total} bytes, and `descriptors.max_total_bytes` allows {}; name a prefix that has only \
+             sets",
             limits.max_total_bytes
         );
     }

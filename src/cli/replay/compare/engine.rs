@@ -128,8 +128,8 @@ fn queue_of(offline: &Offline, queue: &Queue) -> Option<Arc<Queue>> {
     by_url.or_else(|_| offline.queue(Some(&queue.label))).ok()
 }
 
-/// Whether a message is in the share. The same message always has the same answer, and a larger share has all messages of a
-/// smaller one.
+/// Whether a message is in the share. The same message always has the same answer, and a larger share has all messages
+/// of a smaller one.
 fn is_in_share(name: &str, share: f64) -> bool {
     let digest: [u8; 32] = Sha256::digest(name).into();
     let mut first = [0; 8];

@@ -84,8 +84,8 @@ impl Report<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Returns the differences of an example that are shown. Without values, those at several items of an array look the
-    /// same, and are shown once.
+    /// Returns the differences of an example that are shown. Without values, those at several items of an array look
+    /// the same, and are shown once.
     fn changes<'e>(&self, example: &'e Example) -> impl Iterator<Item = &'e Change> + use<'e> {
         let is_paths_only = self.is_paths_only;
         let mut before: Option<&Change> = None;

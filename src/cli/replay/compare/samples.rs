@@ -11,12 +11,12 @@ use crate::cli::case::{Case, TestFile};
 use crate::cli::explain::input;
 use crate::delivery::dry_run::Answers;
 
-/// Adds the samples of a folder and of its sub-folders to a comparison, in the order of their names. `queue` is the queue of
-/// the files that name none.
+/// Adds the samples of a folder and of its sub-folders to a comparison, in the order of their names. `queue` is the
+/// queue of the files that name none.
 ///
 /// # Errors
-/// Returns an error if the folder has no samples, or if one cannot be read: a sample that is left out could be the one that
-/// shows a difference.
+/// Returns an error if the folder has no samples, or if one cannot be read: a sample that is left out could be the one
+/// that shows a difference.
 pub(super) fn compare(
     folder: &Path,
     sides: [&Offline; 2],
@@ -55,8 +55,8 @@ fn add(engine: &mut Engine<'_>, subject: Subject) {
     }
 }
 
-/// Returns the sample that a test case is. Its payload is read with the configuration in force, as its producer writes it
-/// today, or else with the candidate, if only that has its type.
+/// Returns the sample that a test case is. Its payload is read with the configuration in force, as its producer writes
+/// it today, or else with the candidate, if only that has its type.
 fn of_case(case: &Case, name: String, folder: &Path, [old, new]: [&Offline; 2]) -> anyhow::Result<Subject> {
     let message = case.message(old, folder).or_else(|first| case.message(new, folder).map_err(|_| first));
     let objects = case.objects(old, folder).or_else(|first| case.objects(new, folder).map_err(|_| first));

@@ -1,5 +1,8 @@
 //! What a change of the configuration or of its files is reported as, and for whom.
 
+mod archive;
+mod changes;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -7,16 +10,12 @@ use tempfile::TempDir;
 
 use super::engine::{Engine, Read, Subject};
 use super::report::{Report, Source};
-use super::{FailOn, Filter, archived, candidate, check, refused};
+use super::{FailOn, Filter, candidate, check, refused};
 use crate::app::Offline;
 use crate::cli::case::Case;
 use crate::config::load;
 use crate::delivery::compare::Comparison;
 use crate::delivery::dry_run::Answers;
-use crate::message::Message;
-use crate::store::Store;
-use crate::store::archive::test_rows::{declared, sparse, stored};
-use crate::store::archive::{Declaration, Row};
 
 const META: &str = "syntax = \"proto3\"; package x;
 message Meta { string tenant = 1; string id = 2; string at = 3; string key = 4; }
@@ -140,7 +139,8 @@ struct Compared {
 }
 
 impl Compared {
-    /// Returns one line for each difference: the destination, the type, the kind, the place, and whether it breaks consumers.
+    /// Returns one line for each difference: the destination, the type, the kind, the place, and whether it breaks
+    /// consumers.
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (group, tally) in self.comparison.groups() {
@@ -172,8 +172,8 @@ fn order(from: &str, to: &str) -> Vec<u8> {
     set(&[("meta.proto", META), ("order.proto", &ORDER.replace(from, to))])
 }
 
-/// An order and a payment of each customer and of a customer that is not configured, a message of an unknown type, and one
-/// that is damaged. The orders have a field that the set in force does not define: number 9.
+/// An order and a payment of each customer and of a customer that is not configured, a message of an unknown type, and
+/// one that is damaged. The orders have a field that the set in force does not define: number 9.
 fn messages() -> Vec<Value> {
     let mut all = Vec::new();
     for (index, tenant) in ["acme", "globex", "initech", "stranger"].iter().enumerate() {
@@ -202,140 +202,6 @@ fn each(rest: &[&str]) -> Vec<String> {
 
 fn owned(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
-}
-
-/// A change: what it is, the name and the content of the candidate, and the expected lines.
-type Change<'c> = (&'c str, (&'c str, Vec<u8>), Vec<String>);
-
-#[tokio::test]
-async fn a_change_is_reported_for_exactly_the_customers_whose_events_it_changes() {
-    let lost = "no_longer_delivered delivered -> quarantined";
-    let customers = |text: &str| ("customers-new.yaml", text.as_bytes().to_vec());
-    let config = |from: &str, to: &str| {
-        assert!(CONFIG.contains(from), "{from}");
-        ("new.yaml", CONFIG.replace(from, to).into_bytes())
-    };
-    let set = |from: &str, to: &str| ("new/order.binpb", order(from, to));
-    let cases: Vec<Change<'_>> = vec![
-        ("the same set", set("x", "x"), vec![]),
-        ("the same customers", customers(CUSTOMERS), vec![]),
-        ("the same configuration", config("", ""), vec![]),
-        (
-            "a field is renamed",
-            set("string remark", "string comment"),
-            each(&["path_gone remark !", "path_added comment"]),
-        ),
-        ("a field in an array is renamed", set("sku = 1", "code = 1"), {
-            each(&[
-                "path_gone items[].sku !",
-                "path_gone notes{}.sku !",
-                "path_added items[].code",
-                "path_added notes{}.code",
-            ])
-        }),
-        ("a field has another JSON type", set("int32 total", "int64 total"), each(&["path_retyped total !"])),
-        // The wire type does not fit, so the value is that of an unknown field.
-        ("an integer becomes a string", set("int32 total", "string total"), each(&["path_gone total !"])),
-        ("a field is removed", set("string remark = 7;", ""), each(&["path_gone remark !"])),
-        ("a map is removed", set("map<string, Item> notes = 6;", ""), each(&["path_gone notes !"])),
-        ("an enum value is renamed", set("PAID = 1", "SETTLED = 1"), each(&["value_differs status !"])),
-        (
-            "a field is added",
-            set("string remark = 7;", "string remark = 7; string extra = 9;"),
-            owned(&["acme x.Order: 1 path_added extra"]),
-        ),
-        (
-            "a set is damaged",
-            ("new/order.binpb", b"\x0a\xff\xff".to_vec()),
-            owned(&[
-                "nobody x.Order: 1 outcome_changed quarantined (malformed_protobuf) -> quarantined (unknown_type)",
-                "nobody x.Order: 1 outcome_changed quarantined (no_customer) -> quarantined (unknown_type)",
-                &format!("acme x.Order: 2 {lost} (unknown_type) !"),
-                &format!("globex x.Order: 1 {lost} (unknown_type) !"),
-                &format!("initech x.Order: 1 {lost} (unknown_type) !"),
-            ]),
-        ),
-        (
-            "a profile writes enums as numbers",
-            config("{field_names: proto}", "{field_names: proto, enums: number}"),
-            owned(&["initech x.Order: 1 path_retyped status !"]),
-        ),
-        (
-            "a profile hides a field",
-            config("{field_names: proto}", "{field_names: proto, redact: [x.Order/name]}"),
-            owned(&["initech x.Order: 1 value_differs name !"]),
-        ),
-        ("a customer has no profile any more", customers(&CUSTOMERS.replace(", profile: web", "")), vec![]),
-        (
-            "a customer is gone",
-            customers(&CUSTOMERS.replace("  - {id: globex, events: [x.Order]}\n", "")),
-            owned(&[
-                &format!("globex x.Order: 1 {lost} (no_customer) !"),
-                "globex x.Payment: 1 outcome_changed filtered (the customer does not receive this type) -> quarantined \
-                 (no_customer) !",
-            ]),
-        ),
-        (
-            "a customer is new",
-            customers(&format!("{CUSTOMERS}  - {{id: stranger}}\n")),
-            owned(&[
-                "stranger x.Order: 1 newly_delivered quarantined (no_customer) -> delivered",
-                "stranger x.Payment: 1 newly_delivered quarantined (no_customer) -> delivered",
-            ]),
-        ),
-        (
-            "a customer receives other types",
-            customers(&CUSTOMERS.replace("events: [x.Order]", "events: [x.Payment]")),
-            owned(&[
-                "globex x.Order: 1 no_longer_delivered delivered -> filtered (the customer does not receive this type) !",
-                "globex x.Payment: 1 newly_delivered filtered (the customer does not receive this type) -> delivered",
-            ]),
-        ),
-        (
-            "a customer has another topic",
-            customers(&CUSTOMERS.replace("initech.fifo", "other.fifo")),
-            owned(&[
-                "initech x.Order: 1 topic_changed arn:aws:sns:eu-west-1:123456789012:initech.fifo -> \
-                 arn:aws:sns:eu-west-1:123456789012:other.fifo !",
-                "initech x.Payment: 1 topic_changed arn:aws:sns:eu-west-1:123456789012:initech.fifo -> \
-                 arn:aws:sns:eu-west-1:123456789012:other.fifo !",
-            ]),
-        ),
-        (
-            "events are ordered by another field",
-            config("ordering: [name]", "ordering: [meta.key]"),
-            owned(&[
-                "initech x.Order: 1 attribute_changed message group !",
-                "initech x.Payment: 1 attribute_changed message group !",
-            ]),
-        ),
-        ("the time is taken from another field", config("event_time: [meta.at]", "event_time: [meta.key]"), {
-            let line = |group: &str| format!("{group}: 1 attribute_changed event-time !");
-            let groups = ["acme x.Order", "acme x.Payment", "globex x.Order", "initech x.Order", "initech x.Payment"];
-            groups.map(line).to_vec()
-        }),
-    ];
-    let mut wrong = Vec::new();
-    for (what, (name, content), expected) in cases {
-        let folder = Folder::new();
-        let candidate = folder.write(name, content);
-        let compared = folder.compare(&[candidate], &Filter::default(), messages()).await;
-        let compared = compared.unwrap_or_else(|error| panic!("{what}: {error}"));
-        let lines = compared.lines();
-        if lines != expected {
-            wrong.push(format!("{what}: {lines:#?}"));
-        }
-        let totals = compared.comparison.totals();
-        assert_eq!(totals.compared, 11, "{what}: each message is compared");
-        let is_breaking = expected.iter().any(|line| line.ends_with('!'));
-        assert_eq!(compared.fails, [!expected.is_empty(), is_breaking, false], "{what}");
-        for secret in SECRETS {
-            // The name of a customer that the candidate configures is no value.
-            let is_configured = secret == "stranger" && compared.lines().iter().any(|line| line.starts_with(secret));
-            assert!(is_configured || !compared.paths_only.contains(secret), "{what}: {}", compared.paths_only);
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
@@ -441,74 +307,6 @@ async fn candidates_are_combined_and_conflicting_ones_are_refused() {
     }
     let text = folder.write("notes.txt", "hello");
     assert!(compare(&[&text]).await.err().unwrap().contains("it is not recognized"));
-}
-
-/// A message of the archive that was finished at this second.
-fn row(folder: &Folder, in_force: &Offline, id: &str, second: i64, message: Value) -> Row {
-    let case: Case = serde_json::from_value(message).unwrap();
-    let message = case.message(in_force, folder.path()).unwrap_or_else(|error| panic!("{}", error.message));
-    let settled_at = second * 1_000_000;
-    let sparse = sparse(id, settled_at, settled_at);
-    let message = Message { message_id: id.to_owned(), sent: sparse.message.sent, ..message };
-    Row { message: message.into(), ..sparse }
-}
-
-#[tokio::test]
-async fn the_messages_of_the_archive_are_compared_and_its_gaps_are_told() {
-    let folder = Folder::new();
-    let in_force = folder.in_force();
-    let candidate = folder.write("order.binpb", order("string remark", "string comment"));
-    let (candidate, _) = candidate::load(&[candidate], in_force.config()).await.unwrap();
-    let store = Store::folder(folder.path().join("store")).unwrap();
-    let rows: Vec<Row> = (0_i64..)
-        .zip(messages())
-        .map(|(index, message)| row(&folder, &in_force, &format!("id-{index:02}"), index, message))
-        .collect();
-    let (first, second) = rows.split_at(6);
-    stored(&store, first, &declared(first, 0, (0, 6)), &[]).await;
-    let last = declared(second, 1, (6, 20));
-    stored(&store, second, &Declaration { is_last: true, ..last.clone() }, &[]).await;
-    let read = async |candidate: &Offline, limit: Option<u64>, share: f64| {
-        let filter = Filter::default();
-        let mut engine = Engine::new([&in_force, candidate], &filter, share, limit);
-        let source = archived::read(store.clone(), &in_force, 0..15_000_000, &mut engine).await.unwrap();
-        let (comparison, read) = engine.finish();
-        let (recognized, refused) = (Vec::new(), Vec::new());
-        let report = Report { recognized, refused, source, share, read, comparison: &comparison, is_paths_only: true };
-        let mut out = Vec::new();
-        report.write_text(&mut out).unwrap();
-        report.write_json(&mut out).unwrap();
-        let error = report.verdict(FailOn::Breaking).err().map(|error| error.to_string()).unwrap_or_default();
-        (String::from_utf8(out).unwrap(), read, error, comparison)
-    };
-    let (text, numbers, error, comparison) = read(&candidate, None, 1.0).await;
-    assert_eq!(numbers, Read { messages: 11, taken: 11, is_limited: false }, "{text}");
-    assert_eq!(comparison.totals().breaking, 3, "{text}");
-    assert_eq!(error, "the candidate breaks consumers with 3 of 11 message(s)");
-    assert!(
-        text.contains("Read 11 message(s) that were finished from 1970-01-01 00:00:00 to 00:00:15 UTC.\n"),
-        "{text}"
-    );
-    assert!(text.contains("example: message id-0"), "{text}");
-
-    let (text, numbers, ..) = read(&candidate, Some(4), 1.0).await;
-    assert_eq!(numbers, Read { messages: 4, taken: 4, is_limited: true }, "{text}");
-    assert!(text.contains("stopped at --limit (the segments of this time have 11 rows)"), "{text}");
-    let (text, numbers, ..) = read(&candidate, Some(11), 1.0).await;
-    assert!(!numbers.is_limited, "nothing is left: {text}");
-    let (text, numbers, ..) = read(&candidate, None, 0.5).await;
-    assert!(numbers.messages == 11 && numbers.taken < 11, "{text}");
-    assert!(text.contains(&format!("and took {} of them (--sample 0.5)", numbers.taken)), "{text}");
-
-    // The first segment is gone.
-    store.delete(&declared(first, 0, (0, 6)).key()).await.unwrap();
-    let (text, numbers, ..) = read(&candidate, None, 1.0).await;
-    assert_eq!(numbers.messages, 5, "{text}");
-    assert!(text.contains("Gap in the archive: pod-a: a segment of the process 1a is gone"), "{text}");
-    assert!(text.contains("\"kind\": \"missing\""), "{text}");
-    let (.., error, comparison) = read(&in_force, None, 1.0).await;
-    assert_eq!(comparison.totals().different, 0);
-    assert_eq!(error, "the archive has a gap in this window, so messages can be missing in the comparison");
 }
 
 #[cfg(feature = "demo")]

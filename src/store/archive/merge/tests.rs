@@ -7,8 +7,8 @@ use crate::store::Object;
 
 const SECOND: i64 = 1_000_000;
 
-/// A message that a random segment can have. The same number always gives the same message, which is received at various
-/// times.
+/// A message that a random segment can have. The same number always gives the same message, which is received at
+/// various times.
 fn message(random: &mut Rng, number: u32) -> Row {
     let size = if random.u8(..8) == 0 { random.usize(..90_000) } else { random.usize(1..300) };
     let body: String = std::iter::repeat_with(|| random.alphanumeric()).take(size).collect();

@@ -1,4 +1,5 @@
-//! The pace of a replay: a token bucket of its own, in messages to topics per second. Live traffic goes first.
+//! The pace of messages that are sent again: a token bucket of its own, in messages to topics per second. Live traffic
+//! goes first.
 
 use std::time::Duration;
 
