@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "tests/support"))
 import consumers  # noqa: E402
 import operations  # noqa: E402
 import readme  # noqa: E402
+import replay  # noqa: E402
 import schema_owners  # noqa: E402
 import spans  # noqa: E402
 import tracing  # noqa: E402
@@ -29,7 +30,7 @@ from ground import CREDENTIALS, Account  # noqa: E402
 from page import Page, Untrue, environment  # noqa: E402
 from world import free_port, ministack  # noqa: E402
 
-DOCUMENTS = ["README.md", "docs/schema-owners.md", "docs/operations.md", "docs/tracing.md"]
+DOCUMENTS = ["README.md", "docs/schema-owners.md", "docs/operations.md", "docs/tracing.md", "docs/replay.md"]
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--protobridge", type=Path, required=True)
@@ -86,6 +87,7 @@ def follow(document):
                 "operations": lambda: operations.sections(account, [f"127.0.0.1:{free_port()}" for _ in range(3)]),
                 "consumers": lambda: consumers.sections(account),
                 "tracing": lambda: tracing.sections,
+                "replay": lambda: replay.sections,
             }[name]())
             spans.check(page, args.protobridge)
         except Untrue as untrue:

@@ -1,7 +1,8 @@
 //! Sending quarantined messages again: a preview that says what a run does, and customers who get nothing twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
+use std::time::Duration;
 
 use aws_sdk_sqs::types::MessageAttributeValue;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -33,6 +34,7 @@ scenarios! {
         deletes_that_fail_at_first_are_repeated,
         events_of_a_topic_that_does_not_exist_stay_and_the_others_are_published,
         a_run_that_is_stopped_returns_what_it_holds,
+        a_queue_that_gets_more_and_more_messages_has_an_end,
         the_quarantine_can_be_listed_and_shown,
         the_journal_has_rows_of_the_redrive,
     ];
@@ -428,7 +430,7 @@ async fn a_run_that_is_stopped_returns_what_it_holds(emulator: &Emulator) {
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let broken: Vec<_> = (0..8).map(|_| Input::body(&stage.samples.malformed(&["acme"]))).collect();
     quarantine(&stage, broken).await;
-    // The run cannot end by itself before the signal.
+    // The run polls for some seconds before it ends by itself.
     stage.config.receive.wait_seconds = 20;
     stage.config.visibility.timeout_seconds = 600;
     let mut running = start(&stage, &["--dry-run"]);
@@ -440,6 +442,30 @@ async fn a_run_that_is_stopped_returns_what_it_holds(emulator: &Emulator) {
     let code = running.wait().await.expect("the command ends").code();
     assert_eq!(code, Some(1));
     assert_eq!(stage.quarantine.take(8).await.len(), 8, "the messages are visible at once");
+}
+
+async fn a_queue_that_gets_more_and_more_messages_has_an_end(emulator: &Emulator) {
+    let mut stage = Stage::new(emulator).await.customer("acme", "").await;
+    let broken: Vec<_> = (0..5).map(|_| Input::body(&stage.samples.malformed(&["acme"]))).collect();
+    quarantine(&stage, broken).await;
+    let mut listing = tokio::process::Command::from(protobridge());
+    listing.args(["quarantine", "list", "--json", "--config"]).arg(stage.write_files()).stdin(Stdio::null());
+    listing.stderr(Stdio::null()).kill_on_drop(true);
+    let listing = listing.output();
+    tokio::pin!(listing);
+    // Each poll of the run finds a message.
+    let foreign = || Input { body: "from another sender".to_owned(), attributes: BTreeMap::new(), group: None };
+    let trickle = wait::within(Duration::from_secs(60), async || {
+        stage.quarantine.send([foreign()]).await;
+        None::<()>
+    });
+    let ended = tokio::select! {
+        ended = &mut listing => ended.expect("the command runs"),
+        _ = trickle => panic!("the run does not end"),
+    };
+    let list: Value = serde_json::from_slice(&ended.stdout).expect("the list is JSON");
+    assert_eq!((sum(&list, "messages"), ended.status.code()), (5, Some(0)), "{list:#}");
+    assert!(list["without_note"].as_u64() > Some(0), "{list:#}");
 }
 
 async fn the_quarantine_can_be_listed_and_shown(emulator: &Emulator) {

@@ -29,6 +29,8 @@ struct Inner {
     forget_at: usize,
     /// The number of events that are sent twice.
     repeated: u64,
+    /// The number of deliveries that came from a replay.
+    replayed: u64,
     first_sent: Option<Instant>,
     last_arrived: Option<Instant>,
 }
@@ -89,6 +91,8 @@ pub(super) struct Totals {
     pub(super) foreign: u64,
     /// The number of events that the demo sent twice.
     pub(super) repeated: u64,
+    /// The number of deliveries that came from a replay. No other number counts them.
+    pub(super) replayed: u64,
     /// The number of messages in quarantine, by reason.
     pub(super) quarantine: BTreeMap<String, u64>,
     /// The time from the first event sent to the last event received. Heartbeats do not count.
@@ -122,6 +126,7 @@ impl Ledger {
             foreign: HashMap::new(),
             forget_at: FORGET_FROM,
             repeated: 0,
+            replayed: 0,
             first_sent: None,
             last_arrived: None,
         }))
@@ -162,6 +167,11 @@ impl Ledger {
     /// Records that an event is sent a second time, as another message.
     pub(super) fn record_repeated(&self) {
         self.lock().repeated += 1;
+    }
+
+    /// Records that a customer received an event from a replay. The service of the demo did not publish it.
+    pub(super) fn record_replayed(&self) {
+        self.lock().replayed += 1;
     }
 
     /// Records an event that a customer received.
@@ -229,6 +239,7 @@ impl Ledger {
             deliveries: inner.deliveries.clone(),
             foreign: inner.foreign.len() as u64,
             repeated: inner.repeated,
+            replayed: inner.replayed,
             quarantine,
             duration,
         }

@@ -64,8 +64,44 @@ pub(super) struct Stage {
     pub(super) input_topic: String,
     /// The topic and the queue of each customer, in the order of [`CUSTOMERS`].
     pub(super) inboxes: Vec<Subscribed>,
-    folder: TempDir,
+    folder: Folder,
 }
+
+/// The folder with the configuration.
+#[derive(Debug)]
+enum Folder {
+    /// It is deleted at the end.
+    Temporary(TempDir),
+    /// It is also the store, and stays.
+    Store(PathBuf),
+}
+
+impl Folder {
+    fn create(store: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(folder) = store else {
+            let folder = tempfile::Builder::new().prefix("protobridge-demo-").tempdir();
+            return Ok(Self::Temporary(folder.context("cannot create a temporary folder")?));
+        };
+        fs::create_dir_all(folder).with_context(|| format!("--store: cannot create {}", folder.display()))?;
+        let absolute =
+            fs::canonicalize(folder).with_context(|| format!("--store: cannot read {}", folder.display()))?;
+        Ok(Self::Store(absolute))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Store(folder) => folder,
+        }
+    }
+
+    fn is_store(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+}
+
+/// The configuration in the folder.
+const CONFIG_FILE: &str = "protobridge.yaml";
 
 /// The file with a SendMessage request for a sample order; `curl -d @FILE` sends it.
 const REQUEST_FILE: &str = "send-order.json";
@@ -86,20 +122,16 @@ impl Stage {
             inboxes.push(setup::topic_with_queue(&clients, &topic, &queue).await?);
         }
 
-        let folder = tempfile::Builder::new().prefix("protobridge-demo-").tempdir();
-        let folder = folder.context("cannot create a temporary folder")?;
+        let folder = Folder::create(args.store.as_deref())?;
         let write = |name: &str, text: &[u8]| {
             let path = folder.path().join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
-        let store = match &args.journal {
-            Some(folder) => Some(journal(folder, &input.queue_url)?),
-            None => None,
-        };
         let descriptors = match &args.descriptors {
             Some(path) => fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))?,
             None => {
-                fs::create_dir(folder.path().join("descriptors")).context("cannot create a temporary folder")?;
+                let sets = folder.path().join("descriptors");
+                fs::create_dir_all(&sets).with_context(|| format!("cannot create {}", sets.display()))?;
                 for (name, set) in SETS {
                     write(&format!("descriptors/{name}"), set)?;
                 }
@@ -107,13 +139,10 @@ impl Stage {
             }
         };
         write("customers.yaml", customers_file(&inboxes).as_bytes())?;
-        write(
-            "protobridge.yaml",
-            config_file(args, &embedded, (&input, &quarantine), &descriptors, store.as_deref())?.as_bytes(),
-        )?;
+        write(CONFIG_FILE, config_file(args, &embedded, (&input, &quarantine), &descriptors, &folder)?.as_bytes())?;
         write(REQUEST_FILE, send_order(args.seed, &input.queue_url).to_string().as_bytes())?;
 
-        let config = load::file(&folder.path().join("protobridge.yaml"), [])?;
+        let config = load::file(&folder.path().join(CONFIG_FILE), [])?;
         let Subscribed { topic_arn, queue_url } = input;
         Ok(Self { embedded, clients, config, queue: queue_url, quarantine, input_topic: topic_arn, inboxes, folder })
     }
@@ -122,6 +151,10 @@ impl Stage {
     pub(super) fn introduction(&self, admin: &str) -> String {
         let Self { queue, quarantine, folder, .. } = self;
         let (endpoint, region, key) = (self.embedded.endpoint_url(), Embedded::REGION, Embedded::ACCESS_KEY);
+        let (lifetime, resend) = match folder {
+            Folder::Temporary(_) => ("deleted at the end", String::new()),
+            Folder::Store(folder) => ("kept, with the journal and the archive", resend(folder)),
+        };
         let folder = folder.path().display();
         let acme = &self.inboxes[0].topic_arn;
         let mine = format!("arn:aws:sqs:{region}:{}:mine", Embedded::ACCOUNT);
@@ -130,7 +163,7 @@ impl Stage {
             "\
 SQS and SNS     {endpoint}
 admin endpoint  {admin}
-configuration   {folder}  (protobridge.yaml, customers.yaml, descriptors; deleted at the end)
+configuration   {folder}  (protobridge.yaml, customers.yaml, descriptors; {lifetime})
 
 Try these commands in another terminal while the demo runs.
 Show the status of the service, with the state of each source, and its metrics:
@@ -148,9 +181,25 @@ Subscribe your own queue to the events of acme, and read it:
   aws --endpoint-url {endpoint} sqs create-queue --queue-name mine
   aws --endpoint-url {endpoint} sns subscribe --topic-arn {acme} --protocol sqs --notification-endpoint {mine} --attributes RawMessageDelivery=true
   aws --endpoint-url {endpoint} sqs receive-message --queue-url {mine_url} --message-attribute-names All --wait-time-seconds 5
-"
+{resend}"
         )
     }
+}
+
+/// Returns the commands that send events again, with the credentials of the AWS CLI.
+fn resend(folder: &Path) -> String {
+    let config = folder.join(CONFIG_FILE);
+    let config = config.display();
+    format!(
+        "\
+Count what is archived, and show what a replay would send; the variables of the AWS CLI must be set:
+  protobridge archive stat --config {config} --from 1h
+  protobridge replay --config {config} --from 5m --to 5s --dry-run
+Show what is in quarantine, and what a redrive would publish:
+  protobridge quarantine list --config {config}
+  protobridge redrive --config {config} --dry-run
+"
+    )
 }
 
 fn customers_file(inboxes: &[Subscribed]) -> String {
@@ -168,7 +217,7 @@ fn config_file(
     embedded: &Embedded,
     (input, quarantine): (&Subscribed, &str),
     descriptors: &Path,
-    store: Option<&str>,
+    folder: &Folder,
 ) -> anyhow::Result<String> {
     let descriptors = descriptors.to_str().with_context(|| format!("{} is not Unicode", descriptors.display()))?;
     Ok(format!(
@@ -217,41 +266,25 @@ metrics:
         grace = args.unknown_grace_seconds,
         admin_port = args.port.map_or(0, |port| port + 1),
         level = json!(args.log),
-        store = store.map(store_section).unwrap_or_default(),
+        store = if folder.is_store() { store_section(folder.path()) } else { String::new() },
     ))
 }
 
-/// Prepares the folder of the journal: writes a configuration for the commands that read it. Returns the URL of the
-/// store.
-fn journal(folder: &Path, queue: &str) -> anyhow::Result<String> {
-    fs::create_dir_all(folder).with_context(|| format!("--journal: cannot create {}", folder.display()))?;
-    let absolute = fs::canonicalize(folder).with_context(|| format!("--journal: cannot read {}", folder.display()))?;
-    let url = format!("file://{}", absolute.display());
-    let file = absolute.join(CONFIG_FILE);
-    let text = format!(
-        "# For the commands that read the journal of the demo.\naws:\n  region: {}\nqueues:\n  - url: {queue}\n{}",
-        Embedded::REGION,
-        store_section(&url),
-    );
-    fs::write(&file, text).with_context(|| format!("--journal: cannot write {}", file.display()))?;
-    Ok(url)
-}
-
-/// The configuration in the folder of the journal.
-const CONFIG_FILE: &str = "protobridge.yaml";
-
-fn store_section(url: &str) -> String {
+fn store_section(folder: &Path) -> String {
     // Every JSON string is a valid YAML string.
-    format!("store:\n  url: {}\njournal:\n  segment_seconds: 5\n", json!(url))
+    let url = json!(format!("file://{}", folder.display()));
+    format!("store:\n  url: {url}\njournal:\n  segment_seconds: 5\narchive:\n  enabled: true\n")
 }
 
-/// Returns the text about the journal at the end.
-pub(super) fn about_journal(folder: &Path) -> String {
+/// Returns the text about the store at the end.
+pub(super) fn about_store(folder: &Path) -> String {
     let config = folder.join(CONFIG_FILE);
     let config = config.display();
     format!(
-        "\nThe journal stays in {}. Find events that a producer sent twice, and tell what became of one:\n  \
-         protobridge duplicates --config {config} --from 1h\n  protobridge trace EVENT-ID --config {config}",
+        "\nThe journal and the archive stay in {}. Find events that a producer sent twice, tell what became of one, and \
+         count what is archived:\n  \
+         protobridge duplicates --config {config} --from 1h\n  protobridge trace EVENT-ID --config {config}\n  \
+         protobridge archive stat --config {config} --from 1h",
         folder.display(),
     )
 }

@@ -24,6 +24,8 @@ pub(super) struct Summary {
     service: Service,
     /// The number of messages that are still on the input queue.
     left: u64,
+    /// The number of messages that another process took from quarantine, such as `protobridge redrive`.
+    gone: u64,
     /// Whether the user stopped the demo early, so that messages can be left on the queue.
     interrupted: bool,
 }
@@ -105,8 +107,14 @@ impl Tally {
 }
 
 impl Summary {
-    pub(super) fn new(demo: Totals, service: Service, left: u64, interrupted: bool) -> Self {
-        Self { demo, service, left, interrupted }
+    pub(super) fn new(demo: Totals, service: Service, (left, gone): (u64, u64), interrupted: bool) -> Self {
+        Self { demo, service, left, gone, interrupted }
+    }
+
+    /// Returns the number of messages that another process took from quarantine, if there are any. Their outcomes are
+    /// not known here, so the two accounts cannot agree.
+    pub(super) fn gone_from_quarantine(&self) -> Option<u64> {
+        Some(self.gone).filter(|gone| *gone > 0)
     }
 
     fn total(&self) -> Tally {
@@ -221,6 +229,9 @@ impl Summary {
         }
         if self.demo.foreign > 0 {
             remarks.push(format!("{} events came from another sender than the demo", self.demo.foreign));
+        }
+        if self.demo.replayed > 0 {
+            remarks.push(format!("{} more deliveries came from replays", self.demo.replayed));
         }
         if self.left > 0 {
             remarks.push(format!("{} messages were left on the queue", self.left));

@@ -13,7 +13,7 @@ use super::screen::{self, Screen};
 use super::stage::{CUSTOMERS, Customer, Stage};
 use crate::aws::{Clients, Failure};
 use crate::cli::embedded::Notification;
-use crate::message::attributes::QUARANTINE_NOTE;
+use crate::message::attributes::{QUARANTINE_NOTE, REPLAY};
 use aws_lean::Message;
 
 /// How events are printed when they arrive.
@@ -74,7 +74,11 @@ impl Reader {
         let now = Instant::now();
         let events: Vec<ReceivedEvent> = messages.iter().filter_map(ReceivedEvent::parse).collect();
         for event in &events {
-            self.ledger.record_arrival(self.index, &event.id, now);
+            if event.is_replayed {
+                self.ledger.record_replayed();
+            } else {
+                self.ledger.record_arrival(self.index, &event.id, now);
+            }
         }
         // Delete before printing: a slow terminal must not let the visibility timeout end.
         delete(&self.clients, &self.queue_url, &messages).await;
@@ -94,6 +98,8 @@ struct ReceivedEvent {
     id: String,
     message_type: String,
     json: String,
+    /// Whether a replay published the event.
+    is_replayed: bool,
 }
 
 impl ReceivedEvent {
@@ -103,11 +109,14 @@ impl ReceivedEvent {
         if let Some(id) = message.message_attributes.get("event-id") {
             let attribute = |name| message.message_attributes.get(name)?.string_value();
             let message_type = attribute("event-type").unwrap_or_default().to_owned();
-            return Some(Self { id: id.string_value()?.to_owned(), message_type, json: body.to_owned() });
+            let (id, is_replayed) = (id.string_value()?.to_owned(), attribute(REPLAY).is_some());
+            return Some(Self { id, message_type, json: body.to_owned(), is_replayed });
         }
         let notification = Notification::parse(body).ok()?;
         let attribute = |name: &str| notification.attribute(name).unwrap_or_default().to_owned();
-        Some(Self { id: attribute("event-id"), message_type: attribute("event-type"), json: notification.message })
+        let (id, message_type) = (attribute("event-id"), attribute("event-type"));
+        let is_replayed = notification.attribute(REPLAY).is_some();
+        Some(Self { id, message_type, json: notification.message, is_replayed })
     }
 
     /// Returns the text that is printed for the event. A line is cut at the width of the terminal, if there is one.
@@ -262,8 +271,12 @@ mod tests {
 
     #[test]
     fn an_event_is_printed_with_its_customer_and_type() {
-        let event =
-            ReceivedEvent { id: "e-1".into(), message_type: "shop.v1.OrderPlaced".into(), json: r#"{"a":1}"#.into() };
+        let event = ReceivedEvent {
+            id: "e-1".into(),
+            message_type: "shop.v1.OrderPlaced".into(),
+            json: r#"{"a":1}"#.into(),
+            is_replayed: false,
+        };
         let shown = |show| anstream::adapter::strip_str(&event.show(&CUSTOMERS[0], show, None)).to_string();
         assert_eq!(shown(Show::OneLine), r#"acme    shop.v1.OrderPlaced        {"a":1}"#);
         assert_eq!(shown(Show::Pretty), "acme    shop.v1.OrderPlaced\n{\n  \"a\": 1\n}");

@@ -1,7 +1,7 @@
 //! The way through a quarantine queue: receive, settle or hold each message, and know when the queue was seen to its end.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
@@ -13,9 +13,9 @@ use crate::aws::sqs::release::Releaser;
 use crate::aws::sqs::{ParkedReceipt, Received};
 use crate::base::Backoff;
 
-/// The number of empty polls in a row after which the queue can be at its end.
+/// The number of polls in a row without a message from before the run after which the queue can be at its end.
 const EMPTY_POLLS: u32 = 3;
-/// The number of empty polls in a row that end a run whatever SQS counts. The count is approximate, and messages that another
+/// The number of such polls in a row that end a run whatever SQS counts. The count is approximate, and messages that another
 /// consumer holds can become visible.
 const MOST_EMPTY_POLLS: u32 = 12;
 /// The most messages that a run holds. SQS allows 120,000 in flight (Amazon SQS developer guide, message quotas).
@@ -114,7 +114,7 @@ impl Redrive {
         let depth = visible_messages(&self.sqs, &self.metrics, &self.quarantine).await.ok();
         let mut ended =
             Ended { why: Why::Empty, seen: 0, matched: 0, untouched: 0, without_note: 0, waiting: 0, undeleted: 0 };
-        let mut empty = 0;
+        let (began, mut empty) = (SystemTime::now(), 0);
         loop {
             on(Event::Progress { seen: ended.seen, depth });
             if ended.matched >= self.options.limit {
@@ -128,15 +128,19 @@ impl Redrive {
                 () = self.stop.cancelled() => return Ok(Ended { why: Why::Stopped, ..ended }),
                 received = self.receive() => received?,
             };
-            if received.is_empty() {
+            // Messages that arrive meanwhile are taken, but a queue that gets more and more of them would have no end.
+            let has_old = received.iter().any(|received| received.message.sent < began);
+            if !received.is_empty() {
+                self.take(received, held, &mut ended, on).await;
+            }
+            if has_old {
+                empty = 0;
+            } else {
                 empty += 1;
                 if let Some(waiting) = self.is_at_end(empty, (ended.seen as u64, depth)).await {
                     return Ok(Ended { waiting, ..ended });
                 }
-                continue;
             }
-            empty = 0;
-            self.take(received, held, &mut ended, on).await;
         }
     }
 

@@ -14,6 +14,10 @@ use crate::config::Config;
 use crate::message::Queue;
 use crate::telemetry::{Call, Carried, Operation};
 
+/// The longest wait of a poll, in seconds. A long poll asks all servers of a queue however short it is, and somebody waits
+/// for the command.
+const MOST_WAIT_SECONDS: u32 = 2;
+
 /// Receives from one queue whenever it is asked to.
 #[derive(Debug)]
 pub struct Receiver {
@@ -35,7 +39,7 @@ impl Receiver {
             lean,
             budget,
             visibility,
-            wait_seconds: config.receive.wait_seconds.cast_signed(),
+            wait_seconds: config.receive.wait_seconds.min(MOST_WAIT_SECONDS).cast_signed(),
             timeout_seconds: config.visibility.timeout_seconds.cast_signed(),
         }
     }

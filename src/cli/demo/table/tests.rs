@@ -23,6 +23,7 @@ fn summary() -> Summary {
         deliveries: vec![delivery(9), nothing, delivery(2)],
         foreign: 0,
         repeated: 0,
+        replayed: 0,
         quarantine: quarantine.clone(),
         duration: Duration::from_secs(2),
     };
@@ -41,7 +42,7 @@ fn summary() -> Summary {
             source(DATABASE, "stale", [100, 4_100, 6_150].map(Some)),
         ],
     };
-    Summary::new(demo, service, 0, false)
+    Summary::new(demo, service, (0, 0), false)
 }
 
 /// A source that was heard once. The times of its states are in milliseconds.
