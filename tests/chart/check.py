@@ -394,7 +394,7 @@ def check_notes():
         ((HERE / "values/everything-else.yaml",), "no customers"),
         ((minimal, *inline(file_of("large.binpb", 300_000))), "has 300000 bytes"),
         ((minimal, "--set", "config.store.url=file:///a", "--set-json", 'store.volume={"emptyDir":{}}'), "ends with its pod"),
-        ((HERE / "values/replay.yaml",), "needs up to 96 MiB more memory"),
+        ((HERE / "values/replay.yaml",), "needs up to 192 MiB more memory"),
         ((HERE / "values/replay.yaml",), "app.kubernetes.io/instance=events,app.kubernetes.io/component=replay"),
         ((HERE / "values/redrive.yaml",), "--service-account redrive --role-arn ROLE"),
     ]
