@@ -92,6 +92,10 @@ def kubernetes(page):
         queues = [{"url": "https://sqs.eu-west-1.amazonaws.com/123456789012/events",
                    "quarantine_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/events-quarantine"}]
         store["config"] |= {"aws": {"region": "eu-west-1"}, "queues": queues}
+        # What every installation needs.
+        store |= {"image": {"repository": "registry.example.com/protobridge"},
+                  "customers": {"existingConfigMap": {"name": "customers"}},
+                  "descriptors": {"existingConfigMap": "descriptors"}}
         (page.tree / name).write_text(yaml.safe_dump(values | store))
         page.files = {name: block}
         result = page.shell.run(f"helm upgrade events charts/protobridge --values {name}")
