@@ -1,153 +1,65 @@
-"""Checks the archive from the outside, with readers of Parquet that are not part of this project.
+"""Checks the archive from the outside, with servers and readers that are not part of this project.
 
-    check.py --protobridge FILE --archive-day FILE --work FOLDER [--seed NUMBER]
+    check.py --protobridge FILE --archive-day FILE --work FOLDER [--seed NUMBER] [--rounds NUMBER] [PART…]
 
-Exits with an error at the first check that fails.
+The parts are `format`, `service`, `kills`, `replays` (which needs `kills`) and `buckets`; default: all. Exits with an
+error at the first check that fails.
 """
 
 import argparse
-import base64
-import json
 import os
 import random
 import shutil
-import subprocess
-from collections import Counter
+import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
-import duckdb
-import pyarrow.dataset
-import pyarrow.parquet
-import yaml
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT / "tests/support"), str(ROOT / "tests/journal")]
 
-import messages
+import format  # noqa: E402
+import replays  # noqa: E402
+import service  # noqa: E402
+import stores  # noqa: E402
+from killed import Kills  # noqa: E402
+from stage import say  # noqa: E402
+from world import isolate, ministack  # noqa: E402
 
-COUNT = 6_000
-TIMES = ["sent_at", "first_received_at", "received_at", "settled_at"]
-WINDOW = ["--from", "2026-11-28T12:00:00Z", "--to", "2026-11-28T12:01:00Z"]
+PARTS = ["format", "service", "kills", "replays", "buckets"]
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--protobridge", type=Path, required=True)
 parser.add_argument("--archive-day", type=Path, required=True)
 parser.add_argument("--work", type=lambda path: Path(path).resolve(), required=True)
 parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+parser.add_argument("--rounds", type=int, default=20, help="how often a replica, and a replay, is killed")
+parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *PARTS])
 args = parser.parse_args()
 
 
-def check(is_right, what, *details):
-    if not is_right:
-        raise SystemExit(f"archive: FAILED, --seed {args.seed}: {what} {' '.join(map(str, details))}")
-    print(f"archive: {what}", flush=True)
-
-
 def main():
-    shutil.rmtree(args.work, ignore_errors=True)
-    args.work.mkdir(parents=True)
-    sent = messages.make(random.Random(args.seed), COUNT)
-    folder = args.work / "store"
-    lines = "".join(json.dumps(each) + "\n" for each in sent)
-    command = [args.archive_day, "--folder", folder, "--replicas", "2"]
-    subprocess.run(command, input=lines, text=True, check=True, timeout=200)
-    keys = sorted(path.relative_to(folder) for path in folder.rglob("*.parquet"))
-    check(len(keys) == 2 * messages.SECONDS, f"{len(sent)} receives of {COUNT} messages are in {len(keys)} segments")
-    expected = sorted(map(canonical, sent))
-    with_duckdb(folder, sent, expected)
-    with_pyarrow(folder, keys, sent, expected)
-    config = args.work / "protobridge.yaml"
-    queue = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
-    config.write_text(yaml.safe_dump({"queues": [{"url": queue}], "store": {"url": f"file://{folder}"}}))
-    with_protobridge(config, folder, keys, sent)
+    began = time.monotonic()
+    parts = args.parts or PARTS
+    say(f"--seed {args.seed} --rounds {args.rounds}")
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(ministack(args.work, "sqs,sns,s3"))
+        if "format" in parts:
+            format.run(args.protobridge, args.archive_day, args.work, args.seed)
+        if "service" in parts:
+            service.run(args.protobridge, endpoint, args.work)
+        if "kills" in parts or "replays" in parts:
+            kills = Kills(args.protobridge, endpoint, args.work, args.seed, args.rounds)
+            kills.run()
+            if "replays" in parts:
+                replays.run(kills, args.seed, args.rounds)
+        if "buckets" in parts:
+            stores.run(args.protobridge, endpoint, args.work)
+    say(f"done in {time.monotonic() - began:.0f} s")
 
 
-def canonical(row):
-    """Returns a message as a text that can be compared and sorted."""
-    return json.dumps(row, sort_keys=True)
-
-
-def decoded(row):
-    """Returns a row of the archive as the message that was sent."""
-    row = {name: value for name, value in row.items() if name not in ["date", "hour", "body_encoding"]} | {
-        "body": base64.b64encode(row["body"]).decode() if row["body_encoding"] == "base64" else row["body"].decode(),
-        "attributes": json.loads(row["attributes"]),
-    }
-    return canonical(row)
-
-
-def with_duckdb(folder, sent, expected):
-    database = duckdb.connect()
-    times = ", ".join(f"epoch_us({name}) AS {name}" for name in TIMES)
-    files = f"read_parquet('{folder}/archive/v1/*/*/*.parquet', hive_partitioning = true)"
-    found = database.sql(f"SELECT * REPLACE ({times}) FROM {files}")
-    rows = sorted(decoded(dict(zip(found.columns, row))) for row in found.fetchall())
-    check(rows == expected, f"DuckDB reads the {len(rows)} receives as the producer sent them, in all columns")
-    own = database.sql(f"""
-        SELECT count(DISTINCT message_id), sum(if(body_encoding = 'text', octet_length(body),
-            4 * ceil(octet_length(body) / 3)))::BIGINT, count(*) FILTER (body_encoding = 'base64') FROM {files}
-    """).fetchall()[0]
-    bodies = sum(len(each["body"].encode()) for each in sent)
-    check(own[:2] == (COUNT, bodies), f"DuckDB counts {COUNT} messages and {bodies} bytes of bodies", own)
-    check(len(sent) / 4 < own[2] < len(sent) / 2, f"{own[2]} bodies are stored without base64")
-
-
-def with_pyarrow(folder, keys, sent, expected):
-    table = pyarrow.dataset.dataset(folder / "archive/v1", partitioning="hive").to_table()
-    for name in TIMES:
-        index = table.schema.get_field_index(name)
-        table = table.set_column(index, name, table[name].cast("int64"))
-    rows = sorted(map(decoded, table.to_pylist()))
-    check(rows == expected, f"pyarrow reads the {len(rows)} receives as the producer sent them, in all columns")
-    for key in keys:
-        file = pyarrow.parquet.ParquetFile(folder / key)
-        declared = {name.decode(): value.decode() for name, value in file.metadata.metadata.items()}
-        places = file.read(columns=["sent_at", "sequence_number", "message_id"]).to_pylist()
-        order = [(place["sent_at"], int(place["sequence_number"] or 0), place["message_id"]) for place in places]
-        bounds = file.metadata.row_group(0).column(3).statistics
-        is_right = (
-            int(declared["protobridge.rows"]) == file.metadata.num_rows == int(key.stem.split("-")[-3])
-            and order == sorted(order)
-            and bounds.min == order[0][0]
-            and json.loads(declared["protobridge.lost"]) == []
-        )
-        if not is_right:
-            check(False, f"pyarrow finds the declaration of {key}", declared)
-    check(True, f"pyarrow finds the declared number of sorted rows in each of {len(keys)} segments")
-
-
-def with_protobridge(config, folder, keys, sent):
-    def run(command, code=0):
-        words = [args.protobridge, "archive", command, *WINDOW, "--json", "--config", config]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=200, env=os.environ | {"NO_COLOR": "1"})
-        check(done.returncode == code, f"`archive {command}` exits with {code}", done.returncode, done.stderr)
-        return json.loads(done.stdout)
-
-    listed = run("ls")["segments"]
-    declared = sorted((each["key"], each["messages"], each["bytes"]) for each in listed)
-    stored = [(str(key), int(key.stem.split("-")[-3]), (folder / key).stat().st_size) for key in keys]
-    check(declared == sorted(stored), f"`archive ls` lists the {len(keys)} segments with their sizes")
-
-    once = {each["message_id"]: each for each in sent}
-    counts, sizes = Counter(), Counter()
-    for each in once.values():
-        counts[each["queue"], each["event_type"]] += 1
-        sizes[each["queue"], each["event_type"]] += messages.size(each)
-    stat = run("stat")
-    groups = {(each["queue"], each["event_type"]): (each["messages"], each["bytes"]) for each in stat["groups"]}
-    expected = {group: (counts[group], sizes[group]) for group in counts}
-    check(groups == expected, f"`archive stat` counts the {COUNT} messages and their bytes by queue and type", groups)
-
-    verified = run("verify")
-    check(verified["damaged"] == verified["gaps"] == [], f"`archive verify` reads {verified['messages']} rows")
-    bad, gone = folder / keys[3], folder / keys[8]
-    bytes_of = bytearray(bad.read_bytes())
-    bytes_of[len(bytes_of) // 2] ^= 0xFF
-    bad.write_bytes(bytes_of[: len(bytes_of) // 2 + 1])
-    gone.unlink()
-    verified = run("verify", 1)
-    damaged = [each["key"] for each in verified["damaged"]]
-    check(damaged == [str(keys[3])], "`archive verify` finds half of a segment", verified["damaged"])
-    kinds = [(each["replica"], each["kind"]) for each in verified["gaps"]]
-    replica = "-".join(gone.stem.split("-")[1:3])
-    check(kinds == [(replica, "missing")], "`archive verify` finds that a segment is gone", kinds)
-
-
+isolate()
+os.environ |= {"NO_PROXY": "*", "no_proxy": "*"}
+shutil.rmtree(args.work, ignore_errors=True)
+args.work.mkdir(parents=True)
 main()

@@ -20,18 +20,24 @@ from world import AWS, REGION, free_port, get, until  # noqa: E402
 
 CUSTOMER = "acme"
 DESCRIPTORS = ROOT / "descriptors"
+# The name of the test that runs: its folder.
+TEST = Path(sys.argv[0]).resolve().parent.name
 # SQS and SNS take this many entries in one call.
 BATCH = 10
 
 
 def say(text):
-    print(f"journal: {text}", flush=True)
+    print(f"{TEST}: {text}", flush=True)
+
+
+def fail(text):
+    sys.exit(f"{TEST}: FAILED: {text}")
 
 
 def check(condition, what, *details):
     """Prints what was checked. If the condition is false, exits with an error."""
     if not condition:
-        sys.exit("\n".join([f"journal: FAILED: {what}", *map(str, details)]))
+        fail("\n".join([what, *map(str, details)]))
     say(what)
 
 
@@ -91,10 +97,10 @@ class Stage:
 class Producer:
     """Sends events. `sent` has their event ids by SQS message id, `sent_at` the times by event id."""
 
-    def __init__(self, stage):
+    def __init__(self, stage, customer=CUSTOMER):
         self.stage = stage
-        seed = f"{stage.name}-{time.time_ns()}"
-        self.events = shop_events.events(DESCRIPTORS / "shop.binpb", seed, 1_000_000, [CUSTOMER])
+        seed = f"{stage.name}-{customer}-{time.time_ns()}"
+        self.events = shop_events.events(DESCRIPTORS / "shop.binpb", seed, 1_000_000, [customer])
         self.sent, self.sent_at = {}, {}
 
     def send(self, count):
@@ -125,7 +131,7 @@ class Producer:
 
 def check_entries(answer):
     if answer.get("Failed"):
-        sys.exit(f"journal: FAILED: {answer['Failed']}")
+        fail(answer["Failed"])
 
 
 class Repeated(threading.Thread):
@@ -203,7 +209,7 @@ class Replica:
     def until_ready(self):
         def answers():
             if self.process.poll() is not None:
-                sys.exit(f"journal: FAILED: {self.name} exited\n{self.stage.logs()}")
+                fail(f"{self.name} exited\n{self.stage.logs()}")
             return get(f"http://{self.admin}/readyz")[0] == 200
 
         until(f"{self.name} is ready", answers, self.stage.logs)
@@ -211,7 +217,7 @@ class Replica:
     def kill(self):
         """Ends the process without a chance to finish anything. Returns when it is dead, in seconds since the epoch."""
         if self.process.poll() is not None:
-            sys.exit(f"journal: FAILED: {self.name} exited\n{self.stage.logs()}")
+            fail(f"{self.name} exited\n{self.stage.logs()}")
         self.process.kill()
         self.process.wait()
         return time.time()
@@ -224,11 +230,11 @@ class Replica:
         """Returns the value of a metric, or the sum over all series that have the labels."""
         status, text = get(f"http://{self.admin}/metrics")
         if status != 200:
-            sys.exit(f"journal: FAILED: /metrics answers {status}\n{self.stage.logs()}")
+            fail(f"/metrics answers {status}\n{self.stage.logs()}")
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
         lines = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
         if not lines:
-            sys.exit(f"journal: FAILED: /metrics has no {name}")
+            fail(f"/metrics has no {name}")
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
 
     def __enter__(self):
@@ -241,7 +247,7 @@ class Replica:
 
 def check_exit(code, replica):
     if code != 0:
-        sys.exit(f"journal: FAILED: {replica.name} exited with {code}\n{replica.stage.logs()}")
+        fail(f"{replica.name} exited with {code}\n{replica.stage.logs()}")
 
 
 class Command:
@@ -254,7 +260,7 @@ class Command:
         command = [self.protobridge, *arguments, "--config", self.config]
         done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=os.environ | AWS, timeout=120)
         if done.returncode not in codes:
-            sys.exit(f"journal: FAILED: {arguments} exited with {done.returncode}\n{done.stdout}{done.stderr}")
+            fail(f"{arguments} exited with {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def trace(self, *arguments):

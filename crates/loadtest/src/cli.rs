@@ -33,7 +33,8 @@ Start here:
   loadtest run steady --loads 50,90 --seconds 60
   loadtest run throttled --set PROTOBRIDGE_RECEIVE_MAX_POLLERS=16
   loadtest run drain fan-out --store --replicas 3
-  loadtest run journal
+  loadtest run journal archive
+  loadtest run store-down --store-down 60
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 
@@ -121,6 +122,9 @@ struct RunOptions {
     /// Give the service a store, and compare its journal and its counters with what the emulator counted
     #[arg(long)]
     store: bool,
+    /// Time in which the store does not answer in the scenario `store-down`, in seconds
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=3_600))]
+    store_down: u64,
     /// Number of processes of the service that share the work; the CPU time and the memory are their sums
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=20))]
     replicas: u32,
@@ -138,7 +142,10 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// The scenarios of `loadtest smoke`.
-const SMOKE_SCENARIOS: [Scenario; 4] = [Scenario::Drain, Scenario::FanOut, Scenario::Failing, Scenario::Refusing];
+const SMOKE_SCENARIOS: [Scenario; 5] =
+    [Scenario::Drain, Scenario::FanOut, Scenario::Failing, Scenario::Refusing, Scenario::StoreDown];
+/// The time in which the store does not answer in `loadtest smoke`, in seconds.
+const SMOKE_STORE_DOWN: u64 = 8;
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
@@ -168,7 +175,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run_scenarios(options: &RunOptions, scenarios: &[Scenario]) -> anyhow::Result<()> {
-    let report = run_session(options, options.events.unwrap_or(100_000), scenarios)?;
+    let report = run_session(options, options.events.unwrap_or(100_000), options.store_down, scenarios)?;
     println!("{}\n", report.table());
     println!("{}", report.goals_table());
     let broken: Vec<String> = report.runs.iter().filter(|run| !run.broken.is_empty()).map(Run::name).collect();
@@ -179,7 +186,7 @@ fn run_scenarios(options: &RunOptions, scenarios: &[Scenario]) -> anyhow::Result
 }
 
 fn smoke(options: &RunOptions) -> anyhow::Result<()> {
-    let mut report = run_session(options, options.events.unwrap_or(20_000), &SMOKE_SCENARIOS)?;
+    let mut report = run_session(options, options.events.unwrap_or(20_000), SMOKE_STORE_DOWN, &SMOKE_SCENARIOS)?;
     report.goals = goals::smoke(&report);
     println!("{}\n", report.table());
     println!("{}", report.goals_table());
@@ -190,7 +197,7 @@ fn smoke(options: &RunOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
+fn run_session(options: &RunOptions, events: u64, store_down: u64, scenarios: &[Scenario]) -> anyhow::Result<Report> {
     if options.backend != BackendKind::Lean && scenarios != [Scenario::Drain] {
         bail!("--backend rustack supports only `run drain`");
     }
@@ -202,6 +209,7 @@ fn run_session(options: &RunOptions, events: u64, scenarios: &[Scenario]) -> any
         call_ms: options.call_ms,
         backend: options.backend,
         has_store: options.store,
+        store_down,
     };
     if options.store && options.backend != BackendKind::Lean {
         bail!("--store needs the backend `lean`, which counts calls");

@@ -14,7 +14,7 @@ mod clock;
 pub(crate) mod embedded;
 mod faults;
 mod form;
-mod http;
+pub(crate) mod http;
 pub(crate) mod ledger;
 mod queue;
 mod sns;
@@ -42,6 +42,10 @@ pub(crate) enum ControlCommand {
     /// Report the SNS message ids of all deliveries, if the service has a store. The answer is a list with the sum of
     /// the hashed ids of each delivery.
     Ids,
+    /// From now on the store does not answer. The answer is [`stats::Stats`].
+    StoreDown,
+    /// The store answers again. The answer is [`stats::Stats`].
+    StoreUp,
 }
 
 impl ControlCommand {
@@ -51,6 +55,8 @@ impl ControlCommand {
             Self::Start => "start",
             Self::Stats => "stats",
             Self::Ids => "ids",
+            Self::StoreDown => "store-down",
+            Self::StoreUp => "store-up",
         }
     }
 }
@@ -67,14 +73,17 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
         let port = listener.local_addr()?.port();
         let emulator = Arc::new(Emulator::new(spec)?);
         print_line(&port.to_string())?;
-        tokio::spawn(http::serve(listener, Arc::clone(&emulator)));
+        tokio::spawn(http::emulate(listener, Arc::clone(&emulator)));
         let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
             match command {
                 ControlCommand::Ids => print_line(&serde_json::to_string(emulator.state().ledger.ids())?)?,
-                ControlCommand::Start | ControlCommand::Stats => {
-                    if command == ControlCommand::Start {
-                        emulator.start();
+                other => {
+                    match other {
+                        ControlCommand::Start => emulator.start(),
+                        ControlCommand::StoreDown => emulator.state().ledger.set_store_down(true),
+                        ControlCommand::StoreUp => emulator.state().ledger.set_store_down(false),
+                        ControlCommand::Stats | ControlCommand::Ids => {}
                     }
                     print_line(&serde_json::to_string(&emulator.stats())?)?;
                 }
@@ -99,7 +108,7 @@ fn read_commands() -> mpsc::Receiver<ControlCommand> {
     let (commands, read) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let all = [ControlCommand::Start, ControlCommand::Ids];
+            let all = [ControlCommand::Start, ControlCommand::Ids, ControlCommand::StoreDown, ControlCommand::StoreUp];
             let command = all.into_iter().find(|command| command.line() == line).unwrap_or(ControlCommand::Stats);
             if commands.blocking_send(command).is_err() {
                 return;

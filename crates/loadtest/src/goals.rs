@@ -3,6 +3,8 @@
 //! [`goals`] apply to a full session on a quiet machine. [`smoke`] applies to every change: ratios and counts with
 //! bounds wide enough for a busy machine.
 
+mod store;
+
 use crate::report::{Goal, Report, Run};
 use crate::spec::Spec;
 
@@ -32,7 +34,9 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
         goals.extend(throttled(run));
     }
     goals.extend(throttled_topic(report));
-    goals.extend(journal(report));
+    goals.extend(store::journal(report));
+    goals.extend(store::archive(report));
+    goals.extend(store::store_down(report));
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
     goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals
@@ -45,7 +49,9 @@ pub(crate) fn smoke(report: &Report) -> Vec<Goal> {
         let name = run.name();
         // `broken` covers lost, duplicated and misdirected deliveries and every other broken guarantee.
         goals.push(Goal::at_most(format!("{name}: broken guarantees"), 0.0, run.broken.len() as f64));
-        goals.push(Goal::at_most(format!("{name}: peak MiB"), 100.0, run.figures.peak_rss_mib));
+        // In an outage of the store, up to `archive.max_buffered_bytes` wait for it.
+        let most_mib = if run.plan.outage.is_some() { 250.0 } else { 100.0 };
+        goals.push(Goal::at_most(format!("{name}: peak MiB"), most_mib, run.figures.peak_rss_mib));
         let most_calls = match run.scenario.as_str() {
             "drain" => 0.40,
             // A receive, ten publishes and a delete for ten events are 1.2 calls per event. More means that batches are
@@ -53,6 +59,8 @@ pub(crate) fn smoke(report: &Report) -> Vec<Goal> {
             "fan-out" => 1.6,
             // Failed calls are repeated, and batches are smaller.
             "failing" | "refusing" => 0.60,
+            // A steady load fills no batches.
+            "store-down" => 3.2,
             _ => f64::MAX,
         };
         let calls = |calls| Goal::at_most(format!("{name}: calls per event"), most_calls, calls);
@@ -117,25 +125,6 @@ fn throttled_topic(report: &Report) -> Vec<Goal> {
             topic / f64::from(quota),
         ),
     ]
-}
-
-/// Returns the goals for what the journal costs: the medians of the differences between a run with a store and the run
-/// without one beside it.
-fn journal(report: &Report) -> Vec<Goal> {
-    let runs = |has_store| report.runs_of("journal").filter(move |run| run.plan.spec.has_store == has_store);
-    let median = |figure: fn(&Run) -> f64| {
-        let pairs = runs(true).zip(runs(false));
-        let mut differences: Vec<f64> = pairs.map(|(with, without)| figure(with) - figure(without)).collect();
-        differences.sort_by(f64::total_cmp);
-        differences.get(differences.len() / 2).copied()
-    };
-    let cpu_us = median(|run| run.service.cpu_until_exit_us(&run.plan.spec));
-    let peak_mib = median(|run| run.service.peak_until_exit_kib as f64 / 1024.0);
-    let goals = [
-        cpu_us.map(|cpu_us| Goal::at_most("CPU per event of the journal, µs, median", 2.0, cpu_us)),
-        peak_mib.map(|peak_mib| Goal::at_most("peak memory of the journal, MiB, median", 64.0, peak_mib)),
-    ];
-    goals.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -154,7 +154,10 @@ fn delivery<'r>(text: &impl Fn(&str) -> Option<&'r str>, spec: &Spec) -> Option<
 }
 
 /// Returns all files below a folder.
-fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// Returns an error if the folder cannot be read.
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();

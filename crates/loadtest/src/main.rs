@@ -4,7 +4,9 @@
 //! [`subject`], which is the service or the [`floor`]. The results form a [`report`], which is compared with [`goals`]
 //! and plotted.
 
+mod archive;
 mod backend;
+mod bucket;
 mod cli;
 mod emulator;
 mod events;

@@ -6,7 +6,9 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
+use crate::archive::Archive;
 use crate::backend::Backend;
+use crate::bucket::Condition;
 use crate::emulator::ControlCommand;
 use crate::emulator::stats::Stats;
 use crate::journal::Journal;
@@ -26,11 +28,23 @@ pub(crate) struct RunPlan {
     pub(crate) limit_seconds: Option<u64>,
     /// The value of `publish.linger_ms` in the service's configuration.
     pub(crate) linger_ms: u64,
+    /// The time in which the service's store does not answer. The store is then a bucket in this process.
+    #[serde(default)]
+    pub(crate) outage: Option<Outage>,
+}
+
+/// A time in which the service's store does not answer. In its first half requests hang, and in its second half the store
+/// refuses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outage {
+    /// The seconds from the start of the run to the begin of the outage.
+    pub(crate) after_seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 impl Default for RunPlan {
     fn default() -> Self {
-        Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10 }
+        Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10, outage: None }
     }
 }
 
@@ -63,6 +77,9 @@ pub(crate) struct Measured {
     /// The journal in the service's store, if it has one.
     #[serde(default)]
     pub(crate) journal: Option<Journal>,
+    /// The archive in the service's store, if it has one.
+    #[serde(default)]
+    pub(crate) archive: Option<Archive>,
     /// Samples over the run, at most [`MAX_MOMENTS`].
     pub(crate) moments: Vec<Moment>,
 }
@@ -93,7 +110,7 @@ const MAX_MOMENTS: usize = 200;
 /// Returns an error if a process does not start or exits by itself, or if the run makes no progress.
 pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
     let mut backend = Backend::start(&plan.spec).await.context("cannot start the emulator")?;
-    let mut running = subject.start(&plan.spec, backend.port)?;
+    let mut running = subject.start(plan, backend.port)?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
     progress.clear();
     let (mut measured, begun) = match measured {
@@ -115,6 +132,9 @@ pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Pr
         let journal = running.compared_journal(&plan.spec, &ids, &measured.after.arrived);
         measured.journal = Some(journal.context("cannot read the journal")?);
         measured.stored_totals = Some(running.stored_totals()?);
+    }
+    if plan.spec.has_archive {
+        measured.archive = Some(running.compared_archive(&plan.spec).context("cannot read the archive")?);
     }
     Ok(measured)
 }
@@ -148,6 +168,13 @@ async fn observe(
             .send(ControlCommand::Stats)
             .await
             .map_err(|error| error.context(format!("after {} sent events", stats.sent)))?;
+        if let (Some(outage), Some(bucket)) = (plan.outage, &running.bucket) {
+            let condition = outage.condition(stats.elapsed_us);
+            if bucket.set(condition) {
+                let is_up = condition == Condition::Working;
+                backend.send(if is_up { ControlCommand::StoreUp } else { ControlCommand::StoreDown }).await?;
+            }
+        }
         let usage = running.usage()?;
         measured.moments.push(moment(&stats, usage, before.0));
         progress.show(&plan.spec, &stats, usage, before.0);
@@ -217,6 +244,30 @@ fn thin_out(moments: &mut Vec<Moment>) {
     }
 }
 
+impl Outage {
+    /// Returns what the store does at this time since the start, in microseconds.
+    fn condition(self, elapsed_us: u64) -> Condition {
+        let (from, length) = (self.after_seconds * 1_000_000, self.seconds * 1_000_000);
+        match elapsed_us.checked_sub(from) {
+            Some(down) if down < length / 2 => Condition::Hanging,
+            Some(down) if down < length => Condition::Refusing,
+            _ => Condition::Working,
+        }
+    }
+
+    /// Returns the value of `archive.give_up_hold_after_seconds`: the default, or less in a short outage, so that messages
+    /// are given up in each.
+    pub(crate) fn give_up_seconds(self) -> u64 {
+        (self.seconds / 4).clamp(2, 30)
+    }
+
+    /// Returns the value of `archive.max_buffered_bytes`: the default, or less in a short outage, so that messages are lost
+    /// for the archive in each.
+    pub(crate) fn buffered_bytes(self) -> u64 {
+        (self.seconds << 19).min(128 << 20)
+    }
+}
+
 impl Measured {
     /// Returns the number of delivered events: arrivals divided by the number of customers per event.
     pub(crate) fn events(&self, spec: &Spec) -> f64 {
@@ -277,9 +328,24 @@ impl Measured {
         report(arrived.quarantined, "events went into quarantine, although all are valid");
         broken.extend(self.stored_totals.iter().flat_map(|stored| stored.differences(&self.after.totals)));
         broken.extend(self.journal.iter().flat_map(|journal| journal.differences.iter().cloned()));
+        broken.extend(self.archive.iter().flat_map(|archive| archive.differences.iter().cloned()));
         if !self.stopped_well {
             broken.push("the service did not exit with 0 after SIGTERM".to_owned());
         }
         broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_hangs_and_then_refuses() {
+        let outage = Outage { after_seconds: 10, seconds: 20 };
+        let at = |second: u64| outage.condition(second * 1_000_000);
+        assert_eq!([at(0), at(9), at(30), at(90)], [Condition::Working; 4]);
+        assert_eq!([at(10), at(19)], [Condition::Hanging; 2]);
+        assert_eq!([at(20), at(29)], [Condition::Refusing; 2]);
     }
 }

@@ -1,5 +1,6 @@
 //! The measurements of a whole session, as a file and as tables.
 
+mod archived;
 mod goal;
 
 use std::fs;
@@ -83,6 +84,9 @@ pub(crate) struct Figures {
     pub(crate) latency_ms: Latency,
     /// From the first receive to arrival.
     pub(crate) in_service_ms: Latency,
+    /// From the last accepted publish of an event to its delete.
+    #[serde(default)]
+    pub(crate) to_delete_ms: Latency,
     pub(crate) lost: u64,
     pub(crate) doubled: u64,
 }
@@ -114,6 +118,7 @@ impl Run {
             units_per_event: service.units(spec),
             latency_ms: service.stats.arrived.latency,
             in_service_ms: service.stats.arrived.in_service,
+            to_delete_ms: service.after.arrived.to_delete,
             lost: service.lost(spec),
             doubled: service.after.arrived.doubled,
         };
@@ -126,8 +131,9 @@ impl Run {
         let figures = &self.figures;
         let floor = figures.cpu_of_floor.map_or_else(String::new, |floor| format!(" ({floor:.2} × floor)"));
         let journal = self.service.journal.as_ref().map_or_else(String::new, |journal| format!(", {journal}"));
+        let archive = self.service.archive.as_ref().map_or_else(String::new, |archive| format!(", {archive}"));
         format!(
-            "{}: {:.0} events/s, {:.1} µs{floor}, {:.0} MiB, {} calls/1k, p95 {} ms{journal}",
+            "{}: {:.0} events/s, {:.1} µs{floor}, {:.0} MiB, {} calls/1k, p95 {} ms{journal}{archive}",
             self.name(),
             figures.events_per_second,
             figures.cpu_us_per_event,

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::measure::RunPlan;
+use crate::measure::{Outage, RunPlan};
 use crate::spec::{BackendKind, Faults, SendSchedule, Size, Spec};
 
 /// A situation that the service must handle well.
@@ -34,6 +34,10 @@ pub(crate) enum Scenario {
     Backlog,
     /// Three pairs of backlogs, without a store and with one, to measure what the journal costs
     Journal,
+    /// Three pairs of backlogs, with the archive off and on, to measure what the archive costs
+    Archive,
+    /// A steady load while the store of the archive does not answer for some time
+    StoreDown,
 }
 
 /// The parameters that apply to all scenarios.
@@ -50,6 +54,8 @@ pub(crate) struct ScenarioParameters {
     pub(crate) backend: BackendKind,
     /// Whether the service has a store in all scenarios.
     pub(crate) has_store: bool,
+    /// The time in which the store does not answer, in seconds.
+    pub(crate) store_down: u64,
 }
 
 /// A planned run of a scenario.
@@ -73,9 +79,13 @@ const QUOTA: u32 = 300;
 /// The duration of the throttled run. Its first seconds do not count.
 const THROTTLED_SECONDS: u64 = 60;
 
-/// Whether the service has a store in the runs of the scenario `journal`. Each odd run and the next one are a pair. The
-/// order within the pairs alternates, so that a change in the machine's load does not favor one side.
-const JOURNAL_RUNS: [bool; 6] = [false, true, true, false, false, true];
+/// The steady load while the store does not answer, in events per second.
+const STORE_LOAD: f64 = 1_000.0;
+
+/// Whether the service has a store in the runs of the scenario `journal`, or an archive in those of `archive`. Each odd run
+/// and the next one are a pair. The order within the pairs alternates, so that a change in the machine's load does not
+/// favor one side.
+const PAIRED_RUNS: [bool; 6] = [false, true, true, false, false, true];
 
 /// The quota of the throttled topic, in messages per second.
 const TOPIC_QUOTA: u32 = 100;
@@ -196,7 +206,24 @@ impl Scenario {
                     let label = if has_store { "with" } else { "without" };
                     Step::new(label.to_owned(), Spec { has_store, ..backlog.clone() }).at(u32::from(has_store))
                 };
-                JOURNAL_RUNS.map(step).into()
+                PAIRED_RUNS.map(step).into()
+            }
+            Self::Archive => {
+                let step = |has_archive: bool| {
+                    let label = if has_archive { "on" } else { "off" };
+                    let spec = Spec { has_store: true, has_archive, ..backlog.clone() };
+                    Step::new(label.to_owned(), spec).at(u32::from(has_archive))
+                };
+                PAIRED_RUNS.map(step).into()
+            }
+            Self::StoreDown => {
+                let seconds = parameters.store_down;
+                let outage = Outage { after_seconds: (seconds / 5).max(3), seconds };
+                let events = (STORE_LOAD * (seconds + 2 * outage.after_seconds) as f64) as u64;
+                let send_schedule = SendSchedule::Steady { per_second: STORE_LOAD };
+                let spec = Spec { events, send_schedule, has_store: false, has_archive: true, ..backlog };
+                let step = Step::new(format!("{seconds} s"), spec);
+                vec![Step { plan: RunPlan { outage: Some(outage), ..step.plan }, ..step }]
             }
         }
     }
@@ -238,6 +265,7 @@ mod tests {
             call_ms: 0,
             backend: BackendKind::Lean,
             has_store: false,
+            store_down: 300,
         }
     }
 

@@ -25,6 +25,9 @@ pub(crate) struct Spec {
     /// Whether the service has a store. The emulator then remembers the ids of all deliveries.
     #[serde(default)]
     pub(crate) has_store: bool,
+    /// Whether the service has an archive. Then it needs a store, or a plan in which its store is down.
+    #[serde(default)]
+    pub(crate) has_archive: bool,
 }
 
 /// An implementation of SQS and SNS.
@@ -104,6 +107,7 @@ impl Default for Spec {
             call_ms: 0,
             backend: BackendKind::Lean,
             has_store: false,
+            has_archive: false,
         }
     }
 }

@@ -8,13 +8,16 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::archive::Archive;
+use crate::bucket::{self, Bucket};
 use crate::emulator::stats::ArrivalStats;
 use crate::events;
 use crate::journal::Journal;
+use crate::measure::{Outage, RunPlan};
 use crate::process::{Process, Usage};
 use crate::spec::Spec;
 use crate::totals::Totals;
@@ -42,6 +45,8 @@ pub(crate) enum Subject {
 pub(crate) struct RunningSubject {
     /// The replicas of the service, or the floor.
     processes: Vec<Process>,
+    /// The service's store, if the plan has an outage of it.
+    pub(crate) bucket: Option<Bucket>,
     folder: TempDir,
 }
 
@@ -55,11 +60,22 @@ impl Subject {
     ///
     /// # Errors
     /// Returns an error if the subject cannot be configured or started.
-    pub(crate) fn start(&self, spec: &Spec, port: u16) -> anyhow::Result<RunningSubject> {
+    pub(crate) fn start(&self, plan: &RunPlan, port: u16) -> anyhow::Result<RunningSubject> {
+        let spec = &plan.spec;
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir()?;
         let endpoint = format!("http://127.0.0.1:{port}");
+        let mut bucket = None;
         if let Self::Service { linger_ms, .. } = self {
-            configure(folder.path(), spec, &endpoint, *linger_ms).context("cannot set up the service")?;
+            let mut config = config(spec, &endpoint, *linger_ms);
+            if spec.has_store {
+                config["store"] = json!({"url": format!("file://{}", folder.path().join(STORE).display())});
+            }
+            if let Some(outage) = plan.outage {
+                let started = Bucket::start(folder.path().join(STORE)).context("cannot start the store")?;
+                set_up_outage(&mut config, outage, started.port);
+                bucket = Some(started);
+            }
+            configure(folder.path(), spec, &config).context("cannot set up the service")?;
         }
         let log = fs::File::create(folder.path().join("log"))?;
         let mut processes = Vec::new();
@@ -71,7 +87,7 @@ impl Subject {
             command.env("HOSTNAME", format!("replica-{replica}"));
             processes.push(Process::start(&mut command)?);
         }
-        Ok(RunningSubject { processes, folder })
+        Ok(RunningSubject { processes, bucket, folder })
     }
 
     fn replicas(&self) -> u32 {
@@ -160,6 +176,14 @@ impl RunningSubject {
         Journal::compared(&self.store(), spec, self.processes.len() as u64, ids, arrived)
     }
 
+    /// Compares the archive in the service's store with the sent events.
+    ///
+    /// # Errors
+    /// Returns an error if the store has no archive, or if it cannot be read.
+    pub(crate) fn compared_archive(&self, spec: &Spec) -> anyhow::Result<Archive> {
+        Archive::compared(&self.store(), spec, self.processes.len() as u64)
+    }
+
     fn store(&self) -> PathBuf {
         self.folder.path().join(STORE)
     }
@@ -172,12 +196,11 @@ impl RunningSubject {
     }
 }
 
-/// Writes the configuration, the customers and the descriptor set. All other settings keep their defaults, so that the
-/// measured service is the one that users run.
-fn configure(folder: &Path, spec: &Spec, endpoint: &str, linger_ms: u64) -> anyhow::Result<()> {
+/// Returns the configuration. All other settings keep their defaults, so that the measured service is the one that users
+/// run.
+fn config(spec: &Spec, endpoint: &str, linger_ms: u64) -> Value {
     let broadcast = if spec.fan_out { vec![events::message_type(spec.size)] } else { Vec::new() };
-    // YAML is a superset of JSON.
-    let mut config = json!({
+    json!({
         "aws": {"region": "eu-west-1", "endpoint_url": endpoint},
         "queues": [{
             "url": format!("{endpoint}/000000000000/events"),
@@ -189,10 +212,23 @@ fn configure(folder: &Path, spec: &Spec, endpoint: &str, linger_ms: u64) -> anyh
         "publish": {"linger_ms": linger_ms},
         "admin": {"listen": "127.0.0.1:0"},
         "log": {"format": "json"},
-    });
-    if spec.has_store {
-        config["store"] = json!({"url": format!("file://{}", folder.join(STORE).display())});
-    }
+        "archive": {"enabled": spec.has_archive},
+    })
+}
+
+/// Configures the store that fails during the outage. The journal is off, because it drops rows then.
+fn set_up_outage(config: &mut Value, outage: Outage, port: u16) {
+    config["store"] = json!({"url": bucket::URL});
+    config["aws"]["s3_endpoint_url"] = json!(format!("http://127.0.0.1:{port}"));
+    config["journal"] = json!({"enabled": false});
+    config["archive"]["give_up_hold_after_seconds"] = json!(outage.give_up_seconds());
+    config["archive"]["max_buffered_bytes"] = json!(outage.buffered_bytes());
+    config["archive"]["segment_bytes"] = json!((outage.buffered_bytes() / 4).min(8 << 20));
+}
+
+/// Writes the configuration, the customers and the descriptor set.
+fn configure(folder: &Path, spec: &Spec, config: &Value) -> anyhow::Result<()> {
+    // YAML is a superset of JSON.
     fs::write(folder.join("protobridge.yaml"), config.to_string())?;
     let mut customers = "customers:\n".to_owned();
     for customer in 0..spec.customers {

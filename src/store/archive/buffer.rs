@@ -29,6 +29,8 @@ pub(super) struct Buffer<H> {
     unstored: VecDeque<Unstored<H>>,
     /// Whether the store does not answer, so that nothing waits for it any more.
     pub(super) is_given_up: bool,
+    /// Whether the store has a segment of this process. Without one, readers do not know that the process exists.
+    pub(super) is_known: bool,
 }
 
 /// A segment that is closed and not stored.
@@ -61,6 +63,7 @@ impl<H> Buffer<H> {
             lost: BTreeMap::new(),
             unstored: VecDeque::new(),
             is_given_up: false,
+            is_known: false,
         }
     }
 

@@ -110,8 +110,9 @@ impl<H: Waiting> Archive<H> {
     /// Archives a message, see [`Keeper::keep`].
     fn keep(&self, row: Row, mut held: H) -> Option<(H, Kept)> {
         let bytes = size(&row);
-        let is_held = self.settings.holds(row.message.queue.url.is_fifo());
         let mut buffer = self.buffer.lock();
+        // What is lost with a process that left no segment would not show as a hole.
+        let is_held = self.settings.holds(row.message.queue.url.is_fifo()) || !buffer.is_known;
         let is_full = buffer.all_bytes() + bytes > self.settings.max_buffered_bytes || buffer.held() >= MAX_HELD;
         if is_full {
             match self.settings.on_failure {

@@ -171,6 +171,7 @@ impl<H: Waiting, R: Fn(H, Kept)> Running<H, R> {
             sleep(BACKOFF.delay(attempt)).await;
             attempt += 1;
         }
+        self.parts.archive.buffer().is_known = true;
         for (queue, count) in &queues {
             self.parts.metrics.archive_messages.with(&QueueLabels { queue }).add(*count);
         }

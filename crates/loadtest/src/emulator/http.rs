@@ -1,6 +1,7 @@
-//! The HTTP server. Determines the operation of each request.
+//! The HTTP server, and the operation of each request.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +18,25 @@ use super::answer::Answer;
 use super::form;
 use super::state::Emulator;
 
+/// Serves the emulator as long as the future is polled.
+pub(super) async fn emulate(listener: TcpListener, emulator: Arc<Emulator>) {
+    let answer = move |request| {
+        let emulator = Arc::clone(&emulator);
+        async move { answer(&emulator, request).await }
+    };
+    serve(listener, answer).await;
+}
+
 /// Accepts connections as long as the future is polled.
-pub(super) async fn serve(listener: TcpListener, emulator: Arc<Emulator>) {
+pub(crate) async fn serve<A, F>(listener: TcpListener, answer: A)
+where
+    A: Fn(http::Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = http::Response<Full<Bytes>>> + Send + 'static,
+{
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, Arc::clone(&emulator)));
+                tokio::spawn(connection(stream, answer.clone()));
             }
             // The process most likely has too many open files. It tries again, because connections may close meanwhile.
             Err(_) => sleep(Duration::from_millis(100)).await,
@@ -30,12 +44,15 @@ pub(super) async fn serve(listener: TcpListener, emulator: Arc<Emulator>) {
     }
 }
 
-async fn connection(stream: TcpStream, emulator: Arc<Emulator>) {
+async fn connection<F>(stream: TcpStream, answer: impl Fn(http::Request<Incoming>) -> F)
+where
+    F: Future<Output = http::Response<Full<Bytes>>>,
+{
     // Without this option, the kernel delays small answers.
     let _unsupported = stream.set_nodelay(true);
     let service = service_fn(move |request| {
-        let emulator = Arc::clone(&emulator);
-        async move { Ok::<_, Infallible>(answer(&emulator, request).await) }
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     // A client that disconnects is no error.
     let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use hdrhistogram::Histogram;
 
 use super::clock::Micros;
+use super::queue::DeletedEvent;
 use super::stats::{ArrivalStats, Latency};
 use crate::events::Events;
 use crate::spec::Spec;
@@ -22,6 +23,10 @@ pub(super) struct Ledger {
     summary: ArrivalStats,
     latency: LatencyHistogram,
     in_service: [LatencyHistogram; 2],
+    to_delete: LatencyHistogram,
+    /// The latency of the arrivals while the store answered, and while it did not.
+    by_store: [LatencyHistogram; 2],
+    is_store_down: bool,
 }
 
 /// An arrival at a customer's queue.
@@ -62,11 +67,19 @@ impl Ledger {
             summary: ArrivalStats { expected, ..ArrivalStats::default() },
             latency: LatencyHistogram::new(),
             in_service: [LatencyHistogram::new(), LatencyHistogram::new()],
+            to_delete: LatencyHistogram::new(),
+            by_store: [LatencyHistogram::new(), LatencyHistogram::new()],
+            is_store_down: false,
         }
     }
 
     pub(super) fn start(&mut self, now: Micros) {
         self.started = now;
+    }
+
+    /// Records whether the service's store answers.
+    pub(super) fn set_store_down(&mut self, is_store_down: bool) {
+        self.is_store_down = is_store_down;
     }
 
     /// Records an arrival.
@@ -92,6 +105,7 @@ impl Ledger {
         self.summary.last_us = at.saturating_sub(self.started);
         let is_other = customer > 0;
         self.latency.add(at.saturating_sub(arrival.sent));
+        self.by_store[usize::from(self.is_store_down)].add(at.saturating_sub(arrival.sent));
         if let Some(received) = arrival.first_received {
             self.in_service[usize::from(is_other)].add(at.saturating_sub(received));
         }
@@ -111,7 +125,10 @@ impl Ledger {
     }
 
     /// Records that an event was deleted from the input queue.
-    pub(super) fn deleted(&mut self, number: u64) {
+    pub(super) fn deleted(&mut self, DeletedEvent { number, published }: DeletedEvent, at: Micros) {
+        if let Some(published) = published {
+            self.to_delete.add(at.saturating_sub(published));
+        }
         let (from, customers) = (self.spec.slot(number, 0), self.spec.customers_per_event() as usize);
         let is_everywhere = self.counts[from..from + customers].iter().all(|count| *count > 0);
         self.summary.deleted_early += u64::from(!is_everywhere && !self.quarantined.contains(&number));
@@ -131,6 +148,9 @@ impl Ledger {
             in_service: LatencyHistogram(all).latency(),
             in_service_busiest: self.in_service[0].latency(),
             in_service_others: self.in_service[1].latency(),
+            to_delete: self.to_delete.latency(),
+            while_store_up: self.by_store[0].latency(),
+            while_store_down: self.by_store[1].latency(),
             others_share: match self.spec.fan_out {
                 true => 1.0 - 1.0 / f64::from(self.spec.customers),
                 false => 1.0 - events.share(0),
@@ -171,6 +191,10 @@ mod tests {
         Arrival { number, customer, is_intact: true, sent: 0, first_received: Some(1_000), at: 5_000, message: 7 }
     }
 
+    fn deleted(number: u64) -> DeletedEvent {
+        DeletedEvent { number, published: Some(5_000) }
+    }
+
     #[test]
     fn a_repeated_arrival_counts_as_a_duplicate() {
         let (mut ledger, events) = ledger(&Spec { events: 3, ..Spec::default() });
@@ -187,10 +211,10 @@ mod tests {
         let (mut ledger, events) = ledger(&Spec { events: 2, customers: 2, fan_out: true, ..Spec::default() });
         ledger.arrived(arrival(0, 0), &events);
         ledger.arrived(arrival(0, 1), &events);
-        ledger.deleted(0);
+        ledger.deleted(deleted(0), 9_000);
         assert_eq!(ledger.summary(&events).deleted_early, 0);
         ledger.arrived(arrival(1, 1), &events);
-        ledger.deleted(1);
+        ledger.deleted(deleted(1), 9_000);
         assert_eq!(ledger.summary(&events).deleted_early, 1, "customer 0 never got event 1");
     }
 
@@ -198,7 +222,7 @@ mod tests {
     fn a_quarantined_event_is_not_deleted_early() {
         let (mut ledger, events) = ledger(&Spec { events: 2, ..Spec::default() });
         ledger.quarantined(1);
-        ledger.deleted(1);
+        ledger.deleted(deleted(1), 9_000);
         let summary = ledger.summary(&events);
         assert_eq!((summary.quarantined, summary.deleted_early), (1, 0));
     }
@@ -222,5 +246,25 @@ mod tests {
         assert!((summary.latency.p50 - 5.0).abs() < 0.1, "{:?}", summary.latency);
         assert!((summary.in_service.p50 - 4.0).abs() < 0.1, "{:?}", summary.in_service);
         assert_eq!(summary.in_service_others, Latency::default());
+    }
+
+    #[test]
+    fn the_time_to_delete_begins_at_the_last_publish() {
+        let (mut ledger, events) = ledger(&Spec { events: 2, ..Spec::default() });
+        ledger.deleted(deleted(0), 9_000);
+        ledger.deleted(DeletedEvent { number: 1, published: None }, 90_000);
+        let to_delete = ledger.summary(&events).to_delete;
+        assert!((to_delete.max - 4.0).abs() < 0.1, "{to_delete:?}");
+    }
+
+    #[test]
+    fn arrivals_while_the_store_is_down_are_told_apart() {
+        let (mut ledger, events) = ledger(&Spec { events: 2, ..Spec::default() });
+        ledger.arrived(arrival(0, 0), &events);
+        ledger.set_store_down(true);
+        ledger.arrived(Arrival { at: 50_000, ..arrival(1, 0) }, &events);
+        let summary = ledger.summary(&events);
+        let (up, down) = (summary.while_store_up.max, summary.while_store_down.max);
+        assert!((up - 5.0).abs() < 0.1 && (down - 50.0).abs() < 1.0, "{up} {down}");
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Queue {
 struct ReceivedEvent {
     first_received: Micros,
     receives: u32,
+    /// When SNS accepted its last publish.
+    published: Option<Micros>,
     /// `None` while the event is visible.
     hidden_until: Option<Micros>,
 }
@@ -43,6 +45,14 @@ pub(super) struct ReceivedMessage {
     pub(super) first_received: Micros,
     /// The number of receives, including this one.
     pub(super) receives: u32,
+}
+
+/// A deleted event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DeletedEvent {
+    pub(super) number: u64,
+    /// When SNS accepted its last publish.
+    pub(super) published: Option<Micros>,
 }
 
 /// The content of a receipt handle: the event, and which of its receives returned the handle.
@@ -113,6 +123,13 @@ impl Queue {
         self.received.get(&number).map(|received| received.first_received)
     }
 
+    /// Records that SNS accepted a publish of the event.
+    pub(super) fn published(&mut self, number: u64, at: Micros) {
+        if let Some(received) = self.received.get_mut(&number) {
+            received.published = Some(at);
+        }
+    }
+
     /// Returns up to `limit` visible messages and hides them for `hide`.
     pub(super) fn receive(&mut self, limit: usize, hide: Micros, now: Micros) -> Vec<ReceivedMessage> {
         self.expire(now);
@@ -133,6 +150,7 @@ impl Queue {
             let received = self.received.entry(number).or_insert(ReceivedEvent {
                 first_received: now,
                 receives: 0,
+                published: None,
                 hidden_until: None,
             });
             received.receives += 1;
@@ -156,15 +174,15 @@ impl Queue {
         sent.into_iter().chain(expirations).min()
     }
 
-    /// Deletes the event of a handle and returns its number. As on SQS, the handle of an earlier receive deletes
+    /// Deletes the event of a handle and returns it. As on SQS, the handle of an earlier receive deletes
     /// nothing; the result is then `None`, as it is for a deleted event.
-    pub(super) fn delete(&mut self, handle: ReceiptHandle) -> Option<u64> {
+    pub(super) fn delete(&mut self, handle: ReceiptHandle) -> Option<DeletedEvent> {
         if self.received.get(&handle.number)?.receives != handle.receives {
             return None;
         }
-        self.received.remove(&handle.number);
+        let received = self.received.remove(&handle.number)?;
         self.deleted += 1;
-        Some(handle.number)
+        Some(DeletedEvent { number: handle.number, published: received.published })
     }
 
     /// Hides an event for `hide` from now on and returns `true`. Does nothing and returns `false` if the handle is not
@@ -229,7 +247,9 @@ mod tests {
         let mut queue = queue(3, SendSchedule::AtOnce);
         assert_eq!(numbers(&queue.receive(2, SECOND, 10)), [0, 1]);
         assert_eq!(numbers(&queue.receive(10, SECOND, 10)), [2]);
-        assert_eq!(queue.delete(ReceiptHandle { number: 1, receives: 1 }), Some(1));
+        queue.published(1, 15);
+        let deleted = queue.delete(ReceiptHandle { number: 1, receives: 1 });
+        assert_eq!(deleted, Some(DeletedEvent { number: 1, published: Some(15) }));
         assert!(queue.change_visibility(ReceiptHandle { number: 2, receives: 1 }, 5 * SECOND, 20));
         assert_eq!(queue.next_change(), Some(10 + SECOND));
         let again = queue.receive(10, SECOND, 10 + SECOND);

@@ -66,6 +66,7 @@ impl Emulator {
                 at,
                 message,
             };
+            state.queue.published(arrival.number, at);
             state.ledger.arrived(arrival, &self.events);
             let (id, message) = (&entry.id, events::sns_message_id(message));
             successful += &format!("<member><Id>{id}</Id><MessageId>{message}</MessageId></member>");

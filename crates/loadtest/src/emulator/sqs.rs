@@ -166,8 +166,8 @@ impl Emulator {
                     true
                 }
                 ("DeleteMessageBatch", Some(handle)) => {
-                    if let Some(number) = state.queue.delete(handle) {
-                        state.ledger.deleted(number);
+                    if let Some(deleted) = state.queue.delete(handle) {
+                        state.ledger.deleted(deleted, now);
                     }
                     true
                 }

@@ -105,6 +105,15 @@ pub(crate) struct ArrivalStats {
     pub(crate) in_service_busiest: Latency,
     /// `in_service` for all other customers.
     pub(crate) in_service_others: Latency,
+    /// The time from the last accepted publish of an event to its delete.
+    #[serde(default)]
+    pub(crate) to_delete: Latency,
+    /// `latency` of the arrivals while the service's store answered.
+    #[serde(default)]
+    pub(crate) while_store_up: Latency,
+    /// `latency` of the arrivals while it did not.
+    #[serde(default)]
+    pub(crate) while_store_down: Latency,
     /// The first-time arrivals in each second since the start.
     pub(crate) by_second: Vec<u32>,
     /// The same for all customers except the one with the most events.

@@ -18,7 +18,7 @@ async fn start(spec: &Spec) -> (Arc<Emulator>, Arc<FloorClients>, Arc<Events>) {
     let emulator = Arc::new(Emulator::new(spec.clone()).unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(http::serve(listener, Arc::clone(&emulator)));
+    tokio::spawn(http::emulate(listener, Arc::clone(&emulator)));
     emulator.start();
     (emulator, Arc::new(FloorClients::for_tests(&endpoint).await), Arc::new(Events::new(spec).unwrap()))
 }

@@ -157,3 +157,40 @@ fn the_goals_for_the_journal_take_the_median_of_the_differences_in_pairs() {
     assert_eq!(figures([(32, 115), (22, 60), (42, 105)]), ["peak memory of the journal, MiB, median"]);
     assert!(goals(&run(false, 30, 50)).iter().all(|goal| !goal.name.contains("journal")), "there is no pair");
 }
+
+#[test]
+fn the_goals_for_the_archive_compare_pairs() {
+    let run = |has_archive: bool, cpu_until_exit_ms: u64, peak_mib: u64, more_calls: u64| {
+        let mut measured = Measured { cpu_until_exit_ms, peak_until_exit_kib: peak_mib << 10, ..drained() };
+        (0..more_calls).for_each(|_| measured.stats.calls.add("ReceiveMessage", true, 10, 1));
+        report("archive", RunPlan { spec: Spec { has_archive, ..plan().spec }, ..plan() }, measured).runs
+    };
+    let missed_with = |cpu_ms: u64, peak_mib: u64, more_calls: u64| {
+        let mut report = report("archive", plan(), drained());
+        report.runs = run(false, 100, 50, 0);
+        assert_eq!(goals(&report).len(), 1, "one run cannot be compared");
+        report.runs.extend(run(true, cpu_ms, peak_mib, more_calls));
+        missed(&goals(&report))
+            .iter()
+            .map(|name| name.split_whitespace().next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(missed_with(150, 210, 5), [""; 0]);
+    assert_eq!(missed_with(151, 210, 5), ["CPU"]);
+    assert_eq!(missed_with(150, 211, 5), ["peak"]);
+    assert_eq!(missed_with(150, 210, 7), ["calls"]);
+}
+
+#[test]
+fn an_outage_of_the_store_must_not_delay_deliveries() {
+    let missed_with = |up: f64, down: f64| {
+        let mut measured = drained();
+        measured.after.arrived.while_store_up.p95 = up;
+        measured.after.arrived.while_store_down.p95 = down;
+        let outage = Some(crate::measure::Outage { after_seconds: 3, seconds: 8 });
+        missed(&goals(&report("store-down", RunPlan { outage, ..plan() }, measured))).len()
+    };
+    assert_eq!([(20.0, 40.0), (2.0, 12.0), (20.0, 5.0)].map(|(up, down)| missed_with(up, down)), [0, 0, 0]);
+    assert_eq!([(20.0, 41.0), (2.0, 13.0)].map(|(up, down)| missed_with(up, down)), [1, 1]);
+    assert_eq!(missed_with(20.0, 0.0), 1, "nothing arrived during the outage");
+}

@@ -205,6 +205,7 @@ async fn messages_of_fifo_queues_and_excluded_ones_do_not_wait() {
     let bucket = Bucket::new(Mood::Works);
     for (hold_delete, standard, fifo) in [(None, 0, 1), (Some(true), 0, 0), (Some(false), 1, 1)] {
         let stage = stage(&bucket, &config::Archive { hold_delete, ..settings() });
+        until_known(&stage).await;
         assert_eq!(stage.keep(&queue("https://x/orders"), 0..1).len(), standard, "{hold_delete:?}");
         assert_eq!(stage.keep(&queue("https://x/orders.fifo"), 1..2).len(), fifo, "{hold_delete:?}");
         assert!(stage.keeper.keep(None, Ticket { number: 2, waits: false }).is_some());
@@ -212,6 +213,37 @@ async fn messages_of_fifo_queues_and_excluded_ones_do_not_wait() {
         assert_eq!(sums(&declarations(&bucket)), (2, 0));
         bucket.objects.lock().clear();
     }
+}
+
+/// Waits until the store has a segment of the process.
+async fn until_known(stage: &Stage) {
+    while !stage.archive.buffer().is_known {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_message_is_deleted_before_readers_know_of_the_process() {
+    for (hold_delete, at_once) in [(None, vec![1]), (Some(true), vec![]), (Some(false), vec![0, 1])] {
+        let bucket = Bucket::new(Mood::Refuses);
+        let stage = stage(&bucket, &config::Archive { hold_delete, ..settings() });
+        let (standard, fifo) = (queue("https://x/orders"), queue("https://x/orders.fifo"));
+        let keep = |first| [stage.keep(&standard, first..first + 1), stage.keep(&fifo, first + 1..first + 2)].concat();
+        assert_eq!(keep(0), [] as [u32; 0], "{hold_delete:?}");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(stage.released(), [] as [u32; 0], "{hold_delete:?}");
+        *bucket.mood.lock() = Mood::Works;
+        until_known(&stage).await;
+        let later: Vec<u32> = at_once.iter().map(|number| number + 2).collect();
+        assert_eq!(keep(2), later, "{hold_delete:?}");
+        stage.finish(Duration::from_secs(5)).await;
+        assert_eq!(sums(&declarations(&bucket)), (4, 0));
+    }
+    // Deliveries win also if the store never answers.
+    let stage = stage(&Bucket::new(Mood::Hangs), &settings());
+    assert_eq!(stage.keep(&queue("https://x/orders.fifo"), 0..1), [] as [u32; 0]);
+    sleep(Duration::from_secs(31)).await;
+    assert_eq!(stage.released(), [0]);
 }
 
 #[tokio::test(start_paused = true)]
