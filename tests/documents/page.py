@@ -234,7 +234,7 @@ class Page:
             for block in self.files.values():
                 if place := yaml_place(block, path, key):
                     return place
-        for path in re.findall(r"\w+(?:[.\[]\w+\]?)+", problem):
+        for path in re.findall(r"[a-z_]\w*(?:[.\[]\w+\]?)+", problem):
             leaf = re.findall(r"[a-z_]+", path)[-1]
             for block in self.files.values():
                 for line in block.lines:

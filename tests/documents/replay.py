@@ -6,7 +6,7 @@ import signal
 import socket
 
 import yaml
-from page import Untrue
+from page import MINIMAL, Untrue
 from world import free_port
 
 
@@ -84,10 +84,18 @@ def late(page):
     assert code == 0, f"Ctrl-C ends the demo with {code}:\n{demo.output}"
 
 
+# What the values of an installation need besides.
+INSTALLED = {
+    "image": {"repository": "registry.example.com/protobridge"},
+    "config": MINIMAL | {"store": {"url": "s3://acme-protobridge/prod"}, "archive": {"enabled": True}},
+    "customers": {"existingConfigMap": {"name": "customers"}},
+    "descriptors": {"existingConfigMap": "descriptors"},
+}
+
+
 def kubernetes(page):
     for kind in ("replay", "redrive"):
         block, values = page.yaml()
-        store = {"config": {"store": {"url": "s3://acme-protobridge/prod"}, "archive": {"enabled": True}}}
         name = f"{kind}-values.yaml"
         queues = [{"url": "https://sqs.eu-west-1.amazonaws.com/123456789012/events",
                    "quarantine_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/events-quarantine"}]

@@ -1,11 +1,16 @@
-//! `protobridge demo` on a terminal, in a pager, and on fixed ports, and the states of its two sources.
+//! `protobridge demo` on a terminal, in a pager, on fixed ports, and with a store that other processes use; the states of
+//! its two sources.
 
+use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::command::{Ended, bare, run};
 use crate::python::Python;
+use crate::wait;
 
 /// The output of a command that ran on a terminal of 80 columns.
 #[derive(Debug, Deserialize)]
@@ -134,4 +139,83 @@ fn a_quiet_demo_shows_the_sources_in_the_table_only() {
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     assert!(stdout.lines().all(|line| !line.starts_with("source  ")), "{stdout}");
     assert_eq!(row_of_source(&stdout, "shop-backend")[1], "flowing", "{stdout}");
+}
+
+/// A demo that keeps its store in a folder and runs until Ctrl-C. It is killed with the value.
+struct Demo {
+    process: std::process::Child,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // An error means that the process has ended.
+        let _ended = self.process.kill();
+        let _status = self.process.wait();
+    }
+}
+
+impl Demo {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
+        let mut command = bare();
+        command.args(["demo", "--quiet", "--rate", "100", "--store"]).arg(folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self { process: command.spawn().expect("the command was built with the tests"), folder }
+    }
+
+    /// Runs a command with the configuration of the demo.
+    fn with(&self, arguments: &str) -> Ended {
+        let mut command = bare();
+        command.env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo");
+        command.args(arguments.split_whitespace()).arg("--config").arg(self.folder.path().join("protobridge.yaml"));
+        run(&mut command, b"")
+    }
+
+    /// Repeats a command until its JSON is as wanted, and returns that.
+    async fn until(&self, arguments: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        let ask = async || serde_json::from_str(&self.with(arguments).stdout).ok().filter(&is_wanted);
+        wait::until(arguments, ask).await
+    }
+
+    /// Ends the demo with Ctrl-C. Returns its standard output and its exit code.
+    fn stop(mut self) -> (String, Option<i32>) {
+        let pid = self.process.id();
+        let kill = std::process::Command::new("sh").arg("-c").arg(format!("kill -INT {pid}")).status();
+        assert!(kill.expect("a shell can be started").success());
+        let mut stdout = String::new();
+        let mut pipe = self.process.stdout.take().expect("it is a pipe");
+        pipe.read_to_string(&mut stdout).expect("the demo writes text");
+        (stdout, self.process.wait().expect("the demo ends").code())
+    }
+}
+
+#[tokio::test]
+async fn another_process_replays_the_events_of_a_demo_with_a_store() {
+    let demo = Demo::start();
+    let has_acme = |json: &Value| json["counts"]["published"].as_u64() > Some(20);
+    demo.until("replay --json --from 1h --to 1s --customer acme --dry-run", has_acme).await;
+    let replay = demo.with("replay --json --from 1h --to 1s --customer acme --rate 1000 --name again --yes");
+    let counts: Value = serde_json::from_str(&replay.stdout).expect("the summary is JSON");
+    let published = counts["counts"]["published"].as_u64().expect("it is a number");
+    assert!(published > 20, "{replay:?}");
+
+    let (stdout, code) = demo.stop();
+    assert!(stdout.contains(&format!("\n{published} more deliveries came from replays\n")), "{published}: {stdout}");
+    assert!(code == Some(0) && stdout.contains("All counts agree"), "{stdout}");
+}
+
+#[tokio::test]
+async fn another_process_takes_messages_of_a_demo_with_a_store_from_quarantine() {
+    let demo = Demo::start();
+    let has_rows = |json: &Value| json["rows"].as_array().is_some_and(|rows| !rows.is_empty());
+    demo.until("quarantine list --json", has_rows).await;
+    let discarded = demo.with("redrive --json --discard --yes");
+    let report: Value = serde_json::from_str(&discarded.stdout).expect("the report is JSON");
+    let left: u64 = report["rows"].as_array().expect("it has rows").iter().filter_map(|row| row["left"].as_u64()).sum();
+    assert!(left > 0, "{discarded:?}");
+
+    let (stdout, code) = demo.stop();
+    let text = format!("The counts are not compared: {left} messages left quarantine while the demo ran.");
+    assert!(code == Some(0) && stdout.contains(&text), "{left}: {stdout}");
 }
