@@ -97,14 +97,7 @@ def kubernetes(page):
     for kind in ("replay", "redrive"):
         block, values = page.yaml()
         name = f"{kind}-values.yaml"
-        queues = [{"url": "https://sqs.eu-west-1.amazonaws.com/123456789012/events",
-                   "quarantine_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/events-quarantine"}]
-        store["config"] |= {"aws": {"region": "eu-west-1"}, "queues": queues}
-        # What every installation needs.
-        store |= {"image": {"repository": "registry.example.com/protobridge"},
-                  "customers": {"existingConfigMap": {"name": "customers"}},
-                  "descriptors": {"existingConfigMap": "descriptors"}}
-        (page.tree / name).write_text(yaml.safe_dump(values | store))
+        (page.tree / name).write_text(yaml.safe_dump(INSTALLED | values))
         page.files = {name: block}
         result = page.shell.run(f"helm upgrade events charts/protobridge --values {name}")
         page.counts["checked"] += 1
