@@ -1,6 +1,6 @@
 //! What differs between the decisions of two configurations about the same messages, without I/O.
 //!
-//! The caller decides about each message twice, as a [dry run](super::dry_run) of the [prepared](prepared) message, and adds
+//! The caller decides about each message twice, as a [dry run](super::dry_run) of the [prepared] message, and adds
 //! both forecasts to a [`Comparison`]. It keeps counts and the smallest example of each kind of difference, so its memory
 //! does not grow with the number of messages.
 
