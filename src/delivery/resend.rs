@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::SetupError;
 use super::decide::{Context, Decided, Delivery, IsLarge, Opened, Refused, Rules};
 use super::dedupe::{MessageId, PublishedBefore};
+use super::defect;
 use super::lookups::Lookups;
 use super::outcome::Outcome;
 use super::record::{Ending, Record, customer};
@@ -23,7 +24,8 @@ use crate::aws::s3::Objects;
 use crate::aws::sns::publish::{Confirmed, Error};
 use crate::config::Config;
 use crate::message::{
-    EventId, Message, OutcomeLabel, Ownership, PartlyDelivered, QuarantineReason, Recipient, RetryCause, attributes,
+    EventId, Message, OutcomeLabel, Ownership, PartlyDelivered, QuarantineKind, QuarantineReason, Recipient, Retry,
+    RetryCause, attributes,
 };
 use crate::route::{Definitions, Routes};
 use crate::schema::SchemaFiles;
@@ -69,7 +71,9 @@ pub enum Undelivered {
     Filtered(&'static str),
     /// The message can never be published as it is.
     Quarantine(QuarantineReason),
-    /// Something outside does not answer, or has not arrived yet; the reason.
+    /// protobridge has a defect; what is known of it.
+    Defect(String),
+    /// Something outside does not answer; the reason.
     Later(String),
 }
 
@@ -150,15 +154,33 @@ impl Resent {
     }
 }
 
-/// Returns why a message has no deliveries.
+/// Whether the message ends otherwise once something outside answers.
+fn can_be_answered_later(outcome: &Outcome) -> bool {
+    use RetryCause::{Defect, MissingObject, UnknownType};
+    match outcome {
+        Outcome::Held { .. } => true,
+        Outcome::Retry(retry) => !matches!(retry.cause, UnknownType | MissingObject | Defect),
+        _ => false,
+    }
+}
+
+/// Returns why a message has no deliveries. Nobody waits for a type or an object that is still missing: a message that is sent
+/// again had its grace period.
 fn undelivered(outcome: Outcome) -> Undelivered {
     match outcome {
         Outcome::Filtered(filtered) => Undelivered::Filtered(filtered.rule()),
         Outcome::Quarantine(reason) => Undelivered::Quarantine(reason),
-        Outcome::Retry(retry) => Undelivered::Later(retry.detail),
+        Outcome::Retry(Retry { cause, detail }) => match cause {
+            RetryCause::UnknownType => Undelivered::Quarantine(QuarantineKind::UnknownType.because(detail)),
+            RetryCause::MissingObject => Undelivered::Quarantine(QuarantineKind::BadEnvelope.because(detail)),
+            RetryCause::Defect => Undelivered::Defect(detail),
+            _ => Undelivered::Later(detail),
+        },
         Outcome::Held { detail, .. } => Undelivered::Later(detail),
         // A decision returns these two only with deliveries.
-        Outcome::Published(_) | Outcome::Duplicate(_) => Undelivered::Later("it has no destination".into()),
+        Outcome::Published(_) | Outcome::Duplicate(_) => {
+            Undelivered::Defect("it was decided without a destination".into())
+        }
     }
 }
 
@@ -202,7 +224,7 @@ impl Resender {
         };
         let (event_type, event_id) = (decided.event_type.take(), decided.event.take().map(|(id, _)| id));
         let mut resent = Resent { event_type, event_id, destinations: Vec::new(), without_deliveries: None };
-        let is_later = matches!(decided.decision, Err(Outcome::Retry(_) | Outcome::Held { .. }));
+        let is_later = decided.decision.as_ref().err().is_some_and(can_be_answered_later);
         if selection.has_type(resent.event_type.as_ref(), is_later) {
             self.settle(message, selection, ownership, decided, &mut resent, record.as_mut()).await;
         }
@@ -305,19 +327,19 @@ impl Resender {
         for _ in 0..=MAX_LOOKUPS {
             let bytes = object.as_ref().map(|object: &crate::aws::s3::Object<'_>| &*object.bytes);
             let schemas = &self.lookups.schemas;
-            let lookup = match self.rules.open_small(message, bytes, schemas) {
-                Ok(opened) => match self.decide_opened(message, opened) {
-                    Ok(decided) => return decided,
-                    Err(lookup) => lookup,
-                },
+            let small =
+                || self.rules.open_small(message, bytes, schemas).map(|opened| self.decide_opened(message, opened));
+            let decided = match defect::catch(small)? {
+                Ok(decided) => decided,
                 Err(IsLarge) => {
                     let turn = self.rules.turn().await;
-                    let decided = turn.run(|| self.decide_opened(message, self.rules.open(message, bytes, schemas)));
-                    match decided {
-                        Ok(decided) => return decided,
-                        Err(lookup) => lookup,
-                    }
+                    let large = || self.decide_opened(message, self.rules.open(message, bytes, schemas));
+                    defect::catch(|| turn.run(large))?
                 }
+            };
+            let lookup = match decided {
+                Ok(decided) => return decided,
+                Err(lookup) => lookup,
             };
             let missing = |detail| self.rules.missing_object(message, detail);
             drop(object);
@@ -386,6 +408,7 @@ fn ending(resent: &Resent) -> Ending<'_> {
         Some(Undelivered::Quarantine(reason)) => {
             of(OutcomeLabel::Quarantined, Some(reason.kind.code()), Some(&reason.detail))
         }
+        Some(Undelivered::Defect(detail)) => of(OutcomeLabel::Retried, Some(RetryCause::Defect.code()), Some(detail)),
         Some(Undelivered::Later(detail)) => of(OutcomeLabel::Retried, Some(RetryCause::Lookup.code()), Some(detail)),
         None if resent.is_done() => of(OutcomeLabel::Published, None, None),
         None => {

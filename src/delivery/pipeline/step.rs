@@ -1,15 +1,15 @@
 //! Deciding the next step of a message. A large payload waits for its turn first.
 
 use std::convert::Infallible;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use super::Pipeline;
 use super::in_flight::{InFlightMessage, Progress};
 use crate::delivery::archiving::only_customer;
 use crate::delivery::decide::{Context, Delivery, IsLarge, Lookup, Opened};
+use crate::delivery::defect;
 use crate::delivery::outcome::Outcome;
-use crate::message::{Message, RetryCause};
+use crate::message::Message;
 use crate::route::Definitions;
 use crate::schema::registry::EventType;
 
@@ -61,7 +61,7 @@ impl Pipeline {
         message: &mut InFlightMessage,
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
     ) -> Result<Step, E> {
-        let step = catch_panic(|| {
+        let step = defect::catch(|| {
             let InFlightMessage { message, receipt, trace, event_type, event_id, customer, progress, record, .. } =
                 &mut *message;
             let trace = trace.get_or_insert_with(|| self.traces.begin(message));
@@ -102,7 +102,8 @@ impl Pipeline {
                 }
                 Err(outcome) => Step::Settle(outcome),
             })
-        })?;
+        });
+        let step = step.unwrap_or_else(|defect| Ok(Step::Settle(defect)))?;
         match &step {
             Step::Publish(deliveries) => message.count_rendered(deliveries),
             Step::Settle(_) => {}
@@ -124,30 +125,5 @@ impl Pipeline {
             Ok(opened) => of(opened),
             Err(IsLarge) => self.rules.turn().await.run(|| of(self.rules.open(message, None, schemas))),
         }
-    }
-}
-
-/// Returns the step that `decide` returns. If it panics, the step is a retry of the message.
-fn catch_panic<E>(decide: impl FnOnce() -> Result<Step, E>) -> Result<Step, E> {
-    // A panic can leave only the state of this one message incomplete, and the message is retried.
-    panic::catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let detail = format!("a defect of protobridge: {}", text.unwrap_or("a panic without a text"));
-        Ok(Step::Settle(RetryCause::Defect.because(detail).into()))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_over_one_message_is_a_retry_with_its_text() {
-        let step = catch_panic::<Infallible>(|| panic!("no such {}", "index"));
-        let Ok(Step::Settle(Outcome::Retry(retry))) = step else {
-            panic!("a panic must be a retry");
-        };
-        assert_eq!((retry.cause, &*retry.detail), (RetryCause::Defect, "a defect of protobridge: no such index"));
-        assert!(matches!(catch_panic(|| Err(IsLarge)), Err(IsLarge)));
     }
 }

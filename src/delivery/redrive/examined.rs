@@ -70,11 +70,15 @@ impl Verdict {
         match &resent.without_deliveries {
             Some(Undelivered::Filtered(rule)) => verdict.filtered = Some(rule),
             Some(Undelivered::Quarantine(reason)) => verdict.fails = Some(text(reason)),
-            Some(Undelivered::Later(detail)) => verdict.fails = Some(detail.clone()),
+            Some(Undelivered::Defect(detail) | Undelivered::Later(detail)) => verdict.fails = Some(detail.clone()),
             None => {}
         }
         for destination in &resent.destinations {
             verdict.add(destination);
+        }
+        // Only a rule or a destination that has the event is a reason to delete the message.
+        if verdict.filtered.is_none() && verdict.publish + verdict.had == 0 {
+            verdict.fail("it has no destination".to_owned());
         }
         verdict.leaves = verdict.fails.is_none() && others_lack == 0;
         verdict
@@ -118,4 +122,36 @@ pub(super) fn refusal(resent: &Resent) -> Option<&QuarantineReason> {
 
 fn text(reason: &QuarantineReason) -> String {
     format!("{}: {}", reason.kind, reason.detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Recipient;
+
+    #[test]
+    fn a_message_leaves_only_if_a_rule_drops_its_event_or_a_destination_has_it() {
+        let resent = |destinations, without_deliveries| Resent {
+            event_type: None,
+            event_id: None,
+            destinations,
+            without_deliveries,
+        };
+        let would = || Destination {
+            recipient: Recipient { topic: "t".into(), customer: None },
+            customer: None,
+            fate: Fate::WouldPublish { body: Arc::default(), bytes: 2 },
+        };
+        for (what, resent, others_lack, leaves) in [
+            ("nothing is known of it", resent(vec![], None), 0, false),
+            ("a rule drops it", resent(vec![], Some(Undelivered::Filtered("disabled"))), 0, true),
+            ("a defect", resent(vec![], Some(Undelivered::Defect("a panic".into()))), 0, false),
+            ("published", resent(vec![would()], None), 0, true),
+            ("published, and others lack it", resent(vec![would()], None), 1, false),
+        ] {
+            let verdict = Verdict::of_resent(&resent, others_lack);
+            assert_eq!(verdict.leaves, leaves, "{what}");
+            assert_eq!(verdict.fails.is_some(), !leaves && others_lack == 0, "{what}");
+        }
+    }
 }

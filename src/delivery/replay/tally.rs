@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lanes::Done;
 use crate::delivery::resend::{Fate, Undelivered};
-use crate::message::{OutcomeLabel, QuarantineKind};
+use crate::message::{OutcomeLabel, QuarantineKind, RetryCause};
 use crate::store::replays::Counts;
 use crate::telemetry::UNIT_BYTES;
 
@@ -98,6 +98,7 @@ impl Tally {
             let (outcome, detail) = match why {
                 Undelivered::Filtered(rule) => (OutcomeLabel::Filtered.code(), *rule),
                 Undelivered::Quarantine(reason) => (reason.kind.code(), &*reason.detail),
+                Undelivered::Defect(detail) => (RetryCause::Defect.code(), &**detail),
                 Undelivered::Later(detail) => (OutcomeLabel::Retried.code(), &**detail),
             };
             match why {

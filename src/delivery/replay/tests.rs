@@ -324,3 +324,27 @@ async fn a_preview_tries_nothing_again_and_names_what_cannot_be_sent() {
     assert_eq!(tally.example.unwrap().message_id, "m-0");
     assert_eq!(progress.shown(), Shown { rows: 65, published: 20, waiting: None });
 }
+
+/// A sender for which every third message shows a defect.
+struct Defective;
+
+impl Sender for Defective {
+    async fn send(&self, message: &Arc<Message>, _: &Selection) -> Resent {
+        let number: u64 = message.message_id[2..].parse().unwrap();
+        let defect = number.is_multiple_of(3).then(|| Undelivered::Defect("a panic".into()));
+        Resent { event_type: None, event_id: None, destinations: Vec::new(), without_deliveries: defect }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_shows_a_defect_is_reported_and_does_not_stop_the_others() {
+    let (pace, progress, stop) = (Pace::new(100.0), Progress::new(30), CancellationToken::new());
+    let (sender, pace, progress) = (&Defective, Some(&pace), &progress);
+    let replay = Replay { name: "x".parse().unwrap(), choice: choice(), step: 7, sender, pace, progress, stop };
+    let mut rows = archive(30, &mut Rng::with_seed(1));
+    let run = replay.run(&mut rows, None);
+    let (tally, ended) = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it is not tried forever");
+    assert_eq!(ended.unwrap(), Ended::Done);
+    let refused: Vec<_> = tally.counts.refused.iter().map(|(why, of)| (&**why, of.count)).collect();
+    assert_eq!(refused, [("defect", 10)]);
+}

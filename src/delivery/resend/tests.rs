@@ -105,6 +105,14 @@ async fn only_the_selected_deliveries_are_sent() {
         found.sort();
         assert_eq!(found.join(", "), expected, "{what}");
     }
+    // A message that is younger than the grace period of an unknown type does not wait for its type either.
+    let Ok(mut young) = Arc::try_unwrap(message(1, "x.Y")) else { panic!("there is one handle") };
+    young.first_received = std::time::SystemTime::now();
+    let young = Arc::new(young);
+    let resent = resender.resend(&young, &all, &owned()).await;
+    assert!(matches!(resent.without_deliveries, Some(Undelivered::Quarantine(_))), "{resent:?}");
+    let resent = resender.resend(&young, &types(&["shop.*"]), &owned()).await;
+    assert!(resent.without_deliveries.is_none() && resent.destinations.is_empty(), "{resent:?}");
     assert!(calls.lock().unwrap().is_empty());
 }
 
