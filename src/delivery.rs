@@ -11,6 +11,7 @@ pub mod compare;
 pub mod confirmed;
 pub mod decide;
 pub mod dedupe;
+mod defect;
 mod dependency;
 pub mod dry_run;
 mod intake;

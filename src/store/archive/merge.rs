@@ -39,6 +39,8 @@ pub struct Rows {
     queues: Arc<Queues>,
     /// The rows that are not returned yet.
     wanted: Wanted,
+    /// The latest copy of the message whose turn it is, among those that were read.
+    latest: Option<Row>,
     /// The segments that can have more rows, in the order of their turns.
     cursors: BTreeMap<Turn, Cursor>,
     /// The turns of the segments with rows in memory.
@@ -71,6 +73,7 @@ impl Rows {
             queues,
             cursors: cursors.collect(),
             wanted: Wanted { window, after },
+            latest: None,
             loaded: BTreeSet::new(),
             open: BTreeSet::new(),
             bytes: 0,
@@ -78,14 +81,19 @@ impl Rows {
         }
     }
 
-    /// Returns the next row; `None` at the end.
+    /// Returns the next row; `None` at the end. A message that was finished twice, because SQS delivered it again, has the
+    /// outcome of the last time.
     ///
     /// # Errors
     /// Returns an error if the store does not return a part of a segment, or if a segment is damaged. The next call
     /// tries again.
     pub async fn next(&mut self) -> Result<Option<Row>, Error> {
         loop {
-            let Some(mut first) = self.cursors.first_entry() else { return Ok(None) };
+            let latest = self.latest.as_ref().map(Row::position);
+            let Some(mut first) = self.cursors.first_entry() else { return Ok(self.returned(latest)) };
+            if latest.as_ref().is_some_and(|latest| first.key().0 > *latest) {
+                return Ok(self.returned(latest));
+            }
             if first.get().is_empty() {
                 self.load().await?;
                 continue;
@@ -96,13 +104,20 @@ impl Rows {
             let ((position, number), cursor) = first.remove_entry();
             self.loaded.remove(&(position.clone(), number));
             self.put(cursor, position.clone(), number);
-            // The second copy of a message has the position of the first one.
             let is_new = self.wanted.after.as_ref().is_none_or(|after| position > *after);
-            if let Some(row) = row.filter(|_| is_new) {
-                self.wanted.after = Some(position);
-                return Ok(Some(row));
+            // The copies of a message have one position.
+            let is_later = |row: &Row| self.latest.as_ref().is_none_or(|latest| row.settled_at > latest.settled_at);
+            if let Some(row) = row.filter(|row| is_new && is_later(row)) {
+                self.latest = Some(row);
             }
         }
+    }
+
+    /// Takes the row whose copies were all read.
+    fn returned(&mut self, position: Option<Position>) -> Option<Row> {
+        let row = self.latest.take()?;
+        self.wanted.after = position;
+        Some(row)
     }
 
     /// Puts a cursor in its turn. Its next row is not before `least`.

@@ -39,13 +39,16 @@ async fn random_segments(random: &mut Rng, store: &Store) -> (Listing, Vec<Vec<R
     (Listing { segments, gaps: Vec::new() }, rows)
 }
 
-/// What the merge must return: the first copy of each message, sorted.
+/// What the merge must return: the copy of each message that was finished last, sorted.
 fn model(segments: &[Vec<Row>], window: &Range<i64>) -> Vec<(Position, String)> {
-    let mut first = BTreeMap::new();
+    let mut last = BTreeMap::<Position, &Row>::new();
     for row in segments.iter().flatten().filter(|row| window.contains(&row.settled_at)) {
-        first.entry(row.position()).or_insert_with(|| kept(row));
+        let known = last.entry(row.position()).or_insert(row);
+        if row.settled_at > known.settled_at {
+            *known = row;
+        }
     }
-    first.into_iter().collect()
+    last.into_iter().map(|(position, row)| (position, kept(row))).collect()
 }
 
 async fn read(mut rows: Rows, most: usize) -> Vec<(Position, String)> {
