@@ -11,6 +11,7 @@ pub mod counters;
 mod http;
 pub mod journal;
 mod parquet;
+mod process;
 pub mod replays;
 pub mod retention;
 #[cfg(test)]

@@ -258,7 +258,11 @@ fn write_gaps(out: &mut dyn Write, Listing { segments, gaps }: &Listing) -> io::
     if segments.is_empty() {
         return writeln!(out, "No segment is of this time: no replica ran, or `archive.enabled` was not set.");
     }
-    if gaps.is_empty() { writeln!(out, "No gaps: the archive has every message of its replicas.") } else { Ok(()) }
+    if gaps.is_empty() {
+        writeln!(out, "No gaps: the archive has every message of the processes that it knows.")
+    } else {
+        Ok(())
+    }
 }
 
 fn window_json(window: &Range<i64>) -> serde_json::Value {

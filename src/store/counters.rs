@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::store::process;
 use crate::telemetry;
 
 pub use reader::Reader;
@@ -165,7 +166,7 @@ pub struct Throttle {
 
 /// Returns the folder of the minutes that begin in the hour of this time.
 fn hour_folder(time: i64) -> String {
-    format!("{FOLDER}/{}", timestamp(time).strftime("date=%Y-%m-%d/hour=%H"))
+    process::hour_folder(FOLDER, time)
 }
 
 fn timestamp(micros: i64) -> Timestamp {

@@ -14,9 +14,6 @@ const SWEEP: Duration = Duration::from_secs(3_600);
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The folder of the progress of replays.
-pub const REPLAYS: &str = "replays/v1";
-
 /// The number of days for which the progress of a replay is kept.
 pub const REPLAY_DAYS: u32 = 90;
 
@@ -31,7 +28,7 @@ pub fn retentions(config: &Config) -> [Retention; 4] {
         (super::journal::FOLDER, journal),
         (super::counters::FOLDER, journal),
         (super::archive::FOLDER, archive),
-        (REPLAYS, REPLAY_DAYS),
+        (super::replays::FOLDER, REPLAY_DAYS),
     ]
 }
 

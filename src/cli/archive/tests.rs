@@ -106,7 +106,7 @@ async fn a_window_without_damage_and_gaps_is_good() {
     let verified = Verified::read(&reader, &listing, &window).await.unwrap();
     assert!(verified.is_good());
     assert!(
-        text(&verified).ends_with("\nNo gaps: the archive has every message of its replicas.\n"),
+        text(&verified).ends_with("\nNo gaps: the archive has every message of the processes that it knows.\n"),
         "{}",
         text(&verified)
     );

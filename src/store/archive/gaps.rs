@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Declaration, Lost, MAX_SPAN};
 use crate::store::journal::stamp;
+use crate::store::process::end_of_process;
 
 /// A time in which messages were, or can have been, deleted without the archive. Times are microseconds since the Unix
 /// epoch. In JSON they are texts in the format of RFC 3339.
@@ -115,10 +116,11 @@ pub(super) fn between(declarations: &[&Declaration], window: &Range<i64>, now: i
             }
         }
         let Some(last) = segments.last().filter(|last| !last.is_last) else { continue };
+        let all = || declarations.iter().map(|declaration| declaration.of_process());
         gaps.extend(if now < last.next_by {
             gap(last.to, None, GapKind::NotStoredYet)
         } else {
-            gap(last.to, end_of_process(last, declarations, now), GapKind::Died)
+            gap(last.to, end_of_process(last.of_process(), all(), MAX_SPAN, now), GapKind::Died)
         });
     }
     gaps
@@ -143,18 +145,6 @@ pub(super) fn of_lost(declaration: &Declaration, lost: Vec<Lost>, window: &Range
 fn touches(from: i64, to: Option<i64>, window: &Range<i64>) -> bool {
     let ends_later = to.is_none_or(|to| to > window.start || (to == from && to == window.start));
     from < window.end && ends_later
-}
-
-/// Returns when a process ended at the latest, if that is known. Nothing tells a dead process from one that only the
-/// store does not answer: that one goes on until the store has not taken its segments for [`MAX_SPAN`]. But a process
-/// of the same replica that began later proves that this one had ended.
-fn end_of_process(last: &Declaration, declarations: &[&Declaration], now: i64) -> Option<i64> {
-    let is_successor = |other: &&&Declaration| {
-        other.replica == last.replica && other.incarnation != last.incarnation && other.from >= last.to
-    };
-    let successor = declarations.iter().filter(is_successor).map(|other| other.from).min();
-    let longest = last.to.saturating_add(MAX_SPAN.as_micros() as i64);
-    successor.or((now >= longest).then_some(longest))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::{Declaration, Kept, Lost, MAX_SPAN, Row};
 use crate::base::backpressure::{self, Backpressure, Valve};
 use crate::base::time::unix_micros;
 use crate::config::{self, OnArchiveFailure};
+use crate::store::process;
 use crate::telemetry::{Metrics, NoLabels, QueueLabels};
 
 /// The most messages that wait for the archive before their delete. They are in flight, and SQS allows 120,000 for each
@@ -91,7 +92,7 @@ impl<H: Waiting> Archive<H> {
         let (valve, backpressure) = backpressure::pair();
         Self {
             replica,
-            incarnation: format!("{:012x}{:04x}", now / 1_000, fastrand::u16(..)),
+            incarnation: process::incarnation(now),
             settings,
             buffer: Mutex::new(Buffer::new(now)),
             due: Notify::new(),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::store::cleaned;
+use crate::store::{cleaned, process};
 
 /// The folder of all segments in the store.
 pub const FOLDER: &str = "journal/v1";
@@ -69,12 +69,17 @@ impl Declaration {
         let (_, replica) = parts.next()?.split_once('-')?;
         Some(Self { replica: replica.to_owned(), incarnation, number, from, to, next_by, rows, dropped, is_last })
     }
+
+    /// Returns the segment as one of its process.
+    pub(super) fn of_process(&self) -> process::Segment<'_> {
+        let Self { replica, incarnation, from, to, .. } = self;
+        process::Segment { replica, incarnation, from: *from, to: *to }
+    }
 }
 
 /// Returns the folder of the segments that begin in the hour of this time.
 pub(super) fn hour_folder(time: i64) -> String {
-    let hour = Timestamp::from_microsecond(time).unwrap_or_default().strftime("date=%Y-%m-%d/hour=%H");
-    format!("{FOLDER}/{hour}")
+    process::hour_folder(FOLDER, time)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::lookup::Segment;
 use super::{Dropped, Found, Hole, HoleKind, Looked, MAX_SPAN, Row, Wanted};
 use crate::base::time::unix_micros;
 use crate::store::parquet::Error;
+use crate::store::process::end_of_process;
 use crate::store::{Object, Store};
 
 /// The number of segments that are read at a time.
@@ -128,25 +129,14 @@ fn look(declarations: &[&Declaration], window: &Range<i64>, now: i64) -> Looked 
             }
         }
         let Some(last) = segments.last().filter(|last| !last.is_last) else { continue };
+        let all = || declarations.iter().map(|declaration| declaration.of_process());
         looked.holes.extend(if now < last.next_by {
             hole(last.to, None, HoleKind::NotStoredYet)
         } else {
-            hole(last.to, end_of_hole(last, declarations, now), HoleKind::Died)
+            hole(last.to, end_of_process(last.of_process(), all(), MAX_SPAN, now), HoleKind::Died)
         });
     }
     looked
-}
-
-/// Returns when the hole after the last segment of a process ends. Nothing tells a dead process from one that only the
-/// store does not answer: that one goes on until the store has not taken its rows for [`MAX_SPAN`]. But a process of the
-/// same replica that began later proves that this one had ended.
-fn end_of_hole(last: &Declaration, declarations: &[&Declaration], now: i64) -> Option<i64> {
-    let is_successor = |other: &&&Declaration| {
-        other.replica == last.replica && other.incarnation != last.incarnation && other.from >= last.to
-    };
-    let successor = declarations.iter().filter(is_successor).map(|other| other.from).min();
-    let longest = last.to.saturating_add(MAX_SPAN.as_micros() as i64);
-    successor.or((now >= longest).then_some(longest))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{Declaration, Row, Wanted};
 use crate::base::time::unix_micros;
 use crate::config;
 use crate::message::OutcomeLabel;
+use crate::store::process;
 use crate::telemetry::{DropReason, DroppedRowsLabels, Metrics, NoLabels};
 
 /// The time that the writer needs at most to store a segment after it was closed, if the store works.
@@ -94,7 +95,7 @@ pub(super) struct Closed {
 impl Journal {
     /// Creates a journal that has no row. Its life begins now. `replica` is the name of this host or pod.
     pub(super) fn new(replica: String, settings: config::Journal, metrics: Arc<Metrics>) -> Self {
-        let incarnation = format!("{:012x}{:04x}", unix_micros(SystemTime::now()) / 1_000, fastrand::u16(..));
+        let incarnation = process::incarnation(unix_micros(SystemTime::now()));
         let filling = Filling { from: unix_micros(SystemTime::now()), ..Filling::default() };
         Self {
             replica,
