@@ -59,6 +59,10 @@ use stored::Stored;
 /// leaves ten between the drain timeout and the kill. The last rows of the journal are stored meanwhile.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest time for the deletes of messages that the archive has, at the end of such a drain. It passes, together with the
+/// last flush of the archive, while messages are returned.
+const LAST_DELETES: Duration = Duration::from_secs(1);
+
 /// The address of the admin endpoint, bound before the service starts.
 #[derive(Debug)]
 pub struct Listener {
@@ -338,12 +342,21 @@ impl App {
             // The messages end before the tasks that they wait for, so that no message takes the end of the publisher for
             // its own outcome.
             messages.wait().await;
-            stored.finish_archive().await;
-            downstream.shutdown().await;
             let count = unfinished.len();
-            if timeout(RETURN_TIMEOUT, visibility.return_to_queue(unfinished)).await.is_err() {
+            let last_deletes = async {
+                if stored.finish_archive().await {
+                    parking.shutdown().await;
+                    // Without these, messages that the archive has would be published a second time.
+                    let all = async { while downstream.join_next().await.is_some() {} };
+                    let _late = timeout(LAST_DELETES, all).await;
+                }
+            };
+            let returned = timeout(RETURN_TIMEOUT, visibility.return_to_queue(unfinished));
+            let (returned, ()) = tokio::join!(returned, last_deletes);
+            if returned.is_err() {
                 warn!("SQS did not answer in time; messages become visible when their visibility timeout lapses");
             }
+            downstream.shutdown().await;
             count
         };
         let last_rows = stored.finish();

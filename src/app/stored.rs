@@ -128,9 +128,9 @@ impl Stored {
     }
 
     /// Stores the last messages of the archive, and deletes them from their queues, because the service stops. Must be
-    /// called after the last message was finished.
-    pub(super) async fn finish_archive(&mut self) {
-        let Some(Archived { archive, messages, deleter, .. }) = &mut self.archived else { return };
+    /// called after the last message was finished. Returns whether there is an archive.
+    pub(super) async fn finish_archive(&mut self) -> bool {
+        let Some(Archived { archive, messages, deleter, .. }) = &mut self.archived else { return false };
         let all = async { while messages.join_next().await.is_some() {} };
         let left = archive::finish(archive, all, LAST_ARCHIVED).await;
         for (settled, kept) in left {
@@ -140,6 +140,7 @@ impl Stored {
         }
         // With this handle, the task of the deletes would not end.
         self.archived = None;
+        true
     }
 
     /// Stores what is left of the journal and the counters, because the service stops.
