@@ -216,7 +216,7 @@ pub(super) struct Why<'w> {
     pub(super) reason: &'w str,
     pub(super) detail: &'w str,
     pub(super) schema_hash: Option<&'w str>,
-    /// When the message went into quarantine, in the format of RFC 3339; `None` for now.
+    /// When the message went into quarantine, in the format of RFC 3339; `None` if it goes there now.
     pub(super) since: Option<&'w str>,
 }
 
