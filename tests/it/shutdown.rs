@@ -32,6 +32,9 @@ async fn messages_in_flight_finish_and_no_more_are_received(emulator: &Emulator)
     let running = stage.start().await;
     running.wait_until_received(5).await;
     let address = running.address;
+    // Messages can be received a moment before the service says that it runs.
+    let ready = async || http::get(address, "/readyz").await.ok().filter(|answer| answer.status == 200);
+    wait::until("the service is ready", ready).await;
 
     let stopping = tokio::spawn(running.stop());
     let unready = async || http::get(address, "/readyz").await.ok().filter(|answer| answer.status == 503);

@@ -74,6 +74,7 @@ impl Cursor {
 
     /// Creates the next object, and deletes old ones.
     pub(super) async fn write(&mut self, next: State) -> Result<(), Error> {
+        // It consists of texts and numbers, which always have JSON.
         let bytes = Bytes::from(serde_json::to_vec_pretty(&next).unwrap_or_default());
         let mut failures = 0;
         let newest = loop {
