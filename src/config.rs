@@ -11,6 +11,7 @@ mod changes;
 mod delivery;
 mod envelope;
 pub mod load;
+mod location;
 mod monitor;
 pub mod names;
 mod profile;
@@ -33,6 +34,7 @@ pub use canary::{Canary, CanaryPath};
 pub use changes::{APPLIED, Change};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
+pub use location::{InBucket, Location};
 pub use monitor::{
     Condition, ExpectedSource, HeartbeatType, Heartbeats, MAX_SOURCE_NAME, OTHER_SOURCES, STALE_AFTER_INTERVALS,
     SilenceRule,
@@ -174,8 +176,9 @@ pub struct Queue {
 pub struct Descriptors {
     /// The folder of the FileDescriptorSets (`*.desc`, `*.binpb`, `*.pb`, `*.protoset`, `*.fds`, `*.bin`, each also with
     /// `.gz`), including its subfolders, or the path of one such file. A relative path starts at the folder of the
-    /// configuration file. A set that is gzip is decompressed, whatever its name.
-    pub path: PathBuf,
+    /// configuration file. A set that is gzip is decompressed, whatever its name. `s3://bucket/prefix` reads the sets
+    /// from a bucket, and `s3://bucket/key.binpb` one set. Default: `descriptors`.
+    pub path: Location,
     /// The treatment of a new version of a set that breaks consumers of the JSON: a field, a message type or an enum
     /// value was removed or renamed, or has another type.
     pub on_break: OnBreak,

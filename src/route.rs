@@ -14,7 +14,6 @@ mod topics;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 pub use checks::warnings;
@@ -27,7 +26,7 @@ use canaries::Canaries;
 use customers::TopicRules;
 
 use crate::base::Watched;
-use crate::config::{self, Config, FallbackPolicy};
+use crate::config::{self, Config, FallbackPolicy, Location};
 use crate::message::steps::{About, Step, Witness};
 use crate::message::{QuarantineKind, QuarantineReason, TopicArn, attributes};
 use crate::schema::registry::{CANARY, HEARTBEAT, ProfileId, Profiles, Snapshot};
@@ -120,8 +119,8 @@ impl Routes {
         Arc::clone(&self.definitions().router)
     }
 
-    /// Returns the path of the customers file.
-    pub fn path(&self) -> &Path {
+    /// Returns the place of the customers file.
+    pub fn location(&self) -> &Location {
         &self.settings.customers_file
     }
 

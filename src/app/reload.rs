@@ -15,6 +15,7 @@ pub use configuration::{Configuration, Followed};
 pub use pace::Pace;
 pub use standing::{Standing, StandingReport};
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,7 +27,7 @@ use tracing::{error, info, warn};
 
 use super::identity::{config_hash, sets_hash};
 use crate::base::RateLimitedLog;
-use crate::config::Config;
+use crate::config::{Config, Location};
 use crate::route::{self, Router, Routes};
 use crate::schema::registry::{self, File, Registry, Reloaded, SetHashes};
 use crate::telemetry::{
@@ -100,8 +101,8 @@ impl Reload {
 
     /// Reloads descriptor sets and customers whenever they change. Never returns.
     pub async fn run(self) {
-        let customers = self.routes.path().to_owned();
-        let mut watch = Watch::new(vec![self.registry.path().to_owned(), customers]);
+        let places = [self.registry.location(), self.routes.location()];
+        let mut watch = Watch::new(places.into_iter().filter_map(Location::path).map(Path::to_owned).collect());
         let mut pace = self.pace.clone();
         let this = Arc::new(self);
         let mut reason = Reason::Change;
@@ -351,7 +352,7 @@ mod tests {
         std::fs::copy(set, folder.path().join("shop.binpb")).unwrap();
         std::fs::write(folder.path().join("a.proto"), "").unwrap();
         let mut config = Config::default();
-        config.descriptors.path = folder.path().to_owned();
+        config.descriptors.path = folder.path().into();
         config.route.customers_file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/customers.yaml").into();
         config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:json-{customer}".to_owned());
         config.profiles.insert("web".to_owned(), Default::default());

@@ -123,9 +123,9 @@ fn add_loaded(report: &mut Report, config: &Config, loaded: &Loaded) {
         enabled_customers: router.customers().filter(|customer| customer.enabled).count(),
     };
     let Summary { descriptor_sets, message_types, customers, enabled_customers, .. } = summary;
-    let path = config.descriptors.path.display();
+    let path = &config.descriptors.path;
     report.line("descriptors", format!("{path}: {descriptor_sets} set(s), {message_types} message type(s)"));
-    let path = config.route.customers_file.display();
+    let path = &config.route.customers_file;
     report.line("customers", format!("{path}: {customers}, {enabled_customers} enabled"));
     report.loaded = Some(summary);
     report.findings.extend(loaded.warnings.iter().map(Finding::from));

@@ -65,7 +65,7 @@ impl ConfigFile {
     pub(super) fn load_offline(&self, descriptors: Option<&Path>) -> anyhow::Result<Offline> {
         let mut config = self.load()?;
         if let Some(path) = descriptors {
-            path.clone_into(&mut config.descriptors.path);
+            config.descriptors.path = path.into();
         }
         let offline = Offline::load(config)?;
         super::warn_about_refused(offline.snapshot());

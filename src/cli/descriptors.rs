@@ -129,7 +129,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn registry(path: &Path) -> anyhow::Result<Registry> {
-    let settings = Descriptors { path: path.to_owned(), ..Descriptors::default() };
+    let settings = Descriptors { path: path.into(), ..Descriptors::default() };
     let profiles = Arc::new(Profiles::new(&Default::default()));
     Registry::load(&settings, &config::Taps::default(), profiles).with_context(|| path.display().to_string())
 }

@@ -106,7 +106,7 @@ pub(super) fn find_customer(router: &Router, id: &str, config: &Config) -> anyho
     let enabled = router.customers().filter(|customer| customer.enabled);
     bail!(
         "{} has no customer {id}{}",
-        config.route.customers_file.display(),
+        config.route.customers_file,
         hint(nearest(id, enabled.map(|customer| &*customer.id)), "its `id:` lines name the customers")
     )
 }

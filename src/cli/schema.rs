@@ -130,14 +130,14 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
     let (profiles, profile) = args.profile.among(&configured, config.is_some())?;
     let mut sets = config.map(|config| config.descriptors).unwrap_or_default();
     if let Some(path) = &args.descriptors {
-        sets.path.clone_from(path);
+        sets.path = path.as_path().into();
     }
     let snapshot = Registry::load(&sets, &Taps::default(), Arc::new(profiles))?.current();
     match snapshot.find(&args.message_type) {
         Some(known) => Ok(known.json_schema(profile, args.form.additions())),
         None => bail!(
             "no descriptor set in {} defines the message type {}{}",
-            sets.path.display(),
+            sets.path,
             args.message_type,
             hint(nearest(&args.message_type, snapshot.type_names()), "`protobridge descriptors list` shows all types")
         ),

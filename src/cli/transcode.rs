@@ -12,7 +12,7 @@ use super::Usage;
 use super::config_file::ConfigFile;
 use super::profile::{self, ProfileChoice};
 use crate::app::{self, Loaded};
-use crate::config::{Descriptors, Taps};
+use crate::config::{Descriptors, Location, Taps};
 use crate::message::envelope;
 use crate::message::{QuarantineKind, QuarantineReason};
 use crate::schema::registry::{ProfileId, Registry, Snapshot};
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(name) = fixed
         && snapshot.find(name).is_none()
     {
-        bail!("no descriptor set in {} defines the message type {name}{}", path.display(), hint(&snapshot, name));
+        bail!("no descriptor set in {} defines the message type {name}{}", path, hint(&snapshot, name));
     }
     let form = (profile, args.max_bytes);
     let mut out = BufWriter::new(io::stdout().lock());
@@ -106,7 +106,7 @@ struct Setup {
     snapshot: Arc<Snapshot>,
     profile: ProfileId,
     /// The path of the sets.
-    path: PathBuf,
+    path: Location,
 }
 
 fn setup(args: &Args) -> anyhow::Result<Setup> {
@@ -120,14 +120,14 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
     };
     let choice = args.profile.clone().unwrap_or_default();
     let Some(mut config) = config else {
-        let path = args.descriptors.clone().unwrap_or_default();
+        let path = Location::from(args.descriptors.clone().unwrap_or_default());
         let (profiles, profile) = choice.among(&Default::default(), false)?;
         let settings = Descriptors { path: path.clone(), ..Descriptors::default() };
         let registry = Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?;
         return Ok(Setup { snapshot: registry.current(), profile, path });
     };
     if let Some(path) = &args.descriptors {
-        config.descriptors.path.clone_from(path);
+        config.descriptors.path = path.as_path().into();
     }
     config.profiles = choice.added_to(config.profiles);
     let (profiles, profile) = choice.among(&config.profiles, true)?;

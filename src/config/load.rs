@@ -50,9 +50,9 @@ impl Origin {
         let text = std::fs::read_to_string(path).map_err(|cause| Error::unreadable(path, cause, hint))?;
         let mut config = strict_config::document_with_variables(path, &text, &self.variables, Config::problems)?;
         let folder = folder(path);
-        config.descriptors.path = folder.join(&config.descriptors.path);
+        config.descriptors.path = config.descriptors.path.starting_at(folder);
         config.descriptors.baseline = config.descriptors.baseline.take().map(|path| folder.join(path));
-        config.route.customers_file = folder.join(&config.route.customers_file);
+        config.route.customers_file = config.route.customers_file.starting_at(folder);
         for file in [&mut config.confluent.schemas_file, &mut config.glue.schemas_file].into_iter().flatten() {
             *file = folder.join(&*file);
         }
@@ -227,9 +227,9 @@ retry: {min_seconds: 400}
     fn relative_paths_start_at_the_folder_of_the_file() {
         let (loaded, folder) = load(&format!("{QUEUE}descriptors: {{path: ../sets}}"), &[]);
         let loaded = loaded.unwrap();
-        assert_eq!(loaded.descriptors.path, folder.path().join("../sets"));
-        assert_eq!(loaded.route.customers_file, folder.path().join("customers.yaml"));
-        assert_eq!(config("descriptors: {path: /etc/sets}", &[]).descriptors.path, Path::new("/etc/sets"));
+        assert_eq!(loaded.descriptors.path, folder.path().join("../sets").into());
+        assert_eq!(loaded.route.customers_file, folder.path().join("customers.yaml").into());
+        assert_eq!(config("descriptors: {path: /etc/sets}", &[]).descriptors.path, "/etc/sets".into());
     }
 
     #[test]
@@ -343,7 +343,7 @@ taps:
         let error = problems(QUEUE, &[&variable]).replace(&folder.path().display().to_string(), "FOLDER");
         insta::assert_snapshot!(error, @"PROTOBRIDGE_DEDUPE_REDIS_URL_FILE: dedupe.redis_url: cannot read FOLDER/redis: No such file or directory (os error 2)");
         let path = config("", &["PROTOBRIDGE_ROUTE_CUSTOMERS_FILE=/etc/customers.yaml"]).route.customers_file;
-        assert_eq!(path, Path::new("/etc/customers.yaml"), "the key `route.customers_file` keeps its own variable");
+        assert_eq!(path, "/etc/customers.yaml".into(), "the key `route.customers_file` keeps its own variable");
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! The configuration of the routing of events to customers.
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::Location;
 
 /// The routing of events to customers, and the treatment of events that belong to no customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
     /// The YAML file of the customers (`customers:` with a list of {id, topic, events, profile, enabled}). A relative
-    /// path starts at the folder of the configuration file.
-    pub customers_file: PathBuf,
+    /// path starts at the folder of the configuration file. `s3://bucket/key` reads it from a bucket.
+    pub customers_file: Location,
     /// The share of the customers, in percent, that a changed customers file can lack without listing them under
     /// `removed`. protobridge refuses a file that lacks more, and a file without customers. One customer can always be
     /// removed. 100 turns both checks off.

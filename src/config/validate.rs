@@ -45,7 +45,7 @@ impl Config {
         rules.log(self);
         rules.traces(self);
         rules.store(self);
-        if self.descriptors.path.as_os_str().is_empty() {
+        if self.descriptors.path.is_empty() {
             rules.refuse("descriptors.path", "must not be empty");
         }
         rules.profiles(self);
@@ -172,7 +172,7 @@ impl Rules {
 
     fn route(&mut self, config: &Config) {
         let (route, region) = (&config.route, config.aws.region.as_deref());
-        if route.customers_file.as_os_str().is_empty() {
+        if route.customers_file.is_empty() {
             self.refuse("route.customers_file", "must not be empty");
         }
         if let Some(template) = &route.topic_template {

@@ -1,7 +1,7 @@
 //! The customers file.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use strict_config::Problem;
 
-use crate::config::names;
 use crate::config::region::topic_in_region;
+use crate::config::{Location, names};
 use crate::message::{TopicArn, attributes};
 use crate::route::{Glob, Loss};
 use crate::schema::registry::{CANARY, ProfileId, Profiles};
@@ -95,11 +95,11 @@ impl Customer {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read customers file {}: {error}; set `route.customers_file` to it", path.display())]
+    #[error("cannot read customers file {path}: {error}; set `route.customers_file` to it")]
     Unreadable {
         /// The file.
-        path: PathBuf,
-        /// The error of the file system.
+        path: Location,
+        /// The reason.
         error: io::Error,
     },
     /// The file has no customers, or lacks many that are in force.
@@ -111,8 +111,12 @@ pub enum Error {
 }
 
 /// Reads the text of the customers file.
-pub(super) fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })
+pub(super) fn read(location: &Location) -> Result<String, Error> {
+    let text = match location {
+        Location::Path(path) => fs::read_to_string(path),
+        Location::Bucket(_) => Err(io::Error::other("it is in a bucket, and only files can be read here")),
+    };
+    text.map_err(|error| Error::Unreadable { path: location.clone(), error })
 }
 
 /// The settings for the topics of customers.
@@ -135,10 +139,15 @@ pub(super) struct Parsed {
 }
 
 /// Parses the text of the customers file.
-pub(super) fn parse(path: &Path, text: &str, topics: TopicRules<'_>, profiles: &Profiles) -> Result<Parsed, Error> {
+pub(super) fn parse(
+    location: &Location,
+    text: &str,
+    topics: TopicRules<'_>,
+    profiles: &Profiles,
+) -> Result<Parsed, Error> {
     let template = topics.template;
     let rules = |file: &CustomersFile| problems(file, topics, profiles);
-    let file = strict_config::document_with(path, text, rules)?;
+    let file = strict_config::document_with(Path::new(&location.to_string()), text, rules)?;
     let customer = |entry: &CustomerEntry| {
         Some(Arc::new(Customer {
             id: entry.id.as_str().into(),

@@ -5,10 +5,9 @@
 //! and many only by name.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use super::customers::Parsed;
-use crate::config;
+use crate::config::{self, Location};
 
 /// The largest number of customers that an error names.
 const NAMED: usize = 10;
@@ -18,19 +17,19 @@ const NAMED: usize = 10;
 pub enum Loss {
     /// The file has no customers.
     #[error(
-        "customers file {} has no customers: is it empty, or half written? To run without customers, set `route.max_removed_percent` to 100", path.display()
+        "customers file {path} has no customers: is it empty, or half written? To run without customers, set `route.max_removed_percent` to 100"
     )]
     Empty {
         /// The file.
-        path: PathBuf,
+        path: Location,
     },
     /// Many of the customers in force are not in the file.
     #[error(
-        "customers file {} lacks {} of {before} customers, and `route.max_removed_percent` ({percent}) allows {allowed} at once: {}; list the ids of customers that were removed on purpose under `removed` in the file, or keep the customers with `enabled: false`", path.display(), lost.len(), named(lost)
+        "customers file {path} lacks {} of {before} customers, and `route.max_removed_percent` ({percent}) allows {allowed} at once: {}; list the ids of customers that were removed on purpose under `removed` in the file, or keep the customers with `enabled: false`", lost.len(), named(lost)
     )]
     Many {
         /// The file.
-        path: PathBuf,
+        path: Location,
         /// The ids of the missing customers that the file does not list as removed, sorted.
         lost: Vec<String>,
         /// The number of customers in force.

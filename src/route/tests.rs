@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use super::*;
 
 const TYPES: [&str; 3] = ["shop.v1.OrderPlaced", "shop.v1.PaymentFailed", "protobridge.v1.Heartbeat"];
@@ -12,7 +10,7 @@ fn router(settings: &config::Route, yaml: &str) -> Result<Router, Error> {
     let profiles = Profiles::new(&Default::default());
     let rules =
         TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1"), canary_topic: None };
-    let customers = customers::parse(Path::new("customers.yaml"), yaml, rules, &profiles)?.customers;
+    let customers = customers::parse(&"customers.yaml".into(), yaml, rules, &profiles)?.customers;
     Ok(Router::new(settings, customers, TYPES))
 }
 
@@ -118,7 +116,7 @@ fn the_topic_of_canaries_belongs_to_no_customer_and_stays_after_a_reload() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("customers.yaml");
     let mut config =
-        Config { route: config::Route { customers_file: path.clone(), ..settings() }, ..Default::default() };
+        Config { route: config::Route { customers_file: path.clone().into(), ..settings() }, ..Default::default() };
     config
         .queues
         .push(config::Queue { url: "https://sqs.eu-west-1.amazonaws.com/1/events".into(), ..Default::default() });
@@ -231,8 +229,10 @@ fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reloa
             "is in the partition aws-cn, but the region eu-west-1 is in aws; an ARN there begins with `arn:aws:`",
         ),
     ];
-    let mut config =
-        Config { route: config::Route { customers_file: path.clone(), ..Default::default() }, ..Default::default() };
+    let mut config = Config {
+        route: config::Route { customers_file: path.clone().into(), ..Default::default() },
+        ..Default::default()
+    };
     config.aws.region = Some("eu-west-1".into());
     let load = |text: &str| {
         std::fs::write(&path, text).unwrap();
@@ -251,7 +251,7 @@ fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reloa
 #[test]
 fn the_example_customers_file_loads() {
     let profiles = Profiles::new(&Default::default());
-    let path = Path::new("config/customers.yaml");
+    let path = &"config/customers.yaml".into();
     let yaml = include_str!("../../config/customers.yaml");
     assert!(
         !customers::parse(path, yaml, TopicRules { template: None, region: None, canary_topic: None }, &profiles)

@@ -16,7 +16,6 @@ mod taps;
 mod trail;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use protojson::{Change, MarkedField, Outgrown, TapError};
@@ -37,7 +36,7 @@ use taps::{all_paths, compile_taps};
 pub use trail::{Admission, Decision};
 
 use crate::base::Watched;
-use crate::config;
+use crate::config::{self, Location};
 
 /// The descriptor sets in force, and the folder or file that they come from.
 #[derive(Debug)]
@@ -138,8 +137,8 @@ impl Registry {
         self.sets.current()
     }
 
-    /// Returns the folder or file that the sets come from.
-    pub fn path(&self) -> &Path {
+    /// Returns the place that the sets come from.
+    pub fn location(&self) -> &Location {
         &self.settings.path
     }
 

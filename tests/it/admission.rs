@@ -39,7 +39,7 @@ async fn stage(emulator: &Emulator) -> (Stage, PathBuf) {
     fs::create_dir(&folder).expect("the folder is new");
     let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/protobridge.binpb");
     fs::copy(ours, folder.join("ours.binpb")).expect("the file can be copied");
-    stage.config.descriptors.path = folder.clone();
+    stage.config.descriptors.path = folder.as_path().into();
     stage.config.descriptors.poll_seconds = 0;
     (stage, folder)
 }
@@ -160,7 +160,7 @@ async fn a_customers_file_that_lost_its_customers_is_refused(emulator: &Emulator
     let (stage, _folder) = stage(emulator).await;
     let stage = stage.customer("globex", "").await.customer("initech", "").await;
     let running = stage.start().await;
-    let path = stage.config.route.customers_file.clone();
+    let path = stage.config.route.customers_file.path().expect("it is a file").to_owned();
     let folder = path.parent().expect("the file is in a folder");
     let whole = fs::read_to_string(&path).expect("the path exists");
     let only_acme = whole.lines().take(2).collect::<Vec<_>>().join("\n");

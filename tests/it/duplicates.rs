@@ -296,7 +296,8 @@ async fn replicas_remember_a_broadcast_until_each_customer_has_it(emulator: &Emu
     let (acme, globex) = (stage.topic_of("acme").to_owned(), stage.topic_of("globex").to_owned());
     let customers =
         |globex: &str| format!("customers: [{{id: acme, topic: '{acme}'}}, {{id: globex, topic: '{globex}'}}]");
-    stage.config.route.customers_file = stage.write_file("missing.yaml", &customers(&globex.replace("globex", "none")));
+    stage.config.route.customers_file =
+        stage.write_file("missing.yaml", &customers(&globex.replace("globex", "none"))).into();
     let heartbeat = stage.samples.heartbeat();
     let first = stage.start().await;
     stage.source.send([Input::body(&heartbeat)]).await;
@@ -322,7 +323,7 @@ async fn replicas_remember_a_broadcast_until_each_customer_has_it(emulator: &Emu
     .await;
     first.stop().await;
 
-    stage.config.route.customers_file = stage.write_file("both.yaml", &customers(&globex));
+    stage.config.route.customers_file = stage.write_file("both.yaml", &customers(&globex)).into();
     let second = stage.start().await;
     stage.delivered_one("globex").await;
     stage.source.wait_until_empty().await;

@@ -175,7 +175,7 @@ async fn a_missing_topic_delays_only_its_own_events(emulator: &Emulator) {
     let missing = stage.topic_of("acme").replace("acme", "missing");
     let customers =
         format!("customers: [{{id: acme, topic: '{}'}}, {{id: hooli, topic: '{missing}'}}]", stage.topic_of("acme"));
-    stage.config.route.customers_file = stage.write_file("two.yaml", &customers);
+    stage.config.route.customers_file = stage.write_file("two.yaml", &customers).into();
     let events: Vec<_> =
         (0..10).map(|n| stage.samples.next_event(&[if n % 2 == 0 { "acme" } else { "hooli" }])).collect();
     stage.source.send(events.iter().map(Input::body)).await;

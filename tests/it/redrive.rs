@@ -60,7 +60,7 @@ async fn without_the_schema(emulator: &Emulator, is_fifo: bool) -> Stage {
     let folder = file.with_file_name("sets");
     std::fs::create_dir(&folder).expect("the folder can be created");
     std::fs::write(folder.join(name), set).expect("the file can be written");
-    stage.config.descriptors.path = folder;
+    stage.config.descriptors.path = folder.as_path().into();
     stage.config.retry.unknown_type_grace_seconds = 0;
     stage
 }
@@ -68,7 +68,8 @@ async fn without_the_schema(emulator: &Emulator, is_fifo: bool) -> Stage {
 /// The schema of the shop arrives.
 fn add_the_schema(stage: &Stage) {
     for (name, set) in SETS {
-        std::fs::write(stage.config.descriptors.path.join(name), set).expect("the file can be written");
+        let folder = stage.config.descriptors.path.path().expect("it is a folder");
+        std::fs::write(folder.join(name), set).expect("the file can be written");
     }
 }
 

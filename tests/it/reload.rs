@@ -52,7 +52,7 @@ pub(crate) async fn stage(emulator: &Emulator) -> (Stage, PathBuf) {
             fs::copy(&path, folder.join(path.file_name().expect("a file has a name"))).expect("the file can be copied");
         }
     }
-    stage.config.descriptors.path = folder.clone();
+    stage.config.descriptors.path = folder.as_path().into();
     // Without polling, the service sees only the changes that its watch reports.
     stage.config.descriptors.poll_seconds = 0;
     (stage, folder)
@@ -114,7 +114,7 @@ async fn a_config_map_update_is_loaded(emulator: &Emulator) {
     let first = version(1, "One");
     symlink(&first, mount.join("..data")).expect("a symbolic link can be created");
     symlink("..data/fresh.binpb", mount.join("fresh.binpb")).expect("a symbolic link can be created");
-    stage.config.descriptors.path = mount.clone();
+    stage.config.descriptors.path = mount.as_path().into();
     let running = stage.start().await;
     wait_until_known(&running, "fresh.v1.One").await;
     for (number, name) in [(2, "Two"), (3, "Three")] {
@@ -256,7 +256,7 @@ async fn a_breaking_change_is_refused_if_the_policy_is_refuse(emulator: &Emulato
 async fn a_changed_customers_file_is_loaded_unless_it_has_a_mistake(emulator: &Emulator) {
     let (mut stage, _folder) = stage(emulator).await;
     let running = stage.start().await;
-    let path = stage.config.route.customers_file.clone();
+    let path = stage.config.route.customers_file.path().expect("it is a file").to_owned();
     let good = fs::read_to_string(&path).expect("the path exists");
     let is = |result| running.metrics.reloads.with(&ReloadLabels { what: ReloadSubject::Customers, result });
     rewrite(&path, &good.replace("acme", "ACME, events: [shop v1]"));

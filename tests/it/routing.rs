@@ -76,7 +76,7 @@ async fn a_customer_without_a_topic_gets_one_from_the_template(emulator: &Emulat
     let mut stage = Stage::new(emulator).await.customer("acme", "").await;
     let event = stage.samples.next_event(&["acme"]);
     stage.config.route.topic_template = Some(stage.topic_of("acme").replace("acme", "{customer}"));
-    stage.config.route.customers_file = stage.write_file("template.yaml", "customers: [{id: acme}]");
+    stage.config.route.customers_file = stage.write_file("template.yaml", "customers: [{id: acme}]").into();
     let running = stage.start().await;
     stage.source.send([Input::body(&event)]).await;
     assert_eq!(stage.delivered_one("acme").await.attribute("customer-id"), Some("acme"));

@@ -42,7 +42,7 @@ async fn the_first_log_line_and_build_info_name_the_build_and_its_files(emulator
     let sets = TempDir::new().expect("a temporary folder can be created");
     let (name, set) = SETS[0];
     fs::write(sets.path().join(name), set).expect("the file can be written");
-    stage.config.descriptors.path = sets.path().to_owned();
+    stage.config.descriptors.path = sets.path().into();
     stage.config.descriptors.poll_seconds = 1;
     let service = stage.spawn().await;
     let metrics = async || build_info(&service.get("/metrics").await.expect("the service runs").body);

@@ -294,13 +294,13 @@ fn config(emulator: &Emulator, folder: &Path, source: &Queue, quarantine: &Queue
     // An emulator continues a poll whose client has disconnected, and hides the messages that it finds. Keep polls
     // short, so that few messages are hidden that way.
     config.receive.wait_seconds = 1;
-    config.descriptors.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors");
+    config.descriptors.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors").into();
     let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
     config.taps.customer = paths(&["meta.tenant_id", "tenant_id"]);
     config.taps.event_id = paths(&["meta.event_id", "event_id"]);
     config.taps.event_time = paths(&["meta.occurred_at", "commit_time"]);
     config.taps.ordering = paths(&["order_id", "row_key"]);
-    config.route.customers_file = folder.join("customers.yaml");
+    config.route.customers_file = folder.join("customers.yaml").into();
     config.retry.min_seconds = 1;
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     config

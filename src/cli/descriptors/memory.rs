@@ -26,7 +26,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// # Errors
 /// Returns an error if the sets cannot be loaded, or if the kernel does not report the memory of this process.
 pub(super) fn report(path: &Path) -> anyhow::Result<ExitCode> {
-    let settings = Descriptors { path: path.to_owned(), ..Descriptors::default() };
+    let settings = Descriptors { path: path.into(), ..Descriptors::default() };
     let profiles = Arc::new(Profiles::new(&Default::default()));
     let (before, _) = Memory::of(|| Ok(()))?;
     let (loaded, registry) = Memory::of(|| {

@@ -127,7 +127,7 @@ pub(super) fn versions(url: &Uri, path: &Path, name: Option<&str>) -> anyhow::Re
         let files = admin.fetch_all(&sets).await?;
         anyhow::Ok((sets, files))
     })?;
-    let local = registry::read(&Descriptors { path: path.to_owned(), ..Descriptors::default() });
+    let local = registry::read(&Descriptors { path: path.into(), ..Descriptors::default() });
     let mut local = local.with_context(|| path.display().to_string())?;
     let mut notes = Vec::new();
     if !path.is_dir()

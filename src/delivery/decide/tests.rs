@@ -64,7 +64,7 @@ fn stage() -> Stage {
         ]
         .into(),
         taps: Taps { customer: vec!["tenant".into()], ..Taps::default() },
-        descriptors: Descriptors { path: folder.path().to_owned(), ..Descriptors::default() },
+        descriptors: Descriptors { path: folder.path().into(), ..Descriptors::default() },
         route: config::Route {
             unknown_customer: FallbackPolicy::Topic(REST.to_owned()),
             without_customer: FallbackPolicy::Topic(REST.to_owned()),

@@ -26,7 +26,9 @@ fn stage(heartbeats: Heartbeats) -> Stage {
     let metrics = Arc::new(Metrics::new(false));
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/shop.binpb"));
     let profiles = Arc::new(Profiles::new(&Default::default()));
-    let registry = Registry::load(&Descriptors { path, ..Descriptors::default() }, &Taps::default(), profiles).unwrap();
+    let registry =
+        Registry::load(&Descriptors { path: path.into(), ..Descriptors::default() }, &Taps::default(), profiles)
+            .unwrap();
     Stage {
         sources: Sources::new(&config.heartbeats, None, Arc::clone(&metrics)),
         receptions: Receptions::new(&config, None, &metrics),

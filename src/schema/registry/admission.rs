@@ -153,7 +153,7 @@ pub(super) fn admit(
 /// Returns an error if a set cannot be read or is refused as a whole.
 pub(super) fn baseline(settings: &Descriptors, path: &Path, hiding: &Hiding) -> Result<InForce, Error> {
     let invalid = |reason: String| Error::Baseline { reason };
-    let settings = Descriptors { path: path.to_owned(), ..settings.clone() };
+    let settings = Descriptors { path: path.into(), ..settings.clone() };
     let files = files::read(&settings).map_err(|error| invalid(error.to_string()))?;
     let admitted = admit(&files, None, OnBreak::Warn, hiding).map_err(|error| invalid(error.to_string()))?;
     match admitted.refused.iter().find(|refused| !refused.partly) {

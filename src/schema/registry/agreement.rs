@@ -92,7 +92,7 @@ fn start(files: &[File], settings: &config::Descriptors) -> Registry {
     for file in files {
         std::fs::write(folder.path().join(&file.name), file.content.as_ref().unwrap()).unwrap();
     }
-    let settings = config::Descriptors { path: folder.path().to_owned(), ..settings.clone() };
+    let settings = config::Descriptors { path: folder.path().into(), ..settings.clone() };
     Registry::load(&settings, &config::Taps::default(), Arc::new(Profiles::new(&Default::default()))).unwrap()
 }
 

@@ -70,8 +70,7 @@ mod tests {
     fn load(files: &[(&str, &[u8])]) -> Result<Arc<Snapshot>, Error> {
         let folder = folder(files);
         let total = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        let settings =
-            config::Descriptors { path: folder.path().to_owned(), max_total_bytes: total, ..Default::default() };
+        let settings = config::Descriptors { path: folder.path().into(), max_total_bytes: total, ..Default::default() };
         let profiles = Arc::new(Profiles::new(&Default::default()));
         Ok(Registry::load(&settings, &config::Taps::default(), profiles)?.current())
     }

@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config;
+use crate::config::{self, Location};
 use content::Content;
 
 /// The endings of descriptor sets' names. Each can be followed by `.gz`.
@@ -99,6 +99,12 @@ pub enum Error {
         /// The error of the file system.
         error: io::Error,
     },
+    /// The sets are objects of a bucket, and only files are read here.
+    #[error("the sets at {place} are in a bucket, and only files can be read here")]
+    InBucket {
+        /// The place.
+        place: Location,
+    },
     /// The folder has no descriptor set.
     #[error(
         "no descriptor set in {}: it has no file that ends in .desc, .binpb, .pb, .protoset, .fds or .bin, or in one of these and .gz; {}compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`",
@@ -125,6 +131,11 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
+}
+
+/// Returns the path of the sets, if they are files.
+fn local(settings: &config::Descriptors) -> Result<&Path, Error> {
+    settings.path.path().ok_or_else(|| Error::InBucket { place: settings.path.clone() })
 }
 
 /// Reads the configured sets in the order of their names. A file beyond the limits is not read.
@@ -181,12 +192,13 @@ pub(super) fn digits(digest: &[u8]) -> String {
 /// Returns a warning about the `.proto` files at the configured path, if there are any: protobridge does not read sources.
 pub(super) fn source_warning(settings: &config::Descriptors) -> Option<String> {
     // An unreadable folder is an error of every other reader.
-    let sources = sources(&settings.path).ok().filter(|sources| !sources.is_empty())?;
+    let path = settings.path.path()?;
+    let sources = sources(path).ok().filter(|sources| !sources.is_empty())?;
     Some(format!(
         "{}; compile a set with `protoc --include_imports --descriptor_set_out=FILE.binpb` or `buf build -o FILE.binpb`, \
          and keep the sources out of {}",
         are_sources(&sources),
-        settings.path.display()
+        path.display()
     ))
 }
 
@@ -239,7 +251,7 @@ fn each<T>(
     let (file_cap, total_cap) = (settings.max_file_bytes, settings.max_total_bytes);
     let mut total = 0;
     let mut files = Vec::new();
-    let mut all = find(&settings.path)?;
+    let mut all = find(local(settings)?)?;
     // The smallest first, so that neither a name nor one large set decides about the sets of others.
     all.sort_by(|one, other| (one.size, &one.name).cmp(&(other.size, &other.name)));
     for found in all {

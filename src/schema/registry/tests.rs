@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use prost::Message as _;
 
@@ -9,7 +10,7 @@ const OURS: &[u8] = include_bytes!("../../../descriptors/protobridge.binpb");
 
 fn load(path: &Path, taps: &config::Taps) -> Result<Arc<Snapshot>, Error> {
     let profiles = Arc::new(Profiles::new(&Default::default()));
-    let settings = config::Descriptors { path: path.to_owned(), ..Default::default() };
+    let settings = config::Descriptors { path: path.into(), ..Default::default() };
     Ok(Registry::load(&settings, taps, profiles)?.current())
 }
 
@@ -102,7 +103,7 @@ fn a_rule_of_heartbeats_without_the_fields_of_its_type_is_a_problem_and_an_unkno
     let heartbeats = config::Heartbeats { types, ..Default::default() };
     let config = config::Config {
         heartbeats,
-        descriptors: config::Descriptors { path: folder.path().to_owned(), ..Default::default() },
+        descriptors: config::Descriptors { path: folder.path().into(), ..Default::default() },
         ..Default::default()
     };
     let profiles = Arc::new(Profiles::new(&Default::default()));
@@ -137,7 +138,7 @@ fn an_error_names_what_cannot_be_loaded_and_how_to_fix_it() {
 }
 
 fn limited(path: &Path, max_file_bytes: u64, max_total_bytes: u64) -> config::Descriptors {
-    config::Descriptors { path: path.to_owned(), max_file_bytes, max_total_bytes, ..Default::default() }
+    config::Descriptors { path: path.into(), max_file_bytes, max_total_bytes, ..Default::default() }
 }
 
 fn load_limited(settings: &config::Descriptors) -> Result<Registry, Error> {
@@ -242,7 +243,7 @@ fn a_set_that_removes_or_changes_an_extension_is_refused_if_the_policy_is_refuse
     let note = orders(Some("extend x.Order { optional string note = 100; }"));
     let folder = folder(&[("core.binpb", &core), ("note.binpb", &note)]);
     let settings = config::Descriptors {
-        path: folder.path().to_owned(),
+        path: folder.path().into(),
         on_break: config::OnBreak::Refuse,
         ..config::Descriptors::default()
     };
@@ -366,7 +367,7 @@ fn of_contradicting_definitions_the_one_that_most_sets_agree_with_serves_and_the
         let folder = folder(&[(names[0], &marked), (names[1], &plain[0]), (names[2], &plain[1])]);
         let profile = config::Profile { redact_marked: true, ..config::Profile::default() };
         let profiles = Profiles::new(&[("default".to_owned(), profile)].into());
-        let settings = config::Descriptors { path: folder.path().to_owned(), ..config::Descriptors::default() };
+        let settings = config::Descriptors { path: folder.path().into(), ..config::Descriptors::default() };
         let registry = Registry::load(&settings, &config::Taps::default(), Arc::new(profiles)).unwrap();
         let json = json(&registry.current(), "shared.T", b"\x0a\x01x\x12\x01y");
         assert_eq!(json, r#"{"a":"[REDACTED]","b":"y"}"#);
@@ -378,7 +379,7 @@ fn a_baseline_that_cannot_be_used_is_an_error() {
     let (sets, empty, broken) = (folder(&[("shop.binpb", SHOP)]), folder(&[]), folder(&[("x.binpb", b"x")]));
     for (path, expected) in [(empty.path(), "no descriptor set in"), (broken.path(), "descriptor set x.binpb: not a")] {
         let baseline = Some(path.to_owned());
-        let settings = config::Descriptors { path: sets.path().to_owned(), baseline, ..Default::default() };
+        let settings = config::Descriptors { path: sets.path().into(), baseline, ..Default::default() };
         let error = load_limited(&settings).unwrap_err().to_string();
         assert!(error.starts_with(&format!("descriptors.baseline: {expected}")), "{error}");
     }
@@ -391,7 +392,7 @@ fn released_sets_that_contradict_each_other_load() {
     });
     let sets = folder(&[("a.pb", &one), ("b.pb", &other)]);
     let path = sets.path().to_owned();
-    let settings = config::Descriptors { baseline: Some(path.clone()), path, ..Default::default() };
+    let settings = config::Descriptors { baseline: Some(path.clone()), path: path.into(), ..Default::default() };
     let snapshot = load_limited(&settings).unwrap().current();
     assert!(snapshot.refused().iter().all(|refused| refused.partly), "{:?}", snapshot.refused());
     assert!(snapshot.find("t.Ofstring").is_some() && snapshot.find("t.Ofint32").is_some());

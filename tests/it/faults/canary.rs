@@ -99,8 +99,9 @@ fn config(world: &World, folder: &TempDir) -> Config {
         vec![Queue { url: source, quarantine_url: Some(world.create_queue("quarantine")), ..Queue::default() }];
     config.canary.topic = Some(topic);
     config.canary.return_queue_url = Some(back);
-    config.route.customers_file = folder.path().join("customers.yaml");
+    let file = folder.path().join("customers.yaml");
+    config.route.customers_file = file.as_path().into();
     let customers = format!("customers: [{{id: ada, topic: '{customer}', canary: true}}]");
-    std::fs::write(&config.route.customers_file, customers).expect("the file can be written");
+    std::fs::write(file, customers).expect("the file can be written");
     config
 }

@@ -326,7 +326,7 @@ pub(crate) fn base() -> Config {
     config.receive.max_pollers = 3;
     config.receive.wait_seconds = WAIT.as_secs() as u32;
     config.receive.depth_seconds = 300;
-    config.descriptors.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors");
+    config.descriptors.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors").into();
     let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
     config.taps.customer = paths(&["meta.tenant_id"]);
     config.taps.event_id = paths(&["meta.event_id"]);
@@ -373,10 +373,11 @@ fn load(setup: Setup) -> Loaded {
     customers += &format!("  - {{id: ella, topic: '{}', events: [shop.v1.PaymentCaptured]}}\n", topic("ella"));
     let folder = TempDir::new().expect("a temporary folder can be created");
     let mut config = base();
-    config.route.customers_file = folder.path().join("customers.yaml");
+    let file = folder.path().join("customers.yaml");
+    config.route.customers_file = file.as_path().into();
     if setup.has_fallback {
         config.route.unknown_customer = FallbackPolicy::Topic(topic(&setup.topic(FALLBACK)));
     }
-    std::fs::write(&config.route.customers_file, customers).expect("the file can be written");
+    std::fs::write(file, customers).expect("the file can be written");
     Loaded::load(&config).expect("the descriptor sets and customers are valid")
 }

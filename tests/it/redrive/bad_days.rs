@@ -35,7 +35,7 @@ pub(super) async fn events_of_a_topic_that_does_not_exist_stay_and_the_others_ar
     let missing = stage.topic_of("acme").replace("acme", "missing");
     let customers =
         format!("customers: [{{id: acme, topic: '{}'}}, {{id: hooli, topic: '{missing}'}}]", stage.topic_of("acme"));
-    stage.config.route.customers_file = stage.write_file("two.yaml", &customers);
+    stage.config.route.customers_file = stage.write_file("two.yaml", &customers).into();
     let customers = ["acme", "hooli"].into_iter().cycle().take(24);
     let events: Vec<_> = customers.map(|id| (id, stage.samples.next_event(&[id]))).collect();
     quarantine(&stage, events.iter().map(|(_, event)| Input::body(event)).collect()).await;

@@ -58,19 +58,19 @@ pub(super) async fn load(names: &[String], in_force: &Config) -> anyhow::Result<
         Candidate::Customers(path) => Some(path),
         _ => None,
     })? {
-        let replaced = std::mem::replace(&mut config.route.customers_file, path.clone());
-        meanings[index] = Some(format!("a customers file; it replaces {}", replaced.display()));
+        let replaced = std::mem::replace(&mut config.route.customers_file, path.clone().into());
+        meanings[index] = Some(format!("a customers file; it replaces {replaced}"));
     }
     if let Some((index, path)) = only(&found, |candidate| match candidate {
         Candidate::Sets(path, _) => Some(path),
         _ => None,
     })? {
-        let replaced = std::mem::replace(&mut config.descriptors.path, path.clone());
+        let replaced = std::mem::replace(&mut config.descriptors.path, path.clone().into());
         let place = match found[index] {
             Candidate::Sets(_, Some(_)) => "prefix",
             _ => "folder",
         };
-        meanings[index] = Some(format!("a {place} of descriptor sets; it replaces {}", replaced.display()));
+        meanings[index] = Some(format!("a {place} of descriptor sets; it replaces {replaced}"));
     }
     let mut sets = registry::read(&config.descriptors).map_err(crate::app::Error::from).context("the candidate")?;
     for (index, candidate) in found.iter().enumerate() {
@@ -102,7 +102,7 @@ fn only<'c>(
 
 /// Puts a set in the place of the one with its file name, and says so.
 fn replace(sets: &mut Vec<File>, path: &Path, limits: &config::Descriptors) -> anyhow::Result<String> {
-    let settings = config::Descriptors { path: path.to_owned(), ..limits.clone() };
+    let settings = config::Descriptors { path: path.into(), ..limits.clone() };
     let read =
         registry::read(&settings).map_err(crate::app::Error::from).with_context(|| path.display().to_string())?;
     let Some(mut set) = read.into_iter().next() else { bail!("{}: it has no set", path.display()) };

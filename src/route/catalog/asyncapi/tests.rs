@@ -258,7 +258,7 @@ fn a_type_with_a_thousand_million_paths_has_a_small_document_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("levels.binpb"), levels(9)).unwrap();
     let mut stage = stage();
-    let sets = Descriptors { path: folder.path().to_owned(), ..Descriptors::default() };
+    let sets = Descriptors { path: folder.path().into(), ..Descriptors::default() };
     stage.snapshot = Registry::load(&sets, &Taps::default(), Arc::clone(&stage.profiles)).unwrap().current();
     let document =
         stage.customer("acme", &["levels.L0"], "default", "arn:aws:sns:eu-west-1:123456789012:acme").document();

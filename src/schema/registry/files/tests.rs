@@ -12,11 +12,11 @@ fn load_limited(settings: &config::Descriptors) -> Result<Registry, Error> {
 }
 
 fn load(path: &Path) -> Result<Arc<Snapshot>, Error> {
-    Ok(load_limited(&config::Descriptors { path: path.to_owned(), ..Default::default() })?.current())
+    Ok(load_limited(&config::Descriptors { path: path.into(), ..Default::default() })?.current())
 }
 
 fn limited(path: &Path, max_file_bytes: u64, max_total_bytes: u64) -> config::Descriptors {
-    config::Descriptors { path: path.to_owned(), max_file_bytes, max_total_bytes, ..Default::default() }
+    config::Descriptors { path: path.into(), max_file_bytes, max_total_bytes, ..Default::default() }
 }
 
 #[test]

@@ -20,7 +20,7 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let settings = config::Descriptors {
-            path: folder.path().to_owned(),
+            path: folder.path().into(),
             may_become_visible: owned(accepted),
             ..config::Descriptors::default()
         };
