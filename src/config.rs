@@ -8,6 +8,7 @@
 
 mod canary;
 mod changes;
+mod claim_check;
 mod delivery;
 mod envelope;
 pub mod load;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use canary::{Canary, CanaryPath};
 pub use changes::{APPLIED, Change};
+pub use claim_check::ClaimCheck;
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
 pub use location::{InBucket, Location};
@@ -74,6 +76,8 @@ pub struct Config {
     pub route: Route,
     /// Publishing to the customers' topics.
     pub publish: Publish,
+    /// The claim check: large events leave as objects of S3.
+    pub claim_check: ClaimCheck,
     /// Duplicates: an event that was published recently is not published again.
     pub dedupe: Dedupe,
     /// Retries of messages that protobridge could not finish.

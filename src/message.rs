@@ -7,6 +7,7 @@
 pub mod attributes;
 pub mod envelope;
 mod event_id;
+mod offload;
 mod outcome;
 mod ownership;
 mod queue;
@@ -22,6 +23,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use tokio::time::Instant;
 
 pub use event_id::EventId;
+pub use offload::Offload;
 pub use outcome::{DuplicateCause, OutcomeLabel, QuarantineKind, QuarantineReason, Retry, RetryCause};
 pub use ownership::{Ownership, TakenOver};
 pub use queue::{Queue, QueueUrl, is_fifo};

@@ -200,7 +200,7 @@ retry: {min_seconds: 400}
           line 11: log.format: expected `auto`, `human` or `json`, found "humna"; did you mean `human`?
           line 12: log.format: given twice; first on line 11
           line 13: linger_ms: unknown key; did you mean `publish.linger_ms`?
-          line 14: flavor: unknown key; known here: aws, queues, receive, visibility, envelope, confluent, glue, descriptors, taps, profiles, route, publish, dedupe, retry, heartbeats, silence, shutdown, canary, store, journal, archive, prices, admin, log, metrics, traces
+          line 14: flavor: unknown key; known here: aws, queues, receive, visibility, envelope, confluent, glue, descriptors, taps, profiles, route, publish, claim_check, dedupe, retry, heartbeats, silence, shutdown, canary, store, journal, archive, prices, admin, log, metrics, traces
           line 15: taps: expected a mapping of keys to values, found a list
           line 16: retry: min_seconds (400) is more than max_seconds (300)
           PROTOBRIDGE_PUBLISH_LINGER: unknown variable; did you mean `PROTOBRIDGE_PUBLISH_LINGER_MS`?

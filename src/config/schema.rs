@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_states_the_defaults() {
         // Keys without a default, and keys that are absent by default.
-        const WITHOUT_DEFAULT: [&str; 35] = [
+        const WITHOUT_DEFAULT: [&str; 37] = [
             "/confluent/schemas_file",
             "/confluent/registry_url",
             "/glue/schemas_file",
@@ -111,6 +111,8 @@ mod tests {
             "/queues/0/quarantine_url",
             "/route/topic_template",
             "/publish/quota_messages_per_second",
+            "/claim_check/bucket",
+            "/claim_check/kms_key_id",
             "/store/url",
             "/store/kms_key_id",
             "/archive/hold_delete",

@@ -290,6 +290,7 @@ impl Rules {
             topic: destination.topic,
             event_type: Arc::clone(&event.event_type.name),
             body,
+            offload: None,
             group: is_fifo.then(|| event.group()),
             deduplication_id: is_fifo.then(|| key.to_hex()),
         };

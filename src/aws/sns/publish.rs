@@ -28,7 +28,7 @@ use crate::aws::sns::rate::Rate;
 use crate::aws::{Failure, FailureKind, LeanClient, Published};
 use crate::base::{Backpressure, backpressure};
 use crate::config;
-use crate::message::{Ownership, TopicArn};
+use crate::message::{Offload, Ownership, TopicArn};
 use crate::telemetry::Metrics;
 
 /// One event for one topic.
@@ -41,8 +41,10 @@ pub struct TopicEntry {
     pub customer: Option<Arc<str>>,
     /// The full name of the event's type.
     pub event_type: Arc<str>,
-    /// The JSON. Topics whose customers chose the same profile share it.
+    /// The JSON, or the pointer to it if it is offloaded. Topics whose customers chose the same profile share it.
     pub body: Arc<String>,
+    /// The object that must be stored before the entry is published, if the JSON leaves as a claim check.
+    pub offload: Option<Box<Offload>>,
     /// The message attributes.
     pub attributes: EntryAttributes,
     /// The message group, for FIFO topics.

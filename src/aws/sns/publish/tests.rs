@@ -16,6 +16,7 @@ fn entry(body: &str) -> TopicEntry {
         topic: TOPIC.into(),
         customer: None,
         event_type: "a.B".into(),
+        offload: None,
         body: Arc::new(body.to_owned()),
         attributes: EntryAttributes::default(),
         group: None,

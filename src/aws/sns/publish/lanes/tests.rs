@@ -16,6 +16,7 @@ fn queued(topic: &str, body: &str, group: Option<&str>) -> QueuedEntry {
         topic: topic.into(),
         customer: None,
         event_type: "a.B".into(),
+        offload: None,
         body: Arc::new(body.to_owned()),
         attributes: EntryAttributes::default(),
         group: group.map(str::to_owned),
