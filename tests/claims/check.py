@@ -3,7 +3,7 @@
     check.py --protobridge FILE --work FOLDER [--deleting COMMAND] [--seed NUMBER] [--events NUMBER] [--rounds NUMBER]
         [--parts PART,…] LANGUAGE=COMMAND…
 
-The parts are `readers`, `kills` and `defaults`; default: all. `--deleting` is the consumer in Java that deletes objects.
+The parts are `readers`, `kills` and `defaults`; default: all. `--deleting` is a consumer in Java that deletes objects.
 Exits with an error at the first check that fails.
 """
 

@@ -179,8 +179,9 @@ def text(value):
 
 def message(event, payload=None, **attributes):
     """Returns a message of SQS with the payload as an attribute."""
-    payload = {"DataType": "Binary", "BinaryValue": payload or event.payload or b"\0"}
-    return {"MessageBody": "-", "MessageAttributes": {"message-type": text(event.type), "payload": payload, **attributes}}
+    attributes["message-type"] = text(event.type)
+    attributes["payload"] = {"DataType": "Binary", "BinaryValue": payload or event.payload or b"\0"}
+    return {"MessageBody": "-", "MessageAttributes": attributes}
 
 
 def varint(number):

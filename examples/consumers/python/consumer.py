@@ -18,8 +18,6 @@ QUEUE_URL = os.environ["QUEUE_URL"]
 STOP_WHEN_IDLE = os.environ.get("STOP_WHEN_IDLE") == "1"
 PRINT_EVENTS = os.environ.get("PRINT_EVENTS") == "1"
 
-s3 = boto3.client("s3")
-
 # `isolation_level=None` leaves the transactions to this program.
 database = sqlite3.connect(os.environ.get("DATABASE", "consumer.db"), isolation_level=None)
 database.execute("CREATE TABLE IF NOT EXISTS seen (event_type TEXT, event_id TEXT, PRIMARY KEY (event_type, event_id))")
@@ -27,6 +25,8 @@ database.execute("CREATE TABLE IF NOT EXISTS seen (event_type TEXT, event_id TEX
 database.execute("CREATE TABLE IF NOT EXISTS revenue (currency TEXT PRIMARY KEY, minor TEXT)")
 
 KNOWN_STATUSES = {"ORDER_STATUS_PENDING", "ORDER_STATUS_PAID"}
+
+s3 = boto3.client("s3")
 
 
 def json_of(message):

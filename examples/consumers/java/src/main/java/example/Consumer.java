@@ -52,7 +52,7 @@ public final class Consumer {
 
     /** Returns a client that fetches the JSON of large events from S3. */
     private static SqsClient client(SqsClient sqs, S3Client s3) {
-        // The client stores what it sends in this bucket. This program sends nothing, and each pointer names its bucket.
+        // The client stores what it sends in this bucket. This program sends nothing, and a pointer names its bucket.
         String bucket = "unused";
         // `false` keeps the objects. By default the client deletes the object with the message, and other readers fail.
         var settings = new ExtendedClientConfiguration().withPayloadSupportEnabled(s3, bucket, false);
