@@ -1,4 +1,4 @@
-"""Shows what docs/consumers.md warns of: a client that deletes objects, and what a missing object does to each reader.
+"""Shows what docs/consumers.md warns of: the wrong subscriptions, a client that deletes objects, and a missing object.
 
 The messages are as protobridge sends them. The service is not needed.
 """
@@ -14,19 +14,26 @@ from stage import check
 # The readers that fetch the objects while they receive, so that one missing object fails the whole call.
 EXTENDED = {"java", "python-extended"}
 KEY = f"{PREFIX}/acme/large.json"
+SMALL = '{"total":{"currency":"EUR"}}'
 
 
 class Defaults:
     def __init__(self, endpoint, work, consumers, deleting):
         self.consumers, self.deleting = dict(each.split("=", 1) for each in consumers), deleting
         self.scene = Scene("defaults", endpoint, work, ["acme"], ["deleting", *self.consumers])
+        topic, inboxes = self.scene.topics["acme"], self.scene.inboxes
+        policy = {"FilterPolicy": '{"total": {"currency": ["EUR"]}}', "FilterPolicyScope": "MessageBody"}
+        for name, attributes in {"wrapped": {"RawMessageDelivery": "false"}, "filtered": policy}.items():
+            inboxes[name] = self.scene.queue(name)
+            self.scene.subscribe(topic, inboxes[name], **attributes)
 
     def run(self):
         """The events are one with its JSON, and one whose JSON is in S3 until the first subscriber has read it."""
-        self.publish("small", "{}")
-        self.scene.s3.put_object(Bucket=self.scene.bucket, Key=KEY, Body="{}")
+        self.publish("small", SMALL)
+        self.scene.s3.put_object(Bucket=self.scene.bucket, Key=KEY, Body=SMALL)
         pointer = json.dumps([POINTER, {"s3BucketName": self.scene.bucket, "s3Key": KEY}])
-        self.publish("large", pointer, ExtendedPayloadSize={"DataType": "Number", "StringValue": "2"})
+        self.publish("large", pointer, ExtendedPayloadSize={"DataType": "Number", "StringValue": str(len(SMALL))})
+        self.check_subscriptions()
         self.delete_object()
         for language, command in self.consumers.items():
             done, left = self.consume(language, command)
@@ -36,6 +43,13 @@ class Defaults:
             else:
                 is_right = done.returncode == 0 and '"acted": 1' in done.stdout.replace(":1", ": 1") and left == 1
                 check(is_right, f"{language}: only the message without its object stays on the queue", done, left)
+
+    def check_subscriptions(self):
+        left = self.scene.left(self.scene.inboxes["filtered"])
+        check(left == 1, "a filter on the body drops the large event, whose JSON it would accept", left)
+        done, left = self.consume("wrapped", self.consumers["python"])
+        is_right = done.returncode == 0 and '"acted": 0' in done.stdout and left == 2
+        check(is_right, "without raw delivery, no reader finds the attributes", done, left)
 
     def delete_object(self):
         """Reads the events with the default of the client for Java, if there is Java."""

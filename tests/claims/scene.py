@@ -45,10 +45,11 @@ class Scene:
     def queue(self, name, **attributes):
         return self.sqs.create_queue(QueueName=f"{self.name}-{name}", Attributes=attributes)["QueueUrl"]
 
-    def subscribe(self, topic, inbox):
-        attributes = self.sqs.get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]
-        raw = {"RawMessageDelivery": "true"}
-        self.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=attributes["QueueArn"], Attributes=raw)
+    def subscribe(self, topic, inbox, **attributes):
+        """Subscribes a queue, with raw delivery unless the attributes have another value."""
+        queue = self.sqs.get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        attributes = {"RawMessageDelivery": "true"} | attributes
+        self.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=attributes)
 
     def configure(self, name):
         """Writes a configuration and returns its path."""
