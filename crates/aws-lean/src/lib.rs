@@ -29,7 +29,7 @@ pub use bucket::{Bucket, BucketKeyError};
 pub use client::LeanClient;
 pub use endpoint::{EndpointUrls, NoEndpoint};
 pub use failure::{Failure, FailureKind, chain};
-pub use object::Object;
+pub use object::{NewObject, Object};
 pub use publish::{PublishEntry, Published};
 pub use receive::{Message, SystemAttributes};
 pub use send::SendEntry;
