@@ -30,7 +30,7 @@ pub use client::LeanClient;
 pub use endpoint::{EndpointUrls, NoEndpoint};
 pub use failure::{Failure, FailureKind, chain};
 pub use object::{NewObject, Object};
-pub use publish::{PublishEntry, Published};
+pub use publish::{PublishAttribute, PublishEntry, Published};
 pub use receive::{Message, SystemAttributes};
 pub use send::SendEntry;
 pub use signing::Auth;
