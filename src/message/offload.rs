@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_key_has_the_prefix_the_customer_the_day_and_a_hash() {
-        insta::assert_snapshot!(name_for("acme").key("claims"), @"");
+        insta::assert_snapshot!(name_for("acme").key("claims"), @"claims/acme/2025-12-31/af3e469c42df25a54bb6857a63922702e97717c868b8ccb4c768fe273e003605.json");
         let later = name_for("acme").sent + Duration::from_secs(1);
         assert!(ObjectName { sent: later, ..name_for("acme") }.key("a/b").starts_with("a/b/acme/2026-01-01/"));
     }
