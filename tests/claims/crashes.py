@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from scene import KIB, MODES, Producer, Scene, start
 from stage import Repeated, Replica, check, say
@@ -20,6 +20,9 @@ class Crashes:
     def __init__(self, protobridge, endpoint, work, seed, rounds):
         customers = [customer for customer, mode in MODES.items() if mode != "off"]
         self.scene = Scene("kills", endpoint, work, customers, ["one", "two"])
+        # The versions of an object tell how often it was stored.
+        versioning = {"Bucket": self.scene.bucket, "VersioningConfiguration": {"Status": "Enabled"}}
+        self.scene.s3.put_bucket_versioning(**versioning)
         self.producer = Producer(self.scene, seed, 2 * KIB * KIB)
         self.witnesses = [Witness(self.scene, name, self.producer) for name in self.scene.inboxes]
         self.replicas = [Replica(self.scene, name, protobridge) for name in ["pod-a", "pod-b"]]
@@ -48,6 +51,14 @@ class Crashes:
         say(
             f"kills: {len(self.kills)} kills of two replicas; {len(sent)} events sent, {len(self.producer.large())} of "
             f"them large ({self.producer.ways}); {len(self.scene.keys())} objects"
+        )
+        stored = self.scene.versions()
+        again = {key for key, number in stored.items() if number > 1}
+        repeated = Counter(delivery.key for delivery in self.witnesses[0].deliveries)
+        before = [key for key in again if repeated[key] == 1]
+        say(
+            f"kills: {len(again)} objects were stored more than once, {len(before)} of them because a replica was killed "
+            f"between PUT and publish"
         )
         for witness, name in zip(self.witnesses, self.scene.inboxes):
             self.compare_one(witness, name, sent)

@@ -7,6 +7,7 @@ import math
 import random
 import threading
 import time
+from collections import Counter
 
 import shop_events
 import yaml
@@ -88,6 +89,11 @@ class Scene:
         """Returns the keys of all claims."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {each["Key"] for page in pages for each in page.get("Contents", [])}
+
+    def versions(self):
+        """Returns the number of times that each claim was stored, by key."""
+        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket)
+        return Counter(each["Key"] for page in pages for each in page.get("Versions", []))
 
     def logs(self):
         """Returns the last lines of each log."""
