@@ -15,8 +15,9 @@ from stage import BATCH, DESCRIPTORS, check_entries, client
 from world import REGION, free_port
 
 KIB = 1024
-# What each customer has as `claim_check`.
-MODES = {"acme": "on", "globex": "always", "initech": "off"}
+# What each customer has as `claim_check`. Their number is odd, so that each gets events of all types. One id cannot be
+# a part of a key as it is.
+MODES = {"acme": "on", "globex": "always", "initech": "off", "umbrella": "on", "Größe & Co/7 %": "always"}
 BUCKET, PREFIX = "acme-claims", "claims"
 # The bucket to which the producer's own pointers point.
 PAYLOADS = "producer-payloads"
@@ -37,7 +38,8 @@ class Scene:
         for bucket in (self.bucket, self.payloads):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.source, self.quarantine = self.queue("events"), self.queue("quarantine")
-        self.topics = {customer: self.sns.create_topic(Name=f"{name}-{customer}")["TopicArn"] for customer in customers}
+        names = {customer: f"{name}-customer-{number}" for number, customer in enumerate(customers)}
+        self.topics = {customer: self.sns.create_topic(Name=names[customer])["TopicArn"] for customer in customers}
         self.inboxes = {subscriber: self.queue(subscriber) for subscriber in subscribers}
         for topic in self.topics.values():
             for inbox in self.inboxes.values():
@@ -66,7 +68,7 @@ class Scene:
             "claim_check": {"bucket": self.bucket, "key_prefix": PREFIX},
             "admin": {"listen": f"127.0.0.1:{free_port()}"},
         }
-        lines = [f"  - {{id: {id}, topic: '{topic}', claim_check: {MODES[id]}}}" for id, topic in self.topics.items()]
+        lines = [f"  - {{id: '{id}', topic: '{topic}', claim_check: {MODES[id]}}}" for id, topic in self.topics.items()]
         (self.work / "customers.yaml").write_text("\n".join(["customers:", *lines, ""]))
         path = self.work / f"{name}.yaml"
         path.write_text(yaml.safe_dump(config))

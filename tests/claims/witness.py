@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import threading
+import urllib.parse
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -90,7 +91,8 @@ class Witness(threading.Thread):
         pointer = f'["{POINTER}",{{"s3BucketName":"{self.scene.bucket}","s3Key":"'
         require(body.startswith(pointer) and body.endswith('"}]'), "the pointer has another form")
         key = body[len(pointer) : -3]
-        parts = re.fullmatch(rf"{PREFIX}/{customer}/(\d{{4}}-\d\d-\d\d)/[0-9a-f]{{64}}\.json", key)
+        part = re.escape(urllib.parse.quote(customer, safe=""))
+        parts = re.fullmatch(rf"{PREFIX}/{part}/(\d{{4}}-\d\d-\d\d)/[0-9a-f]{{64}}\.json", key)
         require(parts, "the key has another form")
         now = datetime.now(timezone.utc)
         require(parts[1] in {f"{now:%Y-%m-%d}", f"{now - timedelta(minutes=10):%Y-%m-%d}"}, "the key has another day")
