@@ -98,7 +98,7 @@ const NOTHING_TO_REPLAY: super::Usage =
 
 /// Returns the topics to publish to: ARNs, or patterns of ARNs.
 fn topics(args: &Args, config: &Config) -> anyhow::Result<Vec<TopicArn>> {
-    let topics = Loaded::load(config)?.routes.current().topics();
+    let topics = super::inputs::load(config)?.routes.current().topics();
     match &config.route.topic_template {
         Some(template) if args.topic_pattern => Ok(iam::topics_by_pattern(template, &topics)),
         None if args.topic_pattern => {
