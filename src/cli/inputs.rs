@@ -9,6 +9,7 @@ use crate::app::{self, Inputs, Loaded, Offline};
 use crate::aws::Clients;
 use crate::base::http::Network;
 use crate::config::{Aws, Config, Descriptors, Taps};
+use crate::route;
 use crate::schema::registry::{self, File, Profiles, Registry};
 
 /// Loads what a configuration names.
@@ -45,7 +46,8 @@ pub(super) fn sets(settings: &Descriptors, aws: &Aws) -> anyhow::Result<Vec<File
         return Ok(registry::read(settings)?);
     }
     let network = Network::of_environment()?;
-    let read = async { app::read_sets(settings, &Clients::new(aws, network).await).await };
+    let config = Config { descriptors: settings.clone(), aws: aws.clone(), ..Config::default() };
+    let read = async { app::read_sets(&config, &Clients::new(aws, network).await).await };
     Ok(super::runtime()?.block_on(read)?)
 }
 
@@ -59,7 +61,7 @@ pub(super) fn customers(config: &Config) -> anyhow::Result<String> {
         return Ok(route::read(place).map_err(app::Error::from)?);
     }
     let network = Network::of_environment()?;
-    let read = async { app::read_customers(place, &Clients::new(&config.aws, network).await).await };
+    let read = async { app::read_customers(config, &Clients::new(&config.aws, network).await).await };
     Ok(super::runtime()?.block_on(read)?)
 }
 

@@ -131,7 +131,7 @@ pub(super) fn versions(url: &Uri, place: &Location, name: Option<&str>) -> anyho
     let mut local = local.with_context(|| place.to_string())?;
     let is_folder = match place {
         Location::Path(path) => path.is_dir(),
-        Location::Bucket(place) => !registry::is_set_name(&place.key),
+        Location::Bucket(place) => !registry::is_object(place),
     };
     let mut notes = Vec::new();
     if !is_folder

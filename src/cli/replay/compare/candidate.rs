@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::app::{self, Inputs, Offline};
+use crate::app::{Inputs, Offline, read_sets};
 use crate::aws::Clients;
 use crate::base::http::Network;
 use crate::cli::Usage;
@@ -26,9 +26,10 @@ pub(super) struct Recognized {
 #[derive(Debug)]
 enum Candidate {
     Configuration(PathBuf),
-    Customers(PathBuf),
-    /// A folder of sets, or a prefix of them in a bucket.
+    Customers(Location),
+    /// A folder of sets, or a prefix of a bucket.
     Sets(Location),
+    /// One set: a file, or an object of a bucket.
     Set(Location),
 }
 
@@ -52,11 +53,11 @@ pub(super) async fn load(names: &[String], in_force: &Config) -> anyhow::Result<
         // The sets and the customers come from the files that it names.
         meanings[index] = Some("a configuration; it replaces the one in force".to_owned());
     }
-    if let Some((index, path)) = only(&found, |candidate| match candidate {
-        Candidate::Customers(path) => Some(path),
+    if let Some((index, place)) = only(&found, |candidate| match candidate {
+        Candidate::Customers(place) => Some(place),
         _ => None,
     })? {
-        let replaced = std::mem::replace(&mut config.route.customers_file, path.clone().into());
+        let replaced = std::mem::replace(&mut config.route.customers_file, place.clone());
         meanings[index] = Some(format!("a customers file; it replaces {replaced}"));
     }
     if let Some((index, place)) = only(&found, |candidate| match candidate {
@@ -64,15 +65,15 @@ pub(super) async fn load(names: &[String], in_force: &Config) -> anyhow::Result<
         _ => None,
     })? {
         let replaced = std::mem::replace(&mut config.descriptors.path, place.clone());
-        let kind = if place.in_bucket().is_some() { "prefix" } else { "folder" };
+        let kind = if place.path().is_some() { "folder" } else { "prefix" };
         meanings[index] = Some(format!("a {kind} of descriptor sets; it replaces {replaced}"));
     }
     let network = Network::of_environment()?;
     let mut inputs = Inputs::read_with(&config, &network).await.context("the candidate")?;
     for (index, candidate) in found.iter().enumerate() {
         if let Candidate::Set(place) = candidate {
-            let set = read_set(place, &config, &network).await.with_context(|| place.to_string())?;
-            meanings[index] = Some(replace(inputs.sets_mut(), set, place)?);
+            let set = read(place, &config, &network).await.with_context(|| place.to_string())?;
+            meanings[index] = Some(replace(&mut inputs, place, set)?);
         }
     }
     let offline = Offline::of(config, inputs).context("the candidate does not load")?;
@@ -83,10 +84,10 @@ pub(super) async fn load(names: &[String], in_force: &Config) -> anyhow::Result<
 }
 
 /// Returns the only candidate of a kind, with its index.
-fn only<'c, P>(
+fn only<'c, T>(
     found: &'c [Candidate],
-    is: impl Fn(&'c Candidate) -> Option<&'c P>,
-) -> Result<Option<(usize, &'c P)>, Usage> {
+    is: impl Fn(&'c Candidate) -> Option<&'c T>,
+) -> Result<Option<(usize, &'c T)>, Usage> {
     let mut of_kind = found.iter().enumerate().filter_map(|(index, candidate)| Some((index, is(candidate)?)));
     match (of_kind.next(), of_kind.next()) {
         (first, None) => Ok(first),
@@ -97,18 +98,22 @@ fn only<'c, P>(
     }
 }
 
-/// Reads a set from a file or from an object.
-async fn read_set(place: &Location, config: &Config, network: &Network) -> anyhow::Result<File> {
-    let settings = config::Descriptors { path: place.clone(), ..config.descriptors.clone() };
+/// Reads one set: a file, or an object of a bucket.
+async fn read(place: &Location, config: &Config, network: &Network) -> anyhow::Result<File> {
+    let descriptors = config::Descriptors { path: place.clone(), ..config.descriptors.clone() };
     let read = match place {
-        Location::Path(_) => registry::read(&settings).map_err(app::Error::from)?,
-        Location::Bucket(_) => app::read_sets(&settings, &Clients::new(&config.aws, network.clone()).await).await?,
+        Location::Path(_) => registry::read(&descriptors).map_err(crate::app::Error::from)?,
+        Location::Bucket(_) => {
+            let clients = Clients::new(&config.aws, network.clone()).await;
+            read_sets(&Config { descriptors, ..config.clone() }, &clients).await?
+        }
     };
     read.into_iter().next().context("it has no set")
 }
 
 /// Puts a set in the place of the one with its file name, and says so.
-fn replace(sets: &mut Vec<File>, mut set: File, place: &Location) -> anyhow::Result<String> {
+fn replace(inputs: &mut Inputs, place: &Location, mut set: File) -> anyhow::Result<String> {
+    let sets = inputs.sets_mut();
     let same: Vec<usize> = (0..sets.len()).filter(|index| last_part(&sets[*index].name) == set.name).collect();
     match same.as_slice() {
         [index] => {
@@ -135,22 +140,27 @@ fn last_part(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// Recognizes a candidate by its content, or in a bucket by its name.
+/// Recognizes a candidate: a file by its content, an object of a bucket by the ending of its key.
 fn recognize(name: &str) -> anyhow::Result<Candidate> {
-    let path = match Location::from(name) {
-        place @ Location::Bucket(_) if registry::is_set_name(name) => return Ok(Candidate::Set(place)),
-        place @ Location::Bucket(_) => return Ok(Candidate::Sets(place)),
-        Location::Path(path) => path,
-    };
+    let place = Location::from(name);
+    if let Some(object) = place.in_bucket() {
+        let is_yaml = [".yaml", ".yml"].iter().any(|ending| object.key.ends_with(ending));
+        return Ok(match is_yaml {
+            true => Candidate::Customers(place),
+            false if registry::is_object(object) => Candidate::Set(place),
+            false => Candidate::Sets(place),
+        });
+    }
+    let path = PathBuf::from(name.strip_prefix("file://").unwrap_or(name));
     if path.is_dir() {
-        return Ok(Candidate::Sets(path.into()));
+        return Ok(Candidate::Sets(place));
     }
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     Ok(match kind_of(&bytes) {
-        Some(Kind::Customers) => Candidate::Customers(path),
+        Some(Kind::Customers) => Candidate::Customers(place),
         Some(Kind::Configuration) => Candidate::Configuration(path),
         // Whether it is a set, the registry says.
-        Some(Kind::Set) => Candidate::Set(path.into()),
+        Some(Kind::Set) => Candidate::Set(place),
         None => bail!(
             "{}: it is not recognized; a candidate is a descriptor set, a folder or an s3:// prefix of sets, a \
              customers file (`customers: […]`) or a configuration file",
@@ -201,6 +211,20 @@ mod tests {
             (&set, Some(Kind::Set)),
         ] {
             assert_eq!(kind_of(bytes), expected, "{:?}", String::from_utf8_lossy(bytes).get(..20));
+        }
+    }
+
+    #[test]
+    fn a_candidate_in_a_bucket_is_recognized_by_its_key() {
+        for (name, expected) in [
+            ("s3://acme/sets", "Sets"),
+            ("s3://acme", "Sets"),
+            ("s3://acme/sets/orders.binpb", "Set"),
+            ("s3://acme/sets/orders.desc.gz", "Set"),
+            ("s3://acme/customers.yaml", "Customers"),
+        ] {
+            let candidate = recognize(name).unwrap();
+            assert!(format!("{candidate:?}").starts_with(&format!("{expected}(Bucket")), "{name}: {candidate:?}");
         }
     }
 }
