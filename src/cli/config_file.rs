@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::Usage;
 use crate::app::Offline;
-use crate::config::Config;
 use crate::config::load::{self, Origin};
+use crate::config::{Config, Location};
 
 /// The configuration file in the current folder, which a command takes if no file is named.
 const DEFAULT: &str = "protobridge.yaml";

@@ -15,6 +15,7 @@ use super::case::TestFile;
 use super::config_file::ConfigFile;
 use crate::app::Offline;
 use crate::aws::sns::publish::TopicEntry;
+use crate::config::Location;
 use crate::delivery::dry_run::{Answers, Forecast, Unanswered};
 use crate::message::{EventId, Recipient};
 use crate::schema::confluent::{SchemaEntry, Schemas};

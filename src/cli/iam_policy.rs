@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
 use super::config_file::ConfigFile;
-use crate::app::Loaded;
 use crate::cli::iam::{self, Keys};
 use crate::config::Config;
 use crate::message::TopicArn;

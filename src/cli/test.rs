@@ -13,6 +13,7 @@ use super::Usage;
 use super::case::{Case, TestFile, Unusable, actual};
 use super::config_file::ConfigFile;
 use crate::app::Offline;
+use crate::config::Location;
 use crate::delivery::dry_run::Forecast;
 use report::{Failure, Report, Tested};
 

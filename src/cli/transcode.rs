@@ -15,7 +15,7 @@ use super::profile::{self, ProfileChoice};
 use crate::config::{Aws, Descriptors, Location};
 use crate::message::envelope;
 use crate::message::{QuarantineKind, QuarantineReason};
-use crate::schema::registry::{ProfileId, Registry, Snapshot};
+use crate::schema::registry::{ProfileId, Snapshot};
 use crate::schema::transcode;
 
 /// Arguments of `transcode`.

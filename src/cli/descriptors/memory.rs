@@ -28,9 +28,8 @@ pub(super) fn report(place: &Location) -> anyhow::Result<ExitCode> {
     let settings = Descriptors { path: place.clone(), ..Descriptors::default() };
     let profiles = Arc::new(Profiles::new(&Default::default()));
     let (before, _) = Memory::of(|| Ok(()))?;
-    let (loaded, registry) = Memory::of(|| {
-        inputs::registry(&settings, &Aws::default(), profiles).with_context(|| place.to_string())
-    })?;
+    let (loaded, registry) =
+        Memory::of(|| inputs::registry(&settings, &Aws::default(), profiles).with_context(|| place.to_string()))?;
     bail_if_refused(&registry.current())?;
     let (reloaded, ()) = Memory::of(|| {
         let files = inputs::sets(&settings, &Aws::default())?;

@@ -120,7 +120,11 @@ pub(super) fn save(url: &Uri, folder: &Path, names: &[String]) -> anyhow::Result
 
 /// Returns the sets in force at `url`, and the sets that would be in force with those at `place`. A folder replaces all sets;
 /// a file replaces the set of its name.
-pub(super) fn versions(url: &Uri, place: &Location, name: Option<&str>) -> anyhow::Result<(Arc<Snapshot>, Arc<Snapshot>)> {
+pub(super) fn versions(
+    url: &Uri,
+    place: &Location,
+    name: Option<&str>,
+) -> anyhow::Result<(Arc<Snapshot>, Arc<Snapshot>)> {
     let admin = Admin::new(url)?;
     let (sets, files) = crate::cli::runtime()?.block_on(async {
         let sets = admin.list().await?;
@@ -134,9 +138,7 @@ pub(super) fn versions(url: &Uri, place: &Location, name: Option<&str>) -> anyho
         Location::Bucket(place) => !registry::is_object(place),
     };
     let mut notes = Vec::new();
-    if !is_folder
-        && let [file] = local.as_mut_slice()
-    {
+    if !is_folder && let [file] = local.as_mut_slice() {
         file.name = name.map_or_else(|| file.name.clone(), str::to_owned);
         if !sets.iter().any(|set| set.name == file.name) {
             let name = &file.name;
