@@ -1,0 +1,152 @@
+"""Breaks S3 while the service runs, and before it starts."""
+
+import signal
+import time
+from contextlib import ExitStack, closing
+
+from ground import BAR_SECONDS, LAST_SUCCESS, POLL_SECONDS, PREFIX, REGION, Bucket, Ground, Replica, flow, require
+from teams import Team
+from world import get, until
+
+# The code that the metric has for each fault.
+CODES = {"refuse": "denied", "unavailable": "unavailable", "hang": "timeout"}
+# How long a start tries, and how much longer it may take.
+START_SECONDS, START_MARGIN_SECONDS = 60, 20
+
+
+def denied(args, server):
+    """Denies access, fails and hangs, each for some polls."""
+    ground = Ground("denied", server, args.queues, args.work)
+    with closing(ground.bucket.create().proxy), Replica(ground, "pod-a", args.protobridge) as replica:
+        team = Team("orders")
+        wanted = {team.key: ground.put(team, 1)}
+        replica.start(ground.configure())
+        replica.until_ready()
+        replica.until_sets(wanted)
+        require(replica.errors("descriptors") == 0, "a source that works has no errors", replica.errors("descriptors"))
+        figures = [fault(ground, replica, team, version, name) for version, name in enumerate(CODES, 1)]
+        require(ground.quarantined() == 0, "no event is in quarantine")
+        replica.stop()
+    ground.say("; ".join(figures))
+
+
+def fault(ground, replica, team, version, name):
+    """Breaks S3 in one way, with a new version behind it. The version in force stays until S3 works again."""
+    proxy, code = ground.bucket.proxy, CODES[name]
+    proxy.break_with(name)
+    began = time.monotonic()
+    wanted = {team.key: ground.put(team, version + 1)}
+    until(f"polls fail: {name}", lambda: replica.errors("descriptors", code=code) >= 2, ground.logs)
+    errors, success = replica.errors("descriptors", code=code), replica.metric(LAST_SUCCESS, what="descriptors")
+    require(time.time() - success > POLL_SECONDS, "the last success is before the fault", success, time.time())
+    says = told(replica)
+    require(says, "/status tells of the fault", replica.page("/status"))
+    flow(ground, team, version, 20)
+    require(get(f"http://{replica.admin}/readyz")[0] == 200, "the service stays ready")
+    broken = time.monotonic() - began
+    proxy.heal()
+    took = replica.until_sets(wanted)
+    require(took <= BAR_SECONDS, f"after the fault, the change is live within {BAR_SECONDS} s: {name}", took)
+    until("the last success is new", lambda: replica.metric(LAST_SUCCESS, what="descriptors") > success, ground.logs)
+    until("/status tells of no fault", lambda: not told(replica), ground.logs)
+    flow(ground, team, version + 1)
+    return f"{name} for {broken:.0f} s: {errors} errors of code {code}, events flow, and {took:.2f} s later the change is live"
+
+
+def told(replica):
+    """Returns what /status says about sources that do not work."""
+    return [each for each in replica.page("/status")["outages"] if each["domain"] == "descriptors"]
+
+
+class Start:
+    """A start whose bucket does not work."""
+
+    def __init__(self, ground, name, args, fault=None):
+        self.ground, self.name, self.fault = ground, name, fault
+        self.bucket = Bucket(ground.server, f"acme-{name}-{ground.server.name}")
+        self.replica = Replica(ground, name, args.protobridge)
+        if fault:
+            self.bucket.create()
+            self.put()
+            self.bucket.proxy.break_with(fault)
+        config = ground.configure(name, self.bucket, customers=None)
+        self.replica.start(config)
+        self.began = time.monotonic()
+
+    def put(self):
+        self.bucket.put(f"{PREFIX}/orders/orders.binpb", Team("orders").set(1))
+
+    def seconds(self):
+        return time.monotonic() - self.began
+
+    def until_trying(self):
+        """Waits until the service has asked S3, and requires that it is not ready."""
+        until(f"{self.name} asks S3", self.has_asked, self.ground.logs)
+        self.check_not_ready()
+
+    def has_asked(self):
+        return self.bucket.proxy.failed or self.bucket.calls
+
+    def check_not_ready(self):
+        status = get(f"http://{self.replica.admin}/readyz")[0]
+        require(status in [None, 503], f"{self.name} is not ready before it has its sets", status)
+
+    def ended(self):
+        """Waits for the end. Returns the time that the start took."""
+        code = self.replica.process.wait(START_SECONDS + START_MARGIN_SECONDS + 60)
+        took, log = self.seconds(), self.replica.log.read_text()
+        within = START_SECONDS - 5 <= took <= START_SECONDS + START_MARGIN_SECONDS
+        require(code == 1 and within, f"{self.name}: a start tries for {START_SECONDS} s and exits with 1", code, took, log)
+        return took
+
+    def check_error(self, *words):
+        log = self.replica.log.read_text()
+        last = "\n".join(log.splitlines()[-6:])
+        missing = [word for word in [self.bucket.name, PREFIX, REGION, *words] if word not in last]
+        require(not missing, f"{self.name}: the error names what is missing", missing, log)
+
+
+def start(args, server):
+    """Starts services without a bucket, without access, and with an S3 that hangs, and ends some of them."""
+    ground = Ground("start", server, args.queues, args.work)
+    with ExitStack() as stack:
+
+        def begin(name, fault=None):
+            each = Start(ground, name, args, fault)
+            stack.enter_context(closing(each.bucket.proxy))
+            stack.enter_context(each.replica)
+            return each
+
+        missing, refused, hanging = begin("missing"), begin("refused", "refuse"), begin("hanging", "hang")
+        late, ended = begin("late"), begin("ended")
+        for each in [missing, refused, hanging, late, ended]:
+            each.until_trying()
+        stopped = terminate(ended)
+        late.bucket.create()
+        late.put()
+        created = late.seconds()
+        late.replica.until_ready()
+        took = late.seconds() - created
+        flow(ground, Team("orders"), 1)
+        late.replica.stop()
+        for each in [missing, refused, hanging]:
+            each.check_not_ready()
+        times = [each.ended() for each in [missing, refused, hanging]]
+        missing.check_error("NoSuchBucket")
+        refused.check_error("s3:ListBucket")
+        hanging.check_error()
+    ground.say(
+        f"without a bucket, without access and with an S3 that hangs, a start exits with 1 after {times[0]:.0f}, "
+        f"{times[1]:.0f} and {times[2]:.0f} s and names bucket, prefix, region and permission; a bucket that appears is "
+        f"used after {took:.1f} s; SIGTERM ends a start in {stopped:.2f} s"
+    )
+
+
+def terminate(start):
+    began = time.monotonic()
+    start.replica.process.send_signal(signal.SIGTERM)
+    code = start.replica.process.wait(30)
+    took = time.monotonic() - began
+    require(took < 2, "SIGTERM ends a start at once", took, start.replica.log.read_text())
+    require(code in [0, 143, -signal.SIGTERM], "a start that SIGTERM ends is no failure", code)
+    return took
