@@ -9,9 +9,11 @@ from teams import Team
 from world import get, until
 
 # The code that the metric has for each fault.
-CODES = {"refuse": "denied", "unavailable": "unavailable", "hang": "timeout"}
+CODES = {"refuse": "denied", "unavailable": "other", "hang": "other"}
 # How long a start tries, and how much longer it may take.
 START_SECONDS, START_MARGIN_SECONDS = 60, 20
+# A stop waits for the end of a long poll of SQS.
+STOP_SECONDS = 4
 
 
 def denied(args, server):
@@ -26,8 +28,20 @@ def denied(args, server):
         require(replica.errors("descriptors") == 0, "a source that works has no errors", replica.errors("descriptors"))
         figures = [fault(ground, replica, team, version, name) for version, name in enumerate(CODES, 1)]
         require(ground.quarantined() == 0, "no event is in quarantine")
-        replica.stop()
+        figures.append(f"SIGTERM ends the service in {stop_hanging(ground, replica):.2f} s while S3 hangs")
     ground.say("; ".join(figures))
+
+
+def stop_hanging(ground, replica):
+    """Stops the service in the middle of a poll. Returns the time that this takes."""
+    proxy = ground.bucket.proxy
+    proxy.break_with("hang")
+    until("a poll hangs", lambda: proxy.failed, ground.logs)
+    began = time.monotonic()
+    replica.stop()
+    took = time.monotonic() - began
+    require(took < STOP_SECONDS, "the service stops while S3 hangs", took)
+    return took
 
 
 def fault(ground, replica, team, version, name):
