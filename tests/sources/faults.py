@@ -8,8 +8,9 @@ from ground import BAR_SECONDS, LAST_SUCCESS, POLL_SECONDS, PREFIX, REGION, Buck
 from teams import Team
 from world import get, until
 
-# The code that the metric has for each fault.
-CODES = {"refuse": "denied", "unavailable": "other", "hang": "other"}
+# The code that the metric has for each fault, and the failed polls to wait for. A poll that hangs ends after 3 attempts.
+CODES = {"refuse": ("denied", 3), "unavailable": ("other", 2), "hang": ("other", 1)}
+ATTEMPT_MS = 3_000
 # How long a start tries, and how much longer it may take.
 START_SECONDS, START_MARGIN_SECONDS = 60, 20
 # A stop waits for the end of a long poll of SQS.
@@ -22,7 +23,7 @@ def denied(args, server):
     with closing(ground.bucket.create().proxy), Replica(ground, "pod-a", args.protobridge) as replica:
         team = Team("orders")
         wanted = {team.key: ground.put(team, 1)}
-        replica.start(ground.configure())
+        replica.start(ground.configure(aws={"attempt_timeout_ms": ATTEMPT_MS}))
         replica.until_ready()
         replica.until_sets(wanted)
         require(replica.errors("descriptors") == 0, "a source that works has no errors", replica.errors("descriptors"))
@@ -46,12 +47,14 @@ def stop_hanging(ground, replica):
 
 def fault(ground, replica, team, version, name):
     """Breaks S3 in one way, with a new version behind it. The version in force stays until S3 works again."""
-    proxy, code = ground.bucket.proxy, CODES[name]
+    proxy, (code, polls) = ground.bucket.proxy, CODES[name]
+    before = replica.errors("descriptors", code=code)
     proxy.break_with(name)
     began = time.monotonic()
     wanted = {team.key: ground.put(team, version + 1)}
-    until(f"polls fail: {name}", lambda: replica.errors("descriptors", code=code) >= 2, ground.logs)
-    errors, success = replica.errors("descriptors", code=code), replica.metric(LAST_SUCCESS, what="descriptors")
+    until(f"polls fail: {name}", lambda: replica.errors("descriptors", code=code) >= before + polls, ground.logs)
+    errors = replica.errors("descriptors", code=code) - before
+    success = replica.metric(LAST_SUCCESS, what="descriptors")
     require(time.time() - success > POLL_SECONDS, "the last success is before the fault", success, time.time())
     says = told(replica)
     require(says, "/status tells of the fault", replica.page("/status"))

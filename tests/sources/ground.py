@@ -95,7 +95,8 @@ class Ground(stage.Stage):
         retry = {"min_seconds": 1, "max_seconds": 1} | settings.pop("retry", {})
         settings = {"taps": {"customer": ["tenant_id"], "event_id": ["event_id"]}, "retry": retry} | settings
         settings |= {"descriptors": sets, "journal": {"enabled": False}}
-        path = super().configure(name, {}, {"s3_endpoint_url": bucket.proxy.url}, **settings)
+        aws = {"s3_endpoint_url": bucket.proxy.url} | settings.pop("aws", {})
+        path = super().configure(name, {}, aws, **settings)
         config = yaml.safe_load(path.read_text())
         config["queues"][0]["quarantine_url"] = self.quarantine
         if customers:
