@@ -13,6 +13,7 @@ CODES = {"refuse": ("denied", 3), "unavailable": ("other", 2), "hang": ("other",
 ATTEMPT_MS = 3_000
 # How long a start tries, and how much longer it may take.
 START_SECONDS, START_MARGIN_SECONDS = 60, 20
+KEY = f"{PREFIX}/{Team('orders').key}"
 # A stop waits for the end of a long poll of SQS.
 STOP_SECONDS = 4
 
@@ -57,7 +58,7 @@ def fault(ground, replica, team, version, name):
     success = replica.metric(LAST_SUCCESS, what="descriptors")
     require(time.time() - success > POLL_SECONDS, "the last success is before the fault", success, time.time())
     says = told(replica)
-    require(says, "/status tells of the fault", replica.page("/status"))
+    require(says and ground.bucket.url in says["error"], "/status tells of the fault", replica.page("/status"))
     flow(ground, team, version, 20)
     require(get(f"http://{replica.admin}/readyz")[0] == 200, "the service stays ready")
     broken = time.monotonic() - began
@@ -71,14 +72,16 @@ def fault(ground, replica, team, version, name):
 
 
 def told(replica):
-    """Returns what /status says about sources that do not work."""
-    return [each for each in replica.page("/status")["outages"] if each["domain"] == "descriptors"]
+    """Returns the failure of the last poll, as /status says."""
+    place = next(each for each in replica.page("/status")["places"] if each["what"] == "descriptors")
+    error = place.get("last_error")
+    return error if error and error["at"] > place["last_success_at"] else None
 
 
 class Start:
     """A start whose bucket does not work."""
 
-    def __init__(self, ground, name, args, fault=None):
+    def __init__(self, ground, name, args, fault=None, path=PREFIX):
         self.ground, self.name, self.fault = ground, name, fault
         self.bucket = Bucket(ground.server, f"acme-{name}-{ground.server.name}")
         self.replica = Replica(ground, name, args.protobridge)
@@ -86,12 +89,11 @@ class Start:
             self.bucket.create()
             self.put()
             self.bucket.proxy.break_with(fault)
-        config = ground.configure(name, self.bucket, customers=None)
-        self.replica.start(config)
+        self.replica.start(ground.configure(name, self.bucket, {"path": f"{self.bucket.url}/{path}"}))
         self.began = time.monotonic()
 
     def put(self):
-        self.bucket.put(f"{PREFIX}/orders/orders.binpb", Team("orders").set(1))
+        self.bucket.put(KEY, Team("orders").set(1))
 
     def seconds(self):
         return time.monotonic() - self.began
@@ -128,15 +130,15 @@ def start(args, server):
     ground = Ground("start", server, args.queues, args.work)
     with ExitStack() as stack:
 
-        def begin(name, fault=None):
-            each = Start(ground, name, args, fault)
+        def begin(name, *more):
+            each = Start(ground, name, args, *more)
             stack.enter_context(closing(each.bucket.proxy))
             stack.enter_context(each.replica)
             return each
 
         missing, refused, hanging = begin("missing"), begin("refused", "refuse"), begin("hanging", "hang")
-        late, ended = begin("late"), begin("ended")
-        for each in [missing, refused, hanging, late, ended]:
+        single, late, ended = begin("single", "hang", KEY), begin("late"), begin("ended")
+        for each in [missing, refused, hanging, single, late, ended]:
             each.until_trying()
         stopped = terminate(ended)
         late.bucket.create()
@@ -146,15 +148,16 @@ def start(args, server):
         took = late.seconds() - created
         flow(ground, Team("orders"), 1)
         late.replica.stop()
-        for each in [missing, refused, hanging]:
+        for each in [missing, refused, hanging, single]:
             each.check_not_ready()
-        times = [each.ended() for each in [missing, refused, hanging]]
+        times = [each.ended() for each in [missing, refused, hanging, single]]
         missing.check_error("NoSuchBucket")
         refused.check_error("s3:ListBucket")
         hanging.check_error()
+        single.check_error(KEY)
     ground.say(
-        f"without a bucket, without access and with an S3 that hangs, a start exits with 1 after {times[0]:.0f}, "
-        f"{times[1]:.0f} and {times[2]:.0f} s and names bucket, prefix, region and permission; a bucket that appears is "
+        f"without a bucket, without access and with an S3 that hangs (a prefix, and a single key), a start exits with 1 "
+        f"after {', '.join(f'{each:.0f}' for each in times)} s and names bucket, prefix, region and permission; a bucket that appears is "
         f"used after {took:.1f} s; SIGTERM ends a start in {stopped:.2f} s"
     )
 

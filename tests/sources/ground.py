@@ -60,8 +60,14 @@ class Bucket:
     def delete(self, key):
         self.s3.delete_object(Bucket=self.name, Key=key)
 
+    def keep_versions(self):
+        self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+
+    def head(self, key):
+        return self.s3.head_object(Bucket=self.name, Key=key)
+
     def etag(self, key):
-        return self.s3.head_object(Bucket=self.name, Key=key)["ETag"]
+        return self.head(key)["ETag"]
 
 
 def is_listing(call):

@@ -25,12 +25,14 @@ def types(args, server):
     ground = Ground("live", server, args.queues, args.work)
     base = Team("base")
     with closing(ground.bucket.create().proxy), Replica(ground, "pod-a", args.protobridge) as replica:
+        ground.bucket.keep_versions()
         ground.put(base, 1)
         replica.start(ground.configure())
         replica.until_ready()
         flow(ground, base, 1)
         times = [upload(ground, replica, args.chance, number) for number in range(UPLOADS)]
         require(ground.quarantined() == 0, "no event is in quarantine")
+        check_versions(ground, replica)
         replica.stop()
     ground.say(
         f"{UPLOADS} new types, one of them by `aws s3 cp`, are live {figures(times)} after the upload; {WAITING} events "
@@ -78,6 +80,15 @@ def copy(path, url, endpoint):
 
 def figures(times):
     return f"p50 {statistics.median(times):.2f} s, max {max(times):.2f} s"
+
+
+def check_versions(ground, replica):
+    """Requires that /schemas has the ETag and the version of each object."""
+    for each in replica.page("/schemas")["sets"]:
+        head = ground.bucket.head(f"{PREFIX}/{each['name']}")
+        right = (head["ETag"].strip('"'), head["VersionId"])
+        found = (each["etag"].strip('"'), each["version_id"])
+        require(found == right, "/schemas names the version of each object", each, right)
 
 
 class Customers:
