@@ -92,6 +92,21 @@ class Ground(stage.Stage):
         self.server, self.part = server, part
         self.bucket = Bucket(server, f"acme-{self.name}")
         self.producer, self.consumer = Producer(self), Consumer(self)
+        # The topics of the customers. All have the same subscriber.
+        self.topics = {CUSTOMER: self.topic}
+
+    def put_customers(self, ids):
+        """Stores a file with these customers."""
+        customers = [{"id": each, "topic": self.topics.get(each) or self.subscribe(each)} for each in ids]
+        self.bucket.put(CUSTOMERS, yaml.safe_dump({"customers": customers}).encode())
+
+    def subscribe(self, customer):
+        """Creates the topic of a customer and returns its ARN."""
+        sns = client("sns", self.endpoint)
+        self.topics[customer] = sns.create_topic(Name=f"{self.name}-{customer}")["TopicArn"]
+        inbox = self.sqs.get_queue_attributes(QueueUrl=self.inbox, AttributeNames=["QueueArn"])["Attributes"]
+        sns.subscribe(TopicArn=self.topics[customer], Protocol="sqs", Endpoint=inbox["QueueArn"])
+        return self.topics[customer]
 
     def configure(self, name="pod-a", bucket=None, descriptors=None, customers=None, **settings):
         """Writes a configuration, by default with the sets under the prefix and with a local customers file."""

@@ -8,8 +8,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import yaml
-
 from ground import BAR_SECONDS, CUSTOMERS, PREFIX, Ground, Replica, flow, require
 from stage import CUSTOMER
 from teams import Team
@@ -98,10 +96,6 @@ class Customers:
         self.ground, self.replica = ground, replica
         self.ids = [CUSTOMER, *(f"customer-{number}" for number in range(9))]
 
-    def put(self, ids):
-        customers = {"customers": [{"id": each, "topic": self.ground.topic} for each in ids]}
-        self.ground.bucket.put(CUSTOMERS, yaml.safe_dump(customers).encode())
-
     def count(self):
         return self.replica.page("/status")["customers"]["enabled"]
 
@@ -109,7 +103,7 @@ class Customers:
         """Adds a customer and returns the time until it is live."""
         time.sleep(chance.random() * BAR_SECONDS / 2)
         self.ids.append(f"customer-{len(self.ids) - 1}")
-        self.put(self.ids)
+        self.ground.put_customers(self.ids)
         uploaded = time.monotonic()
         until("the new customer is live", lambda: self.count() == len(self.ids), self.ground.logs)
         took = time.monotonic() - uploaded
@@ -126,7 +120,7 @@ class Customers:
         flow(self.ground, team, 1)
 
     def until_repaired(self):
-        self.put(self.ids)
+        self.ground.put_customers(self.ids)
         until("the repaired file is in force", self.is_in_force, self.ground.logs)
 
 
@@ -136,7 +130,7 @@ def customers(args, server):
     with closing(ground.bucket.create().proxy), Replica(ground, "pod-a", args.protobridge) as replica:
         file = Customers(ground, replica)
         ground.put(team, 1)
-        file.put(file.ids)
+        ground.put_customers(file.ids)
         replica.start(ground.configure(customers=f"{ground.bucket.url}/{CUSTOMERS}"))
         replica.until_ready()
         flow(ground, team, 1)
@@ -146,7 +140,7 @@ def customers(args, server):
         ground.bucket.put(CUSTOMERS, b"customers: [{id: acme, topic")
         file.until_kept("half a file", team)
         file.until_repaired()
-        file.put(file.ids[:2])
+        ground.put_customers(file.ids[:2])
         file.until_kept("a file without most customers", team)
         file.until_repaired()
         ground.bucket.delete(CUSTOMERS)

@@ -56,7 +56,7 @@ def between(args, server):
         remove(ground, replica, team, other, wanted)
         polls = unchanged(ground)
         replica.stop()
-    single(args, ground, team)
+        single(args, ground, team)
     ground.say(
         f"an object that was replaced between LIST and GET answers 412 to If-Match {seen}, and the next poll has the newer "
         f"version; one that was deleted is gone; {polls} unchanged polls make one LIST each and no GET; a single key "

@@ -3,7 +3,6 @@
 import io
 from contextlib import closing
 
-import yaml
 from boto3.s3.transfer import TransferConfig
 
 import teams
@@ -73,8 +72,7 @@ class Traffic:
         """Adds a customer, or removes the one that was added last."""
         self.customers += self.chance.choice([-1, 1] if self.customers > 1 else [1])
         ids = [CUSTOMER, *(f"customer-{number}" for number in range(self.customers - 1))]
-        customers = {"customers": [{"id": each, "topic": self.ground.topic} for each in ids]}
-        self.ground.bucket.put(CUSTOMERS, yaml.safe_dump(customers).encode())
+        self.ground.put_customers(ids)
         self.files += 1
 
     def reload(self, number):
