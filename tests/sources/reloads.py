@@ -18,7 +18,7 @@ PAUSE_SECONDS = 0.2
 # S3 takes parts from this size on.
 PART_BYTES = 5 * 1024 * 1024
 # The lengths of the comments in the sets of the teams. The last one is uploaded in two parts.
-LENGTHS = {"orders": 0, "bills": 40_000, "stock": 800_000, "parts": PART_BYTES + 100_000}
+LENGTHS = {"orders": 100, "bills": 40_000, "stock": 800_000, "parts": PART_BYTES + 100_000}
 
 
 def run(args, server):
@@ -100,7 +100,9 @@ class Traffic:
         quarantined = self.ground.quarantined()
         require(quarantined == 0, "no event is in quarantine", quarantined)
         versions = self.versions()
+        # A poll between two uploads of one reload makes two.
         reloads = int(self.replica.metric("protobridge_reloads_total", what="descriptors", result="admitted"))
+        require(reloads >= RELOADS, "every reload is counted", reloads)
         self.ground.say(
             f"{RELOADS} reloads in {reloads} admissions, of {self.objects} objects ({self.odd_etags} with the ETag of an "
             f"upload in parts) and {self.files} customers files, under {len(producer.sent)} events: "

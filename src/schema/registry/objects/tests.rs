@@ -401,4 +401,15 @@ async fn a_start_needs_every_set() {
         });
     }
     assert_eq!(start().await.unwrap(), ["a.A", "b.B"]);
+    // If S3 returns none of many objects, the start does not try all of them.
+    for index in 0..3 * CONCURRENT {
+        bucket.change(|state| {
+            state.put(&format!("sets/{index}.binpb"), set("A", ""));
+            state.denied.insert(format!("sets/{index}.binpb"));
+        });
+    }
+    bucket.calls();
+    start().await.unwrap_err();
+    let calls = bucket.calls();
+    assert!(calls.len() < 2 * CONCURRENT, "{calls:?}");
 }
