@@ -48,3 +48,6 @@ pub async fn load_at_start(config: &Config, clients: &Clients, admin: &Listener)
         sleep(delay).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use crate::{Auth, Failure, FailureKind, LeanClient, PublishEntry, Published, sig
 
 mod answers;
 mod calls;
+mod lists;
 mod objects;
 mod requests;
 
