@@ -3,6 +3,8 @@
 
 pub mod claims;
 
+#[cfg(test)]
+pub(crate) mod double;
 pub mod place;
 
 use std::collections::BTreeMap;

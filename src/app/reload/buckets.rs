@@ -101,3 +101,6 @@ fn code_of(error: &registry::Error) -> StoreErrorCode {
         _ => StoreErrorCode::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;
