@@ -49,7 +49,7 @@ impl ObjectName<'_> {
         let sent = rfc3339(self.sent);
         // SQS states times of our century only.
         let day = sent.get(..10).unwrap_or("0000-00-00");
-        format!("{prefix}/{}/{day}/{}.json", customer_part(self.customer), self.hash())
+        format!("{}/{day}/{}.json", claim_folder(prefix, self.customer), self.hash())
     }
 
     /// Returns the hash of the event's type, its id and its JSON, in hexadecimal digits.
@@ -62,6 +62,12 @@ impl ObjectName<'_> {
         }
         hex::encode(hash.finalize())
     }
+}
+
+/// Returns what the keys of all objects of a customer start with, without the slash behind it. No other customer has an
+/// object below it, so a policy can give each customer its own.
+pub fn claim_folder(prefix: &str, customer: &str) -> String {
+    format!("{prefix}/{}", customer_part(customer))
 }
 
 /// Returns the id of a customer as a part of a key. Letters, digits, `-`, `_` and `.` stay; every other byte becomes `%`
@@ -96,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_key_has_the_prefix_the_customer_the_day_and_a_hash() {
-        insta::assert_snapshot!(name_for("acme").key("claims"), @"");
+        insta::assert_snapshot!(name_for("acme").key("claims"), @"claims/acme/2025-12-31/af3e469c42df25a54bb6857a63922702e97717c868b8ccb4c768fe273e003605.json");
         let later = name_for("acme").sent + Duration::from_secs(1);
         assert!(ObjectName { sent: later, ..name_for("acme") }.key("a/b").starts_with("a/b/acme/2026-01-01/"));
     }
