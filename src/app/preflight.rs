@@ -1,10 +1,11 @@
 //! Asks AWS whether the service can do its work: which resources exist, and which permissions are granted.
 //!
 //! A permission is proven by a call that needs it. Only calls without an effect are made, so some permissions cannot be
-//! proven, and the report says which ones and why. A denial is always proven: AWS says so. The exception is the object
-//! store: a small object is written there.
+//! proven, and the report says which ones and why. A denial is always proven: AWS says so. The exceptions are the object
+//! store and the bucket of claim checks: a small object is written there.
 
 mod canary;
+mod claims;
 mod finding;
 mod places;
 mod queues;
@@ -50,7 +51,7 @@ pub struct Preflight<'c> {
 }
 
 impl<'c> Preflight<'c> {
-    /// Asks for every queue, topic and bucket, for the object store, for the store of the duplicate window and for the
+    /// Asks for every queue, topic and bucket, for the bucket of claim checks, for the object store, for the store of the duplicate window and for the
     /// schema registry.
     pub async fn run(clients: &'c Clients, config: &'c Config, topics: &[TopicArn], receives: Receives) -> Self {
         let region = clients.region();
@@ -61,6 +62,7 @@ impl<'c> Preflight<'c> {
             this.topic(topic).await;
         }
         this.buckets().await;
+        this.claims().await;
         this.store().await;
         this.places();
         this.dedupe_store().await;
