@@ -63,7 +63,7 @@ def follow(document):
     admin = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:
         (work / "ministack").mkdir()
-        endpoint = stack.enter_context(ministack(work / "ministack", services="sqs,sns,cloudwatch"))
+        endpoint = stack.enter_context(ministack(work / "ministack", services="sqs,sns,s3,cloudwatch"))
         variables = CREDENTIALS | {
             "AWS_ENDPOINT_URL": endpoint, "PROTOBRIDGE_ADMIN_LISTEN": admin, "BINARY": args.protobridge.resolve(),
             "HELM": args.helm.resolve(), "PYTHON": sys.executable, "SERVICE_LOG": work / "service.log",

@@ -27,6 +27,7 @@ class Account:
         client = {"endpoint_url": endpoint, "region_name": REGION, "aws_access_key_id": ACCOUNT}
         client["aws_secret_access_key"] = "test"
         self.sqs, self.sns = boto3.client("sqs", **client), boto3.client("sns", **client)
+        self.s3 = boto3.client("s3", **client)
         dead = self.queue("events-dead")
         policy = {"deadLetterTargetArn": self.arn("sqs", "events-dead"), "maxReceiveCount": "600"}
         self.queue("events", RedrivePolicy=json.dumps(policy))
