@@ -26,7 +26,7 @@ pub use built_in::{BUILT_IN, CANARY, HEARTBEAT, wire_from_json};
 pub use compiled::Compiled;
 pub use event_type::EventType;
 use event_type::Source;
-pub use files::{Error, File, TooLarge, Unusable, hash, read};
+pub use files::{Error, File, TooLarge, Unusable, hash, is_set, read};
 pub use heartbeats::{HeartbeatTaps, IntervalTap, TapPaths};
 use hidden::Hiding;
 pub use hidden::UnmatchedPath;

@@ -342,7 +342,8 @@ fn walk(path: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Found>, Er
     Ok(files)
 }
 
-fn is_set(path: &Path) -> bool {
+/// Whether the name is one of a descriptor set, by its ending.
+pub fn is_set(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let ending = name.strip_suffix(".gz").unwrap_or(&name).rsplit_once('.').map(|(_, ending)| ending);
     ending.is_some_and(|ending| ENDINGS.contains(&ending))
