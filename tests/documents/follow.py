@@ -63,7 +63,7 @@ def follow(document):
     admin = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:
         (work / "ministack").mkdir()
-        endpoint = stack.enter_context(ministack(work / "ministack", services="sqs,sns,cloudwatch"))
+        endpoint = stack.enter_context(ministack(work / "ministack", services="sqs,sns,s3,cloudwatch"))
         variables = CREDENTIALS | {
             "AWS_ENDPOINT_URL": endpoint, "PROTOBRIDGE_ADMIN_LISTEN": admin, "BINARY": args.protobridge.resolve(),
             "HELM": args.helm.resolve(), "PYTHON": sys.executable, "SERVICE_LOG": work / "service.log",
@@ -83,8 +83,8 @@ def follow(document):
             account = Account(endpoint)
             page.follow({
                 "README": lambda: readme.sections(account),
-                "schema-owners": schema_owners.sections,
-                "operations": lambda: operations.sections(account, [f"127.0.0.1:{free_port()}" for _ in range(3)]),
+                "schema-owners": lambda: schema_owners.sections(account),
+                "operations": lambda: operations.sections(account, [f"127.0.0.1:{free_port()}" for _ in range(4)]),
                 "consumers": lambda: consumers.sections(account),
                 "tracing": lambda: tracing.sections,
                 "replay": lambda: replay.sections,
