@@ -1,5 +1,7 @@
 //! Objects in the S3 buckets that the configuration allows.
 
+pub mod place;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -11,6 +11,7 @@ use crate::app::Loaded;
 use crate::cli::iam::{self, Keys};
 use crate::config::Config;
 use crate::message::TopicArn;
+use crate::schema::registry::is_object;
 
 /// Arguments of `iam-policy`.
 #[derive(Debug, clap::Args)]
@@ -135,7 +136,7 @@ impl Args {
 
 /// Returns the policy of a team that writes descriptor sets.
 fn schema_owner(args: &Args, config: &Config) -> anyhow::Result<Value> {
-    let object = config.descriptors.path.in_bucket().filter(|place| iam::buckets::is_object(place));
+    let object = config.descriptors.path.in_bucket().filter(|place| is_object(place));
     if object.is_some() && args.prefix.is_some() {
         return Err(ONE_SET.into());
     }

@@ -63,9 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let as_loaded = config.clone();
             let mut config = config.clone();
             super::settle_region(&mut config, clients.region(), origin.path())?;
-            let loading = config.clone();
-            let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
-            let loaded = loaded?;
+            let loaded = Loaded::read(&config, &clients).await?;
             announce(&config, &loaded.registry.current(), &network);
             let mut app = App::start_with(&config, loaded, clients.clone(), Some(admin))?;
             if args.canary {

@@ -43,7 +43,7 @@ impl LeanClient {
 }
 
 /// Reads the failure of a call to S3. It takes what it finds, as for SNS.
-fn failure(answer: &Answer) -> Failure {
+pub(crate) fn failure(answer: &Answer) -> Failure {
     let (mut code, mut message, mut id) = (None, None, None);
     let _incomplete = xml::read(&answer.body, |path, text| match path {
         [Tag::Error, Tag::Code] => code = Some(text.to_owned()),
@@ -52,4 +52,9 @@ fn failure(answer: &Answer) -> Failure {
         _ => {}
     });
     answer.failure(code.as_deref(), message.as_deref(), id.as_deref())
+}
+
+/// Returns an ETag without its quotation marks.
+pub(crate) fn unquoted(etag: &str) -> String {
+    etag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(etag).to_owned()
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Error, Statements, partition, sources, texts};
 use crate::config::{Config, InBucket};
-use crate::schema::registry::is_set;
+use crate::schema::registry::is_object;
 
 /// What a schema owner does with the objects of a prefix: write them, delete them, and return to an older version.
 const OF_AN_OWNER: [&str; 4] = ["s3:PutObject", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion"];
@@ -82,11 +82,6 @@ impl Statements {
             "Condition": {"StringEquals": {"s3:prefix": [object.key]}},
         }));
     }
-}
-
-/// Whether the place of sets is one object, and not a prefix.
-pub(in crate::cli) fn is_object(place: &InBucket) -> bool {
-    is_set(place.key.as_ref())
 }
 
 /// Returns the place below a place, with one slash between its parts.
