@@ -19,7 +19,7 @@ pub struct Inputs {
 
 /// The readers of the places that are in buckets. They know which versions they have read.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
+pub struct Sources {
     pub(super) sets: Option<Objects>,
     pub(super) customers: Option<CustomersObject>,
 }

@@ -27,7 +27,7 @@ pub struct Loaded {
     /// Probable mistakes.
     pub warnings: Vec<Warning>,
     /// The readers of the places that are in buckets.
-    pub(super) sources: Sources,
+    pub sources: Sources,
 }
 
 impl Loaded {

@@ -117,6 +117,13 @@ pub enum Error {
     Document(#[from] strict_config::Error),
 }
 
+impl Error {
+    /// Whether the file cannot be read, rather than be used.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::NoAddress(_) | Self::Bucket(_))
+    }
+}
+
 /// Reads the text of a customers file that is not in a bucket.
 ///
 /// # Errors

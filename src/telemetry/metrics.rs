@@ -13,9 +13,9 @@ use super::fleeting::FleetingFamily;
 use super::label_set::NoLabels;
 use super::labels::{
     BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CustomerLabel, DescriptorSetLabels,
-    DroppedRowsLabels, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels,
-    PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels,
-    StoreErrorLabels, StoreLabels, TopicLabels,
+    DescriptorSourceErrorLabels, DescriptorSourceLabels, DroppedRowsLabels, DuplicateLabels, EventLabels,
+    FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels, QuarantinedLabels, QueueLabels,
+    QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreErrorLabels, StoreLabels, TopicLabels,
 };
 use super::monitor::MonitorMetrics;
 use super::usage::Usage;
@@ -96,6 +96,10 @@ pub struct Metrics {
     pub restart_pending: Arc<Level>,
     /// Whether the present content of the files is in force.
     pub last_reload: Family<LastReloadLabels, Level>,
+    /// The time of the last successful read of each place in a bucket, in seconds since 1970. Only shown for such places.
+    pub descriptor_source_last_success: Family<DescriptorSourceLabels, Level>,
+    /// The failed reads of places in a bucket. Only shown for such places.
+    pub descriptor_source_errors: Family<DescriptorSourceErrorLabels>,
     /// The admitted changes that break readers of the JSON.
     pub breaking_changes: Family<BreakingChangeLabels>,
     /// The calls of AWS APIs.
@@ -265,6 +269,14 @@ impl Metrics {
             last_reload: all.family(
                 "protobridge_last_reload_successful",
                 "Whether the present descriptor sets or customers are in force, or the present configuration is valid",
+            ),
+            descriptor_source_last_success: all.family(
+                "protobridge_descriptor_source_last_success_timestamp_seconds",
+                "Time at which the descriptor sets or customers in a bucket were last read or found unchanged",
+            ),
+            descriptor_source_errors: all.family(
+                "protobridge_descriptor_source_errors_total",
+                "Failed reads of the descriptor sets or customers in a bucket",
             ),
             breaking_changes: all.family(
                 "protobridge_descriptor_breaking_changes_total",

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::time::sleep;
 
 use super::watch::Watch;
 use crate::config::Descriptors;
@@ -63,6 +64,23 @@ impl Pace {
             biased;
             Ok(()) = self.requested.changed() => Reason::Request,
             () = change => Reason::Change,
+        }
+    }
+
+    /// Waits for the next poll of a bucket: for the interval, or up to a fifth less, so that replicas do not poll all at once.
+    pub(super) async fn next_poll(&mut self) -> Reason {
+        let seconds = self.poll_seconds.load(Ordering::Acquire);
+        let due = async {
+            if self.is_watching && seconds > 0 {
+                sleep(Duration::from_millis(fastrand::u64(seconds * 800..=seconds * 1_000))).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(()) = self.requested.changed() => Reason::Request,
+            () = due => Reason::Change,
         }
     }
 

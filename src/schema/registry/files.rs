@@ -91,6 +91,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether a bucket does not have the sets, or does not return them.
+    pub fn is_of_bucket(&self) -> bool {
+        match self {
+            Self::Bucket(_) | Self::Unsettled { .. } => true,
+            Self::Empty { place, .. } => place.in_bucket().is_some(),
+            _ => false,
+        }
+    }
+}
+
 /// Returns the path of the sets, if they are files.
 fn local(settings: &config::Descriptors) -> Result<&Path, Error> {
     settings.path.path().ok_or_else(|| Error::InBucket { place: settings.path.clone() })

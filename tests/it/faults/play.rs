@@ -359,6 +359,7 @@ pub(crate) fn parts(setup: Setup) -> Loaded {
         routes: Arc::clone(routes),
         schemas: Default::default(),
         warnings: Vec::new(),
+        sources: Default::default(),
     }
 }
 
