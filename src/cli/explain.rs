@@ -15,6 +15,7 @@ use super::case::TestFile;
 use super::config_file::ConfigFile;
 use crate::app::Offline;
 use crate::aws::sns::publish::TopicEntry;
+use crate::config::Location;
 use crate::delivery::dry_run::{Answers, Forecast, Unanswered};
 use crate::message::{EventId, Recipient};
 use crate::schema::confluent::{SchemaEntry, Schemas};
@@ -57,9 +58,9 @@ pub(super) struct Args {
     /// repeat the option for several
     #[arg(long = "schema", value_name = "ID=TYPE,…")]
     schemas: Vec<input::SchemaArg>,
-    /// Compiled descriptor sets to use instead of those of the configuration: a folder, or one file
+    /// Compiled descriptor sets to use instead of those of the configuration: a folder, one file, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PATH")]
-    descriptors: Option<PathBuf>,
+    descriptors: Option<Location>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -85,7 +86,7 @@ Exit codes: 0 the message is explained, 1 it cannot be read or needs an answer, 
 
 /// Explains one message.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let offline = args.config.load_offline(args.descriptors.as_deref())?;
+    let offline = args.config.load_offline(args.descriptors.as_ref())?;
     let forecast = match &args.case {
         Some(name) => forecast_of_case(args, &offline, name)?,
         None => forecast_of_message(args, &offline)?,

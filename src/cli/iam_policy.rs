@@ -7,7 +7,6 @@ use std::io::{self, Write as _};
 use serde_json::Value;
 
 use super::config_file::ConfigFile;
-use crate::app::Loaded;
 use crate::cli::iam::{self, Keys};
 use crate::config::Config;
 use crate::message::TopicArn;
@@ -165,7 +164,7 @@ const NOTHING_TO_REPLAY: super::Usage =
 
 /// Returns the topics to publish to: ARNs, or patterns of ARNs.
 fn topics(args: &Args, config: &Config) -> anyhow::Result<Vec<TopicArn>> {
-    let topics = Loaded::load(config)?.routes.current().topics();
+    let topics = super::inputs::load(config)?.routes.current().topics();
     match &config.route.topic_template {
         Some(template) if args.topic_pattern => Ok(iam::topics_by_pattern(template, &topics)),
         None if args.topic_pattern => {
