@@ -35,7 +35,8 @@ def follow(page, account):
     page.file()
     page.run()
     page.run()
-    archived = lambda: "2 message" in page.shell.run("protobridge archive ls --config protobridge.yaml --from 1h").output  # noqa: E731
+    compare = page.peek()
+    archived = lambda: "Read 2 message(s)" in page.shell.run(compare).output  # noqa: E731
     service.wait_until("the archive has the orders", archived)
     page.run(numbers=True)
     page.run()
@@ -62,8 +63,7 @@ def buckets(page, account):
 
 
 def start(page, folder):
-    variables = "PROTOBRIDGE_DESCRIPTORS_POLL_SECONDS=1 PROTOBRIDGE_ARCHIVE_SEGMENT_SECONDS=1"
-    command = f"{variables} protobridge run --config protobridge.yaml"
+    command = "PROTOBRIDGE_DESCRIPTORS_POLL_SECONDS=1 protobridge run --config protobridge.yaml"
     service = page.shell.start(command, page.work / "change.log")
     ready = f"curl -sf {page.real('http://localhost:8080')}/readyz"
     service.wait_until("/readyz is 200", lambda: page.shell.run(ready).code == 0)
