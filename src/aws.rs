@@ -29,7 +29,9 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 pub use remedy::{Permission, is_denied_by_a_policy};
 
-pub use aws_lean::{Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, PublishEntry, Published, SendEntry};
+pub use aws_lean::{
+    Failure, FailureKind, LeanClient, MAX_BATCH_ENTRIES, PublishAttribute, PublishEntry, Published, SendEntry,
+};
 
 use aws_lean::{Auth, EndpointUrls};
 

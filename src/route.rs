@@ -7,7 +7,9 @@
 mod canaries;
 pub mod catalog;
 mod checks;
+mod claim_check;
 mod customers;
+mod destination;
 mod glob;
 mod losses;
 mod object;
@@ -18,7 +20,9 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use checks::warnings;
+pub use claim_check::ClaimCheckMode;
 pub use customers::{Customer, CustomersFile, Error, read};
+pub use destination::Destination;
 pub use glob::Glob;
 pub use losses::Loss;
 pub use object::CustomersObject;
@@ -45,21 +49,6 @@ pub struct Router {
     unknown_customer: FallbackPolicy,
 }
 
-/// A topic that receives an event, and how the event is rendered for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// The ARN of the topic.
-    pub topic: TopicArn,
-    /// The configured customer's id; `None` for a topic that receives events without a configured customer.
-    pub customer: Option<Arc<str>>,
-    /// The customer that the event names although it is not configured, as the value of an attribute.
-    pub stranger: Option<Arc<str>>,
-    /// The profile that renders the JSON.
-    pub profile: ProfileId,
-    /// Whether the event is a canary, which has a mark and does not count in the account of a customer.
-    pub is_canary: bool,
-}
-
 /// Everything that decides about an event and that a reload can change. A reload swaps it as a whole, and a decision
 /// uses one of it, so the types of a decision are always those that its router knows.
 #[derive(Debug)]
@@ -78,6 +67,8 @@ pub struct Routes {
     region: Option<String>,
     /// The topic of canaries, if there is one.
     canary_topic: Option<TopicArn>,
+    /// Whether there is a bucket for claim checks.
+    has_claims_bucket: bool,
     profiles: Arc<Profiles>,
     /// The definitions, and the text of the file.
     definitions: Watched<String, Definitions>,
@@ -102,14 +93,15 @@ impl Routes {
     pub fn parse(config: &Config, text: &str, profiles: Arc<Profiles>, snapshot: Arc<Snapshot>) -> Result<Self, Error> {
         let (settings, region) = (&config.route, config.aws.region.as_deref());
         let canary_topic = config.canary_path().map(|path| TopicArn::from(path.topic));
-        let rules =
-            TopicRules { template: settings.topic_template.as_deref(), region, canary_topic: canary_topic.as_ref() };
+        let has_claims_bucket = config.claim_check.bucket.is_some();
+        let (template, canary) = (settings.topic_template.as_deref(), canary_topic.as_ref());
+        let rules = TopicRules { template, region, canary_topic: canary, has_claims_bucket };
         let parsed = customers::parse(&settings.customers_file, text, rules, &profiles)?;
         losses::check(settings, &[], &parsed)?;
         let router = Router::new(settings, parsed.customers, snapshot.type_names()).with_canary(canary_topic.as_ref());
         let definitions = Watched::new(text.to_owned(), Definitions { snapshot, router: Arc::new(router) });
         let (settings, region) = (settings.clone(), region.map(str::to_owned));
-        Ok(Self { settings, region, canary_topic, profiles, definitions })
+        Ok(Self { settings, region, canary_topic, has_claims_bucket, profiles, definitions })
     }
 
     /// Creates routes without a file.
@@ -117,7 +109,8 @@ impl Routes {
     pub(crate) fn of(settings: &config::Route, router: Router, snapshot: Arc<Snapshot>) -> Self {
         let profiles = Arc::new(Profiles::new(&Default::default()));
         let definitions = Watched::new(String::new(), Definitions { snapshot, router: Arc::new(router) });
-        Self { settings: settings.clone(), region: None, canary_topic: None, profiles, definitions }
+        let settings = settings.clone();
+        Self { settings, region: None, canary_topic: None, has_claims_bucket: true, profiles, definitions }
     }
 
     /// Returns the definitions in force.
@@ -157,7 +150,8 @@ impl Routes {
         let admitted = self.definitions.admit(text.to_owned(), |text| {
             let template = self.settings.topic_template.as_deref();
             let region = self.region.as_deref();
-            let rules = TopicRules { template, region, canary_topic: self.canary_topic.as_ref() };
+            let (canary_topic, has_claims_bucket) = (self.canary_topic.as_ref(), self.has_claims_bucket);
+            let rules = TopicRules { template, region, canary_topic, has_claims_bucket };
             let parsed = customers::parse(&self.settings.customers_file, text, rules, &self.profiles)?;
             let before = self.definitions();
             let known: Vec<&str> = before.router.customers().map(|customer| &*customer.id).collect();
@@ -315,6 +309,11 @@ impl Router {
         customer.and_then(|id| self.customers.get(id)).map_or_else(ProfileId::default, |customer| customer.profile)
     }
 
+    /// Returns which events of a customer leave as a claim check.
+    pub fn claim_check(&self, customer: Option<&str>) -> ClaimCheckMode {
+        customer.and_then(|id| self.customers.get(id)).map(|customer| customer.claim_check).unwrap_or_default()
+    }
+
     /// Returns the topic of canaries, if there is one.
     pub fn canary_topic(&self) -> Option<&TopicArn> {
         self.canaries.topic.as_ref()
@@ -354,25 +353,6 @@ impl Router {
     }
 }
 
-impl Destination {
-    fn of(customer: &Customer) -> Self {
-        let id = Arc::clone(&customer.id);
-        let (topic, profile) = (customer.topic.clone(), customer.profile);
-        Self { topic, customer: Some(id), stranger: None, profile, is_canary: false }
-    }
-
-    /// Returns the configured customer in whose account the event counts. A canary counts in none.
-    pub fn account(&self) -> Option<&Arc<str>> {
-        self.customer.as_ref().filter(|_| !self.is_canary)
-    }
-
-    /// Returns the customer that the event is for: the configured one, or else the one that the event names. It is a
-    /// part of the delivery's identity and the value of the attribute `customer-id`.
-    pub fn customer_id(&self) -> Option<&Arc<str>> {
-        self.customer.as_ref().or(self.stranger.as_ref())
-    }
-}
-
 /// Applies the policy for events without a configured customer. `stranger` is the customer that the event names.
 fn apply_policy(
     policy: &FallbackPolicy,
@@ -386,8 +366,9 @@ fn apply_policy(
         FallbackPolicy::Topic(arn) => {
             let topic = arn.as_str().into();
             let stranger = stranger.map(|id| attributes::customer_id(id).into());
-            let profile = ProfileId::default();
-            Routing::To(vec![Destination { topic, customer: None, stranger, profile, is_canary: false }])
+            let (profile, claim_check) = (ProfileId::default(), ClaimCheckMode::Off);
+            let destination = Destination { topic, customer: None, stranger, profile, claim_check, is_canary: false };
+            Routing::To(vec![destination])
         }
     }
 }

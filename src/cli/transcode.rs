@@ -196,7 +196,7 @@ fn json(
         QuarantineKind::UnknownType.because(format_args!("no descriptor set defines {name}{}", hint(snapshot, name)))
     };
     let event_type = snapshot.find(name.trim()).ok_or_else(unknown)?;
-    transcode::Transcoder::new(event_type, payload, profile, max_bytes)?.json(profile)
+    transcode::Transcoder::new(event_type, payload, profile, max_bytes)?.json(profile, max_bytes)
 }
 
 /// Returns the end of an error message about an unknown type: a similar name, or the command that lists all names.

@@ -3,6 +3,7 @@
 //! Nothing here calls AWS or reads other files; `protobridge check` does.
 
 mod canary;
+mod claim_check;
 mod monitor;
 mod places;
 mod profiles;
@@ -40,6 +41,7 @@ impl Config {
         rules.schema_ids(self);
         rules.taps(self);
         rules.route(self);
+        rules.claim_check(self);
         rules.retry(self);
         rules.receive(self);
         rules.dedupe(self);

@@ -51,7 +51,20 @@ impl Config {
             Warning::new("dedupe.redis_url", message).fix("use `rediss://`")
         });
         let of_the_store = self.long_segments().into_iter().chain(self.deletes_and_archive());
-        unprotected.into_iter().chain(self.queues_without_quarantine()).chain(of_the_store).collect()
+        let others = self.queues_without_quarantine().chain(of_the_store).chain(self.late_claim_check());
+        unprotected.into_iter().chain(others).collect()
+    }
+
+    /// Warns about a claim check that starts above what a topic accepts.
+    fn late_claim_check(&self) -> Option<Warning> {
+        let (over, most) = (self.claim_check.over_bytes, self.publish.max_batch_bytes);
+        (self.claim_check.bucket.is_some() && over > most).then(|| {
+            let message = format!(
+                "{over} bytes is more than `publish.max_batch_bytes` ({most}), so it has no effect: events above {most} \
+                 bytes leave as claim checks"
+            );
+            Warning::new("claim_check.over_bytes", message).fix("lower it, or raise `publish.max_batch_bytes`")
+        })
     }
 
     /// Warns about an archive that deletes in an order that its queues do not suit.
@@ -156,6 +169,24 @@ mod tests {
         for silent in
             [config(Some("s3://acme"), 300, true), config(None, 301, true), config(Some("s3://acme"), 301, false)]
         {
+            assert_eq!(texts(&silent), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_claim_check_that_starts_above_what_a_topic_accepts_causes_a_warning() {
+        let config = |bucket: Option<&str>, over_bytes, max_batch_bytes| Config {
+            claim_check: crate::config::ClaimCheck {
+                bucket: bucket.map(str::to_owned),
+                over_bytes,
+                ..Default::default()
+            },
+            publish: crate::config::Publish { max_batch_bytes, ..Default::default() },
+            ..Config::default()
+        };
+        let found = texts(&config(Some("acme"), 262_145, 262_144));
+        assert!(found.len() == 1 && found[0].starts_with("claim_check.over_bytes: 262145 bytes is more"), "{found:?}");
+        for silent in [config(Some("acme"), 262_144, 262_144), config(None, 262_145, 262_144)] {
             assert_eq!(texts(&silent), [""; 0]);
         }
     }

@@ -8,18 +8,19 @@
 mod customer;
 mod decided;
 mod destinations;
+mod entry;
 mod event;
 mod heartbeat;
 mod large;
 mod types;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::dedupe::DeliveryKey;
 use super::outcome::Outcome;
-use crate::aws::sns::publish::TopicEntry;
 use crate::aws::sqs::quarantine::NotedRecipients;
 use crate::config::{self, Config};
 use crate::message::envelope::{self, Envelope, Outer, Pointer};
@@ -32,8 +33,9 @@ use crate::schema::registry::{EventType, Snapshot};
 use crate::schema::transcode::Transcoder;
 use crate::telemetry::TraceHeaders;
 use customer::Customers;
+use entry::ClaimCheck;
 use event::Event;
-use large::{LARGE, Turns};
+use large::{LARGE, Turns, size};
 
 pub use decided::{Decided, Delivery};
 pub use destinations::{Deliveries, NotedDelivery, Refused};
@@ -52,6 +54,8 @@ pub struct Rules {
     unknown_type_grace: Duration,
     /// The largest size of an entry in bytes, JSON and attributes together.
     max_entry_bytes: usize,
+    /// The claim check, if there is a bucket for it.
+    claim_check: Option<ClaimCheck>,
     turns: Turns,
 }
 
@@ -98,6 +102,7 @@ impl Rules {
             glue: glue::Schemas::default(),
             unknown_type_grace: Duration::from_secs(config.retry.unknown_type_grace_seconds),
             max_entry_bytes,
+            claim_check: ClaimCheck::new(&config.claim_check),
             turns: Turns::default(),
         }
     }
@@ -183,6 +188,36 @@ impl Rules {
         envelope.stated_type(&self.envelope.type_attribute).is_none().then_some(schema.id)
     }
 
+    /// Decides about a message whose envelope is open, if its JSON is not large. Only the JSON of a claim check can be:
+    /// a topic accepts none.
+    ///
+    /// # Errors
+    /// Returns an error if the JSON is large. At most the size that a topic accepts was rendered.
+    pub fn decide_small(
+        &self,
+        context: Context<'_>,
+        message: &Message,
+        envelope: &Envelope<'_>,
+        trace: &TraceHeaders,
+    ) -> Result<Decided, IsLarge> {
+        let decided = self.decide_within(self.max_entry_bytes, context, message, envelope, (trace, &mut ()));
+        if decided.is_large { Err(IsLarge) } else { Ok(decided) }
+    }
+
+    /// Decides about a message whose envelope is open, in its turn.
+    ///
+    /// # Errors
+    /// Returns no error. The type is that of [`Rules::decide_small`] for callers of either.
+    pub fn decide_large(
+        &self,
+        context: Context<'_>,
+        message: &Message,
+        envelope: &Envelope<'_>,
+        trace: &TraceHeaders,
+    ) -> Result<Decided, Infallible> {
+        Ok(self.decide(context, message, envelope, trace))
+    }
+
     /// Decides about a message whose envelope is open.
     pub fn decide(
         &self,
@@ -203,13 +238,26 @@ impl Rules {
         trace: &TraceHeaders,
         witness: &mut impl Witness,
     ) -> Decided {
+        self.decide_within(usize::MAX, context, message, envelope, (trace, witness))
+    }
+
+    /// Decides about a message, and renders no JSON beyond `cap` bytes.
+    fn decide_within(
+        &self,
+        cap: usize,
+        context: Context<'_>,
+        message: &Message,
+        envelope: &Envelope<'_>,
+        trace: (&TraceHeaders, &mut impl Witness),
+    ) -> Decided {
         let mut decided = Decided::default();
-        decided.decision = self.deliveries(context, message, envelope, (trace, witness), &mut decided);
+        decided.decision = self.deliveries(cap, context, message, envelope, trace, &mut decided);
         decided
     }
 
     fn deliveries(
         &self,
+        cap: usize,
         context: Context<'_>,
         message: &Message,
         envelope: &Envelope<'_>,
@@ -230,9 +278,11 @@ impl Rules {
         let attribute = envelope.find_attribute(&self.customer_attribute);
         let named = attribute.map(|(id, _)| id);
         let payload = self.wire(event_type, envelope).inspect_err(|_| found.event = not_decoded())?;
-        let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), self.max_entry_bytes)
+        let max_bytes = self.expected_max_json_bytes(router, named).min(cap);
+        let mut transcoder = Transcoder::new(event_type, &payload, router.profile(named), max_bytes)
             .inspect_err(|_| found.event = not_decoded())
-            .map_err(|reason| self.unrenderable(message, reason))?;
+            .map_err(|reason| self.unrenderable(message, reason))?
+            .with_cap(cap);
         found.heartbeat = heartbeat::read(event_type, &transcoder, witness);
         let customers = Customers { attribute, payload: transcoder.find_tap(&event_type.taps.customer), event_type };
         let destinations = match self.destinations(customers, router, witness) {
@@ -249,6 +299,7 @@ impl Rules {
         let deliveries =
             self.deliveries_to(destinations, noted.as_ref(), &event, (&mut transcoder, &mut found.refused), witness);
         found.event = Some((event.id, count));
+        found.is_large = transcoder.was_capped();
         let deliveries = deliveries.map_err(|reason| self.unrenderable(message, reason))?;
         if let Some(reason) = &deliveries.refused
             && reason.kind == QuarantineKind::UnknownType
@@ -274,37 +325,6 @@ impl Rules {
             Routing::Filtered(filtered) => Err(Outcome::Filtered(filtered)),
             Routing::Unroutable(reason) => Err(reason.into()),
         }
-    }
-
-    fn delivery(
-        &self,
-        event: &Event<'_>,
-        destination: Destination,
-        body: Arc<String>,
-    ) -> Result<Delivery, QuarantineReason> {
-        let is_fifo = destination.topic.is_fifo();
-        let key = key(event, &destination);
-        let mut entry = TopicEntry {
-            attributes: event.attributes(&destination),
-            customer: destination.account().cloned(),
-            topic: destination.topic,
-            event_type: Arc::clone(&event.event_type.name),
-            body,
-            offload: None,
-            group: is_fifo.then(|| event.group()),
-            deduplication_id: is_fifo.then(|| key.to_hex()),
-        };
-        let max_bytes = self.max_entry_bytes;
-        if entry.size() > max_bytes {
-            entry.attributes.remove_trace();
-        }
-        let size = entry.size();
-        if size > max_bytes {
-            let topic = &entry.topic;
-            let detail = format!("{size} bytes of JSON and attributes exceed the {max_bytes} that {topic} accepts");
-            return Err(QuarantineKind::TooLarge.because(detail));
-        }
-        Ok(Delivery { key, entry })
     }
 
     /// Returns the event in the wire format. Its JSON is then written from that, so that the options of each profile apply
@@ -368,13 +388,6 @@ fn refused<'m>(error: envelope::Error) -> Opened<'m> {
 /// Identifies the delivery of an event to a destination.
 fn key(event: &Event<'_>, destination: &Destination) -> DeliveryKey {
     DeliveryKey::new(&event.event_type.name, event.id.as_str(), destination.customer_id(), &destination.topic)
-}
-
-/// Returns the size of the payload in the wire format in bytes, or its upper bound if the payload is JSON.
-fn size(envelope: &Envelope<'_>) -> usize {
-    /// A digit and a comma become a Value with a double: eleven bytes, besides the lengths around it.
-    const GROWTH: usize = 6;
-    envelope.payload.len() * if envelope.is_json() { GROWTH } else { 1 }
 }
 
 #[cfg(test)]

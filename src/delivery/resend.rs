@@ -13,7 +13,7 @@ mod sender;
 use std::sync::Arc;
 
 use super::SetupError;
-use super::decide::{Context, Decided, Delivery, IsLarge, Opened, Refused, Rules};
+use super::decide::{Context, Decided, Delivery, IsLarge, Lookup, Opened, Refused, Rules};
 use super::dedupe::{MessageId, PublishedBefore};
 use super::defect;
 use super::lookups::Lookups;
@@ -23,12 +23,13 @@ use crate::aws::Clients;
 use crate::aws::outages::Outages;
 use crate::aws::s3::Objects;
 use crate::config::Config;
+use crate::message::envelope::Envelope;
 use crate::message::{Message, OutcomeLabel, Ownership, QuarantineKind, Recipient, Retry, RetryCause, attributes};
 use crate::route::{Definitions, Routes};
 use crate::schema::SchemaFiles;
 use crate::schema::confluent::Schemas;
 use crate::store::journal::Journal;
-use crate::telemetry::{Metrics, Traces};
+use crate::telemetry::{Metrics, TraceHeaders, Traces};
 use sender::{Sender, recipient};
 
 pub use pace::Pace;
@@ -46,6 +47,16 @@ pub struct Resender {
     journal: Option<Arc<Journal>>,
     /// Publishes; `None` in a preview.
     sender: Option<Sender>,
+}
+
+/// The next step of a message.
+enum Next {
+    /// The message is decided.
+    Decided(Box<Decided>),
+    /// The message has this outcome.
+    Settled(Outcome),
+    /// Answer this lookup, then decide again.
+    Lookup(Lookup),
 }
 
 /// Whether the message ends otherwise once something outside answers.
@@ -221,19 +232,24 @@ impl Resender {
         for _ in 0..=MAX_LOOKUPS {
             let bytes = object.as_ref().map(|object: &crate::aws::s3::Object<'_>| &*object.bytes);
             let schemas = &self.lookups.schemas;
-            let small =
-                || self.rules.open_small(message, bytes, schemas).map(|opened| self.decide_opened(message, opened));
-            let decided = match defect::catch(small)? {
-                Ok(decided) => decided,
+            let small = || {
+                let opened = self.rules.open_small(message, bytes, schemas)?;
+                self.decide_opened(message, opened, Rules::decide_small)
+            };
+            let next = match defect::catch(small)? {
+                Ok(next) => next,
                 Err(IsLarge) => {
                     let turn = self.rules.turn().await;
-                    let large = || self.decide_opened(message, self.rules.open(message, bytes, schemas));
-                    defect::catch(|| turn.run(large))?
+                    let large =
+                        || self.decide_opened(message, self.rules.open(message, bytes, schemas), Rules::decide_large);
+                    let Ok(next) = defect::catch(|| turn.run(large))?;
+                    next
                 }
             };
-            let lookup = match decided {
-                Ok(decided) => return decided,
-                Err(lookup) => lookup,
+            let lookup = match next {
+                Next::Decided(decided) => return Ok(*decided),
+                Next::Settled(outcome) => return Err(outcome),
+                Next::Lookup(lookup) => lookup,
             };
             let missing = |detail| self.rules.missing_object(message, detail);
             drop(object);
@@ -242,22 +258,24 @@ impl Resender {
         Err(RetryCause::Lookup.because("the answer of the schema registry expired before it was used").into())
     }
 
-    /// Decides about a message whose envelope is open, or returns the lookup that it needs.
-    fn decide_opened(
+    /// Decides about a message with `decide` if its envelope is open.
+    fn decide_opened<E>(
         &self,
         message: &Message,
         opened: Opened<'_>,
-    ) -> Result<Result<Decided, Outcome>, super::decide::Lookup> {
+        decide: impl FnOnce(&Rules, Context<'_>, &Message, &Envelope<'_>, &TraceHeaders) -> Result<Decided, E>,
+    ) -> Result<Next, E> {
         let envelope = match opened {
             Opened::Ready(envelope) => envelope,
-            Opened::Needs(lookup) => return Err(lookup),
-            Opened::Refused(reason) => return Ok(Err(reason.into())),
+            Opened::Needs(lookup) => return Ok(Next::Lookup(lookup)),
+            Opened::Refused(reason) => return Ok(Next::Settled(reason.into())),
         };
         let Definitions { snapshot, router } = &*self.routes.definitions();
         let context = Context { snapshot, router, schemas: &self.lookups.schemas };
         let mut trace = Traces::default().begin(message);
         trace.follow(|name| envelope.attribute(name));
-        Ok(Ok(self.rules.decide(context, message, &envelope, &trace.headers())))
+        let decided = decide(&self.rules, context, message, &envelope, &trace.headers())?;
+        Ok(Next::Decided(Box::new(decided)))
     }
 
     /// Returns a delivery with the marks of the replay.
@@ -267,7 +285,7 @@ impl Resender {
             if delivery.entry.deduplication_id.is_some() {
                 delivery.entry.deduplication_id = Some(delivery.key.to_hex());
             }
-            delivery.entry.attributes.add(attributes::REPLAY, name);
+            delivery.entry.attributes.add_required(attributes::REPLAY, name);
             if delivery.entry.size() > self.rules.max_entry_bytes() {
                 delivery.entry.attributes.remove_trace();
             }

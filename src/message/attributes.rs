@@ -32,6 +32,9 @@ pub const CANARY: &str = "canary";
 pub const IS_CANARY: &str = "true";
 /// The name of the replay that published the event again. Other events do not have it.
 pub const REPLAY: &str = "replay";
+/// The number of bytes of the JSON of an event that leaves as a claim check, as the extended clients name it. Other events
+/// do not have it. It is the only attribute of the type Number.
+pub const EXTENDED_PAYLOAD_SIZE: &str = "ExtendedPayloadSize";
 /// The note that protobridge adds to a quarantined message, a JSON object.
 pub const QUARANTINE_NOTE: &str = "protobridge-quarantine";
 

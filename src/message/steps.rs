@@ -44,6 +44,8 @@ pub enum About {
     Group,
     /// One destination of the event.
     Destination,
+    /// The object that has the JSON for the destination before it.
+    ClaimCheck,
     /// The outcome of the message.
     Outcome,
 }
@@ -62,6 +64,7 @@ impl fmt::Display for About {
             Self::EventTime => "event time",
             Self::Group => "group",
             Self::Destination => "destination",
+            Self::ClaimCheck => "claim check",
             Self::Outcome => "outcome",
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Customer, Destination, Routing, filtered};
+use super::{ClaimCheckMode, Customer, Destination, Routing, filtered};
 use crate::message::TopicArn;
 use crate::schema::registry::ProfileId;
 
@@ -19,8 +19,14 @@ impl Canaries {
         let mut receivers: Vec<_> = customers.into_iter().filter(|own| own.enabled && own.canary).collect();
         receivers.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let of_customer = |own: &Arc<Customer>| Destination { is_canary: true, ..Destination::of(own) };
-        let (own, profile) = (topic.clone(), ProfileId::default());
-        let own = Destination { topic: own, customer: None, stranger: None, profile, is_canary: true };
+        let own = Destination {
+            topic: topic.clone(),
+            customer: None,
+            stranger: None,
+            profile: ProfileId::default(),
+            claim_check: ClaimCheckMode::Off,
+            is_canary: true,
+        };
         let destinations = [own].into_iter().chain(receivers.into_iter().map(of_customer)).collect();
         Self { topic: Some(topic.clone()), destinations }
     }

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use strict_config::Problem;
 
 use crate::aws::s3::place::{self, NoAddress};
 use crate::config::region::topic_in_region;
 use crate::config::{Location, names};
-use crate::message::{TopicArn, attributes};
-use crate::route::{Glob, Loss};
+use crate::message::{MAX_CUSTOMER_PART_BYTES, TopicArn, attributes, customer_part};
+use crate::route::{ClaimCheckMode, Glob, Loss};
 use crate::schema::registry::{CANARY, ProfileId, Profiles};
 
 /// The content of the customers file: which customers receive which events, at which topic and in which profile.
@@ -51,6 +51,22 @@ pub struct CustomerEntry {
     /// expect and ignore. They do not depend on `events`.
     #[serde(default)]
     pub canary: bool,
+    /// Which events leave as a claim check: the JSON is stored in `claim_check.bucket`, and the topic carries a pointer to
+    /// it, which the customer must be able to read. `off` (default): none. `on`: events above `claim_check.over_bytes`.
+    /// `always`: all events.
+    #[serde(default = "no_claim_check")]
+    #[schemars(schema_with = "claim_check_schema")]
+    pub claim_check: String,
+}
+
+fn no_claim_check() -> String {
+    ClaimCheckMode::Off.name().to_owned()
+}
+
+/// Returns the schema of `claim_check`. The rules of the file compare the text, so that `true` and `false` of YAML 1.1 pass,
+/// and so that an error names only the values that people should write.
+fn claim_check_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string"})
 }
 
 fn all_events() -> Vec<String> {
@@ -80,6 +96,8 @@ pub struct Customer {
     pub enabled: bool,
     /// Whether the customer also receives canaries.
     pub canary: bool,
+    /// Which events leave as a claim check.
+    pub claim_check: ClaimCheckMode,
 }
 
 impl Customer {
@@ -136,7 +154,7 @@ pub fn read(location: &Location) -> Result<String, Error> {
     text.map_err(|error| Error::Unreadable { path: location.clone(), error })
 }
 
-/// The settings for the topics of customers.
+/// The settings that the customers must fit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TopicRules<'c> {
     /// `route.topic_template`.
@@ -145,6 +163,8 @@ pub(super) struct TopicRules<'c> {
     pub(super) region: Option<&'c str>,
     /// `canary.topic`.
     pub(super) canary_topic: Option<&'c TopicArn>,
+    /// Whether there is a `claim_check.bucket`.
+    pub(super) has_claims_bucket: bool,
 }
 
 /// The content of the customers file, ready for routing.
@@ -173,15 +193,42 @@ pub(super) fn parse(
             profile: profiles.find(&entry.profile)?,
             enabled: entry.enabled,
             canary: entry.canary,
+            claim_check: ClaimCheckMode::parse(&entry.claim_check)?,
         }))
     };
-    // `problems` has checked that every customer has a topic and a profile.
+    // `problems` has checked that every customer has a topic, a profile and a known claim check.
     let customers = file.customers.iter().filter_map(customer).collect();
     Ok(Parsed { customers, removed: file.removed.into_iter().collect() })
 }
 
 fn topic(entry: &CustomerEntry, template: Option<&str>) -> Option<String> {
     entry.topic.clone().or_else(|| Some(template?.replace("{customer}", &entry.id)))
+}
+
+/// Checks the claim check of a customer.
+///
+/// # Errors
+/// Returns the problem with the way out.
+fn claim_check(entry: &CustomerEntry, rules: TopicRules<'_>) -> Result<(), String> {
+    let Some(mode) = ClaimCheckMode::parse(&entry.claim_check) else {
+        return Err(format!("expected `off`, `on` or `always`, found {:?}", entry.claim_check));
+    };
+    if !mode.is_on() {
+        return Ok(());
+    }
+    if !rules.has_claims_bucket {
+        let why =
+            "has no effect without a bucket; set `claim_check.bucket` in the configuration, or leave this key out";
+        return Err(format!("`{}` {why}", mode.name()));
+    }
+    let bytes = customer_part(&entry.id).len();
+    if bytes > MAX_CUSTOMER_PART_BYTES {
+        return Err(format!(
+            "the id takes {bytes} bytes in the keys of the objects, and at most {MAX_CUSTOMER_PART_BYTES} fit; shorten the \
+             id, or leave this key out"
+        ));
+    }
+    Ok(())
 }
 
 /// Validates the customers file and returns its problems.
@@ -215,6 +262,9 @@ fn problems(file: &CustomersFile, rules: TopicRules<'_>, profiles: &Profiles) ->
         if profiles.find(&entry.profile).is_none() {
             let names = profiles.names().join(", ");
             report("profile", format!("there is no profile {}; the configuration has: {names}", entry.profile));
+        }
+        if let Err(problem) = claim_check(entry, rules) {
+            report("claim_check", problem);
         }
         let Some(topic) = topic(entry, rules.template) else {
             report("topic", format!("{id} has no topic; give it one, or set `route.topic_template`"));

@@ -91,6 +91,7 @@ mod tests {
                 profile,
                 enabled: true,
                 canary: false,
+                claim_check: Default::default(),
             })
         };
         Parsed {

@@ -8,8 +8,12 @@ fn settings() -> config::Route {
 
 fn router(settings: &config::Route, yaml: &str) -> Result<Router, Error> {
     let profiles = Profiles::new(&Default::default());
-    let rules =
-        TopicRules { template: settings.topic_template.as_deref(), region: Some("eu-west-1"), canary_topic: None };
+    let rules = TopicRules {
+        template: settings.topic_template.as_deref(),
+        region: Some("eu-west-1"),
+        canary_topic: None,
+        has_claims_bucket: true,
+    };
     let customers = customers::parse(&"customers.yaml".into(), yaml, rules, &profiles)?.customers;
     Ok(Router::new(settings, customers, TYPES))
 }
@@ -249,15 +253,62 @@ fn a_topic_of_another_region_or_partition_is_refused_at_the_start_and_at_a_reloa
 }
 
 #[test]
+fn a_customer_chooses_which_events_leave_as_a_claim_check() {
+    let modes = ["off", "false", "on", "true", "'on'", "always"];
+    let customers =
+        modes.iter().enumerate().map(|(index, mode)| format!("  - {{id: c{index}, claim_check: {mode}}}\n"));
+    let yaml = format!("customers:\n  - id: none\n{}", customers.collect::<String>());
+    let router = router(&settings(), &yaml).unwrap();
+    use ClaimCheckMode::{Always, Off, On};
+    assert_eq!(router.claim_check(Some("none")), Off);
+    let found: Vec<_> = (0..modes.len()).map(|index| router.claim_check(Some(&format!("c{index}")))).collect();
+    assert_eq!(found, [Off, Off, On, On, On, Always]);
+    assert_eq!((router.claim_check(Some("who")), router.claim_check(None)), (Off, Off));
+    let Routing::To(to) = router.route("shop.v1.OrderPlaced", Some("c5")) else { panic!() };
+    assert_eq!(to[0].claim_check, Always);
+}
+
+#[test]
+fn a_claim_check_needs_a_bucket_a_known_mode_and_an_id_that_fits_into_a_key() {
+    let long = "ü".repeat(100);
+    let yaml = format!(
+        "customers:\n- {{id: a, claim_check: sometimes}}\n- {{id: b, claim_check: on}}\n- {{id: c, claim_check: off}}\n\
+         - {{id: {long}, topic: 'arn:aws:sns:eu-west-1:123456789012:d', claim_check: always}}\n"
+    );
+    let problems = |has_claims_bucket| {
+        let (settings, profiles) = (settings(), Profiles::new(&Default::default()));
+        let template = settings.topic_template.as_deref();
+        let rules = TopicRules { template, region: None, canary_topic: None, has_claims_bucket };
+        customers::parse(&"c.yaml".into(), &yaml, rules, &profiles).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(problems(false), @r#"
+    3 problems in c.yaml:
+      line 2: customers[0].claim_check: expected `off`, `on` or `always`, found "sometimes"
+      line 3: customers[1].claim_check: `on` has no effect without a bucket; set `claim_check.bucket` in the configuration, or leave this key out
+      line 5: customers[3].claim_check: `always` has no effect without a bucket; set `claim_check.bucket` in the configuration, or leave this key out
+    "#);
+    insta::assert_snapshot!(problems(true), @r#"
+    2 problems in c.yaml:
+      line 2: customers[0].claim_check: expected `off`, `on` or `always`, found "sometimes"
+      line 5: customers[3].claim_check: the id takes 600 bytes in the keys of the objects, and at most 512 fit; shorten the id, or leave this key out
+    "#);
+}
+
+#[test]
 fn the_example_customers_file_loads() {
     let profiles = Profiles::new(&Default::default());
     let path = &"config/customers.yaml".into();
     let yaml = include_str!("../../config/customers.yaml");
     assert!(
-        !customers::parse(path, yaml, TopicRules { template: None, region: None, canary_topic: None }, &profiles)
-            .unwrap()
-            .customers
-            .is_empty()
+        !customers::parse(
+            path,
+            yaml,
+            TopicRules { template: None, region: None, canary_topic: None, has_claims_bucket: false },
+            &profiles
+        )
+        .unwrap()
+        .customers
+        .is_empty()
     );
 }
 

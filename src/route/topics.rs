@@ -124,6 +124,7 @@ mod tests {
                 profile: Default::default(),
                 enabled: true,
                 canary: false,
+                claim_check: Default::default(),
             })
         };
         let settings = config::Route::default();

@@ -1,28 +1,62 @@
-//! From wire bytes to JSON for one event: one render per profile, and the values of its taps.
+//! From wire bytes to JSON for one event: one render per profile, and the values of its taps. Only JSON that is too large
+//! for one destination, and not for another, is rendered a second time.
 
 use std::sync::Arc;
 
-use protojson::{ErrorKind, Plan, Taps};
+use protojson::{ErrorKind, Taps};
+use sha2::{Digest as _, Sha256};
 
 use crate::message::{QuarantineKind, QuarantineReason};
 use crate::schema::registry::{EventType, ProfileId};
 
-/// Renders one event, at most once per profile.
+/// Renders one event.
 #[derive(Debug)]
 pub struct Transcoder<'e> {
     event_type: &'e EventType,
     payload: &'e [u8],
-    max_bytes: usize,
-    rendered: Vec<(ProfileId, Rendered)>,
+    /// At most one per profile.
+    rendered: Vec<Rendering>,
     taps: Taps,
+    /// The most bytes that are rendered, whichever limit a destination has.
+    cap: usize,
+    /// Whether the cap kept JSON from a destination.
+    was_capped: bool,
+}
+
+/// The result of rendering an event in one profile.
+#[derive(Debug)]
+struct Rendering {
+    profile: ProfileId,
+    /// The size in bytes at which rendering stopped, if it is too large.
+    max_bytes: usize,
+    json: Rendered,
+    /// The SHA-256 of the JSON, once it was asked for.
+    sha256: Option<[u8; 32]>,
 }
 
 /// The JSON of an event in one profile, or the reason why it has none.
 type Rendered = Result<Arc<String>, QuarantineReason>;
 
+impl Rendering {
+    fn new(profile: ProfileId, max_bytes: usize, json: Rendered) -> Self {
+        Self { profile, max_bytes, json, sha256: None }
+    }
+
+    /// Returns the JSON for a destination that accepts `max_bytes`. Returns `None` if rendering stopped before that size.
+    fn within(&self, max_bytes: usize) -> Option<Rendered> {
+        match &self.json {
+            Ok(json) if json.len() > max_bytes => Some(Err(too_large(max_bytes))),
+            Err(reason) if reason.kind == QuarantineKind::TooLarge && self.max_bytes != max_bytes => {
+                (self.max_bytes > max_bytes).then(|| Err(too_large(max_bytes)))
+            }
+            json => Some(json.clone()),
+        }
+    }
+}
+
 impl<'e> Transcoder<'e> {
     /// Transcodes the payload in one profile, and reads the values of its taps in the same pass. Rendering stops as soon as
-    /// the JSON exceeds `max_bytes`. A profile that cannot render the payload is an error of [`Transcoder::json`] in this
+    /// the JSON exceeds `max_bytes`; [`Transcoder::json`] can ask for more. A profile that cannot render the payload is an error of [`Transcoder::json`] in this
     /// profile only, if the JSON is too large or if another profile can read the payload: the taps have their values.
     ///
     /// # Errors
@@ -34,13 +68,20 @@ impl<'e> Transcoder<'e> {
         profile: ProfileId,
         max_bytes: usize,
     ) -> Result<Self, QuarantineReason> {
-        let mut this = Self { event_type, payload, max_bytes, rendered: Vec::with_capacity(1), taps: Taps::new() };
-        let Err(error) = this.render_with_taps(profile)? else { return Ok(this) };
+        let mut this = Self {
+            event_type,
+            payload,
+            rendered: Vec::with_capacity(1),
+            taps: Taps::new(),
+            cap: usize::MAX,
+            was_capped: false,
+        };
+        let Err(error) = this.render_with_taps(profile, max_bytes)? else { return Ok(this) };
         let depends_on_profile =
             matches!(error.kind(), ErrorKind::Unrenderable | ErrorKind::InvalidUtf8 | ErrorKind::UnknownType);
         if depends_on_profile {
             for other in event_type.profiles().filter(|other| *other != profile) {
-                if this.render_with_taps(other)?.is_ok() {
+                if this.render_with_taps(other, max_bytes)?.is_ok() {
                     return Ok(this);
                 }
             }
@@ -49,37 +90,73 @@ impl<'e> Transcoder<'e> {
     }
 
     /// Renders the JSON in a profile and reads the taps. Returns the codec's error if the taps have no values.
-    fn render_with_taps(&mut self, profile: ProfileId) -> Result<Result<(), protojson::Error>, QuarantineReason> {
-        let mut json = room(self.payload, self.max_bytes);
+    fn render_with_taps(
+        &mut self,
+        profile: ProfileId,
+        max_bytes: usize,
+    ) -> Result<Result<(), protojson::Error>, QuarantineReason> {
+        let mut json = room(self.payload, max_bytes);
         let plan = self.event_type.plan(profile);
-        let (rendered, read) =
-            match plan.transcode_tapped_within(self.max_bytes, self.payload, &mut json, &mut self.taps) {
-                Ok(()) => (Ok(text(json)?), Ok(())),
-                Err(error) if error.kind() == ErrorKind::OverLimit => (Err(quarantine_reason(&error)), Ok(())),
-                Err(error) => (Err(quarantine_reason(&error)), Err(error)),
-            };
-        self.rendered.push((profile, rendered));
+        let (rendered, read) = match plan.transcode_tapped_within(max_bytes, self.payload, &mut json, &mut self.taps) {
+            Ok(()) => (Ok(text(json)?), Ok(())),
+            Err(error) if error.kind() == ErrorKind::OverLimit => (Err(quarantine_reason(&error)), Ok(())),
+            Err(error) => (Err(quarantine_reason(&error)), Err(error)),
+        };
+        self.rendered.push(Rendering::new(profile, max_bytes, rendered));
         Ok(read)
     }
 
-    /// Returns the event's JSON in a profile.
+    /// Renders no more than `cap` bytes from now on.
+    pub fn with_cap(self, cap: usize) -> Self {
+        Self { cap, ..self }
+    }
+
+    /// Whether the cap, rather than the limit of a destination, kept JSON from it.
+    pub fn was_capped(&self) -> bool {
+        self.was_capped
+    }
+
+    /// Returns the event's JSON in a profile, for a destination that accepts `max_bytes`. Destinations with one profile
+    /// share the JSON, and each has its own limit: JSON that was rendered up to a lower limit and exceeded it is rendered
+    /// again.
     ///
     /// # Errors
-    /// Returns the same errors as [`Transcoder::new`], and one if the JSON exceeds the maximum size.
-    pub fn json(&mut self, profile: ProfileId) -> Rendered {
-        if let Some((_, rendered)) = self.rendered.iter().find(|(known, _)| *known == profile) {
-            return rendered.clone();
-        }
-        let rendered = self.render(self.event_type.plan(profile));
-        self.rendered.push((profile, rendered.clone()));
+    /// Returns the same errors as [`Transcoder::new`], and one if the JSON exceeds `max_bytes`.
+    pub fn json(&mut self, profile: ProfileId, max_bytes: usize) -> Rendered {
+        let rendered = self.json_within(profile, max_bytes.min(self.cap));
+        let is_too_large = rendered.as_ref().is_err_and(|reason| reason.kind == QuarantineKind::TooLarge);
+        self.was_capped |= is_too_large && self.cap < max_bytes;
         rendered
     }
 
-    fn render(&self, plan: &Plan) -> Rendered {
-        let mut json = room(self.payload, self.max_bytes);
-        match plan.transcode_within(self.max_bytes, self.payload, &mut json) {
+    fn json_within(&mut self, profile: ProfileId, max_bytes: usize) -> Rendered {
+        let known = self.rendered.iter().position(|known| known.profile == profile);
+        if let Some(rendered) = known.and_then(|known| self.rendered[known].within(max_bytes)) {
+            return rendered;
+        }
+        let rendered = self.render(profile, max_bytes);
+        let rendering = Rendering::new(profile, max_bytes, rendered.clone());
+        match known {
+            Some(known) => self.rendered[known] = rendering,
+            None => self.rendered.push(rendering),
+        }
+        rendered
+    }
+
+    fn render(&self, profile: ProfileId, max_bytes: usize) -> Rendered {
+        let mut json = room(self.payload, max_bytes);
+        match self.event_type.plan(profile).transcode_within(max_bytes, self.payload, &mut json) {
             Ok(()) => text(json),
             Err(error) => Err(quarantine_reason(&error)),
+        }
+    }
+
+    /// Returns the SHA-256 of JSON that [`Transcoder::json`] returned in this profile. It is computed once.
+    pub fn sha256(&mut self, profile: ProfileId, json: &str) -> [u8; 32] {
+        let compute = || Sha256::digest(json).into();
+        match self.rendered.iter_mut().find(|known| known.profile == profile) {
+            Some(known) => *known.sha256.get_or_insert_with(compute),
+            None => compute(),
         }
     }
 
@@ -105,6 +182,11 @@ pub fn quarantine_reason(error: &protojson::Error) -> QuarantineReason {
         _ => QuarantineKind::Unrenderable,
     };
     kind.because(error)
+}
+
+/// Returns the reason for quarantine of JSON that was rendered, and exceeds the limit of a destination.
+fn too_large(max_bytes: usize) -> QuarantineReason {
+    QuarantineKind::TooLarge.because(format_args!("JSON too large: it exceeds the limit of {max_bytes} bytes"))
 }
 
 /// Returns a buffer for the JSON of this payload, which is about twice as large as its wire form.

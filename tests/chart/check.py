@@ -287,6 +287,22 @@ def check_sets_and_customers_in_a_bucket():
     expect(minimal.returncode == 0, f"a leftover of descriptors.s3 is refused without a bucket: {minimal.stderr}")
 
 
+def check_claim_check_survives_helm():
+    """YAML 1.1 reads `on` and `off` as booleans, and so does Helm: the service must be given what it accepts."""
+    values = SCRATCH / "claim-check.yaml"
+    modes = {"a": "on", "b": "off", "c": "always", "d": '"on"', "e": '"off"'}
+    topic = "arn:aws:sns:eu-west-1:123456789012:a"
+    lines = [f"    - {{id: {id}, topic: '{topic}', claim_check: {mode}}}" for id, mode in modes.items()]
+    values.write_text("\n".join(["customers:", "  inline:", *lines]) + "\n")
+    bucket = ("--set", "config.claim_check.bucket=acme-claims")
+    objects = rendered(HERE / "values/minimal.yaml", "--values", values, *bucket)
+    text = one(objects, "ConfigMap", "-customers")["data"]["customers.yaml"]
+    # Read as texts, so that a boolean of YAML 1.1 and a text can be told apart.
+    found = {part["id"]: part["claim_check"] for part in yaml.load(text, yaml.BaseLoader)["customers"]}
+    expect(found == {"a": "true", "b": "false", "c": "always", "d": "on", "e": "off"}, f"the modes are {found}")
+    check_service_accepts("claim-check", objects)
+
+
 def check_readme_examples():
     text = (CHART / "README.md").read_text()
     values, message = text.split("```yaml\n")[1].split("```")[0], text.split("```text\n")[1].split("```")[0]
@@ -420,6 +436,7 @@ check_only_configuration_restarts_pods()
 check_new_chart_version_restarts_no_pods()
 check_zero_is_kept()
 check_sets_and_customers_in_a_bucket()
+check_claim_check_survives_helm()
 check_readme_examples()
 check_chart_as_dependency()
 check_test_pod_requests_readiness()

@@ -18,7 +18,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_lean::scripted::{connector, published, sharing};
-use aws_lean::{Auth, LeanClient, PublishEntry};
+use aws_lean::{Auth, LeanClient, PublishAttribute, PublishEntry};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName as System};
@@ -225,10 +225,11 @@ fn publish(c: &mut Criterion) {
     let json = json();
     let (lean, shared) = clients(published(&(0..BATCH).collect::<Vec<_>>(), &[]).1);
     let sdk = aws_sdk_sns::Client::new(&shared);
+    let text = |(name, value)| PublishAttribute { name, data_type: "String", value };
     let lean_publish = || {
         let entries = (0..BATCH).map(|_| PublishEntry {
             body: &json,
-            attributes: ATTRIBUTES.into_iter(),
+            attributes: ATTRIBUTES.into_iter().map(text),
             group: None,
             deduplication_id: None,
         });

@@ -20,7 +20,7 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::signing::Unsigned;
-use crate::{Auth, Failure, FailureKind, Message, PublishEntry, Published, SendEntry};
+use crate::{Auth, Failure, FailureKind, Message, PublishAttribute, PublishEntry, Published, SendEntry};
 use crate::{chain, change_visibility, delete, publish, receive, send, signing, sqs_batch};
 
 /// The limit of an answer's body, in bytes. 1 MiB of messages is smaller even in JSON that escapes every character.
@@ -113,7 +113,7 @@ impl LeanClient {
         entries: impl ExactSizeIterator<Item = PublishEntry<'e, A>> + Clone,
     ) -> Result<Vec<Result<Published, Failure>>, Failure>
     where
-        A: Iterator<Item = (&'e str, &'e str)> + Clone,
+        A: Iterator<Item = PublishAttribute<'e>> + Clone,
     {
         let count = entries.len();
         let body = publish::form(topic, entries);

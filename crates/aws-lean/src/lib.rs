@@ -33,7 +33,7 @@ pub use endpoint::{EndpointUrls, NoEndpoint};
 pub use failure::{Failure, FailureKind, chain};
 pub use list::{Listed, Page};
 pub use object::Object;
-pub use publish::{PublishEntry, Published};
+pub use publish::{PublishAttribute, PublishEntry, Published};
 pub use receive::{Message, SystemAttributes};
 pub use revision::{Condition, Fetched, Revision};
 pub use send::SendEntry;

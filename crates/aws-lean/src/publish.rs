@@ -13,7 +13,7 @@ const NAMES: usize = 256;
 
 /// One entry of a [`publish`](crate::LeanClient::publish). It borrows everything, so building it allocates nothing.
 ///
-/// `A` iterates over the names and values of the message attributes, all of data type `String`.
+/// `A` iterates over the message attributes.
 #[derive(Debug, Clone, Copy)]
 pub struct PublishEntry<'e, A> {
     /// The message.
@@ -26,10 +26,23 @@ pub struct PublishEntry<'e, A> {
     pub deduplication_id: Option<&'e str>,
 }
 
-impl<'e, A: Iterator<Item = (&'e str, &'e str)> + Clone> PublishEntry<'e, A> {
+/// One message attribute, whose value is text.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishAttribute<'e> {
+    /// The name.
+    pub name: &'e str,
+    /// The data type: `String`, or `Number` for a value of digits.
+    pub data_type: &'static str,
+    /// The value.
+    pub value: &'e str,
+}
+
+impl<'e, A: Iterator<Item = PublishAttribute<'e>> + Clone> PublishEntry<'e, A> {
     /// Estimates the bytes that the entry takes in the form.
     fn room(&self) -> usize {
-        let attribute = |(name, value): (&str, &str)| 2 * (name.len() + "String".len() + value.len()) + NAMES;
+        let attribute = |PublishAttribute { name, data_type, value }: PublishAttribute<'_>| {
+            2 * (name.len() + data_type.len() + value.len()) + NAMES
+        };
         2 * self.body.len() + NAMES + self.attributes.clone().map(attribute).sum::<usize>()
     }
 }
@@ -47,7 +60,7 @@ pub struct Published {
 /// Writes the form of one call. The id of an entry is its index.
 pub(crate) fn form<'e, A>(topic: &str, entries: impl Iterator<Item = PublishEntry<'e, A>> + Clone) -> Vec<u8>
 where
-    A: Iterator<Item = (&'e str, &'e str)> + Clone,
+    A: Iterator<Item = PublishAttribute<'e>> + Clone,
 {
     let mut form = Vec::with_capacity(NAMES + entries.clone().map(|entry| entry.room()).sum::<usize>());
     form.extend_from_slice(b"Action=PublishBatch&Version=2010-03-31&TopicArn=");
@@ -62,10 +75,10 @@ where
         field(&mut form, &prefix, "Id", &id);
         field(&mut form, &prefix, "Message", entry.body);
         let entry_prefix = prefix.len();
-        for (index, (name, value)) in entry.attributes.enumerate() {
+        for (index, PublishAttribute { name, data_type, value }) in entry.attributes.enumerate() {
             let _ = write!(prefix, "MessageAttributes.entry.{}.", index + 1);
             field(&mut form, &prefix, "Name", name);
-            field(&mut form, &prefix, "Value.DataType", "String");
+            field(&mut form, &prefix, "Value.DataType", data_type);
             field(&mut form, &prefix, "Value.StringValue", value);
             prefix.truncate(entry_prefix);
         }

@@ -12,7 +12,7 @@ use aws_smithy_types::body::SdkBody;
 use crate::client::{MAX_ANSWER_BYTES, USER_AGENT};
 use crate::endpoint::Endpoint;
 use crate::scripted::{self, sharing};
-use crate::{Auth, Failure, FailureKind, LeanClient, PublishEntry, Published, signing};
+use crate::{Auth, Failure, FailureKind, LeanClient, PublishAttribute, PublishEntry, Published, signing};
 
 mod answers;
 mod calls;
@@ -102,14 +102,23 @@ impl World {
     }
 }
 
-type Entry<'e> = PublishEntry<'e, std::iter::Copied<std::slice::Iter<'e, (&'e str, &'e str)>>>;
+type Entry<'e> = PublishEntry<
+    'e,
+    std::iter::Map<std::slice::Iter<'e, (&'e str, &'e str)>, fn(&'e (&'e str, &'e str)) -> PublishAttribute<'e>>,
+>;
 
-/// Builds an entry. The attributes are pairs of name and value; `fifo` is the group and the deduplication id.
+/// Builds an entry. The attributes are pairs of name and value, of which those of digits are numbers; `fifo` is the group
+/// and the deduplication id.
 fn entry<'e>(body: &'e str, attributes: &'e [(&'e str, &'e str)], fifo: Option<(&'e str, &'e str)>) -> Entry<'e> {
     PublishEntry {
         body,
-        attributes: attributes.iter().copied(),
+        attributes: attributes.iter().map(attribute),
         group: fifo.map(|(group, _)| group),
         deduplication_id: fifo.map(|(_, id)| id),
     }
+}
+
+fn attribute<'e>((name, value): &'e (&'e str, &'e str)) -> PublishAttribute<'e> {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    PublishAttribute { name, data_type: if is_number { "Number" } else { "String" }, value }
 }

@@ -1,7 +1,7 @@
 //! Asks for a topic and for the permissions on it.
 
 use super::{Permission, Preflight};
-use crate::aws::{Failure, PublishEntry, is_denied_by_a_policy};
+use crate::aws::{Failure, PublishAttribute, PublishEntry, is_denied_by_a_policy};
 use crate::message::TopicArn;
 
 /// Why `sns:Publish` cannot be proven.
@@ -43,6 +43,6 @@ impl Preflight<'_> {
     }
 }
 
-fn no_entries<'e>() -> impl ExactSizeIterator<Item = PublishEntry<'e, std::iter::Empty<(&'e str, &'e str)>>> + Clone {
+fn no_entries<'e>() -> impl ExactSizeIterator<Item = PublishEntry<'e, std::iter::Empty<PublishAttribute<'e>>>> + Clone {
     std::iter::empty()
 }

@@ -58,6 +58,11 @@ impl TopicEntry {
     pub fn size(&self) -> usize {
         self.body.len() + self.attributes.size()
     }
+
+    /// Returns the JSON of the event, also if it is offloaded.
+    pub fn json(&self) -> &Arc<String> {
+        self.offload.as_ref().map_or(&self.body, |offload| &offload.json)
+    }
 }
 
 /// Proof that SNS has confirmed an entry. Names the topic, and the ids that SNS gave to the entry's message.

@@ -1,10 +1,10 @@
 //! The permissions of a claim check: of those who publish, and of a customer who reads its own events.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{Error, Keys, Statements, partition, sources, texts};
 use crate::config::Config;
+use crate::message::customer_part;
 
 impl Statements {
     /// Adds the statements of storing the JSON of large events, if the configuration has a bucket for it.
@@ -35,15 +35,4 @@ pub(in crate::cli) fn reader_policy(config: &Config, customer: &str, keys: &[Str
 fn folder(config: &Config, partition: &str) -> Option<String> {
     let settings = &config.claim_check;
     Some(format!("arn:{partition}:s3:::{}/{}", settings.bucket.as_deref()?, settings.key_prefix))
-}
-
-/// The characters of an id that a key does not have as they are.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
-
-/// Returns the part of a key that names the customer.
-fn customer_part(customer: &str) -> String {
-    match customer {
-        "." | ".." => customer.replace('.', "%2E"),
-        customer => utf8_percent_encode(customer, ENCODED).to_string(),
-    }
 }

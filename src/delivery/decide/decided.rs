@@ -24,6 +24,8 @@ pub struct Decided {
     pub refused: Vec<Refused>,
     /// The deliveries that the event needs, or the outcome that the message has without any.
     pub decision: Result<Deliveries, Outcome>,
+    /// Whether a destination with a claim check takes JSON that was too large to be rendered without a turn.
+    pub is_large: bool,
 }
 
 impl Default for Decided {
@@ -35,6 +37,7 @@ impl Default for Decided {
             heartbeat: None,
             refused: Vec::new(),
             decision: Ok(Deliveries::default()),
+            is_large: false,
         }
     }
 }

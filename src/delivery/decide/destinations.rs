@@ -67,9 +67,14 @@ impl Rules {
             }
             witness.note(|| step(&destination, event.event_type));
             let recipient = Recipient { topic: destination.topic.clone(), customer: destination.customer.clone() };
-            let body = transcoder.json(destination.profile).map_err(|reason| naming(reason, &destination));
-            match body.and_then(|body| self.delivery(event, destination, body)) {
-                Ok(delivery) => deliveries.to_publish.push(delivery),
+            let mode = destination.claim_check;
+            match self.delivery(event, destination, transcoder) {
+                Ok(delivery) => {
+                    if let Some(offload) = &delivery.entry.offload {
+                        witness.note(|| self.offloaded(offload, mode));
+                    }
+                    deliveries.to_publish.push(delivery);
+                }
                 Err(reason) => {
                     witness.note(|| Step::new(About::Destination, "it cannot get the event", &reason.detail));
                     refusals.add((count > 1).then(|| recipient.topic.clone()), reason.clone());
@@ -108,16 +113,6 @@ fn step(destination: &Destination, event_type: &EventType) -> Step {
             let because = format_args!("the topic belongs to no customer, so it has the profile `{profile}`");
             Step::new(About::Destination, &destination.topic, because)
         }
-    }
-}
-
-/// Adds the topic to a reason that depends on it.
-fn naming(reason: QuarantineReason, destination: &Destination) -> QuarantineReason {
-    match reason.kind {
-        QuarantineKind::TooLarge => {
-            reason.kind.because(format_args!("{} that {} accepts", reason.detail, destination.topic))
-        }
-        _ => reason,
     }
 }
 

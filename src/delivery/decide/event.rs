@@ -1,5 +1,7 @@
 //! An event's properties besides its JSON: id, time, group, and the attributes that carry them.
 
+use std::time::SystemTime;
+
 use crate::aws::sns::publish::EntryAttributes;
 use crate::aws::sqs::quarantine::first_message_id;
 use crate::base::time::rfc3339;
@@ -20,6 +22,8 @@ pub(super) struct Event<'e> {
     time: String,
     /// The message group on a FIFO topic, if it differs from the id.
     group: Option<String>,
+    /// When the message was sent.
+    pub(super) sent: SystemTime,
     trace: &'e TraceHeaders,
 }
 
@@ -54,7 +58,7 @@ impl<'e> Event<'e> {
         let id = sources.id(&settings.event_id_attribute, witness);
         let time = sources.time(witness);
         let group = sources.group(witness);
-        Self { event_type, id, time, group, trace }
+        Self { event_type, id, time, group, sent: message.sent, trace }
     }
 
     /// Returns the message group on a FIFO topic.

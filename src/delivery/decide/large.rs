@@ -7,6 +7,9 @@
 //! microseconds, so small payloads run as they are. With the largest small payload and the largest JSON that a topic
 //! accepts, the work takes at most a few milliseconds; docs/operations.md has the figures.
 //!
+//! The JSON of a claim check can be far larger than what a topic accepts. It is rendered in a turn too, however small its
+//! payload is.
+//!
 //! The number of turns at a time is limited, because each payload can take many times its size in memory.
 
 use std::sync::{Arc, LazyLock};
@@ -16,11 +19,13 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::block_in_place;
 
+use crate::message::envelope::Envelope;
+
 /// The size in bytes beyond which a payload is large. The events that producers send every day must stay below: turns cost
 /// them a fifth more CPU, and the memory of further threads.
 pub(super) const LARGE: usize = 256 * 1024;
 
-/// A payload that is not small enough to be worked on without a [`Turn`].
+/// A payload, or the JSON of a claim check, that is not small enough to be worked on without a [`Turn`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IsLarge;
 
@@ -56,6 +61,13 @@ impl Turn<'_> {
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         if has_other_threads() { block_in_place(work) } else { work() }
     }
+}
+
+/// Returns the size of the payload in the wire format in bytes, or its upper bound if the payload is JSON.
+pub(super) fn size(envelope: &Envelope<'_>) -> usize {
+    /// A digit and a comma become a Value with a double: eleven bytes, besides the lengths around it.
+    const GROWTH: usize = 6;
+    envelope.payload.len() * if envelope.is_json() { GROWTH } else { 1 }
 }
 
 /// Whether the runtime can pass its tasks to another thread.

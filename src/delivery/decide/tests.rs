@@ -1,7 +1,10 @@
+mod claim_checks;
 mod customers;
 mod heartbeats;
+mod sizes;
 
 use std::io::Write as _;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -81,6 +84,7 @@ fn stage() -> Stage {
             profile: profiles.find(profile).unwrap(),
             enabled: id != "gone",
             canary: false,
+            claim_check: Default::default(),
         })
     };
     let customers = [("plain", "default"), ("full", "full"), ("slim", "slim"), ("gone", "full")];
@@ -94,16 +98,24 @@ fn stage() -> Stage {
 impl Stage {
     /// Decides about a payload. The customer is the one of the attribute, if there is one.
     fn decide(&self, payload: &[u8], customer: Option<&str>) -> Result<Vec<Delivery>, Outcome> {
+        self.decided(payload, customer).decision.map(|deliveries| deliveries.to_publish)
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { snapshot: &self.snapshot, router: &self.router, schemas: &self.schemas }
+    }
+
+    fn decided(&self, payload: &[u8], customer: Option<&str>) -> Decided {
         let mut attributes = vec![("message-type", "t.Node"), ("content-encoding", "gzip"), ("event-id", "42")];
         attributes.extend(customer.map(|customer| ("customer-id", customer)));
         let body = BASE64_STANDARD.encode(gzip(payload));
-        let message = Message::for_tests(Queue::for_tests(), &body, &attributes, None);
+        let message = Message {
+            // The time is a part of the entry's size.
+            sent: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600),
+            ..Message::for_tests(Queue::for_tests(), &body, &attributes, None)
+        };
         let Opened::Ready(envelope) = self.rules.open(&message, None, &self.schemas) else { panic!("it opens") };
-        let context = Context { snapshot: &self.snapshot, router: &self.router, schemas: &self.schemas };
-        self.rules
-            .decide(context, &message, &envelope, &TraceHeaders::default())
-            .decision
-            .map(|deliveries| deliveries.to_publish)
+        self.rules.decide(self.context(), &message, &envelope, &TraceHeaders::default())
     }
 
     /// Returns a router of the same customers with other settings.
@@ -142,29 +154,6 @@ fn tenant(id: &str) -> Vec<u8> {
     let mut payload = vec![0x0a, id.len() as u8];
     payload.extend_from_slice(id.as_bytes());
     payload
-}
-
-#[test]
-fn empty_messages_whose_defaults_would_fill_a_gigabyte_are_too_large_at_once() {
-    assert!(gzip(&children()).len() < 5_000);
-    let detail = stage().too_large(&children(), Some("full"));
-    let topic = "arn:aws:sns:eu-west-1:123456789012:full";
-    let end = format!(" in t.Node.children: it exceeds the limit of {MAX_ENTRY_BYTES} bytes that {topic} accepts");
-    assert!(detail.starts_with("JSON too large at byte ") && detail.ends_with(&end), "{detail}");
-}
-
-#[test]
-fn packed_enums_with_a_long_name_are_too_large_at_once() {
-    let detail = stage().too_large(&colors(), Some("plain"));
-    assert!(detail.contains(" in t.Node.colors: it exceeds the limit of 262144 bytes that "), "{detail}");
-}
-
-#[test]
-fn an_event_that_only_its_attributes_make_too_large_has_the_sizes_in_its_detail() {
-    let mut stage = stage();
-    stage.rules.customer_mismatch = config::CustomerMismatch::Attribute;
-    let detail = stage.too_large(&text(MAX_ENTRY_BYTES - 100), Some("plain"));
-    assert!(detail.contains(" bytes of JSON and attributes exceed the 262144 that arn:"), "{detail}");
 }
 
 /// Returns a node whose JSON has this length in bytes.

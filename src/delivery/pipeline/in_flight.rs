@@ -81,9 +81,9 @@ impl InFlightMessage {
         }
     }
 
-    /// Counts the JSON of the deliveries in the in-flight budget. Deliveries of one profile share it.
+    /// Counts the JSON of the deliveries in the in-flight budget, offloaded or not. Deliveries of one profile share it.
     pub(super) fn count_rendered(&mut self, deliveries: &[Delivery]) {
-        let mut bodies: Vec<&Arc<String>> = deliveries.iter().map(|delivery| &delivery.entry.body).collect();
+        let mut bodies: Vec<&Arc<String>> = deliveries.iter().map(|delivery| delivery.entry.json()).collect();
         bodies.sort_unstable_by_key(|body| Arc::as_ptr(body));
         bodies.dedup_by_key(|body| Arc::as_ptr(body));
         self.receipt.permit.count_rendered(bodies.iter().map(|body| body.capacity()).sum());

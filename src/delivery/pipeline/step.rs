@@ -1,17 +1,18 @@
 //! Deciding the next step of a message. A large payload waits for its turn first.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::Pipeline;
 use super::in_flight::{InFlightMessage, Progress};
 use crate::delivery::archiving::only_customer;
-use crate::delivery::decide::{Context, Delivery, IsLarge, Lookup, Opened};
+use crate::delivery::decide::{Context, Decided, Delivery, IsLarge, Lookup, Opened, Rules};
 use crate::delivery::defect;
 use crate::delivery::outcome::Outcome;
 use crate::message::Message;
+use crate::message::envelope::Envelope;
 use crate::route::Definitions;
 use crate::schema::registry::EventType;
+use crate::telemetry::TraceHeaders;
 
 /// The next step of a message.
 pub(super) enum Step {
@@ -35,10 +36,10 @@ impl Pipeline {
     /// Decides the next step of a message.
     ///
     /// # Errors
-    /// Returns an error if its payload is large.
+    /// Returns an error if its payload or its JSON is large.
     pub(super) fn decide_small(&self, message: &mut InFlightMessage, object: Option<&[u8]>) -> Result<Step, IsLarge> {
         let schemas = &self.lookups.schemas;
-        self.decide_opened(message, |message| self.rules.open_small(message, object, schemas))
+        self.decide_opened(message, |message| self.rules.open_small(message, object, schemas), Rules::decide_small)
     }
 
     /// Decides the next step of a message with a payload of any size, when it is the message's turn.
@@ -48,18 +49,22 @@ impl Pipeline {
         message.receipt.permit.room_to_render().await;
         let schemas = &self.lookups.schemas;
         turn.run(|| {
-            let Ok(step) =
-                self.decide_opened(message, |message| Ok::<_, Infallible>(self.rules.open(message, object, schemas)));
+            let Ok(step) = self.decide_opened(
+                message,
+                |message| Ok(self.rules.open(message, object, schemas)),
+                Rules::decide_large,
+            );
             step
         })
     }
 
-    /// Decides the next step of a message that `open` opens. A panic on the way is a retry of this message, and
+    /// Decides the next step of a message that `open` opens and `decide` decides about. A panic on the way is a retry of this message, and
     /// affects no other.
     fn decide_opened<E>(
         &self,
         message: &mut InFlightMessage,
         open: impl for<'m> FnOnce(&'m Message) -> Result<Opened<'m>, E>,
+        decide: impl FnOnce(&Rules, Context<'_>, &Message, &Envelope<'_>, &TraceHeaders) -> Result<Decided, E>,
     ) -> Result<Step, E> {
         let step = defect::catch(|| {
             let InFlightMessage { message, receipt, trace, event_type, event_id, customer, progress, record, .. } =
@@ -77,7 +82,7 @@ impl Pipeline {
             // One load, so that the type and its destinations come from the same reload.
             let Definitions { snapshot, router } = &*self.routes.definitions();
             let context = Context { snapshot, router, schemas: &self.lookups.schemas };
-            let decided = self.rules.decide(context, message, &envelope, &trace.headers());
+            let decided = decide(&self.rules, context, message, &envelope, &trace.headers())?;
             if let Some(event_type) = &decided.event_type {
                 self.monitor.sources.note(decided.heartbeat.as_ref(), event_type, message);
             }

@@ -65,6 +65,7 @@ fn stage_with(
             profile: profiles.find(profile).unwrap(),
             enabled: true,
             canary: false,
+            claim_check: Default::default(),
         })
     };
     let customers = customers.iter().map(customer).collect();

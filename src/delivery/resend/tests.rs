@@ -40,6 +40,7 @@ fn resender(
             profile: profiles.find("default").unwrap(),
             enabled: true,
             canary: false,
+            claim_check: Default::default(),
         })
     };
     let router = Router::new(&config.route, vec![customer("acme"), customer("bolt")], snapshot.type_names());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// The class names that mark a pointer. The Java clients write the first one, and wrote the second one before 2019. Clients
@@ -24,6 +25,22 @@ impl fmt::Display for Pointer {
     }
 }
 
+impl Pointer {
+    /// Returns the body that points to the object, as the extended clients write it.
+    pub fn body(&self) -> String {
+        serde_json::json!([CLASSES[0], Target { bucket: &self.bucket, key: &self.key }]).to_string()
+    }
+}
+
+/// The object in a body, with the fields in the order in which the extended clients write them.
+#[derive(Serialize)]
+struct Target<'p> {
+    #[serde(rename = "s3BucketName")]
+    bucket: &'p str,
+    #[serde(rename = "s3Key")]
+    key: &'p str,
+}
+
 /// Returns the object that the body points to, or `None` if the body is not a pointer.
 ///
 /// # Errors
@@ -41,4 +58,20 @@ pub(super) fn read(body: &str) -> Result<Option<Pointer>, &'static str> {
         _ => Err(name),
     };
     Ok(Some(Pointer { bucket: text("s3BucketName")?, key: text("s3Key")? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_what_the_extended_clients_write_and_we_read() {
+        let pointer = Pointer { bucket: "acme-claims".into(), key: "claims/a%2Fb/\"\u{fc}.json".into() };
+        let body = pointer.body();
+        assert_eq!(
+            body,
+            r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"acme-claims","s3Key":"claims/a%2Fb/\"ü.json"}]"#
+        );
+        assert_eq!(read(&body), Ok(Some(pointer)));
+    }
 }

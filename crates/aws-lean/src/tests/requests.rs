@@ -31,8 +31,8 @@ async fn publish(world: &World, topic: &str, entries: &[Entry<'_>]) -> (Sent, Se
             .message(entry.body)
             .set_message_group_id(entry.group.map(str::to_owned))
             .set_message_deduplication_id(entry.deduplication_id.map(str::to_owned));
-        for (name, value) in entry.attributes.clone() {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap();
+        for PublishAttribute { name, data_type, value } in entry.attributes.clone() {
+            let value = MessageAttributeValue::builder().data_type(data_type).string_value(value).build().unwrap();
             sdk = sdk.message_attributes(name, value);
         }
         request = request.publish_batch_request_entries(sdk.build().unwrap());
@@ -59,10 +59,12 @@ async fn a_publish_form_equals_that_of_the_sdk_byte_for_byte() {
         entry("{}", &id, Some((hostile, "id&=1"))),
         entry(&long, &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")], None),
         entry("", &[], Some(("g", "d"))),
+        entry("[]", &[("ExtendedPayloadSize", "262145")], None),
     ];
     let (ours, sdk) = publish(&world(), "arn:aws:sns:eu-west-1:1:acme.fifo", &entries).await;
     assert_eq!(ours.body, sdk.body);
     assert!(ours.body.starts_with("Action=PublishBatch&Version=2010-03-31&TopicArn=arn%3Aaws%3Asns%3A"));
+    assert!(ours.body.contains("Value.DataType=Number&"));
     assert_same_head(&ours, &sdk);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aws_lean::PublishEntry;
+use aws_lean::{PublishAttribute, PublishEntry};
 use tokio::time::Instant;
 
 use super::TopicEntry;
@@ -72,10 +72,10 @@ fn answered_entry<'b>((waiting, result): (&'b LaneEntry, &CallResult)) -> Answer
 }
 
 /// Returns the entry in the form that the lean client sends.
-fn publish_entry(entry: &TopicEntry) -> PublishEntry<'_, impl Iterator<Item = (&str, &str)> + Clone> {
+fn publish_entry(entry: &TopicEntry) -> PublishEntry<'_, impl Iterator<Item = PublishAttribute<'_>> + Clone> {
     PublishEntry {
         body: &entry.body,
-        attributes: entry.attributes.iter(),
+        attributes: entry.attributes.wire(),
         group: entry.group.as_deref(),
         deduplication_id: entry.deduplication_id.as_deref(),
     }

@@ -50,7 +50,7 @@ const MAX_EXAMPLE_BYTES: usize = 256 * 1024;
 fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
     let sample = event_type.sample();
     let mut transcoder = Transcoder::new(event_type, &sample, customer.profile, MAX_EXAMPLE_BYTES).ok()?;
-    let json: Arc<String> = transcoder.json(customer.profile).ok()?;
+    let json: Arc<String> = transcoder.json(customer.profile, MAX_EXAMPLE_BYTES).ok()?;
     let payload: Value = serde_json::from_str(&json).ok()?;
     let event_id = transcoder.tap(&event_type.taps.event_id).unwrap_or("7c9e6679-7425-40de-944b-e07fc1f90ae7");
     let mut headers = json!({

@@ -28,6 +28,7 @@ impl Stage {
             profile: self.profiles.find(profile).unwrap(),
             enabled: true,
             canary: false,
+            claim_check: Default::default(),
         }));
         self
     }
