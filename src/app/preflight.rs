@@ -6,6 +6,7 @@
 
 mod canary;
 mod finding;
+mod places;
 mod queues;
 mod store;
 mod topics;
@@ -57,6 +58,7 @@ impl<'c> Preflight<'c> {
         }
         this.buckets().await;
         this.store().await;
+        this.places();
         this.dedupe_store().await;
         this.schema_registry().await;
         this
