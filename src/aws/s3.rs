@@ -1,5 +1,7 @@
 //! Objects in the S3 buckets that the configuration allows.
 
+#[cfg(test)]
+pub(crate) mod double;
 pub mod place;
 
 use std::collections::BTreeMap;
