@@ -291,8 +291,8 @@ def check_claim_check_survives_helm():
     """YAML 1.1 reads `on` and `off` as booleans, and so does Helm: the service must be given what it accepts."""
     values = SCRATCH / "claim-check.yaml"
     modes = {"a": "on", "b": "off", "c": "always", "d": '"on"', "e": '"off"'}
-    topic = "arn:aws:sns:eu-west-1:123456789012:a"
-    lines = [f"    - {{id: {id}, topic: '{topic}', claim_check: {mode}}}" for id, mode in modes.items()]
+    topic = "arn:aws:sns:eu-west-1:123456789012"
+    lines = [f"    - {{id: {id}, topic: '{topic}:{id}', claim_check: {mode}}}" for id, mode in modes.items()]
     values.write_text("\n".join(["customers:", "  inline:", *lines]) + "\n")
     bucket = ("--set", "config.claim_check.bucket=acme-claims")
     objects = rendered(HERE / "values/minimal.yaml", "--values", values, *bucket)
