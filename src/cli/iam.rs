@@ -116,8 +116,8 @@ impl Statements {
         }
     }
 
-    /// Adds the statements of reading descriptor sets and customers, of publishing to topics, and of large events in both
-    /// directions, with their keys. Every role that sends messages again needs them.
+    /// Adds the statements of reading descriptor sets and customers, of publishing to topics, and of large events in
+    /// both directions, with their keys. Every role that sends messages again needs them.
     fn send_again(&mut self, config: &Config, topics: &[TopicArn], keys: &Keys, partition: &str) {
         let (buckets, objects) = large_events(config, partition);
         self.allow("Publish", &["sns:Publish"], topics.iter().map(TopicArn::as_str).collect());

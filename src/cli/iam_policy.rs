@@ -1,5 +1,5 @@
-//! `protobridge iam-policy`: prints the minimal IAM policy of the service, or of another role that works with its queues,
-//! topics and buckets.
+//! `protobridge iam-policy`: prints the minimal IAM policy of the service, or of another role that works with its
+//! queues, topics and buckets.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -19,9 +19,9 @@ Attach the policy to the role that the service runs as (IRSA, Pod Identity). A q
 needs a resource policy in that account; docs/iam.md shows one.
 
 The service only writes to the store. Give the policy of `--for reader` to the people and jobs that run trace, \
-duplicates, the reports, archive or `replay --compare`; its options are --config, --store-key and --bucket-key. Give the \
-policy of `--for replay` to a job that replays messages. The job publishes, but receives from no queue, so give it a role \
-of its own. `--for redrive` is for those who redrive quarantined messages, or look at them.
+duplicates, the reports, archive or `replay --compare`; its options are --config, --store-key and --bucket-key. Give \
+the policy of `--for replay` to a job that replays messages. The job publishes, but receives from no queue, so give it \
+a role of its own. `--for redrive` is for those who redrive quarantined messages, or look at them.
 
 `--for schema-owner` is for the CI of a team that writes descriptor sets into the bucket of `descriptors.path`, and \
 `--for claim-reader` for the consumers of a customer whose large events are in the bucket of `claim_check.bucket`.
@@ -66,8 +66,8 @@ pub(super) struct Args {
     /// repeat the option for several keys
     #[arg(long, value_name = "ARN", value_parser = key_arn)]
     bucket_key: Vec<String>,
-    /// ARN of the KMS key that encrypts the objects of a claim check, if `claim_check.kms_key_id` is not that ARN or the
-    /// bucket has a key of its own; repeat the option for several keys
+    /// ARN of the KMS key that encrypts the objects of a claim check, if `claim_check.kms_key_id` is not that ARN or
+    /// the bucket has a key of its own; repeat the option for several keys
     #[arg(long, value_name = "ARN", value_parser = key_arn)]
     claim_key: Vec<String>,
     /// ARN of the KMS key that encrypts the store in S3, if `store.kms_key_id` is not that ARN or the bucket has a key

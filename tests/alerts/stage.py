@@ -120,12 +120,13 @@ def demo(work, protobridge):
 
 def failing(work, protobridge, endpoint, folder, canary):
     """Starts a service on the demo's queue that cannot reach Redis, and that has a rule of silence and an expected source
-    of the demo, a journal and an archive in a folder, and its sets and customers in a bucket. Returns its process and its
-    admin address."""
+    of the demo, a journal and an archive in a folder, and its sets and customers in a bucket. Returns its process and
+    its admin address."""
     config = pathlib.Path(folder, "failing.yaml")
     # The paths in the file begin at its folder.
     config.write_text(pathlib.Path(folder, "protobridge.yaml").read_text() + MONITORED)
-    sets = {f"schemas/released/{file.name}": file.read_bytes() for file in pathlib.Path(folder, "descriptors").iterdir()}
+    files = pathlib.Path(folder, "descriptors").iterdir()
+    sets = {f"schemas/released/{file.name}": file.read_bytes() for file in files}
     bucket = Bucket(sets | {"config/customers.yaml": pathlib.Path(folder, "customers.yaml").read_bytes()})
     process = Process(
         work,

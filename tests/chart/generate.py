@@ -5,8 +5,8 @@
 
 The comment of a key is the lines directly above it. `## Title` begins a table. `@schema {…}` in a comment adds to the
 schema of the key. A mapping with `@schema` is one table row, and Kubernetes defines its keys. `@removed […]` lists keys
-that a mapping once had: the schema lets them pass, so that the chart can say what replaces them. A key without a comment
-is an error, unless it is a mapping whose keys have comments.
+that a mapping once had: the schema lets them pass, so that the chart can say what replaces them. A key without a
+comment is an error, unless it is a mapping whose keys have comments.
 """
 
 import json

@@ -22,8 +22,8 @@ def follow(page, account, admin):
     page.files = {"protobridge.yaml": block}
     page.counts["checked"] += 1
     denying = Denying(account.endpoint)
-    variables = f"AWS_ENDPOINT_URL={denying.url} PROTOBRIDGE_ADMIN_LISTEN={admin} PROTOBRIDGE_DESCRIPTORS_POLL_SECONDS=1"
-    command = f"{variables} protobridge run --config '{folder}/protobridge.yaml'"
+    variables = f"AWS_ENDPOINT_URL={denying.url} PROTOBRIDGE_ADMIN_LISTEN={admin}"
+    command = f"{variables} PROTOBRIDGE_DESCRIPTORS_POLL_SECONDS=1 protobridge run --config '{folder}/protobridge.yaml'"
     service = page.shell.start(command, page.work / "bucket.log")
     service.wait_until("/readyz is 200", lambda: page.shell.run(f"curl -sf http://{admin}/readyz").code == 0)
     denying.actions = ("ListBucket",)

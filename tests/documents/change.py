@@ -1,4 +1,4 @@
-"""The steps of "The whole path of a change" in docs/schema-owners.md: from the edit of a schema to the customer's JSON."""
+"""The steps of "The whole path of a change" in docs/schema-owners.md: from the edit to the customer's JSON."""
 
 import contextlib
 import json

@@ -64,8 +64,8 @@ class Account:
 
 
 class Denying(http.server.ThreadingHTTPServer):
-    """A proxy in front of an emulator that denies actions of SQS, and `ListBucket`, as AWS does for a role whose policy lacks
-    them."""
+    """A proxy in front of an emulator that denies actions of SQS, and `ListBucket`, as AWS does for a role whose policy
+    lacks them."""
 
     def __init__(self, endpoint, *actions):
         super().__init__(("127.0.0.1", 0), Deny)

@@ -136,14 +136,17 @@ annotations:
 {{- include "protobridge.bucket.descriptors" . | default (include "protobridge.path.descriptors" .) }}
 {{- end }}
 {{- define "protobridge.place.customers" -}}
-{{- include "protobridge.bucket.customers" . | default (printf "%s/customers.yaml" (include "protobridge.path.customers" .)) }}
+{{- $mounted := printf "%s/customers.yaml" (include "protobridge.path.customers" .) }}
+{{- include "protobridge.bucket.customers" . | default $mounted }}
 {{- end }}
 
 {{/* The configuration file: `config`, plus the places of descriptor sets and customers. */}}
 {{- define "protobridge.config" -}}
 {{- $config := deepCopy .Values.config }}
-{{- $descriptors := merge (dict "path" (include "protobridge.place.descriptors" .)) (default (dict) $config.descriptors) }}
-{{- $route := merge (dict "customers_file" (include "protobridge.place.customers" .)) (default (dict) $config.route) }}
+{{- $path := dict "path" (include "protobridge.place.descriptors" .) }}
+{{- $descriptors := merge $path (default (dict) $config.descriptors) }}
+{{- $file := dict "customers_file" (include "protobridge.place.customers" .) }}
+{{- $route := merge $file (default (dict) $config.route) }}
 {{- toYaml (merge (dict "descriptors" $descriptors "route" $route) $config) }}
 {{- end }}
 

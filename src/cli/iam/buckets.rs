@@ -44,8 +44,8 @@ impl Statements {
     }
 }
 
-/// Returns the policy of the CI of a schema owner who writes sets below this prefix of `descriptors.path`, or everywhere
-/// below it. Returns `None` if the sets are not in a bucket. `keys` are the ARNs of the keys of the bucket.
+/// Returns the policy of the CI of a schema owner who writes sets below this prefix of `descriptors.path`, or
+/// everywhere below it. Returns `None` if the sets are not in a bucket. `keys` are the ARNs of the keys of the bucket.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
