@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod archiving;
+pub mod claims;
 pub mod compare;
 pub mod confirmed;
 pub mod decide;
@@ -19,12 +20,15 @@ pub mod lookups;
 pub mod outcome;
 mod parking;
 pub mod pipeline;
+mod publication;
 mod record;
 pub mod redrive;
 pub mod replay;
 pub mod resend;
+mod undelivered;
 mod wiring;
 
 pub use intake::Intake;
 pub use parking::Parking;
+pub use undelivered::{EntryError, NotStored};
 pub use wiring::{Recorders, SetupError, Wired, wire};

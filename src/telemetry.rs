@@ -5,6 +5,7 @@
 
 mod calls;
 mod canary;
+mod claims;
 mod exposition;
 mod family;
 mod fleeting;
@@ -19,12 +20,13 @@ mod usage;
 mod zero;
 
 pub use canary::CanaryMetrics;
+pub use claims::ClaimMetrics;
 pub use exposition::Declared;
 pub use family::{Family, Level, Member, Tally, Times};
 pub use fleeting::FleetingFamily;
 pub use label_set::{LabelSet, LabelValue, NoLabels};
 pub use labels::{
-    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CanaryLeg, CanaryLegLabels,
+    BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CanaryLeg, CanaryLegLabels, ClaimLabels,
     CustomerLabel, DescriptorSetLabels, DescriptorSourceErrorLabels, DescriptorSourceLabels, DomainKind, DropReason,
     DroppedRowsLabels, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels,
     PollResult, PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels,

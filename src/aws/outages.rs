@@ -26,6 +26,8 @@ pub enum Domain {
     Topic(TopicArn),
     /// One S3 bucket.
     Bucket(Arc<str>),
+    /// The bucket of claim checks, as a place to store objects. It can be one of those that objects are read from.
+    ClaimBucket(Arc<str>),
     /// The schema registry.
     SchemaRegistry,
 }
@@ -37,6 +39,7 @@ impl Domain {
             Self::Account => DomainKind::Account,
             Self::Topic(_) => DomainKind::Topic,
             Self::Bucket(_) => DomainKind::Bucket,
+            Self::ClaimBucket(_) => DomainKind::ClaimBucket,
             Self::SchemaRegistry => DomainKind::SchemaRegistry,
         }
     }
@@ -45,7 +48,7 @@ impl Domain {
     pub fn name(&self) -> &str {
         match self {
             Self::Topic(topic) => topic.as_str(),
-            Self::Bucket(bucket) => bucket,
+            Self::Bucket(bucket) | Self::ClaimBucket(bucket) => bucket,
             Self::Account => "sns",
             Self::SchemaRegistry => "confluent",
         }
@@ -58,6 +61,7 @@ impl fmt::Display for Domain {
             Self::Account => f.write_str("SNS"),
             Self::Topic(topic) => write!(f, "the topic {topic}"),
             Self::Bucket(bucket) => write!(f, "the bucket {bucket}"),
+            Self::ClaimBucket(bucket) => write!(f, "the bucket {bucket} of claim checks"),
             Self::SchemaRegistry => f.write_str("the schema registry"),
         }
     }

@@ -1,4 +1,7 @@
-//! Objects in the S3 buckets that the configuration allows.
+//! Objects in the S3 buckets that the configuration allows: those that message bodies point to, and in [`claims`] those
+//! that published events point to.
+
+pub mod claims;
 
 #[cfg(test)]
 pub(crate) mod double;
@@ -48,8 +51,9 @@ pub struct Object<'o> {
 
 /// Why the buckets cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("envelope.s3_buckets: bucket {bucket}: {error}")]
+#[error("{key}: bucket {bucket}: {error}")]
 pub struct BucketsError {
+    key: &'static str,
     bucket: String,
     error: NoEndpoint,
 }
@@ -116,7 +120,8 @@ impl Objects {
         let mut buckets = BTreeMap::new();
         for name in &envelope.s3_buckets {
             let bucket = Bucket::new(&clients.shared, name);
-            let bucket = bucket.map_err(|error| BucketsError { bucket: name.clone(), error })?;
+            let bucket =
+                bucket.map_err(|error| BucketsError { key: "envelope.s3_buckets", bucket: name.clone(), error })?;
             let room = if envelope.s3_buckets.len() > 1 { MAX_OBJECTS / 2 } else { MAX_OBJECTS };
             buckets.insert(name.clone(), (bucket, Semaphore::new(room)));
         }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::archiving::Archiving;
+use super::claims::Claims;
 use super::decide::{Delivery, IsLarge, Lookup, Rules};
 use super::dedupe::{PublishedBefore, Window};
 use super::intake::Intake;
@@ -53,6 +54,7 @@ pub struct Pipeline {
     monitor: Arc<Monitor>,
     window: Arc<Window>,
     publisher: Publisher,
+    claims: Arc<Claims>,
     quarantine: Quarantine,
     releaser: Releaser,
     parking: Arc<Parking>,
@@ -95,6 +97,8 @@ pub struct Downstream {
     pub window: Arc<Window>,
     /// Publishes entries to topics.
     pub publisher: Publisher,
+    /// Stores the JSON of claim checks.
+    pub claims: Arc<Claims>,
     /// Stores messages that can never be published.
     pub quarantine: Quarantine,
     /// Returns messages to their queue.
@@ -121,7 +125,7 @@ impl Pipeline {
         downstream: Downstream,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let Downstream { window, publisher, quarantine, releaser, parking, intake, archiving, traces, journal } =
+        let Downstream { window, publisher, claims, quarantine, releaser, parking, intake, archiving, traces, journal } =
             downstream;
         Self {
             rules,
@@ -130,6 +134,7 @@ impl Pipeline {
             monitor,
             window,
             publisher,
+            claims,
             quarantine,
             releaser,
             parking,
@@ -307,7 +312,7 @@ impl Pipeline {
         for (message, topic, before) in claimed.iter().flat_map(Claimed::duplicates) {
             self.note_duplicate(message, topic, before);
         }
-        Publishing::start(claimed, &self.window, &self.publisher).await
+        Publishing::start(claimed, &self.window, &self.publisher, &self.claims).await
     }
 
     fn note_duplicate(&self, message: &InFlightMessage, topic: &TopicArn, before: &PublishedBefore) {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::aws::sns::publish::{self, Confirmed, TopicEntry, Trail};
+use crate::aws::sns::publish::{Confirmed, TopicEntry, Trail};
 use crate::base::time::unix_micros;
 use crate::delivery::decide::Refused;
 use crate::delivery::dedupe::PublishedBefore;
+use crate::delivery::undelivered::EntryError;
 use crate::message::{EventId, Message, OutcomeLabel, QuarantineReason, Recipient, TopicArn, attributes};
 use crate::schema::registry::EventType;
 use crate::store::journal::{Journal, Row};
@@ -42,9 +43,10 @@ enum Fate {
         sequence_number: Option<String>,
     },
     Duplicate(PublishedBefore),
-    /// SNS did not accept the entry.
+    /// The entry did not reach its topic.
     Failed {
-        trail: Trail,
+        /// The calls of SNS, if the entry was passed to SNS.
+        trail: Option<Trail>,
         detail: String,
     },
     /// The destination cannot get the event.
@@ -105,8 +107,8 @@ impl Record {
     }
 
     /// Notes that the event was not published to a destination.
-    pub(super) fn failed(&mut self, error: &publish::Error, customer: Option<Arc<str>>) {
-        let fate = Fate::Failed { trail: error.trail().clone(), detail: error.to_string() };
+    pub(super) fn failed(&mut self, error: &EntryError, customer: Option<Arc<str>>) {
+        let fate = Fate::Failed { trail: error.trail().cloned(), detail: error.to_string() };
         self.destinations.push(Destination { topic: error.topic().clone(), customer, fate });
     }
 
@@ -195,7 +197,9 @@ impl Destination {
                 row.duplicate_cause = Some(before.cause.code());
             }
             Fate::Failed { trail, detail } => {
-                add_trail(&mut row, trail);
+                if let Some(trail) = trail {
+                    add_trail(&mut row, trail);
+                }
                 row.detail = Some(shortened(detail));
             }
             Fate::Refused(reason) => {

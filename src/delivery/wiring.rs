@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::archiving::{Archiving, Settled};
+use super::claims::Claims;
 use super::decide::Rules;
 use super::dedupe::{StoreError, Window};
 use super::intake::Intake;
@@ -116,6 +117,7 @@ pub fn wire(
     let objects = Objects::new(config, clients)?;
     let lookups =
         Lookups::new(objects, Schemas::new(&config.confluent, schemas.confluent, &clients.network)?, &outages);
+    let claims = Claims::new(config, clients, &outages, metrics)?;
     let window = Window::new(&config.dedupe, config.visibility.timeout() * 2, Arc::clone(metrics))?;
     let mut tasks = JoinSet::new();
     let rate = Arc::new(Rate::default());
@@ -149,6 +151,7 @@ pub fn wire(
     let downstream = Downstream {
         window,
         publisher,
+        claims: Arc::new(claims),
         quarantine,
         releaser,
         parking: Arc::clone(&parking),

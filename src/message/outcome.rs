@@ -136,6 +136,8 @@ pub enum RetryCause {
     Lookup,
     /// SNS did not accept the event for every topic.
     Publish,
+    /// The bucket of claim checks did not accept the JSON of the event for every customer.
+    ClaimStore,
     /// Another replica is publishing the same event.
     ClaimedElsewhere,
     /// The receipt went stale: the message has, or can have, a new owner.
@@ -155,11 +157,12 @@ pub enum RetryCause {
 
 impl RetryCause {
     /// All causes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UnknownType,
         Self::MissingObject,
         Self::Lookup,
         Self::Publish,
+        Self::ClaimStore,
         Self::ClaimedElsewhere,
         Self::StaleReceipt,
         Self::QuarantineFailed,
@@ -176,6 +179,7 @@ impl RetryCause {
             Self::MissingObject => "missing_object",
             Self::Lookup => "outside",
             Self::Publish => "publish",
+            Self::ClaimStore => "claim_store",
             Self::ClaimedElsewhere => "claimed_elsewhere",
             Self::StaleReceipt => "stale_receipt",
             Self::QuarantineFailed => "quarantine_failed",

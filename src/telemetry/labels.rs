@@ -91,6 +91,12 @@ label_sets! {
         customer: CustomerLabel<'v>,
     }
 
+    /// The labels of objects that are stored for a customer.
+    ClaimLabels<'v> {
+        /// The customer whose event is stored.
+        customer: CustomerLabel<'v>,
+    }
+
     /// The labels of failures.
     FailureLabels<'v> {
         /// The error code of AWS, or protobridge's own if there was no answer.
@@ -279,6 +285,8 @@ closed_lists! {
         Topic = "topic",
         /// One S3 bucket.
         Bucket = "bucket",
+        /// The S3 bucket of claim checks.
+        ClaimBucket = "claim_bucket",
         /// The schema registry.
         SchemaRegistry = "schema_registry",
     }

@@ -7,6 +7,7 @@ use metrics::{Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::canary::CanaryMetrics;
+use super::claims::ClaimMetrics;
 use super::exposition::{Declared, Exposition};
 use super::family::{Family, Level, Times};
 use super::fleeting::FleetingFamily;
@@ -144,6 +145,8 @@ pub struct Metrics {
     pub archive_held: Family<NoLabels, Level>,
     /// The failed calls to the store.
     pub store_errors: Family<StoreErrorLabels>,
+    /// The metrics of claim checks.
+    pub claims: ClaimMetrics,
     /// The metrics of the canary's prober.
     pub canary: CanaryMetrics,
     /// The metrics of sources and silence rules.
@@ -348,6 +351,7 @@ impl Metrics {
             archive_held: all
                 .family("protobridge_archive_held_receipts", "Finished messages that wait for the archive"),
             store_errors: all.family("protobridge_store_errors_total", "Failed calls to the store"),
+            claims: ClaimMetrics::declare(&mut all, hidden),
             canary: CanaryMetrics::declare(&mut all),
             monitor: MonitorMetrics::new(&mut all),
             counters_dropped: all.family(

@@ -7,6 +7,8 @@ use super::label_set::{self, LabelValue};
 pub enum Operation {
     /// S3 returns an object.
     GetObject,
+    /// S3 stores an object.
+    PutObject,
     /// SNS returns the attributes of a topic.
     GetTopicAttributes,
     /// SNS publishes up to ten entries.
@@ -27,8 +29,9 @@ pub enum Operation {
 
 impl Operation {
     /// All operations, sorted by service and name.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::GetObject,
+        Self::PutObject,
         Self::GetTopicAttributes,
         Self::PublishBatch,
         Self::ChangeMessageVisibilityBatch,
@@ -42,7 +45,7 @@ impl Operation {
     /// Returns the code of the service: `s3`, `sns` or `sqs`.
     pub fn service(self) -> &'static str {
         match self {
-            Self::GetObject => "s3",
+            Self::GetObject | Self::PutObject => "s3",
             Self::GetTopicAttributes | Self::PublishBatch => "sns",
             Self::ChangeMessageVisibilityBatch
             | Self::DeleteMessageBatch
@@ -57,6 +60,7 @@ impl Operation {
     pub fn name(self) -> &'static str {
         match self {
             Self::GetObject => "GetObject",
+            Self::PutObject => "PutObject",
             Self::GetTopicAttributes => "GetTopicAttributes",
             Self::PublishBatch => "PublishBatch",
             Self::ChangeMessageVisibilityBatch => "ChangeMessageVisibilityBatch",

@@ -123,7 +123,7 @@ impl Traces {
             let undecided = |trace| self.0.as_ref().is_some_and(|export| export.keeps(trace));
             of_aws(header, undecided)
         });
-        Trace { context: context.unwrap_or(SpanContext::NONE), pending, span: None }
+        Trace { context: context.unwrap_or(SpanContext::NONE), pending, span: None, tracer: None }
     }
 
     /// Exports the remaining spans, for [`LAST_EXPORT`] at most.
@@ -146,6 +146,8 @@ pub struct Trace {
     /// The span until it is started.
     pending: Option<SpanStart>,
     span: Option<Span>,
+    /// Creates the spans of calls.
+    tracer: Option<SdkTracer>,
 }
 
 /// The data of a span that is not started yet.
@@ -189,6 +191,7 @@ impl Trace {
         let span = tracer.build_with_context(builder, &parent);
         self.context = span.span_context().clone();
         self.span = Some(span);
+        self.tracer = Some(tracer);
     }
 
     /// Adds the event's type and id and the number of its topics to the span.
@@ -209,6 +212,22 @@ impl Trace {
             ];
             span.add_event("published", attributes);
         }
+    }
+
+    /// Adds a span of the call that stored the JSON of a claim check.
+    pub fn stored(&mut self, bucket: &str, key: &str, bytes: usize, (began, ended): (SystemTime, SystemTime)) {
+        let (Some(tracer), true) = (&self.tracer, self.context.is_sampled()) else { return };
+        let attributes = vec![
+            KeyValue::new("rpc.system", "aws-api"),
+            KeyValue::new("rpc.service", "S3"),
+            KeyValue::new("rpc.method", "PutObject"),
+            KeyValue::new("aws.s3.bucket", bucket.to_owned()),
+            KeyValue::new("aws.s3.key", key.to_owned()),
+            KeyValue::new("protobridge.bytes", i64::try_from(bytes).unwrap_or(i64::MAX)),
+        ];
+        let builder = tracer.span_builder("S3.PutObject").with_kind(SpanKind::Client).with_start_time(began);
+        let parent = Context::new().with_remote_span_context(self.context.clone());
+        tracer.build_with_context(builder.with_attributes(attributes), &parent).end_with_timestamp(ended);
     }
 
     /// Adds the outcome of the message to the span. `cause` is the reason if the outcome is an error.

@@ -95,7 +95,8 @@ impl Bucket {
         Uri::try_from(uri).map_err(|_| BucketKeyError::TooLong(key.len()))
     }
 
-    /// Checks a key, as [`LeanClient::get_object`](crate::LeanClient::get_object) does.
+    /// Checks a key, as [`LeanClient::get_object`](crate::LeanClient::get_object) and
+    /// [`LeanClient::put_object`](crate::LeanClient::put_object) do.
     ///
     /// # Errors
     /// Returns an error if no object can have the key, or if the endpoint cannot be trusted to keep it.

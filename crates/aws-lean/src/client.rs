@@ -29,8 +29,8 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// The user agent of a client that was not given one.
 pub(crate) const USER_AGENT: &str = concat!("aws-lean/", env!("CARGO_PKG_VERSION"));
 
-/// A client for ReceiveMessage, ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, PublishBatch and
-/// GetObject. Cheap to clone.
+/// A client for ReceiveMessage, ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, PublishBatch,
+/// GetObject and PutObject. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LeanClient {
     shared: Arc<Shared>,

@@ -32,7 +32,7 @@ pub use client::LeanClient;
 pub use endpoint::{EndpointUrls, NoEndpoint};
 pub use failure::{Failure, FailureKind, chain};
 pub use list::{Listed, Page};
-pub use object::Object;
+pub use object::{NewObject, Object};
 pub use publish::{PublishAttribute, PublishEntry, Published};
 pub use receive::{Message, SystemAttributes};
 pub use revision::{Condition, Fetched, Revision};

@@ -43,7 +43,8 @@ impl LeanClient {
         let mut request = HttpRequest::new(SdkBody::empty());
         let uri = uri(bucket, prefix, token).map_err(|error| Failure::invalid_entry(&error))?;
         let Ok(()) = request.set_uri(uri);
-        let sign = |identity: &_, now| signing::add_object_signature(&mut request, &bucket.endpoint, identity, now);
+        let (hash, endpoint) = (signing::SHA256_OF_NOTHING, &bucket.endpoint);
+        let sign = |identity: &_, now| signing::add_object_signature(&mut request, hash, endpoint, identity, now);
         self.sign(sign).await?;
         request.headers_mut().insert("user-agent", self.user_agent());
         let answer = self.send_request(request, self.attempt(), MAX_ANSWER_BYTES).await.map_err(Failure::from)?;

@@ -60,21 +60,7 @@ impl LeanClient {
         max_bytes: usize,
         longest: Duration,
     ) -> Result<Fetched, Failure> {
-        let mut request = HttpRequest::new(SdkBody::empty());
-        let uri = bucket.object(key).map_err(|error| Failure::invalid_entry(&error))?;
-        let Ok(()) = request.set_uri(uri);
-        let header = match condition {
-            Condition::Has(etag) => Some(("if-match", etag)),
-            Condition::HasNot(etag) => Some(("if-none-match", etag)),
-            Condition::Always => None,
-        };
-        if let Some((name, etag)) = header {
-            let value = http::HeaderValue::from_str(&format!("\"{etag}\""));
-            request.headers_mut().insert(name, value.map_err(|error| Failure::invalid_entry(&error))?);
-        }
-        let sign = |identity: &_, now| signing::add_object_signature(&mut request, &bucket.endpoint, identity, now);
-        self.sign(sign).await?;
-        request.headers_mut().insert("user-agent", self.user_agent());
+        let request = self.get_request(bucket, key, condition).await?;
         match self.send_request(request, longest, max_bytes).await {
             Ok(answer) if answer.is_success() => Ok(Fetched::Revision(Revision {
                 etag: answer.headers.get("etag").map(unquoted),
@@ -87,5 +73,31 @@ impl LeanClient {
             Err(NoAnswer::TooLarge { size }) => Ok(Fetched::TooLarge { size }),
             Err(NoAnswer::Failed(failure)) => Err(failure),
         }
+    }
+
+    /// Returns the signed request for an object.
+    pub(crate) async fn get_request(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        condition: Condition<'_>,
+    ) -> Result<HttpRequest, Failure> {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        let uri = bucket.object(key).map_err(|error| Failure::invalid_entry(&error))?;
+        let Ok(()) = request.set_uri(uri);
+        let header = match condition {
+            Condition::Has(etag) => Some(("if-match", etag)),
+            Condition::HasNot(etag) => Some(("if-none-match", etag)),
+            Condition::Always => None,
+        };
+        if let Some((name, etag)) = header {
+            let value = http::HeaderValue::from_str(&format!("\"{etag}\""));
+            request.headers_mut().insert(name, value.map_err(|error| Failure::invalid_entry(&error))?);
+        }
+        let (hash, endpoint) = (signing::SHA256_OF_NOTHING, &bucket.endpoint);
+        let sign = |identity: &_, now| signing::add_object_signature(&mut request, hash, endpoint, identity, now);
+        self.sign(sign).await?;
+        request.headers_mut().insert("user-agent", self.user_agent());
+        Ok(request)
     }
 }

@@ -57,10 +57,13 @@ pub(crate) fn add_signature(
 ) -> Result<(), Unsigned> {
     let mut settings = SigningSettings::default();
     settings.excluded_headers = None;
-    add_signature_with(settings, request, body, endpoint, identity, now)
+    add_signature_with(settings, request, SignableBody::Bytes(body), endpoint, identity, now)
 }
 
-/// Signs a request for an object in S3. S3 takes the path of the URI as it is: it neither encodes it again nor resolves
+/// The SHA-256 of no bytes, in hexadecimal digits.
+pub(crate) const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Signs a request for an object in S3. `sha256` is the hash of the body in hexadecimal digits. S3 takes the path of the URI as it is: it neither encodes it again nor resolves
 /// `.`, `..` and `//`, because they are parts of keys
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>).
 ///
@@ -68,6 +71,7 @@ pub(crate) fn add_signature(
 /// Returns an error if a header is invalid.
 pub(crate) fn add_object_signature(
     request: &mut HttpRequest,
+    sha256: &str,
     endpoint: &Endpoint,
     identity: &Identity,
     now: SystemTime,
@@ -77,13 +81,13 @@ pub(crate) fn add_object_signature(
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    add_signature_with(settings, request, b"", endpoint, identity, now)
+    add_signature_with(settings, request, SignableBody::Precomputed(sha256.to_owned()), endpoint, identity, now)
 }
 
 fn add_signature_with(
     settings: SigningSettings,
     request: &mut HttpRequest,
-    body: &[u8],
+    body: SignableBody<'_>,
     endpoint: &Endpoint,
     identity: &Identity,
     now: SystemTime,
@@ -96,8 +100,7 @@ fn add_signature_with(
         .settings(settings)
         .build()?
         .into();
-    let (headers, body) = (request.headers().iter(), SignableBody::Bytes(body));
-    let signable = SignableRequest::new(request.method(), request.uri(), headers, body)?;
+    let signable = SignableRequest::new(request.method(), request.uri(), request.headers().iter(), body)?;
     let (instructions, _signature) = sign(signable, &params)?.into_parts();
     for header in instructions.into_parts().0 {
         let mut value = http::HeaderValue::from_str(header.value())?;

@@ -13,6 +13,7 @@ mod crowding;
 mod dispatch;
 mod health;
 mod lanes;
+mod ready;
 mod trail;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 pub use attributes::EntryAttributes;
+pub use ready::{OffloadedEntry, ReadyEntry};
 pub use trail::Trail;
 
 use crate::aws::outages::Outages;
@@ -106,7 +108,7 @@ pub struct Error {
 }
 
 /// The side that is at fault for an entry that was not published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// The entry: SNS refused it, and accepted others.
     Refused,
@@ -140,12 +142,6 @@ impl Error {
     /// Returns the topic, if it is the topic that does not take the entry now.
     pub fn turned_away_by(&self) -> Option<&TopicArn> {
         (self.unpublished.verdict == Verdict::TurnedAway).then_some(&self.topic)
-    }
-
-    /// Returns which of two errors of one event decides: the one after which the event is published again, and of those
-    /// the one that waits for a topic.
-    pub fn or_later(self, other: Self) -> Self {
-        if other.unpublished.verdict > self.unpublished.verdict { other } else { self }
     }
 }
 
@@ -278,13 +274,13 @@ impl Publisher {
 
     /// Enqueues entries, each with the ownership of its message. The results name the entries by their index. An entry
     /// whose message is lost before its turn is not published.
-    pub async fn enqueue(&self, entries: Vec<(TopicEntry, Ownership)>) -> EntryResults {
+    pub async fn enqueue(&self, entries: Vec<(ReadyEntry, Ownership)>) -> EntryResults {
         let (results, arriving) = mpsc::unbounded_channel();
-        let open = entries.iter().map(|(entry, _)| Some(entry.topic.clone())).collect();
+        let open = entries.iter().map(|(entry, _)| Some(entry.topic().clone())).collect();
         let now = SystemTime::now();
-        let queued = |(index, (entry, ownership))| {
+        let queued = |(index, (entry, ownership)): (usize, (ReadyEntry, Ownership))| {
             let reply = Reply::new(index, results.clone(), now);
-            QueuedEntry { entry, reply, ownership }
+            QueuedEntry { entry: entry.into_entry(), reply, ownership }
         };
         let queued = entries.into_iter().enumerate().map(queued).collect();
         // A closed channel drops the entries, and their replies send the failure.

@@ -215,16 +215,37 @@ impl Permit {
         self.rendered += bytes;
     }
 
+    /// Takes a part of the JSON out of the count of the message. It counts until the returned value is dropped.
+    pub fn split_rendered(&mut self, bytes: usize) -> Rendered {
+        let bytes = bytes.min(self.rendered);
+        self.rendered -= bytes;
+        Rendered { budget: self.budget.clone(), queue: self.queue, bytes }
+    }
+
     /// Stops counting the JSON of the message, because it is published or will not be published now.
     pub fn end_rendered(&mut self) {
-        let bytes = std::mem::take(&mut self.rendered);
-        if bytes > 0 {
-            let mut state = self.budget.0.state.lock();
-            state.bytes.put_back(self.queue, bytes);
-            state.rendered -= bytes;
+        drop(self.split_rendered(self.rendered));
+    }
+}
+
+/// JSON that is in memory, in bytes. Dropping it stops the count.
+#[derive(Debug)]
+pub struct Rendered {
+    budget: Budget,
+    queue: usize,
+    bytes: usize,
+}
+
+impl Drop for Rendered {
+    fn drop(&mut self) {
+        let Self { budget: Budget(shared), queue, bytes } = self;
+        if *bytes > 0 {
+            let mut state = shared.state.lock();
+            state.bytes.put_back(*queue, *bytes);
+            state.rendered -= *bytes;
             drop(state);
-            self.budget.0.returned.notify_waiters();
-            self.budget.0.bytes.decrement(bytes as f64);
+            shared.returned.notify_waiters();
+            shared.bytes.decrement(*bytes as f64);
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::about::log_about;
-use crate::aws::sns::publish::{self, Confirmed};
+use crate::aws::s3::claims::Stored;
+use crate::aws::sns::publish::Confirmed;
+use crate::aws::sqs::budget::Rendered;
 use crate::aws::sqs::{Receipt, Received};
 use crate::delivery::account::Account;
 use crate::delivery::decide::{Deliveries, Delivery, NotedDelivery};
 use crate::delivery::dedupe::{DeliveryKey, Finished, MessageId};
 use crate::delivery::record::{Ending, Record};
+use crate::delivery::undelivered::EntryError;
 use crate::message::{EventId, Message, PartlyDelivered, QuarantineReason, Recipient};
 use crate::schema::registry::EventType;
 use crate::store::journal::Journal;
@@ -83,10 +86,24 @@ impl InFlightMessage {
 
     /// Counts the JSON of the deliveries in the in-flight budget, offloaded or not. Deliveries of one profile share it.
     pub(super) fn count_rendered(&mut self, deliveries: &[Delivery]) {
-        let mut bodies: Vec<&Arc<String>> = deliveries.iter().map(|delivery| delivery.entry.json()).collect();
-        bodies.sort_unstable_by_key(|body| Arc::as_ptr(body));
-        bodies.dedup_by_key(|body| Arc::as_ptr(body));
-        self.receipt.permit.count_rendered(bodies.iter().map(|body| body.capacity()).sum());
+        let offloaded = deliveries.iter().filter_map(|delivery| Some(&delivery.entry.offload.as_ref()?.json));
+        let bodies = deliveries.iter().map(|delivery| &delivery.entry.body);
+        self.receipt.permit.count_rendered(in_memory(bodies) + in_memory(offloaded));
+    }
+
+    /// Takes the JSON of these claim checks out of the count of the message, because it is in memory only until it is
+    /// stored.
+    pub(super) fn split_offloaded<'j>(&mut self, jsons: impl Iterator<Item = &'j Arc<String>>) -> Arc<Rendered> {
+        Arc::new(self.receipt.permit.split_rendered(in_memory(jsons)))
+    }
+
+    /// Notes that S3 has the JSON of a claim check, in a line of the log and in the trace.
+    pub(super) fn note_stored(&mut self, stored: &Stored, bucket: &str) {
+        let (key, bytes) = (stored.key(), stored.bytes());
+        log_about!(debug, self, bucket, key, bytes, "JSON stored for a claim check");
+        if let Some(trace) = &mut self.trace {
+            trace.stored(bucket, key, bytes, stored.span());
+        }
     }
 
     /// Notes that SNS confirmed the event for one topic, in a line of the log and in the span. Both have the SNS
@@ -103,7 +120,7 @@ impl InFlightMessage {
     }
 
     /// Notes in the journal that the event was not published to one topic.
-    pub(super) fn note_failed(&mut self, error: &publish::Error, customer: Option<Arc<str>>) {
+    pub(super) fn note_failed(&mut self, error: &EntryError, customer: Option<Arc<str>>) {
         if let Some(record) = &mut self.record {
             record.failed(error, customer);
         }
@@ -129,4 +146,12 @@ impl InFlightMessage {
     pub(super) fn open_account(&mut self) {
         self.account.open(self.event_type.as_ref().map(|event_type| &event_type.name));
     }
+}
+
+/// Returns the bytes of memory that these texts take. Some of them are the same one.
+fn in_memory<'t>(texts: impl Iterator<Item = &'t Arc<String>>) -> usize {
+    let mut texts: Vec<&Arc<String>> = texts.collect();
+    texts.sort_unstable_by_key(|text| Arc::as_ptr(text));
+    texts.dedup_by_key(|text| Arc::as_ptr(text));
+    texts.iter().map(|text| text.capacity()).sum()
 }

@@ -1,88 +1,24 @@
 //! Events on their way to their topics: first claimed in the window of duplicates, then being published, then ended with an
 //! outcome.
 
+mod claimed;
+
 use std::sync::Arc;
 
 use super::in_flight::InFlightMessage;
-use crate::aws::outages::Domain;
-use crate::aws::sns::publish::{self, EntryResult, EntryResults, Publisher, TopicEntry};
-use crate::delivery::decide::{Delivery, NotedDelivery};
-use crate::delivery::dedupe::{Attempt, Busy, Claim, DeliveryKey, Finished, MessageId, PublishedBefore, Taken, Window};
+use crate::aws::sns::publish::{Publisher, TopicEntry};
+use crate::aws::sqs::budget::Rendered;
+use crate::delivery::claims::Claims;
+use crate::delivery::decide::NotedDelivery;
+use crate::delivery::dedupe::{Claim, Finished, MessageId, Taken, Window};
 use crate::delivery::outcome::{Delivered, Everywhere, Outcome};
+use crate::delivery::publication::{Entry, EntryEnd, Publication};
 use crate::delivery::record::customer;
-use crate::message::{QuarantineKind, QuarantineReason, Recipient, RetryCause, TakenOver, TopicArn};
+use crate::delivery::undelivered::EntryError;
+use crate::message::{QuarantineKind, QuarantineReason, Recipient, RetryCause, TakenOver};
+use claimed::ClaimedDelivery;
 
-/// A message whose deliveries are claimed, or were found to be published or claimed before.
-pub(super) struct Claimed {
-    message: InFlightMessage,
-    deliveries: Vec<ClaimedDelivery>,
-}
-
-struct ClaimedDelivery {
-    key: DeliveryKey,
-    entry: TopicEntry,
-    claim: Result<Claim, Taken>,
-}
-
-impl Claimed {
-    /// Claims the deliveries of a message.
-    ///
-    /// # Errors
-    /// Returns the message and its deliveries if this process is publishing one of them at the moment.
-    pub(super) fn try_new(
-        window: &Arc<Window>,
-        message: InFlightMessage,
-        deliveries: Vec<Delivery>,
-    ) -> Result<Self, Box<(InFlightMessage, Vec<Delivery>)>> {
-        let id = MessageId::new(&message.message.message_id);
-        match window.try_claim(deliveries.iter().map(|delivery| delivery.key), id) {
-            Ok(claims) => Ok(Self::of(message, deliveries, claims)),
-            Err(Busy) => Err(Box::new((message, deliveries))),
-        }
-    }
-
-    /// Claims the deliveries of a message. Waits for those that this process is publishing at the moment.
-    pub(super) async fn new(window: &Arc<Window>, message: InFlightMessage, deliveries: Vec<Delivery>) -> Self {
-        let keys: Vec<DeliveryKey> = deliveries.iter().map(|delivery| delivery.key).collect();
-        let claims = window.claim(&keys, MessageId::new(&message.message.message_id)).await;
-        Self::of(message, deliveries, claims)
-    }
-
-    fn of(message: InFlightMessage, deliveries: Vec<Delivery>, claims: Vec<Result<Claim, Taken>>) -> Self {
-        let deliveries = deliveries.into_iter().zip(claims);
-        let deliveries =
-            deliveries.map(|(delivery, claim)| ClaimedDelivery { key: delivery.key, entry: delivery.entry, claim });
-        Self { message, deliveries: deliveries.collect() }
-    }
-
-    /// Returns the attempts to claim the deliveries, for the store that replicas share.
-    pub(super) fn attempts(&mut self) -> impl Iterator<Item = Attempt<'_>> {
-        let message = MessageId::new(&self.message.message.message_id);
-        self.deliveries.iter_mut().map(move |ClaimedDelivery { key, claim, .. }| Attempt { key: *key, message, claim })
-    }
-
-    /// Returns the topics that have the event already, each with the message that was published.
-    pub(super) fn duplicates(&self) -> impl Iterator<Item = (&InFlightMessage, &TopicArn, &PublishedBefore)> {
-        let published = self.deliveries.iter().filter_map(|delivery| match &delivery.claim {
-            Err(Taken::Published(before)) => Some((&delivery.entry.topic, before)),
-            _ => None,
-        });
-        let noted = self.message.progress.iter().flat_map(|progress| &progress.noted);
-        let noted = noted.map(|delivery| (&delivery.recipient.topic, &delivery.before));
-        published.chain(noted).map(|(topic, before)| (&self.message, topic, before))
-    }
-
-    /// Why the message must not be published, if it must not.
-    fn obstacle(&self) -> Option<Outcome> {
-        let is_elsewhere = |delivery: &ClaimedDelivery| matches!(delivery.claim, Err(Taken::Elsewhere));
-        if self.message.receipt.hold.is_stale() {
-            return Some(RetryCause::StaleReceipt.because("its receipt went stale before the publish").into());
-        }
-        let is_elsewhere = self.deliveries.iter().any(is_elsewhere);
-        is_elsewhere
-            .then(|| RetryCause::ClaimedElsewhere.because("another replica is publishing the same event").into())
-    }
-}
+pub(super) use claimed::Claimed;
 
 /// Events that are being published together.
 pub(super) struct Publishing {
@@ -90,8 +26,7 @@ pub(super) struct Publishing {
     messages: Vec<Option<PublishingMessage>>,
     /// The claim of each entry until its result arrives, by the index that the publisher returns.
     entries: Vec<Option<PublishingEntry>>,
-    /// The results; `None` if there was nothing to publish.
-    results: Option<EntryResults>,
+    publication: Publication,
     /// Messages that ended without a publish.
     ended: Vec<(InFlightMessage, Outcome)>,
 }
@@ -102,7 +37,7 @@ struct PublishingMessage {
     unanswered: usize,
     delivered: Vec<Delivered>,
     /// The error that decides, if any topic failed.
-    error: Option<publish::Error>,
+    error: Option<EntryError>,
     /// Whether another replica took over an entry that failed here.
     is_elsewhere: bool,
 }
@@ -118,6 +53,36 @@ struct PublishingEntry {
 }
 
 impl PublishingMessage {
+    fn new(message: InFlightMessage, deliveries: usize) -> Self {
+        let delivered = Vec::with_capacity(deliveries);
+        Self { message, unanswered: 0, delivered, error: None, is_elsewhere: false }
+    }
+
+    /// Takes the JSON of the claim checks that will be stored out of the count of the message; `None` if there are none.
+    fn split_offloaded(&mut self, deliveries: &[ClaimedDelivery]) -> Option<Arc<Rendered>> {
+        let is_claimed = |delivery: &&ClaimedDelivery| delivery.claim.is_ok();
+        let offloads = deliveries.iter().filter(is_claimed).filter_map(|delivery| delivery.entry.offload.as_ref());
+        let mut offloads = offloads.peekable();
+        offloads.peek().is_some().then(|| self.message.split_offloaded(offloads.map(|offload| &offload.json)))
+    }
+
+    /// Notes a delivery that is not published, because its topic has the event.
+    fn note_taken(&mut self, entry: &TopicEntry, taken: Taken) {
+        // A delivery that is being published elsewhere is an obstacle for the whole message.
+        let Taken::Published(before) = taken else { return };
+        if let Some(record) = &mut self.message.record {
+            record.duplicate(&entry.topic, customer(entry), before);
+        }
+        self.delivered.push(Delivered::from(before));
+    }
+
+    /// Returns an entry of this message, which has this index, on its way to its topic.
+    fn entering(&self, message: usize, entry: &TopicEntry, claim: Claim) -> PublishingEntry {
+        let recipient = self.message.progress.is_some().then(|| Box::new(recipient(entry)));
+        let customer = self.message.record.as_ref().and_then(|_| customer(entry));
+        PublishingEntry { message, claim, recipient, customer }
+    }
+
     /// Returns the outcome of a message whose topics have all answered.
     fn end(self) -> (InFlightMessage, Outcome) {
         let Self { mut message, delivered, error, is_elsewhere, .. } = self;
@@ -127,8 +92,8 @@ impl PublishingMessage {
             (Some(error), _) if message.receipt.hold.is_stale() => RetryCause::StaleReceipt.because(error).into(),
             (Some(error), _) if is_elsewhere => RetryCause::ClaimedElsewhere.because(error).into(),
             (Some(error), _) => match error.turned_away_by() {
-                Some(topic) => Outcome::Held { domain: Domain::Topic(topic.clone()), detail: error.to_string() },
-                None if error.is_retryable() => RetryCause::Publish.because(error).into(),
+                Some(domain) => Outcome::Held { domain, detail: error.to_string() },
+                None if error.is_retryable() => error.cause().because(error).into(),
                 None => QuarantineKind::PublishRefused.because(error).into(),
             },
             (None, proof) => reached(proof, refused, Outcome::Published),
@@ -213,10 +178,17 @@ fn without_topics() -> Outcome {
 }
 
 impl Publishing {
-    /// Starts to publish what is claimed. Skips events whose receipt is stale or that another replica is publishing.
-    pub(super) async fn start(claimed: Vec<Claimed>, window: &Window, publisher: &Publisher) -> Self {
-        let mut this = Self { messages: Vec::new(), entries: Vec::new(), results: None, ended: Vec::new() };
-        let (mut to_enqueue, mut unused_claims, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+    /// Starts to publish what is claimed. Skips events whose receipt is stale or that another replica is publishing. An entry
+    /// whose JSON must be stored first keeps no other entry waiting.
+    pub(super) async fn start(
+        claimed: Vec<Claimed>,
+        window: &Window,
+        publisher: &Publisher,
+        claims: &Arc<Claims>,
+    ) -> Self {
+        let (messages, entries, ended) = (Vec::new(), Vec::new(), Vec::new());
+        let mut this = Self { messages, entries, publication: Publication::default(), ended };
+        let (mut to_publish, mut unused_claims, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for one in claimed {
             let obstacle = one.obstacle();
             let Claimed { mut message, deliveries } = one;
@@ -226,39 +198,32 @@ impl Publishing {
                 this.ended.push((message, outcome));
                 continue;
             }
-            let (index, first) = (this.messages.len(), to_enqueue.len());
-            let mut delivered = Vec::with_capacity(deliveries.len());
-            begin(&mut message, &deliveries, &mut delivered, window).await;
+            let index = this.messages.len();
+            let mut one = PublishingMessage::new(message, deliveries.len());
+            begin(&mut one.message, &deliveries, &mut one.delivered, window).await;
+            let in_memory = one.split_offloaded(&deliveries);
             for ClaimedDelivery { entry, claim, .. } in deliveries {
-                match claim {
-                    Ok(claim) => {
-                        let ownership = message.receipt.hold.ownership().of_entry(claim.taken_over().cloned());
-                        let recipient = message.progress.is_some().then(|| Box::new(recipient(&entry)));
-                        let customer = message.record.as_ref().and_then(|_| customer(&entry));
-                        this.entries.push(Some(PublishingEntry { message: index, claim, recipient, customer }));
-                        to_enqueue.push((entry, ownership));
+                let claim = match claim {
+                    Ok(claim) => claim,
+                    Err(taken) => {
+                        one.note_taken(&entry, taken);
+                        continue;
                     }
-                    Err(Taken::Published(before)) => {
-                        if let Some(record) = &mut message.record {
-                            record.duplicate(&entry.topic, customer(&entry), before);
-                        }
-                        delivered.push(Delivered::from(before));
-                    }
-                    // An obstacle, see above.
-                    Err(Taken::Elsewhere) => {}
-                }
+                };
+                one.unanswered += 1;
+                let ownership = one.message.receipt.hold.ownership().of_entry(claim.taken_over().cloned());
+                this.entries.push(Some(one.entering(index, &entry, claim)));
+                to_publish.push(Entry { entry, ownership, in_memory: in_memory.clone() });
             }
-            let unanswered = to_enqueue.len() - first;
-            let one = PublishingMessage { message, unanswered, delivered, error: None, is_elsewhere: false };
-            if unanswered > 0 {
+            if one.unanswered > 0 {
                 this.messages.push(Some(one));
             } else {
                 finished.extend(one.finished());
                 this.ended.push(one.end_as_before());
             }
         }
-        if !to_enqueue.is_empty() {
-            this.results = Some(publisher.enqueue(to_enqueue).await);
+        if !to_publish.is_empty() {
+            this.publication = Publication::start(to_publish, publisher, claims).await;
         }
         tokio::join!(window.finish(finished), window.release(unused_claims));
         this
@@ -273,10 +238,7 @@ impl Publishing {
         if self.messages.iter().all(Option::is_none) {
             return None;
         }
-        let results = match &mut self.results {
-            Some(results) => results.next().await,
-            None => Vec::new(),
-        };
+        let results = self.publication.next().await;
         if results.is_empty() {
             return Some(self.end_unanswered());
         }
@@ -284,16 +246,19 @@ impl Publishing {
     }
 
     /// Records results in their messages and in the window. Returns the messages that ended.
-    async fn record(&mut self, results: Vec<EntryResult>, window: &Window) -> Vec<(InFlightMessage, Outcome)> {
+    async fn record(&mut self, results: Vec<EntryEnd>, window: &Window) -> Vec<(InFlightMessage, Outcome)> {
         let (mut confirmed, mut failed, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         let mut reached = Vec::new();
-        for (index, result) in results {
+        for EntryEnd { index, stored, result } in results {
             let Some(PublishingEntry { message: index, claim, recipient, customer }) =
                 self.entries.get_mut(index).and_then(Option::take)
             else {
                 continue;
             };
             let Some(message) = &mut self.messages[index] else { continue };
+            if let Some((stored, bucket)) = stored {
+                message.message.note_stored(&stored, &bucket);
+            }
             match result {
                 Ok(proof) => {
                     reached.extend(recipient.map(|recipient| (index, claim.key(), recipient)));

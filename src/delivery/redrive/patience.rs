@@ -36,7 +36,7 @@ impl Silent {
     fn add(&self, resent: &Resent) {
         for destination in &resent.destinations {
             if let Fate::Failed(error) = &destination.fate
-                && error.trail().throttles == 0
+                && error.trail().is_none_or(|trail| trail.throttles == 0)
             {
                 self.0.lock().insert(destination.recipient.topic.clone());
             }

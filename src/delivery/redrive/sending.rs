@@ -163,7 +163,7 @@ impl Redrive {
     fn slow_down(&self, resent: &Resent) {
         let throttles = resent.destinations.iter().map(|destination| match &destination.fate {
             Fate::Published { confirmed, .. } => confirmed.trail().throttles,
-            Fate::Failed(error) => error.trail().throttles,
+            Fate::Failed(error) => error.trail().map_or(0, |trail| trail.throttles),
             _ => 0,
         });
         if throttles.sum::<u32>() > 0 {

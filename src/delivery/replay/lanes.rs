@@ -98,7 +98,10 @@ impl<S: Sender> Replay<'_, S> {
         for destination in &resent.destinations {
             let trail = match &destination.fate {
                 Fate::Published { confirmed, .. } => confirmed.trail(),
-                Fate::Failed(error) => error.trail(),
+                Fate::Failed(error) => match error.trail() {
+                    Some(trail) => trail,
+                    None => continue,
+                },
                 Fate::WouldPublish { .. } => {
                     (sent, published) = (sent + 1, published + 1);
                     continue;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::aws::sns::publish::{Confirmed, Error};
+use crate::aws::sns::publish::Confirmed;
+use crate::delivery::EntryError;
 use crate::delivery::dedupe::PublishedBefore;
 use crate::message::{EventId, PartlyDelivered, QuarantineReason, Recipient};
 use crate::schema::registry::EventType;
@@ -65,8 +66,8 @@ pub enum Fate {
     Had(PublishedBefore),
     /// The destination cannot get the event.
     Refused(QuarantineReason),
-    /// SNS did not accept it.
-    Failed(Error),
+    /// It did not reach its topic.
+    Failed(EntryError),
     /// Another process publishes the same event at the moment.
     Elsewhere,
 }

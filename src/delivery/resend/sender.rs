@@ -12,8 +12,10 @@ use crate::aws::sns::publish::{Publisher, TopicEntry};
 use crate::aws::sns::rate::Rate;
 use crate::config::Config;
 use crate::delivery::SetupError;
+use crate::delivery::claims::Claims;
 use crate::delivery::decide::Delivery;
 use crate::delivery::dedupe::{Attempt, Claim, MessageId, Taken, Window};
+use crate::delivery::publication::{Entry, EntryEnd, Publication};
 use crate::delivery::record::{Record, customer};
 use crate::message::{Message, Ownership, Recipient};
 use crate::telemetry::Metrics;
@@ -23,6 +25,7 @@ use crate::telemetry::Metrics;
 pub(super) struct Sender {
     window: Arc<Window>,
     publisher: Publisher,
+    claims: Arc<Claims>,
     tasks: JoinSet<()>,
 }
 
@@ -30,7 +33,7 @@ impl Sender {
     /// Creates the parts. Must be called in a runtime of tokio.
     ///
     /// # Errors
-    /// Returns an error if the window of duplicates cannot be set up.
+    /// Returns an error if the window of duplicates or the bucket of claim checks cannot be set up.
     pub(super) fn new(
         config: &Config,
         clients: &Clients,
@@ -48,7 +51,8 @@ impl Sender {
             Arc::clone(outages),
             Arc::clone(metrics),
         );
-        Ok(Self { window, publisher, tasks: JoinSet::from_iter([run]) })
+        let claims = Arc::new(Claims::new(config, clients, outages, metrics)?);
+        Ok(Self { window, publisher, claims, tasks: JoinSet::from_iter([run]) })
     }
 
     /// Publishes deliveries of one message, and waits for all results.
@@ -72,7 +76,7 @@ impl Sender {
                 Ok(claim) => {
                     let ownership = ownership.clone().of_entry(claim.taken_over().cloned());
                     sent.push(Some((claim, recipient, customer, bytes)));
-                    entries.push((entry, ownership));
+                    entries.push(Entry { entry, ownership, in_memory: None });
                 }
                 Err(Taken::Published(before)) => {
                     if let Some(record) = &mut record {
@@ -91,14 +95,14 @@ impl Sender {
         if entries.is_empty() {
             return destinations;
         }
-        let mut results = self.publisher.enqueue(entries).await;
+        let mut publication = Publication::start(entries, &self.publisher, &self.claims).await;
         loop {
-            let arrived = results.next().await;
+            let arrived = publication.next().await;
             if arrived.is_empty() {
                 return destinations;
             }
             let (mut confirmed, mut failed): (Vec<Claim>, Vec<Claim>) = (Vec::new(), Vec::new());
-            for (index, result) in arrived {
+            for EntryEnd { index, result, .. } in arrived {
                 let Some((claim, recipient, customer, bytes)) = sent.get_mut(index).and_then(Option::take) else {
                     continue;
                 };
@@ -126,8 +130,8 @@ impl Sender {
 
     /// Waits until the publisher's tasks have ended.
     pub(super) async fn finish(self) {
-        let Self { window, publisher, mut tasks } = self;
-        drop((window, publisher));
+        let Self { window, publisher, claims, mut tasks } = self;
+        drop((window, publisher, claims));
         while tasks.join_next().await.is_some() {}
     }
 }

@@ -30,6 +30,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(Transient, "the service is overloaded or under maintenance", &["ServiceUnavailable"]),
     row(Transient, "the request took too long to arrive", &["RequestTimeout"]),
     row(Transient, "the connection ended during the request", &["RequestAborted", "IncompleteBody"]),
+    row(Transient, "the content changed on its way", &["BadDigest", "XAmzContentSHA256Mismatch"]),
     row(Transient, "another request changes the same resource", &["ConcurrentAccess", "OperationAborted"]),
     row(Transient, "the service does not allow it again for 60 s", &["PurgeQueueInProgress", "QueueDeletedRecently"]),
     row(Transient, "the resource was created a moment ago under the name of a deleted one", &["StaleTag"]),

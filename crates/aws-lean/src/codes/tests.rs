@@ -22,9 +22,9 @@ const KINDS: &[(FailureKind, &str)] = &[
     (KeyThrottled, "KMS.Throttling KMSThrottling KmsThrottled KmsThrottling"),
     (
         Transient,
-        "ConcurrentAccess IncompleteBody InternalError InternalFailure InternalServerError OperationAborted \
+        "BadDigest ConcurrentAccess IncompleteBody InternalError InternalFailure InternalServerError OperationAborted \
          PurgeQueueInProgress QueueDeletedRecently Redirect RequestAborted RequestTimeout ServiceUnavailable StaleTag \
-         TemporaryRedirect",
+         TemporaryRedirect XAmzContentSHA256Mismatch",
     ),
     (
         Denied,

@@ -36,6 +36,11 @@ fn publisher(
     (publisher, run, rate, outages)
 }
 
+/// Returns an entry without a claim check as one that can be published.
+fn ready(entry: TopicEntry) -> ReadyEntry {
+    entry.ready().expect("the entry has no claim check")
+}
+
 /// Returns the ownership of a message for longer than any test takes.
 fn owned() -> Ownership {
     Ownership::new(Instant::now(), Duration::from_secs(3_600))
@@ -47,7 +52,8 @@ async fn publish_all(
     entries: Vec<TopicEntry>,
     ownership: &Ownership,
 ) -> Vec<Result<Confirmed, Error>> {
-    let mut results = publisher.enqueue(entries.into_iter().map(|entry| (entry, ownership.clone())).collect()).await;
+    let mut results =
+        publisher.enqueue(entries.into_iter().map(|entry| (ready(entry), ownership.clone())).collect()).await;
     let mut all = Vec::new();
     loop {
         let next = results.next().await;
@@ -314,7 +320,7 @@ async fn a_result_does_not_wait_for_the_results_of_other_topics() {
     let (publisher, run, ..) = publisher(clients.lean, &settings, Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let later = TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") };
-    let mut results = publisher.enqueue(vec![(later, owned()), (entry("2"), owned())]).await;
+    let mut results = publisher.enqueue(vec![(ready(later), owned()), (ready(entry("2")), owned())]).await;
     for expected in [1, 0] {
         let arrived = results.next().await;
         assert!(matches!(&arrived[..], [(index, Ok(_))] if *index == expected), "{expected}: {arrived:?}");
@@ -363,7 +369,7 @@ async fn a_throttled_topic_holds_back_neither_another_topic_nor_receives() {
     let (publisher, run, rate, outages) = publisher(clients.lean, &config::Publish::default(), metrics);
     tokio::spawn(run);
     let of = |topic: &str| TopicEntry { topic: TOPIC.replace("acme", topic).into(), ..entry("1") };
-    let entries = |topic: &str, count| (0..count).map(|_| (of(topic), owned())).collect::<Vec<_>>();
+    let entries = |topic: &str, count| (0..count).map(|_| (ready(of(topic)), owned())).collect::<Vec<_>>();
     let _throttled = publisher.enqueue(entries("acme", 3_000)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!publisher.backpressure().is_high());
@@ -386,7 +392,7 @@ async fn a_topic_in_trouble_has_no_room_while_large_entries_fill_its_share_of_th
     let metrics = Arc::new(Metrics::new(false));
     let (publisher, run, _, outages) = publisher(clients.lean, &config::Publish::default(), metrics);
     tokio::spawn(run);
-    let large = || (entry(&"x".repeat(250_000)), owned());
+    let large = || (ready(entry(&"x".repeat(250_000))), owned());
     let _waiting = publisher.enqueue((0..70).map(|_| large()).collect()).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let turned_away = publisher.enqueue(vec![large()]).await.next().await;

@@ -12,11 +12,11 @@ async fn a_topic_that_is_out_keeps_few_entries_in_memory_and_the_others_go_on() 
         publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
     let broken = |count| (0..count).map(|_| TopicEntry { topic: TOPIC.replace("acme", "globex").into(), ..entry("1") });
-    let mut first = publisher.enqueue(broken(10).map(|entry| (entry, owned())).collect()).await;
+    let mut first = publisher.enqueue(broken(10).map(|entry| (ready(entry), owned())).collect()).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let topic = Domain::Topic(TOPIC.replace("acme", "globex").into());
     assert!(outages.is_out(&topic) && !outages.is_out(&Domain::Account), "{outages:?}");
-    let mut results = publisher.enqueue(broken(1_000).map(|entry| (entry, owned())).collect()).await;
+    let mut results = publisher.enqueue(broken(1_000).map(|entry| (ready(entry), owned())).collect()).await;
     let mut turned_away = 0;
     while let Ok(next) = tokio::time::timeout(Duration::from_secs(60), results.next()).await {
         turned_away += next.len();
@@ -34,7 +34,7 @@ async fn sns_is_out_if_several_topics_fail_and_none_succeeds() {
     let (publisher, run, _, outages) =
         publisher(clients.lean, &config::Publish::default(), Arc::new(Metrics::new(false)));
     tokio::spawn(run);
-    let of = |topic: &str| (TopicEntry { topic: TOPIC.replace("acme", topic).into(), ..entry("1") }, owned());
+    let of = |topic: &str| (ready(TopicEntry { topic: TOPIC.replace("acme", topic).into(), ..entry("1") }), owned());
     let entries = ["acme", "globex", "initech"].into_iter().flat_map(|topic| (0..500).map(move |_| of(topic)));
     let mut results = publisher.enqueue(entries.collect()).await;
     let turned_away = tokio::time::timeout(Duration::from_secs(600), results.next()).await;
