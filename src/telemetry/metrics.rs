@@ -99,6 +99,8 @@ pub struct Metrics {
     pub last_reload: Family<LastReloadLabels, Level>,
     /// The time of the last successful read of each place in a bucket, in seconds since 1970. Only shown for such places.
     pub descriptor_source_last_success: Family<DescriptorSourceLabels, Level>,
+    /// The interval at which each place in a bucket is polled, in seconds; 0 without polls. Only shown for such places.
+    pub descriptor_source_poll_seconds: Family<DescriptorSourceLabels, Level>,
     /// The failed reads of places in a bucket. Only shown for such places.
     pub descriptor_source_errors: Family<DescriptorSourceErrorLabels>,
     /// The admitted changes that break readers of the JSON.
@@ -276,6 +278,10 @@ impl Metrics {
             descriptor_source_last_success: all.family(
                 "protobridge_descriptor_source_last_success_timestamp_seconds",
                 "Time at which the descriptor sets or customers in a bucket were last read or found unchanged",
+            ),
+            descriptor_source_poll_seconds: all.family(
+                "protobridge_descriptor_source_poll_seconds",
+                "Interval at which the descriptor sets or customers in a bucket are read; 0 if they are not",
             ),
             descriptor_source_errors: all.family(
                 "protobridge_descriptor_source_errors_total",

@@ -15,6 +15,7 @@ impl Reload {
     pub(super) async fn poll_sets(self: &Arc<Self>, mut objects: Objects) {
         let mut pace = self.pace.clone();
         loop {
+            self.places.is_polled_every(ReloadSubject::Descriptors, pace.poll_seconds());
             let reason = pace.next_poll().await;
             let turn = pace.turn_to_load().await;
             self.look_at_sets(&mut objects).await;
@@ -27,6 +28,7 @@ impl Reload {
     pub(super) async fn poll_customers(self: &Arc<Self>, mut object: CustomersObject) {
         let mut pace = self.pace.clone();
         loop {
+            self.places.is_polled_every(ReloadSubject::Customers, pace.poll_seconds());
             let reason: Reason = pace.next_poll().await;
             self.look_at_customers(&mut object).await;
             note_request(ReloadSubject::Customers, reason);

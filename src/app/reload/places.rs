@@ -92,6 +92,11 @@ impl Places {
         *self.versions.lock() = known.clone();
     }
 
+    /// Shows the interval at which a place is polled, in seconds; 0 if it is not.
+    pub(super) fn is_polled_every(&self, what: ReloadSubject, seconds: u64) {
+        self.metrics.descriptor_source_poll_seconds.with(&DescriptorSourceLabels { what }).set(seconds);
+    }
+
     pub(super) fn succeeded(&self, what: ReloadSubject) {
         let now = SystemTime::now();
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
