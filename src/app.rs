@@ -7,15 +7,18 @@ pub mod admin;
 mod canary;
 mod error;
 mod identity;
+mod inputs;
 mod loaded;
 mod offline;
 mod preflight;
 mod redriving;
 pub mod reload;
 pub mod shutdown;
+mod starting;
 mod stored;
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,10 +34,12 @@ use tracing::{info, warn};
 pub use canary::{CanaryApp, NoCanary, Prober};
 pub use error::Error;
 pub use identity::announce;
+pub use inputs::{Inputs, Sources, read_customers, read_sets};
 pub use loaded::Loaded;
 pub use offline::{Offline, UnknownQueue};
 pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
 pub use redriving::Redriving;
+pub use starting::load_at_start;
 
 use crate::aws::Clients;
 use crate::aws::sqs::budget::Budget;
@@ -51,7 +56,7 @@ use crate::monitor::Knowledge;
 use crate::monitor::sources::Exchange;
 use crate::route::TopicWatch;
 use crate::telemetry::{Metrics, Traces};
-use reload::{Configuration, Followed, Pace, Reload, Standing};
+use reload::{Configuration, Followed, InForce, Pace, Reload, Standing};
 use stored::Stored;
 
 /// The longest time for returning messages at the end of a drain that took too long. Together with
@@ -80,6 +85,12 @@ impl Listener {
         let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
         let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
         Ok(Self { listener, address })
+    }
+
+    /// Returns a second handle of the listener. Each connection is accepted by one of the two.
+    pub(crate) fn second(&self) -> std::io::Result<TcpListener> {
+        let handle: std::net::TcpListener = self.listener.as_fd().try_clone_to_owned()?.into();
+        TcpListener::from_std(handle)
     }
 
     /// Returns the address, with the port that the system chose if the configured port is 0.
@@ -150,7 +161,7 @@ impl App {
 
         let metrics = Arc::new(Metrics::new(config.metrics.customer_label));
         metrics.start_at_zero(config.queues.iter().map(config::Queue::label));
-        let Loaded { registry, routes, schemas, .. } = loaded;
+        let Loaded { registry, routes, schemas, sources, .. } = loaded;
         let traces = Traces::new(&config.traces, &clients.network)?;
         let definitions = (Arc::clone(&routes), schemas);
         let receptions = Arc::new(Receptions::new(config, clients.region().as_deref(), &metrics));
@@ -164,7 +175,8 @@ impl App {
         let topics = TopicWatch::new(clients.sns.clone(), Arc::clone(&routes), Arc::clone(&metrics));
         let (requests, requested) = watch::channel(());
         let pace = Pace::new(&config.descriptors, requested);
-        let reload = Reload::new(config, registry, Arc::clone(&routes), pace.clone(), Arc::clone(&metrics));
+        let in_force = InForce { registry, routes: Arc::clone(&routes), sources };
+        let reload = Reload::new(config, in_force, pace.clone(), Arc::clone(&metrics));
         let standing = Arc::new(Standing::default());
         let exchange = monitor.exchange().cloned();
         let views = admin::Views {
@@ -175,6 +187,7 @@ impl App {
             outages,
             monitor,
             configuration: Arc::clone(&standing),
+            places: reload.places(),
             journal: stored.journal(),
             metrics: Arc::clone(&metrics),
         };

@@ -21,6 +21,7 @@ mod healthcheck;
 mod heartbeat;
 mod iam;
 mod iam_policy;
+mod inputs;
 mod journal;
 mod man;
 mod profile;

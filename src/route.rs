@@ -12,6 +12,7 @@ mod customers;
 mod destination;
 mod glob;
 mod losses;
+mod object;
 mod topics;
 
 use std::collections::HashMap;
@@ -20,10 +21,11 @@ use std::sync::Arc;
 
 pub use checks::warnings;
 pub use claim_check::ClaimCheckMode;
-pub use customers::{Customer, CustomersFile, Error};
+pub use customers::{Customer, CustomersFile, Error, read};
 pub use destination::Destination;
 pub use glob::Glob;
 pub use losses::Loss;
+pub use object::CustomersObject;
 pub use topics::TopicWatch;
 
 use canaries::Canaries;
@@ -79,16 +81,25 @@ impl Routes {
     /// Returns an error if the file cannot be read, is invalid or has no customers. The error lists all problems of the
     /// file.
     pub fn load(config: &Config, profiles: Arc<Profiles>, snapshot: Arc<Snapshot>) -> Result<Self, Error> {
+        let text = customers::read(&config.route.customers_file)?;
+        Self::parse(config, &text, profiles, snapshot)
+    }
+
+    /// Loads the text of the customers file. If the region of AWS is known, every topic must be in it. `snapshot` has the
+    /// message types.
+    ///
+    /// # Errors
+    /// Returns an error if the file is invalid or has no customers. The error lists all problems of the file.
+    pub fn parse(config: &Config, text: &str, profiles: Arc<Profiles>, snapshot: Arc<Snapshot>) -> Result<Self, Error> {
         let (settings, region) = (&config.route, config.aws.region.as_deref());
         let canary_topic = config.canary_path().map(|path| TopicArn::from(path.topic));
-        let text = customers::read(&settings.customers_file)?;
         let has_claims_bucket = config.claim_check.bucket.is_some();
         let (template, canary) = (settings.topic_template.as_deref(), canary_topic.as_ref());
         let rules = TopicRules { template, region, canary_topic: canary, has_claims_bucket };
-        let parsed = customers::parse(&settings.customers_file, &text, rules, &profiles)?;
+        let parsed = customers::parse(&settings.customers_file, text, rules, &profiles)?;
         losses::check(settings, &[], &parsed)?;
         let router = Router::new(settings, parsed.customers, snapshot.type_names()).with_canary(canary_topic.as_ref());
-        let definitions = Watched::new(text, Definitions { snapshot, router: Arc::new(router) });
+        let definitions = Watched::new(text.to_owned(), Definitions { snapshot, router: Arc::new(router) });
         let (settings, region) = (settings.clone(), region.map(str::to_owned));
         Ok(Self { settings, region, canary_topic, has_claims_bucket, profiles, definitions })
     }

@@ -27,10 +27,11 @@ pub use fleeting::FleetingFamily;
 pub use label_set::{LabelSet, LabelValue, NoLabels};
 pub use labels::{
     BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CallResult, CanaryLeg, CanaryLegLabels, ClaimLabels,
-    CustomerLabel, DescriptorSetLabels, DomainKind, DropReason, DroppedRowsLabels, DuplicateLabels, EventLabels,
-    FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PollResult, PublishedLabels, QuarantinedLabels,
-    QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels, ReloadResult, ReloadSubject, RetriedLabels, SetState,
-    SettledLabels, StoreCall, StoreErrorCode, StoreErrorLabels, StoreLabels, StoreOperation, TopicLabels,
+    CustomerLabel, DescriptorSetLabels, DescriptorSourceErrorLabels, DescriptorSourceLabels, DomainKind, DropReason,
+    DroppedRowsLabels, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels,
+    PollResult, PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, QueueState, ReloadLabels,
+    ReloadResult, ReloadSubject, RetriedLabels, SetState, SettledLabels, StoreCall, StoreErrorCode, StoreErrorLabels,
+    StoreLabels, StoreOperation, TopicLabels,
 };
 pub use log::{LogLevel, init as init_log};
 pub use metrics::{Metrics, UNKNOWN_TYPE};

@@ -14,6 +14,7 @@ mod knowledge;
 mod schemas;
 pub(super) mod server;
 mod sets;
+pub(super) mod starting;
 mod status;
 mod trace;
 
@@ -34,7 +35,7 @@ use tokio::net::TcpListener;
 pub(super) use status::{TroubleReport, queue_state};
 
 use crate::app::canary::Prober;
-use crate::app::reload::Standing;
+use crate::app::reload::{Places, Standing};
 use crate::aws::outages::Outages;
 use crate::aws::sns::rate::Rate;
 use crate::aws::sqs::receive::Receptions;
@@ -71,6 +72,8 @@ pub struct Views {
     pub monitor: Arc<Monitor>,
     /// The state of the configuration file.
     pub configuration: Arc<Standing>,
+    /// The places of the descriptor sets and of the customers file that are in buckets.
+    pub places: Arc<Places>,
     /// The journal, if the service keeps one.
     pub journal: Option<Arc<Journal>>,
     /// The metrics.
@@ -145,7 +148,8 @@ fn routes(state: Arc<State>) -> Router {
         .route("/readyz", get(|| async move { readiness(&ready) }))
         .route("/metrics", get(|| async move { exposition(&metrics) }))
         .route("/status", get(|| async move { Json(status::report(&status)) }))
-        .route("/schemas", get(|| async move { Json(schemas::report(&schemas.views.routes.definitions().snapshot)) }))
+        .route("/schemas", get(|| async move { Json(schemas::report(&schemas.views.routes.definitions().snapshot, &schemas.views.places))
+        }))
         .route("/schemas/sets/{*name}", get(|Path(name): Path<String>| async move {
             sets::answer(&sets.views.routes.definitions().snapshot, &name)
         }))

@@ -49,10 +49,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a bucket does not have, or does not return, what the configuration says it has. That can pass.
+    pub fn is_of_bucket(&self) -> bool {
+        match self {
+            Self::Descriptors(error) => error.is_of_bucket(),
+            Self::Customers(error) => matches!(error, route::Error::Bucket(_)),
+            _ => false,
+        }
+    }
+
     /// Whether the configuration, or a file that it names, is wrong, rather than the environment.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Descriptors(_) | Self::UnmatchedPaths(_) | Self::Customers(_) | Self::Traces(_) => true,
+            Self::Descriptors(_) | Self::Customers(_) => !self.is_of_bucket(),
+            Self::UnmatchedPaths(_) | Self::Traces(_) => true,
             Self::Schemas(_) | Self::GlueSchemas(_) | Self::Heartbeats(_) => true,
             Self::Setup(error) => error.is_configuration(),
             Self::Store(error) => error.is_configuration(),

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use super::Error;
+use super::inputs::{Inputs, Sources};
 use super::reload::log_decisions;
+use crate::aws::Clients;
+use crate::base::http::Network;
 use crate::config::{Config, OnBreak, Warning};
 use crate::route::{self, Glob, Router, Routes};
-use crate::schema::registry::{self, File, Profiles, Registry, Snapshot};
+use crate::schema::registry::{Profiles, Registry, Snapshot};
 use crate::schema::{SchemaFiles, confluent, glue};
 
 /// The files that a configuration names, loaded and checked.
@@ -22,25 +26,52 @@ pub struct Loaded {
     pub schemas: SchemaFiles,
     /// Probable mistakes.
     pub warnings: Vec<Warning>,
+    /// The readers of the places that are in buckets.
+    pub sources: Sources,
 }
 
 impl Loaded {
-    /// Loads the files that the configuration names. Makes no call to AWS.
+    /// Loads the files that the configuration names, which must not be in a bucket. Makes no call to AWS.
+    ///
+    /// # Errors
+    /// Returns an error if a place is in a bucket, if a descriptor set, the customers file or a file of schema ids does not
+    /// load, or if a path that is meant to hide a field matches none.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        Self::of(config, Inputs::of_paths(config)?)
+    }
+
+    /// Loads what the configuration names, from paths and from buckets.
+    ///
+    /// # Errors
+    /// Returns an error in the cases of [`Loaded::load`], or if a bucket cannot be read.
+    pub async fn read(config: &Config, clients: &Clients) -> Result<Self, Error> {
+        Self::on_a_thread(config, Inputs::read(config, clients).await?).await
+    }
+
+    /// Loads what the configuration names, from paths and from buckets. Creates clients of AWS only if a place is in a
+    /// bucket.
+    ///
+    /// # Errors
+    /// Returns an error in the cases of [`Loaded::read`].
+    pub async fn read_with(config: &Config, network: &Network) -> Result<Self, Error> {
+        Self::on_a_thread(config, Inputs::read_with(config, network).await?).await
+    }
+
+    /// Links the sets on a thread for blocking work.
+    async fn on_a_thread(config: &Config, inputs: Inputs) -> Result<Self, Error> {
+        let config = config.clone();
+        let loaded = spawn_blocking(move || Self::of(&config, inputs)).await;
+        loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Loads what was read. Takes time for large sets.
     ///
     /// # Errors
     /// Returns an error if a descriptor set, the customers file or a file of schema ids does not load, or if a path that is
     /// meant to hide a field matches none.
-    pub fn load(config: &Config) -> Result<Self, Error> {
-        Self::load_with_sets(config, &registry::read(&config.descriptors)?)
-    }
-
-    /// Loads the files that the configuration names, with these descriptor sets instead of those of `descriptors.path`.
-    ///
-    /// # Errors
-    /// Returns an error in the cases of [`Loaded::load`].
-    pub(super) fn load_with_sets(config: &Config, sets: &[File]) -> Result<Self, Error> {
+    pub fn of(config: &Config, inputs: Inputs) -> Result<Self, Error> {
         let profiles = Arc::new(Profiles::new(&config.profiles));
-        let registry = Registry::of(sets, &config.descriptors, config, Arc::clone(&profiles))?;
+        let registry = Registry::of(inputs.sets(), &config.descriptors, config, Arc::clone(&profiles))?;
         let unmatched = registry.unmatched_paths();
         if !unmatched.is_empty() {
             return Err(Error::UnmatchedPaths(unmatched));
@@ -50,7 +81,7 @@ impl Loaded {
             return Err(Error::Heartbeats(snapshot.heartbeat_problems().to_vec()));
         }
         let types = snapshot.type_names();
-        let routes = Routes::load(config, Arc::clone(&profiles), Arc::clone(&snapshot))?;
+        let routes = Routes::parse(config, inputs.customers(), Arc::clone(&profiles), Arc::clone(&snapshot))?;
         let schemas = SchemaFiles {
             confluent: config.confluent.schemas_file.as_deref().map(confluent::File::load).transpose()?,
             glue: config.glue.schemas_file.as_deref().map(glue::Schemas::load).transpose()?.unwrap_or_default(),
@@ -59,9 +90,15 @@ impl Loaded {
         warnings.extend(warnings_of_files(config, &snapshot, &routes.current(), &types));
         warnings.extend(registry.path_warnings());
         warnings.extend(registry.tap_warnings());
-        warnings.extend(registry.source_warning().map(about_sources));
+        warnings.extend(registry.source_warning().or_else(|| inputs.source_warning()).map(about_sources));
         warnings.extend(about_schema_ids(&schemas, &snapshot));
-        Ok(Self { registry: Arc::new(registry), routes: Arc::new(routes), schemas, warnings })
+        Ok(Self {
+            registry: Arc::new(registry),
+            routes: Arc::new(routes),
+            schemas,
+            warnings,
+            sources: inputs.into_sources(),
+        })
     }
 
     /// Logs the descriptor sets that were admitted and refused, and the warnings.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strict_config::{Problem, nearest};
 
-use super::{Error, Loaded};
+use super::{Error, Inputs, Loaded};
 use crate::base::http::Network;
 use crate::config::Config;
 use crate::delivery::decide::{Context, Rules};
@@ -12,7 +12,7 @@ use crate::delivery::dry_run::{self, Answers, Forecast, Unanswered};
 use crate::message::{Message, Queue};
 use crate::route::Definitions;
 use crate::schema::confluent::{RegistryError, SchemaEntry, Schemas};
-use crate::schema::registry::{File, Snapshot};
+use crate::schema::registry::Snapshot;
 
 /// The rules and the definitions of a configuration.
 #[derive(Debug)]
@@ -37,19 +37,23 @@ impl Offline {
     /// Returns an error if a file does not load, or if the schema registry's URL is invalid.
     pub fn load(config: Config) -> Result<Self, Error> {
         let loaded = Loaded::load(&config)?;
-        Self::of(config, loaded)
+        Self::of_loaded(config, loaded)
     }
 
-    /// Loads the files that a configuration names, with these descriptor sets instead of those of `descriptors.path`.
+    /// Loads what was read of a configuration.
     ///
     /// # Errors
     /// Returns an error in the cases of [`Offline::load`].
-    pub fn load_with_sets(config: Config, sets: &[File]) -> Result<Self, Error> {
-        let loaded = Loaded::load_with_sets(&config, sets)?;
-        Self::of(config, loaded)
+    pub fn of(config: Config, inputs: Inputs) -> Result<Self, Error> {
+        let loaded = Loaded::of(&config, inputs)?;
+        Self::of_loaded(config, loaded)
     }
 
-    fn of(config: Config, loaded: Loaded) -> Result<Self, Error> {
+    /// Decides with what was loaded.
+    ///
+    /// # Errors
+    /// Returns an error if the schema registry's URL is invalid.
+    pub fn of_loaded(config: Config, loaded: Loaded) -> Result<Self, Error> {
         let rules = Rules::new(&config, config.publish.max_batch_bytes).with_glue(loaded.schemas.glue.clone());
         let schemas = Schemas::new(&config.confluent, loaded.schemas.confluent.clone(), &Network::default());
         let schemas = schemas.map_err(crate::delivery::SetupError::from)?;

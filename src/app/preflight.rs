@@ -7,7 +7,9 @@
 mod canary;
 mod claims;
 mod finding;
+mod places;
 mod queues;
+mod sizes;
 mod store;
 mod topics;
 
@@ -19,6 +21,7 @@ use tokio::time::sleep;
 pub use finding::{Finding, Proof, ProofResult, Severity};
 pub use queues::Receives;
 pub(super) use queues::find_quarantine_queues;
+use sizes::TopicSize;
 
 use crate::aws::s3::{Objects, ProbeError, Readable};
 use crate::aws::{Clients, Failure, FailureKind, Permission, is_denied_by_a_policy};
@@ -43,6 +46,8 @@ pub struct Preflight<'c> {
     pub proofs: Vec<Proof>,
     /// The problems, in the order in which they were found.
     pub findings: Vec<Finding>,
+    /// The largest messages of the topics, for [`Preflight::judge_sizes`].
+    sizes: Vec<TopicSize>,
 }
 
 impl<'c> Preflight<'c> {
@@ -50,7 +55,7 @@ impl<'c> Preflight<'c> {
     /// schema registry.
     pub async fn run(clients: &'c Clients, config: &'c Config, topics: &[TopicArn], receives: Receives) -> Self {
         let region = clients.region();
-        let mut this = Self { clients, config, region, proofs: Vec::new(), findings: Vec::new() };
+        let mut this = Self { clients, config, region, proofs: Vec::new(), findings: Vec::new(), sizes: Vec::new() };
         this.queues(receives).await;
         this.canary(receives).await;
         for topic in topics {
@@ -59,6 +64,7 @@ impl<'c> Preflight<'c> {
         this.buckets().await;
         this.claims().await;
         this.store().await;
+        this.places();
         this.dedupe_store().await;
         this.schema_registry().await;
         this

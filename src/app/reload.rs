@@ -4,18 +4,23 @@
 //! changes. Kubernetes updates a ConfigMap by replacing its symbolic link `..data`, and an editor saves by renaming, so the
 //! folders are watched and not the files. New content is admitted after two reads in a row have returned the same content.
 //! Refused content never replaces the content in force.
+//!
+//! Places in a bucket are polled. Their content is admitted at once, because S3 replaces an object as a whole.
 
+mod buckets;
 mod configuration;
+mod customers;
 mod decisions;
 mod pace;
+mod places;
 mod standing;
 mod watch;
 
 pub use configuration::{Configuration, Followed};
 pub use pace::Pace;
+pub use places::{PlaceReport, Places};
 pub use standing::{Standing, StandingReport};
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,6 +30,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use super::Sources;
 use super::identity::{config_hash, sets_hash};
 use crate::base::RateLimitedLog;
 use crate::config::{Config, Location};
@@ -53,7 +59,13 @@ pub struct Reload {
     metrics: Arc<Metrics>,
     config_hash: String,
     default_types: Vec<String>,
+    /// The readers of the places that are in buckets.
+    sources: Sources,
+    /// What is known about these places.
+    places: Arc<Places>,
     pace: Pace,
+    /// Held while sets or customers are admitted, because each takes the other from what is in force.
+    admission: tokio::sync::Mutex<()>,
     unreadable: RateLimitedLog,
     /// The last warning about sources in the folder of descriptor sets.
     source_warning: Mutex<Option<String>>,
@@ -63,35 +75,42 @@ pub struct Reload {
     customers_refused: AtomicBool,
 }
 
+/// What is in force, and the readers of what can replace it.
+#[derive(Debug)]
+pub struct InForce {
+    /// The descriptor sets.
+    pub registry: Arc<Registry>,
+    /// The customers.
+    pub routes: Arc<Routes>,
+    /// The readers of the places that are in buckets.
+    pub sources: Sources,
+}
+
 /// Whether files were offered that are not the ones offered before. They can be admitted or refused.
 #[derive(Debug, Clone, Copy)]
 struct Changed(bool);
 
 impl Reload {
-    /// Creates the reload of a registry and of routes from the files that they were loaded from.
-    pub fn new(
-        config: &Config,
-        registry: Arc<Registry>,
-        routes: Arc<Routes>,
-        pace: Pace,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    /// Creates the reload of what was loaded.
+    pub fn new(config: &Config, loaded: InForce, pace: Pace, metrics: Arc<Metrics>) -> Self {
+        let InForce { registry, routes, sources } = loaded;
         let default_types = config.queues.iter().filter_map(|queue| queue.default_type.clone()).collect();
-        let unreadable = RateLimitedLog::new(Duration::from_secs(60));
-        let (descriptors_failed, customers_refused) = (AtomicBool::new(false), AtomicBool::new(false));
         // The start has logged this warning.
-        let source_warning = Mutex::new(registry.source_warning());
+        let source_warning = registry.source_warning().or_else(|| sources.sets.as_ref()?.source_warning());
         let this = Self {
+            places: Arc::new(Places::new(&sources, Arc::clone(&metrics))),
             registry,
             routes,
             metrics,
             config_hash: config_hash(config),
             default_types,
+            sources,
             pace,
-            unreadable,
-            source_warning,
-            descriptors_failed,
-            customers_refused,
+            admission: tokio::sync::Mutex::default(),
+            unreadable: RateLimitedLog::new(Duration::from_secs(60)),
+            source_warning: Mutex::new(source_warning),
+            descriptors_failed: AtomicBool::new(false),
+            customers_refused: AtomicBool::new(false),
         };
         this.show_counts();
         this.show_descriptors();
@@ -99,25 +118,49 @@ impl Reload {
         this
     }
 
+    /// Returns what is known about the places that are in buckets.
+    pub fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
+    }
+
     /// Reloads descriptor sets and customers whenever they change. Never returns.
-    pub async fn run(self) {
-        let places = [self.registry.location(), self.routes.location()];
-        let mut watch = Watch::new(places.into_iter().filter_map(Location::path).map(Path::to_owned).collect());
-        let mut pace = self.pace.clone();
+    pub async fn run(mut self) {
+        let Sources { sets, customers } = std::mem::take(&mut self.sources);
         let this = Arc::new(self);
+        let follow_sets = async {
+            match sets {
+                Some(objects) => this.poll_sets(objects).await,
+                None => this.follow(ReloadSubject::Descriptors, this.registry.location()).await,
+            }
+        };
+        let follow_customers = async {
+            match customers {
+                Some(object) => this.poll_customers(object).await,
+                None => this.follow(ReloadSubject::Customers, this.routes.location()).await,
+            }
+        };
+        // Unlike tokio's, this join polls in a fixed order, so a run of the fault tests can be repeated.
+        futures_util::future::join(follow_sets, follow_customers).await;
+    }
+
+    /// Reloads the files at a path whenever they change. Never returns.
+    async fn follow(self: &Arc<Self>, what: ReloadSubject, place: &Location) {
+        let mut watch = Watch::new(place.path().map(ToOwned::to_owned).into_iter().collect());
+        let mut pace = self.pace.clone();
         let mut reason = Reason::Change;
         if !pace.is_watching() {
             reason = pace.next(&mut watch).await;
         }
         loop {
             // The first pass does not wait for a change: files can have changed between the start and the watch.
-            let turn = pace.turn_to_load().await;
-            this.descriptors().await;
-            drop(turn);
-            this.customers().await;
-            if reason == Reason::Request {
-                info!("the files were read again on request");
+            match what {
+                ReloadSubject::Descriptors => {
+                    let _turn = pace.turn_to_load().await;
+                    self.descriptors().await;
+                }
+                _ => self.customers().await,
             }
+            note_request(what, reason);
             reason = pace.next(&mut watch).await;
         }
     }
@@ -141,31 +184,38 @@ impl Reload {
     }
 
     async fn descriptors(self: &Arc<Self>) {
-        if let Some(Some(warning)) = self.blocking(ReloadSubject::Descriptors, Self::new_source_warning).await {
+        let warning = |this: &Self| this.new_source_warning(this.registry.source_warning());
+        if let Some(Some(warning)) = self.blocking(ReloadSubject::Descriptors, warning).await {
             warn!("{warning}");
         }
         match self.settled().await {
             // The sets that were offered last are still there.
             Some(Ok(None)) => self.show_descriptors(),
-            Some(Ok(Some(files))) => {
-                match self.blocking(ReloadSubject::Descriptors, move |this| this.admit_descriptors(&files)).await {
-                    Some(Changed(true)) => self.descriptors_failed.store(false, Ordering::Release),
-                    Some(Changed(false)) => {}
-                    None => self.descriptors_failed.store(true, Ordering::Release),
-                }
-                self.show_descriptors();
-            }
+            Some(Ok(Some(files))) => self.admit_files(files).await,
             None => {
                 self.descriptors_failed.store(true, Ordering::Release);
                 self.show_descriptors();
             }
-            Some(Err(error)) => {
-                self.show_in_force(ReloadSubject::Descriptors, false);
-                self.count(ReloadSubject::Descriptors, ReloadResult::Unreadable);
-                if let Some(suppressed) = self.unreadable.permit() {
-                    error!(%error, suppressed, "cannot read the descriptor sets; keeping those in force");
-                }
-            }
+            Some(Err(error)) => self.sets_unreadable(&error),
+        }
+    }
+
+    /// Admits files on a thread for blocking work, and shows the result.
+    async fn admit_files(self: &Arc<Self>, files: Vec<File>) {
+        let _turn = self.admission.lock().await;
+        match self.blocking(ReloadSubject::Descriptors, move |this| this.admit_descriptors(&files)).await {
+            Some(Changed(true)) => self.descriptors_failed.store(false, Ordering::Release),
+            Some(Changed(false)) => {}
+            None => self.descriptors_failed.store(true, Ordering::Release),
+        }
+        self.show_descriptors();
+    }
+
+    fn sets_unreadable(&self, error: &dyn std::error::Error) {
+        self.show_in_force(ReloadSubject::Descriptors, false);
+        self.count(ReloadSubject::Descriptors, ReloadResult::Unreadable);
+        if let Some(suppressed) = self.unreadable.permit() {
+            error!(%error, suppressed, "cannot read the descriptor sets; keeping those in force");
         }
     }
 
@@ -200,9 +250,8 @@ impl Reload {
         Some(Ok(files))
     }
 
-    /// Returns the warning about sources in the folder if it is not the last one.
-    fn new_source_warning(&self) -> Option<String> {
-        let warning = self.registry.source_warning();
+    /// Returns the warning about sources beside the sets if it is not the last one.
+    fn new_source_warning(&self, warning: Option<String>) -> Option<String> {
         let last = std::mem::replace(&mut *self.source_warning.lock(), warning.clone());
         warning.filter(|warning| last.as_ref() != Some(warning))
     }
@@ -231,60 +280,6 @@ impl Reload {
         }
         self.warn_about(&router);
         Changed(true)
-    }
-
-    async fn customers(self: &Arc<Self>) {
-        let read = |this: &Self| this.routes.read().map(|text| (this.routes.is_current(&text), text));
-        let Some(found) = self.blocking(ReloadSubject::Customers, read).await else { return self.customers_failed() };
-        let text = match found {
-            Ok((true, _)) => return self.show_customers(true),
-            // The first half of a customers file is a valid file with fewer customers. So the file must be unchanged for a
-            // while before it is admitted.
-            Ok((false, text)) => {
-                sleep(SETTLED).await;
-                match self.blocking(ReloadSubject::Customers, read).await {
-                    Some(Ok((_, again))) if again == text => Ok(text),
-                    // The file is being written. The next change or poll reads it again.
-                    Some(Ok(_)) => return self.count(ReloadSubject::Customers, ReloadResult::Unsettled),
-                    Some(Err(error)) => Err(error),
-                    None => return self.customers_failed(),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        if self.blocking(ReloadSubject::Customers, move |this| this.admit_customers(text)).await.is_none() {
-            self.customers_failed();
-        }
-    }
-
-    fn customers_failed(&self) {
-        self.customers_refused.store(true, Ordering::Release);
-        self.show_customers(true);
-    }
-
-    fn admit_customers(&self, text: Result<String, route::Error>) {
-        let result = match text.and_then(|text| self.routes.admit(&text)) {
-            Ok(None) => return self.show_customers(true),
-            Ok(Some(router)) => {
-                self.customers_refused.store(false, Ordering::Release);
-                info!(customers = router.customers().count(), "customers reloaded");
-                self.warn_about(&router);
-                ReloadResult::Admitted
-            }
-            Err(error @ route::Error::Unreadable { .. }) => {
-                if let Some(suppressed) = self.unreadable.permit() {
-                    error!(%error, suppressed, "keeping the customers in force");
-                }
-                ReloadResult::Unreadable
-            }
-            Err(error) => {
-                self.customers_refused.store(true, Ordering::Release);
-                error!("{error}; keeping the customers in force");
-                ReloadResult::Refused
-            }
-        };
-        self.show_customers(result != ReloadResult::Unreadable);
-        self.count(ReloadSubject::Customers, result);
     }
 
     /// Logs the warnings of the routing checks.
@@ -327,6 +322,13 @@ impl Reload {
     }
 }
 
+/// Logs that a request was carried out.
+fn note_request(what: ReloadSubject, reason: Reason) {
+    if reason == Reason::Request {
+        info!(what = what.code(), "read again on request");
+    }
+}
+
 /// Returns the first of these ids, and the number of the others.
 fn names(ids: &[&str]) -> String {
     match ids.len() {
@@ -337,59 +339,4 @@ fn names(ids: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::Loaded;
-
-    fn pace(config: &Config) -> Pace {
-        Pace::new(&config.descriptors, tokio::sync::watch::channel(()).1)
-    }
-
-    #[test]
-    fn a_warning_about_sources_is_given_once_per_change() {
-        let folder = tempfile::tempdir().unwrap();
-        let set = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/shop.binpb");
-        std::fs::copy(set, folder.path().join("shop.binpb")).unwrap();
-        std::fs::write(folder.path().join("a.proto"), "").unwrap();
-        let mut config = Config::default();
-        config.descriptors.path = folder.path().into();
-        config.route.customers_file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/customers.yaml").into();
-        config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:json-{customer}".to_owned());
-        config.profiles.insert("web".to_owned(), Default::default());
-        let Loaded { registry, routes, warnings, .. } = Loaded::load(&config).unwrap();
-        let is_about_a = |warning: &crate::config::Warning| {
-            warning.to_string().starts_with("descriptors.path: a.proto is a source, which protobridge does not read; ")
-        };
-        assert!(warnings.iter().any(is_about_a), "{warnings:?}");
-        let reload = Reload::new(&config, registry, routes, pace(&config), Arc::new(Metrics::new(false)));
-        assert_eq!(reload.new_source_warning(), None, "the start has logged it");
-        std::fs::write(folder.path().join("b.proto"), "").unwrap();
-        let warning = reload.new_source_warning().unwrap();
-        assert!(warning.starts_with("a.proto, b.proto are sources"), "{warning}");
-        assert_eq!(reload.new_source_warning(), None);
-        for name in ["a.proto", "b.proto"] {
-            std::fs::remove_file(folder.path().join(name)).unwrap();
-        }
-        assert_eq!(reload.new_source_warning(), None);
-        std::fs::write(folder.path().join("b.proto"), "").unwrap();
-        assert!(reload.new_source_warning().is_some_and(|warning| warning.starts_with("b.proto is a source")));
-    }
-
-    #[tokio::test]
-    async fn a_panic_during_a_reload_does_not_stop_the_service() {
-        let mut config = Config::default();
-        config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
-        config.route.customers_file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/customers.yaml").into();
-        config.route.topic_template = Some("arn:aws:sns:eu-west-1:123456789012:json-{customer}".to_owned());
-        config.profiles.insert("web".to_owned(), Default::default());
-        let Loaded { registry, routes, .. } = Loaded::load(&config).unwrap();
-        let metrics = Arc::new(Metrics::new(false));
-        let reload = Arc::new(Reload::new(&config, registry, routes, pace(&config), Arc::clone(&metrics)));
-        assert_eq!(reload.blocking(ReloadSubject::Descriptors, |_| 7).await, Some(7));
-        assert_eq!(
-            reload.blocking(ReloadSubject::Descriptors, |_| -> u32 { panic!("a panic of a library") }).await,
-            None
-        );
-        assert_eq!(metrics.reloads.sum_where(|labels| labels.result == ReloadResult::Refused), 1);
-    }
-}
+mod tests;

@@ -3,6 +3,10 @@
 
 pub mod claims;
 
+#[cfg(test)]
+pub(crate) mod double;
+pub mod place;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ mod report;
 use std::process::ExitCode;
 
 use super::config_file::ConfigFile;
+use super::inputs;
 use crate::app::{Finding, Loaded, Preflight, Receives, Severity};
 use crate::aws::{self, Clients};
 use crate::base::http::Network;
@@ -14,7 +15,8 @@ use report::{Report, Summary};
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without --online the command makes no call to AWS. With it, it proves each permission of `protobridge iam-policy` that a \
+Without --online the command makes no call to AWS, apart from reading descriptor sets and customers that are in a \
+bucket. With it, it proves each permission of `protobridge iam-policy` that a \
 call without an effect can prove, and lists those that it cannot prove. It writes a small object to the store.
 
 Exit codes: 0 the service can run, 1 the check found an error (with --strict also: a warning), 2 wrong usage, 64 \
@@ -75,15 +77,17 @@ fn examine(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     super::settle_region(&mut config, region, path)?;
     report.line("configuration", format!("{}: {} queue(s)", path.display(), config.queues.len()));
     add_network(report, &network);
-    let loaded = Loaded::load(&config)?;
+    let loaded = inputs::load(&config)?;
     add_loaded(report, &config, &loaded);
     if args.online {
         let receives = if args.receive { Receives::One } else { Receives::None };
-        let topics = loaded.routes.current().topics();
+        let router = loaded.routes.current();
+        let topics = router.topics();
         let online = async {
             let clients = Clients::new(&config.aws, network).await;
-            let Preflight { proofs, findings, .. } = Preflight::run(&clients, &config, &topics, receives).await;
-            (proofs, findings)
+            let mut preflight = Preflight::run(&clients, &config, &topics, receives).await;
+            preflight.judge_sizes(&router);
+            (preflight.proofs, preflight.findings)
         };
         let (proofs, mut findings) = runtime.block_on(online);
         report.proofs = proofs;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::Usage;
 use crate::app::Offline;
-use crate::config::Config;
 use crate::config::load::{self, Origin};
+use crate::config::{Config, Location};
 
 /// The configuration file in the current folder, which a command takes if no file is named.
 const DEFAULT: &str = "protobridge.yaml";
@@ -58,16 +58,16 @@ impl ConfigFile {
     }
 
     /// Loads the configuration and its files for dry runs, and warns about descriptor sets that are refused.
-    /// `descriptors` is the path of sets to use instead of those of the configuration.
+    /// `descriptors` is the place of sets to use instead of those of the configuration.
     ///
     /// # Errors
     /// Returns an error if there is no file, or if the configuration or one of its files is not valid.
-    pub(super) fn load_offline(&self, descriptors: Option<&Path>) -> anyhow::Result<Offline> {
+    pub(super) fn load_offline(&self, descriptors: Option<&Location>) -> anyhow::Result<Offline> {
         let mut config = self.load()?;
-        if let Some(path) = descriptors {
-            config.descriptors.path = path.into();
+        if let Some(place) = descriptors {
+            config.descriptors.path.clone_from(place);
         }
-        let offline = Offline::load(config)?;
+        let offline = super::inputs::load_offline(config)?;
         super::warn_about_refused(offline.snapshot());
         Ok(offline)
     }

@@ -5,7 +5,7 @@ mod remote;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use http::Uri;
 use protojson::Change;
 use serde_json::json;
 
-use super::Usage;
-use crate::config::{self, Config, Descriptors, load};
+use super::{Usage, inputs};
+use crate::config::{Aws, Config, Descriptors, Location, load};
 use crate::route::{Router, Routes};
 use crate::schema::registry::{Profiles, Refused, Registry, Snapshot};
 
@@ -65,9 +65,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct SetsArgs {
-    /// Folder of descriptor sets, or one descriptor set
+    /// Folder of descriptor sets, or one descriptor set: a path, or s3://BUCKET/PREFIX
     #[arg(value_name = "PATH")]
-    path: PathBuf,
+    path: Location,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -75,19 +75,19 @@ struct SetsArgs {
 
 #[derive(Debug, clap::Args)]
 struct MemoryArgs {
-    /// Folder of descriptor sets, or one descriptor set
+    /// Folder of descriptor sets, or one descriptor set: a path, or s3://BUCKET/PREFIX
     #[arg(value_name = "PATH")]
-    path: PathBuf,
+    path: Location,
 }
 
 #[derive(Debug, clap::Args)]
 struct DiffArgs {
     /// Folder or set in its current version; with --against, in its new version
     #[arg(value_name = "OLD")]
-    old: PathBuf,
-    /// Folder or set in its new version
+    old: Location,
+    /// Folder or set in its new version. Each of the two can be s3://BUCKET/PREFIX or s3://BUCKET/KEY
     #[arg(value_name = "NEW", required_unless_present = "against", conflicts_with = "against")]
-    new: Option<PathBuf>,
+    new: Option<Location>,
     /// Compare with the sets that a running service has in force: the URL of its admin endpoint, such as
     /// http://localhost:8080. A folder is compared with all of them; a set takes the place of the one of its name
     #[arg(long, value_name = "URL")]
@@ -128,14 +128,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn registry(path: &Path) -> anyhow::Result<Registry> {
-    let settings = Descriptors { path: path.into(), ..Descriptors::default() };
+fn registry(place: &Location) -> anyhow::Result<Registry> {
+    let settings = Descriptors { path: place.clone(), ..Descriptors::default() };
     let profiles = Arc::new(Profiles::new(&Default::default()));
-    Registry::load(&settings, &config::Taps::default(), profiles).with_context(|| path.display().to_string())
+    inputs::registry(&settings, &Aws::default(), profiles).with_context(|| place.to_string())
 }
 
-fn snapshot(path: &Path) -> anyhow::Result<Arc<Snapshot>> {
-    Ok(registry(path)?.current())
+fn snapshot(place: &Location) -> anyhow::Result<Arc<Snapshot>> {
+    Ok(registry(place)?.current())
 }
 
 fn list(args: &SetsArgs) -> anyhow::Result<ExitCode> {
@@ -329,6 +329,7 @@ impl Report {
 
 /// Loads the customers, to find out who receives a message type of `known`.
 fn router(config: &Config, profiles: Arc<Profiles>, known: &Arc<Snapshot>) -> anyhow::Result<Arc<Router>> {
-    let routes = Routes::load(config, profiles, Arc::clone(known)).map_err(crate::app::Error::from)?;
+    let customers = inputs::customers(config)?;
+    let routes = Routes::parse(config, &customers, profiles, Arc::clone(known)).map_err(crate::app::Error::from)?;
     Ok(routes.current())
 }

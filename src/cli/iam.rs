@@ -1,9 +1,11 @@
-//! Derives the minimal IAM policies from a configuration: of the service, of those who read its store, and of the jobs
-//! that send messages again.
+//! Derives the minimal IAM policies from a configuration: of the service, of those who read its store, of the jobs that
+//! send messages again, of the schema owners, and of the customers who read their large events.
 //!
 //! The policy of the service is an identity policy for the role that it runs as. A queue or topic in another account also needs a
 //! resource policy in that account; docs/iam.md shows both kinds.
 
+pub(super) mod buckets;
+pub(super) mod claims;
 pub(super) mod redrive;
 pub(super) mod replay;
 
@@ -20,7 +22,7 @@ use crate::message::TopicArn;
 pub(super) const MANAGED_POLICY_MAX: usize = 6_144;
 
 /// The ARNs of KMS keys, grouped by the kind of resource that they encrypt. The configuration contains only
-/// `store.kms_key_id`, because the service names no other key in a call.
+/// `store.kms_key_id` and `claim_check.kms_key_id`, because the service names no other key in a call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
     /// Keys of input queues.
@@ -29,8 +31,10 @@ pub(super) struct Keys {
     pub(super) quarantine: Vec<String>,
     /// Keys of topics.
     pub(super) topic: Vec<String>,
-    /// Keys of buckets.
+    /// Keys of the buckets that protobridge reads: of large events, descriptor sets and the customers file.
     pub(super) bucket: Vec<String>,
+    /// Keys of the bucket of claim checks.
+    pub(super) claim: Vec<String>,
     /// Keys of the store.
     pub(super) store: Vec<String>,
 }
@@ -82,12 +86,15 @@ pub(super) fn policy(
     // Without it, S3 answers 403 for an object that does not exist, and the message is retried instead of quarantined:
     // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     allow("FindLargeEvents", &["s3:ListBucket"], texts(&buckets));
+    statements.read_sources(config, &partition);
+    statements.store_claims(config, keys, &partition);
+    let mut allow = |sid: &str, actions: &[&str], resources: Vec<&str>| statements.allow(sid, actions, resources);
     // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html and
     // https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     allow("DecryptQueues", &["kms:Decrypt"], texts(&keys.queue));
     allow("EncryptQuarantine", &["kms:GenerateDataKey", "kms:Decrypt"], texts(&keys.quarantine));
     allow("EncryptTopics", &["kms:GenerateDataKey*", "kms:Decrypt"], texts(&keys.topic));
-    allow("DecryptLargeEvents", &["kms:Decrypt"], texts(&keys.bucket));
+    allow("DecryptBuckets", &["kms:Decrypt"], texts(&keys.bucket));
     // The service reads nothing that it stored. A PUT of one part needs no `kms:Decrypt`:
     // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     if let Some((_, objects)) = store_arns(config, &partition) {
@@ -109,15 +116,17 @@ impl Statements {
         }
     }
 
-    /// Adds the statements of publishing to topics and of reading the events that are in S3, with their keys. Every
-    /// role that sends messages again needs them.
+    /// Adds the statements of reading descriptor sets and customers, of publishing to topics, and of large events in
+    /// both directions, with their keys. Every role that sends messages again needs them.
     fn send_again(&mut self, config: &Config, topics: &[TopicArn], keys: &Keys, partition: &str) {
         let (buckets, objects) = large_events(config, partition);
         self.allow("Publish", &["sns:Publish"], topics.iter().map(TopicArn::as_str).collect());
         self.allow("FetchLargeEvents", &["s3:GetObject"], texts(&objects));
         self.allow("FindLargeEvents", &["s3:ListBucket"], texts(&buckets));
+        self.read_sources(config, partition);
+        self.store_claims(config, keys, partition);
         self.allow("EncryptTopics", &["kms:GenerateDataKey*", "kms:Decrypt"], texts(&keys.topic));
-        self.allow("DecryptLargeEvents", &["kms:Decrypt"], texts(&keys.bucket));
+        self.allow("DecryptBuckets", &["kms:Decrypt"], texts(&keys.bucket));
     }
 
     fn policy(self) -> Value {
@@ -134,12 +143,12 @@ fn large_events(config: &Config, partition: &str) -> (BTreeSet<String>, BTreeSet
 }
 
 /// Returns the policy of the people and jobs that read the store: `trace`, `duplicates`, the reports, `archive`,
-/// `replay --compare`, and tools such as Athena. Returns `None` if the store is not in S3. `keys` are the ARNs of the
-/// keys of the store.
+/// `replay --compare`, and tools such as Athena. `replay --compare` also reads the descriptor sets and the customers.
+/// Returns `None` if the store is not in S3.
 ///
 /// # Errors
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
-pub(super) fn reader_policy(config: &Config, keys: &[String]) -> Result<Option<Value>, Error> {
+pub(super) fn reader_policy(config: &Config, keys: &Keys) -> Result<Option<Value>, Error> {
     let partition = partition(&sources(config)?);
     let Some((bucket, objects)) = store_arns(config, &partition) else { return Ok(None) };
     let allow =
@@ -148,11 +157,11 @@ pub(super) fn reader_policy(config: &Config, keys: &[String]) -> Result<Option<V
     if let Some((_, prefix)) = config.store.bucket().filter(|(_, prefix)| !prefix.is_empty()) {
         list["Condition"] = json!({"StringLike": {"s3:prefix": [format!("{prefix}/*")]}});
     }
-    let mut statements = vec![allow("ReadStore", "s3:GetObject", json!([objects])), list];
-    if !keys.is_empty() {
-        statements.push(allow("DecryptStore", "kms:Decrypt", json!(keys)));
-    }
-    Ok(Some(json!({"Version": "2012-10-17", "Statement": statements})))
+    let mut statements = Statements(vec![allow("ReadStore", "s3:GetObject", json!([objects])), list]);
+    statements.allow("DecryptStore", &["kms:Decrypt"], texts(&keys.store));
+    statements.read_sources(config, &partition);
+    statements.allow("DecryptBuckets", &["kms:Decrypt"], texts(&keys.bucket));
+    Ok(Some(statements.policy()))
 }
 
 /// Returns the ARNs of the store's bucket and of its objects, if the store is in S3.

@@ -10,7 +10,7 @@ use tracing::{error, info};
 use super::config_file::ConfigFile;
 use crate::app::reload::Followed;
 use crate::app::shutdown::Signals;
-use crate::app::{App, Listener, Loaded, NoCanary, Unhealthy, announce};
+use crate::app::{App, Listener, NoCanary, Unhealthy, announce, load_at_start};
 use crate::aws::Clients;
 use crate::base::http::Network;
 use crate::telemetry;
@@ -63,15 +63,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let as_loaded = config.clone();
             let mut config = config.clone();
             super::settle_region(&mut config, clients.region(), origin.path())?;
-            let loading = config.clone();
-            let loaded = tokio::task::spawn_blocking(move || Loaded::load(&loading)).await?;
-            let loaded = loaded?;
+            let loaded = load_at_start(&config, &clients, &admin).await?;
             announce(&config, &loaded.registry.current(), &network);
             let mut app = App::start_with(&config, loaded, clients.clone(), Some(admin))?;
             if args.canary {
                 app.send_canaries(&config, &clients).map_err(|error| super::canary::missing(&origin, &error))?;
             }
-            app.follow(Followed { origin: origin.clone(), config: as_loaded, region: config.aws.region, level });
+            let (origin, region) = (origin.clone(), config.aws.region);
+            app.follow(Followed { origin, config: as_loaded, region, level, clients });
             anyhow::Ok(app)
         };
         let mut app = tokio::select! {

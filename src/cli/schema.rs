@@ -1,7 +1,6 @@
 //! `protobridge schema`: describes the JSON that consumers receive, as a JSON Schema or an AsyncAPI document.
 
 use std::io::{self, BufWriter, Write as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -11,12 +10,12 @@ use strict_config::nearest;
 
 use super::Usage;
 use super::config_file::ConfigFile;
+use super::inputs;
 use super::profile::{ProfileChoice, find_customer, hint};
-use crate::app::Loaded;
-use crate::config::{Config, Taps};
+use crate::config::{Config, Location};
 use crate::route::catalog::asyncapi::{self, Subject};
 use crate::route::{Customer, Glob, Router};
-use crate::schema::registry::{Profiles, Registry, Snapshot};
+use crate::schema::registry::{Profiles, Snapshot};
 
 /// Arguments of `protobridge schema`.
 #[derive(Debug, clap::Args)]
@@ -72,9 +71,9 @@ struct JsonSchemaArgs {
     // The file has the descriptor sets and the profiles.
     #[command(flatten)]
     config: ConfigFile,
-    /// Compiled descriptor sets to use instead of those of the configuration: a folder, or one file
+    /// Compiled descriptor sets to use instead of those of the configuration: a folder, one file, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PATH")]
-    descriptors: Option<PathBuf>,
+    descriptors: Option<Location>,
     #[command(flatten)]
     form: Form,
 }
@@ -128,11 +127,11 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
     };
     let configured = config.as_ref().map(|config| config.profiles.clone()).unwrap_or_default();
     let (profiles, profile) = args.profile.among(&configured, config.is_some())?;
-    let mut sets = config.map(|config| config.descriptors).unwrap_or_default();
-    if let Some(path) = &args.descriptors {
-        sets.path = path.as_path().into();
+    let (mut sets, aws) = config.map(|config| (config.descriptors, config.aws)).unwrap_or_default();
+    if let Some(place) = &args.descriptors {
+        sets.path.clone_from(place);
     }
-    let snapshot = Registry::load(&sets, &Taps::default(), Arc::new(profiles))?.current();
+    let snapshot = inputs::registry(&sets, &aws, Arc::new(profiles))?.current();
     match snapshot.find(&args.message_type) {
         Some(known) => Ok(known.json_schema(profile, args.form.additions())),
         None => bail!(
@@ -146,7 +145,7 @@ fn json_schema(args: &JsonSchemaArgs) -> anyhow::Result<Value> {
 
 fn asyncapi(args: &AsyncapiArgs) -> anyhow::Result<Value> {
     let config = args.config.load()?;
-    let loaded = Loaded::load(&config)?;
+    let loaded = inputs::load(&config)?;
     let snapshot = loaded.registry.current();
     let router = loaded.routes.current();
     let subject = Subject {

@@ -13,6 +13,7 @@ use super::Usage;
 use super::case::{Case, TestFile, Unusable, actual};
 use super::config_file::ConfigFile;
 use crate::app::Offline;
+use crate::config::Location;
 use crate::delivery::dry_run::Forecast;
 use report::{Failure, Report, Tested};
 
@@ -34,9 +35,9 @@ pub(super) struct Args {
     /// Write the actual results of failing cases, and of cases without an expectation, into the test files
     #[arg(long)]
     update: bool,
-    /// Compiled descriptor sets to use instead of those of the configuration: a folder, or one file
+    /// Compiled descriptor sets to use instead of those of the configuration: a folder, one file, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PATH")]
-    descriptors: Option<PathBuf>,
+    descriptors: Option<Location>,
 }
 
 const EXAMPLES: &str = "\
@@ -69,7 +70,7 @@ enum Format {
 
 /// Runs the cases. The exit code is 1 if one of them fails.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let offline = args.config.load_offline(args.descriptors.as_deref())?;
+    let offline = args.config.load_offline(args.descriptors.as_ref())?;
     let files = args.files.iter().map(|path| TestFile::load(path)).collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::default();
     for file in &files {

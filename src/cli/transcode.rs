@@ -10,12 +10,12 @@ use clap::ValueEnum;
 
 use super::Usage;
 use super::config_file::ConfigFile;
+use super::inputs;
 use super::profile::{self, ProfileChoice};
-use crate::app::{self, Loaded};
-use crate::config::{Descriptors, Location, Taps};
+use crate::config::{Aws, Descriptors, Location};
 use crate::message::envelope;
 use crate::message::{QuarantineKind, QuarantineReason};
-use crate::schema::registry::{ProfileId, Registry, Snapshot};
+use crate::schema::registry::{ProfileId, Snapshot};
 use crate::schema::transcode;
 
 /// Arguments of `transcode`.
@@ -25,9 +25,9 @@ pub(super) struct Args {
     // The file has the descriptor sets, the named profiles and the customers.
     #[command(flatten)]
     config: ConfigFile,
-    /// Compiled descriptor sets, instead of those of the configuration: a folder, or one file
+    /// Compiled descriptor sets, instead of those of the configuration: a folder, one file, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PATH")]
-    descriptors: Option<PathBuf>,
+    descriptors: Option<Location>,
     /// Full name of the message type, such as shop.v1.OrderPlaced
     #[arg(long = "type", value_name = "NAME")]
     message_type: Option<String>,
@@ -120,23 +120,23 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
     };
     let choice = args.profile.clone().unwrap_or_default();
     let Some(mut config) = config else {
-        let path = Location::from(args.descriptors.clone().unwrap_or_default());
+        let path = args.descriptors.clone().unwrap_or(Location::Path(PathBuf::new()));
         let (profiles, profile) = choice.among(&Default::default(), false)?;
         let settings = Descriptors { path: path.clone(), ..Descriptors::default() };
-        let registry = Registry::load(&settings, &Taps::default(), Arc::new(profiles)).context("--descriptors")?;
+        let registry = inputs::registry(&settings, &Aws::default(), Arc::new(profiles)).context("--descriptors")?;
         return Ok(Setup { snapshot: registry.current(), profile, path });
     };
-    if let Some(path) = &args.descriptors {
-        config.descriptors.path = path.as_path().into();
+    if let Some(place) = &args.descriptors {
+        config.descriptors.path.clone_from(place);
     }
     config.profiles = choice.added_to(config.profiles);
     let (profiles, profile) = choice.among(&config.profiles, true)?;
     let Some(id) = &args.customer else {
-        let registry = Registry::load(&config.descriptors, &Taps::default(), Arc::new(profiles));
-        let snapshot = registry.map_err(app::Error::from)?.current();
+        let registry = inputs::registry(&config.descriptors, &config.aws, Arc::new(profiles));
+        let snapshot = registry.map_err(inputs::of_configuration)?.current();
         return Ok(Setup { snapshot, profile, path: config.descriptors.path });
     };
-    let loaded = Loaded::load(&config)?;
+    let loaded = inputs::load(&config)?;
     let customer = profile::find_customer(&loaded.routes.current(), id, &config)?;
     let profile = args.profile.as_ref().map_or(customer.profile, |_| profile);
     Ok(Setup { snapshot: loaded.registry.current(), profile, path: config.descriptors.path })

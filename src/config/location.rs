@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::Config;
+
 /// The start of the URL of an object.
 const BUCKET: &str = "s3://";
 /// The start of the URL of a path.
@@ -30,6 +32,13 @@ pub struct InBucket {
     pub bucket: String,
     /// The key, or the prefix without a slash at its end. It is empty if the URL names the bucket only.
     pub key: String,
+}
+
+impl Config {
+    /// Whether the descriptor sets or the customers file are in a bucket.
+    pub fn is_in_bucket(&self) -> bool {
+        [&self.descriptors.path, &self.route.customers_file].iter().any(|place| place.in_bucket().is_some())
+    }
 }
 
 impl Location {

@@ -5,6 +5,7 @@
 mod canary;
 mod claim_check;
 mod monitor;
+mod places;
 mod profiles;
 mod queues;
 mod store;
@@ -47,9 +48,7 @@ impl Config {
         rules.log(self);
         rules.traces(self);
         rules.store(self);
-        if self.descriptors.path.is_empty() {
-            rules.refuse("descriptors.path", "must not be empty");
-        }
+        rules.places(self);
         rules.profiles(self);
         rules.canary(self);
         rules.monitor(self);
@@ -174,9 +173,6 @@ impl Rules {
 
     fn route(&mut self, config: &Config) {
         let (route, region) = (&config.route, config.aws.region.as_deref());
-        if route.customers_file.is_empty() {
-            self.refuse("route.customers_file", "must not be empty");
-        }
         if let Some(template) = &route.topic_template {
             self.require(
                 "route.topic_template",

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use strict_config::Problem;
 
+use crate::aws::s3::place::{self, NoAddress};
 use crate::config::region::topic_in_region;
 use crate::config::{Location, names};
 use crate::message::{MAX_CUSTOMER_PART_BYTES, TopicArn, attributes, customer_part};
@@ -120,6 +121,12 @@ pub enum Error {
         /// The reason.
         error: io::Error,
     },
+    /// A bucket has no address.
+    #[error(transparent)]
+    NoAddress(#[from] NoAddress),
+    /// The bucket does not answer, or denies the file.
+    #[error(transparent)]
+    Bucket(#[from] place::Error),
     /// The file has no customers, or lacks many that are in force.
     #[error(transparent)]
     Loss(#[from] Loss),
@@ -128,8 +135,18 @@ pub enum Error {
     Document(#[from] strict_config::Error),
 }
 
-/// Reads the text of the customers file.
-pub(super) fn read(location: &Location) -> Result<String, Error> {
+impl Error {
+    /// Whether the file cannot be read, rather than be used.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::NoAddress(_) | Self::Bucket(_))
+    }
+}
+
+/// Reads the text of a customers file that is not in a bucket.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub fn read(location: &Location) -> Result<String, Error> {
     let text = match location {
         Location::Path(path) => fs::read_to_string(path),
         Location::Bucket(_) => Err(io::Error::other("it is in a bucket, and only files can be read here")),

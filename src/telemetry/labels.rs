@@ -161,6 +161,20 @@ label_sets! {
         what: ReloadSubject,
     }
 
+    /// The labels of a place in a bucket.
+    DescriptorSourceLabels {
+        /// The files at the place.
+        what: ReloadSubject,
+    }
+
+    /// The labels of failed reads of a place in a bucket.
+    DescriptorSourceErrorLabels {
+        /// The files at the place.
+        what: ReloadSubject,
+        /// Why the read failed.
+        code: StoreErrorCode,
+    }
+
     /// The labels of breaking changes.
     BreakingChangeLabels {
         /// The rule that the change breaks.

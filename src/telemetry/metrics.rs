@@ -14,9 +14,9 @@ use super::fleeting::FleetingFamily;
 use super::label_set::NoLabels;
 use super::labels::{
     BillableLabels, BreakingChangeLabels, BuildLabels, CallLabels, CustomerLabel, DescriptorSetLabels,
-    DroppedRowsLabels, DuplicateLabels, EventLabels, FailureLabels, LastReloadLabels, OutageLabels, PollLabels,
-    PublishedLabels, QuarantinedLabels, QueueLabels, QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels,
-    StoreErrorLabels, StoreLabels, TopicLabels,
+    DescriptorSourceErrorLabels, DescriptorSourceLabels, DroppedRowsLabels, DuplicateLabels, EventLabels,
+    FailureLabels, LastReloadLabels, OutageLabels, PollLabels, PublishedLabels, QuarantinedLabels, QueueLabels,
+    QueueMessagesLabels, ReloadLabels, RetriedLabels, SettledLabels, StoreErrorLabels, StoreLabels, TopicLabels,
 };
 use super::monitor::MonitorMetrics;
 use super::usage::Usage;
@@ -97,6 +97,12 @@ pub struct Metrics {
     pub restart_pending: Arc<Level>,
     /// Whether the present content of the files is in force.
     pub last_reload: Family<LastReloadLabels, Level>,
+    /// The time of the last successful read of each place in a bucket, in seconds since 1970. Only shown for such places.
+    pub descriptor_source_last_success: Family<DescriptorSourceLabels, Level>,
+    /// The interval at which each place in a bucket is polled, in seconds; 0 without polls. Only shown for such places.
+    pub descriptor_source_poll_seconds: Family<DescriptorSourceLabels, Level>,
+    /// The failed reads of places in a bucket. Only shown for such places.
+    pub descriptor_source_errors: Family<DescriptorSourceErrorLabels>,
     /// The admitted changes that break readers of the JSON.
     pub breaking_changes: Family<BreakingChangeLabels>,
     /// The calls of AWS APIs.
@@ -268,6 +274,18 @@ impl Metrics {
             last_reload: all.family(
                 "protobridge_last_reload_successful",
                 "Whether the present descriptor sets or customers are in force, or the present configuration is valid",
+            ),
+            descriptor_source_last_success: all.family(
+                "protobridge_descriptor_source_last_success_timestamp_seconds",
+                "Time at which the descriptor sets or customers in a bucket were last read or found unchanged",
+            ),
+            descriptor_source_poll_seconds: all.family(
+                "protobridge_descriptor_source_poll_seconds",
+                "Interval at which the descriptor sets or customers in a bucket are read; 0 if they are not",
+            ),
+            descriptor_source_errors: all.family(
+                "protobridge_descriptor_source_errors_total",
+                "Failed reads of the descriptor sets or customers in a bucket",
             ),
             breaking_changes: all.family(
                 "protobridge_descriptor_breaking_changes_total",

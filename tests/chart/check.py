@@ -23,7 +23,7 @@ from jobs import check_job_names, check_jobs
 from refusals import check_refusals
 from render import (
     ARGUMENTS, CHART, HELM, HELM3, HERE, KUBERNETES, PROTOBRIDGE, ROOT, SCRATCH, SET,
-    Loader, expect, failures, file_of, helm, inline, notes, objects_in, one, pod_of, rendered,
+    Loader, expect, failures, file_of, helm, inline, notes, objects_in, one, pod_of, rendered, template,
 )
 from validators import check_service_accepts, check_validates, check_validators_reject_mistakes
 
@@ -75,8 +75,7 @@ def check_consistency(name, objects):
         labels = one(objects, "Service")["metadata"]["labels"].items()
         expect(wanted <= labels, f"{name}: the ServiceMonitor does not select the Service")
 
-    ours = [part for part in spec.get("initContainers", []) if part["name"].endswith("-descriptors")]
-    ours += [part for part in spec["containers"] if part["name"] == "protobridge"]
+    ours = [part for part in spec["containers"] if part["name"] == "protobridge"]
     for part in [*ours, *test["spec"]["containers"]]:
         context = part["securityContext"]
         hard = (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"], context["capabilities"])
@@ -112,10 +111,12 @@ def check_consistency(name, objects):
     if name == "everything-else":
         expected.append("--require-healthy=60")
     expect(arguments == expected, f"{name}: the arguments of the service are {arguments}")
-    path = config["descriptors"]["path"]
-    expect(mounts.get(path) == "descriptors", f"{name}: no descriptor sets are mounted at descriptors.path, {path}")
-    folder = os.path.dirname(config["route"]["customers_file"])
-    expect(mounts.get(folder) == "customers", f"{name}: no customers are mounted at {folder}")
+    path, file = config["descriptors"]["path"], config["route"]["customers_file"]
+    for what, place, folder in (("descriptors", path, path), ("customers", file, os.path.dirname(file))):
+        if place.startswith("s3://"):
+            expect(what not in mounts.values(), f"{name}: {place} is in a bucket, but {what} are mounted")
+        else:
+            expect(mounts.get(folder) == what, f"{name}: no {what} are mounted at {folder}")
     made = {part["metadata"]["name"] for part in objects if part["kind"] == "ConfigMap"}
     for volume in spec["volumes"]:
         source = volume.get("configMap", {}).get("name", "")
@@ -258,46 +259,48 @@ def check_zero_is_kept():
     expect(replicas == 0, f"replicaCount=0 renders {replicas}")
 
 
-def check_no_sidecar_without_refresh():
-    values = HERE / "values/s3-hpa.yaml"
-    pod = pod_of(rendered(values, "--set", "descriptors.s3.refreshSeconds=0"))
-    names = [part["name"] for part in pod["spec"]["initContainers"]]
-    expect(names == ["fetch-descriptors"], f"with refreshSeconds=0 the init containers are {names}")
+def check_sets_and_customers_in_a_bucket():
+    """What is in a bucket needs neither a container that copies it nor a volume, in the service and in the Jobs."""
+    values = HERE / "values/replay.yaml"
+    prefix, one_set, uri = "s3://schemas/released", "s3://schemas/shop.binpb", "s3://acme-config/customers.yaml"
+    mounted = "/etc/protobridge/customers/customers.yaml"
+    for more, sets, customers in (
+        ((), prefix, mounted),
+        (("--set", "customers.existingConfigMap.name=", "--set", f"customers.s3.uri={uri}"), prefix, uri),
+        (("--set", f"descriptors.s3.uri={one_set}"), one_set, mounted),
+    ):
+        objects = rendered(values, *more)
+        config = configuration(objects)
+        path, file = config["descriptors"]["path"], config["route"]["customers_file"]
+        expect(path == sets, f"descriptors.path is {path}, not {sets}")
+        expect(file == customers, f"route.customers_file is {file}, not {customers}")
+        for part in (one(objects, "Deployment"), next(part for part in objects if part["kind"] == "Job")):
+            spec = part["spec"]["template"]["spec"]
+            expect("initContainers" not in spec, f"{part['kind']}: a container copies what is in a bucket")
+            names = {volume["name"] for volume in spec["volumes"]}
+            wanted = {"config"} | (set() if customers == uri else {"customers"})
+            expect(names == wanted, f"{part['kind']}: the volumes are {names}, not {wanted}")
+        elsewhere = one(objects, "ConfigMap", "-customers") is None
+        expect(elsewhere, "the chart creates a ConfigMap of customers that are elsewhere")
+    # A value of a container that copied the sets does no harm while the sets come from elsewhere.
+    minimal = template(HERE / "values/minimal.yaml", "--set", "descriptors.s3.refreshSeconds=300")
+    expect(minimal.returncode == 0, f"a leftover of descriptors.s3 is refused without a bucket: {minimal.stderr}")
 
 
-def check_sidecar_loop():
-    """Runs the sidecar's script in a real shell, with an `aws` that fails at the first call.
-
-    The script must try again after the failure, and must exit at once on SIGTERM.
-    """
-    values = HERE / "values/s3-hpa.yaml"
-    sidecar = pod_of(rendered(values, "--set", "descriptors.s3.refreshSeconds=1"))["spec"]["initContainers"][-1]
-    folder = SCRATCH / "sidecar"
-    folder.mkdir()
-    calls = folder / "calls"
-    (folder / "aws").write_text(f'#!/bin/sh\necho "$@" >> {calls}\n[ "$(wc -l < {calls})" -gt 1 ]\n')
-    (folder / "aws").chmod(0o755)
-    env = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
-    process = subprocess.Popen([*sidecar["command"], *sidecar["args"]], env=env, stderr=subprocess.PIPE)
-    for _ in range(2000):
-        if calls.exists() and len(calls.read_text().splitlines()) > 1:
-            break
-        try:
-            process.wait(0.01)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    process.terminate()
-    try:
-        code = process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        code = "no exit code, and had to be killed,"
-    errors = process.stderr.read().decode()
-    expect(code == 0, f"the sidecar ended with {code} on SIGTERM: {errors}")
-    wanted = ["s3 sync s3://schemas/released /descriptors --delete --exact-timestamps --only-show-errors"] * 2
-    expect(calls.exists() and calls.read_text().splitlines()[:2] == wanted, "the sidecar did not copy twice")
-    expect("failed" in errors, "the sidecar does not report a failed copy")
+def check_claim_check_survives_helm():
+    """YAML 1.1 reads `on` and `off` as booleans, and so does Helm: the service must be given what it accepts."""
+    values = SCRATCH / "claim-check.yaml"
+    modes = {"a": "on", "b": "off", "c": "always", "d": '"on"', "e": '"off"'}
+    topic = "arn:aws:sns:eu-west-1:123456789012"
+    lines = [f"    - {{id: {id}, topic: '{topic}:{id}', claim_check: {mode}}}" for id, mode in modes.items()]
+    values.write_text("\n".join(["customers:", "  inline:", *lines]) + "\n")
+    bucket = ("--set", "config.claim_check.bucket=acme-claims")
+    objects = rendered(HERE / "values/minimal.yaml", "--values", values, *bucket)
+    text = one(objects, "ConfigMap", "-customers")["data"]["customers.yaml"]
+    # Read as texts, so that a boolean of YAML 1.1 and a text can be told apart.
+    found = {part["id"]: part["claim_check"] for part in yaml.load(text, yaml.BaseLoader)["customers"]}
+    expect(found == {"a": "true", "b": "false", "c": "always", "d": "on", "e": "off"}, f"the modes are {found}")
+    check_service_accepts("claim-check", objects)
 
 
 def check_readme_examples():
@@ -395,6 +398,7 @@ def check_notes():
         ((minimal, *inline(file_of("large.binpb", 300_000))), "has 300000 bytes"),
         ((minimal, "--set", "config.store.url=file:///a", "--set-json", 'store.volume={"emptyDir":{}}'), "ends with its pod"),
         ((HERE / "values/replay.yaml",), "needs up to 192 MiB more memory"),
+        ((HERE / "values/replay.yaml",), "the service reads the sets of s3://schemas/released every 30 seconds."),
         ((HERE / "values/replay.yaml",), "app.kubernetes.io/instance=events,app.kubernetes.io/component=replay"),
         ((HERE / "values/redrive.yaml",), "--service-account redrive --role-arn ROLE"),
     ]
@@ -431,8 +435,8 @@ check_rules_match_the_file()
 check_only_configuration_restarts_pods()
 check_new_chart_version_restarts_no_pods()
 check_zero_is_kept()
-check_no_sidecar_without_refresh()
-check_sidecar_loop()
+check_sets_and_customers_in_a_bucket()
+check_claim_check_survives_helm()
 check_readme_examples()
 check_chart_as_dependency()
 check_test_pod_requests_readiness()

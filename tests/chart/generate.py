@@ -4,8 +4,9 @@
     generate.py CHART PROTOBRIDGE --check  fails if a file is out of date
 
 The comment of a key is the lines directly above it. `## Title` begins a table. `@schema {…}` in a comment adds to the
-schema of the key. A mapping with `@schema` is one table row, and Kubernetes defines its keys. A key without a comment
-is an error, unless it is a mapping whose keys have comments.
+schema of the key. A mapping with `@schema` is one table row, and Kubernetes defines its keys. `@removed […]` lists keys
+that a mapping once had: the schema lets them pass, so that the chart can say what replaces them. A key without a
+comment is an error, unless it is a mapping whose keys have comments.
 """
 
 import json
@@ -29,7 +30,7 @@ class Key:
 
     def __init__(self, path, key, node, lines):
         self.path, self.node = path, node
-        self.text, self.schema, self.title = "", None, None
+        self.text, self.schema, self.title, self.removed = "", None, None, []
         comment = []
         at = key.start_mark.line - 1
         while at >= 0 and (lines[at].lstrip().startswith("#") or not lines[at].strip()):
@@ -48,6 +49,8 @@ class Key:
         for line in comment:
             if line.startswith("@schema "):
                 self.schema = json.loads(line.removeprefix("@schema "))
+            elif line.startswith("@removed "):
+                self.removed = json.loads(line.removeprefix("@removed "))
             else:
                 self.text = f"{self.text} {line}".strip()
 
@@ -82,6 +85,7 @@ def schema_of(key, lines):
         if not key.node.value:
             fail(key, "an empty mapping needs an @schema")
         children = {child.path[-1]: schema_of(child, lines) for child in keys_of(key.node, lines, key.path)}
+        children |= {name: {"description": "Removed: the chart refuses it."} for name in key.removed}
         return {"type": "object"} | described | {"additionalProperties": False, "properties": children}
     if not key.text:
         fail(key, "it has no comment")

@@ -48,15 +48,10 @@ def check_pod(name, kind, spec, service):
     """Compares the pod with that of the service."""
     (container,) = spec["containers"]
     (bridge,) = [part for part in service["containers"] if part["name"] == "protobridge"]
-    for key in ("securityContext", "automountServiceAccountToken", "enableServiceLinks", "volumes"):
+    for key in ("securityContext", "automountServiceAccountToken", "enableServiceLinks", "volumes", "initContainers"):
         expect(spec.get(key) == service.get(key), f"{name}: {kind} has another {key} than the service")
     for key in ("image", "securityContext", "volumeMounts", "env", "envFrom"):
         expect(container.get(key) == bridge.get(key), f"{name}: {kind} has another {key} than the service")
-    inits = [part["name"] for part in spec.get("initContainers", [])]
-    expect("refresh-descriptors" not in inits, f"{name}: {kind} refreshes sets, which it reads once")
-    fetched = [part for part in service.get("initContainers", []) if part["name"] == "fetch-descriptors"]
-    expect(fetched == [part for part in spec.get("initContainers", []) if part["name"] == "fetch-descriptors"],
-           f"{name}: {kind} fetches other sets than the service")
 
 
 def check_restarts(name, kind, spec):

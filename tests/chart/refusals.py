@@ -72,7 +72,7 @@ def too_many_customers():
     """Checks the size limit of inline customers, and yields its message."""
     sentence = (
         "customers.inline has 1050010 bytes, but a ConfigMap holds at most 1048576: shorten it with "
-        "config.route.topic_template, or put the file on a volume and set customers.persistentVolumeClaim.claimName"
+        "config.route.topic_template, or put the file into a bucket and set customers.s3.uri"
     )
     many = SCRATCH / "customers.yaml"
     many.write_text(yaml.safe_dump({"customers": {"inline": [{"id": f"customer-{i:05}"} for i in range(50_000)]}}))

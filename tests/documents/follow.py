@@ -83,8 +83,8 @@ def follow(document):
             account = Account(endpoint)
             page.follow({
                 "README": lambda: readme.sections(account),
-                "schema-owners": schema_owners.sections,
-                "operations": lambda: operations.sections(account, [f"127.0.0.1:{free_port()}" for _ in range(3)]),
+                "schema-owners": lambda: schema_owners.sections(account),
+                "operations": lambda: operations.sections(account, [f"127.0.0.1:{free_port()}" for _ in range(4)]),
                 "consumers": lambda: consumers.sections(account),
                 "tracing": lambda: tracing.sections,
                 "replay": lambda: replay.sections,

@@ -26,8 +26,7 @@ class Account:
         self.endpoint = endpoint
         client = {"endpoint_url": endpoint, "region_name": REGION, "aws_access_key_id": ACCOUNT}
         client["aws_secret_access_key"] = "test"
-        self.sqs, self.sns = boto3.client("sqs", **client), boto3.client("sns", **client)
-        self.s3 = boto3.client("s3", **client)
+        self.sqs, self.sns, self.s3 = (boto3.client(service, **client) for service in ("sqs", "sns", "s3"))
         dead = self.queue("events-dead")
         policy = {"deadLetterTargetArn": self.arn("sqs", "events-dead"), "maxReceiveCount": "600"}
         self.queue("events", RedrivePolicy=json.dumps(policy))
@@ -65,7 +64,8 @@ class Account:
 
 
 class Denying(http.server.ThreadingHTTPServer):
-    """A proxy in front of an emulator that denies actions of SQS, as AWS does for a role whose policy lacks them."""
+    """A proxy in front of an emulator that denies actions of SQS, and `ListBucket`, as AWS does for a role whose policy
+    lacks them."""
 
     def __init__(self, endpoint, *actions):
         super().__init__(("127.0.0.1", 0), Deny)
@@ -86,12 +86,22 @@ class Deny(http.server.BaseHTTPRequestHandler):
             error = {"__type": kind, "message": f"no policy allows {action}"}
             names = {"x-amzn-query-error": "AccessDenied;Sender"}
             return self.answer(400, "application/x-amz-json-1.0", json.dumps(error).encode(), names)
+        return self.forward(body)
+
+    def do_GET(self):
+        if "list-type=2" in self.path and "ListBucket" in self.server.actions:
+            error = "<Error><Code>AccessDenied</Code><Message>no policy allows s3:ListBucket</Message></Error>"
+            return self.answer(403, "application/xml", error.encode())
+        return self.forward(None)
+
+    def forward(self, body):
         upstream = http.client.HTTPConnection(self.server.upstream)
         # The emulator takes the address in its answers from the header `host`, so that must be its own address.
         headers = {name.lower(): value for name, value in self.headers.items()} | {"host": self.server.upstream}
-        upstream.request("POST", self.path, body, headers)
+        upstream.request(self.command, self.path, body, headers)
         answer = upstream.getresponse()
-        return self.answer(answer.status, answer.getheader("content-type", "text/xml"), answer.read())
+        kept = {name: value for name in ("etag",) if (value := answer.getheader(name))}
+        return self.answer(answer.status, answer.getheader("content-type", "text/xml"), answer.read(), kept)
 
     def answer(self, status, kind, body, headers=None):
         self.send_response(status)

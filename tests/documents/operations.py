@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import botocore
+import bucket
 import canary
 import postgresql
 import sources
@@ -266,8 +267,8 @@ def found(result):
 
 
 def sections(account, admins):
-    """Returns the steps by heading. `admins` are three free addresses for the admin endpoints of more processes."""
-    prober, *replicas = admins
+    """Returns the steps by heading. `admins` are four free addresses for the admin endpoints of more processes."""
+    prober, reader, *replicas = admins
     return canary.sections(account, prober) | sources.sections(replicas) | postgresql.sections(account) | {
         "Install": install,
         "Receives that the redrive policy must allow": lambda page: receives(page, account),
@@ -276,6 +277,7 @@ def sections(account, admins):
         "Test the installation and its alerts": lambda page: test_installation(page, account),
         "Upgrade": upgrade,
         "Changes while running": changes,
+        "Sets and customers in a bucket": lambda page: bucket.follow(page, account, reader),
         "Which version runs": promql,
         "Roll back": roll_back,
         "Memory of descriptor sets": memory,

@@ -6,6 +6,7 @@ import shutil
 import signal
 import urllib.request
 
+import change
 import refusals
 import yaml
 from ground import encode
@@ -185,7 +186,7 @@ def demo(page):
     assert code == 0, f"Ctrl-C ends the demo with {code}"
 
 
-def sections():
+def sections(account):
     return {
         "Compile a set": compile_a_set,
         "Check it before you release it": check_before_release,
@@ -194,6 +195,7 @@ def sections():
         "What changed, and when": what_changed,
         "Test the configuration": test_the_configuration,
         "See a change before it ships": see_a_change,
+        "The whole path of a change": lambda page: change.follow(page, account),
         "Ask what becomes of a message": explain,
         "Try it in the demo": demo,
         "Refusal messages": refusals.check,

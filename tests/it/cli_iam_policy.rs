@@ -1,5 +1,7 @@
 //! `protobridge iam-policy`, which prints the permissions that the service's role needs, and no others.
 
+mod buckets;
+
 use std::fs;
 
 use insta::assert_snapshot;
@@ -21,7 +23,9 @@ fn iam_policy(config: &str, customers: &str, arguments: &[&str]) -> String {
     let folder = TempDir::new().expect("a temporary folder can be created");
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("the file can be written");
     let descriptors = serde_json::Value::from(DESCRIPTORS);
-    write("protobridge.yaml", &format!("{config}descriptors: {{path: {descriptors}}}\n"));
+    let sets =
+        if config.contains("descriptors:") { String::new() } else { format!("descriptors: {{path: {descriptors}}}\n") };
+    write("protobridge.yaml", &format!("{config}{sets}"));
     write("customers.yaml", customers);
     let arguments = ["iam-policy", "--config", "protobridge.yaml"].iter().chain(arguments);
     let ended = command::run(bare().current_dir(folder.path()).args(arguments), b"");
@@ -124,7 +128,7 @@ route: {check_topics: false, topic_template: 'arn:aws-cn:sns:cn-north-1:12345678
       on ["arn:aws-cn:kms:cn-north-1:123456789012:key/d"]
     EncryptTopics: ["kms:GenerateDataKey*","kms:Decrypt"]
       on ["arn:aws-cn:kms:cn-north-1:123456789012:key/t"]
-    DecryptLargeEvents: ["kms:Decrypt"]
+    DecryptBuckets: ["kms:Decrypt"]
       on ["arn:aws-cn:kms:cn-north-1:123456789012:key/b"]
     "#);
 }
@@ -226,7 +230,7 @@ store: {url: 's3://acme-protobridge'}
       on ["arn:aws:s3:::large-events"]
     EncryptTopics: ["kms:GenerateDataKey*","kms:Decrypt"]
       on ["arn:aws:kms:eu-west-1:123456789012:key/t"]
-    DecryptLargeEvents: ["kms:Decrypt"]
+    DecryptBuckets: ["kms:Decrypt"]
       on ["arn:aws:kms:eu-west-1:123456789012:key/b"]
     ReadStore: ["s3:GetObject"]
       on ["arn:aws:s3:::acme-protobridge/archive/*","arn:aws:s3:::acme-protobridge/journal/*","arn:aws:s3:::acme-protobridge/replays/*"]

@@ -68,7 +68,6 @@ app.kubernetes.io/component: {{ index . 1 | quote }}
 {{- $root := index . 0 }}
 {{- $kind := index . 1 }}
 {{- $values := index $root.Values $kind }}
-{{- $source := include "protobridge.descriptorSources" $root }}
 metadata:
   labels:
     {{- $version := include "protobridge.releaseLabels" $root | fromYaml }}
@@ -99,14 +98,9 @@ spec:
   securityContext:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- if or (eq $source "s3") $root.Values.extraInitContainers }}
+  {{- with $root.Values.extraInitContainers }}
   initContainers:
-    {{- with $root.Values.extraInitContainers }}
     {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- if eq $source "s3" }}
-    {{- include "protobridge.fetchContainer" $root | nindent 4 }}
-    {{- end }}
   {{- end }}
   containers:
     - name: {{ $kind | quote }}

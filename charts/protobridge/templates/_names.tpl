@@ -127,12 +127,26 @@ annotations:
 {{- define "protobridge.path.customers" -}}/etc/protobridge/customers{{- end }}
 {{- define "protobridge.path.descriptors" -}}/etc/protobridge/descriptors{{- end }}
 
-{{/* The configuration file: `config`, plus the paths where the chart mounts descriptor sets and customers. */}}
+{{/* The URLs of the sets and of the customers file in a bucket; empty if they have another source. */}}
+{{- define "protobridge.bucket.descriptors" -}}{{ dig "s3" "uri" "" .Values.descriptors }}{{- end }}
+{{- define "protobridge.bucket.customers" -}}{{ dig "s3" "uri" "" .Values.customers }}{{- end }}
+
+{{/* The places of the sets and of the customers file: a URL in a bucket, or where the chart mounts their volume. */}}
+{{- define "protobridge.place.descriptors" -}}
+{{- include "protobridge.bucket.descriptors" . | default (include "protobridge.path.descriptors" .) }}
+{{- end }}
+{{- define "protobridge.place.customers" -}}
+{{- $mounted := printf "%s/customers.yaml" (include "protobridge.path.customers" .) }}
+{{- include "protobridge.bucket.customers" . | default $mounted }}
+{{- end }}
+
+{{/* The configuration file: `config`, plus the places of descriptor sets and customers. */}}
 {{- define "protobridge.config" -}}
 {{- $config := deepCopy .Values.config }}
-{{- $descriptors := merge (dict "path" (include "protobridge.path.descriptors" .)) (default (dict) $config.descriptors) }}
-{{- $file := printf "%s/customers.yaml" (include "protobridge.path.customers" .) }}
-{{- $route := merge (dict "customers_file" $file) (default (dict) $config.route) }}
+{{- $path := dict "path" (include "protobridge.place.descriptors" .) }}
+{{- $descriptors := merge $path (default (dict) $config.descriptors) }}
+{{- $file := dict "customers_file" (include "protobridge.place.customers" .) }}
+{{- $route := merge $file (default (dict) $config.route) }}
 {{- toYaml (merge (dict "descriptors" $descriptors "route" $route) $config) }}
 {{- end }}
 
@@ -180,7 +194,7 @@ annotations:
 {{- if $d.existingConfigMap }}{{ $sources = append $sources "existingConfigMap" }}{{ end }}
 {{- if $d.persistentVolumeClaim.claimName }}{{ $sources = append $sources "persistentVolumeClaim" }}{{ end }}
 {{- if $d.image.reference }}{{ $sources = append $sources "image" }}{{ end }}
-{{- if $d.s3.uri }}{{ $sources = append $sources "s3" }}{{ end }}
+{{- if include "protobridge.bucket.descriptors" . }}{{ $sources = append $sources "s3" }}{{ end }}
 {{- join " " $sources }}
 {{- end }}
 
@@ -190,6 +204,7 @@ annotations:
 {{- if $c.inline }}{{ $sources = append $sources "inline" }}{{ end }}
 {{- if $c.existingConfigMap.name }}{{ $sources = append $sources "existingConfigMap" }}{{ end }}
 {{- if $c.persistentVolumeClaim.claimName }}{{ $sources = append $sources "persistentVolumeClaim" }}{{ end }}
+{{- if include "protobridge.bucket.customers" . }}{{ $sources = append $sources "s3" }}{{ end }}
 {{- join " " $sources }}
 {{- end }}
 

@@ -21,13 +21,22 @@ once.
 {{- $problems = append $problems "config.queues is empty: name at least one queue to receive from, such as [{url: https://sqs.eu-west-1.amazonaws.com/123456789012/events}]" }}
 {{- end }}
 {{- $path := dig "descriptors" "path" "" $v.config }}
-{{- if and $path (ne $path (include "protobridge.path.descriptors" .)) }}
-{{- $problems = append $problems (printf "config.descriptors.path is %q, but the chart mounts the sets at %q: remove the key, and set the source of the sets under `descriptors`" $path (include "protobridge.path.descriptors" .)) }}
+{{- $place := include "protobridge.place.descriptors" . }}
+{{- if and $path (ne $path $place) }}
+{{- if hasPrefix "s3://" $path }}
+{{- $problems = append $problems (printf "config.descriptors.path is %q, but the chart sets this key itself: remove it, and set descriptors.s3.uri to that URL" $path) }}
+{{- else }}
+{{- $problems = append $problems (printf "config.descriptors.path is %q, but the chart sets it to %q: remove the key, and set the source of the sets under `descriptors`" $path $place) }}
+{{- end }}
 {{- end }}
 {{- $file := dig "route" "customers_file" "" $v.config }}
-{{- $mounted := printf "%s/customers.yaml" (include "protobridge.path.customers" .) }}
-{{- if and $file (ne $file $mounted) }}
-{{- $problems = append $problems (printf "config.route.customers_file is %q, but the chart mounts the customers at %q: remove the key, and set the source of the customers under `customers`" $file $mounted) }}
+{{- $place = include "protobridge.place.customers" . }}
+{{- if and $file (ne $file $place) }}
+{{- if hasPrefix "s3://" $file }}
+{{- $problems = append $problems (printf "config.route.customers_file is %q, but the chart sets this key itself: remove it, and set customers.s3.uri to that URL" $file) }}
+{{- else }}
+{{- $problems = append $problems (printf "config.route.customers_file is %q, but the chart sets it to %q: remove the key, and set the source of the customers under `customers`" $file $place) }}
+{{- end }}
 {{- end }}
 {{- $listen := include "protobridge.listen" . }}
 {{- $port := include "protobridge.adminPort" . | int64 }}
@@ -67,7 +76,7 @@ once.
 {{- $problems = append $problems (printf "customers has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
 {{- end }}
 {{- if and (not $sources) (lt (dig "route" "max_removed_percent" 20 $v.config | int) 100) }}
-{{- $problems = append $problems "customers has no source, and the service refuses to start without customers: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, or set config.route.max_removed_percent to 100 to treat every event as config.route.unknown_customer says" }}
+{{- $problems = append $problems "customers has no source, and the service refuses to start without customers: set one of customers.inline, customers.existingConfigMap.name, customers.persistentVolumeClaim.claimName, customers.s3.uri, or set config.route.max_removed_percent to 100 to treat every event as config.route.unknown_customer says" }}
 {{- end }}
 {{- $template := dig "route" "topic_template" "" $v.config }}
 {{- $profiles := append (keys (dig "profiles" (dict) $v.config)) "default" }}
@@ -86,7 +95,7 @@ once.
 {{- end }}
 {{- $bytes = len (include "protobridge.customers" .) }}
 {{- if gt $bytes $mebibyte }}
-{{- $problems = append $problems (printf "customers.inline has %d bytes, but a ConfigMap holds at most %d: shorten it with config.route.topic_template, or put the file on a volume and set customers.persistentVolumeClaim.claimName" $bytes $mebibyte) }}
+{{- $problems = append $problems (printf "customers.inline has %d bytes, but a ConfigMap holds at most %d: shorten it with config.route.topic_template, or put the file into a bucket and set customers.s3.uri" $bytes $mebibyte) }}
 {{- end }}
 
 {{- /* Descriptor sets. */}}
@@ -96,6 +105,15 @@ once.
 {{- end }}
 {{- if gt (len $sources) 1 }}
 {{- $problems = append $problems (printf "descriptors has %d sources, %s: keep one" (len $sources) (join " and " $sources)) }}
+{{- end }}
+{{- /* Values of the containers that copied the sets. `--reuse-values` brings them back, also their defaults. */}}
+{{- if has "s3" $sources }}
+{{- $instead := dict "refreshSeconds" "set config.descriptors.poll_seconds, which is 30 by default" "image" "remove it" "args" "remove it" "sizeLimit" "set config.descriptors.max_total_bytes and raise resources.limits.memory" "extraEnv" "set the endpoint with config.aws.s3_endpoint_url, and other variables with extraEnv" "resources" "remove it" }}
+{{- range $key := keys $instead | sortAlpha }}
+{{- if hasKey $v.descriptors.s3 $key }}
+{{- $problems = append $problems (printf "descriptors.s3.%s has no effect any more, because the service itself reads the bucket and no container copies it: %s; with `helm upgrade --reuse-values`, use --reset-then-reuse-values instead" $key (get $instead $key)) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- range $name, $set := $v.descriptors.inline }}
 {{- if not (regexMatch "^[-_a-zA-Z0-9][-._a-zA-Z0-9]*\\.(desc|binpb|pb|protoset|fds|bin)(\\.gz)?$" $name) }}

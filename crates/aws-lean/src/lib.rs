@@ -12,10 +12,12 @@ mod delete;
 mod endpoint;
 mod failure;
 mod form;
+mod list;
 mod object;
 mod publish;
 mod publish_answer;
 mod receive;
+mod revision;
 #[cfg(any(test, feature = "test-util"))]
 pub mod scripted;
 mod send;
@@ -29,9 +31,11 @@ pub use bucket::{Bucket, BucketKeyError};
 pub use client::LeanClient;
 pub use endpoint::{EndpointUrls, NoEndpoint};
 pub use failure::{Failure, FailureKind, chain};
+pub use list::{Listed, Page};
 pub use object::{NewObject, Object};
 pub use publish::{PublishAttribute, PublishEntry, Published};
 pub use receive::{Message, SystemAttributes};
+pub use revision::{Condition, Fetched, Revision};
 pub use send::SendEntry;
 pub use signing::Auth;
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::answer::Answer;
 use crate::client::{MAX_ANSWER_BYTES, NoAnswer};
 use crate::xml::{self, Tag};
-use crate::{Bucket, Failure, LeanClient, signing};
+use crate::{Bucket, Condition, Failure, LeanClient, signing};
 
 /// The result of [`LeanClient::get_object`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +42,6 @@ pub struct NewObject<'o> {
     pub kms_key_id: Option<&'o str>,
 }
 
-/// The SHA-256 of no bytes, in hexadecimal digits.
-const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
 /// The slowest upload that a call waits for, in bytes per millisecond, beyond the time limit of every call.
 const UPLOAD_BYTES_PER_MILLISECOND: usize = 4 * 1024;
 
@@ -54,14 +51,7 @@ impl LeanClient {
     /// # Errors
     /// Returns an error if S3 does not return the object, or if its answer breaks off.
     pub async fn get_object(&self, bucket: &Bucket, key: &str, max_bytes: usize) -> Result<Object, Failure> {
-        let mut request = HttpRequest::new(SdkBody::empty());
-        let uri = bucket.object(key).map_err(|error| Failure::invalid_entry(&error))?;
-        let Ok(()) = request.set_uri(uri);
-        let endpoint = &bucket.endpoint;
-        let sign =
-            |identity: &_, now| signing::add_object_signature(&mut request, SHA256_OF_NOTHING, endpoint, identity, now);
-        self.sign(sign).await?;
-        request.headers_mut().insert("user-agent", self.user_agent());
+        let request = self.get_request(bucket, key, Condition::Always).await?;
         match self.send_request(request, self.attempt(), max_bytes).await {
             Ok(answer) if answer.is_success() => Ok(Object::Bytes(answer.body)),
             Ok(answer) => Err(failure(&answer)),
@@ -131,7 +121,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Reads the failure of a call to S3. It takes what it finds, as for SNS.
-fn failure(answer: &Answer) -> Failure {
+pub(crate) fn failure(answer: &Answer) -> Failure {
     let (mut code, mut message, mut id) = (None, None, None);
     let _incomplete = xml::read(&answer.body, |path, text| match path {
         [Tag::Error, Tag::Code] => code = Some(text.to_owned()),
@@ -140,4 +130,9 @@ fn failure(answer: &Answer) -> Failure {
         _ => {}
     });
     answer.failure(code.as_deref(), message.as_deref(), id.as_deref())
+}
+
+/// Returns an ETag without its quotation marks.
+pub(crate) fn unquoted(etag: &str) -> String {
+    etag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(etag).to_owned()
 }

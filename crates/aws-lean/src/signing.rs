@@ -60,6 +60,9 @@ pub(crate) fn add_signature(
     add_signature_with(settings, request, SignableBody::Bytes(body), endpoint, identity, now)
 }
 
+/// The SHA-256 of no bytes, in hexadecimal digits.
+pub(crate) const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /// Signs a request for an object in S3. `sha256` is the hash of the body in hexadecimal digits. S3 takes the path of the URI as it is: it neither encodes it again nor resolves
 /// `.`, `..` and `//`, because they are parts of keys
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>).

@@ -1,4 +1,4 @@
-//! A reader for the XML of SNS. It knows a few tags by their local names and skips everything else.
+//! A reader for the XML of SNS and S3. It knows a few tags by their local names and skips everything else.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -21,6 +21,14 @@ pub(crate) enum Tag {
     Error,
     ResponseMetadata,
     RequestId,
+    ListBucketResult,
+    Contents,
+    Key,
+    Size,
+    ETag,
+    IsTruncated,
+    EncodingType,
+    NextContinuationToken,
     Other,
 }
 
@@ -41,6 +49,14 @@ impl From<&[u8]> for Tag {
             b"Error" => Self::Error,
             b"ResponseMetadata" => Self::ResponseMetadata,
             b"RequestId" => Self::RequestId,
+            b"ListBucketResult" => Self::ListBucketResult,
+            b"Contents" => Self::Contents,
+            b"Key" => Self::Key,
+            b"Size" => Self::Size,
+            b"ETag" => Self::ETag,
+            b"IsTruncated" => Self::IsTruncated,
+            b"EncodingType" => Self::EncodingType,
+            b"NextContinuationToken" => Self::NextContinuationToken,
             _ => Self::Other,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::app::reload::Places;
 use crate::base::time::rfc3339;
 use crate::schema::registry::{self, Admission, Snapshot};
 
@@ -29,6 +30,13 @@ struct Set {
     /// The number of `.proto` files, imports included.
     files: usize,
     in_force_since: String,
+    /// The ETag of the object that the set was read from, if the sets are in a bucket. It is missing if the object has
+    /// changed and its new version is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    /// The id of that object's version, if the bucket keeps versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_id: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,13 +109,19 @@ impl From<&Admission> for AdmissionReport {
     }
 }
 
-pub(super) fn report(snapshot: &Snapshot) -> SchemasReport {
-    let set = |set: &registry::Set| Set {
-        name: set.name.clone(),
-        hash: set.hash.to_string(),
-        bytes: set.bytes,
-        files: set.files(),
-        in_force_since: rfc3339(set.since),
+pub(super) fn report(snapshot: &Snapshot, places: &Places) -> SchemasReport {
+    let set = |set: &registry::Set| {
+        let version = places.version(&set.name, &set.hash);
+        let (etag, version_id) = version.map(|known| (known.etag, known.version)).unwrap_or_default();
+        Set {
+            name: set.name.clone(),
+            hash: set.hash.to_string(),
+            bytes: set.bytes,
+            files: set.files(),
+            in_force_since: rfc3339(set.since),
+            etag,
+            version_id,
+        }
     };
     let refused = |refused: &registry::Refused| Refused {
         name: refused.name.clone(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::State;
 use super::knowledge::{KnownSources, KnownTypes, known};
 use crate::app::canary::CanaryReport;
-use crate::app::reload::StandingReport;
+use crate::app::reload::{PlaceReport, StandingReport};
 use crate::aws::FailureKind;
 use crate::aws::outages::{Domain, Outage};
 use crate::aws::sns::rate;
@@ -28,6 +28,9 @@ pub(super) struct StatusReport {
     /// The configuration file, if the service follows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<StandingReport>,
+    /// The places of the descriptor sets and of the customers file that are in buckets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    places: Vec<PlaceReport>,
     descriptor_sets: Vec<Set>,
     customers: Customers,
     /// The parts of the outside that do not work at this moment.
@@ -148,6 +151,7 @@ pub(super) fn report(state: &State) -> StatusReport {
         in_flight: state.views.visibility.in_flight(),
         queues: state.views.receptions.iter().map(|reception| queue_report(reception, &state.views.metrics)).collect(),
         configuration: state.views.configuration.report(),
+        places: state.views.places.report(),
         descriptor_sets: sets.collect(),
         customers: Customers {
             configured: router.customers().count(),

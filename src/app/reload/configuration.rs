@@ -12,6 +12,7 @@ use super::standing::{Standing, StandingReport};
 use super::watch::Watch;
 use super::{MAX_READS, SETTLED};
 use crate::app::Loaded;
+use crate::aws::Clients;
 use crate::base::error::chain;
 use crate::config::load::Origin;
 use crate::config::{Change, Config};
@@ -28,6 +29,8 @@ pub struct Followed {
     pub region: Option<String>,
     /// The level of the log.
     pub level: LogLevel,
+    /// The clients that read the places which are in buckets.
+    pub clients: Clients,
 }
 
 /// Follows the configuration file.
@@ -144,7 +147,9 @@ impl Configuration {
             return Err(Refusal::of(&strict_config::Error::new(self.followed.origin.path(), problems)));
         }
         let turn = self.pace.turn_to_load().await;
-        let loaded = spawn_blocking(move || Loaded::load(&settled).map(drop)).await;
+        let clients = self.followed.clients.clone();
+        // In a task of its own, so that a panic refuses the file and does not stop the service.
+        let loaded = tokio::spawn(async move { Loaded::read(&settled, &clients).await.map(drop) }).await;
         drop(turn);
         match loaded {
             Ok(Ok(())) => Ok(config),

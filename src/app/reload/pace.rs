@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::time::sleep;
 
 use super::watch::Watch;
 use crate::config::Descriptors;
@@ -49,6 +50,11 @@ impl Pace {
         self.poll_seconds.store(seconds, Ordering::Release);
     }
 
+    /// Returns the interval of polls in seconds; 0 if there are none.
+    pub(super) fn poll_seconds(&self) -> u64 {
+        if self.is_watching { self.poll_seconds.load(Ordering::Acquire) } else { 0 }
+    }
+
     /// Waits for the next look.
     pub(super) async fn next(&mut self, watch: &mut Watch) -> Reason {
         let poll = Some(self.poll_seconds.load(Ordering::Acquire)).filter(|seconds| *seconds > 0);
@@ -63,6 +69,23 @@ impl Pace {
             biased;
             Ok(()) = self.requested.changed() => Reason::Request,
             () = change => Reason::Change,
+        }
+    }
+
+    /// Waits for the next poll of a bucket: for the interval, or up to a fifth less, so that replicas do not poll all at once.
+    pub(super) async fn next_poll(&mut self) -> Reason {
+        let seconds = self.poll_seconds();
+        let due = async {
+            if seconds > 0 {
+                sleep(Duration::from_millis(fastrand::u64(seconds * 800..=seconds * 1_000))).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(()) = self.requested.changed() => Reason::Request,
+            () = due => Reason::Change,
         }
     }
 

@@ -4,16 +4,15 @@
 //! numbers are the resident memory of this process, as the kernel counts it against the limit of a container.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::{fs, io};
 
 use anyhow::{Context as _, ensure};
 
-use super::bail_if_refused;
-use crate::config::{self, Descriptors};
-use crate::schema::registry::{File, Profiles, Registry};
+use super::{bail_if_refused, inputs};
+use crate::config::{Aws, Descriptors, Location};
+use crate::schema::registry::{File, Profiles};
 
 /// A record that no reader of a FileDescriptorSet knows: field 1000 with the value 0. It makes a new version of a set
 /// with the same definitions.
@@ -25,16 +24,15 @@ const MIB: f64 = 1024.0 * 1024.0;
 ///
 /// # Errors
 /// Returns an error if the sets cannot be loaded, or if the kernel does not report the memory of this process.
-pub(super) fn report(path: &Path) -> anyhow::Result<ExitCode> {
-    let settings = Descriptors { path: path.into(), ..Descriptors::default() };
+pub(super) fn report(place: &Location) -> anyhow::Result<ExitCode> {
+    let settings = Descriptors { path: place.clone(), ..Descriptors::default() };
     let profiles = Arc::new(Profiles::new(&Default::default()));
     let (before, _) = Memory::of(|| Ok(()))?;
-    let (loaded, registry) = Memory::of(|| {
-        Registry::load(&settings, &config::Taps::default(), profiles).with_context(|| path.display().to_string())
-    })?;
+    let (loaded, registry) =
+        Memory::of(|| inputs::registry(&settings, &Aws::default(), profiles).with_context(|| place.to_string()))?;
     bail_if_refused(&registry.current())?;
     let (reloaded, ()) = Memory::of(|| {
-        let files = registry.read()?;
+        let files = inputs::sets(&settings, &Aws::default())?;
         let files: Vec<File> = files.into_iter().map(new_version).collect();
         ensure!(registry.admit(&files).is_some(), "the sets changed while this command read them; run it again");
         Ok(())

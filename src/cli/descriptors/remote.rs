@@ -12,9 +12,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use strict_config::nearest;
 
-use super::Usage;
+use super::{Usage, inputs};
 use crate::base::http::{Http, Network};
-use crate::config::{Descriptors, Taps};
+use crate::config::{Aws, Descriptors, Location, Taps};
 use crate::schema::registry::{self, File, Profiles, Registry, Snapshot};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -118,21 +118,27 @@ pub(super) fn save(url: &Uri, folder: &Path, names: &[String]) -> anyhow::Result
     })
 }
 
-/// Returns the sets in force at `url`, and the sets that would be in force with those at `path`. A folder replaces all sets;
+/// Returns the sets in force at `url`, and the sets that would be in force with those at `place`. A folder replaces all sets;
 /// a file replaces the set of its name.
-pub(super) fn versions(url: &Uri, path: &Path, name: Option<&str>) -> anyhow::Result<(Arc<Snapshot>, Arc<Snapshot>)> {
+pub(super) fn versions(
+    url: &Uri,
+    place: &Location,
+    name: Option<&str>,
+) -> anyhow::Result<(Arc<Snapshot>, Arc<Snapshot>)> {
     let admin = Admin::new(url)?;
     let (sets, files) = crate::cli::runtime()?.block_on(async {
         let sets = admin.list().await?;
         let files = admin.fetch_all(&sets).await?;
         anyhow::Ok((sets, files))
     })?;
-    let local = registry::read(&Descriptors { path: path.into(), ..Descriptors::default() });
-    let mut local = local.with_context(|| path.display().to_string())?;
+    let local = inputs::sets(&Descriptors { path: place.clone(), ..Descriptors::default() }, &Aws::default());
+    let mut local = local.with_context(|| place.to_string())?;
+    let is_folder = match place {
+        Location::Path(path) => path.is_dir(),
+        Location::Bucket(place) => !registry::is_object(place),
+    };
     let mut notes = Vec::new();
-    if !path.is_dir()
-        && let [file] = local.as_mut_slice()
-    {
+    if !is_folder && let [file] = local.as_mut_slice() {
         file.name = name.map_or_else(|| file.name.clone(), str::to_owned);
         if !sets.iter().any(|set| set.name == file.name) {
             let name = &file.name;
@@ -157,8 +163,8 @@ pub(super) fn versions(url: &Uri, path: &Path, name: Option<&str>) -> anyhow::Re
         anstream::eprintln!("note: {note}");
     }
     let old = snapshot(&files).with_context(|| admin.url.clone())?;
-    let new = if path.is_dir() { local } else { replaced(files, local) };
-    Ok((old, snapshot(&new).with_context(|| path.display().to_string())?))
+    let new = if is_folder { local } else { replaced(files, local) };
+    Ok((old, snapshot(&new).with_context(|| place.to_string())?))
 }
 
 fn snapshot(files: &[File]) -> Result<Arc<Snapshot>, registry::Error> {

@@ -54,7 +54,7 @@ pub(in crate::cli) fn run(
     crate::cli::runtime()?.block_on(async {
         let mut signals = StopSignals::new()?;
         let clients = Clients::new(&config.aws, network).await;
-        let redriving = prepare(&mut config, &queue, &clients, options, origin.path())?;
+        let redriving = prepare(&mut config, &queue, &clients, options, origin.path()).await?;
         if let Some(warning) = redriving.warning() {
             anstream::eprintln!("warning: {warning}");
         }
@@ -86,7 +86,7 @@ pub(in crate::cli) fn run(
     })
 }
 
-fn prepare(
+async fn prepare(
     config: &mut Config,
     queue: &Queue,
     clients: &Clients,
@@ -94,7 +94,7 @@ fn prepare(
     path: &Path,
 ) -> anyhow::Result<Redriving> {
     crate::cli::settle_region(config, clients.region(), path)?;
-    let loaded = Loaded::load(config)?;
+    let loaded = Loaded::read(config, clients).await?;
     crate::cli::warn_about_refused(&loaded.registry.current());
     Ok(Redriving::new(config, queue, clients, &loaded, options)?)
 }

@@ -63,9 +63,7 @@ impl Session {
         let clients = Clients::new(&config.aws, Network::of_environment()?).await;
         settle_region(&mut config, clients.region(), origin.path())?;
         let store = open_store(&config, &clients, origin.path())?;
-        let loading = config.clone();
-        let Loaded { registry, routes, schemas, .. } =
-            tokio::task::spawn_blocking(move || Loaded::load(&loading)).await??;
+        let Loaded { registry, routes, schemas, .. } = Loaded::read(&config, &clients).await?;
         crate::cli::warn_about_refused(&registry.current());
         let queues = config.queues.iter().map(|queue| Arc::new(Queue::from(queue))).collect();
         let archive = archive::Reader::new(store.clone(), queues);

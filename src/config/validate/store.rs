@@ -90,20 +90,25 @@ const EXAMPLES: &str = "`s3://acme-protobridge/prod` or `file:///var/lib/protobr
 fn check_url(url: &str) -> Result<(), String> {
     if let Some(place) = url.strip_prefix("s3://") {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        if !is_bucket(bucket) {
-            return Err(format!("{bucket:?} is not a bucket name; a store is a URL such as {EXAMPLES}"));
-        }
-        let is_clean = |part: &str| !part.is_empty() && !matches!(part, "." | "..");
-        if !prefix.is_empty() && !prefix.trim_end_matches('/').split('/').all(is_clean) {
-            return Err(format!("{prefix:?} has an empty part, `.` or `..`"));
-        }
-        return Ok(());
+        return check_bucket(bucket, prefix, &format!("a store is a URL such as {EXAMPLES}"));
     }
     match url.strip_prefix("file://") {
         Some(path) if path.starts_with('/') => Ok(()),
         Some(_) => Err("the path of a folder must be absolute, as in `file:///var/lib/protobridge`".into()),
         None => Err(format!("is not the URL of a store such as {EXAMPLES}")),
     }
+}
+
+/// Checks the name of a bucket, and a key or a prefix in it. `hint` tells how the place is written.
+pub(super) fn check_bucket(bucket: &str, key: &str, hint: &str) -> Result<(), String> {
+    if !is_bucket(bucket) {
+        return Err(format!("{bucket:?} is not a bucket name; {hint}"));
+    }
+    let is_clean = |part: &str| !part.is_empty() && !matches!(part, "." | "..");
+    if !key.is_empty() && !key.trim_end_matches('/').split('/').all(is_clean) {
+        return Err(format!("{key:?} has an empty part, `.` or `..`"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

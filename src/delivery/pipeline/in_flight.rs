@@ -84,7 +84,7 @@ impl InFlightMessage {
         }
     }
 
-    /// Counts the JSON of the deliveries in the in-flight budget, offloaded or not. Deliveries of one profile share it.
+    /// Counts the JSON of the deliveries in the in-flight budget. Deliveries of one profile share it.
     pub(super) fn count_rendered(&mut self, deliveries: &[Delivery]) {
         let jsons = deliveries.iter().map(|delivery| delivery.entry.json());
         self.receipt.permit.count_rendered(in_memory(jsons));

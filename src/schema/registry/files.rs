@@ -1,6 +1,7 @@
 //! Descriptor sets on disk.
 
 mod content;
+mod limits;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,11 @@ use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::aws::s3::place::{self, NoAddress};
 use crate::config::{self, Location};
-use content::Content;
+pub(super) use content::Content;
+pub(super) use limits::Room;
+pub use limits::{TooLarge, Unusable};
 
 /// The endings of descriptor sets' names. Each can be followed by `.gz`.
 const ENDINGS: [&str; 6] = ["desc", "binpb", "pb", "protoset", "fds", "bin"];
@@ -25,67 +29,6 @@ pub struct File {
     pub name: String,
     /// The bytes, decompressed if the file is gzip, or the reason why there are none.
     pub content: Result<Vec<u8>, Unusable>,
-}
-
-/// Why a file has no content to link.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
-    /// The file is too large.
-    #[error(transparent)]
-    TooLarge(TooLarge),
-    /// The file starts like gzip, and cannot be decompressed.
-    #[error(
-        "descriptor set {name}: it starts like gzip, and it cannot be decompressed ({error}); is it half written? Compress it again, or remove it"
-    )]
-    Damaged {
-        /// The file's name.
-        name: String,
-        /// The size of the file in bytes.
-        bytes: u64,
-        /// The error of the decoder.
-        error: String,
-    },
-}
-
-/// A file that is larger than the configuration allows. It is not read into memory.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "descriptor set {name}: {} {}, and `{}` allows {cap}; remove what no event needs from the set, or raise the limit and the memory of the process with it",
-    scope.description(), self.size(), scope.key()
-)]
-pub struct TooLarge {
-    name: String,
-    /// The size in bytes. A file that grows while it is read can be larger.
-    bytes: u64,
-    /// Whether the file is compressed. `bytes` is then the number of bytes after which decompression stopped.
-    is_compressed: bool,
-    /// The limit in bytes.
-    cap: u64,
-    scope: Scope,
-}
-
-/// The files that a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    File,
-    /// The file and the smaller files of the folder.
-    Folder,
-}
-
-impl Scope {
-    fn key(self) -> &'static str {
-        match self {
-            Self::File => "descriptors.max_file_bytes",
-            Self::Folder => "descriptors.max_total_bytes",
-        }
-    }
-
-    fn description(self) -> &'static str {
-        match self {
-            Self::File => "it has",
-            Self::Folder => "together with the smaller sets, it has",
-        }
-    }
 }
 
 /// Why the descriptor sets could not be loaded.
@@ -105,15 +48,30 @@ pub enum Error {
         /// The place.
         place: Location,
     },
-    /// The folder has no descriptor set.
+    /// A bucket has no address.
+    #[error(transparent)]
+    NoAddress(#[from] NoAddress),
+    /// The bucket does not answer, or denies the sets.
+    #[error(transparent)]
+    Bucket(#[from] place::Error),
+    /// Objects were replaced while they were read.
+    #[error("objects under {place} changed again and again while they were read")]
+    Unsettled {
+        /// The place.
+        place: Location,
+    },
+    /// Reading the sets panicked.
+    #[error("reading the descriptor sets panicked; this is a defect of protobridge")]
+    Panicked,
+    /// The folder or the prefix has no descriptor set.
     #[error(
         "no descriptor set in {}: it has no file that ends in .desc, .binpb, .pb, .protoset, .fds or .bin, or in one of these and .gz; {}compile one with `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`",
-        path.display(), if sources.is_empty() { String::new() } else { format!("{}; ", are_sources(sources)) }
+        place, if sources.is_empty() { String::new() } else { format!("{}; ", are_sources(sources)) }
     )]
     Empty {
-        /// The folder.
-        path: PathBuf,
-        /// The names of the `.proto` files in the folder.
+        /// The folder, or the prefix of a bucket.
+        place: Location,
+        /// The names of the `.proto` files in it.
         sources: Vec<String>,
     },
     /// A set is too large or damaged.
@@ -133,6 +91,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether a bucket does not have the sets, or does not return them.
+    pub fn is_of_bucket(&self) -> bool {
+        match self {
+            Self::Bucket(_) | Self::Unsettled { .. } => true,
+            Self::Empty { place, .. } => place.in_bucket().is_some(),
+            _ => false,
+        }
+    }
+}
+
 /// Returns the path of the sets, if they are files.
 fn local(settings: &config::Descriptors) -> Result<&Path, Error> {
     settings.path.path().ok_or_else(|| Error::InBucket { place: settings.path.clone() })
@@ -143,12 +112,7 @@ fn local(settings: &config::Descriptors) -> Result<&Path, Error> {
 /// # Errors
 /// Returns an error if the folder or a file cannot be read, or if the folder has no set.
 pub fn read(settings: &config::Descriptors) -> Result<Vec<File>, Error> {
-    let read = |found: &Found, content: Content, cap: u64| {
-        let mut bytes = Vec::with_capacity(usize::try_from(found.size.min(cap)).unwrap_or(0));
-        content.take(cap.saturating_add(1)).read_to_end(&mut bytes)?;
-        Ok((bytes.len() as u64, bytes))
-    };
-    let files = each(settings, read)?;
+    let files = each(settings, |found, content, cap| content.bytes(found.size, cap))?;
     Ok(files.into_iter().map(|(name, content)| File { name, content }).collect())
 }
 
@@ -157,7 +121,7 @@ pub fn read(settings: &config::Descriptors) -> Result<Vec<File>, Error> {
 /// # Errors
 /// Returns an error in the same cases as [`read`].
 pub(super) fn hashes(settings: &config::Descriptors) -> Result<Vec<(String, String)>, Error> {
-    let hash = |_: &Found, content: Content, cap: u64| {
+    let hash = |_: &Found, content: Content<fs::File>, cap: u64| {
         let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
         let mut file = content.take(cap.saturating_add(1));
         loop {
@@ -193,13 +157,18 @@ pub(super) fn digits(digest: &[u8]) -> String {
 pub(super) fn source_warning(settings: &config::Descriptors) -> Option<String> {
     // An unreadable folder is an error of every other reader.
     let path = settings.path.path()?;
-    let sources = sources(path).ok().filter(|sources| !sources.is_empty())?;
-    Some(format!(
-        "{}; compile a set with `protoc --include_imports --descriptor_set_out=FILE.binpb` or `buf build -o FILE.binpb`, \
-         and keep the sources out of {}",
-        are_sources(&sources),
-        path.display()
-    ))
+    about_sources(&sources(path).ok()?, &settings.path)
+}
+
+/// Returns a warning about these `.proto` files, if there are any.
+pub(super) fn about_sources(sources: &[String], place: &Location) -> Option<String> {
+    (!sources.is_empty()).then(|| {
+        format!(
+            "{}; compile a set with `protoc --include_imports --descriptor_set_out=FILE.binpb` or `buf build -o \
+             FILE.binpb`, and keep the sources out of {place}",
+            are_sources(sources)
+        )
+    })
 }
 
 /// Returns a sentence that names the first of these sources.
@@ -208,25 +177,6 @@ fn are_sources(names: &[String]) -> String {
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let verb = if names.len() == 1 { "is a source" } else { "are sources" };
     format!("{}{more} {verb}, which protobridge does not read", named.join(", "))
-}
-
-impl Unusable {
-    /// Returns a text that changes if the file changes its size or if a limit changes. It takes the place of the hash.
-    pub(super) fn fingerprint(&self) -> String {
-        match self {
-            Self::TooLarge(TooLarge { bytes, cap, scope, .. }) => format!("{bytes} bytes, {} {cap}", scope.key()),
-            Self::Damaged { bytes, error, .. } => format!("{bytes} bytes, {error}"),
-        }
-    }
-}
-
-impl TooLarge {
-    fn size(&self) -> String {
-        match self.is_compressed {
-            true => format!("at least {} bytes after it is decompressed", self.bytes),
-            false => format!("{} bytes", self.bytes),
-        }
-    }
 }
 
 /// A file of the folder.
@@ -246,42 +196,17 @@ type Named<T> = (String, Result<T, Unusable>);
 /// it read. The limits count the bytes of a compressed set after decompression.
 fn each<T>(
     settings: &config::Descriptors,
-    load: impl Fn(&Found, Content, u64) -> io::Result<(u64, T)>,
+    load: impl Fn(&Found, Content<fs::File>, u64) -> io::Result<(u64, T)>,
 ) -> Result<Vec<Named<T>>, Error> {
-    let (file_cap, total_cap) = (settings.max_file_bytes, settings.max_total_bytes);
-    let mut total = 0;
+    let mut room = Room::new(settings);
     let mut files = Vec::new();
     let mut all = find(local(settings)?)?;
     // The smallest first, so that neither a name nor one large set decides about the sets of others.
     all.sort_by(|one, other| (one.size, &one.name).cmp(&(other.size, &other.name)));
     for found in all {
-        let refuse = |bytes: u64, is_compressed| {
-            let (bytes, cap, scope) = match bytes > file_cap {
-                true => (bytes, file_cap, Scope::File),
-                false => (bytes + total, total_cap, Scope::Folder),
-            };
-            Err(Unusable::TooLarge(TooLarge { name: found.name.clone(), bytes, is_compressed, cap, scope }))
-        };
-        let left = file_cap.min(total_cap - total);
-        let content = if found.size > left {
-            refuse(found.size, false)
-        } else {
-            let unreadable = |error| unreadable(&found.path, error);
-            let content = Content::open(&found.path, left.saturating_add(1)).map_err(unreadable)?;
-            let is_compressed = content.is_compressed();
-            // The file can have grown since the listing.
-            match load(&found, content, left) {
-                Ok((bytes, _)) if bytes > left => refuse(bytes, is_compressed),
-                Ok((bytes, content)) => {
-                    total += bytes;
-                    Ok(content)
-                }
-                Err(error) => match content::damage(&error) {
-                    Some(error) => Err(Unusable::Damaged { name: found.name.clone(), bytes: found.size, error }),
-                    None => return Err(unreadable(error)),
-                },
-            }
-        };
+        let open = |most| Content::open(&found.path, most);
+        let content = room.load(&found.name, found.size, open, |content, left| load(&found, content, left));
+        let content = content.map_err(|error| unreadable(&found.path, error))?;
         files.push((found.name, content));
     }
     files.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -302,14 +227,13 @@ fn find(path: &Path) -> Result<Vec<Found>, Error> {
     }
     let files = walk(path, is_set)?;
     if files.is_empty() {
-        return Err(Error::Empty { path: path.to_owned(), sources: sources(path)? });
+        return Err(Error::Empty { place: path.into(), sources: sources(path)? });
     }
     Ok(files)
 }
 
 /// Returns the names of the `.proto` files in a folder and its sub-folders, sorted.
 fn sources(path: &Path) -> Result<Vec<String>, Error> {
-    let is_source = |path: &Path| path.extension().is_some_and(|ending| ending == SOURCE);
     let is_folder = fs::metadata(path).map_err(|error| unreadable(path, error))?.is_dir();
     let files = if is_folder { walk(path, is_source)? } else { Vec::new() };
     Ok(files.into_iter().map(|found| found.name).collect())
@@ -342,7 +266,13 @@ fn walk(path: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Found>, Er
     Ok(files)
 }
 
-fn is_set(path: &Path) -> bool {
+/// Whether the name of a file is that of a source.
+pub(super) fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == SOURCE)
+}
+
+/// Whether the name of a file is that of a descriptor set.
+pub(super) fn is_set(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let ending = name.strip_suffix(".gz").unwrap_or(&name).rsplit_once('.').map(|(_, ending)| ending);
     ending.is_some_and(|ending| ENDINGS.contains(&ending))

@@ -1,19 +1,17 @@
 //! The candidates of a comparison: what each file is, by its content, and the configuration that they make together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::app::Offline;
+use crate::app::{Inputs, Offline, read_sets};
 use crate::aws::Clients;
 use crate::base::http::Network;
 use crate::cli::Usage;
 use crate::config::load::{self, Origin};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Location};
 use crate::schema::registry::{self, File};
-use crate::store::Store;
 
 /// A candidate that was recognized.
 #[derive(Debug)]
@@ -28,10 +26,11 @@ pub(super) struct Recognized {
 #[derive(Debug)]
 enum Candidate {
     Configuration(PathBuf),
-    Customers(PathBuf),
-    /// A folder of sets. Those of a prefix are in a temporary folder, which is removed with this value.
-    Sets(PathBuf, Option<TempDir>),
-    Set(PathBuf),
+    Customers(Location),
+    /// A folder of sets, or a prefix of a bucket.
+    Sets(Location),
+    /// One set: a file, or an object of a bucket.
+    Set(Location),
 }
 
 /// Loads what the candidates make of the configuration in force, and says what was recognized.
@@ -41,7 +40,7 @@ enum Candidate {
 pub(super) async fn load(names: &[String], in_force: &Config) -> anyhow::Result<(Offline, Vec<Recognized>)> {
     let mut found = Vec::new();
     for name in names {
-        found.push(recognize(name, in_force).await?);
+        found.push(recognize(name)?);
     }
     let mut meanings: Vec<Option<String>> = names.iter().map(|_| None).collect();
     let mut config = in_force.clone();
@@ -54,31 +53,30 @@ pub(super) async fn load(names: &[String], in_force: &Config) -> anyhow::Result<
         // The sets and the customers come from the files that it names.
         meanings[index] = Some("a configuration; it replaces the one in force".to_owned());
     }
-    if let Some((index, path)) = only(&found, |candidate| match candidate {
-        Candidate::Customers(path) => Some(path),
+    if let Some((index, place)) = only(&found, |candidate| match candidate {
+        Candidate::Customers(place) => Some(place),
         _ => None,
     })? {
-        let replaced = std::mem::replace(&mut config.route.customers_file, path.clone().into());
+        let replaced = std::mem::replace(&mut config.route.customers_file, place.clone());
         meanings[index] = Some(format!("a customers file; it replaces {replaced}"));
     }
-    if let Some((index, path)) = only(&found, |candidate| match candidate {
-        Candidate::Sets(path, _) => Some(path),
+    if let Some((index, place)) = only(&found, |candidate| match candidate {
+        Candidate::Sets(place) => Some(place),
         _ => None,
     })? {
-        let replaced = std::mem::replace(&mut config.descriptors.path, path.clone().into());
-        let place = match found[index] {
-            Candidate::Sets(_, Some(_)) => "prefix",
-            _ => "folder",
-        };
-        meanings[index] = Some(format!("a {place} of descriptor sets; it replaces {replaced}"));
+        let replaced = std::mem::replace(&mut config.descriptors.path, place.clone());
+        let kind = if place.path().is_some() { "folder" } else { "prefix" };
+        meanings[index] = Some(format!("a {kind} of descriptor sets; it replaces {replaced}"));
     }
-    let mut sets = registry::read(&config.descriptors).map_err(crate::app::Error::from).context("the candidate")?;
+    let network = Network::of_environment()?;
+    let mut inputs = Inputs::read_with(&config, &network).await.context("the candidate")?;
     for (index, candidate) in found.iter().enumerate() {
-        if let Candidate::Set(path) = candidate {
-            meanings[index] = Some(replace(&mut sets, path, &config.descriptors)?);
+        if let Candidate::Set(place) = candidate {
+            let set = read(place, &config, &network).await.with_context(|| place.to_string())?;
+            meanings[index] = Some(replace(&mut inputs, place, set)?);
         }
     }
-    let offline = Offline::load_with_sets(config, &sets).context("the candidate does not load")?;
+    let offline = Offline::of(config, inputs).context("the candidate does not load")?;
     let named = names.iter().zip(meanings);
     let recognized =
         named.map(|(name, meaning)| Recognized { name: name.clone(), meaning: meaning.unwrap_or_default() });
@@ -86,10 +84,10 @@ pub(super) async fn load(names: &[String], in_force: &Config) -> anyhow::Result<
 }
 
 /// Returns the only candidate of a kind, with its index.
-fn only<'c>(
+fn only<'c, T>(
     found: &'c [Candidate],
-    is: impl Fn(&'c Candidate) -> Option<&'c PathBuf>,
-) -> Result<Option<(usize, &'c PathBuf)>, Usage> {
+    is: impl Fn(&'c Candidate) -> Option<&'c T>,
+) -> Result<Option<(usize, &'c T)>, Usage> {
     let mut of_kind = found.iter().enumerate().filter_map(|(index, candidate)| Some((index, is(candidate)?)));
     match (of_kind.next(), of_kind.next()) {
         (first, None) => Ok(first),
@@ -100,12 +98,22 @@ fn only<'c>(
     }
 }
 
+/// Reads one set: a file, or an object of a bucket.
+async fn read(place: &Location, config: &Config, network: &Network) -> anyhow::Result<File> {
+    let descriptors = config::Descriptors { path: place.clone(), ..config.descriptors.clone() };
+    let read = match place {
+        Location::Path(_) => registry::read(&descriptors).map_err(crate::app::Error::from)?,
+        Location::Bucket(_) => {
+            let clients = Clients::new(&config.aws, network.clone()).await;
+            read_sets(&Config { descriptors, ..config.clone() }, &clients).await?
+        }
+    };
+    read.into_iter().next().context("it has no set")
+}
+
 /// Puts a set in the place of the one with its file name, and says so.
-fn replace(sets: &mut Vec<File>, path: &Path, limits: &config::Descriptors) -> anyhow::Result<String> {
-    let settings = config::Descriptors { path: path.into(), ..limits.clone() };
-    let read =
-        registry::read(&settings).map_err(crate::app::Error::from).with_context(|| path.display().to_string())?;
-    let Some(mut set) = read.into_iter().next() else { bail!("{}: it has no set", path.display()) };
+fn replace(inputs: &mut Inputs, place: &Location, mut set: File) -> anyhow::Result<String> {
+    let sets = inputs.sets_mut();
     let same: Vec<usize> = (0..sets.len()).filter(|index| last_part(&sets[*index].name) == set.name).collect();
     match same.as_slice() {
         [index] => {
@@ -124,7 +132,7 @@ fn replace(sets: &mut Vec<File>, path: &Path, limits: &config::Descriptors) -> a
             sets.sort_by(|one, other| one.name.cmp(&other.name));
             Ok(meaning)
         }
-        _ => bail!("{}: several sets in force have this file name; compare a folder of all sets", path.display()),
+        _ => bail!("{place}: several sets in force have this file name; compare a folder of all sets"),
     }
 }
 
@@ -132,22 +140,27 @@ fn last_part(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// Recognizes a candidate by its content.
-async fn recognize(name: &str, in_force: &Config) -> anyhow::Result<Candidate> {
-    if name.starts_with("s3://") {
-        let folder = fetch(name, in_force).await.with_context(|| name.to_owned())?;
-        return Ok(Candidate::Sets(folder.path().to_owned(), Some(folder)));
+/// Recognizes a candidate: a file by its content, an object of a bucket by the ending of its key.
+fn recognize(name: &str) -> anyhow::Result<Candidate> {
+    let place = Location::from(name);
+    if let Some(object) = place.in_bucket() {
+        let is_yaml = [".yaml", ".yml"].iter().any(|ending| object.key.ends_with(ending));
+        return Ok(match is_yaml {
+            true => Candidate::Customers(place),
+            false if registry::is_object(object) => Candidate::Set(place),
+            false => Candidate::Sets(place),
+        });
     }
     let path = PathBuf::from(name.strip_prefix("file://").unwrap_or(name));
     if path.is_dir() {
-        return Ok(Candidate::Sets(path, None));
+        return Ok(Candidate::Sets(place));
     }
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     Ok(match kind_of(&bytes) {
-        Some(Kind::Customers) => Candidate::Customers(path),
+        Some(Kind::Customers) => Candidate::Customers(place),
         Some(Kind::Configuration) => Candidate::Configuration(path),
         // Whether it is a set, the registry says.
-        Some(Kind::Set) => Candidate::Set(path),
+        Some(Kind::Set) => Candidate::Set(place),
         None => bail!(
             "{}: it is not recognized; a candidate is a descriptor set, a folder or an s3:// prefix of sets, a \
              customers file (`customers: […]`) or a configuration file",
@@ -178,37 +191,6 @@ fn kind_of(bytes: &[u8]) -> Option<Kind> {
     }
 }
 
-/// Reads the sets of a prefix into a temporary folder.
-async fn fetch(url: &str, in_force: &Config) -> anyhow::Result<TempDir> {
-    let settings = config::Store { url: Some(url.to_owned()), kms_key_id: None };
-    let clients = Clients::new(&in_force.aws, Network::of_environment()?).await;
-    let Some(store) = Store::open(&settings, &clients.shared, &clients.network)? else { bail!("it is no store") };
-    copy(&store, &in_force.descriptors).await
-}
-
-/// Copies the objects of a store into a temporary folder. Leaves out those that are too large for a set.
-async fn copy(store: &Store, limits: &config::Descriptors) -> anyhow::Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix("protobridge-compare-").tempdir()?;
-    let objects = store.list("").await?;
-    if objects.is_empty() {
-        bail!("there is no object with this prefix");
-    }
-    let total: u64 = objects.iter().map(|object| object.size).sum();
-    if total > limits.max_total_bytes {
-        bail!(
-            "its objects have {total} bytes, and `descriptors.max_total_bytes` allows {}; name a prefix that has only \
-             sets",
-            limits.max_total_bytes
-        );
-    }
-    for object in objects {
-        let path = folder.path().join(&object.key);
-        std::fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
-        std::fs::write(&path, store.get(&object.key).await?)?;
-    }
-    Ok(folder)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,21 +214,17 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_sets_of_a_prefix_are_copied_with_their_names() {
-        let source = tempfile::tempdir().unwrap();
-        let store = Store::folder(source.path().to_owned()).unwrap();
-        let limits = config::Descriptors::default();
-        assert!(copy(&store, &limits).await.unwrap_err().to_string().contains("no object"));
-        store.put("a.binpb", "one".into()).await.unwrap();
-        store.put("team/b.binpb", "two".into()).await.unwrap();
-        let folder = copy(&store, &limits).await.unwrap();
-        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-        assert_eq!((read("a.binpb"), read("team/b.binpb")), ("one".to_owned(), "two".to_owned()));
-        let small = config::Descriptors { max_total_bytes: 5, ..limits };
-        assert!(copy(&store, &small).await.unwrap_err().to_string().contains("6 bytes"));
-        let path = folder.path().to_owned();
-        drop(folder);
-        assert!(!path.exists(), "the folder is temporary");
+    #[test]
+    fn a_candidate_in_a_bucket_is_recognized_by_its_key() {
+        for (name, expected) in [
+            ("s3://acme/sets", "Sets"),
+            ("s3://acme", "Sets"),
+            ("s3://acme/sets/orders.binpb", "Set"),
+            ("s3://acme/sets/orders.desc.gz", "Set"),
+            ("s3://acme/customers.yaml", "Customers"),
+        ] {
+            let candidate = recognize(name).unwrap();
+            assert!(format!("{candidate:?}").starts_with(&format!("{expected}(Bucket")), "{name}: {candidate:?}");
+        }
     }
 }
