@@ -335,10 +335,16 @@ impl Snapshot {
     /// Returns the descriptor set whose definition of a type serves; `None` if the type is built in.
     pub fn set_of(&self, event_type: &EventType) -> Option<&Set> {
         let name = self.in_force.schema.set_of(&event_type.name)?;
-        self.sets.iter().find(|set| set.name == name)
+        self.set(name)
     }
 
-    /// Returns the descriptor sets in force, by name.
+    /// Returns the descriptor set in force with this name.
+    pub fn set(&self, name: &str) -> Option<&Set> {
+        let index = self.sets.binary_search_by(|set| set.name.as_str().cmp(name)).ok()?;
+        self.sets.get(index)
+    }
+
+    /// Returns the descriptor sets in force, sorted by name.
     pub fn sets(&self) -> &[Set] {
         &self.sets
     }

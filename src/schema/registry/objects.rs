@@ -236,7 +236,7 @@ impl Objects {
 
     /// Gets the bytes of an object, unless they are in force or too many.
     async fn fetch(&self, found: Found, left: u64, in_force: Option<&Arc<Snapshot>>) -> (Found, Result<Source, Lost>) {
-        let set = in_force.and_then(|snapshot| snapshot.sets().iter().find(|set| set.name == found.name));
+        let set = in_force.and_then(|snapshot| snapshot.set(&found.name));
         if let (Some(known), Some(set)) = (self.version(&found), set)
             && known.hash.as_deref() == Some(&*set.hash)
         {
