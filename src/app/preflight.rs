@@ -1,13 +1,15 @@
 //! Asks AWS whether the service can do its work: which resources exist, and which permissions are granted.
 //!
 //! A permission is proven by a call that needs it. Only calls without an effect are made, so some permissions cannot be
-//! proven, and the report says which ones and why. A denial is always proven: AWS says so. The exception is the object
-//! store: a small object is written there.
+//! proven, and the report says which ones and why. A denial is always proven: AWS says so. The exceptions are the object
+//! store and the bucket of claim checks: a small object is written there.
 
 mod canary;
+mod claims;
 mod finding;
 mod places;
 mod queues;
+mod sizes;
 mod store;
 mod topics;
 
@@ -19,6 +21,7 @@ use tokio::time::sleep;
 pub use finding::{Finding, Proof, ProofResult, Severity};
 pub use queues::Receives;
 pub(super) use queues::find_quarantine_queues;
+use sizes::TopicSize;
 
 use crate::aws::s3::{Objects, ProbeError, Readable};
 use crate::aws::{Clients, Failure, FailureKind, Permission, is_denied_by_a_policy};
@@ -43,20 +46,23 @@ pub struct Preflight<'c> {
     pub proofs: Vec<Proof>,
     /// The problems, in the order in which they were found.
     pub findings: Vec<Finding>,
+    /// The largest messages of the topics, for [`Preflight::judge_sizes`].
+    sizes: Vec<TopicSize>,
 }
 
 impl<'c> Preflight<'c> {
-    /// Asks for every queue, topic and bucket, for the object store, for the store of the duplicate window and for the
+    /// Asks for every queue, topic and bucket, for the bucket of claim checks, for the object store, for the store of the duplicate window and for the
     /// schema registry.
     pub async fn run(clients: &'c Clients, config: &'c Config, topics: &[TopicArn], receives: Receives) -> Self {
         let region = clients.region();
-        let mut this = Self { clients, config, region, proofs: Vec::new(), findings: Vec::new() };
+        let mut this = Self { clients, config, region, proofs: Vec::new(), findings: Vec::new(), sizes: Vec::new() };
         this.queues(receives).await;
         this.canary(receives).await;
         for topic in topics {
             this.topic(topic).await;
         }
         this.buckets().await;
+        this.claims().await;
         this.store().await;
         this.places();
         this.dedupe_store().await;

@@ -36,8 +36,8 @@ pub async fn load_at_start(config: &Config, clients: &Clients, admin: &Listener)
             result => return result,
         };
         failures += 1;
-        let delay = BACKOFF.delay(failures);
-        if Instant::now() + delay > end {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(error);
         }
         if failures == 1 {
@@ -45,6 +45,10 @@ pub async fn load_at_start(config: &Config, clients: &Clients, admin: &Listener)
         }
         warn!(error = chain(&error), failures, "cannot start yet");
         waiting.set(chain(&error));
-        sleep(delay).await;
+        // The last try is at the end.
+        sleep(BACKOFF.delay(failures).min(left)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ use crate::message::Message;
 use crate::message::envelope;
 use crate::schema::confluent::{SchemaEntry, Schemas};
 pub(super) use diff::Difference;
-pub(super) use expect::{Expect, actual};
+pub(super) use expect::{Expect, actual, claim_check};
 pub(super) use payload::{Payload, Source};
 
 /// The message id of every case.
@@ -288,3 +288,6 @@ impl Case {
         known.map(Some).map_err(|error| Unusable::new("lookups.schemas", error))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

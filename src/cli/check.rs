@@ -81,11 +81,13 @@ fn examine(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     add_loaded(report, &config, &loaded);
     if args.online {
         let receives = if args.receive { Receives::One } else { Receives::None };
-        let topics = loaded.routes.current().topics();
+        let router = loaded.routes.current();
+        let topics = router.topics();
         let online = async {
             let clients = Clients::new(&config.aws, network).await;
-            let Preflight { proofs, findings, .. } = Preflight::run(&clients, &config, &topics, receives).await;
-            (proofs, findings)
+            let mut preflight = Preflight::run(&clients, &config, &topics, receives).await;
+            preflight.judge_sizes(&router);
+            (preflight.proofs, preflight.findings)
         };
         let (proofs, mut findings) = runtime.block_on(online);
         report.proofs = proofs;

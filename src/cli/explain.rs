@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use strict_config::nearest;
 
 use super::Usage;
-use super::case::TestFile;
+use super::case::{TestFile, claim_check};
 use super::config_file::ConfigFile;
 use crate::app::Offline;
 use crate::aws::sns::publish::TopicEntry;
@@ -165,7 +165,10 @@ fn write(forecast: &Forecast, out: &mut impl Write) -> std::io::Result<()> {
         for (name, value) in fields(entry) {
             writeln!(out, "  {name}: {value}")?;
         }
-        writeln!(out, "  {}", entry.body)?;
+        if let Some(object) = entry.claim_check() {
+            writeln!(out, "  claim check: {object}")?;
+        }
+        writeln!(out, "  {}", entry.json())?;
     }
     Ok(())
 }
@@ -188,7 +191,8 @@ fn to_json(forecast: &Forecast) -> Value {
             "attributes": attributes,
             "group": entry.group,
             "deduplication_id": entry.deduplication_id,
-            "json_text": entry.body.as_str(),
+            "claim_check": claim_check(entry),
+            "json_text": entry.json().as_str(),
         })
     };
     let recipient =
@@ -203,4 +207,53 @@ fn to_json(forecast: &Forecast) -> Value {
         "destinations": forecast.entries.iter().map(entry).collect::<Vec<_>>(),
         "delivered_before": forecast.noted.iter().map(recipient).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::case::tests::run;
+
+    #[test]
+    fn an_event_that_leaves_as_a_claim_check_shows_its_object_and_its_json() {
+        let (_, forecast) = run(json!({}));
+        let mut out = Vec::new();
+        write(&forecast, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let about_claims = text.lines().skip_while(|line| !line.starts_with("claim check"));
+        let about_claims: Vec<&str> = about_claims.filter(|line| !line.contains("schema-hash")).collect();
+        insta::assert_snapshot!(about_claims.join("\n"), @r#"
+        claim check  s3://acme-claims/claims/acme/2026-01-01/cc49cd8097a46513e7b78859fb678bf9d1e046bc5925a207031db4a0eb04aea5.json of 62 bytes
+                       the customer has `claim_check: always`
+        destination  arn:aws:sns:eu-west-1:123456789012:globex
+                       the customers file has customer globex with this topic and the profile `default`
+        outcome      published
+                       every destination can have the event
+
+        arn:aws:sns:eu-west-1:123456789012:acme
+          event-id: e-1
+          event-type: shop.v1.OrderPlaced
+          customer-id: acme
+          event-time: 2026-01-01T00:00:00Z
+          content-type: application/json
+          ExtendedPayloadSize: 62
+          claim check: s3://acme-claims/claims/acme/2026-01-01/cc49cd8097a46513e7b78859fb678bf9d1e046bc5925a207031db4a0eb04aea5.json
+          {"meta":{"eventId":"e-1","tenantId":"acme"},"orderId":"ord_1"}
+
+        arn:aws:sns:eu-west-1:123456789012:globex
+          event-id: e-1
+          event-type: shop.v1.OrderPlaced
+          customer-id: globex
+          event-time: 2026-01-01T00:00:00Z
+          content-type: application/json
+          {"meta":{"eventId":"e-1","tenantId":"acme"},"orderId":"ord_1"}
+        "#);
+        let all = to_json(&forecast);
+        let of_customer = |id: &str| {
+            let mut all = all["destinations"].as_array().unwrap().iter();
+            all.find(|entry| entry["customer"] == id).unwrap()["claim_check"].clone()
+        };
+        assert_eq!((of_customer("acme")["bucket"].as_str(), of_customer("globex")), (Some("acme-claims"), Value::Null));
+        assert!(!all.to_string().contains("PayloadS3Pointer"));
+    }
 }

@@ -309,7 +309,8 @@ impl Resender {
 
 fn would_publish(Delivery { entry, .. }: Delivery) -> Destination {
     let (recipient, customer, bytes) = (recipient(&entry), customer(&entry), entry.size());
-    Destination { recipient, customer, fate: Fate::WouldPublish { body: entry.body, bytes } }
+    let body = Arc::clone(entry.json());
+    Destination { recipient, customer, fate: Fate::WouldPublish { body, bytes } }
 }
 
 /// Returns how the rows of a message end.

@@ -49,7 +49,7 @@ impl ObjectName<'_> {
         let sent = rfc3339(self.sent);
         // SQS states times of our century only.
         let day = sent.get(..10).unwrap_or("0000-00-00");
-        format!("{prefix}/{}/{day}/{}.json", customer_part(self.customer), self.hash())
+        format!("{}/{day}/{}.json", claim_folder(prefix, self.customer), self.hash())
     }
 
     /// Returns the hash of the event's type, its id and its JSON, in hexadecimal digits.
@@ -62,6 +62,12 @@ impl ObjectName<'_> {
         }
         hex::encode(hash.finalize())
     }
+}
+
+/// Returns what the keys of all objects of a customer start with, without the slash behind it. No other customer has an
+/// object below it, so a policy can give each customer its own.
+pub fn claim_folder(prefix: &str, customer: &str) -> String {
+    format!("{prefix}/{}", customer_part(customer))
 }
 
 /// Returns the id of a customer as a part of a key. Letters, digits, `-`, `_` and `.` stay; every other byte becomes `%`

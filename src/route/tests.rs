@@ -88,7 +88,7 @@ fn a_canary_reaches_its_topic_and_the_customers_that_opted_in_and_no_other() {
     let yaml = "
 customers:
   - {id: globex, canary: true, events: [shop.v1.Order*]}
-  - {id: acme, canary: true}
+  - {id: acme, canary: true, claim_check: always}
   - {id: hooli}
   - {id: gone, canary: true, enabled: false}
 ";
@@ -102,6 +102,8 @@ customers:
         let [acme, globex] = ["acme", "globex"].map(of_customer);
         assert_eq!(found, [(CANARY_TOPIC, None), (&*acme.0, acme.1), (&*globex.0, globex.1)]);
         assert!(to.iter().all(|to| to.is_canary && to.account().is_none()), "{to:?}");
+        let modes: Vec<_> = to.iter().map(|to| to.claim_check).collect();
+        assert_eq!(modes, [ClaimCheckMode::Off, ClaimCheckMode::Always, ClaimCheckMode::Off]);
     }
     assert_eq!(with.receivers(CANARY), ["acme", "globex"]);
     assert!(with.topics().contains(&CANARY_TOPIC.into()));

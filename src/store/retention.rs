@@ -17,6 +17,10 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// The number of days for which the progress of a replay is kept.
 pub const REPLAY_DAYS: u32 = 90;
 
+/// The number of days for which the JSON of a claim check is kept in its bucket: SQS keeps a message for at most 14 days
+/// (Amazon SQS API reference, `MessageRetentionPeriod`), and one day is left for its reader.
+pub const CLAIM_DAYS: u32 = 15;
+
 /// A folder of the store, and the number of days for which its objects are kept.
 pub type Retention = (&'static str, u32);
 

@@ -2,8 +2,8 @@
 
     check_examples.py --events EVENTS --work FOLDER LANGUAGE=COMMAND…
 
-Each consumer gets a queue of its own with the same events: each event twice, and events of two types with one id. It must
-act once on each event, also after a restart, and must add up integers of 64 bits exactly.
+Each consumer gets a queue of its own with the same events: each event twice, events of two types with one id, and events
+whose JSON is in S3. It must act once on each event, also after a restart, and must add up integers of 64 bits exactly.
 """
 
 import argparse
@@ -32,21 +32,28 @@ parser.add_argument("consumers", nargs="+", help="LANGUAGE=COMMAND")
 args = parser.parse_args()
 
 emulator = ExitStack()
-endpoint = emulator.enter_context(ministack(args.work))
+endpoint = emulator.enter_context(ministack(args.work, "sqs,sns,s3"))
 os.environ.update(
     AWS_ENDPOINT_URL=endpoint, AWS_DEFAULT_REGION=REGION, AWS_REGION=REGION, AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent",
     AWS_SHARED_CREDENTIALS_FILE="/nonexistent", STOP_WHEN_IDLE="1",
     PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
 )
-sqs, sns = boto3.client("sqs"), boto3.client("sns")
+sqs, sns, s3 = boto3.client("sqs"), boto3.client("sns"), boto3.client("s3")
 sns.create_topic(Name="json-events-acme")
+s3.create_bucket(Bucket="acme-claims", CreateBucketConfiguration={"LocationConstraint": REGION})
 
 
 def publish(event_type, event_id, body):
     """Publishes an event with the attributes that protobridge gives it."""
     values = {"event-type": event_type, "event-id": event_id, "customer-id": "acme", "content-type": "application/json"}
     attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+    if event_id.startswith("large"):
+        key = f"claims/acme/{event_id}.json"
+        s3.put_object(Bucket="acme-claims", Key=key, Body=body, ContentType="application/json")
+        attributes["ExtendedPayloadSize"] = {"DataType": "Number", "StringValue": str(len(body.encode()))}
+        pointer = {"s3BucketName": "acme-claims", "s3Key": key}
+        body = json.dumps(["software.amazon.payloadoffloading.PayloadS3Pointer", pointer])
     sns.publish(TopicArn=TOPIC, Message=body, MessageAttributes=attributes)
 
 
@@ -58,6 +65,9 @@ for number, line in enumerate(args.events.read_text().splitlines()):
         events.append((event_type, f"id-{number}", body))
 big = json.dumps({"orderId": "big", "total": {"currency": "EUR", "amountMinor": "9007199254740993"}})
 events += [("shop.v1.OrderPlaced", "big-1", big), ("shop.v1.OrderPlaced", "big-2", big)]
+# These are larger than a message of SNS can be.
+large = json.dumps(json.loads(big) | {"note": "Größe " * 60_000}, ensure_ascii=False)
+events += [("shop.v1.OrderPlaced", "large-1", large), ("shop.v1.OrderPlaced", "large-2", large)]
 # Another type can have an event with the same id.
 events += [("shop.v1.OrderShipped", "big-1", "{}"), ("shop.v1.Unheard", "new", '{"any":"thing"}')]
 revenue = {}

@@ -6,10 +6,21 @@ import re
 from page import Untrue
 
 
-def publish(account, event_type, event_id, body):
+POINTER = "software.amazon.payloadoffloading.PayloadS3Pointer"
+# The blocks of the examples, in their order, and the file of each.
+EXAMPLES = [
+    ("java", "java/src/main/java/example/Consumer.java"), ("python", "python/consumer.py"),
+    ("python", "python/extended.py"), ("typescript", "typescript/consumer.ts"),
+]
+
+# The files with the versions of their packages.
+MANIFESTS = ["java/pom.xml", "python/requirements.txt", "typescript/package.json", "go/go.mod"]
+
+
+def publish(account, event_type, event_id, body, others={}):
     """Publishes an event of acme with the attributes that protobridge gives it."""
     values = {"event-type": event_type, "event-id": event_id, "customer-id": "acme", "content-type": "application/json"}
-    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()} | others
     topic = account.arn("sns", "json-events-acme")
     account.sns.publish(TopicArn=topic, Message=body, MessageAttributes=attributes)
 
@@ -62,6 +73,51 @@ def check_policies(page):
             page.counts["checked"] += 1
 
 
+def large_events(page, account):
+    # Account numbers and keys of the policy are examples.
+    statements = page.json()["Statement"]
+    (read,) = [each["Resource"] for each in statements if each["Action"] == "s3:GetObject"]
+    bucket, _, prefix = read.removeprefix("arn:aws:s3:::").removesuffix("*").partition("/")
+    assert f'"s3BucketName":"{bucket}","s3Key":"{prefix}' in page.source, "the policy is for another pointer"
+
+
+def read_them(page, account):
+    check_versions(page)
+    for language, file in EXAMPLES:
+        block, source = page.next(language), (page.tree / "examples/consumers" / file).read_text()
+        page.counts["compared"] += 1
+        text = ""
+        for line in block.lines:
+            text += f"{line.text}\n"
+            if text not in source:
+                raise Untrue(line.place, f"examples/consumers/{file} has another line")
+    account.sqs.purge_queue(QueueUrl=account.sqs.get_queue_url(QueueName="events")["QueueUrl"])
+    # An event as large as the one on the page.
+    body = json.dumps({"orderId": "42", "note": "x" * 2**20})[: 1_048_600 - 2] + '"}'
+    key = "claims/acme/2026-11-28/1.json"
+    account.s3.create_bucket(Bucket="acme-claims", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    account.s3.put_object(Bucket="acme-claims", Key=key, Body=body)
+    size = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": str(len(body))}}
+    pointer = f'[{json.dumps(POINTER)},{{"s3BucketName":"acme-claims","s3Key":"{key}"}}]'
+    publish(account, "shop.v1.OrderPlaced", "large", pointer, size)
+    page.run()
+
+
+def check_versions(page):
+    """Compares the table of versions with the files of the examples."""
+    manifests = [(page.tree / "examples/consumers" / name).read_text() for name in MANIFESTS]
+    rows = 0
+    for number, line in enumerate(page.source.splitlines(), 1):
+        row = re.fullmatch(r"\| \w* ?\| (`[^|]+) \| (v?[\d.]+) \|", line)
+        for name in re.findall("`([^`]+)`", row[1].partition(" of ")[0]) if row else []:
+            pinned = rf"\b{name.rpartition('/')[2]}\W[^\n]*(\n\s*<version>)?\W*{row[2]}\b"
+            if not any(re.search(pinned, text) for text in manifests):
+                raise Untrue(f"{page.name}:{number}", f"no file of the examples has {name} {row[2]}")
+        rows += bool(row)
+    assert rows == 6, f"the table of versions has {rows} rows"
+    page.counts["checked"] += rows
+
+
 def document(page):
     for name in ("protobridge.yaml", "customers.yaml"):
         text = (page.tree / "tests/consumers" / name).read_text()
@@ -91,6 +147,8 @@ def sections(account):
     return {
         "Your first event": lambda page: first_event(page, account),
         "Filter": lambda page: filtering(page, account),
+        "Permissions": lambda page: large_events(page, account),
+        "Read them": lambda page: read_them(page, account),
         "The document of your topic": document,
         "Generate types": generate_types,
     }

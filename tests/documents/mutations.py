@@ -63,6 +63,9 @@ MUTATIONS = [
     (OPERATIONS, "`publish.linger_ms` (10)", "`publish.linger_ms` (20)"),
     (CONSUMERS, "aws sqs set-queue-attributes --queue-url", "aws sqs set-queue-attribute --queue-url"),
     (CONSUMERS, '  "Effect": "Allow",\n', '  "Effect": "Allow"\n'),
+    (CONSUMERS, "(s3, bucket, false);", "(s3, bucket);"),
+    (CONSUMERS, "| 3.1175.0 |", "| 3.1176.0 |"),
+    (CONSUMERS, "fromjson[1] | ", "fromjson[0] | "),
     (CONSUMERS, "quicktype --src-lang schema --lang typescript s", "quicktype --src-lang schem --lang typescript s"),
 ]
 

@@ -7,9 +7,14 @@ use crate::command::bare;
 
 /// Runs `store lifecycle` with a configuration that has this section besides the others.
 fn lifecycle(section: &str) -> String {
+    lifecycle_with(section, &[])
+}
+
+/// Runs `store lifecycle` with these arguments as well.
+fn lifecycle_with(section: &str, more: &[&str]) -> String {
     let folder = Folder::new();
     folder.write("protobridge.yaml", format!("{CONFIG}{section}\n"));
-    folder.output_of(&mut bare(), &["store", "lifecycle", "--config", "protobridge.yaml"])
+    folder.output_of(&mut bare(), &[&["store", "lifecycle", "--config", "protobridge.yaml"], more].concat())
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn the_rules_of_a_bucket_come_with_the_command_that_applies_them() {
         }
       ]
     }
-    To apply the rules, write them to a file, such as lifecycle.json, and run:
+    To apply the rules of acme, write them to a file, such as lifecycle.json, and run:
       aws s3api put-bucket-lifecycle-configuration --bucket acme --lifecycle-configuration file://lifecycle.json
     warning: this replaces all rules of the bucket; if it has others, fetch them, and apply them together with these:
       aws s3api get-bucket-lifecycle-configuration --bucket acme
@@ -117,7 +122,17 @@ fn a_folder_needs_no_rules_and_without_a_store_there_are_none() {
       progress of replays older than 90 days
     exit code 0
 
-    error: the configuration has no `store.url`, so nothing is stored; see --help
+    error: the configuration has neither `store.url` nor `claim_check.bucket`, so nothing is stored; see --help
     exit code 2
     ");
+}
+
+#[test]
+fn claim_checks_in_a_bucket_of_their_own_have_rules_of_their_own() {
+    let both = "store: {url: 's3://acme'}\nclaim_check: {bucket: acme-claims}";
+    let (claims, all) = (lifecycle_with(both, &["--bucket", "acme-claims"]), lifecycle(both));
+    assert_snapshot!(claims, @"");
+    let of_buckets = all.lines().filter(|line| !line.starts_with("      ") && !line.contains("--bucket"));
+    assert_snapshot!(of_buckets.collect::<Vec<_>>().join("\n"), @"");
+    assert_snapshot!(lifecycle_with(both, &["--bucket", "other"]), @"");
 }

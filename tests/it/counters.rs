@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::faults::claims::NONE;
 use crate::faults::play::{base, parts};
 use crate::faults::scenario::{CUSTOMERS, ORDER, Setup, message};
 use crate::model::bill::{Bill, Billed, ThrottledCall};
@@ -23,7 +24,8 @@ use crate::model::{Faults, Incoming, Target, Trouble, World, topic_arn};
 /// The time within which all events must be published after the last fault.
 const CATCH_UP: Duration = Duration::from_secs(30 * 60);
 /// The topics: the second customer has a FIFO topic.
-const SETUP: Setup = Setup { customers: CUSTOMERS.len(), fifo: [false, true, false], has_fallback: false };
+const SETUP: Setup =
+    Setup { customers: CUSTOMERS.len(), fifo: [false, true, false], claims: NONE, has_fallback: false };
 
 #[test]
 fn the_counters_of_a_throttled_service_equal_those_of_aws() {

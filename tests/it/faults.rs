@@ -8,6 +8,7 @@
 mod archive;
 mod canary;
 mod checks;
+pub(crate) mod claims;
 mod counters;
 pub(crate) mod hazard;
 mod history;

@@ -8,6 +8,7 @@ use protobridge::app::App;
 use protobridge::config::{Config, Queue};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::faults::claims::NONE;
 use crate::faults::hazard::{PROXY_STATUSES, REFUSING_CODES};
 use crate::faults::play::{base, parts};
 use crate::faults::scenario::{CUSTOMERS, Expect, Setup, field, message, of_order};
@@ -267,7 +268,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 fn setup(fifo: bool) -> Setup {
-    Setup { customers: CUSTOMERS.len(), fifo: [fifo; 3], has_fallback: false }
+    Setup { customers: CUSTOMERS.len(), fifo: [fifo; 3], claims: NONE, has_fallback: false }
 }
 
 /// A running service with one source queue, which has a redrive policy.

@@ -30,19 +30,19 @@ class Call:
 
 
 class Proxy(http.server.ThreadingHTTPServer):
-    """Passes calls on, and gives each one to `watch` before its answer is passed on."""
+    """Passes calls on, and gives each one to `watch` before its answer is passed on. Can fail those of some methods."""
 
     daemon_threads = True
 
-    def __init__(self, endpoint, watch=lambda call: None):
+    def __init__(self, endpoint, watch=lambda call: None, fails=("PUT",)):
         super().__init__(("127.0.0.1", 0), Forward)
-        self.upstream, self.watch = urllib.parse.urlsplit(endpoint).netloc, watch
+        self.upstream, self.watch, self.fails = urllib.parse.urlsplit(endpoint).netloc, watch, fails
         self.fault, self.failed, self.is_healed = None, 0, threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def break_with(self, fault):
-        """Fails every call from now on that writes an object."""
+        """Fails every call of these methods from now on."""
         self.fault, self.failed = fault, 0
         self.is_healed.clear()
 
@@ -66,7 +66,7 @@ class Forward(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_any(self):
-        fault = self.server.fault if self.command == "PUT" else None
+        fault = self.server.fault if self.command in self.server.fails else None
         if fault:
             self.server.failed += 1
             getattr(self, fault)()

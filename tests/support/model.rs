@@ -11,6 +11,8 @@ pub(crate) mod attempts;
 pub(crate) mod bill;
 #[path = "model/calls.rs"]
 mod calls;
+#[path = "model/claims.rs"]
+pub(crate) mod claims;
 #[path = "model/connector.rs"]
 mod connector;
 #[path = "model/fate.rs"]

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from ministack.app import main
+from ministack.services import sqs
 
 
 def exit_when_stdin_closes():
@@ -15,6 +16,15 @@ def exit_when_stdin_closes():
     os._exit(0)
 
 
+def collect_messages(*arguments, collect=sqs._collect_msgs):
+    """Gives receipt handles without `-`, like those of SQS. AWS's extended client for Python cuts them at a `-`."""
+    messages = collect(*arguments)
+    for message in messages:
+        message["receipt_handle"] = message["receipt_handle"].replace("-", "")
+    return messages
+
+
+sqs._collect_msgs = collect_messages
 threading.Thread(target=exit_when_stdin_closes, daemon=True).start()
 sys.argv = ["ministack"]
 main()

@@ -63,6 +63,20 @@ def events(descriptor_set, seed, count, customers):
         yield Event(message, event_id, customer, pool)
 
 
+def same(ours, theirs):
+    """Returns whether two JSON values are equal. Unlike `==`, it tells True from 1."""
+    number = (int, float)
+    if isinstance(ours, bool) or isinstance(theirs, bool):
+        return ours is theirs
+    if isinstance(ours, number) and isinstance(theirs, number):
+        return ours == theirs
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(same(ours[key], theirs[key]) for key in ours)
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    return type(ours) is type(theirs) and ours == theirs
+
+
 def fill(message, chance):
     """Sets about two of three fields, to values that are easy to render wrongly."""
     special = SPECIAL.get(message.DESCRIPTOR.full_name)

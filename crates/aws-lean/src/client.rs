@@ -55,6 +55,21 @@ struct Shared {
 #[error("no answer within {0:?}")]
 struct NoAnswerWithin(Duration);
 
+/// How long a call waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait {
+    /// The time until the answer begins.
+    pub(crate) begin: Duration,
+    /// The time until the answer is complete.
+    pub(crate) whole: Duration,
+}
+
+impl From<Duration> for Wait {
+    fn from(longest: Duration) -> Self {
+        Self { begin: longest, whole: longest }
+    }
+}
+
 /// The parts of a request that differ between operations.
 struct Call {
     content_type: &'static str,
@@ -175,19 +190,19 @@ impl LeanClient {
         self.send_request(request, longest, MAX_ANSWER_BYTES).await.map_err(Failure::from)
     }
 
-    /// Sends a request and waits at most `longest` for the whole answer. The body of a successful answer can have
-    /// `max_bytes` bytes.
+    /// Sends a request and waits for the whole answer. The body of a successful answer can have `max_bytes` bytes.
     pub(crate) async fn send_request(
         &self,
         request: HttpRequest,
-        longest: Duration,
+        wait: impl Into<Wait>,
         max_bytes: usize,
     ) -> Result<Answer, NoAnswer> {
+        let wait = wait.into();
         // The handle by which a failed connection is taken out of the pool.
         let connection = CaptureSmithyConnection::new();
-        let result = match timeout(longest, self.exchange(request, &connection, max_bytes)).await {
+        let result = match timeout(wait.whole, self.exchange(request, &connection, wait.begin, max_bytes)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::of_no_answer(&NoAnswerWithin(longest)).into()),
+            Err(_) => Err(Failure::of_no_answer(&NoAnswerWithin(wait.whole)).into()),
         };
         if result.as_ref().map_or(true, |answer| answer.status >= 500)
             && let Some(connection) = connection.get()
@@ -247,13 +262,17 @@ impl LeanClient {
         &self,
         mut request: HttpRequest,
         connection: &CaptureSmithyConnection,
+        begin: Duration,
         max_bytes: usize,
     ) -> Result<Answer, NoAnswer> {
         request.add_extension(connection.clone());
-        let mut response: HttpResponse = match self.shared.connector.call(request).await {
-            Ok(response) => response,
+        let mut response: HttpResponse = match timeout(begin, self.shared.connector.call(request)).await {
+            Ok(Ok(response)) => response,
             // The same failure as that of an SDK client's call.
-            Err(error) => return Err(Failure::of_call(&SdkError::<ErrorMetadata, _>::dispatch_failure(error)).into()),
+            Ok(Err(error)) => {
+                return Err(Failure::of_call(&SdkError::<ErrorMetadata, _>::dispatch_failure(error)).into());
+            }
+            Err(_) => return Err(Failure::of_no_answer(&NoAnswerWithin(begin)).into()),
         };
         let (status, headers) = (response.status().as_u16(), take(response.headers_mut()));
         let limit = if response.status().is_success() { max_bytes } else { MAX_ANSWER_BYTES };

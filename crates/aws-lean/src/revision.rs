@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
-use crate::client::NoAnswer;
+use crate::client::{NoAnswer, Wait};
 use crate::object::{failure, unquoted};
 use crate::{Bucket, Failure, LeanClient, signing};
 
@@ -47,8 +47,8 @@ pub struct Revision {
 }
 
 impl LeanClient {
-    /// Gets an object of at most `max_bytes` bytes, if it fulfills the condition. Waits at most `longest` for the whole
-    /// answer.
+    /// Gets an object of at most `max_bytes` bytes, if it fulfills the condition. Waits for the answer to begin as long as
+    /// for any call, and at most `longest` until it is complete.
     ///
     /// # Errors
     /// Returns an error if S3 does not return the object, or if its answer breaks off.
@@ -61,7 +61,7 @@ impl LeanClient {
         longest: Duration,
     ) -> Result<Fetched, Failure> {
         let request = self.get_request(bucket, key, condition).await?;
-        match self.send_request(request, longest, max_bytes).await {
+        match self.send_request(request, Wait { begin: self.attempt(), whole: longest }, max_bytes).await {
             Ok(answer) if answer.is_success() => Ok(Fetched::Revision(Revision {
                 etag: answer.headers.get("etag").map(unquoted),
                 // `null` is the version of an object of the time before the bucket kept versions.

@@ -83,6 +83,10 @@ pub fn endpoint(
         let status = status.try_into().expect("the test answers with an HTTP status");
         let mut response = HttpResponse::new(status, body.into());
         response.headers_mut().insert("x-amzn-requestid", format!("r-{}", number + 1));
+        if request.method() == "PUT" && response.status().is_success() {
+            // S3 has the object.
+            response.headers_mut().insert("etag", "\"1\"");
+        }
         response
     });
     (connector, calls)

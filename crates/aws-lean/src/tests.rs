@@ -16,6 +16,7 @@ use crate::{Auth, Failure, FailureKind, LeanClient, PublishAttribute, PublishEnt
 
 mod answers;
 mod calls;
+mod lists;
 mod objects;
 mod requests;
 

@@ -4,18 +4,22 @@
 //
 // The queue is subscribed with raw message delivery. The act and the identity of its event are stored in one transaction,
 // in the bbolt file DATABASE (consumer.db if unset). STOP_WHEN_IDLE=1 ends the program when the queue is empty.
+// PRINT_EVENTS=1 prints the type, the id and the SHA-256 of the JSON of each event that the program acts on.
 package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"math/big"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	bolt "go.etcd.io/bbolt"
@@ -33,6 +37,26 @@ type OrderPlaced struct {
 		// 64-bit integers are strings.
 		AmountMinor string `json:"amountMinor"`
 	} `json:"total"`
+}
+
+// jsonOf returns the JSON of an event. The JSON of a large event is an object in S3, and the body points to it.
+func jsonOf(ctx context.Context, client *s3.Client, message types.Message) (string, error) {
+	body := aws.ToString(message.Body)
+	if _, isLarge := message.MessageAttributes["ExtendedPayloadSize"]; !isLarge {
+		return body, nil
+	}
+	var object struct{ S3BucketName, S3Key string }
+	// The pointer is a list: a class name, and the object.
+	if err := json.Unmarshal([]byte(body), &[]any{new(string), &object}); err != nil {
+		return "", err
+	}
+	answer, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &object.S3BucketName, Key: &object.S3Key})
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return string(text), err
 }
 
 // act acts on one event. It ignores types and fields that it does not know.
@@ -68,11 +92,15 @@ func act(tx *bolt.Tx, eventType, body string) error {
 }
 
 // process acts on a message unless its event was acted on before. It returns whether it acted.
-func process(db *bolt.DB, message types.Message) (isNew bool, err error) {
+func process(ctx context.Context, db *bolt.DB, client *s3.Client, message types.Message) (isNew bool, err error) {
 	attribute := func(name string) string { return aws.ToString(message.MessageAttributes[name].StringValue) }
 	eventType, eventID := attribute("event-type"), attribute("event-id")
 	if eventType == "" || eventID == "" {
 		return false, fmt.Errorf("there is no event-type or event-id; subscribe with RawMessageDelivery=true")
+	}
+	body, err := jsonOf(ctx, client, message)
+	if err != nil {
+		return false, err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		identity := []byte(eventType + "\x00" + eventID)
@@ -82,8 +110,11 @@ func process(db *bolt.DB, message types.Message) (isNew bool, err error) {
 		if err := tx.Bucket(seen).Put(identity, []byte{1}); err != nil {
 			return err
 		}
-		return act(tx, eventType, aws.ToString(message.Body))
+		return act(tx, eventType, body)
 	})
+	if isNew && err == nil && os.Getenv("PRINT_EVENTS") == "1" {
+		fmt.Printf("event %s %s %x\n", eventType, eventID, sha256.Sum256([]byte(body)))
+	}
 	return isNew, err
 }
 
@@ -107,7 +138,7 @@ func main() {
 	}))
 	settings, err := config.LoadDefaultConfig(ctx)
 	check(err)
-	client := sqs.NewFromConfig(settings)
+	client, objects := sqs.NewFromConfig(settings), s3.NewFromConfig(settings)
 	input := sqs.ReceiveMessageInput{
 		QueueUrl:              &queue,
 		MaxNumberOfMessages:   10,
@@ -122,7 +153,7 @@ func main() {
 		answer, err := client.ReceiveMessage(ctx, &input)
 		check(err)
 		for _, message := range answer.Messages {
-			isNew, err := process(db, message)
+			isNew, err := process(ctx, db, objects, message)
 			if err != nil { // The message comes back, and moves to the dead-letter queue in the end.
 				log.Printf("message %s: %v", aws.ToString(message.MessageId), err)
 				continue

@@ -4,8 +4,10 @@
 
 The queue is subscribed with raw message delivery. The act and the identity of its event are stored in one transaction, in
 the SQLite file DATABASE (`consumer.db` if unset). STOP_WHEN_IDLE=1 ends the program when the queue is empty.
+PRINT_EVENTS=1 prints the type, the id and the SHA-256 of the JSON of each event that the program acts on.
 """
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -14,6 +16,7 @@ import boto3
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 STOP_WHEN_IDLE = os.environ.get("STOP_WHEN_IDLE") == "1"
+PRINT_EVENTS = os.environ.get("PRINT_EVENTS") == "1"
 
 # `isolation_level=None` leaves the transactions to this program.
 database = sqlite3.connect(os.environ.get("DATABASE", "consumer.db"), isolation_level=None)
@@ -22,6 +25,16 @@ database.execute("CREATE TABLE IF NOT EXISTS seen (event_type TEXT, event_id TEX
 database.execute("CREATE TABLE IF NOT EXISTS revenue (currency TEXT PRIMARY KEY, minor TEXT)")
 
 KNOWN_STATUSES = {"ORDER_STATUS_PENDING", "ORDER_STATUS_PAID"}
+
+s3 = boto3.client("s3")
+
+
+def json_of(message):
+    """Returns the JSON of an event. The JSON of a large event is an object in S3, and the body points to it."""
+    if "ExtendedPayloadSize" not in message["MessageAttributes"]:
+        return message["Body"]
+    pointer = json.loads(message["Body"])[1]
+    return s3.get_object(Bucket=pointer["s3BucketName"], Key=pointer["s3Key"])["Body"].read().decode()
 
 
 def act(event_type, event):
@@ -46,15 +59,18 @@ def process(message):
     """Acts on a message unless its event was acted on before."""
     attributes = {name: value.get("StringValue") for name, value in message["MessageAttributes"].items()}
     identity = [attributes["event-type"], attributes["event-id"]]
+    body = json_of(message)
     database.execute("BEGIN IMMEDIATE")
     try:
         inserted = database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", identity).rowcount
         if inserted:
-            act(attributes["event-type"], json.loads(message["Body"]))
+            act(attributes["event-type"], json.loads(body))
         database.execute("COMMIT")
     except BaseException:
         database.execute("ROLLBACK")
         raise
+    if inserted and PRINT_EVENTS:
+        print("event", *identity, hashlib.sha256(body.encode()).hexdigest())
     return bool(inserted)
 
 
@@ -86,4 +102,5 @@ def main():
     print(json.dumps({"acted": acted, "repeated": repeated, "revenue": revenue}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -4,8 +4,11 @@
 //
 // The queue is subscribed with raw message delivery. The act and the identity of its event are stored in one transaction,
 // in the SQLite file DATABASE (`consumer.db` if unset). STOP_WHEN_IDLE=1 ends the program when the queue is empty.
+// PRINT_EVENTS=1 prints the type, the id and the SHA-256 of the JSON of each event that the program acts on.
 
+import { createHash } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { DeleteMessageCommand, type Message, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 
 /** The part of shop.v1.OrderPlaced that this program reads. docs/consumers.md has the commands that generate types. */
@@ -18,6 +21,7 @@ interface OrderPlaced {
 const queueUrl = process.env.QUEUE_URL;
 if (!queueUrl) throw new Error('set QUEUE_URL');
 const stopWhenIdle = process.env.STOP_WHEN_IDLE === '1';
+const printEvents = process.env.PRINT_EVENTS === '1';
 
 const database = new DatabaseSync(process.env.DATABASE ?? 'consumer.db');
 database.exec('CREATE TABLE IF NOT EXISTS seen (event_type TEXT, event_id TEXT, PRIMARY KEY (event_type, event_id))');
@@ -26,6 +30,21 @@ database.exec('CREATE TABLE IF NOT EXISTS revenue (currency TEXT PRIMARY KEY, mi
 const remember = database.prepare('INSERT OR IGNORE INTO seen VALUES (?, ?)');
 const select = database.prepare('SELECT minor FROM revenue WHERE currency = ?');
 const store = database.prepare('INSERT OR REPLACE INTO revenue VALUES (?, ?)');
+
+/** The body of the message of a large event: a class name, and the object that has the JSON. */
+type Pointer = [className: string, object: { s3BucketName: string; s3Key: string }];
+
+const s3 = new S3Client({});
+
+/** Returns the JSON of an event. The JSON of a large event is an object in S3, and the body points to it. */
+async function jsonOf(message: Message): Promise<string> {
+  const body = message.Body ?? '';
+  if (!message.MessageAttributes?.ExtendedPayloadSize) return body;
+  const [, { s3BucketName, s3Key }]: Pointer = JSON.parse(body);
+  const object = await s3.send(new GetObjectCommand({ Bucket: s3BucketName, Key: s3Key }));
+  if (!object.Body) throw new Error(`the object ${s3Key} has no body`);
+  return object.Body.transformToString();
+}
 
 /** Acts on one event. Ignores types and fields that it does not know. */
 function act(eventType: string, body: string): void {
@@ -47,17 +66,22 @@ function act(eventType: string, body: string): void {
 }
 
 /** Acts on a message unless its event was acted on before. */
-function handle(message: Message): boolean {
+async function handle(message: Message): Promise<boolean> {
   const attribute = (name: string): string => {
     const value = message.MessageAttributes?.[name]?.StringValue;
     if (value === undefined) throw new Error(`there is no attribute ${name}; subscribe with RawMessageDelivery=true`);
     return value;
   };
+  const [eventType, eventId] = [attribute('event-type'), attribute('event-id')];
+  const json = await jsonOf(message);
   database.exec('BEGIN IMMEDIATE');
   try {
-    const isNew = remember.run(attribute('event-type'), attribute('event-id')).changes === 1;
-    if (isNew) act(attribute('event-type'), message.Body ?? '');
+    const isNew = remember.run(eventType, eventId).changes === 1;
+    if (isNew) act(eventType, json);
     database.exec('COMMIT');
+    if (isNew && printEvents) {
+      console.log('event', eventType, eventId, createHash('sha256').update(json).digest('hex'));
+    }
     return isNew;
   } catch (error) {
     database.exec('ROLLBACK');
@@ -78,7 +102,7 @@ for (;;) {
   );
   for (const message of messages) {
     try {
-      if (handle(message)) acted += 1;
+      if (await handle(message)) acted += 1;
       else repeated += 1;
     } catch (error) {
       // The message comes back, and moves to the dead-letter queue in the end.

@@ -47,25 +47,29 @@ impl Preflight<'_> {
             resource: id.clone(),
             key: "store.kms_key_id".to_owned(),
         });
-        let answer = written.map_err(|error| failure(&error));
+        self.judge_put(&put, encrypt.as_ref(), written.map_err(|error| failure(&error)));
+    }
+
+    /// Records what the answer to a write says about the permission for it, and about that for the key.
+    pub(super) fn judge_put(&mut self, put: &Permission, encrypt: Option<&Permission>, answer: Result<(), Failure>) {
         match (encrypt, answer) {
             (Some(encrypt), Ok(())) => {
-                self.judge(&put, Ok(()), None);
-                self.judge(&encrypt, Ok(()), None);
+                self.judge(put, Ok(()), None);
+                self.judge(encrypt, Ok(()), None);
             }
             // S3 answers the same code if the key denies the call; the message names the action.
             (Some(encrypt), Err(failure)) if failure.kind == FailureKind::Denied => {
                 let way_out = format!("{}; also allow {encrypt}", put.way_out(&failure));
                 let message = format!("{put} or {encrypt} is denied: {failure}");
-                self.findings.push(Finding::new(Severity::Error, KEY, message).fix(way_out));
-                for permission in [&put, &encrypt] {
+                self.findings.push(Finding::new(Severity::Error, &put.key, message).fix(way_out));
+                for permission in [put, encrypt] {
                     self.prove(permission, ProofResult::Denied, Some(failure.to_string()));
                 }
             }
             (encrypt, answer) => {
-                self.judge(&put, answer, None);
+                self.judge(put, answer, None);
                 if let Some(encrypt) = encrypt {
-                    self.leave_unproven(&encrypt, "nothing could be written");
+                    self.leave_unproven(encrypt, "nothing could be written");
                 }
             }
         }

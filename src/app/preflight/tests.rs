@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::aws::scripted::{Call, Calls, clients, sns_error, sqs_batch};
 use crate::config::Queue;
+use crate::route::{ClaimCheckMode, Customer, Router};
 use crate::telemetry::{Metrics, Operation};
 
 const ORDERS: &str = "arn:aws:sqs:eu-west-1:123456789012:orders";
@@ -328,5 +329,38 @@ async fn the_permissions_of_the_canary_are_asked_for_on_its_own_queues_and_topic
     for key in ["canary.queue: sqs:SendMessage on arn:aws:sqs:", "canary.return_queue_url: sqs:", "canary.topic: sns:"]
     {
         assert!(errors.iter().any(|error| error.starts_with(key)), "{key}: {errors:#?}");
+    }
+}
+
+#[tokio::test]
+async fn the_attributes_of_a_topic_say_what_its_size_means_for_its_customer() {
+    let (clients, _) = clients(|call, _| match call.operation.as_str() {
+        "GetTopicAttributes" => {
+            let entry = |(key, value)| format!("<entry><key>{key}</key><value>{value}</value></entry>");
+            let all = [("MaximumMessageSize", "1048576"), ("SubscriptionsConfirmed", "2")].map(entry).concat();
+            let result = format!("<GetTopicAttributesResult><Attributes>{all}</Attributes></GetTopicAttributesResult>");
+            (200, format!("<GetTopicAttributesResponse>{result}</GetTopicAttributesResponse>"))
+        }
+        _ => granted(call),
+    });
+    for (mode, advice) in [(ClaimCheckMode::Off, false), (ClaimCheckMode::On, true), (ClaimCheckMode::Always, true)] {
+        let config = config();
+        let customer = Customer {
+            id: "acme".into(),
+            topic: TOPIC.into(),
+            events: Vec::new(),
+            profile: Default::default(),
+            enabled: true,
+            canary: false,
+            claim_check: mode,
+        };
+        let router = Router::new(&config.route, vec![Arc::new(customer)], []);
+        let mut preflight = Preflight::run(&clients, &config, &router.topics(), Receives::None).await;
+        preflight.judge_sizes(&router);
+        let texts: Vec<_> = preflight.findings.iter().map(ToString::to_string).collect();
+        let has = |start: &str| texts.iter().any(|text| text.starts_with(start));
+        assert!(has(&format!("publish.max_batch_bytes: {TOPIC} accepts messages of 1048576 bytes")), "{texts:?}");
+        let start = "claim_check.over_bytes: customer acme with 2 reader(s): ";
+        assert_eq!(has(start), advice, "{mode:?}: {texts:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Asks for a topic and for the permissions on it.
 
-use super::{Permission, Preflight};
+use super::{Permission, Preflight, TopicSize};
 use crate::aws::{Failure, PublishAttribute, PublishEntry, is_denied_by_a_policy};
 use crate::message::TopicArn;
 
@@ -37,6 +37,9 @@ impl Preflight<'_> {
             Err(failure) => return self.judge(permission, Err(failure), None),
         };
         self.judge(permission, Ok(()), None);
+        let number = |name: &str| attributes.get(name).and_then(|value| value.parse().ok());
+        let (max_bytes, readers) = (number("MaximumMessageSize"), number("SubscriptionsConfirmed"));
+        self.sizes.push(TopicSize { topic: topic.clone(), max_bytes, readers });
         let key_id = attributes.get("KmsMasterKeyId");
         self.key_unproven(key_id, &["kms:GenerateDataKey*", "kms:Decrypt"], &permission.key);
         true

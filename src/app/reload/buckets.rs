@@ -103,3 +103,6 @@ fn code_of(error: &registry::Error) -> StoreErrorCode {
         _ => StoreErrorCode::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;

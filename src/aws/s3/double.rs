@@ -174,7 +174,8 @@ impl Double {
         let connector = connector(move |request| {
             let (status, body, object) = this.0.lock().answer(request);
             let mut response = HttpResponse::new(status.try_into().expect("a status"), body.into());
-            if let Some(Object { etag, version, .. }) = object {
+            if let Some(Object { etag, version, bytes }) = object {
+                response.headers_mut().insert("content-length", bytes.len().to_string());
                 response.headers_mut().insert("etag", format!("\"{etag}\""));
                 response.headers_mut().insert("x-amz-version-id", version);
             }

@@ -30,6 +30,7 @@ use crate::aws::sns::rate::Rate;
 use crate::aws::{Failure, FailureKind, LeanClient, Published};
 use crate::base::{Backpressure, backpressure};
 use crate::config;
+use crate::message::envelope::Pointer;
 use crate::message::{Offload, Ownership, TopicArn};
 use crate::telemetry::Metrics;
 
@@ -59,6 +60,11 @@ impl TopicEntry {
     /// Returns the size in bytes as SNS counts it: body and attributes.
     pub fn size(&self) -> usize {
         self.body.len() + self.attributes.size()
+    }
+
+    /// Returns the object that the entry points to, if its JSON is offloaded.
+    pub fn claim_check(&self) -> Option<Pointer> {
+        self.offload.as_ref().and_then(|_| Pointer::of_body(&self.body))
     }
 
     /// Returns the JSON of the event, also if it is offloaded.

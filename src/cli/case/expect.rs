@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::diff::{Difference, Match, compare, part_of};
 use crate::aws::sns::publish::TopicEntry;
 use crate::delivery::dry_run::{Forecast, Predicted};
+use crate::message::envelope::Pointer;
 
 /// The expected result of a case. A key that is absent is not compared.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -62,6 +63,9 @@ struct ExpectedDestination {
     json_text: Option<String>,
     /// The message attributes; there can be more of them.
     attributes: BTreeMap<String, String>,
+    /// Whether the event leaves as a claim check, or the object that has its JSON: `{bucket, key, bytes}`, of which keys
+    /// can be absent.
+    claim_check: Option<Value>,
 }
 
 impl Expect {
@@ -159,12 +163,22 @@ fn key(entry: &TopicEntry) -> &str {
 }
 
 fn json(entry: &TopicEntry) -> Value {
-    serde_json::from_str(&entry.body).unwrap_or(Value::Null)
+    serde_json::from_str(entry.json()).unwrap_or(Value::Null)
+}
+
+/// Returns the object that has the JSON of an entry; `null` if the topic carries the JSON.
+pub(in crate::cli) fn claim_check(entry: &TopicEntry) -> Value {
+    let object = |object: Pointer| json!({"bucket": object.bucket, "key": object.key, "bytes": entry.json().len()});
+    entry.claim_check().map_or(Value::Null, object)
 }
 
 /// Returns an entry as a new expectation.
 fn whole_entry(entry: &TopicEntry) -> Value {
-    json!({ "topic": entry.topic.as_str(), "json": json(entry) })
+    let mut whole = json!({ "topic": entry.topic.as_str(), "json": json(entry) });
+    if entry.offload.is_some() {
+        whole["claim_check"] = true.into();
+    }
+    whole
 }
 
 fn compare_destinations(
@@ -185,6 +199,17 @@ fn compare_destinations(
     }
 }
 
+/// Compares the claim check of an entry. `true` is any claim check, and `false` is none.
+fn compare_claim_check(path: &str, expected: &Value, found: &Value, differences: &mut Vec<Difference>) {
+    if expected.is_object() && found.is_object() {
+        return compare(path, expected, found, Match::Subset, differences);
+    }
+    let found = if found.is_null() { Value::Bool(false) } else { found.clone() };
+    if *expected != Value::Bool(found.is_object()) {
+        differences.push(Difference { path: path.to_owned(), expected: Some(expected.clone()), found: Some(found) });
+    }
+}
+
 impl ExpectedDestination {
     fn compare(&self, path: &str, entry: &TopicEntry, differences: &mut Vec<Difference>) {
         let mut text = |key: &str, expected: &Option<String>, found: Option<&str>| {
@@ -196,10 +221,13 @@ impl ExpectedDestination {
         text("topic", &self.topic, Some(entry.topic.as_str()));
         text("group", &self.group, entry.group.as_deref());
         text("deduplication_id", &self.deduplication_id, entry.deduplication_id.as_deref());
-        text("json_text", &self.json_text, Some(&entry.body));
+        text("json_text", &self.json_text, Some(entry.json()));
         for (name, value) in &self.attributes {
             let found = entry.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value);
             text(&format!("attributes.{name}"), &Some(value.clone()), found);
+        }
+        if let Some(expected) = &self.claim_check {
+            compare_claim_check(&format!("{path}.claim_check"), expected, &claim_check(entry), differences);
         }
         let found = json(entry);
         if let Some(expected) = &self.json {
@@ -222,7 +250,13 @@ impl ExpectedDestination {
         insert(self.json.is_some(), "json", Some(json(entry)));
         let part = self.json_contains.as_ref().map(|expected| part_of(&json(entry), expected));
         insert(true, "json_contains", part);
-        insert(self.json_text.is_some(), "json_text", Some(entry.body.as_str().into()));
+        insert(self.json_text.is_some(), "json_text", Some(entry.json().as_str().into()));
+        let found = claim_check(entry);
+        let claim = self.claim_check.as_ref().map(|expected| match (expected, &found) {
+            (Value::Object(_), Value::Object(_)) => part_of(&found, expected),
+            _ => (!found.is_null()).into(),
+        });
+        insert(true, "claim_check", claim);
         let attributes = entry.attributes.iter().filter(|(name, _)| self.attributes.contains_key(*name));
         let attributes: Map<String, Value> = attributes.map(|(name, value)| (name.to_owned(), value.into())).collect();
         insert(!self.attributes.is_empty(), "attributes", Some(Value::Object(attributes)));

@@ -17,6 +17,19 @@ impl Rules {
         if let Err(problem) = check_prefix(&claim_check.key_prefix) {
             self.refuse("claim_check.key_prefix", problem);
         }
+        if let Some((bucket, store)) = config.store.bucket()
+            && claim_check.bucket.as_deref() == Some(bucket)
+            && shares_a_prefix(&claim_check.key_prefix, store)
+        {
+            self.refuse(
+                "claim_check.key_prefix",
+                format!(
+                    "{:?} has keys of the store (`store.url`), which the lifecycle rules of claim checks would delete, or \
+                     the other way round; choose another prefix, such as `claims`",
+                    claim_check.key_prefix
+                ),
+            );
+        }
         let key = claim_check.kms_key_id.as_ref();
         if key.is_some_and(|key| key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
             self.refuse("claim_check.kms_key_id", "is not the id or the ARN of a KMS key; leave it out to have none");
@@ -26,6 +39,16 @@ impl Rules {
             self.refuse("claim_check", format!("max_json_bytes ({most}) is less than over_bytes ({over})"));
         }
     }
+}
+
+/// Whether the lifecycle rule of claim checks includes objects of a store in the same bucket, or a rule of the store
+/// includes claim checks.
+fn shares_a_prefix(claims: &str, store: &str) -> bool {
+    /// The folders of a store.
+    const FOLDERS: [&str; 5] = ["journal", "counters", "archive", "replays", "check"];
+    let is_in = |inner: &str, outer: &str| format!("{inner}/").starts_with(&format!("{outer}/"));
+    let folder = |name: &str| if store.is_empty() { name.to_owned() } else { format!("{store}/{name}") };
+    FOLDERS.iter().map(|name| folder(name)).any(|folder| is_in(&folder, claims) || is_in(claims, &folder))
 }
 
 /// Checks the first part of the keys of objects.
@@ -81,6 +104,29 @@ mod tests {
         ] {
             let problem = check_prefix(prefix).unwrap_err();
             assert!(problem.contains(expected), "{prefix}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_is_shared_with_the_store_keeps_both_apart() {
+        let refused = |prefix: &str, url: &str, bucket: &str| {
+            let store = crate::config::Store { url: Some(url.into()), ..Default::default() };
+            let claim_check =
+                ClaimCheck { bucket: Some(bucket.into()), key_prefix: prefix.into(), ..ClaimCheck::default() };
+            let config = Config { claim_check, store, ..Config::default() };
+            config.problems().iter().any(|problem| problem.key == "claim_check.key_prefix")
+        };
+        for (prefix, url) in [
+            ("prod", "s3://acme/prod"),
+            ("a", "s3://acme/a/b"),
+            ("journal", "s3://acme"),
+            ("prod/archive/claims", "s3://acme/prod"),
+        ] {
+            assert!(refused(prefix, url, "acme"), "{prefix} in {url}");
+            assert!(!refused(prefix, url, "other"), "{prefix} in {url}");
+        }
+        for (prefix, url) in [("claims", "s3://acme"), ("prod/claims", "s3://acme/prod"), ("prod2", "s3://acme/prod")] {
+            assert!(!refused(prefix, url, "acme"), "{prefix} in {url}");
         }
     }
 

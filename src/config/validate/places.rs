@@ -7,7 +7,7 @@ use crate::config::{Config, Location};
 impl Rules {
     pub(super) fn places(&mut self, config: &Config) {
         let (sets, customers) = (&config.descriptors.path, &config.route.customers_file);
-        for (key, place) in [("descriptors.path", sets), ("route.customers_file", customers)] {
+        for (key, place) in [("route.customers_file", customers), ("descriptors.path", sets)] {
             self.place(key, place);
         }
         if customers.in_bucket().is_some_and(|object| object.key.is_empty()) {

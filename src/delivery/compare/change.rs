@@ -11,6 +11,8 @@ pub enum Kind {
     OutcomeChanged,
     /// The event is delivered to another topic.
     TopicChanged,
+    /// The event leaves as a claim check, and did not, or the other way round. Other clients cannot read a claim check.
+    ClaimCheckChanged,
     /// A message attribute or the message group has another value, is gone, or is new.
     AttributeChanged,
     /// A path of the JSON has no value any more.
@@ -27,10 +29,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoLongerDelivered,
         Self::OutcomeChanged,
         Self::TopicChanged,
+        Self::ClaimCheckChanged,
         Self::AttributeChanged,
         Self::PathGone,
         Self::PathRetyped,
@@ -45,6 +48,7 @@ impl Kind {
             Self::NoLongerDelivered => "no_longer_delivered",
             Self::OutcomeChanged => "outcome_changed",
             Self::TopicChanged => "topic_changed",
+            Self::ClaimCheckChanged => "claim_check_changed",
             Self::AttributeChanged => "attribute_changed",
             Self::PathGone => "path_gone",
             Self::PathRetyped => "path_retyped",

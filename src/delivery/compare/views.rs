@@ -11,13 +11,13 @@ use super::shapes::{Shapes, exact, general};
 use crate::aws::sns::publish::TopicEntry;
 use crate::base::json_diff::{Match, differences};
 use crate::delivery::dry_run::Forecast;
-use crate::message::attributes::{SCHEMA_HASH, TRACEPARENT, TRACESTATE};
+use crate::message::attributes::{EXTENDED_PAYLOAD_SIZE, SCHEMA_HASH, TRACEPARENT, TRACESTATE};
 use crate::message::steps::About;
 use crate::message::{QuarantineReason, Recipient};
 
-/// The attributes that are not compared. The hash of the schema differs with each change of it, and the trace is of the
-/// process.
-const NOT_COMPARED: [&str; 3] = [SCHEMA_HASH, TRACEPARENT, TRACESTATE];
+/// The attributes that are not compared. The hash of the schema differs with each change of it, the trace is of the process,
+/// and the size of offloaded JSON differs with the JSON.
+const NOT_COMPARED: [&str; 4] = [SCHEMA_HASH, TRACEPARENT, TRACESTATE, EXTENDED_PAYLOAD_SIZE];
 
 /// What differs for one destination, or for a message without any.
 #[derive(Debug)]
@@ -116,10 +116,27 @@ fn of_entries(old: &TopicEntry, new: &TopicEntry, forecasts: [&Forecast; 2], sha
         let groups = (old.group.as_deref(), new.group.as_deref());
         changes.push(change(Kind::AttributeChanged, "message group".to_owned(), groups));
     }
-    if old.body != new.body {
-        of_json(&old.body, &new.body, forecasts, shapes, &mut changes);
+    changes.extend(claim_check_changed(old, new));
+    if old.json() != new.json() {
+        of_json(old.json(), new.json(), forecasts, shapes, &mut changes);
     }
     changes
+}
+
+/// Returns the change between JSON and a pointer to it. Clients that read pointers read JSON too.
+fn claim_check_changed(old: &TopicEntry, new: &TopicEntry) -> Option<Change> {
+    let [is_old, is_new] = [old, new].map(|entry| entry.offload.is_some());
+    let name = |is_claim_check| if is_claim_check { "claim check" } else { "JSON" };
+    let place = format!("{} -> {}", name(is_old), name(is_new));
+    let size = |entry: &TopicEntry| Some(format!("{} bytes", entry.json().len()).into());
+    (is_old != is_new).then(|| Change {
+        kind: Kind::ClaimCheckChanged,
+        exact: place.clone(),
+        place,
+        old: size(old),
+        new: size(new),
+        is_breaking: is_new,
+    })
 }
 
 /// Returns a change that breaks consumers unless the value is new.

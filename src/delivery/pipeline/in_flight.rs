@@ -84,11 +84,10 @@ impl InFlightMessage {
         }
     }
 
-    /// Counts the JSON of the deliveries in the in-flight budget, offloaded or not. Deliveries of one profile share it.
+    /// Counts the JSON of the deliveries in the in-flight budget. Deliveries of one profile share it.
     pub(super) fn count_rendered(&mut self, deliveries: &[Delivery]) {
-        let offloaded = deliveries.iter().filter_map(|delivery| Some(&delivery.entry.offload.as_ref()?.json));
-        let bodies = deliveries.iter().map(|delivery| &delivery.entry.body);
-        self.receipt.permit.count_rendered(in_memory(bodies) + in_memory(offloaded));
+        let jsons = deliveries.iter().map(|delivery| delivery.entry.json());
+        self.receipt.permit.count_rendered(in_memory(jsons));
     }
 
     /// Takes the JSON of these claim checks out of the count of the message, because it is in memory only until it is

@@ -63,7 +63,11 @@ impl PublishingMessage {
         let is_claimed = |delivery: &&ClaimedDelivery| delivery.claim.is_ok();
         let offloads = deliveries.iter().filter(is_claimed).filter_map(|delivery| delivery.entry.offload.as_ref());
         let mut offloads = offloads.peekable();
-        offloads.peek().is_some().then(|| self.message.split_offloaded(offloads.map(|offload| &offload.json)))
+        offloads.peek()?;
+        // JSON that is also the body of another entry stays in memory until that is published.
+        let is_body = |json: &Arc<String>| deliveries.iter().any(|delivery| Arc::ptr_eq(&delivery.entry.body, json));
+        let jsons = offloads.map(|offload| &offload.json).filter(|json| !is_body(json));
+        Some(self.message.split_offloaded(jsons))
     }
 
     /// Notes a delivery that is not published, because its topic has the event.

@@ -26,6 +26,11 @@ impl fmt::Display for Pointer {
 }
 
 impl Pointer {
+    /// Returns the object that a body points to, as a reader of the topic finds it.
+    pub fn of_body(body: &str) -> Option<Self> {
+        read(body).ok()?
+    }
+
     /// Returns the body that points to the object, as the extended clients write it.
     pub fn body(&self) -> String {
         serde_json::json!([CLASSES[0], Target { bucket: &self.bucket, key: &self.key }]).to_string()

@@ -82,7 +82,8 @@ pub fn document(subject: &Subject<'_>) -> Value {
         channels.insert(name, writer.channel(customer));
     }
     let mut schemas = writer.schemas.into_components();
-    schemas.insert(message::ATTRIBUTES.to_owned(), message::attributes());
+    let has_claim_checks = subject.customers.iter().any(|customer| customer.claim_check.is_on());
+    schemas.insert(message::ATTRIBUTES.to_owned(), message::attributes(has_claim_checks));
     json!({
         "asyncapi": "3.0.0",
         "info": info(subject.snapshot),
@@ -115,13 +116,17 @@ impl Writer<'_> {
             binding["ordering"] = json!({"type": "FIFO"});
         }
         let server = self.server(customer.topic.as_str());
-        json!({
+        let mut channel = json!({
             "address": customer.topic.as_str(),
             "title": *customer.id,
             "servers": [{"$ref": format!("#/servers/{server}")}],
             "messages": self.messages(customer),
             "bindings": {"sns": binding}
-        })
+        });
+        if let Some(description) = message::claim_check(customer.claim_check) {
+            channel["description"] = description.into();
+        }
+        channel
     }
 
     /// Adds the server of a topic. Returns its key.

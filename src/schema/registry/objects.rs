@@ -216,6 +216,10 @@ impl Objects {
             let mut fetched = stream::iter(fetches).buffered(CONCURRENT);
             while let Some((found, source)) = fetched.next().await {
                 sources.push((found, source.unwrap_or_else(|lost| lost.note(&mut read))));
+                // A start needs every set. It is over soon also if S3 returns none of many objects.
+                if in_force.is_none() && !read.failed.is_empty() {
+                    return Ok(read);
+                }
             }
             let load = move || (loading::load(sources, &mut room), room);
             let (loaded, left) = spawn_blocking(load).await.map_err(|_panic| Error::Panicked)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::claims;
 use super::references;
 use super::scenario::{Expect, Planned, Scenario};
 use crate::model::{Faults, Target, Trouble, topic_arn};
@@ -23,10 +24,12 @@ pub(super) enum Hazard {
     Bucket,
     /// The schema registry is down, or a proxy answers for it.
     SchemaRegistry,
+    /// The bucket of claim checks is down, denies all calls, or a proxy answers for it.
+    ClaimBucket,
 }
 
-/// All hazards. One seed in six draws one of them; `PROTOBRIDGE_FAULT_HAZARD=NAME` gives every seed the hazard with this
-/// name.
+/// All hazards, apart from that of the bucket of claim checks. One seed in six draws one of them, and one in three of the others
+/// with claim checks draws that of their bucket; `PROTOBRIDGE_FAULT_HAZARD=NAME` gives every seed the hazard with this name.
 const ALL: [Hazard; 6] = [
     Hazard::ThrottledTopic,
     Hazard::RefusingTopic,
@@ -79,8 +82,11 @@ pub(super) fn plant(scenario: &mut Scenario) {
     let random = &mut Rng::with_seed(scenario.seed ^ 0x0bad_da7a);
     let drawn = random.usize(..6 * ALL.len());
     let hazard = match std::env::var("PROTOBRIDGE_FAULT_HAZARD") {
-        Ok(name) => Some(*ALL.iter().find(|hazard| format!("{hazard:?}") == name).expect("the hazard has such a name")),
-        Err(_) => ALL.get(drawn).copied(),
+        Ok(name) => {
+            let mut all = ALL.iter().chain(&[Hazard::ClaimBucket]);
+            Some(*all.find(|hazard| format!("{hazard:?}") == name).expect("the hazard has such a name"))
+        }
+        Err(_) => ALL.get(drawn).copied().or_else(|| claim_bucket(scenario)),
     };
     references::refer(scenario, hazard);
     let Some(hazard) = hazard else { return };
@@ -113,6 +119,12 @@ pub(super) fn plant(scenario: &mut Scenario) {
     scenario.hazard = Some(planted);
 }
 
+/// Draws the hazard of the bucket of claim checks.
+fn claim_bucket(scenario: &Scenario) -> Option<Hazard> {
+    let is_drawn = Rng::with_seed(scenario.seed ^ 0xc1a1_ba2d).u8(..3) == 0;
+    (is_drawn && scenario.setup.claims != claims::NONE).then_some(Hazard::ClaimBucket)
+}
+
 fn draw(random: &mut Rng, hazard: Hazard, scenario: &Scenario) -> Planted {
     let topic_of = |customer: usize| vec![Target::Topic(topic_arn(&scenario.setup.topic(customer)))];
     let customer = random.usize(..scenario.setup.customers);
@@ -135,6 +147,11 @@ fn draw(random: &mut Rng, hazard: Hazard, scenario: &Scenario) -> Planted {
             (300, vec![Target::Bucket(references::bucket(random).to_owned())], trouble_of_lookups(random))
         }
         Hazard::SchemaRegistry => (300, vec![Target::SchemaRegistry], trouble_of_lookups(random)),
+        Hazard::ClaimBucket => {
+            let refused = Trouble::Refused(choose(random, &["KMS.DisabledException", "PermanentRedirect"]));
+            let unanswered = trouble_of_lookups(random);
+            (300, vec![claims::target()], choose(random, &[refused, unanswered]))
+        }
     };
     let from = random.u64(..20);
     let until = from + random.u64(30..=most_seconds);
@@ -146,7 +163,7 @@ fn draw(random: &mut Rng, hazard: Hazard, scenario: &Scenario) -> Planted {
         is_calm: random.bool(),
         max_receives: match hazard {
             Hazard::Outage => Some(choose(random, &[3, 10])),
-            Hazard::Bucket | Hazard::SchemaRegistry => choose(random, &[None, Some(3), Some(10)]),
+            Hazard::Bucket | Hazard::SchemaRegistry | Hazard::ClaimBucket => choose(random, &[None, Some(3), Some(10)]),
             Hazard::ThrottledTopic | Hazard::RefusingTopic | Hazard::Proxy => None,
         },
     }

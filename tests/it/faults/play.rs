@@ -16,10 +16,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::archive;
+use super::claims;
 use super::hazard::Planted;
 use super::scenario::{CUSTOMERS, End, Expect, FALLBACK, MAX_ENTRY_BYTES, Run, SLIM, Scenario, Setup};
 use crate::model::World;
 use crate::model::attempts::Attempt;
+use crate::model::claims::Claims;
 use crate::model::log::{Entry, What};
 
 /// The result of a scenario.
@@ -28,6 +30,8 @@ pub(super) struct Played {
     pub(super) log: Vec<Entry>,
     /// The entries in calls to publish, in the order of the calls.
     pub(super) attempts: Vec<Attempt>,
+    /// What the service stored for claim checks.
+    pub(super) claims: Claims,
     /// The message ids of the scenario's messages, in order.
     pub(super) ids: Vec<Arc<str>>,
     /// The ids of the messages that are still on the source queue.
@@ -206,7 +210,8 @@ async fn stage(scenario: &Scenario, stores: Option<PathBuf>, archive: Option<arc
         most_in_flight = most_in_flight.max(most);
     }
     let (left, dead) = (world.messages(&source), world.messages(&dead_letters));
-    Played { log: world.take_log(), attempts: world.take_attempts(), ids, left, dead, ended, most_in_flight }
+    let (log, attempts, claims) = (world.take_log(), world.take_attempts(), world.claims());
+    Played { log, attempts, claims, ids, left, dead, ended, most_in_flight }
 }
 
 /// Returns the numbers of all runs of the service.
@@ -308,6 +313,9 @@ fn config(scenario: &Scenario, source: &str, quarantine: Option<String>) -> Conf
     config.visibility.timeout_seconds = scenario.visibility_seconds;
     config.dedupe.window_seconds = scenario.window.as_secs();
     scenario.references.configure(&mut config);
+    if scenario.setup.claims != claims::NONE {
+        claims::configure(&mut config);
+    }
     // No check depends on the gauges of the queue, and each request of its attributes costs as much as an event.
     if !scenario.seed.is_multiple_of(8) {
         config.receive.depth_seconds = 0;
@@ -368,7 +376,8 @@ fn load(setup: Setup) -> Loaded {
     let mut customers = "customers:\n".to_owned();
     for (number, id) in CUSTOMERS.iter().enumerate().take(setup.customers) {
         let profile = if number == SLIM { "slim" } else { "default" };
-        customers += &format!("  - {{id: {id}, topic: '{}', profile: {profile}}}\n", topic(&setup.topic(number)));
+        let (topic, claim) = (topic(&setup.topic(number)), setup.claims[number].mode());
+        customers += &format!("  - {{id: {id}, topic: '{topic}', profile: {profile}, claim_check: '{claim}'}}\n");
     }
     customers += &format!("  - {{id: dora, topic: '{}', enabled: false}}\n", topic("dora"));
     customers += &format!("  - {{id: ella, topic: '{}', events: [shop.v1.PaymentCaptured]}}\n", topic("ella"));
@@ -376,6 +385,7 @@ fn load(setup: Setup) -> Loaded {
     let mut config = base();
     let file = folder.path().join("customers.yaml");
     config.route.customers_file = file.as_path().into();
+    claims::configure(&mut config);
     if setup.has_fallback {
         config.route.unknown_customer = FallbackPolicy::Topic(topic(&setup.topic(FALLBACK)));
     }

@@ -7,6 +7,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::claims::{self, Claim};
 use super::hazard::{self, Planted};
 use super::identity;
 use super::references::References;
@@ -37,12 +38,13 @@ pub(super) struct Scenario {
     pub(super) hazard: Option<Planted>,
 }
 
-/// The number of customers, which of their topics are FIFO topics, and whether events of unknown customers go to a
-/// topic. That topic is like the topic of the first customer.
+/// The number of customers, which of their topics are FIFO topics, which customers have claim checks, and whether events of
+/// unknown customers go to a topic. That topic is like the topic of the first customer, without claim checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Setup {
     pub(crate) customers: usize,
     pub(crate) fifo: [bool; 3],
+    pub(crate) claims: [Claim; 3],
     pub(crate) has_fallback: bool,
 }
 
@@ -140,7 +142,8 @@ impl Scenario {
         let kind = random.u8(..3);
         let fifo_topics = [kind > 0, kind > 1, kind > 1];
         let has_fallback = identity::has_fallback(seed);
-        let setup = Setup { customers: random.usize(1..=3), fifo: fifo_topics, has_fallback };
+        let claims = claims::draw(seed);
+        let setup = Setup { customers: random.usize(1..=3), fifo: fifo_topics, claims, has_fallback };
         let troubled = seconds(random, 20..150);
         let quarantine = random.u8(..5) > 0;
         let replicas = (0..random.usize(1..=2)).map(|_| runs(random)).collect();
@@ -167,6 +170,7 @@ impl Scenario {
             window: *Rng::with_seed(seed ^ 0x0117_d0f0).choice(&WINDOWS).expect("the list is not empty"),
         };
         identity::share_ids(&mut scenario);
+        claims::refer(&mut scenario);
         hazard::plant(&mut scenario);
         scenario
     }
@@ -299,8 +303,8 @@ fn event(random: &mut Rng, setup: Setup, number: usize) -> (Incoming, Expect) {
     }
 }
 
-/// Returns a heartbeat and its expected outcome. The JSON of a `large` one is too large, and the time of a `timeless` one
-/// cannot be rendered, except for the customer whose profile leaves both out.
+/// Returns a heartbeat and its expected outcome. The JSON of a `large` one is too large without a claim check, and the
+/// time of a `timeless` one cannot be rendered, except for the customer whose profile leaves both out.
 fn broadcast(name: &str, kind: &str, setup: Setup) -> (Incoming, Expect) {
     let (more, payload, refused) = match kind {
         "large" => (MAX_ENTRY_BYTES, Vec::new(), Some("too_large")),
@@ -314,10 +318,13 @@ fn broadcast(name: &str, kind: &str, setup: Setup) -> (Incoming, Expect) {
     heartbeat.extend(payload);
     let body = |customer| match (customer, refused) {
         (SLIM, _) => Some("{}".to_owned()),
+        (_, Some("too_large")) if setup.claims[customer] != Claim::Off => Some(format!("{{\"source\":\"{source}\"}}")),
         (_, Some(_)) => None,
         (_, None) => Some(format!("{{\"source\":\"{source}\"}}")),
     };
-    let expect = Expect::Broadcast { bodies: (0..setup.customers).map(body).collect(), refused };
+    let bodies: Vec<_> = (0..setup.customers).map(body).collect();
+    let refused = refused.filter(|_| bodies.iter().any(Option::is_none));
+    let expect = Expect::Broadcast { bodies, refused };
     (message(name, "protobridge.v1.Heartbeat", &heartbeat, &[("event-id", name)]), expect)
 }
 

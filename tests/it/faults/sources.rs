@@ -17,6 +17,7 @@ use protobridge::telemetry::SourceState;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
+use super::claims;
 use super::play;
 use super::prometheus::{Evaluation, Prometheus};
 use super::scenario::{Expect, Setup, field, message, of_order};
@@ -24,7 +25,7 @@ use crate::model::{Faults, Incoming, Target, Trouble, World, topic_arn};
 
 /// The default number of seeds.
 const SEEDS: u64 = 30;
-const SETUP: Setup = Setup { customers: 1, fifo: [false; 3], has_fallback: false };
+const SETUP: Setup = Setup { customers: 1, fifo: [false; 3], claims: claims::NONE, has_fallback: false };
 /// The bucket that can have the payloads of heartbeats.
 const BUCKET: &str = "heartbeats";
 /// The time that the service needs after trouble: a hanging poll ends, and so does the delay before the next one.

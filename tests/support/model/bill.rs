@@ -67,6 +67,7 @@ impl Request {
             Input::Sqs(_) => ("sqs", &*call.operation),
             Input::Sns(_) => ("sns", &*call.operation),
             Input::Lookup(Lookup::Object { .. }) => ("s3", "GetObject"),
+            Input::Lookup(Lookup::Put(_)) => ("s3", "PutObject"),
             Input::Lookup(Lookup::Schema(_)) => return None,
         };
         let (place, sizes) = match &call.input {
@@ -75,6 +76,7 @@ impl Request {
                 (&*input.queue_url, input.entries.iter().map(size).collect())
             }
             Input::Sns(form) => (form.text("TopicArn"), entries(form).iter().map(sns::size).collect()),
+            Input::Lookup(Lookup::Put(put)) => ("", vec![put.content.len()]),
             Input::Lookup(_) => ("", Vec::new()),
         };
         Some(Self { service, operation: operation.to_owned(), place: place.to_owned(), sizes })

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use super::bill;
 use super::calls::{self, Reply};
 use super::lookups::Lookup;
-use super::wire::{Answer, Call};
+use super::wire::{Answer, Call, Input};
 use super::world::World;
 
 /// Returns the clients that the service would build from its default configuration, except that they do not sign.
@@ -92,6 +92,7 @@ impl HttpConnector for Connection {
         let (this, call) = (self.clone(), Call::of(&request));
         HttpConnectorFuture::new(async move {
             let (world, instance, billed) = (this.world.clone(), this.instance, bill::Request::of(&call));
+            let is_put = matches!(call.input, Input::Lookup(Lookup::Put(_)));
             let attempted = world.lock().begin_attempts(instance, &call);
             let answer = this.answer(call).await;
             let mut state = world.lock();
@@ -105,7 +106,12 @@ impl HttpConnector for Connection {
                     if let Some(billed) = billed {
                         state.bill(instance).answered(billed, &answer, Some(&id));
                     }
-                    Ok(answer.into_response(&id))
+                    let is_stored = is_put && !answer.is_error();
+                    let mut response = answer.into_response(&id);
+                    if is_stored {
+                        response.headers_mut().insert("etag", "\"1\"");
+                    }
+                    Ok(response)
                 }
                 (Err(Reset), billed) => {
                     if let Some(billed) = billed {

@@ -86,7 +86,9 @@ impl State {
                 Input::Sns(_) => {
                     &[(429, "Throttled"), (400, "Throttling"), (400, "ThrottlingException"), (400, "KMSThrottling")]
                 }
-                Input::Lookup(Lookup::Object { .. }) => &[(503, "SlowDown"), (400, "KMS.ThrottlingException")],
+                Input::Lookup(Lookup::Object { .. } | Lookup::Put(_)) => {
+                    &[(503, "SlowDown"), (400, "KMS.ThrottlingException")]
+                }
                 Input::Lookup(Lookup::Schema(_)) => &[(429, "42900")],
             };
             let (status, code) = *self.random.choice(known).expect("the list is not empty");

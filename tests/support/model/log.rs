@@ -47,7 +47,10 @@ pub(crate) enum What {
         log_length: usize,
         topic: Arc<str>,
         group: Option<String>,
+        /// The event as a subscriber reads it, also if a pointer leads to it.
         body: String,
+        /// The key of the object with the event, if the message is a pointer to it.
+        claim: Option<String>,
         /// Whether the topic discards the event as a duplicate.
         suppressed: bool,
     },
@@ -142,9 +145,10 @@ impl fmt::Display for Entry {
         match &self.what {
             What::Sent { event, message } => write!(f, "{event}: sent as {message}"),
             What::Handed { event, message, receives } => write!(f, "{event}: received ({receives}), {message}"),
-            What::Published { event, number, topic, suppressed, .. } => {
+            What::Published { event, number, topic, suppressed, claim, .. } => {
                 let suppressed = if *suppressed { ", which discards it as a duplicate" } else { "" };
-                write!(f, "{event}: published ({number}) to {topic}{suppressed}")
+                let claim = if claim.is_some() { " as a claim check" } else { "" };
+                write!(f, "{event}: published ({number}) to {topic}{claim}{suppressed}")
             }
             What::Confirmed { event, number, topic } => write!(f, "{event}: confirmed ({number}) by {topic}"),
             What::Deleted { event, message, .. } => write!(f, "{event}: deleted, {message}"),

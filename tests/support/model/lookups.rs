@@ -1,4 +1,4 @@
-//! The objects in S3 and the schemas of the schema registry.
+//! Calls of S3 and of the schema registry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,13 +10,25 @@ use super::trouble::Target;
 use super::wire::Answer;
 use super::world::{State, World};
 
-/// A request for something that a message refers to.
+/// A request for something that a message refers to, or for the object of a claim check.
 #[derive(Debug)]
 pub(super) enum Lookup {
     /// The object with this key in this bucket.
     Object { bucket: String, key: String },
+    /// Store an object with this key in this bucket.
+    Put(Box<Put>),
     /// The schema with this id.
     Schema(u32),
+}
+
+/// An object that is being stored.
+#[derive(Debug)]
+pub(super) struct Put {
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) content: String,
+    /// The checksum that the request states.
+    pub(super) sha256: Option<String>,
 }
 
 /// Everything that lookups can find, and the events that depend on it.
@@ -31,12 +43,17 @@ pub(super) struct Found {
 }
 
 impl Lookup {
-    /// Reads the request for an object. Its URL is `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
+    /// Reads the request for an object.
     pub(super) fn of_object(url: &str) -> Self {
-        let (_, rest) = url.split_once("://").expect("the client sends a whole URL");
-        let (host, key) = rest.split_once('/').expect("the URL has a key");
-        let (bucket, _) = host.split_once('.').expect("the host begins with the bucket");
-        Self::Object { bucket: bucket.to_owned(), key: key.to_owned() }
+        let (bucket, key) = object_of(url);
+        Self::Object { bucket, key }
+    }
+
+    /// Reads the request to store an object.
+    pub(super) fn of_put(url: &str, content: &[u8], sha256: Option<&str>) -> Self {
+        let (bucket, key) = object_of(url);
+        let content = String::from_utf8(content.to_vec()).expect("the object is JSON");
+        Self::Put(Box::new(Put { bucket, key, content, sha256: sha256.map(str::to_owned) }))
     }
 
     /// Reads the request for a schema.
@@ -49,9 +66,18 @@ impl Lookup {
     pub(super) fn target(&self) -> Target {
         match self {
             Self::Object { bucket, .. } => Target::Bucket(bucket.clone()),
+            Self::Put(put) => Target::Bucket(put.bucket.clone()),
             Self::Schema(_) => Target::SchemaRegistry,
         }
     }
+}
+
+/// Returns the bucket and the key of an object with the URL `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
+fn object_of(url: &str) -> (String, String) {
+    let (_, rest) = url.split_once("://").expect("the client sends a whole URL");
+    let (host, key) = rest.split_once('/').expect("the URL has a key");
+    let (bucket, _) = host.split_once('.').expect("the host begins with the bucket");
+    (bucket.to_owned(), key.to_owned())
 }
 
 impl World {
@@ -73,8 +99,9 @@ impl World {
 
 impl State {
     /// Answers a lookup.
-    pub(super) fn look_up(&self, lookup: &Lookup) -> Answer {
+    pub(super) fn look_up(&mut self, lookup: &Lookup) -> Answer {
         match lookup {
+            Lookup::Put(put) => self.put(&put.bucket, &put.key, &put.content, put.sha256.as_deref()),
             Lookup::Object { bucket, key } => match self.found.objects.get(&(bucket.clone(), key.clone())) {
                 Some(content) => Answer::plain(content.clone()),
                 None => Answer::s3_error(404, "NoSuchKey", "The specified key does not exist."),

@@ -128,6 +128,7 @@ impl State {
     /// Accepts an event and delivers it to the subscribed queues. Returns the number of this publish.
     fn deliver(&mut self, caller: Caller, arn: &str, entry: &Form, event: &Arc<str>, deduplication_id: &str) -> u64 {
         self.published += 1;
+        let followed = self.follow(entry);
         let (number, now) = (self.published, Instant::now());
         let topic = self.topics.get_mut(arn).expect("the topic exists");
         let suppressed = topic.take(Some(deduplication_id), &number.to_string(), now).is_some();
@@ -144,13 +145,15 @@ impl State {
             };
             self.queue(&url).send(message, now, now);
         }
+        let (claim, read) = followed.map_or((None, body), |(key, content)| (Some(key), content));
         let what = What::Published {
             event: Arc::clone(event),
             number,
             log_length: caller.log_length,
             topic: arn_of_topic,
             group,
-            body,
+            body: read,
+            claim,
             suppressed,
         };
         self.note(Some(caller.instance), what);

@@ -79,6 +79,10 @@ impl Call {
                 let operation = target.rsplit('.').next().unwrap_or_default();
                 Self { operation: operation.to_owned(), input: Input::Sqs(SqsInput::parse(operation, body)) }
             }
+            None if request.method() == "PUT" => {
+                let sha256 = request.headers().get("x-amz-checksum-sha256");
+                Self::look_up(Lookup::of_put(request.uri(), body, sha256))
+            }
             None if request.method() == "GET" => Self::look_up(Lookup::of_object(request.uri())),
             None => {
                 let form = Form::parse(std::str::from_utf8(body).expect("a form is ASCII"));
@@ -97,7 +101,7 @@ impl Call {
         match self.input {
             Input::Sqs(_) => Answer::sqs_error,
             Input::Sns(_) => Answer::sns_error,
-            Input::Lookup(Lookup::Object { .. }) => Answer::s3_error,
+            Input::Lookup(Lookup::Object { .. } | Lookup::Put(_)) => Answer::s3_error,
             Input::Lookup(Lookup::Schema(_)) => Answer::registry_error,
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::attempts::Attempt;
 use super::bill::Bill;
+use super::claims::Claims;
 use super::connector;
 use super::faults::Faults;
 use super::log::{Entry, What};
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub(super) topics: BTreeMap<String, Topic>,
     /// The objects in S3 and the schemas of the registry.
     pub(super) found: Found,
+    /// The objects of claim checks.
+    pub(super) claims: Claims,
     pub(super) log: Vec<Entry>,
     /// The name in the log of each message that was ever sent, by message id.
     names: BTreeMap<Arc<str>, Arc<str>>,
@@ -71,6 +74,7 @@ impl World {
             queues: BTreeMap::new(),
             topics: BTreeMap::new(),
             found: Found::default(),
+            claims: Claims::default(),
             log: Vec::new(),
             names: BTreeMap::new(),
             clock_skew: 0,

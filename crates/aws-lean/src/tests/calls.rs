@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 use super::*;
+use crate::{Bucket, Condition};
 
 /// A connector whose calls all end in the same way.
 #[derive(Debug, Clone)]
@@ -56,6 +57,14 @@ async fn a_call_without_an_answer_fails_after_its_time_limit() {
     silent.publish(TOPIC, [entry("{}", &[], None)].into_iter()).await.unwrap_err();
     silent.delete(QUEUE, ["r"].into_iter()).await.unwrap_err();
     assert_eq!(started.elapsed(), 2 * ATTEMPT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_get_that_can_take_long_must_begin_within_the_time_limit_of_a_call() {
+    let bucket = Bucket::new(&World::answering(200, &[], "").shared, "large").unwrap();
+    let started = Instant::now();
+    let get = client(Fate::Silence).get_object_if(&bucket, "k", Condition::Always, 1 << 25, 4 * ATTEMPT).await;
+    assert_eq!((&*get.unwrap_err().message, started.elapsed()), ("no answer within 10s", ATTEMPT));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod archive;
 mod changes;
+mod claim_checks;
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::schemas::Reference;
 use crate::message::{EventId, attributes};
-use crate::route::Customer;
+use crate::route::{ClaimCheckMode, Customer};
 use crate::schema::registry::{CANARY, EventType};
 use crate::schema::transcode::Transcoder;
 
@@ -68,9 +68,24 @@ fn example(event_type: &EventType, customer: &Customer) -> Option<Value> {
     Some(json!({"name": "sample", "headers": headers, "payload": payload}))
 }
 
-/// Returns the schema of the attributes.
-pub(super) fn attributes() -> Value {
-    json!({
+/// Returns what the readers of a channel must know about its claim checks. Returns `None` if it carries none.
+pub(super) fn claim_check(mode: ClaimCheckMode) -> Option<String> {
+    let which = match mode {
+        ClaimCheckMode::Off => return None,
+        ClaimCheckMode::On => "A message with the attribute `ExtendedPayloadSize` is",
+        ClaimCheckMode::Always => "Every message is",
+    };
+    Some(format!(
+        "{which} a claim check: its payload is stored as an object in S3, and its body is a pointer to it, the JSON array \
+         `[\"software.amazon.payloadoffloading.PayloadS3Pointer\", {{\"s3BucketName\": BUCKET, \"s3Key\": KEY}}]`, in the \
+         format of the Amazon SQS extended client libraries. The object has the payload that this document describes, in \
+         plain UTF-8. The subscription must have raw message delivery."
+    ))
+}
+
+/// Returns the schema of the attributes. Only documents with claim checks describe the attribute of these.
+pub(super) fn attributes(has_claim_checks: bool) -> Value {
+    let mut schema = json!({
         "type": "object",
         "description": "SNS message attributes, each of type String.",
         "properties": {
@@ -91,5 +106,13 @@ pub(super) fn attributes() -> Value {
             "tracestate": {"description": "Vendor-specific data that belongs to `traceparent`.", "type": "string"}
         },
         "required": ["event-id", "event-type", "customer-id", "event-time", "content-type", "schema-hash"]
-    })
+    });
+    if has_claim_checks {
+        schema["properties"][attributes::EXTENDED_PAYLOAD_SIZE] = json!({
+            "description": "The bytes of the JSON if the body is a pointer to it. Other messages do not have this attribute. \
+                Unlike the others, it is of type Number.",
+            "type": "string", "pattern": "^[0-9]+$"
+        });
+    }
+    schema
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Descriptors, Int64, Profile, Queue, Taps};
+use crate::route::ClaimCheckMode;
 use crate::schema::registry::Registry;
 
 struct Stage {
@@ -85,10 +86,30 @@ fn a_channel_is_a_customers_topic_with_the_events_that_the_customer_receives() {
 
 #[test]
 fn the_attributes_name_the_mark_of_a_replay_which_is_not_required() {
-    let headers = super::message::attributes();
+    let headers = super::message::attributes(false);
     assert_eq!(headers["properties"][crate::message::attributes::REPLAY]["type"], "string");
     let required = headers["required"].as_array().unwrap();
     assert!(required.len() > 4 && !required.contains(&"replay".into()), "{required:?}");
+}
+
+#[test]
+fn only_the_channel_of_a_customer_with_a_claim_check_describes_it() {
+    let with = |mode| {
+        let mut stage =
+            stage().acme().customer("globex", &["*"], "default", "arn:aws:sns:eu-west-1:123456789012:globex");
+        let acme = Customer { claim_check: mode, ..Customer::clone(&stage.customers[0]) };
+        stage.customers[0] = Arc::new(acme);
+        let document = stage.document();
+        let has_attribute =
+            !document["components"]["schemas"]["attributes"]["properties"]["ExtendedPayloadSize"].is_null();
+        let of = |id: &str| document["channels"][id]["description"].as_str().unwrap_or("").to_owned();
+        (of("acme"), of("globex"), has_attribute)
+    };
+    assert_eq!(with(ClaimCheckMode::Off), (String::new(), String::new(), false));
+    let (on, other, has_attribute) = with(ClaimCheckMode::On);
+    assert!(on.starts_with("A message with the attribute `ExtendedPayloadSize` is a claim check: "), "{on}");
+    assert!(on.contains("raw message delivery") && other.is_empty() && has_attribute, "{other}");
+    assert!(with(ClaimCheckMode::Always).0.starts_with("Every message is a claim check: "));
 }
 
 #[test]

@@ -11,7 +11,6 @@ mod random;
 /// A bucket, and one process that follows it.
 struct World {
     bucket: Double,
-    config: Config,
     objects: Objects,
     registry: Registry,
 }
@@ -54,7 +53,7 @@ impl World {
         let files = objects.read().await?;
         let registry = registry_of(&config, &files)?;
         bucket.calls();
-        Ok(Self { bucket, config, objects, registry })
+        Ok(Self { bucket, objects, registry })
     }
 
     /// Polls, and admits what was read. Returns what the poll found, and the requests that it made.
@@ -258,7 +257,7 @@ async fn limits_apply_as_in_a_folder() {
     let mut limited = config("s3://acme");
     limited.descriptors.max_file_bytes = 1_000;
     limited.descriptors.max_total_bytes = 2_500;
-    let bomb = gzip(&vec![0; 1 << 20]);
+    let bomb = gzip(&vec![0; 1 << 17]);
     let objects: [(&str, Vec<u8>); 6] = [
         ("a.binpb", a),
         ("b.binpb", b),
@@ -401,4 +400,15 @@ async fn a_start_needs_every_set() {
         });
     }
     assert_eq!(start().await.unwrap(), ["a.A", "b.B"]);
+    // If S3 returns none of many objects, the start does not try all of them.
+    for index in 0..3 * CONCURRENT {
+        bucket.change(|state| {
+            state.put(&format!("sets/{index}.binpb"), set("A", ""));
+            state.denied.insert(format!("sets/{index}.binpb"));
+        });
+    }
+    bucket.calls();
+    start().await.unwrap_err();
+    let calls = bucket.calls();
+    assert!(calls.len() < 2 * CONCURRENT, "{calls:?}");
 }

@@ -153,6 +153,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::NoLongerDelivered => "no longer delivered",
         Kind::OutcomeChanged => "outcome changed",
         Kind::TopicChanged => "topic changed",
+        Kind::ClaimCheckChanged => "claim check",
         Kind::AttributeChanged => "attribute changed",
         Kind::PathGone => "path gone",
         Kind::PathRetyped => "type changed",

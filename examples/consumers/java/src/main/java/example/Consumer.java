@@ -1,14 +1,20 @@
 package example;
 
+import com.amazon.sqs.javamessaging.AmazonSQSExtendedClient;
+import com.amazon.sqs.javamessaging.ExtendedClientConfiguration;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.math.BigInteger;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import software.amazon.awssdk.services.s3.S3Client;
 import software.amazon.awssdk.services.sqs.SqsClient;
 import software.amazon.awssdk.services.sqs.model.Message;
 
@@ -23,9 +29,11 @@ import software.amazon.awssdk.services.sqs.model.Message;
  *
  * The queue is subscribed with raw message delivery. The act and the identity of its event are stored in one transaction,
  * in the H2 database DATABASE ({@code ./consumer} if unset). STOP_WHEN_IDLE=1 ends the program when the queue is empty.
+ * PRINT_EVENTS=1 prints the type, the id and the SHA-256 of the JSON of each event that the program acts on.
  */
 public final class Consumer {
     private static final Set<String> KNOWN_STATUSES = Set.of("ORDER_STATUS_PENDING", "ORDER_STATUS_PAID");
+    private static final boolean PRINT_EVENTS = "1".equals(System.getenv("PRINT_EVENTS"));
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Connection database;
@@ -40,6 +48,15 @@ public final class Consumer {
             statement.execute("CREATE TABLE IF NOT EXISTS revenue (currency VARCHAR PRIMARY KEY, minor VARCHAR)");
         }
         database.commit();
+    }
+
+    /** Returns a client that fetches the JSON of large events from S3. */
+    private static SqsClient client(SqsClient sqs, S3Client s3) {
+        // The client stores what it sends in this bucket. This program sends nothing, and a pointer names its bucket.
+        String bucket = "unused";
+        // `false` keeps the objects. By default the client deletes the object with the message, and other readers fail.
+        var settings = new ExtendedClientConfiguration().withPayloadSupportEnabled(s3, bucket, false);
+        return new AmazonSQSExtendedClient(sqs, settings);
     }
 
     /** Acts on one event. Ignores types and fields that it does not know. */
@@ -70,11 +87,15 @@ public final class Consumer {
     private boolean process(Message message) throws Exception {
         try {
             String eventType = attribute(message, "event-type");
-            boolean isNew = remember(eventType, attribute(message, "event-id"));
+            String eventId = attribute(message, "event-id");
+            boolean isNew = remember(eventType, eventId);
             if (isNew) {
                 act(eventType, message.body());
             }
             database.commit();
+            if (isNew && PRINT_EVENTS) {
+                System.out.println("event " + eventType + " " + eventId + " " + sha256(message.body()));
+            }
             return isNew;
         } catch (Exception error) {
             database.rollback();
@@ -105,6 +126,11 @@ public final class Consumer {
         return revenue;
     }
 
+    private static String sha256(String text) throws Exception {
+        byte[] hash = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+        return HexFormat.of().formatHex(hash);
+    }
+
     private static String attribute(Message message, String name) {
         var value = message.messageAttributes().get(name);
         if (value == null) {
@@ -117,7 +143,9 @@ public final class Consumer {
         String queue = System.getenv("QUEUE_URL");
         boolean stopWhenIdle = "1".equals(System.getenv("STOP_WHEN_IDLE"));
         String path = System.getenv().getOrDefault("DATABASE", "./consumer");
-        try (var database = DriverManager.getConnection("jdbc:h2:file:" + path); var sqs = SqsClient.create()) {
+        try (var database = DriverManager.getConnection("jdbc:h2:file:" + path);
+                var s3 = S3Client.create();
+                var sqs = client(SqsClient.create(), s3)) {
             var consumer = new Consumer(database);
             int acted = 0;
             int repeated = 0;
