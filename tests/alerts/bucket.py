@@ -1,11 +1,13 @@
-"""A little S3 that has the descriptor sets and the customers file of a service, and denies every other listing."""
+"""A little S3 that has the descriptor sets and the customers file of a service, and takes its claim checks. It denies
+every other listing, and throttles every third object that it is given."""
 
 import hashlib
 import http.server
 import threading
 import urllib.parse
 
-DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+THROTTLED = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
 class Bucket(http.server.ThreadingHTTPServer):
@@ -14,7 +16,7 @@ class Bucket(http.server.ThreadingHTTPServer):
     def __init__(self, objects):
         super().__init__(("127.0.0.1", 0), Objects)
         self.objects = {path: (f'"{hashlib.md5(content).hexdigest()}"', content) for path, content in objects.items()}
-        self.listings = 0
+        self.listings, self.stored = 0, 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -32,7 +34,7 @@ class Objects(http.server.BaseHTTPRequestHandler):
         if "list-type" in query:
             self.server.listings += 1
             if self.server.listings % 2 == 0:
-                return self.answer(403, DENIED.encode())
+                return self.answer(403, DENIED)
             return self.answer(200, self.listing(path, query.get("prefix", [""])[0]))
         if path not in self.server.objects:
             return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
@@ -40,6 +42,13 @@ class Objects(http.server.BaseHTTPRequestHandler):
         if self.headers["if-none-match"] == tag:
             return self.answer(304, b"", tag)
         return self.answer(200, content, tag)
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.stored += 1
+        if self.server.stored % 3 == 0:
+            return self.answer(503, THROTTLED)
+        return self.answer(200, b"", '"0"')
 
     def listing(self, bucket, prefix):
         found = ""

@@ -120,14 +120,16 @@ def demo(work, protobridge):
 
 def failing(work, protobridge, endpoint, folder, canary):
     """Starts a service on the demo's queue that cannot reach Redis, and that has a rule of silence and an expected source
-    of the demo, a journal and an archive in a folder, and its sets and customers in a bucket. Returns its process and
-    its admin address."""
+    of the demo, a journal and an archive in a folder, its sets and customers in a bucket, and a claim check for each event
+    of one customer. Returns its process and its admin address."""
     config = pathlib.Path(folder, "failing.yaml")
     # The paths in the file begin at its folder.
     config.write_text(pathlib.Path(folder, "protobridge.yaml").read_text() + MONITORED)
     files = pathlib.Path(folder, "descriptors").iterdir()
     sets = {f"schemas/released/{file.name}": file.read_bytes() for file in files}
-    bucket = Bucket(sets | {"config/customers.yaml": pathlib.Path(folder, "customers.yaml").read_bytes()})
+    customers = pathlib.Path(folder, "customers.yaml").read_text()
+    customers = customers.replace("    topic: ", "    claim_check: always\n    topic: ", 1)
+    bucket = Bucket(sets | {"config/customers.yaml": customers.encode()})
     process = Process(
         work,
         "failing",
@@ -140,6 +142,7 @@ def failing(work, protobridge, endpoint, folder, canary):
         PROTOBRIDGE_JOURNAL_SEGMENT_SECONDS="1",
         PROTOBRIDGE_ARCHIVE_ENABLED="true",
         PROTOBRIDGE_AWS_S3_ENDPOINT_URL=bucket.url,
+        PROTOBRIDGE_CLAIM_CHECK_BUCKET="claims",
         PROTOBRIDGE_DESCRIPTORS_PATH="s3://schemas/released",
         PROTOBRIDGE_DESCRIPTORS_POLL_SECONDS="1",
         PROTOBRIDGE_ROUTE_CUSTOMERS_FILE="s3://config/customers.yaml",

@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -72,6 +73,11 @@ class Denying(http.server.ThreadingHTTPServer):
         self.upstream, self.actions = endpoint.removeprefix("http://"), actions
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        # A service that stops does not wait for the answers to its polls.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Deny(http.server.BaseHTTPRequestHandler):

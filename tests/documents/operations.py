@@ -200,6 +200,18 @@ def memory(page):
     page.run(numbers=True)
 
 
+def claim_checks(page):
+    """Checks the block, which has a part of the configuration and the customers."""
+    block, value = page.yaml()
+    folder = page.work / "claims"
+    folder.mkdir()
+    (folder / "customers.yaml").write_text(yaml.safe_dump({"customers": value.pop("customers")}))
+    config = MINIMAL | {"descriptors": {"path": str(page.tree / "descriptors")}} | value
+    (folder / "protobridge.yaml").write_text(yaml.safe_dump(config))
+    page.files = {"part": block}
+    page.check(block, file=folder / "protobridge.yaml")
+
+
 def proxies(page):
     folder = page.work / "proxies"
     page.shell.enter(folder)
@@ -281,6 +293,7 @@ def sections(account, admins):
         "Which version runs": promql,
         "Roll back": roll_back,
         "Memory of descriptor sets": memory,
+        "Claim checks": claim_checks,
         "Proxies and certificates": proxies,
         "The image": image,
         "Shell completions and manual pages": completions,

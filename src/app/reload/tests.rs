@@ -6,6 +6,17 @@ fn pace(config: &Config) -> Pace {
 }
 
 #[test]
+fn the_interval_of_polls_follows_the_configuration_and_is_zero_without_polls() {
+    let mut config = Config::default();
+    let pace_of_service = pace(&config);
+    assert_eq!(pace_of_service.poll_seconds(), 30);
+    pace_of_service.set_poll_seconds(7);
+    assert_eq!(pace_of_service.poll_seconds(), 7);
+    config.descriptors.reload = false;
+    assert_eq!(pace(&config).poll_seconds(), 0);
+}
+
+#[test]
 fn a_warning_about_sources_is_given_once_per_change() {
     let folder = tempfile::tempdir().unwrap();
     let set = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/shop.binpb");
