@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use canary::{Canary, CanaryPath};
 pub use changes::{APPLIED, Change};
-pub use claim_check::ClaimCheck;
+pub use claim_check::{ClaimCheck, MAX_KEY_PREFIX_BYTES};
 pub use delivery::{Dedupe, Publish, Receive, Retry, Shutdown, Visibility};
 pub use envelope::{Confluent, Envelope, Framing, Glue};
 pub use location::{InBucket, Location};

@@ -23,7 +23,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use tokio::time::Instant;
 
 pub use event_id::EventId;
-pub use offload::{MAX_CUSTOMER_PART_BYTES, MAX_KEY_PREFIX_BYTES, ObjectName, Offload, claim_folder, customer_part};
+pub use offload::{MAX_CUSTOMER_PART_BYTES, ObjectName, Offload, claim_folder, customer_part};
 pub use outcome::{DuplicateCause, OutcomeLabel, QuarantineKind, QuarantineReason, Retry, RetryCause};
 pub use ownership::{Ownership, TakenOver};
 pub use queue::{Queue, QueueUrl, is_fifo};

@@ -147,8 +147,11 @@ mod tests {
     use super::*;
     use crate::config::{ClaimCheck, Journal, Store};
 
-    /// Returns the id, the prefix and the days of the rules of each bucket.
-    fn rules_of(url: Option<&str>, claims: Option<&str>) -> Vec<(String, Vec<(String, String, Value)>)> {
+    /// The id, the prefix and the days of a rule.
+    type Rule = (String, String, Value);
+
+    /// Returns the rules of each bucket.
+    fn rules_of(url: Option<&str>, claims: Option<&str>) -> Vec<(String, Vec<Rule>)> {
         let store = Store { url: url.map(str::to_owned), ..Store::default() };
         let journal = Journal { retention_days: 14, ..Journal::default() };
         let claim_check = ClaimCheck { bucket: claims.map(str::to_owned), ..ClaimCheck::default() };
@@ -160,7 +163,7 @@ mod tests {
         all.map(|(bucket, rules)| (bucket, rules["Rules"].as_array().unwrap().iter().map(rule).collect())).collect()
     }
 
-    fn of_folders(prefix: &str) -> Vec<(String, String, Value)> {
+    fn of_folders(prefix: &str) -> Vec<Rule> {
         let folders = [("journal/", 14), ("counters/", 14), ("archive/", 7), ("replays/", 90), ("check/", 1)];
         let rule = |(folder, days): (&str, i32)| {
             (format!("protobridge {prefix}{folder}"), format!("{prefix}{folder}"), json!(days))

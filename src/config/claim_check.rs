@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The most bytes of `claim_check.key_prefix`. With the parts that follow it, a key has at most the 1,024 bytes that S3 allows.
+pub const MAX_KEY_PREFIX_BYTES: usize = 256;
+
 /// The claim check: the JSON of an event that outgrows its topic is stored in S3, and the topic carries a pointer to it,
 /// in the format of the extended clients of SNS and SQS. Each customer chooses by `claim_check` in the customers file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

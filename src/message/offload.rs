@@ -8,9 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::time::rfc3339;
 
-/// The most bytes of the first part of a key, `claim_check.key_prefix`.
-pub const MAX_KEY_PREFIX_BYTES: usize = 256;
-
 /// The most bytes of the part of a key that [`customer_part`] returns. With the longest prefix, a key stays below the
 /// 1,024 bytes that S3 allows (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 pub const MAX_CUSTOMER_PART_BYTES: usize = 512;
@@ -94,6 +91,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::MAX_KEY_PREFIX_BYTES;
 
     fn name_for(customer: &str) -> ObjectName<'_> {
         let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_599);

@@ -131,8 +131,53 @@ fn a_folder_needs_no_rules_and_without_a_store_there_are_none() {
 fn claim_checks_in_a_bucket_of_their_own_have_rules_of_their_own() {
     let both = "store: {url: 's3://acme'}\nclaim_check: {bucket: acme-claims}";
     let (claims, all) = (lifecycle_with(both, &["--bucket", "acme-claims"]), lifecycle(both));
-    assert_snapshot!(claims, @"");
+    assert_snapshot!(claims, @r#"
+    {
+      "Rules": [
+        {
+          "ID": "protobridge claims/",
+          "Filter": {
+            "Prefix": "claims/"
+          },
+          "Status": "Enabled",
+          "Expiration": {
+            "Days": 15
+          },
+          "NoncurrentVersionExpiration": {
+            "NoncurrentDays": 1
+          },
+          "AbortIncompleteMultipartUpload": {
+            "DaysAfterInitiation": 1
+          }
+        }
+      ]
+    }
+    To apply the rules of acme-claims, write them to a file, such as lifecycle.json, and run:
+      aws s3api put-bucket-lifecycle-configuration --bucket acme-claims --lifecycle-configuration file://lifecycle.json
+    warning: this replaces all rules of the bucket; if it has others, fetch them, and apply them together with these:
+      aws s3api get-bucket-lifecycle-configuration --bucket acme-claims
+    exit code 0
+    "#);
     let of_buckets = all.lines().filter(|line| !line.starts_with("      ") && !line.contains("--bucket"));
-    assert_snapshot!(of_buckets.collect::<Vec<_>>().join("\n"), @"");
-    assert_snapshot!(lifecycle_with(both, &["--bucket", "other"]), @"");
+    assert_snapshot!(of_buckets.collect::<Vec<_>>().join("\n"), @r#"
+    {
+      "acme": {
+        "Rules": [
+        ]
+      },
+      "acme-claims": {
+        "Rules": [
+        ]
+      }
+    }
+    To apply the rules of acme, write them to a file, such as lifecycle.json, and run:
+    warning: this replaces all rules of the bucket; if it has others, fetch them, and apply them together with these:
+    To apply the rules of acme-claims, write them to a file, such as lifecycle.json, and run:
+    warning: this replaces all rules of the bucket; if it has others, fetch them, and apply them together with these:
+    exit code 0
+    "#);
+    assert_snapshot!(lifecycle_with(both, &["--bucket", "other"]), @"
+    error: the configuration stores nothing in the bucket other; it names acme, acme-claims
+    exit code 1
+    ");
 }

@@ -1,9 +1,8 @@
 //! The rules of the claim check.
 
 use super::Rules;
-use crate::config::Config;
 use crate::config::names::is_bucket;
-use crate::message::MAX_KEY_PREFIX_BYTES;
+use crate::config::{Config, MAX_KEY_PREFIX_BYTES};
 
 impl Rules {
     pub(super) fn claim_check(&mut self, config: &Config) {

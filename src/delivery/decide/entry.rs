@@ -74,8 +74,7 @@ impl Rules {
         destination: Destination,
         transcoder: &mut Transcoder<'_>,
     ) -> Result<Delivery, QuarantineReason> {
-        let (profile, mode) = (destination.profile, destination.claim_check);
-        let body = transcoder.json(profile, self.max_json_bytes(mode));
+        let body = transcoder.json(destination.profile, self.max_json_bytes(destination.claim_check));
         let body = body.map_err(|reason| self.without_json(reason, &destination))?;
         let (is_fifo, key) = (destination.topic.is_fifo(), key(event, &destination));
         let mut entry = TopicEntry {
@@ -88,14 +87,7 @@ impl Rules {
             group: is_fifo.then(|| event.group()),
             deduplication_id: is_fifo.then(|| key.to_hex()),
         };
-        if let (Some(claim_check), Some(customer)) = (self.claim_check(mode), &destination.customer)
-            && claim_check.is_for(mode, entry.size(), self.max_entry_bytes)
-        {
-            let json = &transcoder.sha256(profile, &entry.body);
-            let (event_type, event_id) = (&*event.event_type.name, event.id.as_str());
-            let name = ObjectName { customer, event_type, event_id, sent: event.sent, json };
-            claim_check.offload(&mut entry, name);
-        }
+        self.offload(&mut entry, event, &destination, transcoder);
         let max_bytes = self.max_entry_bytes;
         if entry.size() > max_bytes {
             entry.attributes.remove_trace();
@@ -106,6 +98,23 @@ impl Rules {
             return Err(self.not_accepted(&detail, &destination));
         }
         Ok(Delivery { key, entry })
+    }
+
+    /// Replaces the JSON of an entry by the pointer to it, if its destination says so.
+    fn offload(
+        &self,
+        entry: &mut TopicEntry,
+        event: &Event<'_>,
+        destination: &Destination,
+        transcoder: &mut Transcoder<'_>,
+    ) {
+        let mode = destination.claim_check;
+        let (Some(claim_check), Some(customer)) = (self.claim_check(mode), &destination.customer) else { return };
+        if claim_check.is_for(mode, entry.size(), self.max_entry_bytes) {
+            let json = &transcoder.sha256(destination.profile, &entry.body);
+            let (event_type, event_id) = (&*event.event_type.name, event.id.as_str());
+            claim_check.offload(entry, ObjectName { customer, event_type, event_id, sent: event.sent, json });
+        }
     }
 
     /// Returns the step that names the object of a claim check.
