@@ -1,8 +1,8 @@
 //! The AWS clients of one process.
 //!
 //! The lean client ([`LeanClient`]) makes the calls that every event can need: ReceiveMessage,
-//! ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, PublishBatch, and GetObject of S3. The SDK's clients
-//! make all other calls over the same connections. The SDK retries calls to SQS, but not calls to SNS.
+//! ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, PublishBatch, and GetObject and PutObject of S3. The
+//! SDK's clients make all other calls over the same connections. The SDK retries calls to SQS, but not calls to SNS.
 //!
 //! This module decides nothing about failed entries of a batch and nothing beyond a single call: the module that made
 //! the call decides by its [`Failure`].

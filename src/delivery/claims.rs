@@ -1,6 +1,7 @@
 //! Storing the JSON of claim checks: one breaker for their bucket, and the messages that wait for it.
 //!
-//! An entry is blamed for a failed call only if the bucket took another object meanwhile. Otherwise its message waits, or is
+//! An entry is blamed for a failed call only if the bucket took another object meanwhile, and for a refusal only if it did so
+//! between two of them. Otherwise its message waits, or is
 //! held while the bucket is out. An entry whose receipt goes stale is not stored.
 
 use std::sync::Arc;
@@ -85,7 +86,7 @@ impl Claims {
             return Err(NotStored::failed(topic, "`claim_check.bucket` is not set".to_owned()));
         };
         let mut visit = dependency.visit(ownership);
-        let mut waiting = entry;
+        let (mut waiting, mut was_refused) = (entry, false);
         loop {
             let turn = match visit.turn().await {
                 Ok(turn) => turn,
@@ -103,7 +104,11 @@ impl Claims {
                 StoreError::Busy(_) => Attempt::NoRoom,
                 error => Attempt::Failed(error.to_string()),
             };
-            if let Some(Err(why)) = turn.end::<()>(attempt) {
+            let ended = turn.end::<()>(attempt);
+            if is_refused && !was_refused {
+                // The bucket may have begun to refuse everything. It must take another object after this refusal.
+                (was_refused, visit) = (true, dependency.visit(ownership));
+            } else if let Some(Err(why)) = ended {
                 return Err(not_stored(topic, dependency, why, is_refused));
             }
             waiting = entry;

@@ -50,6 +50,7 @@ mod admission;
 mod boto3;
 mod canary;
 mod changes;
+mod claims;
 mod cli;
 mod cli_canary;
 mod cli_check;

@@ -1,4 +1,4 @@
-//! A minimal HTTP client for GET requests to loopback addresses.
+//! A minimal HTTP client for requests to loopback addresses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,9 +28,24 @@ impl Answer {
 ///
 /// Returns an error if the connection fails or the response is not HTTP.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
+    send("GET", address, path, "").await
+}
+
+/// Sends one PUT request with this body.
+///
+/// # Errors
+///
+/// Returns an error if the connection fails or the response is not HTTP.
+pub(crate) async fn put(address: SocketAddr, path: &str, body: &str) -> io::Result<Answer> {
+    send("PUT", address, path, body).await
+}
+
+async fn send(method: &str, address: SocketAddr, path: &str, body: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address).await?;
+    let length = body.len();
     // With HTTP/1.0 the body ends when the connection closes.
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -12,9 +12,11 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 /// A recorded call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The operation, such as `DeleteMessageBatch`.
+    /// The operation, such as `DeleteMessageBatch`. It is empty for GetObject.
     pub operation: String,
-    /// The body: JSON for SQS, form fields for SNS.
+    /// The URI.
+    pub uri: String,
+    /// The body: JSON for SQS, form fields for SNS, the content of an object for S3.
     pub body: String,
 }
 
@@ -23,9 +25,10 @@ impl Call {
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         let operation = match request.headers().get("x-amz-target") {
             Some(target) => target.rsplit('.').next(),
+            None if request.method() == "PUT" => Some("PutObject"),
             None => body.strip_prefix("Action=").and_then(|rest| rest.split('&').next()),
         };
-        Self { operation: operation.unwrap_or_default().to_owned(), body }
+        Self { operation: operation.unwrap_or_default().to_owned(), uri: request.uri().to_owned(), body }
     }
 
     /// Returns how often `text` occurs in the body.
@@ -83,7 +86,7 @@ pub fn endpoint(
         let status = status.try_into().expect("the test answers with an HTTP status");
         let mut response = HttpResponse::new(status, body.into());
         response.headers_mut().insert("x-amzn-requestid", format!("r-{}", number + 1));
-        if request.method() == "PUT" && response.status().is_success() {
+        if call.operation == "PutObject" && response.status().is_success() {
             // S3 has the object.
             response.headers_mut().insert("etag", "\"1\"");
         }

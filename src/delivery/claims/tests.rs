@@ -160,6 +160,7 @@ async fn an_object_is_refused_for_good_only_if_the_bucket_takes_others() {
     };
     let (bad, good) = tokio::join!(bad, good);
     assert!(good[0].1.is_ok());
+    assert!(stage.calls().iter().filter(|call| *call == "bad").count() >= 2);
     let error = bad[0].1.as_ref().unwrap_err();
     assert!(!error.is_retryable(), "{error}");
 }

@@ -1,3 +1,4 @@
+mod claims;
 mod destinations;
 mod records;
 
@@ -12,7 +13,7 @@ use crate::aws::sqs::visibility::Visibility;
 use crate::config::{self, Config};
 use crate::delivery::{Recorders, Wired, wire};
 use crate::message::{DuplicateCause, Message, OutcomeLabel, QuarantineKind, Queue, RetryCause};
-use crate::route::Router;
+use crate::route::{ClaimCheckMode, Router};
 use crate::schema::registry::{Profiles, Registry};
 use crate::telemetry::UNKNOWN_TYPE;
 
@@ -57,7 +58,10 @@ fn stage_with(
     let profiles = Arc::new(Profiles::new(&config.profiles));
     let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles));
     let snapshot = registry.unwrap().current();
+    // With a bucket, each customer but plain has claim checks.
+    let has_bucket = config.claim_check.bucket.is_some();
     let customer = |(id, profile): &(&str, &str)| {
+        let has_claims = has_bucket && *id != "plain";
         Arc::new(crate::route::Customer {
             id: (*id).into(),
             topic: format!("arn:aws:sns:eu-west-1:123456789012:{id}").into(),
@@ -65,7 +69,7 @@ fn stage_with(
             profile: profiles.find(profile).unwrap(),
             enabled: true,
             canary: false,
-            claim_check: Default::default(),
+            claim_check: if has_claims { ClaimCheckMode::Always } else { ClaimCheckMode::Off },
         })
     };
     let customers = customers.iter().map(customer).collect();
