@@ -285,7 +285,7 @@ impl Objects {
 
 /// Whether so many objects failed for a reason that can pass that the poll ends, because each of the others can take as long.
 fn is_out(failed: &[place::Error]) -> bool {
-    failed.iter().filter(|error| error.failure.is_passing()).count() >= CONCURRENT
+    failed.iter().filter(|error| error.failure().is_passing()).count() >= CONCURRENT
 }
 
 /// Whether a place is one object, by its name. Every other place is a prefix.
