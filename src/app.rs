@@ -8,6 +8,7 @@ mod canary;
 mod error;
 mod identity;
 mod inputs;
+mod listener;
 mod loaded;
 mod offline;
 mod preflight;
@@ -18,11 +19,9 @@ mod starting;
 mod stored;
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
@@ -35,6 +34,7 @@ pub use canary::{CanaryApp, NoCanary, Prober};
 pub use error::Error;
 pub use identity::announce;
 pub use inputs::{Inputs, Sources, read_customers, read_sets};
+pub use listener::Listener;
 pub use loaded::Loaded;
 pub use offline::{Offline, UnknownQueue};
 pub use preflight::{Finding, Preflight, Proof, ProofResult, Receives, Severity};
@@ -67,37 +67,6 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time for the deletes of messages that the archive has, at the end of such a drain. It passes, together with the
 /// last flush of the archive, while messages are returned.
 const LAST_DELETES: Duration = Duration::from_secs(1);
-
-/// The address of the admin endpoint, bound before the service starts.
-#[derive(Debug)]
-pub struct Listener {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-impl Listener {
-    /// Binds the configured address.
-    ///
-    /// # Errors
-    /// Returns an error if the address is not free or not of this machine.
-    pub async fn bind(settings: &config::Admin) -> Result<Self, Error> {
-        let address = settings.listen;
-        let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
-        let address = listener.local_addr().map_err(|error| Error::Listen { address, error })?;
-        Ok(Self { listener, address })
-    }
-
-    /// Returns a second handle of the listener. Each connection is accepted by one of the two.
-    pub(crate) fn second(&self) -> std::io::Result<TcpListener> {
-        let handle: std::net::TcpListener = self.listener.as_fd().try_clone_to_owned()?.into();
-        TcpListener::from_std(handle)
-    }
-
-    /// Returns the address, with the port that the system chose if the configured port is 0.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
 
 /// The running service.
 #[derive(Debug)]

@@ -210,7 +210,7 @@ pub struct Descriptors {
     pub reload: bool,
     /// The interval, in seconds, at which protobridge also checks the content of these files for changes. If the file
     /// system reports changes, protobridge sees them at once; 0 turns the check off and relies on these reports alone.
-    /// A change of this key takes effect without a restart.
+    /// A bucket reports no changes, so it needs 1 or more. A change of this key takes effect without a restart.
     #[schemars(range(max = 3_600))]
     pub poll_seconds: u64,
 }

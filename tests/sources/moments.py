@@ -156,7 +156,7 @@ def half(args, server):
         replica.start(ground.configure())
         replica.until_ready()
         replica.until_sets(wanted)
-        parts = start_parts(ground, stock, args.chance)
+        parts = start_parts(ground, stock)
         whole = {orders: orders.set(2), bills: gzip.compress(bills.set(2, comment(args.chance, 4_000)))}
         for team, content in whole.items():
             ground.bucket.put(f"{PREFIX}/{team.key}", content[: len(content) // 2])
@@ -188,20 +188,16 @@ def half(args, server):
     )
 
 
-def start_parts(ground, team, chance):
+def start_parts(ground, team):
     """Starts an upload in parts of the second version. Returns a function that completes it and returns its hash."""
-    s3, content = ground.bucket.s3, team.set(2, comment(chance, 6_000_000))
+    s3, content = ground.bucket.s3, team.set(2)
     place = {"Bucket": ground.bucket.name, "Key": f"{PREFIX}/{team.key}"}
     place["UploadId"] = s3.create_multipart_upload(**place)["UploadId"]
-    cut = 5 * 1024 * 1024
-
-    def part(number, body):
-        return {"PartNumber": number, "ETag": s3.upload_part(**place, PartNumber=number, Body=body)["ETag"]}
-
-    first = part(1, content[:cut])
+    # The last part, here the only one, can be small.
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**place, PartNumber=1, Body=content)["ETag"]}
 
     def complete():
-        s3.complete_multipart_upload(**place, MultipartUpload={"Parts": [first, part(2, content[cut:])]})
+        s3.complete_multipart_upload(**place, MultipartUpload={"Parts": [part]})
         return hash_of(content)
 
     return complete

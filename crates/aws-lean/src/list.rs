@@ -91,7 +91,7 @@ fn page(answer: &Answer) -> Result<Page, Failure> {
         [Tag::ListBucketResult, Tag::NextContinuationToken] => page.next = Some(text.to_owned()),
         [Tag::ListBucketResult, Tag::Contents, Tag::Key] => key = Some(text.to_owned()),
         [Tag::ListBucketResult, Tag::Contents, Tag::Size] => size = text.parse().ok(),
-        [Tag::ListBucketResult, Tag::Contents, Tag::ETag] => etag = Some(unquoted(text)),
+        [Tag::ListBucketResult, Tag::Contents, Tag::Revision] => etag = Some(unquoted(text)),
         [Tag::ListBucketResult, Tag::Contents] => match (key.take(), size.take(), etag.take()) {
             (Some(key), Some(size), Some(etag)) => page.objects.push(Listed { key, size, etag }),
             _ => is_complete = false,

@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) denied: BTreeSet<String>,
     /// Whether every request is answered with an error of the server.
     pub(crate) is_down: bool,
+    /// Whether every request for an object is answered with an error of the server.
+    pub(crate) returns_no_object: bool,
     /// Whether the bucket does not exist.
     pub(crate) is_missing: bool,
     /// What happens after each of the next lists, before the next request.
@@ -122,6 +124,9 @@ impl State {
     fn get(&self, key: &str, request: &HttpRequest) -> (u16, Bytes, Option<Object>) {
         if let Some(failure) = self.failure(self.denied.contains(key)) {
             return failure;
+        }
+        if self.returns_no_object {
+            return error(503, "SlowDown");
         }
         let Some(object) = self.objects.get(key) else { return error(404, "NoSuchKey") };
         let is = |name: &str| Some(request.headers().get(name)? == format!("\"{}\"", object.etag));

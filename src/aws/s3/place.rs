@@ -47,9 +47,12 @@ pub struct NoAddress {
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub struct Error {
-    /// The failure that S3 answered with, or the reason why it did not answer.
-    pub failure: Failure,
+pub struct Error(Box<Failed>);
+
+/// A failed call.
+#[derive(Debug, Clone)]
+struct Failed {
+    failure: Failure,
     /// The place or the object.
     place: InBucket,
     region: String,
@@ -58,16 +61,21 @@ pub struct Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { failure, place, region, .. } = self;
+        let Failed { failure, place, region, .. } = &*self.0;
         let what = if self.is_listing() { "list" } else { "read" };
         write!(f, "cannot {what} {place} in the region {region}: {failure}; {}", self.way_out())
     }
 }
 
 impl Error {
+    /// Returns the failure that S3 answered with, or the reason why it did not answer.
+    pub fn failure(&self) -> &Failure {
+        &self.0.failure
+    }
+
     /// Returns the change by an operator that lets the call succeed.
     pub fn way_out(&self) -> String {
-        let Self { failure, permission, .. } = self;
+        let Failed { failure, permission, .. } = &*self.0;
         match failure.kind {
             // S3 answers so for a key of KMS, too, and says so in its message only.
             FailureKind::Denied if failure.code.as_deref() == Some("AccessDenied") && !self.is_listing() => format!(
@@ -85,20 +93,20 @@ impl Error {
 
     /// Whether the object does not exist. Its bucket exists.
     pub fn is_missing_object(&self) -> bool {
-        self.failure.kind == FailureKind::NotFound && !self.is_missing_bucket()
+        self.0.failure.kind == FailureKind::NotFound && !self.is_missing_bucket()
     }
 
     fn is_missing_bucket(&self) -> bool {
-        self.failure.code.as_deref() == Some("NoSuchBucket")
+        self.0.failure.code.as_deref() == Some("NoSuchBucket")
     }
 
     fn is_listing(&self) -> bool {
-        self.permission.action == LIST
+        self.0.permission.action == LIST
     }
 
     /// Returns the code under which the failed call is counted.
     pub fn code(&self) -> StoreErrorCode {
-        match self.failure.kind {
+        match self.0.failure.kind {
             FailureKind::Denied => StoreErrorCode::Denied,
             FailureKind::NotFound => StoreErrorCode::Missing,
             _ => StoreErrorCode::Other,
@@ -191,7 +199,8 @@ impl Place {
             Some(key) => InBucket { bucket: bucket.clone(), key: key.to_owned() },
             None => self.at.clone(),
         };
-        Error { failure, place, region, permission: Permission { action, resource, key: self.key.to_owned() } }
+        let permission = Permission { action, resource, key: self.key.to_owned() };
+        Error(Box::new(Failed { failure, place, region, permission }))
     }
 }
 

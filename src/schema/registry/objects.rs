@@ -125,10 +125,6 @@ impl Objects {
         const READS: usize = 5;
         for _ in 0..READS {
             match self.poll(None).await? {
-                Polled::Read(Read { failed, .. }) if !failed.is_empty() => {
-                    self.known.clear();
-                    return Err(failed.into_iter().next().map_or(Error::Panicked, Error::Bucket));
-                }
                 Polled::Read(Read { files, replaced: 0, .. }) => return Ok(files),
                 _ => self.known.clear(),
             }
@@ -139,8 +135,9 @@ impl Objects {
     /// Looks for changes. `in_force` is the snapshot whose bytes are reused.
     ///
     /// # Errors
-    /// Returns an error if S3 does not return the list or the only object, or if there is no snapshot in force and the place
-    /// has no set. What is known stays as it is.
+    /// Returns an error if S3 does not return the list or the only object, or does not answer the requests for many objects.
+    /// Without a snapshot in force, also if the place has no set, or if S3 does not return every set. What is known stays as
+    /// it is.
     pub async fn poll(&mut self, in_force: Option<&Arc<Snapshot>>) -> Result<Polled, Error> {
         if self.is_single {
             return self.poll_object().await;
@@ -202,7 +199,8 @@ impl Objects {
         (known.etag.as_ref() == Some(&found.etag) && known.size == found.size).then_some(known)
     }
 
-    /// Reads the objects that have changed, and takes the bytes of the others from the snapshot in force.
+    /// Reads the objects that have changed, and takes the bytes of the others from the snapshot in force. A start needs every
+    /// set, so its first failure is an error.
     async fn read_changed(&mut self, found: Vec<Found>, in_force: Option<&Arc<Snapshot>>) -> Result<Read, Error> {
         let mut read = Read::default();
         let mut known = BTreeMap::new();
@@ -215,10 +213,12 @@ impl Objects {
             let mut sources = Vec::new();
             let mut fetched = stream::iter(fetches).buffered(CONCURRENT);
             while let Some((found, source)) = fetched.next().await {
+                let failures = read.failed.len();
                 sources.push((found, source.unwrap_or_else(|lost| lost.note(&mut read))));
-                // A start needs every set. It is over soon also if S3 returns none of many objects.
-                if in_force.is_none() && !read.failed.is_empty() {
-                    return Ok(read);
+                if let Some(error) = read.failed.get(failures)
+                    && (in_force.is_none() || is_out(&read.failed))
+                {
+                    return Err(Error::Bucket(error.clone()));
                 }
             }
             let load = move || (loading::load(sources, &mut room), room);
@@ -281,6 +281,11 @@ impl Objects {
         }
         Ok(Polled::Read(read))
     }
+}
+
+/// Whether so many objects failed for a reason that can pass that the poll ends, because each of the others can take as long.
+fn is_out(failed: &[place::Error]) -> bool {
+    failed.iter().filter(|error| error.failure().is_passing()).count() >= CONCURRENT
 }
 
 /// Whether a place is one object, by its name. Every other place is a prefix.
