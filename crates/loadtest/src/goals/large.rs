@@ -21,7 +21,7 @@ pub(super) fn large_events(report: &Report) -> Vec<Goal> {
     let beside_ms = median(runs(false), is_with, |with, without| beside_ms(with) - beside_ms(without));
     let goals = [
         puts.map(|puts| Goal::at_most("PUTs per large event", 1.0, puts)),
-        peak_mib.map(|mib| Goal::at_most("peak memory of 1 % of large events, MiB, median", 192.0, mib)),
+        peak_mib.map(|mib| Goal::at_most("peak memory of 1 % of large events, MiB, median", 128.0, mib)),
         publishes.map(|ratio| Goal::at_most("publishes beside large events, × without, median", 1.3, ratio)),
         beside_ms.map(|ms| Goal::at_most("p95 beside large events, ms more than without, median", BESIDE_MS, ms)),
     ];

@@ -19,14 +19,17 @@ impl Run {
             ["PublishBatch", "PutObject", "GetObject"].map(|operation| calls.of(operation).calls);
         let ClaimStats { objects, bytes, pointers, .. } = self.service.after.claims;
         let mib = bytes >> 20;
-        vec![
+        let mut lines = vec![
             format!(
                 "{publishes} publishes; {puts} PUTs of {objects} objects, {mib} MiB; {pointers} pointers; {gets} GETs"
             ),
             text("small events from send", arrived.small),
             text("small events from receive", arrived.small_in_service),
-            text("large events from send", arrived.large),
-            text("large events from receive", arrived.large_in_service),
-        ]
+        ];
+        if self.plan.spec.large_percent > 0 {
+            lines.push(text("large events from send", arrived.large));
+            lines.push(text("large events from receive", arrived.large_in_service));
+        }
+        lines
     }
 }
