@@ -103,7 +103,7 @@ impl Rules {
             unknown_type_grace: Duration::from_secs(config.retry.unknown_type_grace_seconds),
             max_entry_bytes,
             claim_check: ClaimCheck::new(&config.claim_check),
-            turns: Turns::default(),
+            turns: Turns::new(config.claim_check.bucket.is_some()),
         }
     }
 

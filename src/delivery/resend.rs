@@ -13,7 +13,7 @@ mod sender;
 use std::sync::Arc;
 
 use super::SetupError;
-use super::decide::{Context, Decided, Delivery, IsLarge, Lookup, Opened, Refused, Rules};
+use super::decide::{Context, Decided, Delivery, IsLarge, Lookup, Opened, Refused, Rules, Turn};
 use super::dedupe::{MessageId, PublishedBefore};
 use super::defect;
 use super::lookups::Lookups;
@@ -123,9 +123,14 @@ impl Resender {
     /// with nothing that is selected has neither destinations nor another outcome.
     pub async fn resend(&self, message: &Arc<Message>, selection: &Selection, ownership: &Ownership) -> Resent {
         let mut record = self.record(message, selection);
-        let mut decided = match self.decide(message, ownership).await {
-            Ok(decided) => decided,
-            Err(outcome) => Decided { decision: Err(outcome), ..Decided::default() },
+        // The turn of an event with the JSON of a claim check ends once that is published: there is no other limit on what a
+        // replay has in memory.
+        let (mut decided, _turn) = match self.decide(message, ownership).await {
+            Ok((decided, turn)) => {
+                let turn = turn.filter(|_| has_offloaded(&decided));
+                (decided, turn)
+            }
+            Err(outcome) => (Decided { decision: Err(outcome), ..Decided::default() }, None),
         };
         let (event_type, event_id) = (decided.event_type.take(), decided.event.take().map(|(id, _)| id));
         let mut resent = Resent { event_type, event_id, destinations: Vec::new(), without_deliveries: None };
@@ -224,8 +229,12 @@ impl Resender {
         })
     }
 
-    /// Decides about a message, with all lookups that this requires.
-    async fn decide(&self, message: &Arc<Message>, ownership: &Ownership) -> Result<Decided, Outcome> {
+    /// Decides about a message, with all lookups that this requires. Returns the turn in which a large event was decided.
+    async fn decide(
+        &self,
+        message: &Arc<Message>,
+        ownership: &Ownership,
+    ) -> Result<(Decided, Option<Turn<'_>>), Outcome> {
         // A message needs at most one object and one schema, and its object a second time after the wait for the schema.
         const MAX_LOOKUPS: usize = 3;
         let mut object = None;
@@ -236,23 +245,23 @@ impl Resender {
                 let opened = self.rules.open_small(message, bytes, schemas)?;
                 self.decide_opened(message, opened, Rules::decide_small)
             };
-            let next = match defect::catch(small)? {
-                Ok(next) => next,
+            let (next, turn) = match defect::catch(small)? {
+                Ok(next) => (next, None),
                 Err(IsLarge) => {
                     let turn = self.rules.turn().await;
                     let large =
                         || self.decide_opened(message, self.rules.open(message, bytes, schemas), Rules::decide_large);
                     let Ok(next) = defect::catch(|| turn.run(large))?;
-                    next
+                    (next, Some(turn))
                 }
             };
             let lookup = match next {
-                Next::Decided(decided) => return Ok(*decided),
+                Next::Decided(decided) => return Ok((*decided, turn)),
                 Next::Settled(outcome) => return Err(outcome),
                 Next::Lookup(lookup) => lookup,
             };
             let missing = |detail| self.rules.missing_object(message, detail);
-            drop(object);
+            drop((object, turn));
             object = self.lookups.answer(lookup, ownership, &self.metrics, missing).await?;
         }
         Err(RetryCause::Lookup.because("the answer of the schema registry expired before it was used").into())
@@ -305,6 +314,12 @@ impl Resender {
             None => deliveries.into_iter().map(would_publish).collect(),
         }
     }
+}
+
+/// Whether the JSON of an event is in memory for a claim check.
+fn has_offloaded(decided: &Decided) -> bool {
+    let deliveries = decided.decision.iter().flat_map(|deliveries| &deliveries.to_publish);
+    deliveries.into_iter().any(|delivery| delivery.entry.offload.is_some())
 }
 
 fn would_publish(Delivery { entry, .. }: Delivery) -> Destination {

@@ -6,6 +6,8 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[path = "../support/bucket.rs"]
+mod bucket;
 #[path = "../support/collector.rs"]
 mod collector;
 #[path = "../support/command.rs"]
@@ -79,6 +81,7 @@ mod faults;
 mod fifo;
 mod health;
 mod hidden;
+mod large_events;
 mod log;
 mod network;
 mod outages;

@@ -23,7 +23,7 @@ pub(crate) struct Emulator {
     /// The SNS client.
     pub(crate) sns: aws_sdk_sns::Client,
     /// The embedded emulator, which stops when the last clone is dropped.
-    _embedded: Option<Arc<Embedded>>,
+    embedded: Option<Arc<Embedded>>,
 }
 
 impl Emulator {
@@ -31,7 +31,7 @@ impl Emulator {
     pub(crate) async fn embedded() -> Option<Self> {
         let embedded = Embedded::start().await.expect("a port is free");
         let endpoint_url = embedded.endpoint_url();
-        Some(Self { _embedded: Some(Arc::new(embedded)), ..Self::at(&endpoint_url) })
+        Some(Self { embedded: Some(Arc::new(embedded)), ..Self::at(&endpoint_url) })
     }
 
     /// Returns the ministack of this process, or `None` if tests that need Python are skipped.
@@ -40,10 +40,15 @@ impl Emulator {
         Some(Self::at(&ministack.endpoint_url))
     }
 
+    /// Whether the emulator has S3 too.
+    pub(crate) fn has_s3(&self) -> bool {
+        self.embedded.is_none()
+    }
+
     /// Returns clients of a world of the model.
     pub(crate) fn of_model(world: &World) -> Self {
         let Clients { sqs, sns, .. } = world.clients(0);
-        Self { endpoint_url: "nowhere".to_owned(), sqs, sns, _embedded: None }
+        Self { endpoint_url: "nowhere".to_owned(), sqs, sns, embedded: None }
     }
 
     /// Returns clients of a running emulator.
@@ -68,7 +73,7 @@ impl Emulator {
             endpoint_url: endpoint_url.to_owned(),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             sns: aws_sdk_sns::Client::from_conf(sns),
-            _embedded: None,
+            embedded: None,
         }
     }
 }

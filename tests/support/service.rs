@@ -76,6 +76,14 @@ impl Service {
         queues.iter().filter_map(|queue| queue["outcomes"][outcome].as_u64()).sum()
     }
 
+    /// Returns the most memory that the process had, in MiB, as the kernel reports it; `None` if it does not.
+    pub(crate) fn peak_mib(&self) -> Option<u64> {
+        let pid = self.child.id().expect("the process was not waited for");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
+        Some(peak.parse::<u64>().expect("the kernel writes a number") >> 10)
+    }
+
     /// Kills the service with SIGKILL, as a crash would.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("the child process can be waited for");

@@ -35,6 +35,7 @@ Start here:
   loadtest run drain fan-out --store --replicas 3
   loadtest run journal archive
   loadtest run store-down --store-down 60
+  loadtest run large-events
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 

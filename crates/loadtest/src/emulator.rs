@@ -1,9 +1,9 @@
-//! An emulator of SQS and SNS in its own process, lean enough to leave most of the CPU to the subject.
+//! An emulator of SQS, SNS and S3 in its own process, lean enough to leave most of the CPU to the subject.
 //!
 //! It has one input queue, which makes its messages when they are received, so that a backlog of millions needs only a
 //! few bytes per event. It has one topic per customer. The queue subscribed to a topic is a [ledger], which counts the
 //! arrivals and their times. Visibility timeouts, receipt handles, receive counts, long polls and batch entries work as
-//! clients of AWS expect.
+//! clients of AWS expect. S3 has the payloads of large events, and takes the JSON of large events; see [s3].
 //!
 //! The emulator leaves out all operations that the service does not call, FIFO, signatures, and the MD5 of attributes.
 //! A receive returns ten messages whenever ten are visible, which real SQS does not promise.
@@ -17,6 +17,7 @@ mod form;
 pub(crate) mod http;
 pub(crate) mod ledger;
 mod queue;
+mod s3;
 mod sns;
 mod sqs;
 mod state;

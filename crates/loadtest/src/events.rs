@@ -9,16 +9,20 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use protojson::{Options, Schema};
+use sha2::Sha256;
 
 use crate::spec::{Size, Spec};
 
 #[path = "../../protojson/corpus/corpus.rs"]
 mod corpus;
 mod document;
+mod large;
 
 pub(crate) use corpus::DESCRIPTOR_SET;
+pub(crate) use large::{CLAIMS_BUCKET, CLAIMS_PREFIX, OBJECTS_BUCKET, pointer};
 
 /// The file name of the [`DESCRIPTOR_SET`].
 pub(crate) const SET_NAME: &str = "corpus.binpb";
@@ -26,7 +30,10 @@ pub(crate) const SET_NAME: &str = "corpus.binpb";
 /// All events of a run.
 #[derive(Debug)]
 pub(crate) struct Events {
+    spec: Spec,
     templates: Vec<Template>,
+    /// Those of the large events; empty if the spec has none.
+    large: Vec<Template>,
     /// For each customer, the share of the events that belongs to it and all customers before it.
     up_to: Vec<f64>,
 }
@@ -36,14 +43,20 @@ pub(crate) struct Events {
 pub(crate) struct Template {
     /// The full name of the message type.
     pub(crate) message_type: &'static str,
-    /// The payload as base64.
+    /// The body of the message: the payload as base64, or a pointer to an object that has it.
     pub(crate) body: String,
     /// The MD5 of the body, in hexadecimal.
     pub(crate) md5: String,
     /// The JSON that the service must make of the payload.
     pub(crate) json: String,
+    /// The SHA-256 of the JSON in base64, as S3 writes it.
+    pub(crate) checksum: String,
     /// The event time, as it appears in the JSON.
     pub(crate) time: String,
+    /// The encoding of a compressed payload.
+    pub(crate) encoding: Option<&'static str>,
+    /// The object that a pointer leads to.
+    pub(crate) object: Option<Bytes>,
 }
 
 impl Events {
@@ -57,12 +70,21 @@ impl Events {
             .into_iter()
             .map(|payload| Template::new(&schema, message_type(spec.size), &payload))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Self { templates, up_to: shares(spec.customers, spec.skew) })
+        let large = if spec.large_percent > 0 { large::templates(&schema)? } else { Vec::new() };
+        Ok(Self { spec: spec.clone(), templates, large, up_to: shares(spec.customers, spec.skew) })
     }
 
     /// Returns the content of the event with this number.
     pub(crate) fn template(&self, number: u64) -> &Template {
-        &self.templates[(number % self.templates.len() as u64) as usize]
+        match self.spec.is_large(number) {
+            true => &self.large[(number / 100 % self.large.len() as u64) as usize],
+            false => &self.templates[(number % self.templates.len() as u64) as usize],
+        }
+    }
+
+    /// Returns the contents of the large events.
+    pub(crate) fn large(&self) -> &[Template] {
+        &self.large
     }
 
     /// Returns the customer that the event belongs to. If the spec fans events out, every customer gets it instead.
@@ -83,7 +105,11 @@ impl Events {
 
     /// Returns the mean size of the JSON, in bytes.
     pub(crate) fn json_bytes(&self) -> f64 {
-        self.templates.iter().map(|template| template.json.len()).sum::<usize>() as f64 / self.templates.len() as f64
+        let mean = |templates: &[Template]| {
+            templates.iter().map(|template| template.json.len()).sum::<usize>() as f64 / templates.len().max(1) as f64
+        };
+        let large = f64::from(self.spec.large_percent) / 100.0;
+        mean(&self.templates) * (1.0 - large) + mean(&self.large) * large
     }
 }
 
@@ -119,11 +145,22 @@ impl Template {
         let json = String::from_utf8(json)?;
         let fields: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json)?;
         let time = ["eventTime", "sentAt"].iter().find_map(|name| fields.get(*name)?.as_str());
-        let body = BASE64_STANDARD.encode(payload);
-        let md5 = Md5::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
         let time = time.unwrap_or("2026-01-01T00:00:00Z").to_owned();
-        Ok(Self { message_type, body, md5, json, time })
+        let (body, md5) = (String::new(), String::new());
+        let checksum = checksum(json.as_bytes());
+        let template = Self { message_type, body, md5, json, checksum, time, encoding: None, object: None };
+        Ok(template.with_body(BASE64_STANDARD.encode(payload)))
     }
+
+    fn with_body(self, body: String) -> Self {
+        let md5 = Md5::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { body, md5, ..self }
+    }
+}
+
+/// Returns the SHA-256 in base64, as S3 writes it.
+pub(crate) fn checksum(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(bytes))
 }
 
 /// Returns the cumulative shares by Zipf's law: customer n has 1/n^skew of the share of customer 1.

@@ -3,6 +3,8 @@
 //! [`goals`] apply to a full session on a quiet machine. [`smoke`] applies to every change: ratios and counts with
 //! bounds wide enough for a busy machine.
 
+mod large;
+mod pairs;
 mod store;
 
 use crate::report::{Goal, Report, Run};
@@ -37,6 +39,7 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
     goals.extend(store::journal(report));
     goals.extend(store::archive(report));
     goals.extend(store::store_down(report));
+    goals.extend(large::large_events(report));
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
     goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals

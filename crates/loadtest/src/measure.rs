@@ -323,7 +323,8 @@ impl Measured {
         report(lost, "deliveries were lost: their events left the queue but did not arrive");
         report(arrived.doubled, "deliveries were duplicates");
         report(arrived.astray, "deliveries went to a wrong customer or had an unknown event");
-        report(arrived.altered, "deliveries had unexpected JSON");
+        report(arrived.altered, "deliveries had unexpected JSON, or a pointer that did not lead to it");
+        report(self.after.claims.orphans, "objects were stored, but no pointer leads to them");
         report(arrived.deleted_early, "events were deleted before every customer had them");
         report(arrived.quarantined, "events went into quarantine, although all are valid");
         broken.extend(self.stored_totals.iter().flat_map(|stored| stored.differences(&self.after.totals)));

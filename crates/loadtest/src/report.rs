@@ -2,6 +2,7 @@
 
 mod archived;
 mod goal;
+mod large;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -38,6 +38,9 @@ pub(crate) enum Scenario {
     Archive,
     /// A steady load while the store of the archive does not answer for some time
     StoreDown,
+    /// Three pairs of backlogs and three of steady loads, without and with 1 percent of large events, whose JSON is stored
+    /// in S3
+    LargeEvents,
 }
 
 /// The parameters that apply to all scenarios.
@@ -70,6 +73,11 @@ pub(crate) struct Step {
     pub(crate) x: f64,
 }
 
+/// The percentage of large events in the scenario `large-events`, and the steady load in events per second. It is some
+/// fraction of what a core can do, so that latencies are not those of a queue.
+const LARGE_PERCENT: u32 = 1;
+const LARGE_LOAD: f64 = 300.0;
+
 /// The number of customers in the scenarios with the most customers.
 const MANY_CUSTOMERS: u32 = 10_000;
 /// The exponent of Zipf's law in these scenarios. The first hundred of ten thousand customers get half of the traffic.
@@ -82,7 +90,8 @@ const THROTTLED_SECONDS: u64 = 60;
 /// The steady load while the store does not answer, in events per second.
 const STORE_LOAD: f64 = 1_000.0;
 
-/// Whether the service has a store in the runs of the scenario `journal`, or an archive in those of `archive`. Each odd run
+/// Whether the service has a store in the runs of the scenario `journal`, or an archive in those of `archive`, or large events
+/// in those of `large-events`. Each odd run
 /// and the next one are a pair. The order within the pairs alternates, so that a change in the machine's load does not
 /// favor one side.
 const PAIRED_RUNS: [bool; 6] = [false, true, true, false, false, true];
@@ -224,6 +233,18 @@ impl Scenario {
                 let spec = Spec { events, send_schedule, has_store: false, has_archive: true, ..backlog };
                 let step = Step::new(format!("{seconds} s"), spec);
                 vec![Step { plan: RunPlan { outage: Some(outage), ..step.plan }, ..step }]
+            }
+            Self::LargeEvents => {
+                let base = Spec { customers: 10, has_claim_check: true, ..backlog };
+                let steady = steady(LARGE_LOAD, base.clone());
+                let step = |(load, has_large, base): (&str, bool, &Spec)| {
+                    let large_percent = if has_large { LARGE_PERCENT } else { 0 };
+                    let spec = Spec { large_percent, ..base.clone() };
+                    Step::new(format!("{load}, {large_percent}%"), spec).at(large_percent)
+                };
+                let backlogs = PAIRED_RUNS.map(|has_large| ("backlog", has_large, &base));
+                let loads = PAIRED_RUNS.map(|has_large| ("steady", has_large, &steady));
+                backlogs.into_iter().chain(loads).map(step).collect()
             }
         }
     }

@@ -93,7 +93,7 @@ impl Session {
         }
         let run = Run::new(scenario.name(), label, x, plan, service, floors)?;
         eprintln!("{}", run.line());
-        run.archive_lines().iter().for_each(|line| eprintln!("  {line}"));
+        run.archive_lines().iter().chain(&run.large_lines()).for_each(|line| eprintln!("  {line}"));
         for broken in &run.broken {
             eprintln!("  {broken}");
         }

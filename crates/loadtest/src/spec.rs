@@ -28,6 +28,12 @@ pub(crate) struct Spec {
     /// Whether the service has an archive. Then it needs a store, or a plan in which its store is down.
     #[serde(default)]
     pub(crate) has_archive: bool,
+    /// The percentage of events whose JSON exceeds what a topic accepts.
+    #[serde(default)]
+    pub(crate) large_percent: u32,
+    /// Whether the service has a bucket for large events, and each customer a claim check.
+    #[serde(default)]
+    pub(crate) has_claim_check: bool,
 }
 
 /// An implementation of SQS and SNS.
@@ -108,6 +114,8 @@ impl Default for Spec {
             backend: BackendKind::Lean,
             has_store: false,
             has_archive: false,
+            large_percent: 0,
+            has_claim_check: false,
         }
     }
 }
@@ -117,6 +125,11 @@ impl Spec {
     pub(crate) fn slot(&self, number: u64, customer: u32) -> usize {
         let of_customer = if self.fan_out { customer as usize } else { 0 };
         number as usize * self.customers_per_event() as usize + of_customer
+    }
+
+    /// Whether the event is one of the large ones. They are spread evenly.
+    pub(crate) fn is_large(&self, number: u64) -> bool {
+        number % 100 < u64::from(self.large_percent)
     }
 
     /// Returns the number of customers that each event goes to.

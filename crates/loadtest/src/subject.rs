@@ -75,6 +75,10 @@ impl Subject {
                 set_up_outage(&mut config, outage, started.port);
                 bucket = Some(started);
             }
+            if spec.has_claim_check {
+                config["envelope"] = json!({"s3_buckets": [events::OBJECTS_BUCKET]});
+                config["claim_check"] = json!({"bucket": events::CLAIMS_BUCKET, "key_prefix": events::CLAIMS_PREFIX});
+            }
             configure(folder.path(), spec, &config).context("cannot set up the service")?;
         }
         let log = fs::File::create(folder.path().join("log"))?;
@@ -233,6 +237,9 @@ fn configure(folder: &Path, spec: &Spec, config: &Value) -> anyhow::Result<()> {
     let mut customers = "customers:\n".to_owned();
     for customer in 0..spec.customers {
         writeln!(customers, "  - id: {}", events::customer_id(customer))?;
+        if spec.has_claim_check {
+            writeln!(customers, "    claim_check: on")?;
+        }
     }
     fs::write(folder.join("customers.yaml"), customers)?;
     fs::create_dir(folder.join("descriptors"))?;

@@ -10,7 +10,9 @@
 //! The JSON of a claim check can be far larger than what a topic accepts. It is rendered in a turn too, however small its
 //! payload is.
 //!
-//! The number of turns at a time is limited, because each payload can take many times its size in memory.
+//! The number of turns at a time is limited, because each payload can take many times its size in memory. If there are claim
+//! checks, it does not grow with the cores: the size of the JSON is known only once it is in memory, so the turns at a time
+//! can exceed the in-flight budget by the largest JSON each.
 
 use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
@@ -32,17 +34,19 @@ pub struct IsLarge;
 /// The number of large payloads at the same time: one per core, and at least two.
 static AT_ONCE: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(2, |cores| cores.get().max(2)));
 
+/// The same if there are claim checks. docs/operations.md has the memory that follows from it.
+const AT_ONCE_WITH_CLAIM_CHECKS: usize = 2;
+
 /// The turns of large payloads.
 #[derive(Debug, Clone)]
 pub(super) struct Turns(Arc<Semaphore>);
 
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(*AT_ONCE)))
-    }
-}
-
 impl Turns {
+    /// Creates the turns of a configuration.
+    pub(super) fn new(has_claim_checks: bool) -> Self {
+        Self(Arc::new(Semaphore::new(if has_claim_checks { AT_ONCE_WITH_CLAIM_CHECKS } else { *AT_ONCE })))
+    }
+
     /// Waits for the next turn.
     pub(super) async fn next(&self) -> Turn<'_> {
         // The semaphore is never closed.
@@ -86,7 +90,7 @@ mod tests {
     fn other_tasks_run_while_large_payloads_are_worked_on_and_wait() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let task = runtime.spawn(async {
-            let turns = Turns::default();
+            let turns = Turns::new(false);
             let waiting: Vec<_> = (0..10)
                 .map(|_| {
                     let turns = turns.clone();
@@ -107,13 +111,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_large_payloads_at_a_time_is_limited() {
-        let turns = Turns::default();
-        let mut taken = Vec::new();
-        while let Ok(turn) = tokio::time::timeout(Duration::from_secs(1), turns.next()).await {
-            taken.push(turn);
+        for (has_claim_checks, at_once) in [(false, *AT_ONCE), (true, 2)] {
+            let turns = Turns::new(has_claim_checks);
+            let mut taken = Vec::new();
+            while let Ok(turn) = tokio::time::timeout(Duration::from_secs(1), turns.next()).await {
+                taken.push(turn);
+            }
+            assert_eq!(taken.len(), at_once);
+            taken.pop();
+            assert_eq!(turns.next().await.run(|| 7), 7, "a runtime of one thread works on it too");
         }
-        assert_eq!(taken.len(), *AT_ONCE);
-        taken.pop();
-        assert_eq!(turns.next().await.run(|| 7), 7, "a runtime of one thread works on it too");
     }
 }

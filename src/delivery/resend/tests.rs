@@ -3,6 +3,8 @@ use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +14,7 @@ use crate::delivery::confirmed::ConfirmedDeliveries;
 use crate::delivery::dedupe::DeliveryKey;
 use crate::delivery::replay::{Choice, Ended, Pace, Progress, Replay, Source};
 use crate::message::Queue;
-use crate::route::{Customer, Glob, Router};
+use crate::route::{ClaimCheckMode, Customer, Glob, Router};
 use crate::schema::registry::{Profiles, Registry};
 use crate::store::archive::Row;
 use crate::store::replays::{Counts, Request};
@@ -28,6 +30,7 @@ fn resender(
     let mut config = Config::default();
     config.route.broadcast.push(ORDER.to_owned());
     config.publish.max_attempts = 1;
+    config.claim_check.bucket = Some("claims".into());
     config.descriptors.path = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors").into();
     let profiles = Arc::new(Profiles::new(&config.profiles));
     let registry = Registry::load(&config.descriptors, &config.taps, Arc::clone(&profiles)).unwrap();
@@ -40,7 +43,7 @@ fn resender(
             profile: profiles.find("default").unwrap(),
             enabled: true,
             canary: false,
-            claim_check: Default::default(),
+            claim_check: ClaimCheckMode::On,
         })
     };
     let router = Router::new(&config.route, vec![customer("acme"), customer("bolt")], snapshot.type_names());
@@ -124,6 +127,32 @@ fn found(destination: &Destination) -> String {
         _ => "other",
     };
     format!("{} {fate}", destination.customer.as_deref().unwrap_or("-"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_json_of_claim_checks_of_two_messages_at_most_is_in_memory() {
+    let (resender, _calls) = resender(false, |_, _| (503, String::new()));
+    let mut payload = Vec::new();
+    prost::encoding::string::encode(1, &"\u{1}".repeat(50_000), &mut payload);
+    let large = |number: usize| {
+        let Ok(message) = Arc::try_unwrap(message(number, "protobridge.v1.Heartbeat")) else {
+            panic!("there is one handle")
+        };
+        Arc::new(Message { body: BASE64_STANDARD.encode(&payload), ..message })
+    };
+    let has_turn = async || tokio::time::timeout(Duration::from_millis(1), resender.rules.turn()).await.is_ok();
+    let (messages, selection, ownership) = ([large(1), large(2)], Selection::default(), owned());
+    let [first, second] = messages.each_ref().map(|message| resender.resend(message, &selection, &ownership));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        has_turn().await
+    };
+    let (first, second, has_turn_meanwhile) = tokio::join!(first, second, meanwhile);
+    assert!(!has_turn_meanwhile, "two messages wait for S3");
+    for resent in [first, second] {
+        assert!(matches!(&resent.destinations[..], [Destination { fate: Fate::Failed(_), .. }, _]), "{resent:?}");
+    }
+    assert!(has_turn().await);
 }
 
 /// Messages as an archive has them.

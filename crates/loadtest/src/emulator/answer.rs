@@ -7,19 +7,24 @@ use http_body_util::Full;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) body: String,
+    body: Bytes,
     content_type: &'static str,
 }
 
 impl Answer {
     /// Makes an answer of SQS.
     pub(super) fn json(status: u16, body: String) -> Self {
-        Self { status, body, content_type: "application/x-amz-json-1.0" }
+        Self { status, body: body.into(), content_type: "application/x-amz-json-1.0" }
     }
 
     /// Makes an answer of SNS.
     pub(super) fn xml(status: u16, body: String) -> Self {
-        Self { status, body, content_type: "text/xml" }
+        Self { status, body: body.into(), content_type: "text/xml" }
+    }
+
+    /// Makes an answer of S3 that has an object, or confirms one.
+    pub(super) fn object(body: Bytes) -> Self {
+        Self { status: 200, body, content_type: "application/octet-stream" }
     }
 
     pub(super) fn is_ok(&self) -> bool {
@@ -39,7 +44,8 @@ impl Answer {
         let response = http::Response::builder()
             .status(self.status)
             .header("content-type", self.content_type)
+            .header("etag", "\"1\"")
             .header("x-amzn-requestid", format!("2e9ae57a-0000-4000-8000-{id:012x}"));
-        response.body(Full::new(Bytes::from(self.body))).expect("the headers are valid")
+        response.body(Full::new(self.body)).expect("the headers are valid")
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct PublishEntry<'b> {
     pub(super) attribute_bytes: u64,
     /// The number of attributes.
     pub(super) attributes: u32,
+    /// The size of the stored JSON in bytes, from the attribute `ExtendedPayloadSize`.
+    pub(super) stored_bytes: Option<u64>,
 }
 
 /// Returns the value of the first field with this name.
@@ -29,11 +31,11 @@ pub(super) fn field(body: &[u8], name: &str) -> Option<String> {
 }
 
 impl<'b> PublishBatch<'b> {
-    /// Reads the fields. They must be in the order of the entries, with each attribute's name before its value.
+    /// Reads the fields. They must be in the order of the entries, with each attribute's name and type before its value.
     pub(super) fn read(body: &'b [u8]) -> Self {
         let mut publish = Self::default();
         let mut last = 0;
-        let mut is_event_id = false;
+        let (mut attribute, mut kind) = (b"".as_slice(), b"".as_slice());
         for (name, value) in fields(body) {
             let Some((number, part)) = member(name) else {
                 if name == b"TopicArn" {
@@ -56,9 +58,13 @@ impl<'b> PublishBatch<'b> {
                     match part {
                         b"Name" => {
                             entry.attributes += 1;
-                            is_event_id = value == b"event-id";
+                            attribute = value;
                         }
-                        b"Value.StringValue" if is_event_id => entry.event = events::number(value),
+                        b"Value.DataType" => kind = value,
+                        b"Value.StringValue" if attribute == b"event-id" => entry.event = events::number(value),
+                        b"Value.StringValue" if attribute == b"ExtendedPayloadSize" && kind == b"Number" => {
+                            entry.stored_bytes = unescape(value).parse().ok();
+                        }
                         _ => {}
                     }
                 }
@@ -101,7 +107,8 @@ fn unescaped(text: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-fn unescape(text: &[u8]) -> String {
+/// Returns percent-encoded text.
+pub(super) fn unescape(text: &[u8]) -> String {
     String::from_utf8_lossy(&unescaped(text).collect::<Vec<u8>>()).into_owned()
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -59,12 +60,13 @@ where
 }
 
 /// Answers a request. SQS requests are JSON and name their operation in a header; SNS requests are forms and name it in
-/// a field.
+/// a field; requests to S3 are the only ones that are not POST.
 async fn answer(emulator: &Emulator, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let target = target.and_then(|target| target.strip_prefix("AmazonSQS.")).map(str::to_owned);
     let id = emulator.now();
-    let Ok(body) = request.into_body().collect().await else {
+    let (head, body) = request.into_parts();
+    let Ok(body) = body.collect().await else {
         return Answer::json(400, "{}".to_owned()).into_response(id);
     };
     let body = body.to_bytes();
@@ -73,6 +75,7 @@ async fn answer(emulator: &Emulator, request: http::Request<Incoming>) -> http::
     }
     let answer = match target {
         Some(operation) => emulator.sqs(&operation, &body).await,
+        None if head.method != Method::POST => emulator.s3(&head, &body),
         None => emulator.sns(&form::field(&body, "Action").unwrap_or_default(), &body),
     };
     answer.into_response(id)

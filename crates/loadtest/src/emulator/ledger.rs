@@ -27,6 +27,8 @@ pub(super) struct Ledger {
     /// The latency of the arrivals while the store answered, and while it did not.
     by_store: [LatencyHistogram; 2],
     is_store_down: bool,
+    /// The latency and the time in service of the events that are not large, and of those that are.
+    by_size: [[LatencyHistogram; 2]; 2],
 }
 
 /// An arrival at a customer's queue.
@@ -70,6 +72,7 @@ impl Ledger {
             to_delete: LatencyHistogram::new(),
             by_store: [LatencyHistogram::new(), LatencyHistogram::new()],
             is_store_down: false,
+            by_size: std::array::from_fn(|_| [LatencyHistogram::new(), LatencyHistogram::new()]),
         }
     }
 
@@ -106,7 +109,10 @@ impl Ledger {
         let is_other = customer > 0;
         self.latency.add(at.saturating_sub(arrival.sent));
         self.by_store[usize::from(self.is_store_down)].add(at.saturating_sub(arrival.sent));
+        let [latency, in_service] = &mut self.by_size[usize::from(self.spec.is_large(number))];
+        latency.add(at.saturating_sub(arrival.sent));
         if let Some(received) = arrival.first_received {
+            in_service.add(at.saturating_sub(received));
             self.in_service[usize::from(is_other)].add(at.saturating_sub(received));
         }
         let second = (self.summary.last_us / 1_000_000) as usize;
@@ -143,7 +149,13 @@ impl Ledger {
         let mut all = self.in_service[0].0.clone();
         // Adding fails only if the bounds differ, and they are the same.
         let _same = all.add(&self.in_service[1].0);
+        let [[small, small_in_service], [large, large_in_service]] =
+            [0, 1].map(|size| [0, 1].map(|which| self.by_size[size][which].latency()));
         ArrivalStats {
+            small,
+            small_in_service,
+            large,
+            large_in_service,
             latency: self.latency.latency(),
             in_service: LatencyHistogram(all).latency(),
             in_service_busiest: self.in_service[0].latency(),
@@ -246,6 +258,16 @@ mod tests {
         assert!((summary.latency.p50 - 5.0).abs() < 0.1, "{:?}", summary.latency);
         assert!((summary.in_service.p50 - 4.0).abs() < 0.1, "{:?}", summary.in_service);
         assert_eq!(summary.in_service_others, Latency::default());
+    }
+
+    #[test]
+    fn the_latency_of_large_events_is_told_apart() {
+        let (mut ledger, events) = ledger(&Spec { events: 2, large_percent: 1, ..Spec::default() });
+        ledger.arrived(Arrival { at: 50_000, ..arrival(0, 0) }, &events);
+        ledger.arrived(arrival(1, 0), &events);
+        let summary = ledger.summary(&events);
+        let figures = [summary.small, summary.small_in_service, summary.large, summary.large_in_service];
+        assert_eq!(figures.map(|latency| latency.max.round()), [5.0, 4.0, 50.0, 49.0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The operations of SQS.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -114,10 +115,14 @@ impl Emulator {
         (Answer::json(200, out), carried)
     }
 
-    /// Writes a message as SQS does and returns its size as SQS counts it. No part of it needs escaping.
+    /// Writes a message as SQS does and returns its size as SQS counts it. No part of it but a pointer needs escaping.
     fn message(&self, message: &ReceivedMessage, out: &mut String) -> u64 {
         let number = message.number;
         let template = self.events.template(number);
+        let body = match &template.object {
+            Some(_) => Cow::Owned(template.body.replace('"', "\\\"")),
+            None => Cow::Borrowed(&template.body),
+        };
         let mut bytes = template.body.len();
         let (sent, received) = (self.wall_clock(message.sent), self.wall_clock(message.first_received));
         // Writing to a String does not fail.
@@ -131,17 +136,26 @@ impl Emulator {
             events::message_id(number),
             message.receives,
             template.md5,
-            template.body,
+            body,
             message.receives
         );
         let (id, customer) = (events::event_id(number), events::customer_id(self.events.customer(number)));
-        let attributes = [("message-type", template.message_type), ("event-id", &id), ("customer-id", &customer)];
-        // A broadcast event has no customer.
-        let attributes = &attributes[..if self.spec.fan_out { 2 } else { 3 }];
-        for (index, (name, value)) in attributes.iter().enumerate() {
-            let comma = if index > 0 { "," } else { "" };
-            let _ = write!(out, "{comma}\"{name}\":{{\"StringValue\":\"{value}\",\"DataType\":\"String\"}}");
-            bytes += name.len() + "String".len() + value.len();
+        let mut attribute = |name: &str, kind: &str, value: &str| {
+            let comma = if name == "message-type" { "" } else { "," };
+            let _ = write!(out, "{comma}\"{name}\":{{\"StringValue\":\"{value}\",\"DataType\":\"{kind}\"}}");
+            bytes += name.len() + kind.len() + value.len();
+        };
+        attribute("message-type", "String", template.message_type);
+        attribute("event-id", "String", &id);
+        if !self.spec.fan_out {
+            // A broadcast event has no customer.
+            attribute("customer-id", "String", &customer);
+        }
+        if let Some(encoding) = template.encoding {
+            attribute("content-encoding", "String", encoding);
+        }
+        if let Some(object) = &template.object {
+            attribute("ExtendedPayloadSize", "Number", &object.len().to_string());
         }
         out.push_str("}}");
         bytes as u64

@@ -11,6 +11,7 @@ use super::clock::Micros;
 use super::faults::FaultInjector;
 use super::ledger::Ledger;
 use super::queue::Queue;
+use super::s3::Claims;
 use super::stats::{Calls, Stats};
 use crate::events::Events;
 use crate::spec::Spec;
@@ -38,6 +39,8 @@ pub(super) struct State {
     /// The number of messages that SNS accepted. Their ids are made from it.
     pub(super) accepted: u64,
     pub(super) faults: FaultInjector,
+    /// The objects that the service stored.
+    pub(super) claims: Claims,
     /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
 }
@@ -51,6 +54,7 @@ impl Emulator {
             totals: Totals::default(),
             accepted: 0,
             faults: FaultInjector::new(spec.faults),
+            claims: Claims::default(),
             waiting_polls: 0,
         };
         Ok(Self {
@@ -118,6 +122,7 @@ impl Emulator {
             throttled_calls: state.faults.throttled_calls(),
             calls: state.calls.clone(),
             totals: state.totals.clone(),
+            claims: state.claims.stats(),
             arrived: state.ledger.summary(&self.events),
         }
     }

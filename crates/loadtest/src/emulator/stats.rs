@@ -25,7 +25,25 @@ pub(crate) struct Stats {
     /// All calls since the emulator began, those before the start included.
     #[serde(default)]
     pub(crate) totals: Totals,
+    /// The objects that the service stored for large events.
+    #[serde(default)]
+    pub(crate) claims: ClaimStats,
     pub(crate) arrived: ArrivalStats,
+}
+
+/// The objects that the service stored for large events, and the pointers to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClaimStats {
+    /// The number of objects.
+    pub(crate) objects: u64,
+    /// The bytes of all stored objects, those that were stored again included.
+    pub(crate) bytes: u64,
+    /// The number of objects to which no pointer was published.
+    pub(crate) orphans: u64,
+    /// The number of published pointers that led to the JSON of their event.
+    pub(crate) pointers: u64,
+    /// The number of published pointers that did not.
+    pub(crate) misleading: u64,
 }
 
 /// The calls by operation.
@@ -114,6 +132,18 @@ pub(crate) struct ArrivalStats {
     /// `latency` of the arrivals while it did not.
     #[serde(default)]
     pub(crate) while_store_down: Latency,
+    /// `latency` of the events that are not large.
+    #[serde(default)]
+    pub(crate) small: Latency,
+    /// `in_service` of the events that are not large.
+    #[serde(default)]
+    pub(crate) small_in_service: Latency,
+    /// `latency` of the large events.
+    #[serde(default)]
+    pub(crate) large: Latency,
+    /// `in_service` of the large events.
+    #[serde(default)]
+    pub(crate) large_in_service: Latency,
     /// The first-time arrivals in each second since the start.
     pub(crate) by_second: Vec<u32>,
     /// The same for all customers except the one with the most events.

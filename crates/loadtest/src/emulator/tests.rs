@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::error::ProvideErrorMetadata as _;
-use tokio::net::TcpListener;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::stats::Stats;
@@ -77,4 +80,54 @@ async fn throttling_refusal_and_a_missing_topic_have_the_error_codes_of_sns() {
     assert_eq!(code(0).await.as_deref(), Some("Throttled"));
     assert_eq!(code(1).await.as_deref(), Some("AuthorizationError"));
     assert_eq!(code(2).await.as_deref(), Some("NotFound"));
+}
+
+/// Sends a request to S3 and returns the answer.
+async fn s3(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn large_events_are_messages_or_objects_and_their_json_is_stored_only_with_its_checksum() {
+    let spec = Spec { events: 1_000, large_percent: 100, ..Spec::default() };
+    let emulator = Arc::new(Emulator::new(spec.clone()).unwrap());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let clients = FloorClients::for_tests(&format!("http://127.0.0.1:{port}")).await;
+    tokio::spawn(http::emulate(listener, Arc::clone(&emulator)));
+    emulator.start();
+    let messages = clients.receive().await.unwrap();
+    let events = Events::new(&spec).unwrap();
+    let event = events.template(0);
+    assert_eq!(messages[0].body(), Some(event.body.as_str()));
+    assert!(BASE64_STANDARD.decode(&event.body).is_ok());
+
+    let (index, object) = events.large().iter().enumerate().find(|(_, event)| event.object.is_some()).unwrap();
+    let answer = s3(port, "GET", &format!("/{}/{index}", events::OBJECTS_BUCKET), "", b"").await;
+    assert_eq!(answer.split_once("\r\n\r\n").unwrap().1.as_bytes(), object.object.as_ref().unwrap());
+    assert!(
+        s3(port, "GET", "/large-events/0", "", b"").await.starts_with("HTTP/1.1 404"),
+        "its payload is in the body"
+    );
+
+    let put = async |path: &str, checksum: &str| {
+        let headers = format!("content-type: application/json\r\nx-amz-checksum-sha256: {checksum}\r\n");
+        s3(port, "PUT", path, &headers, event.json.as_bytes()).await.chars().skip(9).take(3).collect::<String>()
+    };
+    assert_eq!(put("/claims/json/customer-00000/1.json", &event.checksum).await, "200");
+    assert_eq!(put("/claims/json/customer-00000/2.json", &object.checksum).await, "400");
+    assert_eq!(put("/other/json/customer-00000/3.json", &event.checksum).await, "404");
+    let stats = emulator.stats();
+    assert_eq!((stats.claims.objects, stats.claims.orphans), (1, 1));
+    let [puts, gets] = ["PutObject", "GetObject"].map(|operation| stats.calls.of(operation));
+    assert_eq!((puts.calls, puts.failed, gets.calls, gets.failed), (3, 2, 2, 1));
 }

@@ -1,13 +1,14 @@
 //! The goals for what the journal and the archive cost, and for an outage of the store.
 
+use super::pairs::median;
 use crate::report::{Goal, Report, Run};
 use crate::spec::Spec;
 
 /// Returns the goals for what the journal costs.
 pub(super) fn journal(report: &Report) -> Vec<Goal> {
     let is_with = |spec: &Spec| spec.has_store;
-    let cpu_us = median(report, "journal", is_with, difference(cpu_us));
-    let peak_mib = median(report, "journal", is_with, difference(peak_mib));
+    let cpu_us = median(report.runs_of("journal"), is_with, difference(cpu_us));
+    let peak_mib = median(report.runs_of("journal"), is_with, difference(peak_mib));
     let goals = [
         cpu_us.map(|cpu_us| Goal::at_most("CPU per event of the journal, µs, median", 2.0, cpu_us)),
         peak_mib.map(|peak_mib| Goal::at_most("peak memory of the journal, MiB, median", 64.0, peak_mib)),
@@ -19,8 +20,9 @@ pub(super) fn journal(report: &Report) -> Vec<Goal> {
 /// segments are the most memory that it takes.
 pub(super) fn archive(report: &Report) -> Vec<Goal> {
     let is_with = |spec: &Spec| spec.has_archive;
-    let ratio = |figure: fn(&Run) -> f64| median(report, "archive", is_with, move |on, off| figure(on) / figure(off));
-    let peak_mib = median(report, "archive", is_with, difference(peak_mib));
+    let ratio =
+        |figure: fn(&Run) -> f64| median(report.runs_of("archive"), is_with, move |on, off| figure(on) / figure(off));
+    let peak_mib = median(report.runs_of("archive"), is_with, difference(peak_mib));
     let goals = [
         ratio(cpu_us).map(|cpu| Goal::at_most("CPU per event with the archive, × without, median", 1.5, cpu)),
         peak_mib.map(|peak_mib| Goal::at_most("peak memory of the archive, MiB, median", 160.0, peak_mib)),
@@ -58,18 +60,4 @@ fn calls(run: &Run) -> f64 {
 
 fn difference(figure: fn(&Run) -> f64) -> impl Fn(&Run, &Run) -> f64 {
     move |with, without| figure(with) - figure(without)
-}
-
-/// Returns the median of what `compared` makes of each pair: a run with the part that is measured, and the run without it
-/// beside it.
-fn median(
-    report: &Report,
-    scenario: &str,
-    is_with: fn(&Spec) -> bool,
-    compared: impl Fn(&Run, &Run) -> f64,
-) -> Option<f64> {
-    let runs = |wanted| report.runs_of(scenario).filter(move |run| is_with(&run.plan.spec) == wanted);
-    let mut values: Vec<f64> = runs(true).zip(runs(false)).map(|(with, without)| compared(with, without)).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::emulator::stats::{ArrivalStats, Stats};
 use crate::measure::{Measured, RunPlan};
 use crate::report::{FloorFigures, Machine};
-use crate::spec::Faults;
+use crate::spec::{Faults, SendSchedule};
 
 /// Returns the measurements of a flawless drain of a thousand events.
 fn drained() -> Measured {
@@ -193,4 +193,31 @@ fn an_outage_of_the_store_must_not_delay_deliveries() {
     assert_eq!([(20.0, 40.0), (2.0, 12.0), (20.0, 5.0)].map(|(up, down)| missed_with(up, down)), [0, 0, 0]);
     assert_eq!([(20.0, 41.0), (2.0, 13.0)].map(|(up, down)| missed_with(up, down)), [1, 1]);
     assert_eq!(missed_with(20.0, 0.0), 1, "nothing arrived during the outage");
+}
+
+#[test]
+fn the_goals_for_large_events_compare_pairs_of_the_same_load() {
+    // Memory and publishes of backlogs, and the latency of steady loads.
+    let run = |large_percent: u32, is_backlog: bool, (peak_mib, publishes, p95, puts): (u64, u64, f64, u64)| {
+        let send_schedule = if is_backlog { SendSchedule::AtOnce } else { SendSchedule::Steady { per_second: 300.0 } };
+        let mut measured = Measured { peak_until_exit_kib: peak_mib << 10, ..drained() };
+        measured.after.arrived.small_in_service.p95 = p95;
+        measured.after.claims.pointers = u64::from(large_percent) * 10;
+        (0..publishes).for_each(|_| measured.after.calls.add("PublishBatch", true, 10, 1));
+        (0..puts).for_each(|_| measured.after.calls.add("PutObject", true, 1, 0));
+        let spec = Spec { large_percent, send_schedule, ..plan().spec };
+        report("large-events", RunPlan { spec, ..plan() }, measured).runs
+    };
+    let missed_with = |backlog: (u64, u64, f64, u64), steady: (u64, u64, f64, u64)| {
+        let mut report = report("large-events", plan(), drained());
+        report.runs = run(0, true, (50, 0, 90.0, 0));
+        assert_eq!(goals(&report).len(), 1, "one run cannot be compared");
+        report.runs.extend([run(1, true, backlog), run(0, false, (90, 90, 5.0, 0)), run(1, false, steady)].concat());
+        missed(&goals(&report)).iter().map(|name| name.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(missed_with((178, 30, 900.0, 10), (999, 999, 30.0, 10)), [""; 0]);
+    assert_eq!(missed_with((179, 30, 900.0, 10), (999, 999, 30.0, 10)), ["peak"]);
+    assert_eq!(missed_with((178, 40, 900.0, 10), (999, 999, 30.0, 10)), ["publishes"]);
+    assert_eq!(missed_with((178, 30, 900.0, 10), (999, 999, 30.1, 10)), ["p95"]);
+    assert_eq!(missed_with((178, 30, 900.0, 10), (999, 999, 30.0, 11)), ["PUTs"]);
 }
