@@ -52,7 +52,7 @@ impl Inputs {
             return Self::read(config, &Clients::new(&config.aws, network.clone()).await).await;
         }
         let config = config.clone();
-        spawn_blocking(move || Self::of_paths(&config)).await.unwrap_or_else(|panic| resume(panic))
+        spawn_blocking(move || Self::of_paths(&config)).await.unwrap_or_else(resume)
     }
 
     /// Reads the places that the configuration names, which must be paths. Makes no call.
@@ -122,12 +122,12 @@ pub async fn read_customers(config: &Config, clients: &Clients) -> Result<String
 
 async fn files_of(settings: config::Descriptors) -> Result<Vec<File>, Error> {
     let read = spawn_blocking(move || registry::read(&settings)).await;
-    Ok(read.unwrap_or_else(|panic| resume(panic))?)
+    Ok(read.unwrap_or_else(resume)?)
 }
 
 async fn text_of(place: Location) -> Result<String, Error> {
     let read = spawn_blocking(move || route::read(&place)).await;
-    Ok(read.unwrap_or_else(|panic| resume(panic))?)
+    Ok(read.unwrap_or_else(resume)?)
 }
 
 /// Continues a panic of a thread for blocking work.
