@@ -68,7 +68,10 @@ def fault(ground, replica, team, version, name):
     until("the last success is new", lambda: replica.metric(LAST_SUCCESS, what="descriptors") > success, ground.logs)
     until("/status tells of no fault", lambda: not told(replica), ground.logs)
     flow(ground, team, version + 1)
-    return f"{name} for {broken:.0f} s: {errors} errors of code {code}, events flow, and {took:.2f} s later the change is live"
+    return (
+        f"{name} for {broken:.0f} s: {errors} errors of code {code}, events flow, and {took:.2f} s later the change is "
+        "live"
+    )
 
 
 def told(replica):
@@ -115,7 +118,8 @@ class Start:
         code = self.replica.process.wait(START_SECONDS + START_MARGIN_SECONDS + 60)
         took, log = self.seconds(), self.replica.log.read_text()
         within = START_SECONDS <= took <= START_SECONDS + START_MARGIN_SECONDS
-        require(code == 1 and within, f"{self.name}: a start tries for {START_SECONDS} s and exits with 1", code, took, log)
+        what = f"{self.name}: a start tries for {START_SECONDS} s and exits with 1"
+        require(code == 1 and within, what, code, took, log)
         return took
 
     def check_error(self, *words):
@@ -155,10 +159,11 @@ def start(args, server):
         refused.check_error("s3:ListBucket")
         hanging.check_error()
         single.check_error(KEY)
+    tried = ", ".join(f"{each:.0f}" for each in times)
     ground.say(
-        f"without a bucket, without access and with an S3 that hangs (a prefix, and a single key), a start exits with 1 "
-        f"after {', '.join(f'{each:.0f}' for each in times)} s and names bucket, prefix, region and permission; a bucket that appears is "
-        f"used after {took:.1f} s; SIGTERM ends a start in {stopped:.2f} s"
+        "without a bucket, without access and with an S3 that hangs (a prefix, and a single key), a start exits with 1 "
+        f"after {tried} s and names bucket, prefix, region and permission; a bucket that appears is used after "
+        f"{took:.1f} s; SIGTERM ends a start in {stopped:.2f} s"
     )
 
 
