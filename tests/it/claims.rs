@@ -27,8 +27,12 @@ scenarios! {
 
 /// Creates a bucket.
 async fn create_bucket(emulator: &Emulator, name: &str) {
-    let address: SocketAddr =
-        emulator.endpoint_url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let address: SocketAddr = emulator
+        .endpoint_url
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .parse()
+        .expect("the URL has a host and a port");
     let region = format!(
         "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
     );
@@ -64,7 +68,7 @@ fn heartbeat(length: usize) -> (Input, Value) {
     let source = "s".repeat(length);
     let mut payload = Vec::new();
     prost::encoding::string::encode(1, &source, &mut payload);
-    let input = Input::text(&BASE64_STANDARD.encode(payload)).attribute("message-type", "protobridge.v1.Heartbeat");
+    let input = Input::text(BASE64_STANDARD.encode(payload)).attribute("message-type", "protobridge.v1.Heartbeat");
     (input, json!({"source": source}))
 }
 
@@ -96,7 +100,7 @@ async fn every_subscriber_follows_its_pointer_to_the_json(emulator: &Emulator) {
     // A small event leaves as it is, unless its customer chose otherwise.
     let (small, json) = heartbeat(10);
     stage.source.send([small]).await;
-    let body: Value = serde_json::from_str(&stage.delivered_one("acme").await.body).unwrap();
+    let body: Value = serde_json::from_str(&stage.delivered_one("acme").await.body).expect("the body is JSON");
     assert_eq!(body, json);
     let (_, found) = follow(&stage, bucket, &stage.delivered_one("globex").await).await;
     assert_eq!(found, json);
@@ -119,7 +123,7 @@ async fn a_missing_bucket_holds_its_own_events_only(emulator: &Emulator) {
     let running = stage.start().await;
     let (event, json) = heartbeat(10);
     stage.source.send([event]).await;
-    let body: Value = serde_json::from_str(&stage.delivered_one("globex").await.body).unwrap();
+    let body: Value = serde_json::from_str(&stage.delivered_one("globex").await.body).expect("the body is JSON");
     assert_eq!(body, json);
     let errors = || running.metrics.claims.store_errors.sum_where(|labels| labels.code == "NoSuchBucket");
     crate::wait::until("a call failed", async || (errors() > 0).then_some(())).await;

@@ -18,7 +18,7 @@ fn config(folder: &std::path::Path) -> Config {
 }
 
 async fn listener() -> Listener {
-    Listener::bind(&Admin { listen: "127.0.0.1:0".parse().unwrap(), ..Admin::default() }).await.unwrap()
+    Listener::bind(&Admin { listen: "127.0.0.1:0".parse().unwrap() }).await.unwrap()
 }
 
 /// Returns the answer of the admin endpoint.

@@ -40,8 +40,11 @@ pub(crate) struct State {
     /// Whether the bucket does not exist.
     pub(crate) is_missing: bool,
     /// What happens after each of the next lists, before the next request.
-    pub(crate) after_list: VecDeque<Box<dyn FnOnce(&mut State) + Send>>,
+    pub(crate) after_list: VecDeque<Action>,
 }
+
+/// Something that happens to the bucket.
+type Action = Box<dyn FnOnce(&mut State) + Send>;
 
 #[derive(Clone)]
 struct Object {

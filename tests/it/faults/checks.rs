@@ -245,7 +245,7 @@ impl<'t> Evidence<'t> {
         };
         let can_wait = |topic: &str| hazard.targets != [claims::target()] || has_claims(topic);
         let is_spared =
-            |event: &str, topic: &str| !(waiting.contains(event) && can_wait(topic)) && !hazard.is_about_topic(topic);
+            |event: &str, topic: &str| !(hazard.is_about_topic(topic) || waiting.contains(event) && can_wait(topic));
         let (mut sent, mut published) = (BTreeMap::<&str, Duration>::new(), BTreeSet::new());
         for entry in &self.played.log {
             match &entry.what {
