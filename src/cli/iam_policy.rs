@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ use super::config_file::ConfigFile;
 use crate::cli::iam::{self, Keys};
 use crate::config::Config;
 use crate::message::TopicArn;
-use crate::schema::registry::is_object;
+use crate::route::Routes;
+use crate::schema::registry::{Profiles, Snapshot, is_object};
 
 /// Arguments of `iam-policy`.
 #[derive(Debug, clap::Args)]
@@ -162,9 +164,30 @@ const NO_STORE: super::Usage = super::Usage("--for reader requires a bucket in `
 const NOTHING_TO_REPLAY: super::Usage =
     super::Usage("--for replay requires `store.url`, which names the place of the archive, such as s3://acme/prod");
 
+/// Returns the topics of the customers, without the descriptor sets. If the customers are in a bucket that does not return
+/// them, there are none: the policy that is printed can be the one that allows it.
+fn known_topics(config: &Config) -> anyhow::Result<Vec<TopicArn>> {
+    let customers = match super::inputs::customers(config) {
+        Ok(customers) => customers,
+        Err(error) if config.route.customers_file.in_bucket().is_some() => {
+            let error = super::with_causes(&error);
+            anstream::eprintln!(
+                "warning: {error}; the policy lacks the topics of the customers: print it again when they can be read, \
+                 or use --topic-pattern"
+            );
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let profiles = Arc::new(Profiles::new(&config.profiles));
+    let snapshot = Snapshot::built_in(&profiles);
+    let routes = Routes::parse(config, &customers, profiles, snapshot).map_err(crate::app::Error::from)?;
+    Ok(routes.current().topics())
+}
+
 /// Returns the topics to publish to: ARNs, or patterns of ARNs.
 fn topics(args: &Args, config: &Config) -> anyhow::Result<Vec<TopicArn>> {
-    let topics = super::inputs::load(config)?.routes.current().topics();
+    let topics = known_topics(config)?;
     match &config.route.topic_template {
         Some(template) if args.topic_pattern => Ok(iam::topics_by_pattern(template, &topics)),
         None if args.topic_pattern => {

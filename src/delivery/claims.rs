@@ -1,8 +1,8 @@
 //! Storing the JSON of claim checks: one breaker for their bucket, and the messages that wait for it.
 //!
-//! An entry is blamed for a failed call only if the bucket took another object meanwhile, and for a refusal only if it did so
-//! between two of them. Otherwise its message waits, or is
-//! held while the bucket is out. An entry whose receipt goes stale is not stored.
+//! An entry is blamed for a failed call only if the bucket took another object meanwhile, and for a refusal only if the
+//! bucket took another object between two refusals of this one. Otherwise its message waits, or is held while the bucket is
+//! out. An entry whose receipt goes stale is not stored.
 
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ use crate::base::breaker::OPENS_AFTER;
 use crate::config::Config;
 use crate::message::{Ownership, TopicArn};
 use crate::telemetry::Metrics;
+
+/// The number of entries that wait in memory while the bucket is out: the one that makes the probes. Each holds a whole JSON.
+const SEATS: usize = 1;
 
 /// Stores the JSON of claim checks.
 #[derive(Debug)]
@@ -49,13 +52,15 @@ impl Claims {
         let bucket = ClaimBucket::new(config, clients)?.map(|bucket| {
             metrics.claims.start_at_zero();
             let domain = Domain::ClaimBucket(Arc::clone(bucket.name()));
-            (bucket, Dependency::new(domain, OPENS_AFTER, Arc::clone(outages)))
+            (bucket, Dependency::new(domain, OPENS_AFTER, SEATS, Arc::clone(outages)))
         });
         Ok(Self { bucket, metrics: Arc::clone(metrics) })
     }
 
-    /// Stores the JSON of an entry, then publishes the entry, and waits for its result. `in_memory` is dropped once the
-    /// JSON is no longer in memory.
+    /// Stores the JSON of an entry, then publishes the entry, and waits for its result. `in_memory` counts the JSON for the
+    /// in-flight budget. It is dropped once the JSON is stored, or once the entry waits for a bucket that is out: such a
+    /// wait can take hours, and no other event must wait for the room. One entry waits in this way, so its JSON is all that
+    /// is not counted.
     pub(super) async fn store_and_publish<M>(
         &self,
         entry: Box<OffloadedEntry>,
@@ -63,9 +68,7 @@ impl Claims {
         in_memory: M,
         publisher: &Publisher,
     ) -> Offloaded {
-        let stored = self.store(entry, &ownership).await;
-        drop(in_memory);
-        let mut entry = match stored {
+        let mut entry = match self.store(entry, &ownership, in_memory).await {
             Ok(entry) => entry,
             Err(error) => return Offloaded { stored: None, result: Some(Err(error.into())) },
         };
@@ -80,15 +83,20 @@ impl Claims {
     ///
     /// # Errors
     /// Returns an error if the JSON cannot be stored, or if it must be stored later.
-    async fn store(&self, entry: Box<OffloadedEntry>, ownership: &Ownership) -> Result<ReadyEntry, NotStored> {
+    async fn store<M>(
+        &self,
+        entry: Box<OffloadedEntry>,
+        ownership: &Ownership,
+        in_memory: M,
+    ) -> Result<ReadyEntry, NotStored> {
         let topic = entry.topic().clone();
         let Some((bucket, dependency)) = &self.bucket else {
             return Err(NotStored::failed(topic, "`claim_check.bucket` is not set".to_owned()));
         };
         let mut visit = dependency.visit(ownership);
-        let (mut waiting, mut was_refused) = (entry, false);
+        let (mut waiting, mut was_refused, mut in_memory) = (entry, false, Some(in_memory));
         loop {
-            let turn = match visit.turn().await {
+            let turn = match visit.turn_noting(|| in_memory = None).await {
                 Ok(turn) => turn,
                 Err(why) => return Err(not_stored(topic, dependency, why, false)),
             };

@@ -5,7 +5,7 @@
 //! they must be held, and cost no call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,8 +17,8 @@ use crate::base::breaker::{Change, Permission};
 use crate::base::{Backoff, Breaker};
 use crate::message::Ownership;
 
-/// The number of messages per dependency that wait in memory while it is out.
-const SEATS: usize = 8;
+/// The usual number of messages per dependency that wait in memory while it is out.
+pub(super) const SEATS: usize = 8;
 
 /// How often a waiting message looks whether it is still ours.
 const LOOK: Duration = Duration::from_secs(30);
@@ -34,6 +34,10 @@ pub(super) struct Dependency {
     /// The number of attempts that were answered.
     answers: AtomicU64,
     seats: Semaphore,
+    /// The number of seats, free or taken.
+    seats_in_all: usize,
+    /// Whether a message found no seat since the last one left its seat for another.
+    is_seat_wanted: AtomicBool,
     changed: Notify,
     outages: Arc<Outages>,
 }
@@ -62,10 +66,19 @@ pub(super) enum Unanswered {
 }
 
 impl Dependency {
-    /// Creates a dependency that works, and counts as out after this number of failures in a row.
-    pub(super) fn new(domain: Domain, opens_after: u32, outages: Arc<Outages>) -> Self {
-        let (seats, breaker) = (Semaphore::new(SEATS), Mutex::new(Breaker::new(opens_after)));
-        Self { domain, breaker, answers: AtomicU64::new(0), seats, changed: Notify::new(), outages }
+    /// Creates a dependency that works, and counts as out after this number of failures in a row. While it is out, `seats`
+    /// messages wait for it in memory.
+    pub(super) fn new(domain: Domain, opens_after: u32, seats: usize, outages: Arc<Outages>) -> Self {
+        Self {
+            domain,
+            breaker: Mutex::new(Breaker::new(opens_after)),
+            answers: AtomicU64::new(0),
+            seats: Semaphore::new(seats),
+            seats_in_all: seats,
+            is_seat_wanted: AtomicBool::new(false),
+            changed: Notify::new(),
+            outages,
+        }
     }
 
     pub(super) fn domain(&self) -> &Domain {
@@ -80,14 +93,24 @@ impl Dependency {
 
     /// Takes a seat, if one is free.
     fn seat(&self) -> Option<Seat<'_>> {
-        let permit = self.seats.try_acquire().ok()?;
+        let Ok(permit) = self.seats.try_acquire() else {
+            self.is_seat_wanted.store(true, Ordering::Relaxed);
+            return None;
+        };
         self.update_room(&self.breaker.lock());
         Some(Seat { dependency: self, permit: Some(permit) })
     }
 
+    /// Whether a message that was not answered must leave its seat, because it may be the one that cannot be answered. With
+    /// one seat, it stays until another message wants the seat: each message that comes from outside costs a receive.
+    fn must_change_seats(&self) -> bool {
+        self.seats.available_permits() == 0
+            && (self.seats_in_all > 1 || self.is_seat_wanted.swap(false, Ordering::Relaxed))
+    }
+
     /// Requests a parked message if the dependency is out and no message is left that makes the probes.
     fn update_room(&self, breaker: &Breaker) {
-        let is_unattended = breaker.is_open() && self.seats.available_permits() == SEATS;
+        let is_unattended = breaker.is_open() && self.seats.available_permits() == self.seats_in_all;
         self.outages.set_room(self.domain.clone(), is_unattended.then_some(1));
     }
 
@@ -138,7 +161,15 @@ impl<'d> Visit<'d> {
     /// # Errors
     /// Returns an error if the message must be held because there is no seat, or if it is no longer ours.
     pub(super) async fn turn(&mut self) -> Result<Turn<'d>, Unanswered> {
-        let Dependency { changed, seats, .. } = self.dependency;
+        self.turn_noting(|| ()).await
+    }
+
+    /// Waits like [`Visit::turn`], and calls `on_seat` when the message begins to wait in memory for a dependency that is out.
+    ///
+    /// # Errors
+    /// Returns an error in the cases of [`Visit::turn`].
+    pub(super) async fn turn_noting(&mut self, mut on_seat: impl FnMut()) -> Result<Turn<'d>, Unanswered> {
+        let Dependency { changed, .. } = self.dependency;
         loop {
             let changed = changed.notified();
             if self.ownership.is_lost() {
@@ -150,12 +181,12 @@ impl<'d> Visit<'d> {
                 Permission::Probe => return Ok(self.begin(true)),
                 Permission::Denied(at) => at,
             };
-            if is_out && self.seat.is_some() && self.failures > 0 && seats.available_permits() == 0 {
-                // Other messages get a seat, because this message may be the one that cannot be answered.
+            if is_out && self.seat.is_some() && self.failures > 0 && self.dependency.must_change_seats() {
                 return Err(Unanswered::Out);
             }
             if is_out && self.seat.is_none() {
                 self.seat = Some(self.dependency.seat().ok_or(Unanswered::Out)?);
+                on_seat();
             }
             let turn = async {
                 match next {
@@ -248,7 +279,7 @@ impl Drop for Turn<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
     use crate::base::breaker::OPENS_AFTER;
@@ -264,7 +295,7 @@ mod tests {
     impl Stage {
         fn new() -> Arc<Self> {
             let outages = Arc::new(Outages::new(Arc::new(Metrics::new(false))));
-            let dependency = Dependency::new(Domain::SchemaRegistry, OPENS_AFTER, Arc::clone(&outages));
+            let dependency = Dependency::new(Domain::SchemaRegistry, OPENS_AFTER, SEATS, Arc::clone(&outages));
             Arc::new(Self { dependency, outages, works: AtomicBool::new(false), calls: AtomicU32::new(0) })
         }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decide::Lookup;
-use super::dependency::{Attempt, Dependency, Unanswered};
+use super::dependency::{Attempt, Dependency, SEATS, Unanswered};
 use super::outcome::Outcome;
 use crate::aws::outages::{Domain, Outages};
 use crate::aws::s3::{self, Object, Objects};
@@ -29,11 +29,11 @@ impl Lookups {
     pub fn new(objects: Objects, schemas: Schemas, outages: &Arc<Outages>) -> Self {
         let bucket = |name: &str| {
             let name: Arc<str> = name.into();
-            (Arc::clone(&name), Dependency::new(Domain::Bucket(name), OPENS_AFTER, Arc::clone(outages)))
+            (Arc::clone(&name), Dependency::new(Domain::Bucket(name), OPENS_AFTER, SEATS, Arc::clone(outages)))
         };
         let buckets = objects.buckets().map(bucket).collect();
         // Messages of one schema share one call, so one failure concerns many messages.
-        let registry = Dependency::new(Domain::SchemaRegistry, 1, Arc::clone(outages));
+        let registry = Dependency::new(Domain::SchemaRegistry, 1, SEATS, Arc::clone(outages));
         Self { objects, schemas, buckets, registry }
     }
 

@@ -149,7 +149,9 @@ pub struct Redrive {
     /// Publishes; `None` if the run publishes nothing.
     sender: Option<Resender>,
     pace: Pace,
-    /// The topics that did not answer in time.
+    /// How long the run waits for the answers to one message.
+    patience: Duration,
+    /// What did not answer in time.
     silent: Silent,
     stop: CancellationToken,
     metrics: Arc<Metrics>,
@@ -206,6 +208,7 @@ impl Redrive {
             preview,
             sender,
             pace: Pace::new(f64::from(options.rate.max(1))),
+            patience: patience::patience(&config.claim_check),
             silent: Silent::default(),
             stop: CancellationToken::new(),
             options,

@@ -324,8 +324,8 @@ fn has_offloaded(decided: &Decided) -> bool {
 
 fn would_publish(Delivery { entry, .. }: Delivery) -> Destination {
     let (recipient, customer, bytes) = (recipient(&entry), customer(&entry), entry.size());
-    let body = Arc::clone(entry.json());
-    Destination { recipient, customer, fate: Fate::WouldPublish { body, bytes } }
+    let (body, is_offloaded) = (Arc::clone(entry.json()), entry.offload.is_some());
+    Destination { recipient, customer, fate: Fate::WouldPublish { body, bytes, is_offloaded } }
 }
 
 /// Returns how the rows of a message end.

@@ -53,6 +53,7 @@ impl Reload {
                 self.places.succeeded(WHAT);
                 return self.show_descriptors();
             }
+            Ok(Polled::Failing(errors)) => return self.objects_failed(&errors),
             Err(error) => {
                 let code = code_of(&error);
                 self.places.failed(WHAT, code, &error);
@@ -65,12 +66,19 @@ impl Reload {
             let objects = read.replaced;
             warn!(objects, "objects were replaced while they were read; the next poll reads them again");
         }
-        for error in &read.failed {
-            self.places.failed(WHAT, error.code(), error);
+        self.objects_failed(&read.failed);
+        if read.failed.is_empty() && read.replaced == 0 {
+            self.places.succeeded(WHAT);
         }
-        match read.failed.first() {
-            Some(error) => self.sets_unreadable(error),
-            None => self.places.succeeded(WHAT),
+    }
+
+    /// Notes the objects that could not be read, if there are any.
+    fn objects_failed(&self, errors: &[place::Error]) {
+        for error in errors {
+            self.places.failed(ReloadSubject::Descriptors, error.code(), error);
+        }
+        if let Some(error) = errors.first() {
+            self.sets_unreadable(error);
         }
     }
 

@@ -2,9 +2,10 @@
 //! are reported as waiting for a restart. A file that would not pass `protobridge check` changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use super::pace::{Pace, Reason};
@@ -13,10 +14,16 @@ use super::watch::Watch;
 use super::{MAX_READS, SETTLED};
 use crate::app::Loaded;
 use crate::aws::Clients;
+use crate::base::Backoff;
 use crate::base::error::chain;
 use crate::config::load::Origin;
 use crate::config::{Change, Config};
 use crate::telemetry::{LastReloadLabels, LogLevel, Metrics, ReloadLabels, ReloadResult, ReloadSubject};
+
+/// The key of the interval of polls.
+const POLL_SECONDS: &str = "descriptors.poll_seconds";
+/// Delays before a refused configuration is judged again without a request, if its sets or customers are in a bucket.
+const AGAIN: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(600));
 
 /// A running configuration, and the place that it came from.
 #[derive(Debug)]
@@ -41,6 +48,9 @@ pub struct Configuration {
     last: Found,
     /// Why the present file is not valid, if it is not.
     refused: Option<String>,
+    /// The number of times that it was refused, and when it was refused last.
+    refusals: u32,
+    refused_at: Option<Instant>,
     /// The changes that wait for a restart.
     pending: Vec<Change>,
     pace: Pace,
@@ -62,7 +72,17 @@ impl Configuration {
     /// Creates the follower of a running configuration. It shows its findings in `standing`.
     pub fn new(followed: Followed, pace: Pace, standing: Arc<Standing>, metrics: Arc<Metrics>) -> Self {
         let last = Ok(Box::new(followed.config.clone()));
-        let this = Self { followed, last, refused: None, pending: Vec::new(), pace, standing, metrics };
+        let this = Self {
+            followed,
+            last,
+            refused: None,
+            refusals: 0,
+            refused_at: None,
+            pending: Vec::new(),
+            pace,
+            standing,
+            metrics,
+        };
         this.show();
         this
     }
@@ -87,7 +107,7 @@ impl Configuration {
         let is_new = found != self.last;
         // The files that a valid configuration names can have changed since it was refused.
         let is_judged = self.refused.is_none() || (found.is_err() && reason == Reason::Change);
-        if !is_new && is_judged {
+        if !is_new && (is_judged || (reason == Reason::Change && self.is_too_early(&found))) {
             return;
         }
         let judged = match found.clone() {
@@ -100,6 +120,12 @@ impl Configuration {
             Err(refusal) => self.refuse(refusal, is_new || reason == Reason::Request),
         }
         self.show();
+    }
+
+    /// Whether a refused configuration must wait before it is judged again, because all sets of a bucket are read for that.
+    fn is_too_early(&self, found: &Found) -> bool {
+        let is_in_bucket = found.as_ref().is_ok_and(|config| config.is_in_bucket());
+        is_in_bucket && self.refused_at.is_some_and(|at| at.elapsed() < AGAIN.delay(self.refusals))
     }
 
     /// Reads the file until two reads in a row return the same content, because it can be only partly written. One read
@@ -147,7 +173,10 @@ impl Configuration {
             return Err(Refusal::of(&strict_config::Error::new(self.followed.origin.path(), problems)));
         }
         let turn = self.pace.turn_to_load().await;
-        let clients = self.followed.clients.clone();
+        let clients = match config.aws == self.followed.config.aws {
+            true => self.followed.clients.clone(),
+            false => Clients::new(&settled.aws, self.followed.clients.network.clone()).await,
+        };
         // In a task of its own, so that a panic refuses the file and does not stop the service.
         let loaded = tokio::spawn(async move { Loaded::read(&settled, &clients).await.map(drop) }).await;
         drop(turn);
@@ -161,12 +190,19 @@ impl Configuration {
     /// Applies the changes that are safe, and reports the others.
     fn admit(&mut self, config: &Config) {
         let changes = self.followed.config.changes(config);
-        let (applied, pending): (Vec<_>, Vec<_>) = changes.into_iter().partition(Change::is_applied);
+        // The new file can turn polls off if its places are files. The running places are polled until a restart.
+        let polls_go_on = config.descriptors.poll_seconds == 0 && self.followed.config.is_in_bucket();
+        let is_applied = |change: &Change| change.is_applied() && !(polls_go_on && change.key == POLL_SECONDS);
+        let (applied, pending): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_applied);
         if let Err(error) = self.followed.level.set(&config.log.level) {
             return self.refuse(Refusal::of(&error), true);
         }
-        self.pace.set_poll_seconds(config.descriptors.poll_seconds);
+        let poll_seconds = self.followed.config.descriptors.poll_seconds;
         self.followed.config.apply(config);
+        if polls_go_on {
+            self.followed.config.descriptors.poll_seconds = poll_seconds;
+        }
+        self.pace.set_poll_seconds(self.followed.config.descriptors.poll_seconds);
         for Change { key, old, new } in applied {
             info!(key, old, new, "configuration changed: applied");
         }
@@ -178,6 +214,7 @@ impl Configuration {
         {
             info!(key, value = old, "configuration changed: has the running value again, so it needs no restart");
         }
+        (self.refusals, self.refused_at) = (0, None);
         if self.refused.take().is_some() {
             info!(file = %self.followed.origin.path().display(), "configuration is valid again");
         }
@@ -192,6 +229,8 @@ impl Configuration {
             self.count(result);
         }
         self.refused = Some(text);
+        (self.refusals, self.refused_at) =
+            (if is_new { 1 } else { self.refusals.saturating_add(1) }, Some(Instant::now()));
     }
 
     /// Shows the state in the metrics and for `/status`.

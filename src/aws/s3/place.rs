@@ -17,8 +17,9 @@ use crate::config::InBucket;
 use crate::config::region::partition;
 use crate::telemetry::StoreErrorCode;
 
-/// The largest number of objects that a listing can have. A prefix with more is not a place of descriptor sets.
-const MAX_OBJECTS: usize = 100_000;
+/// The largest number of pages that a listing can have, of 1,000 objects each. A prefix with more is not a place of
+/// descriptor sets.
+const MAX_PAGES: usize = 100;
 /// Delays between the attempts at one call.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// The slowest transfer that a call waits for, in bytes per second. It adds to the time limit of a small call.
@@ -80,7 +81,8 @@ impl Error {
             // S3 answers so for a key of KMS, too, and says so in its message only.
             FailureKind::Denied if failure.code.as_deref() == Some("AccessDenied") && !self.is_listing() => format!(
                 "allow {permission} and, if a KMS key encrypts the objects, kms:Decrypt on that key; \
-                 `protobridge iam-policy` prints the policy"
+                 `protobridge iam-policy` prints the policy. If the object does not exist, upload it: S3 denies it, too, to \
+                 a role that cannot list the bucket"
             ),
             FailureKind::NotFound if self.is_missing_bucket() => {
                 format!("create the bucket, or correct `{}`", permission.key)
@@ -137,23 +139,21 @@ impl Place {
     /// Lists all objects under the prefix.
     ///
     /// # Errors
-    /// Returns an error if S3 does not return the whole list, or if it has more than 100,000 objects.
+    /// Returns an error if S3 does not return the whole list, or if it has more than 100 pages, which is 100,000 objects.
     pub async fn list(&self) -> Result<Vec<Listed>, Error> {
         let prefix = self.prefix();
         let (mut objects, mut token) = (Vec::new(), None::<String>);
-        loop {
+        for _ in 0..MAX_PAGES {
             let page = self.attempts(|| self.lean.list_objects(&self.bucket, &prefix, token.as_deref())).await;
             let mut page = page.map_err(|failure| self.error(failure, None))?;
             objects.append(&mut page.objects);
-            if objects.len() > MAX_OBJECTS {
-                let message = format!("it has more than {MAX_OBJECTS} objects; name a prefix that has only sets");
-                return Err(self.error(Failure::of_entry("TooManyObjects", Some(&message), true), None));
-            }
             token = page.next;
             if token.is_none() {
                 return Ok(objects);
             }
         }
+        let message = format!("its list has more than {MAX_PAGES} pages; name a prefix that has only sets");
+        Err(self.error(Failure::of_entry("TooManyObjects", Some(&message), true), None))
     }
 
     /// Returns the start of the keys of all objects of the place: it is empty, or ends with a slash.

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::*;
@@ -173,9 +175,10 @@ async fn a_bucket_that_refuses_all_objects_is_out_and_blames_none() {
     let mut waiting = std::pin::pin!(waiting);
     let _still = tokio::time::timeout(Duration::from_secs(600), &mut waiting).await;
     assert!(stage.is_out());
-    let held = stage.publish(vec![entry(Some("k"))], &owned).await;
-    let error = held[0].1.as_ref().unwrap_err();
-    assert_eq!(error.turned_away_by(), Some(Domain::ClaimBucket("claims".into())), "{error}");
+    for (_, held) in stage.publish(vec![entry(Some("k")), entry(Some("k"))], &owned).await {
+        let error = held.unwrap_err();
+        assert_eq!(error.turned_away_by(), Some(Domain::ClaimBucket("claims".into())), "{error}");
+    }
     assert!(stage.calls().iter().all(|call| !call.starts_with("publish")));
 }
 
@@ -198,4 +201,31 @@ async fn without_a_bucket_an_entry_with_a_claim_check_is_kept_for_later() {
     let error = ends[0].1.as_ref().unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("`claim_check.bucket` is not set"), "{error}");
     assert!(stage.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_bucket_is_out_one_json_waits_in_memory_and_none_is_counted() {
+    let stage = stage(|_| Some((403, "AccessDenied")));
+    let ownership = Ownership::new(Instant::now(), Duration::from_secs(7_200));
+    let counts: Vec<Arc<()>> = (0..20).map(|_| Arc::default()).collect();
+    let store = |count: &Arc<()>| {
+        let entry = entry(Some("k")).ready().unwrap_err();
+        stage.claims.store_and_publish(entry, ownership.clone(), Arc::clone(count), &stage.publisher)
+    };
+    let mut storing: FuturesUnordered<_> = counts.iter().map(store).collect();
+    for _ in 1..counts.len() {
+        let ended = storing.next().await.unwrap().result.unwrap().unwrap_err();
+        assert!(ended.turned_away_by().is_some(), "{ended}");
+    }
+    assert!(stage.is_out());
+    assert_eq!(storing.len(), 1, "one entry waits for its probe");
+    let counted = counts.iter().filter(|count| Arc::strong_count(count) > 1).count();
+    assert_eq!(counted, 0, "no other event waits for the room of this JSON");
+    let last = storing.next().await.unwrap().result.unwrap().unwrap_err();
+    assert!(last.turned_away_by().is_some(), "after its probe, another message gets the seat: {last}");
+    let domain = Domain::ClaimBucket("claims".into());
+    assert_eq!(stage.outages.room(&domain), 1, "a parked message makes the next probe");
+    let lone = entry(Some("k")).ready().unwrap_err();
+    let lone = stage.claims.store_and_publish(lone, ownership, (), &stage.publisher);
+    assert!(tokio::time::timeout(Duration::from_secs(3_600), lone).await.is_err(), "it probes, and costs no receive");
 }

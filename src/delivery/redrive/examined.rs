@@ -140,7 +140,7 @@ mod tests {
         let would = || Destination {
             recipient: Recipient { topic: "t".into(), customer: None },
             customer: None,
-            fate: Fate::WouldPublish { body: Arc::default(), bytes: 2 },
+            fate: Fate::WouldPublish { body: Arc::default(), bytes: 2, is_offloaded: false },
         };
         for (what, resent, others_lack, leaves) in [
             ("nothing is known of it", resent(vec![], None), 0, false),

@@ -113,7 +113,7 @@ impl Tally {
             let topic = &destination.recipient.topic;
             let (bytes, body) = match &destination.fate {
                 Fate::Published { bytes, .. } => (*bytes as u64, None),
-                Fate::WouldPublish { bytes, body } => (*bytes as u64, Some(body)),
+                Fate::WouldPublish { bytes, body, .. } => (*bytes as u64, Some(body)),
                 Fate::Had(_) => {
                     counts.had += 1;
                     self.cell(customer, event_type, HAD, 0, (id, None));

@@ -106,7 +106,7 @@ impl Sender for World<'_> {
                 let mut delivery = OnItsWay(self, topic, message.message_id.clone(), false);
                 sleep(self.some_time()).await;
                 delivery.3 = true;
-                Fate::WouldPublish { body: Arc::default(), bytes: 10 }
+                Fate::WouldPublish { body: Arc::default(), bytes: 10, is_offloaded: false }
             };
             destinations.push(Destination { recipient, customer: None, fate });
         }
@@ -289,7 +289,7 @@ async fn a_preview_tries_nothing_again_and_names_what_cannot_be_sent() {
                 customer: Some("acme".into()),
                 fate,
             };
-            let published = |bytes| Fate::WouldPublish { body: Arc::new("{}".into()), bytes };
+            let published = |bytes| Fate::WouldPublish { body: Arc::new("{}".into()), bytes, is_offloaded: false };
             let (destinations, without_deliveries) = match number % 6 {
                 0 => (vec![to("t", published(1)), to("t.fifo", published(64 * 1024 + 1))], None),
                 1 => (vec![], None),

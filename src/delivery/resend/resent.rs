@@ -54,6 +54,8 @@ pub enum Fate {
         body: Arc<String>,
         /// The size in bytes as SNS counts it.
         bytes: usize,
+        /// Whether it leaves as a claim check.
+        is_offloaded: bool,
     },
     /// SNS confirmed it.
     Published {

@@ -55,7 +55,9 @@ pub enum Error {
     #[error(transparent)]
     Bucket(#[from] place::Error),
     /// Objects were replaced while they were read.
-    #[error("objects under {place} changed again and again while they were read")]
+    #[error(
+        "objects under {place} changed again and again while they were read; start again when the upload is complete. If nothing uploads, the list and the objects of this endpoint have different ETags, which S3 does not do"
+    )]
     Unsettled {
         /// The place.
         place: Location,

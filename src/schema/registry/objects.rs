@@ -12,22 +12,27 @@
 
 mod loading;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::files::{self, Error, File, Room};
 use super::{Set, Snapshot};
 use crate::aws::Clients;
 use crate::aws::s3::place::{self, Condition, Fetched, Listed, Place};
+use crate::base::Backoff;
 use crate::config::{self, Config, InBucket, Location};
 use loading::{Found, Source};
 
 /// The largest number of objects that are being fetched at a time.
 const CONCURRENT: usize = 16;
+/// Delays between the reads of a start whose objects are replaced meanwhile.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
 /// The largest number of objects that are fetched before they are decompressed.
 const PORTION: usize = 256;
 /// The largest size of these objects in bytes, unless one object alone is larger.
@@ -42,7 +47,9 @@ pub struct Objects {
     is_single: bool,
     /// The versions that were read last, by the name of the set.
     known: BTreeMap<String, Known>,
-    /// Whether the last list was empty, although there were sets before.
+    /// The ETags of the objects that the last poll could not read, by the name of the set.
+    failing: BTreeMap<String, String>,
+    /// Whether the last poll found an empty list, although there were sets before.
     is_emptied: bool,
     /// The names of the `.proto` objects of the last list.
     sources: Vec<String>,
@@ -68,6 +75,8 @@ pub enum Polled {
     Unchanged,
     /// The list was empty, although there were sets before. If the next list is empty, too, the sets are removed.
     Emptied,
+    /// Nothing has changed, and the objects that could not be read before still cannot be read.
+    Failing(Vec<place::Error>),
     /// Something has changed.
     Read(Read),
 }
@@ -98,8 +107,8 @@ impl Objects {
 
     fn of(place: Place, settings: &config::Descriptors) -> Self {
         let is_single = is_object(place.at());
-        let (known, sources) = (BTreeMap::new(), Vec::new());
-        Self { place, settings: settings.clone(), is_single, known, is_emptied: false, sources }
+        let (known, failing, sources) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { place, settings: settings.clone(), is_single, known, failing, is_emptied: false, sources }
     }
 
     /// Returns the place.
@@ -122,12 +131,13 @@ impl Objects {
     /// # Errors
     /// Returns an error if the place has no set, or if S3 does not return every set.
     pub async fn read(&mut self) -> Result<Vec<File>, Error> {
-        const READS: usize = 5;
-        for _ in 0..READS {
+        const READS: u32 = 5;
+        for read in 1..=READS {
             match self.poll(None).await? {
                 Polled::Read(Read { files, replaced: 0, .. }) => return Ok(files),
                 _ => self.known.clear(),
             }
+            sleep(AGAIN.delay(read)).await;
         }
         Err(Error::Unsettled { place: self.settings.path.clone() })
     }
@@ -142,18 +152,21 @@ impl Objects {
         if self.is_single {
             return self.poll_object().await;
         }
+        let was_emptied = std::mem::take(&mut self.is_emptied);
         let found = self.find(self.place.list().await?);
         if found.is_empty() {
-            return self.emptied(in_force.is_some());
+            return self.emptied(in_force.is_some(), was_emptied);
         }
-        self.is_emptied = false;
         if self.is_known(&found) {
             return Ok(Polled::Unchanged);
+        }
+        if let Some(errors) = self.still_failing(&found).await {
+            return Ok(Polled::Failing(errors));
         }
         self.read_changed(found, in_force).await.map(Polled::Read)
     }
 
-    fn emptied(&mut self, is_running: bool) -> Result<Polled, Error> {
+    fn emptied(&mut self, is_running: bool, was_emptied: bool) -> Result<Polled, Error> {
         if !is_running {
             let place = self.settings.path.clone();
             return Err(Error::Empty { place, sources: std::mem::take(&mut self.sources) });
@@ -161,7 +174,8 @@ impl Objects {
         if self.known.is_empty() {
             return Ok(Polled::Unchanged);
         }
-        if !std::mem::replace(&mut self.is_emptied, true) {
+        if !was_emptied {
+            self.is_emptied = true;
             return Ok(Polled::Emptied);
         }
         self.known.clear();
@@ -193,6 +207,37 @@ impl Objects {
         found.len() == self.known.len() && found.iter().all(|found| self.version(found).is_some())
     }
 
+    /// Returns the errors of the objects that could not be read before, if they still cannot, and nothing else has changed. So
+    /// one object that nobody may read does not make each poll load all sets again.
+    async fn still_failing(&self, found: &[Found]) -> Option<Vec<place::Error>> {
+        let fails = |found: &&Found| self.failing.get(&found.name) == Some(&found.etag);
+        let (failing, others): (Vec<&Found>, Vec<&Found>) = found.iter().partition(fails);
+        let listed: BTreeSet<&str> = found.iter().map(|found| found.name.as_str()).collect();
+        let nothing_else = others.iter().all(|found| self.version(found).is_some())
+            && self.known.keys().all(|name| listed.contains(name.as_str()));
+        if failing.is_empty() || !nothing_else {
+            return None;
+        }
+        let versions: Vec<_> =
+            failing.iter().map(|found| (found.key.clone(), found.etag.clone(), found.size)).collect();
+        let reads = versions.into_iter().map(|(key, etag, size)| self.error_of(key, etag, size));
+        let mut answers = stream::iter(reads).buffered(CONCURRENT);
+        let mut errors = Vec::new();
+        while let Some(error) = answers.next().await {
+            errors.push(error?);
+            if is_out(&errors) {
+                break;
+            }
+        }
+        Some(errors)
+    }
+
+    /// Reads an object. Returns the error if it cannot be read; `None` if it can, or if it was replaced or deleted.
+    async fn error_of(&self, key: String, etag: String, size: u64) -> Option<place::Error> {
+        let error = self.place.get(&key, Condition::Has(&etag), size).await.err()?;
+        (!error.is_missing_object()).then_some(error)
+    }
+
     /// Returns what is known of this version of an object.
     fn version(&self, found: &Found) -> Option<&Known> {
         let known = self.known.get(&found.name)?;
@@ -203,7 +248,7 @@ impl Objects {
     /// set, so its first failure is an error.
     async fn read_changed(&mut self, found: Vec<Found>, in_force: Option<&Arc<Snapshot>>) -> Result<Read, Error> {
         let mut read = Read::default();
-        let mut known = BTreeMap::new();
+        let (mut known, mut failing) = (BTreeMap::new(), BTreeMap::new());
         let mut room = Room::new(&self.settings);
         let mut rest = found.into_iter().peekable();
         while rest.peek().is_some() {
@@ -214,12 +259,14 @@ impl Objects {
             let mut fetched = stream::iter(fetches).buffered(CONCURRENT);
             while let Some((found, source)) = fetched.next().await {
                 let failures = read.failed.len();
-                sources.push((found, source.unwrap_or_else(|lost| lost.note(&mut read))));
-                if let Some(error) = read.failed.get(failures)
-                    && (in_force.is_none() || is_out(&read.failed))
-                {
-                    return Err(Error::Bucket(error.clone()));
+                let source = source.unwrap_or_else(|lost| lost.note(&mut read));
+                if let Some(error) = read.failed.get(failures) {
+                    if in_force.is_none() || is_out(&read.failed) {
+                        return Err(Error::Bucket(error.clone()));
+                    }
+                    failing.insert(found.name.clone(), found.etag.clone());
                 }
+                sources.push((found, source));
             }
             let load = move || (loading::load(sources, &mut room), room);
             let (loaded, left) = spawn_blocking(load).await.map_err(|_panic| Error::Panicked)?;
@@ -230,7 +277,7 @@ impl Objects {
             }
         }
         read.files.sort_by(|one, other| one.name.cmp(&other.name));
-        self.known = known;
+        (self.known, self.failing) = (known, failing);
         Ok(read)
     }
 

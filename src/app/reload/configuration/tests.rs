@@ -194,3 +194,32 @@ async fn a_changed_secret_waits_for_a_restart_and_a_missing_one_is_refused() {
     assert!(error.starts_with("PROTOBRIDGE_DEDUPE_REDIS_URL_FILE: dedupe.redis_url: cannot read "), "{error}");
     assert!(!setup.log().contains("second"), "{}", setup.log());
 }
+
+#[tokio::test]
+async fn a_file_without_buckets_turns_no_polls_off_while_the_running_places_are_in_one() {
+    let mut setup = Setup::new("descriptors: {path: 's3://acme/sets', poll_seconds: 30}", &[]);
+    setup.change(&format!("descriptors: {{path: {ROOT}/descriptors, poll_seconds: 0}}")).await;
+    assert_eq!(setup.error(), None);
+    assert_eq!(setup.pending(), ["descriptors.path", "descriptors.poll_seconds"]);
+    assert_eq!(setup.configuration.pace.poll_seconds(), 30, "the bucket is polled until the restart");
+    setup.change(&format!("descriptors: {{path: {ROOT}/descriptors, poll_seconds: 7}}")).await;
+    assert_eq!(setup.pending(), ["descriptors.path"]);
+    assert_eq!(setup.configuration.pace.poll_seconds(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_configuration_whose_sets_are_in_a_bucket_is_judged_again_after_a_while_or_on_request() {
+    let bucket = crate::aws::s3::double::Double::default();
+    let mut setup = Setup::new("", &[]);
+    setup.configuration.followed.clients = bucket.clients();
+    setup.change("descriptors: {path: 's3://acme/sets'}").await;
+    assert!(setup.error().is_some_and(|error| error.contains("no descriptor set in s3://acme/sets")));
+    assert!(!bucket.calls().is_empty());
+    setup.look().await;
+    assert!(bucket.calls().is_empty(), "all sets of a bucket are not read at each look");
+    setup.configuration.look(Reason::Request).await;
+    assert!(!bucket.calls().is_empty(), "the operator asked");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    setup.look().await;
+    assert!(!bucket.calls().is_empty());
+}
