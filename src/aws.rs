@@ -7,6 +7,7 @@
 //! This module decides nothing about failed entries of a batch and nothing beyond a single call: the module that made
 //! the call decides by its [`Failure`].
 
+mod attempts;
 pub mod outages;
 mod remedy;
 pub mod s3;

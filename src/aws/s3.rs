@@ -13,8 +13,9 @@ use std::time::Duration;
 use aws_lean::{Bucket, BucketKeyError, NoEndpoint};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use crate::aws::attempts::attempts;
 use crate::aws::{Clients, Failure, FailureKind, LeanClient, call_end};
 use crate::base::Backoff;
 use crate::config;
@@ -192,18 +193,12 @@ impl Objects {
 
     /// Gets an object, with further attempts if a failure can pass. Passes the answer of each attempt to `count`.
     async fn get(&self, bucket: &Bucket, key: &str, count: impl Fn(&GetAnswer)) -> GetAnswer {
-        let mut attempt = 1;
-        loop {
+        let get = || async {
             let answer = self.lean.get_object(bucket, key, self.max_bytes).await;
             count(&answer);
-            match answer {
-                Err(failure) if failure.is_passing() && attempt < self.max_attempts => {
-                    sleep(BACKOFF.delay(attempt)).await;
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
+            answer
+        };
+        attempts(self.max_attempts, BACKOFF, get).await
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime};
 use aws_lean::{Bucket, NewObject};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::{BACKOFF, BucketsError, is_of_bucket};
+use crate::aws::attempts::attempts;
 use crate::aws::{Clients, Failure, FailureKind, LeanClient, call_end};
 use crate::base::RateLimitedLog;
 use crate::config;
@@ -200,20 +201,14 @@ impl ClaimBucket {
         sha256: [u8; 32],
         count: impl Fn(&Result<(), Failure>),
     ) -> Result<(), Failure> {
-        let mut attempt = 1;
-        loop {
+        let put = || async {
             let kms_key_id = self.kms_key_id.as_deref();
             let object = NewObject { key, bytes: content(), sha256, content_type: CONTENT_TYPE, kms_key_id };
             let answer = self.lean.put_object(&self.bucket, object).await;
             count(&answer);
-            match answer {
-                Err(failure) if failure.is_passing() && attempt < self.max_attempts => {
-                    sleep(BACKOFF.delay(attempt)).await;
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
+            answer
+        };
+        attempts(self.max_attempts, BACKOFF, put).await
     }
 
     fn failed(&self, offload: &Offload, failure: Failure) -> StoreError {

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub use aws_lean::{Condition, Fetched, Listed, Revision};
 
 use aws_lean::{Bucket, NoEndpoint};
-use tokio::time::sleep;
 
+use crate::aws::attempts::attempts;
 use crate::aws::{Clients, Failure, FailureKind, LeanClient, Permission};
 use crate::base::Backoff;
 use crate::config::InBucket;
@@ -144,7 +144,10 @@ impl Place {
         let prefix = self.prefix();
         let (mut objects, mut token) = (Vec::new(), None::<String>);
         for _ in 0..MAX_PAGES {
-            let page = self.attempts(|| self.lean.list_objects(&self.bucket, &prefix, token.as_deref())).await;
+            let page = attempts(self.max_attempts, BACKOFF, || {
+                self.lean.list_objects(&self.bucket, &prefix, token.as_deref())
+            })
+            .await;
             let mut page = page.map_err(|failure| self.error(failure, None))?;
             objects.append(&mut page.objects);
             token = page.next;
@@ -169,21 +172,7 @@ impl Place {
         let longest = self.attempt + Duration::from_secs(max_bytes / SLOWEST);
         let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let get = || self.lean.get_object_if(&self.bucket, key, condition, max_bytes, longest);
-        self.attempts(get).await.map_err(|failure| self.error(failure, Some(key)))
-    }
-
-    /// Makes a call, with further attempts if its failure can pass.
-    async fn attempts<T, F: Future<Output = Result<T, Failure>>>(&self, call: impl Fn() -> F) -> Result<T, Failure> {
-        let mut attempt = 1;
-        loop {
-            match call().await {
-                Err(failure) if failure.is_passing() && attempt < self.max_attempts => {
-                    sleep(BACKOFF.delay(attempt)).await;
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
+        attempts(self.max_attempts, BACKOFF, get).await.map_err(|failure| self.error(failure, Some(key)))
     }
 
     fn error(&self, failure: Failure, key: Option<&str>) -> Error {
