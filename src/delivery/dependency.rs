@@ -20,6 +20,9 @@ use crate::message::Ownership;
 /// The usual number of messages per dependency that wait in memory while it is out.
 pub(super) const SEATS: usize = 8;
 
+/// The number of failed attempts after which a message leaves the only seat to another: four to five minutes of probes.
+const SHIFT: u32 = 12;
+
 /// How often a waiting message looks whether it is still ours.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -101,11 +104,13 @@ impl Dependency {
         Some(Seat { dependency: self, permit: Some(permit) })
     }
 
-    /// Whether a message that was not answered must leave its seat, because it may be the one that cannot be answered. With
-    /// one seat, it stays until another message wants the seat: each message that comes from outside costs a receive.
-    fn must_change_seats(&self) -> bool {
-        self.seats.available_permits() == 0
-            && (self.seats_in_all > 1 || self.is_seat_wanted.swap(false, Ordering::Relaxed))
+    /// Whether a message with this number of failed attempts must leave its seat, because it may be the one that cannot be
+    /// answered. The next message costs a receive, so the only seat changes seldom, and only if another message wants it.
+    fn must_change_seats(&self, failures: u32) -> bool {
+        if self.seats_in_all == 1 {
+            return failures >= SHIFT && self.is_seat_wanted.swap(false, Ordering::Relaxed);
+        }
+        failures > 0 && self.seats.available_permits() == 0
     }
 
     /// Requests a parked message if the dependency is out and no message is left that makes the probes.
@@ -181,7 +186,7 @@ impl<'d> Visit<'d> {
                 Permission::Probe => return Ok(self.begin(true)),
                 Permission::Denied(at) => at,
             };
-            if is_out && self.seat.is_some() && self.failures > 0 && self.dependency.must_change_seats() {
+            if is_out && self.seat.is_some() && self.dependency.must_change_seats(self.failures) {
                 return Err(Unanswered::Out);
             }
             if is_out && self.seat.is_none() {
