@@ -20,8 +20,8 @@ use crate::message::Ownership;
 /// The usual number of messages per dependency that wait in memory while it is out.
 pub(super) const SEATS: usize = 8;
 
-/// The number of failed attempts after which a message leaves the only seat to another: four to five minutes of probes.
-const SHIFT: u32 = 12;
+/// The number of failed attempts after which a message leaves the only seat to another: about twenty minutes of probes.
+const SHIFT: u32 = 40;
 
 /// How often a waiting message looks whether it is still ours.
 const LOOK: Duration = Duration::from_secs(30);
