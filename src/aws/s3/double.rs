@@ -3,20 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_lean::scripted::{connector, sharing};
-use aws_lean::{Auth, LeanClient};
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use aws_lean::scripted::connector;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 
 use crate::aws::Clients;
-use crate::base::http::Network;
+use crate::aws::scripted::clients_of;
 
 /// A bucket. Clones share it.
 #[derive(Clone, Default)]
@@ -189,19 +184,6 @@ impl Double {
             }
             response
         });
-        let shared = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .retry_config(RetryConfig::disabled())
-            .http_client(sharing(connector.clone()))
-            .build();
-        Clients {
-            lean: LeanClient::new(&shared, connector, Auth::of(&shared), Duration::from_secs(10)),
-            sqs: aws_sdk_sqs::Client::new(&shared),
-            sns: aws_sdk_sns::Client::new(&shared),
-            shared,
-            network: Network::default(),
-        }
+        clients_of(connector)
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Error, Keys, Statements, partition, sources, texts};
 use crate::config::Config;
-use crate::message::customer_part;
+use crate::message::claim_folder;
 
 impl Statements {
     /// Adds the statements of storing the JSON of large events, if the configuration has a bucket for it.
@@ -24,9 +24,10 @@ impl Statements {
 /// Returns an error if the URL of a queue names no account, or if neither the URL nor `aws.region` names a region.
 pub(in crate::cli) fn reader_policy(config: &Config, customer: &str, keys: &[String]) -> Result<Option<Value>, Error> {
     let partition = partition(&sources(config)?);
-    let Some(folder) = folder(config, &partition) else { return Ok(None) };
+    let Some(bucket) = &config.claim_check.bucket else { return Ok(None) };
+    let folder = claim_folder(&config.claim_check.key_prefix, customer);
     let mut statements = Statements::default();
-    statements.allow("ReadClaims", &["s3:GetObject"], vec![&format!("{folder}/{}/*", customer_part(customer))]);
+    statements.allow("ReadClaims", &["s3:GetObject"], vec![&format!("arn:{partition}:s3:::{bucket}/{folder}/*")]);
     statements.allow("DecryptClaims", &["kms:Decrypt"], texts(keys));
     Ok(Some(statements.policy()))
 }
