@@ -1,4 +1,4 @@
-//! What a configuration names, read: the descriptor sets and the customers file, from paths and from buckets.
+//! The descriptor sets and the customers file that a configuration names, read from paths and from buckets.
 
 use tokio::task::spawn_blocking;
 

@@ -1,8 +1,8 @@
 //! Asks AWS whether the service can do its work: which resources exist, and which permissions are granted.
 //!
 //! A permission is proven by a call that needs it. Only calls without an effect are made, so some permissions cannot be
-//! proven, and the report says which ones and why. A denial is always proven: AWS says so. The exceptions are the object
-//! store and the bucket of claim checks: a small object is written there.
+//! proven, and the report names them with the reason. A denial is always proven, because AWS answers with it. The object
+//! store and the bucket of claim checks are exceptions: a small object is written there.
 
 mod canary;
 mod claims;

@@ -61,7 +61,7 @@ pub struct Reload {
     default_types: Vec<String>,
     /// The readers of the places that are in buckets.
     sources: Sources,
-    /// What is known about these places.
+    /// The last success and the last failure of each of these places.
     places: Arc<Places>,
     pace: Pace,
     /// Held while sets or customers are admitted, because each takes the other from what is in force.

@@ -1,4 +1,4 @@
-//! What the largest message of a topic means: for batches, and for claim checks.
+//! The largest message that a topic accepts: whether it suits the batches, and whether a claim check is cheaper.
 //!
 //! An event of more than 256 KiB has two ways to a topic: the topic accepts larger messages, up to 1 MiB, or the event leaves
 //! as a claim check. [`compare`] computes what each costs. It knows list prices, not the bill: it leaves out KMS, data

@@ -1,4 +1,4 @@
-//! What is known about the places that are in buckets, for `/status`, `/schemas` and the metrics.
+//! The state of the places that are in buckets, for `/status`, `/schemas` and the metrics.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! What a run tells about large events.
+//! The figures of a run about large events.
 
 use super::{Run, millis};
 use crate::emulator::stats::{ClaimStats, Latency};
