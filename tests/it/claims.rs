@@ -1,7 +1,5 @@
 //! Large events that leave as claim checks: their JSON is in S3, and the topic carries a pointer.
 
-use std::net::SocketAddr;
-
 use aws_lean::{Bucket, Object};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use protobridge::aws::Clients;
@@ -10,8 +8,8 @@ use protobridge::message::OutcomeLabel;
 use protobridge::telemetry::Operation;
 use serde_json::{Value, json};
 
-use crate::emulator::{Emulator, REGION, scenarios};
-use crate::http;
+use crate::bucket;
+use crate::emulator::{Emulator, scenarios};
 use crate::queue::{Input, Message, Queue};
 use crate::stage::Stage;
 
@@ -23,21 +21,6 @@ scenarios! {
         every_subscriber_follows_its_pointer_to_the_json,
         a_missing_bucket_holds_its_own_events_only,
     ];
-}
-
-/// Creates a bucket.
-async fn create_bucket(emulator: &Emulator, name: &str) {
-    let address: SocketAddr = emulator
-        .endpoint_url
-        .trim_start_matches("http://")
-        .trim_end_matches('/')
-        .parse()
-        .expect("the URL has a host and a port");
-    let region = format!(
-        "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
-    );
-    let answer = http::put(address, &format!("/{name}"), &region).await.expect("ministack answers");
-    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 /// Reads an object as a consumer does.
@@ -74,7 +57,7 @@ fn heartbeat(length: usize) -> (Input, Value) {
 
 async fn every_subscriber_follows_its_pointer_to_the_json(emulator: &Emulator) {
     let bucket = "claims-of-all";
-    create_bucket(emulator, bucket).await;
+    bucket::create(&emulator.endpoint_url, bucket).await;
     let stage = Stage::new(emulator).await.customer("acme", "claim_check: on").await;
     let mut stage = stage.customer("globex", "claim_check: always").await;
     stage.config.claim_check.bucket = Some(bucket.to_owned());
@@ -129,7 +112,7 @@ async fn a_missing_bucket_holds_its_own_events_only(emulator: &Emulator) {
     crate::wait::until("a call failed", async || (errors() > 0).then_some(())).await;
     stage.assert_nothing_more_for("acme").await;
 
-    create_bucket(emulator, bucket).await;
+    bucket::create(&emulator.endpoint_url, bucket).await;
     let (_, found) = follow(&stage, bucket, &stage.delivered_one("acme").await).await;
     assert_eq!(found, json);
     stage.source.wait_until_empty().await;

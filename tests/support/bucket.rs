@@ -2,8 +2,6 @@
 //! client.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,11 +17,11 @@ use protobridge::aws::Clients;
 use protobridge::cli::embedded::Embedded;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::emulator::{Emulator, REGION};
+use crate::http;
 use crate::queue::{Input, Message};
 use crate::stage::Stage;
 use crate::wait;
@@ -119,18 +117,22 @@ impl Store {
     }
 }
 
-/// Creates a bucket in the region of the tests, unless another test did.
-async fn create(address: SocketAddr, name: &str) -> io::Result<()> {
+/// Creates a bucket in the S3 at this URL, in the region of the tests, unless another test did.
+pub(crate) async fn create(endpoint_url: &str, name: &str) {
+    let address = endpoint_url.trim_start_matches("http://").trim_end_matches('/').parse();
     let region = format!("<LocationConstraint>{REGION}</LocationConstraint>");
     let body = format!("<CreateBucketConfiguration>{region}</CreateBucketConfiguration>");
-    let head = format!("PUT /{name} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", body.len());
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all((head + &body).as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let is_there = answer.split(' ').nth(1) == Some("200") || answer.contains("BucketAlreadyOwnedByYou");
-    assert!(is_there, "{answer}");
-    Ok(())
+    let answer = http::put(address.expect("it is a loopback address"), &format!("/{name}"), &body).await;
+    let answer = answer.expect("S3 answers");
+    assert!(answer.status == 200 || answer.body.contains("BucketAlreadyOwnedByYou"), "{answer:?}");
+}
+
+/// Stores an object with the service's own client.
+pub(crate) async fn put(clients: &Clients, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
+    let (bucket, bytes) = (Bucket::new(&clients.shared, bucket).expect("the bucket has an address"), bytes.into());
+    let sha256 = Sha256::digest(&bytes).into();
+    let object = NewObject { key, bytes, sha256, content_type: "application/octet-stream", kms_key_id: None };
+    clients.lean.put_object(&bucket, object).await.expect("the object is stored");
 }
 
 /// Returns the key that a published message points to. Asserts that the message is a pointer of the extended clients into
@@ -160,9 +162,8 @@ impl Objects {
         let aws = &stage.config.aws;
         let endpoint_url =
             aws.s3_endpoint_url.as_ref().or(aws.endpoint_url.as_ref()).expect("the stage has an endpoint");
-        let address = endpoint_url.trim_start_matches("http://").parse().expect("it is a loopback address");
         for bucket in [PAYLOADS, CLAIMS] {
-            create(address, bucket).await.expect("S3 answers");
+            create(endpoint_url, bucket).await;
         }
         Self { clients: Clients::with_credentials(aws, Embedded::credentials()).await, _store: store }
     }
@@ -173,10 +174,7 @@ impl Objects {
 
     /// Stores the body of a message as an extended client does. Returns the message that the client sends in its place.
     pub(crate) async fn offload(&self, key: &str, input: Input) -> Input {
-        let bytes = Bytes::from(input.body.clone());
-        let sha256 = Sha256::digest(&bytes).into();
-        let object = NewObject { key, bytes, sha256, content_type: "text/plain", kms_key_id: None };
-        self.clients.lean.put_object(&self.bucket(PAYLOADS), object).await.expect("the object is stored");
+        put(&self.clients, PAYLOADS, key, input.body.clone()).await;
         let pointer = format!(
             "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{{\"s3BucketName\":\"{PAYLOADS}\",\"s3Key\":\"{key}\"}}]"
         );
