@@ -48,7 +48,11 @@ pub(super) fn sets(settings: &Descriptors, aws: &Aws) -> anyhow::Result<Vec<File
     let network = Network::of_environment()?;
     let config = Config { descriptors: settings.clone(), aws: aws.clone(), ..Config::default() };
     let read = async { app::read_sets(&config, &Clients::new(aws, network).await).await };
-    Ok(super::runtime()?.block_on(read)?)
+    super::runtime()?.block_on(read).map_err(|error| match error {
+        // The sets can be named by the command line, so the error names no key of a configuration.
+        app::Error::Descriptors(error) => error.into(),
+        error => error.into(),
+    })
 }
 
 /// Reads the text of the customers file.

@@ -54,6 +54,7 @@ mod canary;
 mod changes;
 mod claims;
 mod cli;
+mod cli_buckets;
 mod cli_canary;
 mod cli_check;
 mod cli_check_online;
