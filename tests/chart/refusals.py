@@ -105,6 +105,11 @@ def too_large_values():
     file.write_text("x" * (ROOM - config + 1))
     yield check_too_large("a large file", ["--set-file", f"configFiles.x={file}"], 0, ROOM + 1, 0, MOUNT)
 
+    file.write_text("x" * ROOM)
+    size = config_bytes("--set", "config.log.level=x") + ROOM - 1
+    large_config = ["--set-file", f"config.log.level={file}"]
+    yield check_too_large("a large configuration", large_config, 0, size, 0, "shorten config")
+
     file.write_text("x" * 20_000)
     half, size = random_customers(ROOM)
     together = [*NO_SETS, *inline(file_of("half.binpb", ROOM // 2)), *topics, "--values", half]
