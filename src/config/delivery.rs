@@ -12,8 +12,8 @@ pub struct Receive {
     /// The number of long polls per queue that always run.
     #[schemars(range(min = 1, max = 256))]
     pub min_pollers: usize,
-    /// The most long polls per queue that run at the same time. A poll that returns a full batch starts another poller;
-    /// a poll that returns nothing ends its poller.
+    /// The most long polls per queue that run at the same time. Polls that return full batches start more pollers, as
+    /// long as polls do not wait for each other; a poll that returns nothing ends its poller.
     #[schemars(range(min = 1, max = 256))]
     pub max_pollers: usize,
     /// The time for which one poll waits for a message, in seconds. SQS allows at most 20. 0 makes short polls, which

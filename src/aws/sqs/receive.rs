@@ -5,6 +5,7 @@
 //! about a message; it passes each one on with its [`Receipt`].
 
 mod evidence;
+mod headroom;
 mod poller;
 pub mod pollers;
 mod receiver;

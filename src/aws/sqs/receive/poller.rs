@@ -99,8 +99,15 @@ impl Poller {
                     if is_empty && waited == self.wait_seconds && !self.is_full() {
                         self.reception.evidence.note_empty(span);
                     }
-                    self.accept(messages, span, reserved, &demand, &deliver);
-                    if is_empty && demand.give_up_poller() {
+                    let is_full = messages.len() == MAX_BATCH_ENTRIES;
+                    self.accept(messages, span, reserved, &deliver);
+                    // While receives are held back, polls say nothing about the number of pollers.
+                    let is_too_many = match (is_full, is_empty) {
+                        (true, _) if !self.is_held_back() => demand.note_full_poll(span.ended - span.began),
+                        (_, true) => demand.give_up_poller(),
+                        _ => false,
+                    };
+                    if is_too_many {
                         return;
                     }
                 }
@@ -129,15 +136,11 @@ impl Poller {
         messages: Vec<aws_lean::Message>,
         span: PollSpan,
         reserved: Permit,
-        demand: &Demand,
         deliver: &impl Fn(Vec<Received>),
     ) {
         let result = if messages.is_empty() { PollResult::Empty } else { PollResult::Messages };
         self.count_poll(result);
         self.metrics.received.with(&QueueLabels { queue: &self.queue.label }).add(messages.len() as u64);
-        if messages.len() == MAX_BATCH_ENTRIES && !self.is_held_back() {
-            demand.request_poller();
-        }
         if !messages.is_empty() {
             let times = (self.visibility.counted_from(span.began, span.ended), span.ended);
             let received = pair_with_receipts(&self.queue, messages, &self.visibility, reserved, times);

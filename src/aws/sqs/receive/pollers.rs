@@ -1,33 +1,52 @@
 //! The pollers of one queue. Their number follows the demand, between a minimum and a maximum.
 //!
-//! A poll that returns a full batch starts one more poller. A poll that is empty or fails ends its poller. So a backlog
-//! has many pollers within a few polls, and a quiet queue costs three calls per minute.
+//! Polls that return full batches start more pollers, as long as these would receive more ([`Headroom`]). A poll that is
+//! empty or fails ends its poller. So a backlog has many pollers within a few polls, and a quiet queue costs three calls
+//! per minute.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Poller;
+use super::headroom::{Advice, Headroom};
 use crate::aws::sqs::Received;
 use crate::telemetry::Level;
 
 /// How a poller reports the demand that it observes.
 #[derive(Debug, Clone)]
 pub(super) struct Demand {
-    more: mpsc::Sender<()>,
+    /// How many more pollers to start.
+    more: mpsc::Sender<usize>,
     running: Arc<AtomicUsize>,
+    headroom: Arc<Mutex<Headroom>>,
     min_pollers: usize,
 }
 
 impl Demand {
-    /// Requests another poller, because a poll returned a full batch.
-    pub(super) fn request_poller(&self) {
-        // The channel holds one request. One pending request for another poller is enough.
-        let _already_requested = self.more.try_send(());
+    /// Notes that a poll returned a full batch after this time. Returns whether its poller must end, because it only makes
+    /// the others wait.
+    pub(super) fn note_full_poll(&self, took: Duration) -> bool {
+        let running = self.running.load(Ordering::Acquire);
+        let advice = {
+            let mut headroom = self.headroom.lock().unwrap_or_else(PoisonError::into_inner);
+            headroom.note(took, running, Instant::now())
+        };
+        match advice {
+            Advice::More(more) => {
+                // The channel holds one request, which is enough: the next advice follows soon.
+                let _already_requested = self.more.try_send(more);
+                false
+            }
+            Advice::Same => false,
+            Advice::Fewer => self.give_up_poller(),
+        }
     }
 
     /// Gives up this poller, because a poll was empty or failed. Returns whether the poller must end: the minimum number
@@ -48,7 +67,8 @@ where
 {
     let (more, mut requested) = mpsc::channel(1);
     let running = Arc::new(AtomicUsize::new(0));
-    let demand = Demand { more, running: Arc::clone(&running), min_pollers: *count.start() };
+    let headroom = Arc::default();
+    let demand = Demand { more, running: Arc::clone(&running), headroom, min_pollers: *count.start() };
     let gauge = poller.gauge();
     let mut pollers = JoinSet::new();
     let start = |pollers: &mut JoinSet<()>| {
@@ -68,10 +88,9 @@ where
             biased;
             () = stop.cancelled() => break,
             Some(ended) = pollers.join_next() => propagate_panic(ended),
-            Some(()) = requested.recv() => {
-                if demand.running.load(Ordering::Acquire) < *count.end() {
-                    start(&mut pollers);
-                }
+            Some(more) = requested.recv() => {
+                let room = count.end().saturating_sub(demand.running.load(Ordering::Acquire));
+                (0..more.min(room)).for_each(|_| start(&mut pollers));
             }
         }
     }
