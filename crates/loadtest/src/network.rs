@@ -44,6 +44,8 @@ pub(crate) struct NetworkStats {
     pub(crate) cut_in_answer: u64,
     /// The number of cuts that neither side was told about.
     pub(crate) cut_silently: u64,
+    /// The number of these among the cuts of idle connections. The next call over such a connection fails.
+    pub(crate) cut_idle_silently: u64,
     /// The number of accepted publishes whose answer was lost.
     pub(crate) lost_publishes: u64,
     /// The deliveries of these publishes.
@@ -58,5 +60,10 @@ impl NetworkStats {
     /// Returns the number of cuts that ended a call.
     pub(crate) fn interrupted(&self) -> u64 {
         self.cut_in_request + self.cut_in_answer
+    }
+
+    /// Returns the number of calls that can have failed because of a cut.
+    pub(crate) fn can_fail(&self) -> u64 {
+        self.interrupted() + self.cut_idle_silently
     }
 }

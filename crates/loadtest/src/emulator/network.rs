@@ -170,6 +170,7 @@ impl Server {
             network.cut_in_request += 1;
         } else {
             network.cut_idle += 1;
+            network.cut_idle_silently += u64::from(cut == Cut::Silent);
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn network(report: &Report) -> Vec<Goal> {
         }),
         p95.map(|p95| Goal::at_most("p95 at half of that rate, ms", MOST_P95_MS, p95)),
         handshakes.map(|count| Goal::at_most("TLS handshakes of a run, far", MOST_HANDSHAKES, count as f64)),
-        unexplained.map(|calls| Goal::at_most("failed calls that no cut interrupted", 0.0, calls as f64)),
+        unexplained.map(|calls| Goal::at_most("failed calls without a cut", 0.0, calls as f64)),
     ];
     goals.into_iter().flatten().collect()
 }
@@ -81,6 +81,6 @@ mod tests {
     fn each_failed_call_needs_a_cut_that_interrupted_it() {
         let cut = Network { cut_seconds: Some(3.0), ..Network::default() };
         assert_eq!(missed(vec![run(cut, 1, 10)]), [""; 0]);
-        assert_eq!(missed(vec![run(cut, 1, 11)]), ["failed calls that no cut interrupted"]);
+        assert_eq!(missed(vec![run(cut, 1, 11)]), ["failed calls without a cut"]);
     }
 }

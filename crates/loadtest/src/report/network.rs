@@ -10,10 +10,10 @@ impl Run {
         self.service.stats.network.handshakes as f64 / calls.max(1) as f64
     }
 
-    /// Returns the failed calls of the service that the network did not interrupt; `None` if they were not counted.
+    /// Returns the failed calls of the service for which there is no cut; `None` if they were not counted.
     pub(crate) fn failed_without_reason(&self) -> Option<u64> {
         let failed = self.service.failed_calls?;
-        Some(failed.saturating_sub(self.service.after.network.interrupted()))
+        Some(failed.saturating_sub(self.service.after.network.can_fail()))
     }
 }
 

@@ -65,8 +65,7 @@ async fn a_client_that_does_not_trust_the_authority_makes_no_call() {
 
 #[tokio::test]
 async fn the_deliveries_of_a_publish_whose_answer_is_lost_can_arrive_again() {
-    // Every connection is cut while the answer to its first call is on its way, or later.
-    let network = Network { round_trip_ms: 1_000, ..Network::default() };
+    let network = Network::default();
     let (emulator, clients, events) = start(&Spec { events: 10, network, ..Spec::default() }).await;
     let messages = clients.receive().await.unwrap();
     let (topic, entry) = publish_entry(0, &messages[0], &events).unwrap();
