@@ -145,6 +145,7 @@ mod tests {
     use aws_sdk_sqs::config::Credentials;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
 
     use super::*;
 
@@ -214,5 +215,45 @@ mod tests {
         let result =
             tokio::time::timeout(Duration::from_secs(5), call).await.expect("the read timeout of 100 ms applies");
         assert_eq!(Failure::of_call(&result.unwrap_err()).kind, FailureKind::Transient);
+    }
+
+    /// Returns clients of a server that ends every connection after one request, with this answer or without one. The
+    /// channel has an item for each connection that both sides have closed.
+    async fn clients_of_ending(answer: Option<&'static str>) -> (Clients, mpsc::UnboundedReceiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
+        let (ended, closed) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                stream.read(&mut [0; 8_192]).await.unwrap();
+                stream.write_all(answer.unwrap_or_default().as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+                while let Ok(1..) = stream.read(&mut [0; 8_192]).await {}
+                ended.send(()).unwrap();
+            }
+        });
+        let settings = config::Aws { region: Some("eu-west-1".into()), endpoint_url, ..Default::default() };
+        let credentials = SharedCredentialsProvider::new(Credentials::for_tests());
+        (Clients::with_credentials(&settings, credentials).await, closed)
+    }
+
+    #[tokio::test]
+    async fn a_pooled_connection_that_the_peer_closed_fails_no_call() {
+        let (clients, mut closed) = clients_of_ending(Some("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")).await;
+        for call in 0..3 {
+            clients.lean.receive("q", 0, 30).await.unwrap_or_else(|failure| panic!("call {call}: {failure}"));
+            closed.recv().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_before_its_answer_fails_its_call_at_once() {
+        let (clients, mut closed) = clients_of_ending(None).await;
+        for _ in 0..2 {
+            let call = clients.lean.receive("q", 0, 30);
+            let failure = tokio::time::timeout(Duration::from_secs(5), call).await.expect("nothing is waited for");
+            assert_eq!(failure.unwrap_err().kind, FailureKind::Transient);
+            closed.recv().await.unwrap();
+        }
     }
 }

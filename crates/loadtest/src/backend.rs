@@ -19,6 +19,8 @@ use crate::spec::Spec;
 pub(crate) struct Backend {
     pub(crate) process: Process,
     pub(crate) port: u16,
+    /// The certificate of the authority that clients must trust, in PEM, if the emulator uses TLS.
+    pub(crate) authority: Option<String>,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
@@ -40,7 +42,11 @@ impl Backend {
             BufReader::new(process.child.stdout.take().context("the emulator has no standard output")?).lines();
         let port =
             timeout(ANSWER_TIMEOUT, output.next_line()).await??.context("the emulator exited before it started")?;
-        Ok(Self { process, port: port.parse()?, input, output })
+        let mut backend = Self { process, port: port.parse()?, authority: None, input, output };
+        if spec.network.tls {
+            backend.authority = backend.ask(emulator::ControlCommand::Authority).await?;
+        }
+        Ok(backend)
     }
 
     /// Sends a command and returns the answer.

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::{Report, Run};
-use crate::scenario::{Scenario, ScenarioParameters};
+use crate::scenario::{NetworkOptions, Scenario, ScenarioParameters};
 use crate::session::{self, Session};
 use crate::spec::{BackendKind, Spec};
 use crate::subject::Service;
@@ -36,6 +36,7 @@ Start here:
   loadtest run journal archive
   loadtest run store-down --store-down 60
   loadtest run large-events
+  loadtest run network --round-trip-ms 50
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 
@@ -129,6 +130,8 @@ struct RunOptions {
     /// Number of processes of the service that share the work; the CPU time and the memory are their sums
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=20))]
     replicas: u32,
+    #[command(flatten)]
+    network: NetworkOptions,
 }
 
 fn spec(text: &str) -> Result<Spec, serde_json::Error> {
@@ -178,6 +181,7 @@ pub(crate) fn main() -> ExitCode {
 fn run_scenarios(options: &RunOptions, scenarios: &[Scenario]) -> anyhow::Result<()> {
     let report = run_session(options, options.events.unwrap_or(100_000), options.store_down, scenarios)?;
     println!("{}\n", report.table());
+    report.network_table().iter().for_each(|table| println!("{table}\n"));
     println!("{}", report.goals_table());
     let broken: Vec<String> = report.runs.iter().filter(|run| !run.broken.is_empty()).map(Run::name).collect();
     if !broken.is_empty() {
@@ -211,6 +215,7 @@ fn run_session(options: &RunOptions, events: u64, store_down: u64, scenarios: &[
         backend: options.backend,
         has_store: options.store,
         store_down,
+        network: options.network.clone(),
     };
     if options.store && options.backend != BackendKind::Lean {
         bail!("--store needs the backend `lean`, which counts calls");

@@ -16,6 +16,7 @@ mod faults;
 mod form;
 pub(crate) mod http;
 pub(crate) mod ledger;
+mod network;
 mod queue;
 mod s3;
 mod sns;
@@ -40,6 +41,8 @@ pub(crate) enum ControlCommand {
     Start,
     /// Report the current state. The answer is [`stats::Stats`].
     Stats,
+    /// Report the certificate of the authority that clients must trust. The answer is a text, or null without TLS.
+    Authority,
     /// Report the SNS message ids of all deliveries, if the service has a store. The answer is a list with the sum of
     /// the hashed ids of each delivery.
     Ids,
@@ -55,6 +58,7 @@ impl ControlCommand {
         match self {
             Self::Start => "start",
             Self::Stats => "stats",
+            Self::Authority => "authority",
             Self::Ids => "ids",
             Self::StoreDown => "store-down",
             Self::StoreUp => "store-up",
@@ -74,17 +78,19 @@ pub(crate) fn run(spec: Spec) -> anyhow::Result<()> {
         let port = listener.local_addr()?.port();
         let emulator = Arc::new(Emulator::new(spec)?);
         print_line(&port.to_string())?;
-        tokio::spawn(http::emulate(listener, Arc::clone(&emulator)));
+        let (server, authority) = network::Server::new(Arc::clone(&emulator), emulator.spec.network)?;
+        tokio::spawn(server.serve(listener));
         let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
             match command {
+                ControlCommand::Authority => print_line(&serde_json::to_string(&authority)?)?,
                 ControlCommand::Ids => print_line(&serde_json::to_string(emulator.state().ledger.ids())?)?,
                 other => {
                     match other {
                         ControlCommand::Start => emulator.start(),
                         ControlCommand::StoreDown => emulator.state().ledger.set_store_down(true),
                         ControlCommand::StoreUp => emulator.state().ledger.set_store_down(false),
-                        ControlCommand::Stats | ControlCommand::Ids => {}
+                        ControlCommand::Stats | ControlCommand::Ids | ControlCommand::Authority => {}
                     }
                     print_line(&serde_json::to_string(&emulator.stats())?)?;
                 }
@@ -109,7 +115,8 @@ fn read_commands() -> mpsc::Receiver<ControlCommand> {
     let (commands, read) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let all = [ControlCommand::Start, ControlCommand::Ids, ControlCommand::StoreDown, ControlCommand::StoreUp];
+            use ControlCommand::{Authority, Ids, Start, StoreDown, StoreUp};
+            let all = [Start, Authority, Ids, StoreDown, StoreUp];
             let command = all.into_iter().find(|command| command.line() == line).unwrap_or(ControlCommand::Stats);
             if commands.blocking_send(command).is_err() {
                 return;

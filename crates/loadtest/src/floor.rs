@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::events::{self, Events};
 use crate::spec::Spec;
+use crate::subject::AUTHORITY_VARIABLE;
 
 /// A value as long as the service's schema hash.
 const SCHEMA_HASH: &str = "0123456789abcdef";
@@ -35,7 +36,8 @@ pub(crate) fn run(spec: &Spec, endpoint: &str, loops: usize) -> anyhow::Result<(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let events = Arc::new(Events::new(spec)?);
     runtime.block_on(async {
-        let clients = Arc::new(FloorClients::new(endpoint).await);
+        let authority = std::env::var_os(AUTHORITY_VARIABLE).map(std::fs::read).transpose()?;
+        let clients = Arc::new(FloorClients::new(endpoint, authority).await);
         let mut running = JoinSet::new();
         for _ in 0..loops {
             running.spawn(Arc::clone(&clients).run_loop(Arc::clone(&events)));
@@ -53,17 +55,17 @@ pub(crate) struct FloorClients {
 }
 
 impl FloorClients {
-    /// Creates clients with the service's default settings.
-    pub(crate) async fn new(endpoint: &str) -> Self {
-        Self::from_config(&loader(endpoint).load().await, endpoint)
+    /// Creates clients with the service's default settings. With TLS they trust `authority`, in PEM.
+    pub(crate) async fn new(endpoint: &str, authority: Option<Vec<u8>>) -> Self {
+        Self::from_config(&loader(endpoint, authority).load().await, endpoint)
     }
 
     /// Creates clients with credentials, so that the SDK does not look for any.
     #[cfg(test)]
-    pub(crate) async fn for_tests(endpoint: &str) -> Self {
+    pub(crate) async fn for_tests(endpoint: &str, authority: Option<Vec<u8>>) -> Self {
         let credentials = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test");
         let credentials = aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials);
-        Self::from_config(&loader(endpoint).credentials_provider(credentials).load().await, endpoint)
+        Self::from_config(&loader(endpoint, authority).credentials_provider(credentials).load().await, endpoint)
     }
 
     fn from_config(shared: &SdkConfig, endpoint: &str) -> Self {
@@ -145,9 +147,10 @@ impl FloorClients {
     }
 }
 
-fn loader(endpoint: &str) -> ConfigLoader {
+fn loader(endpoint: &str, authority: Option<Vec<u8>>) -> ConfigLoader {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .tls_context(trust(authority))
         .build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
@@ -160,6 +163,13 @@ fn loader(endpoint: &str) -> ConfigLoader {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .region(Region::new("eu-west-1"))
         .endpoint_url(endpoint)
+}
+
+/// Returns the setting of TLS connections.
+fn trust(authority: Option<Vec<u8>>) -> tls::TlsContext {
+    let Some(pem) = authority else { return tls::TlsContext::default() };
+    let store = tls::TrustStore::empty().with_pem_certificate(pem);
+    tls::TlsContext::builder().with_trust_store(store).build().expect("a trust store is all it takes")
 }
 
 /// Returns the topic and the entry that the service would publish for the message.

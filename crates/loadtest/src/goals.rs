@@ -4,6 +4,7 @@
 //! bounds wide enough for a busy machine.
 
 mod large;
+mod network;
 mod pairs;
 mod store;
 
@@ -40,6 +41,7 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
     goals.extend(store::archive(report));
     goals.extend(store::store_down(report));
     goals.extend(large::large_events(report));
+    goals.extend(network::network(report));
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
     goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals

@@ -4,6 +4,7 @@
 //! [`subject`], which is the service or the [`floor`]. The results form a [`report`], which is compared with [`goals`]
 //! and plotted.
 
+mod admin;
 mod archive;
 mod backend;
 mod bucket;
@@ -14,6 +15,7 @@ mod floor;
 mod goals;
 mod journal;
 mod measure;
+mod network;
 mod plot;
 mod process;
 mod progress;

@@ -1,5 +1,7 @@
 //! One run: starts an emulator and a subject, and measures both from the outside.
 
+mod rate;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,6 +14,7 @@ use crate::bucket::Condition;
 use crate::emulator::ControlCommand;
 use crate::emulator::stats::Stats;
 use crate::journal::Journal;
+use crate::network::Network;
 use crate::process::Usage;
 use crate::progress::Progress;
 use crate::spec::Spec;
@@ -31,6 +34,12 @@ pub(crate) struct RunPlan {
     /// The time in which the service's store does not answer. The store is then a bucket in this process.
     #[serde(default)]
     pub(crate) outage: Option<Outage>,
+    /// The label of the drains of whose rate this run has half, as a steady load.
+    #[serde(default)]
+    pub(crate) half_of: Option<String>,
+    /// The duration of that load, in seconds.
+    #[serde(default)]
+    pub(crate) steady_seconds: u64,
 }
 
 /// A time in which the service's store does not answer. In its first half requests hang, and in its second half the store
@@ -44,7 +53,15 @@ pub(crate) struct Outage {
 
 impl Default for RunPlan {
     fn default() -> Self {
-        Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10, outage: None }
+        Self {
+            spec: Spec::default(),
+            quiet_seconds: 0,
+            limit_seconds: None,
+            linger_ms: 10,
+            outage: None,
+            half_of: None,
+            steady_seconds: 0,
+        }
     }
 }
 
@@ -80,6 +97,9 @@ pub(crate) struct Measured {
     /// The archive in the service's store, if it has one.
     #[serde(default)]
     pub(crate) archive: Option<Archive>,
+    /// The calls to AWS that failed, as the service counts them; `None` if it was not asked.
+    #[serde(default)]
+    pub(crate) failed_calls: Option<u64>,
     /// Samples over the run, at most [`MAX_MOMENTS`].
     pub(crate) moments: Vec<Moment>,
 }
@@ -110,7 +130,7 @@ const MAX_MOMENTS: usize = 200;
 /// Returns an error if a process does not start or exits by itself, or if the run makes no progress.
 pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
     let mut backend = Backend::start(&plan.spec).await.context("cannot start the emulator")?;
-    let mut running = subject.start(plan, backend.port)?;
+    let mut running = subject.start(plan, &backend)?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
     progress.clear();
     let (mut measured, begun) = match measured {
@@ -121,6 +141,9 @@ pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Pr
         measured.after = backend.send(ControlCommand::Stats).await?;
         return Ok(measured);
     };
+    if plan.spec.network != Network::default() {
+        measured.failed_calls = Some(running.failed_calls().await.context("cannot read the metrics of the service")?);
+    }
     let (is_well, usage) = running.stop(Duration::from_secs(40)).await.context("cannot stop the service")?;
     measured.stopped_well = is_well;
     measured.cpu_until_exit_ms = usage.cpu_ms.saturating_sub(begun.cpu_ms);

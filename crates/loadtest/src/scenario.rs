@@ -1,9 +1,13 @@
 //! The scenarios: which events are sent to which customers, and which faults occur.
 
+mod network;
+
 use clap::ValueEnum;
 
 use crate::measure::{Outage, RunPlan};
 use crate::spec::{BackendKind, Faults, SendSchedule, Size, Spec};
+
+pub(crate) use network::NetworkOptions;
 
 /// A situation that the service must handle well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -41,6 +45,9 @@ pub(crate) enum Scenario {
     /// Three pairs of backlogs and three of steady loads, without and with 1 percent of large events, whose JSON is stored
     /// in S3
     LargeEvents,
+    /// Drains and steady loads over a network with TLS, calls that take 20 ms, a limited bandwidth, and connections that
+    /// are cut
+    Network,
 }
 
 /// The parameters that apply to all scenarios.
@@ -59,6 +66,7 @@ pub(crate) struct ScenarioParameters {
     pub(crate) has_store: bool,
     /// The time in which the store does not answer, in seconds.
     pub(crate) store_down: u64,
+    pub(crate) network: NetworkOptions,
 }
 
 /// A planned run of a scenario.
@@ -246,6 +254,7 @@ impl Scenario {
                 let loads = PAIRED_RUNS.map(|has_large| ("steady", has_large, &steady));
                 backlogs.into_iter().chain(loads).map(step).collect()
             }
+            Self::Network => network::steps(&parameters.network, &backlog, parameters.seconds.div_ceil(2)),
         }
     }
 }
@@ -287,6 +296,7 @@ mod tests {
             backend: BackendKind::Lean,
             has_store: false,
             store_down: 300,
+            network: NetworkOptions::for_tests(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::measure::{RunPlan, measure};
 use crate::progress::Progress;
 use crate::report::{FloorFigures, Machine, Report, Run};
 use crate::scenario::{Scenario, ScenarioParameters, Step};
-use crate::spec::Spec;
+use crate::spec::{SendSchedule, Spec};
 use crate::subject::{Service, Subject};
 
 /// The state of a series of scenario runs.
@@ -76,6 +76,7 @@ impl Session {
 
     async fn step(&mut self, scenario: Scenario, step: Step) -> anyhow::Result<()> {
         let Step { label, plan, has_floor, x } = step;
+        let plan = self.at_half_load(scenario, plan);
         let name = format!("{} {label}", scenario.name()).trim_end().to_owned();
         // Half of the floor runs before the service and half after it, so that a change in the machine's load affects
         // both.
@@ -99,6 +100,18 @@ impl Session {
         }
         self.report.runs.push(run);
         self.write()
+    }
+
+    /// Returns the plan with the load that it has because of the drains before it.
+    fn at_half_load(&self, scenario: Scenario, plan: RunPlan) -> RunPlan {
+        let Some(drain) = &plan.half_of else { return plan };
+        let name = scenario.name();
+        let drains = self.report.runs_of(&name).filter(|run| run.label == *drain);
+        let rates: Vec<f64> = drains.map(|run| run.service.per_second_of_most(&run.plan.spec)).collect();
+        let per_second = (rates.iter().sum::<f64>() / rates.len().max(1) as f64 / 2.0).max(1.0);
+        let events = (per_second * plan.steady_seconds as f64).ceil() as u64;
+        let spec = Spec { events, send_schedule: SendSchedule::Steady { per_second }, ..plan.spec.clone() };
+        RunPlan { spec, ..plan }
     }
 
     async fn floor(&mut self, name: &str, plan: &RunPlan) -> anyhow::Result<FloorFigures> {

@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::network::Network;
+
 /// The events, customers and faults of a run. Equal specs produce equal events for equal customers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spec {
@@ -34,6 +36,9 @@ pub(crate) struct Spec {
     /// Whether the service has a bucket for large events, and each customer a claim check.
     #[serde(default)]
     pub(crate) has_claim_check: bool,
+    /// The network between the service and the emulator.
+    #[serde(default)]
+    pub(crate) network: Network,
 }
 
 /// An implementation of SQS and SNS.
@@ -116,6 +121,7 @@ impl Default for Spec {
             has_archive: false,
             large_percent: 0,
             has_claim_check: false,
+            network: Network::default(),
         }
     }
 }

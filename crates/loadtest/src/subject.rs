@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::admin;
 use crate::archive::Archive;
+use crate::backend::Backend;
 use crate::bucket::{self, Bucket};
 use crate::emulator::stats::ArrivalStats;
 use crate::events;
@@ -52,18 +54,25 @@ pub(crate) struct RunningSubject {
 
 /// The folder of the service's store in its working folder.
 const STORE: &str = "store";
+/// The variable that names the file of trusted certificates, for the service as for the AWS CLI.
+pub(crate) const AUTHORITY_VARIABLE: &str = "AWS_CA_BUNDLE";
 /// The number of loops of the floor.
 const FLOOR_LOOPS: usize = 8;
 
 impl Subject {
-    /// Starts the subject against the emulator on the given port.
+    /// Starts the subject against the emulator.
     ///
     /// # Errors
     /// Returns an error if the subject cannot be configured or started.
-    pub(crate) fn start(&self, plan: &RunPlan, port: u16) -> anyhow::Result<RunningSubject> {
+    pub(crate) fn start(&self, plan: &RunPlan, backend: &Backend) -> anyhow::Result<RunningSubject> {
         let spec = &plan.spec;
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir()?;
-        let endpoint = format!("http://127.0.0.1:{port}");
+        let scheme = if backend.authority.is_some() { "https" } else { "http" };
+        let endpoint = format!("{scheme}://127.0.0.1:{}", backend.port);
+        let authority = backend.authority.as_ref().map(|pem| (folder.path().join("authority.pem"), pem));
+        if let Some((path, pem)) = &authority {
+            fs::write(path, pem)?;
+        }
         let mut bucket = None;
         if let Self::Service { linger_ms, .. } = self {
             let mut config = config(spec, &endpoint, *linger_ms);
@@ -89,6 +98,9 @@ impl Subject {
             command.env("AWS_ACCESS_KEY_ID", "loadtest").env("AWS_SECRET_ACCESS_KEY", "loadtest");
             command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path());
             command.env("HOSTNAME", format!("replica-{replica}"));
+            if let Some((path, _)) = &authority {
+                command.env(AUTHORITY_VARIABLE, path);
+            }
             processes.push(Process::start(&mut command)?);
         }
         Ok(RunningSubject { processes, bucket, folder })
@@ -186,6 +198,21 @@ impl RunningSubject {
     /// Returns an error if the store has no archive, or if it cannot be read.
     pub(crate) fn compared_archive(&self, spec: &Spec) -> anyhow::Result<Archive> {
         Archive::compared(&self.store(), spec, self.processes.len() as u64)
+    }
+
+    /// Returns the number of calls to AWS that failed, as the processes count them.
+    ///
+    /// # Errors
+    /// Returns an error if a process does not tell.
+    pub(crate) async fn failed_calls(&self) -> anyhow::Result<u64> {
+        let log = fs::read_to_string(self.folder.path().join("log"))?;
+        let endpoints = admin::endpoints(&log);
+        anyhow::ensure!(endpoints.len() == self.processes.len(), "the log has no address of the admin endpoint");
+        let mut failed = 0;
+        for endpoint in endpoints {
+            failed += admin::failed_calls(&admin::metrics(endpoint).await?);
+        }
+        Ok(failed)
     }
 
     fn store(&self) -> PathBuf {

@@ -9,22 +9,29 @@ pub(super) struct Answer {
     pub(super) status: u16,
     body: Bytes,
     content_type: &'static str,
+    /// The deliveries that the call made, as slots of the ledger.
+    pub(super) deliveries: Vec<usize>,
 }
 
 impl Answer {
     /// Makes an answer of SQS.
     pub(super) fn json(status: u16, body: String) -> Self {
-        Self { status, body: body.into(), content_type: "application/x-amz-json-1.0" }
+        Self { status, body: body.into(), content_type: "application/x-amz-json-1.0", deliveries: Vec::new() }
     }
 
     /// Makes an answer of SNS.
     pub(super) fn xml(status: u16, body: String) -> Self {
-        Self { status, body: body.into(), content_type: "text/xml" }
+        Self { status, body: body.into(), content_type: "text/xml", deliveries: Vec::new() }
     }
 
     /// Makes an answer of S3 that has an object, or confirms one.
     pub(super) fn object(body: Bytes) -> Self {
-        Self { status: 200, body, content_type: "application/octet-stream" }
+        Self { status: 200, body, content_type: "application/octet-stream", deliveries: Vec::new() }
+    }
+
+    /// Adds the deliveries that the call made.
+    pub(super) fn with_deliveries(self, deliveries: Vec<usize>) -> Self {
+        Self { deliveries, ..self }
     }
 
     pub(super) fn is_ok(&self) -> bool {

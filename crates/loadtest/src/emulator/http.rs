@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,21 +11,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::answer::Answer;
 use super::form;
 use super::state::Emulator;
-
-/// Serves the emulator as long as the future is polled.
-pub(super) async fn emulate(listener: TcpListener, emulator: Arc<Emulator>) {
-    let answer = move |request| {
-        let emulator = Arc::clone(&emulator);
-        async move { answer(&emulator, request).await }
-    };
-    serve(listener, answer).await;
-}
 
 /// Accepts connections as long as the future is polled.
 pub(crate) async fn serve<A, F>(listener: TcpListener, answer: A)
@@ -37,6 +28,8 @@ where
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                // Without this option, the kernel delays small answers.
+                let _unsupported = stream.set_nodelay(true);
                 tokio::spawn(connection(stream, answer.clone()));
             }
             // The process most likely has too many open files. It tries again, because connections may close meanwhile.
@@ -45,12 +38,13 @@ where
     }
 }
 
-async fn connection<F>(stream: TcpStream, answer: impl Fn(http::Request<Incoming>) -> F)
-where
+/// Answers the requests of one connection until it ends.
+pub(super) async fn connection<F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: impl Fn(http::Request<Incoming>) -> F,
+) where
     F: Future<Output = http::Response<Full<Bytes>>>,
 {
-    // Without this option, the kernel delays small answers.
-    let _unsupported = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
@@ -59,15 +53,15 @@ where
     let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Answers a request. SQS requests are JSON and name their operation in a header; SNS requests are forms and name it in
+/// Answers a request, and gives the answer a number. SQS requests are JSON and name their operation in a header; SNS requests are forms and name it in
 /// a field; requests to S3 are the only ones that are not POST.
-async fn answer(emulator: &Emulator, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
+pub(super) async fn call(emulator: &Emulator, request: http::Request<Incoming>) -> (Answer, u64) {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let target = target.and_then(|target| target.strip_prefix("AmazonSQS.")).map(str::to_owned);
     let id = emulator.now();
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
-        return Answer::json(400, "{}".to_owned()).into_response(id);
+        return (Answer::json(400, "{}".to_owned()), id);
     };
     let body = body.to_bytes();
     if emulator.spec.call_ms > 0 {
@@ -78,5 +72,5 @@ async fn answer(emulator: &Emulator, request: http::Request<Incoming>) -> http::
         None if head.method != Method::POST => emulator.s3(&head, &body),
         None => emulator.sns(&form::field(&body, "Action").unwrap_or_default(), &body),
     };
-    answer.into_response(id)
+    (answer, id)
 }

@@ -1,7 +1,7 @@
 //! Counts each event at each of its customers' queues, and when it arrived. Lost and duplicated events are found from
 //! these counts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use hdrhistogram::Histogram;
 
@@ -19,6 +19,8 @@ pub(super) struct Ledger {
     /// The sum of the hashed SNS message ids per delivery, if the spec wants it; see [`hashed`].
     ids: Vec<u64>,
     quarantined: HashSet<u64>,
+    /// The lost answers by delivery, without those that a duplicate followed.
+    lost_answers: HashMap<usize, u32>,
     started: Micros,
     summary: ArrivalStats,
     latency: LatencyHistogram,
@@ -65,6 +67,7 @@ impl Ledger {
             counts: vec![0; expected as usize],
             ids: vec![0; if spec.has_store { expected as usize } else { 0 }],
             quarantined: HashSet::new(),
+            lost_answers: HashMap::new(),
             started: 0,
             summary: ArrivalStats { expected, ..ArrivalStats::default() },
             latency: LatencyHistogram::new(),
@@ -101,7 +104,13 @@ impl Ledger {
         }
         *count = count.saturating_add(1);
         if *count > 1 {
-            self.summary.doubled += 1;
+            match self.lost_answers.get_mut(&slot).filter(|lost| **lost > 0) {
+                Some(lost) => {
+                    *lost -= 1;
+                    self.summary.doubled_after_lost_answer += 1;
+                }
+                None => self.summary.doubled += 1,
+            }
             return;
         }
         self.summary.arrived += 1;
@@ -121,6 +130,14 @@ impl Ledger {
                 series.resize(second + 1, 0);
             }
             series[second] += u32::from(counts);
+        }
+    }
+
+    /// Records that the answer of a publish was lost after its effect. The service cannot know of these deliveries, so each
+    /// of them can arrive once more.
+    pub(super) fn answer_lost(&mut self, deliveries: &[usize]) {
+        for slot in deliveries {
+            *self.lost_answers.entry(*slot).or_default() += 1;
         }
     }
 
@@ -216,6 +233,18 @@ mod tests {
         let summary = ledger.summary(&events);
         assert_eq!((summary.expected, summary.arrived, summary.doubled, summary.astray), (3, 2, 2, 0));
         assert_eq!(summary.by_second, [2]);
+    }
+
+    #[test]
+    fn a_lost_answer_explains_one_duplicate_of_each_of_its_deliveries() {
+        let (mut ledger, events) = ledger(&Spec { events: 3, ..Spec::default() });
+        (0..3).for_each(|number| ledger.arrived(arrival(number, 0), &events));
+        ledger.answer_lost(&[0, 1]);
+        for number in [0, 2, 1, 0] {
+            ledger.arrived(arrival(number, 0), &events);
+        }
+        let summary = ledger.summary(&events);
+        assert_eq!((summary.doubled_after_lost_answer, summary.doubled), (2, 2), "event 2, and the second of event 0");
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Emulator {
         if state.faults.is_over_quota(customer, publish.entries.len(), at) {
             return error(429, "Throttled", "Rate exceeded");
         }
+        let mut deliveries = Vec::with_capacity(publish.entries.len());
         let mut successful = String::with_capacity(publish.entries.len() * 100);
         for entry in &publish.entries {
             state.accepted += 1;
@@ -69,13 +70,14 @@ impl Emulator {
                 at,
                 message,
             };
+            deliveries.extend(number.map(|number| self.spec.slot(number, customer)));
             state.queue.published(arrival.number, at);
             state.ledger.arrived(arrival, &self.events);
             let (id, message) = (&entry.id, events::sns_message_id(message));
             successful += &format!("<member><Id>{id}</Id><MessageId>{message}</MessageId></member>");
         }
         let result = format!("<Failed/><Successful>{successful}</Successful>");
-        ok("PublishBatch", &result)
+        ok("PublishBatch", &result).with_deliveries(deliveries)
     }
 
     fn topic_attributes(&self, arn: &str) -> Answer {

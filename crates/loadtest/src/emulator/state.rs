@@ -14,6 +14,7 @@ use super::queue::Queue;
 use super::s3::Claims;
 use super::stats::{Calls, Stats};
 use crate::events::Events;
+use crate::network::NetworkStats;
 use crate::spec::Spec;
 use crate::totals::{CallEnd, Carried, Totals};
 
@@ -43,6 +44,7 @@ pub(super) struct State {
     pub(super) claims: Claims,
     /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
+    pub(super) network: NetworkStats,
 }
 
 impl Emulator {
@@ -56,6 +58,7 @@ impl Emulator {
             faults: FaultInjector::new(spec.faults),
             claims: Claims::default(),
             waiting_polls: 0,
+            network: NetworkStats::default(),
         };
         Ok(Self {
             events: Events::new(&spec)?,
@@ -104,6 +107,7 @@ impl Emulator {
         state.queue.start(now);
         state.ledger.start(now);
         state.calls = Calls::default();
+        state.network = NetworkStats::default();
         self.changed.notify_waiters();
     }
 
@@ -123,6 +127,7 @@ impl Emulator {
             calls: state.calls.clone(),
             totals: state.totals.clone(),
             claims: state.claims.stats(),
+            network: state.network,
             arrived: state.ledger.summary(&self.events),
         }
     }

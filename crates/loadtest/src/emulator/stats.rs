@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::NetworkStats;
 use crate::totals::Totals;
 
 /// All counters since the start.
@@ -28,6 +29,8 @@ pub(crate) struct Stats {
     /// The objects that the service stored for large events.
     #[serde(default)]
     pub(crate) claims: ClaimStats,
+    #[serde(default)]
+    pub(crate) network: NetworkStats,
     pub(crate) arrived: ArrivalStats,
 }
 
@@ -102,8 +105,11 @@ pub(crate) struct ArrivalStats {
     pub(crate) expected: u64,
     /// The number of deliveries that arrived at least once.
     pub(crate) arrived: u64,
-    /// The number of duplicates: arrivals of an event at a customer after the first.
+    /// The number of duplicates: arrivals of an event at a customer after the first, without those below.
     pub(crate) doubled: u64,
+    /// The number of duplicates of deliveries whose answer was lost, one for each lost answer.
+    #[serde(default)]
+    pub(crate) doubled_after_lost_answer: u64,
     /// The number of arrivals at a wrong customer or of an unknown event.
     pub(crate) astray: u64,
     /// The number of arrivals with unexpected JSON.

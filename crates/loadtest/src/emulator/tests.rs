@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::stats::Stats;
-use super::{http, state::Emulator};
+use super::{network, state::Emulator};
 use crate::events::{self, Events};
 use crate::floor::{FloorClients, publish_entry};
 use crate::spec::{Faults, Spec};
@@ -21,9 +21,9 @@ async fn start(spec: &Spec) -> (Arc<Emulator>, Arc<FloorClients>, Arc<Events>) {
     let emulator = Arc::new(Emulator::new(spec.clone()).unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(http::emulate(listener, Arc::clone(&emulator)));
+    tokio::spawn(network::Server::new(Arc::clone(&emulator), spec.network).unwrap().0.serve(listener));
     emulator.start();
-    (emulator, Arc::new(FloorClients::for_tests(&endpoint).await), Arc::new(Events::new(spec).unwrap()))
+    (emulator, Arc::new(FloorClients::for_tests(&endpoint, None).await), Arc::new(Events::new(spec).unwrap()))
 }
 
 async fn until(emulator: &Emulator, condition: impl Fn(&Stats) -> bool) -> Stats {
@@ -102,8 +102,8 @@ async fn large_events_are_messages_or_objects_and_their_json_is_stored_only_with
     let emulator = Arc::new(Emulator::new(spec.clone()).unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let clients = FloorClients::for_tests(&format!("http://127.0.0.1:{port}")).await;
-    tokio::spawn(http::emulate(listener, Arc::clone(&emulator)));
+    let clients = FloorClients::for_tests(&format!("http://127.0.0.1:{port}"), None).await;
+    tokio::spawn(network::Server::new(Arc::clone(&emulator), spec.network).unwrap().0.serve(listener));
     emulator.start();
     let messages = clients.receive().await.unwrap();
     let events = Events::new(&spec).unwrap();
