@@ -1,5 +1,6 @@
 use super::*;
 
+mod replicas;
 mod simulation;
 
 fn arn(name: &str) -> TopicArn {
