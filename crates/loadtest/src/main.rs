@@ -17,6 +17,7 @@ mod measure;
 mod plot;
 mod process;
 mod progress;
+mod replicas;
 mod report;
 mod scenario;
 mod session;

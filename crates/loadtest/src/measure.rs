@@ -14,6 +14,8 @@ use crate::emulator::stats::Stats;
 use crate::journal::Journal;
 use crate::process::Usage;
 use crate::progress::Progress;
+use crate::replicas::ReplicaPlan;
+use crate::replicas::kill::Kill;
 use crate::spec::Spec;
 use crate::subject::{RunningSubject, Subject};
 use crate::totals::Totals;
@@ -31,6 +33,9 @@ pub(crate) struct RunPlan {
     /// The time in which the service's store does not answer. The store is then a bucket in this process.
     #[serde(default)]
     pub(crate) outage: Option<Outage>,
+    /// The replicas of the service, if the run needs certain ones.
+    #[serde(default)]
+    pub(crate) replicas: Option<ReplicaPlan>,
 }
 
 /// A time in which the service's store does not answer. In its first half requests hang, and in its second half the store
@@ -44,7 +49,14 @@ pub(crate) struct Outage {
 
 impl Default for RunPlan {
     fn default() -> Self {
-        Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10, outage: None }
+        Self {
+            spec: Spec::default(),
+            quiet_seconds: 0,
+            limit_seconds: None,
+            linger_ms: 10,
+            outage: None,
+            replicas: None,
+        }
     }
 }
 
@@ -80,6 +92,9 @@ pub(crate) struct Measured {
     /// The archive in the service's store, if it has one.
     #[serde(default)]
     pub(crate) archive: Option<Archive>,
+    /// The replica that was killed, if the plan has a kill.
+    #[serde(default)]
+    pub(crate) kill: Option<Kill>,
     /// Samples over the run, at most [`MAX_MOMENTS`].
     pub(crate) moments: Vec<Moment>,
 }
@@ -110,7 +125,7 @@ const MAX_MOMENTS: usize = 200;
 /// Returns an error if a process does not start or exits by itself, or if the run makes no progress.
 pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
     let mut backend = Backend::start(&plan.spec).await.context("cannot start the emulator")?;
-    let mut running = subject.start(plan, backend.port)?;
+    let mut running = subject.start(plan, backend.port).await?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
     progress.clear();
     let (mut measured, begun) = match measured {
@@ -174,6 +189,9 @@ async fn observe(
                 let is_up = condition == Condition::Working;
                 backend.send(if is_up { ControlCommand::StoreUp } else { ControlCommand::StoreDown }).await?;
             }
+        }
+        if let Some(change) = plan.replicas.as_ref().and_then(|replicas| replicas.change) {
+            running.change(change, &stats, &mut measured.kill).await?;
         }
         let usage = running.usage()?;
         measured.moments.push(moment(&stats, usage, before.0));
@@ -321,7 +339,8 @@ impl Measured {
             }
         };
         report(lost, "deliveries were lost: their events left the queue but did not arrive");
-        report(arrived.doubled, "deliveries were duplicates");
+        let explained = self.kill.as_ref().map_or(0, |kill| kill.explained(&self.after));
+        report(arrived.doubled - explained.min(arrived.doubled), "deliveries were duplicates");
         report(arrived.astray, "deliveries went to a wrong customer or had an unknown event");
         report(arrived.altered, "deliveries had unexpected JSON, or a pointer that did not lead to it");
         report(self.after.claims.orphans, "objects were stored, but no pointer leads to them");

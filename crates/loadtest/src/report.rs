@@ -3,6 +3,7 @@
 mod archived;
 mod goal;
 mod large;
+mod replicas;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -41,6 +41,9 @@ pub(crate) enum Scenario {
     /// Three pairs of backlogs and three of steady loads, without and with 1 percent of large events, whose JSON is stored
     /// in S3
     LargeEvents,
+    /// One, two and four replicas, with and without Redis; one is killed and one is added; three share a quota of 300
+    /// messages per second
+    Replicas,
 }
 
 /// The parameters that apply to all scenarios.
@@ -246,6 +249,7 @@ impl Scenario {
                 let loads = PAIRED_RUNS.map(|has_large| ("steady", has_large, &steady));
                 backlogs.into_iter().chain(loads).map(step).collect()
             }
+            Self::Replicas => crate::replicas::steps::steps(parameters),
         }
     }
 }

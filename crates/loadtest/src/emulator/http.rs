@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use super::answer::Answer;
 use super::form;
+use super::replicas::access_key;
 use super::state::Emulator;
 
 /// Serves the emulator as long as the future is polled.
@@ -76,7 +77,11 @@ async fn answer(emulator: &Emulator, request: http::Request<Incoming>) -> http::
     let answer = match target {
         Some(operation) => emulator.sqs(&operation, &body).await,
         None if head.method != Method::POST => emulator.s3(&head, &body),
-        None => emulator.sns(&form::field(&body, "Action").unwrap_or_default(), &body),
+        None => {
+            let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok());
+            let access_key = access_key(authorization.unwrap_or_default());
+            emulator.sns(&form::field(&body, "Action").unwrap_or_default(), access_key, &body)
+        }
     };
     answer.into_response(id)
 }
