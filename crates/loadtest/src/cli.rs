@@ -36,6 +36,7 @@ Start here:
   loadtest run journal archive
   loadtest run store-down --store-down 60
   loadtest run large-events
+  loadtest run replicas
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 

@@ -61,3 +61,97 @@ fn per_second(series: &[u32], span: Range<u64>) -> f64 {
     let counted = series.iter().skip(span.start as usize).take((span.end - span.start) as usize);
     f64::from(counted.sum::<u32>()) / length
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::replicas::ReplicaStats;
+    use crate::emulator::stats::{ArrivalStats, Stats};
+    use crate::measure::Measured;
+    use crate::report::Machine;
+    use crate::scenario::ScenarioParameters;
+    use crate::spec::BackendKind;
+
+    fn parameters() -> ScenarioParameters {
+        ScenarioParameters {
+            events: 1_000,
+            seconds: 20,
+            five_million: false,
+            loads: Vec::new(),
+            call_ms: 0,
+            backend: BackendKind::Lean,
+            has_store: false,
+            store_down: 300,
+        }
+    }
+
+    /// Returns the goals of the runs of the scenario, with the measurements that `measured` makes of each label.
+    fn goals(measured: impl Fn(&str) -> Stats) -> Vec<Goal> {
+        let run = |step: crate::scenario::Step| {
+            let stats = measured(&step.label);
+            let measured = Measured { after: stats.clone(), stats, stopped_well: true, ..Measured::default() };
+            Run::new("replicas".to_owned(), step.label, step.x, step.plan, measured, Vec::new()).unwrap()
+        };
+        let runs = crate::replicas::steps::steps(&parameters()).into_iter().map(run).collect();
+        let (version, variables, goals) = (String::new(), Vec::new(), Vec::new());
+        replicas(&Report { machine: Machine::default(), version, variables, runs, goals })
+    }
+
+    fn missed(goals: &[Goal]) -> Vec<&str> {
+        goals.iter().filter(|goal| !goal.is_met()).map(|goal| goal.name.as_str()).collect()
+    }
+
+    /// Returns a run of this many events in a second.
+    fn drained(arrived: u64) -> Stats {
+        Stats { arrived: ArrivalStats { arrived, last_us: 1_000_000, ..ArrivalStats::default() }, ..Stats::default() }
+    }
+
+    /// Returns a run with the quota, in which each replica publishes at a rate, and the first is dead after a minute.
+    fn shared(rates: [u32; 4]) -> Stats {
+        let series = |index: usize| {
+            (0..110).map(move |second| match (index, second) {
+                (0, 60..) | (3, ..75) => 0,
+                _ => rates[index],
+            })
+        };
+        let by_second = (0..110).map(|second| (0..4).map(|index| series(index).nth(second).unwrap()).sum()).collect();
+        let name = |index: usize| name(index as u32 + 1);
+        let replica =
+            |index| ReplicaStats { name: name(index), by_second: series(index).collect(), ..ReplicaStats::default() };
+        let arrived = ArrivalStats { by_second, ..ArrivalStats::default() };
+        let mut stats = Stats { arrived, replicas: (0..4).map(replica).collect(), ..Stats::default() };
+        stats.calls.add("PublishBatch", true, 10, 1);
+        stats
+    }
+
+    fn all(label: &str, four: u64, rates: [u32; 4]) -> Stats {
+        match label {
+            label if label.starts_with("quota") => shared(rates),
+            label if label.starts_with("limited, 4") => drained(four),
+            _ => drained(1_000),
+        }
+    }
+
+    #[test]
+    fn four_replicas_must_reach_three_times_the_throughput_of_one() {
+        assert_eq!(missed(&goals(|label| all(label, 3_000, [100; 4]))), [""; 0]);
+        let missed_goals = goals(|label| all(label, 2_990, [100; 4]));
+        assert_eq!(
+            missed(&missed_goals),
+            PLACES.map(|place| { format!("throughput of 4 limited replicas, {}, × one", place.name()) })
+        );
+    }
+
+    #[test]
+    fn replicas_must_use_a_quota_and_share_it() {
+        for (rates, expected) in [
+            ([100, 100, 100, 100], &[][..]),
+            ([150, 110, 40, 150], &[]),
+            ([94, 94, 94, 112], &["published by 3 replicas, × quota of 300"]),
+            ([100, 100, 100, 80], &["after a kill and an addition, × quota of 300"]),
+            ([170, 104, 26, 170], &["smallest share of a replica at the quota, × an equal share"]),
+        ] {
+            assert_eq!(missed(&goals(|label| all(label, 4_000, rates))), expected, "{rates:?}");
+        }
+    }
+}

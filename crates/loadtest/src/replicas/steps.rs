@@ -13,12 +13,12 @@ const COUNTS: [u32; 3] = [1, 2, 4];
 pub(crate) const PLACES: [RedisPlace; 3] = [RedisPlace::Off, RedisPlace::Local, RedisPlace::Delayed];
 
 /// The time of a call in the runs with limited replicas, in milliseconds.
-const CALL_MS: u64 = 20;
-/// The most publishes of a limited replica at the same time. With 20 ms per call and ten events per publish, a replica
-/// carries at most 1,000 events per second, far less than the machine can do.
+const CALL_MS: u64 = 50;
+/// The most publishes of a limited replica at the same time. With 50 ms per call and ten events per publish, a replica
+/// carries at most 400 events per second, far less than the machine can do.
 const LIMITED_CALLS: u32 = 2;
 /// The events for each limited replica.
-const LIMITED_EVENTS: u64 = 6_000;
+const LIMITED_EVENTS: u64 = 2_000;
 
 /// The steady load of the runs with a kill, in events per second, and their duration in seconds.
 const KILL_LOAD: f64 = 1_000.0;
