@@ -10,9 +10,9 @@ pub(crate) struct Kill {
     pub(crate) replica: String,
     /// When it died, in milliseconds since the start.
     pub(crate) at_ms: u64,
-    /// The number of events that it had published and not deleted. Only these can arrive twice because of the kill: their
-    /// messages return to the queue, and the note that they were published can be lost. `None` until the emulator has
-    /// answered the calls that were under way.
+    /// The number of events that it had published and not deleted. Only these can arrive twice because of the kill:
+    /// their messages return to the queue, and the note that they were published can be lost. `None` until the emulator
+    /// has answered the calls that were under way.
     pub(crate) in_flight: Option<u64>,
 }
 
@@ -25,8 +25,8 @@ impl Kill {
         }
     }
 
-    /// Returns the number of duplicates that the kill explains: those of events that the killed replica published first,
-    /// and no more than it had in flight.
+    /// Returns the number of duplicates that the kill explains: those of events that the killed replica published
+    /// first, and no more than it had in flight.
     pub(crate) fn explained(&self, stats: &Stats) -> u64 {
         let replica = stats.replicas.iter().find(|replica| replica.name == self.replica);
         replica.map_or(0, |replica| replica.doubled).min(self.in_flight.unwrap_or_default())

@@ -8,8 +8,8 @@ use crate::replicas::name;
 const SPAN: usize = 10;
 
 impl Run {
-    /// Returns the lines about the replicas, for runs that tell them apart: the share of each, the killed one, and how the
-    /// shares change over time at a quota.
+    /// Returns the lines about the replicas, for runs that tell them apart: the share of each, the killed one, and how
+    /// the shares change over time at a quota.
     pub(crate) fn replica_lines(&self) -> Vec<String> {
         let Some(plan) = &self.plan.replicas else { return Vec::new() };
         let mut replicas: Vec<&ReplicaStats> = self.service.after.replicas.iter().collect();
@@ -25,8 +25,8 @@ impl Run {
         if let Some(kill) = &self.service.kill {
             let (in_flight, after) = (kill.in_flight.unwrap_or_default(), &self.service.after);
             lines.push(format!(
-                "{} was killed after {:.1} s with {in_flight} events published and not deleted, and {} was added; {} arrived \
-                 twice, of which the kill explains {}",
+                "{} was killed after {:.1} s with {in_flight} events published and not deleted, and {} was added; {} \
+                 arrived twice, of which the kill explains {}",
                 kill.replica,
                 kill.at_ms as f64 / 1e3,
                 name(plan.count + 1),

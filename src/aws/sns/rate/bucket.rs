@@ -3,8 +3,8 @@
 //! Each throttle lowers the limit by a factor. The limit rises in between: fast while it is well below the rate that was
 //! throttled last, slowly from there on, and faster again the longer there is no throttle, as TCP's CUBIC does (RFC 9438).
 //!
-//! Replicas share the account's quota without knowing of each other. Each throttle hits one of them and costs it a part of
-//! its limit, but the slow rise grows only with the square root of the limit, so their shares approach each other.
+//! Replicas share the account's quota without knowing of each other. Each throttle hits one of them and costs it a part
+//! of its limit, but the slow rise grows only with the square root of the limit, so their shares approach each other.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ const FAST_INCREASE: f64 = 0.05;
 /// The slow rise per second beyond that, as a part of the limit's square root. At a constant quota of 300 messages per
 /// second, it leads to a throttle about every ten seconds.
 const INCREASE: f64 = 0.1;
-/// The fastest slow rise per second, as a part of the limit. Replicas with few messages per second each would otherwise be
-/// throttled too often.
+/// The fastest slow rise per second, as a part of the limit. Replicas with few messages per second each would otherwise
+/// be throttled too often.
 const SMALL_INCREASE: f64 = 0.0125;
 /// The time without a throttle after which the slow rise has doubled. It grows with the square of the time.
 const DOUBLED: Duration = Duration::from_secs(10);

@@ -5,9 +5,10 @@
 //! blamed, unless the other topics prove the opposite: their calls were accepted, although the account's quota would have
 //! throttled some of them.
 //!
-//! If the account's limit holds calls back, it is the first suspect, so that the evidence of a minute is needed against it.
-//! Several replicas share the account's quota, and each of them is throttled only now and then. So a replica rarely sees
-//! two throttled topics within a few seconds, and would give one topic after the other a limit that it does not need.
+//! If the account's limit holds calls back, it is the first suspect, so that the evidence of a minute is needed against
+//! it. Several replicas share the account's quota, and each of them is throttled only now and then. So a replica rarely
+//! sees two throttled topics within a few seconds, and would give one topic after the other a limit that it does not
+//! need.
 //!
 //! This proof leaves out the first throttle of each topic. That throttle is the reason why the topic is among the
 //! throttled ones, so it does not show how often such a topic is throttled. Without this rule, the first throttles of two

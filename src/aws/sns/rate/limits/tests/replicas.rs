@@ -1,5 +1,5 @@
-//! Replicas that share the quota of the account, against a model of SNS. Each replica has a backlog for several topics, and
-//! knows nothing of the others. A seed decides the topics of the messages and the duration of the calls.
+//! Replicas that share the quota of the account, against a model of SNS. Each replica has a backlog for several topics,
+//! and knows nothing of the others. A seed decides the topics of the messages and the duration of the calls.
 
 use std::ops::Range;
 
