@@ -37,6 +37,7 @@ Start here:
   loadtest run store-down --store-down 60
   loadtest run large-events
   loadtest run network --round-trip-ms 50
+  loadtest run replicas
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 

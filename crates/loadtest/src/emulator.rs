@@ -18,6 +18,7 @@ pub(crate) mod http;
 pub(crate) mod ledger;
 mod network;
 mod queue;
+pub(crate) mod replicas;
 mod s3;
 mod sns;
 mod sqs;

@@ -6,6 +6,7 @@
 mod large;
 mod network;
 mod pairs;
+mod replicas;
 mod store;
 
 use crate::report::{Goal, Report, Run};
@@ -42,6 +43,7 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
     goals.extend(store::store_down(report));
     goals.extend(large::large_events(report));
     goals.extend(network::network(report));
+    goals.extend(replicas::replicas(report));
     let broken: usize = report.runs.iter().map(|run| run.broken.len()).sum();
     goals.push(Goal::at_most("broken guarantees in all runs", 0.0, broken as f64));
     goals
@@ -88,17 +90,22 @@ fn throttled(run: &Run) -> Vec<Goal> {
     let sum = |series: &[u32]| series.get(SETTLING_SECONDS..end).unwrap_or_default().iter().sum::<u32>() as f64;
     let (all, others) = (sum(&arrived.by_second), sum(&arrived.others_by_second));
     let rate = all / end.saturating_sub(SETTLING_SECONDS).max(1) as f64;
-    let publishes = run.service.stats.calls.of("PublishBatch");
-    let accepted = publishes.calls.saturating_sub(publishes.failed).max(1);
     let share = others / all.max(1.0) / arrived.others_share;
     vec![
         Goal::between(format!("published per second, × quota of {quota}"), 0.95, 1.02, rate / f64::from(quota)),
-        Goal::at_most("publishes per accepted publish, at the quota", 1.1, publishes.calls as f64 / accepted as f64),
+        Goal::at_most("publishes per accepted publish, at the quota", 1.1, publishes_per_accepted(run)),
         Goal {
             most: None,
             ..Goal::between("throughput of smaller customers at the quota, × their share", 0.95, 0.0, share)
         },
     ]
+}
+
+/// Returns the number of publishes for each one that SNS accepted.
+fn publishes_per_accepted(run: &Run) -> f64 {
+    let publishes = run.service.stats.calls.of("PublishBatch");
+    let accepted = publishes.calls.saturating_sub(publishes.failed).max(1);
+    publishes.calls as f64 / accepted as f64
 }
 
 /// The number of seconds at the start that do not count while a topic is throttled. The service finds the topic's rate.

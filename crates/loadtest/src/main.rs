@@ -19,6 +19,7 @@ mod network;
 mod plot;
 mod process;
 mod progress;
+mod replicas;
 mod report;
 mod scenario;
 mod session;

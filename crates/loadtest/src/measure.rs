@@ -17,6 +17,8 @@ use crate::journal::Journal;
 use crate::network::Network;
 use crate::process::Usage;
 use crate::progress::Progress;
+use crate::replicas::ReplicaPlan;
+use crate::replicas::kill::Kill;
 use crate::spec::Spec;
 use crate::subject::{RunningSubject, Subject};
 use crate::totals::Totals;
@@ -40,6 +42,9 @@ pub(crate) struct RunPlan {
     /// The duration of that load, in seconds.
     #[serde(default)]
     pub(crate) steady_seconds: u64,
+    /// The replicas of the service, if the run needs certain ones.
+    #[serde(default)]
+    pub(crate) replicas: Option<ReplicaPlan>,
 }
 
 /// A time in which the service's store does not answer. In its first half requests hang, and in its second half the store
@@ -61,6 +66,7 @@ impl Default for RunPlan {
             outage: None,
             half_of: None,
             steady_seconds: 0,
+            replicas: None,
         }
     }
 }
@@ -100,6 +106,9 @@ pub(crate) struct Measured {
     /// The calls to AWS that failed, as the service counts them; `None` if it was not asked.
     #[serde(default)]
     pub(crate) failed_calls: Option<u64>,
+    /// The replica that was killed, if the plan has a kill.
+    #[serde(default)]
+    pub(crate) kill: Option<Kill>,
     /// Samples over the run, at most [`MAX_MOMENTS`].
     pub(crate) moments: Vec<Moment>,
 }
@@ -130,7 +139,7 @@ const MAX_MOMENTS: usize = 200;
 /// Returns an error if a process does not start or exits by itself, or if the run makes no progress.
 pub(crate) async fn measure(plan: &RunPlan, subject: &Subject, progress: &mut Progress) -> anyhow::Result<Measured> {
     let mut backend = Backend::start(&plan.spec).await.context("cannot start the emulator")?;
-    let mut running = subject.start(plan, &backend)?;
+    let mut running = subject.start(plan, &backend).await?;
     let measured = observe(plan, subject, &mut backend, &mut running, progress).await;
     progress.clear();
     let (mut measured, begun) = match measured {
@@ -197,6 +206,9 @@ async fn observe(
                 let is_up = condition == Condition::Working;
                 backend.send(if is_up { ControlCommand::StoreUp } else { ControlCommand::StoreDown }).await?;
             }
+        }
+        if let Some(change) = plan.replicas.as_ref().and_then(|replicas| replicas.change) {
+            running.change(change, &stats, &mut measured.kill).await?;
         }
         let usage = running.usage()?;
         measured.moments.push(moment(&stats, usage, before.0));
@@ -344,7 +356,8 @@ impl Measured {
             }
         };
         report(lost, "deliveries were lost: their events left the queue but did not arrive");
-        report(arrived.doubled, "deliveries were duplicates");
+        let explained = self.kill.as_ref().map_or(0, |kill| kill.explained(&self.after));
+        report(arrived.doubled - explained.min(arrived.doubled), "deliveries were duplicates");
         report(arrived.astray, "deliveries went to a wrong customer or had an unknown event");
         report(arrived.altered, "deliveries had unexpected JSON, or a pointer that did not lead to it");
         report(self.after.claims.orphans, "objects were stored, but no pointer leads to them");

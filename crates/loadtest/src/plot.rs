@@ -1,6 +1,7 @@
 //! The plots of a report, as SVG.
 
 mod chart;
+mod replicas;
 
 use std::fs;
 use std::path::Path;
@@ -25,6 +26,7 @@ pub(crate) fn all(report: &Report, folder: &Path) -> anyhow::Result<()> {
         ("calls", calls(report)),
         ("linger-calls", linger_calls(report)),
         ("linger-latency", linger_latency(report)),
+        ("replicas-quota", replicas::quota(report)),
     ] {
         if chart.lines.iter().all(|line| line.points.is_empty()) {
             continue;
@@ -35,7 +37,7 @@ pub(crate) fn all(report: &Report, folder: &Path) -> anyhow::Result<()> {
         drawn += 1;
     }
     if drawn == 0 {
-        bail!("no report has a run of steady, customers, linger or backlog");
+        bail!("no report has a run of steady, customers, linger, backlog or replicas");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod archived;
 mod goal;
 mod large;
 mod network;
+mod replicas;
 
 use std::fs;
 use std::path::{Path, PathBuf};

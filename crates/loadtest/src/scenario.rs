@@ -48,6 +48,9 @@ pub(crate) enum Scenario {
     /// Drains and steady loads over a network with TLS, calls that take 20 ms, a limited bandwidth, and connections that
     /// are cut
     Network,
+    /// One, two and four replicas, with and without Redis; one is killed and one is added; three share a quota of 300
+    /// messages per second
+    Replicas,
 }
 
 /// The parameters that apply to all scenarios.
@@ -255,6 +258,7 @@ impl Scenario {
                 backlogs.into_iter().chain(loads).map(step).collect()
             }
             Self::Network => network::steps(&parameters.network, &backlog, parameters.seconds.div_ceil(2)),
+            Self::Replicas => crate::replicas::steps::steps(parameters),
         }
     }
 }

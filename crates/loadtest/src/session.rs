@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::goals;
 use crate::measure::{RunPlan, measure};
 use crate::progress::Progress;
+use crate::replicas::redis;
 use crate::report::{FloorFigures, Machine, Report, Run};
 use crate::scenario::{Scenario, ScenarioParameters, Step};
 use crate::spec::{SendSchedule, Spec};
@@ -52,6 +53,10 @@ impl Session {
                 self.calibrate().await?;
             }
             for step in scenario.steps(&self.parameters, self.capacity.unwrap_or_default()) {
+                if let Err(error) = redis::check(step.plan.replicas.as_ref()).await {
+                    eprintln!("{} {} is skipped: {error:#}", scenario.name(), step.label);
+                    continue;
+                }
                 self.step(*scenario, step).await?;
             }
         }
@@ -94,7 +99,11 @@ impl Session {
         }
         let run = Run::new(scenario.name(), label, x, plan, service, floors)?;
         eprintln!("{}", run.line());
-        run.archive_lines().iter().chain(&run.large_lines()).for_each(|line| eprintln!("  {line}"));
+        run.archive_lines()
+            .iter()
+            .chain(&run.large_lines())
+            .chain(&run.replica_lines())
+            .for_each(|line| eprintln!("  {line}"));
         for broken in &run.broken {
             eprintln!("  {broken}");
         }

@@ -39,6 +39,9 @@ pub(crate) struct Spec {
     /// The network between the service and the emulator.
     #[serde(default)]
     pub(crate) network: Network,
+    /// Whether the emulator tells the replicas of the service apart. Each event then has one customer.
+    #[serde(default)]
+    pub(crate) has_replicas: bool,
 }
 
 /// An implementation of SQS and SNS.
@@ -122,6 +125,7 @@ impl Default for Spec {
             large_percent: 0,
             has_claim_check: false,
             network: Network::default(),
+            has_replicas: false,
         }
     }
 }

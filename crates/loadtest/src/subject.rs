@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,6 +21,8 @@ use crate::events;
 use crate::journal::Journal;
 use crate::measure::{Outage, RunPlan};
 use crate::process::{Process, Usage};
+use crate::replicas::launch::Launch;
+use crate::replicas::redis::Redis;
 use crate::spec::Spec;
 use crate::totals::Totals;
 
@@ -47,6 +49,11 @@ pub(crate) enum Subject {
 pub(crate) struct RunningSubject {
     /// The replicas of the service, or the floor.
     processes: Vec<Process>,
+    launch: Launch,
+    /// The resource usage of the replicas that were killed.
+    killed: Usage,
+    /// The Redis of the replicas, if the plan has one.
+    _redis: Option<Redis>,
     /// The service's store, if the plan has an outage of it.
     pub(crate) bucket: Option<Bucket>,
     folder: TempDir,
@@ -56,6 +63,8 @@ pub(crate) struct RunningSubject {
 const STORE: &str = "store";
 /// The variable that names the file of trusted certificates, for the service as for the AWS CLI.
 pub(crate) const AUTHORITY_VARIABLE: &str = "AWS_CA_BUNDLE";
+/// The file of all log lines in the working folder.
+const LOG: &str = "log";
 /// The number of loops of the floor.
 const FLOOR_LOOPS: usize = 8;
 
@@ -64,16 +73,16 @@ impl Subject {
     ///
     /// # Errors
     /// Returns an error if the subject cannot be configured or started.
-    pub(crate) fn start(&self, plan: &RunPlan, backend: &Backend) -> anyhow::Result<RunningSubject> {
+    pub(crate) async fn start(&self, plan: &RunPlan, backend: &Backend) -> anyhow::Result<RunningSubject> {
         let spec = &plan.spec;
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir()?;
         let scheme = if backend.authority.is_some() { "https" } else { "http" };
         let endpoint = format!("{scheme}://127.0.0.1:{}", backend.port);
-        let authority = backend.authority.as_ref().map(|pem| (folder.path().join("authority.pem"), pem));
-        if let Some((path, pem)) = &authority {
+        let authority = backend.authority.as_ref().map(|_| folder.path().join("authority.pem"));
+        if let (Some(path), Some(pem)) = (&authority, &backend.authority) {
             fs::write(path, pem)?;
         }
-        let mut bucket = None;
+        let (mut bucket, mut redis) = (None, None);
         if let Self::Service { linger_ms, .. } = self {
             let mut config = config(spec, &endpoint, *linger_ms);
             if spec.has_store {
@@ -88,32 +97,34 @@ impl Subject {
                 config["envelope"] = json!({"s3_buckets": [events::OBJECTS_BUCKET]});
                 config["claim_check"] = json!({"bucket": events::CLAIMS_BUCKET, "key_prefix": events::CLAIMS_PREFIX});
             }
+            if let Some(replicas) = &plan.replicas {
+                redis = Redis::start(replicas.redis).await?;
+                config["dedupe"] = json!({"redis_url": redis.as_ref().map(Redis::url)});
+            }
             configure(folder.path(), spec, &config).context("cannot set up the service")?;
         }
-        let log = fs::File::create(folder.path().join("log"))?;
-        let mut processes = Vec::new();
-        for replica in 1..=self.replicas() {
-            let mut command = self.command(spec, &endpoint, folder.path())?;
-            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
-            command.env("AWS_ACCESS_KEY_ID", "loadtest").env("AWS_SECRET_ACCESS_KEY", "loadtest");
-            command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path());
-            command.env("HOSTNAME", format!("replica-{replica}"));
-            if let Some((path, _)) = &authority {
-                command.env(AUTHORITY_VARIABLE, path);
-            }
-            processes.push(Process::start(&mut command)?);
+        fs::File::create(folder.path().join(LOG))?;
+        let launch = Launch { subject: self.clone(), plan: plan.clone(), endpoint, authority, started: 0 };
+        let mut running =
+            RunningSubject { processes: Vec::new(), launch, killed: Usage::default(), _redis: redis, bucket, folder };
+        for _ in 0..self.replicas(plan) {
+            running.add()?;
         }
-        Ok(RunningSubject { processes, bucket, folder })
+        Ok(running)
     }
 
-    fn replicas(&self) -> u32 {
+    fn replicas(&self, plan: &RunPlan) -> u32 {
         match self {
-            Self::Service { service, .. } => service.replicas,
+            Self::Service { service, .. } => plan.replicas.as_ref().map_or(service.replicas, |replicas| replicas.count),
             Self::Floor => 1,
         }
     }
 
-    fn command(&self, spec: &Spec, endpoint: &str, folder: &Path) -> anyhow::Result<Command> {
+    /// Returns the command of one process.
+    ///
+    /// # Errors
+    /// Returns an error if the path of this binary is unknown.
+    pub(crate) fn command(&self, spec: &Spec, endpoint: &str, folder: &Path) -> anyhow::Result<Command> {
         match self {
             Self::Service { service, .. } => {
                 let mut command = Command::new(&service.path);
@@ -139,12 +150,42 @@ impl Subject {
 }
 
 impl RunningSubject {
+    /// Starts one more process.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be started.
+    pub(crate) fn add(&mut self) -> anyhow::Result<()> {
+        let folder = self.folder.path();
+        self.processes.push(self.launch.start(folder, &folder.join(LOG))?);
+        Ok(())
+    }
+
+    /// Whether a replica was added after the start.
+    pub(crate) fn has_added(&self) -> bool {
+        self.launch.started > self.launch.subject.replicas(&self.launch.plan)
+    }
+
+    /// Kills the first process with SIGKILL, and waits until it is dead.
+    ///
+    /// # Errors
+    /// Returns an error if the process has ended before.
+    pub(crate) async fn kill_first(&mut self) -> anyhow::Result<()> {
+        let mut process = self.processes.remove(0);
+        let usage = process.usage()?;
+        process.child.kill().await?;
+        // A dead process has no resident memory, but its peak counts.
+        let usage = Usage { rss_kib: 0, ..usage };
+        self.killed = [self.killed, usage].into_iter().sum();
+        Ok(())
+    }
+
     /// Returns the resource usage of all processes since their start.
     ///
     /// # Errors
     /// Returns an error if a process has ended.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        self.processes.iter().map(Process::usage).sum()
+        let running: Usage = self.processes.iter().map(Process::usage).sum::<anyhow::Result<_>>()?;
+        Ok([self.killed, running].into_iter().sum())
     }
 
     /// Returns how a process ended, if one has.
@@ -166,7 +207,7 @@ impl RunningSubject {
     /// # Errors
     /// Returns an error if a process does not exit in time.
     pub(crate) async fn stop(&mut self, within: Duration) -> anyhow::Result<(bool, Usage)> {
-        let (mut all_well, mut usages) = (true, Vec::new());
+        let (mut all_well, mut usages) = (true, vec![self.killed]);
         for process in &mut self.processes {
             let (ended, usage) = process.stop(within).await?;
             all_well &= ended.success();
@@ -221,7 +262,7 @@ impl RunningSubject {
 
     /// Returns the last lines of the subject's log.
     pub(crate) fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let log = fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(8)..].join("\n")
     }

@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use super::answer::Answer;
 use super::form;
+use super::replicas::access_key;
 use super::state::Emulator;
 
 /// Accepts connections as long as the future is polled.
@@ -70,7 +71,11 @@ pub(super) async fn call(emulator: &Emulator, request: http::Request<Incoming>) 
     let answer = match target {
         Some(operation) => emulator.sqs(&operation, &body).await,
         None if head.method != Method::POST => emulator.s3(&head, &body),
-        None => emulator.sns(&form::field(&body, "Action").unwrap_or_default(), &body),
+        None => {
+            let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok());
+            let access_key = access_key(authorization.unwrap_or_default());
+            emulator.sns(&form::field(&body, "Action").unwrap_or_default(), access_key, &body)
+        }
     };
     (answer, id)
 }

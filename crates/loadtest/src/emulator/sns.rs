@@ -11,8 +11,8 @@ use crate::totals::Carried;
 const MAX_BYTES: u64 = 256 * 1024;
 
 impl Emulator {
-    /// Answers a call.
-    pub(super) fn sns(&self, operation: &str, body: &[u8]) -> Answer {
+    /// Answers a call that was signed with this access key.
+    pub(super) fn sns(&self, operation: &str, access_key: &str, body: &[u8]) -> Answer {
         let publish = (operation == "PublishBatch").then(|| PublishBatch::read(body));
         let mut carried = Carried::default();
         for entry in publish.iter().flat_map(|publish| &publish.entries) {
@@ -22,7 +22,7 @@ impl Emulator {
             error(503, "ServiceUnavailable", "this call fails on purpose")
         } else {
             match (operation, &publish) {
-                (_, Some(publish)) => self.publish(publish, carried.bytes),
+                (_, Some(publish)) => self.publish(publish, access_key, carried.bytes),
                 ("GetTopicAttributes", _) => self.topic_attributes(&form::field(body, "TopicArn").unwrap_or_default()),
                 (other, _) => error(400, "InvalidAction", other),
             }
@@ -31,7 +31,7 @@ impl Emulator {
         answer
     }
 
-    fn publish(&self, publish: &PublishBatch<'_>, bytes: u64) -> Answer {
+    fn publish(&self, publish: &PublishBatch<'_>, access_key: &str, bytes: u64) -> Answer {
         let customer = match events::customer_of_topic(&publish.topic) {
             Ok(customer) if customer < self.spec.customers => customer,
             _ => return error(404, "NotFound", "Topic does not exist"),
@@ -51,6 +51,7 @@ impl Emulator {
             return error(429, "Throttled", "Rate exceeded");
         }
         let mut deliveries = Vec::with_capacity(publish.entries.len());
+        let second = (state.queue.elapsed(at) / 1_000_000) as usize;
         let mut successful = String::with_capacity(publish.entries.len() * 100);
         for entry in &publish.entries {
             state.accepted += 1;
@@ -73,6 +74,7 @@ impl Emulator {
             deliveries.extend(number.map(|number| self.spec.slot(number, customer)));
             state.queue.published(arrival.number, at);
             state.ledger.arrived(arrival, &self.events);
+            state.replicas.published(access_key, arrival.number, second);
             let (id, message) = (&entry.id, events::sns_message_id(message));
             successful += &format!("<member><Id>{id}</Id><MessageId>{message}</MessageId></member>");
         }

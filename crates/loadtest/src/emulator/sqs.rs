@@ -182,6 +182,7 @@ impl Emulator {
                 ("DeleteMessageBatch", Some(handle)) => {
                     if let Some(deleted) = state.queue.delete(handle) {
                         state.ledger.deleted(deleted, now);
+                        state.replicas.deleted(deleted.number);
                     }
                     true
                 }

@@ -11,6 +11,7 @@ use super::clock::Micros;
 use super::faults::FaultInjector;
 use super::ledger::Ledger;
 use super::queue::Queue;
+use super::replicas::Replicas;
 use super::s3::Claims;
 use super::stats::{Calls, Stats};
 use crate::events::Events;
@@ -34,6 +35,7 @@ pub(super) struct Emulator {
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) ledger: Ledger,
+    pub(super) replicas: Replicas,
     pub(super) calls: Calls,
     /// All calls since the emulator began.
     pub(super) totals: Totals,
@@ -52,6 +54,7 @@ impl Emulator {
         let state = State {
             queue: Queue::new(&spec),
             ledger: Ledger::new(&spec),
+            replicas: Replicas::new(if spec.has_replicas { spec.events } else { 0 }),
             calls: Calls::default(),
             totals: Totals::default(),
             accepted: 0,
@@ -129,6 +132,7 @@ impl Emulator {
             claims: state.claims.stats(),
             network: state.network,
             arrived: state.ledger.summary(&self.events),
+            replicas: state.replicas.stats(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::replicas::ReplicaStats;
 use crate::network::NetworkStats;
 use crate::totals::Totals;
 
@@ -32,6 +33,9 @@ pub(crate) struct Stats {
     #[serde(default)]
     pub(crate) network: NetworkStats,
     pub(crate) arrived: ArrivalStats,
+    /// The figures of each replica, if the spec wants them.
+    #[serde(default)]
+    pub(crate) replicas: Vec<ReplicaStats>,
 }
 
 /// The objects that the service stored for large events, and the pointers to them.

@@ -39,7 +39,7 @@ const HEIGHT: f64 = 400.0;
 /// The margins around the plot: left, right, top, bottom.
 const MARGINS: (f64, f64, f64, f64) = (72.0, 96.0, 40.0, 52.0);
 /// Colors that color-blind readers can tell apart (Okabe and Ito).
-const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+const COLORS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
 
 impl Axis {
     pub(super) fn new(label: &'static str, scale: Scale) -> Self {

@@ -2,26 +2,30 @@
 //!
 //! Each throttle lowers the limit by a factor. The limit rises in between: fast while it is well below the rate that was
 //! throttled last, slowly from there on, and faster again the longer there is no throttle, as TCP's CUBIC does (RFC 9438).
+//!
+//! Replicas share the account's quota without knowing of each other. Each throttle hits one of them and costs it a part
+//! of its limit, but the slow rise grows only with the square root of the limit, so their shares approach each other.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::accepted::WINDOW;
-
 /// The factor by which a throttle lowers the limit.
 pub(super) const DECREASE: f64 = 0.95;
-/// The factor for a throttle within a second of the one before: the limit is far too high.
-const STEEP_DECREASE: f64 = 0.7;
+/// The limit is in use if SNS accepts this part of it. A throttle lowers a limit that is not in use to this part first.
+const IN_USE: f64 = 0.7;
 /// The limit rises fast up to this part of the limit that was throttled last.
 const FAMILIAR: f64 = 0.95;
 /// The fast rise per second, as a part of the limit that was throttled last.
 const FAST_INCREASE: f64 = 0.05;
-/// The slow rise per second beyond that, as a part of the limit. At a constant quota, it leads to a throttle about every
-/// ten seconds.
-const INCREASE: f64 = 0.005;
+/// The slow rise per second beyond that, as a part of the limit's square root. At a constant quota of 300 messages per
+/// second, it leads to a throttle about every ten seconds.
+const INCREASE: f64 = 0.1;
+/// The fastest slow rise per second, as a part of the limit. Replicas with few messages per second each would otherwise
+/// be throttled too often.
+const SMALL_INCREASE: f64 = 0.0125;
 /// The time without a throttle after which the slow rise has doubled. It grows with the square of the time.
-const DOUBLED: Duration = Duration::from_secs(15);
+const DOUBLED: Duration = Duration::from_secs(10);
 /// The fastest rise per second after a long time without a throttle, as a part of the limit.
 const MOST_INCREASE: f64 = 0.1;
 /// The rise per second, as a part of the limit, while the quota is unknown: the last throttle came when SNS accepted
@@ -57,9 +61,9 @@ impl Bucket {
         if called <= self.decreased {
             return;
         }
-        let factor = if now.duration_since(self.decreased) < WINDOW { STEEP_DECREASE } else { DECREASE };
-        let known = self.limit.min(rate.max(self.limit * STEEP_DECREASE));
-        self.limit = (known * factor).max(LOWEST);
+        // The measured rate can be one batch too low.
+        let known = self.limit.min((rate + LOWEST).max(self.limit * IN_USE));
+        self.limit = (known * DECREASE).max(LOWEST);
         self.throttled_at = known;
         self.tokens = self.tokens.min(0.0);
         self.decreased = now;
@@ -69,8 +73,8 @@ impl Bucket {
     pub(super) fn refill(&mut self, rate: f64, now: Instant) -> f64 {
         let seconds = now.saturating_duration_since(self.refilled).as_secs_f64();
         self.refilled = now;
-        // The limit rises only while it is used: an idle hour proves nothing. The measured rate can be one batch too low.
-        if rate > 0.0 && rate + LOWEST >= self.limit * STEEP_DECREASE {
+        // An idle hour proves nothing.
+        if rate > 0.0 && rate + LOWEST >= self.limit * IN_USE {
             let familiar = self.throttled_at * FAMILIAR;
             if self.throttled_at < LOWEST {
                 self.limit += self.limit * UNKNOWN_INCREASE * seconds;
@@ -78,8 +82,8 @@ impl Bucket {
                 self.limit = (self.limit + self.throttled_at * FAST_INCREASE * seconds).min(familiar);
             } else {
                 let quiet = now.duration_since(self.decreased).as_secs_f64() / DOUBLED.as_secs_f64();
-                let part = (INCREASE * (1.0 + quiet * quiet)).min(MOST_INCREASE);
-                self.limit += (self.limit * part).max(1.0) * seconds;
+                let slow = (INCREASE * self.limit.sqrt()).min(SMALL_INCREASE * self.limit);
+                self.limit += (slow * (1.0 + quiet * quiet)).min(MOST_INCREASE * self.limit) * seconds;
             }
         }
         self.tokens = (self.tokens + self.limit * seconds).min(burst(self.limit));

@@ -5,6 +5,11 @@
 //! blamed, unless the other topics prove the opposite: their calls were accepted, although the account's quota would have
 //! throttled some of them.
 //!
+//! If the account's limit holds calls back, it is the first suspect, so that the evidence of a minute is needed against
+//! it. Several replicas share the account's quota, and each of them is throttled only now and then. So a replica rarely
+//! sees two throttled topics within a few seconds, and would give one topic after the other a limit that it does not
+//! need.
+//!
 //! This proof leaves out the first throttle of each topic. That throttle is the reason why the topic is among the
 //! throttled ones, so it does not show how often such a topic is throttled. Without this rule, the first throttles of two
 //! among thousands of small topics would look as if SNS throttled only these two.
@@ -18,6 +23,9 @@ use crate::message::TopicArn;
 
 /// How long throttles are evidence together. At the account's quota, throttles come every few seconds.
 pub(super) const SPAN: Duration = Duration::from_secs(5);
+
+/// How long throttles are evidence together while the account's limit holds calls back.
+pub(super) const LONG_SPAN: Duration = Duration::from_secs(60);
 
 /// The number of throttles that the account's quota would have caused among the topics without a throttle. As long as
 /// fewer are expected, their absence can be chance.
@@ -65,9 +73,9 @@ impl Evidence {
         self.since
     }
 
-    /// Whether the evidence is too old to explain a throttle of this moment.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        now.duration_since(self.since) >= SPAN
+    /// Whether the evidence is older than this time, so that it does not explain a throttle of this moment.
+    pub(super) fn is_over(&self, span: Duration, now: Instant) -> bool {
+        now.duration_since(self.since) >= span
     }
 
     /// Records an accepted call. Calls that were under way at the first throttle can have been accepted before SNS began
@@ -85,8 +93,8 @@ impl Evidence {
         }
     }
 
-    /// Records a throttled call. Returns its cause by all that is known now.
-    pub(super) fn throttled(&mut self, topic: &TopicArn) -> Cause {
+    /// Records a throttled call.
+    pub(super) fn throttled(&mut self, topic: &TopicArn) {
         let calls = self.topics.entry(topic.clone()).or_default();
         if calls.throttled == 0 {
             self.throttled_topics += 1;
@@ -98,12 +106,16 @@ impl Evidence {
         calls.all += 1;
         calls.throttled += 1;
         self.of_throttled_topics += 1;
-        self.cause()
     }
 
-    fn cause(&self) -> Cause {
-        let ratio = self.repeated as f64 / self.of_throttled_topics as f64;
-        let expected_of_others = self.of_others as f64 * ratio;
-        if self.throttled_topics < 2 || expected_of_others >= PROOF { Cause::Topic } else { Cause::Account }
+    /// Whether only one topic was throttled.
+    pub(super) fn is_of_one_topic(&self) -> bool {
+        self.throttled_topics < 2
+    }
+
+    /// Whether the other topics prove that the account's quota did not cause the throttles.
+    pub(super) fn clears_account(&self) -> bool {
+        let ratio = self.repeated as f64 / self.of_throttled_topics.max(1) as f64;
+        self.of_others as f64 * ratio >= PROOF
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::accepted::{Accepted, WINDOW};
 use super::bucket::Bucket;
-use super::evidence::{Cause, Evidence, SPAN};
+use super::evidence::{Cause, Evidence, LONG_SPAN, SPAN};
 use super::report::TopicLimit;
 use crate::message::TopicArn;
 
@@ -38,11 +38,15 @@ pub enum Shortage {
 pub(super) struct Limits {
     pub(super) accepted: Accepted,
     account: Option<Bucket>,
+    /// When the account's limit last held back a call.
+    account_held_back: Option<Instant>,
     /// Set while the account's limit was lowered for a topic that was active alone.
     sole: Option<Sole>,
     topics: HashMap<TopicArn, OwnLimit>,
     recent: Recent,
     window: Option<Window>,
+    /// The throttles of a minute.
+    of_minute: Option<Evidence>,
 }
 
 /// The limit of one topic.
@@ -88,6 +92,7 @@ impl Limits {
         }
         self.account_limit(now);
         if let Some(missing) = self.account.as_ref().and_then(|account| account.missing(messages)) {
+            self.account_held_back = Some(now);
             return Err(Shortage::Account(now + missing));
         }
         if !self.topics.is_empty() {
@@ -120,9 +125,10 @@ impl Limits {
         if let Some(own) = self.topics.get_mut(topic) {
             own.accepted.add(messages, now);
         }
-        self.window.take_if(|window| window.evidence.is_over(now));
-        if let Some(window) = &mut self.window {
-            window.evidence.accepted(topic, called);
+        self.window.take_if(|window| window.evidence.is_over(SPAN, now));
+        let of_window = self.window.as_mut().map(|window| &mut window.evidence);
+        for evidence in of_window.into_iter().chain(&mut self.of_minute) {
+            evidence.accepted(topic, called);
         }
     }
 
@@ -134,11 +140,7 @@ impl Limits {
             return self.lower_topic(throttled, now);
         }
         let is_sole = !self.recent.has_other(topic, now);
-        self.window.take_if(|window| window.evidence.is_over(now));
-        if self.window.is_none() {
-            self.forget(now);
-        }
-        let cause = self.window.get_or_insert_with(|| Window::new(now)).evidence.throttled(topic);
+        let cause = self.cause(topic, now);
         if is_sole {
             if self.sole.as_ref().is_none_or(|sole| sole.topic != *topic) {
                 let customer = throttled.customer.cloned();
@@ -157,6 +159,32 @@ impl Limits {
                 self.lower_topic(throttled, now);
             }
         }
+    }
+
+    /// Records a throttle as evidence. Returns its cause by all that is known now.
+    fn cause(&mut self, topic: &TopicArn, now: Instant) -> Cause {
+        self.window.take_if(|window| window.evidence.is_over(SPAN, now));
+        self.of_minute.take_if(|evidence| evidence.is_over(LONG_SPAN, now));
+        if self.window.is_none() {
+            self.forget(now);
+        }
+        let is_at_limit = self.is_account_at_limit(now);
+        let evidence = &mut self.window.get_or_insert_with(|| Window::new(now)).evidence;
+        evidence.throttled(topic);
+        let of_minute = self.of_minute.get_or_insert_with(|| Evidence::new(now));
+        of_minute.throttled(topic);
+        let is_of_topic = match evidence.is_of_one_topic() {
+            true if is_at_limit => of_minute.clears_account(),
+            true => true,
+            false => evidence.clears_account(),
+        };
+        if is_of_topic { Cause::Topic } else { Cause::Account }
+    }
+
+    /// Whether the account's limit held calls back until now.
+    fn is_account_at_limit(&self, now: Instant) -> bool {
+        let held_back = self.account_held_back.filter(|_| self.account.is_some());
+        held_back.is_some_and(|held_back| now.duration_since(held_back) < WINDOW)
     }
 
     /// Whether the topic runs at a limit of its own that is older than the evidence, so that the throttle shows nothing

@@ -57,7 +57,8 @@ async fn against(quota: f64, seconds: u64) -> (f64, f64, RateReport) {
 async fn the_rate_stays_close_below_a_quota_without_a_storm_of_retries() {
     for (quota, seconds) in [(300.0, 30), (300.0, 300), (1_500.0, 30), (1_500.0, 300)] {
         let (rate, calls, report) = against(quota, seconds).await;
-        assert!((0.95..=1.005).contains(&(rate / quota)), "{rate} messages/s of {quota}");
+        // The quota saves the tokens of a second, and some of the first five seconds' are used later.
+        assert!((0.95..=1.01).contains(&(rate / quota)), "{rate} messages/s of {quota}");
         assert!(calls <= 1.05, "{calls} calls per accepted call, {} throttles", report.throttled);
         assert!(report.throttled >= 1 && report.highest >= quota * 0.9, "{report:?}");
     }

@@ -1,5 +1,6 @@
 use super::*;
 
+mod replicas;
 mod simulation;
 
 fn arn(name: &str) -> TopicArn {
@@ -90,6 +91,9 @@ fn a_throttle_lowers_the_limit_of_the_quota_that_caused_it() {
         ("a+ b+ a-*4 b-*4 c+*2 a-", "account", "that c got through twice can be chance"),
         ("a+ b+ a-*4 b- c+*40 a- c-*2", "account", "now c is throttled too"),
         (&many, "account", "with many small topics, most get through"),
+        ("a+ b+ a- b- ~6 a+ b+*9 a-", "account", "the account's limit holds calls back, so it is the first suspect"),
+        ("a+ b+ a- b- ~6 a+ b+*9 a- ~6 a+ b+*9 a-", "account", "still, although the throttles are far apart"),
+        ("a+ b+ a- b- ~70 a+ b+*60 a- ~6 a- b+*60 a-", "account a", "in a minute, only a was throttled"),
         ("a+ b+ a-*9 ~6 b+ a+*9 a- b-", "b a", "a is at its own limit, so one other topic was throttled"),
         ("a+ b+ c+ a-*9 ~6 b+ a+*9 a- b- c-", "account a", "two topics without a limit were throttled"),
     ] {
