@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Usage;
 use super::config_file::ConfigFile;
@@ -20,6 +20,12 @@ use crate::config::load;
 /// The maximum number of bytes of an answer that are printed.
 const MAX_ANSWER_BYTES: usize = 4096;
 
+/// The pause before a further attempt: short beside the seconds that a network policy takes to know a new pod.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The maximum of `--retry-for`, in seconds. A service that nothing reaches for an hour needs an operator.
+const MAX_RETRY_SECONDS: u64 = 3600;
+
 /// Arguments of `healthcheck`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,6 +34,12 @@ machine.
 
 For images without a shell or curl, such as the image of protobridge:
   HEALTHCHECK CMD [\"protobridge\", \"healthcheck\"]
+
+A new pod can be cut off for a few seconds, until the network knows its address and the policies let it through. So \
+let a check from a new pod, such as that of `helm test`, try again:
+  protobridge healthcheck --url http://protobridge:8080/readyz --retry-for 30
+An answer ends the attempts, even if it says that the service is not healthy. For a liveness probe, leave out \
+--retry-for: the caller of the probe has a threshold of its own.
 
 Exit codes: 0 the service is healthy, 1 it is not or does not answer, 2 wrong usage, 64 wrong configuration.")]
 pub(super) struct Args {
@@ -40,18 +52,24 @@ pub(super) struct Args {
     /// Ask whether the service receives messages (/readyz) rather than whether it is alive (/livez)
     #[arg(long)]
     ready: bool,
-    /// The number of seconds to wait for an answer
+    /// The number of seconds that each attempt waits for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     timeout: u64,
+    /// Without an answer, try again every half second; start the last attempt at most this many seconds after the first
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..=MAX_RETRY_SECONDS)
+    )]
+    retry_for: u64,
 }
 
 /// Asks the admin endpoint of a running service, and prints the answer to standard output.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let uri = uri(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async { timeout(Duration::from_secs(args.timeout), ask(uri.clone())).await });
-    let answer = answer.unwrap_or_else(|_| bail!("no answer within {} s", args.timeout));
-    let (is_success, text) = answer.with_context(|| uri.to_string())?;
+    let (is_success, text) = runtime.block_on(ask_repeatedly(&uri, args)).with_context(|| uri.to_string())?;
     if !is_success {
         bail!("{uri}: {text}");
     }
@@ -87,10 +105,34 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
+/// Asks until the service answers, or until `--retry-for` is over. Returns the answer as [`ask`] does.
+///
+/// # Errors
+///
+/// Returns an error if no attempt has an answer. The error has the cause of the last attempt and, if retries were
+/// requested, the number of attempts.
+async fn ask_repeatedly(uri: &Uri, args: &Args) -> anyhow::Result<(bool, String)> {
+    let last_start = Instant::now() + Duration::from_secs(args.retry_for);
+    let mut attempts = 1_u32;
+    loop {
+        let error = match timeout(Duration::from_secs(args.timeout), ask(uri.clone())).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error,
+            Err(_) => anyhow!("no answer within {} s", args.timeout),
+        };
+        if Instant::now() + PAUSE > last_start {
+            let is_retried = args.retry_for > 0;
+            return Err(if is_retried { error.context(format!("no answer to {attempts} attempts")) } else { error });
+        }
+        sleep(PAUSE).await;
+        attempts += 1;
+    }
+}
+
 /// Sends a GET request. Returns whether the status is a success, and the body, or the status if the body is empty.
 async fn ask(uri: Uri) -> anyhow::Result<(bool, String)> {
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.get(uri).await.map_err(|error| anyhow::anyhow!(chain(&error)))?;
+    let answer = client.get(uri).await.map_err(|error| anyhow!(chain(&error)))?;
     let status = answer.status();
     let body =
         Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.map(http_body_util::Collected::to_bytes);

@@ -1,7 +1,11 @@
 //! `protobridge healthcheck`, which the image's health check and test pods run against a running service.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
 
 use tempfile::TempDir;
 
@@ -58,10 +62,101 @@ async fn healthcheck_passes_while_the_service_runs_and_fails_after_it_stops(emul
 
 #[tokio::test]
 async fn healthcheck_times_out_if_the_service_does_not_answer() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}/livez", silent.local_addr().expect("the listener is bound"));
     let ended = healthcheck(&["--url", &url, "--timeout", "1"]).await;
     assert_eq!((ended.code, ended.stderr), (Some(1), format!("error: {url}: no answer within 1 s\n")));
+}
+
+/// The end of one connection of [`endpoint`].
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Closes the connection without an answer.
+    Closed,
+    /// Keeps the connection open until the client closes it.
+    Silent,
+    Answer(&'static str),
+}
+
+/// Starts an endpoint that treats one connection after the other as its turn says. It then stops listening. Returns its
+/// URL, and a thread that ends once each turn had its connection.
+fn endpoint(turns: Vec<Turn>) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}/readyz", listener.local_addr().expect("the listener is bound"));
+    let serve = move || {
+        for turn in turns {
+            let (mut connection, _) = listener.accept().expect("a client connects");
+            read_request(&mut connection);
+            match turn {
+                Turn::Closed => {}
+                Turn::Silent => {
+                    let rest = connection.read(&mut [0]).expect("the client closes its connection");
+                    assert_eq!(rest, 0, "the client sends one request per connection");
+                }
+                Turn::Answer(answer) => connection.write_all(answer.as_bytes()).expect("the client reads"),
+            }
+        }
+    };
+    (url, thread::spawn(serve))
+}
+
+fn read_request(connection: &mut TcpStream) {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") {
+        connection.read_exact(&mut byte).expect("the client sends a request");
+        request.push(byte[0]);
+    }
+}
+
+const RUNNING: &str = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nrunning\n";
+const STARTING: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 9\r\n\r\nstarting\n";
+
+#[tokio::test]
+async fn healthcheck_tries_again_until_the_service_answers() {
+    let (url, endpoint) = endpoint(vec![Turn::Closed, Turn::Silent, Turn::Closed, Turn::Answer(RUNNING)]);
+    let ended = healthcheck(&["--url", &url, "--timeout", "1", "--retry-for", "60"]).await;
+    assert_eq!((ended.code, &*ended.stdout, &*ended.stderr), (Some(0), "running\n", ""));
+    endpoint.join().expect("the service was asked four times");
+}
+
+#[tokio::test]
+async fn healthcheck_does_not_try_again_after_an_answer() {
+    let (url, endpoint) = endpoint(vec![Turn::Closed, Turn::Answer(STARTING)]);
+    let ended = healthcheck(&["--url", &url, "--retry-for", "60"]).await;
+    assert_eq!((ended.code, ended.stderr), (Some(1), format!("error: {url}: starting\n")));
+    endpoint.join().expect("the service was asked twice");
+}
+
+#[tokio::test]
+async fn healthcheck_tries_once_by_default() {
+    let (url, endpoint) = endpoint(vec![Turn::Closed]);
+    let ended = healthcheck(&["--url", &url]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("connection closed"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("attempts"), "{}", ended.stderr);
+    endpoint.join().expect("the service was asked once");
+}
+
+#[tokio::test]
+async fn healthcheck_names_the_number_of_its_attempts() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}/readyz", listener.local_addr().expect("the listener is bound"));
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&attempts);
+    // The thread ends with the process of the tests.
+    thread::spawn(move || {
+        while let Ok((mut connection, _)) = listener.accept() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            read_request(&mut connection);
+        }
+    });
+    let ended = healthcheck(&["--url", &url, "--retry-for", "3"]).await;
+    let attempts = attempts.load(Ordering::SeqCst);
+    assert!((2..=7).contains(&attempts), "{attempts} attempts with pauses of half a second in three seconds");
+    assert_eq!(ended.code, Some(1));
+    let error = format!("error: {url}: no answer to {attempts} attempts: ");
+    assert!(ended.stderr.starts_with(&error) && ended.stderr.contains("connection closed"), "{}", ended.stderr);
 }
 
 #[tokio::test]
