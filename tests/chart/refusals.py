@@ -1,11 +1,19 @@
 """Checks that the chart refuses invalid values, each with the right message."""
 
+import base64
+import gzip
+import os
+import uuid
+
 import yaml
 
-from render import CHART, HELM3, HERE, SCRATCH, expect, file_of, helm, inline, template
+from render import CHART, HELM3, HERE, SCRATCH, expect, file_of, helm, inline, one, rendered, template
 
 BASE = HERE / "refused/base.yaml"
-MEBIBYTE = 1024 * 1024
+# The sizes of Helm's record of a release, in bytes: the Secret, and the inline values that the chart accepts.
+SECRET, ROOM = 1024 * 1024, 300_000
+# The largest share of the Secret that these values may fill. The rest is for a chart and manifests that grow.
+FULL = 0.95
 
 
 def check_refused(name, arguments, sentences):
@@ -28,13 +36,17 @@ def check_refused(name, arguments, sentences):
 def check_refusals():
     result = template(BASE)
     expect(result.returncode == 0, f"refused/base.yaml must render: {result.stderr}")
-    groups = (refused_files, too_large_sets, too_many_customers, unknown_alert)
-    sentences = {sentence for group in groups for sentence in group()}
-    check_too_large_files()
-    # Each `append $problems` of the template needs a case here. The one in check_too_large_files has no fixed message.
+    groups = (refused_files, too_large_values, unknown_alert)
+    sentences = {kind(sentence) for group in groups for sentence in group()}
+    # Each `append $problems` of the template needs a case here.
     written = (CHART / "templates/_validate.tpl").read_text().count("append $problems")
-    cases = len([sentence for sentence in sentences if not sentence.startswith("schema: ")]) + 1
+    cases = len([sentence for sentence in sentences if not sentence.startswith("schema: ")])
     expect(cases >= written, f"_validate.tpl has {written} refusals, but only {cases} are tested")
+
+
+def kind(sentence):
+    """Returns the sentence, without its numbers if it is about the size of the values."""
+    return "too large" if sentence.startswith("the inline values are too large") else sentence
 
 
 def refused_files():
@@ -51,42 +63,93 @@ def refused_files():
 
 NO_SETS = ["--set", "descriptors.existingConfigMap="]
 NO_CUSTOMERS = ["--set", "customers.existingConfigMap.name="]
+COMPRESS = (
+    "compress the sets with `gzip -9` and name them such as shop.binpb.gz, or set descriptors.s3.uri, or set "
+    "descriptors.existingConfigMap"
+)
+BUCKET = "set customers.s3.uri or customers.existingConfigMap.name"
+MOUNT = "mount the larger files with extraVolumes and extraVolumeMounts"
 
 
-def too_large_sets():
-    """Checks the size limit of inline descriptor sets, and yields its message."""
-    sentence = (
-        "descriptors.inline has 1048577 bytes, but a ConfigMap holds at most 1048576: use descriptors.s3, "
-        "descriptors.image or descriptors.persistentVolumeClaim, or compile without --include_source_info"
+def too_large(sets, files, customers, ways):
+    """Returns the message about inline values with these numbers of bytes."""
+    return (
+        "the inline values are too large for Helm's record of the release, a Secret of 1 MiB that has them twice, "
+        f"beside the chart: descriptors.inline has {sets} bytes, config and configFiles have {files}, and "
+        f"customers.inline, which counts by half, has {customers}; that is {sets + files + (customers + 1) // 2}, and "
+        f"the limit is {ROOM}: {ways}"
     )
-    fits, half = file_of("fits.binpb", MEBIBYTE), file_of("half.binpb", MEBIBYTE // 2)
-    result = template(BASE, *NO_SETS, *inline(fits))
-    expect(result.returncode == 0, f"a descriptor set that just fits into a ConfigMap is refused: {result.stderr}")
-    check_refused("a large set", [*NO_SETS, *inline(file_of("beyond.binpb", MEBIBYTE + 1))], [sentence])
-    three = [*inline(half, "a.binpb"), *inline(half, "b.binpb"), "--set-string", "descriptors.inline.c\\.pb=AA=="]
-    check_refused("sets that are large together", [*NO_SETS, *three], [sentence])
-    yield sentence
 
 
-def too_many_customers():
-    """Checks the size limit of inline customers, and yields its message."""
-    sentence = (
-        "customers.inline has 1050010 bytes, but a ConfigMap holds at most 1048576: shorten it with "
-        "config.route.topic_template, or put the file into a bucket and set customers.s3.uri"
-    )
-    many = SCRATCH / "customers.yaml"
-    many.write_text(yaml.safe_dump({"customers": {"inline": [{"id": f"customer-{i:05}"} for i in range(50_000)]}}))
-    topics = ["--set", "config.route.topic_template=arn:aws:sns:eu-west-1:1:{customer}"]
-    check_refused("many customers", ["--values", many, *topics, *NO_CUSTOMERS], [sentence])
-    yield sentence
+def too_large_values():
+    """Checks the size limit of the inline values, of each kind and of all together, and yields its messages."""
+    config = config_bytes()
+    fits = file_of("fits.binpb", ROOM - config)
+    check_fits("sets", [*NO_SETS, *inline(fits)])
+    one_more = [*NO_SETS, *inline(file_of("beyond.binpb", ROOM - config + 1))]
+    yield check_too_large("a large set", one_more, ROOM - config + 1, config, 0, COMPRESS)
+    two = [*NO_SETS, *inline(fits, "a.binpb"), "--set-string", "descriptors.inline.c\\.pb=AA=="]
+    yield check_too_large("sets that are large together", two, ROOM - config + 1, config, 0, COMPRESS)
 
+    topics = ["--set", "config.route.topic_template=arn:aws:sns:eu-west-1:1:{customer}", *NO_CUSTOMERS]
+    longer = config_bytes(*topics, "--set", "customers.inline[0].id=acme")
+    fits, _ = random_customers(2 * (ROOM - longer))
+    check_fits("customers", [*topics, "--values", fits])
+    beyond, size = random_customers(2 * ROOM + 100)
+    yield check_too_large("many customers", [*topics, "--values", beyond], 0, longer, size, BUCKET)
 
-def check_too_large_files():
     file = SCRATCH / "file"
-    file.write_text("x" * MEBIBYTE)
-    result = template(BASE, "--set-file", f"configFiles.x={file}")
-    words = ("config and configFiles have 1048", "a ConfigMap holds at most 1048576", "mount the larger files with extraVolumes")
-    expect(all(part in result.stderr for part in words), f"configFiles over 1 MiB: {result.stderr}")
+    file.write_text(base64.b64encode(os.urandom(ROOM)).decode()[: ROOM - config])
+    # Base64 compresses by a quarter.
+    check_fits("files", ["--set-file", f"configFiles.x={file}"], least=0.7)
+    file.write_text("x" * (ROOM - config + 1))
+    yield check_too_large("a large file", ["--set-file", f"configFiles.x={file}"], 0, ROOM + 1, 0, MOUNT)
+
+    file.write_text("x" * 20_000)
+    half, size = random_customers(ROOM)
+    together = [*NO_SETS, *inline(file_of("half.binpb", ROOM // 2)), *topics, "--values", half]
+    together += ["--set-file", f"configFiles.x={file}"]
+    ways = f"{COMPRESS}; {BUCKET}; {MOUNT}"
+    yield check_too_large("values that are large together", together, ROOM // 2, longer + 20_000, size, ways)
+
+
+def check_too_large(name, arguments, sets, files, customers, ways):
+    sentence = too_large(sets, files, customers, ways)
+    check_refused(name, arguments, [sentence])
+    return sentence
+
+
+def check_fits(name, arguments, least=0.9):
+    """Expects that the chart accepts the values, and that Helm's record of the release fits into a Secret.
+
+    The Secret has the record as base64 of its compressed JSON. Helm prints that JSON in a dry run. The record must also
+    fill at least a share of the Secret: if it does not, the limit refuses values that fit.
+    """
+    result = helm("install", "events", CHART, "--dry-run=client", "--output", "json", "--values", BASE, *arguments)
+    expect(result.returncode == 0, f"{name} that just fit are refused: {result.stderr[:1000]}")
+    share = len(base64.b64encode(gzip.compress(result.stdout.strip().encode(), 9))) / SECRET
+    expect(least <= share <= FULL, f"{name} that just fit fill {share:.3f} of the Secret, not {least} to {FULL}")
+
+
+def config_bytes(*arguments):
+    """Returns the size of the configuration that the chart renders."""
+    objects = rendered(BASE, *arguments)
+    text = one(objects, "ConfigMap", "-config")["data"]["protobridge.yaml"]
+    # The ConfigMap ends the last line.
+    return len(text.removesuffix("\n"))
+
+
+def random_customers(size):
+    """Writes values with customers of random ids, whose customers file has at most this many bytes.
+
+    Returns the path of the values, and the size of the customers file.
+    """
+    head = "customers:"
+    each = len(f"\n- id: {uuid.uuid4()}")
+    ids = [str(uuid.uuid4()) for _ in range((size - len(head)) // each)]
+    path = SCRATCH / "customers.yaml"
+    path.write_text(yaml.safe_dump({"customers": {"inline": [{"id": id} for id in ids]}}))
+    return path, len(head) + each * len(ids)
 
 
 def unknown_alert():

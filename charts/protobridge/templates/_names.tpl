@@ -222,6 +222,37 @@ annotations:
 {{- $bytes }}
 {{- end }}
 
+{{/* The size of the configuration and of the files beside it, in bytes. */}}
+{{- define "protobridge.configBytes" -}}
+{{- $bytes := len (include "protobridge.config" .) }}
+{{- range .Values.configFiles }}{{ $bytes = add $bytes (len .) }}{{ end }}
+{{- $bytes }}
+{{- end }}
+
+{{/* The size of the inline customers, in bytes. */}}
+{{- define "protobridge.customersBytes" -}}
+{{- if .Values.customers.inline }}{{ len (include "protobridge.customers" .) }}{{ else }}0{{ end }}
+{{- end }}
+
+{{/*
+The bytes that the inline values take of the room in Helm's record of the release. A customers file counts by half,
+because even a file of random ids compresses to less than that.
+*/}}
+{{- define "protobridge.recordBytes" -}}
+{{- add (include "protobridge.inlineBytes" . | int64) (include "protobridge.configBytes" . | int64) (div (add (include "protobridge.customersBytes" . | int64) 1) 2) }}
+{{- end }}
+
+{{/*
+The room for inline values in Helm's record of a release, in bytes. The record is one Secret, of at most 1,048,576
+bytes. It has the chart, the values and the manifests as JSON, first compressed and then in base64, so at most 786,432
+bytes after the compression. The chart takes 105,000 of them. A set is in the values and in a manifest, each time in
+base64, and a compressed set then takes 1.03 times its size. tests/chart/refusals.py computes the record with sets of
+this size: it fills nine tenths of the Secret.
+*/}}
+{{- define "protobridge.recordRoom" -}}
+300000
+{{- end }}
+
 {{/*
 The region of a queue, from the configuration, else from the URL; empty if neither has it. Takes a list: the root context and
 the URL.

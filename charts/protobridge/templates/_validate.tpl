@@ -5,7 +5,6 @@ once.
 {{- define "protobridge.validate" -}}
 {{- $root := . }}
 {{- $v := .Values }}
-{{- $mebibyte := 1048576 }}
 {{- $problems := list }}
 
 {{- $name := include "protobridge.fullname" . }}
@@ -59,11 +58,6 @@ once.
 {{- $problems = append $problems (printf "configFiles has the name %q: the name of a file in a ConfigMap consists of letters, digits, -, _ and ., without a folder: rename the file" $name) }}
 {{- end }}
 {{- end }}
-{{- $bytes := len (include "protobridge.config" .) }}
-{{- range $v.configFiles }}{{ $bytes = add $bytes (len .) }}{{ end }}
-{{- if gt (int64 $bytes) (int64 $mebibyte) }}
-{{- $problems = append $problems (printf "config and configFiles have %d bytes together, but a ConfigMap holds at most %d: mount the larger files with extraVolumes and extraVolumeMounts" (int64 $bytes) $mebibyte) }}
-{{- end }}
 {{- range $owned, $key := dict "PROTOBRIDGE_DESCRIPTORS_PATH" "descriptors" "PROTOBRIDGE_ROUTE_CUSTOMERS_FILE" "customers" "PROTOBRIDGE_ADMIN_LISTEN" "config.admin.listen" "PROTOBRIDGE_SHUTDOWN_DRAIN_TIMEOUT_SECONDS" "config.shutdown.drain_timeout_seconds" }}
 {{- if include "protobridge.hasVariable" (list $root $owned) }}
 {{- $problems = append $problems (printf "extraEnv has %s, which would override a value that the chart relies on: set `%s` instead" $owned $key) }}
@@ -93,10 +87,6 @@ once.
 {{- $problems = append $problems (printf "customers.inline[%d] (%s) has the profile %q, which is not in config.profiles: add it there, or use one of %s" $index $customer.id $customer.profile (join ", " (uniq $profiles | sortAlpha))) }}
 {{- end }}
 {{- end }}
-{{- $bytes = len (include "protobridge.customers" .) }}
-{{- if gt $bytes $mebibyte }}
-{{- $problems = append $problems (printf "customers.inline has %d bytes, but a ConfigMap holds at most %d: shorten it with config.route.topic_template, or put the file into a bucket and set customers.s3.uri" $bytes $mebibyte) }}
-{{- end }}
 
 {{- /* Descriptor sets. */}}
 {{- $sources = include "protobridge.descriptorSources" . | splitList " " | compact }}
@@ -124,12 +114,20 @@ once.
 {{- $problems = append $problems (printf "descriptors.inline.%s is not base64: pass `--set-file` the output of `base64 %s`, not the binary set" $name $name) }}
 {{- end }}
 {{- end }}
-{{- $bytes = include "protobridge.inlineBytes" . | int64 }}
-{{- if gt $bytes (int64 $mebibyte) }}
-{{- $problems = append $problems (printf "descriptors.inline has %d bytes, but a ConfigMap holds at most %d: use descriptors.s3, descriptors.image or descriptors.persistentVolumeClaim, or compile without --include_source_info" $bytes $mebibyte) }}
-{{- end }}
 {{- if and $v.descriptors.image.reference (semverCompare "<1.31.0-0" .Capabilities.KubeVersion.Version) }}
 {{- $problems = append $problems (printf "descriptors.image requires Kubernetes 1.31 or newer, but this cluster has %s: use descriptors.s3 or descriptors.persistentVolumeClaim" .Capabilities.KubeVersion.Version) }}
+{{- end }}
+
+{{- /* The size of the inline values. */}}
+{{- $bytes := include "protobridge.recordBytes" . | int64 }}
+{{- $room := include "protobridge.recordRoom" . | int64 }}
+{{- if gt $bytes $room }}
+{{- $ways := list }}
+{{- if $v.descriptors.inline }}{{ $ways = append $ways "compress the sets with `gzip -9` and name them such as shop.binpb.gz, or set descriptors.s3.uri, or set descriptors.existingConfigMap" }}{{ end }}
+{{- if $v.customers.inline }}{{ $ways = append $ways "set customers.s3.uri or customers.existingConfigMap.name" }}{{ end }}
+{{- if $v.configFiles }}{{ $ways = append $ways "mount the larger files with extraVolumes and extraVolumeMounts" }}{{ end }}
+{{- $ways = default (list "shorten config") $ways }}
+{{- $problems = append $problems (printf "the inline values are too large for Helm's record of the release, a Secret of 1 MiB that has them twice, beside the chart: descriptors.inline has %s bytes, config and configFiles have %s, and customers.inline, which counts by half, has %s; that is %d, and the limit is %d: %s" (include "protobridge.inlineBytes" .) (include "protobridge.configBytes" .) (include "protobridge.customersBytes" .) $bytes $room (join "; " $ways)) }}
 {{- end }}
 
 {{- /* The store. */}}
