@@ -1,5 +1,6 @@
 """The steps of docs/operations.md."""
 
+import base64
 import json
 import re
 import shutil
@@ -146,6 +147,23 @@ def upgrade(page):
     page.run()
 
 
+def after_kubectl(page):
+    page.excuse("Error: UPGRADE FAILED: conflict occurred", "it needs a cluster: tests/cluster/run")
+    page.run()
+
+
+def own_config_maps(page):
+    page.shell.enter(page.tree)
+    page.run()
+    applied = yaml.safe_load((page.tree / "schemas.yaml").read_text())
+    # The name in the values at the top of the page.
+    installed = yaml.safe_load((page.tree / "values.yaml").read_text())["descriptors"]["existingConfigMap"]
+    page.counts["checked"] += 1
+    sets = {"shop.binpb": base64.b64encode((page.tree / "descriptors/shop.binpb").read_bytes()).decode()}
+    assert applied["metadata"]["name"] == installed, applied["metadata"]
+    assert applied["binaryData"] == sets, "the ConfigMap has other sets"
+
+
 def changes(page):
     page.run()
     log = page.work / "service.log"
@@ -288,6 +306,8 @@ def sections(account, admins):
         "States": lambda page: states(page, account),
         "Test the installation and its alerts": lambda page: test_installation(page, account),
         "Upgrade": upgrade,
+        "After a change with kubectl": after_kubectl,
+        "ConfigMaps of your own": own_config_maps,
         "Changes while running": changes,
         "Sets and customers in a bucket": lambda page: bucket.follow(page, account, reader),
         "Which version runs": promql,
