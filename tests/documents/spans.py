@@ -13,6 +13,7 @@ from page import Untrue
 FOREIGN = {
     "--endpoint-url": "the AWS CLI", "--include_imports": "protoc", "--include_source_info": "protoc",
     "--wait": "helm", "--timeout": "helm", "--rollback-on-failure": "helm", "--atomic": "Helm 3", "--set-file": "helm",
+    "--logs": "helm", "--force-conflicts": "helm", "--server-side": "kubectl",
     "--sbom": "docker buildx", "--format": "buildah", "--platform": "docker buildx", "--build-arg": "docker buildx",
 }
 # Variables that are no keys.
