@@ -49,6 +49,7 @@ def steps(cluster, live):
         "kill": live.kill,
         "replicas": live.replicas,
         "watchers": live.watchers,
+        "helm3": live.helm3,
         "uninstall": live.uninstall,
     }
 
