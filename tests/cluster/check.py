@@ -2,7 +2,7 @@
 
     check.py --work FOLDER --helm4 PATH --helm3 PATH --report FILE --built-seconds SECONDS [--only STEP[,STEP...]]
 
-The steps run in the order in which they most likely find a fault. Exits with an error at the first check that fails.
+Exits with an error at the first check that fails.
 """
 
 import argparse
@@ -11,9 +11,10 @@ import time
 import traceback
 from pathlib import Path
 
-from cluster import Cluster, Failed, Report
+from changes import Changes
+from cluster import Background, Cluster, Failed, Report, require
 from limits import Limits
-from live import NAMESPACE, Live
+from live import Live
 from matrix import Matrix
 from outside import servers
 from traffic import Traffic
@@ -29,45 +30,40 @@ parser.add_argument("--only", help="the steps to run after `install`, separated 
 args = parser.parse_args()
 
 
-def steps(cluster, live):
-    """Returns the steps by name. `changes` waits most of its time, so the values files are installed meanwhile."""
-    limits, matrix = Limits(cluster), Matrix(cluster)
+def steps(cluster, live, wanted):
+    """Returns the wanted steps by name, in the order in which they most likely find a fault.
 
-    def changes():
-        matrix.thread.start()
-        yield from live.changes()
-        yield from matrix.rows()
-
-    return {
-        "policy": live.policy,
-        "test": live.test,
-        "conflicts": live.conflicts,
-        "rollout": live.rollout,
-        "limits": limits.config_map,
-        "inline": limits.inline,
-        "changes": changes,
-        "kill": live.kill,
-        "replicas": live.replicas,
-        "watchers": live.watchers,
-        "helm3": live.helm3,
-        "uninstall": live.uninstall,
+    Some run in the background from the start, and their rows come at the end.
+    """
+    limits = Limits(cluster)
+    groups = {
+        "values": [Matrix(cluster).run, limits.config_map, limits.inline],
+        "changes": [Changes(cluster).run],
     }
+    first = {"policy": live.policy, "test": live.test, "conflicts": live.conflicts, "rollout": live.rollout}
+    second = {"kill": live.kill, "replicas": live.replicas, "watchers": live.watchers, "helm3": live.helm3}
+    names = [*first, *second, "uninstall", *groups]
+    wanted = wanted or names
+    unknown = set(wanted) - set(names)
+    require(not unknown, f"there is no step {', '.join(unknown)}: the steps are {', '.join(names)}")
+    background = {name: Background(*steps).finish for name, steps in groups.items() if name in wanted}
+    foreground = first | second | {"uninstall": live.uninstall}
+    return {name: step for name, step in foreground.items() if name in wanted} | background
 
 
 def run(cluster, report):
-    cluster.make_namespace(NAMESPACE)
-    live = Live(cluster, Traffic(lambda: cluster.logs(NAMESPACE)))
-    todo = steps(cluster, live)
-    wanted = args.only.split(",") if args.only else list(todo)
-    unknown = set(wanted) - set(todo)
-    if unknown:
-        raise Failed(f"there is no step {', '.join(unknown)}: the steps are {', '.join(todo)}")
-    for name, step in {"install": live.install, **{name: todo[name] for name in todo if name in wanted}}.items():
-        try:
-            for checked, seconds, figures in step():
-                report.add(name, checked, seconds, figures)
-        except Failed as failure:
-            raise Failed(f"{name}: {failure}\n{cluster.logs(NAMESPACE)}") from failure
+    live = Live(cluster, Traffic(lambda: cluster.logs("events")))
+    run_step(report, "install", live.install, live)
+    for name, step in steps(cluster, live, args.only and args.only.split(",")).items():
+        run_step(report, name, step, live)
+
+
+def run_step(report, name, step, live):
+    try:
+        for checked, seconds, figures in step():
+            report.add(name, checked, seconds, figures)
+    except Failed as failure:
+        raise Failed(f"{name}: {failure}\n{live.logs()}") from failure
 
 
 isolate()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +133,29 @@ def is_ready(pod):
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
+class Background:
+    """Runs steps in a thread of its own, because most of their time is spent waiting for Kubernetes."""
+
+    def __init__(self, *steps):
+        self.steps, self.rows, self.error = steps, [], None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        try:
+            for step in self.steps:
+                self.rows += step()
+        # Also SystemExit, with which `until` ends.
+        except BaseException as error:
+            self.error = error
+
+    def finish(self):
+        self.thread.join()
+        if self.error:
+            raise self.error
+        yield from self.rows
+
+
 class Timer:
     """`with Timer() as timer: …`; then `timer.seconds`."""
 
@@ -143,4 +167,16 @@ class Timer:
         self.seconds = time.monotonic() - self.start
 
 
-__all__ = ["CHART", "IMAGE", "ROOT", "Cluster", "Failed", "Report", "Timer", "is_ready", "require", "until"]
+__all__ = [
+    "Background",
+    "CHART",
+    "IMAGE",
+    "ROOT",
+    "Cluster",
+    "Failed",
+    "Report",
+    "Timer",
+    "is_ready",
+    "require",
+    "until",
+]

@@ -1,7 +1,6 @@
 """Every values file of tests/chart with Helm 3 and Helm 4: install, upgrade, roll back, uninstall."""
 
 import base64
-import threading
 
 from cluster import CHART, IMAGE, ROOT, Timer, require, until
 
@@ -50,21 +49,19 @@ def ground(cluster):
 
 
 class Matrix:
-    """Runs in a thread of its own, while another step waits."""
-
     def __init__(self, cluster):
-        self.cluster, self.error, self.operations, self.refused = cluster, None, 0, set()
-        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.cluster, self.operations, self.refused = cluster, 0, set()
 
     def run(self):
-        try:
-            with Timer() as self.timer:
-                ground(self.cluster)
-                for file in FILES:
-                    for major in (4, 3):
-                        self.cycle(file, major)
-        except BaseException as error:
-            self.error = error
+        with Timer() as timer:
+            ground(self.cluster)
+            for file in FILES:
+                for major in (4, 3):
+                    self.cycle(file, major)
+        require(self.refused == REFUSED, "the pods without a security context are refused", self.refused)
+        checked = f"{len(FILES)} values files with Helm 3 and 4: install, upgrade, roll back, uninstall"
+        figures = f"{self.operations} operations; `restricted` refuses extra containers without a security context"
+        yield checked, timer.seconds, figures
 
     def cycle(self, file, major):
         release = f"h{major}-{file.stem}"
@@ -121,15 +118,3 @@ class Matrix:
         require(not is_refused or "violates PodSecurity" in found[0], f"`restricted` refuses {release}", found)
         if is_refused:
             self.refused.add(file.stem)
-
-    def rows(self):
-        self.thread.join()
-        if self.error:
-            raise self.error
-        require(self.refused == REFUSED, "the pods without a security context are refused", self.refused)
-        figures = f"{self.operations} operations; `restricted` refuses extra containers without a security context"
-        yield (
-            f"{len(FILES)} values files with Helm 3 and 4: install, upgrade, roll back, uninstall",
-            self.timer.seconds,
-            figures,
-        )
