@@ -17,6 +17,7 @@ mod form;
 pub(crate) mod http;
 pub(crate) mod ledger;
 mod queue;
+mod renderings;
 mod s3;
 mod sns;
 mod sqs;

@@ -1,7 +1,7 @@
 //! Measures protobridge from the outside. `cargo run --release -p loadtest -- --help` describes the commands.
 //!
 //! A [`session`] runs [`scenario`]s. Each run ([`measure`]) starts two processes: an [`emulator`] of SQS and SNS, and a
-//! [`subject`], which is the service or the [`floor`]. The results form a [`report`], which is compared with [`goals`]
+//! [`subject`], which is the service, the [`floor`] or one of its [`rivals`]. The results form a [`report`], which is compared with [`goals`]
 //! and plotted.
 
 mod archive;
@@ -13,11 +13,13 @@ mod events;
 mod floor;
 mod goals;
 mod journal;
+mod json_value;
 mod measure;
 mod plot;
 mod process;
 mod progress;
 mod report;
+mod rivals;
 mod scenario;
 mod session;
 mod spec;

@@ -31,6 +31,9 @@ pub(crate) struct RunPlan {
     /// The time in which the service's store does not answer. The store is then a bucket in this process.
     #[serde(default)]
     pub(crate) outage: Option<Outage>,
+    /// The loops of the floor or of a rival that receive, publish and delete; `None` for the default.
+    #[serde(default)]
+    pub(crate) loops: Option<u32>,
 }
 
 /// A time in which the service's store does not answer. In its first half requests hang, and in its second half the store
@@ -44,7 +47,7 @@ pub(crate) struct Outage {
 
 impl Default for RunPlan {
     fn default() -> Self {
-        Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10, outage: None }
+        Self { spec: Spec::default(), quiet_seconds: 0, limit_seconds: None, linger_ms: 10, outage: None, loops: None }
     }
 }
 

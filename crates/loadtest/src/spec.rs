@@ -34,6 +34,9 @@ pub(crate) struct Spec {
     /// Whether the service has a bucket for large events, and each customer a claim check.
     #[serde(default)]
     pub(crate) has_claim_check: bool,
+    /// Whether JSON is judged by its value instead of its text. Encoders differ in white space and in the order of keys.
+    #[serde(default)]
+    pub(crate) by_value: bool,
 }
 
 /// An implementation of SQS and SNS.
@@ -116,6 +119,7 @@ impl Default for Spec {
             has_archive: false,
             large_percent: 0,
             has_claim_check: false,
+            by_value: false,
         }
     }
 }

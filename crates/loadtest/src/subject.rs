@@ -19,6 +19,7 @@ use crate::events;
 use crate::journal::Journal;
 use crate::measure::{Outage, RunPlan};
 use crate::process::{Process, Usage};
+use crate::rivals::Rival;
 use crate::spec::Spec;
 use crate::totals::Totals;
 
@@ -36,8 +37,13 @@ pub(crate) struct Service {
 /// The process that is measured.
 #[derive(Debug, Clone)]
 pub(crate) enum Subject {
-    Service { service: Service, linger_ms: u64 },
+    Service {
+        service: Service,
+        linger_ms: u64,
+    },
     Floor,
+    /// A consumer that a user would write instead.
+    Rival(Rival),
 }
 
 /// A running subject and its working folder.
@@ -52,8 +58,8 @@ pub(crate) struct RunningSubject {
 
 /// The folder of the service's store in its working folder.
 const STORE: &str = "store";
-/// The number of loops of the floor.
-const FLOOR_LOOPS: usize = 8;
+/// The number of loops of the floor and of a rival, unless the plan names it.
+const LOOPS: u32 = 8;
 
 impl Subject {
     /// Starts the subject against the emulator on the given port.
@@ -84,12 +90,15 @@ impl Subject {
         let log = fs::File::create(folder.path().join("log"))?;
         let mut processes = Vec::new();
         for replica in 1..=self.replicas() {
-            let mut command = self.command(spec, &endpoint, folder.path())?;
+            let mut command = self.command(plan, &endpoint, folder.path())?;
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
             command.env("AWS_ACCESS_KEY_ID", "loadtest").env("AWS_SECRET_ACCESS_KEY", "loadtest");
             command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path());
             command.env("HOSTNAME", format!("replica-{replica}"));
-            processes.push(Process::start(&mut command)?);
+            processes.push(match self {
+                Self::Rival(_) => Process::start_tree(&mut command)?,
+                Self::Service { .. } | Self::Floor => Process::start(&mut command)?,
+            });
         }
         Ok(RunningSubject { processes, bucket, folder })
     }
@@ -97,11 +106,12 @@ impl Subject {
     fn replicas(&self) -> u32 {
         match self {
             Self::Service { service, .. } => service.replicas,
-            Self::Floor => 1,
+            Self::Floor | Self::Rival(_) => 1,
         }
     }
 
-    fn command(&self, spec: &Spec, endpoint: &str, folder: &Path) -> anyhow::Result<Command> {
+    fn command(&self, plan: &RunPlan, endpoint: &str, folder: &Path) -> anyhow::Result<Command> {
+        let loops = plan.loops.unwrap_or(LOOPS);
         match self {
             Self::Service { service, .. } => {
                 let mut command = Command::new(&service.path);
@@ -111,9 +121,14 @@ impl Subject {
             }
             Self::Floor => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["floor", "--endpoint", endpoint, "--loops", &FLOOR_LOOPS.to_string()]);
-                command.args(["--spec", &serde_json::to_string(spec)?]).env_clear();
+                command.args(["floor", "--endpoint", endpoint, "--loops", &loops.to_string()]);
+                command.args(["--spec", &serde_json::to_string(&plan.spec)?]).env_clear();
                 Ok(command)
+            }
+            Self::Rival(rival) => {
+                let set = folder.join(events::SET_NAME);
+                fs::write(&set, events::DESCRIPTOR_SET)?;
+                Ok(rival.command(endpoint, &set, loops))
             }
         }
     }
@@ -122,6 +137,7 @@ impl Subject {
         match self {
             Self::Service { .. } => "service",
             Self::Floor => "floor",
+            Self::Rival(_) => "rival",
         }
     }
 }

@@ -28,6 +28,9 @@ pub(crate) struct Stats {
     /// The objects that the service stored for large events.
     #[serde(default)]
     pub(crate) claims: ClaimStats,
+    /// How the first JSON without the expected value differs from it, if JSON is judged by value.
+    #[serde(default)]
+    pub(crate) first_difference: Option<String>,
     pub(crate) arrived: ArrivalStats,
 }
 
