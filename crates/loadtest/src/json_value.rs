@@ -1,6 +1,7 @@
 //! Compares JSON by value: white space, the order of keys, and the spelling of numbers and strings do not matter.
 //!
-//! The JSON type matters. Canonical ProtoJSON writes 64-bit integers as strings, so a number in their place is different.
+//! The JSON type matters. Canonical ProtoJSON writes 64-bit integers as strings, so a number in their place is
+//! different.
 
 use serde_json::{Number, Value};
 

@@ -1,8 +1,8 @@
 //! Measures protobridge from the outside. `cargo run --release -p loadtest -- --help` describes the commands.
 //!
 //! A [`session`] runs [`scenario`]s. Each run ([`measure`]) starts two processes: an [`emulator`] of SQS and SNS, and a
-//! [`subject`], which is the service, the [`floor`] or one of its [`rivals`]. The results form a [`report`], which is compared with [`goals`]
-//! and plotted.
+//! [`subject`], which is the service, the [`floor`] or one of its [`rivals`]. The results form a [`report`], which is
+//! compared with [`goals`] and plotted.
 
 mod archive;
 mod backend;

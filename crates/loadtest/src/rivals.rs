@@ -15,7 +15,7 @@ mod versions;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::measure;
@@ -133,7 +133,25 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             println!("{}\n{}\n", measured.title(), table::text(measured, &report.contestants));
         }
     }
-    options.markdown.as_deref().map_or(Ok(()), |file| document::update(file, &report))
+    options.markdown.as_deref().map_or(Ok(()), |file| document::update(file, &report))?;
+    let broken = report.broken();
+    ensure!(broken.is_empty(), "events were lost, repeated or altered: {}", broken.join("; "));
+    Ok(())
+}
+
+impl Report {
+    /// Returns one sentence for each contestant that lost or repeated events. The JSON of a rival is its own affair.
+    fn broken(&self) -> Vec<String> {
+        let runs = self.situations.iter().flat_map(|measured| measured.runs.iter().map(move |runs| (measured, runs)));
+        let broken = runs.filter_map(|(measured, (contestant, runs))| {
+            let sum = |figure: fn(&Figures) -> u64| runs.iter().map(figure).sum::<u64>();
+            let altered = if contestant.is_rival() { 0 } else { sum(|figures| figures.wrong) };
+            let (lost, duplicated) = (sum(|figures| figures.lost), sum(|figures| figures.duplicated));
+            let counts = format!("{lost} lost, {duplicated} repeated, {altered} altered");
+            (lost + duplicated + altered > 0).then(|| format!("{contestant}, {}: {counts}", measured.situation))
+        });
+        broken.collect()
+    }
 }
 
 /// Measures one contestant once, in the last situation of the report.
@@ -217,5 +235,51 @@ impl Options {
             command += &format!(" --profile {}", self.profile);
         }
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(contestant: Contestant, figures: Figures) -> Report {
+        let measured = Measured {
+            situation: Situation::Skewed,
+            events: 500,
+            call_ms: 0,
+            loops: 8,
+            runs: BTreeMap::from([(contestant, vec![Figures::default(), figures])]),
+            differences: BTreeMap::new(),
+        };
+        Report {
+            machine: Machine::default(),
+            version: String::new(),
+            command: String::new(),
+            contestants: Vec::new(),
+            situations: vec![measured],
+            hard: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn lost_and_repeated_events_are_broken_and_so_is_altered_json_of_the_service() {
+        let of = |contestant, figures| report(contestant, figures).broken();
+        let none = Figures::default();
+        assert_eq!(of(Contestant::Go, none), Vec::<String>::new());
+        assert_eq!(of(Contestant::Go, Figures { wrong: 3, ..none }), Vec::<String>::new());
+        let altered = of(Contestant::Protobridge, Figures { wrong: 3, ..none });
+        assert_eq!(altered, ["protobridge, 100 customers: 0 lost, 0 repeated, 3 altered"]);
+        assert_eq!(of(Contestant::Go, Figures { lost: 1, ..none }).len(), 1);
+        assert_eq!(of(Contestant::Go, Figures { duplicated: 1, ..none }).len(), 1);
+    }
+
+    #[test]
+    fn a_report_is_written_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rivals.json");
+        document::write_json(&file, &report(Contestant::Rust, Figures { cpu_us_per_event: 1.5, ..Figures::default() }))
+            .unwrap();
+        let read: Report = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(read.situations[0].runs[&Contestant::Rust][1].cpu_us_per_event.to_string(), "1.5");
     }
 }

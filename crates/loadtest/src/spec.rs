@@ -34,7 +34,8 @@ pub(crate) struct Spec {
     /// Whether the service has a bucket for large events, and each customer a claim check.
     #[serde(default)]
     pub(crate) has_claim_check: bool,
-    /// Whether JSON is judged by its value instead of its text. Encoders differ in white space and in the order of keys.
+    /// Whether JSON is judged by its value instead of its text. Encoders differ in white space and in the order of
+    /// keys.
     #[serde(default)]
     pub(crate) by_value: bool,
 }

@@ -102,8 +102,8 @@ export class Consumer {
     const accepted = [];
     for (const entries of calls(batch.map(({ entry }) => entry))) {
       try {
-        const input = { TopicArn: topic, PublishBatchRequestEntries: entries };
-        const { Successful: successful = [], Failed: failed = [] } = await this.#sns.send(new PublishBatchCommand(input));
+        const command = new PublishBatchCommand({ TopicArn: topic, PublishBatchRequestEntries: entries });
+        const { Successful: successful = [], Failed: failed = [] } = await this.#sns.send(command);
         accepted.push(...successful.map(({ Id: id }) => handles.get(id)));
         failed.forEach(({ Code: code }) => console.error(`SNS refused an entry for ${topic}: ${code}`));
       } catch (error) {

@@ -24,8 +24,13 @@ class Consumer:
         self._converter = converter
         self._queue_url = os.environ["RIVAL_QUEUE_URL"]
         self._topic_template = os.environ["RIVAL_TOPIC_TEMPLATE"]
-        # The default is 10 connections, which is too few for more threads.
-        config = Config(region_name="eu-west-1", max_pool_connections=max(loops, 10))
+        config = Config(
+            region_name="eu-west-1",
+            # The default is 10 connections, which is too few for more threads.
+            max_pool_connections=max(loops, 10),
+            # SQS and SNS validate the parameters too.
+            parameter_validation=False,
+        )
         self._sqs = boto3.client("sqs", endpoint_url=os.environ["RIVAL_ENDPOINT"], config=config)
         self._sns = boto3.client("sns", endpoint_url=os.environ["RIVAL_ENDPOINT"], config=config)
 

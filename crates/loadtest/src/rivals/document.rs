@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::{Report, table};
+use crate::report::Machine;
 
 /// Writes all figures as JSON.
 ///
@@ -17,8 +18,8 @@ pub(super) fn write_json(path: &Path, report: &Report) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Replaces the tables in a document. They are between the markers `<!-- NAME: begin -->` and `<!-- NAME: end -->`, with
-/// the names `measured` and `hard`. A table for which nothing was measured stays.
+/// Replaces the tables in a document. They are between the markers `<!-- NAME: begin -->` and `<!-- NAME: end -->`. The
+/// names are `measured` and `hard`. A table for which nothing was measured stays.
 ///
 /// # Errors
 /// Returns an error if the document cannot be read or written, or if it lacks a marker.
@@ -36,10 +37,10 @@ pub(super) fn update(path: &Path, report: &Report) -> anyhow::Result<()> {
 /// Returns what is known about the run, and the table of each situation.
 fn measured(report: &Report) -> anyhow::Result<String> {
     let machine = &report.machine;
-    let mut text = format!(
-        "protobridge {}, on {} cores of {}, with a load of {} before the first run:\n\n```console\n$ cargo run --release -p {}\n```\n\n",
-        report.version, machine.cores, machine.cpu, machine.load_before, report.command
-    );
+    let Machine { cpu, cores, load_before } = machine;
+    let mut text = format!("protobridge {}, on {cores} cores of {cpu}", report.version);
+    write!(text, ", with a load of {load_before} before the first run:\n\n")?;
+    write!(text, "```console\n$ cargo run --release -p {}\n```\n\n", report.command)?;
     for entered in &report.contestants {
         writeln!(text, "- {}: {}", entered.contestant, entered.versions)?;
     }

@@ -51,8 +51,8 @@ fn versions(program: &str, argument: &str, lock: &str, libraries: &[&str]) -> St
     std::iter::once(language).chain(libraries).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the version of a library in the lock file of any of the languages. Each names a library and then its version,
-/// on the same line or on the next one.
+/// Returns the version of a library in the lock file of any of the languages. Each names a library and then its
+/// version, on the same line or on the next one.
 fn version<'l>(lock: &'l str, library: &str) -> Option<&'l str> {
     let is_separator = |char: char| char.is_whitespace() || "\"'=:,{}\\".contains(char);
     let mut words = lock.split(is_separator).filter(|word| !word.is_empty());
@@ -74,10 +74,10 @@ mod tests {
 
     #[test]
     fn the_version_is_found_in_the_lock_file_of_each_language() {
-        let cargo = "[[package]]\nname = \"a\"\ndependencies = [\n \"b\",\n]\n\n[[package]]\nname = \"b\"\nversion = \"1.2.3\"\n";
+        let cargo = "name = \"a\"\ndependencies = [\n \"b\",\n]\n\n[[package]]\nname = \"b\"\nversion = \"1.2.3\"\n";
         assert_eq!(version(cargo, "b"), Some("1.2.3"));
         assert_eq!(version("require (\n\tgithub.com/x/y v1.4.0\n)\n", "github.com/x/y"), Some("1.4.0"));
-        let npm = "{\"packages\": {\"\": {\"dependencies\": {\"@x/y\": \"2.0.0\"}}, \"node_modules/@x/y\": {\n\"version\": \"2.0.0\"}}}";
+        let npm = r#"{"": {"dependencies": {"@x/y": "2.0.0"}}, "node_modules/@x/y": {"version": "2.0.0"}}"#;
         assert_eq!(version(npm, "@x/y"), Some("2.0.0"));
         assert_eq!(version("boto3==1.44.8 \\\n    --hash=sha256:00\n", "boto3"), Some("1.44.8"));
         assert_eq!(version("boto3==1.44.8", "protobuf"), None);
