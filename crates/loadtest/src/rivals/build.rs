@@ -109,7 +109,8 @@ fn python(sources: &Path, target: &Path) -> anyhow::Result<Rival> {
         succeed(pip.args(["--only-binary", ":all:", "--requirement"]).arg(&requirements), "Python")?;
         fs::copy(&requirements, environment.join("installed"))?;
     }
-    let arguments = vec![sources.join("main.py").display().to_string()];
+    // Without compiled modules beside the sources.
+    let arguments = vec!["-B".to_owned(), sources.join("main.py").display().to_string()];
     Ok(Rival { program: environment.join("bin/python"), arguments })
 }
 
