@@ -23,7 +23,7 @@ pub(crate) enum Situation {
     SlowCalls,
 }
 
-/// The loops of the SDK calls and of each rival, if calls take no time. More loops make no rival faster then.
+/// The loops of the SDK calls and of each rival, if calls take no time. More loops make p95 longer then.
 const LOOPS: u32 = 8;
 /// The same, if calls take time.
 const LOOPS_OF_SLOW_CALLS: u32 = 32;
