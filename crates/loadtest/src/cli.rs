@@ -12,7 +12,7 @@ use crate::scenario::{NetworkOptions, Scenario, ScenarioParameters};
 use crate::session::{self, Session};
 use crate::spec::{BackendKind, Spec};
 use crate::subject::Service;
-use crate::{emulator, floor, goals, plot};
+use crate::{emulator, floor, goals, plot, rivals};
 
 /// Measures protobridge from the outside: speed, cost, memory, latency, and that no event is lost or duplicated.
 ///
@@ -38,6 +38,7 @@ Start here:
   loadtest run large-events
   loadtest run network --round-trip-ms 50
   loadtest run replicas
+  loadtest rivals --rounds 1                          beside consumers in Rust, Go, Node and Python
   loadtest all --five-million --json docs/performance/report.json
   loadtest plots docs/performance/report.json --out docs/performance
 
@@ -59,6 +60,8 @@ enum Command {
     },
     /// Run every scenario
     All(RunOptions),
+    /// Compare the service with the consumers that a user would write instead, in Rust, Go, Node and Python
+    Rivals(rivals::Options),
     /// Draw the plots of one or more reports
     Plots {
         /// Reports that `--json` wrote; the runs of all reports are drawn together
@@ -162,6 +165,7 @@ pub(crate) fn main() -> ExitCode {
             run_scenarios(&options, &if scenarios.is_empty() { default_scenarios() } else { scenarios })
         }
         Command::All(options) => run_scenarios(&options, &Scenario::all()),
+        Command::Rivals(options) => until_interrupted(rivals::run(&options)),
         Command::Plots { reports, out } => Report::read(&reports).and_then(|report| plot::all(&report, &out)),
         Command::Emulator { spec } => match spec.backend {
             BackendKind::Lean => emulator::run(spec),
@@ -225,12 +229,17 @@ fn run_session(options: &RunOptions, events: u64, store_down: u64, scenarios: &[
     let variables = options.set.iter().cloned().collect();
     let service = Service { path, variables, replicas: options.replicas };
     let session = Session::new(service, parameters, options.json.clone(), options.capacity);
+    until_interrupted(session.run(scenarios))
+}
+
+/// Runs the future until it is done, or until this process is asked to end.
+fn until_interrupted<T>(running: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            report = session.run(scenarios) => report,
-            // Dropping the session kills its processes.
+            result = running => result,
+            // Dropping the future kills its processes.
             _interrupted = tokio::signal::ctrl_c() => bail!("interrupted"),
             _terminated = terminate.recv() => bail!("terminated"),
         }

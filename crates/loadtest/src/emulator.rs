@@ -18,6 +18,7 @@ pub(crate) mod http;
 pub(crate) mod ledger;
 mod network;
 mod queue;
+mod renderings;
 pub(crate) mod replicas;
 mod s3;
 mod sns;

@@ -1,8 +1,8 @@
 //! Measures protobridge from the outside. `cargo run --release -p loadtest -- --help` describes the commands.
 //!
 //! A [`session`] runs [`scenario`]s. Each run ([`measure`]) starts two processes: an [`emulator`] of SQS and SNS, and a
-//! [`subject`], which is the service or the [`floor`]. The results form a [`report`], which is compared with [`goals`]
-//! and plotted.
+//! [`subject`], which is the service, the [`floor`] or one of its [`rivals`]. The results form a [`report`], which is
+//! compared with [`goals`] and plotted.
 
 mod admin;
 mod archive;
@@ -14,6 +14,7 @@ mod events;
 mod floor;
 mod goals;
 mod journal;
+mod json_value;
 mod measure;
 mod network;
 mod plot;
@@ -21,6 +22,7 @@ mod process;
 mod progress;
 mod replicas;
 mod report;
+mod rivals;
 mod scenario;
 mod session;
 mod spec;

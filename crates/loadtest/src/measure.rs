@@ -45,6 +45,9 @@ pub(crate) struct RunPlan {
     /// The replicas of the service, if the run needs certain ones.
     #[serde(default)]
     pub(crate) replicas: Option<ReplicaPlan>,
+    /// The loops of the floor or of a rival that receive, publish and delete; `None` for the default.
+    #[serde(default)]
+    pub(crate) loops: Option<u32>,
 }
 
 /// A time in which the service's store does not answer. In its first half requests hang, and in its second half the store
@@ -67,6 +70,7 @@ impl Default for RunPlan {
             half_of: None,
             steady_seconds: 0,
             replicas: None,
+            loops: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The child processes: the emulator and the subject.
 
+mod tree;
+
 use std::iter::Sum;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -9,11 +11,15 @@ use anyhow::{Context as _, bail};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
+use tree::Tree;
+
 /// A child process. It has its own process group, so that Ctrl-C reaches only this tool, and is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) child: Child,
     id: u32,
+    /// The processes that it starts, if their usage counts.
+    tree: Option<Tree>,
 }
 
 /// The resource usage of a process, as the kernel reports it.
@@ -40,7 +46,17 @@ impl Process {
         let child = command.kill_on_drop(true).process_group(0).spawn();
         let child = child.with_context(|| format!("cannot start {}", Path::new(&name).display()))?;
         let id = child.id().context("the process has exited already")?;
-        Ok(Self { child, id })
+        Ok(Self { child, id, tree: None })
+    }
+
+    /// Starts a process whose usage includes that of the processes it starts. All of them are killed on drop.
+    ///
+    /// # Errors
+    /// Returns an error if the process cannot be started.
+    pub(crate) fn start_tree(command: &mut Command) -> anyhow::Result<Self> {
+        let mut process = Self::start(command)?;
+        process.tree = Some(Tree::new(process.id));
+        Ok(process)
     }
 
     /// Returns the resource usage since the start of the process.
@@ -50,7 +66,8 @@ impl Process {
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.id));
         let (stat, status) = (read("stat")?, read("status")?);
-        Usage::parse(&stat, &status).context("/proc has no usage of the process")
+        let usage = Usage::parse(&stat, &status).context("/proc has no usage of the process")?;
+        self.tree.as_ref().map_or(Ok(usage), |tree| tree.usage(usage))
     }
 
     /// Sends SIGTERM to the process and waits until it exits. Returns its exit status and its last resource usage.
@@ -71,6 +88,19 @@ impl Process {
             if since.elapsed() > within {
                 bail!("the process did not exit within {within:?} after SIGTERM");
             }
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Kills the processes of a tree, which are in the process group of their root.
+    fn drop(&mut self) {
+        // Once the end of the root was noticed, its id can belong to others.
+        if self.tree.is_some() && self.child.id().is_some() {
+            let mut kill = std::process::Command::new("kill");
+            let group = format!("-{}", self.id);
+            // The processes may have ended already.
+            let _status = kill.args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         }
     }
 }

@@ -278,7 +278,8 @@ fn lines(items: &[impl Serialize]) -> serde_json::Result<String> {
     Ok(format!("[\n{}\n]", items.join(",\n")))
 }
 
-fn table(heading: &[&str]) -> Table {
+/// Returns an empty table without borders.
+pub(crate) fn table(heading: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(row(&heading.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()));
@@ -286,7 +287,7 @@ fn table(heading: &[&str]) -> Table {
 }
 
 /// Aligns the first cell left and the others right.
-fn row(cells: &[String]) -> Row {
+pub(crate) fn row(cells: &[String]) -> Row {
     let cell = |(index, text): (usize, &String)| {
         let alignment = if index == 0 { CellAlignment::Left } else { CellAlignment::Right };
         Cell::new(text).set_alignment(alignment)

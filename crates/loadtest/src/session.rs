@@ -142,7 +142,7 @@ impl Session {
 }
 
 /// The root of the workspace.
-const WORKSPACE_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+pub(crate) const WORKSPACE_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Returns the path of the service's binary. Builds the service if `given` is `None`.
 ///
@@ -174,7 +174,8 @@ pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<Path
         .with_context(|| format!("there is no service at {}; give its path with --service", path.display()))
 }
 
-fn version() -> String {
+/// Returns the version of this tool, followed by the git revision if known.
+pub(crate) fn version() -> String {
     let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(WORKSPACE_ROOT).output();
     let revision = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     let revision = revision.and_then(|revision| String::from_utf8(revision).ok()).unwrap_or_default();

@@ -42,6 +42,10 @@ pub(crate) struct Spec {
     /// Whether the emulator tells the replicas of the service apart. Each event then has one customer.
     #[serde(default)]
     pub(crate) has_replicas: bool,
+    /// Whether JSON is judged by its value instead of its text. Encoders differ in white space and in the order of
+    /// keys.
+    #[serde(default)]
+    pub(crate) by_value: bool,
 }
 
 /// An implementation of SQS and SNS.
@@ -126,6 +130,7 @@ impl Default for Spec {
             has_claim_check: false,
             network: Network::default(),
             has_replicas: false,
+            by_value: false,
         }
     }
 }

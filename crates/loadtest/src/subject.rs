@@ -23,6 +23,7 @@ use crate::measure::{Outage, RunPlan};
 use crate::process::{Process, Usage};
 use crate::replicas::launch::Launch;
 use crate::replicas::redis::Redis;
+use crate::rivals::Rival;
 use crate::spec::Spec;
 use crate::totals::Totals;
 
@@ -40,8 +41,13 @@ pub(crate) struct Service {
 /// The process that is measured.
 #[derive(Debug, Clone)]
 pub(crate) enum Subject {
-    Service { service: Service, linger_ms: u64 },
+    Service {
+        service: Service,
+        linger_ms: u64,
+    },
     Floor,
+    /// A consumer that a user would write instead.
+    Rival(Rival),
 }
 
 /// A running subject and its working folder.
@@ -65,8 +71,8 @@ const STORE: &str = "store";
 pub(crate) const AUTHORITY_VARIABLE: &str = "AWS_CA_BUNDLE";
 /// The file of all log lines in the working folder.
 const LOG: &str = "log";
-/// The number of loops of the floor.
-const FLOOR_LOOPS: usize = 8;
+/// The number of loops of the floor and of a rival, unless the plan names it.
+const LOOPS: u32 = 8;
 
 impl Subject {
     /// Starts the subject against the emulator.
@@ -116,7 +122,7 @@ impl Subject {
     fn replicas(&self, plan: &RunPlan) -> u32 {
         match self {
             Self::Service { service, .. } => plan.replicas.as_ref().map_or(service.replicas, |replicas| replicas.count),
-            Self::Floor => 1,
+            Self::Floor | Self::Rival(_) => 1,
         }
     }
 
@@ -124,7 +130,8 @@ impl Subject {
     ///
     /// # Errors
     /// Returns an error if the path of this binary is unknown.
-    pub(crate) fn command(&self, spec: &Spec, endpoint: &str, folder: &Path) -> anyhow::Result<Command> {
+    pub(crate) fn command(&self, plan: &RunPlan, endpoint: &str, folder: &Path) -> anyhow::Result<Command> {
+        let loops = plan.loops.unwrap_or(LOOPS);
         match self {
             Self::Service { service, .. } => {
                 let mut command = Command::new(&service.path);
@@ -134,9 +141,14 @@ impl Subject {
             }
             Self::Floor => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["floor", "--endpoint", endpoint, "--loops", &FLOOR_LOOPS.to_string()]);
-                command.args(["--spec", &serde_json::to_string(spec)?]).env_clear();
+                command.args(["floor", "--endpoint", endpoint, "--loops", &loops.to_string()]);
+                command.args(["--spec", &serde_json::to_string(&plan.spec)?]).env_clear();
                 Ok(command)
+            }
+            Self::Rival(rival) => {
+                let set = folder.join(events::SET_NAME);
+                fs::write(&set, events::DESCRIPTOR_SET)?;
+                Ok(rival.command(endpoint, &set, loops))
             }
         }
     }
@@ -145,6 +157,7 @@ impl Subject {
         match self {
             Self::Service { .. } => "service",
             Self::Floor => "floor",
+            Self::Rival(_) => "rival",
         }
     }
 }

@@ -62,9 +62,13 @@ impl Emulator {
             let arrival = Arrival {
                 number: number.unwrap_or(u64::MAX / 2),
                 customer,
-                is_intact: number.is_some_and(|number| match self.spec.is_large(number) {
-                    true => state.claims.leads_to(entry, customer, self.events.template(number)),
-                    false => form::is(entry.message, &self.events.template(number).json),
+                is_intact: number.is_some_and(|number| {
+                    let template = self.events.template(number);
+                    match (self.spec.is_large(number), self.spec.by_value) {
+                        (true, _) => state.claims.leads_to(entry, customer, template),
+                        (false, true) => state.renderings.is_equal(entry.message, template),
+                        (false, false) => form::is(entry.message, &template.json),
+                    }
                 }),
                 sent: number.map_or(at, |number| state.queue.sent_at(number)),
                 first_received: number.and_then(|number| state.queue.first_received(number)),

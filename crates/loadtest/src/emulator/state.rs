@@ -11,6 +11,7 @@ use super::clock::Micros;
 use super::faults::FaultInjector;
 use super::ledger::Ledger;
 use super::queue::Queue;
+use super::renderings::Renderings;
 use super::replicas::Replicas;
 use super::s3::Claims;
 use super::stats::{Calls, Stats};
@@ -44,6 +45,8 @@ pub(super) struct State {
     pub(super) faults: FaultInjector,
     /// The objects that the service stored.
     pub(super) claims: Claims,
+    /// The JSON that was judged by value.
+    pub(super) renderings: Renderings,
     /// The number of long polls that are waiting for a message.
     pub(super) waiting_polls: u32,
     pub(super) network: NetworkStats,
@@ -60,6 +63,7 @@ impl Emulator {
             accepted: 0,
             faults: FaultInjector::new(spec.faults),
             claims: Claims::default(),
+            renderings: Renderings::default(),
             waiting_polls: 0,
             network: NetworkStats::default(),
         };
@@ -131,6 +135,7 @@ impl Emulator {
             totals: state.totals.clone(),
             claims: state.claims.stats(),
             network: state.network,
+            first_difference: state.renderings.first_difference().map(str::to_owned),
             arrived: state.ledger.summary(&self.events),
             replicas: state.replicas.stats(),
         }

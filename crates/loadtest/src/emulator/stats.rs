@@ -32,6 +32,9 @@ pub(crate) struct Stats {
     pub(crate) claims: ClaimStats,
     #[serde(default)]
     pub(crate) network: NetworkStats,
+    /// How the first JSON without the expected value differs from it, if JSON is judged by value.
+    #[serde(default)]
+    pub(crate) first_difference: Option<String>,
     pub(crate) arrived: ArrivalStats,
     /// The figures of each replica, if the spec wants them.
     #[serde(default)]

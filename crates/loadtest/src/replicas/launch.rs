@@ -34,13 +34,16 @@ impl Launch {
         self.started += 1;
         let name = name(self.started);
         let log = File::options().append(true).open(log)?;
-        let mut command = self.subject.command(&self.plan.spec, &self.endpoint, folder)?;
+        let mut command = self.subject.command(&self.plan, &self.endpoint, folder)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.envs(self.plan.replicas.iter().flat_map(|replicas| &replicas.variables));
         command.env("AWS_ACCESS_KEY_ID", &name).env("AWS_SECRET_ACCESS_KEY", "loadtest");
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder).env("HOSTNAME", &name);
         command.envs(self.authority.iter().map(|path| (AUTHORITY_VARIABLE, path)));
-        Process::start(&mut command)
+        match self.subject {
+            Subject::Rival(_) => Process::start_tree(&mut command),
+            Subject::Service { .. } | Subject::Floor => Process::start(&mut command),
+        }
     }
 }
 
