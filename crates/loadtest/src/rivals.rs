@@ -62,7 +62,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
     /// Cargo profile with which the service is built; the image ships `dist`
-    #[arg(long, default_value = "dist", value_name = "NAME")]
+    #[arg(long, default_value = session::SHIPPED_PROFILE, value_name = "NAME")]
     profile: String,
 }
 
@@ -231,7 +231,7 @@ impl Options {
         if self.call_ms != 10 {
             command += &format!(" --call-ms {}", self.call_ms);
         }
-        if self.profile != "dist" {
+        if self.profile != session::SHIPPED_PROFILE {
             command += &format!(" --profile {}", self.profile);
         }
         command

@@ -144,6 +144,9 @@ impl Session {
 /// The root of the workspace.
 pub(crate) const WORKSPACE_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
+/// The profile of the image. It is built with the features of the image, which has no embedded SQS and SNS.
+pub(crate) const SHIPPED_PROFILE: &str = "dist";
+
 /// Returns the path of the service's binary. Builds the service if `given` is `None`.
 ///
 /// # Errors
@@ -157,7 +160,11 @@ pub(crate) fn binary(given: Option<&Path>, profile: &str) -> anyhow::Result<Path
             let target = own.ancestors().nth(2).context("this binary is not in a target directory")?;
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut command = Command::new(cargo);
-            command.args(["build", "--locked", "--bin", "protobridge", "--profile", profile, "--target-dir"]);
+            command.args(["build", "--locked", "--bin", "protobridge", "--profile", profile]);
+            if profile == SHIPPED_PROFILE {
+                command.arg("--no-default-features");
+            }
+            command.arg("--target-dir");
             // `cargo run` sets variables that describe this package. Build scripts that watch them, such as ring's,
             // would run again and rebuild half of the dependencies.
             let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");

@@ -383,7 +383,8 @@ async fn a_throttled_topic_holds_back_neither_another_topic_nor_receives() {
     );
     assert!(started.elapsed() < Duration::from_millis(100), "{:?}", started.elapsed());
     let report = rate.report();
-    assert_eq!((report.limit, report.topics.len(), report.topics[0].limit), (None, 1, 10.0));
+    assert_eq!((report.limit, report.topics.len()), (None, 1));
+    assert!((10.0..20.0).contains(&report.topics[0].limit), "close to one batch per second: {report:?}");
 }
 
 #[tokio::test(start_paused = true)]
