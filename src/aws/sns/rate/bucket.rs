@@ -61,8 +61,9 @@ impl Bucket {
         if called <= self.decreased {
             return;
         }
-        // The measured rate can be one batch too low.
-        let known = self.limit.min((rate + LOWEST).max(self.limit * IN_USE));
+        // The measured rate can be one batch too low, unless SNS accepts nothing at all.
+        let accepted = if rate > 0.0 { rate + LOWEST } else { 0.0 };
+        let known = self.limit.min(accepted.max(self.limit * IN_USE));
         self.limit = (known * DECREASE).max(LOWEST);
         self.throttled_at = known;
         self.tokens = self.tokens.min(0.0);

@@ -126,6 +126,7 @@ impl Limits {
             own.accepted.add(messages, now);
         }
         self.window.take_if(|window| window.evidence.is_over(SPAN, now));
+        self.of_minute.take_if(|evidence| evidence.is_over(LONG_SPAN, now));
         let of_window = self.window.as_mut().map(|window| &mut window.evidence);
         for evidence in of_window.into_iter().chain(&mut self.of_minute) {
             evidence.accepted(topic, called);

@@ -54,6 +54,32 @@ async fn against(quota: f64, seconds: u64) -> (f64, f64, RateReport) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_rate_is_back_within_seconds_after_sns_accepted_nothing() {
+    let (rate, started) = (Rate::default(), Instant::now());
+    let (mut bucket, mut refilled, mut accepted) = (9_000.0, started, 0);
+    while started.elapsed() < Duration::from_secs(45) {
+        if let Err(Shortage::Account(at)) = rate.take(&acme(), 10, Instant::now()) {
+            sleep_until(at).await;
+            continue;
+        }
+        let called = Instant::now();
+        advance(Duration::from_micros(500)).await;
+        let (now, second) = (Instant::now(), started.elapsed().as_secs());
+        bucket = f64::min(bucket + 9_000.0 * now.duration_since(refilled).as_secs_f64(), 9_000.0);
+        refilled = now;
+        if (5..15).contains(&second) || bucket < 10.0 {
+            rate.throttled(&throttle(), &acme(), None, called, now);
+        } else {
+            bucket -= 10.0;
+            accepted += if second >= 35 { 10 } else { 0 };
+            rate.accepted(&acme(), 10, called, now);
+        }
+    }
+    let part = f64::from(accepted) / 10.0 / 9_000.0;
+    assert!(part > 0.9, "{part} of the quota 20 seconds after the outage: {:?}", rate.report());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_rate_stays_close_below_a_quota_without_a_storm_of_retries() {
     for (quota, seconds) in [(300.0, 30), (300.0, 300), (1_500.0, 30), (1_500.0, 300)] {
         let (rate, calls, report) = against(quota, seconds).await;

@@ -78,7 +78,7 @@ impl Poller {
     /// A poll that is under way when `stop` is cancelled is dropped at once. Messages that SQS had already chosen for its
     /// answer become visible again when their visibility timeout lapses.
     pub(super) async fn run(self, stop: CancellationToken, demand: Demand, deliver: impl Fn(Vec<Received>)) {
-        let (mut failures, mut is_throttled) = (0, false);
+        let (mut failures, mut is_throttled, mut was_full) = (0, false, false);
         loop {
             let poll = async {
                 let reserved = self.reserve().await;
@@ -103,16 +103,20 @@ impl Poller {
                     self.accept(messages, span, reserved, &deliver);
                     // While receives are held back, polls say nothing about the number of pollers.
                     let is_too_many = match (is_full, is_empty) {
-                        (true, _) if !self.is_held_back() => demand.note_full_poll(span.ended - span.began),
+                        (true, _) if !self.is_held_back() => {
+                            demand.note_full_poll(was_full.then(|| span.ended - span.began))
+                        }
                         (_, true) => demand.give_up_poller(),
                         _ => false,
                     };
                     if is_too_many {
                         return;
                     }
+                    was_full = is_full;
                 }
                 Err(failure) => {
                     drop(reserved);
+                    was_full = false;
                     self.count_poll(PollResult::Error);
                     self.reception.note_failure(&failure);
                     if demand.give_up_poller() {

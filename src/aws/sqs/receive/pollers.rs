@@ -30,9 +30,9 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    /// Notes that a poll returned a full batch after this time. Returns whether its poller must end, because it only makes
-    /// the others wait.
-    pub(super) fn note_full_poll(&self, took: Duration) -> bool {
+    /// Notes a poll that returned a full batch. `took` is its time, or `None` if it can have waited for messages. Returns
+    /// whether its poller must end, because it only makes the others wait.
+    pub(super) fn note_full_poll(&self, took: Option<Duration>) -> bool {
         let running = self.running.load(Ordering::Acquire);
         let advice = {
             let mut headroom = self.headroom.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ where
 {
     let (more, mut requested) = mpsc::channel(1);
     let running = Arc::new(AtomicUsize::new(0));
-    let headroom = Arc::default();
+    let headroom = Arc::new(Mutex::new(Headroom::new(*count.start())));
     let demand = Demand { more, running: Arc::clone(&running), headroom, min_pollers: *count.start() };
     let gauge = poller.gauge();
     let mut pollers = JoinSet::new();
