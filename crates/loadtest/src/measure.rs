@@ -219,6 +219,10 @@ async fn observe(
         progress.show(&plan.spec, &stats, usage, before.0);
         let is_late = plan.limit_seconds.is_some_and(|limit| stats.elapsed_us >= limit * 1_000_000);
         if is_done(&plan.spec, &stats) || is_late {
+            let is_planned = plan.replicas.as_ref().is_some_and(|replicas| replicas.change.is_some());
+            if is_planned && (measured.kill.is_none() || !running.has_added()) {
+                bail!("the run ended before a replica was killed and another one was added");
+            }
             measured.peak_rss_kib = usage.peak_rss_kib;
             measured.cpu_ms = usage.cpu_ms - before.0.cpu_ms;
             measured.emulator_cpu_ms = backend.process.usage()?.cpu_ms - before.1.cpu_ms;

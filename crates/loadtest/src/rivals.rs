@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::measure;
@@ -95,8 +96,8 @@ pub(crate) struct Measured {
     pub(crate) situation: Situation,
     pub(crate) events: u64,
     pub(crate) call_ms: u64,
-    /// The loops of the SDK calls and of each rival.
-    pub(crate) loops: u32,
+    /// The loops of the SDK calls and of each rival; `None` for the defaults.
+    pub(crate) loops: Option<u32>,
     /// One item per round of each contestant.
     pub(crate) runs: BTreeMap<Contestant, Vec<Figures>>,
     /// The first difference between the JSON of a rival and the expected JSON.
@@ -140,7 +141,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 impl Report {
-    /// Returns one sentence for each contestant that lost or repeated events. The JSON of a rival is its own affair.
+    /// Returns one sentence for each contestant that lost or repeated events. The table shows what a rival alters.
     fn broken(&self) -> Vec<String> {
         let runs = self.situations.iter().flat_map(|measured| measured.runs.iter().map(move |runs| (measured, runs)));
         let broken = runs.filter_map(|(measured, (contestant, runs))| {
@@ -168,6 +169,10 @@ async fn run_one(
     let name = format!("{}, round {} of {}, {contestant}", measured.situation, round + 1, options.rounds);
     progress.label.clone_from(&name);
     let result = measure(&plan, subject, &mut progress).await.context(name.clone())?;
+    if contestant == Contestant::Protobridge {
+        let broken = result.broken_guarantees(&plan.spec);
+        ensure!(broken.is_empty(), "{name}: {}", broken.join("; "));
+    }
     let figures = Figures::new(&plan.spec, &result);
     eprintln!("{name}: {figures}");
     measured.runs.entry(contestant).or_default().push(figures);
@@ -186,7 +191,10 @@ struct Field {
 }
 
 impl Field {
-    /// Builds the chosen contestants. A rival that cannot be built is left out.
+    /// Builds the chosen contestants. A rival whose language is not installed is left out.
+    ///
+    /// # Errors
+    /// Returns an error if a build fails.
     fn build(chosen: &[Contestant], options: &Options) -> anyhow::Result<Self> {
         let mut field = Self { entered: Vec::new(), subjects: BTreeMap::new() };
         for contestant in chosen {
@@ -199,10 +207,13 @@ impl Field {
                     Ok(Subject::Service { service, linger_ms: 10 })
                 }
                 Contestant::Floor => Ok(Subject::Floor),
-                rival => build::rival(*rival).map(Subject::Rival),
+                rival => match build::rival(*rival) {
+                    Ok(rival) => Ok(Subject::Rival(rival)),
+                    Err(error) => Err(error.downcast::<build::NotInstalled>()?),
+                },
             };
-            let (versions, absent) = (versions::of(*contestant, &options.profile), subject.as_ref().err());
-            let absent = absent.map(|error| format!("{error:#}"));
+            let (versions, absent) = (versions::of(*contestant, options), subject.as_ref().err());
+            let absent = absent.map(ToString::to_string);
             if let Some(absent) = &absent {
                 eprintln!("{contestant} is not measured: {absent}");
             }
@@ -224,7 +235,13 @@ impl Field {
 impl Options {
     /// Returns the arguments that repeat the run.
     fn command(&self) -> String {
-        let mut command = format!("loadtest rivals --events {} --rounds {}", self.events, self.rounds);
+        let mut command = format!("loadtest -- rivals --events {} --rounds {}", self.events, self.rounds);
+        if !self.only.is_empty() {
+            command += &format!(" --only {}", list(&self.only));
+        }
+        if !self.situations.is_empty() {
+            command += &format!(" --situations {}", list(&self.situations));
+        }
         if let Some(loops) = self.loops {
             command += &format!(" --loops {loops}");
         }
@@ -234,8 +251,18 @@ impl Options {
         if self.profile != session::SHIPPED_PROFILE {
             command += &format!(" --profile {}", self.profile);
         }
+        if self.service.is_some() {
+            command += " --service FILE";
+        }
         command
     }
+}
+
+/// Returns values as the command line takes them.
+fn list<V: ValueEnum>(values: &[V]) -> String {
+    let names: Vec<String> =
+        values.iter().filter_map(V::to_possible_value).map(|value| value.get_name().to_owned()).collect();
+    names.join(",")
 }
 
 #[cfg(test)]
@@ -247,7 +274,7 @@ mod tests {
             situation: Situation::Skewed,
             events: 500,
             call_ms: 0,
-            loops: 8,
+            loops: None,
             runs: BTreeMap::from([(contestant, vec![Figures::default(), figures])]),
             differences: BTreeMap::new(),
         };

@@ -259,7 +259,7 @@ impl RunningSubject {
     /// # Errors
     /// Returns an error if a process does not tell.
     pub(crate) async fn failed_calls(&self) -> anyhow::Result<u64> {
-        let log = fs::read_to_string(self.folder.path().join("log"))?;
+        let log = fs::read_to_string(self.folder.path().join(LOG))?;
         let endpoints = admin::endpoints(&log);
         anyhow::ensure!(endpoints.len() == self.processes.len(), "the log has no address of the admin endpoint");
         let mut failed = 0;

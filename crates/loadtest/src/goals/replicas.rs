@@ -41,8 +41,12 @@ fn quota(run: &Run) -> Vec<Goal> {
     let (Some(change), Some(end)) = (plan.change, run.plan.limit_seconds) else { return Vec::new() };
     let (before, after) = (SETTLING_SECONDS..change.kill_after, change.add_after + SETTLING_SECONDS..end);
     let ratio = |span: Range<u64>| per_second(&run.service.stats.arrived.by_second, span) / f64::from(quota);
-    let rates = run.service.stats.replicas.iter().filter(|replica| replica.name != name(plan.count + 1));
-    let smallest = rates.map(|replica| per_second(&replica.by_second, before.clone())).fold(f64::MAX, f64::min);
+    // A replica that published nothing has no figures.
+    let rate = |number| {
+        let of_name = run.service.stats.replicas.iter().find(|replica| replica.name == name(number));
+        of_name.map_or(0.0, |replica| per_second(&replica.by_second, before.clone()))
+    };
+    let smallest = (1..=plan.count).map(rate).fold(f64::MAX, f64::min);
     let equal = f64::from(quota) / f64::from(plan.count);
     vec![
         Goal::between(format!("published by {} replicas, × quota of {quota}", plan.count), 0.95, 1.05, ratio(before)),
@@ -154,5 +158,11 @@ mod tests {
         ] {
             assert_eq!(missed(&goals(|label| all(label, 4_000, rates))), expected, "{rates:?}");
         }
+        let without_the_second = |label: &str| {
+            let mut stats = all(label, 4_000, [150, 0, 150, 150]);
+            stats.replicas.retain(|replica| replica.name != name(2));
+            stats
+        };
+        assert_eq!(missed(&goals(without_the_second)), ["smallest share of a replica at the quota, × an equal share"]);
     }
 }

@@ -14,6 +14,9 @@ pub(crate) struct Kill {
     /// their messages return to the queue, and the note that they were published can be lost. `None` until the emulator
     /// has answered the calls that were under way.
     pub(crate) in_flight: Option<u64>,
+    /// The duplicates before the kill, which it does not explain.
+    #[serde(default)]
+    pub(crate) doubled_before: u64,
 }
 
 impl Kill {
@@ -22,6 +25,7 @@ impl Kill {
         if self.in_flight.is_none() {
             let replica = stats.replicas.iter().find(|replica| replica.name == self.replica);
             self.in_flight = Some(replica.map_or(0, |replica| replica.published - replica.deleted));
+            self.doubled_before = replica.map_or(0, |replica| replica.doubled);
         }
     }
 
@@ -29,7 +33,8 @@ impl Kill {
     /// first, and no more than it had in flight.
     pub(crate) fn explained(&self, stats: &Stats) -> u64 {
         let replica = stats.replicas.iter().find(|replica| replica.name == self.replica);
-        replica.map_or(0, |replica| replica.doubled).min(self.in_flight.unwrap_or_default())
+        let doubled = replica.map_or(0, |replica| replica.doubled.saturating_sub(self.doubled_before));
+        doubled.min(self.in_flight.unwrap_or_default())
     }
 }
 
@@ -51,11 +56,11 @@ mod tests {
 
     #[test]
     fn a_kill_explains_no_more_duplicates_than_were_in_flight_at_the_killed_replica() {
-        let mut kill = Kill { replica: "replica-1".to_owned(), at_ms: 6_000, in_flight: None };
+        let mut kill = Kill { replica: "replica-1".to_owned(), at_ms: 6_000, in_flight: None, doubled_before: 0 };
         assert_eq!(kill.explained(&stats(100, 70, 3)), 0, "nothing is known yet");
-        kill.note(&stats(100, 70, 0));
-        kill.note(&stats(100, 100, 0));
+        kill.note(&stats(100, 70, 2));
+        kill.note(&stats(100, 100, 3));
         assert_eq!(kill.in_flight, Some(30), "as it was at the kill");
-        assert_eq!([0, 3, 30, 31].map(|doubled| kill.explained(&stats(100, 100, doubled))), [0, 3, 30, 30]);
+        assert_eq!([2, 5, 32, 33].map(|doubled| kill.explained(&stats(100, 100, doubled))), [0, 3, 30, 30]);
     }
 }

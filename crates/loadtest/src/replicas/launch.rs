@@ -62,7 +62,8 @@ impl RunningSubject {
         match kill {
             None if seconds >= change.kill_after => {
                 self.kill_first().await.context("cannot kill a replica")?;
-                *kill = Some(Kill { replica: name(1), at_ms: stats.elapsed_us / 1_000, in_flight: None });
+                let at_ms = stats.elapsed_us / 1_000;
+                *kill = Some(Kill { replica: name(1), at_ms, in_flight: None, doubled_before: 0 });
             }
             // The calls that were under way at the kill are answered before the next look.
             Some(kill) => kill.note(stats),

@@ -40,10 +40,15 @@ impl Rival {
     }
 }
 
+/// The error of a rival whose language is not installed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not installed")]
+pub(super) struct NotInstalled(String);
+
 /// Builds a rival.
 ///
 /// # Errors
-/// Returns an error if its language is not installed, or if the build fails.
+/// Returns [`NotInstalled`] if its language is not installed, and another error if the build fails.
 pub(super) fn rival(contestant: Contestant) -> anyhow::Result<Rival> {
     let name = contestant.to_string().to_lowercase();
     let (sources, target) = (Path::new(SOURCES).join(&name), target()?.join(&name));
@@ -126,14 +131,14 @@ fn succeed(command: &mut Command, language: &str) -> anyhow::Result<()> {
     match command.stdout(std::io::stderr()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => bail!("its build failed: {name}: {status}"),
-        Err(missing) if missing.kind() == ErrorKind::NotFound => bail!("{language} is not installed"),
+        Err(missing) if missing.kind() == ErrorKind::NotFound => Err(NotInstalled(language.to_owned()).into()),
         Err(error) => Err(error).with_context(|| format!("cannot run {name}")),
     }
 }
 
 /// Returns the path that a command prints.
 fn program(name: &str, arguments: &[&str], language: &str) -> anyhow::Result<PathBuf> {
-    let output = Command::new(name).args(arguments).output().with_context(|| format!("{language} is not installed"))?;
+    let output = Command::new(name).args(arguments).output().map_err(|_| NotInstalled(language.to_owned()))?;
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
@@ -144,9 +149,10 @@ mod tests {
     #[test]
     fn a_missing_program_means_that_the_language_is_not_installed() {
         let error = succeed(&mut Command::new("no-such-compiler"), "Go").unwrap_err();
-        assert_eq!(error.to_string(), "Go is not installed");
+        assert_eq!(error.downcast::<NotInstalled>().unwrap().to_string(), "Go is not installed");
         let error = succeed(&mut Command::new("false"), "Go").unwrap_err();
         assert!(error.to_string().starts_with("its build failed: false"), "{error}");
+        assert!(error.downcast::<NotInstalled>().is_err(), "a failed build must end the run");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who is measured.
+//! The contestants.
 
 use std::fmt;
 

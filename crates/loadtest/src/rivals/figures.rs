@@ -18,6 +18,7 @@ pub(crate) struct Figures {
     /// From the first receive of an event to its arrival.
     pub(crate) p50_ms: f64,
     pub(crate) p95_ms: f64,
+    /// The deliveries that did not arrive, those of quarantined events included, or that went to a wrong customer.
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     /// The number of events whose JSON has not the expected value.
@@ -36,7 +37,7 @@ impl Figures {
             calls_per_event: measured.calls(spec).unwrap_or_default(),
             p50_ms: in_service.p50,
             p95_ms: in_service.p95,
-            lost: measured.lost(spec) + measured.after.arrived.astray,
+            lost: measured.lost(spec) + measured.after.arrived.astray + measured.after.arrived.quarantined,
             duplicated: measured.after.arrived.doubled,
             wrong: measured.after.arrived.altered,
             emulator_cpu_us_per_event: measured.emulator_cpu_ms as f64 * 1e3 / measured.events(spec).max(1.0),
@@ -91,6 +92,15 @@ mod tests {
 
     fn spread(cpu: &[f64]) -> Option<Spread> {
         Spread::of(&runs(cpu), |figures| figures.cpu_us_per_event)
+    }
+
+    #[test]
+    fn a_quarantined_event_is_lost() {
+        let mut measured = Measured::default();
+        measured.after.sent = 5;
+        measured.after.arrived.arrived = 4;
+        measured.after.arrived.quarantined = 1;
+        assert_eq!(Figures::new(&Spec::default(), &measured).lost, 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the contestants are measured in.
+//! The situations in which the contestants are measured.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +25,8 @@ pub(crate) enum Situation {
 
 /// The loops of the SDK calls and of each rival, if calls take no time. More loops make p95 longer then.
 const LOOPS: u32 = 8;
+/// The same for the rival in Go, which takes less CPU time with more loops.
+const LOOPS_OF_GO: u32 = 16;
 /// The same, if calls take time.
 const LOOPS_OF_SLOW_CALLS: u32 = 32;
 
@@ -51,7 +53,7 @@ impl Measured {
             situation,
             events: options.events,
             call_ms: if is_slow { options.call_ms } else { 0 },
-            loops: options.loops.unwrap_or(if is_slow { LOOPS_OF_SLOW_CALLS } else { LOOPS }),
+            loops: options.loops,
             runs: BTreeMap::new(),
             differences: BTreeMap::new(),
         }
@@ -60,9 +62,14 @@ impl Measured {
     /// Returns the plan of a run of the contestant.
     pub(super) fn plan(&self, contestant: Contestant) -> RunPlan {
         let (customers, skew) = if self.situation == Situation::Skewed { (100, 1.0) } else { (1, 0.0) };
+        let default_loops = match (self.situation, contestant) {
+            (Situation::SlowCalls, _) => LOOPS_OF_SLOW_CALLS,
+            (_, Contestant::Go) => LOOPS_OF_GO,
+            _ => LOOPS,
+        };
         let (events, call_ms, by_value) = (self.events, self.call_ms, contestant.is_rival());
         let spec = Spec { events, customers, skew, call_ms, by_value, ..Spec::default() };
-        RunPlan { spec, loops: Some(self.loops), ..RunPlan::default() }
+        RunPlan { spec, loops: Some(self.loops.unwrap_or(default_loops)), ..RunPlan::default() }
     }
 
     /// Returns a heading for the table.

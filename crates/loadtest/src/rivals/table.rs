@@ -147,7 +147,7 @@ mod tests {
             situation: Situation::OneCustomer,
             events: 500,
             call_ms: 0,
-            loops: 8,
+            loops: None,
             runs: BTreeMap::from([(Contestant::Rust, vec![run(90.0), run(110.04), run(100.0)])]),
             differences: BTreeMap::from([(Contestant::Rust, "id: expected 1, found 2".to_owned())]),
         }

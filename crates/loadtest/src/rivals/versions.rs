@@ -4,13 +4,17 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use super::Options;
 use super::build::SOURCES;
 use super::contestant::Contestant;
 
 /// Returns the versions in words.
-pub(super) fn of(contestant: Contestant, profile: &str) -> String {
+pub(super) fn of(contestant: Contestant, options: &Options) -> String {
     let (program, argument, lock, libraries) = match contestant {
-        Contestant::Protobridge => return format!("cargo profile `{profile}`, default configuration"),
+        Contestant::Protobridge if options.service.is_some() => {
+            return "a given binary, default configuration".to_owned();
+        }
+        Contestant::Protobridge => return format!("cargo profile `{}`, default configuration", options.profile),
         Contestant::Floor => {
             ("rustc", "--version", "../../../Cargo.lock", &["aws-sdk-sqs", "aws-sdk-sns", "aws-smithy-runtime"][..])
         }
@@ -85,8 +89,14 @@ mod tests {
 
     #[test]
     fn every_library_has_a_version() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            options: Options,
+        }
+        let options = <Cli as clap::Parser>::parse_from(["loadtest"]);
         for contestant in Contestant::all() {
-            let versions = of(contestant, "dist");
+            let versions = of(contestant, &options.options);
             assert!(!versions.contains(" ?"), "{contestant}: {versions}");
         }
     }

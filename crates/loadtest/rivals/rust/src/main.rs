@@ -11,6 +11,7 @@ use std::io::BufRead as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
@@ -39,6 +40,8 @@ async fn main() -> anyhow::Result<()> {
         .build_https();
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
+        // As for the SDK calls alone: bodies are small.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .region(Region::new("eu-west-1"))
         .endpoint_url(&settings.endpoint)
         .load()
