@@ -1,10 +1,11 @@
 //! Whether more pollers would receive more, or would only wait for each other.
 //!
 //! A poll of a backlog takes as long as the network and SQS need. If most polls take several times that, they can be
-//! waiting for something that they share: the CPU, the bandwidth, or SQS. More pollers then receive nothing sooner. They
-//! only hold more messages, which wait longer, in more memory. So the usual time of a poll is measured with few pollers,
-//! and there are only as many pollers as keep polls near it. If fewer pollers do not make polls faster, pollers are not
-//! the cause, and the usual time is measured anew. It also is from time to time: the other pollers end and come back.
+//! waiting for something that they share: the CPU, the bandwidth, or SQS. More pollers then receive nothing sooner.
+//! They only hold more messages, which wait longer, in more memory. For this reason the usual time of a poll is measured
+//! with few pollers, and there are only as many pollers as keep polls near it. If fewer pollers do not make polls
+//! faster, pollers are not the cause, and the usual time is measured anew. It also is from time to time: the other
+//! pollers end and come back.
 //!
 //! Each queue is judged by itself. This module does no I/O and does not read the clock.
 
@@ -77,8 +78,8 @@ impl Headroom {
         }
     }
 
-    /// Notes a poll that returned a full batch, with this number of pollers running. `took` is its time, or `None` if the
-    /// poll can have waited for messages.
+    /// Notes a poll that returned a full batch, with this number of pollers running. `took` is its time, or `None` if
+    /// the poll can have waited for messages.
     pub(super) fn note(&mut self, took: Option<Duration>, running: usize, now: Instant) -> Advice {
         let Some(took) = took else {
             return if self.phase == Phase::Starting { Advice::More(1) } else { Advice::Same };
@@ -147,7 +148,7 @@ mod tests {
     /// A number of pollers from some time on.
     type Course = Vec<(Duration, usize)>;
 
-    /// Plays polls for so many seconds of time. `time` is the time of a poll by the number of pollers and the time since
+    /// Plays polls for this number of seconds. `time` is the time of a poll by the number of pollers and the time since
     /// the start.
     fn play(min: usize, seconds: u64, mut time: impl FnMut(usize, Duration) -> Duration) -> Course {
         let (mut headroom, mut running) = (Headroom::new(min), min);
@@ -155,7 +156,7 @@ mod tests {
         let (mut since, mut course) = (Duration::ZERO, vec![(Duration::ZERO, min)]);
         while since < Duration::from_secs(seconds) {
             let took = time(running, since);
-            // So many polls end in the time of one.
+            // In the time of one poll, each poller ends one.
             since += took / u32::try_from(running).unwrap();
             match headroom.note(Some(took), running, began + since) {
                 Advice::More(more) => running = (running + more).min(MOST),

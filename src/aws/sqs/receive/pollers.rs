@@ -1,8 +1,8 @@
 //! The pollers of one queue. Their number follows the demand, between a minimum and a maximum.
 //!
-//! Polls that return full batches start more pollers, as long as these would receive more ([`Headroom`]). A poll that is
-//! empty or fails ends its poller. So a backlog has many pollers within a few polls, and a quiet queue costs three calls
-//! per minute.
+//! Polls that return full batches start more pollers, as long as these would receive more ([`Headroom`]). A poll that
+//! is empty or fails ends its poller. So a backlog has many pollers within a few polls, and a quiet queue costs three
+//! calls per minute.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +30,8 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    /// Notes a poll that returned a full batch. `took` is its time, or `None` if it can have waited for messages. Returns
-    /// whether its poller must end, because it only makes the others wait.
+    /// Notes a poll that returned a full batch. `took` is its time, or `None` if it can have waited for messages.
+    /// Returns whether its poller must end, because it only makes the others wait.
     pub(super) fn note_full_poll(&self, took: Option<Duration>) -> bool {
         let running = self.running.load(Ordering::Acquire);
         let advice = {
@@ -49,8 +49,7 @@ impl Demand {
         }
     }
 
-    /// Gives up this poller, because a poll was empty or failed. Returns whether the poller must end: the minimum number
-    /// of pollers stays.
+    /// Gives up this poller. Returns whether the poller must end: the minimum number of pollers stays.
     pub(super) fn give_up_poller(&self) -> bool {
         let fewer = |running: usize| (running > self.min_pollers).then(|| running - 1);
         self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
