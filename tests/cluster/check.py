@@ -66,6 +66,7 @@ def run_step(report, name, step, live):
         raise Failed(f"{name}: {failure}\n{live.logs()}") from failure
 
 
+args.report.unlink(missing_ok=True)
 isolate()
 start = time.monotonic()
 report = Report()
@@ -76,6 +77,7 @@ try:
 except Failed as failure:
     traceback.print_exc()
     sys.exit(f"cluster: FAILED: {failure}")
-report.add("all", "everything after the build and the start of the cluster", time.monotonic() - start)
+everything = f"only the steps {args.only}" if args.only else "everything after the build and the start of the cluster"
+report.add("all", everything, time.monotonic() - start)
 args.report.write_text(report.text())
 print(report.text())

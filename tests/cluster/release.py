@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import yaml
 from cluster import CHART, IMAGE, ROOT, is_ready, until
@@ -83,6 +84,11 @@ class Release:
         """Returns the answer of a pod's admin endpoint. The node reaches it despite the policy, as the kubelet must."""
         pod = pod or self.ready()[0]
         return get(f"http://{pod['status']['podIP']}:8080{path}")[1]
+
+    def published(self, pod):
+        """Returns the number of messages that a pod has published."""
+        pattern = r'^protobridge_messages_settled_total\{.*outcome="published".*\} (\d+)'
+        return sum(map(int, re.findall(pattern, self.admin("/metrics", pod), re.M)))
 
     def status(self, pod=None):
         return json.loads(self.admin("/status", pod))
