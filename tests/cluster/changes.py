@@ -28,7 +28,7 @@ def new_type(name):
 
 
 # The number of changes.
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Changes(Release):

@@ -12,12 +12,11 @@ import traceback
 from pathlib import Path
 
 from changes import Changes
-from cluster import Background, Cluster, Failed, Report, require
+from cluster import IMAGE, Background, Cluster, Failed, Report, require
 from limits import Limits
 from live import Live
 from matrix import Matrix
 from outside import servers
-from traffic import Traffic
 from world import isolate
 
 parser = argparse.ArgumentParser()
@@ -33,26 +32,34 @@ args = parser.parse_args()
 def steps(cluster, live, wanted):
     """Returns the wanted steps by name, in the order in which they most likely find a fault.
 
-    Some run in the background from the start, and their rows come at the end.
+    Some run in the background from the start, because they wait most of their time, and their rows come at the end.
     """
-    limits = Limits(cluster)
-    groups = {
-        "values": [Matrix(cluster).run, limits.config_map, limits.inline],
-        "changes": [Changes(cluster).run],
+    foreground = {
+        "policy": live.policy,
+        "test": live.test,
+        "conflicts": live.conflicts,
+        "rollout": live.rollout,
+        "helm3": live.helm3,
+        "uninstall": live.uninstall,
     }
-    first = {"policy": live.policy, "test": live.test, "conflicts": live.conflicts, "rollout": live.rollout}
-    second = {"kill": live.kill, "replicas": live.replicas, "watchers": live.watchers, "helm3": live.helm3}
-    names = [*first, *second, "uninstall", *groups]
+    groups = {
+        "kill": lambda: [Live(cluster, "killed").kill],
+        "replicas": lambda: [Live(cluster, "replicas").replicas],
+        "watchers": lambda: [Live(cluster, "watched").watchers],
+        "changes": lambda: [Changes(cluster).run],
+        "values": lambda: [Matrix(cluster).run, *Limits(cluster).all()],
+    }
+    names = [*foreground, *groups]
     wanted = wanted or names
     unknown = set(wanted) - set(names)
     require(not unknown, f"there is no step {', '.join(unknown)}: the steps are {', '.join(names)}")
-    background = {name: Background(*steps).finish for name, steps in groups.items() if name in wanted}
-    foreground = first | second | {"uninstall": live.uninstall}
+    background = {name: Background(*make()).finish for name, make in groups.items() if name in wanted}
     return {name: step for name, step in foreground.items() if name in wanted} | background
 
 
 def run(cluster, report):
-    live = Live(cluster, Traffic(lambda: cluster.logs("events")))
+    cluster.tag(f"{IMAGE}:1", f"{IMAGE}:2")
+    live = Live(cluster, "shop")
     run_step(report, "install", live.install, live)
     for name, step in steps(cluster, live, args.only and args.only.split(",")).items():
         run_step(report, name, step, live)

@@ -26,6 +26,9 @@ class Limits:
         self.cluster = cluster
         cluster.make_namespace(NAMESPACE)
 
+    def all(self):
+        return [self.config_map, self.inline]
+
     def config_map(self):
         """`kubectl apply` on the client keeps a copy of the object in an annotation, which holds 256 KiB."""
         with Timer() as timer:

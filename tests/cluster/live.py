@@ -1,4 +1,4 @@
-"""The release `shop`, which publishes events: installation, policies, rollouts and failures."""
+"""A release that publishes events: installation, policies, rollouts and failures."""
 
 import datetime
 
@@ -6,7 +6,7 @@ import yaml
 from cluster import CHART, IMAGE, Timer, require, until
 from outside import ENDPOINT, OTHER, REDIS
 from release import Release, subscribe, values_of
-from traffic import client
+from traffic import Traffic, client
 from world import REGION
 
 EVENTS = 10_000
@@ -15,15 +15,15 @@ IN_FLIGHT = 100
 
 
 class Live(Release):
-    def __init__(self, cluster, traffic):
-        self.traffic, self.stage = traffic, traffic.stage
-        super().__init__(
-            cluster, "shop", "events", values_of(self.stage.source, self.stage.quarantine, self.stage.topics)
-        )
+    def __init__(self, cluster, name):
+        """Makes the queues and topics of a release, which has this name and a namespace of this name."""
+        self.traffic = Traffic(lambda: cluster.logs(name), name)
+        self.stage = self.traffic.stage
+        super().__init__(cluster, name, name, values_of(self.stage.source, self.stage.quarantine, self.stage.topics))
         bucket = {"LocationConstraint": REGION}
-        client("s3").create_bucket(Bucket="protobridge", CreateBucketConfiguration=bucket)
-        topic = client("sns").create_topic(Name="canary")["TopicArn"]
-        queue = self.stage.sqs.create_queue(QueueName="canary-return")["QueueUrl"]
+        client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=bucket)
+        topic = client("sns").create_topic(Name=f"{name}-canary")["TopicArn"]
+        queue = self.stage.sqs.create_queue(QueueName=f"{name}-canary-return")["QueueUrl"]
         subscribe(topic, queue, raw=False)
         canary = {"queue": "events", "topic": topic, "return_queue_url": queue}
         self.values["config"] |= {
@@ -58,7 +58,6 @@ class Live(Release):
     # --- Steps. Each yields rows of the report: what was checked, seconds, figures.
 
     def install(self):
-        self.cluster.tag(f"{IMAGE}:1", f"{IMAGE}:2")
         with Timer() as timer:
             self.upgrade()
         with Timer() as events:
@@ -178,6 +177,7 @@ class Live(Release):
             until("the container starts again", lambda: restarts() >= 1, self.logs)
             self.until_ready(1)
 
+        self.upgrade()
         for what, action in {"deleted with force": delete, "killed with SIGKILL": crash}.items():
             with Timer() as timer:
                 events = self.traffic.during(2000, 300, action)
@@ -244,7 +244,7 @@ class Live(Release):
     def watchers(self):
         """The prober of canaries, the table of sources, and a Job that replays from the archive."""
         self.values["canary"] = {"enabled": True}
-        self.values["config"] |= {"store": {"url": "s3://protobridge/prod"}, "archive": {"enabled": True}}
+        self.values["config"] |= {"store": {"url": f"s3://{self.release}/prod"}, "archive": {"enabled": True}}
         self.values["resources"]["limits"]["memory"] = "960Mi"
         with Timer() as timer:
             self.upgrade()

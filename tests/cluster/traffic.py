@@ -22,8 +22,8 @@ def client(service):
 class Traffic:
     """Sends events and receives what the topics of the customers deliver, from the start of the run to its end."""
 
-    def __init__(self, logs):
-        self.stage = Stage(ENDPOINT, logs)
+    def __init__(self, logs, name):
+        self.name, self.stage = name, Stage(ENDPOINT, logs, f"{name}-")
         self.logs = logs
         self.events, self.arrived, self.replayed = {}, collections.Counter(), collections.Counter()
         self.different, self.seeds, self.lock = [], itertools.count(), threading.Lock()
@@ -64,7 +64,7 @@ class Traffic:
 
     def make(self, count):
         """Returns new events, and remembers them."""
-        seed = f"cluster-{next(self.seeds)}"
+        seed = f"{self.name}-{next(self.seeds)}"
         events = list(shop_events.events(ROOT / "descriptors/shop.binpb", seed, count, CUSTOMERS))
         self.events.update((event.id, event) for event in events)
         return events

@@ -59,20 +59,23 @@ def get(url):
 
 
 class Stage:
-    """The resources in ministack: a source queue, its quarantine queue, and for each customer a topic with a queue."""
+    """The resources in ministack: a source queue, its quarantine queue, and for each customer a topic with a queue.
 
-    def __init__(self, endpoint_url, logs):
+    Their names begin with the prefix.
+    """
+
+    def __init__(self, endpoint_url, logs, prefix=""):
         self.logs = logs
         self.endpoint_url = endpoint_url
         sqs = boto3.client("sqs", endpoint_url=endpoint_url, region_name=REGION)
         sns = boto3.client("sns", endpoint_url=endpoint_url, region_name=REGION)
         self.sqs = sqs
-        self.source = sqs.create_queue(QueueName="events")["QueueUrl"]
-        self.quarantine = sqs.create_queue(QueueName="events-quarantine")["QueueUrl"]
+        self.source = sqs.create_queue(QueueName=f"{prefix}events")["QueueUrl"]
+        self.quarantine = sqs.create_queue(QueueName=f"{prefix}events-quarantine")["QueueUrl"]
         self.topics, self.queues = {}, {}
         for customer in CUSTOMERS:
-            self.queues[customer] = sqs.create_queue(QueueName=customer)["QueueUrl"]
-            self.topics[customer] = sns.create_topic(Name=customer)["TopicArn"]
+            self.queues[customer] = sqs.create_queue(QueueName=f"{prefix}{customer}")["QueueUrl"]
+            self.topics[customer] = sns.create_topic(Name=f"{prefix}{customer}")["TopicArn"]
             attributes = sqs.get_queue_attributes(QueueUrl=self.queues[customer], AttributeNames=["QueueArn"])
             sns.subscribe(
                 TopicArn=self.topics[customer],
