@@ -233,9 +233,11 @@ impl Field {
 }
 
 impl Options {
-    /// Returns the arguments that repeat the run.
+    /// Returns the command that repeats the run.
     fn command(&self) -> String {
-        let mut command = format!("loadtest -- rivals --events {} --rounds {}", self.events, self.rounds);
+        let (events, rounds) = (self.events, self.rounds);
+        let mut command =
+            format!("cargo run {} -p loadtest -- rivals --events {events} --rounds {rounds}", own_build());
         if !self.only.is_empty() {
             command += &format!(" --only {}", list(&self.only));
         }
@@ -255,6 +257,17 @@ impl Options {
             command += " --service FILE";
         }
         command
+    }
+}
+
+/// Returns the arguments with which Cargo builds this binary, which is also that of the SDK calls alone.
+fn own_build() -> String {
+    let own = std::env::current_exe().ok();
+    let profile = own.as_deref().and_then(|path| path.parent()?.file_name()?.to_str()).unwrap_or_default();
+    let features = if cfg!(feature = "rustack") { "" } else { " --no-default-features" };
+    match profile {
+        "release" => format!("--release{features}"),
+        other => format!("--profile {other}{features}"),
     }
 }
 

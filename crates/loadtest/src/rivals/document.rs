@@ -40,7 +40,7 @@ fn measured(report: &Report) -> anyhow::Result<String> {
     let Machine { cpu, cores, load_before } = machine;
     let mut text = format!("protobridge {}, on {cores} cores of {cpu}", report.version);
     write!(text, ", with a load of {load_before} before the first run:\n\n")?;
-    write!(text, "```console\n$ cargo run --release -p {}\n```\n\n", report.command)?;
+    write!(text, "```console\n$ {}\n```\n\n", report.command)?;
     for entered in &report.contestants {
         writeln!(text, "- {}: {}", entered.contestant, entered.versions)?;
     }
