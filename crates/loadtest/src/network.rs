@@ -27,7 +27,7 @@ impl Network {
     }
 }
 
-/// What happened on the network since the start of a run.
+/// The counts of connections, cuts and bytes since the start of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NetworkStats {
     /// The number of connections.

@@ -1,4 +1,4 @@
-//! What each replica of the service published, by the id of its access key.
+//! The deliveries that each replica of the service published, by the id of its access key.
 
 use serde::{Deserialize, Serialize};
 

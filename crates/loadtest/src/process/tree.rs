@@ -19,7 +19,7 @@ pub(super) struct Tree {
     peak_kib: AtomicU64,
 }
 
-/// What /proc/PID/stat says about a process.
+/// The fields of /proc/PID/stat that are needed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
     parent: u32,

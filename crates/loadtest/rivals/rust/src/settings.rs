@@ -1,4 +1,4 @@
-//! What the load test tells the consumer, in environment variables.
+//! The settings that the load test gives to the consumer, in environment variables.
 
 use std::path::PathBuf;
 

@@ -42,7 +42,7 @@ pub(super) enum Direction {
     Down,
 }
 
-/// What was on its way when a connection was cut.
+/// The state of a call when its connection was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InTransit {
     /// Whether bytes of the client had not arrived at the server.

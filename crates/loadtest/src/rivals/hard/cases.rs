@@ -3,7 +3,7 @@
 /// A hard payload of the type `hard.v1.Event`.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// What is hard about it.
+    /// The difficulty, in a few words.
     pub(super) name: &'static str,
     pub(super) payload: Vec<u8>,
     pub(super) expected: Expected,
