@@ -102,6 +102,11 @@ impl Headroom {
         if self.recent.len() < window { Advice::Same } else { self.decide(running) }
     }
 
+    /// Notes a poll that returned nothing. The next backlog starts its pollers quickly.
+    pub(super) fn note_empty(&mut self) {
+        self.restart();
+    }
+
     /// Forgets everything about the time of polls.
     fn restart(&mut self) {
         self.phase = Phase::Starting;
@@ -218,6 +223,18 @@ mod tests {
             let lost = course.iter().filter(|(since, running)| since.as_secs_f64() > 53.0 && *running < MOST).count();
             assert_eq!(lost, 0, "{before} → {after} ms");
         }
+    }
+
+    #[test]
+    fn the_backlog_after_an_empty_poll_starts_its_pollers_quickly_although_polls_were_slow() {
+        let (mut headroom, now) = (Headroom::new(1), Instant::now());
+        let polls = |headroom: &mut Headroom, count, millis| {
+            (0..count).fold(Advice::Same, |_, _| headroom.note(Some(Duration::from_millis(millis)), 4, now))
+        };
+        assert_eq!(polls(&mut headroom, 4, 10), Advice::More(4));
+        assert_eq!(polls(&mut headroom, 4, 90), Advice::Fewer);
+        headroom.note_empty();
+        assert_eq!(polls(&mut headroom, 4, 90), Advice::More(4));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Poller {
                         (true, _) if !self.is_held_back() => {
                             demand.note_full_poll(was_full.then(|| span.ended - span.began))
                         }
-                        (_, true) => demand.give_up_poller(),
+                        (_, true) => demand.note_empty_poll(),
                         _ => false,
                     };
                     if is_too_many {

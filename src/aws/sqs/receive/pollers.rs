@@ -49,6 +49,12 @@ impl Demand {
         }
     }
 
+    /// Notes a poll that returned nothing. Returns whether its poller must end.
+    pub(super) fn note_empty_poll(&self) -> bool {
+        self.headroom.lock().unwrap_or_else(PoisonError::into_inner).note_empty();
+        self.give_up_poller()
+    }
+
     /// Gives up this poller. Returns whether the poller must end: the minimum number of pollers stays.
     pub(super) fn give_up_poller(&self) -> bool {
         let fewer = |running: usize| (running > self.min_pollers).then(|| running - 1);
